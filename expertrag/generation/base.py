@@ -1,0 +1,88 @@
+"""The seam between the pipeline and a language model.
+
+A ``Generator`` opens a ``Session`` per prompt. A session's prefill happens once: ``peek`` reads
+the gate's signals from it, and ``stream`` goes on from where ``peek`` stopped, so an answer that
+is given closed book costs no second pass.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from expertrag.types import FinishReason, Sampling
+from expertrag_retriever.types import PrefillSignals
+
+ShouldStop = Callable[[], None]
+"""Called before a prefill and between decode steps; raises to end the work."""
+
+
+def never_stop() -> None:
+    """Let the work run to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Session(ABC):
+    """One prompt being answered. Not thread-safe; close it to free its cache."""
+
+    lm_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    finish_reason: FinishReason = FinishReason.STOP
+
+    @abstractmethod
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        """Prefill, draw up to ``tokens`` tokens and tell how sure the model was.
+
+        None when the back end does not expose token probabilities. The drawn tokens are the
+        first ones that ``stream`` yields.
+        """
+        ...
+
+    @abstractmethod
+    def stream(self) -> Iterator[str]:
+        """Yield the answer's text piece by piece, whole characters only, until it ends.
+
+        ``finish_reason`` and ``completion_tokens`` hold once the iterator is exhausted.
+        """
+        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the cache; safe to call twice."""
+        ...
+
+
+class Generator(ABC):
+    """A language model that answers chats. Thread-safe: sessions may run in several threads."""
+
+    name: str
+    fingerprint: str
+    context_tokens: int
+
+    @abstractmethod
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt in tokens, chat template included."""
+        ...
+
+    @abstractmethod
+    def begin(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+    ) -> Session:
+        """Open a session; work starts with ``peek`` or ``stream``.
+
+        :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``.
+        """
+        ...

@@ -1,0 +1,258 @@
+"""Value objects of the public API. Importing this module loads only the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from expertrag_retriever.types import (
+    GateAction,
+    GateDecision,
+    GateMode,
+    Passage,
+    Scalar,
+    SearchMode,
+)
+
+__all__ = [
+    "Answer",
+    "AnswerEvent",
+    "AnswerRequest",
+    "Citation",
+    "CitationEvent",
+    "DeltaEvent",
+    "DocumentInput",
+    "DoneEvent",
+    "FinishReason",
+    "GateAction",
+    "GateDecision",
+    "GateEvent",
+    "GateMode",
+    "IndexStats",
+    "ItemStatus",
+    "Passage",
+    "PassagesEvent",
+    "RetrieveRequest",
+    "RetrieveResult",
+    "Sampling",
+    "Scalar",
+    "SearchMode",
+    "ServerInfo",
+    "UpdateReport",
+    "Usage",
+    "UsageEvent",
+]
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    ABSTAINED = "abstained"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. Temperature 0 is greedy; the same seed gives the same answer."""
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """A question and how to answer it. ``threshold`` None means the gate's own."""
+
+    question: str
+    mode: GateMode = GateMode.AUTO
+    k: int = 5
+    filter: Mapping[str, object] = field(default_factory=dict)
+    domain: str | None = None
+    threshold: float | None = None
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveRequest:
+    """A search without an answer."""
+
+    query: str
+    k: int = 5
+    filter: Mapping[str, object] = field(default_factory=dict)
+    domain: str | None = None
+    mode: SearchMode = SearchMode.HYBRID
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveResult:
+    """Passages in rank order, the generation that they come from, and the cost."""
+
+    passages: tuple[Passage, ...]
+    generation: int
+    vectors_scanned: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A sentence of the answer and the stretch of a passage that supports it.
+
+    ``answer_start``/``answer_end`` are character offsets into the answer; ``passage`` is the
+    1-based rank of the passage; ``start``/``end`` are character offsets into the document;
+    ``score`` in [0, 1] is the share of the sentence that the stretch supports.
+    """
+
+    answer_start: int
+    answer_end: int
+    passage: int
+    document_id: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost. ``lm_calls`` counts prefills; seconds are given by stage."""
+
+    lm_calls: int = 0
+    retrieval_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    vectors_scanned: int = 0
+    passages_dropped: int = 0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GateEvent:
+    """The gate has decided; always first."""
+
+    decision: GateDecision
+
+
+@dataclass(frozen=True, slots=True)
+class PassagesEvent:
+    """The passages that the answer is written from; absent when closed book."""
+
+    passages: tuple[Passage, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaEvent:
+    """The next piece of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationEvent:
+    """One supported sentence of the answer."""
+
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class UsageEvent:
+    """The cost; after the last citation."""
+
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class DoneEvent:
+    """The end. ``support`` in [0, 1] is the share of the answer that the passages support."""
+
+    finish_reason: FinishReason
+    support: float | None = None
+    model: str = ""
+
+
+AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEvent | DoneEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: the stream of events, folded."""
+
+    text: str
+    decision: GateDecision
+    passages: tuple[Passage, ...]
+    citations: tuple[Citation, ...]
+    usage: Usage
+    finish_reason: FinishReason
+    support: float | None
+    generation: int | None
+    model: str
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the system chose not to answer; ``text`` then says why."""
+        return self.finish_reason is FinishReason.ABSTAINED
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInput:
+    """A document to add or replace through the API."""
+
+    id: str
+    text: str
+    title: str = ""
+    domain: str | None = None
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """What became of one document of an upsert: ``error`` is empty when it was stored."""
+
+    id: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What an upsert or a delete changed; ``generation`` is the one that now answers."""
+
+    generation: int
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    items: tuple[ItemStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """The state of a store. ``recall`` is recall@10 of the vector index against exact search."""
+
+    generation: int
+    documents: int
+    chunks: int
+    embedder: str
+    dimension: int
+    domains: Mapping[str, int]
+    metadata_fields: tuple[str, ...]
+    size_bytes: int
+    recall: float
+    created_at: str
+    degraded: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What answers: versions, models, limits and the index."""
+
+    version: str
+    embedder: str
+    model: str
+    gate: str
+    context_tokens: int
+    max_query_bytes: int
+    max_k: int
+    index: IndexStats | None = None

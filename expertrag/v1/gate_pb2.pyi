@@ -1,0 +1,81 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class GateMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GATE_MODE_UNSPECIFIED: _ClassVar[GateMode]
+    GATE_MODE_AUTO: _ClassVar[GateMode]
+    GATE_MODE_NEVER: _ClassVar[GateMode]
+    GATE_MODE_ALWAYS: _ClassVar[GateMode]
+    GATE_MODE_STRICT: _ClassVar[GateMode]
+
+class GateAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    GATE_ACTION_UNSPECIFIED: _ClassVar[GateAction]
+    GATE_ACTION_CLOSED_BOOK: _ClassVar[GateAction]
+    GATE_ACTION_RETRIEVE: _ClassVar[GateAction]
+GATE_MODE_UNSPECIFIED: GateMode
+GATE_MODE_AUTO: GateMode
+GATE_MODE_NEVER: GateMode
+GATE_MODE_ALWAYS: GateMode
+GATE_MODE_STRICT: GateMode
+GATE_ACTION_UNSPECIFIED: GateAction
+GATE_ACTION_CLOSED_BOOK: GateAction
+GATE_ACTION_RETRIEVE: GateAction
+
+class GatePolicy(_message.Message):
+    __slots__ = ("mode", "threshold")
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    mode: GateMode
+    threshold: float
+    def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class GateDecision(_message.Message):
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator")
+    class SignalsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    P_BENEFIT_FIELD_NUMBER: _ClassVar[int]
+    P_CORRECT_CLOSED_BOOK_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATOR_FIELD_NUMBER: _ClassVar[int]
+    action: GateAction
+    mode: GateMode
+    reason: str
+    p_benefit: float
+    p_correct_closed_book: float
+    threshold: float
+    signals: _containers.ScalarMap[str, float]
+    calibrator: str
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ...) -> None: ...
+
+class DecideRequest(_message.Message):
+    __slots__ = ("query", "policy", "domain")
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    query: str
+    policy: GatePolicy
+    domain: str
+    def __init__(self, query: _Optional[str] = ..., policy: _Optional[_Union[GatePolicy, _Mapping]] = ..., domain: _Optional[str] = ...) -> None: ...
+
+class DecideResponse(_message.Message):
+    __slots__ = ("decision",)
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    decision: GateDecision
+    def __init__(self, decision: _Optional[_Union[GateDecision, _Mapping]] = ...) -> None: ...

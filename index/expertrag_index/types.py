@@ -1,0 +1,120 @@
+"""Value objects of the document store, and the one thing it asks of others: an embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scalar = str | int | float | bool
+FloatArray = NDArray[np.float32]
+KeyArray = NDArray[np.int64]
+
+Filter = Mapping[str, object]
+"""A metadata filter: ``{"year": 2024, "lang": {"$in": ["en", "de"]}, "size": {"$gte": 10}}``.
+
+Fields are joined by AND. Operators: ``$eq $ne $in $gt $gte $lt $lte``. ``domain`` and ``source``
+are fields of every document. A field that no document of the store has is an error.
+"""
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with ``(stage, done, total)``; ``total`` is None while it is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document as a loader gives it: whole, not yet chunked."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    domain: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a document, ``text == document.text[start:end]`` (character offsets)."""
+
+    document_id: str
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    title: str = ""
+    domain: str | None = None
+    source: str = ""
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def embedding_text(self) -> str:
+        """The text that is embedded: the title, then the chunk."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHit:
+    """A chunk found by a search: its key in the store and its score (higher is better)."""
+
+    key: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailure:
+    """A file or record that could not be read, and what to do about it."""
+
+    source: str
+    reason: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build or an update did. Counts are documents unless named otherwise."""
+
+    generation: int
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+    chunks: int
+    chunks_embedded: int
+    failures: tuple[LoadFailure, ...]
+    seconds: float
+
+
+class DocumentEmbedder(Protocol):
+    """What the store needs of an embedder. Vectors are float32 and L2-normalised."""
+
+    @property
+    def name(self) -> str:
+        """The name a person gave: folder, hub id or package model."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that changes a vector: weights, pooling, prefixes, expert set."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length D of a vector."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that the model reads; the rest would be cut."""
+        ...
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, special tokens included."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
+        """Vectors of shape [N, D] for texts of one domain."""
+        ...

@@ -1,0 +1,125 @@
+"""Value objects of retrieval: passages, search results, gate signals and decisions.
+
+Importing this module loads nothing but the standard library: the SDK uses it without numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Scalar = str | int | float | bool
+
+
+class SearchMode(StrEnum):
+    """Which halves of the search are used."""
+
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    BM25 = "bm25"
+
+
+class GateMode(StrEnum):
+    """What the caller asks of the gate."""
+
+    AUTO = "auto"
+    NEVER = "never"
+    ALWAYS = "always"
+    STRICT = "strict"
+
+
+class GateAction(StrEnum):
+    """What the gate decided."""
+
+    CLOSED_BOOK = "closed_book"
+    RETRIEVE = "retrieve"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that answers a query, with its provenance.
+
+    ``start`` and ``end`` are character offsets into the text of document ``document_id``.
+    ``score`` is the fused score that ranks (higher is better); ``dense_score`` is the cosine in
+    [-1, 1]; ``lexical_score`` is BM25 divided by the best BM25 of the query, in [0, 1].
+    """
+
+    document_id: str
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    score: float
+    dense_score: float = 0.0
+    lexical_score: float = 0.0
+    title: str = ""
+    domain: str | None = None
+    source: str = ""
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Ranked passages of one query and what the search cost."""
+
+    passages: tuple[Passage, ...]
+    vectors_scanned: int
+    generation: int
+    lexical_weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillSignals:
+    """What the closed-book prefill tells, averaged over the first tokens of the answer.
+
+    ``margin``: p(top-1) - p(top-2) in [0, 1]. ``entropy``: of the next-token distribution, in
+    nats. ``max_probability``: p(top-1) in [0, 1]. ``router_entropy``: of the expert distribution,
+    averaged over layers, in nats; None for a model without a router.
+    """
+
+    margin: float
+    entropy: float
+    max_probability: float
+    tokens: int
+    router_entropy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSignals:
+    """What the store tells without a full search.
+
+    ``similarity``: best cosine between the query and the coarse centroids, in [-1, 1].
+    ``coverage``: share in [0, 1] of the store's own pseudo-queries that lie further from the
+    centroids than this query; near 0 means that the store is about something else.
+    ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
+    in the store.
+    """
+
+    similarity: float
+    coverage: float
+    term_coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """The gate's choice for one query, with everything needed to explain it.
+
+    Probabilities are in [0, 1]. ``p_benefit`` is the probability that retrieval improves the
+    answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None where they
+    were not estimated. ``signals`` holds the raw values by name; ``reason`` is one sentence.
+    """
+
+    action: GateAction
+    mode: GateMode
+    reason: str
+    threshold: float | None = None
+    p_benefit: float | None = None
+    p_correct_closed_book: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
+    calibrator: str = ""
+
+    @property
+    def retrieve(self) -> bool:
+        """Whether the store is consulted."""
+        return self.action is GateAction.RETRIEVE

