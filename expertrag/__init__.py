@@ -1,0 +1,110 @@
+"""ExpertRAG: answers from your own documents, retrieving only when it pays.
+
+Importing this package loads the standard library only; ``Client`` brings gRPC when it is first
+touched, a store in process brings the models when it is first asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from expertrag._version import __version__
+from expertrag.errors import (
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    ExpertRAGError,
+    InvalidArgument,
+    MissingExtra,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+from expertrag.folding import fold
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    AnswerRequest,
+    Citation,
+    CitationEvent,
+    DeltaEvent,
+    DocumentInput,
+    DoneEvent,
+    FinishReason,
+    GateAction,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    IndexStats,
+    ItemStatus,
+    Passage,
+    PassagesEvent,
+    RetrieveRequest,
+    RetrieveResult,
+    Sampling,
+    SearchMode,
+    ServerInfo,
+    UpdateReport,
+    Usage,
+    UsageEvent,
+)
+
+if TYPE_CHECKING:
+    from expertrag.client import AsyncClient, Client
+
+__all__ = [
+    "Answer",
+    "AnswerEvent",
+    "AnswerRequest",
+    "AsyncClient",
+    "Cancelled",
+    "Citation",
+    "CitationEvent",
+    "Client",
+    "Conflict",
+    "DeadlineExceeded",
+    "DeltaEvent",
+    "DocumentInput",
+    "DoneEvent",
+    "ExpertRAGError",
+    "FinishReason",
+    "GateAction",
+    "GateDecision",
+    "GateEvent",
+    "GateMode",
+    "IndexStats",
+    "InvalidArgument",
+    "ItemStatus",
+    "MissingExtra",
+    "NotFound",
+    "Overloaded",
+    "Passage",
+    "PassagesEvent",
+    "PermissionDenied",
+    "RetrieveRequest",
+    "RetrieveResult",
+    "Sampling",
+    "SearchMode",
+    "ServerError",
+    "ServerInfo",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "UpdateReport",
+    "Usage",
+    "UsageEvent",
+    "__version__",
+    "fold",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("AsyncClient", "Client"):
+        from expertrag import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

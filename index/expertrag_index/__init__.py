@@ -1,0 +1,33 @@
+"""Document store of ExpertRAG: SQLite is the truth, FAISS segments are derived from it.
+
+    with IndexWriter.open(path, embedder) as writer:
+        writer.build(documents)
+    with Index.open(path) as index:
+        hits = index.search_lexical("checkpoint interval", k=5)
+
+Importing this package loads neither numpy nor faiss; the names below do so when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expertrag_index.build import IndexWriter
+    from expertrag_index.index import Index
+    from expertrag_index.verify import verify
+
+_MODULES = {
+    "Index": "expertrag_index.index",
+    "IndexWriter": "expertrag_index.build",
+    "verify": "expertrag_index.verify",
+}
+
+__all__ = ["Index", "IndexWriter", "verify"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)

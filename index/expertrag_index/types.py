@@ -65,12 +65,28 @@ class ChunkHit:
 
 
 @dataclass(frozen=True, slots=True)
+class TermStatistics:
+    """A word of a query: how many chunks hold it, and its inverse document frequency.
+
+    ``idf`` is ln(1 + (N - n + 0.5) / (n + 0.5)), never negative; the highest for an unseen word.
+    """
+
+    term: str
+    document_frequency: int
+    idf: float
+
+
+@dataclass(frozen=True, slots=True)
 class LoadFailure:
-    """A file or record that could not be read, and what to do about it."""
+    """A file or record that could not be read or stored, and what to do about it.
+
+    ``document_id`` is set where the document had one already.
+    """
 
     source: str
     reason: str
     cure: str
+    document_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,21 @@ class BuildReport:
     chunks_embedded: int
     failures: tuple[LoadFailure, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What a verification looked at and found.
+
+    ``problems`` are those that still stand; ``repaired`` says what a repair did about others.
+    """
+
+    generation: int
+    documents: int
+    chunks: int
+    files: int
+    problems: tuple[str, ...]
+    repaired: tuple[str, ...] = ()
 
 
 class DocumentEmbedder(Protocol):

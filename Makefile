@@ -1,0 +1,75 @@
+# One command per wish, the same by hand and in CI. `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ROOMS  := expertrag kernels/expertrag_kernels retriever/expertrag_retriever index/expertrag_index
+DATA   ?= ../shared/data
+STORE  ?= .demo/store
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
+        fix bench-search bench-gate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; say make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing into $(VENV) (a few minutes the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --progress-bar on --constraint constraints.txt --editable '.[server,langchain,eval,dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## environment with everything for development
+
+demo: $(STAMP) ## models, index over real documents, running server, answered questions
+	@$(BIN)/python examples/demo.py --store $(STORE)
+
+test: check unit ## everything tested: lint, types, layers, protos, docs, unit and end to end
+
+check: lint types layers proto-check docs-check ## all static checks
+
+lint: $(STAMP) ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy $(ROOMS) tests benchmarks examples
+
+layers: $(STAMP) ## imports run downwards only
+	@$(BIN)/lint-imports --no-cache
+
+PROTOC = -m grpc_tools.protoc -I protos $(wildcard protos/expertrag/v1/*.proto)
+
+proto: $(STAMP) ## regenerate expertrag/v1 from protos/
+	@$(BIN)/python $(PROTOC) --python_out=. --grpc_python_out=. --pyi_out=.
+
+proto-check: $(STAMP) ## buf lint, and the committed stubs are what protos/ gives
+	@$(BIN)/buf lint protos
+	@rm -rf build/proto && mkdir -p build/proto
+	@$(BIN)/python $(PROTOC) --python_out=build/proto --grpc_python_out=build/proto --pyi_out=build/proto
+	@diff -r --exclude=__init__.py --exclude=__pycache__ build/proto/expertrag/v1 expertrag/v1 \
+	  || { echo "error: expertrag/v1 is not what protos/ gives; run make proto"; exit 1; }
+
+docs: $(STAMP) ## regenerate docs/cli.md and docs/config.md
+	@$(BIN)/python -m expertrag.cli.docs
+
+docs-check: $(STAMP) ## the generated docs are current
+	@$(BIN)/python -m expertrag.cli.docs --check
+
+unit: $(STAMP) ## tests only
+	@$(BIN)/python -m pytest -q --durations=10 tests
+
+fix: $(STAMP) ## format and fix what can be fixed
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench-search: $(STAMP) ## nDCG@10 and documents/s; DATA=folder of data sets, ARGS="--json FILE"
+	@$(BIN)/python benchmarks/bench_search.py --data $(DATA) $(ARGS)
+
+bench-gate: $(STAMP) ## the gate's decisions on real questions; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/bench_gate.py --data $(DATA) $(ARGS)
+
+clean: ## remove the environment, the demo's store and build output
+	@rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,134 @@
+"""The demonstration: real documents, a running server, answered questions.
+
+    python examples/demo.py --store .demo/store
+
+Each step is a command that you can type yourself; it is printed before it runs. A second run
+reuses the models and the index.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from expertrag import (
+    CitationEvent,
+    Client,
+    DeltaEvent,
+    DoneEvent,
+    GateEvent,
+    GateMode,
+    PassagesEvent,
+    UsageEvent,
+)
+
+HERE = Path(__file__).parent
+EXPERTRAG = [sys.executable, "-m", "expertrag"]
+MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
+QUESTIONS = (
+    ("How do I create a partial index in PostgreSQL?", GateMode.AUTO),
+    ("Say hello in French.", GateMode.AUTO),
+    ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
+    ("What is 7 plus 5?", GateMode.AUTO),
+    ("How do I extract a tar archive into a directory?", GateMode.AUTO),
+    ("What is the capital of France?", GateMode.AUTO),
+    ("Which transaction isolation levels does PostgreSQL have?", GateMode.STRICT),
+    ("Who won the football World Cup in 1998?", GateMode.STRICT),
+)
+
+
+def main() -> int:
+    """Run the whole way; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", type=Path, required=True, help="folder of the demo's index")
+    parser.add_argument("--documents", type=Path, default=HERE / "documents")
+    arguments = parser.parse_args()
+
+    for model in MODELS:
+        run(["models", "pull", model])
+    run(["index", "build", str(arguments.documents), "--out", str(arguments.store)])
+    address = f"127.0.0.1:{free_port()}"
+    with server(["serve", "--index", str(arguments.store), "--address", address]):
+        with Client(address) as client:
+            client.wait_ready(timeout=120)
+            for question, mode in QUESTIONS:
+                ask(client, question, mode)
+        print("\nstopping the server")
+    print("server stopped cleanly\n")
+    print("Now yours:")
+    print("  .venv/bin/expertrag index build YOUR_DOCUMENTS --out my-store")
+    print("  .venv/bin/expertrag serve --index my-store")
+    print('  .venv/bin/expertrag ask "your question"')
+    return 0
+
+
+def ask(client: Client, question: str, mode: GateMode) -> None:
+    """Ask one question and print each event as it comes."""
+    print(f"\n\x1b[1m? {question}\x1b[0m" if sys.stdout.isatty() else f"\n? {question}")
+    if mode is not GateMode.AUTO:
+        print(f"  mode      {mode}")
+    for event in client.stream(question, mode=mode, max_tokens=96, timeout=120):
+        match event:
+            case GateEvent(decision):
+                print(f"  gate      {decision.action}: {decision.reason}")
+            case PassagesEvent(passages):
+                titles = dict.fromkeys(passage.title for passage in passages)
+                print(f"  passages  {len(passages)} from {'; '.join(titles)}")
+                ids = [passage.document_id for passage in passages]
+            case DeltaEvent(text):
+                print(text, end="", flush=True)
+            case CitationEvent(citation):
+                span = f"{citation.start}-{citation.end}"
+                print(
+                    f"\n  cited     [{citation.passage}] {ids[citation.passage - 1]} "
+                    f"characters {span}, support {citation.score:.2f}",
+                    end="",
+                )
+            case UsageEvent(usage):
+                stages = ", ".join(f"{k} {v:.2f}s" for k, v in usage.stage_seconds.items())
+                print(
+                    f"\n  cost      {usage.lm_calls} LM calls, {usage.retrieval_calls} searches, "
+                    f"{usage.prompt_tokens} + {usage.completion_tokens} tokens ({stages})"
+                )
+            case DoneEvent(finish_reason):
+                print(f"  finished  {finish_reason}")
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run one expertrag command; its failure is ours."""
+    print(f"$ expertrag {' '.join(arguments)}", flush=True)
+    code = subprocess.run([*EXPERTRAG, *arguments], check=False).returncode
+    if code:
+        raise SystemExit(code)
+
+
+@contextmanager
+def server(arguments: Sequence[str]) -> Iterator[None]:
+    """Run the server while the block runs, then ask it to drain (SIGTERM) and wait."""
+    print(f"$ expertrag {' '.join(arguments)}", flush=True)
+    process = subprocess.Popen([*EXPERTRAG, *arguments])
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=60)
+    if code:
+        raise SystemExit(f"error: the server ended with exit code {code}")
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

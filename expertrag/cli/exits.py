@@ -1,0 +1,100 @@
+"""Exit codes, and which error ends with which."""
+
+from __future__ import annotations
+
+import errno
+from enum import IntEnum
+
+from expertrag import errors
+
+
+class ExitCode(IntEnum):
+    """How a command ends; ``MEANINGS`` says what each means."""
+
+    OK = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    PARTIAL = 3
+    NOT_FOUND = 4
+    CORRUPT = 5
+    CONFLICT = 6
+    UNAVAILABLE = 7
+    NO_SPACE = 8
+    MISSING_PART = 9
+    DENIED = 10
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "success",
+    ExitCode.UNEXPECTED: "unexpected error; EXPERTRAG_DEBUG=1 shows the traceback",
+    ExitCode.USAGE: "wrong flag, argument, setting or request",
+    ExitCode.PARTIAL: "done, but some documents were skipped; they are listed",
+    ExitCode.NOT_FOUND: "no such store, document or file",
+    ExitCode.CORRUPT: "the store is damaged; `expertrag index verify STORE --repair`",
+    ExitCode.CONFLICT: "locked by another writer, built with another embedder, port in use",
+    ExitCode.UNAVAILABLE: "no server, overloaded, deadline passed, or download failed",
+    ExitCode.NO_SPACE: "no space left; nothing was published",
+    ExitCode.MISSING_PART: "an extra or a model is missing or damaged; the message has the cure",
+    ExitCode.DENIED: "the server does not allow this call",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+    ExitCode.BROKEN_PIPE: "the reader of stdout went away",
+}
+
+_BY_REASON: dict[str, ExitCode] = {
+    "STORE_CORRUPT": ExitCode.CORRUPT,
+    "STORAGE_FULL": ExitCode.NO_SPACE,
+    "MODEL_MISSING": ExitCode.MISSING_PART,
+    "MODEL_DAMAGED": ExitCode.MISSING_PART,
+    "MODEL_CHECKSUM": ExitCode.MISSING_PART,
+    "MODEL_NOT_FOUND": ExitCode.MISSING_PART,
+    "EMBEDDER_UNUSABLE": ExitCode.MISSING_PART,
+}
+
+_BY_TYPE: dict[type[errors.ExpertRAGError], ExitCode] = {
+    errors.InvalidArgument: ExitCode.USAGE,
+    errors.NotFound: ExitCode.NOT_FOUND,
+    errors.Conflict: ExitCode.CONFLICT,
+    errors.Unauthenticated: ExitCode.DENIED,
+    errors.PermissionDenied: ExitCode.DENIED,
+    errors.Overloaded: ExitCode.UNAVAILABLE,
+    errors.DeadlineExceeded: ExitCode.UNAVAILABLE,
+    errors.Cancelled: ExitCode.INTERRUPTED,
+    errors.Unavailable: ExitCode.UNAVAILABLE,
+    errors.Unimplemented: ExitCode.UNAVAILABLE,
+    errors.ServerError: ExitCode.UNEXPECTED,
+    errors.MissingExtra: ExitCode.MISSING_PART,
+}
+
+_BY_ERRNO: dict[int, ExitCode] = {
+    errno.ENOENT: ExitCode.NOT_FOUND,
+    errno.EADDRINUSE: ExitCode.CONFLICT,
+    errno.ENOSPC: ExitCode.NO_SPACE,
+    errno.EDQUOT: ExitCode.NO_SPACE,
+    errno.EFBIG: ExitCode.NO_SPACE,
+}
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the exit code of an error that a command raised."""
+    if isinstance(error, errors.ExpertRAGError):
+        return _BY_REASON.get(error.reason) or _BY_TYPE.get(type(error), ExitCode.UNEXPECTED)
+    if isinstance(error, OSError) and error.errno is not None:
+        return _BY_ERRNO.get(error.errno, ExitCode.UNEXPECTED)
+    if isinstance(error, ModuleNotFoundError):
+        return ExitCode.MISSING_PART
+    return ExitCode.UNEXPECTED
+
+
+def message_of(error: BaseException) -> str:
+    """Return what to print for an error: one line that says what to do."""
+    if isinstance(error, errors.ExpertRAGError):
+        text = error.message
+    elif isinstance(error, ModuleNotFoundError):
+        text = f"{error.name} is not installed; run: pip install 'expertrag[server]'"
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    else:
+        text = f"unexpected {type(error).__name__}: {error} (EXPERTRAG_DEBUG=1 shows where)"
+    return " ".join(text.split())

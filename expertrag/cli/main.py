@@ -1,0 +1,66 @@
+"""The entry point of ``expertrag``: runs a command, ends with one line and an exit code on error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+from expertrag._version import __version__
+from expertrag.cli.answering import ask, gate, retrieve
+from expertrag.cli.doctor import doctor
+from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
+from expertrag.cli.index import index
+from expertrag.cli.models import models
+from expertrag.cli.serve import serve
+from expertrag.translate import translated_errors
+
+_EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nExit codes:\n{_EXITS}",
+)
+@click.version_option(__version__, "--version", message="expertrag %(version)s")
+def cli() -> None:
+    """Answer questions from your own documents, retrieving only when it pays.
+
+    Results go to stdout (JSON with --json), logs and progress to stderr. A flag wins over its
+    EXPERTRAG_… environment variable, that over the file of --config, that over the default.
+    """
+
+
+for command in (ask, doctor, gate, index, models, retrieve, serve):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit the process."""
+    try:
+        with translated_errors():
+            code = cli.main(prog_name="expertrag", standalone_mode=False)
+            sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more as it ends: give it somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.BROKEN_PIPE)
+    except Exception as error:
+        if os.environ.get("EXPERTRAG_DEBUG"):
+            traceback.print_exc()
+        click.echo(f"error: {message_of(error)}", err=True)
+        sys.exit(exit_code_of(error))
+    # click returns the status of ctx.exit(), or what the command returned: nothing.
+    sys.exit(code or ExitCode.OK)
+
+
+if __name__ == "__main__":
+    main()

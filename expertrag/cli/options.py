@@ -1,0 +1,108 @@
+"""Flags: those of the configuration, derived from its dataclasses, and those of one command."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
+from expertrag.errors import InvalidArgument
+
+Command = Callable[..., Any]
+
+
+def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Command], Command]:
+    """Make an option of one command, with an environment twin that its help shows."""
+    twin = env or ENV_PREFIX + names[-1].partition("/")[0].lstrip("-").replace("-", "_").upper()
+    return click.option(*names, envvar=twin, show_envvar=True, **attributes)
+
+
+json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout.")
+store_argument = click.argument("store", type=click.Path(path_type=Path))
+
+
+def configured(*keys: str) -> Callable[[Command], Command]:
+    """Give a command the settings ``keys`` (a key or a section), and the merged ``config``.
+
+    Adds ``--config`` and ``--print-config``. The configuration reads the environment itself; click
+    knows the variables only to show them.
+    """
+    chosen = [item for item in settings() if item.key in keys or item.section in keys]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(config_file: Path | None, print_config: bool, **rest: Any) -> Any:
+            context = click.get_current_context()
+            flags: dict[str, object] = {}
+            for item in chosen:
+                value = rest.pop(_parameter(item))
+                if context.get_parameter_source(_parameter(item)) is ParameterSource.COMMANDLINE:
+                    flags[item.key] = value
+            loaded = load(config_file, flags=flags)
+            if print_config:
+                click.echo(render(loaded), nl=False)
+                return
+            command(config=loaded.config, **rest)
+
+        for item in reversed(chosen):
+            run = _option(item)(run)
+        return _file_options(run)
+
+    return decorate
+
+
+def index_of(config: Config) -> Path:
+    """Return the store that a command works on.
+
+    :raises InvalidArgument: if none was given.
+    """
+    if not config.index:
+        raise InvalidArgument(
+            "no store given: add --index STORE (made by `expertrag index build DOCS --out STORE`)",
+            metadata={"field": "index"},
+        )
+    return Path(config.index)
+
+
+def _file_options(command: Command) -> Command:
+    command = click.option(
+        "--print-config",
+        is_flag=True,
+        envvar=f"{ENV_PREFIX}PRINT_CONFIG",
+        show_envvar=True,
+        help="Print the effective configuration, with the origin of each value, and exit.",
+    )(command)
+    return click.option(
+        "config_file",
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar=CONFIG_ENV,
+        show_envvar=True,
+        help="Configuration file (TOML).",
+    )(command)
+
+
+def _parameter(setting: Setting) -> str:
+    return setting.key.replace(".", "__")
+
+
+def _option(setting: Setting) -> Callable[[Command], Command]:
+    names = setting.flag
+    if setting.kind is bool:
+        names = f"{setting.flag}/{setting.flag.replace('--', '--no-', 1)}"
+    default = setting.default
+    return click.option(
+        _parameter(setting),
+        names,
+        type=click.Choice(setting.choices) if setting.choices else setting.kind,
+        default=default,
+        show_default=default not in (None, ""),
+        envvar=setting.env,
+        show_envvar=True,
+        help=setting.help,
+    )

@@ -1,0 +1,72 @@
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from expertrag.cli.output import note
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+LINE_EVERY_S = 5.0
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Give a progress function; what it draws is cleared or ended with the block."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    try:
+        bars: _Bars | _Lines = _Bars()
+    except ModuleNotFoundError:  # tqdm comes with the server extra
+        bars = _Lines()
+    try:
+        yield bars
+    finally:
+        if isinstance(bars, _Bars):
+            bars.close()
+
+
+class _Lines:
+    """The first and the last step of every stage, and one line each few seconds between."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._next = 0.0
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if stage != self._stage or now >= self._next or done == total:
+            note(f"{stage}: {done}" if total is None else f"{stage}: {done}/{total}")
+            self._stage, self._next = stage, now + LINE_EVERY_S
+
+
+class _Bars:
+    """One tqdm bar at a time, for the stage at work."""
+
+    def __init__(self) -> None:
+        from tqdm import tqdm
+
+        self._tqdm: Any = tqdm
+        self._bar: Any = None
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if self._bar is None or stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._bar = self._tqdm(desc=stage, total=total, file=sys.stderr, dynamic_ncols=True)
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

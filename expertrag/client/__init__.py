@@ -1,0 +1,6 @@
+"""The SDK: ``Client`` and its twin ``AsyncClient``, over gRPC or in process."""
+
+from expertrag.client.aclient import AsyncClient
+from expertrag.client.client import Client
+
+__all__ = ["AsyncClient", "Client"]

@@ -1,0 +1,199 @@
+"""The asyncio client; see ``client`` for its twin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from expertrag.client.aremote import AsyncRemoteBackend
+from expertrag.client.local import AsyncLocalBackend
+from expertrag.client.requests import (
+    ANSWER_TIMEOUT_S,
+    DEFAULT_K,
+    DEFAULT_TIMEOUT_S,
+    SAMPLING,
+    WRITE_TIMEOUT_S,
+    answer_request,
+    decide_call,
+    delete_ids,
+    embed_call,
+    retrieve_request,
+)
+from expertrag.client.target import parse_target
+from expertrag.convert.embed import Role
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    DocumentInput,
+    GateDecision,
+    GateMode,
+    IndexStats,
+    RetrieveResult,
+    SearchMode,
+    ServerInfo,
+    UpdateReport,
+)
+
+if TYPE_CHECKING:
+    from expertrag.config import Config
+
+
+class AsyncClient:
+    """``Client`` for asyncio: the same methods, arguments, defaults, values and errors.
+
+    Use it on one event loop, as an asynchronous context manager, or await ``close``.
+    """
+
+    def __init__(self, target: str | os.PathLike[str], *, config: Config | None = None) -> None:
+        """Take a target; connecting or loading happens at the first call.
+
+        :param config: models and gate for a store in process; unset: environment and defaults.
+        :raises NotFound: if the target is neither an address nor a folder.
+        """
+        parsed = parse_target(target)
+        self._backend: AsyncLocalBackend | AsyncRemoteBackend
+        if parsed.store is not None:
+            self._backend = AsyncLocalBackend(parsed.store, config)
+        else:
+            self._backend = AsyncRemoteBackend(parsed.address)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Disconnect, or close the store."""
+        await self._backend.close()
+
+    async def wait_ready(self, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        """Wait for a server to be there with its models loaded; in process, load them now.
+
+        :raises DeadlineExceeded: if it takes longer.
+        """
+        await self._backend.wait_ready(timeout)
+
+    async def answer(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        threshold: float | None = None,
+        max_tokens: int = SAMPLING.max_tokens,
+        temperature: float = SAMPLING.temperature,
+        seed: int = SAMPLING.seed,
+        stop: Iterable[str] = (),
+        timeout: float = ANSWER_TIMEOUT_S,
+    ) -> Answer:
+        """Answer a question as a whole.
+
+        :param mode: ``auto`` lets the gate decide; ``never``, ``always``; ``strict`` answers from
+            the documents or abstains, which is a result and no error.
+        :param k: passages to retrieve, 1 to 1,000.
+        :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
+        :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
+        """
+        request = answer_request(
+            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+        )
+        return await self._backend.answer(request, timeout)
+
+    async def stream(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        threshold: float | None = None,
+        max_tokens: int = SAMPLING.max_tokens,
+        temperature: float = SAMPLING.temperature,
+        seed: int = SAMPLING.seed,
+        stop: Iterable[str] = (),
+        timeout: float = ANSWER_TIMEOUT_S,
+    ) -> AsyncGenerator[AnswerEvent]:
+        """Answer as events: gate, passages, delta*, citation*, usage, done.
+
+        The call starts at the first event; closing the iterator cancels it.
+        """
+        request = answer_request(
+            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+        )
+        async with aclosing(self._backend.stream(request, timeout)) as events:
+            async for event in events:
+                yield event
+
+    async def retrieve(
+        self,
+        query: str,
+        *,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        mode: SearchMode | str = SearchMode.HYBRID,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> RetrieveResult:
+        """Search without answering."""
+        return await self._backend.retrieve(
+            retrieve_request(query, k, filter, domain, mode), timeout
+        )
+
+    async def decide(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        threshold: float | None = None,
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> GateDecision:
+        """Run the gate alone: would the documents be consulted, and why."""
+        return await self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+
+    async def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role = "document",
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> list[list[float]]:
+        """Encode 1 to 256 texts; L2-normalised vectors in their order."""
+        return await self._backend.embed(embed_call(texts, role, domain), timeout)
+
+    async def upsert(
+        self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
+    ) -> UpdateReport:
+        """Add or replace documents; they are published together when all have been read.
+
+        :raises PermissionDenied: if the server does not take writes.
+        """
+        return await self._backend.upsert(documents, timeout)
+
+    async def delete(self, ids: Sequence[str], *, timeout: float = WRITE_TIMEOUT_S) -> UpdateReport:
+        """Delete documents by id.
+
+        :raises PermissionDenied: if the server does not take writes.
+        """
+        return await self._backend.delete(delete_ids(ids), timeout)
+
+    async def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
+        """Describe the store."""
+        return await self._backend.stats(timeout)
+
+    async def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
+        """Describe what answers: versions, models, limits, store."""
+        return await self._backend.info(timeout)

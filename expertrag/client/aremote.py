@@ -1,0 +1,154 @@
+"""A server over gRPC, on asyncio; see ``remote`` for its twin."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.remote import check_seq, may_become_ready, not_ready
+from expertrag.client.rpc_errors import from_rpc
+from expertrag.convert import answer, embed, events, gate, index, retrieve
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    AnswerRequest,
+    DocumentInput,
+    GateDecision,
+    IndexStats,
+    RetrieveRequest,
+    RetrieveResult,
+    ServerInfo,
+    UpdateReport,
+)
+from expertrag.v1 import answer_pb2, index_pb2, info_pb2
+
+
+class AsyncRemoteBackend:
+    """Sends values as messages and gives values back; raises only ``expertrag.errors``."""
+
+    def __init__(self, address: str) -> None:
+        """Connect at the first call."""
+        self._address = address
+        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
+        self._stubs = Stubs(self._channel)
+
+    async def close(self) -> None:
+        """Cancel what runs and disconnect."""
+        await self._channel.close()
+
+    async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+        """Answer in one message."""
+        message = answer_pb2.AnswerRequest(question=answer.question_to_proto(request))
+        async with self._errors(timeout):
+            return answer.answer_from_proto(
+                await self._stubs.answer.Answer(message, timeout=timeout)
+            )
+
+    async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
+        """Yield events; closing the iterator cancels the call."""
+        message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
+        async with self._errors(timeout):
+            call = self._stubs.answer.StreamAnswer(message, timeout=timeout)
+            expected = 0
+            try:
+                async for response in call:
+                    check_seq(response.seq, expected)
+                    expected += 1
+                    yield events.event_from_proto(response)
+            finally:
+                call.cancel()
+
+    async def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
+        """Search."""
+        message = retrieve.request_to_proto(request)
+        async with self._errors(timeout):
+            return retrieve.result_from_proto(
+                await self._stubs.retrieve.Retrieve(message, timeout=timeout)
+            )
+
+    async def decide(self, call: gate.DecideCall, timeout: float) -> GateDecision:
+        """Run the gate."""
+        message = gate.decide_to_proto(call)
+        async with self._errors(timeout):
+            response = await self._stubs.gate.Decide(message, timeout=timeout)
+            return gate.decision_from_proto(response.decision)
+
+    async def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
+        """Encode texts."""
+        message = embed.embed_to_proto(call)
+        async with self._errors(timeout):
+            return embed.vectors_from_proto(await self._stubs.embed.Embed(message, timeout=timeout))
+
+    async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+        """Add or replace documents; an error of the iterable cancels the call and is raised."""
+        failure: list[Exception] = []
+
+        async def messages() -> AsyncIterator[index_pb2.UpsertRequest]:
+            try:
+                for document in documents:
+                    yield index.document_to_proto(document)
+            except Exception as error:
+                failure.append(error)
+                raise  # gRPC cancels the call
+
+        async with self._errors(timeout):
+            try:
+                response = await self._stubs.index.Upsert(messages(), timeout=timeout)
+            except asyncio.CancelledError:
+                if failure:
+                    raise failure[0] from None
+                raise
+            return index.upsert_from_proto(response)
+
+    async def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
+        """Delete documents."""
+        message = index.ids_to_proto(ids)
+        async with self._errors(timeout):
+            return index.delete_from_proto(await self._stubs.index.Delete(message, timeout=timeout))
+
+    async def stats(self, timeout: float) -> IndexStats:
+        """Describe the store."""
+        async with self._errors(timeout):
+            response = await self._stubs.index.Stats(index_pb2.StatsRequest(), timeout=timeout)
+            return index.stats_from_proto(response.stats)
+
+    async def info(self, timeout: float) -> ServerInfo:
+        """Describe the server."""
+        async with self._errors(timeout):
+            response = await self._stubs.info.Info(info_pb2.InfoRequest(), timeout=timeout)
+            return index.info_from_proto(response)
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Return once the server is there and its models are loaded."""
+        ends_at = time.monotonic() + timeout
+        while (remaining := ends_at - time.monotonic()) > 0:
+            try:
+                state = await self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
+                if state == HEALTH_SERVING:
+                    return
+            except grpc.aio.AioRpcError as error:
+                if not may_become_ready(error.code()):
+                    raise self._translated(error, timeout) from error
+            await asyncio.sleep(HEALTH_POLL_S)
+        raise not_ready(self._address, timeout)
+
+    @asynccontextmanager
+    async def _errors(self, timeout: float) -> AsyncIterator[None]:
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise self._translated(error, timeout) from error
+
+    def _translated(self, error: grpc.aio.AioRpcError, timeout: float) -> Exception:
+        return from_rpc(
+            error.code(),
+            error.details() or "",
+            error.trailing_metadata(),
+            address=self._address,
+            timeout=timeout,
+        )

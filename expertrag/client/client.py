@@ -1,0 +1,202 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from expertrag.client.local import LocalBackend
+from expertrag.client.remote import RemoteBackend
+from expertrag.client.requests import (
+    ANSWER_TIMEOUT_S,
+    DEFAULT_K,
+    DEFAULT_TIMEOUT_S,
+    SAMPLING,
+    WRITE_TIMEOUT_S,
+    answer_request,
+    decide_call,
+    delete_ids,
+    embed_call,
+    retrieve_request,
+)
+from expertrag.client.target import parse_target
+from expertrag.convert.embed import Role
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    DocumentInput,
+    GateDecision,
+    GateMode,
+    IndexStats,
+    RetrieveResult,
+    SearchMode,
+    ServerInfo,
+    UpdateReport,
+)
+
+if TYPE_CHECKING:
+    from expertrag.config import Config
+
+
+class Client:
+    """Asks a server, or a store in process; both give the same values and the same errors.
+
+    ========================== ==========================================================
+    ``Client("host:50051")``   a server
+    ``Client("unix:/run/e")``  a server behind a socket file
+    ``Client("./store")``      the store in that folder, answered in process (extra ``server``)
+    ========================== ==========================================================
+
+    Thread-safe; use it as a context manager or call ``close``. Every method takes ``timeout`` in
+    seconds; unset it is 30, for answers 60, for upsert and delete 600. Every method raises only
+    the errors of ``expertrag.errors``.
+    """
+
+    def __init__(self, target: str | os.PathLike[str], *, config: Config | None = None) -> None:
+        """Take a target; connecting or loading happens at the first call.
+
+        :param config: models and gate for a store in process; unset: environment and defaults.
+        :raises NotFound: if the target is neither an address nor a folder.
+        """
+        parsed = parse_target(target)
+        self._backend: LocalBackend | RemoteBackend
+        if parsed.store is not None:
+            self._backend = LocalBackend(parsed.store, config)
+        else:
+            self._backend = RemoteBackend(parsed.address)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Disconnect, or close the store."""
+        self._backend.close()
+
+    def wait_ready(self, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+        """Wait for a server to be there with its models loaded; in process, load them now.
+
+        :raises DeadlineExceeded: if it takes longer.
+        """
+        self._backend.wait_ready(timeout)
+
+    def answer(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        threshold: float | None = None,
+        max_tokens: int = SAMPLING.max_tokens,
+        temperature: float = SAMPLING.temperature,
+        seed: int = SAMPLING.seed,
+        stop: Iterable[str] = (),
+        timeout: float = ANSWER_TIMEOUT_S,
+    ) -> Answer:
+        """Answer a question as a whole.
+
+        :param mode: ``auto`` lets the gate decide; ``never``, ``always``; ``strict`` answers from
+            the documents or abstains, which is a result and no error.
+        :param k: passages to retrieve, 1 to 1,000.
+        :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
+        :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
+        """
+        request = answer_request(
+            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+        )
+        return self._backend.answer(request, timeout)
+
+    def stream(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        threshold: float | None = None,
+        max_tokens: int = SAMPLING.max_tokens,
+        temperature: float = SAMPLING.temperature,
+        seed: int = SAMPLING.seed,
+        stop: Iterable[str] = (),
+        timeout: float = ANSWER_TIMEOUT_S,
+    ) -> Generator[AnswerEvent]:
+        """Answer as events: gate, passages, delta*, citation*, usage, done.
+
+        The call starts at the first event; closing the iterator cancels it.
+        """
+        request = answer_request(
+            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+        )
+        yield from self._backend.stream(request, timeout)
+
+    def retrieve(
+        self,
+        query: str,
+        *,
+        k: int = DEFAULT_K,
+        filter: Mapping[str, object] | None = None,
+        domain: str | None = None,
+        mode: SearchMode | str = SearchMode.HYBRID,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> RetrieveResult:
+        """Search without answering."""
+        return self._backend.retrieve(retrieve_request(query, k, filter, domain, mode), timeout)
+
+    def decide(
+        self,
+        question: str,
+        *,
+        mode: GateMode | str = GateMode.AUTO,
+        threshold: float | None = None,
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> GateDecision:
+        """Run the gate alone: would the documents be consulted, and why."""
+        return self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role = "document",
+        domain: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> list[list[float]]:
+        """Encode 1 to 256 texts; L2-normalised vectors in their order."""
+        return self._backend.embed(embed_call(texts, role, domain), timeout)
+
+    def upsert(
+        self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
+    ) -> UpdateReport:
+        """Add or replace documents; they are published together when all have been read.
+
+        :raises PermissionDenied: if the server does not take writes.
+        """
+        return self._backend.upsert(documents, timeout)
+
+    def delete(self, ids: Sequence[str], *, timeout: float = WRITE_TIMEOUT_S) -> UpdateReport:
+        """Delete documents by id.
+
+        :raises PermissionDenied: if the server does not take writes.
+        """
+        return self._backend.delete(delete_ids(ids), timeout)
+
+    def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
+        """Describe the store."""
+        return self._backend.stats(timeout)
+
+    def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
+        """Describe what answers: versions, models, limits, store."""
+        return self._backend.info(timeout)

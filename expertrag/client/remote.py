@@ -1,0 +1,175 @@
+"""A server over gRPC, blocking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+import grpc
+
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.rpc_errors import from_rpc
+from expertrag.convert import answer, embed, events, gate, index, retrieve
+from expertrag.errors import Cancelled, DeadlineExceeded, ServerError
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    AnswerRequest,
+    DocumentInput,
+    GateDecision,
+    IndexStats,
+    RetrieveRequest,
+    RetrieveResult,
+    ServerInfo,
+    UpdateReport,
+)
+from expertrag.v1 import answer_pb2, index_pb2, info_pb2
+
+
+class RemoteBackend:
+    """Sends values as messages and gives values back; raises only ``expertrag.errors``."""
+
+    def __init__(self, address: str) -> None:
+        """Connect at the first call."""
+        self._address = address
+        self._channel = grpc.insecure_channel(address, options=OPTIONS)
+        self._stubs = Stubs(self._channel)
+
+    def close(self) -> None:
+        """Cancel what runs and disconnect."""
+        self._channel.close()
+
+    def answer(self, request: AnswerRequest, timeout: float) -> Answer:
+        """Answer in one message."""
+        message = answer_pb2.AnswerRequest(question=answer.question_to_proto(request))
+        with self._errors(timeout):
+            return answer.answer_from_proto(self._stubs.answer.Answer(message, timeout=timeout))
+
+    def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
+        """Yield events; closing the iterator cancels the call."""
+        message = answer_pb2.StreamAnswerRequest(question=answer.question_to_proto(request))
+        with self._errors(timeout):
+            call = self._stubs.answer.StreamAnswer(message, timeout=timeout)
+            try:
+                for seq, response in enumerate(call):
+                    check_seq(response.seq, seq)
+                    yield events.event_from_proto(response)
+            finally:
+                call.cancel()
+
+    def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
+        """Search."""
+        message = retrieve.request_to_proto(request)
+        with self._errors(timeout):
+            return retrieve.result_from_proto(
+                self._stubs.retrieve.Retrieve(message, timeout=timeout)
+            )
+
+    def decide(self, call: gate.DecideCall, timeout: float) -> GateDecision:
+        """Run the gate."""
+        message = gate.decide_to_proto(call)
+        with self._errors(timeout):
+            response = self._stubs.gate.Decide(message, timeout=timeout)
+            return gate.decision_from_proto(response.decision)
+
+    def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
+        """Encode texts."""
+        message = embed.embed_to_proto(call)
+        with self._errors(timeout):
+            return embed.vectors_from_proto(self._stubs.embed.Embed(message, timeout=timeout))
+
+    def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
+        """Add or replace documents; an error of the iterable cancels the call and is raised."""
+        started: Future[grpc.Call] = Future()
+        failure: list[BaseException] = []
+
+        def messages() -> Iterator[index_pb2.UpsertRequest]:
+            try:
+                for document in documents:
+                    yield index.document_to_proto(document)
+            except Exception as error:  # raised into gRPC's thread it would only be logged
+                failure.append(error)
+                started.result().cancel()
+
+        with self._errors(timeout, failure):
+            call = self._stubs.index.Upsert.future(messages(), timeout=timeout)
+            started.set_result(call)
+            return index.upsert_from_proto(call.result())
+
+    def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
+        """Delete documents."""
+        message = index.ids_to_proto(ids)
+        with self._errors(timeout):
+            return index.delete_from_proto(self._stubs.index.Delete(message, timeout=timeout))
+
+    def stats(self, timeout: float) -> IndexStats:
+        """Describe the store."""
+        with self._errors(timeout):
+            response = self._stubs.index.Stats(index_pb2.StatsRequest(), timeout=timeout)
+            return index.stats_from_proto(response.stats)
+
+    def info(self, timeout: float) -> ServerInfo:
+        """Describe the server."""
+        with self._errors(timeout):
+            response = self._stubs.info.Info(info_pb2.InfoRequest(), timeout=timeout)
+            return index.info_from_proto(response)
+
+    def wait_ready(self, timeout: float) -> None:
+        """Return once the server is there and its models are loaded."""
+        ends_at = time.monotonic() + timeout
+        while (remaining := ends_at - time.monotonic()) > 0:
+            try:
+                if (
+                    self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
+                    == HEALTH_SERVING
+                ):
+                    return
+            except grpc.RpcError as error:
+                if not may_become_ready(error.code()):
+                    raise self._translated(error, timeout) from error
+            time.sleep(HEALTH_POLL_S)
+        raise not_ready(self._address, timeout)
+
+    @contextmanager
+    def _errors(self, timeout: float, failure: Sequence[BaseException] = ()) -> Iterator[None]:
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise self._translated(error, timeout) from error
+        except grpc.FutureCancelledError:
+            if failure:
+                raise failure[0] from None
+            raise Cancelled("the call was cancelled") from None
+
+    def _translated(self, error: grpc.RpcError, timeout: float) -> Exception:
+        return from_rpc(
+            error.code(),
+            error.details() or "",
+            error.trailing_metadata(),
+            address=self._address,
+            timeout=timeout,
+        )
+
+
+def check_seq(got: int, expected: int) -> None:
+    """Refuse a stream that lost or repeated an event."""
+    if got != expected:
+        raise ServerError(
+            f"event {got} came where {expected} was due; ask again", reason="STREAM_BROKEN"
+        )
+
+
+def may_become_ready(code: grpc.StatusCode) -> bool:
+    """Tell whether a failed health check is worth another try."""
+    return code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def not_ready(address: str, timeout: float) -> DeadlineExceeded:
+    """Return the error of a wait that took too long."""
+    return DeadlineExceeded(
+        f"the server at {address} was not ready within {timeout:.3g} s; "
+        "see its log, or wait longer",
+        reason="NOT_READY",
+    )

@@ -1,0 +1,122 @@
+"""gRPC's failures as the errors of ``expertrag.errors``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from expertrag.client.channel import MAX_MESSAGE_BYTES
+from expertrag.errors import (
+    Cancelled,
+    Conflict,
+    DeadlineExceeded,
+    ExpertRAGError,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
+
+ERRORS: dict[str, type[ExpertRAGError]] = {
+    "CANCELLED": Cancelled,
+    "UNKNOWN": ExpertRAGError,
+    "INVALID_ARGUMENT": InvalidArgument,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": Conflict,
+    "PERMISSION_DENIED": PermissionDenied,
+    "UNAUTHENTICATED": Unauthenticated,
+    "RESOURCE_EXHAUSTED": Overloaded,
+    "FAILED_PRECONDITION": Conflict,
+    "ABORTED": Conflict,
+    "OUT_OF_RANGE": InvalidArgument,
+    "UNIMPLEMENTED": Unimplemented,
+    "INTERNAL": ServerError,
+    "UNAVAILABLE": Unavailable,
+    "DATA_LOSS": ServerError,
+}
+
+
+def from_rpc(
+    code: grpc.StatusCode,
+    details: str,
+    trailing: Iterable[Any] | None,
+    *,
+    address: str,
+    timeout: float,
+) -> ExpertRAGError:
+    """Return the error that a failed call means.
+
+    :param trailing: pairs of key and value, in whichever of gRPC's types.
+    """
+    metadata: dict[str, str | bytes] = dict(tuple(pair) for pair in trailing or ())
+    request_id = str(metadata.get("x-request-id", ""))
+    info, retry_after_s = _details(metadata.get("grpc-status-details-bin"))
+    kind = ERRORS[code.name]
+    if info is None:  # said by gRPC itself, not by a server of ours
+        reason, message = _own_words(code, details, address, timeout)
+        return kind(message, reason=reason, metadata={"grpc": details}, request_id=request_id)
+    facts = dict(info.metadata)
+    request_id = facts.pop("request_id", request_id)
+    if kind is Overloaded:
+        return Overloaded(
+            details,
+            retry_after_s=retry_after_s,
+            reason=info.reason,
+            domain=info.domain,
+            metadata=facts,
+            request_id=request_id,
+        )
+    return kind(
+        details, reason=info.reason, domain=info.domain, metadata=facts, request_id=request_id
+    )
+
+
+def _details(
+    status: str | bytes | None,
+) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
+    """Return ErrorInfo and RetryInfo's delay in seconds, where the server sent them."""
+    if not isinstance(status, bytes):
+        return None, None
+    info = error_details_pb2.ErrorInfo()
+    retry = error_details_pb2.RetryInfo()
+    found = False
+    retry_after_s = None
+    try:
+        for detail in status_pb2.Status.FromString(status).details:
+            found = detail.Unpack(info) or found
+            if detail.Unpack(retry):
+                retry_after_s = retry.retry_delay.ToMilliseconds() / 1000
+    except DecodeError:
+        return None, None
+    return (info if found else None), retry_after_s
+
+
+def _own_words(
+    code: grpc.StatusCode, details: str, address: str, timeout: float
+) -> tuple[str, str]:
+    """Return reason and message: what gRPC says is long, and no help to most people."""
+    match code:
+        case grpc.StatusCode.UNAVAILABLE:
+            hint = "start one with: expertrag serve --index STORE"
+            return "UNREACHABLE", f"no server answers at {address}; {hint}"
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return "", f"not done within {timeout:.3g} s; allow more time with timeout="
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            limit = MAX_MESSAGE_BYTES // 2**20
+            return "MESSAGE_TOO_LARGE", f"a message is over the limit of {limit} MiB; split it"
+        case grpc.StatusCode.UNIMPLEMENTED:
+            return "", f"the server at {address} does not offer this call; upgrade it"
+        case grpc.StatusCode.CANCELLED:
+            return "", "the call was cancelled"
+        case _:
+            first = details.strip().splitlines()[0] if details.strip() else "no details"
+            return "", f"the call to {address} failed with {code.name}: {first}"

@@ -1,0 +1,54 @@
+"""What a client talks to: a server's address or a store's folder.
+
+unix:PATH                       gRPC over a socket file
+HOST:PORT                       gRPC; HOST has no slash, PORT is a number
+a Path, or text with a slash    a store, answered in process
+anything else                   a store, if such a folder exists
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from expertrag.errors import InvalidArgument, NotFound
+
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Exactly one is set: ``address`` for gRPC, ``store`` for in process."""
+
+    address: str = ""
+    store: Path | None = None
+
+
+def parse_target(target: str | os.PathLike[str]) -> Target:
+    """Tell an address from a folder.
+
+    :raises NotFound: if it can only be a folder and there is none.
+    :raises InvalidArgument: if it is empty.
+    """
+    text = os.fspath(target)
+    if not text.strip():
+        raise InvalidArgument(
+            "the target is empty; give HOST:PORT, unix:PATH or the folder of a store",
+            reason="INVALID_TARGET",
+            metadata={"field": "target"},
+        )
+    if isinstance(target, str):
+        if text.startswith("unix:") and len(text) > len("unix:"):
+            return Target(address=text)
+        if _HOST_PORT.fullmatch(text):
+            return Target(address=text)
+    folder = Path(text).expanduser()
+    if not folder.is_dir():
+        raise NotFound(
+            f"{text!r} is neither an address (HOST:PORT, unix:PATH) nor the folder of a store; "
+            "correct it, or build the store with: expertrag index build DOCS --out STORE",
+            reason="TARGET_NOT_FOUND",
+        )
+    return Target(store=folder)

@@ -1,0 +1,37 @@
+"""Configuration: flag over environment (``EXPERTRAG_…``) over TOML file over default.
+
+schema.py   the dataclasses: defaults, ranges, help
+loading.py  merges the sources; unknown keys are errors
+render.py   prints the effective values with their origins, and the table of docs/config.md
+"""
+
+from expertrag.config.loading import CONFIG_ENV, Loaded, load
+from expertrag.config.render import render, table
+from expertrag.config.schema import (
+    ENV_PREFIX,
+    Config,
+    GateConfig,
+    LogConfig,
+    ModelConfig,
+    SearchConfig,
+    ServiceConfig,
+    Setting,
+    settings,
+)
+
+__all__ = [
+    "CONFIG_ENV",
+    "ENV_PREFIX",
+    "Config",
+    "GateConfig",
+    "Loaded",
+    "LogConfig",
+    "ModelConfig",
+    "SearchConfig",
+    "ServiceConfig",
+    "Setting",
+    "load",
+    "render",
+    "settings",
+    "table",
+]

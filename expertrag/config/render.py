@@ -1,0 +1,51 @@
+"""Writes a configuration as TOML that :func:`load` reads back, with the origin of every value."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+
+from expertrag.config.loading import Loaded
+from expertrag.config.schema import Setting, settings
+
+
+def render(loaded: Loaded) -> str:
+    """Return the effective configuration; the comment on each line says where it comes from."""
+    lines: list[str] = []
+    for section, members in groupby(settings(), key=lambda setting: setting.section):
+        if section:
+            lines += ["", f"[{section}]"]
+        part = getattr(loaded.config, section) if section else loaded.config
+        for setting in members:
+            value = getattr(part, setting.name)
+            lines.append(_line(setting, value, loaded.origins.get(setting.key, "default")))
+    return "\n".join(lines) + "\n"
+
+
+def _line(setting: Setting, value: object, origin: str) -> str:
+    if value is None:  # TOML has no null: an unset value is a comment
+        return f"# {setting.name} =  # {origin}"
+    # A JSON string, number or boolean is a TOML one, but for DEL, which TOML wants escaped.
+    literal = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return f"{setting.name} = {literal}  # {' '.join(origin.split())}"
+
+
+def table() -> str:
+    """Return the table of docs/config.md: every key with its flag, variable and default."""
+    rows = [
+        "| key | flag | environment | default | allowed | meaning |",
+        "|---|---|---|---|---|---|",
+    ]
+    for setting in settings():
+        default = "unset" if setting.default in (None, "") else f"`{_plain(setting.default)}`"
+        rows.append(
+            f"| `{setting.key}` | `{setting.flag}` | `{setting.env}` | {default} "
+            f"| {setting.limits} | {setting.help} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

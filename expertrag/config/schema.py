@@ -1,0 +1,272 @@
+"""The configuration as frozen dataclasses: defaults, ranges and help stand here and nowhere else.
+
+Flags, environment variables, the keys of a file and docs/config.md are derived from these fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from expertrag.errors import InvalidArgument
+from expertrag.types import AnswerRequest
+
+ENV_PREFIX = "EXPERTRAG_"
+
+
+def option(
+    default: object,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Make a field; the type is that of the annotation (str, int, float, bool, float | None)."""
+    limits = {"minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
+    return field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which models answer."""
+
+    embedder: str = option(
+        "all-minilm-l6-v2", "Embedder: package model, folder or hub id (sentence-transformers)."
+    )
+    generator: str = option(
+        "smollm2-135m-instruct-moe",
+        "Language model: package model, folder, hub id, or openai:URL#MODEL.",
+    )
+    dtype: str = option(
+        "auto",
+        "Precision of the language model.",
+        choices=("auto", "float32", "bfloat16", "float16"),
+    )
+    device: str = option("auto", "Where models run: auto, cpu, cuda, cuda:0, mps.")
+
+    def __post_init__(self) -> None:
+        _validate(self, "model")
+
+
+@dataclass(frozen=True, slots=True)
+class GateConfig:
+    """When the documents are consulted."""
+
+    threshold: float | None = option(
+        None,
+        "Retrieve when the probability of benefit reaches this. Unset: the gate's own threshold.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "gate")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """How much is retrieved."""
+
+    k: int = option(
+        next(item.default for item in fields(AnswerRequest) if item.name == "k"),
+        "Passages to retrieve.",
+        minimum=1,
+        maximum=1_000,
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "search")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """How the server listens and what it admits. Times are in seconds."""
+
+    address: str = option("127.0.0.1:50051", "Where to listen: HOST:PORT or unix:PATH.")
+    max_concurrency: int = option(
+        2, "Calls of one method that run at the same time.", minimum=1, maximum=1_024
+    )
+    queue_depth: int = option(
+        16, "Calls of one method that may wait; more are refused.", minimum=0, maximum=65_536
+    )
+    default_deadline_s: float = option(
+        30.0, "Deadline of a call that comes without one, in seconds.", minimum=0.1
+    )
+    max_deadline_s: float = option(
+        120.0, "Longest deadline that a call may ask for, in seconds.", minimum=0.1
+    )
+    drain_s: float = option(
+        30.0, "Time that running calls get after SIGTERM, in seconds.", minimum=0.0, maximum=3_600
+    )
+    metrics_port: int = option(
+        0, "Port of the Prometheus metrics; 0 is off.", minimum=0, maximum=65_535
+    )
+    allow_writes: bool = option(False, "Let callers add and delete documents.")
+    reflection: bool = option(False, "Let callers list the services (gRPC reflection).")
+
+    def __post_init__(self) -> None:
+        _validate(self, "service")
+        if self.default_deadline_s > self.max_deadline_s:
+            message = f"is {self.default_deadline_s:g}, over max_deadline_s {self.max_deadline_s:g}"
+            raise invalid("service.default_deadline_s", f"{message}; lower it")
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """What is logged, on stderr. Documents and questions never are."""
+
+    level: str = option(
+        "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    format: str = option(
+        "auto",
+        "Shape of a log line; auto is console on a terminal, else json.",
+        choices=("auto", "console", "json"),
+    )
+
+    def __post_init__(self) -> None:
+        _validate(self, "log")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. ``index`` is the folder of the store; "" when unset."""
+
+    index: str = option("", "Folder of the document store.")
+    model: ModelConfig = field(default_factory=ModelConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
+    service: ServiceConfig = field(default_factory=ServiceConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+
+    def __post_init__(self) -> None:
+        _validate(self, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of the configuration, as every way of setting it sees it."""
+
+    section: str
+    name: str
+    kind: type[str] | type[int] | type[float] | type[bool]
+    default: str | int | float | bool | None
+    help: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name in a file and in messages: ``service.address``."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def env(self) -> str:
+        """Name of the environment variable."""
+        return ENV_PREFIX + self.key.replace(".", "_").upper()
+
+    @property
+    def flag(self) -> str:
+        """Name of the flag: ``--address``; a name that says too little alone has its section."""
+        if self.section == "log":
+            return f"--{self.section}-{self.name}"
+        return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
+
+    @property
+    def limits(self) -> str:
+        """The values that are allowed, in words; empty when any is."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.minimum is None:
+            return ""
+        upper = "" if self.maximum is None else f" to {self.maximum:g}"
+        return f"{self.minimum:g}{upper}" if upper else f"at least {self.minimum:g}"
+
+
+def settings() -> tuple[Setting, ...]:
+    """Every key, in the order of the dataclasses."""
+    found = []
+    for item in fields(Config):
+        if is_dataclass(item.default_factory):
+            found += [_setting(item.name, inner) for inner in fields(item.default_factory)]
+        else:
+            found.append(_setting("", item))
+    return tuple(found)
+
+
+def invalid(key: str, message: str) -> InvalidArgument:
+    """Return the error for one key; the message starts with it."""
+    return InvalidArgument(f"{key}: {message}", reason="INVALID_CONFIG", metadata={"field": key})
+
+
+_KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "float | None": float,
+    "bool": bool,
+}
+
+
+_KIND_NAMES: dict[type, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _setting(section: str, item: Field[Any]) -> Setting:
+    return Setting(
+        section=section,
+        name=item.name,
+        kind=_KINDS[str(item.type)],
+        default=None if item.default is MISSING else item.default,
+        help=item.metadata["help"],
+        minimum=item.metadata["minimum"],
+        maximum=item.metadata["maximum"],
+        choices=item.metadata["choices"],
+    )
+
+
+def _validate(config: Any, section: str) -> None:
+    """Check every option of a dataclass against its type and limits."""
+    for item in fields(config):
+        if "help" in item.metadata:
+            setting = _setting(section, item)
+            complaint = _complaint(setting, getattr(config, item.name))
+            if complaint:
+                raise invalid(setting.key, complaint)
+
+
+def _complaint(setting: Setting, value: object) -> str:
+    if value is None and setting.default is None:
+        return ""
+    if not _has_kind(setting.kind, value):
+        return f"is {value!r}; give {_KIND_NAMES[setting.kind]}"
+    if setting.choices and value not in setting.choices:
+        return f"is {value!r}; choose one of {setting.limits}"
+    if isinstance(value, str):
+        empty = not value and setting.default != ""
+        return "is empty; give a value or leave it out" if empty else ""
+    if not _in_range(setting, float(value)):  # type: ignore[arg-type]  # a number by now
+        return f"is {value}; choose {setting.limits}"
+    return ""
+
+
+def _has_kind(kind: type, value: object) -> bool:
+    """Compare types: a bool is no number here, an int does for a float."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _in_range(setting: Setting, value: float) -> bool:
+    if not math.isfinite(value):
+        return False
+    above = setting.minimum is None or value >= setting.minimum
+    return above and (setting.maximum is None or value <= setting.maximum)

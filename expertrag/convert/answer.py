@@ -1,0 +1,150 @@
+"""Messages of ``answer.proto``: the question, its parts and the whole answer."""
+
+from __future__ import annotations
+
+from expertrag.convert.common import EnumMap, fits_the_wire, struct_from_proto, struct_to_proto
+from expertrag.convert.gate import (
+    decision_from_proto,
+    decision_to_proto,
+    policy_from_proto,
+    policy_to_proto,
+)
+from expertrag.convert.retrieve import passage_from_proto, passage_to_proto
+from expertrag.types import Answer, AnswerRequest, Citation, FinishReason, Sampling, Usage
+from expertrag.v1 import answer_pb2
+
+FINISH_REASONS = EnumMap(
+    "finish_reason",
+    {
+        FinishReason.STOP: answer_pb2.FINISH_REASON_STOP,
+        FinishReason.LENGTH: answer_pb2.FINISH_REASON_LENGTH,
+        FinishReason.ABSTAINED: answer_pb2.FINISH_REASON_ABSTAINED,
+    },
+)
+DEFAULTS = AnswerRequest(question="")
+
+
+def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
+    """Return the message."""
+    sampling = request.sampling
+    with fits_the_wire():
+        return answer_pb2.Question(
+            text=request.question,
+            policy=policy_to_proto(request.mode, request.threshold),
+            k=request.k,
+            filter=struct_to_proto("filter", request.filter),
+            domain=request.domain,
+            sampling=answer_pb2.Sampling(
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                stop=sampling.stop,
+            ),
+        )
+
+
+def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
+    """Return the value."""
+    mode, threshold = policy_from_proto(question.policy)
+    return AnswerRequest(
+        question=question.text,
+        mode=mode,
+        k=question.k if question.HasField("k") else DEFAULTS.k,
+        filter=struct_from_proto(question.filter),
+        domain=question.domain if question.HasField("domain") else None,
+        threshold=threshold,
+        sampling=_sampling_from_proto(question.sampling),
+    )
+
+
+def citation_to_proto(citation: Citation) -> answer_pb2.Citation:
+    """Return the message."""
+    return answer_pb2.Citation(
+        answer_start=citation.answer_start,
+        answer_end=citation.answer_end,
+        passage=citation.passage,
+        document_id=citation.document_id,
+        start=citation.start,
+        end=citation.end,
+        score=citation.score,
+    )
+
+
+def citation_from_proto(citation: answer_pb2.Citation) -> Citation:
+    """Return the value."""
+    return Citation(
+        answer_start=citation.answer_start,
+        answer_end=citation.answer_end,
+        passage=citation.passage,
+        document_id=citation.document_id,
+        start=citation.start,
+        end=citation.end,
+        score=citation.score,
+    )
+
+
+def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
+    """Return the message."""
+    return answer_pb2.Usage(
+        lm_calls=usage.lm_calls,
+        retrieval_calls=usage.retrieval_calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        vectors_scanned=usage.vectors_scanned,
+        passages_dropped=usage.passages_dropped,
+        stage_seconds=dict(usage.stage_seconds),
+    )
+
+
+def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
+    """Return the value."""
+    return Usage(
+        lm_calls=usage.lm_calls,
+        retrieval_calls=usage.retrieval_calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        vectors_scanned=usage.vectors_scanned,
+        passages_dropped=usage.passages_dropped,
+        stage_seconds=dict(usage.stage_seconds),
+    )
+
+
+def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
+    """Return the message."""
+    return answer_pb2.AnswerResponse(
+        text=answer.text,
+        decision=decision_to_proto(answer.decision),
+        passages=map(passage_to_proto, answer.passages),
+        citations=map(citation_to_proto, answer.citations),
+        usage=usage_to_proto(answer.usage),
+        finish_reason=FINISH_REASONS.to_proto(answer.finish_reason),
+        support=answer.support,
+        generation=answer.generation,
+        model=answer.model,
+    )
+
+
+def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
+    """Return the value."""
+    return Answer(
+        text=response.text,
+        decision=decision_from_proto(response.decision),
+        passages=tuple(map(passage_from_proto, response.passages)),
+        citations=tuple(map(citation_from_proto, response.citations)),
+        usage=usage_from_proto(response.usage),
+        finish_reason=FINISH_REASONS.from_proto(response.finish_reason),
+        support=response.support if response.HasField("support") else None,
+        generation=response.generation if response.HasField("generation") else None,
+        model=response.model,
+    )
+
+
+def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
+    default = DEFAULTS.sampling
+    has = sampling.HasField
+    return Sampling(
+        max_tokens=sampling.max_tokens if has("max_tokens") else default.max_tokens,
+        temperature=sampling.temperature if has("temperature") else default.temperature,
+        seed=sampling.seed if has("seed") else default.seed,
+        stop=tuple(sampling.stop),
+    )

@@ -1,0 +1,209 @@
+"""Says what this machine and this installation can do, and how to cure what is missing.
+
+Works with the base install alone: every optional part is looked for, never assumed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from expertrag import models
+from expertrag._version import __version__
+from expertrag.config import load
+from expertrag.errors import ExpertRAGError
+
+CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
+USER_EXTRAS = ("server", "gpu", "langchain", "eval")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. ``missing`` is a fault, ``absent`` an optional part that is not installed."""
+
+    area: str
+    name: str
+    status: Literal["ok", "absent", "missing"]
+    detail: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All facts, in the order in which they are printed."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing that is required is missing."""
+        return all(finding.status != "missing" for finding in self.findings)
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; reads every file of the pulled models to compare checksums."""
+    return Diagnosis((*_system(), *_configuration(), *_packages(), *_compute(), *_models()))
+
+
+def _system() -> Iterator[Finding]:
+    yield Finding("system", "expertrag", "ok", __version__)
+    yield Finding("system", "python", "ok", f"{platform.python_version()} at {sys.prefix}")
+    yield Finding("system", "platform", "ok", platform.platform())
+    name, features = _cpu()
+    yield Finding("system", "cpu", "ok", f"{name}; {' '.join(features) or 'features unknown'}")
+    yield Finding("system", "cores", "ok", f"{_usable_cores()} usable of {os.cpu_count()}")
+    yield Finding("system", "memory", "ok", _memory())
+
+
+def _cpu() -> tuple[str, list[str]]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine(), []
+    name = re.search(r"^(?:model name|Processor)\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    known = set(flags.group(1).split()) if flags else set()
+    label = name.group(1) if name else platform.machine()
+    return label, [feature for feature in CPU_FEATURES if feature in known]
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    text = f"{total / 2**30:.1f} GiB"
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return text
+    if limit.isdigit() and int(limit) < total:
+        return f"{int(limit) / 2**30:.1f} GiB (the container's limit) of {text}"
+    return text
+
+
+def _configuration() -> Iterator[Finding]:
+    try:
+        load()
+    except ExpertRAGError as error:
+        yield Finding("configuration", "settings", "missing", error.message, "correct that setting")
+    else:
+        yield Finding("configuration", "settings", "ok", "environment and file are valid")
+
+
+def _packages() -> Iterator[Finding]:
+    requirements = _requirements()
+    yield from _group("base", requirements.get("", []), required=True)
+    for extra in USER_EXTRAS:
+        names = requirements.get(extra, [])
+        present = [name for name in names if _version(name)]
+        # An extra of which nothing is there was not asked for; half of one is broken.
+        yield from _group(extra, names, required=extra == "server" and len(present) > 3)
+
+
+def _group(extra: str, names: list[str], *, required: bool) -> Iterator[Finding]:
+    cure = f"pip install 'expertrag[{extra}]'" if extra != "base" else "pip install expertrag"
+    area = f"packages: {extra}"
+    absent = [name for name in names if not _version(name)]
+    for name in names:
+        version = _version(name)
+        if version:
+            yield Finding(area, name, "ok", version)
+        elif required:
+            yield Finding(area, name, "missing", "not installed", cure)
+    if absent and not required:
+        yield Finding(area, "extra", "absent", f"not installed: {', '.join(absent)}", cure)
+
+
+def _requirements() -> dict[str, list[str]]:
+    """Names of the packages that the distribution asks for, by extra ("" is the base)."""
+    found: dict[str, list[str]] = {}
+    for line in metadata.requires("expertrag") or []:
+        requirement, _, marker = line.partition(";")
+        name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        if name:
+            found.setdefault(extra.group(1) if extra else "", []).append(name.group(0))
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _compute() -> Iterator[Finding]:
+    yield _probe("torch", _torch)
+    yield _probe("gpu", _gpu)
+    yield _probe("faiss", _faiss)
+    yield _probe("experts kernel", _kernel)
+
+
+def _probe(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding("compute", name, "ok", look())
+    except ModuleNotFoundError as error:
+        cure = "pip install 'expertrag[server]'"
+        return Finding("compute", name, "absent", f"{error.name} is not installed", cure)
+    except Exception as error:  # a broken wheel raises anything from OSError to RuntimeError
+        detail = f"cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
+        cure = "pip install --force-reinstall 'expertrag[server]'"
+        return Finding("compute", name, "missing", detail, cure)
+
+
+def _torch() -> str:
+    torch = importlib.import_module("torch")
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{torch.__version__}, {torch.get_num_threads()} threads, {capability}"
+
+
+def _gpu() -> str:
+    torch = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        return ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    return "none; models run on the CPU"
+
+
+def _faiss() -> str:
+    faiss = importlib.import_module("faiss")
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return f"{faiss.__version__}, {gpus} GPUs, {faiss.get_compile_options().strip()}"
+
+
+def _kernel() -> str:
+    importlib.import_module("torch")
+    kernels = importlib.import_module("expertrag_kernels")
+    return str(kernels.implementation())
+
+
+def _models() -> Iterator[Finding]:
+    try:
+        found = models.listing(thorough=True)
+    except ExpertRAGError as error:
+        yield Finding("models", "cache", "absent", error.message, "pip install 'expertrag[server]'")
+        return
+    needed = bool(_version("torch"))
+    for model in found:
+        cure = f"expertrag models pull {model.name}"
+        if model.state == "ready":
+            yield Finding("models", model.name, "ok", f"checksums hold, in {model.folder}")
+        elif model.state == "missing" and not needed:
+            yield Finding("models", model.name, "absent", "not pulled", cure)
+        else:
+            yield Finding("models", model.name, "missing", model.problem, cure)

@@ -1,0 +1,332 @@
+"""The way of a query, in one straight line: embed, prefill, decide, retrieve, generate, ground.
+
+    embed     one embedding of the question
+    prefill   closed-book prefill and the first tokens: the gate's signals, and, if the gate
+              says so, the beginning of the answer (no second pass)
+    gate      GateDecision with its reason
+    search    passages, only if decided
+    generate  tokens
+    ground    citations and support, or an abstention
+
+The pipeline raises only the errors of ``expertrag.errors``. It is thread-safe; the store can be
+exchanged under it while answers are being written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from expertrag import prompt, validation
+from expertrag._version import __version__
+from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
+from expertrag.grounding import SUPPORTED, Grounding, ground
+from expertrag.meter import Meter
+from expertrag.served_index import ServedIndex, View
+from expertrag.translate import translated_errors
+from expertrag.types import (
+    AnswerEvent,
+    AnswerRequest,
+    CitationEvent,
+    DeltaEvent,
+    DocumentInput,
+    DoneEvent,
+    FinishReason,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    IndexStats,
+    Passage,
+    PassagesEvent,
+    RetrieveRequest,
+    RetrieveResult,
+    ServerInfo,
+    UpdateReport,
+    UsageEvent,
+)
+
+if TYPE_CHECKING:
+    from expertrag_index.types import FloatArray
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+LOOKAHEAD_TOKENS = 6
+"""Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
+book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+
+
+class Pipeline:
+    """Embedder, store, gate and language model, put together."""
+
+    def __init__(
+        self,
+        store: Path,
+        embedder: SentenceTransformerEmbedder,
+        generator: Generator,
+        *,
+        gate_threshold: float | None = None,
+    ) -> None:
+        """Open the store; the models are loaded already and may be shared.
+
+        :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
+        """
+        self._embedder = embedder
+        self._generator = generator
+        self._gate_threshold = gate_threshold
+        with translated_errors():
+            self._served = ServedIndex(store, embedder)
+
+    def close(self) -> None:
+        """Close the store; answers under way end first."""
+        self._served.close()
+
+    def answer(
+        self, request: AnswerRequest, should_stop: ShouldStop = never_stop
+    ) -> Iterator[AnswerEvent]:
+        """Answer as events, in the order gate, passages, delta*, citation*, usage, done.
+
+        Work happens while the iterator is advanced; closing it frees everything at once.
+        """
+        validation.check_answer(request)
+        return self._answer(request, should_stop)
+
+    def retrieve(
+        self, request: RetrieveRequest, should_stop: ShouldStop = never_stop
+    ) -> RetrieveResult:
+        """Search without answering."""
+        validation.check_retrieve(request)
+        started = time.perf_counter()
+        with translated_errors(), self._served.lease() as view:
+            should_stop()
+            result = view.searcher.search(
+                request.query,
+                k=request.k,
+                mode=request.mode,
+                filter=request.filter or None,
+                domain=request.domain,
+            )
+        return RetrieveResult(
+            passages=result.passages,
+            generation=result.generation,
+            vectors_scanned=result.vectors_scanned,
+            seconds=time.perf_counter() - started,
+        )
+
+    def decide(
+        self,
+        question: str,
+        mode: GateMode = GateMode.AUTO,
+        *,
+        threshold: float | None = None,
+        domain: str | None = None,
+        should_stop: ShouldStop = never_stop,
+    ) -> GateDecision:
+        """Run the gate alone."""
+        request = AnswerRequest(question=question, mode=mode, threshold=threshold, domain=domain)
+        validation.check_answer(request)
+        meter = Meter()
+        with translated_errors(), self._served.lease() as view:
+            vector = self._embed_query(request, meter, should_stop)
+            with closing(self._begin_closed_book(request, should_stop)) as session:
+                return self._decide(request, view, vector, session, meter, should_stop)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Literal["document", "query"] = "document",
+        domain: str | None = None,
+        should_stop: ShouldStop = never_stop,
+    ) -> list[list[float]]:
+        """Encode texts; L2-normalised vectors in the order of the texts."""
+        validation.check_texts(texts)
+        should_stop()
+        encode = (
+            self._embedder.encode_queries if role == "query" else self._embedder.encode_documents
+        )
+        with translated_errors():
+            vectors: list[list[float]] = encode(texts, domain).tolist()
+        return vectors
+
+    def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
+        """Add or replace documents as one new generation, and serve it."""
+        with translated_errors():
+            return self._served.upsert(documents)
+
+    def delete(self, ids: Sequence[str]) -> UpdateReport:
+        """Delete documents as one new generation, and serve it."""
+        with translated_errors():
+            return self._served.delete(ids)
+
+    def stats(self) -> IndexStats:
+        """Describe the generation that is being served."""
+        return self._served.stats()
+
+    def info(self) -> ServerInfo:
+        """Say what answers."""
+        with self._served.lease() as view:
+            gate = view.gate.name
+        return ServerInfo(
+            version=__version__,
+            embedder=self._embedder.name,
+            model=self._generator.name,
+            gate=gate,
+            context_tokens=self._generator.context_tokens,
+            max_query_bytes=validation.MAX_QUERY_BYTES,
+            max_k=validation.MAX_K,
+            index=self.stats(),
+        )
+
+    def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
+        meter = Meter()
+        with translated_errors(), self._served.lease() as view:
+            vector = None
+            if request.mode is not GateMode.NEVER:
+                vector = self._embed_query(request, meter, should_stop)
+            session = self._begin_closed_book(request, should_stop)
+            with closing(session):
+                decision = self._decide(request, view, vector, session, meter, should_stop)
+                yield GateEvent(decision)
+                if not decision.retrieve:
+                    yield from self._closed_book(session, meter)
+                    return
+            meter.count(session)
+            yield from self._open_book(request, view, vector, meter, should_stop)
+
+    def _embed_query(
+        self, request: AnswerRequest, meter: Meter, should_stop: ShouldStop
+    ) -> FloatArray:
+        should_stop()
+        with meter.stage("embed"):
+            return self._embedder.encode_query(request.question, request.domain)
+
+    def _begin_closed_book(self, request: AnswerRequest, should_stop: ShouldStop) -> Session:
+        return self._generator.begin(
+            prompt.closed_book(request.question), request.sampling, should_stop
+        )
+
+    def _decide(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: FloatArray | None,
+        session: Session,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> GateDecision:
+        """Run the gate; only AUTO pays for the signals."""
+        store = prefill = None
+        if request.mode is GateMode.AUTO and vector is not None:
+            with meter.stage("gate"):
+                store = view.gate.store_signals(request.question, vector)
+            should_stop()
+            with meter.stage("prefill"):
+                prefill = session.peek(LOOKAHEAD_TOKENS)
+        threshold = self._gate_threshold if request.threshold is None else request.threshold
+        return view.gate.decide(request.mode, prefill=prefill, store=store, threshold=threshold)
+
+    def _closed_book(self, session: Session, meter: Meter) -> Iterator[AnswerEvent]:
+        yield from meter.stream("generate", map(DeltaEvent, session.stream()))
+        meter.count(session)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(session.finish_reason, model=self._generator.name)
+
+    def _open_book(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: FloatArray | None,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> Iterator[AnswerEvent]:
+        should_stop()
+        with meter.stage("search"):
+            result = view.searcher.search(
+                request.question,
+                k=request.k,
+                filter=request.filter or None,
+                domain=request.domain,
+                query_vector=vector,
+            )
+        meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+        strict = request.mode is GateMode.STRICT
+        if not result.passages:
+            yield PassagesEvent((), result.generation)
+            yield from self._without_passages(request, strict, meter, should_stop)
+            return
+        packed = prompt.pack(
+            request.question,
+            result.passages,
+            self._generator.count_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens,
+        )
+        meter.add(passages_dropped=len(packed.dropped))
+        yield PassagesEvent(packed.kept, result.generation)
+        messages = prompt.open_book(request.question, packed.kept, strict=strict)
+        with closing(self._generator.begin(messages, request.sampling, should_stop)) as session:
+            pieces = meter.stream("generate", session.stream())
+            if strict:
+                yield from self._strict(request, session, pieces, packed.kept, meter)
+            else:
+                yield from self._cited(request, session, pieces, packed.kept, meter)
+
+    def _without_passages(
+        self, request: AnswerRequest, strict: bool, meter: Meter, should_stop: ShouldStop
+    ) -> Iterator[AnswerEvent]:
+        """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
+        if strict:
+            yield from self._abstention(0.0, meter)
+            return
+        with closing(self._begin_closed_book(request, should_stop)) as session:
+            yield from self._closed_book(session, meter)
+
+    def _cited(
+        self,
+        request: AnswerRequest,
+        session: Session,
+        pieces: Iterator[str],
+        passages: Sequence[Passage],
+        meter: Meter,
+    ) -> Iterator[AnswerEvent]:
+        text = []
+        for piece in pieces:
+            text.append(piece)
+            yield DeltaEvent(piece)
+        meter.count(session)
+        grounding = self._ground(request, "".join(text), passages, meter)
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
+
+    def _strict(
+        self,
+        request: AnswerRequest,
+        session: Session,
+        pieces: Iterator[str],
+        passages: Sequence[Passage],
+        meter: Meter,
+    ) -> Iterator[AnswerEvent]:
+        """Hold the answer back until it is known to be supported."""
+        text = "".join(pieces)
+        meter.count(session)
+        grounding = self._ground(request, text, passages, meter)
+        if grounding.support < SUPPORTED:
+            yield from self._abstention(grounding.support, meter)
+            return
+        yield DeltaEvent(text)
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
+
+    def _abstention(self, support: float, meter: Meter) -> Iterator[AnswerEvent]:
+        yield DeltaEvent(prompt.ABSTENTION)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name)
+
+    def _ground(
+        self, request: AnswerRequest, text: str, passages: Sequence[Passage], meter: Meter
+    ) -> Grounding:
+        with meter.stage("ground"):
+            return ground(text, passages, request.question)

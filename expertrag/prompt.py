@@ -1,0 +1,83 @@
+"""What the language model is told: the prompts, and how passages are packed into its context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from expertrag.errors import InvalidArgument
+from expertrag.generation.base import Message
+from expertrag.types import Passage
+
+ABSTENTION = "The documents do not hold an answer to this question."
+"""The text of an answer that is withheld in STRICT mode."""
+
+CLOSED_BOOK = "You are a helpful assistant. Answer the question briefly and directly."
+OPEN_BOOK = "You are a helpful assistant. Answer the question briefly, using the passages."
+STRICT = (
+    "You are a helpful assistant. Answer the question briefly, using nothing but the passages, "
+    "in their words."
+)
+
+TokenCounter = Callable[[Sequence[Message]], int]
+"""Length of a prompt in tokens, chat template included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Passages that fit the model's context, best first, and those that were left out."""
+
+    kept: tuple[Passage, ...]
+    dropped: tuple[Passage, ...]
+
+
+def closed_book(question: str) -> list[Message]:
+    """Return the prompt for an answer from the model alone."""
+    return [Message("system", CLOSED_BOOK), Message("user", question)]
+
+
+def open_book(question: str, passages: Sequence[Passage], *, strict: bool = False) -> list[Message]:
+    """Return the prompt for an answer from ``passages``, which are numbered from 1, best first."""
+    shown = "\n\n".join(
+        _numbered(number, passage) for number, passage in enumerate(passages, start=1)
+    )
+    return [
+        Message("system", STRICT if strict else OPEN_BOOK),
+        Message("user", f"{shown}\n\nQuestion: {question}"),
+    ]
+
+
+def pack(
+    question: str, passages: Sequence[Passage], count: TokenCounter, budget_tokens: int
+) -> Packed:
+    """Keep the best passages, whole, as many as fit; stop at the first that does not fit.
+
+    The prompt is counted in its STRICT form, the longer of the two.
+
+    :raises InvalidArgument: if not even the best passage fits.
+    """
+    ranked = sorted(passages, key=lambda passage: -passage.score)
+    empty_tokens = count(open_book(question, (), strict=True))
+    left_tokens, fitting = budget_tokens - empty_tokens, 0
+    for passage in ranked:
+        left_tokens -= count(open_book(question, (passage,), strict=True)) - empty_tokens
+        if left_tokens < 0:
+            break
+        fitting += 1
+    # Counts of parts do not quite add up (token merges, longer numbers), so the sum is checked.
+    while fitting and count(open_book(question, ranked[:fitting], strict=True)) > budget_tokens:
+        fitting -= 1
+    if ranked and not fitting:
+        raise InvalidArgument(
+            f"question: it and the best passage need more than the {budget_tokens:,} tokens that "
+            "the model's context leaves; shorten the question, lower max_tokens, or rebuild the "
+            "index with smaller chunks",
+            reason="CONTEXT_TOO_SMALL",
+            metadata={"field": "question"},
+        )
+    return Packed(kept=tuple(ranked[:fitting]), dropped=tuple(ranked[fitting:]))
+
+
+def _numbered(number: int, passage: Passage) -> str:
+    heading = f"[{number}] {passage.title}".rstrip()
+    return f"{heading}\n{passage.text}"

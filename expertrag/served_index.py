@@ -1,0 +1,177 @@
+"""The generation of a store that answers now, and how it is exchanged for the next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag import validation
+from expertrag.errors import InvalidArgument
+from expertrag.types import DocumentInput, IndexStats, ItemStatus, UpdateReport
+from expertrag_index.build import IndexWriter
+from expertrag_index.index import Index
+from expertrag_index.types import BuildReport, Document, LoadFailure
+from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.gate import Gate
+from expertrag_retriever.search import Searcher
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+API_SOURCE = "api"
+"""``Document.source`` of documents that came over the API."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One generation with all that reads it."""
+
+    index: Index
+    searcher: Searcher
+    gate: Gate
+
+
+class ServedIndex:
+    """Holds the current view; exchanges it while requests run on the old one.
+
+    A request leases a view for its whole life, so an answer never mixes generations. The old
+    generation is closed when its last lease ends.
+    """
+
+    def __init__(self, store: Path, embedder: SentenceTransformerEmbedder) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
+        self._leases: dict[int, int] = {}
+        self._view = self._open()
+
+    @contextmanager
+    def lease(self) -> Iterator[View]:
+        """Use the current view; it stays open until the block ends."""
+        with self._lock:
+            view = self._view
+            self._leases[id(view)] = self._leases.get(id(view), 0) + 1
+        try:
+            yield view
+        finally:
+            with self._lock:
+                self._leases[id(view)] -= 1
+                close = not self._leases[id(view)] and view is not self._view
+                if not self._leases[id(view)]:
+                    del self._leases[id(view)]
+            if close:
+                view.index.close()
+
+    def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
+        """Store documents as one generation; a bad one is reported and the rest goes on."""
+        items: list[ItemStatus] = []
+        failures: list[LoadFailure] = []
+        with self._write_lock:
+            with self._writer() as writer:
+                report = writer.add(_accepted(documents, items), failures)
+            self.reload()
+        return _report(report, items)
+
+    def delete(self, ids: Sequence[str]) -> UpdateReport:
+        """Delete documents as one generation; an unknown id is reported."""
+        with self._write_lock:
+            with self._writer() as writer:
+                report = writer.delete(ids)
+            self.reload()
+        return _report(report, [])
+
+    def reload(self) -> None:
+        """Serve the newest generation; the old one is closed when nobody uses it."""
+        new = self._open()
+        with self._lock:
+            old, self._view = self._view, new
+            unused = id(old) not in self._leases
+        if unused:
+            old.index.close()
+
+    def stats(self) -> IndexStats:
+        """Describe the current view."""
+        with self.lease() as view:
+            return describe(view.index)
+
+    def close(self) -> None:
+        """Close the current view."""
+        self._view.index.close()
+
+    def _open(self) -> View:
+        index = Index.open(self._store, embedder_fingerprint=self._embedder.fingerprint)
+        return View(index, Searcher(index, self._embedder), Gate(index))
+
+    def _writer(self) -> IndexWriter:
+        return IndexWriter.open(
+            self._store, self._embedder, calibrate=calibrator(self._embedder)
+        )
+
+
+def describe(index: Index) -> IndexStats:
+    """Return the statistics of an open index."""
+    manifest = index.manifest
+    return IndexStats(
+        generation=index.generation,
+        documents=manifest.documents,
+        chunks=manifest.chunks,
+        embedder=manifest.embedder.name,
+        dimension=index.dimension,
+        domains=manifest.domains,
+        metadata_fields=tuple(manifest.metadata_fields),
+        size_bytes=index.size_bytes,
+        recall=manifest.recall_at_10,
+        created_at=manifest.created_at,
+        degraded=index.degraded,
+    )
+
+
+def _accepted(
+    documents: Iterable[DocumentInput], items: list[ItemStatus]
+) -> Iterator[Document]:
+    """Yield the documents that pass the checks; note what became of every one."""
+    for document in documents:
+        try:
+            validation.check_document(document)
+        except InvalidArgument as error:
+            items.append(ItemStatus(document.id, error.message))
+            continue
+        items.append(ItemStatus(document.id))
+        yield Document(
+            id=document.id,
+            text=document.text,
+            title=document.title,
+            metadata=document.metadata,
+            domain=document.domain,
+            source=API_SOURCE,
+        )
+
+
+def _report(report: BuildReport, items: list[ItemStatus]) -> UpdateReport:
+    """Merge what the checks and the store said of each document."""
+    refused = {failure.document_id: failure for failure in report.failures}
+    known = {item.id for item in items}
+    merged = [
+        ItemStatus(item.id, f"{refused[item.id].reason}; {refused[item.id].cure}")
+        if item.id in refused and not item.error
+        else item
+        for item in items
+    ]
+    merged += [
+        ItemStatus(failure.document_id, f"{failure.reason}; {failure.cure}")
+        for failure in report.failures
+        if failure.document_id not in known
+    ]
+    return UpdateReport(
+        generation=report.generation,
+        added=report.added,
+        changed=report.changed,
+        unchanged=report.unchanged,
+        removed=report.removed,
+        items=tuple(merged),
+    )

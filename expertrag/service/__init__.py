@@ -1,0 +1,6 @@
+"""The gRPC service: one servicer per file, model work in threads, one door for every call."""
+
+from expertrag.service.run import serve
+from expertrag.service.server import Server
+
+__all__ = ["Server", "serve"]

@@ -1,0 +1,87 @@
+"""Where a server listens: ``HOST:PORT`` or ``unix:PATH``."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from expertrag.errors import Conflict, InvalidArgument
+
+PROBE_S = 1.0
+_IN_USE = "choose another --address or stop the other server"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A parsed address; ``port`` 0 lets the system choose, ``path`` is set for a socket file."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:PATH``.
+
+        :raises InvalidArgument: if it is none of them.
+        """
+        if text.startswith("unix:"):
+            path = text.removeprefix("unix:")
+            if path:
+                return cls(path=path)
+        host, colon, port = text.rpartition(":")
+        if colon and host and port.isascii() and port.isdigit() and int(port) < 2**16:
+            return cls(host=host, port=int(port))
+        raise InvalidArgument(
+            f"address {text!r} is neither HOST:PORT nor unix:PATH",
+            reason="INVALID_ADDRESS",
+            metadata={"field": "address"},
+        )
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
+
+    def check_free(self) -> None:
+        """Find out that nobody listens there, before gRPC logs its own many lines about it.
+
+        gRPC would silently take over the socket file of a living server.
+
+        :raises Conflict: if somebody does, or the address is not ours.
+        """
+        if self.path:
+            self._check_path()
+        else:
+            self._check_port()
+
+    def _check_path(self) -> None:
+        path = Path(self.path)
+        if path.exists() and not path.is_socket():
+            raise _in_use(f"{self.path} exists and is no socket; choose another --address")
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(PROBE_S)
+            try:
+                probe.connect(self.path)
+            except OSError:
+                return
+        raise _in_use(f"another server listens at {self}; {_IN_USE}")
+
+    def _check_port(self) -> None:
+        host = self.host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, self.port))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise _in_use(f"port {self.port} on {host} is in use; {_IN_USE}") from error
+                raise InvalidArgument(
+                    f"cannot listen at {self} ({error.strerror}); choose another --address",
+                    reason="INVALID_ADDRESS",
+                ) from error
+
+
+def _in_use(message: str) -> Conflict:
+    return Conflict(message, reason="ADDRESS_IN_USE")

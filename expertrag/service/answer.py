@@ -1,0 +1,55 @@
+"""AnswerService: a whole answer, or its events as they come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+
+from expertrag.convert.answer import answer_to_proto, question_from_proto
+from expertrag.convert.events import event_to_proto
+from expertrag.folding import afold
+from expertrag.service.call import CALL
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.stop import Stop
+from expertrag.types import AnswerEvent
+from expertrag.v1 import answer_pb2
+from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
+
+
+class AnswerService(AnswerServiceServicer):
+    """Answers questions."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Answer(
+        self, request: answer_pb2.AnswerRequest, context: Context
+    ) -> answer_pb2.AnswerResponse:
+        """Answer in one message."""
+        async with aclosing(self._events(request.question, context)) as events:
+            return answer_to_proto(await afold(events))
+
+    async def StreamAnswer(self, request: answer_pb2.StreamAnswerRequest, context: Context) -> None:
+        """Write the events; a cancel is raised at the write and closes the answer."""
+        seq = 0
+        async with aclosing(self._events(request.question, context)) as events:
+            async for event in events:
+                await context.write(event_to_proto(seq, event))
+                seq += 1
+
+    async def _events(
+        self, question: answer_pb2.Question, context: Context
+    ) -> AsyncGenerator[AnswerEvent]:
+        pipeline = self._runtime.pipeline
+        request = question_from_proto(question)
+
+        def work(stop: Stop) -> Iterator[AnswerEvent]:
+            return pipeline.answer(request, stop)
+
+        call = CALL.get()
+        async with aclosing(self._runtime.workers.stream(Lane.ANSWER, context, work)) as events:
+            async for event in events:
+                call.note(event)
+                self._runtime.metrics.observe(event)
+                yield event

@@ -1,0 +1,51 @@
+"""What is known of the call that is being served: for its log line and its metrics."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from expertrag.service.status import REQUEST_ID_KEY
+from expertrag.types import AnswerEvent, GateEvent, UsageEvent
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. ``facts`` goes to the log: numbers and enum names, never texts."""
+
+    method: str
+    request_id: str
+    started: float = field(default_factory=time.perf_counter)
+    facts: dict[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the call arrived."""
+        return time.perf_counter() - self.started
+
+    def note(self, event: AnswerEvent) -> None:
+        """Keep what the log says of an answer."""
+        match event:
+            case GateEvent():
+                self.facts["gate"] = event.decision.action.value
+            case UsageEvent():
+                self.facts["prompt_tokens"] = event.usage.prompt_tokens
+                self.facts["completion_tokens"] = event.usage.completion_tokens
+
+
+CALL: ContextVar[Call] = ContextVar("expertrag_call")
+"""Set by the interceptor around every servicer method."""
+
+
+def request_id_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """Return the client's ``x-request-id`` if it is a harmless token, else a new one."""
+    for key, value in metadata or ():
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return uuid.uuid4().hex

@@ -1,0 +1,30 @@
+"""EmbedService: vectors of texts."""
+
+from __future__ import annotations
+
+from expertrag.convert.embed import embed_from_proto, vectors_to_proto
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.stop import Stop
+from expertrag.v1 import embed_pb2
+from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
+
+
+class EmbedService(EmbedServiceServicer):
+    """Encodes texts with the server's embedder."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Embed(
+        self, request: embed_pb2.EmbedRequest, context: Context
+    ) -> embed_pb2.EmbedResponse:
+        """Encode a batch."""
+        pipeline = self._runtime.pipeline
+        ask = embed_from_proto(request)
+
+        def work(stop: Stop) -> embed_pb2.EmbedResponse:
+            vectors = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
+            return vectors_to_proto(vectors, pipeline.info().embedder)
+
+        return await self._runtime.workers.run(Lane.EMBED, context, work)

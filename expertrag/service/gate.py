@@ -1,0 +1,40 @@
+"""GateService: the decision alone."""
+
+from __future__ import annotations
+
+from expertrag.convert.gate import decide_from_proto, decision_to_proto
+from expertrag.service.call import CALL
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.types import GateEvent
+from expertrag.v1 import gate_pb2
+from expertrag.v1.gate_pb2_grpc import GateServiceServicer
+
+
+class GateService(GateServiceServicer):
+    """Decides whether the store is worth consulting."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Decide(
+        self, request: gate_pb2.DecideRequest, context: Context
+    ) -> gate_pb2.DecideResponse:
+        """Decide and explain."""
+        pipeline = self._runtime.pipeline
+        ask = decide_from_proto(request)
+        decision = await self._runtime.workers.run(
+            Lane.GATE,
+            context,
+            lambda stop: pipeline.decide(
+                ask.question,
+                ask.mode,
+                threshold=ask.threshold,
+                domain=ask.domain,
+                should_stop=stop,
+            ),
+        )
+        event = GateEvent(decision)
+        CALL.get().note(event)
+        self._runtime.metrics.observe(event)
+        return gate_pb2.DecideResponse(decision=decision_to_proto(decision))

@@ -1,0 +1,71 @@
+"""Standard health checking (grpc.health.v1), Check and Watch, per service and overall ("").
+
+The servicer of grpcio-health-checking 1.81 keeps one condition per service and drops it when any
+watcher leaves, after which the others hear of no change; hence this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+SERVING = HealthCheckResponse.SERVING
+NOT_SERVING = HealthCheckResponse.NOT_SERVING
+SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Health:
+    """The servicer: the state of each service; used on one event loop."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        """Begin with everything NOT_SERVING."""
+        self._status = dict.fromkeys(["", *services], NOT_SERVING)
+        self._changed = asyncio.Condition()
+        self._closed = False
+
+    async def set(self, serving: bool, services: Iterable[str] | None = None) -> None:
+        """Change some services, or all of them, and tell the watchers; not after ``close``."""
+        if self._closed:
+            return
+        names = self._status if services is None else services
+        async with self._changed:
+            self._status.update(dict.fromkeys(names, SERVING if serving else NOT_SERVING))
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Set everything NOT_SERVING and end the watches, which would hold up the drain."""
+        await self.set(False)
+        async with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    async def Check(
+        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> HealthCheckResponse:
+        """Return the state of one service."""
+        if request.service not in self._status:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        return HealthCheckResponse(status=self._status[request.service])
+
+    async def Watch(
+        self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> None:
+        """Send the state now and at each change."""
+        last = None
+        closed = False
+        while not closed:
+            closed = self._closed  # read before the state: after closing, the state is final
+            status = self._current(request.service)
+            if status != last:
+                await context.write(HealthCheckResponse(status=status))
+                last = status
+            async with self._changed:
+                while not self._closed and self._current(request.service) == last:
+                    await self._changed.wait()
+
+    def _current(self, service: str) -> Any:
+        return self._status.get(service, SERVICE_UNKNOWN)

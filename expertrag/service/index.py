@@ -1,0 +1,104 @@
+"""IndexService: changes and describes the document store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import CancelledError
+
+from expertrag.convert.index import (
+    delete_to_proto,
+    document_from_proto,
+    stats_to_proto,
+    upsert_to_proto,
+)
+from expertrag.errors import Cancelled, PermissionDenied
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.stop import Stop
+from expertrag.types import DocumentInput, UpdateReport
+from expertrag.v1 import index_pb2
+from expertrag.v1.index_pb2_grpc import IndexServiceServicer
+
+
+class IndexService(IndexServiceServicer):
+    """Writes one generation per call; off unless ``allow_writes``."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Upsert(
+        self, request_iterator: AsyncIterator[index_pb2.UpsertRequest], context: Context
+    ) -> index_pb2.UpsertResponse:
+        """Add or replace the documents of a stream."""
+        self._check_writable()
+        pipeline = self._runtime.pipeline
+        loop = asyncio.get_running_loop()
+
+        def work(stop: Stop) -> UpdateReport:
+            return pipeline.upsert(_pulled(request_iterator, loop, stop))
+
+        report = await self._runtime.workers.run(Lane.WRITE, context, work)
+        await self._observe(context)
+        return upsert_to_proto(report)
+
+    async def Delete(
+        self, request: index_pb2.DeleteRequest, context: Context
+    ) -> index_pb2.DeleteResponse:
+        """Delete documents by id."""
+        self._check_writable()
+        pipeline = self._runtime.pipeline
+        ids = list(request.ids)
+        report = await self._runtime.workers.run(
+            Lane.WRITE, context, lambda stop: pipeline.delete(ids)
+        )
+        await self._observe(context)
+        return delete_to_proto(report)
+
+    async def Stats(
+        self, request: index_pb2.StatsRequest, context: Context
+    ) -> index_pb2.StatsResponse:
+        """Describe the generation that is being served."""
+        pipeline = self._runtime.pipeline
+        stats = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.stats())
+        return index_pb2.StatsResponse(stats=stats_to_proto(stats))
+
+    def _check_writable(self) -> None:
+        if not self._runtime.config.allow_writes:
+            raise PermissionDenied(
+                "this server does not take writes; start it with --allow-writes",
+                reason="WRITES_DISABLED",
+            )
+
+    async def _observe(self, context: Context) -> None:
+        pipeline = self._runtime.pipeline
+        stats = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.stats())
+        self._runtime.metrics.observe_index(stats)
+
+
+def _pulled(
+    requests: AsyncIterator[index_pb2.UpsertRequest],
+    loop: asyncio.AbstractEventLoop,
+    stop: Stop,
+) -> Iterator[DocumentInput]:
+    """Yield documents in a worker thread, each read from the stream only when it is wanted.
+
+    So a fast sender waits for the embedder. Any error ends the write before it is published.
+    """
+
+    async def read() -> index_pb2.UpsertRequest | None:
+        return await anext(requests, None)
+
+    while True:
+        stop()
+        future = asyncio.run_coroutine_threadsafe(read(), loop)
+        try:
+            request = future.result(stop.remaining())
+        except TimeoutError:
+            future.cancel()
+            raise stop.expired() from None
+        except CancelledError:
+            raise Cancelled("the sender gave up; nothing was changed") from None
+        if request is None:
+            return
+        yield document_from_proto(request)

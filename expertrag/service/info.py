@@ -1,0 +1,30 @@
+"""InfoService: what answers; served before the models are loaded."""
+
+from __future__ import annotations
+
+from expertrag import validation
+from expertrag._version import __version__
+from expertrag.convert.index import info_to_proto
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.v1 import info_pb2
+from expertrag.v1.info_pb2_grpc import InfoServiceServicer
+
+
+class InfoService(InfoServiceServicer):
+    """Says which versions, models and limits are here."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Info(self, request: info_pb2.InfoRequest, context: Context) -> info_pb2.InfoResponse:
+        """Describe the server; while it loads, only its version and limits."""
+        pipeline = self._runtime.loaded
+        if pipeline is None:
+            return info_pb2.InfoResponse(
+                version=__version__,
+                max_query_bytes=validation.MAX_QUERY_BYTES,
+                max_k=validation.MAX_K,
+            )
+        info = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.info())
+        return info_to_proto(info)

@@ -1,0 +1,131 @@
+"""The one door for calls: request id, malformed messages, errors, metrics and the log line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+
+from expertrag.errors import ExpertRAGError, InvalidArgument, ServerError
+from expertrag.service.call import CALL, Call, request_id_of
+from expertrag.service.metrics import Metrics
+from expertrag.service.status import REQUEST_ID_KEY, status_of
+from expertrag.service.workers import Context
+
+_log = structlog.get_logger("expertrag.service")
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs only
+
+
+class Malformed:
+    """Stands for a message that is none; raising inside gRPC's reader would give UNKNOWN."""
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps every method of ``expertrag.v1``; health and reflection pass untouched."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the method's handler, wrapped."""
+        handler = await continuation(handler_call_details)
+        path = handler_call_details.method
+        if handler is None or not path.startswith("/expertrag.v1."):
+            return handler
+        method = path.removeprefix("/expertrag.v1.")
+        behaviour, factory = _behaviour_and_factory(handler)
+
+        async def wrapped(request: Any, context: Context) -> Any:
+            async with self._served(method, context):
+                checked = _stream(request) if handler.request_streaming else _checked(request)
+                return await behaviour(checked, context)
+
+        reader = _reader(handler.request_deserializer)
+        wrapper: Handler = factory(wrapped, reader, handler.response_serializer)
+        return wrapper
+
+    @asynccontextmanager
+    async def _served(self, method: str, context: Context) -> AsyncIterator[None]:
+        """Hold a call from its arrival to its last word."""
+        call = Call(method, request_id_of(context.invocation_metadata()))
+        CALL.set(call)
+        context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
+        code = "OK"
+        self._metrics.in_flight.inc()
+        try:
+            yield
+        except asyncio.CancelledError:
+            remaining: float | None = context.time_remaining()
+            expired = remaining is not None and remaining <= 0
+            code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
+            raise
+        except Exception as raised:
+            error = raised if isinstance(raised, ExpertRAGError) else _unexpected(raised, call)
+            code = error.code
+            if error.reason == "OVERLOADED":
+                self._metrics.shed.labels(method).inc()
+            status, trailing = status_of(error, call.request_id)
+            await context.abort(status, error.message, trailing)
+        finally:
+            self._metrics.in_flight.dec()
+            self._metrics.calls.labels(method, code).inc()
+            self._metrics.latency.labels(method).observe(call.seconds)
+            _log.info(
+                "call",
+                request_id=call.request_id,
+                method=method,
+                code=code,
+                ms=round(call.seconds * 1000, 1),
+                **call.facts,
+            )
+
+
+def _behaviour_and_factory(handler: Handler) -> tuple[Any, Any]:
+    if handler.request_streaming:
+        return handler.stream_unary, grpc.stream_unary_rpc_method_handler
+    if handler.response_streaming:
+        return handler.unary_stream, grpc.unary_stream_rpc_method_handler
+    return handler.unary_unary, grpc.unary_unary_rpc_method_handler
+
+
+def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    def read(data: bytes) -> Any:
+        try:
+            return parse(data) if parse is not None else data
+        except DecodeError:
+            return Malformed()
+
+    return read
+
+
+def _checked(message: Any) -> Any:
+    if isinstance(message, Malformed):
+        raise InvalidArgument(
+            "the message is not valid protobuf of this method; see the proto files",
+            reason="MALFORMED_MESSAGE",
+        )
+    return message
+
+
+async def _stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for message in messages:
+        yield _checked(message)
+
+
+def _unexpected(error: Exception, call: Call) -> ExpertRAGError:
+    """Keep the cause in our log; the client gets the request id to ask about it."""
+    _log.error("unexpected error", request_id=call.request_id, method=call.method, exc_info=error)
+    return ServerError(
+        f"the server failed; its log has the cause under request id {call.request_id}",
+        reason="INTERNAL",
+    )

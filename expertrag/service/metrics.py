@@ -1,0 +1,118 @@
+"""Prometheus metrics, in a registry of their own; labels are few and closed sets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from expertrag.errors import Conflict
+from expertrag.types import (
+    AnswerEvent,
+    GateDecision,
+    GateEvent,
+    IndexStats,
+    PassagesEvent,
+    Usage,
+    UsageEvent,
+)
+
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """What a server counts, and the port that shows it."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.calls = Counter(
+            "expertrag_calls", "Finished calls.", ["method", "code"], registry=registry
+        )
+        self.latency = Histogram(
+            "expertrag_call_seconds",
+            "Time from a call's arrival to its end.",
+            ["method"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.in_flight = Gauge("expertrag_in_flight", "Calls that run or wait.", registry=registry)
+        self._waiting = Gauge("expertrag_waiting", "Calls that wait for a slot.", registry=registry)
+        self.shed = Counter(
+            "expertrag_shed", "Calls refused because of load.", ["method"], registry=registry
+        )
+        self._gate = Counter(
+            "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry
+        )
+        self._stages = Histogram(
+            "expertrag_stage_seconds",
+            "Time of an answer by stage.",
+            ["stage"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self._tokens = Counter(
+            "expertrag_tokens", "Tokens of the language model.", ["kind"], registry=registry
+        )
+        self._generation = Gauge(
+            "expertrag_index_generation", "Generation that answers.", registry=registry
+        )
+        self._chunks = Gauge("expertrag_index_chunks", "Live chunks.", registry=registry)
+        self._documents = Gauge("expertrag_index_documents", "Live documents.", registry=registry)
+        self._http: tuple[WSGIServer, threading.Thread] | None = None
+
+    def watch_waiting(self, waiting: Callable[[], int]) -> None:
+        """Show the length of the queue at each scrape."""
+        self._waiting.set_function(waiting)
+
+    def observe(self, event: AnswerEvent) -> None:
+        """Count what an event of an answer tells."""
+        match event:
+            case GateEvent():
+                self.observe_decision(event.decision)
+            case PassagesEvent():
+                self._generation.set(event.generation)
+            case UsageEvent():
+                self._observe_usage(event.usage)
+
+    def observe_decision(self, decision: GateDecision) -> None:
+        """Count a decision of the gate."""
+        self._gate.labels(decision.mode, decision.action).inc()
+
+    def observe_index(self, stats: IndexStats) -> None:
+        """Show the size of the index."""
+        self._generation.set(stats.generation)
+        self._chunks.set(stats.chunks)
+        self._documents.set(stats.documents)
+
+    def _observe_usage(self, usage: Usage) -> None:
+        self._tokens.labels("prompt").inc(usage.prompt_tokens)
+        self._tokens.labels("completion").inc(usage.completion_tokens)
+        for stage, seconds in usage.stage_seconds.items():
+            self._stages.labels(stage).observe(seconds)
+
+    def start(self, host: str, port: int) -> None:
+        """Show the metrics at ``http://host:port/metrics``; port 0 is off.
+
+        :raises Conflict: if the port is in use.
+        """
+        if not port:
+            return
+        try:
+            self._http = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise Conflict(
+                f"cannot show metrics at {host}:{port} ({error.strerror}); "
+                "choose another --metrics-port",
+                reason="ADDRESS_IN_USE",
+            ) from error
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._http is not None:
+            server, thread = self._http
+            self._http = None
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -1,0 +1,27 @@
+"""RetrieveService: a search without an answer."""
+
+from __future__ import annotations
+
+from expertrag.convert.retrieve import request_from_proto, result_to_proto
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.v1 import retrieve_pb2
+from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
+
+
+class RetrieveService(RetrieveServiceServicer):
+    """Searches the document store."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def Retrieve(
+        self, request: retrieve_pb2.RetrieveRequest, context: Context
+    ) -> retrieve_pb2.RetrieveResponse:
+        """Return the best passages."""
+        pipeline = self._runtime.pipeline
+        query = request_from_proto(request)
+        result = await self._runtime.workers.run(
+            Lane.RETRIEVE, context, lambda stop: pipeline.retrieve(query, stop)
+        )
+        return result_to_proto(result)

@@ -1,0 +1,47 @@
+"""Runs a server until the process is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from expertrag.config import ServiceConfig
+from expertrag.service.server import Server
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends the process at once.
+
+    :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.
+    """
+    server = Server(config, load)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: int) -> None:
+        if told.is_set():
+            os._exit(128 + number)  # the store survives this at any moment
+        told.set()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        await server.start()
+        loading = asyncio.create_task(server.wait_loaded())
+        waiting = asyncio.create_task(told.wait())
+        await asyncio.wait([loading, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            loading.result()
+        await waiting
+    finally:
+        await server.stop()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,36 @@
+"""What all servicers share: the pipeline once it is loaded, the workers and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from expertrag.config import ServiceConfig
+from expertrag.errors import Unavailable
+from expertrag.service.metrics import Metrics
+from expertrag.service.workers import Workers
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The inside of one server; ``loaded`` is None until the models are there."""
+
+    config: ServiceConfig
+    metrics: Metrics
+    workers: Workers
+    loaded: Pipeline | None = None
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline.
+
+        :raises Unavailable: while it is loading.
+        """
+        if self.loaded is None:
+            raise Unavailable(
+                "the models are still loading; try again in a moment", reason="LOADING"
+            )
+        return self.loaded

@@ -1,0 +1,144 @@
+"""A server: listens at once, loads the pipeline beside that, drains when told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+
+from expertrag.config import ServiceConfig
+from expertrag.errors import Conflict
+from expertrag.service.address import Address
+from expertrag.service.health import Health
+from expertrag.service.interceptor import CallInterceptor
+from expertrag.service.metrics import Metrics
+from expertrag.service.runtime import Runtime
+from expertrag.service.services import INFO, SERVICES, add_reflection
+from expertrag.service.workers import Workers
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+LAME_DUCK_S = 0.5
+"""From NOT_SERVING to the refusal of new calls: time for balancers that watch to turn away."""
+LOOPBACK = "127.0.0.1"
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.max_connection_age_ms", 30 * 60_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
+    ("grpc.keepalive_time_ms", 120_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # The default of 5 min answers a client that pings each minute with GOAWAY.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 60_000),
+    ("grpc.so_reuseport", 0),
+)
+
+_log = structlog.get_logger("expertrag.service")
+
+
+class Server:
+    """One gRPC server; used on one event loop."""
+
+    def __init__(self, config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
+        """Prepare; ``load`` makes the pipeline, in a thread, and the server closes it."""
+        self._config = config
+        self._load = load
+        self._address = Address.parse(config.address)
+        self._metrics = Metrics()
+        self._runtime = Runtime(config, self._metrics, Workers(config))
+        self._metrics.watch_waiting(self._runtime.workers.waiting)
+        self._health = Health(service.name for service in SERVICES)
+        self._grpc: grpc.aio.Server | None = None
+        self._loading: asyncio.Task[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the port that the system chose for port 0."""
+        return str(self._address)
+
+    @property
+    def running(self) -> int:
+        """Calls that hold a slot now."""
+        return self._runtime.workers.running()
+
+    async def start(self) -> None:
+        """Listen, and begin to load; only Info and health answer until that is done.
+
+        :raises Conflict: if the address or the metrics port is in use.
+        :raises InvalidArgument: if the address is not ours.
+        """
+        self._address.check_free()
+        metrics_host = self._address.host.strip("[]") or LOOPBACK
+        self._metrics.start(metrics_host, self._config.metrics_port)
+        server = grpc.aio.server(interceptors=[CallInterceptor(self._metrics)], options=OPTIONS)
+        for service in SERVICES:
+            service.add(service.servicer(self._runtime), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        if self._config.reflection:
+            add_reflection(server)
+        try:
+            port = server.add_insecure_port(str(self._address))
+        except RuntimeError as error:
+            self._metrics.stop()
+            raise Conflict(
+                f"cannot listen at {self._address}; choose another --address",
+                reason="ADDRESS_IN_USE",
+            ) from error
+        if not self._address.path:
+            self._address = replace(self._address, port=port)
+        await server.start()
+        self._grpc = server
+        await self._health.set(True, [INFO.name])
+        self._warn_if_open()
+        _log.info("listening", address=self.address)
+        self._loading = asyncio.create_task(self._load_pipeline())
+
+    async def wait_loaded(self) -> None:
+        """Return when every service answers; raises what loading raised."""
+        if self._loading is not None:
+            await asyncio.shield(self._loading)
+
+    async def stop(self) -> None:
+        """Drain: tell the watchers, refuse new calls, let running ones end, close everything."""
+        if self._grpc is None:
+            return
+        server, self._grpc = self._grpc, None
+        _log.info("draining", address=self.address, running=self.running)
+        await self._health.close()
+        await asyncio.sleep(LAME_DUCK_S)
+        await server.stop(self._config.drain_s)
+        await self._runtime.workers.close()
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
+        if self._runtime.loaded is not None:
+            self._runtime.loaded.close()
+        self._metrics.stop()
+        _log.info("stopped", address=self.address)
+
+    async def _load_pipeline(self) -> None:
+        pipeline = await asyncio.to_thread(self._load)
+        self._runtime.loaded = pipeline
+        self._metrics.observe_index(pipeline.stats())
+        await self._health.set(True)
+        _log.info("ready", address=self.address)
+
+    def _warn_if_open(self) -> None:
+        host = self._address.host.strip("[]")
+        if self._address.path or host == "localhost":
+            return
+        try:
+            loopback = ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            _log.warning("no encryption and no authentication beyond this machine", host=host)

@@ -1,0 +1,91 @@
+"""The table of services: name on the wire, servicer, and gRPC's function that adds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from expertrag.service.answer import AnswerService
+from expertrag.service.embed import EmbedService
+from expertrag.service.gate import GateService
+from expertrag.service.index import IndexService
+from expertrag.service.info import InfoService
+from expertrag.service.retrieve import RetrieveService
+from expertrag.service.runtime import Runtime
+from expertrag.v1 import (
+    answer_pb2_grpc,
+    embed_pb2_grpc,
+    gate_pb2_grpc,
+    index_pb2_grpc,
+    info_pb2_grpc,
+    retrieve_pb2_grpc,
+)
+
+HEALTH = "grpc.health.v1.Health"
+REFLECTION_VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of ``expertrag.v1``."""
+
+    name: str
+    servicer: Callable[[Runtime], Any]
+    add: Callable[[Any, grpc.aio.Server], None]
+
+
+INFO = Service(
+    "expertrag.v1.InfoService", InfoService, info_pb2_grpc.add_InfoServiceServicer_to_server
+)
+SERVICES = (
+    Service(
+        "expertrag.v1.AnswerService",
+        AnswerService,
+        answer_pb2_grpc.add_AnswerServiceServicer_to_server,
+    ),
+    Service(
+        "expertrag.v1.RetrieveService",
+        RetrieveService,
+        retrieve_pb2_grpc.add_RetrieveServiceServicer_to_server,
+    ),
+    Service(
+        "expertrag.v1.GateService", GateService, gate_pb2_grpc.add_GateServiceServicer_to_server
+    ),
+    Service(
+        "expertrag.v1.EmbedService",
+        EmbedService,
+        embed_pb2_grpc.add_EmbedServiceServicer_to_server,
+    ),
+    Service(
+        "expertrag.v1.IndexService",
+        IndexService,
+        index_pb2_grpc.add_IndexServiceServicer_to_server,
+    ),
+    INFO,
+)
+
+
+def add_reflection(server: grpc.aio.Server) -> None:
+    """Let callers list the services, under both names of the protocol.
+
+    grpcio-reflection has v1alpha only; v1 has the same messages under another package.
+    """
+    services = [service.name for service in SERVICES]
+    names = [f"{version}.ServerReflection" for version in REFLECTION_VERSIONS]
+    servicer = ReflectionServicer([*services, HEALTH, *names])
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        [
+            grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method})
+            for name in names
+        ]
+    )

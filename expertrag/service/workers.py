@@ -1,0 +1,122 @@
+"""Runs the work of calls in threads, under admission, deadline and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+
+from expertrag.bridge import EventBridge
+from expertrag.config import ServiceConfig
+from expertrag.service.admission import Admission, Slot
+from expertrag.stop import Stop
+from expertrag.types import AnswerEvent
+
+T = TypeVar("T")
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs only
+
+
+class Lane(StrEnum):
+    """What is admitted together: calls that compete for the same model."""
+
+    ANSWER = "answer"
+    RETRIEVE = "retrieve"
+    GATE = "gate"
+    EMBED = "embed"
+    READ = "read"
+    WRITE = "write"
+
+
+class Workers:
+    """Threads for all lanes, as many as may run: a call that was admitted never waits again."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        """Make the lanes; writes run one at a time because the store has one writer."""
+        self._config = config
+        self._lanes = {
+            lane: Admission(1 if lane is Lane.WRITE else config.max_concurrency, config.queue_depth)
+            for lane in Lane
+        }
+        threads = config.max_concurrency * (len(Lane) - 1) + 1
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="expertrag-work")
+
+    def running(self) -> int:
+        """Return how many calls hold a slot now, in all lanes."""
+        return sum(lane.running for lane in self._lanes.values())
+
+    def waiting(self) -> int:
+        """Return how many calls wait for a slot now, in all lanes."""
+        return sum(lane.waiting for lane in self._lanes.values())
+
+    async def close(self) -> None:
+        """Take no more work and wait for the threads, which end at their next check."""
+        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+
+    async def run(self, lane: Lane, context: Context, work: Callable[[Stop], T]) -> T:
+        """Return what ``work`` returns.
+
+        :raises Overloaded: if the lane is full.
+        :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
+        """
+        async with self._admitted(lane, context) as (stop, slot):
+            return await asyncio.wrap_future(self._submit(slot, work, stop))
+
+    async def stream(
+        self, lane: Lane, context: Context, work: Callable[[Stop], Iterator[AnswerEvent]]
+    ) -> AsyncGenerator[AnswerEvent]:
+        """Yield the events of ``work`` as they come; raises as ``run`` does.
+
+        Close the iterator where it is not read to its end.
+        """
+        async with self._admitted(lane, context) as (stop, slot):
+            bridge = EventBridge(stop)
+            self._submit(slot, lambda stop: bridge.pump(_late(work, stop)), stop)
+            async for event in bridge:
+                yield event
+
+    @asynccontextmanager
+    async def _admitted(self, lane: Lane, context: Context) -> AsyncIterator[tuple[Stop, Slot]]:
+        """Hold the deadline over the block; leaving it, in any way, stops the thread."""
+        stop = Stop(self._seconds(lane, context))
+        timeout = asyncio.timeout(stop.remaining())
+        try:
+            async with timeout:
+                slot = await self._lanes[lane].acquire()
+                yield stop, slot
+        except TimeoutError:
+            if timeout.expired():
+                raise stop.expired() from None
+            raise
+        finally:
+            stop.cancel()
+
+    def _submit(self, slot: Slot, work: Callable[[Stop], T], stop: Stop) -> Future[T]:
+        """Start a thread; the slot is free when it ends, which may be after the call's end."""
+        loop = asyncio.get_running_loop()
+
+        def free(_: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop is closed: the server is gone
+                loop.call_soon_threadsafe(slot.release)
+
+        future = self._executor.submit(work, stop)
+        future.add_done_callback(free)
+        return future
+
+    def _seconds(self, lane: Lane, context: Context) -> float | None:
+        """Time for a call: the client's, within our cap. A write has no cap: it may be long."""
+        remaining: float | None = context.time_remaining()
+        if lane is Lane.WRITE:
+            return remaining
+        if remaining is None:
+            return self._config.default_deadline_s
+        return min(remaining, self._config.max_deadline_s)
+
+
+def _late(work: Callable[[Stop], Iterator[AnswerEvent]], stop: Stop) -> Iterator[AnswerEvent]:
+    """Call ``work`` at the first ``next``, so that its errors take the way of the events."""
+    yield from work(stop)

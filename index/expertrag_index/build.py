@@ -1,0 +1,262 @@
+"""Writing a store: build, add, delete. A run publishes one new generation or changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from expertrag_index.chunk import Chunker
+from expertrag_index.debris import recover
+from expertrag_index.durable import disk_errors
+from expertrag_index.errors import EmbedderMismatchError, IndexStoreError, StoreCorruptError
+from expertrag_index.index import Index
+from expertrag_index.layout import Layout
+from expertrag_index.lock import WriterLock
+from expertrag_index.manifest import JSON, Manifest
+from expertrag_index.opening import load, read_manifest
+from expertrag_index.publish import derive, publish, tidy
+from expertrag_index.schema import connect_writer
+from expertrag_index.settings import WriterSettings
+from expertrag_index.snapshot import SnapshotPool
+from expertrag_index.staging import Stage
+from expertrag_index.transaction import transaction
+from expertrag_index.types import (
+    BuildReport,
+    Document,
+    DocumentEmbedder,
+    LoadFailure,
+    Progress,
+)
+
+Calibrate = Callable[[Index], Mapping[str, JSON]]
+"""Measures a candidate generation before it is published; the result goes into its manifest."""
+
+
+class IndexWriter:
+    """The one writer of a store; holds its lock until closed."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        lock: WriterLock,
+        connection: sqlite3.Connection,
+        embedder: DocumentEmbedder,
+        calibrate: Calibrate | None,
+        progress: Progress,
+        settings: WriterSettings,
+    ) -> None:
+        self._layout = layout
+        self._lock = lock
+        self._connection = connection
+        self._embedder = embedder
+        self._chunker = Chunker(embedder.max_tokens, embedder.count_tokens)
+        self._calibrate = calibrate
+        self._progress = progress
+        self._settings = settings
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        embedder: DocumentEmbedder,
+        *,
+        calibrate: Calibrate | None = None,
+        progress: Progress | None = None,
+        settings: WriterSettings | None = None,
+    ) -> IndexWriter:
+        """Open the store at ``path`` for writing; it is created when there is none.
+
+        :raises StoreLockedError: another process writes.
+        :raises EmbedderMismatchError: the store was built with another embedder.
+        :raises StoreCorruptError: damaged; repair it first.
+        :raises StorageFullError: no space.
+        """
+        layout = Layout(Path(path))
+        with disk_errors(layout.root):
+            _create(layout)
+            lock = WriterLock(layout)
+            try:
+                connection = connect_writer(layout.database, create=not layout.generation_numbers())
+                writer = cls(
+                    layout,
+                    lock,
+                    connection,
+                    embedder,
+                    calibrate,
+                    progress or _silent,
+                    settings or WriterSettings(),
+                )
+                writer._published()
+            except BaseException:
+                lock.release()
+                raise
+        return writer
+
+    def __enter__(self) -> IndexWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and let the next writer in."""
+        self._connection.close()
+        self._lock.release()
+
+    def build(
+        self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
+    ) -> BuildReport:
+        """Make the store hold exactly ``documents``.
+
+        What is unchanged is left alone; what vanished is removed, unless its source is among
+        ``failures``, which is read after the documents (a loader may fill it meanwhile).
+
+        :raises StorageFullError: no space; the published generation is untouched.
+        """
+        return self._update(documents, failures, vanish=True)
+
+    def add(
+        self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
+    ) -> BuildReport:
+        """Add documents, or replace those with the same id.
+
+        :raises StorageFullError: no space; the published generation is untouched.
+        """
+        return self._update(documents, failures, vanish=False)
+
+    def delete(self, document_ids: Sequence[str]) -> BuildReport:
+        """Remove documents; an id that is not there is reported as a failure.
+
+        :raises StorageFullError: no space; the published generation is untouched.
+        """
+        started = time.monotonic()
+        with disk_errors(self._layout.root):
+            previous = self._published()
+            stage = self._stage(previous)
+            rows = stage.rows_of(document_ids)
+            if not rows:
+                return self._report(stage, previous, (), 0, started)
+            return self._finish(stage, previous, (), rows, started)
+
+    def _update(
+        self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
+    ) -> BuildReport:
+        started = time.monotonic()
+        with disk_errors(self._layout.root):
+            previous = self._published()
+            stage = self._stage(previous)
+            stage.take(documents)
+            rows = stage.vanished(failures) if vanish else []
+            uncalibrated = bool(self._calibrate and previous and not previous.calibration)
+            if previous and not (stage.added or stage.changed or rows or uncalibrated):
+                return self._report(stage, previous, failures, 0, started)
+            return self._finish(stage, previous, failures, rows, started)
+
+    def _published(self) -> Manifest | None:
+        """Drop the debris of a crash; the manifest of the published generation, if there is one."""
+        current = recover(self._layout, self._connection)
+        if not current:
+            return None
+        try:
+            manifest = read_manifest(self._layout, current)
+        except StoreCorruptError as error:
+            raise StoreCorruptError(f"{error}: {self._layout.cure}") from error
+        if manifest.embedder.fingerprint != self._embedder.fingerprint:
+            raise EmbedderMismatchError(
+                f"{self._layout.root} was built with embedder {manifest.embedder.name}, "
+                f"not {self._embedder.name}: use that embedder, or build another store"
+            )
+        return manifest
+
+    def _stage(self, previous: Manifest | None) -> Stage:
+        return Stage(
+            self._connection,
+            (previous.generation if previous else 0) + 1,
+            self._embedder,
+            self._chunker,
+            self._settings.embed_batch,
+            self._progress,
+        )
+
+    def _finish(
+        self,
+        stage: Stage,
+        previous: Manifest | None,
+        failures: Sequence[LoadFailure],
+        removed: list[int],
+        started: float,
+    ) -> BuildReport:
+        generation = stage.generation
+        self._progress("write", 0, 1)
+        with transaction(self._connection):
+            stage.seal(removed)
+        manifest = derive(
+            self._layout,
+            self._connection,
+            generation,
+            previous,
+            self._settings,
+        )
+        self._progress("write", 1, 1)
+        if self._calibrate:
+            manifest = replace(manifest, calibration=self._calibrated(manifest))
+        publish(self._layout, manifest)
+        tidy(self._layout, self._connection, generation)
+        return self._report(stage, manifest, failures, len(removed), started)
+
+    def _calibrated(self, manifest: Manifest) -> Mapping[str, JSON]:
+        assert self._calibrate is not None
+        self._progress("calibrate", 0, 1)
+        pool = SnapshotPool(self._layout.database)
+        try:
+            with Index(self._layout, load(self._layout, manifest, pool)) as candidate:
+                calibration = self._calibrate(candidate)
+        finally:
+            pool.close()
+        self._progress("calibrate", 1, 1)
+        return calibration
+
+    def _report(
+        self,
+        stage: Stage,
+        manifest: Manifest | None,
+        failures: Sequence[LoadFailure],
+        removed: int,
+        started: float,
+    ) -> BuildReport:
+        return BuildReport(
+            generation=manifest.generation if manifest else 0,
+            added=stage.added,
+            changed=stage.changed,
+            unchanged=stage.unchanged,
+            removed=removed,
+            chunks=manifest.chunks if manifest else 0,
+            chunks_embedded=stage.embedded,
+            failures=(*failures, *stage.failures),
+            seconds=time.monotonic() - started,
+        )
+
+
+def _create(layout: Layout) -> None:
+    """Make the folders of a store, in a folder that is new, empty or a store already."""
+    root = layout.root
+    if root.exists() and not root.is_dir():
+        raise IndexStoreError(f"{root} is a file: give a folder for the store")
+    ours = (layout.lock, layout.database, layout.segments, layout.generations)
+    if root.is_dir() and any(root.iterdir()) and not any(path.exists() for path in ours):
+        raise IndexStoreError(f"{root} is not a store and not empty: give another folder")
+    layout.segments.mkdir(parents=True, exist_ok=True)
+    layout.generations.mkdir(exist_ok=True)
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Report to nobody."""

@@ -1,0 +1,140 @@
+"""Checks of a store's database and derived files; each returns the problems that it found."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from expertrag_index import coarse, vectors
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.layout import Layout
+from expertrag_index.manifest import Manifest
+from expertrag_index.opening import read_verified
+from expertrag_index.publish import corpus_state
+from expertrag_index.rows import live_keys, row_digest, text_digest
+from expertrag_index.schema import NEVER, read_origin
+from expertrag_index.types import KeyArray, Progress
+
+_EVERY = 1000  # documents between two calls of progress
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedDocument:
+    """A document of which a row does not hold."""
+
+    row: int
+    problem: str
+
+
+def check_pages(connection: sqlite3.Connection) -> list[str]:
+    """Check SQLite's own structures, indexes included."""
+    rows = connection.execute("PRAGMA integrity_check(10)").fetchall()
+    return [f"store.db: {row[0]}".replace("\n", " ") for row in rows if row[0] != "ok"]
+
+
+def check_full_text(connection: sqlite3.Connection) -> list[str]:
+    """Compare the full-text index with the chunks, word by word."""
+    try:
+        connection.execute(
+            "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)"
+        )
+    except sqlite3.DatabaseError as error:
+        return [f"the full-text index does not match the chunks ({error})"]
+    return []
+
+
+def check_documents(
+    connection: sqlite3.Connection, generation: int, progress: Progress
+) -> Iterator[DamagedDocument]:
+    """Check every row of every document, chunk and vector, of older generations too."""
+    total = connection.execute("SELECT count(*) FROM documents").fetchone()[0]
+    rows = connection.execute(
+        """SELECT row, added_in, removed_in, id, hash, text_hash, source, title, domain,
+        metadata, checksum, text FROM documents"""
+    )
+    for done, (row, added, removed, *columns, checksum, text) in enumerate(rows, 1):
+        problem = ""
+        if checksum != row_digest(added, *columns) or text_digest(text) != columns[2]:
+            problem = "its row is damaged"
+        elif not _is_version(added, removed, generation):
+            problem = "its versions are damaged"
+        problem = problem or _check_chunks(connection, row, removed, text)
+        if problem:
+            yield DamagedDocument(row, f"document {columns[0]!r}: {problem}")
+        if done % _EVERY == 0 or done == total:
+            progress("verify", done, total)
+
+
+def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str]:
+    """Hold the database against what the manifest says of it."""
+    problems = []
+    documents, corpus_hash = corpus_state(connection, manifest.generation)
+    if (documents, corpus_hash) != (manifest.documents, manifest.corpus_hash):
+        problems.append(
+            f"store.db does not hold the {manifest.documents} documents that the manifest describes"
+        )
+    chunks = len(live_keys(connection, manifest.generation))
+    if chunks != manifest.chunks:
+        problems.append(f"store.db holds {chunks} chunks instead of {manifest.chunks}")
+    strays = connection.execute(
+        "SELECT count(*) FROM chunks WHERE document NOT IN (SELECT row FROM documents)"
+    ).fetchone()[0]
+    if strays:
+        problems.append(f"{strays} chunks belong to no document")
+    if read_origin(connection) != (manifest.embedder, manifest.chunker):
+        problems.append("store.db names another embedder or chunker than the manifest")
+    return problems
+
+
+def check_files(layout: Layout, manifest: Manifest, live: KeyArray) -> list[str]:
+    """Check every derived file, and that the segments hold every live chunk once."""
+    problems = []
+    held: list[KeyArray] = []
+    dimension = manifest.embedder.dimension
+    for entry in manifest.segments:
+        try:
+            data = read_verified(layout, entry.entry)
+            held.append(vectors.deserialise(data, entry, dimension).keys)
+        except StoreCorruptError as error:
+            problems.append(str(error))
+    if manifest.centroids:
+        try:
+            coarse.deserialise(read_verified(layout, manifest.centroids), dimension)
+        except StoreCorruptError as error:
+            problems.append(str(error))
+    if not problems:
+        keys = np.concatenate(held) if held else np.empty(0, np.int64)
+        if len(np.unique(keys)) != len(keys) or not np.isin(live, keys).all():
+            problems.append("the vector segments do not hold every chunk exactly once")
+    return problems
+
+
+def _check_chunks(connection: sqlite3.Connection, document: int, removed: int, text: str) -> str:
+    rows = connection.execute(
+        """SELECT c.removed_in, c.checksum, c.added_in, c.document, c.ordinal, c.start, c."end",
+        c.content_hash, c.title, c.text, v.checksum, v.embedding
+        FROM chunks c LEFT JOIN vectors v ON v.content_hash = c.content_hash
+        WHERE c.document = ? ORDER BY c.ordinal""",
+        (document,),
+    )
+    for expected, (chunk_removed, checksum, *columns, vector_sum, vector) in enumerate(rows):
+        _, _, ordinal, start, end, content, _, chunk_text = columns
+        if checksum != row_digest(*columns) or text[start:end] != chunk_text:
+            return f"chunk {expected} is damaged"
+        if ordinal != expected or chunk_removed != removed:
+            return f"chunk {expected} is missing"
+        if vector is None or vector_sum != row_digest(content, vector) or not _is_unit(vector):
+            return f"the vector of chunk {ordinal} is damaged"
+    return ""
+
+
+def _is_version(added: int, removed: int, generation: int) -> bool:
+    return added <= generation and (removed == NEVER or added < removed <= generation)
+
+
+def _is_unit(vector: bytes) -> bool:
+    norm = float(np.linalg.norm(np.frombuffer(vector, dtype="<f2").astype(np.float32)))
+    return abs(norm - 1) < 1e-2  # NaN and infinity fail, too

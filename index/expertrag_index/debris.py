@@ -1,0 +1,73 @@
+"""What a crash leaves behind, and what an old generation leaves behind: both are dropped here."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+
+from expertrag_index.current import read_current
+from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
+from expertrag_index.layout import Layout
+from expertrag_index.opening import read_manifest
+from expertrag_index.schema import NEVER, read_meta, write_meta
+from expertrag_index.transaction import transaction
+
+REMOVE_FROM_FTS = """INSERT INTO chunks_fts (chunks_fts, rowid, title, text)
+    SELECT 'delete', key, title, text FROM chunks WHERE """
+
+
+def recover(layout: Layout, connection: sqlite3.Connection) -> int:
+    """Drop everything newer than CURRENT; returns the published generation, 0 for none.
+
+    :raises StoreCorruptError: CURRENT is damaged, or the database is older than it.
+    """
+    try:
+        current = read_current(layout)
+    except StoreNotFoundError:
+        current = 0
+    except StoreCorruptError as error:
+        raise StoreCorruptError(f"{error}: {layout.cure}") from error
+    meta = read_meta(connection)
+    if meta.staged < current:
+        raise StoreCorruptError(f"{layout.database} is older than CURRENT: {layout.cure}")
+    with transaction(connection):
+        if meta.staged > current:
+            connection.execute(REMOVE_FROM_FTS + "added_in > ?", (current,))
+            write_meta(connection, staged=current, oldest=meta.oldest)
+        for table in ("chunks", "documents"):
+            connection.execute(f"DELETE FROM {table} WHERE added_in > ?", (current,))
+            connection.execute(
+                f"UPDATE {table} SET removed_in = ? WHERE removed_in > ? AND removed_in < ?",
+                (NEVER, current, NEVER),
+            )
+    sweep(layout, current)
+    return current
+
+
+def purge(connection: sqlite3.Connection, generation: int) -> None:
+    """Drop the rows that neither ``generation`` nor the one before can see, and unused vectors."""
+    meta = read_meta(connection)
+    with transaction(connection):
+        connection.execute(REMOVE_FROM_FTS + "removed_in < ?", (generation,))
+        for table in ("chunks", "documents"):
+            connection.execute(f"DELETE FROM {table} WHERE removed_in < ?", (generation,))
+        connection.execute(
+            "DELETE FROM vectors WHERE content_hash NOT IN (SELECT content_hash FROM chunks)"
+        )
+        write_meta(connection, staged=meta.staged, oldest=max(0, generation - 1))
+
+
+def sweep(layout: Layout, generation: int) -> None:
+    """Delete the manifests and derived files that neither ``generation`` nor the one before use."""
+    keep = {layout.generation(number).name for number in (generation, generation - 1)}
+    for folder in layout.generations.iterdir():
+        if folder.name not in keep:
+            shutil.rmtree(folder)
+    try:
+        manifests = [read_manifest(layout, number) for number in layout.generation_numbers()]
+    except StoreCorruptError:
+        return  # whose files these are is not known, so they stay until the manifest is repaired
+    used = {entry.file for manifest in manifests for entry in manifest.files}
+    for file in layout.segments.iterdir():
+        if file.name not in used:
+            file.unlink()

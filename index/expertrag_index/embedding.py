@@ -1,0 +1,93 @@
+"""Vectors by content: each distinct text is embedded once, and committed batch by batch.
+
+The ``vectors`` table belongs to no generation. A killed build finds there what it has embedded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from expertrag_index.errors import IndexStoreError
+from expertrag_index.rows import content_digest, pack_vector, row_digest
+from expertrag_index.transaction import transaction
+from expertrag_index.types import Chunk, DocumentEmbedder, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A text to embed and the address of its vector."""
+
+    hash: bytes
+    domain: str | None
+    text: str
+
+
+def content_of(chunk: Chunk, fingerprint: str) -> Content:
+    """Say what is embedded for a chunk by the embedder with this fingerprint."""
+    text = chunk.embedding_text
+    return Content(content_digest(fingerprint, chunk.domain, text), chunk.domain, text)
+
+
+class VectorWriter:
+    """Embeds what has no vector yet."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        embedder: DocumentEmbedder,
+        batch: int,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self._embedder = embedder
+        self._batch = batch
+        self._progress = progress
+        self.embedded = 0
+
+    def ensure(self, contents: Iterable[Content]) -> set[bytes]:
+        """Give every content a vector; returns the hashes of those that have none that is finite.
+
+        :raises IndexStoreError: the embedder returns another shape than it promises.
+        """
+        distinct = {content.hash: content for content in contents}
+        missing = [item for key, item in distinct.items() if not self._has_vector(key)]
+        failed: set[bytes] = set()
+        for batch in self._batches(missing):
+            failed |= self._embed(batch)
+            self.embedded += len(batch)
+            self._progress("embed", self.embedded, None)
+        return failed
+
+    def _has_vector(self, content_hash: bytes) -> bool:
+        query = "SELECT checksum, embedding FROM vectors WHERE content_hash = ?"
+        row = self._connection.execute(query, (content_hash,)).fetchone()
+        return row is not None and row[0] == row_digest(content_hash, row[1])
+
+    def _batches(self, contents: Sequence[Content]) -> Iterator[list[Content]]:
+        # one domain a call; long texts first, so that padding is small and memory peaks early
+        ordered = sorted(contents, key=lambda item: (item.domain or "", -len(item.text)))
+        for _, group in groupby(ordered, key=lambda item: item.domain):
+            items = list(group)
+            for start in range(0, len(items), self._batch):
+                yield items[start : start + self._batch]
+
+    def _embed(self, batch: list[Content]) -> set[bytes]:
+        vectors = self._embedder.encode_documents([item.text for item in batch], batch[0].domain)
+        expected = (len(batch), self._embedder.dimension)
+        if vectors.shape != expected:
+            raise IndexStoreError(
+                f"embedder {self._embedder.name} returned vectors of shape {vectors.shape} "
+                f"instead of {expected}: use another embedder"
+            )
+        packed = [pack_vector(vector) for vector in vectors]
+        rows = [
+            (item.hash, row_digest(item.hash, blob), blob)
+            for item, blob in zip(batch, packed, strict=True)
+            if blob is not None
+        ]
+        with transaction(self._connection):
+            self._connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
+        return {item.hash for item, blob in zip(batch, packed, strict=True) if blob is None}

@@ -1,0 +1,120 @@
+"""BM25 over SQLite's FTS5 (k1 1.2, b 0.75, Porter stems; Robertson & Zaragoza 2009, eq. 3.15).
+
+A query is cut into words here and each word is quoted, so that nothing in it is ever read as
+FTS5 syntax. Stop words are left out unless nothing else remains.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+from collections.abc import Sequence
+
+from expertrag_index.filters import Condition
+from expertrag_index.schema import LIVE
+from expertrag_index.types import ChunkHit, TermStatistics
+
+TITLE_WEIGHT = 1.0
+MAX_TERMS = 64
+"""Terms of a query that are searched, the rarest first; a longer query is a document."""
+
+_CANDIDATE_TERMS = 1024  # distinct terms looked up before choosing: 1 MB of text has 100,000
+_WORD = re.compile(r"[^\W_]+")
+_RANK = f"bm25({TITLE_WEIGHT}, 1.0)"
+
+_WORDS = """
+a about above after again against all am an and any are as at be because been before being below
+between both but by can could did do does doing down during each few for from further had has have
+having he her here hers herself him himself his how i if in into is it its itself just me more
+most my myself no nor not now of off on once only or other our ours ourselves out over own s same
+she should so some such t than that the their theirs them themselves then there these they this
+those through to too under until up very was we were what when where which while who whom why will
+with would you your yours yourself yourselves
+"""
+STOP_WORDS = frozenset(_WORDS.split())
+
+
+def query_terms(query: str) -> list[str]:
+    """Distinct words of a query in order, without stop words unless there are only stop words."""
+    words = list(dict.fromkeys(match[0].lower() for match in _WORD.finditer(query)))
+    return [word for word in words if word not in STOP_WORDS] or words
+
+
+def term_statistics(
+    connection: sqlite3.Connection, query: str, size: int
+) -> tuple[TermStatistics, ...]:
+    """Statistics of each distinct word among ``size`` chunks."""
+    return tuple(
+        _statistics(connection, term, size) for term in query_terms(query)[:_CANDIDATE_TERMS]
+    )
+
+
+def search(
+    connection: sqlite3.Connection,
+    statistics: Sequence[TermStatistics],
+    k: int,
+    generation: int,
+    condition: Condition | None,
+    dead: bool,
+) -> list[ChunkHit]:
+    """Find the ``k`` best chunks of a generation.
+
+    :param dead: the full-text index also holds rows of other generations.
+    """
+    match = _match(statistics)
+    if not match:
+        return []
+    allowed = ""
+    values: tuple[object, ...] = ()
+    if condition is not None or dead:
+        # the + keeps FTS5 from running the match once for every allowed row
+        allowed = f"AND +f.rowid IN (SELECT c.key FROM {_source(condition)})"
+        values = (generation, generation, *(condition.values if condition else ()))
+    rows = connection.execute(
+        f"""SELECT f.rowid, -f.rank FROM chunks_fts f
+            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}' {allowed}
+            ORDER BY f.rank, f.rowid LIMIT ?""",
+        (match, *values, k),
+    )
+    return [ChunkHit(key, score) for key, score in rows]
+
+
+def scores(
+    connection: sqlite3.Connection, statistics: Sequence[TermStatistics], keys: Sequence[int]
+) -> dict[int, float]:
+    """BM25 of those of the given chunks in which a term occurs."""
+    match = _match(statistics)
+    if not match:
+        return {}
+    rows = connection.execute(
+        f"""SELECT f.rowid, -f.rank FROM chunks_fts f
+            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}'
+            AND +f.rowid IN (SELECT value FROM json_each(?))""",
+        (match, json.dumps([int(key) for key in keys])),
+    )
+    return dict(rows)
+
+
+def _source(condition: Condition | None) -> str:
+    if condition is None:
+        return f"chunks c WHERE {LIVE.format('c')}"
+    return f"""chunks c JOIN documents d ON d.row = c.document
+        WHERE {LIVE.format("c")} AND {condition.sql}"""
+
+
+def _match(statistics: Sequence[TermStatistics]) -> str:
+    present = [item for item in statistics if item.document_frequency]
+    rarest = sorted(present, key=lambda item: -item.idf)[:MAX_TERMS]
+    return " OR ".join(f'"{item.term}"' for item in rarest)
+
+
+def _statistics(connection: sqlite3.Connection, term: str, size: int) -> TermStatistics:
+    row = connection.execute(
+        "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{term}"',)
+    ).fetchone()
+    frequency = min(int(row[0]), size)
+    return TermStatistics(
+        term, frequency, math.log(1 + (size - frequency + 0.5) / (frequency + 0.5))
+    )

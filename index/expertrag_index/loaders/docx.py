@@ -1,0 +1,54 @@
+"""Word files: paragraphs, headings, lists and tables in their order."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from docx import Document as open_docx
+from docx.table import Table
+
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require_text, too_large
+from expertrag_index.loaders.frontmatter import FrontMatter, document
+from expertrag_index.loaders.headings import first_heading, heading
+from expertrag_index.types import Document
+
+_LEVEL = re.compile(r"Heading (\d)")
+
+
+def read(file: SourceFile, report: Report) -> Iterator[Document]:
+    """Read a Word file as one document; its title is the property, else the first heading."""
+    data = file.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
+        if unpacked_bytes > file.max_bytes:  # zip refuses members larger than they declare
+            raise too_large("the unpacked file", file.max_bytes)
+        word = open_docx(io.BytesIO(data))
+        text = "\n\n".join(filter(None, map(_block, word.iter_inner_content())))
+        title, author = word.core_properties.title.strip(), word.core_properties.author.strip()
+    except Unreadable:
+        raise
+    except Exception as error:  # hostile files make the parsers raise anything
+        reason = f"not a DOCX that can be read ({type(error).__name__})"
+        raise Unreadable(reason, "open and save it anew as .docx, or convert it to text") from None
+    matter = FrontMatter(title, None, {"author": author} if author else {})
+    yield document(file, matter, first_heading(text), require_text(text))
+
+
+def _block(block: Any) -> str:
+    if isinstance(block, Table):
+        return "\n".join(" | ".join(_flat(cell.text) for cell in row.cells) for row in block.rows)
+    text: str = block.text.strip()
+    style = str(block.style.name) if block.style is not None else ""
+    level = _LEVEL.match(style)
+    if text and (level or style == "Title"):
+        return heading(int(level[1]) if level else 1, text)
+    return f"- {text}" if text and style.startswith("List") else text
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,53 @@
+"""Headings, which all formats write as Markdown does: ``# Title``, so that chunks respect them."""
+
+from __future__ import annotations
+
+import re
+
+_HEADING = re.compile(r"^#{1,6}[^\S\n]+([^\s#][^\n]*)$", re.MULTILINE)
+_UNDERLINE = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[^\S\n]*")
+_TITLE_CHARS = 200
+
+
+def heading(level: int, text: str) -> str:
+    """Write a heading, level 1 the highest."""
+    return f"{'#' * min(max(level, 1), 6)} {' '.join(text.split())}"
+
+
+def first_heading(text: str) -> str:
+    """Text of the first heading, empty if there is none."""
+    match = _HEADING.search(text)
+    return match[1].rstrip("# \t")[:_TITLE_CHARS].strip() if match else ""
+
+
+def mark_headings(text: str, underlines: str | None = "=-") -> str:
+    """Turn underlined titles into ``#`` headings, a line above the title included.
+
+    :param underlines: characters from the highest level down; None if, as in reST, any
+        punctuation will do and the order in which they come is their rank.
+    """
+    levels = list(underlines or "")
+    marked: list[str] = []
+    for line in text.split("\n"):
+        if not (marked and _UNDERLINE.fullmatch(line) and _is_title(marked[-1], line)):
+            marked.append(line)
+            continue
+        if line[0] not in levels:
+            if underlines is not None:
+                marked.append(line)
+                continue
+            levels.append(line[0])
+        title = marked.pop()
+        if marked and marked[-1].rstrip() == line.rstrip():
+            marked.pop()
+        marked += [heading(levels.index(line[0]) + 1, title), ""]
+    return "\n".join(marked)
+
+
+def _is_title(line: str, underline: str) -> bool:
+    return (
+        bool(line.strip())
+        and not line.startswith("#")
+        and not _UNDERLINE.fullmatch(line)
+        and len(underline.rstrip()) >= len(line.rstrip())
+    )

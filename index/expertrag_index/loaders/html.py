@@ -1,0 +1,66 @@
+"""HTML pages: the readable text, with headings, paragraphs, lists and code kept apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bs4 import BeautifulSoup
+from bs4.element import NavigableString, PreformattedString, Tag
+
+from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.decode import decode
+from expertrag_index.loaders.frontmatter import FrontMatter, document
+from expertrag_index.loaders.headings import first_heading
+from expertrag_index.types import Document
+
+_DROPPED = re.compile("script|style|nav|noscript|template|svg|iframe|button|title")
+_BLOCK = re.compile(
+    "address|article|aside|blockquote|body|dd|details|div|dl|dt|figcaption|figure|footer|h[1-6]"
+    "|header|hr|main|ol|p|pre|section|summary|table|ul"
+)
+_OPENINGS = {f"h{level}": f"\n\n{'#' * level} " for level in range(1, 7)}
+_OPENINGS |= {"li": "\n- ", "tr": "\n", "td": " | ", "th": " | ", "br": "\n", "pre": "\n\n"}
+_CHARSET = re.compile(
+    rb"(?:charset|encoding)\s*=\s*[\"']?\s*(utf-8|utf-16|us-ascii|iso-8859-\d\d?|windows-125\d"
+    rb"|latin-?1|koi8-[ru]|shift_jis|euc-jp|euc-kr|gb2312|gbk|gb18030|big5)\b",
+    re.IGNORECASE,
+)
+_DECLARED_WITHIN = 1024  # bytes in which the HTML standard looks for the charset
+_SPACE = re.compile(r"\s+")
+_MARGINS = re.compile(r"[^\S\n]*\n[^\S\n]?(?:[^\S\n]*\n)+[^\S\n]?")
+
+
+def read(file: SourceFile, report: Report) -> Iterator[Document]:
+    """Read a page as one document; its title is ``<title>`` or the first heading."""
+    data = file.read_bytes()
+    charset = _CHARSET.search(data, 0, _DECLARED_WITHIN)
+    soup = BeautifulSoup(decode(data, charset and charset[1].decode().lower()), "html.parser")
+    text = require_text(_text_of(soup))
+    title = _SPACE.sub(" ", soup.title.get_text()).strip() if soup.title else ""
+    yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
+
+
+def _text_of(soup: Tag) -> str:
+    """Write the text of a tree, with a stack of its own: pages nest deeper than Python calls."""
+    pieces: list[str] = []
+    preformatted = 0
+    stack: list[tuple[Tag, Iterator[object]]] = [(soup, iter(soup.children))]
+    while stack:
+        tag, children = stack[-1]
+        child = next(children, None)
+        if child is None:
+            preformatted -= tag.name == "pre"
+            pieces.append(_closing(tag.name))
+            stack.pop()
+        elif isinstance(child, Tag) and not _DROPPED.fullmatch(child.name):
+            preformatted += child.name == "pre"
+            pieces.append(_OPENINGS.get(child.name) or _closing(child.name))
+            stack.append((child, iter(child.children)))
+        elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
+            pieces.append(str(child) if preformatted else _SPACE.sub(" ", child))
+    return _MARGINS.sub("\n\n", "".join(pieces)).strip()
+
+
+def _closing(name: str) -> str:
+    return "\n\n" if _BLOCK.fullmatch(name) else ""

@@ -1,0 +1,47 @@
+"""The lines of a file that may be huge or compressed, without holding more than one of them."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from expertrag_index.loaders.base import SourceFile, Unreadable
+
+_LARGEST_RATIO = 200  # JSON packs 5 to 20 times, a bomb 1,000 times
+
+
+def bounded_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
+    """Read the lines of a file, ``.gz`` or not.
+
+    :return: pairs ``(line number from 1, line)``; the line is None if it exceeds the limit.
+    :raises Unreadable: the file is empty, or its compressed form is damaged or a bomb.
+    """
+    packed_bytes = file.path.stat().st_size
+    if not packed_bytes:
+        raise Unreadable("the file is empty", "fill it or delete it")
+    if file.path.suffix.lower() != ".gz":
+        with file.path.open("rb") as plain:
+            yield from _bounded(plain, file.max_bytes)
+        return
+    most_bytes = max(file.max_bytes, packed_bytes * _LARGEST_RATIO)
+    with gzip.open(file.path) as unpacked:
+        try:
+            for item in _bounded(cast(BinaryIO, unpacked), file.max_bytes):
+                if unpacked.tell() > most_bytes:
+                    reason = f"it expands to more than {_LARGEST_RATIO} times its size"
+                    raise Unreadable(reason, "unpack it yourself if you trust it")
+                yield item
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raise Unreadable("the gzip file is damaged or cut off", "get it again") from None
+
+
+def _bounded(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
+    number = 0
+    while line := stream.readline(max_bytes + 1):
+        number += 1
+        too_long = len(line) > max_bytes
+        while len(line) > max_bytes and not line.endswith(b"\n"):
+            line = stream.readline(max_bytes + 1)  # read past it, a part at a time
+        yield number, None if too_long else line

@@ -1,0 +1,19 @@
+"""Plain text files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.decode import decode
+from expertrag_index.loaders.frontmatter import document, split_front_matter
+from expertrag_index.loaders.headings import first_heading, mark_headings
+from expertrag_index.types import Document
+
+
+def read(file: SourceFile, report: Report) -> Iterator[Document]:
+    """Read a text file as one document; a heading in its first lines is its title."""
+    matter, text = split_front_matter(decode(file.read_bytes()))
+    text = require_text(text).strip("\n")
+    opening = "\n".join(text.split("\n", 3)[:3])
+    yield document(file, matter, first_heading(mark_headings(opening)), text)

@@ -1,0 +1,45 @@
+"""Which reader reads which file. A reader's module is imported when its first file comes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from expertrag_index.loaders.base import FileReader
+
+_PACKAGE = "expertrag_index.loaders"
+_READERS = {
+    ".csv": "tables:read",
+    ".csv.gz": "tables:read",
+    ".docx": "docx:read",
+    ".htm": "html:read",
+    ".html": "html:read",
+    ".json": "objects:read_whole",
+    ".json.gz": "objects:read_whole",
+    ".jsonl": "objects:read_lines",
+    ".jsonl.gz": "objects:read_lines",
+    ".md": "markdown:read",
+    ".pdf": "pdf:read",
+    ".rst": "rst:read",
+    ".txt": "plain:read",
+}
+SUFFIXES = tuple(_READERS)
+
+
+def suffix_of(name: str) -> str:
+    """Suffix of a file name in lower case; of ``a.jsonl.gz`` it is ``.jsonl.gz``."""
+    parts = name.lower().lstrip(".").split(".")
+    if len(parts) > 2 and parts[-1] == "gz":
+        return f".{parts[-2]}.gz"
+    return f".{parts[-1]}" if len(parts) > 1 else ""
+
+
+def reader_of(suffix: str) -> FileReader | None:
+    """Reader of a suffix, None if there is none.
+
+    :raises ImportError: its parser is not installed.
+    """
+    if suffix not in _READERS:
+        return None
+    module, function = _READERS[suffix].split(":")
+    return cast(FileReader, getattr(import_module(f"{_PACKAGE}.{module}"), function))

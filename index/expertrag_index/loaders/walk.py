@@ -1,0 +1,80 @@
+"""Find the files below the paths a person gave."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from expertrag_index.loaders.base import SourceFile, Unreadable
+from expertrag_index.loaders.registry import SUFFIXES, suffix_of
+
+_BEIR_CORPORA = ("corpus.jsonl", "corpus.jsonl.gz")
+_HIDDEN = (".", "~$")  # the second marks the lock files of word processors
+
+
+class Walk:
+    """The files below one path: sorted, without hidden ones, each folder once.
+
+    :param root: a file or a folder.
+    :param max_bytes: passed on to each file.
+    """
+
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+        self._folders_seen: set[tuple[int, int]] = set()
+        self.name = root.name if root.name not in ("", "..") else root.resolve().name
+        self.unknown_suffixes: Counter[str] = Counter()
+        self.unreadable_folders: list[tuple[str, OSError]] = []
+
+    def __iter__(self) -> Iterator[SourceFile]:
+        """Yield the files.
+
+        :raises Unreadable: the path is neither a file nor a folder.
+        :raises OSError: it cannot be looked at.
+        """
+        if self._root.is_dir():
+            yield from self._folder(self._root, ())
+            return
+        self._root.stat()
+        if not self._root.is_file():
+            raise Unreadable("neither a file nor a folder", "name a file or a folder")
+        name = self._root.name
+        yield SourceFile(self._root, name, name, None, self._max_bytes)
+
+    def _folder(self, folder: Path, parts: tuple[str, ...]) -> Iterator[SourceFile]:
+        try:
+            status = folder.stat()
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.unreadable_folders.append(("/".join((self.name, *parts)), error))
+            return
+        # A link may point back up: a folder is entered once, and rather by its own name.
+        if (status.st_dev, status.st_ino) in self._folders_seen:
+            return
+        self._folders_seen.add((status.st_dev, status.st_ino))
+        entries = [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
+        names = {entry.name for entry in entries}
+        corpus = next((name for name in _BEIR_CORPORA if name in names), None)
+        if corpus:  # a BEIR folder: queries and judgements are no documents
+            yield self._file(folder / corpus, (*parts, corpus))
+            return
+        folders = [entry for entry in entries if entry.is_dir()]
+        for entry in entries:
+            if not entry.is_dir():
+                yield from self._known(entry, (*parts, entry.name))
+        for entry in sorted(folders, key=lambda entry: entry.is_symlink()):
+            yield from self._folder(Path(entry.path), (*parts, entry.name))
+
+    def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
+        if suffix_of(entry.name) not in SUFFIXES:
+            self.unknown_suffixes[suffix_of(entry.name)] += 1
+        elif entry.is_file() or not os.path.exists(entry.path):  # a dead link is reported
+            yield self._file(Path(entry.path), parts)
+
+    def _file(self, path: Path, parts: tuple[str, ...]) -> SourceFile:
+        domain = parts[0] if len(parts) > 1 else None
+        source = "/".join((self.name, *parts)) if self.name else "/".join(parts)
+        return SourceFile(path, "/".join(parts), source, domain, self._max_bytes)

@@ -1,0 +1,129 @@
+"""The manifest of a generation: what it holds, and size and sha256 of every file it needs.
+
+The file is canonical JSON (sorted keys, two spaces) with a sha256 over its own fields. Reading
+demands the canonical form byte for byte, so that every flipped bit is noticed, white space too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from expertrag_index.errors import StoreCorruptError, StoreFormatError
+
+FORMAT_VERSION = 1
+
+JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A derived file: its name under ``segments/``, its size and checksum."""
+
+    file: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEntry:
+    """A FAISS segment. ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat."""
+
+    entry: FileEntry
+    kind: str
+    count: int
+    nprobe: int = 0
+    nlist: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderEntry:
+    """The embedder that made the vectors."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything a reader must know of one generation.
+
+    ``corpus_hash`` covers the ids and hashes of the live documents. ``recall_at_10`` is of the
+    vector index against exact search, stored vectors as queries. ``calibration`` belongs to the
+    caller and is not interpreted here.
+    """
+
+    generation: int
+    created_at: str
+    documents: int
+    chunks: int
+    embedder: EmbedderEntry
+    chunker: str
+    corpus_hash: str
+    faiss_version: str
+    segments: tuple[SegmentEntry, ...] = ()
+    centroids: FileEntry | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    domains: Mapping[str, int] = field(default_factory=dict)
+    recall_at_10: float = 1.0
+    calibration: Mapping[str, JSON] = field(default_factory=dict)
+    metric: str = "inner_product"
+    normalised: bool = True
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """Every derived file of this generation."""
+        entries = tuple(segment.entry for segment in self.segments)
+        return (*entries, self.centroids) if self.centroids else entries
+
+
+def dumps(manifest: Manifest) -> bytes:
+    """Make the content of the manifest file."""
+    return _canonical(asdict(manifest))
+
+
+def loads(data: bytes, name: str) -> Manifest:
+    """Read a manifest; ``name`` is what error messages call it.
+
+    :raises StoreCorruptError: not JSON, not canonical or the checksum differs.
+    :raises StoreFormatError: written by a newer version.
+    """
+    try:
+        body = json.loads(data)
+        body.pop("checksum")
+        intact = _canonical(body) == data
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise StoreCorruptError(f"{name} is damaged")
+    if body.get("format_version") != FORMAT_VERSION:
+        raise StoreFormatError(
+            f"{name} has format {body.get('format_version')}, this version reads "
+            f"{FORMAT_VERSION}: upgrade with pip install -U 'expertrag[server]'"
+        )
+    body["embedder"] = EmbedderEntry(**body["embedder"])
+    body["segments"] = tuple(
+        SegmentEntry(**{**segment, "entry": FileEntry(**segment["entry"])})
+        for segment in body["segments"]
+    )
+    if body["centroids"] is not None:
+        body["centroids"] = FileEntry(**body["centroids"])
+    return Manifest(**body)
+
+
+def file_entry(file: str, data: bytes) -> FileEntry:
+    """Describe a file with this content."""
+    return FileEntry(file, len(data), hashlib.sha256(data).hexdigest())
+
+
+def _canonical(body: Mapping[str, object]) -> bytes:
+    checksum = hashlib.sha256(_json(body).encode()).hexdigest()
+    return (_json({**body, "checksum": checksum}) + "\n").encode()
+
+
+def _json(body: Mapping[str, object]) -> str:
+    return json.dumps(body, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,139 @@
+"""Opening a generation: verify every file before parsing it, else fall back to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from expertrag_index import coarse, vectors
+from expertrag_index.current import read_current
+from expertrag_index.durable import disk_errors
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.layout import Layout
+from expertrag_index.manifest import FileEntry, Manifest, loads
+from expertrag_index.rows import live_keys
+from expertrag_index.snapshot import SnapshotPool
+from expertrag_index.types import FloatArray, KeyArray
+
+_ATTEMPTS = 5  # a writer may publish twice while a large store is being read
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A generation in memory. ``degraded`` is empty, or says why it is not the newest."""
+
+    manifest: Manifest
+    pool: SnapshotPool
+    live: KeyArray
+    segments: tuple[vectors.Segment, ...]
+    centroids: FloatArray | None
+    degraded: str
+
+
+def open_published(layout: Layout) -> Generation:
+    """Open the generation that CURRENT names, or the one before if a file of it is damaged.
+
+    :raises StoreNotFoundError: no store there.
+    :raises StoreCorruptError: neither generation is whole.
+    :raises StoreFormatError: written by a newer version.
+    """
+    for attempt in range(_ATTEMPTS):
+        before = _fingerprint(layout)
+        try:
+            return _open_once(layout)
+        except StoreCorruptError:
+            # a file may be gone only because the writer has moved on meanwhile
+            if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
+                raise
+            time.sleep(0.05 * (attempt + 1))
+    raise AssertionError("unreachable")
+
+
+def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str = "") -> Generation:
+    """Read and verify everything that a manifest names. The pool stays the caller's on failure.
+
+    :raises StoreCorruptError: a file or the database does not match the manifest.
+    """
+    dimension = manifest.embedder.dimension
+    segments = tuple(
+        vectors.deserialise(read_verified(layout, segment.entry), segment, dimension)
+        for segment in manifest.segments
+    )
+    entry = manifest.centroids
+    centroids = coarse.deserialise(read_verified(layout, entry), dimension) if entry else None
+    if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
+        raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
+    with pool.connection() as connection:
+        live = live_keys(connection, manifest.generation)
+    if len(live) != manifest.chunks:
+        raise StoreCorruptError(
+            f"{layout.database} has {len(live)} chunks of generation {manifest.generation} "
+            f"instead of {manifest.chunks}"
+        )
+    return Generation(manifest, pool, live, segments, centroids, degraded)
+
+
+def read_manifest(layout: Layout, number: int) -> Manifest:
+    """Read the manifest of a generation.
+
+    :raises StoreCorruptError: missing, damaged or of another generation.
+    """
+    path = layout.manifest(number)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreCorruptError(f"{path} is missing") from None
+    manifest = loads(data, str(path))
+    if manifest.generation != number:
+        raise StoreCorruptError(f"{path} describes generation {manifest.generation}")
+    return manifest
+
+
+def read_verified(layout: Layout, entry: FileEntry) -> bytes:
+    """Read a derived file whole and compare its size and checksum.
+
+    :raises StoreCorruptError: missing or different.
+    """
+    path = layout.segments / entry.file
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreCorruptError(f"{path} is missing") from None
+    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise StoreCorruptError(f"{path} is damaged (its checksum differs)")
+    return data
+
+
+def _open_once(layout: Layout) -> Generation:
+    numbers, reason = _candidates(layout)
+    with disk_errors(layout.root):
+        pool = SnapshotPool(layout.database)
+    try:
+        for number in numbers:
+            degraded = f"{reason}: answering from generation {number}; {layout.cure}"
+            try:
+                with disk_errors(layout.root):
+                    manifest = read_manifest(layout, number)
+                    return load(layout, manifest, pool, degraded if reason else "")
+            except StoreCorruptError as error:
+                reason = reason or str(error)
+    except BaseException:
+        pool.close()
+        raise
+    pool.close()
+    raise StoreCorruptError(f"{reason}: {layout.cure}")
+
+
+def _candidates(layout: Layout) -> tuple[list[int], str]:
+    """List the generations to try in order, and say why CURRENT cannot tell (empty if it can)."""
+    on_disk = layout.generation_numbers()
+    try:
+        current = read_current(layout)
+    except StoreCorruptError as error:
+        return on_disk, str(error)
+    return [current, *(number for number in on_disk if number < current)], ""
+
+
+def _fingerprint(layout: Layout) -> bytes:
+    return layout.current.read_bytes() if layout.current.exists() else b""

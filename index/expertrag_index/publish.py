@@ -1,0 +1,123 @@
+"""Publishing: everything a generation names is durable before CURRENT names the generation."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+import faiss
+
+from expertrag_index import coarse
+from expertrag_index.current import write_current
+from expertrag_index.debris import purge, sweep
+from expertrag_index.durable import disk_errors, fsync_folder, write_durably
+from expertrag_index.errors import StorageFullError
+from expertrag_index.layout import Layout
+from expertrag_index.manifest import Manifest, dumps
+from expertrag_index.rows import live_keys
+from expertrag_index.schema import LIVE, read_origin
+from expertrag_index.segments import SegmentSet, next_segments, write_derived
+from expertrag_index.settings import WriterSettings
+
+_JSON_TYPES = {"text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool"}
+
+
+def derive(
+    layout: Layout,
+    connection: sqlite3.Connection,
+    generation: int,
+    previous: Manifest | None,
+    settings: WriterSettings,
+) -> Manifest:
+    """Write the derived files of a staged generation and describe it, not calibrated yet.
+
+    ``previous`` None rebuilds everything from the database.
+    """
+    origin = read_origin(connection)
+    assert origin is not None, "a staged generation has an origin"
+    embedder, chunker = origin
+    live = live_keys(connection, generation)
+    cursor = connection.execute("SELECT max(key) FROM chunks WHERE added_in < ?", (generation,))
+    last_old = cursor.fetchone()[0] or 0
+    old = SegmentSet(previous.segments, previous.recall_at_10) if previous else SegmentSet((), 1.0)
+    segments = next_segments(
+        layout, connection, old, live, live[live > last_old], settings, embedder.dimension
+    )
+    centroids = None
+    if len(live):
+        data = coarse.serialise(coarse.train(connection, live))
+        centroids = write_derived(layout, data, ".centroids.npy")
+    documents, corpus_hash = corpus_state(connection, generation)
+    return Manifest(
+        generation=generation,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        documents=documents,
+        chunks=len(live),
+        embedder=embedder,
+        chunker=chunker,
+        corpus_hash=corpus_hash,
+        faiss_version=faiss.__version__,
+        segments=segments.entries,
+        centroids=centroids,
+        fields=_fields(connection, generation),
+        domains=_domains(connection, generation),
+        recall_at_10=segments.recall,
+    )
+
+
+def publish(layout: Layout, manifest: Manifest) -> None:
+    """Make a generation the one that answers."""
+    folder = layout.generation(manifest.generation)
+    beside = Path(f"{folder}.tmp")
+    beside.mkdir()
+    write_durably(beside / "manifest.json", dumps(manifest))
+    beside.rename(folder)
+    fsync_folder(layout.generations)
+    write_current(layout, manifest.generation)
+
+
+def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
+    """Drop what no reader can open any more. The next publish does again what a full disk stops."""
+    with contextlib.suppress(StorageFullError), disk_errors(layout.root):
+        purge(connection, generation)
+        sweep(layout, generation)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def corpus_state(connection: sqlite3.Connection, generation: int) -> tuple[int, str]:
+    """Count the documents of a generation, and hash their ids and hashes."""
+    state = hashlib.sha256()
+    count = 0
+    rows = connection.execute(
+        f"SELECT d.id, d.hash FROM documents d WHERE {LIVE.format('d')} ORDER BY d.id",
+        (generation, generation),
+    )
+    for identifier, digest in rows:
+        state.update(identifier.encode() + b"\0" + digest)
+        count += 1
+    return count, state.hexdigest()
+
+
+def _fields(connection: sqlite3.Connection, generation: int) -> dict[str, str]:
+    types: dict[str, set[str]] = {}
+    rows = connection.execute(
+        f"""SELECT DISTINCT m.key, m.type FROM documents d, json_each(d.metadata) m
+        WHERE {LIVE.format("d")} ORDER BY m.key""",
+        (generation, generation),
+    )
+    for name, kind in rows:
+        types.setdefault(name, set()).add(_JSON_TYPES[kind])
+    return {name: kinds.pop() if len(kinds) == 1 else "mixed" for name, kinds in types.items()}
+
+
+def _domains(connection: sqlite3.Connection, generation: int) -> dict[str, int]:
+    return dict(
+        connection.execute(
+            f"""SELECT d.domain, count(*) FROM documents d
+            WHERE {LIVE.format("d")} AND d.domain IS NOT NULL GROUP BY d.domain""",
+            (generation, generation),
+        )
+    )

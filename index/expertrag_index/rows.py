@@ -1,0 +1,140 @@
+"""Rows of the database: their hashes, and reading them with the hash checked.
+
+Hashes are BLAKE2b. A field is prefixed by its length, so that moving a character from one field
+to the next changes the hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.schema import LIVE
+from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, Scalar
+
+SELECT_CHUNKS = """
+SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.checksum,
+       c.title, c.text, d.id, d.domain, d.source, d.metadata
+FROM chunks c JOIN documents d ON d.row = c.document
+"""
+
+
+def digest(*fields: object, size: int = 16) -> bytes:
+    """Hash of fields of any simple type; ``size`` bytes."""
+    state = hashlib.blake2b(digest_size=size)
+    for field in fields:
+        data = field if isinstance(field, bytes) else repr(field).encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.digest()
+
+
+def text_digest(text: str) -> bytes:
+    """Hash of a document's text."""
+    return digest(text.encode())
+
+
+def dump_metadata(metadata: Mapping[str, Scalar]) -> str:
+    """Metadata as canonical JSON."""
+    return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def document_digest(document: Document, chunker: str) -> bytes:
+    """Hash of everything that decides whether a document must be stored again."""
+    return digest(
+        text_digest(document.text),
+        document.title,
+        document.domain,
+        document.source,
+        dump_metadata(document.metadata),
+        chunker,
+    )
+
+
+def content_digest(embedder: str, domain: str | None, text: str) -> bytes:
+    """Address of a vector: what was embedded, for which domain, and by what."""
+    return digest(embedder, domain, text.encode())
+
+
+def row_digest(*columns: object) -> bytes:
+    """Checksum of a row's columns."""
+    return digest(*columns, size=8)
+
+
+def chunk_from_row(row: Sequence[object]) -> Chunk:
+    """Make the chunk of a row of ``SELECT_CHUNKS``.
+
+    :raises StoreCorruptError: the row does not match its checksum.
+    """
+    key, added, document, ordinal, start, end, content, checksum, title, text = row[:10]
+    if checksum != row_digest(added, document, ordinal, start, end, content, title, text):
+        raise StoreCorruptError(f"chunk row {key} is damaged")
+    identifier, domain, source, metadata = row[10:]
+    return Chunk(
+        document_id=str(identifier),
+        ordinal=int(str(ordinal)),
+        text=str(text),
+        start=int(str(start)),
+        end=int(str(end)),
+        title=str(title),
+        domain=None if domain is None else str(domain),
+        source=str(source),
+        metadata=json.loads(str(metadata)),
+    )
+
+
+def pack_vector(vector: FloatArray) -> bytes | None:
+    """Write a vector as little-endian fp16 of unit length; None where it has no direction."""
+    norm = float(np.linalg.norm(vector)) if np.isfinite(vector).all() else 0.0
+    if not np.isfinite(norm) or norm < 1e-6:
+        return None
+    return (vector / norm).astype("<f2").tobytes()
+
+
+def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
+    """Vectors [N, D] as float32, normalised again after the rounding to fp16."""
+    vectors = np.stack([np.frombuffer(blob, dtype="<f2") for blob in blobs]).astype(np.float32)
+    normalised: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normalised
+
+
+def live_keys(connection: sqlite3.Connection, generation: int) -> KeyArray:
+    """Keys of the chunks of a generation, ascending."""
+    rows = connection.execute(
+        f"SELECT c.key FROM chunks c WHERE {LIVE.format('c')} ORDER BY c.key",
+        (generation, generation),
+    )
+    return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+
+def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
+    """Vectors [N, D] of chunks, in the order of ``keys`` (at least one).
+
+    :raises StoreCorruptError: a vector is missing or does not match its checksum.
+    """
+    query = """SELECT c.key, v.content_hash, v.checksum, v.embedding
+        FROM json_each(?) j JOIN chunks c ON c.key = j.value
+        JOIN vectors v ON v.content_hash = c.content_hash"""
+    blobs: dict[int, bytes] = {}
+    for key, content, checksum, blob in connection.execute(query, (json.dumps(keys.tolist()),)):
+        if checksum != row_digest(content, blob):
+            raise StoreCorruptError(f"the vector of chunk {key} is damaged")
+        blobs[key] = blob
+    try:
+        return unpack_vectors([blobs[key] for key in keys.tolist()])
+    except KeyError as error:
+        raise StoreCorruptError(f"the vector of chunk {error} is missing") from None
+
+
+def iter_vectors(
+    connection: sqlite3.Connection, keys: KeyArray, batch: int = 8192
+) -> Iterator[tuple[KeyArray, FloatArray]]:
+    """Keys and vectors in batches: a million vectors of 384 dimensions would be 1.5 GB at once."""
+    for start in range(0, len(keys), batch):
+        part = keys[start : start + batch]
+        yield part, vectors_of(connection, part)

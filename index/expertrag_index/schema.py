@@ -1,0 +1,162 @@
+"""The SQLite schema, and how connections to it are opened.
+
+Rows are versioned: a row is part of generation g when ``added_in <= g < removed_in``. Rows are
+never updated but for ``removed_in``. ``checksum`` covers the other columns of its row.
+
+``meta`` holds three integers: ``staged``, the newest generation whose rows are complete and in the
+full-text index; ``oldest``, the oldest generation whose rows are all still there; ``epoch``, raised
+by every transaction that changes what a reader of a published generation could see. ``origin`` is
+one row, what the manifest says of embedder and chunker: the database alone can rebuild the rest.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from expertrag_index.errors import StoreCorruptError, StoreFormatError
+from expertrag_index.manifest import FORMAT_VERSION, EmbedderEntry
+
+NEVER = 1 << 62
+"""``removed_in`` of a row that is still part of the newest generation."""
+
+LIVE = "{0}.added_in <= ? AND {0}.removed_in > ?"
+"""Condition on a row of table alias {0} to be part of a generation, which is bound twice."""
+
+TOKENIZER = "porter unicode61"
+
+# text stands last: a scan over metadata then never touches its overflow pages
+_SCHEMA = f"""
+CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('staged', 0), ('oldest', 0), ('epoch', 0);
+CREATE TABLE origin (
+    embedder TEXT NOT NULL, fingerprint TEXT NOT NULL, dimension INTEGER NOT NULL,
+    chunker TEXT NOT NULL
+);
+CREATE TABLE documents (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    added_in INTEGER NOT NULL,
+    removed_in INTEGER NOT NULL DEFAULT {NEVER},
+    id TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    text_hash BLOB NOT NULL,
+    source TEXT NOT NULL,
+    title TEXT NOT NULL,
+    domain TEXT,
+    metadata TEXT NOT NULL,
+    checksum BLOB NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX documents_by_id ON documents (id);
+CREATE INDEX documents_by_generation ON documents (removed_in, added_in);
+CREATE TABLE chunks (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    added_in INTEGER NOT NULL,
+    removed_in INTEGER NOT NULL DEFAULT {NEVER},
+    document INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL,
+    content_hash BLOB NOT NULL,
+    checksum BLOB NOT NULL,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+CREATE INDEX chunks_by_document ON chunks (document);
+CREATE INDEX chunks_by_generation ON chunks (removed_in, added_in);
+CREATE TABLE vectors (
+    content_hash BLOB PRIMARY KEY,
+    checksum BLOB NOT NULL,
+    embedding BLOB NOT NULL
+);
+CREATE VIRTUAL TABLE chunks_fts USING fts5 (
+    title, text, content = 'chunks', content_rowid = 'key', tokenize = '{TOKENIZER}'
+);
+PRAGMA user_version = {FORMAT_VERSION};
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The ``meta`` table."""
+
+    staged: int
+    oldest: int
+    epoch: int
+
+
+def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """Open the database for writing.
+
+    :param create: make the tables if there are none. Never where a generation was published:
+        a lost database must not come back empty.
+    :raises StoreCorruptError: no tables there and none are to be made.
+    :raises StoreFormatError: the database was written by a newer version.
+    """
+    if not create and not path.exists():
+        raise StoreCorruptError(f"{path} is missing")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not create:
+            raise StoreCorruptError(f"{path} is empty")
+        if version == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        elif version != FORMAT_VERSION:
+            raise StoreFormatError(
+                f"{path} has format {version}, this version writes {FORMAT_VERSION}: "
+                "upgrade with pip install -U 'expertrag[server]'"
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """Open the database for reading and pin what it holds now, until the connection closes.
+
+    The open read transaction keeps the snapshot whatever a writer commits or purges later.
+    """
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
+    )
+    try:
+        connection.execute("BEGIN")
+        connection.execute("SELECT value FROM meta").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read_meta(connection: sqlite3.Connection) -> Meta:
+    """Read the ``meta`` table."""
+    return Meta(**dict(connection.execute("SELECT name, value FROM meta")))
+
+
+def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> None:
+    """Change the ``meta`` table inside the caller's transaction, and raise the epoch."""
+    connection.executemany(
+        "UPDATE meta SET value = ? WHERE name = ?", [(staged, "staged"), (oldest, "oldest")]
+    )
+    connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
+
+
+def read_origin(connection: sqlite3.Connection) -> tuple[EmbedderEntry, str] | None:
+    """Read which embedder and which chunker made the rows; None before the first generation."""
+    row = connection.execute("SELECT * FROM origin").fetchone()
+    return None if row is None else (EmbedderEntry(*row[:3]), str(row[3]))
+
+
+def write_origin(connection: sqlite3.Connection, embedder: EmbedderEntry, chunker: str) -> None:
+    """Replace ``origin`` inside the caller's transaction."""
+    connection.execute("DELETE FROM origin")
+    connection.execute(
+        "INSERT INTO origin VALUES (?, ?, ?, ?)",
+        (embedder.name, embedder.fingerprint, embedder.dimension, chunker),
+    )

@@ -1,0 +1,255 @@
+"""Staging: rows of the next generation, invisible to every reader until it is published.
+
+Documents are committed with their chunks once all their vectors are there, so that a crash leaves
+whole documents only; the next writer drops them and finds their vectors again by content.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from expertrag_index.chunk import Chunker
+from expertrag_index.embedding import Content, VectorWriter, content_of
+from expertrag_index.manifest import EmbedderEntry
+from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
+from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
+from expertrag_index.transaction import transaction
+from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+
+_Pending = tuple[Document, list[Chunk], list[Content]]
+
+
+class Stage:
+    """The changes of one run, collected in the database under the next generation's number."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        generation: int,
+        embedder: DocumentEmbedder,
+        chunker: Chunker,
+        batch: int,
+        progress: Progress,
+    ) -> None:
+        self._connection = connection
+        self.generation = generation
+        self._embedder = EmbedderEntry(embedder.name, embedder.fingerprint, embedder.dimension)
+        self._chunker = chunker
+        self._vectors = VectorWriter(connection, embedder, batch, progress)
+        self._batch = batch
+        self._progress = progress
+        self._sources: dict[str, str] = {}
+        self._pending: list[_Pending] = []
+        self._pending_chunks = 0
+        self.failures: list[LoadFailure] = []
+        self.added = 0
+        self.changed = 0
+        self.unchanged = 0
+
+    @property
+    def embedded(self) -> int:
+        """Chunks that had to be embedded."""
+        return self._vectors.embedded
+
+    def take(self, documents: Iterable[Document]) -> None:
+        """Stage what is new or changed; what cannot be stored becomes a failure."""
+        for done, document in enumerate(documents, 1):
+            failure = self._problem(document)
+            if failure:
+                self.failures.append(failure)
+            else:
+                self._sources[document.id] = document.source
+                self._take(document)
+            self._progress("chunk", done, None)
+        self._flush()
+
+    def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
+        """Rows of the documents that did not come again, unless their file merely failed."""
+        failures = (*failures, *self.failures)
+        protected = [failure.source for failure in failures if failure.source]
+        failed_ids = {failure.document_id for failure in failures}
+        rows = self._connection.execute(
+            "SELECT row, id, source FROM documents WHERE removed_in = ? AND added_in < ?",
+            (NEVER, self.generation),
+        )
+        return [
+            row
+            for row, identifier, source in rows
+            if identifier not in self._sources
+            and identifier not in failed_ids
+            and not any(_covers(failed, source) for failed in protected)
+        ]
+
+    def rows_of(self, identifiers: Sequence[str]) -> list[int]:
+        """Rows of documents by id; an id that is not stored becomes a failure."""
+        rows = []
+        for identifier in dict.fromkeys(identifiers):
+            query = "SELECT row FROM documents WHERE id = ? AND removed_in = ?"
+            row = self._connection.execute(query, (identifier, NEVER)).fetchone()
+            if row is None:
+                reason = f"no document {identifier!r} in the store"
+                self.failures.append(LoadFailure(identifier, reason, "check the id", identifier))
+            else:
+                rows.append(int(row[0]))
+        return rows
+
+    def seal(self, removed: Sequence[int]) -> None:
+        """Complete the generation inside the caller's transaction.
+
+        Replaced versions and the documents in the rows ``removed`` end here, and the new chunks
+        enter the full-text index: all at once, so that BM25 never counts half a generation.
+        """
+        execute, new = self._connection.execute, self.generation
+        execute(
+            """UPDATE documents SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
+            AND (row IN (SELECT value FROM json_each(?3))
+                 OR id IN (SELECT id FROM documents WHERE removed_in = ?2 AND added_in = ?1))""",
+            (new, NEVER, json.dumps(list(removed))),
+        )
+        execute(
+            """UPDATE chunks SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
+            AND document IN (SELECT row FROM documents WHERE removed_in = ?1)""",
+            (new, NEVER),
+        )
+        execute(
+            """INSERT INTO chunks_fts (rowid, title, text)
+            SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ?""",
+            (NEVER, new),
+        )
+        write_origin(self._connection, self._embedder, self._chunker.fingerprint)
+        write_meta(self._connection, staged=new, oldest=read_meta(self._connection).oldest)
+
+    def _problem(self, document: Document) -> LoadFailure | None:
+        source = document.source or document.id
+        if not document.id:
+            return LoadFailure(source, "the document has no id", "give it one")
+        if document.id in self._sources:
+            first = self._sources[document.id] or "an earlier document"
+            return LoadFailure(
+                source,
+                f"id {document.id!r} is taken by {first}; this one was left out",
+                "give every document an id of its own",
+                document.id,
+            )
+        if not document.text.strip():
+            return LoadFailure(
+                source, "the document has no text", "remove it or add text", document.id
+            )
+        return _unstorable(document, source)
+
+    def _take(self, document: Document) -> None:
+        digest = document_digest(document, self._chunker.fingerprint)
+        if self._stored_hash(document.id) == digest:
+            self.unchanged += 1
+            return
+        chunks = self._chunker.split(document)
+        contents = [content_of(chunk, self._embedder.fingerprint) for chunk in chunks]
+        self._pending.append((document, chunks, contents))
+        self._pending_chunks += len(chunks)
+        if self._pending_chunks >= self._batch:
+            self._flush()
+
+    def _stored_hash(self, identifier: str) -> bytes | None:
+        query = "SELECT hash FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
+        row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def _flush(self) -> None:
+        failed = self._vectors.ensure(
+            content for _, _, contents in self._pending for content in contents
+        )
+        with transaction(self._connection):
+            for document, chunks, contents in self._pending:
+                if any(content.hash in failed for content in contents):
+                    self.failures.append(_no_vector(document))
+                else:
+                    self._insert(document, chunks, contents)
+        self._pending.clear()
+        self._pending_chunks = 0
+
+    def _insert(self, document: Document, chunks: list[Chunk], contents: list[Content]) -> None:
+        if self._stored_hash(document.id) is None:
+            self.added += 1
+        else:
+            self.changed += 1
+        row = self._insert_document(document)
+        for chunk, content in zip(chunks, contents, strict=True):
+            self._insert_chunk(row, chunk, content.hash)
+
+    def _insert_document(self, document: Document) -> int:
+        columns = (
+            self.generation,
+            document.id,
+            document_digest(document, self._chunker.fingerprint),
+            text_digest(document.text),
+            document.source,
+            document.title,
+            document.domain,
+            dump_metadata(document.metadata),
+        )
+        cursor = self._connection.execute(
+            """INSERT INTO documents
+            (added_in, id, hash, text_hash, source, title, domain, metadata, checksum, text)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (*columns, row_digest(*columns), document.text),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def _insert_chunk(self, document: int, chunk: Chunk, content: bytes) -> None:
+        columns = (
+            self.generation,
+            document,
+            chunk.ordinal,
+            chunk.start,
+            chunk.end,
+            content,
+            chunk.title,
+            chunk.text,
+        )
+        self._connection.execute(
+            """INSERT INTO chunks
+            (added_in, document, ordinal, start, "end", content_hash, title, text, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (*columns, row_digest(*columns)),
+        )
+
+
+def _covers(failed: str, source: str) -> bool:
+    """Whether a document's source is the file that failed, or lies in the folder that failed."""
+    return source == failed or source.startswith(failed.rstrip(os.sep) + os.sep)
+
+
+def _no_vector(document: Document) -> LoadFailure:
+    return LoadFailure(
+        document.source or document.id,
+        f"document {document.id!r} has no finite embedding; nothing of it was stored",
+        "check its text for binary or control characters",
+        document.id,
+    )
+
+
+def _unstorable(document: Document, source: str) -> LoadFailure | None:
+    texts = [document.id, document.text, document.title, document.domain or "", document.source]
+    for name, value in document.metadata.items():
+        texts.append(str(name))
+        if isinstance(value, str):
+            texts.append(value)
+        elif not isinstance(value, int | float) or not math.isfinite(value):
+            return LoadFailure(
+                source,
+                f"metadata field {name!r} is not a string, finite number or boolean",
+                "change or remove the field",
+                document.id,
+            )
+    try:
+        nul = b"\0" in "".join(texts).encode()
+    except UnicodeEncodeError:
+        nul = True
+    if nul:
+        reason = "the document holds a NUL or a lone surrogate, which is no text"
+        return LoadFailure(source, reason, "remove the character", document.id)
+    return None

@@ -1,0 +1,170 @@
+"""FAISS segments: immutable inner-product indexes over normalised vectors, ids are chunk keys.
+
+A segment is kept as the bytes of its file: they are hashed before FAISS parses them, because a
+damaged file mostly loads as if nothing were wrong (measured: 55 % of 2,400 mutants).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.manifest import SegmentEntry
+from expertrag_index.types import FloatArray, KeyArray
+
+FLAT = "flat"
+IVF = "ivf_sq8"
+
+Bitmap = NDArray[np.uint8]
+
+_faiss: Any = faiss  # its type stubs know only the C++ signatures of what Python wraps
+
+_SAMPLES_PER_LIST = 64  # training vectors; FAISS asks for 39 to 256
+_SEED = 1234
+_REFINE = 4  # candidates for each wanted hit of a quantised segment, scored again exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Keys and cosines of a search, best first; ``exact`` is False for quantised scores."""
+
+    keys: KeyArray
+    scores: FloatArray
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A loaded segment. Searching is safe from several threads; nothing may change it."""
+
+    index: Any
+    kind: str
+    nprobe: int
+    nlist: int
+
+    @property
+    def count(self) -> int:
+        """Vectors held, dead ones included."""
+        return int(self.index.ntotal)
+
+    @property
+    def keys(self) -> KeyArray:
+        """Chunk keys held, in no particular order."""
+        if self.kind == FLAT:
+            return faiss.vector_to_array(self.index.id_map).astype(np.int64)
+        lists = self.index.invlists
+        sizes = [lists.list_size(i) for i in range(lists.nlist)]
+        parts = [
+            faiss.rev_swig_ptr(lists.get_ids(i), size).copy()
+            for i, size in enumerate(sizes)
+            if size
+        ]
+        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+
+    def scan_cost(self) -> int:
+        """Vectors compared by one search, an average for IVF."""
+        if self.kind == FLAT:
+            return self.count
+        return min(self.count, math.ceil(self.count * self.nprobe / self.nlist))
+
+    def search(self, query: FloatArray, k: int, allowed: Bitmap | None, wanted: int) -> Hits:
+        """Find the best hits for ``query`` [D] among the keys whose bit is set in ``allowed``.
+
+        :param allowed: bitmap over keys, little-endian, or None for all.
+        :param wanted: hits that certainly exist; IVF probes more lists until it has as many.
+        """
+        selector = None if allowed is None else _faiss.IDSelectorBitmap(allowed)
+        if self.kind == FLAT:
+            parameters = _faiss.SearchParameters(sel=selector) if selector else None
+            return self._run(query, min(k, self.count), parameters, exact=True)
+        nprobe = self.nprobe
+        if allowed is not None:  # keep the number of admissible vectors compared
+            nprobe = min(self.nlist, math.ceil(nprobe * self.count / max(1, wanted)))
+        while True:
+            parameters = _faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
+            hits = self._run(query, min(_REFINE * k, self.count), parameters, exact=False)
+            if len(hits.keys) >= min(k, wanted) or nprobe >= self.nlist:
+                return hits
+            nprobe = min(self.nlist, nprobe * 4)
+
+    def _run(self, query: FloatArray, k: int, parameters: object, *, exact: bool) -> Hits:
+        scores, keys = self.index.search(query[None], k, params=parameters)
+        found = keys[0] >= 0  # FAISS pads with -1
+        return Hits(keys[0][found], scores[0][found], exact)
+
+
+def build_flat(batches: Iterable[tuple[KeyArray, FloatArray]], dimension: int) -> Segment:
+    """Build an exact segment."""
+    index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+    for keys, vectors in batches:
+        index.add_with_ids(vectors, keys)
+    return Segment(index, FLAT, 0, 0)
+
+
+def build_ivf(
+    batches: Iterable[tuple[KeyArray, FloatArray]], sample: FloatArray, count: int
+) -> Segment:
+    """Build an IVF(4√n),SQ8 segment, trained on ``sample``; ``nprobe`` is still to be tuned."""
+    nlist = list_count(count)
+    index: Any = faiss.index_factory(sample.shape[1], f"IVF{nlist},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = _SEED
+    index.cp.min_points_per_centroid = 1
+    index.cp.max_points_per_centroid = _SAMPLES_PER_LIST
+    index.train(sample)
+    for keys, vectors in batches:
+        index.add_with_ids(vectors, keys)
+    return Segment(index, IVF, 1, nlist)
+
+
+def list_count(count: int) -> int:
+    """Inverted lists for ``count`` vectors."""
+    return min(count, round(4 * math.sqrt(count)))
+
+
+def sample_size(count: int) -> int:
+    """Training vectors for ``count`` vectors."""
+    return min(count, list_count(count) * _SAMPLES_PER_LIST)
+
+
+def serialise(segment: Segment) -> bytes:
+    """Make the content of a segment's file."""
+    data: bytes = faiss.serialize_index(segment.index).tobytes()
+    return data
+
+
+def deserialise(data: bytes, entry: SegmentEntry, dimension: int) -> Segment:
+    """Parse a segment whose checksum has been verified, and hold it against the manifest.
+
+    :raises StoreCorruptError: kind, dimension, metric or count differ.
+    """
+    _limit_allocations()
+    name = entry.entry.file
+    try:
+        index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+    except RuntimeError as error:
+        raise StoreCorruptError(f"{name} is not a vector index") from error
+    expected = faiss.IndexIDMap2 if entry.kind == FLAT else faiss.IndexIVFScalarQuantizer
+    sound = (
+        isinstance(index, expected)
+        and index.d == dimension
+        and index.ntotal == entry.count
+        and index.metric_type == faiss.METRIC_INNER_PRODUCT
+    )
+    if not sound:
+        raise StoreCorruptError(f"{name} is not the vector index that the manifest describes")
+    return Segment(index, entry.kind, entry.nprobe, entry.nlist)
+
+
+@functools.cache
+def _limit_allocations() -> None:
+    """Bound what a file may make FAISS allocate: the default is 1 TB, and no limit on loops."""
+    faiss.set_deserialization_vector_byte_limit(1 << 32)
+    faiss.set_deserialization_loop_limit(1 << 20)

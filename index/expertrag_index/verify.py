@@ -1,0 +1,141 @@
+"""Verifying a store: every file, page, row and word; and repairing what can be made again."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from expertrag_index.checks import (
+    DamagedDocument,
+    check_corpus,
+    check_documents,
+    check_files,
+    check_full_text,
+    check_pages,
+)
+from expertrag_index.current import read_current
+from expertrag_index.debris import recover
+from expertrag_index.durable import disk_errors
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.layout import Layout
+from expertrag_index.lock import WriterLock
+from expertrag_index.opening import read_manifest
+from expertrag_index.repair import repair as repair_store
+from expertrag_index.rows import live_keys
+from expertrag_index.schema import connect_writer, read_meta
+from expertrag_index.types import Progress, VerifyReport
+
+_SHOWN = 20  # damaged documents named one by one
+
+
+@dataclass(slots=True)
+class _Findings:
+    generation: int = 0
+    documents: int = 0
+    chunks: int = 0
+    files: int = 0
+    problems: list[str] = field(default_factory=list)
+    damaged: list[DamagedDocument] = field(default_factory=list)
+    hopeless: str = ""
+
+    def described(self) -> tuple[str, ...]:
+        """Every problem in one line, many damaged documents summed up."""
+        documents = [document.problem for document in self.damaged]
+        more = len(documents) - _SHOWN
+        summary = [f"{more} more documents are damaged"] if more > 0 else []
+        hopeless = [self.hopeless] if self.hopeless else []
+        return (*hopeless, *self.problems, *documents[:_SHOWN], *summary)
+
+
+def verify(path: Path, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
+    """Check everything in the store at ``path``, as its only writer, and drop a crash's debris.
+
+    :param repair: publish a generation with all derived files made anew. Documents with damaged
+        rows are removed; the next build takes them in again.
+    :raises StoreNotFoundError: no store there.
+    :raises StoreLockedError: another process writes.
+    """
+    layout = Layout(Path(path))
+    if not layout.database.exists():
+        read_current(layout)  # says that there is no store, or goes on to report a lost database
+    with disk_errors(layout.root), WriterLock(layout):
+        before = _inspect(layout, progress or _silent)
+        if not repair or before.hopeless or not before.described():
+            return _report(before)
+        with closing(connect_writer(layout.database)) as connection:
+            repair_store(layout, connection, before.damaged)
+        after = _inspect(layout, progress or _silent)
+    removed = {
+        document.problem: f"{document.problem}: removed, run 'expertrag index build' to add it"
+        for document in before.damaged
+    }
+    remaining = after.described()
+    repaired = [
+        removed.get(problem, f"{problem}: made anew")
+        for problem in before.described()
+        if problem not in remaining
+    ]
+    return _report(after, tuple(repaired))
+
+
+def _inspect(layout: Layout, progress: Progress) -> _Findings:
+    findings = _Findings()
+    try:
+        _check_current(layout, findings)
+        with closing(connect_writer(layout.database, create=False)) as connection:
+            _check_database(layout, connection, findings, progress)
+    except (sqlite3.DatabaseError, StoreCorruptError) as error:
+        findings.hopeless = (
+            f"the database is damaged beyond repair ({error}): "
+            "build the store again from its documents, into another folder"
+        )
+    return findings
+
+
+def _check_current(layout: Layout, findings: _Findings) -> None:
+    try:
+        findings.generation = read_current(layout)
+    except StoreCorruptError as error:
+        findings.problems.append(str(error))
+        findings.generation = next(iter(layout.generation_numbers()), 0)
+
+
+def _check_database(
+    layout: Layout, connection: sqlite3.Connection, findings: _Findings, progress: Progress
+) -> None:
+    if not findings.problems:
+        recover(layout, connection)
+    generation = findings.generation or read_meta(connection).staged
+    findings.problems += check_pages(connection)
+    findings.problems += check_full_text(connection)
+    findings.damaged += check_documents(connection, generation, progress)
+    live = live_keys(connection, generation)
+    findings.chunks = len(live)
+    if not read_meta(connection).oldest <= generation <= read_meta(connection).staged:
+        findings.problems.append(f"store.db does not hold generation {generation}")
+    try:
+        manifest = read_manifest(layout, generation)
+    except StoreCorruptError as error:
+        findings.problems.append(str(error))
+        return
+    findings.documents = manifest.documents
+    findings.files = len(manifest.files)
+    findings.problems += check_corpus(connection, manifest)
+    findings.problems += check_files(layout, manifest, live)
+
+
+def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport:
+    return VerifyReport(
+        generation=findings.generation,
+        documents=findings.documents,
+        chunks=findings.chunks,
+        files=findings.files,
+        problems=findings.described(),
+        repaired=repaired,
+    )
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Report to nobody."""

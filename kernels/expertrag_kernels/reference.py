@@ -1,0 +1,92 @@
+"""The experts in plain torch: the path for every machine, and the oracle of all other paths.
+
+The K outputs of a token are added up in fp32, whatever the type of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from expertrag_kernels.packed import Activation, PackedExperts
+from expertrag_kernels.registry import implementation
+
+
+def _gelu_tanh(x: torch.Tensor) -> torch.Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+_ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
+    Activation.SILU: F.silu,
+    Activation.GELU: F.gelu,
+    Activation.GELU_TANH: _gelu_tanh,
+    Activation.RELU: F.relu,
+}
+
+
+@implementation("reference", priority=0, supports=lambda x, packed: True)
+def reference_experts(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+) -> torch.Tensor:
+    """Compute :func:`expertrag_kernels.fused_experts` without its checks."""
+    if x.shape[0] == 1 and not top_k_weights.requires_grad:
+        return _one_token(x, top_k_index, top_k_weights, packed)
+    return _grouped(x, top_k_index, top_k_weights, packed)
+
+
+def _expert(x: torch.Tensor, expert: int, packed: PackedExperts) -> torch.Tensor:
+    """Apply one expert to x (N, H). Indexing by an int gives a view: no weight is copied."""
+    gate, up = F.linear(x, packed.gate_up[expert]).chunk(2, dim=-1)  # [N, I] each
+    return F.linear(_ACTIVATIONS[packed.activation](gate) * up, packed.down[expert])  # [N, H]
+
+
+def _one_token(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+) -> torch.Tensor:
+    """Serve a decode step, where sorting and gathering would cost more than the products."""
+    experts: list[int] = top_k_index[0].tolist()
+    _refuse_negative(min(experts))
+    weights: list[float] = top_k_weights[0].tolist()
+    chosen = [pair for pair in zip(experts, weights, strict=True) if pair[0] < packed.num_experts]
+    if not chosen:
+        return torch.zeros_like(x)
+    if len(chosen) == 1:
+        [(expert, weight)] = chosen
+        return _expert(x, expert, packed) * weight
+    total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [1, H]
+    for expert, weight in chosen:
+        total.add_(_expert(x, expert, packed), alpha=weight)
+    return total.to(x.dtype)
+
+
+def _grouped(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+) -> torch.Tensor:
+    """Sort the (token, expert) pairs once; each expert then sees its rows as one matrix."""
+    experts, experts_per_token = packed.num_experts, top_k_index.shape[1]
+    total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [T, H]
+    if top_k_index.numel() == 0:
+        return total.to(x.dtype)
+    pairs, order = top_k_index.flatten().sort(stable=True)  # [T*K]
+    _refuse_negative(int(pairs[0]))
+    token = order // experts_per_token  # [T*K]
+    weight = top_k_weights.flatten()[order].float().unsqueeze(-1)  # [T*K, 1]
+    # Sentinels sort last: the loop ends before it reaches them, so they cost nothing.
+    stops: list[int] = torch.searchsorted(
+        pairs, torch.arange(experts, device=x.device), right=True
+    ).tolist()
+    start = 0
+    for expert, stop in enumerate(stops):
+        if stop > start:
+            rows = token[start:stop]
+            output = _expert(x[rows], expert, packed).float() * weight[start:stop]
+            total.index_add_(0, rows, output)
+        start = stop
+    return total.to(x.dtype)
+
+
+def _refuse_negative(lowest: int) -> None:
+    if lowest < 0:
+        raise ValueError(f"top_k_index must not be negative; got {lowest}")

@@ -1,0 +1,42 @@
+"""The implementations of ``fused_experts``. A new one is a new file with one decorated function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from expertrag_kernels.packed import PackedExperts
+
+Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, PackedExperts], torch.Tensor]
+Supports = Callable[[torch.Tensor, PackedExperts], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Implementation:
+    """One way to compute experts; among those that support a call, the highest priority runs."""
+
+    name: str
+    priority: int
+    supports: Supports
+    run: Run
+
+
+_implementations: list[Implementation] = []
+
+
+def implementation(name: str, *, priority: int, supports: Supports) -> Callable[[Run], Run]:
+    """Register the decorated function as implementation ``name``."""
+
+    def add(run: Run) -> Run:
+        _implementations.append(Implementation(name, priority, supports, run))
+        _implementations.sort(key=lambda entry: -entry.priority)
+        return run
+
+    return add
+
+
+def choose(x: torch.Tensor, packed: PackedExperts) -> Implementation:
+    """Best implementation for tokens like ``x`` (T, H); the reference serves every call."""
+    return next(entry for entry in _implementations if entry.supports(x, packed))

@@ -1,0 +1,20 @@
+"""Errors of retrieval.
+
+    RetrieverError
+    ├── EmbedderError    an embedder that cannot be loaded or used
+    └── QueryError       a query that cannot be searched
+
+Every message is one line and says what to do.
+"""
+
+
+class RetrieverError(Exception):
+    """Root of the errors that retrieval raises."""
+
+
+class EmbedderError(RetrieverError):
+    """An embedder that cannot be loaded: missing, damaged or of another kind."""
+
+
+class QueryError(RetrieverError, ValueError):
+    """A query that cannot be searched: empty, or k out of range."""

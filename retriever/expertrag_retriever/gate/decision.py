@@ -1,0 +1,98 @@
+"""The gate of one store generation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from expertrag_retriever.gate import explain
+from expertrag_retriever.gate.constants import CONSTANTS
+from expertrag_retriever.gate.coverage import read_coverage
+from expertrag_retriever.gate.policy import Estimate, estimate
+from expertrag_retriever.gate.terms import term_coverage
+from expertrag_retriever.types import (
+    GateAction,
+    GateDecision,
+    GateMode,
+    PrefillSignals,
+    StoreSignals,
+)
+
+if TYPE_CHECKING:
+    from expertrag_index.index import Index
+    from expertrag_index.types import FloatArray
+
+
+class Gate:
+    """Decides from the store's coarse view and the model's first tokens. Thread-safe.
+
+    Training-free: constants with a source, and distributions that the store measured of itself.
+    """
+
+    name = CONSTANTS.name
+
+    def __init__(self, index: Index) -> None:
+        """Read the calibration of ``index``, which the gate goes on to use."""
+        self._index = index
+        self._coverage = read_coverage(index.manifest.calibration)
+
+    def store_signals(self, query: str, query_vector: FloatArray) -> StoreSignals:
+        """Look at the centroids and the term statistics; no search.
+
+        :param query_vector: the query's embedding, shape [D].
+        """
+        similarity = self._index.coarse_similarity(query_vector)
+        return StoreSignals(
+            similarity=similarity,
+            coverage=self._coverage.of(similarity),
+            term_coverage=term_coverage(self._index.term_statistics(query)),
+        )
+
+    def decide(
+        self,
+        mode: GateMode,
+        *,
+        prefill: PrefillSignals | None,
+        store: StoreSignals | None,
+        threshold: float | None = None,
+    ) -> GateDecision:
+        """Decide; a mode other than AUTO is obeyed, whatever signals are given.
+
+        :param prefill: None when the model does not expose token probabilities.
+        :param store: None when the store was not looked at.
+        :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
+        """
+        if mode is not GateMode.AUTO:
+            closed = mode is GateMode.NEVER
+            return GateDecision(
+                action=GateAction.CLOSED_BOOK if closed else GateAction.RETRIEVE,
+                mode=mode,
+                reason=explain.forced_reason(mode),
+                calibrator=self.name,
+            )
+        threshold = CONSTANTS.threshold if threshold is None else threshold
+        estimated = estimate(prefill, store, self._coverage, CONSTANTS)
+        retrieve = estimated.p_benefit >= threshold
+        action = GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK
+        return GateDecision(
+            action=action,
+            mode=mode,
+            reason=explain.reason(action, estimated, prefill, store),
+            threshold=threshold,
+            p_benefit=estimated.p_benefit,
+            p_correct_closed_book=estimated.p_correct_closed_book,
+            signals=_signals(estimated, prefill, store),
+            calibrator=self.name,
+        )
+
+
+def _signals(
+    estimated: Estimate, prefill: PrefillSignals | None, store: StoreSignals | None
+) -> dict[str, float]:
+    """Raw values by name; what was not measured is absent."""
+    measured = {
+        **(asdict(store) if store else {}),
+        **(asdict(prefill) if prefill else {}),
+        "p_documents": estimated.p_documents,
+    }
+    return {name: float(value) for name, value in measured.items() if value is not None}

@@ -1,0 +1,58 @@
+"""A decision in words: one sentence with the evidence that decided."""
+
+from __future__ import annotations
+
+from expertrag_retriever.gate.policy import Estimate
+from expertrag_retriever.types import GateAction, GateMode, PrefillSignals, StoreSignals
+
+_FORCED = {
+    GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
+    GateMode.ALWAYS: "The caller asked for retrieval, so the documents are consulted.",
+    GateMode.STRICT: (
+        "The caller wants an answer from the documents or none, so they are consulted."
+    ),
+}
+_SURE = 0.3
+
+
+def forced_reason(mode: GateMode) -> str:
+    """Return why a mode other than AUTO decides."""
+    return _FORCED[mode]
+
+
+def reason(
+    action: GateAction,
+    estimate: Estimate,
+    prefill: PrefillSignals | None,
+    store: StoreSignals | None,
+) -> str:
+    """Return why AUTO decided as it did."""
+    if action is GateAction.RETRIEVE:
+        evidence = f"{_documents(estimate, store)} and {_model(estimate, prefill)}"
+        return f"{evidence}, so the documents are consulted."
+    if estimate.p_documents < 0.5:
+        return f"{_documents(estimate, store)}, so the model answers alone."
+    evidence = f"{_documents(estimate, store)}, but {_model(estimate, prefill)}"
+    return f"{evidence}, so the model answers alone."
+
+
+def _documents(estimate: Estimate, store: StoreSignals | None) -> str:
+    if store is None:
+        return "What the documents cover is not known"
+    figures = f"(coverage {store.coverage:.2f}, terms found {store.term_coverage:.2f})"
+    if estimate.p_documents >= 0.8:
+        return f"The question is about the documents {figures}"
+    if estimate.p_documents >= 0.5:
+        return f"The question is probably about the documents {figures}"
+    return f"The question is not about the documents {figures}"
+
+
+def _model(estimate: Estimate, prefill: PrefillSignals | None) -> str:
+    if prefill is None:
+        return "the model does not tell how sure it is"
+    manner = "fairly sure of its own answer" if _is_sure(estimate) else "unsure alone"
+    return f"the model is {manner} (margin {prefill.margin:.2f})"
+
+
+def _is_sure(estimate: Estimate) -> bool:
+    return estimate.p_correct_closed_book >= _SURE

@@ -1,0 +1,56 @@
+"""From signals to probabilities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from expertrag_retriever.gate.constants import GateConstants
+from expertrag_retriever.gate.coverage import Coverage
+from expertrag_retriever.types import PrefillSignals, StoreSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Probabilities of one query; ``p_benefit = p_documents * (1 - p_correct_closed_book)``."""
+
+    p_documents: float
+    p_correct_closed_book: float
+
+    @property
+    def p_benefit(self) -> float:
+        """That the documents hold what is asked and that the model alone would be wrong."""
+        return self.p_documents * (1.0 - self.p_correct_closed_book)
+
+
+def estimate(
+    prefill: PrefillSignals | None,
+    store: StoreSignals | None,
+    coverage: Coverage,
+    constants: GateConstants,
+) -> Estimate:
+    """Estimate both probabilities; a missing signal leaves its prior."""
+    return Estimate(_p_documents(store, coverage, constants), _p_correct(prefill, constants))
+
+
+def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: GateConstants) -> float:
+    if store is None:
+        return _logistic(constants.prior_logit)
+    limit = constants.max_term_evidence
+    words = min(max(coverage.terms.evidence(store.term_coverage), -limit), limit)
+    meaning = coverage.similarity.evidence(store.similarity)
+    return _logistic(constants.prior_logit + meaning + words)
+
+
+def _p_correct(prefill: PrefillSignals | None, constants: GateConstants) -> float:
+    if prefill is None:
+        return constants.prior_closed_book
+    return _logistic(
+        constants.closed_book_bias
+        + constants.closed_book_margin * prefill.margin
+        + constants.closed_book_entropy * prefill.entropy
+    )
+
+
+def _logistic(logit: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(min(logit, 50.0), -50.0)))

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from expertrag_index.chunk import Chunker
+from expertrag_index.types import Chunk, Document
+
+SPECIAL_TOKENS = 2
+
+
+def count_words(texts: Sequence[str]) -> list[int]:
+    return [SPECIAL_TOKENS + len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
+
+
+def count_bytes(texts: Sequence[str]) -> list[int]:
+    """White space counts, so that the units of a chunk do not add up."""
+    return [SPECIAL_TOKENS + len(text.encode()) for text in texts]
+
+
+@pytest.fixture(scope="session")
+def word_pieces(minilm_path: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(minilm_path / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def split(text: str, max_tokens: int = 32, title: str = "", overlap: int = 0) -> list[Chunk]:
+    chunker = Chunker(max_tokens, count_words, overlap_sentences=overlap)
+    return chunker.split(Document("d", text, title))
+
+
+def sentence(words: int, tag: str = "word") -> str:
+    return " ".join([tag.capitalize()] + [tag] * (words - 2)) + "."
+
+
+def test_a_short_document_is_one_chunk_with_the_fields_of_its_document() -> None:
+    document = Document("d", "  One. Two.\n", "Title", {"year": 2024}, "shell", "a.md")
+    (chunk,) = Chunker(32, count_words).split(document)
+    assert chunk == Chunk("d", 0, "One. Two.", 2, 11, "Title", "shell", "a.md", {"year": 2024})
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\n\t\f"])
+def test_white_space_gives_no_chunk(text: str) -> None:
+    assert split(text, title="Title") == []
+
+
+def test_text_that_the_tokenizer_drops_gives_no_chunk(word_pieces: Tokenizer) -> None:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [len(encoding.ids) for encoding in word_pieces.encode_batch(list(texts))]
+
+    assert Chunker(32, count).split(Document("d", "\x01\x02 \x03" * 2000)) == []
+
+
+def test_a_paragraph_break_is_preferred_to_a_later_sentence_break() -> None:
+    text = f"{sentence(10)} {sentence(10)}\n\n{sentence(8, 'other')} {sentence(14, 'other')}"
+    first, second = split(text)
+    assert first.text == text.split("\n\n")[0]
+    assert second.text == text.split("\n\n")[1]
+
+
+def test_a_heading_goes_with_the_text_below_it() -> None:
+    text = f"{sentence(18)}\n\n# Head\n\n{sentence(6, 'other')} {sentence(12, 'other')}\n\n{sentence(9)}"
+    assert [chunk.text.startswith("# Head") for chunk in split(text)][:2] == [False, True]
+
+
+def test_a_sentence_is_cut_only_if_it_alone_is_too_long() -> None:
+    text = " ".join(sentence(words) for words in (12, 20, 25, 9, 70, 12, 5))
+    for chunk in split(text):
+        if len(chunk.text.split()) < 20:
+            assert chunk.text.endswith(".") or "W" not in chunk.text[1:]
+    assert max(count_words([chunk.text for chunk in split(text)])) <= 32
+
+
+def test_a_short_tail_is_evened_out_with_the_chunk_before() -> None:
+    text = " ".join([sentence(9)] * 3 + ["Short tail end."])
+    assert [len(chunk.text.split()) for chunk in split(text)] == [16, 11]
+
+
+def test_overlap_repeats_the_last_sentence() -> None:
+    text = " ".join(sentence(9, tag) for tag in ("ab", "bc", "cd", "de", "ef"))
+    chunks = split(text, overlap=1)
+    assert all(left.end > right.start for left, right in pairwise(chunks))
+    assert chunks[-1].end == len(text)
+
+
+def test_a_long_title_leaves_room_for_the_text() -> None:
+    chunks = split(" ".join([sentence(9)] * 20), title="word " * 500)
+    assert max(count_words([chunk.embedding_text for chunk in chunks])) <= 32
+    assert chunks[0].title == "word word word word word word word word"
+    assert len(chunks) < 20
+
+
+def test_the_fingerprint_covers_the_settings() -> None:
+    prints = {
+        Chunker(32, count_words).fingerprint,
+        Chunker(64, count_words).fingerprint,
+        Chunker(32, count_words, overlap_sentences=1).fingerprint,
+    }
+    assert len(prints) == 3
+    assert Chunker(32, count_words).fingerprint in prints
+
+
+@pytest.mark.parametrize(("max_tokens", "overlap"), [(15, 0), (0, 0), (-1, 0), (32, -1)])
+def test_impossible_settings_are_refused(max_tokens: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match="use "):
+        Chunker(max_tokens, count_words, overlap_sentences=overlap)
+
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+CONTRARY = {
+    "one word of 200 kB": "a" * 200_000,
+    "base64": "".join(random.Random(0).choices("aB3/+x9Q", k=100_000)),
+    "Chinese without stops": "汉字" * 20_000,
+    "right to left": "مرحبا بالعالم " * 3_000,
+    "emoji sequences": f"{FAMILY}\U0001f44d\U0001f3fd" * 2_000,
+    "a gap of 200 kB": "a" + " " * 200_000 + "b",
+    "short lines": "x\n" * 30_000,
+    "marks on one letter": "x y a" + "\u0301" * 20_000,
+    "any characters": "".join(map(chr, random.Random(0).choices(range(32, 0xD800), k=20_000))),
+    "words that are no numbers": "NaN inf -inf 1e999 " * 5_000,
+}
+
+
+@pytest.mark.parametrize("text", CONTRARY.values(), ids=CONTRARY.keys())
+def test_contrary_text_stays_within_the_budget(text: str, word_pieces: Tokenizer) -> None:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [len(encoding.ids) for encoding in word_pieces.encode_batch(list(texts))]
+
+    chunks = Chunker(64, count).split(Document("d", text, "Title"))
+    assert chunks
+    assert max(count([chunk.embedding_text for chunk in chunks])) <= 64
+    assert max(len(chunk.text) for chunk in chunks) <= 64 * 16
+    assert all(text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+
+
+def test_a_cut_parts_no_emoji_from_its_modifiers() -> None:
+    for chunk in split(FAMILY * 500, 64):
+        assert chunk.text[0] != "\u200d"
+        assert chunk.text[-1] != "\u200d"
+
+
+PIECES = st.sampled_from(
+    ["word", "x" * 90, "Ende.", "e.g.", "你好。", "# Head", "\n", "\n\n", "\t", "3.5", "é́", FAMILY]
+)
+TEXTS = st.one_of(
+    st.text(max_size=300), st.lists(PIECES, max_size=150).map(lambda pieces: " ".join(pieces))
+)
+
+
+@settings(deadline=None)
+@given(
+    TEXTS,
+    st.sampled_from(["", "Title", "many words " * 40]),
+    st.integers(16, 80),
+    st.sampled_from([count_words, count_bytes]),
+)
+def test_chunks_are_exact_ordered_complete_and_within_the_budget(
+    text: str, title: str, max_tokens: int, count: Callable[[Sequence[str]], list[int]]
+) -> None:
+    chunks = Chunker(max_tokens, count).split(Document("d", text, title))
+    position = 0
+    for ordinal, chunk in enumerate(chunks):
+        assert chunk.ordinal == ordinal
+        assert chunk.text == text[chunk.start : chunk.end] == chunk.text.strip() != ""
+        assert chunk.start >= position
+        assert not text[position : chunk.start].strip()
+        assert count([chunk.embedding_text])[0] <= max_tokens
+        position = chunk.end
+    assert not text[position:].strip()

@@ -1,0 +1,178 @@
+"""Real architectures of transformers give the same logits with our experts as with their own."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM as AutoModel
+from transformers import (
+    DeepseekV2Config,
+    GptOssConfig,
+    MixtralConfig,
+    OlmoeConfig,
+    PretrainedConfig,
+    Qwen3MoeConfig,
+)
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+
+from expertrag_kernels import Activation, fused_experts, pack, register
+from expertrag_kernels import transformers as adapter
+
+_SHAPE: dict[str, Any] = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "moe_intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "num_experts_per_tok": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+_EXPERTS = 5
+
+
+def _config(kind: type[PretrainedConfig]) -> PretrainedConfig:
+    extra: dict[str, Any] = {}
+    if kind is DeepseekV2Config:
+        extra = {
+            "n_routed_experts": _EXPERTS,
+            "n_shared_experts": 1,
+            "first_k_dense_replace": 1,
+            "num_key_value_heads": 4,
+            "kv_lora_rank": 16,
+            "q_lora_rank": None,
+            "qk_nope_head_dim": 8,
+            "qk_rope_head_dim": 8,
+            "v_head_dim": 8,
+            "topk_method": "greedy",
+        }
+    elif kind in (MixtralConfig, GptOssConfig):
+        extra = {"num_local_experts": _EXPERTS}
+    else:
+        extra = {"num_experts": _EXPERTS}
+    return kind(**{**_SHAPE, **extra})
+
+
+def _eager(config: PretrainedConfig) -> Any:
+    from_config: Any = AutoModel.from_config  # without annotations in transformers
+    return from_config(config, experts_implementation="eager").eval()
+
+
+def _model(kind: type[PretrainedConfig]) -> Any:
+    torch.manual_seed(0)
+    model = _eager(_config(kind))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.3)  # the default 0.02 makes every logit nearly zero
+    return model
+
+
+def _experts(model: nn.Module) -> nn.Module:
+    return next(module for module in model.modules() if hasattr(module, "has_gate"))
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    register()
+
+
+@pytest.mark.parametrize("tokens", [1, 19])
+@pytest.mark.parametrize(
+    "kind", [OlmoeConfig, Qwen3MoeConfig, MixtralConfig, DeepseekV2Config, GptOssConfig]
+)
+def test_logits_equal_eager(kind: type[PretrainedConfig], tokens: int) -> None:
+    model = _model(kind)
+    ids = torch.randint(3, 97, (1, tokens), generator=torch.Generator().manual_seed(tokens))
+    with torch.inference_mode():
+        eager = model(ids).logits
+        model.set_experts_implementation("expertrag")
+        ours = model(ids).logits
+    assert eager.std() > 0.1
+    torch.testing.assert_close(ours, eager, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [OlmoeConfig, Qwen3MoeConfig, MixtralConfig, DeepseekV2Config])
+def test_known_layouts_run_our_kernels(
+    kind: type[PretrainedConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[int, ...]] = []
+    ours = fused_experts
+
+    def spy(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        calls.append(tuple(x.shape))
+        return ours(x, *rest)
+
+    monkeypatch.setattr("expertrag_kernels.transformers.fused_experts", spy)
+    model = _model(kind)
+    model.set_experts_implementation("expertrag")
+    with torch.inference_mode():
+        model(torch.tensor([[5, 6, 7]]))
+    layers = 1 if kind is DeepseekV2Config else 2  # its first layer is dense
+    assert calls == [(3, 32)] * layers
+
+
+def test_fall_back_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    adapter._log_once.cache_clear()
+    model = _model(GptOssConfig)
+    model.set_experts_implementation("expertrag")
+    with caplog.at_level(logging.WARNING), torch.inference_mode():
+        for _ in range(3):
+            model(torch.tensor([[5, 6, 7]]))
+    [record] = [r for r in caplog.records if r.name == adapter.__name__]
+    assert record.getMessage() == (
+        "GptOssExperts runs with grouped_mm instead of our kernels: biases, transposed weights, "
+        "interleaved gate and up, a gate function of its own"
+    )
+
+
+def test_pack_views_the_weights() -> None:
+    experts = _experts(_model(MixtralConfig))
+    packed = pack(experts)
+    assert packed.gate_up is experts.gate_up_proj and packed.down is experts.down_proj
+    assert (packed.num_experts, packed.hidden_size) == (_EXPERTS, 32)
+    assert packed.activation is Activation.SILU
+
+
+def test_pack_refuses_another_layout() -> None:
+    with pytest.raises(ValueError, match="GptOssExperts cannot be packed: biases"):
+        pack(_experts(_model(GptOssConfig)))
+
+
+def test_unknown_activation_falls_back() -> None:
+    config = _config(MixtralConfig)
+    config.hidden_act = "relu2"
+    torch.manual_seed(0)
+    model = _eager(config)
+    with pytest.raises(ValueError, match="unknown activation"):
+        pack(_experts(model))
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.inference_mode():
+        eager = model(ids).logits
+        model.set_experts_implementation("expertrag")
+        torch.testing.assert_close(model(ids).logits, eager, atol=1e-5, rtol=1e-5)
+
+
+def test_register_twice_is_harmless() -> None:
+    register()
+    register()
+    assert "expertrag" in ALL_EXPERTS_FUNCTIONS.valid_keys()
+
+
+def test_package_import_is_light() -> None:
+    code = (
+        "import sys, expertrag_kernels as k;"
+        "assert 'torch' not in sys.modules;"
+        "assert k.__all__ == sorted(k.__all__);"
+        "[getattr(k, name) for name in k.__all__]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,72 @@
+"""The folders, the import cost and the wheel are what CONTRIBUTING.md says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag_kernels")
+HEAVY = ("torch", "transformers", "sentence_transformers", "faiss", "numpy", "grpc")
+
+
+@pytest.mark.parametrize("folder", ["kernels", "retriever", "index", "protos"])
+def test_bare_folders_are_not_packages(folder: str) -> None:
+    # `kernels` is also a distribution that transformers imports: a package of that name here
+    # would shadow it for everyone who starts Python in this folder.
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_is_light(package: str) -> None:
+    code = f"import sys, {package}; print(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_sorted_and_importable(package: str) -> None:
+    module = __import__(package)
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    return next(out.glob("*.whl"))
+
+
+def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {*PACKAGES, next(top for top in tops if top.endswith(".dist-info"))}
+    for package in PACKAGES:
+        assert f"{package}/py.typed" in names
+
+
+def test_base_install_is_the_sdk(wheel: Path, tmp_path: Path) -> None:
+    """Without extras the SDK imports and the command line tells what to install."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", wheel], check=True)
+    subprocess.run(
+        [python, "-c", "import expertrag; expertrag.Client('127.0.0.1:1').close()"], check=True
+    )
+    command = [python, "-m", "expertrag", "index", "build", ".", "--out", "store"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "pip install 'expertrag[server]'" in done.stderr
+    assert "Traceback" not in done.stderr
