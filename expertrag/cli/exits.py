@@ -6,6 +6,8 @@ import errno
 from enum import IntEnum
 
 from expertrag import errors
+from expertrag_index.errors import IndexStoreError
+from expertrag_retriever.errors import RetrieverError
 
 
 class ExitCode(IntEnum):
@@ -75,6 +77,9 @@ _BY_ERRNO: dict[int, ExitCode] = {
     errno.EFBIG: ExitCode.NO_SPACE,
 }
 
+_PLAIN = (IndexStoreError, RetrieverError)
+"""Errors of the lower rooms that have no twin in ``expertrag.errors``: a wrong request."""
+
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """Return the exit code of an error that a command raised."""
@@ -82,8 +87,10 @@ def exit_code_of(error: BaseException) -> ExitCode:
         return _BY_REASON.get(error.reason) or _BY_TYPE.get(type(error), ExitCode.UNEXPECTED)
     if isinstance(error, OSError) and error.errno is not None:
         return _BY_ERRNO.get(error.errno, ExitCode.UNEXPECTED)
-    if isinstance(error, ModuleNotFoundError):
+    if _is_missing_extra(error):
         return ExitCode.MISSING_PART
+    if isinstance(error, _PLAIN):
+        return ExitCode.USAGE
     return ExitCode.UNEXPECTED
 
 
@@ -91,10 +98,18 @@ def message_of(error: BaseException) -> str:
     """Return what to print for an error: one line that says what to do."""
     if isinstance(error, errors.ExpertRAGError):
         text = error.message
-    elif isinstance(error, ModuleNotFoundError):
-        text = f"{error.name} is not installed; run: pip install 'expertrag[server]'"
+    elif isinstance(error, _PLAIN):
+        text = str(error)
+    elif _is_missing_extra(error):
+        name = getattr(error, "name", "")
+        text = f"{name} is not installed; run: pip install 'expertrag[server]'"
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
         text = f"unexpected {type(error).__name__}: {error} (EXPERTRAG_DEBUG=1 shows where)"
     return " ".join(text.split())
+
+
+def _is_missing_extra(error: BaseException) -> bool:
+    """Tell a package that is not installed from a module of ours that is broken."""
+    return isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("expertrag")

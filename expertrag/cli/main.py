@@ -1,4 +1,4 @@
-"""The entry point of ``expertrag``: runs a command, ends with one line and an exit code on error."""
+"""The entry point of ``expertrag``: an error ends it with one line and an exit code."""
 
 from __future__ import annotations
 
@@ -42,10 +42,17 @@ def main() -> NoReturn:
     """Run the command line and exit the process."""
     try:
         with translated_errors():
-            code = cli.main(prog_name="expertrag", standalone_mode=False)
+            # Not cli.main(): click would handle Ctrl-C and a closed pipe, loudly and with code 1.
+            with cli.make_context("expertrag", sys.argv[1:]) as context:
+                cli.invoke(context)
             sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()  # the help
+        sys.exit(ExitCode.USAGE)
     except click.ClickException as error:
-        error.show()
+        click.echo(f"error: {usage_message(error)}", err=True)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(ExitCode.INTERRUPTED)
@@ -58,8 +65,14 @@ def main() -> NoReturn:
             traceback.print_exc()
         click.echo(f"error: {message_of(error)}", err=True)
         sys.exit(exit_code_of(error))
-    # click returns the status of ctx.exit(), or what the command returned: nothing.
-    sys.exit(code or ExitCode.OK)
+    sys.exit(ExitCode.OK)
+
+
+def usage_message(error: click.ClickException) -> str:
+    """Return what was wrong with the command line, and where its help is."""
+    text = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{text} (see `{context.command_path} --help`)" if context else text
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from click.core import ParameterSource
 
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
 from expertrag.errors import InvalidArgument
+from expertrag.types import SearchMode
 
 Command = Callable[..., Any]
 
@@ -23,6 +25,40 @@ def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Co
 
 
 json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout.")
+
+
+def _parse_filter(
+    _context: click.Context, _parameter: click.Parameter, text: str | None
+) -> dict[str, object] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"is not JSON ({error}); write {FILTER_EXAMPLE}") from None
+    if not isinstance(value, dict):
+        raise click.BadParameter(f"is not a JSON object; write {FILTER_EXAMPLE}")
+    return value
+
+
+FILTER_EXAMPLE = """'{"year": {"$gte": 2024}}'"""
+
+filter_option = flag(
+    "metadata_filter",
+    "--filter",
+    metavar="JSON",
+    callback=_parse_filter,
+    help=f"Metadata filter, such as {FILTER_EXAMPLE}.",
+)
+domain_option = flag("--domain", help="Domain whose embedding expert encodes the query.")
+search_mode_option = flag(
+    "--mode",
+    env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is that of the gate
+    type=click.Choice([mode.value for mode in SearchMode]),
+    default=SearchMode.HYBRID.value,
+    show_default=True,
+    help="Which halves of the search are used.",
+)
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 
@@ -49,9 +85,10 @@ def configured(*keys: str) -> Callable[[Command], Command]:
                 return
             command(config=loaded.config, **rest)
 
+        wrapped: Command = run
         for item in reversed(chosen):
-            run = _option(item)(run)
-        return _file_options(run)
+            wrapped = _option(item)(wrapped)
+        return _file_options(wrapped)
 
     return decorate
 

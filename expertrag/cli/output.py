@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from expertrag.types import Answer, GateDecision, Passage
+
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
 
 SHOWN_FAILURES = 20
+SNIPPET_CHARACTERS = 240
+_CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def to_json(value: Any) -> Any:
@@ -51,9 +55,63 @@ def size(size_bytes: int) -> str:
     """Write a size for people: ``1.5 MiB``."""
     if size_bytes < 1024:
         return f"{size_bytes} B"
-    amount = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB"):
-        amount /= 1024
+    amount = size_bytes / 1024
+    for unit in ("KiB", "MiB"):
         if amount < 1024:
-            break
-    return f"{amount:.1f} {unit}"
+            return f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def printable(text: str) -> str:
+    """Drop control characters: a document must not steer the terminal."""
+    return text.translate(_CONTROLS)
+
+
+def print_passages(passages: Sequence[Passage]) -> None:
+    """Print passages for people: rank, score, provenance and the beginning of the text."""
+    for rank, passage in enumerate(passages, 1):
+        click.echo(
+            f"{rank}. {passage.score:.3f}  {_origin(passage)}  "
+            f"characters {passage.start}-{passage.end}"
+        )
+        snippet = " ".join(printable(passage.text).split())
+        cut = len(snippet) > SNIPPET_CHARACTERS
+        click.echo(f"   {snippet[:SNIPPET_CHARACTERS]}{'…' if cut else ''}")
+    if not passages:
+        click.echo("nothing found")
+
+
+def print_decision(decision: GateDecision) -> None:
+    """Print what the gate decided, on what grounds."""
+    numbers = ""
+    if decision.p_benefit is not None and decision.threshold is not None:
+        numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
+    click.echo(f"Gate: {decision.action} ({decision.mode}{numbers}). {printable(decision.reason)}")
+
+
+def print_answer_facts(answer: Answer) -> None:
+    """Print what follows the text of an answer: sources, gate, cost."""
+    best: dict[int, float] = {}
+    for citation in answer.citations:
+        best[citation.passage] = max(citation.score, best.get(citation.passage, 0.0))
+    for rank, score in sorted(best.items()):
+        if 1 <= rank <= len(answer.passages):
+            origin = _origin(answer.passages[rank - 1])
+            click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
+    if answer.passages and not best:
+        click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
+    print_decision(answer.decision)
+    usage = answer.usage
+    stages = ", ".join(f"{name} {spent:.2f}" for name, spent in usage.stage_seconds.items())
+    click.echo(
+        f"Cost: lm_calls {usage.lm_calls}, retrieval_calls {usage.retrieval_calls}, "
+        f"tokens {usage.prompt_tokens} + {usage.completion_tokens}, "
+        f"vectors scanned {usage.vectors_scanned:,}, seconds {stages or '0'}"
+    )
+
+
+def _origin(passage: Passage) -> str:
+    """Title, source and document id, each once."""
+    parts = dict.fromkeys(filter(None, (passage.title, passage.source, passage.document_id)))
+    return printable(" | ".join(parts)).replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Load transformers models quietly, with typed one-line errors instead of their exceptions."""
+"""Find and load transformers models quietly, with one-line errors instead of their exceptions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from expertrag.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
+from expertrag.generation.fingerprint import package_name
 
 _LOGGERS = ("transformers", "huggingface_hub", "accelerate")
 
@@ -41,9 +42,8 @@ def quiet() -> Iterator[None]:
 def model_errors(name: str) -> Iterator[None]:
     """Turn whatever a library raises while it loads model ``name`` into an ExpertRAG error.
 
-    :raises NotFound: if there is no such model.
     :raises MissingExtra: if the server extra is not installed.
-    :raises ServerError: if its files are damaged.
+    :raises ServerError: if the model's files are damaged.
     """
     try:
         yield
@@ -51,21 +51,26 @@ def model_errors(name: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise MissingExtra(
-            f"model {name!r} needs a missing package ({_first_line(error)}); "
+            f"model {name!r} needs a missing package ({first_line(error)}); "
             "run: pip install 'expertrag[server]'",
             reason="MISSING_EXTRA",
         ) from error
     except Exception as error:  # the libraries raise anything from KeyError to SafetensorError
-        raise ServerError(
-            f"model {name!r} cannot be loaded: its files are damaged or of an unknown kind "
-            f"({_first_line(error)}); run: expertrag models pull {name}",
-            reason="MODEL_DAMAGED",
-            metadata={"model": name},
-        ) from error
+        raise damaged(name, first_line(error)) from error
+
+
+def damaged(name: str, why: str) -> ServerError:
+    """Error for a model whose files cannot be used."""
+    return ServerError(
+        f"model {name!r} cannot be loaded, its files are damaged or of an unknown kind ({why}); "
+        + _cure(name),
+        reason="MODEL_DAMAGED",
+        metadata={"model": name},
+    )
 
 
 def local_folder(name: str) -> Path:
-    """Folder that holds model ``name``: itself, or the hub cache's snapshot (fetched if allowed).
+    """Folder that holds model ``name``: itself, or the hub's snapshot of it, fetched if need be.
 
     :raises NotFound: if it is neither.
     """
@@ -74,27 +79,35 @@ def local_folder(name: str) -> Path:
         return folder
     if folder.is_dir():
         raise _not_found(name, "the folder has no config.json")
-    if name.count("/") > 1 or name.startswith((".", "~", "/")):
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise _not_found(name, "there is no such folder")
     from huggingface_hub import snapshot_download
 
     try:
         with quiet():
-            return Path(snapshot_download(name))
-    except Exception as error:  # offline, no such repository, not a valid id, no network
-        raise _not_found(name, _first_line(error)) from error
+            return Path(snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"]))
+    except Exception as error:  # offline, no such repository, no valid id, no network
+        raise _not_found(name, first_line(error)) from error
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, cut to 200 characters."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _not_found(name: str, why: str) -> NotFound:
     return NotFound(
-        f"model {name!r} not found ({why}); run: expertrag models pull {name}, "
-        "or name a folder with config.json",
+        f"model {name!r} not found ({why}); {_cure(name)}",
         reason="MODEL_NOT_FOUND",
         metadata={"model": name},
     )
 
 
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    text = lines[0] if lines else type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
+def _cure(name: str) -> str:
+    folder = Path(name).expanduser()
+    pulled = package_name(folder)
+    if pulled is None and (folder.exists() or "/" in name):
+        return "name a folder with a complete model (config.json, safetensors, tokenizer)"
+    return f"run: expertrag models pull {pulled or name}"

@@ -71,6 +71,11 @@ class Server:
         """Calls that hold a slot now."""
         return self._runtime.workers.running()
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a slot now."""
+        return self._runtime.workers.waiting()
+
     async def start(self) -> None:
         """Listen, and begin to load; only Info and health answer until that is done.
 

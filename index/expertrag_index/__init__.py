@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from expertrag_index.build import IndexWriter
     from expertrag_index.index import Index
-    from expertrag_index.verify import verify
 
 _MODULES = {
     "Index": "expertrag_index.index",
     "IndexWriter": "expertrag_index.build",
-    "verify": "expertrag_index.verify",
 }
 
-__all__ = ["Index", "IndexWriter", "verify"]
+__all__ = ["Index", "IndexWriter"]
 
 
 def __getattr__(name: str) -> object:

@@ -11,8 +11,8 @@ from types import TracebackType
 
 from expertrag_index.chunk import Chunker
 from expertrag_index.debris import recover
-from expertrag_index.durable import disk_errors
-from expertrag_index.errors import EmbedderMismatchError, IndexStoreError, StoreCorruptError
+from expertrag_index.durable import store_errors
+from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -76,7 +76,7 @@ class IndexWriter:
         :raises StorageFullError: no space.
         """
         layout = Layout(Path(path))
-        with disk_errors(layout.root):
+        with store_errors(layout):
             _create(layout)
             lock = WriterLock(layout)
             try:
@@ -139,7 +139,7 @@ class IndexWriter:
         :raises StorageFullError: no space; the published generation is untouched.
         """
         started = time.monotonic()
-        with disk_errors(self._layout.root):
+        with store_errors(self._layout):
             previous = self._published()
             stage = self._stage(previous)
             rows = stage.rows_of(document_ids)
@@ -151,7 +151,7 @@ class IndexWriter:
         self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
     ) -> BuildReport:
         started = time.monotonic()
-        with disk_errors(self._layout.root):
+        with store_errors(self._layout):
             previous = self._published()
             stage = self._stage(previous)
             stage.take(documents)
@@ -166,10 +166,7 @@ class IndexWriter:
         current = recover(self._layout, self._connection)
         if not current:
             return None
-        try:
-            manifest = read_manifest(self._layout, current)
-        except StoreCorruptError as error:
-            raise StoreCorruptError(f"{error}: {self._layout.cure}") from error
+        manifest = read_manifest(self._layout, current)
         if manifest.embedder.fingerprint != self._embedder.fingerprint:
             raise EmbedderMismatchError(
                 f"{self._layout.root} was built with embedder {manifest.embedder.name}, "

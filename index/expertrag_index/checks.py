@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from expertrag_index import coarse, vectors
+from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
@@ -42,6 +43,8 @@ def check_full_text(connection: sqlite3.Connection) -> list[str]:
             "INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)"
         )
     except sqlite3.DatabaseError as error:
+        if is_full(error):
+            raise
         return [f"the full-text index does not match the chunks ({error})"]
     return []
 
@@ -132,7 +135,7 @@ def _check_chunks(connection: sqlite3.Connection, document: int, removed: int, t
 
 
 def _is_version(added: int, removed: int, generation: int) -> bool:
-    return added <= generation and (removed == NEVER or added < removed <= generation)
+    return added <= generation and (removed == NEVER or removed in range(added + 1, generation + 1))
 
 
 def _is_unit(vector: bytes) -> bool:

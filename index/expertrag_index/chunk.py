@@ -106,14 +106,15 @@ class Chunker:
 
     def _spans(self, title: str, text: str) -> list[Span]:
         prefix = f"{title}\n" if title else ""
-        empty = self._count_tokens([prefix])[0]
         start, end = _trimmed(text)
         if start == end:
             return []
-        if end - start <= self.max_tokens * _CHARS_PER_TOKEN:
-            count = self._count_tokens([prefix + text[start:end]])[0]
-            if count <= self.max_tokens:
-                return [(start, end)] if count > empty else []
+        texts = [prefix]
+        if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may well fit as it is
+            texts.append(prefix + text[start:end])
+        empty, *whole = self._count_tokens(texts)
+        if whole and whole[0] <= self.max_tokens:
+            return [(start, end)] if whole[0] > empty else []
         budget = max(1, self.max_tokens - empty)
         packed = self._pack(self._units(text, budget), budget)
         return self._verified(prefix, text, packed, empty)
@@ -121,8 +122,8 @@ class Chunker:
     def _short_title(self, title: str) -> str:
         title = " ".join(title.split())
         budget = self.max_tokens // _TITLE_SHARE
-        if not title or self._size_all([title])[0] <= budget:
-            return title
+        if len(title.encode(errors="replace")) <= budget or self._size_all([title])[0] <= budget:
+            return title  # no token is shorter than a byte: most titles need no count
         return title[: self._pack(self._units(title, budget), budget)[0][1]]
 
     def _units(self, text: str, budget: int) -> list[_Unit]:

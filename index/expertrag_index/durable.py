@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from expertrag_index.errors import StorageFullError, StoreCorruptError
+from expertrag_index.layout import Layout
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _FULL_SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+# the low byte of a code is the primary one: SQLITE_IOERR_WRITE is SQLITE_IOERR | (3 << 8)
+_UNREADABLE_SQLITE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
 # SQLITE_ERROR is "no such table", what an emptied database says; CANTOPEN is a missing one
 _DAMAGED_SQLITE = (
     sqlite3.SQLITE_CORRUPT,
@@ -47,29 +50,46 @@ def write_durably(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def disk_errors(root: Path) -> Iterator[None]:
-    """Turn what the disk and SQLite raise in the store at ``root`` into typed errors.
+def store_errors(layout: Layout) -> Iterator[None]:
+    """Turn what the disk and SQLite raise in a store into typed errors that name the cure.
 
     :raises StorageFullError: no space, quota reached, or the disk refuses to write.
     :raises StoreCorruptError: the database is malformed.
     """
+    root = layout.root
     try:
         yield
+    except StoreCorruptError as error:
+        if layout.cure in str(error):
+            raise
+        raise StoreCorruptError(f"{error}: {layout.cure}") from error
     except OSError as error:
         if error.errno in _FULL:
             raise _full(root, error) from error
         raise
     except sqlite3.Error as error:
-        # the low byte is the primary code: SQLITE_IOERR_WRITE is SQLITE_IOERR | (3 << 8)
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _FULL_SQLITE:
+        if is_full(error):
             raise _full(root, error) from error
-        if code in _DAMAGED_SQLITE:
+        if is_damage(error):
             raise StoreCorruptError(
-                f"the database of {root} is damaged ({error}): "
-                f"run 'expertrag index verify {root} --repair'"
+                f"{layout.database} is damaged ({error}): {layout.cure}"
             ) from error
         raise
+
+
+def is_full(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not write."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in _FULL_SQLITE and code not in _UNREADABLE_SQLITE
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not make sense of what it read."""
+    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return False  # our own mistake, not the store's
+    # no code at all is Python's "Could not decode to UTF-8", a damaged text
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in _DAMAGED_SQLITE or code in _UNREADABLE_SQLITE
 
 
 def _full(root: Path, error: Exception) -> StorageFullError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,18 +14,18 @@ from types import TracebackType
 import numpy as np
 
 from expertrag_index import lexical
-from expertrag_index.durable import disk_errors
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     EmbedderMismatchError,
     FilterError,
     SearchError,
     StoreCorruptError,
 )
-from expertrag_index.filters import Condition, compile_filter
+from expertrag_index.filters import compile_filter
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import Generation, open_published
-from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, text_digest, vectors_of
+from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
 from expertrag_index.schema import LIVE
 from expertrag_index.types import (
     Chunk,
@@ -42,11 +44,11 @@ _EXACT_LIMIT = 256  # so few admissible chunks are scored from the database, wit
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """What a filter admits: as SQL, as keys, and as a bitmap over keys for FAISS."""
+    """What a filter admits: as keys, as a bitmap over keys for FAISS, as JSON for SQL."""
 
-    condition: Condition
     keys: KeyArray
     bitmap: Bitmap
+    json: str
 
 
 class Index:
@@ -59,8 +61,9 @@ class Index:
         held = sum(segment.count for segment in generation.segments)
         self._live_bitmap = _bitmap(generation.live) if held > len(generation.live) else None
         with self._pool.connection() as connection:
-            indexed = connection.execute("SELECT count(*) FROM chunks_fts_docsize").fetchone()[0]
-        self._other_rows = indexed > len(generation.live)
+            indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
+        dead = np.setdiff1d(indexed, generation.live, assume_unique=True)
+        self._dead = json.dumps(dead.tolist()) if len(dead) else None
         # a generation never changes, so that nothing cached here can go stale
         self._select = functools.lru_cache(maxsize=32)(self._compute_selection)
         self._terms = functools.lru_cache(maxsize=64)(self._compute_terms)
@@ -75,7 +78,7 @@ class Index:
         :raises EmbedderMismatchError: built with another embedder than ``embedder_fingerprint``.
         """
         layout = Layout(Path(path))
-        with disk_errors(layout.root):
+        with store_errors(layout):
             generation = open_published(layout)
             embedder = generation.manifest.embedder
             if embedder_fingerprint not in (None, embedder.fingerprint):
@@ -164,25 +167,23 @@ class Index:
         _check_k(k)
         selection = self._selection(filter)
         terms = self._terms(query)
-        condition = None if selection is None else selection.condition
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
-            return lexical.search(
-                connection, terms, k, self.generation, condition, self._other_rows
-            )
+        allowed = None if selection is None else selection.json
+        with self._reading() as connection:
+            return lexical.search(connection, terms, k, allowed, self._dead)
 
     def dense_scores(self, query: FloatArray, keys: Sequence[int]) -> FloatArray:
         """Cosines [N] of ``query`` [D] with the chunks, from the stored vectors."""
         vector = self._unit(query)
         if not len(keys):
             return np.empty(0, np.float32)
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
+        with self._reading() as connection:
             scores: FloatArray = vectors_of(connection, np.asarray(keys, np.int64)) @ vector
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:
         """BM25 [N] of the chunks for ``query``; 0 where no word of it occurs."""
         terms = self._terms(query)
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
+        with self._reading() as connection:
             found = lexical.scores(connection, terms, keys)
         return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
 
@@ -193,15 +194,16 @@ class Index:
     def chunks(self, keys: Sequence[int]) -> list[Chunk]:
         """Read the chunks with these keys, in their order.
 
-        :raises StoreCorruptError: a row is missing or does not match its checksum.
+        :raises SearchError: a key is not of this store.
+        :raises StoreCorruptError: a row does not match its checksum.
         """
         marks = json.dumps([int(key) for key in keys])
         query = f"{SELECT_CHUNKS} WHERE c.key IN (SELECT value FROM json_each(?))"
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
+        with self._reading() as connection:
             found = {row[0]: chunk_from_row(row) for row in connection.execute(query, (marks,))}
         missing = [key for key in keys if int(key) not in found]
         if missing:
-            raise StoreCorruptError(f"chunk {missing[0]} is missing: {self._layout.cure}")
+            raise SearchError(f"no chunk {missing[0]} in {self._layout.root}")
         return [found[int(key)] for key in keys]
 
     def document_text(self, document_id: str) -> str:
@@ -213,12 +215,12 @@ class Index:
         query = f"""SELECT d.text, d.text_hash FROM documents d
             WHERE d.id = ? AND {LIVE.format("d")}"""
         values = (document_id, self.generation, self.generation)
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
+        with self._reading() as connection:
             row = connection.execute(query, values).fetchone()
-        if row is None:
-            raise SearchError(f"no document {document_id!r} in {self._layout.root}")
-        if text_digest(row[0]) != row[1]:
-            raise StoreCorruptError(f"document {document_id!r} is damaged: {self._layout.cure}")
+            if row is None:
+                raise SearchError(f"no document {document_id!r} in {self._layout.root}")
+            if text_digest(row[0]) != row[1]:
+                raise StoreCorruptError(f"document {document_id!r} is damaged")
         return str(row[0])
 
     def sample_chunks(self, n: int, seed: int = 0) -> list[tuple[int, Chunk]]:
@@ -241,6 +243,11 @@ class Index:
             return len(selection.keys)
         return sum(segment.scan_cost() for segment in self._generation.segments)
 
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with store_errors(self._layout), self._pool.connection() as connection:
+            yield connection
+
     def _selection(self, wanted: Filter | None) -> _Selection | None:
         if not wanted:
             return None
@@ -256,16 +263,16 @@ class Index:
 
     def _compute_selection(self, wanted: str) -> _Selection:
         condition = compile_filter(json.loads(wanted), self.manifest.fields)
-        query = f"""SELECT c.key FROM documents d JOIN chunks c ON c.document = d.row
-            WHERE {LIVE.format("c")} AND {condition.sql} ORDER BY c.key"""
+        # CROSS JOIN: documents first, then their keys from an index, never the rows of chunks
+        query = f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
+            WHERE {LIVE.format("c")} AND {condition.sql}"""
         values = (self.generation, self.generation, *condition.values)
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
-            rows = connection.execute(query, values)
-            keys = np.fromiter((row[0] for row in rows), dtype=np.int64)
-        return _Selection(condition, keys, _bitmap(keys))
+        with self._reading() as connection:
+            keys = sorted_keys(connection.execute(query, values))
+        return _Selection(keys, _bitmap(keys), json.dumps(keys.tolist()))
 
     def _compute_terms(self, query: str) -> tuple[TermStatistics, ...]:
-        with disk_errors(self._layout.root), self._pool.connection() as connection:
+        with self._reading() as connection:
             return lexical.term_statistics(connection, query, self.size)
 
     def _unit(self, query: FloatArray) -> FloatArray:

@@ -12,8 +12,6 @@ import re
 import sqlite3
 from collections.abc import Sequence
 
-from expertrag_index.filters import Condition
-from expertrag_index.schema import LIVE
 from expertrag_index.types import ChunkHit, TermStatistics
 
 TITLE_WEIGHT = 1.0
@@ -55,26 +53,27 @@ def search(
     connection: sqlite3.Connection,
     statistics: Sequence[TermStatistics],
     k: int,
-    generation: int,
-    condition: Condition | None,
-    dead: bool,
+    allowed: str | None,
+    dead: str | None,
 ) -> list[ChunkHit]:
-    """Find the ``k`` best chunks of a generation.
+    """Find the ``k`` best chunks.
 
-    :param dead: the full-text index also holds rows of other generations.
+    :param allowed: keys that may be found as a JSON list, or None for all.
+    :param dead: keys in the full-text index that are not live, likewise; read if all may be found.
     """
     match = _match(statistics)
     if not match:
         return []
-    allowed = ""
-    values: tuple[object, ...] = ()
-    if condition is not None or dead:
-        # the + keeps FTS5 from running the match once for every allowed row
-        allowed = f"AND +f.rowid IN (SELECT c.key FROM {_source(condition)})"
-        values = (generation, generation, *(condition.values if condition else ()))
+    # the + keeps FTS5 from running the match once for every key
+    restriction = ""
+    values: tuple[str, ...] = ()
+    if allowed is not None:
+        restriction, values = "AND +f.rowid IN (SELECT value FROM json_each(?))", (allowed,)
+    elif dead is not None:
+        restriction, values = "AND +f.rowid NOT IN (SELECT value FROM json_each(?))", (dead,)
     rows = connection.execute(
         f"""SELECT f.rowid, -f.rank FROM chunks_fts f
-            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}' {allowed}
+            WHERE chunks_fts MATCH ? AND f.rank MATCH '{_RANK}' {restriction}
             ORDER BY f.rank, f.rowid LIMIT ?""",
         (match, *values, k),
     )
@@ -95,13 +94,6 @@ def scores(
         (match, json.dumps([int(key) for key in keys])),
     )
     return dict(rows)
-
-
-def _source(condition: Condition | None) -> str:
-    if condition is None:
-        return f"chunks c WHERE {LIVE.format('c')}"
-    return f"""chunks c JOIN documents d ON d.row = c.document
-        WHERE {LIVE.format("c")} AND {condition.sql}"""
 
 
 def _match(statistics: Sequence[TermStatistics]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from expertrag_index import coarse, vectors
 from expertrag_index.current import read_current
-from expertrag_index.durable import disk_errors
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, Manifest, loads
@@ -107,13 +107,13 @@ def read_verified(layout: Layout, entry: FileEntry) -> bytes:
 
 def _open_once(layout: Layout) -> Generation:
     numbers, reason = _candidates(layout)
-    with disk_errors(layout.root):
+    with store_errors(layout):
         pool = SnapshotPool(layout.database)
     try:
         for number in numbers:
             degraded = f"{reason}: answering from generation {number}; {layout.cure}"
             try:
-                with disk_errors(layout.root):
+                with store_errors(layout):
                     manifest = read_manifest(layout, number)
                     return load(layout, manifest, pool, degraded if reason else "")
             except StoreCorruptError as error:
@@ -122,7 +122,7 @@ def _open_once(layout: Layout) -> Generation:
         pool.close()
         raise
     pool.close()
-    raise StoreCorruptError(f"{reason}: {layout.cure}")
+    raise StoreCorruptError(reason)
 
 
 def _candidates(layout: Layout) -> tuple[list[int], str]:

@@ -13,11 +13,11 @@ import faiss
 from expertrag_index import coarse
 from expertrag_index.current import write_current
 from expertrag_index.debris import purge, sweep
-from expertrag_index.durable import disk_errors, fsync_folder, write_durably
+from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import StorageFullError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest, dumps
-from expertrag_index.rows import live_keys
+from expertrag_index.rows import live_keys, sorted_keys
 from expertrag_index.schema import LIVE, read_origin
 from expertrag_index.segments import SegmentSet, next_segments, write_derived
 from expertrag_index.settings import WriterSettings
@@ -40,12 +40,11 @@ def derive(
     assert origin is not None, "a staged generation has an origin"
     embedder, chunker = origin
     live = live_keys(connection, generation)
-    cursor = connection.execute("SELECT max(key) FROM chunks WHERE added_in < ?", (generation,))
-    last_old = cursor.fetchone()[0] or 0
-    old = SegmentSet(previous.segments, previous.recall_at_10) if previous else SegmentSet((), 1.0)
-    segments = next_segments(
-        layout, connection, old, live, live[live > last_old], settings, embedder.dimension
+    new = sorted_keys(
+        connection.execute("SELECT key FROM chunks WHERE added_in = ?", (generation,))
     )
+    old = SegmentSet(previous.segments, previous.recall_at_10) if previous else SegmentSet((), 1.0)
+    segments = next_segments(layout, connection, old, live, new, settings, embedder.dimension)
     centroids = None
     if len(live):
         data = coarse.serialise(coarse.train(connection, live))
@@ -81,7 +80,7 @@ def publish(layout: Layout, manifest: Manifest) -> None:
 
 def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
     """Drop what no reader can open any more. The next publish does again what a full disk stops."""
-    with contextlib.suppress(StorageFullError), disk_errors(layout.root):
+    with contextlib.suppress(StorageFullError), store_errors(layout):
         purge(connection, generation)
         sweep(layout, generation)
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, Scalar
 
 SELECT_CHUNKS = """
 SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.checksum,
-       c.title, c.text, d.id, d.domain, d.source, d.metadata
+       c.title, c.text, d.checksum, d.added_in, d.id, d.hash, d.text_hash, d.source, d.title,
+       d.domain, d.metadata
 FROM chunks c JOIN documents d ON d.row = c.document
 """
 
@@ -36,7 +37,7 @@ def digest(*fields: object, size: int = 16) -> bytes:
 
 def text_digest(text: str) -> bytes:
     """Hash of a document's text."""
-    return digest(text.encode())
+    return digest(str(text).encode())  # a damaged row may hold something else than a string
 
 
 def dump_metadata(metadata: Mapping[str, Scalar]) -> str:
@@ -74,7 +75,10 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
     key, added, document, ordinal, start, end, content, checksum, title, text = row[:10]
     if checksum != row_digest(added, document, ordinal, start, end, content, title, text):
         raise StoreCorruptError(f"chunk row {key} is damaged")
-    identifier, domain, source, metadata = row[10:]
+    document_checksum, *columns = row[10:]
+    _, identifier, _, _, source, _, domain, metadata = columns
+    if document_checksum != row_digest(*columns):
+        raise StoreCorruptError(f"document row {document} is damaged")
     return Chunk(
         document_id=str(identifier),
         ordinal=int(str(ordinal)),
@@ -106,10 +110,14 @@ def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
 def live_keys(connection: sqlite3.Connection, generation: int) -> KeyArray:
     """Keys of the chunks of a generation, ascending."""
     rows = connection.execute(
-        f"SELECT c.key FROM chunks c WHERE {LIVE.format('c')} ORDER BY c.key",
-        (generation, generation),
+        f"SELECT c.key FROM chunks c WHERE {LIVE.format('c')}", (generation, generation)
     )
-    return np.fromiter((row[0] for row in rows), dtype=np.int64)
+    return sorted_keys(rows)
+
+
+def sorted_keys(rows: Iterable[Sequence[int]]) -> KeyArray:
+    """Keys in the first column of rows, ascending; SQL would sort them slower."""
+    return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
 
 
 def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:

@@ -48,8 +48,9 @@ CREATE TABLE documents (
     checksum BLOB NOT NULL,
     text TEXT NOT NULL
 );
-CREATE INDEX documents_by_id ON documents (id);
+CREATE INDEX documents_by_id ON documents (id, removed_in, added_in);
 CREATE INDEX documents_by_generation ON documents (removed_in, added_in);
+CREATE INDEX documents_by_added_in ON documents (added_in);
 CREATE TABLE chunks (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     added_in INTEGER NOT NULL,
@@ -63,8 +64,10 @@ CREATE TABLE chunks (
     title TEXT NOT NULL,
     text TEXT NOT NULL
 );
-CREATE INDEX chunks_by_document ON chunks (document);
+CREATE INDEX chunks_by_document ON chunks (document, removed_in, added_in);
 CREATE INDEX chunks_by_generation ON chunks (removed_in, added_in);
+CREATE INDEX chunks_by_added_in ON chunks (added_in);
+CREATE INDEX chunks_by_content ON chunks (content_hash);
 CREATE TABLE vectors (
     content_hash BLOB PRIMARY KEY,
     checksum BLOB NOT NULL,
@@ -136,7 +139,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def read_meta(connection: sqlite3.Connection) -> Meta:
     """Read the ``meta`` table."""
-    return Meta(**dict(connection.execute("SELECT name, value FROM meta")))
+    values = dict(connection.execute("SELECT name, value FROM meta"))
+    try:
+        return Meta(**{name: int(value) for name, value in values.items()})
+    except (TypeError, ValueError):
+        raise StoreCorruptError("the table meta of store.db is damaged") from None
 
 
 def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> None:

@@ -111,7 +111,7 @@ class Stage:
             (new, NEVER, json.dumps(list(removed))),
         )
         execute(
-            """UPDATE chunks SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
+            """UPDATE chunks SET removed_in = ?1 WHERE +added_in < ?1 AND +removed_in = ?2
             AND document IN (SELECT row FROM documents WHERE removed_in = ?1)""",
             (new, NEVER),
         )

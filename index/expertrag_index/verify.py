@@ -17,7 +17,7 @@ from expertrag_index.checks import (
 )
 from expertrag_index.current import read_current
 from expertrag_index.debris import recover
-from expertrag_index.durable import disk_errors
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
@@ -60,7 +60,7 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
     layout = Layout(Path(path))
     if not layout.database.exists():
         read_current(layout)  # says that there is no store, or goes on to report a lost database
-    with disk_errors(layout.root), WriterLock(layout):
+    with store_errors(layout), WriterLock(layout):
         before = _inspect(layout, progress or _silent)
         if not repair or before.hopeless or not before.described():
             return _report(before)
@@ -84,11 +84,15 @@ def _inspect(layout: Layout, progress: Progress) -> _Findings:
     findings = _Findings()
     try:
         _check_current(layout, findings)
-        with closing(connect_writer(layout.database, create=False)) as connection:
+        with (
+            store_errors(layout),
+            closing(connect_writer(layout.database, create=False)) as connection,
+        ):
             _check_database(layout, connection, findings, progress)
-    except (sqlite3.DatabaseError, StoreCorruptError) as error:
+    except StoreCorruptError as error:
+        reason = str(error).removesuffix(f": {layout.cure}")  # which would not help
         findings.hopeless = (
-            f"the database is damaged beyond repair ({error}): "
+            f"the database is damaged beyond repair ({reason}): "
             "build the store again from its documents, into another folder"
         )
     return findings
@@ -122,7 +126,8 @@ def _check_database(
         return
     findings.documents = manifest.documents
     findings.files = len(manifest.files)
-    findings.problems += check_corpus(connection, manifest)
+    if not findings.damaged:
+        findings.problems += check_corpus(connection, manifest)
     findings.problems += check_files(layout, manifest, live)
 
 

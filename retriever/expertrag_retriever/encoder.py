@@ -153,7 +153,9 @@ def load_embedder(name: str, *, device: str = "auto") -> SentenceTransformerEmbe
             f"embedding needs {error.name}: pip install 'expertrag[server]'"
         ) from error
 
-    if not Path(name).expanduser().is_dir() and (name.startswith((".", "~")) or os.path.isabs(name)):
+    if not Path(name).expanduser().is_dir() and (
+        name.startswith((".", "~")) or os.path.isabs(name)
+    ):
         raise EmbedderError(f"no embedder folder {name}: {_CURE}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -162,7 +164,9 @@ def load_embedder(name: str, *, device: str = "auto") -> SentenceTransformerEmbe
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
     # missing or damaged file (OSError, SafetensorError, JSONDecodeError, RuntimeError, KeyError).
     except Exception as error:
-        raise EmbedderError(f"cannot load embedder {name} ({_first_line(error)}): {_CURE}") from error
+        raise EmbedderError(
+            f"cannot load embedder {name} ({_first_line(error)}): {_CURE}"
+        ) from error
     if not isinstance(model[0], Transformer) or model.max_seq_length is None:
         raise EmbedderError(f"embedder {name} is not a text transformer: {_CURE}")
     model.eval()

@@ -93,12 +93,14 @@ class StoreSignals:
     ``coverage``: share in [0, 1] of the store's own pseudo-queries that lie further from the
     centroids than this query; near 0 means that the store is about something else.
     ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
-    in the store.
+    in the store. ``background_similarity``: best cosine with requests that need no documents
+    (small talk, arithmetic, general facts), in [-1, 1]; -1 when the store does not know them.
     """
 
     similarity: float
     coverage: float
     term_coverage: float
+    background_similarity: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,16 @@ def mark_headings(text: str, underlines: str | None = "=-") -> str:
     """Turn underlined titles into ``#`` headings, a line above the title included.
 
     :param underlines: characters from the highest level down; None if, as in reST, any
-        punctuation will do and the order in which they come is their rank.
+        punctuation as long as the title will do and the order in which they come is their rank.
     """
     levels = list(underlines or "")
     marked: list[str] = []
     for line in text.split("\n"):
-        if not (marked and _UNDERLINE.fullmatch(line) and _is_title(marked[-1], line)):
+        if not (
+            marked
+            and _UNDERLINE.fullmatch(line)
+            and _is_title(marked[-1], line, underlines is None)
+        ):
             marked.append(line)
             continue
         if line[0] not in levels:
@@ -44,10 +48,10 @@ def mark_headings(text: str, underlines: str | None = "=-") -> str:
     return "\n".join(marked)
 
 
-def _is_title(line: str, underline: str) -> bool:
+def _is_title(line: str, underline: str, full_length: bool) -> bool:
     return (
         bool(line.strip())
         and not line.startswith("#")
         and not _UNDERLINE.fullmatch(line)
-        and len(underline.rstrip()) >= len(line.rstrip())
+        and (not full_length or len(underline.rstrip()) >= len(line.rstrip()))
     )

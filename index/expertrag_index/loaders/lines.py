@@ -18,14 +18,11 @@ def bounded_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
     :return: pairs ``(line number from 1, line)``; the line is None if it exceeds the limit.
     :raises Unreadable: the file is empty, or its compressed form is damaged or a bomb.
     """
-    packed_bytes = file.path.stat().st_size
-    if not packed_bytes:
-        raise Unreadable("the file is empty", "fill it or delete it")
     if file.path.suffix.lower() != ".gz":
         with file.path.open("rb") as plain:
             yield from _bounded(plain, file.max_bytes)
         return
-    most_bytes = max(file.max_bytes, packed_bytes * _LARGEST_RATIO)
+    most_bytes = max(file.max_bytes, file.path.stat().st_size * _LARGEST_RATIO)
     with gzip.open(file.path) as unpacked:
         try:
             for item in _bounded(cast(BinaryIO, unpacked), file.max_bytes):
@@ -45,3 +42,5 @@ def _bounded(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | No
         while len(line) > max_bytes and not line.endswith(b"\n"):
             line = stream.readline(max_bytes + 1)  # read past it, a part at a time
         yield number, None if too_long else line
+    if number == 0:
+        raise Unreadable("the file is empty", "fill it or delete it")

@@ -12,7 +12,6 @@ from expertrag_index.loaders.headings import first_heading, mark_headings
 from expertrag_index.types import Document
 
 _FENCE = re.compile(r"[^\S\n]{0,3}(`{3,}|~{3,})")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\](?:\([^()\s]*(?:[^\S\n]+\"[^\"\n]*\")?\)|\[[^\[\]\n]*\])")
 _TARGET = re.compile(r"^[^\S\n]{0,3}\[[^\[\]\n]+\]:[^\S\n]+\S+.*$", re.MULTILINE)
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^<>\s]+)>")
@@ -51,8 +50,20 @@ def _blocks(text: str) -> Iterator[tuple[bool, str]]:
 
 
 def _readable(text: str) -> str:
-    text = mark_headings(_COMMENT.sub("", text))
+    text = mark_headings(_without_comments(text))
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", text))  # twice: an image inside a link
     for pattern, kept in ((_TARGET, ""), (_AUTOLINK, r"\1"), (_BOLD, r"\1"), (_TAG, "")):
         text = pattern.sub(kept, text)
     return text
+
+
+def _without_comments(text: str) -> str:
+    kept: list[str] = []
+    start = 0
+    while (opening := text.find("<!--", start)) >= 0:
+        closing = text.find("-->", opening + 4)
+        if closing < 0:  # a pattern would look for it again from every other opening
+            break
+        kept.append(text[start:opening])
+        start = closing + 3
+    return "".join(kept) + text[start:]

@@ -8,7 +8,7 @@ from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.loaders.scalars import scalar
 from expertrag_index.types import Document, Scalar
 
-_OWN_FIELDS = ("_id", "id", "title", "text", "domain", "metadata")
+OWN_FIELDS = ("_id", "id", "title", "text", "domain", "metadata")
 
 
 def record_document(file: SourceFile, fields: object, row: int) -> Document:
@@ -32,7 +32,7 @@ def record_document(file: SourceFile, fields: object, row: int) -> Document:
         id=_identifier(fields) or f"{file.id}#{row}",
         text=text,
         title=title.strip(),
-        metadata=metadata | _metadata(fields, leave_out=_OWN_FIELDS),
+        metadata=metadata | _metadata(fields, leave_out=OWN_FIELDS),
         domain=_string(fields, "domain").strip() or file.domain,
         source=file.source,
     )

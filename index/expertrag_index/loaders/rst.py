@@ -18,7 +18,8 @@ _DROPPED = re.compile(
     "contents|currentmodule|highlight|image|include|index|meta|module|moduleauthor|raw|replace"
     "|role|sectionauthor|tabularcolumns|testsetup|toctree"
 )
-_ROLE = re.compile(r":[\w:+.-]+:`([^`\n]*)`")
+_CODE = re.compile("code|code-block|literalinclude|parsed-literal|sourcecode")
+_ROLE = re.compile(r":[\w+.-]+(?::[\w+.-]+)?:`([^`\n]*)`")
 _TARGET_OF_ROLE = re.compile(r"[!~]?([^<>`]*?)\s*<[^<>`]*>")
 _LINK = re.compile(r"`([^`<>\n]+?)(?:\s*<[^`<>\n]*>)?`__?")
 _LITERAL = re.compile(r"``([^`\n]+)``")
@@ -52,7 +53,7 @@ def _kept(lines: list[str]) -> Iterator[str]:
             dropping = indent
         else:
             in_options = True
-            yield f"{explicit[1]}{directive[2]}"
+            yield "" if _CODE.fullmatch(directive[1]) else f"{explicit[1]}{directive[2]}"
 
 
 def _inline(text: str) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from itertools import chain
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.lines import bounded_lines
-from expertrag_index.loaders.records import record_document
+from expertrag_index.loaders.records import OWN_FIELDS, record_document
 from expertrag_index.types import Document
 
 _DELIMITERS = ",;\t|"
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")  # "007" and telephone numbers stay text
+_DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
@@ -56,9 +59,17 @@ def _fields(header: list[str], cells: list[str]) -> dict[str, object]:
         raise Unreadable(
             f"{len(cells)} fields under {len(header)} columns", "quote fields that hold delimiters"
         )
+    named = {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
     fields: dict[str, object] = {
-        name: cell for name, cell in zip(header, cells, strict=False) if name and cell
+        name: cell if name in OWN_FIELDS else _number(cell) for name, cell in named.items()
     }
     if "text" not in header:
-        fields["text"] = "\n".join(f"{name}: {cell}" for name, cell in fields.items())
+        fields["text"] = "\n".join(f"{name}: {cell}" for name, cell in named.items())
     return fields
+
+
+def _number(cell: str) -> str | int | float:
+    """Make a number of what is written as one, so that filters compare it as one."""
+    if _INTEGER.fullmatch(cell):
+        return int(cell)
+    return float(cell) if _DECIMAL.fullmatch(cell) else cell

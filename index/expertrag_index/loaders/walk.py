@@ -61,9 +61,11 @@ class Walk:
         if corpus:  # a BEIR folder: queries and judgements are no documents
             yield self._file(folder / corpus, (*parts, corpus))
             return
-        folders = [entry for entry in entries if entry.is_dir()]
+        folders = []
         for entry in entries:
-            if not entry.is_dir():
+            if os.path.isdir(entry.path):
+                folders.append(entry)
+            else:
                 yield from self._known(entry, (*parts, entry.name))
         for entry in sorted(folders, key=lambda entry: entry.is_symlink()):
             yield from self._folder(Path(entry.path), (*parts, entry.name))
@@ -71,7 +73,9 @@ class Walk:
     def _known(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> Iterator[SourceFile]:
         if suffix_of(entry.name) not in SUFFIXES:
             self.unknown_suffixes[suffix_of(entry.name)] += 1
-        elif entry.is_file() or not os.path.exists(entry.path):  # a dead link is reported
+        elif os.path.isfile(entry.path) or not os.path.exists(
+            entry.path
+        ):  # a dead link is reported
             yield self._file(Path(entry.path), parts)
 
     def _file(self, path: Path, parts: tuple[str, ...]) -> SourceFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from expertrag_retriever.gate.coverage import calibrate_coverage
+from expertrag_retriever.gate.calibration import calibrate_coverage
 from expertrag_retriever.gate.decision import Gate
 
 __all__ = ["Gate", "calibrate_coverage"]

@@ -1,39 +1,21 @@
-"""What a store is about: how near its own sentences, and unrelated requests, lie to it.
-
-When a generation is built, sentences of sampled chunks serve as pseudo-queries and the requests of
-``background`` as their opposite. Coarse similarity and term coverage of both are kept in the
-manifest, so that a later query can be placed between the two without a search, without labels and
-for any embedder.
-"""
+"""What a store is about, as its manifest keeps it: the yardstick for a query's signals."""
 
 from __future__ import annotations
 
-import random
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from expertrag_index.sentences import spans
-from expertrag_retriever.gate.background import BACKGROUND
-from expertrag_retriever.gate.terms import term_coverage
+from expertrag_index.types import FloatArray
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from expertrag_index.index import Index
     from expertrag_index.manifest import JSON
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-PSEUDO_QUERIES = 200
-"""Chunks sampled. Embedding them takes about 2 s on 2 cores; the mean is then known to 0.01."""
-
-_SEED = 0
-_MIN_WORDS = 4
-_MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the centroids than queries do
-_QUANTILES = 21
-_PRIOR_WEIGHT = 4.0  # pseudo-queries that the defaults count for: a store of one page has few
+QUANTILES = 21
+_INT8_MAX = 127  # rounding to 8 bits moves a cosine by less than 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,100 +48,70 @@ class Contrast:
         return (value - middle) * gap / max(pooled, self.min_deviation**2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Coverage:
-    """The calibration of a store: ``quantiles`` are of its pseudo-queries' similarity, rising."""
+    """The calibration of a store.
+
+    ``quantiles`` are of its pseudo-queries' similarity, rising; ``background`` [B, D] are the
+    vectors of requests that need no documents, B = 0 where they are not known.
+    """
 
     similarity: Contrast
     terms: Contrast
     quantiles: tuple[float, ...]
+    background: FloatArray
 
-    def of(self, similarity: float) -> float:
+    def share_below(self, similarity: float) -> float:
         """Share in [0, 1] of the store's pseudo-queries that are less similar than this query."""
         levels = np.linspace(0.0, 1.0, len(self.quantiles))
         return float(np.interp(similarity, self.quantiles, levels))
+
+    def background_similarity(self, vector: FloatArray) -> float:
+        """Best cosine of a query's vector [D] with the background requests; -1 without any."""
+        if not len(self.background):
+            return -1.0
+        return float((self.background @ vector).max())
 
 
 # Means over squad2, fiqa_small, tatqa, policyqa, cranfield and pubmedqa with all-MiniLM-L6-v2.
 DEFAULT = Coverage(
     similarity=Contrast(Spread(0.48, 0.15), Spread(0.12, 0.08), min_deviation=0.05),
     terms=Contrast(Spread(0.75, 0.15), Spread(0.55, 0.25), min_deviation=0.10),
-    quantiles=tuple(np.linspace(0.18, 0.78, _QUANTILES).tolist()),
+    quantiles=tuple(np.linspace(0.18, 0.78, QUANTILES).tolist()),
+    background=np.empty((0, 0), np.float32),
 )
 
 
-def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> Mapping[str, JSON]:
-    """Measure what ``index`` is about; the result goes into its manifest under ``coverage``.
-
-    A pseudo-query's own chunk is among those that the centroids were made of; with √n centroids
-    it is one of √n in its cluster, which shifts the similarity by less than 0.01 from about
-    1,000 chunks on.
-    """
-    queries = _pseudo_queries(index)
-    if not queries:
-        return {}
-    about = _measure(index, queries, embedder)
-    unrelated = _measure(index, BACKGROUND, embedder)
-    similarity, terms = (
-        Contrast(
-            _shrunk(about[column], default.about),
-            _spread(unrelated[column]),
-            default.min_deviation,
-        )
-        for column, default in enumerate((DEFAULT.similarity, DEFAULT.terms))
-    )
-    quantiles = np.quantile(about[0], np.linspace(0.0, 1.0, _QUANTILES))
-    coverage = Coverage(similarity, terms, tuple(quantiles.round(6).tolist()))
-    return cast("Mapping[str, JSON]", asdict(coverage))
+def dump_coverage(coverage: Coverage) -> Mapping[str, JSON]:
+    """Return a calibration as JSON; vectors as base64 of 8-bit integers, 25 kB for 48 of 384."""
+    codes = np.round(coverage.background * _INT8_MAX).astype(np.int8)  # [B, D]
+    return {
+        "similarity": asdict(coverage.similarity),
+        "terms": asdict(coverage.terms),
+        "quantiles": list(coverage.quantiles),
+        "background": base64.b64encode(codes.tobytes()).decode(),
+    }
 
 
-def read_coverage(calibration: Mapping[str, JSON]) -> Coverage:
-    """Read a manifest's ``calibration``; the defaults where the store has none."""
+def read_coverage(calibration: Mapping[str, JSON], dimension: int) -> Coverage:
+    """Read a manifest's ``calibration`` for vectors of length D; defaults where it has none."""
     stored = calibration.get("coverage")
     if not stored:
         return DEFAULT
-    fields = cast("Mapping[str, Mapping[str, Mapping[str, float]]]", stored)
-    similarity, terms = (
-        Contrast(
-            Spread(**fields[name]["about"]),
-            Spread(**fields[name]["unrelated"]),
-            cast("float", fields[name]["min_deviation"]),
-        )
-        for name in ("similarity", "terms")
+    fields = cast("Mapping[str, JSON]", stored)
+    codes = np.frombuffer(base64.b64decode(cast("str", fields["background"])), np.int8)
+    return Coverage(
+        similarity=_read_contrast(fields["similarity"]),
+        terms=_read_contrast(fields["terms"]),
+        quantiles=tuple(cast("Sequence[float]", fields["quantiles"])),
+        background=codes.reshape(-1, dimension).astype(np.float32) / np.float32(_INT8_MAX),
     )
-    return Coverage(similarity, terms, tuple(cast("Sequence[float]", fields["quantiles"])))
 
 
-def _pseudo_queries(index: Index) -> list[str]:
-    """One sentence of each sampled chunk, cut to a query's length."""
-    choose = random.Random(_SEED).choice
-    queries = []
-    for _, chunk in index.sample_chunks(PSEUDO_QUERIES, _SEED):
-        sentences = [chunk.text[start:end].split() for start, end in spans(chunk.text)]
-        whole = [words for words in sentences if len(words) >= _MIN_WORDS]
-        if sentences:
-            queries.append(" ".join(choose(whole or sentences)[:_MAX_WORDS]))
-    return queries
-
-
-def _measure(
-    index: Index, queries: Sequence[str], embedder: SentenceTransformerEmbedder
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Coarse similarity [N] and term coverage [N] of each query."""
-    vectors = embedder.encode_queries(queries)  # [N, D]
-    similarity = np.array([index.coarse_similarity(vector) for vector in vectors])
-    terms = np.array([term_coverage(index.term_statistics(query)) for query in queries])
-    return similarity, terms
-
-
-def _spread(values: NDArray[np.float64]) -> Spread:
-    return Spread(round(float(values.mean()), 6), round(float(values.std()), 6))
-
-
-def _shrunk(values: NDArray[np.float64], prior: Spread) -> Spread:
-    """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had been seen too."""
-    weight = _PRIOR_WEIGHT / (len(values) + _PRIOR_WEIGHT)
-    mean = (1 - weight) * float(values.mean()) + weight * prior.mean
-    around = (1 - weight) * float(((values - mean) ** 2).mean())
-    variance = around + weight * (prior.deviation**2 + (prior.mean - mean) ** 2)
-    return Spread(round(mean, 6), round(variance**0.5, 6))
+def _read_contrast(stored: JSON) -> Contrast:
+    fields = cast("Mapping[str, Mapping[str, float]]", stored)
+    return Contrast(
+        about=Spread(**fields["about"]),
+        unrelated=Spread(**fields["unrelated"]),
+        min_deviation=cast("float", fields["min_deviation"]),
+    )

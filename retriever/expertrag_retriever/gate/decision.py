@@ -34,7 +34,7 @@ class Gate:
     def __init__(self, index: Index) -> None:
         """Read the calibration of ``index``, which the gate goes on to use."""
         self._index = index
-        self._coverage = read_coverage(index.manifest.calibration)
+        self._coverage = read_coverage(index.manifest.calibration, index.dimension)
 
     def store_signals(self, query: str, query_vector: FloatArray) -> StoreSignals:
         """Look at the centroids and the term statistics; no search.
@@ -44,8 +44,9 @@ class Gate:
         similarity = self._index.coarse_similarity(query_vector)
         return StoreSignals(
             similarity=similarity,
-            coverage=self._coverage.of(similarity),
+            coverage=self._coverage.share_below(similarity),
             term_coverage=term_coverage(self._index.term_statistics(query)),
+            background_similarity=self._coverage.background_similarity(query_vector),
         )
 
     def decide(
@@ -73,11 +74,10 @@ class Gate:
         threshold = CONSTANTS.threshold if threshold is None else threshold
         estimated = estimate(prefill, store, self._coverage, CONSTANTS)
         retrieve = estimated.p_benefit >= threshold
-        action = GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK
         return GateDecision(
-            action=action,
+            action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
             mode=mode,
-            reason=explain.reason(action, estimated, prefill, store),
+            reason=explain.reason(estimated, threshold, prefill, store),
             threshold=threshold,
             p_benefit=estimated.p_benefit,
             p_correct_closed_book=estimated.p_correct_closed_book,

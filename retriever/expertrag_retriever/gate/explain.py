@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from expertrag_retriever.gate.policy import Estimate
-from expertrag_retriever.types import GateAction, GateMode, PrefillSignals, StoreSignals
+from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
 
 _FORCED = {
     GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
@@ -12,7 +12,7 @@ _FORCED = {
         "The caller wants an answer from the documents or none, so they are consulted."
     ),
 }
-_SURE = 0.3
+_SURE = 0.25  # p(correct closed book); the constants allow 0.38 at most
 
 
 def forced_reason(mode: GateMode) -> str:
@@ -21,19 +21,28 @@ def forced_reason(mode: GateMode) -> str:
 
 
 def reason(
-    action: GateAction,
     estimate: Estimate,
+    threshold: float,
     prefill: PrefillSignals | None,
     store: StoreSignals | None,
 ) -> str:
     """Return why AUTO decided as it did."""
-    if action is GateAction.RETRIEVE:
-        evidence = f"{_documents(estimate, store)} and {_model(estimate, prefill)}"
-        return f"{evidence}, so the documents are consulted."
-    if estimate.p_documents < 0.5:
-        return f"{_documents(estimate, store)}, so the model answers alone."
-    evidence = f"{_documents(estimate, store)}, but {_model(estimate, prefill)}"
-    return f"{evidence}, so the model answers alone."
+    documents = _documents(estimate, store)
+    about = estimate.p_documents >= 0.5
+    if estimate.p_benefit >= threshold:
+        if about:
+            return f"{documents} and {_model(estimate, prefill)}, so the documents are consulted."
+        return f"{documents}, but {_comparison(estimate, threshold)}, so they are consulted."
+    if not about:
+        return f"{documents}, so the model answers alone."
+    if prefill and _is_sure(estimate):
+        return f"{documents}, but {_model(estimate, prefill)}, so it answers alone."
+    return f"{documents}, but {_comparison(estimate, threshold)}, so the model answers alone."
+
+
+def _comparison(estimate: Estimate, threshold: float) -> str:
+    relation = "reaches" if estimate.p_benefit >= threshold else "is below"
+    return f"the benefit {estimate.p_benefit:.2f} {relation} the threshold {threshold:.2f}"
 
 
 def _documents(estimate: Estimate, store: StoreSignals | None) -> str:

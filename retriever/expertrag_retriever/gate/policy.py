@@ -38,8 +38,11 @@ def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: Gate
         return _logistic(constants.prior_logit)
     limit = constants.max_term_evidence
     words = min(max(coverage.terms.evidence(store.term_coverage), -limit), limit)
-    meaning = coverage.similarity.evidence(store.similarity)
-    return _logistic(constants.prior_logit + meaning + words)
+    # What lies nearer to a background request than to the documents loses the difference: a manual
+    # has its numbers too, yet "7 plus 5" is nearer to "12 times 8".
+    detour = max(0.0, store.background_similarity - store.similarity)
+    meaning = coverage.similarity.evidence(store.similarity - detour)
+    return _logistic(constants.prior_logit + constants.evidence_weight * (meaning + words))
 
 
 def _p_correct(prefill: PrefillSignals | None, constants: GateConstants) -> float:

@@ -1,0 +1,199 @@
+"""How well the training-free gate tells questions about a store from all others.
+
+    python benchmarks/bench_gate.py --data ../shared/data --json gate.json
+
+Builds a store of each set's corpus and asks it the set's own answerable train questions (to be
+retrieved) and questions that it cannot help with: everyday requests written for this benchmark,
+TriviaQA and WebQuestions of their train splits, and the train questions of other subjects' sets.
+Prints the AUC of p_benefit and the share of each kind that is retrieved at the gate's threshold.
+With ``--model`` the closed-book prefill of that model is used too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expertrag import models, prompt
+from expertrag.types import Sampling
+from expertrag_index.build import IndexWriter
+from expertrag_index.index import Index
+from expertrag_index.types import Document
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.gate import Gate, calibrate_coverage
+from expertrag_retriever.types import GateMode, PrefillSignals
+
+if TYPE_CHECKING:
+    from expertrag.generation.base import Generator
+
+SUBJECTS = {
+    "squad2": "general",
+    "hotpotqa": "general",
+    "popqa": "general",
+    "fiqa_small": "finance",
+    "tatqa": "finance",
+    "policyqa": "legal",
+    "pubmedqa": "medicine",
+    "bioasq": "medicine",
+    "scifact": "medicine",
+    "pydocs": "computing",
+}
+EVERYDAY = Path(__file__).with_name("everyday_requests.txt")
+
+
+def main() -> None:
+    """Build, ask, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--sets", nargs="+", default=["squad2", "fiqa_small", "policyqa", "tatqa"])
+    parser.add_argument("--limit", type=int, default=200, help="questions of each kind")
+    parser.add_argument("--stores", type=Path, help="keep the stores in this folder")
+    parser.add_argument("--embedder", default="all-minilm-l6-v2")
+    parser.add_argument("--model", help="also use the prefill signals of this language model")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+
+    embedder = load_embedder(models.ensure(arguments.embedder))
+    prefills = _Prefills(arguments.model)
+    report = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in arguments.sets:
+            store = (arguments.stores or Path(scratch)) / name
+            build(arguments.data / name, store, embedder)
+            with Index.open(store) as index:
+                kinds = questions(arguments.data, name, arguments.limit)
+                scores = {
+                    kind: p_benefit(Gate(index), embedder, prefills, texts)
+                    for kind, texts in kinds.items()
+                }
+            report[name] = summary(scores)
+            show(name, report[name])
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> None:
+    """Index a set's corpus, with the gate's calibration."""
+    documents = (
+        Document(row["_id"], row["text"], row.get("title", ""))
+        for row in _rows(folder / "corpus.jsonl.gz")
+    )
+    with IndexWriter.open(
+        store,
+        embedder,
+        calibrate=lambda index: {"coverage": calibrate_coverage(index, embedder)},
+    ) as writer:
+        writer.build(documents)
+
+
+def questions(data: Path, name: str, limit: int) -> dict[str, list[str]]:
+    """Questions by kind; ``own`` are those that the store can help with."""
+    kinds = {"own": _train(data / name), "everyday": EVERYDAY.read_text().splitlines()}
+    for source in ("triviaqa", "webquestions"):
+        kinds[source] = [
+            row["text"]
+            for row in _rows(data / "openqa" / "queries.jsonl.gz")
+            if row["metadata"]["source"] == source and row["metadata"]["split"] == "train"
+        ]
+    kinds["other subjects"] = [
+        text
+        for other, subject in SUBJECTS.items()
+        if subject != SUBJECTS.get(name)
+        for text in _sampled(_train(data / other), limit // 5)
+    ]
+    return {kind: _sampled(texts, limit) for kind, texts in kinds.items()}
+
+
+def p_benefit(
+    gate: Gate,
+    embedder: SentenceTransformerEmbedder,
+    prefills: _Prefills,
+    texts: Sequence[str],
+) -> list[float]:
+    """Return the gate's p_benefit of each question."""
+    vectors = embedder.encode_queries(texts)
+    decisions = [
+        gate.decide(
+            GateMode.AUTO,
+            prefill=prefills.of(text),
+            store=gate.store_signals(text, vector),
+        )
+        for text, vector in zip(texts, vectors, strict=True)
+    ]
+    return [decision.p_benefit or 0.0 for decision in decisions]
+
+
+def summary(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """Return each kind's retrieval rate, and the AUC of the store's own questions over it."""
+    own = np.array(scores["own"])
+    figures = {}
+    for kind, values in scores.items():
+        other = np.array(values)
+        wins = (own[:, None] > other).mean() + (own[:, None] == other).mean() / 2
+        figures[kind] = {
+            "questions": len(other),
+            "retrieved": round(float((other >= 0.5).mean()), 4),
+            "auc": round(float(wins), 4),
+        }
+    return figures
+
+
+def show(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
+    """Print one store's table."""
+    print(f"\n{name:<16} questions  retrieved    AUC")
+    for kind, row in figures.items():
+        auc = "" if kind == "own" else f"{row['auc']:.3f}"
+        print(f"  {kind:<14} {row['questions']:>9}  {row['retrieved']:>9.3f}  {auc:>5}")
+
+
+class _Prefills:
+    """Closed-book prefill signals of a model, one prefill per question."""
+
+    def __init__(self, name: str | None) -> None:
+        self._generator: Generator | None = None
+        self._known: dict[str, PrefillSignals | None] = {}
+        if name:
+            from expertrag.generation import load_generator
+
+            self._generator = load_generator(models.ensure(name))
+
+    def of(self, text: str) -> PrefillSignals | None:
+        """Signals of a question; None without a model."""
+        if self._generator is None:
+            return None
+        if text not in self._known:
+            from expertrag.pipeline import LOOKAHEAD_TOKENS
+
+            session = self._generator.begin(prompt.closed_book(text), Sampling())
+            with closing(session):
+                self._known[text] = session.peek(LOOKAHEAD_TOKENS)
+        return self._known[text]
+
+
+def _train(folder: Path) -> list[str]:
+    """Texts of a set's train queries that its corpus can answer."""
+    lines = (folder / "qrels" / "train.tsv").read_text().splitlines()[1:]
+    judged = {line.split("\t")[0] for line in lines}
+    return [row["text"] for row in _rows(folder / "queries.jsonl.gz") if row["_id"] in judged]
+
+
+def _sampled(texts: list[str], limit: int) -> list[str]:
+    return random.Random(0).sample(texts, min(limit, len(texts)))
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+if __name__ == "__main__":
+    main()

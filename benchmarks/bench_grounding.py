@@ -1,0 +1,169 @@
+"""How well grounding tells what passages say from what they do not, on squad2's train split.
+
+    python benchmarks/bench_grounding.py --data ../shared/data --json grounding.json
+
+Three claims are made of each answerable question: the bare gold answer, the question turned into
+a sentence with it, and the gold sentence with every fifth word left out. Each is scored against
+the gold paragraph among four that a term overlap finds (supported), against the paragraph of
+another article (``swapped``), against the found ones without the gold paragraph and without the
+answer (``near``), and with another question's answer put in (``wrong``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from expertrag.grounding import SUPPORTED, ground, sentence_scores
+from expertrag.types import Passage
+from expertrag.wording import wording
+from expertrag_index.sentences import spans
+
+QUESTION_WORD = re.compile(
+    r"^(what|who|when|where|which|how many|how|why)\b( (is|was|were|are|did|do|does))?", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A question with its gold answer, its gold paragraph and the nearest other paragraphs."""
+
+    question: str
+    answer: str
+    gold: Passage
+    near: Sequence[Passage]
+
+
+def main() -> None:
+    """Score the claims and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--limit", type=int, default=400, help="questions")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+
+    cases = list(load(arguments.data / "squad2", arguments.limit))
+    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for case, other in zip(cases, [*cases[7:], *cases[:7]], strict=True):
+        for kind, claim, wrong in claims(case, other.answer):
+            against = {
+                "supported": (claim, (case.gold, *case.near)),
+                "swapped": (claim, (other.gold,)),
+                "near": (claim, case.near),
+                "wrong": (wrong, (case.gold, *case.near)),
+            }
+            for relation, (text, passages) in against.items():
+                if relation == "swapped" and _same_article(case, other):
+                    continue
+                if text:
+                    score = np.mean(sentence_scores(text, passages, case.question))
+                    scores[kind][relation].append(float(score))
+    report = summary(scores)
+    report["milliseconds"] = {"per answer of one sentence, 5 passages": milliseconds(cases)}
+    print(json.dumps(report, indent=2))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def load(folder: Path, limit: int) -> Iterator[Case]:
+    """Read answerable train questions with their nearest paragraphs by shared words."""
+    passages = {
+        row["_id"]: Passage(
+            row["_id"], 0, row["text"], 0, len(row["text"]), 1.0, title=row["title"]
+        )
+        for row in _rows(folder / "corpus.jsonl.gz")
+    }
+    words = {key: wording(passage.text).words for key, passage in passages.items()}
+    lines = (folder / "qrels" / "train.tsv").read_text().splitlines()[1:]
+    gold = dict(line.split("\t")[:2] for line in lines)
+    rows = [row for row in _rows(folder / "queries.jsonl.gz") if row["_id"] in gold]
+    rows = [row for row in rows if row["answers"]]
+    for row in random.Random(2).sample(rows, min(limit, len(rows))):
+        asked = wording(row["text"]).words
+        ranked = sorted(words, key=lambda key: -len(words[key] & asked))
+        answer = row["answers"][0]
+        near = [
+            passages[key]
+            for key in ranked[:6]
+            if key != gold[row["_id"]] and answer.lower() not in passages[key].text.lower()
+        ]
+        yield Case(row["text"], answer, passages[gold[row["_id"]]], near[:4])
+
+
+def claims(case: Case, wrong: str) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, right claim and wrong claim; no wrong one where it would be right too."""
+    if wrong.lower() in case.gold.text.lower():
+        wrong = ""
+    stem = QUESTION_WORD.sub("", case.question).rstrip("?").strip()
+    yield "bare answer", case.answer, wrong
+    yield "sentence", f"{stem} {case.answer}.", wrong and f"{stem} {wrong}."
+    text = case.gold.text
+    for start, end in spans(text):
+        if case.answer in text[start:end]:
+            kept = [word for place, word in enumerate(text[start:end].split()) if place % 5 != 4]
+            yield "shortened sentence", " ".join(kept), ""
+            return
+
+
+def summary(
+    scores: Mapping[str, Mapping[str, Sequence[float]]],
+) -> dict[str, dict[str, float]]:
+    """Return AUROC of supported claims over each other kind, and the rates at ``SUPPORTED``."""
+    report: dict[str, dict[str, float]] = {}
+    everything: dict[bool, list[float]] = {True: [], False: []}
+    for kind, relations in scores.items():
+        report[kind] = {}
+        for relation, values in relations.items():
+            everything[relation == "supported"] += values
+            report[kind][f"{relation}: called supported"] = _rate(values)
+            if relation != "supported":
+                report[kind][f"{relation}: AUROC"] = _auroc(relations["supported"], values)
+    right, wrong = (sum(score >= SUPPORTED for score in everything[key]) for key in (True, False))
+    report["all"] = {
+        "AUROC": _auroc(everything[True], everything[False]),
+        "precision": round(right / (right + wrong), 4),
+        "recall": _rate(everything[True]),
+        "threshold": SUPPORTED,
+    }
+    return report
+
+
+def milliseconds(cases: Sequence[Case]) -> float:
+    """Return the mean processor time of grounding one answer."""
+    started = time.process_time()
+    for case in cases:
+        ground(case.answer, (case.gold, *case.near), case.question)
+    return round(1_000 * (time.process_time() - started) / len(cases), 2)
+
+
+def _same_article(case: Case, other: Case) -> bool:
+    return case.gold.title == other.gold.title
+
+
+def _rate(values: Sequence[float]) -> float:
+    return round(float(np.mean(np.array(values) >= SUPPORTED)), 4)
+
+
+def _auroc(right: Sequence[float], wrong: Sequence[float]) -> float:
+    above, other = np.array(right)[:, None], np.array(wrong)
+    return round(float((above > other).mean() + (above == other).mean() / 2), 4)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""``expertrag ask``, ``retrieve`` and ``gate``: through the SDK, from a server or a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from expertrag.cli.options import (
+    configured,
+    domain_option,
+    filter_option,
+    flag,
+    json_flag,
+    search_mode_option,
+)
+from expertrag.cli.output import (
+    emit_json,
+    print_answer_facts,
+    print_decision,
+    print_passages,
+    printable,
+)
+from expertrag.config import Config
+from expertrag.types import DeltaEvent, GateMode, Sampling
+
+if TYPE_CHECKING:
+    from expertrag.client import Client
+
+SAMPLING = Sampling()
+LOAD_TIMEOUT_S = 600.0
+
+server_option = flag(
+    "--server",
+    metavar="ADDRESS",
+    help="Server to ask, HOST:PORT or unix:PATH; wins over --index. "
+    "Without either: the default address of `expertrag serve`.",
+)
+timeout_option = flag(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Give up after so many seconds. Unset: 60 for ask, 30 for the others.",
+)
+mode_option = flag(
+    "--mode",
+    type=click.Choice([mode.value for mode in GateMode]),
+    default=GateMode.AUTO.value,
+    show_default=True,
+    help="auto: the gate decides; never, always: force it; strict: from the documents or not.",
+)
+
+
+def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command what every question to a server or a store needs."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (domain_option, timeout_option, server_option):
+            command = option(command)
+        return configured("index", "model", *keys)(json_flag(command))
+
+    return decorate
+
+
+@click.command()
+@click.argument("question")
+@mode_option
+@flag(
+    "--max-tokens",
+    type=int,
+    default=SAMPLING.max_tokens,
+    show_default=True,
+    help="Longest answer, in tokens.",
+)
+@flag(
+    "--temperature",
+    type=float,
+    default=SAMPLING.temperature,
+    show_default=True,
+    help="0 is greedy; more is more varied.",
+)
+@flag(
+    "--seed",
+    type=int,
+    default=SAMPLING.seed,
+    show_default=True,
+    help="The same seed gives the same answer.",
+)
+@filter_option
+@asking("gate", "search")
+def ask(
+    question: str,
+    mode: str,
+    max_tokens: int,
+    temperature: float,
+    seed: int,
+    metadata_filter: Mapping[str, object] | None,
+    domain: str | None,
+    timeout: float | None,
+    server: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Answer a question: the text as it is written, then sources, gate and cost."""
+    from expertrag.folding import AnswerFolder
+
+    arguments: dict[str, Any] = {
+        "mode": mode,
+        "k": config.search.k,
+        "filter": metadata_filter,
+        "domain": domain,
+        "threshold": config.gate.threshold,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "seed": seed,
+        **_timeout(timeout),
+    }
+    with _client(server, config) as client:
+        if as_json:
+            emit_json(client.answer(question, **arguments))
+            return
+        folder = AnswerFolder()
+        for event in client.stream(question, **arguments):
+            folder.add(event)
+            if isinstance(event, DeltaEvent):
+                click.echo(printable(event.text), nl=False)
+    click.echo("\n")
+    print_answer_facts(folder.answer())
+
+
+@click.command()
+@click.argument("query")
+@search_mode_option
+@filter_option
+@asking("search")
+def retrieve(
+    query: str,
+    mode: str,
+    metadata_filter: Mapping[str, object] | None,
+    domain: str | None,
+    timeout: float | None,
+    server: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Print the passages that answer a query best."""
+    with _client(server, config) as client:
+        result = client.retrieve(
+            query,
+            k=config.search.k,
+            filter=metadata_filter,
+            domain=domain,
+            mode=mode,
+            **_timeout(timeout),
+        )
+    if as_json:
+        emit_json(result)
+        return
+    print_passages(result.passages)
+
+
+@click.command()
+@click.argument("question")
+@mode_option
+@asking("gate")
+def gate(
+    question: str,
+    mode: str,
+    domain: str | None,
+    timeout: float | None,
+    server: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Print whether the documents would be consulted for a question, and why."""
+    with _client(server, config) as client:
+        decision = client.decide(
+            question,
+            mode=mode,
+            threshold=config.gate.threshold,
+            domain=domain,
+            **_timeout(timeout),
+        )
+    if as_json:
+        emit_json(decision)
+        return
+    print_decision(decision)
+    for name, value in decision.signals.items():
+        click.echo(f"  {name} {value:.3f}")
+
+
+@contextmanager
+def _client(server: str | None, config: Config) -> Iterator[Client]:
+    """Connect to the server, or load the store."""
+    from expertrag.client import Client
+
+    if not server and config.index:
+        with Client(Path(config.index), config=config) as client:
+            client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
+            yield client
+        return
+    with Client(server or config.service.address) as client:
+        yield client
+
+
+def _timeout(timeout: float | None) -> dict[str, float]:
+    return {} if timeout is None else {"timeout": timeout}

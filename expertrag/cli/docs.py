@@ -1,0 +1,96 @@
+"""Writes docs/cli.md and docs/config.md from the commands and the configuration themselves.
+
+python -m expertrag.cli.docs           write
+python -m expertrag.cli.docs --check   fail if a file is not current
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from expertrag.cli.exits import MEANINGS
+from expertrag.cli.main import cli
+from expertrag.config import load, render, table
+
+DOCS = Path(__file__).parents[2] / "docs"
+WIDTH = 100
+_ORIGIN = "<!-- written by `make docs` from the code; do not edit -->"
+
+
+def pages() -> dict[str, str]:
+    """Return the generated pages by file name."""
+    return {"cli.md": _cli_page(), "config.md": _config_page()}
+
+
+def _cli_page() -> str:
+    parts = [
+        _ORIGIN,
+        "# Command line",
+        "Results go to stdout (`--json` prints one JSON value), logs and progress to stderr. "
+        "Every flag has an `EXPERTRAG_…` twin; precedence is flag, environment, file, default "
+        "([config.md](config.md)). An error is one line, `error: …`, that says what to do.",
+        "## Exit codes",
+        "| code | meaning |\n|---|---|\n"
+        + "\n".join(f"| {code.value} | {text} |" for code, text in MEANINGS.items()),
+    ]
+    for name, text in _helps(cli, "expertrag", None):
+        parts += [f"## {name}", f"```\n{text}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _helps(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[tuple[str, str]]:
+    """Yield the help of a command and of those below it."""
+    context = click.Context(
+        command,
+        parent=parent,
+        info_name=name,
+        terminal_width=WIDTH,
+        help_option_names=["-h", "--help"],
+    )
+    lines = command.get_help(context).splitlines()
+    yield context.command_path, "\n".join(line.rstrip() for line in lines)
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            found = command.get_command(context, below)
+            if found is not None:
+                yield from _helps(found, below, context)
+
+
+def _config_page() -> str:
+    parts = [
+        _ORIGIN,
+        "# Configuration",
+        "Precedence: flag, then environment, then the file of `--config` or `EXPERTRAG_CONFIG`, "
+        "then default. An unknown key or variable is an error. `--print-config` prints the "
+        "effective values with the origin of each, in the form that `--config` reads.",
+        table().rstrip(),
+        "Three variables are no settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
+        "pulled models live) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
+        "the key of an `openai:` endpoint; it is never printed or logged.",
+        "## A file with every default",
+        f"```toml\n{render(load(environ={})).rstrip()}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Fail if a file is not current; write nothing.")
+def main(check: bool) -> None:
+    """Write the generated pages of docs/."""
+    for name, text in pages().items():
+        file = DOCS / name
+        if file.is_file() and file.read_text(encoding="utf-8") == text:
+            continue
+        if check:
+            raise click.ClickException(f"docs/{name} is not current: run make docs")
+        DOCS.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""``expertrag index``: build, change, describe, verify and search a store."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag import models
+from expertrag.cli.exits import ExitCode
+from expertrag.cli.options import (
+    configured,
+    domain_option,
+    filter_option,
+    flag,
+    json_flag,
+    search_mode_option,
+    store_argument,
+)
+from expertrag.cli.output import emit_json, note_failures, print_passages, size
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.errors import NotFound
+
+if TYPE_CHECKING:
+    from expertrag_index.build import IndexWriter
+    from expertrag_index.types import BuildReport, Document, LoadFailure
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+MAX_FILE_MB = 32
+"""Default of ``--max-file-mb``; a test holds it equal to that of the loaders, which are heavy."""
+
+Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
+
+docs_argument = click.argument(
+    "docs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+max_file_option = flag(
+    "--max-file-mb",
+    type=click.IntRange(min=1),
+    default=MAX_FILE_MB,
+    show_default=True,
+    help="Largest document in MiB; a larger one is skipped.",
+)
+
+
+@click.group()
+def index() -> None:
+    """Build, change, describe, verify and search a document store."""
+
+
+@index.command()
+@docs_argument
+@flag(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="STORE",
+    help="Folder of the store; made if it is not there.",
+)
+@max_file_option
+@configured("model.embedder", "model.device")
+@json_flag
+def build(
+    docs: tuple[Path, ...], out: Path, max_file_mb: int, config: Config, as_json: bool
+) -> None:
+    """Make a store hold exactly the documents in DOCS (files, folders, BEIR folders).
+
+    Run it again after a change or a crash: only new and changed text is embedded, and what
+    vanished is removed, unless it could not be read this time.
+    """
+    _update(docs, out, max_file_mb, config, as_json, lambda writer, *given: writer.build(*given))
+
+
+@index.command()
+@store_argument
+@docs_argument
+@max_file_option
+@configured("model.embedder", "model.device")
+@json_flag
+def add(
+    store: Path, docs: tuple[Path, ...], max_file_mb: int, config: Config, as_json: bool
+) -> None:
+    """Add the documents in DOCS to a store, or replace those with the same id."""
+    _need_store(store)
+    _update(docs, store, max_file_mb, config, as_json, lambda writer, *given: writer.add(*given))
+
+
+@index.command()
+@store_argument
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@flag("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@configured("model.embedder", "model.device")
+@json_flag
+def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
+    """Delete documents by ID. Ends with 3 if some are not there, with 4 if none is."""
+    _need_store(store)
+    known = _known(store, ids)
+    unknown = [document_id for document_id in ids if document_id not in known]
+    generation = None
+    if known and not dry_run:
+        with progress() as report, _writer(store, config, report) as writer:
+            generation = writer.delete(known).generation
+    if as_json:
+        emit_json(
+            {"deleted": known, "unknown": unknown, "dry_run": dry_run, "generation": generation}
+        )
+    else:
+        for document_id in known:
+            click.echo(f"{'would delete' if dry_run else 'deleted'} {document_id}")
+        for document_id in unknown:
+            click.echo(f"no document {document_id} in {store}", err=True)
+    if unknown:
+        click.get_current_context().exit(ExitCode.PARTIAL if known else ExitCode.NOT_FOUND)
+
+
+@index.command()
+@store_argument
+@json_flag
+def stats(store: Path, as_json: bool) -> None:
+    """Describe the published generation of a store."""
+    from expertrag.served_index import describe
+    from expertrag_index.index import Index
+
+    with Index.open(store) as opened:
+        found = describe(opened)
+    if as_json:
+        emit_json(found)
+        return
+    click.echo(f"generation       {found.generation} of {found.created_at}")
+    click.echo(f"documents        {found.documents:,} in {found.chunks:,} chunks")
+    click.echo(f"embedder         {found.embedder} ({found.dimension} dimensions)")
+    click.echo(f"recall@10        {found.recall:.3f} against exact search")
+    click.echo(f"size             {size(found.size_bytes)}")
+    domains = ", ".join(f"{name} {count:,}" for name, count in found.domains.items())
+    click.echo(f"domains          {domains or 'none'}")
+    click.echo(f"metadata fields  {', '.join(found.metadata_fields) or 'none'}")
+    if found.degraded:
+        click.echo(f"degraded         {found.degraded}")
+
+
+@index.command()
+@store_argument
+@flag("--repair", is_flag=True, help="Make what is damaged anew, as a new generation.")
+@json_flag
+def verify(store: Path, repair: bool, as_json: bool) -> None:
+    """Check every file, row, vector and word of a store. Ends with 5 if a problem stands."""
+    from expertrag_index.verify import verify as verify_store
+
+    with progress() as report:
+        found = verify_store(store, repair=repair, progress=report)
+    if as_json:
+        emit_json(found)
+    else:
+        for line in found.repaired:
+            click.echo(f"repaired: {line}")
+        for line in found.problems:
+            click.echo(f"problem: {line}")
+        counts = f"{found.documents:,} documents, {found.chunks:,} chunks, {found.files:,} files"
+        state = f"{len(found.problems)} problems" if found.problems else "no problems"
+        click.echo(f"generation {found.generation}: {counts}: {state}")
+        if found.problems and not repair:
+            click.echo(f"to repair: expertrag index verify {store} --repair")
+    if found.problems:
+        click.get_current_context().exit(ExitCode.CORRUPT)
+
+
+@index.command()
+@store_argument
+@click.argument("query")
+@search_mode_option
+@filter_option
+@domain_option
+@configured("search.k", "model.embedder", "model.device")
+@json_flag
+def search(
+    store: Path,
+    query: str,
+    mode: str,
+    metadata_filter: Mapping[str, object] | None,
+    domain: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Search a store without server or language model."""
+    from expertrag_retriever.search import Searcher
+
+    from expertrag import validation
+    from expertrag.types import RetrieveRequest, SearchMode
+    from expertrag_index.index import Index
+
+    request = RetrieveRequest(
+        query, config.search.k, metadata_filter or {}, domain, SearchMode(mode)
+    )
+    validation.check_retrieve(request)
+    _need_store(store)
+    embedder = _embedder(config)
+    with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
+        result = Searcher(opened, embedder).search(
+            request.query,
+            k=request.k,
+            mode=request.mode,
+            filter=request.filter or None,
+            domain=request.domain,
+        )
+    if as_json:
+        emit_json(result)
+        return
+    print_passages(result.passages)
+
+
+def _update(
+    docs: Sequence[Path],
+    store: Path,
+    max_file_mb: int,
+    config: Config,
+    as_json: bool,
+    update: Update,
+) -> None:
+    from expertrag_index.loaders import load
+
+    failures: list[LoadFailure] = []
+    documents = load(docs, on_failure=failures.append, max_file_bytes=max_file_mb * 2**20)
+    first = next(documents, None)
+    if first is None:
+        # A mistyped or emptied folder must not empty the store.
+        note_failures(failures)
+        message = "no documents to read there; nothing was changed"
+        raise NotFound(message, reason="NO_DOCUMENTS")
+    with progress() as report, _writer(store, config, report) as writer:
+        done = update(writer, itertools.chain((first,), documents), failures)
+    if as_json:
+        emit_json(done)
+    else:
+        note_failures(done.failures)
+        click.echo(
+            f"generation {done.generation}: {done.added:,} added, {done.changed:,} changed, "
+            f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
+            f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
+        )
+    if done.failures:
+        click.get_current_context().exit(ExitCode.PARTIAL)
+
+
+def _writer(
+    store: Path, config: Config, report: Callable[[str, int, int | None], None]
+) -> IndexWriter:
+    from expertrag_index.build import IndexWriter
+    from expertrag_retriever.calibrate import calibrator
+
+    embedder = _embedder(config)
+    return IndexWriter.open(store, embedder, calibrate=calibrator(embedder), progress=report)
+
+
+def _embedder(config: Config) -> SentenceTransformerEmbedder:
+    from expertrag.generation.loading import quiet
+    from expertrag_retriever.encoder import load_embedder
+
+    folder = models.resolve(config.model.embedder)
+    with quiet():
+        return load_embedder(folder, device=config.model.device)
+
+
+def _need_store(store: Path) -> None:
+    """Fail before a model is loaded; building is the only way to make a store."""
+    from expertrag_index.index import Index
+
+    Index.open(store).close()
+
+
+def _known(store: Path, ids: Sequence[str]) -> list[str]:
+    """Those of the ids that the store holds."""
+    from expertrag_index.errors import SearchError
+    from expertrag_index.index import Index
+
+    known = []
+    with Index.open(store) as opened:
+        for document_id in ids:
+            try:
+                opened.document_text(document_id)
+            except SearchError:
+                continue
+            known.append(document_id)
+    return known

@@ -1,0 +1,66 @@
+"""An event loop in a thread, for work that a blocked thread could not be stopped in."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.05  # how late a cancel or a deadline may be noticed while the server is silent
+
+
+class Background:
+    """Runs asynchronous streams for synchronous readers. The thread ends with the process."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="model-server", daemon=True).start()
+
+    def run(self, open_stream: Callable[[], AsyncIterator[T]]) -> Running[T]:
+        """Start to read a stream; its items are kept until they are asked for."""
+        return Running(self.loop, open_stream)
+
+
+class Running(Generic[T]):
+    """A stream being read in the background."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, open_stream: Callable[[], AsyncIterator[T]]
+    ) -> None:
+        self._items: queue.SimpleQueue[T | Exception | None] = queue.SimpleQueue()
+        self._open_stream = open_stream
+        self._future = asyncio.run_coroutine_threadsafe(self._pump(), loop)
+
+    def items(self, should_stop: Callable[[], None]) -> Iterator[T]:
+        """Yield the items as they come, asking ``should_stop`` before each and while waiting.
+
+        :raises Exception: what the stream raised.
+        """
+        while True:
+            should_stop()
+            try:
+                item = self._items.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def cancel(self) -> None:
+        """Stop reading, which closes the connection; safe to call twice."""
+        self._future.cancel()
+
+    async def _pump(self) -> None:
+        try:
+            async for item in self._open_stream():
+                self._items.put(item)
+        except Exception as error:
+            self._items.put(error)
+        else:
+            self._items.put(None)

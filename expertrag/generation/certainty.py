@@ -1,0 +1,31 @@
+"""How sure a model was of its first tokens: what the gate reads from a prefill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from expertrag_retriever.types import PrefillSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """How sure the model was of one token, at temperature 1; entropy in nats."""
+
+    margin: float
+    entropy: float
+    max_probability: float
+
+
+def average(
+    certainties: Sequence[Certainty], router_entropy: float | None = None
+) -> PrefillSignals:
+    """Average over the tokens of ``certainties``, of which there is at least one."""
+    count = len(certainties)
+    return PrefillSignals(
+        margin=sum(c.margin for c in certainties) / count,
+        entropy=sum(c.entropy for c in certainties) / count,
+        max_probability=sum(c.max_probability for c in certainties) / count,
+        tokens=count,
+        router_entropy=router_entropy,
+    )

@@ -1,0 +1,57 @@
+"""A conversation as the token ids of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from expertrag.errors import InvalidArgument
+from expertrag.generation.base import Message
+from expertrag.generation.loading import first_line
+
+
+class ChatTokenizer:
+    """A transformers tokenizer that renders chats; safe to use from several threads."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder.values()
+        control = {token.content for token in added if token.special}
+        self._control = sorted(control | set(tokenizer.all_special_tokens))
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """Token ids of the prompt that asks for the next answer.
+
+        :raises InvalidArgument: if the model's chat template refuses the turns.
+        """
+        turns = [{"role": m.role, "content": self._plain(m.content)} for m in messages]
+        if self._tokenizer.chat_template is None:  # a base model: it continues text
+            text = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+            return list(self._tokenizer(text).input_ids)
+        try:
+            text = self._tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # jinja raises whatever the template says
+            raise InvalidArgument(
+                f"messages: refused by the model's chat template ({first_line(error)})"
+            ) from error
+        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of generated tokens, without control tokens."""
+        text: str = self._tokenizer.decode(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    def _plain(self, content: str) -> str:
+        """Break control tokens apart, so that a document cannot end its turn and begin another.
+
+        Lone surrogates, which no tokenizer takes, become "?".
+        """
+        content = content.encode("utf-8", "replace").decode("utf-8")
+        for token in self._control:
+            if token in content:
+                content = content.replace(token, f"{token[0]} {token[1:]}")
+        return content

@@ -1,0 +1,74 @@
+"""Token ids to text as they come: whole characters, and nothing of a stop string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+_BROKEN = "\ufffd"  # what a decoder gives for the first bytes of a character
+_LONGEST_CHARACTER = 4  # bytes in UTF-8: more broken ones than that are no character to wait for
+
+
+class Detokenizer:
+    """Decode a growing list of tokens, so that the pieces join to the decoding of the whole.
+
+    A token alone may lose its leading space or be part of a character. So each step decodes the
+    last piece's tokens together with the new ones, and yields by how much the text grew.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+        self._decode = decode
+        self._tokens: list[int] = []  # from the start of the last piece
+        self._shown = 0  # how many of them have been yielded
+        self._prefix = ""  # their text
+
+    def push(self, token: int) -> str:
+        """Add a token and return the text that it completes, maybe none."""
+        self._tokens.append(token)
+        text = self._decode(self._tokens)
+        new = text[len(self._prefix) :]
+        broken = len(new) - len(new.rstrip(_BROKEN))
+        if not new or 0 < broken < _LONGEST_CHARACTER:
+            return ""
+        return self._advance(text)
+
+    def flush(self) -> str:
+        """Return what is held back; an unfinished character comes as U+FFFD."""
+        return self._advance(self._decode(self._tokens))
+
+    def _advance(self, text: str) -> str:
+        piece = text[len(self._prefix) :]
+        self._tokens = self._tokens[self._shown :]
+        self._shown = len(self._tokens)
+        self._prefix = self._decode(self._tokens)
+        return piece
+
+
+class StopFilter:
+    """Let text through up to the first stop string, wherever the pieces break it."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stop for stop in stops if stop)
+        self._held = ""
+        self.stopped = False
+
+    def push(self, piece: str) -> str:
+        """Add a piece and return what can no longer become a stop string."""
+        text = self._held + piece
+        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:
+            self.stopped, self._held = True, ""
+            return text[: min(found)]
+        cut = len(text) - max((_overlap(text, stop) for stop in self._stops), default=0)
+        self._held = text[cut:]
+        return text[:cut]
+
+    def flush(self) -> str:
+        """Return what is held back, once no more text can come."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that begins ``stop``."""
+    longest = min(len(text), len(stop) - 1)
+    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)

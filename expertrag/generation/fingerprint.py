@@ -1,0 +1,47 @@
+"""Names and fingerprints of model folders, without reading gigabytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+_SAMPLES = 16  # spots of each weights file that are read
+_SAMPLE_BYTES = 64 * 1024
+_READ_WHOLE = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
+
+
+def package_name(folder: Path) -> str | None:
+    """Name under which ``expertrag models pull`` fetched a folder; None for any other folder."""
+    try:
+        name = json.loads((folder / "card.json").read_text(encoding="utf-8"))["name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(name)
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash of what decides a model's answers: small files whole, weights by header and samples.
+
+    Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too.
+    """
+    digest = hashlib.sha256()
+    for name in _READ_WHOLE:
+        path = folder / name
+        if path.is_file():
+            digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(folder.glob("*.safetensors")):
+        digest.update(path.name.encode() + _sampled(path))
+    return digest.hexdigest()[:16]
+
+
+def _sampled(path: Path) -> bytes:
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        digest.update(file.read(min(header_bytes, size)))
+        for sample in range(_SAMPLES):
+            file.seek(size * sample // _SAMPLES)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.digest()

@@ -1,0 +1,112 @@
+"""One prompt being answered by an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
+
+from expertrag.errors import ServerError
+from expertrag.generation.background import Running
+from expertrag.generation.base import Session, ShouldStop
+from expertrag.generation.certainty import Certainty, average
+from expertrag.generation.detokenize import StopFilter
+from expertrag.types import FinishReason, Sampling
+from expertrag_retriever.types import PrefillSignals
+
+
+class OpenAISession(Session):
+    """Sends its request at the first ``peek`` or ``stream``; the connection is its cache."""
+
+    def __init__(
+        self,
+        start: Callable[[], Running[ChatCompletionChunk]],
+        where: str,
+        prompt_tokens: int,
+        sampling: Sampling,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.lm_calls = 0
+        self.prompt_tokens = prompt_tokens  # an estimate until the server tells
+        self.completion_tokens = 0
+        self.finish_reason = FinishReason.LENGTH
+        self._start = start
+        self._where = where
+        self._should_stop = should_stop
+        self._filter = StopFilter(sampling.stop)
+        self._running: Running[ChatCompletionChunk] | None = None
+        self._pieces: Iterator[str] = self._read()
+        self._waiting: deque[str] = deque()  # read by peek, not yet streamed
+        self._certainties: list[Certainty] = []
+
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        """Read the first tokens; None where the server gives no log probabilities."""
+        while len(self._certainties) < tokens:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._waiting.append(piece)
+            if not self._certainties:
+                return None
+        return average(self._certainties[:tokens]) if self._certainties else None
+
+    def stream(self) -> Iterator[str]:
+        """Yield the text; see :meth:`Session.stream`."""
+        while not self._filter.stopped:
+            piece = self._waiting.popleft() if self._waiting else next(self._pieces, None)
+            shown = self._filter.flush() if piece is None else self._filter.push(piece)
+            if shown:
+                yield shown
+            if piece is None:
+                return
+        self.finish_reason = FinishReason.STOP
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, which ends the server's work; safe to call twice."""
+        if self._running is not None:
+            self._running.cancel()
+        self._pieces = iter(())
+        self._waiting.clear()
+
+    def _read(self) -> Iterator[str]:
+        """Yield the text of each chunk, and note what comes with it."""
+        self._should_stop()
+        self._running = self._start()
+        self.lm_calls = 1
+        finished = False
+        for chunk in self._running.items(self._should_stop):
+            if chunk.usage is not None:
+                self.prompt_tokens = chunk.usage.prompt_tokens
+                self.completion_tokens = chunk.usage.completion_tokens
+            for choice in chunk.choices or ():
+                if choice.logprobs is not None:
+                    self._certainties += map(_certainty, choice.logprobs.content or ())
+                if choice.finish_reason is not None:
+                    finished = True
+                    length = choice.finish_reason == "length"
+                    self.finish_reason = FinishReason.LENGTH if length else FinishReason.STOP
+                if choice.delta.content:
+                    self.completion_tokens += 1  # an estimate until the server tells
+                    yield choice.delta.content
+        if not finished:
+            raise ServerError(
+                f"the model server {self._where} ended its answer midway; ask again",
+                reason="MODEL_SERVER_INVALID",
+            )
+
+
+def _certainty(token: ChatCompletionTokenLogprob) -> Certainty:
+    """Read it from the most probable tokens; the rest of the mass counts as one more outcome.
+
+    So the entropy is a lower bound, close where 20 tokens hold most of the mass.
+    """
+    top = sorted((math.exp(entry.logprob) for entry in token.top_logprobs), reverse=True)
+    top = top or [math.exp(token.logprob)]
+    rest = max(0.0, 1.0 - sum(top))
+    entropy = -sum(p * math.log(p) for p in [*top, rest] if p > 0)
+    second = top[1] if len(top) > 1 else rest
+    return Certainty(top[0] - second, max(0.0, entropy), top[0])

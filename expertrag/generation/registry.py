@@ -1,0 +1,50 @@
+"""The back ends by the prefix of a model's name; each is imported only when it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from expertrag.errors import MissingExtra
+from expertrag.generation.base import Generator
+
+Load = Callable[[str, str, str], Generator]
+"""Make a generator from the name without its prefix, the dtype and the device."""
+
+
+def _openai(name: str, dtype: str, device: str) -> Generator:
+    from expertrag.generation.openai_backend import OpenAIGenerator
+
+    return OpenAIGenerator.connect(name)
+
+
+def _transformers(name: str, dtype: str, device: str) -> Generator:
+    from expertrag.generation.transformers_backend import TransformersGenerator
+
+    return TransformersGenerator.load(name, dtype=dtype, device=device)
+
+
+_BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" takes what is left
+
+
+def load_generator(name: str, *, dtype: str = "auto", device: str = "auto") -> Generator:
+    """Load a language model by name.
+
+    :param name: a folder or hub id, loaded with transformers (mixtures of experts run through
+        ``expertrag_kernels``); or ``openai:URL#MODEL`` for an OpenAI-compatible server, for
+        example ``openai:http://127.0.0.1:8000/v1#qwen3``.
+    :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
+        ``bfloat16``, ``float16`` or ``float32``; a server chooses for itself.
+    :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
+    :raises InvalidArgument: if the name, the dtype or the device cannot be.
+    :raises NotFound: if there is no such model.
+    :raises ServerError: if the model's files are damaged.
+    :raises MissingExtra: if the back end is not installed.
+    """
+    prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
+    try:
+        return _BACKENDS[prefix](name.removeprefix(prefix), dtype, device)
+    except ImportError as error:
+        raise MissingExtra(
+            f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",
+            reason="MISSING_EXTRA",
+        ) from error

@@ -1,0 +1,139 @@
+"""Any causal language model of transformers, in this process.
+
+Mixtures of experts run through ``expertrag_kernels``; dense models load as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+import expertrag_kernels
+from expertrag.errors import InvalidArgument
+from expertrag.generation.base import (
+    Generator,
+    Message,
+    Session,
+    ShouldStop,
+    never_stop,
+)
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.fingerprint import fingerprint, package_name
+from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
+from expertrag.generation.network import Network
+from expertrag.generation.transformers_session import TransformersSession
+from expertrag.types import Sampling
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+class TransformersGenerator(Generator):
+    """A loaded model and its tokenizer, shared by all sessions and never changed by them."""
+
+    def __init__(self, name: str, fingerprint: str, network: Network, chat: ChatTokenizer) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.context_tokens = network.context_tokens
+        self._network = network
+        self._chat = chat
+
+    @classmethod
+    def load(cls, name: str, *, dtype: str = "auto", device: str = "auto") -> TransformersGenerator:
+        """Load a folder or hub id; see :func:`expertrag.generation.load_generator`."""
+        target = _device(device)
+        precision = _dtype(dtype, target)
+        folder = local_folder(name)
+        expertrag_kernels.register()
+        with model_errors(name), quiet():
+            model = _load_model(name, folder, precision, target)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        return cls(
+            package_name(folder) or (folder.resolve().name if Path(name).exists() else name),
+            fingerprint(folder),
+            Network.of(model, tokenizer),
+            ChatTokenizer(tokenizer),
+        )
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt in tokens, chat template included."""
+        return len(self._chat.encode(messages))
+
+    def begin(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+    ) -> Session:
+        """Open a session; see :meth:`Generator.begin`."""
+        prompt = self._chat.encode(messages)
+        if not prompt or sampling.max_tokens < 1:
+            raise InvalidArgument(
+                "a prompt and max_tokens of at least 1 are needed; "
+                f"got {len(prompt)} prompt tokens and max_tokens {sampling.max_tokens}"
+            )
+        if len(prompt) + sampling.max_tokens > self.context_tokens:
+            raise InvalidArgument(
+                f"the prompt's {len(prompt)} tokens and max_tokens {sampling.max_tokens} exceed "
+                f"the model's {self.context_tokens}; shorten the prompt or lower max_tokens",
+                reason="CONTEXT_EXCEEDED",
+                metadata={
+                    "prompt_tokens": str(len(prompt)),
+                    "max_tokens": str(sampling.max_tokens),
+                    "context_tokens": str(self.context_tokens),
+                },
+            )
+        return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
+
+
+def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
+    config = AutoConfig.from_pretrained(folder)
+    load: Any = AutoModelForCausalLM.from_pretrained  # annotated without the report
+    model, report = load(
+        folder,
+        config=config,
+        dtype=dtype,
+        use_safetensors=True,  # pickled weights could run code
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would fill them with random numbers and only warn
+        raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
+    if any(hasattr(module, "is_concatenated") for module in model.modules()):
+        model.set_experts_implementation("expertrag")
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+        raise InvalidArgument(
+            f"device {name!r} is not usable here; use 'auto' or 'cpu'", reason="DEVICE_UNUSABLE"
+        ) from error
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    if name not in _DTYPES:
+        raise InvalidArgument(f"dtype {name!r} is unknown; use auto or one of {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Without the instructions torch emulates bfloat16 and is slower than in float32. torch has no
+    # public test for them; the names are probed because they may go.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, probe, lambda: False)() for probe in probes
+    )

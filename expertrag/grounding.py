@@ -1,0 +1,187 @@
+"""Ties each sentence of an answer to the stretch of a passage that supports it.
+
+Deterministic and without a model: a sentence is supported as far as its words, weighted by how
+rare they are among the passages, occur together in one or two neighbouring sentences of a passage.
+Numbers and names must occur to the letter. What it cannot see is order and roles ("A beat B").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from expertrag.types import Citation, Passage
+from expertrag.wording import Wording, union, wording
+from expertrag_index.sentences import spans
+
+SUPPORTED = 0.55
+"""Score from which a sentence is cited, and support from which a STRICT answer is given."""
+
+_RESTATED_WEIGHT = 0.5  # of a word that the question had already
+_MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
+_NEGATION_FACTOR = 0.5
+_ASSENT_FACTOR = 0.5  # "Yes." claims the question; its words alone cannot support that
+_QUESTION_SHARE = 0.6  # how much a one-word answer's score depends on the question's words
+_WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
+_MAX_CITATIONS = 2  # of one sentence
+_RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
+
+_MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers claim nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Citations in the order of the answer.
+
+    ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
+    sentences.
+    """
+
+    citations: tuple[Citation, ...]
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One or two neighbouring sentences; character offsets into the passage's text."""
+
+    start: int
+    end: int
+    wording: Wording
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    passage: int
+    stretch: _Stretch
+    score: float
+
+
+def ground(answer: str, passages: Sequence[Passage], question: str = "") -> Grounding:
+    """Find what supports ``answer``.
+
+    :param question: ties a bare answer such as "Paris." to the stretch that is also about it.
+    """
+    citations: list[Citation] = []
+    supported = total = 0
+    for claim in _claims(answer, passages, question):
+        cited = claim.cited
+        citations += [
+            _citation(match, passages[match.passage], claim.start, claim.end) for match in cited
+        ]
+        total += claim.words
+        supported += claim.words if cited else 0
+    return Grounding(tuple(citations), supported / total if total else 0.0)
+
+
+def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
+    """Return how well the best stretch supports each sentence of ``answer``, in [0, 1]."""
+    return [claim.best for claim in _claims(answer, passages, question)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A sentence of the answer and the best stretch of each passage, best first."""
+
+    start: int
+    end: int
+    words: int
+    matches: Sequence[_Match]
+
+    @property
+    def best(self) -> float:
+        return self.matches[0].score if self.matches else 0.0
+
+    @property
+    def cited(self) -> list[_Match]:
+        bar = max(SUPPORTED, self.best - _RIVAL_MARGIN)
+        return [match for match in self.matches[:_MAX_CITATIONS] if match.score >= bar]
+
+
+def _claims(answer: str, passages: Sequence[Passage], question: str) -> Iterator[_Claim]:
+    evidence = _Evidence(passages, question)
+    for start, end in spans(answer):
+        said = wording(_MARKS.sub("", answer[start:end]))
+        yield _Claim(start, end, max(len(said.words), 1), evidence.matches(said))
+
+
+class _Evidence:
+    """The passages of one answer, cut into stretches, and the question."""
+
+    def __init__(self, passages: Sequence[Passage], question: str) -> None:
+        self._question = wording(question).words
+        self._sentences = 0
+        self._frequency: Counter[str] = Counter()  # sentences that hold a word
+        self._stretches: list[list[_Stretch]] = []
+        for passage in passages:
+            title = wording(passage.title)
+            singles = [
+                _Stretch(start, end, wording(passage.text[start:end]))
+                for start, end in spans(passage.text)
+            ]
+            self._sentences += len(singles)
+            for single in singles:
+                self._frequency.update(single.wording.words)
+            self._stretches.append(list(_with_pairs(singles, title)))
+
+    def matches(self, claim: Wording) -> list[_Match]:
+        """Return the best stretch of each passage for the claim, best first."""
+        best = [
+            max(
+                (_Match(number, stretch, self._score(claim, stretch)) for stretch in stretches),
+                key=lambda match: (match.score, match.stretch.start - match.stretch.end),
+            )
+            for number, stretches in enumerate(self._stretches)
+            if stretches
+        ]
+        return sorted(best, key=lambda match: -match.score)
+
+    def _score(self, claim: Wording, stretch: _Stretch) -> float:
+        found = stretch.wording.words
+        about_question = self._recall(self._question, found)
+        if not claim.words:
+            return _ASSENT_FACTOR * about_question
+        score = self._recall(claim.words, found)
+        bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
+        score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
+        common = claim.words & found
+        if claim.negated & common != stretch.wording.negated & common:
+            score *= _NEGATION_FACTOR
+        if claim.exact - found - self._question:
+            score = min(score, _MISSING_EXACT_CAP)
+        return score
+
+    def _recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
+        """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""
+        # fsum is exact, so that the order of a set, which differs by process, changes nothing
+        total = math.fsum(map(self._weight, wanted))
+        return math.fsum(map(self._weight, wanted & found)) / total if total else 1.0
+
+    def _weight(self, word: str) -> float:
+        rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
+        return rarity * (_RESTATED_WEIGHT if word in self._question else 1.0)
+
+
+def _with_pairs(singles: Sequence[_Stretch], title: Wording) -> Iterator[_Stretch]:
+    """Yield every sentence and every two neighbours; the title is understood in each."""
+    for first, second in zip_longest(singles, singles[1:]):
+        yield _Stretch(first.start, first.end, union((first.wording, title)))
+        if second:
+            pair = union((first.wording, second.wording, title))
+            yield _Stretch(first.start, second.end, pair)
+
+
+def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation:
+    return Citation(
+        answer_start=start,
+        answer_end=end,
+        passage=match.passage + 1,
+        document_id=passage.document_id,
+        start=passage.start + match.stretch.start,
+        end=passage.start + match.stretch.end,
+        score=round(min(match.score, 1.0), 6),
+    )

@@ -1,0 +1,88 @@
+"""Texts as bags of comparable words: what grounding compares."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from expertrag_index.lexical import STOP_WORDS
+
+_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NEGATIONS = frozenset(
+    {"no", "not", "never", "none", "nor", "neither", "without", "cannot", "nothing", "nobody"}
+)
+_NEGATED_WORDS = 3  # "not" reaches about so many words of content to its right
+_NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
+_NUMERALS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())}
+_FRAME = """according also although answer based document known may might mentioned must named
+    passage passages per provided question shall since upon whether within yes yet"""
+_FUNCTION_WORDS = STOP_WORDS.union(_FRAME.split())
+# Longest first; what is left of a word has at least three letters.
+_SUFFIXES = (
+    ("ations", "at"), ("ation", "at"), ("ingly", ""), ("edly", ""), ("ies", "y"), ("ing", ""),
+    ("ied", "y"), ("ers", ""), ("ed", ""), ("es", ""), ("ly", ""), ("er", ""), ("s", ""), ("e", ""),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """The words of a text without their order.
+
+    ``words``: stems of its content words. ``exact``: those that must be met to the letter, numbers
+    and, inside a sentence, capitalised names. ``negated``: words in the reach of a negation.
+    """
+
+    words: frozenset[str]
+    exact: frozenset[str]
+    negated: frozenset[str]
+
+
+def wording(text: str) -> Wording:
+    """Reduce a text to its words."""
+    words: list[str] = []
+    exact: set[str] = set()
+    negated: set[str] = set()
+    reach = 0
+    for position, match in enumerate(_WORD.finditer(text)):
+        word = match[0]
+        lower = word.lower()
+        if lower in _NEGATIONS or lower.endswith(("n't", "n\u2019t")):
+            reach = _NEGATED_WORDS
+            continue
+        if lower in _FUNCTION_WORDS:
+            continue
+        stem = _stem(lower)
+        words.append(stem)
+        if word[0].isdigit() or (word[0].isupper() and position):
+            exact.add(stem)
+        if reach:
+            negated.add(stem)
+            reach -= 1
+    return Wording(frozenset(words), frozenset(exact), frozenset(negated))
+
+
+def union(parts: Iterable[Wording]) -> Wording:
+    """Return the wording of neighbouring texts taken together."""
+    held = tuple(parts)
+    return Wording(
+        frozenset().union(*(part.words for part in held)),
+        frozenset().union(*(part.exact for part in held)),
+        frozenset().union(*(part.negated for part in held)),
+    )
+
+
+@functools.lru_cache(maxsize=16_384)
+def _stem(word: str) -> str:
+    """Cut the endings that inflection adds; write numbers one way."""
+    if word[0].isdigit():
+        return _THOUSANDS.sub("", word)
+    if word in _NUMERALS:
+        return _NUMERALS[word]
+    word = word.removesuffix("'s").removesuffix("\u2019s")
+    for suffix, replacement in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            return word[: -len(suffix)] + replacement
+    return word

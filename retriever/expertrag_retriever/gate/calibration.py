@@ -1,0 +1,113 @@
+"""Measures what a store is about, when a generation of it is built.
+
+Sentences of sampled chunks serve as pseudo-queries and the requests of ``background`` as their
+opposite. Coarse similarity and term coverage of both go into the manifest, so that a later query
+can be placed between the two without a search, without labels and for any embedder.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from expertrag_index.sentences import spans
+from expertrag_retriever.gate.background import BACKGROUND
+from expertrag_retriever.gate.coverage import (
+    DEFAULT,
+    QUANTILES,
+    Contrast,
+    Coverage,
+    Spread,
+    dump_coverage,
+)
+from expertrag_retriever.gate.terms import term_coverage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from expertrag_index.index import Index
+    from expertrag_index.manifest import JSON
+    from expertrag_index.types import FloatArray
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+_SAMPLE = 200  # chunks; the mean similarity is then known to 0.01
+_SEED = 0
+_MIN_WORDS = 4
+_MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the centroids than queries do
+_PRIOR_WEIGHT = 4.0  # pseudo-queries that the defaults count for: a store of one page has few
+
+
+def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> Mapping[str, JSON]:
+    """Measure what ``index`` is about; the result goes into its manifest under ``coverage``.
+
+    A pseudo-query's own chunk is among those that the centroids were made of; with √n centroids
+    it is one of √n in its cluster.
+    """
+    queries = _pseudo_queries(index)
+    if not queries:
+        return {}
+    background = embedder.encode_queries(BACKGROUND)  # [B, D]
+    about = _measure(index, queries, embedder.encode_queries(queries))
+    unrelated = _measure(index, BACKGROUND, background)
+    quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
+    coverage = Coverage(
+        similarity=_contrast(about.similarity, unrelated.similarity, DEFAULT.similarity),
+        terms=_contrast(about.terms, unrelated.terms, DEFAULT.terms),
+        quantiles=tuple(quantiles.round(6).tolist()),
+        background=background,
+    )
+    return dump_coverage(coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Coarse similarity [N] and term coverage [N] of N queries."""
+
+    similarity: NDArray[np.float64]
+    terms: NDArray[np.float64]
+
+
+def _pseudo_queries(index: Index) -> list[str]:
+    """One sentence of each sampled chunk, cut to a query's length."""
+    choose = random.Random(_SEED).choice
+    queries = []
+    for _, chunk in index.sample_chunks(_SAMPLE, _SEED):
+        sentences = [chunk.text[start:end].split() for start, end in spans(chunk.text)]
+        whole = [words for words in sentences if len(words) >= _MIN_WORDS]
+        if sentences:
+            queries.append(" ".join(choose(whole or sentences)[:_MAX_WORDS]))
+    return queries
+
+
+def _measure(index: Index, queries: tuple[str, ...] | list[str], vectors: FloatArray) -> _Measured:
+    return _Measured(
+        similarity=np.array([index.coarse_similarity(vector) for vector in vectors]),
+        terms=np.array([term_coverage(index.term_statistics(query)) for query in queries]),
+    )
+
+
+def _contrast(
+    about: NDArray[np.float64], unrelated: NDArray[np.float64], default: Contrast
+) -> Contrast:
+    return Contrast(
+        about=_shrunk(about, default.about),
+        unrelated=_rounded(float(unrelated.mean()), float(unrelated.std())),
+        min_deviation=default.min_deviation,
+    )
+
+
+def _shrunk(values: NDArray[np.float64], prior: Spread) -> Spread:
+    """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had been seen too."""
+    share = _PRIOR_WEIGHT / (len(values) + _PRIOR_WEIGHT)
+    mean = (1 - share) * float(values.mean()) + share * prior.mean
+    seen = float(((values - mean) ** 2).mean())
+    expected = prior.deviation**2 + (prior.mean - mean) ** 2
+    return _rounded(mean, ((1 - share) * seen + share * expected) ** 0.5)
+
+
+def _rounded(mean: float, deviation: float) -> Spread:
+    return Spread(round(mean, 6), round(deviation, 6))

@@ -1,0 +1,84 @@
+"""Runs the command line: in this process, or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``expertrag`` in this process, where the models stay loaded by the libraries."""
+
+    def invoke(*arguments: str | Path) -> Ran:
+        from expertrag.cli.main import main
+
+        monkeypatch.setattr(sys, "argv", ["expertrag", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Ran(ended.value.code, out, err)
+
+    return invoke
+
+
+@pytest.fixture
+def spawn() -> Run:
+    """Run ``expertrag`` as a process without a terminal."""
+
+    def start(*arguments: str | Path, env: dict[str, str] | None = None, **options: Any) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "expertrag", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {})},
+            timeout=120,
+            check=False,
+            **options,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def documents() -> Path:
+    """Sample files of every format."""
+    return DOCUMENTS
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path) -> Path:
+    """A store over the manual, built by the command line; do not change it."""
+    store = tmp_path_factory.mktemp("cli") / "store"
+    done = subprocess.run(
+        [sys.executable, "-m", "expertrag", "index", "build", DOCUMENTS, "--out", store],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return store

@@ -1,0 +1,80 @@
+"""Settings on the command line: precedence, --print-config, wrong values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text("[service]\nqueue_depth = 1\nmetrics_port = 1\ndrain_s = 1\n", encoding="utf-8")
+    return path
+
+
+def test_flag_over_environment_over_file(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_CONFIG", str(file))
+    monkeypatch.setenv("EXPERTRAG_SERVICE_METRICS_PORT", "2")
+    monkeypatch.setenv("EXPERTRAG_SERVICE_DRAIN_S", "2")
+    ran = run("serve", "--drain-s", "3", "--reflection", "--print-config")
+    assert (ran.code, ran.err) == (0, "")
+    service = tomllib.loads(ran.out)["service"]
+    assert (service["queue_depth"], service["metrics_port"], service["drain_s"]) == (1, 2, 3.0)
+    assert service["reflection"] is True
+    assert f"queue_depth = 1  # file {file}" in ran.out
+    assert "metrics_port = 2  # environment EXPERTRAG_SERVICE_METRICS_PORT" in ran.out
+    assert "drain_s = 3.0  # flag --drain-s" in ran.out
+    assert "max_concurrency = 2  # default" in ran.out
+
+
+def test_a_default_given_as_a_flag_still_wins(
+    run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_SERVICE_ALLOW_WRITES", "1")
+    ran = run("serve", "--config", file, "--queue-depth", 16, "--no-allow-writes", "--print-config")
+    service = tomllib.loads(ran.out)["service"]
+    assert (service["queue_depth"], service["allow_writes"]) == (16, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        (("-k", "0"), {}, "search.k: is 0; choose 1 to 1000 (from flag -k)"),
+        (("-k", "1000000"), {}, "search.k: is 1000000; choose 1 to 1000"),
+        (("-k", "x"), {}, "Invalid value for '-k'"),
+        ((), {"EXPERTRAG_SEARCH_K": "0"}, "(from environment EXPERTRAG_SEARCH_K)"),
+        ((), {"EXPERTRAG_GATE_TRESHOLD": "1"}, "did you mean EXPERTRAG_GATE_THRESHOLD?"),
+        (("--threshold", "1.5"), {}, "gate.threshold: is 1.5; choose 0 to 1"),
+    ],
+)
+def test_wrong_settings_end_with_2(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    environ: dict[str, str],
+    message: str,
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    ran = run("ask", "?", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_an_unknown_key_in_the_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[serivce]\naddress = 'x'\n", encoding="utf-8")
+    ran = run("serve", "--config", file, "--print-config")
+    assert ran.code == 2
+    assert "did you mean service?" in ran.err
+    assert run("serve", "--config", tmp_path / "none.toml").code == 4

@@ -1,0 +1,195 @@
+"""``expertrag index`` over real files with the real embedder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.cli.index import MAX_FILE_MB
+from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def store(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built store, to change."""
+    return Path(shutil.copytree(built, tmp_path / "store"))
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "tea.txt").write_text("Green tea is steeped at 80 degrees.", encoding="utf-8")
+    return folder
+
+
+def test_the_default_size_limit_is_that_of_the_loaders() -> None:
+    assert MAX_FILE_MB * 2**20 == DEFAULT_MAX_FILE_BYTES
+
+
+def test_build_again_changes_nothing(run: Run, store: Path, documents: Path) -> None:
+    ran = run("index", "build", documents, "--out", store, "--json")
+    report = json.loads(ran.out)
+    assert ran.code == 0, ran.err
+    assert (report["added"], report["changed"], report["chunks_embedded"]) == (0, 0, 0)
+    assert report["unchanged"] > 10
+    assert report["generation"] == 1
+
+
+def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
+    ran = run("index", "add", store, docs)
+    assert (ran.code, "1 added" in ran.out) == (0, True), ran.err
+    assert "\r" not in ran.err  # no bar without a terminal
+
+    stats = json.loads(run("index", "stats", store, "--json").out)
+    assert stats["generation"] == 2
+    assert "documents" in run("index", "stats", store).out
+
+    ran = run(
+        "index", "search", store, "How hot must the water be for green tea?", "-k", 2, "--json"
+    )
+    assert ran.code == 0, ran.err
+    passages = json.loads(ran.out)["passages"]
+    assert len(passages) == 2
+    assert passages[0]["document_id"] == "tea.txt"
+    assert "80 degrees" in run("index", "search", store, "green tea").out
+
+    ran = run("index", "delete", store, "tea.txt", "nobody", "--dry-run", "--json")
+    assert ran.code == 3
+    assert json.loads(ran.out) == {
+        "deleted": ["tea.txt"], "unknown": ["nobody"], "dry_run": True, "generation": None,
+    }  # fmt: skip
+    assert run("index", "delete", store, "tea.txt").out == "deleted tea.txt\n"
+    ran = run("index", "delete", store, "tea.txt")
+    assert (ran.code, ran.out) == (4, "")
+    after = json.loads(run("index", "stats", store, "--json").out)
+    assert after["documents"] == stats["documents"] - 1
+
+
+def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -> None:
+    (docs / "a.pdf").write_bytes(b"this is no PDF")
+    (docs / "empty.txt").touch()
+    (docs / "latin.txt").write_bytes(b"caf\xe9")
+    (docs / "large.txt").write_text("word " * 300_000, encoding="utf-8")
+    store = docs.parent / "new"
+    ran = run("index", "build", docs, "--out", store, "--max-file-mb", 1)
+    assert (ran.code, "1 added" in ran.out) == (3, True)
+    skipped = [line for line in ran.err.splitlines() if line.startswith("skipped ")]
+    assert len(skipped) == 4
+    assert all(": " in line and "; " in line for line in skipped)
+    assert "4 skipped" in ran.err
+    ran = run("index", "build", docs, "--out", store, "--max-file-mb", 1, "--json")
+    report = json.loads(ran.out)
+    assert (ran.code, report["unchanged"], len(report["failures"])) == (3, 1, 4)
+    assert {"source", "reason", "cure"} <= report["failures"][0].keys()
+
+
+def test_an_empty_folder_does_not_empty_the_store(run: Run, store: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    ran = run("index", "build", empty, "--out", store)
+    assert (ran.code, ran.out) == (4, "")
+    assert "nothing was changed" in ran.err
+    assert json.loads(run("index", "stats", store, "--json").out)["generation"] == 1
+
+
+def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
+    ran = run("index", "verify", store)
+    assert (ran.code, "no problems" in ran.out) == (0, True), ran.out + ran.err
+    segment = next(store.rglob("*.faiss"))
+    damaged = bytearray(segment.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    segment.write_bytes(damaged)
+
+    ran = run("index", "search", store, "green tea")
+    assert ran.code == 5
+    assert "expertrag index verify" in ran.err
+    ran = run("index", "verify", store, "--json")
+    assert (ran.code, len(json.loads(ran.out)["problems"]) > 0) == (5, True)
+    assert run("index", "verify", store, "--repair").code == 0
+    assert run("index", "verify", store).code == 0
+    assert run("index", "search", store, "green tea").code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [("stats",), ("verify",), ("search", "?"), ("delete", "x"), ("add", "docs")]
+)
+def test_no_store_there(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
+    command, *rest = [str(docs) if item == "docs" else item for item in arguments]
+    ran = run("index", command, docs.parent / "nowhere", *rest)
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+    assert not (docs.parent / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("", "-k", "3"), "query"),
+        (("x" * 2**20,), "query"),
+        (("tea", "-k", "0"), "search.k"),
+        (("tea", "--filter", '{"flavour": "mint"}'), "flavour"),
+    ],
+)
+def test_bad_queries_end_with_2(
+    run: Run, built: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run("index", "search", built, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_file_is_no_store(run: Run, docs: Path) -> None:
+    ran = run("index", "build", docs, "--out", docs / "tea.txt")
+    assert (ran.code, "is a file" in ran.err) == (2, True)
+
+
+def test_a_locked_store_is_a_conflict(run: Run, store: Path, docs: Path) -> None:
+    from expertrag_index.layout import Layout
+    from expertrag_index.lock import WriterLock
+
+    with WriterLock(Layout(store)):
+        ran = run("index", "add", store, docs)
+    assert (ran.code, ran.err.count("\n")) == (6, 1)
+
+
+def test_another_embedder_is_a_conflict(
+    run: Run, store: Path, minilm_path: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(minilm_path, tmp_path / "other"))
+    config = other / "sentence_bert_config.json"
+    config.write_text(config.read_text(encoding="utf-8").replace("256", "128"), encoding="utf-8")
+    ran = run("index", "search", store, "tea", "--embedder", other)
+    assert (ran.code, "built with embedder" in ran.err) == (6, True), ran.err
+
+
+def test_a_missing_model_ends_with_9(
+    run: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
+    ran = run("index", "build", docs, "--out", tmp_path / "s")
+    assert (ran.code, "expertrag models pull all-minilm-l6-v2" in ran.err) == (9, True)
+    ran = run("index", "build", docs, "--out", tmp_path / "s", "--embedder", tmp_path / "no")
+    assert (ran.code, ran.err.count("\n")) == (9, 1)
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_base_install_names_the_extra(spawn: Run, docs: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nfor name in ('torch', 'numpy', 'faiss'): sys.modules[name] = None\n",
+        encoding="utf-8",
+    )
+    env = {"PYTHONPATH": str(tmp_path)}
+    ran = spawn("index", "build", docs, "--out", tmp_path / "s", env=env)
+    assert (ran.code, ran.out) == (9, "")
+    assert ran.err.count("\n") == 1
+    assert "pip install 'expertrag[server]'" in ran.err

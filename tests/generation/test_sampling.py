@@ -1,0 +1,68 @@
+"""Sampling and certainty against hand-computed figures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from expertrag.generation.certainty import Certainty, average
+from expertrag.generation.sampling import Sampler, certainty, router_entropy
+
+_CPU = torch.device("cpu")
+
+
+def test_certainty_of_known_probabilities() -> None:
+    p = torch.tensor([0.5, 0.25, 0.125, 0.125])
+    got = certainty(p.log() + 3.0)  # a constant changes nothing
+    assert got.max_probability == pytest.approx(0.5)
+    assert got.margin == pytest.approx(0.25)
+    assert got.entropy == pytest.approx(1.75 * math.log(2))
+
+
+def test_certainty_of_a_sure_model_is_finite() -> None:
+    got = certainty(torch.tensor([1e4, -1e4, -torch.inf]))
+    assert got == Certainty(margin=1.0, entropy=0.0, max_probability=1.0)
+
+
+def test_average() -> None:
+    signals = average([Certainty(0.2, 1.0, 0.6), Certainty(0.4, 3.0, 0.8)], 0.5)
+    assert signals.margin == pytest.approx(0.3)
+    assert signals.entropy == pytest.approx(2.0)
+    assert signals.max_probability == pytest.approx(0.7)
+    assert (signals.tokens, signals.router_entropy) == (2, 0.5)
+
+
+def test_router_entropy_is_averaged_over_layers_and_last_tokens() -> None:
+    uniform, sure = torch.zeros(2, 4), torch.tensor([[0.0] * 4, [1e4, 0.0, 0.0, 0.0]])
+    assert router_entropy([uniform, uniform], 32) == pytest.approx(math.log(4))
+    assert router_entropy([uniform, sure], 1) == pytest.approx(math.log(4) / 2)
+    assert router_entropy([], 32) is None
+
+
+def test_greedy_takes_the_best() -> None:
+    assert Sampler(0.0, 0, _CPU).draw(torch.tensor([0.0, 3.0, 2.0])) == 1
+
+
+def test_temperature_follows_the_probabilities() -> None:
+    sampler = Sampler(2.0, 0, _CPU)
+    logits = torch.tensor([0.75, 0.25]).log() * 2  # at temperature 2: 0.75 and 0.25
+    draws = [sampler.draw(logits) for _ in range(4000)]
+    assert sum(draws) / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e6])
+def test_extreme_temperatures_still_draw(temperature: float) -> None:
+    logits = torch.tensor([10.0, 9.0, -torch.inf])
+    assert Sampler(temperature, -1, _CPU).draw(logits) in (0, 1)
+
+
+def test_a_seed_gives_the_same_draws() -> None:
+    logits = torch.zeros(1000)
+
+    def draws(seed: int) -> list[int]:
+        sampler = Sampler(1.0, seed, _CPU)
+        return [sampler.draw(logits) for _ in range(5)]
+
+    assert draws(7) == draws(7) != draws(8)

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import EmbedderMismatchError, IndexStoreError, StoreLockedError
+from expertrag_index.index import Index
+from expertrag_index.settings import WriterSettings
+from expertrag_index.types import Document, LoadFailure
+from expertrag_index.verify import verify
+
+
+def test_build_add_delete_and_what_each_reports(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    store = tmp_path / "store"
+    with IndexWriter.open(store, hashing) as writer:
+        first = writer.build(corpus)
+        assert (first.generation, first.added, first.chunks_embedded) == (1, 60, first.chunks)
+        same = writer.build(corpus)
+        assert (same.generation, same.unchanged, same.chunks_embedded) == (1, 60, 0)
+        changed = replace(corpus[3], text="Rewritten altogether.")
+        second = writer.build([changed, *corpus[4:], Document("new", "Something new.")])
+        assert (second.added, second.changed, second.removed) == (1, 1, 3)
+        assert (second.unchanged, second.chunks_embedded) == (56, 2)
+        third = writer.add([replace(corpus[0])])
+        assert (third.generation, third.added, third.removed) == (3, 1, 0)
+        fourth = writer.delete(["new", "nobody"])
+        assert (fourth.removed, fourth.failures[0].document_id) == (1, "nobody")
+        assert writer.delete(["nobody"]).generation == 4
+    assert verify(store).problems == ()
+    with Index.open(store) as index:
+        assert index.manifest.documents == 58
+        assert index.manifest.domains == {"database": 38}
+        assert index.manifest.fields == {"long": "bool", "number": "int", "parity": "str"}
+        assert index.document_text("doc3") == "Rewritten altogether."
+
+
+def test_a_moved_title_or_metadata_changes_a_document_but_embeds_nothing_twice(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:
+        writer.build(corpus)
+        report = writer.build([replace(item, metadata={"number": 1}) for item in corpus])
+    assert (report.changed, report.chunks_embedded) == (60, 0)
+
+
+def test_documents_of_failed_files_stay(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    failures: list[LoadFailure] = []
+
+    def load() -> Iterator[Document]:
+        yield from corpus[10:]
+        failures.append(LoadFailure("/notes/checkpoints", "no permission", "chmod"))
+        failures.append(LoadFailure("elsewhere", "bad record", "fix it", "doc1"))
+
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:
+        writer.build(corpus)
+        report = writer.build(load(), failures)
+    # of 0 to 9, the files of checkpoints are 0, 3, 6, 9; doc1 failed by its id
+    assert report.removed == 5
+    assert report.failures == tuple(failures)
+
+
+def test_bad_documents_become_failures_and_the_rest_is_stored(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    bad = [
+        Document("", "no id"),
+        replace(corpus[0], source="/notes/copy.txt"),
+        Document("empty", " \n"),
+        Document("nan", "this is poison to the model"),
+        Document("surrogate", "lone \ud800"),
+        Document("nul", "a\0b"),
+        Document("infinite", "fine", metadata={"x": float("inf")}),
+        Document("listed", "fine", metadata={"x": [1]}),  # type: ignore[dict-item] # a caller's
+    ]
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:
+        report = writer.build([*corpus, *bad])
+        assert report.added == 60
+        assert len(report.failures) == len(bad)
+        duplicate = next(item for item in report.failures if item.document_id == "doc0")
+        assert duplicate.source == "/notes/copy.txt"
+        assert corpus[0].source in duplicate.reason
+        worse = writer.build([replace(corpus[0], text="now poison"), *corpus[1:]])
+        assert worse.unchanged == 59
+        assert worse.generation == 1
+    with Index.open(tmp_path / "store") as index:
+        assert index.document_text("doc0") == corpus[0].text
+    assert verify(tmp_path / "store").problems == ()
+
+
+def test_a_build_of_nothing_is_an_empty_store(tmp_path: Path, hashing: Any) -> None:
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:
+        assert writer.build([]).generation == 1
+    with Index.open(tmp_path / "store") as index:
+        query = hashing.encode_query("anything")
+        assert index.size == index.scan_cost() == 0
+        assert index.search_dense(query, 5) == index.search_lexical("anything", 5) == []
+        assert index.coarse_similarity(query) == -1.0
+        assert index.sample_chunks(3) == []
+    assert verify(tmp_path / "store").problems == ()
+
+
+def test_a_build_that_dies_embeds_nothing_twice(
+    tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def dying() -> Iterator[Document]:
+        yield from corpus[:40]
+        raise PowerCutError
+
+    settings = WriterSettings(embed_batch=16)
+    with (
+        pytest.raises(PowerCutError),
+        IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer,
+    ):
+        writer.build(dying())
+    again = make_embedder()
+    with IndexWriter.open(tmp_path / "store", again, settings=settings) as writer:
+        report = writer.build(corpus)
+    assert report.added == 60
+    assert not set(hashing.encoded) & set(again.encoded)
+    assert len(hashing.encoded) + len(again.encoded) == report.chunks
+
+
+def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    seen = []
+
+    def calibrate(candidate: Index) -> dict[str, Any]:
+        seen.append((candidate.generation, candidate.size))
+        assert candidate.search_lexical("number7", 1)
+        return {"weights": [0.25, 0.5], "size": candidate.size}
+
+    store = tmp_path / "store"
+    with IndexWriter.open(store, hashing) as writer:
+        writer.build(corpus)
+    stages = []
+    with IndexWriter.open(
+        store, hashing, calibrate=calibrate, progress=lambda *call: stages.append(call)
+    ) as writer:
+        report = writer.build(corpus)  # unchanged, but never calibrated
+        assert writer.build(corpus).generation == report.generation == 2
+    assert seen == [(2, report.chunks)]
+    counted = [stage for stage, done, _ in stages if done == 1]
+    assert counted == ["chunk", "write", "calibrate", "chunk"]
+    with Index.open(store) as index:
+        assert index.manifest.calibration == {"weights": [0.25, 0.5], "size": report.chunks}
+
+
+def test_a_failing_calibration_publishes_nothing(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    def calibrate(candidate: Index) -> dict[str, Any]:
+        raise RuntimeError("no")
+
+    store = tmp_path / "store"
+    with IndexWriter.open(store, hashing) as writer:
+        writer.build(corpus[:30])
+    with IndexWriter.open(store, hashing, calibrate=calibrate) as writer:
+        with pytest.raises(RuntimeError):
+            writer.build(corpus)
+        with Index.open(store) as index:
+            assert (index.generation, index.manifest.documents) == (1, 30)
+    assert verify(store).problems == ()
+
+
+def test_who_may_write(
+    tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
+) -> None:
+    store = tmp_path / "store"
+    with IndexWriter.open(store, hashing) as writer:
+        writer.build(corpus[:3])
+        with pytest.raises(StoreLockedError, match="LOCK"):
+            IndexWriter.open(store, hashing)
+        with pytest.raises(StoreLockedError):
+            verify(store)
+    with pytest.raises(EmbedderMismatchError, match="hashing"):
+        IndexWriter.open(store, make_embedder(fingerprint="another"))
+    with pytest.raises(EmbedderMismatchError, match="hashing"):
+        Index.open(store, embedder_fingerprint="another")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(IndexStoreError, match="not a store"):
+        IndexWriter.open(tmp_path / "notes", hashing)
+    with pytest.raises(IndexStoreError, match="is a file"):
+        IndexWriter.open(tmp_path / "notes" / "a.txt", hashing)
+
+
+def test_an_embedder_of_another_shape_is_refused(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    hashing.dimension = 16
+    hashing.encode_documents = lambda texts, domain=None: np.ones((len(texts), 8), np.float32)
+    with (
+        IndexWriter.open(tmp_path / "store", hashing) as writer,
+        pytest.raises(IndexStoreError, match="shape"),
+    ):
+        writer.build(corpus)

@@ -1,0 +1,283 @@
+"""Flipped bits, truncated and missing files: found before they are used, and repaired."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import (
+    IndexStoreError,
+    StoreCorruptError,
+    StoreFormatError,
+    StoreNotFoundError,
+)
+from expertrag_index.index import Index
+from expertrag_index.manifest import dumps, loads
+from expertrag_index.types import Document
+from expertrag_index.verify import verify
+
+FLIPS_DERIVED = 20
+FLIPS_DATABASE = 100
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, corpus: list[Document], make_embedder: Any
+) -> Path:
+    path = tmp_path_factory.mktemp("damage") / "store"
+    with IndexWriter.open(path, make_embedder()) as writer:
+        writer.build(corpus)
+        writer.add([Document("extra", "A late addition.", metadata={"number": 99})])
+    return path
+
+
+@pytest.fixture
+def store(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "store"))
+
+
+def read_all(path: Path, hashing: Any) -> tuple[object, ...]:
+    """Everything that a reader can see, and whether an older generation answers."""
+    with Index.open(path) as index:
+        chunks = sorted(index.sample_chunks(index.size), key=lambda pair: pair[0])
+        texts = [index.document_text(name) for name in {chunk.document_id for _, chunk in chunks}]
+        query = hashing.encode_query("replication word5 number7")
+        found = [index.search_dense(query, 20), index.search_lexical("replication number7", 20)]
+        found.append(index.search_dense(query, 20, {"number": {"$gt": 30}}))
+        return chunks, sorted(texts), found, index.degraded
+
+
+def flip(path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[bit // 8] ^= 1 << (bit % 8)
+    path.write_bytes(data)
+
+
+def is_noticed(path: Path, hashing: Any, expected: object) -> bool:
+    """Whether opening, reading or verifying says that something is wrong."""
+    try:
+        seen = read_all(path, hashing)
+    except IndexStoreError:
+        return True
+    assert seen == expected or seen[-1], "read something wrong without a word"
+    try:
+        return bool(seen[-1]) or bool(verify(path).problems)
+    except IndexStoreError:
+        return True
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_in_any_derived_file_is_noticed_and_repaired(
+    whole: Path, tmp_path: Path, hashing: Any, contents: Callable[[Path], object]
+) -> None:
+    expected, content = read_all(whole, hashing), contents(whole)
+    current = "gen-000002"
+    files = [
+        file.relative_to(whole)
+        for file in whole.rglob("*")
+        if file.is_file()
+        and file.name not in ("store.db", "LOCK")
+        and not (file.name == "manifest.json" and current not in file.parts)
+    ]
+    named = {entry.file for entry in manifest_of(whole).files}
+    files = [file for file in files if file.parts[0] != "segments" or file.name in named]
+    assert len(files) == 4
+    for file in files:
+        bits = (whole / file).stat().st_size * 8
+        for bit in random.Random(str(file)).sample(range(bits), FLIPS_DERIVED):
+            store = Path(shutil.copytree(whole, tmp_path / "store"))
+            flip(store / file, bit)
+            assert is_noticed(store, hashing, expected), (file, bit)
+            assert verify(store, repair=True).problems == ()
+            assert contents(store) == content
+            assert read_all(store, hashing)[-1] == ""
+            shutil.rmtree(store)
+
+
+@pytest.mark.slow
+def test_a_flipped_bit_in_the_database_is_noticed_or_changes_nothing(
+    whole: Path, tmp_path: Path, corpus: list[Document], make_embedder: Any,
+    contents: Callable[[Path], object],
+) -> None:  # fmt: skip
+    hashing = make_embedder()
+    expected, content = read_all(whole, hashing), contents(whole)
+    bits = (whole / "store.db").stat().st_size * 8
+    noticed = repaired = 0
+    extra = Document("extra", "A late addition.", metadata={"number": 99})
+    for bit in random.Random(7).sample(range(bits), FLIPS_DATABASE):
+        store = Path(shutil.copytree(whole, tmp_path / "store"))
+        flip(store / "store.db", bit)
+        if is_noticed(store, hashing, expected):
+            noticed += 1
+            try:
+                report = verify(store, repair=True)
+            except IndexStoreError as error:
+                assert "\n" not in str(error)
+            else:
+                if not report.problems:
+                    repaired += 1
+                    with IndexWriter.open(store, hashing) as writer:
+                        writer.build([*corpus, extra])  # what the repair had to remove
+                    assert verify(store).problems == ()
+                    assert contents(store) == content, bit
+        else:
+            assert contents(store) == content, bit
+        shutil.rmtree(store)
+    assert noticed > 10
+    assert repaired > noticed / 2
+
+
+def manifest_of(store: Path, generation: int = 2) -> Any:
+    path = store / "generations" / f"gen-{generation:06d}" / "manifest.json"
+    return loads(path.read_bytes(), str(path))
+
+
+def test_the_previous_generation_answers_when_the_newest_is_damaged(
+    store: Path, hashing: Any
+) -> None:
+    centroids = manifest_of(store).centroids.file
+    (store / "segments" / centroids).write_bytes(b"nothing")
+    with Index.open(store) as index:
+        assert (index.generation, index.manifest.documents) == (1, 60)
+        assert centroids in index.degraded
+        assert f"expertrag index verify {store} --repair" in index.degraded
+        assert "\n" not in index.degraded
+        assert index.search_lexical("addition", 5) == []
+        assert len(index.search_dense(hashing.encode_query("late addition"), 1000)) == index.size
+    for entry in manifest_of(store, 1).files:
+        (store / "segments" / entry.file).unlink()
+    with pytest.raises(StoreCorruptError, match=r"index verify .* --repair"):
+        Index.open(store)
+    report = verify(store, repair=True)
+    assert report.problems == ()
+    assert len(report.repaired) == 1
+    with Index.open(store) as index:
+        assert (index.generation, index.degraded, index.manifest.documents) == (3, "", 61)
+
+
+@pytest.mark.parametrize("content", [b"", b"gen-000002", b"gen-000002 0\n", b"\xff\xfe", None])
+def test_a_damaged_current(store: Path, hashing: Any, content: bytes | None) -> None:
+    if content is None:
+        (store / "CURRENT").unlink()
+    else:
+        (store / "CURRENT").write_bytes(content)
+    with Index.open(store) as index:
+        assert index.generation == 2
+        assert "CURRENT" in index.degraded
+    with pytest.raises(StoreCorruptError, match=r"CURRENT .* --repair"):
+        IndexWriter.open(store, hashing)
+    assert len(verify(store).problems) == 1
+    assert verify(store, repair=True).problems == ()
+    with Index.open(store) as index:
+        assert (index.degraded, index.manifest.documents) == ("", 61)
+
+
+def test_a_lost_manifest(store: Path, hashing: Any) -> None:
+    shutil.rmtree(store / "generations" / "gen-000002")
+    with Index.open(store) as index:
+        assert (index.generation, bool(index.degraded)) == (1, True)
+    with pytest.raises(StoreCorruptError, match=r"missing.*--repair"):
+        IndexWriter.open(store, hashing)
+    assert verify(store, repair=True).problems == ()
+    with Index.open(store) as index:
+        assert (index.degraded, index.manifest.documents) == ("", 61)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 9])
+def test_a_lost_database_does_not_come_back_empty(
+    store: Path, hashing: Any, content: bytes
+) -> None:
+    (store / "store.db").write_bytes(content)
+    for attempt in (
+        lambda: Index.open(store),
+        lambda: IndexWriter.open(store, hashing),
+    ):
+        with pytest.raises(StoreCorruptError, match="--repair"):
+            attempt()
+    for repair in (False, True):
+        report = verify(store, repair=repair)
+        assert "beyond repair" in report.problems[0]
+        assert not report.repaired
+    (store / "store.db").unlink()
+    assert "beyond repair" in verify(store).problems[0]
+    with pytest.raises(StoreCorruptError):
+        Index.open(store)
+
+
+def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
+    path = store / "generations" / "gen-000002" / "manifest.json"
+    body = json.loads(path.read_bytes())
+    body.pop("checksum")
+    from expertrag_index import manifest
+
+    path.write_bytes(manifest._canonical({**body, "format_version": 2, "unheard_of": 1}))
+    for attempt in (
+        lambda: Index.open(store),
+        lambda: IndexWriter.open(store, hashing),
+        lambda: verify(store, repair=True),
+    ):
+        with pytest.raises(StoreFormatError, match="pip install -U"):
+            attempt()
+
+
+def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
+    connection = sqlite3.connect(store / "store.db")
+    connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with pytest.raises(StoreFormatError, match="pip install -U"):
+        IndexWriter.open(store, hashing)
+
+
+def test_damaged_rows_are_refused_and_removed_by_a_repair(
+    store: Path, corpus: list[Document], hashing: Any
+) -> None:
+    connection = sqlite3.connect(store / "store.db")
+    connection.execute(
+        """UPDATE chunks SET text = 'X' || substr(text, 2)
+        WHERE document = (SELECT row FROM documents WHERE id = 'doc1')"""
+    )
+    connection.execute("UPDATE documents SET text = text || '.' WHERE id = 'doc2'")
+    connection.execute("UPDATE documents SET metadata = '{}' WHERE id = 'doc3'")
+    connection.execute(
+        """UPDATE vectors SET embedding = zeroblob(64) WHERE content_hash =
+        (SELECT content_hash FROM chunks WHERE document =
+        (SELECT row FROM documents WHERE id = 'doc4'))"""
+    )
+    connection.commit()
+    connection.close()
+    with Index.open(store) as index:
+        with pytest.raises(StoreCorruptError, match=r"chunk row .* --repair"):
+            index.sample_chunks(index.size)
+        with pytest.raises(StoreCorruptError, match=r"'doc2' is damaged.*--repair"):
+            index.document_text("doc2")
+        with pytest.raises(StoreCorruptError, match="vector of chunk"):
+            index.dense_scores(hashing.encode_query("x"), list(range(1, 20)))
+    report = verify(store)
+    assert all(any(f"'doc{i}'" in line for line in report.problems) for i in (1, 2, 3, 4))
+    repaired = verify(store, repair=True)
+    assert repaired.problems == ()
+    assert sum("removed, run 'expertrag index build'" in line for line in repaired.repaired) == 4
+    with IndexWriter.open(store, hashing) as writer:
+        again = writer.add(corpus)
+    assert (again.added, again.unchanged) == (4, 56)
+
+
+def test_the_manifest_is_read_back_as_written(store: Path) -> None:
+    manifest = manifest_of(store)
+    assert loads(dumps(manifest), "x") == manifest
+    assert manifest.normalised
+    assert manifest.metric == "inner_product"
+
+
+def test_verify_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError):
+        verify(tmp_path)
+    assert list(tmp_path.iterdir()) == []

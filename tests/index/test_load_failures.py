@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from fpdf import FPDF
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from expertrag_index.loaders import SUFFIXES, load
+from expertrag_index.types import Document, LoadFailure
+
+KIB = 1024
+
+
+def load_all(*paths: Path, limit: int = 64 * KIB) -> tuple[list[Document], list[LoadFailure]]:
+    failures: list[LoadFailure] = []
+    documents = list(load(paths, on_failure=failures.append, max_file_bytes=limit))
+    for failure in failures:
+        assert "\n" not in failure.reason + failure.cure
+        assert failure.reason
+        assert failure.cure
+    return documents, failures
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+BAD_FILES = {
+    "a PDF that is not one": ("a.pdf", b"hello, I am text", "not a PDF"),
+    "a PDF cut off": ("a.pdf", b"%PDF-1.7\n1 0 obj\n<</Type /Catalog", "not a PDF"),
+    "a DOCX that is not one": ("a.docx", b"hello", "not a DOCX"),
+    "a zip that is no DOCX": ("a.docx", zip_of({"x": b"y"}), "not a DOCX"),
+    "a zip bomb": ("a.docx", zip_of({"word/document.xml": bytes(10**6)}), "larger than"),
+    "an empty file": ("a.txt", b"", "is empty"),
+    "an empty line file": ("a.jsonl", b"", "is empty"),
+    "an empty table": ("a.csv", b"", "is empty"),
+    "white space": ("a.md", b" \n\n", "holds no text"),
+    "front matter alone": ("a.md", b"---\ntitle: x\n---\n", "holds no text"),
+    "a page without text": ("a.html", b"<script>x</script>", "holds no text"),
+    "too large a text": ("a.txt", b"word " * 20_000, "larger than 0.0625 MiB"),
+    "too large a JSON": ("a.json", b"[" + b" " * 70_000 + b"]", "larger than"),
+    "Latin-1": ("a.txt", b"caf\xe9 au lait", "not valid UTF-8: byte 0xe9 at offset 3"),
+    "Latin-1 in a table": ("a.csv", b"id,text\n1,caf\xe9\n", "line 2: not valid UTF-8"),
+    "Latin-1 in JSON": ("a.json", b'{"text": "caf\xe9"}', "not valid UTF-8"),
+    "UTF-16 without a mark": ("a.txt", "text".encode("utf-16-le"), "NUL"),
+    "binary": ("a.txt", b"\x7fELF\0\0\1", "NUL"),
+    "a wrong charset": ("a.html", b'<meta charset="utf-8">caf\xe9', "not valid UTF-8"),
+    "broken front matter": ("a.md", b"---\ntitle: [a\n---\nText", "broken front matter"),
+    "odd front matter": ("a.md", b"---\nday: 2024-99-99\n---\nText", "broken front matter"),
+    "deep front matter": ("a.md", b"---\n" + b"[" * 5000 + b"\n---\nText", "broken front matter"),
+    "infinite front matter": ("a.md", b"---\nx: .inf\n---\nText", "not a finite number"),
+    "broken JSON": ("a.json", b'{"text": ', "broken JSON"),
+    "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
+    "a number for JSON": ("a.json", b"7", "no object"),
+    "JSON without text": ("a.json", b'{"a": 1}', "no text"),
+    "NaN": ("a.json", b'{"text": "t", "x": NaN}', "NaN is not JSON"),
+    "an infinite number": ("a.json", b'{"text": "t", "x": 1e999}', "not a finite number"),
+    "many digits": ("a.json", b'{"text": "t", "x": %s}' % (b"9" * 5000), "too many digits"),
+    "text that is a number": ("a.json", b'{"text": 7}', "its text is no string"),
+    "an id that is a list": ("a.json", b'{"id": [1], "text": "t"}', "neither string nor number"),
+    "a lone surrogate": ("a.json", b'{"text": "\\ud800"}', "lone surrogate"),
+    "a lone surrogate in a field": ("a.json", b'{"text": "t", "x": "\\udfff"}', "surrogate"),
+    "an escaped NUL": ("a.jsonl", b'{"_id": "\\u0000", "text": "t"}', "NUL"),
+    "gzip of nothing": ("a.csv.gz", gzip.compress(b""), "is empty"),
+    "gzip that is not": ("a.jsonl.gz", b"{}", "gzip file is damaged"),
+    "gzip cut off": ("a.jsonl.gz", gzip.compress(b'{"text": "t"}\n' * 99)[:-9], "damaged"),
+    "JSON gzip that is not": ("a.json.gz", b"{}", "gzip file is damaged"),
+    "JSON gzip cut off": ("a.json.gz", gzip.compress(b'{"text": "t"}')[:-1], "damaged"),
+    "a JSON bomb": ("a.json.gz", gzip.compress(b" " * 10**6), "larger than"),
+    "a bomb of lines": ("a.jsonl.gz", gzip.compress(b"\n" * 10**6), "more than 200 times"),
+    "a bomb of one line": ("a.jsonl.gz", gzip.compress(b" " * 10**6), "more than 200 times"),
+    "an open quote": ("a.csv", b'id,text\n1,"open\n2,t\n', "row 1"),
+    "too many fields": ("a.csv", b"id,text\n1,a,b\n", "3 fields under 2 columns"),
+    "too long a row": ("a.csv", b"id,text\n1," + b"x" * 70_000, "larger than"),
+    "an unknown type": ("a.xyz", b"text", "unknown file type .xyz"),
+    "no suffix": ("README", b"text", "without a suffix"),
+}
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES.values(), ids=BAD_FILES.keys())
+def test_a_bad_file_is_a_failure_that_says_what_to_do(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    _, failures = load_all(tmp_path / name)
+    assert failures
+    assert reason in failures[0].reason
+    assert failures[0].source == name
+    (tmp_path / "z.txt").write_text("Good text.")
+    documents, failures = load_all(tmp_path)
+    assert documents[-1].text == "Good text."
+    assert [failure.source.split("/")[0] for failure in failures] == [tmp_path.name]
+
+
+def encrypted(user_password: str) -> bytes:
+    pdf = FPDF()
+    pdf.set_encryption(owner_password="owner", user_password=user_password)
+    pdf.add_page()
+    pdf.set_font("Helvetica")
+    pdf.cell(text="Secret numbers")
+    return bytes(pdf.output())
+
+
+def test_a_pdf_is_read_unless_it_needs_a_password(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(encrypted("user"))
+    (tmp_path / "b.pdf").write_bytes(encrypted(""))
+    (document,), (failure,) = load_all(tmp_path)
+    assert (document.id, document.text) == ("b.pdf", "Secret numbers")
+    assert failure.source == f"{tmp_path.name}/a.pdf"
+    assert "encrypted" in failure.reason
+    assert "qpdf" in failure.cure
+
+
+def test_a_pdf_without_text_names_a_cure(tmp_path: Path) -> None:
+    pdf = FPDF()
+    pdf.add_page()
+    (tmp_path / "a.pdf").write_bytes(bytes(pdf.output()))
+    _, (failure,) = load_all(tmp_path)
+    assert "ocrmypdf" in failure.cure
+
+
+def test_a_broken_line_costs_that_line_only(tmp_path: Path) -> None:
+    lines = ['{"text": "one"}', '{"text": ', "[1]", '{"text": "four"}', "", '{"text": "six"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    documents, failures = load_all(tmp_path)
+    assert [document.id for document in documents] == [f"a.jsonl#{row}" for row in (1, 4, 6)]
+    assert [failure.reason.split(":")[0] for failure in failures] == ["line 2", "line 3"]
+
+
+def test_a_line_over_the_limit_costs_that_line_only(tmp_path: Path) -> None:
+    long_line = json.dumps({"text": "x" * 200_000})
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "one"}}\n{long_line}\n{{"text": "three"}}\n')
+    documents, (failure,) = load_all(tmp_path)
+    assert [document.text for document in documents] == ["one", "three"]
+    assert failure.reason.startswith("line 2: the record is larger")
+    assert "--max-file-mb" in failure.cure
+
+
+def test_a_line_file_may_be_larger_than_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "some words"}\n' * 10_000)
+    documents, failures = load_all(tmp_path)
+    assert (len(documents), failures) == (10_000, [])
+
+
+def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("x\n" * 1000)
+    _, failures = load_all(tmp_path)
+    assert len(failures) == 11
+    assert failures[-1].reason == "990 more records cannot be read"
+
+
+def test_a_csv_row_with_too_many_fields_costs_that_row_only(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\n1,a\n2,b,c\n3,d\n")
+    documents, (failure,) = load_all(tmp_path)
+    assert [document.id for document in documents] == ["1", "3"]
+    assert failure.reason == "row 2: 3 fields under 2 columns"
+
+
+def test_unknown_types_in_a_folder_are_told_once_each(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c", "d.txt", ".hidden.png", "~$d.docx"):
+        (tmp_path / name).write_text("x")
+    documents, failures = load_all(tmp_path)
+    assert [document.id for document in documents] == ["d.txt"]
+    assert [failure.reason for failure in failures] == [
+        "1 file without a suffix, left out",
+        "2 files of unknown type .png, left out",
+    ]
+
+
+def test_a_missing_path_and_a_dead_link_are_failures(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to("nowhere.txt")
+    _, failures = load_all(tmp_path / "missing", tmp_path)
+    assert [failure.source for failure in failures] == ["missing", f"{tmp_path.name}/a.txt"]
+    assert {failure.reason for failure in failures} == {"there is no such file or folder"}
+
+
+def test_links_that_run_in_circles_are_followed_once(tmp_path: Path) -> None:
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    (tmp_path / "b" / "c" / "x.txt").write_text("Text.")
+    (tmp_path / "b" / "c" / "up").symlink_to(tmp_path)
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "self").symlink_to("self")
+    documents, _ = load_all(tmp_path)
+    assert [document.id for document in documents] == ["b/c/x.txt"]
+
+
+def test_pipes_are_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    (tmp_path / "b.txt").symlink_to("a.txt")
+    assert load_all(tmp_path) == ([], [])
+    _, (failure,) = load_all(tmp_path / "a.txt")
+    assert failure.reason == "neither a file nor a folder"
+
+
+def test_a_name_that_is_not_text_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("Text.")
+    documents, (failure,) = load_all(tmp_path)
+    assert documents == []
+    assert failure.cure == "rename the file"
+
+
+def test_what_may_not_be_read_is_a_failure(tmp_path: Path) -> None:
+    """Root may read everything: the loader runs as another user if the tests run as root."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "a.txt").write_text("Text.")
+    (tmp_path / "a.txt").chmod(0)
+    program = (
+        "import os, sys; from pathlib import Path; import expertrag_index.loaders.plain\n"
+        "from expertrag_index.loaders import load\n"
+        "os.chdir(sys.argv[1])\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "list(load([Path('.')], on_failure=lambda f: print(f.source, '|', f.reason)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        f"{tmp_path.name}/a.txt | no permission to read it",
+        f"{tmp_path.name}/closed | no permission to read it",
+    ]
+
+
+ALPHABET = st.sampled_from(
+    [b"---\n", b"title: ", b"[", b"]", b"{", b"}", b'"', b":", b",", b"\n", b"text", b"<", b">",
+     b"</p>", b"<pre>", b"<!--", b"# ", b"===\n", b".. ", b"::\n", b"`", b"*", b"\\u", b"&#0;",
+     b"%PDF-1.4\n", b"PK\x03\x04", b"\x00", b"\xff", b"&a ", b"*a ", b"1e9", b"\x1f\x8b"]
+)  # fmt: skip
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.sampled_from(SUFFIXES), st.lists(ALPHABET, max_size=60).map(b"".join), st.booleans())
+def test_no_content_makes_a_loader_raise(
+    tmp_path: Path, suffix: str, content: bytes, packed: bool
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(gzip.compress(content) if packed and suffix.endswith(".gz") else content)
+    for document in load_all(path)[0]:
+        assert document.text.strip()
+        (document.id + document.title + document.text).encode()
+
+
+@pytest.mark.parametrize(
+    "unit", [b"<div>", b"<p><b>", b"<ul><li>", b"<!--", b"<a b=", b"<a href='", b"<![", b"&#0;"]
+)
+def test_deep_or_open_html_takes_neither_stack_nor_hours(tmp_path: Path, unit: bytes) -> None:
+    (tmp_path / "a.html").write_bytes(b"Text " + unit * (50_000 // len(unit)) + b" end")
+    started = time.perf_counter()
+    (document,), failures = load_all(tmp_path)
+    assert document.text.startswith("Text")
+    assert failures == []
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("suffix", "unit"),
+    [(".md", "<!--"), (".md", "["), (".md", "**a"), (".md", "<a "), (".rst", "::"), (".rst", ":a")],
+)
+def test_open_markup_takes_time_by_its_length_only(tmp_path: Path, suffix: str, unit: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text("Text " + unit * (500_000 // len(unit)))
+    started = time.perf_counter()
+    (_,), failures = load_all(path, limit=10**6)
+    assert failures == []
+    assert time.perf_counter() - started < 5

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expertrag_index.loaders import SUFFIXES, load
+from expertrag_index.types import Document, LoadFailure
+
+SAMPLES = Path(__file__).parents[1] / "data" / "documents"
+
+
+@pytest.fixture(scope="module")
+def documents() -> dict[str, Document]:
+    failures: list[LoadFailure] = []
+    loaded = list(load([SAMPLES], on_failure=failures.append))
+    assert failures == []
+    assert len({document.id for document in loaded}) == len(loaded)
+    return {document.id: document for document in loaded}
+
+
+def read(path: Path, content: str | bytes) -> Document:
+    """Write a file, load it alone, and expect one document and no failure."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    failures: list[LoadFailure] = []
+    (document,) = load([path], on_failure=failures.append)
+    assert failures == []
+    return document
+
+
+def test_files_are_found_in_order_with_their_folder_as_domain(
+    documents: dict[str, Document],
+) -> None:
+    assert list(documents) == [
+        "7", "facts.json#2", "q1", "faq.csv#2", "guide.md", "a", "letters.jsonl#3", "limits.json",
+        "memo.docx", "notes.txt", "g1", "people.csv#1", "people.csv#2", "report.pdf", "d1", "d2",
+        "manual/page.html", "manual/setup.rst",
+    ]  # fmt: skip
+    assert documents["manual/setup.rst"].domain == "manual"
+    assert documents["notes.txt"].domain is None
+    assert documents["manual/setup.rst"].source == "documents/manual/setup.rst"
+    assert documents["a"].source == "documents/letters.jsonl"
+
+
+def test_markdown_keeps_text_and_code_and_takes_front_matter(
+    documents: dict[str, Document],
+) -> None:
+    guide = documents["guide.md"]
+    assert guide.title == "Backup guide"
+    assert guide.domain == "operations"
+    assert guide.metadata == {"year": 2024, "reviewed": "2024-05-01"}
+    assert guide.text.startswith("# Backups at a glance\n")
+    assert "Run pg_dump every night; see the manual." in guide.text
+    assert "# this is a comment, no heading\npsql mydb < [backup](file)" in guide.text
+    assert "internal note" not in guide.text
+    assert "postgresql.org" not in guide.text
+
+
+def test_plain_text_loses_its_byte_order_mark_and_carriage_returns(
+    documents: dict[str, Document],
+) -> None:
+    notes = documents["notes.txt"]
+    assert notes.title == "Office hours"
+    assert notes.text.splitlines()[3] == "The office is open from nine to five."
+    assert "\r" not in notes.text
+    assert "\ufeff" not in notes.text
+
+
+def test_rest_keeps_text_code_and_headings_only(documents: dict[str, Document]) -> None:
+    setup = documents["manual/setup.rst"]
+    assert setup.title == "Setup"
+    for kept in ("# Setup", "## Install", "### Remove", "Needs Python 3.11 or later."):
+        assert kept in setup.text
+    for kept in ("Use pip, see the guide and `pip --help`:", "import expertrag  # kept"):
+        assert kept in setup.text
+    for dropped in ("toctree", "maxdepth", "hidden", "linenos", "A comment", "over two lines"):
+        assert dropped not in setup.text
+
+
+def test_html_keeps_what_a_reader_sees(documents: dict[str, Document]) -> None:
+    page = documents["manual/page.html"]
+    assert page.title == "Leave & holidays"
+    assert page.text.startswith(
+        "# Leave\n\nEveryone has thirty days of leave.\n\nAsk your lead.\nEarly.\n\n- Christmas\n"
+    )
+    assert "if x:\n    leave()" in page.text
+    assert "May | 2" in page.text
+    for dropped in ("color", "hidden", "Home", "a comment"):
+        assert dropped not in page.text
+
+
+def test_pdf_and_docx_give_text_and_properties(documents: dict[str, Document]) -> None:
+    report, memo = documents["report.pdf"], documents["memo.docx"]
+    assert report.title == "Yearly report"
+    assert report.metadata == {"pages": 2, "author": "A. Writer"}
+    assert report.text == (
+        "Sales grew by four percent in the first half.\n\nCosts fell in the second half."
+    )
+    assert memo.title == "Memo on travel"
+    assert memo.text == (
+        "# Travel\n\nBook trains, not flights.\n\n## Costs\n\n- Hotels: up to 120 a night.\n\n"
+        "City | Limit\nRome | 120"
+    )
+
+
+def test_csv_rows_are_documents(documents: dict[str, Document]) -> None:
+    assert documents["q1"] == Document(
+        "q1", "Refunds take three days.", "Refunds", {"votes": 7}, "finance", "documents/faq.csv"
+    )
+    assert documents["faq.csv#2"].text == "Send it back;\nwe pay."
+    grace = documents["people.csv#2"]
+    assert grace.text == 'name: Grace "Amazing" H.\nrole: admiral\ncity: New York'
+    assert grace.metadata["city"] == "New York"
+
+
+def test_json_records_are_documents(documents: dict[str, Document]) -> None:
+    assert documents["limits.json"].metadata == {"plan": "free", "seats": 10}
+    assert documents["7"].domain == "maths"
+    assert documents["facts.json#2"].text == "Eight is not."
+    assert documents["a"].metadata == {"rank": 1, "greek": True}
+    assert documents["letters.jsonl#3"].metadata == {}
+    assert documents["g1"].text == "Packed line."
+
+
+def test_of_a_beir_folder_the_corpus_alone_is_read() -> None:
+    failures: list[LoadFailure] = []
+    loaded = list(load([SAMPLES / "beir"], on_failure=failures.append))
+    assert [(document.id, document.title) for document in loaded] == [("d1", "Tides"), ("d2", "")]
+    assert loaded[0].domain is None
+    assert failures == []
+
+
+def test_a_file_given_directly_is_called_by_its_name() -> None:
+    failures: list[LoadFailure] = []
+    (document,) = load([SAMPLES / "manual" / "page.html"], on_failure=failures.append)
+    assert (document.id, document.source, document.domain) == ("page.html", "page.html", None)
+    assert failures == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "title"),
+    [
+        ("a.md", "Text\n\n## First # heading ##\n", "First # heading"),
+        ("a.md", "```\n# code\n```\n\nSetext\n---\n", "Setext"),
+        ("a.md", "---\ntitle: 2024\n---\nText", "2024"),
+        ("a.md", "---\nno mapping\n\n---\nText", "a"),
+        ("a.txt", "Just text.", "a"),
+        ("a.html", "<h1>Heading <i>one</i></h1><p>Text", "Heading one"),
+        ("a.rst", "First\n*****\n\nText", "First"),
+        ("A.B.TXT", "Just text.", "A.B"),
+    ],
+)
+def test_the_title_is_found(tmp_path: Path, name: str, content: str, title: str) -> None:
+    assert read(tmp_path / name, content).title == title
+
+
+def test_encodings_that_a_file_declares_are_followed(tmp_path: Path) -> None:
+    page = '<meta charset="iso-8859-1"><p>caf\xe9</p>'
+    assert read(tmp_path / "a.html", page.encode("latin-1")).text == "caf\xe9"
+    assert read(tmp_path / "a.txt", "caf\xe9".encode("utf-16")).text == "caf\xe9"
+
+
+def test_a_title_alone_is_text_enough(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.jsonl", '{"title": "Only this", "text": ""}').text == "Only this"
+
+
+def test_large_integers_become_strings(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.json", '{"text": "t", "n": 9223372036854775808, "m": 1}')
+    assert document.metadata == {"n": "9223372036854775808", "m": 1}
+
+
+def test_every_suffix_has_a_sample_or_is_the_packed_form_of_one() -> None:
+    present = {path.suffix for path in SAMPLES.rglob("*.*")}
+    wanted = {suffix.removesuffix(".gz") for suffix in SUFFIXES} - {".htm"}
+    assert wanted <= present

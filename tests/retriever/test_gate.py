@@ -1,0 +1,238 @@
+"""The gate on a real store with the real embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.index import Index
+from expertrag_index.types import Document
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.gate import Gate, calibrate_coverage
+from expertrag_retriever.gate.coverage import DEFAULT, read_coverage
+from expertrag_retriever.types import (
+    GateAction,
+    GateDecision,
+    GateMode,
+    PrefillSignals,
+    StoreSignals,
+)
+
+TOPICS = {
+    "partial-index": "A partial index is built over a subset of a table. CREATE INDEX takes a "
+    "WHERE clause that tells which rows the index holds.",
+    "vacuum": "VACUUM reclaims storage occupied by dead tuples. Plain VACUUM does not lock the "
+    "table, so that it runs in parallel with reads and writes.",
+    "isolation": "PostgreSQL has three transaction isolation levels: read committed, repeatable "
+    "read and serializable. Read committed is the default.",
+    "grant": "GRANT gives a role privileges on a table, a schema or a database. REVOKE takes "
+    "privileges away again.",
+    "replication": "Streaming replication sends write-ahead log records to a standby server. "
+    "The standby replays them and answers read-only queries.",
+    "dump": "pg_dump writes a database to a file. pg_restore reads an archive that pg_dump made.",
+    "explain": "EXPLAIN shows the query plan of a statement. ANALYZE runs it and shows times.",
+    "json": "The jsonb type stores JSON in a binary form that can be indexed. The json type "
+    "keeps the text as it was.",
+    "tar": "The tar command packs files into an archive. Extract an archive into a directory "
+    "with tar -x -f archive.tar -C directory.",
+    "chown": "chown changes the owner of a file. chown -R works on a whole directory tree.",
+    "grep": "grep searches files for a pattern. grep -r searches a directory recursively.",
+    "kill": "pkill ends processes by name. kill sends a signal to a process by its number.",
+}
+ABOUT = [
+    "How do I create a partial index in PostgreSQL?",
+    "What does VACUUM do in PostgreSQL?",
+    "How do I extract a tar archive into a directory?",
+    "Which transaction isolation levels does PostgreSQL have?",
+    "How do I search for a pattern in a directory?",
+    "Which command dumps a database?",
+]
+UNRELATED = [
+    "Say hello in French.",
+    "What is 7 plus 5?",
+    "What is the capital of France?",
+    "Write a haiku about autumn.",
+    "Who won the football World Cup in 1998?",
+    "How do I make scrambled eggs?",
+]
+UNSURE = PrefillSignals(margin=0.2, entropy=2.5, max_probability=0.4, tokens=6)
+SURE = PrefillSignals(margin=0.98, entropy=0.05, max_probability=0.99, tokens=6)
+
+
+@pytest.fixture(scope="module")
+def index(
+    tmp_path_factory: pytest.TempPathFactory, embedder: SentenceTransformerEmbedder
+) -> Iterator[Index]:
+    path = tmp_path_factory.mktemp("gate") / "store"
+    documents = [Document(name, text, title=name) for name, text in TOPICS.items()]
+    with IndexWriter.open(
+        path,
+        embedder,
+        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
+    ) as writer:
+        writer.build(documents)
+    with Index.open(path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def gate(index: Index) -> Gate:
+    return Gate(index)
+
+
+def decide(
+    gate: Gate,
+    embedder: SentenceTransformerEmbedder,
+    question: str,
+    prefill: PrefillSignals | None = UNSURE,
+) -> GateDecision:
+    store = gate.store_signals(question, embedder.encode_query(question))
+    return gate.decide(GateMode.AUTO, prefill=prefill, store=store)
+
+
+@pytest.mark.parametrize("question", ABOUT)
+def test_a_question_about_the_documents_retrieves(
+    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
+) -> None:
+    decision = decide(gate, embedder, question)
+    assert decision.action is GateAction.RETRIEVE, decision
+    assert "about the documents" in decision.reason
+
+
+@pytest.mark.parametrize("question", UNRELATED)
+def test_any_other_question_does_not(
+    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
+) -> None:
+    decision = decide(gate, embedder, question)
+    assert decision.action is GateAction.CLOSED_BOOK, decision
+    assert "not about the documents" in decision.reason
+
+
+@pytest.mark.parametrize("question", ["", "???", "how are you", "\x00", "x" * 30_000])
+def test_odd_questions_get_a_decision(
+    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
+) -> None:
+    assert not decide(gate, embedder, question).retrieve
+
+
+def test_signals_are_in_their_ranges(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
+    decision = decide(gate, embedder, ABOUT[0])
+    assert set(decision.signals) == {
+        "similarity",
+        "coverage",
+        "term_coverage",
+        "background_similarity",
+        "margin",
+        "entropy",
+        "max_probability",
+        "tokens",
+        "p_documents",
+    }
+    for name in ("coverage", "term_coverage", "margin", "max_probability", "p_documents"):
+        assert 0.0 <= decision.signals[name] <= 1.0
+    assert decision.p_benefit is not None
+    assert decision.p_correct_closed_book is not None
+    expected = decision.signals["p_documents"] * (1 - decision.p_correct_closed_book)
+    assert decision.p_benefit == pytest.approx(expected)
+    assert decision.threshold == 0.5
+    assert decision.calibrator == gate.name
+
+
+@pytest.mark.parametrize(
+    ("mode", "action"),
+    [
+        (GateMode.NEVER, GateAction.CLOSED_BOOK),
+        (GateMode.ALWAYS, GateAction.RETRIEVE),
+        (GateMode.STRICT, GateAction.RETRIEVE),
+    ],
+)
+def test_a_forced_mode_is_obeyed(gate: Gate, mode: GateMode, action: GateAction) -> None:
+    decision = gate.decide(mode, prefill=SURE, store=None, threshold=0.9)
+    assert (decision.action, decision.mode) == (action, mode)
+    assert decision.threshold is decision.p_benefit is decision.p_correct_closed_book is None
+    assert decision.reason.startswith("The caller")
+
+
+def test_the_threshold_decides(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
+    store = gate.store_signals(ABOUT[0], embedder.encode_query(ABOUT[0]))
+    for threshold, retrieve in ((0.0, True), (1.0, False)):
+        decision = gate.decide(GateMode.AUTO, prefill=UNSURE, store=store, threshold=threshold)
+        assert decision.retrieve is retrieve
+        assert decision.threshold == threshold
+
+
+def test_a_threshold_that_overrules_the_evidence_is_named(
+    gate: Gate, embedder: SentenceTransformerEmbedder
+) -> None:
+    about, unrelated = (
+        gate.store_signals(question, embedder.encode_query(question))
+        for question in (ABOUT[0], UNRELATED[0])
+    )
+    closed = gate.decide(GateMode.AUTO, prefill=UNSURE, store=about, threshold=1.0)
+    assert "is below the threshold 1.00, so the model answers alone" in closed.reason
+    consulted = gate.decide(GateMode.AUTO, prefill=UNSURE, store=unrelated, threshold=0.0)
+    assert "reaches the threshold 0.00, so they are consulted" in consulted.reason
+
+
+def test_a_sure_model_decides_a_doubtful_case(gate: Gate) -> None:
+    coverage = read_coverage(gate._index.manifest.calibration, gate._index.dimension)
+    middle = (coverage.similarity.about.mean + coverage.similarity.unrelated.mean) / 2
+    words = (coverage.terms.about.mean + coverage.terms.unrelated.mean) / 2
+    doubtful = StoreSignals(similarity=middle, coverage=0.1, term_coverage=words)
+    unsure, sure = (
+        gate.decide(GateMode.AUTO, prefill=prefill, store=doubtful) for prefill in (UNSURE, SURE)
+    )
+    assert unsure.retrieve
+    assert "unsure" in unsure.reason
+    assert not sure.retrieve
+    assert "but the model is fairly sure of its own answer (margin 0.98)" in sure.reason
+
+
+def test_missing_signals_are_said(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
+    without_model = decide(gate, embedder, ABOUT[0], prefill=None)
+    assert without_model.retrieve
+    assert "does not tell how sure it is" in without_model.reason
+    assert "margin" not in without_model.signals
+
+    without_store = gate.decide(GateMode.AUTO, prefill=UNSURE, store=None)
+    assert without_store.retrieve
+    assert "not known" in without_store.reason
+    assert not gate.decide(GateMode.AUTO, prefill=SURE, store=None).retrieve
+    assert gate.decide(GateMode.AUTO, prefill=None, store=None).retrieve
+
+
+def test_a_reason_is_one_sentence_without_the_question(
+    gate: Gate, embedder: SentenceTransformerEmbedder
+) -> None:
+    for question in (ABOUT[0], UNRELATED[0]):
+        reason = decide(gate, embedder, question).reason
+        assert reason.endswith(".")
+        assert ". " not in reason
+        assert question not in reason
+
+
+def test_a_store_without_calibration_uses_the_defaults(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build([Document(name, text) for name, text in TOPICS.items()])
+    with Index.open(tmp_path / "store") as index:
+        assert read_coverage(index.manifest.calibration, index.dimension) is DEFAULT
+        assert decide(Gate(index), embedder, ABOUT[0]).retrieve
+        assert not decide(Gate(index), embedder, UNRELATED[0]).retrieve
+
+
+def test_an_empty_store_is_never_consulted(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with IndexWriter.open(
+        tmp_path / "store",
+        embedder,
+        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
+    ) as writer:
+        writer.build([])
+    with Index.open(tmp_path / "store") as index:
+        assert not decide(Gate(index), embedder, ABOUT[0]).retrieve

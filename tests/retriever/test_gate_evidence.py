@@ -1,0 +1,118 @@
+"""The numbers behind a decision, against hand-computed values."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from expertrag_index.types import TermStatistics
+from expertrag_retriever.gate.constants import CONSTANTS
+from expertrag_retriever.gate.coverage import (
+    Contrast,
+    Coverage,
+    Spread,
+    dump_coverage,
+    read_coverage,
+)
+from expertrag_retriever.gate.policy import estimate
+from expertrag_retriever.gate.terms import term_coverage
+from expertrag_retriever.types import PrefillSignals, StoreSignals
+
+CONTRAST = Contrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05)
+COVERAGE = Coverage(
+    similarity=CONTRAST,
+    terms=Contrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
+    quantiles=(0.2, 0.4, 0.8),
+    background=np.eye(2, 4, dtype=np.float32),
+)
+
+
+def test_evidence_is_the_log_odds_of_two_normals() -> None:
+    """ln N(x; .5, .1) - ln N(x; .1, .1) = (x - .3) * .4 / .01."""
+    assert CONTRAST.evidence(0.3) == pytest.approx(0.0)
+    assert CONTRAST.evidence(0.5) == pytest.approx(8.0)
+    assert CONTRAST.evidence(0.1) == pytest.approx(-8.0)
+
+
+def test_deviations_are_pooled_and_bounded_below() -> None:
+    uneven = Contrast(Spread(0.5, 0.2), Spread(0.1, 0.0), min_deviation=0.05)
+    assert uneven.evidence(0.5) == pytest.approx(0.2 * 0.4 / 0.02)
+    sharp = Contrast(Spread(0.5, 0.0), Spread(0.1, 0.0), min_deviation=0.05)
+    assert sharp.evidence(0.5) == pytest.approx(0.2 * 0.4 / 0.0025)
+
+
+def test_a_store_that_cannot_tell_gives_no_evidence() -> None:
+    blind = Contrast(Spread(0.3, 0.1), Spread(0.3, 0.1), min_deviation=0.05)
+    assert blind.evidence(0.9) == 0.0
+
+
+def test_coverage_interpolates_the_quantiles() -> None:
+    values = [COVERAGE.share_below(value) for value in (-1.0, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)]
+    assert values == pytest.approx([0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
+
+
+def test_a_calibration_survives_the_manifest() -> None:
+    read = read_coverage({"coverage": dump_coverage(COVERAGE)}, dimension=4)
+    assert (read.similarity, read.terms, read.quantiles) == (
+        COVERAGE.similarity,
+        COVERAGE.terms,
+        COVERAGE.quantiles,
+    )
+    np.testing.assert_allclose(read.background, COVERAGE.background, atol=1 / 254)
+
+
+def test_background_similarity_is_the_best_cosine() -> None:
+    vector = np.array([0.6, 0.8, 0.0, 0.0], np.float32)
+    assert COVERAGE.background_similarity(vector) == pytest.approx(0.8)
+    assert read_coverage({}, dimension=4).background_similarity(vector) == -1.0
+
+
+def test_term_coverage_weighs_rare_words_more() -> None:
+    common = TermStatistics("index", 9, 1.0)
+    rare = TermStatistics("brin", 1, 3.0)
+    unseen = TermStatistics("haiku", 0, 4.0)
+    assert term_coverage([common]) == pytest.approx(0.9)
+    assert term_coverage([common, rare]) == pytest.approx((0.9 + 1.5) / 4)
+    assert term_coverage([common, unseen]) == pytest.approx(0.9 / 5)
+    assert term_coverage([]) == 0.0
+    assert term_coverage([TermStatistics("everywhere", 5, 0.0)]) == 1.0
+
+
+def test_p_documents_adds_prior_meaning_and_words() -> None:
+    store = StoreSignals(similarity=0.3, coverage=0.25, term_coverage=0.6)
+    assert estimate(None, store, COVERAGE, CONSTANTS).p_documents == pytest.approx(2 / 3)
+    wordy = StoreSignals(similarity=0.3, coverage=0.25, term_coverage=0.8)
+    odds = 2 * math.exp(CONSTANTS.evidence_weight * 0.2 * 0.4 / 0.04)
+    estimated = estimate(None, wordy, COVERAGE, CONSTANTS).p_documents
+    assert estimated == pytest.approx(odds / (1 + odds))
+
+
+def test_what_is_nearer_to_a_background_request_loses_the_difference() -> None:
+    near, far = (
+        StoreSignals(0.35, 0.4, 0.6, background_similarity=background)
+        for background in (0.40, 0.20)
+    )
+    at_030 = StoreSignals(0.30, 0.25, 0.6)
+
+    def p_documents(store: StoreSignals) -> float:
+        return estimate(None, store, COVERAGE, CONSTANTS).p_documents
+
+    assert p_documents(near) == pytest.approx(p_documents(at_030))
+    assert p_documents(far) > p_documents(near)
+
+
+def test_p_correct_rises_with_margin_and_falls_with_entropy() -> None:
+    def p_correct(margin: float, entropy: float) -> float:
+        prefill = PrefillSignals(margin, entropy, max_probability=0.5, tokens=6)
+        return estimate(prefill, None, COVERAGE, CONSTANTS).p_correct_closed_book
+
+    assert p_correct(1.0, 0.0) == pytest.approx(1 / (1 + math.exp(0.5)))
+    assert p_correct(0.2, 2.0) == pytest.approx(1 / (1 + math.exp(3.5)))
+    assert p_correct(0.9, 0.5) > p_correct(0.5, 0.5) > p_correct(0.5, 2.0)
+
+
+def test_p_benefit_is_the_product() -> None:
+    estimated = estimate(None, None, COVERAGE, CONSTANTS)
+    assert estimated.p_benefit == pytest.approx(2 / 3 * 0.85)

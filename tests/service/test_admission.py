@@ -1,0 +1,106 @@
+"""Admission: some calls run, a few wait, the rest is told when to come back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from serving_fixtures import Background, PacedGenerator
+
+from expertrag.client import Client
+from expertrag.errors import Overloaded
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.service.admission import Admission
+from expertrag.v1 import answer_pb2, answer_pb2_grpc
+
+
+def test_slots_then_queue_then_refusal(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=2, queue_depth=1)
+        first, _second = await admission.acquire(), await admission.acquire()
+        waiter = asyncio.create_task(admission.acquire())
+        await asyncio.sleep(0)
+        assert (admission.running, admission.waiting) == (2, 1)
+        with pytest.raises(Overloaded) as caught:
+            await admission.acquire()
+        assert caught.value.reason == "OVERLOADED"
+        assert caught.value.retry_after_s is not None
+        first.release()
+        await waiter
+        assert (admission.running, admission.waiting) == (2, 0)
+
+    background.run(scenario())
+
+
+def test_a_waiter_that_leaves_keeps_no_place(background: Background) -> None:
+    async def scenario() -> None:
+        admission = Admission(limit=1, queue_depth=1)
+        slot = await admission.acquire()
+        waiter = asyncio.create_task(admission.acquire())
+        await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        assert admission.waiting == 0
+        slot.release()
+        await admission.acquire()
+        assert admission.running == 1
+
+    background.run(scenario())
+
+
+def test_the_wait_that_is_advised_grows_with_the_queue(background: Background) -> None:
+    async def advised(queue_depth: int) -> float:
+        admission = Admission(limit=1, queue_depth=queue_depth)
+        admission.leave(10.0)  # a call that took 10 s
+        admission.running = 0
+        await admission.acquire()
+        await admission.acquire()
+        waiters = [asyncio.create_task(admission.acquire()) for _ in range(queue_depth)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as caught:
+            await admission.acquire()
+        for waiter in waiters:
+            waiter.cancel()
+        assert caught.value.retry_after_s is not None
+        return caught.value.retry_after_s
+
+    assert background.run(advised(4)) == pytest.approx(5 * background.run(advised(0)))
+
+
+def test_overload_is_refused_at_once_with_retry_info(
+    start_server: Callable[..., Server],
+    paced_pipeline: Callable[[], Pipeline],
+    paced: PacedGenerator,
+) -> None:
+    paced.step_s, paced.words = 0.02, 50
+    server = start_server(paced_pipeline, max_concurrency=1, queue_depth=1)
+    with Client(server.address) as client, ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(client.answer, "count", mode="never") for _ in range(2)]
+        while server.running + server.waiting < 2:
+            time.sleep(0.005)
+        question = answer_pb2.Question(text="one too many")
+        started = time.perf_counter()
+        with grpc.insecure_channel(server.address) as channel:
+            stub = answer_pb2_grpc.AnswerServiceStub(channel)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub.Answer(answer_pb2.AnswerRequest(question=question), timeout=10)
+        assert time.perf_counter() - started < 0.5
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        trailing = dict(caught.value.trailing_metadata())
+        assert int(trailing["grpc-retry-pushback-ms"]) >= 100
+        status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+        retry = error_details_pb2.RetryInfo()
+        assert any(detail.Unpack(retry) for detail in status.details)
+        assert retry.retry_delay.ToMilliseconds() == int(trailing["grpc-retry-pushback-ms"])
+        with pytest.raises(Overloaded) as typed:
+            client.answer("one too many")
+        assert typed.value.retry_after_s is not None
+        # Another lane is not held up, and those that were admitted end well.
+        assert client.retrieve("roses", k=1).passages
+        assert all(future.result().usage.completion_tokens == 50 for future in busy)

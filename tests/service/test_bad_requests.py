@@ -1,0 +1,164 @@
+"""What a caller can get wrong: always INVALID_ARGUMENT, always naming the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from expertrag.client import Client
+from expertrag.errors import InvalidArgument, Overloaded
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
+
+METHODS = [
+    (method.full_name, method)
+    for module in (answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+
+
+@pytest.fixture
+def server(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> Server:
+    return start_server(paced_pipeline, allow_writes=True)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.address) as client:
+        yield client
+
+
+def details_of(error: Any) -> list[Any]:
+    """Unpack the details of a failed call, in the order sent."""
+    kinds = (
+        error_details_pb2.ErrorInfo,
+        error_details_pb2.BadRequest,
+        error_details_pb2.RetryInfo,
+    )
+    status = status_pb2.Status.FromString(
+        dict(error.trailing_metadata())["grpc-status-details-bin"]
+    )
+    found = []
+    for detail in status.details:
+        kind = next(kind for kind in kinds if detail.Is(kind.DESCRIPTOR))
+        message = kind()
+        detail.Unpack(message)
+        found.append(message)
+    return found
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x00" * 100], ids=repr)
+def test_malformed_messages_on_every_method(server: Server, garbage: bytes) -> None:
+    assert len(METHODS) == 9
+    with grpc.insecure_channel(server.address) as channel:
+        for full_name, method in METHODS:
+            service, _, name = full_name.rpartition(".")
+            path = f"/{service}/{name}"
+            with pytest.raises(grpc.RpcError) as caught:
+                if method.client_streaming:
+                    channel.stream_unary(path)(iter([garbage]), timeout=10)
+                elif method.server_streaming:
+                    list(channel.unary_stream(path)(garbage, timeout=10))
+                else:
+                    channel.unary_unary(path)(garbage, timeout=10)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
+            assert details_of(caught.value)[0].reason == "MALFORMED_MESSAGE"
+
+
+def test_the_field_is_named_in_bad_request(server: Server) -> None:
+    request = retrieve_pb2.RetrieveRequest(query="rose", k=0)
+    with grpc.insecure_channel(server.address) as channel:
+        call = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request.SerializeToString(), timeout=10)
+    info, bad = details_of(caught.value)
+    assert info.domain == "expertrag"
+    assert info.metadata["request_id"]
+    assert bad.field_violations[0].field == "k"
+
+
+@pytest.mark.parametrize(
+    ("field", "ask"),
+    [
+        ("question", lambda client: client.answer("")),
+        ("question", lambda client: client.answer(" \n")),
+        ("question", lambda client: client.answer("x" * 2**20)),
+        ("question", lambda client: list(client.stream(""))),
+        ("question", lambda client: client.decide("")),
+        ("query", lambda client: client.retrieve("")),
+        ("query", lambda client: client.retrieve("x" * 2**20)),
+        ("k", lambda client: client.retrieve("x", k=0)),
+        ("k", lambda client: client.retrieve("x", k=10**6)),
+        ("k", lambda client: client.answer("x", k=-1)),
+        ("mode", lambda client: client.answer("x", mode="sometimes")),
+        ("mode", lambda client: client.retrieve("x", mode="magic")),
+        ("threshold", lambda client: client.answer("x", threshold=1.5)),
+        ("threshold", lambda client: client.decide("x", threshold=float("nan"))),
+        ("max_tokens", lambda client: client.answer("x", max_tokens=0)),
+        ("temperature", lambda client: client.answer("x", temperature=float("inf"))),
+        ("stop", lambda client: client.answer("x", stop=[""])),
+        ("texts", lambda client: client.embed([])),
+        ("texts", lambda client: client.embed(["x"] * 257)),
+        ("texts", lambda client: client.embed("one string")),
+        ("role", lambda client: client.embed(["x"], role="passage")),
+        ("filter", lambda client: client.retrieve("x", filter={"year": 2**60})),
+        ("ids", lambda client: client.delete("office/leave")),
+    ],
+)
+def test_the_field_is_named(client: Client, field: str, ask: Callable[[Client], Any]) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        ask(client)
+    assert caught.value.metadata["field"] == field
+    assert caught.value.message.startswith(f"{field}: ")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.retrieve("x", filter={"colour": "red"}),
+        lambda client: client.answer("x", mode="always", filter={"year": {"$near": 3}}),
+    ],
+)
+def test_unknown_filter_fields_and_operators(client: Client, ask: Callable[[Client], Any]) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        ask(client)
+    assert caught.value.reason == "INVALID_FILTER"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.retrieve("x", k=2**40),
+        lambda client: client.answer("\ud800"),
+        lambda client: client.retrieve("x", filter={"year": object()}),
+        lambda client: client.retrieve("x", k="many"),
+    ],
+)
+def test_values_that_no_message_holds(client: Client, ask: Callable[[Client], Any]) -> None:
+    with pytest.raises(InvalidArgument, match="does not fit"):
+        ask(client)
+
+
+def test_unknown_enum_numbers(server: Server) -> None:
+    request = gate_pb2.DecideRequest(query="x", policy=gate_pb2.GatePolicy(mode=99))
+    with grpc.insecure_channel(server.address) as channel:
+        call = channel.unary_unary("/expertrag.v1.GateService/Decide")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request.SerializeToString(), timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_message_over_the_limit_is_told_from_overload(client: Client) -> None:
+    with pytest.raises(Overloaded) as caught:
+        client.retrieve("x" * 9_000_000)
+    assert caught.value.reason == "MESSAGE_TOO_LARGE"
+    assert caught.value.retry_after_s is None

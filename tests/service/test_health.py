@@ -1,0 +1,154 @@
+"""Health, loading and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+from serving_fixtures import Background
+
+from expertrag.client import Client
+from expertrag.errors import DeadlineExceeded, NotFound, Unavailable
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.service.services import SERVICES
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Gate:
+    """Holds loading back until a test lets it go on."""
+
+    def __init__(self, load: Callable[[], Pipeline]) -> None:
+        self._load = load
+        self.open = threading.Event()
+
+    def __call__(self) -> Pipeline:
+        assert self.open.wait(30)
+        return self._load()
+
+
+def check(channel: grpc.Channel, service: str) -> int:
+    request = health_pb2.HealthCheckRequest(service=service)
+    status: int = health_pb2_grpc.HealthStub(channel).Check(request, timeout=10).status
+    return status
+
+
+def test_only_info_and_health_answer_while_loading(
+    start_server: Callable[..., Server],
+    paced_pipeline: Callable[[], Pipeline],
+    background: Background,
+) -> None:
+    gate = Gate(paced_pipeline)
+    server = start_server(gate, wait=False)
+    with Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
+        info = client.info()
+        assert info.version
+        assert info.max_k == 1000
+        assert info.index is None
+        with pytest.raises(Unavailable) as caught:
+            client.answer("too early?")
+        assert caught.value.reason == "LOADING"
+        with pytest.raises(DeadlineExceeded) as late:
+            client.wait_ready(timeout=0.3)
+        assert late.value.reason == "NOT_READY"
+        assert check(channel, "") == NOT_SERVING
+        assert check(channel, "expertrag.v1.InfoService") == SERVING
+        assert check(channel, "expertrag.v1.AnswerService") == NOT_SERVING
+        gate.open.set()
+        client.wait_ready(timeout=30)
+        background.run(server.wait_loaded())
+        assert check(channel, "") == SERVING
+        for service in SERVICES:
+            assert check(channel, service.name) == SERVING
+        with pytest.raises(grpc.RpcError) as unknown:
+            check(channel, "expertrag.v1.NoService")
+        assert unknown.value.code() is grpc.StatusCode.NOT_FOUND
+        assert client.info().index is not None
+
+
+def test_a_failed_load_is_raised(
+    start_server: Callable[..., Server], background: Background
+) -> None:
+    def load() -> Pipeline:
+        raise NotFound("no store", reason="STORE_NOT_FOUND")
+
+    server = start_server(load, wait=False)
+    with pytest.raises(NotFound):
+        background.run(server.wait_loaded())
+
+
+def test_watchers_hear_every_change_also_when_one_leaves(
+    start_server: Callable[..., Server],
+    paced_pipeline: Callable[[], Pipeline],
+    background: Background,
+) -> None:
+    gate = Gate(paced_pipeline)
+    server = start_server(gate, wait=False)
+
+    async def scenario() -> tuple[list[int], list[int]]:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            leaver, stayer = stub.Watch(request("")), stub.Watch(request(""))
+            stranger = stub.Watch(request("nobody"))
+            seen = [(await anext(aiter(watch))).status for watch in (leaver, stayer, stranger)]
+            leaver.cancel()
+            await asyncio.sleep(0.1)
+            gate.open.set()
+            heard = [(await stayer.read()).status]
+            await server.stop()
+            heard += [response.status async for response in stayer]
+            return seen, heard
+
+    def request(service: str) -> health_pb2.HealthCheckRequest:
+        return health_pb2.HealthCheckRequest(service=service)
+
+    seen, heard = background.run(scenario())
+    assert seen == [NOT_SERVING, NOT_SERVING, UNKNOWN]
+    assert heard == [SERVING, NOT_SERVING]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_lists_and_describes(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], version: str
+) -> None:
+    server = start_server(paced_pipeline, reflection=True)
+    with grpc.insecure_channel(server.address) as channel:
+        ask = channel.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            reflection_pb2.ServerReflectionRequest.SerializeToString,
+            reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        listed, described = ask(
+            iter(
+                [
+                    reflection_pb2.ServerReflectionRequest(list_services=""),
+                    reflection_pb2.ServerReflectionRequest(
+                        file_containing_symbol="expertrag.v1.AnswerService"
+                    ),
+                ]
+            ),
+            timeout=10,
+        )
+    names = {service.name for service in listed.list_services_response.service}
+    assert {service.name for service in SERVICES} < names
+    assert "grpc.health.v1.Health" in names
+    assert described.file_descriptor_response.file_descriptor_proto
+
+
+def test_reflection_is_off_by_default(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> None:
+    server = start_server(paced_pipeline)
+    with grpc.insecure_channel(server.address) as channel:
+        ask = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(ask(iter([b""]), timeout=10))
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

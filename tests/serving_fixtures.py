@@ -1,0 +1,215 @@
+"""Fixtures of everything that needs a running server: a store, pipelines, servers, a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from expertrag.config import Config, ModelConfig, ServiceConfig
+from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
+from expertrag.types import FinishReason, Sampling
+from expertrag_retriever.types import PrefillSignals
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+    from expertrag.service import Server
+
+T = TypeVar("T")
+
+TOPICS = {
+    "database": {
+        "checkpoints": "A checkpoint writes all dirty pages to disk. The default is 5 minutes.",
+        "vacuum": "Vacuum reclaims the space of dead rows so that a table does not grow.",
+        "wal": "The write-ahead log records each change before the data files are changed.",
+        "index": "A B-tree index finds rows by equality and by range in logarithmic time.",
+        "replica": "A standby server replays the log of the primary and answers reads.",
+        "locks": "Row locks block writers of the same row and never block readers.",
+    },
+    "garden": {
+        "roses": "Roses are pruned in March, above a bud that faces outwards.",
+        "compost": "Compost needs air, water, green and brown material in equal parts.",
+        "tulips": "Tulip bulbs are planted in October, three times as deep as they are high.",
+        "lawn": "A lawn is cut to four centimetres and left longer in dry summers.",
+        "apples": "Apple trees bear best when water shoots are removed in August.",
+        "beans": "Runner beans climb poles and fix nitrogen in the soil.",
+    },
+    "office": {
+        "leave": "Employees of Northwind get 27 days of paid leave a year.",
+        "travel": "Travel by train is booked in second class up to four hours.",
+        "remote": "Remote work is allowed on three days of the week at Northwind.",
+        "expenses": "Expenses are refunded within 14 days when receipts are attached.",
+        "laptop": "Every laptop is replaced after four years or when it is repaired twice.",
+        "oncall": "The on-call engineer of the week answers alerts within 15 minutes.",
+    },
+}
+
+
+class Background:
+    """An event loop in a thread. One for all tests: grpc.aio wants one loop in a process."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="test-loop")
+        self._thread.start()
+
+    def run(self, work: Awaitable[T], timeout: float = 60.0) -> T:
+        """Run a coroutine there and wait for its result."""
+
+        async def awaited() -> T:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(awaited(), self.loop).result(timeout)
+
+    def close(self) -> None:
+        """Stop the loop."""
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+
+
+class PacedGenerator(Generator):
+    """A language model whose speed and length a test sets: it counts, one word a step."""
+
+    def __init__(self, step_s: float = 0.0, words: int = 20) -> None:
+        self.name = "paced"
+        self.fingerprint = "paced-1"
+        self.context_tokens = 2048
+        self.step_s = step_s
+        self.words = words
+        self.open_sessions = 0
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    def begin(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+    ) -> Session:
+        return PacedSession(self, self.count_tokens(messages), sampling, should_stop)
+
+
+class PacedSession(Session):
+    def __init__(
+        self, model: PacedGenerator, prompt_tokens: int, sampling: Sampling, stop: ShouldStop
+    ) -> None:
+        self.prompt_tokens = prompt_tokens
+        self._model = model
+        self._sampling = sampling
+        self._stop = stop
+        self._open = True
+        model.open_sessions += 1
+
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        self.lm_calls = 1
+        self._stop()
+        return PrefillSignals(margin=0.1, entropy=3.0, max_probability=0.2, tokens=tokens)
+
+    def stream(self) -> Iterator[str]:
+        self.lm_calls = 1
+        words = min(self._model.words, self._sampling.max_tokens)
+        for number in range(words):
+            self._stop()
+            time.sleep(self._model.step_s)
+            self.completion_tokens += 1
+            yield f"{number} "
+        cut = words < self._model.words
+        self.finish_reason = FinishReason.LENGTH if cut else FinishReason.STOP
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._model.open_sessions -= 1
+
+
+@pytest.fixture(scope="session")
+def background() -> Iterator[Background]:
+    """The event loop of all servers and asynchronous clients."""
+    background = Background()
+    yield background
+    background.close()
+
+
+@pytest.fixture(scope="session")
+def built_store(tmp_path_factory: pytest.TempPathFactory, embedder: Any) -> Path:
+    """A store of 18 short documents; read it, do not write to it."""
+    from expertrag_index.build import IndexWriter
+    from expertrag_index.types import Document
+    from expertrag_retriever.calibrate import calibrator
+
+    path = tmp_path_factory.mktemp("served") / "store"
+    documents = [
+        Document(
+            id=f"{domain}/{name}",
+            text=text,
+            title=name,
+            metadata={"year": 2020 + number, "lang": "en"},
+            domain=domain,
+            source=f"{name}.txt",
+        )
+        for domain, texts in TOPICS.items()
+        for number, (name, text) in enumerate(texts.items())
+    ]
+    with IndexWriter.open(path, embedder, calibrate=calibrator(embedder)) as writer:
+        writer.build(documents, failures=[])
+    return path
+
+
+@pytest.fixture
+def own_store(built_store: Path, tmp_path: Path) -> Path:
+    """A copy of the store that a test may change."""
+    return Path(shutil.copytree(built_store, tmp_path / "store"))
+
+
+@pytest.fixture
+def paced() -> PacedGenerator:
+    """The model behind ``paced_pipeline``."""
+    return PacedGenerator()
+
+
+@pytest.fixture
+def paced_pipeline(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> Callable[[], Pipeline]:
+    """Opens the real pipeline with a model whose speed the test sets."""
+    from expertrag.pipeline import Pipeline
+
+    return lambda: Pipeline(built_store, embedder, paced)
+
+
+@pytest.fixture
+def start_server(background: Background) -> Iterator[Callable[..., Server]]:
+    """Starts servers on a free port of the loopback; stops them after the test."""
+    from expertrag.service import Server
+
+    servers: list[Server] = []
+
+    async def start(load: Callable[[], Pipeline], settings: dict[str, Any]) -> Server:
+        server = Server(ServiceConfig(**{"address": "127.0.0.1:0", **settings}), load)
+        await server.start()
+        servers.append(server)
+        return server
+
+    def make(load: Callable[[], Pipeline], *, wait: bool = True, **settings: Any) -> Server:
+        server = background.run(start(load, settings))
+        if wait:
+            background.run(server.wait_loaded())
+        return server
+
+    yield make
+    for server in servers:
+        background.run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def model_config(minilm_path: Path, smollm_path: Path) -> Config:
+    """The default models, from the cache."""
+    return Config(model=ModelConfig(embedder=str(minilm_path), generator=str(smollm_path)))

@@ -1,0 +1,68 @@
+"""Log lines: JSON off a terminal, no texts, and no structlog needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+LOG = """
+import logging, sys
+{before}
+from expertrag import logs
+from expertrag.config import LogConfig
+logs.configure(LogConfig(level="info", format="{shape}"))
+logging.getLogger("expertrag.x").info("from the library")
+logging.getLogger("expertrag.x").debug("too fine")
+logging.getLogger("other").info("of no interest")
+logging.getLogger("other").warning("of interest")
+{after}
+"""
+CALL = """
+import structlog
+log = structlog.get_logger("expertrag.service")
+log.info("call", method="Answer", ms=3, question="what is my salary", api_key="k3y")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("failed")
+"""
+
+
+def run(shape: str, *, before: str = "", after: str = "") -> list[str]:
+    """Lines on stderr of a process that logs."""
+    code = LOG.format(shape=shape, before=before, after=after)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    return done.stderr.splitlines()
+
+
+def test_json_off_a_terminal() -> None:
+    lines = [json.loads(line) for line in run("auto", after=CALL)]
+    assert [line["event"] for line in lines] == [
+        "from the library",
+        "of interest",
+        "call",
+        "failed",
+    ]
+    assert [line["level"] for line in lines] == ["info", "warning", "info", "error"]
+    assert lines[2]["method"] == "Answer"
+    assert lines[2]["logger"] == "expertrag.service"
+    assert lines[2]["timestamp"].endswith("Z")
+    assert "ZeroDivisionError" in lines[3]["exception"]
+
+
+def test_texts_and_secrets_are_blanked() -> None:
+    for shape in ("json", "console"):
+        text = "\n".join(run(shape, after=CALL))
+        assert "salary" not in text
+        assert "k3y" not in text
+        assert "[hidden]" in text
+
+
+def test_the_base_install_logs_plainly() -> None:
+    lines = run("auto", before="sys.modules['structlog'] = None")
+    assert [line.split(" ", 2)[2] for line in lines] == [
+        "INFO expertrag.x: from the library",
+        "WARNING other: of interest",
+    ]

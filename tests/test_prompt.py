@@ -1,0 +1,86 @@
+"""Prompts and packing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from expertrag import prompt
+from expertrag.errors import InvalidArgument
+from expertrag.generation.base import Message
+from expertrag.types import Passage
+
+
+def passage(text: str, score: float = 1.0, title: str = "") -> Passage:
+    return Passage("d", 0, text, 0, len(text), score, title=title)
+
+
+def count(messages: Sequence[Message]) -> int:
+    """One token a word, two more a message, as a chat template would add."""
+    return sum(len(message.content.split()) + 2 for message in messages)
+
+
+def test_closed_book_ends_with_the_question() -> None:
+    messages = prompt.closed_book("Who wrote Emma?")
+    assert [message.role for message in messages] == ["system", "user"]
+    assert messages[-1].content == "Who wrote Emma?"
+
+
+def test_open_book_numbers_the_passages_and_keeps_their_text() -> None:
+    passages = [passage("Jane Austen wrote it.", title="Emma"), passage("No title here.")]
+    content = prompt.open_book("Who wrote Emma?", passages)[-1].content
+    assert "[1] Emma\nJane Austen wrote it." in content
+    assert "[2]\nNo title here." in content
+    assert content.endswith("Who wrote Emma?")
+
+
+def test_strict_is_the_longer_prompt() -> None:
+    """``pack`` counts the strict form, so the other one always fits too."""
+    strict, free = (prompt.open_book("q", (), strict=strict) for strict in (True, False))
+    assert count(strict) >= count(free)
+
+
+def test_everything_is_kept_best_first_when_it_fits() -> None:
+    low, high = passage("a b c", score=0.1), passage("d e f", score=0.9)
+    packed = prompt.pack("q", [low, high], count, budget_tokens=10_000)
+    assert packed.kept == (high, low)
+    assert packed.dropped == ()
+
+
+def test_the_worst_passages_are_dropped_whole() -> None:
+    passages = [passage("word " * 50, score=1 - rank / 10) for rank in range(5)]
+    budget = count(prompt.open_book("q", passages[:2], strict=True))
+    packed = prompt.pack("q", passages, count, budget)
+    assert packed.kept == tuple(passages[:2])
+    assert packed.dropped == tuple(passages[2:])
+
+
+def test_one_token_less_drops_one_passage_more() -> None:
+    passages = [passage("word " * 50, score=1 - rank / 10) for rank in range(5)]
+    budget = count(prompt.open_book("q", passages[:2], strict=True)) - 1
+    assert prompt.pack("q", passages, count, budget).kept == tuple(passages[:1])
+
+
+def test_parts_that_add_up_to_less_than_the_whole_still_fit() -> None:
+    """A tokenizer may need more for the joined text than for its parts."""
+
+    def superadditive(messages: Sequence[Message]) -> int:
+        return count(messages) + messages[-1].content.count("[") ** 3
+
+    passages = [passage("word " * 20, score=1 - rank / 10) for rank in range(6)]
+    packed = prompt.pack("q", passages, superadditive, budget_tokens=170)
+    assert packed.kept
+    assert packed.dropped
+    assert superadditive(prompt.open_book("q", packed.kept, strict=True)) <= 170
+
+
+def test_no_passage_fits() -> None:
+    with pytest.raises(InvalidArgument, match="shorten the question") as caught:
+        prompt.pack("q", [passage("word " * 100)], count, budget_tokens=60)
+    assert caught.value.reason == "CONTEXT_TOO_SMALL"
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_pack() -> None:
+    assert prompt.pack("q", [], count, budget_tokens=5) == prompt.Packed((), ())
