@@ -76,9 +76,10 @@ class EventBridge:
 
     def _put(self, event: AnswerEvent) -> None:
         with self._changed:
+            self._stop()
             while len(self._events) >= CAPACITY:
-                self._stop()
                 self._changed.wait(RECHECK_S)
+                self._stop()
             self._events.append(event)
             first = len(self._events) == 1
         if first or self._is_urgent():

@@ -18,14 +18,14 @@ from expertrag.types import Citation, Passage
 from expertrag.wording import Wording, union, wording
 from expertrag_index.sentences import spans
 
-SUPPORTED = 0.55
+SUPPORTED = 0.5
 """Score from which a sentence is cited, and support from which a STRICT answer is given."""
 
 _RESTATED_WEIGHT = 0.5  # of a word that the question had already
 _MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
-_NEGATION_FACTOR = 0.5
-_ASSENT_FACTOR = 0.5  # "Yes." claims the question; its words alone cannot support that
-_QUESTION_SHARE = 0.6  # how much a one-word answer's score depends on the question's words
+_NEGATION_FACTOR = 0.4
+_ASSENT_FACTOR = 0.4  # "Yes." claims the question; its words alone cannot support that
+_QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
 _WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
 _MAX_CITATIONS = 2  # of one sentence
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well

@@ -12,6 +12,9 @@ from expertrag.types import Passage
 ABSTENTION = "The documents do not hold an answer to this question."
 """The text of an answer that is withheld in STRICT mode."""
 
+# Tried with SmolLM2-135M-Instruct on 47 train questions of squad2, HotpotQA and PopQA, 3 passages:
+# this form, best passage last, no system turn, the question before and after, "in one short
+# sentence". An accepted answer in 32 to 36 % for all five (± 7), so the plainest form is kept.
 CLOSED_BOOK = "You are a helpful assistant. Answer the question briefly and directly."
 OPEN_BOOK = "You are a helpful assistant. Answer the question briefly, using the passages."
 STRICT = (

@@ -123,7 +123,7 @@ def describe(index: Index) -> IndexStats:
         embedder=manifest.embedder.name,
         dimension=index.dimension,
         domains=manifest.domains,
-        metadata_fields=tuple(manifest.metadata_fields),
+        metadata_fields=tuple(manifest.fields),
         size_bytes=index.size_bytes,
         recall=manifest.recall_at_10,
         created_at=manifest.created_at,

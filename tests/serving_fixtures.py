@@ -51,6 +51,11 @@ TOPICS = {
 }
 
 
+def trailing_of(error: Any) -> dict[str, Any]:
+    """Return the trailing metadata of a failed call; gRPC's stubs hide it from ``RpcError``."""
+    return {key: value for key, value in error.trailing_metadata()}
+
+
 class Background:
     """An event loop in a thread. One for all tests: grpc.aio wants one loop in a process."""
 

@@ -197,8 +197,11 @@ def _client(server: str | None, config: Config) -> Iterator[Client]:
     from expertrag.client import Client
 
     if not server and config.index:
+        from expertrag.generation.loading import quiet
+
         with Client(Path(config.index), config=config) as client:
-            client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
+            with quiet():
+                client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
             yield client
         return
     with Client(server or config.service.address) as client:

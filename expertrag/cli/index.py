@@ -186,11 +186,10 @@ def search(
     as_json: bool,
 ) -> None:
     """Search a store without server or language model."""
-    from expertrag_retriever.search import Searcher
-
     from expertrag import validation
     from expertrag.types import RetrieveRequest, SearchMode
     from expertrag_index.index import Index
+    from expertrag_retriever.search import Searcher
 
     request = RetrieveRequest(
         query, config.search.k, metadata_filter or {}, domain, SearchMode(mode)

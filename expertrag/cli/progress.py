@@ -63,8 +63,7 @@ class _Bars:
             self._stage = stage
             self._bar = self._tqdm(desc=stage, total=total, file=sys.stderr, dynamic_ncols=True)
         self._bar.total = total
-        self._bar.n = done
-        self._bar.refresh()
+        self._bar.update(done - self._bar.n)  # draws ten times a second at most
 
     def close(self) -> None:
         if self._bar is not None:

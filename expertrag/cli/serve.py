@@ -19,9 +19,16 @@ def serve(config: Config) -> None:
 
     from expertrag import logs
     from expertrag.assemble import open_pipeline
+    from expertrag.generation.loading import quiet
+    from expertrag.pipeline import Pipeline
     from expertrag.service import serve as run
     from expertrag_index.index import Index
 
     logs.configure(config.log)
     Index.open(index_of(config)).close()  # a wrong store is told at once, not after the models
-    asyncio.run(run(config.service, lambda: open_pipeline(config)))
+
+    def load_pipeline() -> Pipeline:
+        with quiet():  # a bar of a library has no place between the lines of a log
+            return open_pipeline(config)
+
+    asyncio.run(run(config.service, load_pipeline))

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 import grpc
 
@@ -34,8 +35,15 @@ class AsyncRemoteBackend:
     def __init__(self, address: str) -> None:
         """Connect at the first call."""
         self._address = address
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
-        self._stubs = Stubs(self._channel)
+
+    @cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        """Made at the first call: a channel belongs to the loop that runs when it is made."""
+        return grpc.aio.insecure_channel(self._address, options=OPTIONS)
+
+    @cached_property
+    def _stubs(self) -> Stubs:
+        return Stubs(self._channel)
 
     async def close(self) -> None:
         """Cancel what runs and disconnect."""

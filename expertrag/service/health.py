@@ -19,13 +19,17 @@ SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """The servicer: the state of each service; used on one event loop."""
+    """The servicer: the state of each service; used on one event loop.
+
+    ``asked`` tells whether anybody ever wanted to know.
+    """
 
     def __init__(self, services: Iterable[str]) -> None:
         """Begin with everything NOT_SERVING."""
         self._status = dict.fromkeys(["", *services], NOT_SERVING)
         self._changed = asyncio.Condition()
         self._closed = False
+        self.asked = False
 
     async def set(self, serving: bool, services: Iterable[str] | None = None) -> None:
         """Change some services, or all of them, and tell the watchers; not after ``close``."""
@@ -47,6 +51,7 @@ class Health:
         self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> HealthCheckResponse:
         """Return the state of one service."""
+        self.asked = True
         if request.service not in self._status:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
         return HealthCheckResponse(status=self._status[request.service])
@@ -55,6 +60,7 @@ class Health:
         self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
         """Send the state now and at each change."""
+        self.asked = True
         last = None
         closed = False
         while not closed:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 LAME_DUCK_S = 0.5
-"""From NOT_SERVING to the refusal of new calls: time for balancers that watch to turn away."""
+"""From NOT_SERVING to the refusal of new calls: balancers that ask turn away meanwhile."""
 LOOPBACK = "127.0.0.1"
 
 OPTIONS = (
@@ -120,7 +120,8 @@ class Server:
         server, self._grpc = self._grpc, None
         _log.info("draining", address=self.address, running=self.running)
         await self._health.close()
-        await asyncio.sleep(LAME_DUCK_S)
+        if self._health.asked:
+            await asyncio.sleep(LAME_DUCK_S)
         await server.stop(self._config.drain_s)
         await self._runtime.workers.close()
         if self._loading is not None:

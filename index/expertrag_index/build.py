@@ -164,6 +164,9 @@ class IndexWriter:
     def _published(self) -> Manifest | None:
         """Drop the debris of a crash; the manifest of the published generation, if there is one."""
         current = recover(self._layout, self._connection)
+        # SQLite restarts its log once all of it is in the database and no reader still needs it;
+        # an Index opened from here on does not
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         if not current:
             return None
         manifest = read_manifest(self._layout, current)

@@ -63,6 +63,8 @@ def store_errors(layout: Layout) -> Iterator[None]:
         if layout.cure in str(error):
             raise
         raise StoreCorruptError(f"{error}: {layout.cure}") from error
+    except UnicodeDecodeError as error:  # a damaged name inside SQLite's own error message
+        raise StoreCorruptError(f"{layout.database} is damaged: {layout.cure}") from error
     except OSError as error:
         if error.errno in _FULL:
             raise _full(root, error) from error

@@ -128,6 +128,12 @@ class Index:
         return len(self._generation.live)
 
     @property
+    def size_bytes(self) -> int:
+        """Bytes on disk: the database and the vector files of this generation."""
+        derived = sum(file.bytes for file in self.manifest.files)
+        return self._layout.database.stat().st_size + derived
+
+    @property
     def degraded(self) -> str:
         """Why an older generation answers and what to do, or nothing."""
         return self._generation.degraded

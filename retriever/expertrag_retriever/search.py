@@ -1,19 +1,52 @@
-"""Search, provisional: the retrieval engineer replaces this file."""
+"""Hybrid search: both halves propose chunks, every proposal is scored by both, the sum ranks."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from expertrag_retriever.errors import QueryError
+from expertrag_retriever.fusion import corpus_weight, query_evidence
 from expertrag_retriever.types import Passage, SearchMode, SearchResult
+
+if TYPE_CHECKING:
+    from expertrag_index.index import Index
+    from expertrag_index.types import Chunk, ChunkHit, Filter, FloatArray
+    from expertrag_retriever.base import Embedder
+
+_CANDIDATES = 100
+"""Proposals of each half, at least; the ten best of the sum lie within 100 of one half."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Candidate chunks by key, their cosines [N] and BM25 [N], and the weight of BM25/best."""
+
+    keys: Sequence[int]
+    dense: FloatArray
+    lexical: FloatArray
+    weight: float
+
+    def best(self, k: int) -> list[tuple[int, float, float, float]]:
+        """Key, fused score, cosine and BM25/best of the k best; equal scores by key."""
+        fused = self.dense + self.weight * self.lexical  # [N]
+        order = np.lexsort((np.asarray(self.keys), -fused))[:k]
+        return [
+            (self.keys[i], float(fused[i]), float(self.dense[i]), float(self.lexical[i]))
+            for i in order
+        ]
 
 
 class Searcher:
-    """Dense and BM25 with a fixed weight."""
+    """Searches one generation of a store. Safe from any thread."""
 
-    def __init__(self, index: Any, embedder: Any) -> None:
-        self._index, self._embedder = index, embedder
+    def __init__(self, index: Index, embedder: Embedder) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._corpus_weight = corpus_weight(index.manifest.calibration)
 
     def search(
         self,
@@ -21,39 +54,97 @@ class Searcher:
         *,
         k: int,
         mode: SearchMode = SearchMode.HYBRID,
-        filter: Any = None,
+        filter: Filter | None = None,
         domain: str | None = None,
-        query_vector: Any = None,
+        query_vector: FloatArray | None = None,
     ) -> SearchResult:
-        """Return the best passages."""
-        vector = (
-            self._embedder.encode_query(query, domain) if query_vector is None else query_vector
+        """Find the ``k`` best chunks.
+
+        In every mode ``score == dense_score + lexical_weight * lexical_score``; a half that is
+        not searched counts as 0 (``lexical_weight`` is 1 in BM25 mode).
+
+        :param query_vector: embedding [D] of the query, where the caller has it already.
+        :raises QueryError: the query is blank.
+        :raises SearchError: ``k`` is out of range.
+        :raises FilterError: unknown field or operator.
+        """
+        if not query.strip():
+            raise QueryError("the query is empty: ask something")
+        if mode is SearchMode.BM25:
+            scores = self._lexical(query, k, filter)
+        else:
+            if query_vector is None:
+                query_vector = self._embedder.encode_query(query, domain)
+            if mode is SearchMode.DENSE:
+                scores = self._dense(query_vector, k, filter)
+            else:
+                scores = self._hybrid(query, query_vector, k, filter)
+        best = scores.best(k)
+        chunks = self._index.chunks([key for key, *_ in best])
+        return SearchResult(
+            passages=tuple(
+                _passage(chunk, *rest) for chunk, (_, *rest) in zip(chunks, best, strict=True)
+            ),
+            vectors_scanned=0 if mode is SearchMode.BM25 else self._index.scan_cost(filter),
+            generation=self._index.generation,
+            lexical_weight=scores.weight,
         )
-        n = min(1000, max(k, 50))
-        keys = {hit.key for hit in self._index.search_dense(vector, n, filter)}
-        keys |= {hit.key for hit in self._index.search_lexical(query, n, filter)}
-        ordered = sorted(keys)
-        dense = self._index.dense_scores(vector, ordered)
-        lexical = self._index.lexical_scores(query, ordered)
-        lexical = lexical / max(float(lexical.max(initial=0.0)), 1e-9)
-        score = {"hybrid": dense + 0.2 * lexical, "dense": dense, "bm25": lexical}[mode]
-        best = np.argsort(-score, kind="stable")[:k]
-        chunks = self._index.chunks([ordered[i] for i in best])
-        passages = tuple(
-            Passage(
-                document_id=c.document_id,
-                ordinal=c.ordinal,
-                text=c.text,
-                start=c.start,
-                end=c.end,
-                score=float(score[i]),
-                dense_score=float(dense[i]),
-                lexical_score=float(lexical[i]),
-                title=c.title,
-                domain=c.domain,
-                source=c.source,
-                metadata=c.metadata,
-            )
-            for i, c in zip(best, chunks, strict=True)
+
+    def _dense(self, vector: FloatArray, k: int, filter: Filter | None) -> _Scores:
+        hits = self._index.search_dense(vector, k, filter)
+        cosines = np.array([hit.score for hit in hits], np.float32)
+        return _Scores(_keys(hits), cosines, np.zeros_like(cosines), 0.0)
+
+    def _lexical(self, query: str, k: int, filter: Filter | None) -> _Scores:
+        hits = self._index.search_lexical(query, k, filter)
+        bm25 = np.array([hit.score for hit in hits], np.float32)
+        top = _top(hits)
+        return _Scores(_keys(hits), np.zeros_like(bm25), bm25 / top if top else bm25, 1.0)
+
+    def _hybrid(self, query: str, vector: FloatArray, k: int, filter: Filter | None) -> _Scores:
+        wanted = max(k, _CANDIDATES)
+        lexical_hits = self._index.search_lexical(query, wanted, filter)
+        dense_hits = self._index.search_dense(vector, wanted, filter)
+        top = _top(lexical_hits)
+        cosine = {hit.key: hit.score for hit in dense_hits}
+        bm25 = {hit.key: hit.score for hit in lexical_hits}
+        cosine_missing = [key for key in bm25 if key not in cosine]
+        bm25_missing = [key for key in cosine if key not in bm25] if top else []
+        exact = self._index.dense_scores(vector, cosine_missing).tolist()
+        cosine.update(zip(cosine_missing, exact, strict=True))
+        exact = self._index.lexical_scores(query, bm25_missing).tolist() if bm25_missing else []
+        bm25.update(zip(bm25_missing, exact, strict=True))
+        keys = sorted(cosine)
+        lexical = np.array([bm25.get(key, 0.0) for key in keys], np.float32)
+        return _Scores(
+            keys,
+            np.array([cosine[key] for key in keys], np.float32),
+            lexical / top if top else lexical,
+            self._corpus_weight * query_evidence(query, [hit.score for hit in lexical_hits]) * top,
         )
-        return SearchResult(passages, self._index.scan_cost(filter), self._index.generation, 0.2)
+
+
+def _keys(hits: Sequence[ChunkHit]) -> list[int]:
+    return [hit.key for hit in hits]
+
+
+def _top(hits: Sequence[ChunkHit]) -> float:
+    """Best score, 0 for no hit or only words that are in almost every chunk."""
+    return max(0.0, hits[0].score) if hits else 0.0
+
+
+def _passage(chunk: Chunk, score: float, dense: float, lexical: float) -> Passage:
+    return Passage(
+        document_id=chunk.document_id,
+        ordinal=chunk.ordinal,
+        text=chunk.text,
+        start=chunk.start,
+        end=chunk.end,
+        score=score,
+        dense_score=dense,
+        lexical_score=lexical,
+        title=chunk.title,
+        domain=chunk.domain,
+        source=chunk.source,
+        metadata=chunk.metadata,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -181,6 +182,22 @@ def test_a_missing_model_ends_with_9(
     ran = run("index", "build", docs, "--out", tmp_path / "s", "--embedder", tmp_path / "no")
     assert (ran.code, ran.err.count("\n")) == (9, 1)
     assert not (tmp_path / "s").exists()
+
+
+def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs: Path) -> None:
+    """The limit on the size of a file stands in for a full disk."""
+    limit = (store / "store.db").stat().st_size
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    # Many bytes in few tokens: a word so long is one unknown token of the embedder.
+    (docs / "tea.txt").write_text(f"{'t' * 120} " * 4_000, encoding="utf-8")
+    ran = spawn("index", "add", store, docs, preexec_fn=limited)
+    assert (ran.code, ran.out) == (8, ""), ran.err
+    assert ran.err.splitlines()[-1].startswith("error: ")
+    ran = spawn("index", "stats", store, "--json")
+    assert json.loads(ran.out)["generation"] == 1
 
 
 def test_the_base_install_names_the_extra(spawn: Run, docs: Path, tmp_path: Path) -> None:

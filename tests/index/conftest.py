@@ -30,7 +30,7 @@ def _load(name: str) -> ModuleType:
 @pytest.fixture(scope="session")
 def make_embedder() -> Callable[..., object]:
     """The class of the hashing embedder."""
-    embedder: Callable[..., object] = _load("hashing_embedder").HashingEmbedder
+    embedder: Callable[..., object] = _load("store_helper").HashingEmbedder
     return embedder
 
 
@@ -42,14 +42,14 @@ def hashing(make_embedder: Any) -> Any:
 @pytest.fixture(scope="session")
 def corpus() -> list[Document]:
     """Sixty documents of two chunks each, three subjects, numbered."""
-    documents: list[Document] = _load("store_corpus").make_corpus(60)
+    documents: list[Document] = _load("store_helper").make_corpus(60)
     return documents
 
 
 @pytest.fixture(scope="session")
 def make_corpus() -> Callable[..., list[Document]]:
     """Documents by count and version."""
-    maker: Callable[..., list[Document]] = _load("store_corpus").make_corpus
+    maker: Callable[..., list[Document]] = _load("store_helper").make_corpus
     return maker
 
 

@@ -24,7 +24,7 @@ from expertrag_index.verify import verify
 
 COUNT = 60
 KILLS = 50
-SCRIPT = Path(__file__).with_name("store_corpus.py")
+SCRIPT = Path(__file__).with_name("store_helper.py")
 
 
 class Child:

@@ -270,3 +270,36 @@ def assert_recall(index: Index, embedder: Any) -> None:
     assert found >= 0.9 * 500
     for wanted, count in (({"i": 7}, 4), ({"i": {"$lt": 300}}, 1098), ({"i": {"$gte": 90}}, 1158)):
         assert len(index.search_dense(query, 1000, wanted)) == min(1000, count)
+
+
+def test_opening_while_a_writer_publishes(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    path = tmp_path / "store"
+    generations: list[int] = []
+    problems: list[object] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                with Index.open(path) as index:
+                    generations.append(index.generation)
+                    assert len(index.sample_chunks(1000)) == index.size
+                    assert len(index.search_lexical("checkpoints", 1000)) > 0
+                    problems.extend([index.degraded] if index.degraded else [])
+            except (IndexStoreError, AssertionError) as error:
+                problems.append(error)
+
+    with IndexWriter.open(path, hashing) as writer:
+        writer.build(corpus)
+        threads = [threading.Thread(target=read) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for i in range(20):
+            writer.build([replace(item, title=f"Edition {i}") for item in corpus[: 60 - i]])
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not problems
+    assert len(set(generations)) > 3

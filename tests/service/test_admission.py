@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from serving_fixtures import Background, PacedGenerator
+from serving_fixtures import Background, PacedGenerator, trailing_of
 
 from expertrag.client import Client
 from expertrag.errors import Overloaded
@@ -92,7 +92,7 @@ def test_overload_is_refused_at_once_with_retry_info(
                 stub.Answer(answer_pb2.AnswerRequest(question=question), timeout=10)
         assert time.perf_counter() - started < 0.5
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        trailing = dict(caught.value.trailing_metadata())
+        trailing = trailing_of(caught.value)
         assert int(trailing["grpc-retry-pushback-ms"]) >= 100
         status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
         retry = error_details_pb2.RetryInfo()

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from serving_fixtures import trailing_of
 
 from expertrag.client import Client
 from expertrag.errors import InvalidArgument, Overloaded
@@ -24,9 +25,7 @@ METHODS = [
 
 
 @pytest.fixture
-def server(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> Server:
+def server(start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]) -> Server:
     return start_server(paced_pipeline, allow_writes=True)
 
 
@@ -43,9 +42,7 @@ def details_of(error: Any) -> list[Any]:
         error_details_pb2.BadRequest,
         error_details_pb2.RetryInfo,
     )
-    status = status_pb2.Status.FromString(
-        dict(error.trailing_metadata())["grpc-status-details-bin"]
-    )
+    status = status_pb2.Status.FromString(trailing_of(error)["grpc-status-details-bin"])
     found = []
     for detail in status.details:
         kind = next(kind for kind in kinds if detail.Is(kind.DESCRIPTOR))
@@ -55,7 +52,17 @@ def details_of(error: Any) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x00" * 100], ids=repr)
+def send(channel: Any, path: str, method: Any, message: bytes) -> None:
+    """Call a method with a message as it is."""
+    if method.client_streaming:
+        channel.stream_unary(path)(iter([message]), timeout=10)
+    elif method.server_streaming:
+        list(channel.unary_stream(path)(message, timeout=10))
+    else:
+        channel.unary_unary(path)(message, timeout=10)
+
+
+@pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x00" * 9], ids=repr)
 def test_malformed_messages_on_every_method(server: Server, garbage: bytes) -> None:
     assert len(METHODS) == 9
     with grpc.insecure_channel(server.address) as channel:
@@ -63,12 +70,7 @@ def test_malformed_messages_on_every_method(server: Server, garbage: bytes) -> N
             service, _, name = full_name.rpartition(".")
             path = f"/{service}/{name}"
             with pytest.raises(grpc.RpcError) as caught:
-                if method.client_streaming:
-                    channel.stream_unary(path)(iter([garbage]), timeout=10)
-                elif method.server_streaming:
-                    list(channel.unary_stream(path)(garbage, timeout=10))
-                else:
-                    channel.unary_unary(path)(garbage, timeout=10)
+                send(channel, path, method, garbage)
             assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
             assert details_of(caught.value)[0].reason == "MALFORMED_MESSAGE"
 
@@ -76,7 +78,7 @@ def test_malformed_messages_on_every_method(server: Server, garbage: bytes) -> N
 def test_the_field_is_named_in_bad_request(server: Server) -> None:
     request = retrieve_pb2.RetrieveRequest(query="rose", k=0)
     with grpc.insecure_channel(server.address) as channel:
-        call = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
+        call: Any = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
         with pytest.raises(grpc.RpcError) as caught:
             call(request.SerializeToString(), timeout=10)
     info, bad = details_of(caught.value)
@@ -149,9 +151,10 @@ def test_values_that_no_message_holds(client: Client, ask: Callable[[Client], An
 
 
 def test_unknown_enum_numbers(server: Server) -> None:
-    request = gate_pb2.DecideRequest(query="x", policy=gate_pb2.GatePolicy(mode=99))
+    unknown: Any = 99
+    request = gate_pb2.DecideRequest(query="x", policy=gate_pb2.GatePolicy(mode=unknown))
     with grpc.insecure_channel(server.address) as channel:
-        call = channel.unary_unary("/expertrag.v1.GateService/Decide")
+        call: Any = channel.unary_unary("/expertrag.v1.GateService/Decide")
         with pytest.raises(grpc.RpcError) as caught:
             call(request.SerializeToString(), timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
-from serving_fixtures import PacedGenerator
+from serving_fixtures import PacedGenerator, trailing_of
 
 from expertrag.client import Client
 from expertrag.pipeline import Pipeline
@@ -25,9 +25,7 @@ from expertrag.v1 import answer_pb2, answer_pb2_grpc
 
 
 @pytest.fixture
-def server(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> Server:
+def server(start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]) -> Server:
     return start_server(paced_pipeline)
 
 
@@ -71,7 +69,9 @@ def test_stream_events_come_in_order(client: Client) -> None:
 
 def test_pieces_travel_together(client: Client, paced: PacedGenerator) -> None:
     paced.words = 400
-    deltas = [e for e in client.stream("count", mode="never", max_tokens=400) if isinstance(e, DeltaEvent)]
+    deltas = [
+        e for e in client.stream("count", mode="never", max_tokens=400) if isinstance(e, DeltaEvent)
+    ]
     assert "".join(delta.text for delta in deltas) == "".join(f"{n} " for n in range(400))
     assert len(deltas) < 100
 
@@ -83,7 +83,9 @@ def test_a_slow_model_is_not_held_back(client: Client, paced: PacedGenerator) ->
 
 
 def test_seq_counts_from_zero(server: Server) -> None:
-    request = answer_pb2.StreamAnswerRequest(question=answer_pb2.Question(text="When to cut roses?"))
+    request = answer_pb2.StreamAnswerRequest(
+        question=answer_pb2.Question(text="When to cut roses?")
+    )
     with grpc.insecure_channel(server.address) as channel:
         stub = answer_pb2_grpc.AnswerServiceStub(channel)
         sequence = [response.seq for response in stub.StreamAnswer(request, timeout=30)]
@@ -107,7 +109,9 @@ def test_retrieve(client: Client) -> None:
 
 
 def test_filter_and_domain_are_pushed_down(client: Client) -> None:
-    result = client.retrieve("paid leave", k=18, filter={"year": {"$gte": 2024}, "domain": "garden"})
+    result = client.retrieve(
+        "paid leave", k=18, filter={"year": {"$gte": 2024}, "domain": "garden"}
+    )
     assert {passage.document_id for passage in result.passages} == {"garden/apples", "garden/beans"}
 
 
@@ -147,7 +151,7 @@ def test_request_id_is_echoed_or_made(server: Server, sent: str, kept: bool) -> 
         stub = answer_pb2_grpc.AnswerServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Answer(request, timeout=10, metadata=(("x-request-id", sent),))
-    received = dict(caught.value.trailing_metadata())["x-request-id"]
+    received = trailing_of(caught.value)["x-request-id"]
     assert (received == sent) is kept
     assert received
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -98,13 +99,14 @@ def test_watchers_hear_every_change_also_when_one_leaves(
             stub = health_pb2_grpc.HealthStub(channel)
             leaver, stayer = stub.Watch(request("")), stub.Watch(request(""))
             stranger = stub.Watch(request("nobody"))
-            seen = [(await anext(aiter(watch))).status for watch in (leaver, stayer, stranger)]
+            seen = [(await watch.read()).status for watch in (leaver, stayer, stranger)]
             leaver.cancel()
             await asyncio.sleep(0.1)
             gate.open.set()
             heard = [(await stayer.read()).status]
             await server.stop()
-            heard += [response.status async for response in stayer]
+            while (response := await stayer.read()) is not grpc.aio.EOF:
+                heard.append(response.status)
             return seen, heard
 
     def request(service: str) -> health_pb2.HealthCheckRequest:
@@ -148,7 +150,9 @@ def test_reflection_is_off_by_default(
 ) -> None:
     server = start_server(paced_pipeline)
     with grpc.insecure_channel(server.address) as channel:
-        ask = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        ask: Any = channel.stream_stream(
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+        )
         with pytest.raises(grpc.RpcError) as caught:
             list(ask(iter([b""]), timeout=10))
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

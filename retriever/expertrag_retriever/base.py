@@ -1,0 +1,20 @@
+"""What search and calibration need of an embedder; every embedder offers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from expertrag_index.types import DocumentEmbedder, FloatArray
+
+
+class Embedder(DocumentEmbedder, Protocol):
+    """A document embedder that also embeds queries. Vectors are float32 and L2-normalised."""
+
+    def encode_query(self, text: str, domain: str | None = None) -> FloatArray:
+        """Vector of shape [D]."""
+        ...
+
+    def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
+        """Vectors of shape [N, D] in the order of the texts."""
+        ...

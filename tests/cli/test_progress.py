@@ -1,0 +1,49 @@
+"""Progress: a bar on a terminal, lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
+WORK = """
+from expertrag.cli.progress import progress
+with progress() as report:
+    for done in range(1, 1001):
+        report("embed", done, 1000)
+    report("write", 1, None)
+"""
+
+
+def test_lines_off_a_terminal() -> None:
+    done = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == ["embed: 1/1000", "embed: 1000/1000", "write: 1"]
+
+
+def test_a_bar_on_a_terminal() -> None:
+    terminal, stderr = pty.openpty()
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    with subprocess.Popen(
+        [sys.executable, "-c", WORK], stdout=subprocess.PIPE, stderr=stderr
+    ) as process:
+        os.close(stderr)
+        shown = b""
+        while piece := _read(terminal):
+            shown += piece
+        out, _ = process.communicate(timeout=60)
+    os.close(terminal)
+    assert (process.returncode, out) == (0, b"")
+    assert b"\rembed: 100%" in shown
+    assert b"write: " in shown
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux says EIO when the other side has gone
+        return b""

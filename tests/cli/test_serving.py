@@ -1,0 +1,161 @@
+"""``serve``, ``ask``, ``retrieve``, ``gate``: a real server process, the real default models."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.cli.output import printable
+from expertrag.client import Client
+
+Run = Callable[..., Any]
+READY_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def server(
+    built: Path, smollm_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of ``expertrag serve``; it must end with 0 on SIGTERM."""
+    folder = tmp_path_factory.mktemp("serve")
+    address = f"unix:{folder}/s"
+    log = (folder / "log").open("w+")
+    command = [sys.executable, "-m", "expertrag", "serve"]
+    process = subprocess.Popen(
+        [*command, "--index", str(built)],
+        env={**os.environ, "EXPERTRAG_SERVICE_ADDRESS": address},
+        stdout=subprocess.PIPE,
+        stderr=log,
+    )
+    try:
+        with Client(address) as client:
+            client.wait_ready(READY_S)
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+        log.seek(0)
+        lines = log.read().splitlines()
+        log.close()
+    assert (process.returncode, out) == (0, b""), lines
+    assert all(json.loads(line)["level"] for line in lines)
+    assert "compost" not in "".join(lines)  # questions are not logged
+
+
+def test_ask_streams_then_explains(run: Run, server: str) -> None:
+    ran = run(
+        "ask", "What is in the manual?", "--server", server, "--mode", "always",
+        "--max-tokens", 8, "-k", 2,
+    )  # fmt: skip
+    assert (ran.code, ran.err) == (0, "")
+    answer, facts = ran.out.split("\n\n")
+    assert answer
+    lines = facts.splitlines()
+    assert lines[0].startswith("Source")
+    assert any(line.startswith("Gate: retrieve (always") for line in lines)
+    assert lines[-1].startswith("Cost: lm_calls ")
+    assert "retrieval_calls 1" in lines[-1]
+
+
+def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERTRAG_SERVER", server)
+    ran = run("ask", "What is compost?", "--mode", "never", "--max-tokens", 8, "--json")
+    answer = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert answer["decision"]["action"] == "closed_book"
+    assert answer["usage"]["lm_calls"] == 1
+    assert (answer["passages"], answer["citations"]) == ([], [])
+
+
+def test_retrieve_and_gate(run: Run, server: str) -> None:
+    ran = run("retrieve", "manual", "--server", server, "-k", 2, "--json")
+    assert [len(json.loads(ran.out)["passages"]), ran.code] == [2, 0]
+    assert run("retrieve", "manual", "--server", server).out.startswith("1. ")
+    ran = run("gate", "What is in the manual?", "--server", server, "--json")
+    decision = json.loads(ran.out)
+    assert decision["action"] in {"closed_book", "retrieve"}
+    assert decision["reason"]
+    assert run("gate", "Hello", "--server", server).out.startswith("Gate: ")
+
+
+def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
+    arguments = ("retrieve", "manual", "-k", 3, "--json")
+    there = json.loads(run(*arguments, "--server", server).out)
+    ran = run(*arguments, "--index", built)
+    assert (ran.code, ran.err) == (0, "")
+    here = json.loads(ran.out)
+    assert there.pop("seconds") > 0 < here.pop("seconds")
+    for passages in (there["passages"], here["passages"]):
+        for passage in passages:
+            for name in ("score", "dense_score", "lexical_score"):
+                passage[name] = round(passage[name], 4)
+    assert there == here
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ask", ""), "question"),
+        (("ask", "x" * 2**20), "question"),
+        (("retrieve", "x", "--filter", '{"flavour": "mint"}'), "flavour"),
+    ],
+)
+def test_bad_requests_end_with_2(
+    run: Run, server: str, arguments: tuple[str, ...], message: str
+) -> None:
+    ran = run(*arguments, "--server", server)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert message in ran.err
+
+
+def test_a_deadline_and_an_absent_server_end_with_7(run: Run, server: str, tmp_path: Path) -> None:
+    ran = run("ask", "Tell me a story", "--server", server, "--timeout", "0.001")
+    assert (ran.code, ran.err.count("\n")) == (7, 1)
+    ran = run("ask", "x", "--server", f"unix:{tmp_path}/none", "--timeout", "5")
+    assert (ran.code, ran.err.count("\n")) == (7, 1)
+
+
+def test_a_port_in_use_is_a_conflict(spawn: Run, built: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        ran = spawn("serve", "--index", built, "--address", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.splitlines()[-1].startswith("error: ")
+    assert "in use" in ran.err
+
+
+def test_the_base_install_asks_a_server(spawn: Run, server: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "for name in ('torch', 'numpy', 'faiss', 'transformers', 'structlog', 'tqdm',\n"
+        "             'platformdirs', 'yaml', 'grpc_health', 'grpc_reflection'):\n"
+        "    sys.modules[name] = None\n",
+        encoding="utf-8",
+    )
+    ran = spawn(
+        "ask", "Hello", "--server", server, "--max-tokens", "4", env={"PYTHONPATH": str(tmp_path)}
+    )
+    assert (ran.code, ran.err) == (0, "")
+    assert "Cost: " in ran.out
+
+
+@pytest.mark.parametrize("command", ["ask", "retrieve", "gate", "serve"])
+def test_a_missing_store_ends_with_4(run: Run, tmp_path: Path, command: str) -> None:
+    question = [] if command == "serve" else ["x"]
+    ran = run(command, *question, "--index", tmp_path / "none")
+    assert (ran.code, ran.out) == (4, "")
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("\n") == 1
+
+
+def test_a_document_cannot_steer_the_terminal() -> None:
+    assert printable("\x1b[2Jred\x07 \x9b1m\r\n\tok") == "[2Jred 1m\n\tok"

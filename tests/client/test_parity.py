@@ -1,0 +1,159 @@
+"""A server and a store in process give the same values, with the default models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import Background
+
+from expertrag.assemble import open_pipeline
+from expertrag.client import AsyncClient, Client
+from expertrag.config import Config, ServiceConfig
+from expertrag.errors import DeadlineExceeded, ExpertRAGError, NotFound
+from expertrag.folding import fold
+from expertrag.service import Server
+from expertrag.types import Answer, DocumentInput, GateEvent
+
+QUESTION = "How many days of paid leave do employees of Northwind get?"
+
+
+@pytest.fixture(scope="module")
+def local(built_store: Path, model_config: Config) -> Iterator[Client]:
+    with Client(built_store, config=model_config) as client:
+        client.wait_ready()
+        yield client
+
+
+@pytest.fixture(scope="module")
+def address(built_store: Path, model_config: Config, background: Background) -> Iterator[str]:
+    async def start() -> Server:
+        server = Server(
+            ServiceConfig(address="127.0.0.1:0"),
+            lambda: open_pipeline(replace(model_config, index=str(built_store))),
+        )
+        await server.start()
+        await server.wait_loaded()
+        return server
+
+    server = background.run(start())
+    yield server.address
+    background.run(server.stop())
+
+
+@pytest.fixture
+def remote(address: str) -> Iterator[Client]:
+    with Client(address) as client:
+        yield client
+
+
+def timeless(answer: Answer) -> Answer:
+    """Leave out how long it took."""
+    return replace(answer, usage=replace(answer.usage, stage_seconds={}))
+
+
+@pytest.mark.parametrize("mode", ["auto", "never", "always", "strict"])
+def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
+    options: dict[str, Any] = {"mode": mode, "k": 2, "max_tokens": 8}
+    here = local.answer(QUESTION, **options)
+    there = remote.answer(QUESTION, **options)
+    assert timeless(here) == timeless(there)
+    assert set(here.usage.stage_seconds) == set(there.usage.stage_seconds)
+    assert timeless(fold(remote.stream(QUESTION, **options))) == timeless(here)
+    assert timeless(fold(local.stream(QUESTION, **options))) == timeless(here)
+    if not here.decision.retrieve:
+        assert here.usage.lm_calls == 1
+
+
+def test_everything_else_is_equal(local: Client, remote: Client) -> None:
+    here, there = (client.retrieve(QUESTION, k=3) for client in (local, remote))
+    assert replace(here, seconds=0) == replace(there, seconds=0)
+    assert local.decide(QUESTION) == remote.decide(QUESTION)
+    assert local.stats() == remote.stats()
+    assert local.info() == remote.info()
+    ours, theirs = (client.embed(["a", "b"], role="query") for client in (local, remote))
+    assert ours[0] == pytest.approx(theirs[0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.answer(""),
+        lambda client: list(client.stream("")),
+        lambda client: client.retrieve("x", k=0),
+        lambda client: client.retrieve("x", filter={"colour": "red"}),
+        lambda client: client.answer("x", mode="sometimes"),
+        lambda client: client.embed([]),
+        lambda client: client.answer(QUESTION, threshold=1.5),
+    ],
+)
+def test_errors_are_equal(local: Client, remote: Client, ask: Callable[[Client], Any]) -> None:
+    raised = []
+    for client in (local, remote):
+        with pytest.raises(ExpertRAGError) as caught:
+            ask(client)
+        raised.append(caught.value)
+    here, there = raised
+    assert type(here) is type(there)
+    assert (here.message, here.reason, here.metadata) == (
+        there.message,
+        there.reason,
+        there.metadata,
+    )
+
+
+def test_deadlines_end_both(local: Client, remote: Client) -> None:
+    for client in (local, remote):
+        with pytest.raises(DeadlineExceeded):
+            client.answer(QUESTION, mode="never", max_tokens=250, timeout=0.05)
+
+
+def test_the_asynchronous_twins(
+    built_store: Path, model_config: Config, address: str, local: Client, background: Background
+) -> None:
+    options: dict[str, Any] = {"mode": "always", "k": 2, "max_tokens": 8}
+    expected = timeless(local.answer(QUESTION, **options))
+
+    async def ask(client: AsyncClient) -> None:
+        async with client:
+            await client.wait_ready()
+            assert timeless(await client.answer(QUESTION, **options)) == expected
+            events = [event async for event in client.stream(QUESTION, **options)]
+            assert timeless(fold(events)) == expected
+            abandoned = client.stream(QUESTION, **options)
+            assert isinstance(await anext(abandoned), GateEvent)
+            await abandoned.aclose()
+            stats, info, found, vectors, decision = await asyncio.gather(
+                client.stats(),
+                client.info(),
+                client.retrieve("roses", k=1),
+                client.embed(["a"]),
+                client.decide(QUESTION),
+            )
+            assert (stats, info) == (local.stats(), local.info())
+            assert found.passages[0].document_id == "garden/roses"
+            assert len(vectors[0]) == 384
+            assert decision == local.decide(QUESTION)
+            with pytest.raises(ExpertRAGError):
+                await client.answer("")
+
+    background.run(ask(AsyncClient(address)))
+    background.run(ask(AsyncClient(built_store, config=model_config)))
+
+
+def test_writes_in_process(own_store: Path, model_config: Config) -> None:
+    with Client(own_store, config=model_config) as client:
+        document = DocumentInput("office/dog", "Dogs are welcome in the office on Fridays.")
+        assert client.upsert([document]).added == 1
+        assert client.retrieve("dogs on Fridays", k=1).passages[0].document_id == "office/dog"
+        assert client.delete(["office/dog"]).removed == 1
+
+
+def test_a_folder_that_is_no_store(tmp_path: Path, model_config: Config) -> None:
+    with Client(tmp_path, config=model_config) as client, pytest.raises(NotFound) as caught:
+        client.stats()
+    assert caught.value.reason == "STORE_NOT_FOUND"

@@ -1,0 +1,34 @@
+"""Every gRPC status has its error."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from expertrag import errors
+from expertrag.client import Client
+from expertrag.client.rpc_errors import ERRORS, from_rpc
+
+
+def test_every_status_code_is_mapped() -> None:
+    assert set(ERRORS) == {code.name for code in grpc.StatusCode} - {"OK"}
+
+
+@pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name != "OK"])
+def test_words_of_grpc_itself_become_one_line(code: grpc.StatusCode) -> None:
+    error = from_rpc(code, "first\nsecond", None, address="there:1", timeout=3.0)
+    assert type(error) is ERRORS[code.name]
+    assert error.message
+    assert "\n" not in error.message
+    assert error.metadata["grpc"] == "first\nsecond"
+    assert error.reason
+
+
+def test_nobody_there() -> None:
+    with Client("localhost:9") as client, pytest.raises(errors.Unavailable) as caught:
+        client.info(timeout=10)
+    assert caught.value.reason == "UNREACHABLE"
+    assert "localhost:9; start one with: expertrag serve" in caught.value.message
+    with Client("localhost:9") as client, pytest.raises(errors.DeadlineExceeded) as late:
+        client.wait_ready(timeout=0.3)
+    assert late.value.reason == "NOT_READY"

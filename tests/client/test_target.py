@@ -1,0 +1,59 @@
+"""What a target means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expertrag.client import AsyncClient, Client
+from expertrag.client.target import Target, parse_target
+from expertrag.errors import InvalidArgument, NotFound
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "localhost:50051",
+        "10.0.0.7:1",
+        "[::1]:50051",
+        "rag.example.org:443",
+        "unix:/run/s",
+        "unix:s",
+    ],
+)
+def test_addresses(text: str) -> None:
+    assert parse_target(text) == Target(address=text)
+
+
+def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "localhost:50051").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for text in ("store", "./store", str(tmp_path / "store"), "~/store", Path("store")):
+        store = parse_target(text).store
+        assert store is not None
+        assert store.samefile(tmp_path / "store")
+    # An address stays one whatever folders there are; a slash or a Path asks for the folder.
+    assert parse_target("localhost:50051").address
+    assert parse_target("./localhost:50051").store == Path("./localhost:50051")
+    assert parse_target(Path("localhost:50051")).store == Path("localhost:50051")
+
+
+@pytest.mark.parametrize(
+    "text", ["stoer", "./stoer", "localhost", "localhost:", "host:port", "unix:"]
+)
+def test_a_missing_folder_says_both_readings(text: str) -> None:
+    with pytest.raises(NotFound, match=r"neither an address .* nor the folder") as caught:
+        parse_target(text)
+    assert "\n" not in caught.value.message
+    assert caught.value.reason == "TARGET_NOT_FOUND"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_both_clients_parse_at_once(kind: type[Client] | type[AsyncClient]) -> None:
+    with pytest.raises(NotFound):
+        kind("stoer")
+    with pytest.raises(InvalidArgument, match="empty"):
+        kind(" ")

@@ -1,0 +1,187 @@
+"""Values survive the wire: every field, set and unset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expertrag import types
+from expertrag.convert import answer, common, events, gate, index, retrieve
+from expertrag.convert.embed import EmbedCall, embed_from_proto, embed_to_proto
+from expertrag.errors import InvalidArgument, ServerError
+from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+INT = st.integers(0, 2**31 - 1)
+UNIT = st.floats(0, 1)
+SCALAR = TEXT | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.booleans()
+METADATA = st.dictionaries(TEXT, SCALAR, max_size=3)
+
+st.register_type_strategy(str, TEXT)
+st.register_type_strategy(int, INT)
+st.register_type_strategy(float, UNIT)
+
+
+def values(kind: type[Any], **fields: Any) -> Any:
+    """Strategy for a dataclass, its free-form fields given."""
+    return st.builds(kind, **fields)
+
+
+def optional(strategy: Any) -> Any:
+    """Strategy with None."""
+    return st.none() | strategy
+
+
+DECISIONS = values(
+    types.GateDecision,
+    p_benefit=optional(UNIT),
+    p_correct_closed_book=optional(UNIT),
+    threshold=optional(UNIT),
+    signals=st.dictionaries(TEXT, UNIT, max_size=3),
+)
+PASSAGES = st.lists(values(types.Passage, metadata=METADATA, domain=optional(TEXT)), max_size=2)
+USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
+CITATIONS = values(types.Citation)
+FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
+STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
+
+CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
+    (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
+    (answer.usage_to_proto, answer.usage_from_proto, USAGES),
+    (answer.citation_to_proto, answer.citation_from_proto, CITATIONS),
+    (
+        answer.question_to_proto,
+        answer.question_from_proto,
+        values(
+            types.AnswerRequest, filter=FILTERS, domain=optional(TEXT), threshold=optional(UNIT)
+        ),
+    ),
+    (
+        answer.answer_to_proto,
+        answer.answer_from_proto,
+        values(
+            types.Answer,
+            decision=DECISIONS,
+            passages=PASSAGES.map(tuple),
+            citations=st.lists(CITATIONS, max_size=2).map(tuple),
+            usage=USAGES,
+        ),
+    ),
+    (
+        retrieve.request_to_proto,
+        retrieve.request_from_proto,
+        values(types.RetrieveRequest, filter=FILTERS, domain=optional(TEXT)),
+    ),
+    (
+        retrieve.result_to_proto,
+        retrieve.result_from_proto,
+        values(types.RetrieveResult, passages=PASSAGES.map(tuple)),
+    ),
+    (
+        index.document_to_proto,
+        index.document_from_proto,
+        values(types.DocumentInput, metadata=METADATA, domain=optional(TEXT)),
+    ),
+    (index.stats_to_proto, index.stats_from_proto, STATS),
+    (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),
+]
+EVENTS = st.one_of(
+    values(types.GateEvent, decision=DECISIONS),
+    values(types.PassagesEvent, passages=PASSAGES.map(tuple)),
+    values(types.DeltaEvent),
+    values(types.CitationEvent, citation=CITATIONS),
+    values(types.UsageEvent, usage=USAGES),
+    values(types.DoneEvent),
+)
+
+
+@pytest.mark.parametrize(
+    ("to_proto", "from_proto", "strategy"), CASES, ids=[case[0].__qualname__ for case in CASES]
+)
+def test_round_trips(
+    to_proto: Callable[[Any], Any], from_proto: Callable[[Any], Any], strategy: Any
+) -> None:
+    @settings(max_examples=30, deadline=None)
+    @given(strategy)
+    def check(value: Any) -> None:
+        message = to_proto(value)
+        assert from_proto(type(message).FromString(message.SerializeToString())) == value
+
+    check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(EVENTS, INT)
+def test_events_round_trip(event: types.AnswerEvent, seq: int) -> None:
+    message = events.event_to_proto(seq, event)
+    assert message.seq == seq
+    assert events.event_from_proto(message) == event
+
+
+def test_reports_keep_their_half() -> None:
+    items = (types.ItemStatus("a"), types.ItemStatus("b", "too long; split it"))
+    upsert = types.UpdateReport(3, added=1, changed=2, unchanged=3, removed=0, items=items)
+    assert index.upsert_from_proto(index.upsert_to_proto(upsert)) == upsert
+    delete = types.UpdateReport(3, added=0, changed=0, unchanged=0, removed=4, items=items)
+    assert index.delete_from_proto(index.delete_to_proto(delete)) == delete
+
+
+def test_every_enum_value_has_a_number() -> None:
+    for enum, table in [
+        (types.GateMode, gate.MODES),
+        (types.GateAction, gate.ACTIONS),
+        (types.SearchMode, retrieve.SEARCH_MODES),
+        (types.FinishReason, answer.FINISH_REASONS),
+    ]:
+        for value in enum:
+            assert table.from_proto(table.to_proto(value)) is value  # type: ignore[attr-defined]
+
+
+def test_whole_numbers_stay_whole() -> None:
+    struct = common.struct_to_proto("filter", {"year": 2024, "half": 0.5, "deep": {"in": [1, 2]}})
+    back = common.struct_from_proto(struct)
+    assert repr(back["year"]) == "2024"
+    assert back == {"year": 2024, "half": 0.5, "deep": {"in": [1, 2]}}
+
+
+@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
+def test_metadata_is_flat(value: object) -> None:
+    struct = common.struct_to_proto("metadata", {"key": value})
+    with pytest.raises(InvalidArgument, match="'key'"):
+        common.metadata_from_proto("metadata", struct)
+
+
+def test_messages_without_a_meaning_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="unknown number 7"):
+        embed_from_proto(embed_pb2.EmbedRequest(texts=["a"], role=7))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="unknown number 0"):
+        answer.FINISH_REASONS.from_proto(0)
+    with pytest.raises(ServerError, match="unknown event"):
+        events.event_from_proto(answer_pb2.StreamAnswerResponse(seq=1))
+
+
+def test_embed_roles() -> None:
+    for role in ("document", "query"):
+        call = EmbedCall(["a", "b"], role, "law")
+        assert embed_from_proto(embed_to_proto(call)) == call
+    assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
+
+
+def test_no_field_of_a_value_object_is_forgotten() -> None:
+    """Messages name their fields as the values do, but for the question's own nesting."""
+    pairs: list[tuple[type[Any], Any]] = [
+        (types.Passage, retrieve_pb2.Passage),
+        (types.Usage, answer_pb2.Usage),
+        (types.Citation, answer_pb2.Citation),
+        (types.IndexStats, index_pb2.IndexStats),
+        (types.ServerInfo, info_pb2.InfoResponse),
+        (types.GateDecision, gate_pb2.GateDecision),
+    ]
+    for kind, message in pairs:
+        names = {field.name for field in dataclasses.fields(kind)}
+        assert names == {field.name for field in message.DESCRIPTOR.fields}

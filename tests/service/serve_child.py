@@ -1,0 +1,38 @@
+"""A server in a process of its own: ``serve_child.py ADDRESS STORE EMBEDDER``.
+
+Without a store it never ends loading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from serving_fixtures import PacedGenerator
+
+from expertrag.config import ServiceConfig
+from expertrag.service import serve
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+
+ANSWER_S = 1.5
+WORDS = 50
+
+
+def load() -> Pipeline:
+    """Open the store, or take for ever."""
+    if len(sys.argv) < 4:
+        time.sleep(3600)
+    from expertrag.pipeline import Pipeline
+    from expertrag_retriever.encoder import load_embedder
+
+    model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)
+    return Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(ServiceConfig(address=sys.argv[1], drain_s=10.0), load))

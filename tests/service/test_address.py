@@ -1,0 +1,89 @@
+"""Where a server may listen."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from expertrag.client import Client
+from expertrag.errors import Conflict, InvalidArgument
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.service.address import Address
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("127.0.0.1:50051", Address(host="127.0.0.1", port=50051)),
+        ("localhost:0", Address(host="localhost", port=0)),
+        ("[::1]:50051", Address(host="[::1]", port=50051)),
+        ("unix:/run/expertrag", Address(path="/run/expertrag")),
+        ("unix:s", Address(path="s")),
+    ],
+)
+def test_parse(text: str, parsed: Address) -> None:
+    assert Address.parse(text) == parsed
+    assert str(parsed) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "50051", "host", "host:", ":50051", "host:x", "host:70000", "unix:"]
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"HOST:PORT nor unix:PATH"):
+        Address.parse(text)
+
+
+def test_a_port_in_use(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Conflict, match="in use; choose another --address") as caught:
+            start_server(paced_pipeline, address=f"127.0.0.1:{port}")
+    assert caught.value.reason == "ADDRESS_IN_USE"
+
+
+def test_a_foreign_address(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> None:
+    with pytest.raises(InvalidArgument, match="cannot listen"):
+        start_server(paced_pipeline, address="192.0.2.1:0")
+
+
+def test_a_living_socket_is_not_taken_over(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/s"
+    start_server(paced_pipeline, address=address)
+    with pytest.raises(Conflict, match="another server listens"):
+        start_server(paced_pipeline, address=address)
+    with Client(address) as client:
+        assert client.info().version
+
+
+def test_a_dead_socket_is(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: Path
+) -> None:
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    start_server(paced_pipeline, address=f"unix:{path}")
+    with Client(f"unix:{path}") as client:
+        assert client.info().version
+
+
+def test_a_file_is_not_removed(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: Path
+) -> None:
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    with pytest.raises(Conflict, match="no socket"):
+        start_server(paced_pipeline, address=f"unix:{path}")
+    assert path.read_text() == "mine"

@@ -1,0 +1,86 @@
+"""SIGTERM in a process of its own: what runs ends well, what comes is refused, exit 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from expertrag.client import Client
+from expertrag.errors import Unavailable
+
+HERE = Path(__file__).parent
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"unix:{tmp_path}/s"
+
+
+@pytest.fixture
+def start(address: str) -> Iterator[Start]:
+    """Starts ``serve_child.py`` behind a socket file."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            [sys.executable, str(HERE / "serve_child.py"), address, *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+def wait_listening(client: Client, timeout: float = 60.0) -> None:
+    """Wait for the first sign of life; models may still load."""
+    ends_at = time.monotonic() + timeout
+    while True:
+        try:
+            client.info(timeout=1)
+        except Unavailable:
+            assert time.monotonic() < ends_at
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_a_signal_drains(start: Start, address: str, built_store: Path, minilm_path: Path) -> None:
+    child = start(built_store, minilm_path)
+    with Client(address) as client, ThreadPoolExecutor(1) as pool:
+        client.wait_ready(timeout=90)
+        running = pool.submit(client.answer, "count", mode="never")
+        time.sleep(0.3)
+        child.send_signal(signal.SIGTERM)
+        time.sleep(0.8)  # past the lame duck, before the answer's end
+        assert child.poll() is None
+        with pytest.raises(Unavailable):
+            client.info(timeout=5)
+        assert running.result(30).usage.completion_tokens == 50
+    assert child.wait(15) == 0
+
+
+def test_a_second_signal_forces(start: Start, address: str) -> None:
+    child = start()
+    with Client(address) as client:
+        wait_listening(client)
+        child.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert child.poll() is None  # still loading: a thread cannot be stopped
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(5) == 128 + signal.SIGTERM

@@ -1,0 +1,73 @@
+"""Typed errors reach the client whole; unexpected ones keep their cause to themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+import pytest
+from serving_fixtures import PacedGenerator
+
+from expertrag import errors
+from expertrag.client import Client
+from expertrag.client.rpc_errors import from_rpc
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.service.status import status_of
+
+TREE = [
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, errors.ExpertRAGError)
+]
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_an_error_survives_the_wire(kind: type[errors.ExpertRAGError]) -> None:
+    sent = kind("what to do", reason="SOME_REASON", metadata={"field": "k"})
+    code, trailing = status_of(sent, "r-1")
+    got = from_rpc(code, sent.message, trailing, address="a:1", timeout=1)
+    assert type(got) is (errors.Unimplemented if kind is errors.MissingExtra else kind)
+    assert got.message == sent.message
+    assert (got.reason, got.domain) == ("SOME_REASON", "expertrag")
+    assert got.metadata == {"field": "k"}
+    assert got.request_id == "r-1"
+
+
+def test_the_time_to_come_back_survives_the_wire() -> None:
+    sent = errors.Overloaded("busy", retry_after_s=1.5, reason="OVERLOADED")
+    code, trailing = status_of(sent, "r-1")
+    got = from_rpc(code, sent.message, trailing, address="a:1", timeout=1)
+    assert isinstance(got, errors.Overloaded)
+    assert got.retry_after_s == 1.5
+    assert dict(trailing)["grpc-retry-pushback-ms"] == "1500"
+
+
+class BrokenGenerator(PacedGenerator):
+    """Fails as a bug does."""
+
+    def begin(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
+        raise ZeroDivisionError("/secret/path of the question")
+
+
+def test_a_bug_is_internal_and_tells_only_the_request_id(
+    start_server: Callable[..., Server], built_store: object, embedder: object
+) -> None:
+    server = start_server(lambda: Pipeline(built_store, embedder, BrokenGenerator()))  # type: ignore[arg-type]
+    with Client(server.address) as client:
+        for ask in (
+            lambda: client.answer("a question", mode="never"),
+            lambda: list(client.stream("a question", mode="never")),
+        ):
+            with pytest.raises(errors.ServerError) as caught:
+                ask()
+            assert caught.value.code == "INTERNAL"
+            assert caught.value.request_id in caught.value.message
+            assert "secret" not in str(caught.value.metadata) + caught.value.message
+        assert client.retrieve("the server lives", k=1).passages
+
+
+def test_garbage_in_the_details_is_no_second_error() -> None:
+    trailing = (("grpc-status-details-bin", b"\xff\xff"),)
+    got = from_rpc(grpc.StatusCode.INTERNAL, "boom", trailing, address="a:1", timeout=1)
+    assert isinstance(got, errors.ServerError)

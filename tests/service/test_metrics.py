@@ -1,0 +1,70 @@
+"""The metrics as Prometheus sees them."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+
+from expertrag.client import Client
+from expertrag.errors import Conflict, InvalidArgument
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found
+
+
+def scrape(port: int) -> dict[str, float]:
+    """Return every sample by its name with labels."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
+    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples}
+
+
+def test_scrape(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], port: int
+) -> None:
+    server = start_server(paced_pipeline, metrics_port=port)
+    with Client(server.address) as client:
+        client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)
+        client.answer("What is two and two?", mode="never", max_tokens=5)
+        with pytest.raises(InvalidArgument):
+            client.retrieve("")
+    samples = scrape(port)
+    assert samples['expertrag_calls_total{code="OK",method="AnswerService/Answer"}'] == 2
+    failed = 'expertrag_calls_total{code="INVALID_ARGUMENT",method="RetrieveService/Retrieve"}'
+    assert samples[failed] == 1
+    assert samples['expertrag_call_seconds_count{method="AnswerService/Answer"}'] == 2
+    assert samples['expertrag_gate_total{action="retrieve",mode="always"}'] == 1
+    assert samples['expertrag_gate_total{action="closed_book",mode="never"}'] == 1
+    assert samples['expertrag_tokens_total{kind="completion"}'] == 12
+    assert samples['expertrag_stage_seconds_count{stage="search"}'] == 1
+    assert samples["expertrag_in_flight"] == 0
+    assert samples["expertrag_waiting"] == 0
+    assert samples["expertrag_index_generation"] == 1
+    assert samples["expertrag_index_documents"] == 18
+    assert samples["expertrag_index_chunks"] >= 18
+
+
+def test_the_port_is_freed(
+    start_server: Callable[..., Server],
+    paced_pipeline: Callable[[], Pipeline],
+    port: int,
+    background: object,
+) -> None:
+    first = start_server(paced_pipeline, metrics_port=port)
+    with pytest.raises(Conflict, match="--metrics-port") as caught:
+        start_server(paced_pipeline, metrics_port=port)
+    assert caught.value.reason == "ADDRESS_IN_USE"
+    background.run(first.stop())  # type: ignore[attr-defined]
+    start_server(paced_pipeline, metrics_port=port)

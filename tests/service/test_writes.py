@@ -1,0 +1,124 @@
+"""IndexService: one generation per call, served at once; nothing by halves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import Background, PacedGenerator
+
+from expertrag.client import AsyncClient, Client
+from expertrag.errors import PermissionDenied
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+from expertrag.types import DocumentInput
+
+BICYCLE = DocumentInput(
+    id="office/bicycle",
+    text="A bicycle can be leased through the office at Northwind.",
+    title="bicycle",
+    domain="office",
+    metadata={"year": 2026, "share": 0.5, "draft": False},
+)
+
+
+@pytest.fixture
+def address(start_server: Callable[..., Server], own_store: Path, embedder: Any) -> str:
+    server = start_server(
+        lambda: Pipeline(own_store, embedder, PacedGenerator()), allow_writes=True
+    )
+    return server.address
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    with Client(address) as client:
+        yield client
+
+
+def test_upsert_serves_a_new_generation(client: Client) -> None:
+    report = client.upsert([BICYCLE, DocumentInput(id="blank", text=" ")])
+    assert (report.generation, report.added, report.changed) == (2, 1, 0)
+    errors = {item.id: item.error for item in report.items}
+    assert errors["office/bicycle"] == ""
+    assert errors["blank"]
+    found = client.retrieve("lease a bicycle", k=1)
+    assert found.generation == 2
+    assert found.passages[0].document_id == BICYCLE.id
+    assert found.passages[0].metadata == BICYCLE.metadata
+    assert client.stats().documents == 19
+    assert client.upsert([BICYCLE]).unchanged == 1
+
+
+def test_delete(client: Client) -> None:
+    report = client.delete(["garden/roses"])
+    assert (report.generation, report.removed) == (2, 1)
+    found = client.retrieve("roses", k=18).passages
+    assert "garden/roses" not in {passage.document_id for passage in found}
+
+
+def test_an_upload_that_breaks_off_changes_nothing(client: Client) -> None:
+    def documents() -> Iterator[DocumentInput]:
+        yield BICYCLE
+        raise OSError("the disk with the documents is gone")
+
+    for _ in range(10):
+        with pytest.raises(OSError, match="disk"):
+            client.upsert(documents())
+    assert client.stats().generation == 1
+
+
+def test_an_asynchronous_upload_that_breaks_off_changes_nothing(
+    client: Client, background: Background, address: str
+) -> None:
+    def documents() -> Iterator[DocumentInput]:
+        yield BICYCLE
+        raise OSError("the disk with the documents is gone")
+
+    async def scenario() -> None:
+        async with AsyncClient(address) as twin:
+            with pytest.raises(OSError, match="disk"):
+                await twin.upsert(documents())
+            report = await twin.upsert([BICYCLE])
+            assert report.generation == 2
+
+    background.run(scenario())
+
+
+def test_answers_go_on_while_the_store_is_exchanged(client: Client) -> None:
+    done = threading.Event()
+    generations: set[int] = set()
+    failures: list[Exception] = []
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                generations.add(client.retrieve("roses", k=1).generation)
+            except Exception as error:
+                failures.append(error)
+                return
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for number in range(3):
+        client.upsert([DocumentInput(id=f"new/{number}", text=f"Note number {number}.")])
+    done.set()
+    asking.join()
+    assert not failures
+    assert generations <= {1, 2, 3, 4}
+
+
+def test_writes_are_off_by_default(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> None:
+    server = start_server(paced_pipeline)
+    with Client(server.address) as client:
+        with pytest.raises(PermissionDenied, match="--allow-writes") as caught:
+            client.upsert([BICYCLE])
+        assert caught.value.reason == "WRITES_DISABLED"
+        with pytest.raises(PermissionDenied, match="--allow-writes"):
+            client.delete(["office/leave"])
+        assert client.stats().generation == 1
