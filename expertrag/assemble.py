@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expertrag import models
-from expertrag.config import Config
+from expertrag.config import AUTO_EMBEDDER, Config, ModelConfig
 from expertrag.errors import InvalidArgument
 from expertrag.generation import load_generator
+from expertrag.generation.loading import quiet
 from expertrag.pipeline import Pipeline
 from expertrag.translate import translated_errors
+from expertrag_index.errors import StoreNotFoundError
+from expertrag_index.index import Index
 from expertrag_retriever.encoder import load_embedder
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+DEFAULT_EMBEDDER = "all-minilm-l6-v2"
+"""What a new store is built with unless the caller names another."""
 
 
 def open_pipeline(config: Config) -> Pipeline:
@@ -24,10 +34,27 @@ def open_pipeline(config: Config) -> Pipeline:
             reason="INVALID_CONFIG",
             metadata={"field": "index"},
         )
-    model = config.model
-    with translated_errors():
-        embedder = load_embedder(models.resolve(model.embedder), device=model.device)
+    model, store = config.model, Path(config.index)
+    embedder = open_embedder(model, store)
     generator = load_generator(
         models.resolve(model.generator), dtype=model.dtype, device=model.device
     )
-    return Pipeline(Path(config.index), embedder, generator, gate_threshold=config.gate.threshold)
+    return Pipeline(store, embedder, generator, gate_threshold=config.gate.threshold)
+
+
+def open_embedder(model: ModelConfig, store: Path) -> SentenceTransformerEmbedder:
+    """Load the embedder that is configured; ``auto`` is the one that made the store.
+
+    :raises ExpertRAGError: if it cannot be used, with the cure in the message.
+    """
+    with translated_errors(), quiet():
+        name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
+        return load_embedder(models.resolve(name), name=name, device=model.device)
+
+
+def _embedder_of(store: Path) -> str:
+    try:
+        with Index.open(store) as index:
+            return index.manifest.embedder.name
+    except StoreNotFoundError:
+        return DEFAULT_EMBEDDER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -30,7 +31,7 @@ def smollm_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedder(minilm_path: Path):  # noqa: ANN201 - a heavy import, made only when it is needed
+def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
     """The MiniLM embedder, loaded once."""
     from expertrag_retriever.encoder import load_embedder
 

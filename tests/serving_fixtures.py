@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+import structlog
 
 from expertrag.config import Config, ModelConfig, ServiceConfig
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
@@ -53,7 +54,11 @@ TOPICS = {
 
 def trailing_of(error: Any) -> dict[str, Any]:
     """Return the trailing metadata of a failed call; gRPC's stubs hide it from ``RpcError``."""
-    return {key: value for key, value in error.trailing_metadata()}
+    return dict(error.trailing_metadata())
+
+
+def _drop(*_event: object) -> str:
+    raise structlog.DropEvent
 
 
 class Background:
@@ -138,9 +143,11 @@ class PacedSession(Session):
 @pytest.fixture(scope="session")
 def background() -> Iterator[Background]:
     """The event loop of all servers and asynchronous clients."""
+    structlog.configure(processors=[_drop])  # lines of calls would come between the tests
     background = Background()
     yield background
     background.close()
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

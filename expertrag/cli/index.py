@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag import models
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
     configured,
@@ -28,7 +27,6 @@ from expertrag.errors import NotFound
 if TYPE_CHECKING:
     from expertrag_index.build import IndexWriter
     from expertrag_index.types import BuildReport, Document, LoadFailure
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 MAX_FILE_MB = 32
 """Default of ``--max-file-mb``; a test holds it equal to that of the loaders, which are heavy."""
@@ -187,6 +185,7 @@ def search(
 ) -> None:
     """Search a store without server or language model."""
     from expertrag import validation
+    from expertrag.assemble import open_embedder
     from expertrag.types import RetrieveRequest, SearchMode
     from expertrag_index.index import Index
     from expertrag_retriever.search import Searcher
@@ -196,7 +195,7 @@ def search(
     )
     validation.check_retrieve(request)
     _need_store(store)
-    embedder = _embedder(config)
+    embedder = open_embedder(config.model, store)
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
         result = Searcher(opened, embedder).search(
             request.query,
@@ -247,20 +246,12 @@ def _update(
 def _writer(
     store: Path, config: Config, report: Callable[[str, int, int | None], None]
 ) -> IndexWriter:
+    from expertrag.assemble import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_retriever.calibrate import calibrator
 
-    embedder = _embedder(config)
+    embedder = open_embedder(config.model, store)
     return IndexWriter.open(store, embedder, calibrate=calibrator(embedder), progress=report)
-
-
-def _embedder(config: Config) -> SentenceTransformerEmbedder:
-    from expertrag.generation.loading import quiet
-    from expertrag_retriever.encoder import load_embedder
-
-    folder = models.resolve(config.model.embedder)
-    with quiet():
-        return load_embedder(folder, device=config.model.device)
 
 
 def _need_store(store: Path) -> None:

@@ -8,6 +8,7 @@ render.py   prints the effective values with their origins, and the table of doc
 from expertrag.config.loading import CONFIG_ENV, Loaded, load
 from expertrag.config.render import render, table
 from expertrag.config.schema import (
+    AUTO_EMBEDDER,
     ENV_PREFIX,
     Config,
     GateConfig,
@@ -20,6 +21,7 @@ from expertrag.config.schema import (
 )
 
 __all__ = [
+    "AUTO_EMBEDDER",
     "CONFIG_ENV",
     "ENV_PREFIX",
     "Config",

@@ -14,6 +14,7 @@ from expertrag.errors import InvalidArgument
 from expertrag.types import AnswerRequest
 
 ENV_PREFIX = "EXPERTRAG_"
+AUTO_EMBEDDER = "auto"
 
 
 def option(
@@ -34,7 +35,9 @@ class ModelConfig:
     """Which models answer."""
 
     embedder: str = option(
-        "all-minilm-l6-v2", "Embedder: package model, folder or hub id (sentence-transformers)."
+        AUTO_EMBEDDER,
+        "Embedder: package model, folder or hub id (sentence-transformers); auto is the one that "
+        "made the store, all-minilm-l6-v2 for a new one.",
     )
     generator: str = option(
         "smollm2-135m-instruct-moe",

@@ -50,7 +50,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def name(self) -> str:
-        """The name that a person gave: a folder or a hub id."""
+        """The name that a person gave: a package model, a folder or a hub id."""
         return self._name
 
     @property
@@ -138,10 +138,13 @@ class SentenceTransformerEmbedder:
         return vectors
 
 
-def load_embedder(name: str, *, device: str = "auto") -> SentenceTransformerEmbedder:
+def load_embedder(
+    source: str, *, name: str | None = None, device: str = "auto"
+) -> SentenceTransformerEmbedder:
     """Load a sentence-transformers model.
 
-    :param name: a folder, or the id of a model on the hub.
+    :param source: a folder, or the id of a model on the hub.
+    :param name: what the model is called in stores and messages; by default ``source``.
     :param device: a torch device, or "auto" for CUDA where there is one, else the CPU.
     :raises EmbedderError: missing, damaged, or not a text transformer.
     """
@@ -153,25 +156,25 @@ def load_embedder(name: str, *, device: str = "auto") -> SentenceTransformerEmbe
             f"embedding needs {error.name}: pip install 'expertrag[server]'"
         ) from error
 
-    if not Path(name).expanduser().is_dir() and (
-        name.startswith((".", "~")) or os.path.isabs(name)
+    if not Path(source).expanduser().is_dir() and (
+        source.startswith((".", "~")) or os.path.isabs(source)
     ):
-        raise EmbedderError(f"no embedder folder {name}: {_CURE}")
+        raise EmbedderError(f"no embedder folder {source}: {_CURE}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        model = SentenceTransformer(name, device=device)
+        model = SentenceTransformer(source, device=device)
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
     # missing or damaged file (OSError, SafetensorError, JSONDecodeError, RuntimeError, KeyError).
     except Exception as error:
         raise EmbedderError(
-            f"cannot load embedder {name} ({_first_line(error)}): {_CURE}"
+            f"cannot load embedder {source} ({_first_line(error)}): {_CURE}"
         ) from error
     if not hasattr(model[0], "auto_model") or model.max_seq_length is None:
-        raise EmbedderError(f"embedder {name} is not a text transformer: {_CURE}")
+        raise EmbedderError(f"embedder {source} is not a text transformer: {_CURE}")
     model.eval()
     model[0].to(_number_format(device))
-    return SentenceTransformerEmbedder(name, model, folder_fingerprint(_folder(name)))
+    return SentenceTransformerEmbedder(name or source, model, folder_fingerprint(_folder(source)))
 
 
 def _folder(name: str) -> Path:

@@ -65,7 +65,7 @@ def test_base_install_is_the_sdk(wheel: Path, tmp_path: Path) -> None:
     subprocess.run(
         [python, "-c", "import expertrag; expertrag.Client('127.0.0.1:1').close()"], check=True
     )
-    command = [python, "-m", "expertrag", "index", "build", ".", "--out", "store"]
+    command = [str(python), "-m", "expertrag", "index", "build", ".", "--out", "store"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "pip install 'expertrag[server]'" in done.stderr

@@ -1,0 +1,37 @@
+"""The log line of a call: what it was and what it cost, never what was said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from structlog.testing import capture_logs
+
+from expertrag.client import Client
+from expertrag.errors import InvalidArgument
+from expertrag.pipeline import Pipeline
+from expertrag.service import Server
+
+SECRET = "xyzzy"
+
+
+def test_one_line_a_call_without_texts(
+    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
+) -> None:
+    server = start_server(paced_pipeline)
+    with capture_logs() as logs, Client(server.address) as client:
+        client.answer(f"When are roses pruned, {SECRET}?", mode="always", max_tokens=3)
+        with pytest.raises(InvalidArgument) as caught:
+            client.retrieve(SECRET * 10_000)
+        time.sleep(0.1)  # the line is written after the answer has gone
+    answered, refused = (line for line in logs if line["event"] == "call")
+    assert answered["method"] == "AnswerService/Answer"
+    assert (answered["code"], answered["gate"]) == ("OK", "retrieve")
+    assert answered["completion_tokens"] == 3
+    assert answered["prompt_tokens"] > 0
+    assert answered["ms"] > 0
+    assert refused["code"] == "INVALID_ARGUMENT"
+    assert refused["request_id"] == caught.value.request_id
+    assert SECRET not in str(logs)
+    assert "Roses are" not in str(logs)
