@@ -31,7 +31,7 @@ from expertrag import models
 from expertrag_index import Index, IndexWriter
 from expertrag_index.types import Document, FloatArray
 from expertrag_retriever import SentenceTransformerEmbedder, calibrate_fusion, load_embedder
-from expertrag_retriever.fusion import corpus_weight
+from expertrag_retriever.fusion import Fusion
 from expertrag_retriever.search import Searcher
 from expertrag_retriever.types import SearchMode
 
@@ -182,7 +182,7 @@ def measure_store(
             queries = list(zip(wanted, [texts[name] for name in wanted], vectors, strict=True))
             judged = [judgement for judgement in qrels if judgement.query_id in set(wanted)]
             scores = {mode: score(searcher, queries, judged, MODES[mode]) for mode in MODES}
-            weight = corpus_weight(index.manifest.calibration)
+            weight = Fusion.of(index.manifest.calibration).corpus_weight
             yield Row(folder.name, path.stem, len(wanted), index.size, weight, **scores)
 
 

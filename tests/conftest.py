@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest_plugins = ["serving_fixtures"]
+from expertrag.threads import share_cores
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+share_cores()  # before torch and faiss are loaded, as the command line does
+
+pytest_plugins = ["serving_fixtures"]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.cli.index import index
 from expertrag.cli.models import models
 from expertrag.cli.serve import serve
+from expertrag.threads import share_cores
 from expertrag.translate import translated_errors
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
@@ -40,6 +41,7 @@ for command in (ask, doctor, gate, index, models, retrieve, serve):
 
 def main() -> NoReturn:
     """Run the command line and exit the process."""
+    share_cores()
     try:
         with translated_errors():
             # Not cli.main(): click would handle Ctrl-C and a closed pipe, loudly and with code 1.

@@ -16,6 +16,7 @@ from expertrag.convert.gate import DecideCall
 from expertrag.errors import MissingExtra
 from expertrag.folding import fold
 from expertrag.stop import Stop
+from expertrag.threads import share_cores
 from expertrag.types import (
     Answer,
     AnswerEvent,
@@ -115,6 +116,7 @@ class LocalBackend:
         """
         with self._lock:
             if self._loaded is None:
+                share_cores()
                 try:
                     from expertrag.assemble import open_pipeline
                 except ModuleNotFoundError as error:

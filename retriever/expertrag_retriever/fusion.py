@@ -1,9 +1,10 @@
 """How cosine and BM25 are added up: a weight for the corpus, and evidence in the query.
 
     score(q, c) = cos(q, c) + w · e(q) · BM25(q, c)
-    w    = 0.26 s         s: spread of the cosines between the corpus and queries about it
-    e(q) = (1 + 2 [q holds a number] + 2 · share of capitalised words in q)
+    w    = 0.72 s          s: spread of the cosines between the corpus and queries about it
+    e(q) = (1 + 2 [q holds a number] + 4 · share of capitalised words in q)
          · (1.1 - BM25 of the tenth chunk / BM25 of the first)
+         / (1.5 + (cosine of the first chunk - cosine of the tenth) / s)
 
 Why this form (nDCG@10 on the train splits, one fixed setting for all; "worst" is the largest loss
 against the better half on any set, "gain" the mean one over it):
@@ -12,8 +13,9 @@ against the better half on any set, "gain" the mean one over it):
 - BM25 as it is, not divided by the query's best: BM25 is a sum of log-odds, so that rare words
   earn a larger share by themselves. Worst -0.017 against -0.025, gain 0.017 against 0.013.
 - Numbers and names are where a dense vector is least exact and a word match most telling: worst
-  -0.008, gain 0.021. A BM25 that singles out few chunks has found telling words, one that rates
-  many alike has not: worst -0.006, gain 0.022.
+  -0.008, gain 0.020.
+- Contrast: a half that singles out few chunks knows more than one that rates many alike: worst
+  -0.005, gain 0.022. The optimum is flat: every constant may double or halve for 0.003.
 - s puts the cosine on a scale that is the same for every embedder and corpus.
 
 What was tried and dropped: how well either half finds the chunk that a pseudo-query was cut from.
@@ -25,6 +27,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,16 +39,53 @@ if TYPE_CHECKING:
     from expertrag_index.manifest import JSON
     from expertrag_retriever.base import Embedder
 
-_WEIGHT_PER_SPREAD = 0.26
+_WEIGHT_PER_SPREAD = 0.72
+_NUMBER = 2.0
+_NAMES = 4.0
+_RANK = 10  # contrast compares the first chunk with this one
 _DEFAULT_SPREAD = 0.1
 """Of MiniLM, 0.09 to 0.11 on 14 corpora; for stores too small to measure or not calibrated."""
 
-_CONTRAST_RANK = 10
 _CHUNKS = 256
 _PSEUDO_QUERIES = 64  # standard error of sigma below 1 %
 _FEWEST_CHUNKS = 32
 _MOST_WORDS = 20
 _SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How BM25 is weighed in one corpus.
+
+    ``spread``: standard deviation of the cosines between its chunks and queries about them.
+    """
+
+    spread: float = _DEFAULT_SPREAD
+
+    @classmethod
+    def of(cls, calibration: Mapping[str, JSON]) -> Fusion:
+        """Read what a manifest's calibration says; the default for a store without one."""
+        stored = calibration.get("fusion")
+        spread = stored.get("cosine_spread") if isinstance(stored, Mapping) else None
+        return cls(float(spread)) if isinstance(spread, int | float) and spread > 0 else cls()
+
+    @property
+    def corpus_weight(self) -> float:
+        """Weight w, in cosine per unit of BM25, before the evidence of a query."""
+        return _WEIGHT_PER_SPREAD * self.spread
+
+    def query_weight(self, query: str, bm25: Sequence[float], cosines: Sequence[float]) -> float:
+        """Weight w · e(q) of BM25 for one query.
+
+        :param bm25: BM25 of the chunks found by words, best first.
+        :param cosines: cosines of the chunks found by meaning, best first.
+        """
+        if not bm25 or bm25[0] <= 0.0 or not cosines:
+            return self.corpus_weight
+        tenth = bm25[_RANK - 1] if len(bm25) >= _RANK else 0.0
+        lexical = 1.1 - tenth / bm25[0]
+        dense = 1.5 + (cosines[0] - cosines[:_RANK][-1]) / self.spread
+        return self.corpus_weight * _telling_words(query) * lexical / dense
 
 
 def calibrate_fusion(index: Index, embedder: Embedder) -> Mapping[str, JSON]:
@@ -58,41 +98,29 @@ def calibrate_fusion(index: Index, embedder: Embedder) -> Mapping[str, JSON]:
     keys = [key for key, _ in sample]
     queries = [_pseudo_query(chunk.text, row) for row, (_, chunk) in enumerate(sample)]
     queries = [query for query in queries if query][:_PSEUDO_QUERIES]
-    spread = _DEFAULT_SPREAD
+    fusion = Fusion()
     if len(keys) >= _FEWEST_CHUNKS and queries:
         vectors = embedder.encode_queries(queries)  # [Q, D]
-        spread = float(np.mean([index.dense_scores(vector, keys).std() for vector in vectors]))
+        spreads = [index.dense_scores(vector, keys).std() for vector in vectors]
+        fusion = Fusion(round(float(np.mean(spreads)), 6))
     return {
-        "lexical_weight": round(_WEIGHT_PER_SPREAD * spread, 6),
-        "cosine_spread": round(spread, 6),
+        "cosine_spread": fusion.spread,
+        "lexical_weight": round(fusion.corpus_weight, 6),
         "pseudo_queries": len(queries),
     }
 
 
-def corpus_weight(calibration: Mapping[str, JSON]) -> float:
-    """Weight w of BM25 as a manifest's calibration states it, or the default."""
-    fusion = calibration.get("fusion")
-    weight = fusion.get("lexical_weight") if isinstance(fusion, Mapping) else None
-    if isinstance(weight, int | float):
-        return float(weight)
-    return _WEIGHT_PER_SPREAD * _DEFAULT_SPREAD
-
-
-def query_evidence(query: str, best: Sequence[float]) -> float:
-    """Evidence e(q) in [0.1, 5.5) that the words themselves matter.
+def _telling_words(query: str) -> float:
+    """Evidence in [1, 7) from numbers and names.
 
     The first word is capitalised in any sentence, and says nothing; nor do capitals when every
     word has them.
-
-    :param best: BM25 of the chunks found, best first.
     """
     words = query.split()
     number = any(character.isdigit() for character in query)
     capitals = [word[0].isupper() for word in words[1:]]
     named = 0.0 if not capitals or all(capitals) else sum(capitals) / len(capitals)
-    tenth = best[_CONTRAST_RANK - 1] if len(best) >= _CONTRAST_RANK else 0.0
-    contrast = 1.0 - tenth / best[0] if best and best[0] > 0.0 else 0.0
-    return (1.0 + 2.0 * number + 2.0 * named) * (0.1 + contrast)
+    return 1.0 + _NUMBER * number + _NAMES * named
 
 
 def _pseudo_query(text: str, seed: int) -> str:

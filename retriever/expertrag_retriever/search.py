@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag_retriever.errors import QueryError
-from expertrag_retriever.fusion import corpus_weight, query_evidence
+from expertrag_retriever.fusion import Fusion
 from expertrag_retriever.types import Passage, SearchMode, SearchResult
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Searcher:
     def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index = index
         self._embedder = embedder
-        self._corpus_weight = corpus_weight(index.manifest.calibration)
+        self._fusion = Fusion.of(index.manifest.calibration)
 
     def search(
         self,
@@ -102,10 +102,11 @@ class Searcher:
         return _Scores(_keys(hits), np.zeros_like(bm25), bm25 / top if top else bm25, 1.0)
 
     def _hybrid(self, query: str, vector: FloatArray, k: int, filter: Filter | None) -> _Scores:
-        wanted = max(k, _CANDIDATES)
+        wanted = max(k, _CANDIDATES) if k > 0 else k  # the store refuses k below 1
         lexical_hits = self._index.search_lexical(query, wanted, filter)
         dense_hits = self._index.search_dense(vector, wanted, filter)
         top = _top(lexical_hits)
+        weight = self._fusion.query_weight(query, _values(lexical_hits), _values(dense_hits))
         cosine = {hit.key: hit.score for hit in dense_hits}
         bm25 = {hit.key: hit.score for hit in lexical_hits}
         cosine_missing = [key for key in bm25 if key not in cosine]
@@ -120,12 +121,16 @@ class Searcher:
             keys,
             np.array([cosine[key] for key in keys], np.float32),
             lexical / top if top else lexical,
-            self._corpus_weight * query_evidence(query, [hit.score for hit in lexical_hits]) * top,
+            weight * top,
         )
 
 
 def _keys(hits: Sequence[ChunkHit]) -> list[int]:
     return [hit.key for hit in hits]
+
+
+def _values(hits: Sequence[ChunkHit]) -> list[float]:
+    return [hit.score for hit in hits]
 
 
 def _top(hits: Sequence[ChunkHit]) -> float:

@@ -1,0 +1,36 @@
+"""The defaults stand where the user has not set anything, and reach torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from expertrag.threads import available_cores
+
+CODE = """
+from expertrag.threads import share_cores
+share_cores()
+import torch
+print(torch.get_num_threads())
+"""
+
+
+def threads(**environment: str) -> int:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+def test_half_of_the_cores_serve_one_computation() -> None:
+    assert threads() == max(1, available_cores() // 2)
+
+
+def test_what_the_user_has_set_stands() -> None:
+    assert threads(OMP_NUM_THREADS="3") == 3
