@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -119,7 +120,9 @@ def main() -> int:
     embedder = CachedEmbedder(plain, options.cache / "vectors.db")
     names = options.sets or sorted(path.parent.name for path in options.data.glob("*/qrels"))
     rows = [row for name in names for row in measure_set(options.data / name, embedder, options)]
-    speed = None if options.no_speed else measure_speed(plain, options.data / names[-1])
+    speed = (
+        None if options.no_speed else measure_speed(plain, [options.data / name for name in names])
+    )
     report = summarise(rows, speed)
     print_table(rows, report)
     if options.json == "-":
@@ -161,7 +164,9 @@ def build(store: Path, folder: Path, embedder: CachedEmbedder) -> None:
         store,
         embedder,
         calibrate=lambda index: {"fusion": calibrate_fusion(index, embedder)},
-        progress=lambda stage, done, total: log(f"\r{folder.name}: {stage} {done}/{total}", ""),
+        progress=lambda stage, done, total: (
+            None if done % 512 else log(f"\r{folder.name}: {stage} {done}/{total or '?'}", "")
+        ),
     ) as writer:
         writer.build(documents(folder), failures=[])
 
@@ -206,14 +211,18 @@ def score(
     return round(float(ir_measures.calc_aggregate([measure], judged, run)[measure]), 4)
 
 
-def measure_speed(embedder: SentenceTransformerEmbedder, folder: Path) -> dict[str, float]:
+def measure_speed(
+    embedder: SentenceTransformerEmbedder, folders: Sequence[Path]
+) -> dict[str, float]:
     """Documents embedded per second beside plain ``encode``: interleaved, median of five."""
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(embedder.name, device="cpu")
+    share = -(-SPEED_DOCUMENTS // len(folders))  # the same number of every set
     texts = [
         f"{document.title}\n{document.text}" if document.title else document.text
-        for document, _ in zip(documents(folder), range(SPEED_DOCUMENTS), strict=False)
+        for folder in folders
+        for document in islice(documents(folder), share)
     ]
     embedder.encode_documents(texts[:32])
     plain.encode(texts[:32])

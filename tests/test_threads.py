@@ -10,13 +10,14 @@ from expertrag.threads import available_cores
 
 CODE = """
 from expertrag.threads import share_cores
+import os
 share_cores()
 import torch
-print(torch.get_num_threads())
+print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
 """
 
 
-def threads(**environment: str) -> int:
+def threads(**environment: str) -> list[int]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
     done = subprocess.run(
         [sys.executable, "-c", CODE],
@@ -25,12 +26,13 @@ def threads(**environment: str) -> int:
         text=True,
         check=True,
     )
-    return int(done.stdout)
+    return [int(number) for number in done.stdout.split()]
 
 
 def test_half_of_the_cores_serve_one_computation() -> None:
-    assert threads() == max(1, available_cores() // 2)
+    half = max(1, available_cores() // 2)
+    assert threads() == [half, half]
 
 
 def test_what_the_user_has_set_stands() -> None:
-    assert threads(OMP_NUM_THREADS="3") == 3
+    assert threads(OMP_NUM_THREADS="3")[1] == 3

@@ -108,7 +108,7 @@ class ServiceConfig:
         0, "Port of the Prometheus metrics; 0 is off.", minimum=0, maximum=65_535
     )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
-    reflection: bool = option(False, "Let callers list the services (gRPC reflection).")
+    reflection: bool = option(True, "Let callers list the services (gRPC reflection).")
 
     def __post_init__(self) -> None:
         _validate(self, "service")

@@ -165,9 +165,10 @@ def _upcycle(model: PackageModel, base: Path, out: Path, progress: Progress) -> 
 def size_of(folder: Path) -> int:
     """Bytes in a folder."""
     total = 0
-    for item in folder.rglob("*"):
-        with suppress(OSError):  # pip moves its files while they are being counted
-            total += item.stat().st_size if item.is_file() else 0
+    for parent, _, names in os.walk(folder):  # passes over a folder that vanishes meanwhile
+        for name in names:
+            with suppress(OSError):  # pip moves its files while they are being counted
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 

