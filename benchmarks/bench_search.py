@@ -187,7 +187,7 @@ def measure_store(
             queries = list(zip(wanted, [texts[name] for name in wanted], vectors, strict=True))
             judged = [judgement for judgement in qrels if judgement.query_id in set(wanted)]
             scores = {mode: score(searcher, queries, judged, MODES[mode]) for mode in MODES}
-            weight = Fusion.of(index.manifest.calibration).corpus_weight
+            weight = Fusion.of(index.manifest.calibration).weight
             yield Row(folder.name, path.stem, len(wanted), index.size, weight, **scores)
 
 

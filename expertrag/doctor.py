@@ -20,6 +20,7 @@ from expertrag import models
 from expertrag._version import __version__
 from expertrag.config import load
 from expertrag.errors import ExpertRAGError
+from expertrag_retriever.cores import available_cores
 
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
 USER_EXTRAS = ("server", "gpu", "langchain", "eval")
@@ -59,7 +60,7 @@ def _system() -> Iterator[Finding]:
     yield Finding("system", "platform", "ok", platform.platform())
     name, features = _cpu()
     yield Finding("system", "cpu", "ok", f"{name}; {' '.join(features) or 'features unknown'}")
-    yield Finding("system", "cores", "ok", f"{_usable_cores()} usable of {os.cpu_count()}")
+    yield Finding("system", "cores", "ok", f"{available_cores()} usable of {os.cpu_count()}")
     yield Finding("system", "memory", "ok", _memory())
 
 
@@ -73,12 +74,6 @@ def _cpu() -> tuple[str, list[str]]:
     known = set(flags.group(1).split()) if flags else set()
     label = name.group(1) if name else platform.machine()
     return label, [feature for feature in CPU_FEATURES if feature in known]
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _memory() -> str:

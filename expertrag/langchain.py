@@ -103,6 +103,7 @@ class ExpertRAGChatModel(BaseChatModel):
     max_tokens: int = SAMPLING.max_tokens
     temperature: float = SAMPLING.temperature
     seed: int = SAMPLING.seed
+    frequency_penalty: float = SAMPLING.frequency_penalty
 
     @property
     def _llm_type(self) -> str:
@@ -172,7 +173,17 @@ class ExpertRAGChatModel(BaseChatModel):
         yield _last_chunk(folder.answer())
 
     def _options(self, stop: list[str] | None, overrides: dict[str, Any]) -> dict[str, Any]:
-        names = ("mode", "k", "filter", "domain", "threshold", "max_tokens", "temperature", "seed")
+        names = (
+            "mode",
+            "k",
+            "filter",
+            "domain",
+            "threshold",
+            "max_tokens",
+            "temperature",
+            "seed",
+            "frequency_penalty",
+        )
         options = {name: getattr(self, name) for name in names}
         options.update({name: overrides[name] for name in names if name in overrides})
         return {**options, "stop": stop or ()}

@@ -11,12 +11,7 @@ from __future__ import annotations
 
 import os
 
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+from expertrag_retriever.cores import available_cores
 
 
 def share_cores() -> None:

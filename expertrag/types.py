@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+STAGES = ("embed", "gate", "prefill", "search", "generate", "ground")
+"""Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""
+
+
 class FinishReason(StrEnum):
     """Why an answer ended."""
 
@@ -55,12 +59,18 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Temperature 0 is greedy; the same seed gives the same answer."""
+    """How tokens are drawn. Temperature 0 is greedy; the same seed gives the same answer.
+
+    ``frequency_penalty``, 0 to 2, is taken off a token's logit for each time that the answer holds
+    the token already (OpenAI's definition); the prompt does not count, so that passages can be
+    quoted. FIGURES
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    frequency_penalty: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ MAX_QUERY_BYTES = 32 * 1024
 MAX_K = 1_000
 MAX_NEW_TOKENS = 4_096
 MAX_TEMPERATURE = 5.0
+MAX_FREQUENCY_PENALTY = 2.0
 MAX_STOP_STRINGS = 16
 MAX_BATCH = 256
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -63,6 +64,11 @@ def check_sampling(sampling: Sampling) -> None:
         raise invalid("seed", "does not fit into 64 bits")
     if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):
         raise invalid("stop", f"takes up to {MAX_STOP_STRINGS} strings, none of them empty")
+    if not 0 <= sampling.frequency_penalty <= MAX_FREQUENCY_PENALTY:  # not a number fails too
+        raise invalid(
+            "frequency_penalty",
+            f"is {sampling.frequency_penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}",
+        )
 
 
 def check_answer(request: AnswerRequest) -> None:

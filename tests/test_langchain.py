@@ -78,6 +78,13 @@ def test_chains(client: Client) -> None:
     assert chain.invoke({"topic": "roses"}).content == "0 1 "
 
 
+def test_sampling_reaches_the_server(client: Client) -> None:
+    model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER, frequency_penalty=3)
+    with pytest.raises(InvalidArgument, match="frequency_penalty: is 3"):
+        model.invoke(QUESTION)
+    assert model.invoke(QUESTION, frequency_penalty=1, max_tokens=1).content == "0 "
+
+
 def test_the_question_comes_last(client: Client) -> None:
     model = ExpertRAGChatModel(client=client)
     with pytest.raises(InvalidArgument, match="messages"):

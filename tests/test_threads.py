@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from expertrag.threads import available_cores
+from expertrag_retriever.cores import available_cores
 
 CODE = """
 from expertrag.threads import share_cores

@@ -88,6 +88,13 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     show_default=True,
     help="The same seed gives the same answer.",
 )
+@flag(
+    "--frequency-penalty",
+    type=float,
+    default=SAMPLING.frequency_penalty,
+    show_default=True,
+    help="0 to 2; more of it breaks repetition loops.",
+)
 @filter_option
 @asking("gate", "search")
 def ask(
@@ -96,6 +103,7 @@ def ask(
     max_tokens: int,
     temperature: float,
     seed: int,
+    frequency_penalty: float,
     metadata_filter: Mapping[str, object] | None,
     domain: str | None,
     timeout: float | None,
@@ -115,6 +123,7 @@ def ask(
         "max_tokens": max_tokens,
         "temperature": temperature,
         "seed": seed,
+        "frequency_penalty": frequency_penalty,
         **_timeout(timeout),
     }
     with _client(server, config) as client:

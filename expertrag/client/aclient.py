@@ -95,6 +95,7 @@ class AsyncClient:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
+        frequency_penalty: float = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -104,9 +105,21 @@ class AsyncClient:
         :param k: passages to retrieve, 1 to 1,000.
         :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
+        :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
+            holds it already. More of it breaks loops, and hinders honest repetition.
         """
         request = answer_request(
-            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+            question,
+            mode,
+            k,
+            filter,
+            domain,
+            threshold,
+            max_tokens,
+            temperature,
+            seed,
+            stop,
+            frequency_penalty,
         )
         return await self._backend.answer(request, timeout)
 
@@ -123,6 +136,7 @@ class AsyncClient:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
+        frequency_penalty: float = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -130,7 +144,17 @@ class AsyncClient:
         The call starts at the first event; closing the iterator cancels it.
         """
         request = answer_request(
-            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+            question,
+            mode,
+            k,
+            filter,
+            domain,
+            threshold,
+            max_tokens,
+            temperature,
+            seed,
+            stop,
+            frequency_penalty,
         )
         async with aclosing(self._backend.stream(request, timeout)) as events:
             async for event in events:

@@ -102,6 +102,7 @@ class Client:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
+        frequency_penalty: float = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -111,9 +112,21 @@ class Client:
         :param k: passages to retrieve, 1 to 1,000.
         :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
+        :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
+            holds it already. More of it breaks loops, and hinders honest repetition.
         """
         request = answer_request(
-            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+            question,
+            mode,
+            k,
+            filter,
+            domain,
+            threshold,
+            max_tokens,
+            temperature,
+            seed,
+            stop,
+            frequency_penalty,
         )
         return self._backend.answer(request, timeout)
 
@@ -130,6 +143,7 @@ class Client:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
+        frequency_penalty: float = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Generator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -137,7 +151,17 @@ class Client:
         The call starts at the first event; closing the iterator cancels it.
         """
         request = answer_request(
-            question, mode, k, filter, domain, threshold, max_tokens, temperature, seed, stop
+            question,
+            mode,
+            k,
+            filter,
+            domain,
+            threshold,
+            max_tokens,
+            temperature,
+            seed,
+            stop,
+            frequency_penalty,
         )
         yield from self._backend.stream(request, timeout)
 

@@ -32,6 +32,7 @@ def answer_request(
     temperature: float,
     seed: int,
     stop: Iterable[str],
+    frequency_penalty: float,
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``."""
     return AnswerRequest(
@@ -46,6 +47,7 @@ def answer_request(
             temperature=temperature,
             seed=seed,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
+            frequency_penalty=frequency_penalty,
         ),
     )
 

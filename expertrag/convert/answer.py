@@ -10,7 +10,15 @@ from expertrag.convert.gate import (
     policy_to_proto,
 )
 from expertrag.convert.retrieve import passage_from_proto, passage_to_proto
-from expertrag.types import Answer, AnswerRequest, Citation, FinishReason, Sampling, Usage
+from expertrag.types import (
+    STAGES,
+    Answer,
+    AnswerRequest,
+    Citation,
+    FinishReason,
+    Sampling,
+    Usage,
+)
 from expertrag.v1 import answer_pb2
 
 FINISH_REASONS = EnumMap(
@@ -39,6 +47,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
                 temperature=sampling.temperature,
                 seed=sampling.seed,
                 stop=sampling.stop,
+                frequency_penalty=sampling.frequency_penalty,
             ),
         )
 
@@ -97,7 +106,7 @@ def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
 
 
 def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
-    """Return the value."""
+    """Return the value; the wire keeps no order of stages, so that of the work is restored."""
     return Usage(
         lm_calls=usage.lm_calls,
         retrieval_calls=usage.retrieval_calls,
@@ -105,7 +114,7 @@ def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
         completion_tokens=usage.completion_tokens,
         vectors_scanned=usage.vectors_scanned,
         passages_dropped=usage.passages_dropped,
-        stage_seconds=dict(usage.stage_seconds),
+        stage_seconds=dict(sorted(usage.stage_seconds.items(), key=_by_stage)),
     )
 
 
@@ -139,6 +148,12 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
     )
 
 
+def _by_stage(item: tuple[str, float]) -> tuple[int, str]:
+    """Sort by the order of the work; a stage that a newer server has comes last, by name."""
+    stage, _ = item
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+
+
 def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
     default = DEFAULTS.sampling
     has = sampling.HasField
@@ -147,4 +162,7 @@ def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
         temperature=sampling.temperature if has("temperature") else default.temperature,
         seed=sampling.seed if has("seed") else default.seed,
         stop=tuple(sampling.stop),
+        frequency_penalty=(
+            sampling.frequency_penalty if has("frequency_penalty") else default.frequency_penalty
+        ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -10,15 +11,43 @@ from expertrag.generation.certainty import Certainty
 
 
 class Sampler:
-    """Draws one token at a time; greedy at temperature 0. Each session has its own."""
+    """Draws one token at a time; greedy at temperature 0. Each session has its own.
 
-    def __init__(self, temperature: float, seed: int, device: torch.device) -> None:
+    Before each draw, a token's logit falls by ``frequency_penalty`` times the number of times that
+    it was drawn before (OpenAI's definition; the prompt does not count).
+    """
+
+    def __init__(
+        self,
+        temperature: float,
+        seed: int,
+        device: torch.device,
+        *,
+        frequency_penalty: float = 0.0,
+    ) -> None:
         self._temperature = temperature
+        self._frequency_penalty = frequency_penalty
+        self._counts: Counter[int] = Counter()
         # Seeds are 64 bits for torch; ours come from anywhere, negative ones included.
         self._generator = torch.Generator(device).manual_seed(seed % 2**63)
 
     def draw(self, logits: torch.Tensor) -> int:
-        """Return the id of the next token, given its logits (V,)."""
+        """Return the id of the next token, given its logits (V,), which stay as they are."""
+        token = self._choose(self._penalized(logits))
+        self._counts[token] += 1
+        return token
+
+    def _penalized(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return new logits in float32; in bfloat16, small penalties would be rounded away."""
+        if not self._frequency_penalty or not self._counts:
+            return logits
+        tokens = torch.tensor(list(self._counts), device=logits.device)
+        counts = torch.tensor(
+            list(self._counts.values()), dtype=torch.float32, device=logits.device
+        )
+        return logits.float().index_add(0, tokens, counts, alpha=-self._frequency_penalty)
+
+    def _choose(self, logits: torch.Tensor) -> int:
         if self._temperature <= 0:
             return int(logits.argmax())
         # Shifted before it is divided, so that no temperature, however small, overflows.

@@ -34,7 +34,12 @@ class TransformersSession(Session):
         self._prompt = prompt
         self._max_tokens = sampling.max_tokens
         self._should_stop = should_stop
-        self._sampler = Sampler(sampling.temperature, sampling.seed, network.device)
+        self._sampler = Sampler(
+            sampling.temperature,
+            sampling.seed,
+            network.device,
+            frequency_penalty=sampling.frequency_penalty,
+        )
         self._detokenizer = Detokenizer(decode)
         self._filter = StopFilter(sampling.stop)
         self._cache = network.new_cache()

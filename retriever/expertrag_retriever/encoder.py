@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag_index.types import FloatArray
+from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.fingerprint import folder_fingerprint
 
@@ -227,8 +228,7 @@ def _workers(device: str) -> int:
 
     if device != "cpu":
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // torch.get_num_threads())
+    return max(1, available_cores() // torch.get_num_threads())
 
 
 def _tokenizer(model: Any) -> Tokenizer:

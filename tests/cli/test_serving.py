@@ -107,6 +107,7 @@ def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
     [
         (("ask", ""), "question"),
         (("ask", "x" * 2**20), "question"),
+        (("ask", "x", "--frequency-penalty", "3"), "frequency_penalty"),
         (("retrieve", "x", "--filter", '{"flavour": "mint"}'), "flavour"),
     ],
 )

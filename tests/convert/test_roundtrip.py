@@ -165,6 +165,19 @@ def test_messages_without_a_meaning_are_refused() -> None:
         events.event_from_proto(answer_pb2.StreamAnswerResponse(seq=1))
 
 
+def test_unset_sampling_is_the_default_and_zero_is_zero() -> None:
+    unset = answer.question_from_proto(answer_pb2.Question(text="x"))
+    assert unset.sampling == types.Sampling()
+    message = answer_pb2.Question(text="x", sampling=answer_pb2.Sampling(frequency_penalty=0))
+    assert answer.question_from_proto(message).sampling.frequency_penalty == 0
+
+
+def test_stages_are_in_the_order_of_the_work() -> None:
+    seconds = dict.fromkeys(["a_new_stage", *reversed(types.STAGES)], 0.5)
+    usage = answer.usage_from_proto(answer_pb2.Usage(stage_seconds=seconds))
+    assert list(usage.stage_seconds) == [*types.STAGES, "a_new_stage"]
+
+
 def test_embed_roles() -> None:
     for role in ("document", "query"):
         call = EmbedCall(["a", "b"], role, "law")
@@ -176,6 +189,7 @@ def test_no_field_of_a_value_object_is_forgotten() -> None:
     """Messages name their fields as the values do, but for the question's own nesting."""
     pairs: list[tuple[type[Any], Any]] = [
         (types.Passage, retrieve_pb2.Passage),
+        (types.Sampling, answer_pb2.Sampling),
         (types.Usage, answer_pb2.Usage),
         (types.Citation, answer_pb2.Citation),
         (types.IndexStats, index_pb2.IndexStats),

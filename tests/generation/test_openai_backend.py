@@ -26,7 +26,7 @@ from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import FinishReason, Sampling
 
 _QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
-_GREEDY = Sampling(max_tokens=8, seed=5)
+_GREEDY = Sampling(max_tokens=8, seed=5, frequency_penalty=0)  # as the server decodes
 
 
 def _generator(server: Any, model: str = "tiny") -> OpenAIGenerator:
@@ -54,10 +54,12 @@ def test_same_text_and_signals_as_in_process(
 
 
 def test_sampling_is_passed_on(openai_server: Any) -> None:
-    sampling = Sampling(max_tokens=2, temperature=0.7, seed=9, stop=("a", "b", "c", "d", "e"))
+    stop = ("a", "b", "c", "d", "e")
+    sampling = Sampling(max_tokens=2, temperature=0.7, seed=9, stop=stop, frequency_penalty=0.6)
     list(_generator(openai_server).begin(_QUESTION, sampling).stream())
     [request] = openai_server.requests
     assert request["max_tokens"] == 2 and request["temperature"] == 0.7 and request["seed"] == 9
+    assert request["frequency_penalty"] == 0.6
     assert request["stop"] == ["a", "b", "c", "d"]
     assert [m["role"] for m in request["messages"]] == ["system", "user"]
 

@@ -58,6 +58,21 @@ def test_extreme_temperatures_still_draw(temperature: float) -> None:
     assert Sampler(temperature, -1, _CPU).draw(logits) in (0, 1)
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1e-6])
+def test_each_draw_lowers_its_token(temperature: float) -> None:
+    logits = torch.tensor([3.0, 2.5, 1.0, -torch.inf])
+    sampler = Sampler(temperature, 0, _CPU, frequency_penalty=0.4)
+    # 3.0, 2.6, 2.2 < 2.5, 2.2 > 2.1, 1.8 < 2.1
+    assert [sampler.draw(logits) for _ in range(5)] == [0, 0, 1, 0, 1]
+    assert logits.tolist() == [3.0, 2.5, 1.0, -math.inf]
+
+
+def test_small_penalties_count_in_bfloat16() -> None:
+    logits = torch.tensor([20.0, 19.875], dtype=torch.bfloat16)  # neighbours in that type
+    sampler = Sampler(0.0, 0, _CPU, frequency_penalty=0.05)
+    assert [sampler.draw(logits) for _ in range(4)] == [0, 0, 0, 1]
+
+
 def test_a_seed_gives_the_same_draws() -> None:
     logits = torch.zeros(1000)
 

@@ -17,11 +17,13 @@ from transformers import AutoModelForCausalLM
 import expertrag_kernels
 from expertrag.errors import Cancelled, DeadlineExceeded, InvalidArgument, NotFound, ServerError
 from expertrag.generation import Message, load_generator
+from expertrag.generation.certainty import average
+from expertrag.generation.sampling import certainty
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import FinishReason, Sampling
 
 _QUESTION = [Message("user", "What is the capital of France?")]
-_GREEDY = Sampling(max_tokens=12)
+_GREEDY = Sampling(max_tokens=12, frequency_penalty=0)
 
 
 def _text(generator: TransformersGenerator, sampling: Sampling, question: str = "Tell me.") -> str:
@@ -144,6 +146,26 @@ def test_peeking_does_not_change_the_text(tiny: TransformersGenerator) -> None:
     session = tiny.begin([Message("user", "Tell me.")], hot)
     session.peek(5)
     assert "".join(session.stream()) == _text(tiny, hot)
+
+
+def test_a_penalty_counts_the_answer_and_leaves_the_signals(tiny: TransformersGenerator) -> None:
+    session = tiny.begin(_QUESTION, Sampling(max_tokens=12, frequency_penalty=2))
+    signals = session.peek(12)
+    drawn: list[int] = session._drawn  # type: ignore[attr-defined] # of the real session class
+
+    ids, raw = tiny._chat.encode(_QUESTION), []
+    for position, token in enumerate(drawn):
+        context = ids + drawn[:position]
+        raw.append(tiny._network.forward(context, tiny._network.new_cache()).logits)
+        lowered = raw[-1].clone()
+        for seen in drawn[:position]:
+            lowered[seen] -= 2
+        assert int(lowered.argmax()) == token
+    assert [int(logits.argmax()) for logits in raw] != drawn  # the penalty had work to do
+    expected = average([certainty(logits) for logits in raw], None)
+    assert signals is not None
+    assert signals.margin == pytest.approx(expected.margin, abs=1e-4)
+    assert signals.entropy == pytest.approx(expected.entropy, abs=1e-4)
 
 
 def test_threads_do_not_disturb_each_other(tiny: TransformersGenerator) -> None:

@@ -191,6 +191,16 @@ def test_a_sure_model_decides_a_doubtful_case(gate: Gate) -> None:
     assert "but the model is fairly sure of its own answer (margin 0.98)" in sure.reason
 
 
+def test_a_sure_model_is_no_reason_to_retrieve(
+    gate: Gate, embedder: SentenceTransformerEmbedder
+) -> None:
+    decision = decide(gate, embedder, ABOUT[0], prefill=SURE)
+    assert decision.retrieve
+    assert decision.reason.startswith("The question is about the documents (coverage ")
+    model = "the model is fairly sure of its own answer (margin 0.98)."
+    assert decision.reason.endswith(f"), so they are consulted although {model}")
+
+
 def test_missing_signals_are_said(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
     without_model = decide(gate, embedder, ABOUT[0], prefill=None)
     assert without_model.retrieve

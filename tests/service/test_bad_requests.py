@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,6 +108,9 @@ def test_the_field_is_named_in_bad_request(server: Server) -> None:
         ("max_tokens", lambda client: client.answer("x", max_tokens=0)),
         ("temperature", lambda client: client.answer("x", temperature=float("inf"))),
         ("stop", lambda client: client.answer("x", stop=[""])),
+        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=-0.1)),
+        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=2.1)),
+        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=math.nan)),
         ("texts", lambda client: client.embed([])),
         ("texts", lambda client: client.embed(["x"] * 257)),
         ("texts", lambda client: client.embed("one string")),

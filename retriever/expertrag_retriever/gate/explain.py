@@ -30,6 +30,8 @@ def reason(
     documents = _documents(estimate, store)
     about = estimate.p_documents >= 0.5
     if estimate.p_benefit >= threshold:
+        if about and prefill and _is_sure(estimate):
+            return f"{documents}, so they are consulted although {_model(estimate, prefill)}."
         if about:
             return f"{documents} and {_model(estimate, prefill)}, so the documents are consulted."
         return f"{documents}, but {_comparison(estimate, threshold)}, so they are consulted."
