@@ -103,7 +103,7 @@ class ExpertRAGChatModel(BaseChatModel):
     max_tokens: int = SAMPLING.max_tokens
     temperature: float = SAMPLING.temperature
     seed: int = SAMPLING.seed
-    frequency_penalty: float = SAMPLING.frequency_penalty
+    frequency_penalty: float | None = SAMPLING.frequency_penalty
 
     @property
     def _llm_type(self) -> str:

@@ -63,14 +63,15 @@ class Sampling:
 
     ``frequency_penalty``, 0 to 2, is taken off a token's logit for each time that the answer holds
     the token already (OpenAI's definition); the prompt does not count, so that passages can be
-    quoted. FIGURES
+    quoted. None leaves it to the back end: 0.7 for a model run here, since small models loop
+    without it, and the server's own for an OpenAI-compatible endpoint.
     """
 
     max_tokens: int = 256
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()
-    frequency_penalty: float = 0.7
+    frequency_penalty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

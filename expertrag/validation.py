@@ -64,10 +64,10 @@ def check_sampling(sampling: Sampling) -> None:
         raise invalid("seed", "does not fit into 64 bits")
     if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):
         raise invalid("stop", f"takes up to {MAX_STOP_STRINGS} strings, none of them empty")
-    if not 0 <= sampling.frequency_penalty <= MAX_FREQUENCY_PENALTY:  # not a number fails too
+    penalty = sampling.frequency_penalty
+    if penalty is not None and not 0 <= penalty <= MAX_FREQUENCY_PENALTY:  # not a number fails too
         raise invalid(
-            "frequency_penalty",
-            f"is {sampling.frequency_penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}",
+            "frequency_penalty", f"is {penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}"
         )
 
 

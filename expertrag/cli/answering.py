@@ -91,9 +91,7 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @flag(
     "--frequency-penalty",
     type=float,
-    default=SAMPLING.frequency_penalty,
-    show_default=True,
-    help="0 to 2; more of it breaks repetition loops.",
+    help="0 to 2; more of it breaks repetition loops. Unset: what suits the model.",
 )
 @filter_option
 @asking("gate", "search")
@@ -103,7 +101,7 @@ def ask(
     max_tokens: int,
     temperature: float,
     seed: int,
-    frequency_penalty: float,
+    frequency_penalty: float | None,
     metadata_filter: Mapping[str, object] | None,
     domain: str | None,
     timeout: float | None,

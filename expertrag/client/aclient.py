@@ -95,7 +95,7 @@ class AsyncClient:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
-        frequency_penalty: float = SAMPLING.frequency_penalty,
+        frequency_penalty: float | None = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -136,7 +136,7 @@ class AsyncClient:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
-        frequency_penalty: float = SAMPLING.frequency_penalty,
+        frequency_penalty: float | None = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.

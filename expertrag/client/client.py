@@ -102,7 +102,7 @@ class Client:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
-        frequency_penalty: float = SAMPLING.frequency_penalty,
+        frequency_penalty: float | None = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -143,7 +143,7 @@ class Client:
         temperature: float = SAMPLING.temperature,
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
-        frequency_penalty: float = SAMPLING.frequency_penalty,
+        frequency_penalty: float | None = SAMPLING.frequency_penalty,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Generator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.

@@ -32,7 +32,7 @@ def answer_request(
     temperature: float,
     seed: int,
     stop: Iterable[str],
-    frequency_penalty: float,
+    frequency_penalty: float | None,
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``."""
     return AnswerRequest(

@@ -119,7 +119,11 @@ class OpenAIGenerator(Generator):
                     max_tokens=sampling.max_tokens,
                     temperature=sampling.temperature,
                     seed=sampling.seed,
-                    frequency_penalty=sampling.frequency_penalty,
+                    frequency_penalty=(
+                        openai.omit
+                        if sampling.frequency_penalty is None
+                        else sampling.frequency_penalty
+                    ),
                     stop=list(sampling.stop[:_MAX_STOPS]) or openai.omit,
                     logprobs=True if wanted else openai.omit,
                     top_logprobs=_TOP_LOGPROBS if wanted else openai.omit,
