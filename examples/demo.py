@@ -32,13 +32,12 @@ HERE = Path(__file__).parent
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
 MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
 QUESTIONS = (
-    ("How do I create a partial index in PostgreSQL?", GateMode.AUTO),
-    ("Say hello in French.", GateMode.AUTO),
-    ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
-    ("What is 7 plus 5?", GateMode.AUTO),
-    ("How do I extract a tar archive into a directory?", GateMode.AUTO),
+    ("Which port does PostgreSQL listen on by default?", GateMode.AUTO),
     ("What is the capital of France?", GateMode.AUTO),
-    ("Which transaction isolation levels does PostgreSQL have?", GateMode.STRICT),
+    ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
+    ("Say hello in French.", GateMode.AUTO),
+    ("How do I create a partial index in PostgreSQL?", GateMode.AUTO),
+    ("What is a TOAST table?", GateMode.STRICT),
     ("Who won the football World Cup in 1998?", GateMode.STRICT),
 )
 
@@ -54,13 +53,17 @@ def main() -> int:
         run(["models", "pull", model])
     run(["index", "build", str(arguments.documents), "--out", str(arguments.store)])
     address = f"127.0.0.1:{free_port()}"
-    with server(["serve", "--index", str(arguments.store), "--address", address]):
+    with server(
+        ["serve", "--index", str(arguments.store), "--address", address, "--log-level", "warning"]
+    ):
         with Client(address) as client:
             client.wait_ready(timeout=120)
             for question, mode in QUESTIONS:
                 ask(client, question, mode)
         print("\nstopping the server")
     print("server stopped cleanly\n")
+    print("The default language model is small (135 million parameters): trust its citations,")
+    print("and name a larger one with --generator where you have the hardware.\n")
     print("Now yours:")
     print("  .venv/bin/expertrag index build YOUR_DOCUMENTS --out my-store")
     print("  .venv/bin/expertrag serve --index my-store")
@@ -73,7 +76,7 @@ def ask(client: Client, question: str, mode: GateMode) -> None:
     print(f"\n\x1b[1m? {question}\x1b[0m" if sys.stdout.isatty() else f"\n? {question}")
     if mode is not GateMode.AUTO:
         print(f"  mode      {mode}")
-    for event in client.stream(question, mode=mode, max_tokens=96, timeout=120):
+    for event in client.stream(question, mode=mode, max_tokens=64, timeout=120):
         match event:
             case GateEvent(decision):
                 print(f"  gate      {decision.action}: {decision.reason}")
