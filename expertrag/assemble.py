@@ -49,6 +49,8 @@ def open_embedder(model: ModelConfig, store: Path) -> SentenceTransformerEmbedde
     """
     with translated_errors(), quiet():
         name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
+        if Path(name).is_dir():
+            name = str(Path(name).resolve())  # the store remembers it, wherever it is opened from
         return load_embedder(models.resolve(name), name=name, device=model.device)
 
 

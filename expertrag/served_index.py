@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from expertrag import validation
 from expertrag.errors import InvalidArgument
 from expertrag.types import DocumentInput, IndexStats, ItemStatus, UpdateReport
 from expertrag_index.build import IndexWriter
+from expertrag_index.errors import IndexStoreError
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.types import BuildReport, Document, LoadFailure
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
@@ -21,6 +25,8 @@ from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+_log = structlog.get_logger("expertrag.index")
 
 API_SOURCE = "api"
 """``Document.source`` of documents that came over the API."""
@@ -47,12 +53,15 @@ class ServedIndex:
         self._embedder = embedder
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
+        self._reload_lock = threading.Lock()
         self._leases: dict[int, int] = {}
+        self._published: tuple[int, int] | None = None
         self._view = self._open()
 
     @contextmanager
     def lease(self) -> Iterator[View]:
         """Use the current view; it stays open until the block ends."""
+        self._follow()
         with self._lock:
             view = self._view
             self._leases[id(view)] = self._leases.get(id(view), 0) + 1
@@ -83,6 +92,23 @@ class ServedIndex:
 
     def reload(self) -> None:
         """Serve the newest generation; the old one is closed when nobody uses it."""
+        with self._reload_lock:
+            self._exchange()
+
+    def _follow(self) -> None:
+        """Reload when another process has published; if that fails, go on with what there is."""
+        published = _published(self._store)
+        if published == self._published or not self._reload_lock.acquire(blocking=False):
+            return
+        try:
+            self._exchange()
+        except IndexStoreError as error:
+            self._published = published  # said once, not at every request
+            _log.warning("reload failed", error=str(error))
+        finally:
+            self._reload_lock.release()
+
+    def _exchange(self) -> None:
         new = self._open()
         with self._lock:
             old, self._view = self._view, new
@@ -100,7 +126,10 @@ class ServedIndex:
         self._view.index.close()
 
     def _open(self) -> View:
+        self._published = _published(self._store)
         index = Index.open(self._store, embedder_fingerprint=self._embedder.fingerprint)
+        if index.degraded:
+            _log.warning("index degraded", reason=index.degraded)
         return View(index, Searcher(index, self._embedder), Gate(index))
 
     @contextmanager
@@ -114,6 +143,15 @@ class ServedIndex:
                 self.reload()
                 yield writer
             self.reload()
+
+
+def _published(store: Path) -> tuple[int, int] | None:
+    """Identify the published generation by its file, cheaply enough to ask at every request."""
+    try:
+        found = Layout(store).current.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def describe(index: Index) -> IndexStats:
@@ -154,20 +192,20 @@ def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> It
 
 
 def _report(report: BuildReport, items: list[ItemStatus]) -> UpdateReport:
-    """Merge what the checks and the store said of each document."""
-    refused = {failure.document_id: failure for failure in report.failures}
-    known = {item.id for item in items}
-    merged = [
-        ItemStatus(item.id, f"{refused[item.id].reason}; {refused[item.id].cure}")
-        if item.id in refused and not item.error
-        else item
-        for item in items
-    ]
-    merged += [
-        ItemStatus(failure.document_id, f"{failure.reason}; {failure.cure}")
-        for failure in report.failures
-        if failure.document_id not in known
-    ]
+    """Merge what the checks and the store said of each document.
+
+    Of several documents with one id the store keeps the first, so its failures go to the last.
+    """
+    refused: dict[str, list[str]] = {}
+    for failure in report.failures:
+        reasons = refused.setdefault(failure.document_id, [])
+        reasons.append(f"{failure.reason}; {failure.cure}")
+    merged = []
+    for item in reversed(items):
+        reasons = [] if item.error else refused.get(item.id, [])
+        merged.append(ItemStatus(item.id, reasons.pop()) if reasons else item)
+    merged.reverse()
+    merged += [ItemStatus(name, reason) for name, left in refused.items() for reason in left]
     return UpdateReport(
         generation=report.generation,
         added=report.added,

@@ -28,6 +28,8 @@ def invalid(field: str, message: str) -> InvalidArgument:
 
 def check_text(field: str, text: str, max_bytes: int = MAX_QUERY_BYTES) -> None:
     """Refuse a blank text, one that is not Unicode, and one over ``max_bytes`` in UTF-8."""
+    if not isinstance(text, str):
+        raise invalid(field, f"is a {type(text).__name__}; give a text")
     if not text.strip():
         raise invalid(field, "is empty; write a text")
     try:

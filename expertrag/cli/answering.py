@@ -128,12 +128,16 @@ def ask(
         if as_json:
             emit_json(client.answer(question, **arguments))
             return
-        folder = AnswerFolder()
-        for event in client.stream(question, **arguments):
-            folder.add(event)
-            if isinstance(event, DeltaEvent):
-                click.echo(printable(event.text), nl=False)
-    click.echo("\n")
+        folder, begun = AnswerFolder(), False
+        try:
+            for event in client.stream(question, **arguments):
+                folder.add(event)
+                if isinstance(event, DeltaEvent):
+                    click.echo(printable(event.text), nl=False)
+                    begun = True
+        finally:
+            if begun:  # so that an error stands on a line of its own
+                click.echo("\n")
     print_answer_facts(folder.answer())
 
 

@@ -19,7 +19,7 @@ from expertrag.cli.options import (
     search_mode_option,
     store_argument,
 )
-from expertrag.cli.output import emit_json, note_failures, print_passages, size
+from expertrag.cli.output import emit_json, note, note_failures, print_passages, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.errors import NotFound
@@ -160,7 +160,8 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
         counts = f"{found.documents:,} documents, {found.chunks:,} chunks, {found.files:,} files"
         state = f"{len(found.problems)} problems" if found.problems else "no problems"
         click.echo(f"generation {found.generation}: {counts}: {state}")
-        if found.problems and not repair:
+        hopeless = any("beyond repair" in line for line in found.problems)
+        if found.problems and not repair and not hopeless:
             click.echo(f"to repair: expertrag index verify {store} --repair")
     if found.problems:
         click.get_current_context().exit(ExitCode.CORRUPT)
@@ -197,6 +198,8 @@ def search(
     _need_store(store)
     embedder = open_embedder(config.model, store)
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as opened:
+        if opened.degraded:
+            note(f"warning: {opened.degraded}")
         result = Searcher(opened, embedder).search(
             request.query,
             k=request.k,
@@ -239,7 +242,7 @@ def _update(
             f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
             f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
         )
-    if done.failures:
+    if not all(failure.notice for failure in done.failures):
         click.get_current_context().exit(ExitCode.PARTIAL)
 
 

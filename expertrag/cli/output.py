@@ -44,7 +44,7 @@ def note(message: str) -> None:
 def note_failures(failures: Sequence[LoadFailure]) -> None:
     """Print why documents were skipped, one a line, the first 20 and a count."""
     for failure in failures[:SHOWN_FAILURES]:
-        note(f"skipped {failure.source}: {failure.reason}; {failure.cure}")
+        note(printable(f"skipped {failure.source}: {failure.reason}; {failure.cure}"))
     if len(failures) > SHOWN_FAILURES:
         note(f"… and {len(failures) - SHOWN_FAILURES} more (--json lists all)")
     if failures:

@@ -127,7 +127,9 @@ class IndexWriter:
     def add(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure] = ()
     ) -> BuildReport:
-        """Add documents, or replace those with the same id.
+        """Add documents, or replace those with the same id and source.
+
+        A document of another source under the same id is kept, and the new one is a failure.
 
         :raises StorageFullError: no space; the published generation is untouched.
         """
@@ -154,7 +156,7 @@ class IndexWriter:
         with store_errors(self._layout):
             previous = self._published()
             stage = self._stage(previous)
-            stage.take(documents)
+            stage.take(documents, keep_others=not vanish)
             rows = stage.vanished(failures) if vanish else []
             uncalibrated = bool(self._calibrate and previous and not previous.calibration)
             if previous and not (stage.added or stage.changed or rows or uncalibrated):

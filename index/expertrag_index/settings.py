@@ -21,4 +21,4 @@ class WriterSettings:
     max_segments: int = 8
     dead_share: float = 0.25
     flat_share: float = 0.25
-    embed_batch: int = 256
+    embed_batch: int = 64

@@ -55,10 +55,15 @@ class Stage:
         """Chunks that had to be embedded."""
         return self._vectors.embedded
 
-    def take(self, documents: Iterable[Document]) -> None:
-        """Stage what is new or changed; what cannot be stored becomes a failure."""
+    def take(self, documents: Iterable[Document], *, keep_others: bool) -> None:
+        """Stage what is new or changed; what cannot be stored becomes a failure.
+
+        With ``keep_others`` a stored document is not replaced by one of another source.
+        """
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
+            if failure is None and keep_others:
+                failure = self._foreign(document)
             if failure:
                 self.failures.append(failure)
             else:
@@ -140,6 +145,18 @@ class Stage:
                 source, "the document has no text", "remove it or add text", document.id
             )
         return _unstorable(document, source)
+
+    def _foreign(self, document: Document) -> LoadFailure | None:
+        query = "SELECT source FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
+        row = self._connection.execute(query, (document.id, NEVER, self.generation)).fetchone()
+        if row is None or row[0] == document.source:
+            return None
+        return LoadFailure(
+            document.source or document.id,
+            f"id {document.id!r} is that of {row[0] or 'another document'}, which was kept",
+            "delete that one first, or build one folder that holds both",
+            document.id,
+        )
 
     def _take(self, document: Document) -> None:
         digest = document_digest(document, self._chunker.fingerprint)

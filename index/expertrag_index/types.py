@@ -80,13 +80,15 @@ class TermStatistics:
 class LoadFailure:
     """A file or record that could not be read or stored, and what to do about it.
 
-    ``document_id`` is set where the document had one already.
+    ``document_id`` is set where the document had one already. A ``notice`` tells of nothing lost:
+    files of a kind that is not read, found in a folder.
     """
 
     source: str
     reason: str
     cure: str
     document_id: str = ""
+    notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,10 +145,10 @@ def test_reflection_lists_and_describes(
     assert described.file_descriptor_response.file_descriptor_proto
 
 
-def test_reflection_is_off_by_default(
+def test_reflection_can_be_turned_off(
     start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
 ) -> None:
-    server = start_server(paced_pipeline)
+    server = start_server(paced_pipeline, reflection=False)
     with grpc.insecure_channel(server.address) as channel:
         ask: Any = channel.stream_stream(
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"

@@ -50,7 +50,8 @@ def _load_path(path: Path, on_failure: OnFailure, max_file_bytes: int) -> Iterat
         files = f"{count} file{'s' * (count > 1)}"
         kind = f"of unknown type {suffix}" if suffix else "without a suffix"
         source = f"{walk.name}/*{_storable(suffix)}"
-        on_failure(LoadFailure(source, f"{files} {_storable(kind)}, left out", _CONVERT))
+        reason = f"{files} {_storable(kind)}, left out"
+        on_failure(LoadFailure(source, reason, _CONVERT, notice=True))
 
 
 def _load_file(file: SourceFile, on_failure: OnFailure) -> Iterator[Document]:

@@ -1,0 +1,75 @@
+"""The served generation: it follows what is published, here or by another process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from expertrag.served_index import ServedIndex
+from expertrag.types import DocumentInput
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+
+def document(identifier: str, text: str, source: str = "docs/a.txt") -> Document:
+    return Document(identifier, text, source=source)
+
+
+@pytest.fixture
+def store(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
+    path = tmp_path / "store"
+    with IndexWriter.open(path, embedder) as writer:
+        writer.build([document("a", "The cafeteria opens at nine.")])
+    return path
+
+
+@pytest.fixture
+def served(store: Path, embedder: SentenceTransformerEmbedder) -> Iterator[ServedIndex]:
+    index = ServedIndex(store, embedder)
+    yield index
+    index.close()
+
+
+def test_follows_another_writer(
+    served: ServedIndex, store: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with IndexWriter.open(store, embedder) as writer:
+        writer.add([document("b", "The library opens at ten.", "docs/b.txt")])
+    assert (served.stats().generation, served.stats().documents) == (2, 2)
+
+
+def test_a_request_keeps_its_generation(
+    served: ServedIndex, store: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with served.lease() as view:
+        with IndexWriter.open(store, embedder) as writer:
+            writer.add([document("b", "The library opens at ten.", "docs/b.txt")])
+        assert served.stats().generation == 2
+        assert view.index.generation == 1
+        assert [hit.key for hit in view.index.search_lexical("library", 5)] == []
+        assert view.index.document_text("a") == "The cafeteria opens at nine."
+
+
+def test_goes_on_when_the_new_generation_cannot_be_read(served: ServedIndex, store: Path) -> None:
+    (store / "CURRENT").write_bytes(b"nonsense\n")
+    assert served.stats().generation == 1
+
+
+def test_of_a_repeated_id_the_first_is_stored(served: ServedIndex) -> None:
+    report = served.upsert([DocumentInput("q", "Quokkas are calm."), DocumentInput("q", "Second.")])
+    assert report.added == 1
+    assert [bool(item.error) for item in report.items] == [False, True]
+    with served.lease() as view:
+        assert view.index.document_text("q") == "Quokkas are calm."
+
+
+def test_an_upsert_keeps_a_document_of_another_source(served: ServedIndex) -> None:
+    report = served.upsert([DocumentInput("a", "Something else.")])
+    assert (report.added, report.changed) == (0, 0)
+    assert "docs/a.txt, which was kept" in report.items[0].error
