@@ -32,12 +32,12 @@ HERE = Path(__file__).parent
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
 MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
 QUESTIONS = (
-    ("Which port does PostgreSQL listen on by default?", GateMode.AUTO),
+    ("What is a TOAST table?", GateMode.AUTO),
     ("What is the capital of France?", GateMode.AUTO),
     ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
     ("Say hello in French.", GateMode.AUTO),
     ("How do I create a partial index in PostgreSQL?", GateMode.AUTO),
-    ("What is a TOAST table?", GateMode.STRICT),
+    ("Which port does PostgreSQL listen on by default?", GateMode.STRICT),
     ("Who won the football World Cup in 1998?", GateMode.STRICT),
 )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -265,7 +266,9 @@ class Pipeline:
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, result.generation)
         messages = prompt.open_book(request.question, packed.kept, strict=strict)
-        with closing(self._generator.begin(messages, request.sampling, should_stop)) as session:
+        sampling = request.sampling
+        sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
+        with closing(self._generator.begin(messages, sampling, should_stop)) as session:
             pieces = meter.stream("generate", session.stream())
             if strict:
                 yield from self._strict(request, session, pieces, packed.kept, meter)

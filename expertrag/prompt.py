@@ -22,6 +22,9 @@ STRICT = (
     "in their words."
 )
 
+NEXT_PASSAGE = "\n\n["
+"""Where an answer ends at the latest: small models go on with a passage of their own making."""
+
 TokenCounter = Callable[[Sequence[Message]], int]
 """Length of a prompt in tokens, chat template included."""
 
