@@ -82,7 +82,10 @@ def build(
 def add(
     store: Path, docs: tuple[Path, ...], max_file_mb: int, config: Config, as_json: bool
 ) -> None:
-    """Add the documents in DOCS to a store, or replace those with the same id."""
+    """Add the documents in DOCS to a store, or replace those with the same id and source.
+
+    A stored document of another source is kept, and the one in DOCS is listed as skipped.
+    """
     _need_store(store)
     _update(docs, store, max_file_mb, config, as_json, lambda writer, *given: writer.add(*given))
 
