@@ -97,13 +97,13 @@ class ServedIndex:
 
     def _follow(self) -> None:
         """Reload when another process has published; if that fails, go on with what there is."""
-        published = _published(self._store)
-        if published == self._published or not self._reload_lock.acquire(blocking=False):
+        current = _published(self._store)
+        if current == self._published or not self._reload_lock.acquire(blocking=False):
             return
         try:
             self._exchange()
         except IndexStoreError as error:
-            self._published = published  # said once, not at every request
+            # said once: _open has noted this generation, so that no request tries it again
             _log.warning("reload failed", error=str(error))
         finally:
             self._reload_lock.release()

@@ -163,8 +163,7 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
         counts = f"{found.documents:,} documents, {found.chunks:,} chunks, {found.files:,} files"
         state = f"{len(found.problems)} problems" if found.problems else "no problems"
         click.echo(f"generation {found.generation}: {counts}: {state}")
-        hopeless = any("beyond repair" in line for line in found.problems)
-        if found.problems and not repair and not hopeless:
+        if found.problems and found.repairable and not repair:
             click.echo(f"to repair: expertrag index verify {store} --repair")
     if found.problems:
         click.get_current_context().exit(ExitCode.CORRUPT)

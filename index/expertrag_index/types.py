@@ -111,6 +111,7 @@ class VerifyReport:
     """What a verification looked at and found.
 
     ``problems`` are those that still stand; ``repaired`` says what a repair did about others.
+    ``repairable`` is False when the database itself is lost.
     """
 
     generation: int
@@ -119,6 +120,7 @@ class VerifyReport:
     files: int
     problems: tuple[str, ...]
     repaired: tuple[str, ...] = ()
+    repairable: bool = True
 
 
 class DocumentEmbedder(Protocol):

@@ -139,6 +139,7 @@ def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport
         files=findings.files,
         problems=findings.described(),
         repaired=repaired,
+        repairable=not findings.hopeless,
     )
 
 
