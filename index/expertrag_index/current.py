@@ -1,6 +1,7 @@
 """The file ``CURRENT``: which generation answers, with a checksum against flipped bits.
 
-Its one line is the name of the generation's folder and the sha256 of that name.
+Its one line is the name of the generation's folder and the sha256 of that name. It names generation
+0 until the first one is published, so that a missing CURRENT beside a generation is always damage.
 """
 
 from __future__ import annotations
@@ -23,18 +24,21 @@ def read_current(layout: Layout) -> int:
     :raises StoreNotFoundError: there is no store, or nothing was ever published in it.
     :raises StoreCorruptError: CURRENT is missing or damaged although generations exist.
     """
+    nothing_there = StoreNotFoundError(
+        f"no store at {layout.root}: build one with "
+        f"'expertrag index build DOCS --out {layout.root}'"
+    )
     try:
         data = layout.current.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         if layout.generation_numbers():
             raise StoreCorruptError(f"{layout.current} is missing") from None
-        raise StoreNotFoundError(
-            f"no store at {layout.root}: build one with "
-            f"'expertrag index build DOCS --out {layout.root}'"
-        ) from None
+        raise nothing_there from None
     number = parse_generation(data.split(b" ")[0].decode("ascii", "replace"))
     if number is None or data != _line(number):
         raise StoreCorruptError(f"{layout.current} is damaged")
+    if number == 0:
+        raise nothing_there
     return number
 
 

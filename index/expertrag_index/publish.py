@@ -69,6 +69,8 @@ def derive(
 
 def publish(layout: Layout, manifest: Manifest) -> None:
     """Make a generation the one that answers."""
+    if not layout.current.exists():
+        write_current(layout, 0)
     folder = layout.generation(manifest.generation)
     beside = Path(f"{folder}.tmp")
     beside.mkdir()

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import EmbedderMismatchError, IndexStoreError, StoreLockedError
+from expertrag_index.current import write_current
+from expertrag_index.errors import (
+    EmbedderMismatchError,
+    IndexStoreError,
+    StoreLockedError,
+    StoreNotFoundError,
+)
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.settings import WriterSettings
 from expertrag_index.types import Document, LoadFailure
 from expertrag_index.verify import verify
@@ -131,6 +138,44 @@ def test_a_build_that_dies_embeds_nothing_twice(
     assert report.added == 60
     assert not set(hashing.encoded) & set(again.encoded)
     assert len(hashing.encoded) + len(again.encoded) == report.chunks
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_build_that_dies_just_before_the_swap_published_nothing(
+    tmp_path: Path,
+    corpus: list[Document],
+    hashing: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    generation: int,
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def swap(layout: Layout, number: int) -> None:
+        if number == generation:
+            raise PowerCutError
+        write_current(layout, number)
+
+    store = tmp_path / "store"
+    if generation == 2:
+        with IndexWriter.open(store, hashing) as writer:
+            writer.build(corpus[:30])
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(PowerCutError),
+        IndexWriter.open(store, hashing) as writer,
+    ):
+        patch.setattr("expertrag_index.publish.write_current", swap)
+        writer.build(corpus)
+    if generation == 1:
+        with pytest.raises(StoreNotFoundError):
+            Index.open(store)
+    else:
+        with Index.open(store) as index:
+            assert (index.generation, index.degraded) == (1, "")
+    with IndexWriter.open(store, hashing) as writer:
+        assert writer.build(corpus).generation == generation
+    assert verify(store).problems == ()
 
 
 def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
