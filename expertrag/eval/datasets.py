@@ -1,0 +1,194 @@
+"""Data sets in the BEIR layout: a corpus, queries, and the judgements of each split.
+
+    SET/corpus.jsonl[.gz]      {"_id", "title", "text"}
+    SET/queries.jsonl[.gz]     {"_id", "text", "answers": [...], "metadata": {...}}
+    SET/qrels/SPLIT.tsv[.gz]   query-id, corpus-id, score
+
+``answers`` holds accepted short answers; it is absent where the set has none and empty where the
+corpus holds no answer to the question. Such a question has no judgements and belongs to the split
+that its metadata name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.errors import InvalidArgument, NotFound
+from expertrag.eval.files import existing, read_bytes, read_lines
+from expertrag.eval.types import Skipped
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Document, LoadFailure
+
+UNJUDGED = "no judgement in this split"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of a data set; ``answers`` as in ``Row``."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The queries of one split that have something to be measured by, ordered by id.
+
+    ``qrels`` maps query id to document id to grade; a query whose grades are all 0 counts as not
+    judged. ``skipped`` lists judged ids without a query, and queries of no use. ``sha256`` is of queries and judgements.
+    """
+
+    name: str
+    folder: Path
+    split: str
+    queries: tuple[Query, ...]
+    qrels: Mapping[str, Mapping[str, int]]
+    skipped: tuple[Skipped, ...]
+    sha256: str
+
+    @property
+    def judged(self) -> tuple[Query, ...]:
+        """The queries that have a relevant document."""
+        return tuple(query for query in self.queries if query.id in self.qrels)
+
+    def documents(self, failures: list[LoadFailure]) -> Iterator[Document]:
+        """Read the corpus; what cannot be read is added to ``failures``."""
+        from expertrag_index.loaders import load
+
+        return load([existing(self.folder / "corpus.jsonl")], on_failure=failures.append)
+
+    def relevant(self, query_id: str) -> tuple[str, ...]:
+        """Ids of the relevant documents, best grade first."""
+        grades = self.qrels.get(query_id, {})
+        return tuple(sorted(grades, key=lambda document: (-grades[document], document)))
+
+
+def sample(queries: Sequence[Query], limit: int | None, seed: int) -> tuple[Query, ...]:
+    """Choose ``limit`` queries at random. A larger limit holds the choice of a smaller one."""
+    shuffled = random.Random(seed).sample(list(queries), len(queries))
+    return tuple(shuffled[:limit])
+
+
+def load_dataset(folder: Path, split: str = "test") -> Dataset:
+    """Read one split of a data set.
+
+    :raises NotFound: no such folder, or corpus, queries or the split's judgements are missing.
+    :raises InvalidArgument: a file is damaged, or nothing in the split can be measured.
+    """
+    if not folder.is_dir():
+        raise NotFound(f"no data set at {folder}: it is no folder", reason="DATASET_NOT_FOUND")
+    existing(folder / "corpus.jsonl")
+    items, digest = read_lines(existing(folder / "queries.jsonl"))
+    everything = {query.id: query for query in (_query(folder, *item) for item in items)}
+    qrels_path = _qrels_path(folder, split)
+    grades = read_qrels(qrels_path)
+    qrels = {
+        query: relevant
+        for query, judged in grades.items()
+        if query in everything
+        and (relevant := {name: grade for name, grade in judged.items() if grade > 0})
+    }
+    queries = {
+        query.id: query
+        for query in everything.values()
+        if query.id in qrels or (query.answers == () and query.metadata.get("split") == split)
+    }
+    if not queries:
+        raise InvalidArgument(
+            f"split {split} of {folder} is empty: no query of queries.jsonl has a relevant document"
+        )
+    return Dataset(
+        name=folder.resolve().name,
+        folder=folder,
+        split=split,
+        queries=tuple(queries[name] for name in sorted(queries)),
+        qrels=qrels,
+        skipped=tuple(_skipped(everything, grades, queries, split)),
+        sha256=hashlib.sha256(digest.encode() + read_bytes(qrels_path)).hexdigest(),
+    )
+
+
+def splits(folder: Path) -> tuple[str, ...]:
+    """Names of the splits that have judgements."""
+    names = {path.name.split(".tsv")[0] for path in (folder / "qrels").glob("*.tsv*")}
+    return tuple(sorted(names))
+
+
+def read_qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Read judgements: query id to document id to grade.
+
+    :raises InvalidArgument: a line that is no judgement.
+    """
+    grades: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
+        fields = line.split("\t")
+        if (number == 1 and fields[:1] == ["query-id"]) or not line.strip():
+            continue
+        try:
+            query, document, grade = fields
+            grades.setdefault(query, {})[document] = int(grade)
+        except ValueError:
+            raise InvalidArgument(
+                f"{path} line {number} is no judgement; write query-id, corpus-id and a whole "
+                "number, with a tab between"
+            ) from None
+    return grades
+
+
+def _qrels_path(folder: Path, split: str) -> Path:
+    try:
+        return existing(folder / "qrels" / f"{split}.tsv")
+    except NotFound:
+        found = ", ".join(splits(folder)) or "none"
+        raise NotFound(
+            f"no judgements {folder / 'qrels' / split}.tsv (splits there: {found}); name one with "
+            "--split, or add the file: query-id, corpus-id, score, with tabs between",
+            reason="QRELS_NOT_FOUND",
+        ) from None
+
+
+def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
+    identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
+    fault = ""
+    if not isinstance(identifier, str) or not identifier:
+        fault = "has no _id"
+    elif not isinstance(text, str) or not text.strip():
+        fault = "has no text"
+    elif answers is not None and not _all_strings(answers):
+        fault = "has answers that are no list of strings"
+    if fault:
+        raise InvalidArgument(f"{folder / 'queries.jsonl'} line {number} {fault}; mend it")
+    metadata = item.get("metadata")
+    return Query(
+        id=str(identifier),
+        text=str(text),
+        answers=None if answers is None else tuple(answers),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _all_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _skipped(
+    everything: Mapping[str, Query],
+    grades: Mapping[str, Mapping[str, int]],
+    queries: Mapping[str, Query],
+    split: str,
+) -> Iterator[Skipped]:
+    """List the queries that the split names and cannot use; other splits' are not its concern."""
+    for name in sorted(set(grades) - set(queries)):
+        known = name in everything
+        yield Skipped(name, "judged, but no document is relevant" if known else "not in queries")
+    for name in sorted(set(everything) - set(queries) - set(grades)):
+        if everything[name].metadata.get("split") == split:
+            yield Skipped(name, UNJUDGED)

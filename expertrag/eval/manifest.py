@@ -1,0 +1,96 @@
+"""The manifest of a run: everything that its figures depend on, and where they were made.
+
+``inputs`` determine the figures: the same ``id``, which is their hash, gives the same numbers.
+Seconds are the exception; they depend on ``machine``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from expertrag._version import __version__
+from expertrag.eval.types import JSON
+from expertrag_retriever.cores import available_cores
+
+_PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "ir-measures", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What was run. ``commit`` is empty outside a checkout, and ends in ``+`` with local edits."""
+
+    id: str
+    command: str
+    inputs: Mapping[str, JSON]
+    version: str
+    commit: str
+    created_at: str
+    machine: Mapping[str, JSON]
+
+
+def make_manifest(command: str, inputs: Mapping[str, JSON]) -> Manifest:
+    """Describe a run of ``eval COMMAND``; ``inputs`` are configuration, hashes and seeds."""
+    return Manifest(
+        id=inputs_id({"command": command, "version": __version__, **inputs}),
+        command=command,
+        inputs=inputs,
+        version=__version__,
+        commit=_commit(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=_machine(),
+    )
+
+
+def inputs_id(inputs: Mapping[str, JSON]) -> str:
+    """Hash of what figures depend on, 16 hexadecimal digits."""
+    text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            return ""
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    if not git("ls-files", Path(__file__).name):
+        return ""  # installed inside somebody else's checkout
+    edits = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return git("rev-parse", "--short", "HEAD") + edits
+
+
+def _machine() -> Mapping[str, JSON]:
+    return {
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+        "cores": available_cores(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""

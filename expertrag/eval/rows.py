@@ -1,0 +1,101 @@
+"""Counterfactual rows as JSON lines: what a model answers without and with retrieval.
+
+A row is ``{"_id", "question", "answers", "never", "one_step"}``, optionally ``multi_step``,
+``relevant`` and ``recorded`` (see ``Row``); AdaRAGUE's published predictions have the first six.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from expertrag.errors import InvalidArgument
+from expertrag.eval.files import existing, read_lines
+from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
+
+
+def read_rows(path: Path) -> RowSet:
+    """Read a file of rows; those with missing or wrong fields are skipped, counted.
+
+    :raises NotFound: no such file.
+    :raises InvalidArgument: a line is no JSON object, or no row is of use.
+    """
+    items, digest = read_lines(existing(path))
+    rows: dict[str, Row] = {}
+    skipped = []
+    for number, item in items:
+        row = _row(item)
+        if isinstance(row, str):
+            skipped.append(Skipped(str(item.get("_id") or f"line {number}"), row))
+        elif row.id in rows:
+            skipped.append(Skipped(row.id, f"line {number} has the _id of an earlier row"))
+        else:
+            rows[row.id] = row
+    if not rows:
+        why = f"; the first: {skipped[0].id}: {skipped[0].reason}" if skipped else ""
+        raise InvalidArgument(
+            f"{path} holds no row of use{why}. A row is a JSON object with _id, question, answers, "
+            "never and one_step; make rows with 'expertrag eval record'"
+        )
+    return RowSet(path.name.split(".jsonl")[0], tuple(rows.values()), tuple(skipped), digest)
+
+
+def dump_row(row: Row) -> str:
+    """Write a row as one JSON line, without the line end."""
+    fields = {
+        "_id": row.id,
+        "question": row.question,
+        "answers": row.answers,
+        "never": row.never,
+        "one_step": row.one_step,
+        "multi_step": row.multi_step,
+        "relevant": row.relevant or None,
+        "recorded": dataclasses.asdict(row.recorded) if row.recorded else None,
+    }
+    present = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, allow_nan=False)
+
+
+def _row(item: Mapping[str, Any]) -> Row | str:
+    """Read one row, or say what is wrong with it."""
+    for name in ("_id", "question", "never", "one_step"):
+        if not isinstance(item.get(name), str):
+            return f"{name} is missing or no string"
+    answers = item.get("answers")
+    for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
+        if value is not None and not _all_strings(value):
+            return f"{name} is no list of strings"
+    if answers is None and "recorded" not in item:
+        return "answers is missing or no list of strings"
+    multi_step = item.get("multi_step")
+    if multi_step is not None and not isinstance(multi_step, str):
+        return "multi_step is no string"
+    try:
+        recorded = _recorded(item["recorded"]) if "recorded" in item else None
+    except (KeyError, TypeError, ValueError):
+        return "recorded is not of the form that 'expertrag eval record' writes"
+    return Row(
+        id=item["_id"],
+        question=item["question"],
+        answers=None if answers is None else tuple(answers),
+        never=item["never"],
+        one_step=item["one_step"],
+        multi_step=multi_step,
+        relevant=tuple(item.get("relevant") or ()),
+        recorded=recorded,
+    )
+
+
+def _recorded(item: Mapping[str, Any]) -> Recorded:
+    return Recorded(_branch(item["never"]), _branch(item["one_step"]), GateRecord(**item["gate"]))
+
+
+def _branch(item: Mapping[str, Any]) -> Branch:
+    return Branch(**{**item, "documents": tuple(item["documents"]), "cited": tuple(item["cited"])})
+
+
+def _all_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -1,0 +1,54 @@
+"""Whether an output holds an accepted answer: exact match, token F1, containment.
+
+Normalisation, exact match and F1 are those of SQuAD's official script (Rajpurkar et al. 2016):
+lower case, no punctuation, no articles, single spaces. Containment asks whether a normalised
+accepted answer is a part of the normalised output, as AdaRAGUE's ``InAcc`` and most work on
+adaptive retrieval does.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_VERDICTS = frozenset({"yes", "no", "maybe"})
+
+
+def normalise(text: str) -> str:
+    """Lower-case ``text`` and drop punctuation, articles and surplus white space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact_match(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output is an accepted answer and nothing else, after normalisation."""
+    return normalise(output) in set(map(normalise, answers))
+
+
+def token_f1(output: str, answers: Sequence[str]) -> float:
+    """F1 in [0, 1] of the output's words against the accepted answer that fits best."""
+    return max((_f1(normalise(output).split(), normalise(a).split()) for a in answers), default=0.0)
+
+
+def contains(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output holds an accepted answer, after normalisation.
+
+    An answer that normalises to nothing is in every text, so it counts for none. Where all accepted
+    answers are yes, no or maybe, the first of these words in the output is the verdict: "no" is a
+    part of "know".
+    """
+    accepted = {normalised for answer in answers if (normalised := normalise(answer))}
+    text = normalise(output)
+    if accepted and accepted <= _VERDICTS:
+        return next((word for word in text.split() if word in _VERDICTS), None) in accepted
+    return any(answer in text for answer in accepted)
+
+
+def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:
+    if not words or not accepted:
+        return float(words == accepted)
+    common = sum((Counter(words) & Counter(accepted)).values())
+    return 2.0 * common / (len(words) + len(accepted))

@@ -1,0 +1,126 @@
+"""Value objects of the evaluation. Importing this module loads only the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A query or row that no figure includes, and why. Always counted in the report."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over ``n`` queries with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A paired comparison of two systems on the same ``n`` queries.
+
+    ``difference`` is the mean of b minus a with its 95 % bootstrap interval. ``p_t`` is of the paired
+    t-test, ``p_fisher`` of Fisher's randomisation test, both two-sided; ``*_holm`` are adjusted for
+    all comparisons made together (Holm 1979).
+    """
+
+    metric: str
+    a: str
+    b: str
+    n: int
+    difference: float
+    low: float
+    high: float
+    p_t: float
+    p_fisher: float
+    p_t_holm: float
+    p_fisher_holm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What one way of answering did and cost: closed book, or with retrieval.
+
+    ``confidence`` in [0, 1] is what the answer can be abstained by: the mean p(top-1) of the first
+    tokens closed book, the share of the answer that the passages support open book; None where the
+    back end tells neither. ``documents`` are those of the passages, best first; ``cited`` those of
+    the citations.
+    """
+
+    lm_calls: int = 0
+    retrieval_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    documents: tuple[str, ...] = ()
+    cited: tuple[str, ...] = ()
+    relevant_support: float | None = None
+    """Share in [0, 1] of the answer that the relevant documents support; None without any."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """What the gate said of a question, whichever way it was answered, and what that cost.
+
+    ``signals`` are those of ``GateDecision``; ``stage_seconds`` has ``embed``, ``gate`` and
+    ``prefill``, of which a closed-book answer uses the prefill again.
+    """
+
+    name: str
+    p_benefit: float
+    threshold: float
+    signals: Mapping[str, float] = field(default_factory=dict)
+    lm_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What ``eval record`` knows of a question beside the two answers."""
+
+    never: Branch
+    one_step: Branch
+    gate: GateRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A counterfactual row: one question, answered without and with retrieval.
+
+    ``answers`` are the accepted ones, any of which is right: empty where the corpus holds no
+    answer, None where the set has no short answers. ``relevant`` are ids of judged documents.
+    ``recorded`` is None for rows of other origin, such as AdaRAGUE's.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...] | None
+    never: str
+    one_step: str
+    multi_step: str | None = None
+    relevant: tuple[str, ...] = ()
+    recorded: Recorded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """The rows of one file. ``sha256`` is of the rows' own bytes, unpacked."""
+
+    name: str
+    rows: tuple[Row, ...]
+    skipped: tuple[Skipped, ...]
+    sha256: str
