@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding clean
+        fix bench-search bench-gate bench-grounding eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -74,5 +74,14 @@ bench-gate: $(STAMP) ## the gate's decisions on real questions; DATA=..., ARGS="
 bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_grounding.py --data $(DATA) $(ARGS)
 
+eval: $(STAMP) ## a small real report of everything, under 5 minutes: .eval/small/report.html
+	@$(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)
+
+eval-full: $(STAMP) ## the whole report; DATA=folder of data sets, ARGS="--json FILE"
+	@$(BIN)/python benchmarks/evaluate.py full --data $(DATA) --out .eval/full $(ARGS)
+
+eval-reference: $(STAMP) ## published figures are reproduced; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/reference.py --data $(DATA) $(ARGS)
+
 clean: ## remove the environment, the demo's store and build output
-	@rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .demo .eval build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,6 +17,7 @@ from expertrag_index.index import Index
 from expertrag_retriever.encoder import load_embedder
 
 if TYPE_CHECKING:
+    from expertrag.generation.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 DEFAULT_EMBEDDER = "all-minilm-l6-v2"
@@ -36,15 +37,21 @@ def open_pipeline(config: Config) -> Pipeline:
         )
     model, store = config.model, Path(config.index)
     embedder = open_embedder(model, store)
-    generator = load_generator(
-        models.resolve(model.generator), dtype=model.dtype, device=model.device
-    )
-    return Pipeline(store, embedder, generator, gate_threshold=config.gate.threshold)
+    return Pipeline(store, embedder, open_generator(model), gate_threshold=config.gate.threshold)
 
 
-def open_embedder(model: ModelConfig, store: Path) -> SentenceTransformerEmbedder:
+def open_generator(model: ModelConfig) -> Generator:
+    """Load the language model that is configured.
+
+    :raises ExpertRAGError: if it cannot be used, with the cure in the message.
+    """
+    return load_generator(models.resolve(model.generator), dtype=model.dtype, device=model.device)
+
+
+def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
     """Load the embedder that is configured; ``auto`` is the one that made the store.
 
+    :param store: None for a store that is yet to be made.
     :raises ExpertRAGError: if it cannot be used, with the cure in the message.
     """
     with translated_errors(), quiet():
@@ -54,7 +61,9 @@ def open_embedder(model: ModelConfig, store: Path) -> SentenceTransformerEmbedde
         return load_embedder(models.resolve(name), name=name, device=model.device)
 
 
-def _embedder_of(store: Path) -> str:
+def _embedder_of(store: Path | None) -> str:
+    if store is None:
+        return DEFAULT_EMBEDDER
     try:
         with Index.open(store) as index:
             return index.manifest.embedder.name

@@ -123,15 +123,21 @@ class Pipeline:
         threshold: float | None = None,
         domain: str | None = None,
         should_stop: ShouldStop = never_stop,
+        meter: Meter | None = None,
     ) -> GateDecision:
-        """Run the gate alone."""
+        """Run the gate alone.
+
+        :param meter: counts what the decision costs, where the caller wants to know.
+        """
         request = AnswerRequest(question=question, mode=mode, threshold=threshold, domain=domain)
         validation.check_answer(request)
-        meter = Meter()
+        meter = meter or Meter()
         with translated_errors(), self._served.lease() as view:
             vector = self._embed_query(request, meter, should_stop)
             with closing(self._begin_closed_book(request, should_stop)) as session:
-                return self._decide(request, view, vector, session, meter, should_stop)
+                decision = self._decide(request, view, vector, session, meter, should_stop)
+                meter.count(session)
+                return decision
 
     def embed(
         self,

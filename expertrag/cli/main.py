@@ -12,6 +12,7 @@ import click
 from expertrag._version import __version__
 from expertrag.cli.answering import ask, gate, retrieve
 from expertrag.cli.doctor import doctor
+from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.cli.index import index
 from expertrag.cli.models import models
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, gate, index, models, retrieve, serve):
+for command in (ask, doctor, evaluation, gate, index, models, retrieve, serve):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Progress on stderr, with the time left: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -39,12 +39,23 @@ class _Lines:
     def __init__(self) -> None:
         self._stage = ""
         self._next = 0.0
+        self._began = (0.0, 0)  # time and steps done when the stage was first heard of
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
-        if stage != self._stage or now >= self._next or done == total:
-            note(f"{stage}: {done}" if total is None else f"{stage}: {done}/{total}")
-            self._stage, self._next = stage, now + LINE_EVERY_S
+        if stage != self._stage:
+            self._stage, self._next, self._began = stage, now, (now, done)
+        if now >= self._next or done == total:
+            counts = f"{done}" if total is None else f"{done}/{total}{self._left(now, done, total)}"
+            note(f"{stage}: {counts}")
+            self._next = now + LINE_EVERY_S
+
+    def _left(self, now: float, done: int, total: int) -> str:
+        began, already = self._began
+        if not already < done < total:
+            return ""
+        seconds = round((now - began) / (done - already) * (total - done))
+        return f", {seconds // 60} min {seconds % 60} s left" if seconds else ""
 
 
 class _Bars:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import existing, read_bytes, read_lines
-from expertrag.eval.types import Skipped
+from expertrag.eval.types import POOLED, Skipped
 
 if TYPE_CHECKING:
     from expertrag_index.types import Document, LoadFailure
@@ -43,7 +43,8 @@ class Dataset:
     """The queries of one split that have something to be measured by, ordered by id.
 
     ``qrels`` maps query id to document id to grade; a query whose grades are all 0 counts as not
-    judged. ``skipped`` lists judged ids without a query, and queries of no use. ``sha256`` is of queries and judgements.
+    judged. ``skipped`` lists judged ids without a query, and queries of no use.
+    ``sha256`` is of queries and judgements.
     """
 
     name: str
@@ -116,6 +117,25 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
     )
 
 
+def load_datasets(folders: Sequence[Path], split: str) -> list[Dataset]:
+    """Read several data sets, which a report tells apart by their folders' names.
+
+    :raises InvalidArgument: two have the same name.
+    """
+    loaded: dict[str, Dataset] = {}
+    for folder in folders:
+        dataset = load_dataset(folder, split)
+        if dataset.name == POOLED:
+            raise InvalidArgument(f"{folder}: reports call all sets {POOLED}; rename the folder")
+        if dataset.name in loaded:
+            raise InvalidArgument(
+                f"two data sets are called {dataset.name}: {loaded[dataset.name].folder} and "
+                f"{folder}; rename one folder, or evaluate them apart"
+            )
+        loaded[dataset.name] = dataset
+    return list(loaded.values())
+
+
 def splits(folder: Path) -> tuple[str, ...]:
     """Names of the splits that have judgements."""
     names = {path.name.split(".tsv")[0] for path in (folder / "qrels").glob("*.tsv*")}
@@ -129,18 +149,40 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     """
     grades: dict[str, dict[str, int]] = {}
     for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
-        fields = line.split("\t")
-        if (number == 1 and fields[:1] == ["query-id"]) or not line.strip():
+        if (number == 1 and line.startswith("query-id\t")) or not line.strip():
             continue
         try:
-            query, document, grade = fields
-            grades.setdefault(query, {})[document] = int(grade)
-        except ValueError:
-            raise InvalidArgument(
-                f"{path} line {number} is no judgement; write query-id, corpus-id and a whole "
-                "number, with a tab between"
-            ) from None
+            query, document, grade = parse_judgement(line)
+        except ValueError as error:
+            raise InvalidArgument(f"{path} line {number} {error}") from None
+        grades.setdefault(query, {})[document] = grade
     return grades
+
+
+def parse_judgement(line: str) -> tuple[str, str, int]:
+    """Read one line of judgements: query id, document id, grade.
+
+    :raises ValueError: it is none; the message says what to write.
+    """
+    try:
+        query, document, grade = line.split("\t")
+        return query, document, int(grade)
+    except ValueError:
+        raise ValueError(
+            "is no judgement; write query-id, corpus-id and a whole number, with a tab between"
+        ) from None
+
+
+def query_fault(item: Mapping[str, Any]) -> str:
+    """Say what keeps a line of ``queries.jsonl`` from being a query; empty if nothing does."""
+    identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
+    if not isinstance(identifier, str) or not identifier:
+        return "has no _id"
+    if not isinstance(text, str) or not text.strip():
+        return "has no text"
+    if answers is not None and not _all_strings(answers):
+        return "has answers that are no list of strings"
+    return ""
 
 
 def _qrels_path(folder: Path, split: str) -> Path:
@@ -156,20 +198,12 @@ def _qrels_path(folder: Path, split: str) -> Path:
 
 
 def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
-    identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
-    fault = ""
-    if not isinstance(identifier, str) or not identifier:
-        fault = "has no _id"
-    elif not isinstance(text, str) or not text.strip():
-        fault = "has no text"
-    elif answers is not None and not _all_strings(answers):
-        fault = "has answers that are no list of strings"
-    if fault:
+    if fault := query_fault(item):
         raise InvalidArgument(f"{folder / 'queries.jsonl'} line {number} {fault}; mend it")
-    metadata = item.get("metadata")
+    answers, metadata = item.get("answers"), item.get("metadata")
     return Query(
-        id=str(identifier),
-        text=str(text),
+        id=item["_id"],
+        text=item["text"],
         answers=None if answers is None else tuple(answers),
         metadata=metadata if isinstance(metadata, dict) else {},
     )

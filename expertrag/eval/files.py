@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def read_bytes(path: Path) -> bytes:
         return data
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidArgument(f"{path} is a damaged gzip file ({error}); fetch it again") from None
 
 
@@ -46,15 +47,25 @@ def read_lines(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], str]:
     return list(_objects(path, data)), hashlib.sha256(data).hexdigest()
 
 
+def parse_object(line: bytes) -> Mapping[str, Any]:
+    """Read one line of a JSON-lines file.
+
+    :raises ValueError: it is no JSON object; the message says what it is instead.
+    """
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {str(error).splitlines()[0]}") from None
+    if not isinstance(item, dict):
+        raise ValueError("is no JSON object")
+    return item
+
+
 def _objects(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, line in enumerate(data.splitlines(), 1):
         if not line.strip():
             continue
         try:
-            item = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            reason = str(error).splitlines()[0]
-            raise InvalidArgument(f"{path} line {number} is not JSON: {reason}; mend it") from None
-        if not isinstance(item, dict):
-            raise InvalidArgument(f"{path} line {number} is no JSON object; mend it")
-        yield number, item
+            yield number, parse_object(line)
+        except ValueError as error:
+            raise InvalidArgument(f"{path} line {number} {error}; mend it") from None

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from expertrag.errors import InvalidArgument
+from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import existing, read_lines
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
+from expertrag.eval.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 
 def read_rows(path: Path) -> RowSet:
@@ -27,7 +27,7 @@ def read_rows(path: Path) -> RowSet:
     rows: dict[str, Row] = {}
     skipped = []
     for number, item in items:
-        row = _row(item)
+        row = parse_row(item)
         if isinstance(row, str):
             skipped.append(Skipped(str(item.get("_id") or f"line {number}"), row))
         elif row.id in rows:
@@ -40,7 +40,29 @@ def read_rows(path: Path) -> RowSet:
             f"{path} holds no row of use{why}. A row is a JSON object with _id, question, answers, "
             "never and one_step; make rows with 'expertrag eval record'"
         )
-    return RowSet(path.name.split(".jsonl")[0], tuple(rows.values()), tuple(skipped), digest)
+    return RowSet(_set_name(path), tuple(rows.values()), tuple(skipped), digest)
+
+
+def read_row_sets(paths: Sequence[Path]) -> tuple[RowSet, ...]:
+    """Read files of rows, and all of a folder, each as a set that is named by its file.
+
+    :raises NotFound: a file is not there, or a folder holds none.
+    :raises InvalidArgument: two files give one name, or a file holds no row of use.
+    """
+    files: dict[str, Path] = {}
+    for path in (file for given in paths for file in _row_files(given)):
+        name = _set_name(path)
+        if name == POOLED:
+            raise InvalidArgument(
+                f"rows: {path}: {POOLED} names all sets together; rename the file"
+            )
+        if name in files:
+            raise InvalidArgument(
+                f"rows: {files[name]} and {path} would both be the set {name}; rename one, or "
+                "evaluate them apart"
+            )
+        files[name] = path
+    return tuple(map(read_rows, files.values()))
 
 
 def dump_row(row: Row) -> str:
@@ -59,7 +81,24 @@ def dump_row(row: Row) -> str:
     return json.dumps(present, ensure_ascii=False, allow_nan=False)
 
 
-def _row(item: Mapping[str, Any]) -> Row | str:
+def _set_name(path: Path) -> str:
+    return path.name.split(".jsonl")[0]
+
+
+def _row_files(path: Path) -> Sequence[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
+    if not found:
+        raise NotFound(
+            f"rows: folder {path} holds no .jsonl or .jsonl.gz file; make rows with 'expertrag "
+            "eval record DATASET --out ROWS'",
+            reason="ROWS_NOT_FOUND",
+        )
+    return found
+
+
+def parse_row(item: Mapping[str, Any]) -> Row | str:
     """Read one row, or say what is wrong with it."""
     for name in ("_id", "question", "never", "one_step"):
         if not isinstance(item.get(name), str):

@@ -36,15 +36,21 @@ def token_f1(output: str, answers: Sequence[str]) -> float:
 def contains(output: str, answers: Sequence[str]) -> bool:
     """Whether the output holds an accepted answer, after normalisation.
 
-    An answer that normalises to nothing is in every text, so it counts for none. Where all accepted
-    answers are yes, no or maybe, the first of these words in the output is the verdict: "no" is a
-    part of "know".
+    An answer that normalises to nothing is a part of every text, so it counts for none. Where all
+    accepted answers are yes, no or maybe, the first of these words in the output is the verdict:
+    "no" is a part of "know".
     """
-    accepted = {normalised for answer in answers if (normalised := normalise(answer))}
-    text = normalise(output)
+    accepted = set(filter(None, map(normalise, answers)))
     if accepted and accepted <= _VERDICTS:
-        return next((word for word in text.split() if word in _VERDICTS), None) in accepted
-    return any(answer in text for answer in accepted)
+        words = normalise(output).split()
+        return next((word for word in words if word in _VERDICTS), None) in accepted
+    return substring(output, answers)
+
+
+def substring(output: str, answers: Sequence[str]) -> bool:
+    """Whether a normalised accepted answer is a part of the normalised output, no more asked."""
+    text = normalise(output)
+    return any(answer in text for answer in filter(None, map(normalise, answers)))
 
 
 def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+POOLED = "pooled"
+"""Name of all sets together; no set may have it."""
+
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 
@@ -30,9 +33,9 @@ class Estimate:
 class Comparison:
     """A paired comparison of two systems on the same ``n`` queries.
 
-    ``difference`` is the mean of b minus a with its 95 % bootstrap interval. ``p_t`` is of the paired
-    t-test, ``p_fisher`` of Fisher's randomisation test, both two-sided; ``*_holm`` are adjusted for
-    all comparisons made together (Holm 1979).
+    ``difference`` is the mean of b minus a with its 95 % bootstrap interval. ``p_t`` is of the
+    paired t-test, ``p_fisher`` of Fisher's randomisation test, both two-sided; ``*_holm`` are
+    adjusted for all comparisons made together (Holm 1979).
     """
 
     metric: str

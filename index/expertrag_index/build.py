@@ -53,7 +53,8 @@ class IndexWriter:
         self._lock = lock
         self._connection = connection
         self._embedder = embedder
-        self._chunker = Chunker(embedder.max_tokens, embedder.count_tokens)
+        budget = settings.chunk_tokens or embedder.max_tokens
+        self._chunker = Chunker(budget, embedder.count_tokens)
         self._calibrate = calibrate
         self._progress = progress
         self._settings = settings

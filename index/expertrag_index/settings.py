@@ -14,6 +14,8 @@ class WriterSettings:
     ``max_segments``, ``dead_share``: beyond either, all segments are merged into one.
     ``flat_share``: of a large store that may lie in flat segments beside the IVF one.
     ``embed_batch``: chunks embedded between two commits; a killed build embeds so many again.
+    ``chunk_tokens``: budget of a chunk, title included; None is what the embedder reads. With a
+    larger one the end of a long chunk is found by its words, and by meaning only its beginning.
     """
 
     flat_limit: int = 50_000
@@ -22,3 +24,4 @@ class WriterSettings:
     dead_share: float = 0.25
     flat_share: float = 0.25
     embed_batch: int = 64
+    chunk_tokens: int | None = None

@@ -9,6 +9,11 @@ import struct
 import subprocess
 import sys
 import termios
+import time
+
+import pytest
+
+from expertrag.cli.progress import progress
 
 WORK = """
 from expertrag.cli.progress import progress
@@ -23,6 +28,22 @@ def test_lines_off_a_terminal() -> None:
     done = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert done.stderr.splitlines() == ["embed: 1/1000", "embed: 1000/1000", "write: 1"]
+
+
+def test_lines_tell_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    clock = iter([0.0, 1.0, 10.0, 20.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with progress() as report:
+        for done in (40, 41, 45, 100):  # 40 were there before; then one every two seconds
+            report("answering", done, 100)
+    assert capsys.readouterr().err.splitlines() == [
+        "answering: 40/100",
+        "answering: 45/100, 1 min 50 s left",
+        "answering: 100/100",
+    ]
 
 
 def test_a_bar_on_a_terminal() -> None:

@@ -49,6 +49,20 @@ def test_build_add_delete_and_what_each_reports(
         assert index.document_text("doc3") == "Rewritten altogether."
 
 
+def test_a_large_budget_keeps_documents_whole(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    settings = WriterSettings(chunk_tokens=1_000_000)
+    with IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer:
+        whole = writer.build(corpus)
+        assert whole.chunks == whole.added == 60
+        assert writer.build(corpus).unchanged == 60
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:
+        cut = writer.build(corpus)
+    assert cut.changed == 60
+    assert cut.chunks > 60
+
+
 def test_a_moved_title_or_metadata_changes_a_document_but_embeds_nothing_twice(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import click
 
+from expertrag.cli.eval.answer import answer, cost, record
+from expertrag.cli.eval.consistency import consistency
+from expertrag.cli.eval.gate import gate
+from expertrag.cli.eval.reports import compare, ls, report, validate
+from expertrag.cli.eval.retrieval import retrieval
+
 
 @click.group("eval")
 def evaluation() -> None:
@@ -12,3 +18,18 @@ def evaluation() -> None:
     Figures need no judge: the same manifest gives the same numbers. A report goes to stdout (JSON
     with --json) and, with --out DIR, to report.json, report.md and report.html in that folder.
     """
+
+
+for command in (
+    answer,
+    compare,
+    consistency,
+    cost,
+    gate,
+    ls,
+    record,
+    report,
+    retrieval,
+    validate,
+):
+    evaluation.add_command(command)

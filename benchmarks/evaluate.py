@@ -1,0 +1,99 @@
+"""One report of everything: retrieval, answers, gate, cost and consistency.
+
+    python benchmarks/evaluate.py small --out .eval/small
+    python benchmarks/evaluate.py full --data ../shared/data --out .eval/full --json FILE
+
+Types the commands that a user would type, and puts their reports on one page with `expertrag eval
+report`. ``small`` takes the repository's own samples and ends within five minutes; ``full`` takes
+hours the first time, and goes on where it was when it is run again. With --json the headline
+figures, without values by query, are written to a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SAMPLES = Path(__file__).parents[1] / "tests" / "data"
+QUESTIONS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "pydocs")
+BULKY = {"per_query", "worst", "risk_coverage", "frontier", "least_consistent", "skipped"}
+
+
+def small(_data: Path) -> Mapping[str, list[str]]:
+    """Use samples of SQuAD 2.0, the Python documentation and AdaRAGUE, with the default models."""
+    squad, pydocs = str(SAMPLES / "squad_small"), str(SAMPLES / "beir_small")
+    return {
+        "retrieval": [squad, pydocs],
+        "answer": [squad, "--limit", "15"],
+        "gate": [str(SAMPLES / "adarague_small")],
+        "cost": [squad, "--limit", "5"],
+        "consistency": [squad, "--limit", "5", "--no-answers"],
+    }
+
+
+def full(data: Path) -> Mapping[str, list[str]]:
+    """Use every test split for retrieval, and 100 questions of five sets for answers."""
+    sets = sorted(str(path.parent) for path in data.glob("*/qrels"))
+    asked = [str(data / name) for name in QUESTIONS]
+    return {
+        "retrieval": sets,
+        "answer": [*asked, "--limit", "100"],
+        "gate": [str(data / "adarague" / "dev")],
+        "cost": [*asked, "--limit", "10"],
+        "consistency": [*asked, "--limit", "20"],
+    }
+
+
+PROFILES = {"small": small, "full": full}
+
+
+def main() -> int:
+    """Run the commands of a profile one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("profile", choices=PROFILES)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, required=True, help="folder of the reports")
+    parser.add_argument("--json", type=Path, help="write the headline figures to this file")
+    parser.add_argument("--only", type=lambda names: names.split(","), help="parts, by comma")
+    options = parser.parse_args()
+    if options.profile == "full" and not options.data.is_dir():
+        parser.error(f"no folder {options.data}; name the folder of data sets with --data")
+    started = time.monotonic()
+    parts = PROFILES[options.profile](options.data)
+    reports = []
+    for part in options.only or parts:
+        expertrag("eval", part, *parts[part], "--out", str(options.out / part))
+        reports.append(options.out / part)
+    expertrag("eval", "report", *map(str, reports), "--out", str(options.out))
+    if options.json:
+        written = [json.loads((report / "report.json").read_text()) for report in reports]
+        summary = {"profile": options.profile, "reports": slim(written)}
+        options.json.write_text(json.dumps(summary, indent=1) + "\n")
+    print(f"done in {time.monotonic() - started:.0f} s: open {options.out / 'report.html'}")
+    return 0
+
+
+def expertrag(*arguments: str) -> None:
+    """Run the command line, showing what is typed; a failure ends the benchmark with its code."""
+    print(f"$ expertrag {shlex.join(arguments)}", flush=True)
+    done = subprocess.run([sys.executable, "-m", "expertrag", *arguments], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def slim(value: Any) -> Any:
+    """Leave out what has a value for every query."""
+    if isinstance(value, dict):
+        return {key: slim(item) for key, item in value.items() if key not in BULKY}
+    return [slim(item) for item in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

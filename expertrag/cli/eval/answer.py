@@ -1,0 +1,210 @@
+"""``expertrag eval answer | record | cost``: run the system on questions, and score it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from expertrag.cli.eval.options import (
+    datasets_argument,
+    limit_option,
+    out_option,
+    publish,
+    seed_option,
+    split_option,
+    work_option,
+)
+from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.errors import InvalidArgument
+
+MAX_TOKENS = 32
+"""Default of ``--max-tokens``; a test holds it equal to that of ``eval.record``."""
+
+COST_LIMIT = 20
+"""Questions of each set that ``eval cost`` times: three answers each, a few minutes in all."""
+
+max_tokens_option = flag(
+    "--max-tokens",
+    env="EXPERTRAG_EVAL_MAX_TOKENS",
+    type=click.IntRange(min=1),
+    default=MAX_TOKENS,
+    show_default=True,
+    help="Length of an answer.",
+)
+system_options = configured("index", "search.k", "gate.threshold", "model")
+
+
+@click.command()
+@datasets_argument
+@flag(
+    "--policies",
+    env="EXPERTRAG_EVAL_POLICIES",
+    default="never,always,auto,oracle",
+    show_default=True,
+    help="What is compared, by comma.",
+)
+@split_option
+@limit_option
+@seed_option
+@max_tokens_option
+@flag(
+    "--judge",
+    env="EXPERTRAG_EVAL_JUDGE",
+    metavar="MODEL",
+    help="Language model that grades the answers too, reported apart; named as in --generator.",
+)
+@work_option
+@system_options
+@out_option
+@json_flag
+def answer(
+    datasets: tuple[Path, ...],
+    policies: str,
+    split: str,
+    limit: int | None,
+    seed: int,
+    max_tokens: int,
+    judge: str | None,
+    work: Path | None,
+    config: Config,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score answers without, with and with gated retrieval, beside what they cost.
+
+    Every question is answered once closed book and once open book; all policies choose between
+    these two. Answers are kept in --work: a killed run goes on, and a larger --limit adds to them.
+    """
+    from expertrag.eval.answer import answer_report
+    from expertrag.eval.judge import judge_answers
+    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.policies import parse_policies
+    from expertrag.eval.questions import questions
+    from expertrag.eval.record import Recording, record, rows_path
+
+    chosen = parse_policies(policies)
+    recording = Recording(config.search.k, max_tokens, seed)
+    row_sets, inputs = [], {}
+    with progress() as report:
+        for asked in questions(datasets, split, limit, seed, config, work, report):
+            row_sets.append(record(asked, recording, rows_path(asked, recording), report))
+            inputs[asked.dataset.name] = asked.inputs
+        judged = judge and judge_answers(judge, config, row_sets, chosen, work, report)
+    manifest = make_manifest(
+        "answer",
+        {
+            "policies": chosen,
+            "judge": judge,
+            "limit": limit,
+            "seed": seed,
+            "recording": asdict(recording),
+            "sets": inputs,
+        },
+    )
+    scored = answer_report(row_sets, chosen, manifest, seed=seed)
+    publish({**scored, "judge": judged} if judged else scored, out, as_json)
+
+
+@click.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@flag(
+    "--out",
+    env="EXPERTRAG_EVAL_ROWS",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="ROWS",
+    help="File of rows (.jsonl); a killed run goes on there.",
+)
+@split_option
+@limit_option
+@seed_option
+@max_tokens_option
+@work_option
+@system_options
+@json_flag
+def record(
+    dataset: Path,
+    out: Path,
+    split: str,
+    limit: int | None,
+    seed: int,
+    max_tokens: int,
+    work: Path | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Answer the questions of DATASET closed and open book, and write counterfactual rows.
+
+    A row holds both answers, what they cost, and what the gate said: `eval gate ROWS` scores it.
+    """
+    from expertrag.eval.questions import questions
+    from expertrag.eval.record import Recording, record
+
+    if out.suffix != ".jsonl":
+        raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
+    recording = Recording(config.search.k, max_tokens, seed)
+    with progress() as report:
+        for asked in questions((dataset,), split, limit, seed, config, work, report):
+            recorded = record(asked, recording, out, report)
+    if as_json:
+        emit_json({"rows": str(out), "recorded": len(recorded.rows), "skipped": recorded.skipped})
+        return
+    for item in recorded.skipped[:SHOWN_FAILURES]:
+        note(printable(f"skipped {item.id}: {item.reason}"))
+    click.echo(f"{len(recorded.rows)} rows in {out}, {len(recorded.skipped)} skipped")
+
+
+@click.command()
+@datasets_argument
+@split_option
+@flag(
+    "--limit",
+    env="EXPERTRAG_EVAL_LIMIT",
+    type=click.IntRange(min=1),
+    default=COST_LIMIT,
+    show_default=True,
+    help="Questions of each set, drawn at random by --seed.",
+)
+@seed_option
+@max_tokens_option
+@work_option
+@system_options
+@out_option
+@json_flag
+def cost(
+    datasets: tuple[Path, ...],
+    split: str,
+    limit: int,
+    seed: int,
+    max_tokens: int,
+    work: Path | None,
+    config: Config,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare the paper's cost formula with the clock: C_gate + p·(…) + (1-p)·….
+
+    Each question is answered by NEVER, ALWAYS and AUTO in one process. Timings of two runs do not
+    belong together, so a killed run starts anew; its stores stay.
+    """
+    from expertrag.eval.cost import cost_report, time_questions
+    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.questions import questions
+    from expertrag.eval.record import Recording
+
+    recording = Recording(config.search.k, max_tokens, seed)
+    timed, skipped, inputs = {}, {}, {}
+    with progress() as report:
+        for asked in questions(datasets, split, limit, seed, config, work, report):
+            name = asked.dataset.name
+            timed[name], skipped[name] = time_questions(asked, recording, report)
+            inputs[name] = asked.inputs
+    manifest = make_manifest(
+        "cost", {"limit": limit, "recording": asdict(recording), "sets": inputs}
+    )
+    publish(cost_report(timed, manifest, skipped, seed=seed), out, as_json)

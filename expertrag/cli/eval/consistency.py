@@ -1,0 +1,91 @@
+"""``expertrag eval consistency``: the same question in other words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from expertrag.cli.eval.answer import max_tokens_option, system_options
+from expertrag.cli.eval.options import (
+    datasets_argument,
+    out_option,
+    publish,
+    seed_option,
+    split_option,
+    work_option,
+)
+from expertrag.cli.options import flag, json_flag
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+
+LIMIT = 50
+"""Questions of each set: about eight answers each, some ten minutes on two cores."""
+
+
+@click.command()
+@datasets_argument
+@split_option
+@flag(
+    "--limit",
+    env="EXPERTRAG_EVAL_LIMIT",
+    type=click.IntRange(min=1),
+    default=LIMIT,
+    show_default=True,
+    help="Questions of each set, drawn at random by --seed.",
+)
+@flag(
+    "--variants",
+    env="EXPERTRAG_EVAL_VARIANTS",
+    type=click.IntRange(min=2),
+    help="Wordings of each question at most, itself among them; all unless given.",
+)
+@flag(
+    "--answers/--no-answers",
+    env="EXPERTRAG_EVAL_ANSWERS",
+    default=True,
+    show_default=True,
+    help="Answer each wording, or only ask the gate, which is much faster.",
+)
+@seed_option
+@max_tokens_option
+@work_option
+@system_options
+@out_option
+@json_flag
+def consistency(
+    datasets: tuple[Path, ...],
+    split: str,
+    limit: int,
+    variants: int | None,
+    answers: bool,
+    seed: int,
+    max_tokens: int,
+    work: Path | None,
+    config: Config,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure whether decisions and answers stay when a question is worded otherwise.
+
+    Wordings are the paraphrases of the data set (metadata.paraphrases of a query) and mechanical
+    rewrites: lower case, no question mark, a polite opening and the like. Replies are kept in
+    --work: a killed run goes on, and a larger --limit adds to them.
+    """
+    from expertrag.eval.consistency import consistency_report
+    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.questions import questions
+    from expertrag.eval.record import Recording
+    from expertrag.eval.replies import Asking, ask_wordings
+
+    asking = Asking(Recording(config.search.k, max_tokens, seed), variants, answers)
+    replies, skipped, inputs = {}, {}, {}
+    with progress() as report:
+        for asked in questions(datasets, split, limit, seed, config, work, report):
+            name = asked.dataset.name
+            replies[name], skipped[name] = ask_wordings(asked, asking, report)
+            inputs[name] = asked.inputs
+    manifest = make_manifest(
+        "consistency", {"limit": limit, "seed": seed, "asking": asking.inputs, "sets": inputs}
+    )
+    publish(consistency_report(replies, manifest, skipped, seed=seed), out, as_json)

@@ -1,0 +1,59 @@
+"""``expertrag eval gate``: score a retrieval gate on counterfactual rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from expertrag.cli.eval.options import out_option, publish, rows_argument, seed_option
+from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+
+
+@click.command()
+@rows_argument
+@flag(
+    "--gate",
+    "spec",
+    env="EXPERTRAG_EVAL_GATE",
+    metavar="GATE",
+    help="The gate to score: the name of the one that rows were recorded with, or a JSON-lines "
+    "file of _id and p_benefit.",
+)
+@seed_option
+@configured("gate.threshold")
+@out_option
+@json_flag
+def gate(
+    rows: tuple[Path, ...],
+    spec: str | None,
+    seed: int,
+    config: Config,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Score a gate, and never, always, random and oracle retrieval, on ROWS.
+
+    ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, made by `eval
+    record` or by others: each holds a question's answers without and with retrieval. No model runs.
+    """
+    from expertrag.eval.gate import evaluate_gate, gate_report
+    from expertrag.eval.gates import load_gate
+    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.rows import read_row_sets
+
+    row_sets = read_row_sets(rows)
+    loaded = load_gate(spec, row_sets, config.gate.threshold) if spec else None
+    manifest = make_manifest(
+        "gate",
+        {
+            "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
+            "gate": loaded.inputs if loaded else None,
+            "seed": seed,
+        },
+    )
+    with progress() as report:
+        figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
+    publish(gate_report(figures, manifest), out, as_json)

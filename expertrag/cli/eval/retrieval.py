@@ -1,0 +1,100 @@
+"""``expertrag eval retrieval``: what each search mode is worth on judged queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from expertrag.cli.eval.options import (
+    datasets_argument,
+    limit_option,
+    out_option,
+    publish,
+    seed_option,
+    split_option,
+    work_option,
+)
+from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+
+if TYPE_CHECKING:
+    from expertrag.eval.stores import Unit
+
+
+@click.command()
+@datasets_argument
+@flag(
+    "--modes",
+    env="EXPERTRAG_EVAL_MODES",
+    default="bm25,dense,hybrid",
+    show_default=True,
+    help="Search modes, by comma; every two are compared.",
+)
+@flag(
+    "--k",
+    env="EXPERTRAG_EVAL_K",
+    type=click.IntRange(1, 1000),
+    default=10,
+    show_default=True,
+    help="Cut-off of the default metrics, and passages shown of a query.",
+)
+@flag(
+    "--metrics",
+    env="EXPERTRAG_EVAL_METRICS",
+    help="Metrics, by comma, such as nDCG@10,P@5,Success@1 [default: nDCG@k,R@100,MRR@k,MAP].",
+)
+@flag(
+    "--unit",
+    env="EXPERTRAG_EVAL_UNIT",
+    type=click.Choice(["document", "chunk"]),
+    default="document",
+    show_default=True,
+    help="Search whole documents, as published figures do, or chunks, as a served store does.",
+)
+@split_option
+@limit_option
+@seed_option
+@work_option
+@configured("model.embedder", "model.device")
+@out_option
+@json_flag
+def retrieval(
+    datasets: tuple[Path, ...],
+    modes: str,
+    k: int,
+    metrics: str | None,
+    unit: str,
+    split: str,
+    limit: int | None,
+    seed: int,
+    work: Path | None,
+    config: Config,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure BM25, dense and hybrid search on data sets in the BEIR layout.
+
+    DATASET is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, plain or gzipped. Its
+    store is built in --work, with vectors whatever the modes, and used again by a later run. Ranks
+    beyond 100 count only for metrics with a larger cut-off.
+    """
+    from expertrag.assemble import open_embedder
+    from expertrag.eval.retrieval import RetrievalSettings, evaluate
+    from expertrag.eval.stores import default_work
+
+    settings = RetrievalSettings(
+        modes=tuple(modes.split(",")),
+        metrics=() if metrics is None else tuple(metrics.split(",")),
+        k=k,
+        unit=cast("Unit", unit),
+        split=split,
+        limit=limit,
+        seed=seed,
+    )
+    embedder = open_embedder(config.model, None)
+    with progress() as report:
+        found = evaluate(datasets, embedder, settings, work or default_work(), report)
+    publish(found, out, as_json)

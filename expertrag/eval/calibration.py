@@ -1,0 +1,116 @@
+"""How well a probability or a confidence tells right from wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+Point = TypeVar("Point")
+
+CURVE_POINTS = 101
+"""Most points of a curve in a report: one for each percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A bar of the reliability diagram: ``n`` predictions in (low, high], 0 in the lowest.
+
+    ``predicted`` is their mean, ``observed`` the share of them that came true.
+    """
+
+    low: float
+    high: float
+    n: int
+    predicted: float
+    observed: float
+
+
+def reliability(
+    predicted: Sequence[float], observed: Sequence[bool], bins: int = 10
+) -> tuple[Bin, ...]:
+    """Group probabilities into bins of equal width; empty ones are left out.
+
+    :param predicted: probabilities in [0, 1], shape [N].
+    :param observed: whether each came true, shape [N].
+    """
+    values, truth = np.asarray(predicted, float), np.asarray(observed, float)
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    index = np.searchsorted(edges[1:-1], values)  # [N]
+    return tuple(
+        Bin(
+            low=number / bins,
+            high=(number + 1) / bins,
+            n=int(inside.sum()),
+            predicted=float(values[inside].mean()),
+            observed=float(truth[inside].mean()),
+        )
+        for number in range(bins)
+        if (inside := index == number).any()
+    )
+
+
+def ece(predicted: Sequence[float], observed: Sequence[bool], bins: int = 10) -> float:
+    """Return the expected calibration error in [0, 1] (Guo et al. 2017, equation 3).
+
+    :raises ValueError: of no predictions, which is a fault of the caller.
+    """
+    if not len(predicted):
+        raise ValueError("no predictions")
+    found = reliability(predicted, observed, bins)
+    return sum(bar.n * abs(bar.observed - bar.predicted) for bar in found) / len(predicted)
+
+
+def auc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
+    """Return the area under the ROC curve; None where all labels are the same."""
+    from sklearn.metrics import roc_auc_score
+
+    if len(set(map(bool, labels))) < 2:
+        return None
+    return float(roc_auc_score([bool(label) for label in labels], scores))
+
+
+def risk_coverage(
+    confidence: Sequence[float], correct: Sequence[bool]
+) -> tuple[tuple[float, float], ...]:
+    """Return the risk-coverage curve: (share answered, share of these that is wrong).
+
+    The surest are answered first. The risk among equally sure ones is that expected of a random
+    order, so that the order of the input means nothing. At most ``CURVE_POINTS`` points.
+    """
+    risks = _risks(confidence, correct)
+    return thinned([(rank / len(risks), risk) for rank, risk in enumerate(risks, 1)])
+
+
+def aurc(confidence: Sequence[float], correct: Sequence[bool]) -> float | None:
+    """Return the area under the risk-coverage curve, lower is better; None of no answers.
+
+    The mean risk over all coverages 1/N, 2/N, …, 1 (Geifman, Uziel & El-Yaniv 2019, section 3, for
+    the curve of Geifman & El-Yaniv 2017).
+    """
+    risks = _risks(confidence, correct)
+    return sum(risks) / len(risks) if risks else None
+
+
+def thinned(points: Sequence[Point], most: int = CURVE_POINTS) -> tuple[Point, ...]:
+    """Keep ``most`` points of a curve at equal distances, its first and last among them."""
+    last = len(points) - 1
+    if last < most:
+        return tuple(points)
+    return tuple(points[round(step * last / (most - 1))] for step in range(most))
+
+
+def _risks(confidence: Sequence[float], correct: Sequence[bool]) -> list[float]:
+    """Risk of answering the 1, 2, …, N surest."""
+    if not len(confidence):
+        return []
+    wrong = 1.0 - np.asarray(correct, float)
+    _, group, size = np.unique(
+        -np.asarray(confidence, float), return_inverse=True, return_counts=True
+    )
+    expected = np.bincount(group, weights=wrong) / size  # [groups], the surest first
+    errors = np.cumsum(np.repeat(expected, size))
+    risks: list[float] = (errors / np.arange(1, len(wrong) + 1)).tolist()
+    return risks

@@ -1,0 +1,187 @@
+"""Whether decisions and answers stay the same when a question is worded otherwise.
+
+The measure of P-Adapters (Newman et al. 2022), which is that of ParaRel (Elazar et al. 2021): the
+share of unordered pairs of a question's wordings that are predicted the same, then the mean over
+questions. By question, from its wordings (``paraphrase``), each measure in [0, 1]:
+
+decision_consistency    share of pairs with the same decision of the gate
+p_benefit_gap           mean |difference| of p(benefit) over pairs; 0 is best
+answer_consistency      share of pairs with the same answer (``squad.normalise``)
+answer_f1               mean token F1 of the two answers over pairs
+accuracy                share of wordings with a right answer (``squad.contains``)
+accuracy_consistency    1 if all wordings are answered right, or all wrong
+consistent_and_correct  1 if all are answered right
+
+The last three are of questions that have accepted answers. The report::
+
+    {"kind": "consistency", "manifest": …, "skipped": {set: [{"id", "reason"}]},
+     "pooled": {measure: {"mean", "low", "high", "n"} or null where no question has it},
+     "sets": {set: the same}, "sizes": {set: {"questions", "wordings"}},
+     "per_query": {set: {measure: {query id: value}}},
+     "rewrites": {"pooled": {rewrite: R}, "sets": {set: {rewrite: R}}},
+     "least_consistent": {set: [{"query_id", "query", "answers": [accepted] or null,
+         "decision_consistency", "answer_consistency" (or null), "wordings": [{"rewrite", "text",
+         "retrieved": bool, "p_benefit", "answer": text or null, "correct": bool or null}]}]}}
+
+R compares the replies to a rewrite with those to the question as it is: {"n": replies,
+"decision_changed": share, "answer_changed": share or null, "p_benefit_change": mean difference}.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import fmean
+
+from expertrag.eval import squad, stats
+from expertrag.eval.manifest import Manifest
+from expertrag.eval.replies import Replies, Reply
+from expertrag.eval.types import JSON, Skipped
+
+MEASURES = (
+    "decision_consistency",
+    "p_benefit_gap",
+    "answer_consistency",
+    "answer_f1",
+    "accuracy",
+    "accuracy_consistency",
+    "consistent_and_correct",
+)
+LEAST = 5
+"""Questions of each set that the report shows with their wordings."""
+
+
+def consistency_report(
+    sets: Mapping[str, Sequence[Replies]],
+    manifest: Manifest,
+    skipped: Mapping[str, Sequence[Skipped]],
+    *,
+    seed: int = 0,
+) -> dict[str, JSON]:
+    """Measure the replies; the keys are in the module's docstring."""
+    pooled = [question for questions in sets.values() for question in questions]
+    measured = {name: list(map(measure, questions)) for name, questions in sets.items()}
+    return {
+        "kind": "consistency",
+        "manifest": asdict(manifest),
+        "pooled": _figures(list(itertools.chain.from_iterable(measured.values())), seed),
+        "sets": {name: _figures(found, seed) for name, found in measured.items()},
+        "sizes": {
+            name: {
+                "questions": len(questions),
+                "wordings": sum(len(question.replies) for question in questions),
+            }
+            for name, questions in sets.items()
+        },
+        "per_query": {
+            name: {
+                key: {
+                    question.id: found[key]
+                    for question, found in zip(questions, measured[name], strict=True)
+                    if key in found
+                }
+                for key in MEASURES
+            }
+            for name, questions in sets.items()
+        },
+        "rewrites": {
+            "pooled": _rewrites(pooled),
+            "sets": {name: _rewrites(questions) for name, questions in sets.items()},
+        },
+        "least_consistent": {
+            name: _least(list(zip(questions, measured[name], strict=True)))
+            for name, questions in sets.items()
+        },
+        "skipped": {name: [asdict(item) for item in items] for name, items in skipped.items()},
+    }
+
+
+def measure(question: Replies) -> dict[str, float]:
+    """Return the measures of one question; those that it cannot have are absent.
+
+    :param question: with two wordings at least.
+    """
+    pairs = list(itertools.combinations(question.replies, 2))
+    found = {
+        "decision_consistency": fmean(a.retrieved == b.retrieved for a, b in pairs),
+        "p_benefit_gap": fmean(abs(a.p_benefit - b.p_benefit) for a, b in pairs),
+    }
+    texts = [reply.answer for reply in question.replies if reply.answer is not None]
+    if len(texts) < len(question.replies):
+        return found
+    both = list(itertools.combinations(texts, 2))
+    found["answer_consistency"] = fmean(_same(a, b) for a, b in both)
+    found["answer_f1"] = fmean(squad.token_f1(a, [b]) for a, b in both)
+    if question.answers:
+        right = [squad.contains(text, question.answers) for text in texts]
+        found["accuracy"] = fmean(right)
+        found["accuracy_consistency"] = float(len(set(right)) == 1)
+        found["consistent_and_correct"] = float(all(right))
+    return found
+
+
+def _same(a: str, b: str) -> bool:
+    return squad.normalise(a) == squad.normalise(b)
+
+
+def _figures(measured: Sequence[Mapping[str, float]], seed: int) -> dict[str, JSON]:
+    figures: dict[str, JSON] = {}
+    for name in MEASURES:
+        values = [found[name] for found in measured if name in found]
+        figures[name] = asdict(stats.estimate(values, seed=seed)) if values else None
+    return figures
+
+
+def _rewrites(questions: Sequence[Replies]) -> dict[str, JSON]:
+    """Compare the replies to each rewrite with those to the question as it is."""
+    pairs: dict[str, list[tuple[Reply, Reply]]] = {}
+    for question in questions:
+        original, *others = question.replies
+        for reply in others:
+            pairs.setdefault(reply.rewrite, []).append((original, reply))
+    return {name: _change(found) for name, found in pairs.items()}
+
+
+def _change(pairs: Sequence[tuple[Reply, Reply]]) -> dict[str, JSON]:
+    answers = [
+        (original.answer, reply.answer)
+        for original, reply in pairs
+        if original.answer is not None and reply.answer is not None
+    ]
+    return {
+        "n": len(pairs),
+        "decision_changed": fmean(a.retrieved != b.retrieved for a, b in pairs),
+        "answer_changed": fmean(not _same(a, b) for a, b in answers) if answers else None,
+        "p_benefit_change": fmean(b.p_benefit - a.p_benefit for a, b in pairs),
+    }
+
+
+def _least(measured: Sequence[tuple[Replies, Mapping[str, float]]]) -> list[JSON]:
+    """Show the questions whose answers agree least, then those whose decisions do."""
+
+    def agreement(pair: tuple[Replies, Mapping[str, float]]) -> tuple[float, float, str]:
+        question, found = pair
+        return found.get("answer_consistency", 1.0), found["decision_consistency"], question.id
+
+    changing = [pair for pair in measured if min(agreement(pair)[:2]) < 1.0]
+    return [_shown(*pair) for pair in sorted(changing, key=agreement)[:LEAST]]
+
+
+def _shown(question: Replies, found: Mapping[str, float]) -> dict[str, JSON]:
+    return {
+        "query_id": question.id,
+        "query": question.question,
+        "answers": None if question.answers is None else list(question.answers),
+        "decision_consistency": found["decision_consistency"],
+        "answer_consistency": found.get("answer_consistency"),
+        "wordings": [
+            {
+                **asdict(reply),
+                "correct": squad.contains(reply.answer, question.answers)
+                if reply.answer is not None and question.answers
+                else None,
+            }
+            for reply in question.replies
+        ],
+    }

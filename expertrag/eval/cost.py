@@ -1,0 +1,162 @@
+"""The cost model of ExpertRAG (Gumaan 2025) against the clock.
+
+    C = C_gate + p · (C_retrieve + C_generate(long prompt)) + (1 - p) · C_generate(short prompt)
+
+Stage costs are mean seconds over all questions, each answered by NEVER, ALWAYS and AUTO in turn in
+one process; p is the share that AUTO retrieved. What the formula leaves out is then its error
+against AUTO's own mean: that a closed-book answer goes on from the gate's prefill (``with_reuse``
+takes it off once), and that questions which retrieve are not average questions.
+
+``pooled`` and each of ``sets`` hold: ``n``, ``rate``; ``stages`` {gate, retrieve, generate_long,
+generate_short, prefill}; ``predicted`` {formula, with_reuse}; ``measured`` {auto, never, always};
+``error`` {formula, with_reuse}, relative to the measured mean, and ``error_interval``, the 95 %
+bootstrap interval of the formula's. All in seconds a question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from expertrag.eval.datasets import Query
+from expertrag.eval.manifest import Manifest
+from expertrag.eval.questions import Asked
+from expertrag.eval.record import Recording
+from expertrag.eval.resume import Failures
+from expertrag.eval.serving import Opened
+from expertrag.eval.types import JSON, Skipped
+from expertrag.folding import fold
+from expertrag.types import Answer, GateMode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from expertrag_index.types import Progress
+
+RESAMPLES = 2000
+_GATE_STAGES = ("embed", "gate", "prefill")
+_MODES = (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Seconds of one question. ``auto``, ``never`` and ``always`` are wall time, end to end."""
+
+    id: str
+    retrieved: bool
+    gate: float
+    prefill: float
+    retrieve: float
+    generate_long: float
+    generate_short: float
+    auto: float
+    never: float
+    always: float
+
+
+def time_questions(
+    asked: Asked, recording: Recording, progress: Progress
+) -> tuple[tuple[Timed, ...], tuple[Skipped, ...]]:
+    """Answer each question in all three modes, in an order that turns; one more warms up first."""
+    failures = Failures("nothing was kept: timings of two runs do not belong together")
+    timed = []
+    queries, stage = (asked.queries[0], *asked.queries), f"{asked.dataset.name}: timing"
+    for number, query in enumerate(queries):
+        progress(stage, number, len(queries))
+        turned = _MODES[number % 3 :] + _MODES[: number % 3]
+        with failures.counted(query.id):
+            answers = {mode: _timed(query, mode, asked.opened, recording) for mode in turned}
+            if number:
+                timed.append(_row(query, answers))
+    progress(stage, len(queries), len(queries))
+    return tuple(timed), tuple(failures.skipped)
+
+
+def cost_report(
+    sets: Mapping[str, Sequence[Timed]],
+    manifest: Manifest,
+    skipped: Mapping[str, Sequence[Skipped]],
+    *,
+    seed: int = 0,
+) -> dict[str, JSON]:
+    """Compare formula and clock, for all questions and by data set."""
+    pooled = [row for rows in sets.values() for row in rows]
+    return {
+        "kind": "cost",
+        "manifest": asdict(manifest),
+        "pooled": _figures(pooled, seed),
+        "sets": {name: _figures(rows, seed) for name, rows in sets.items()},
+        "per_query": {
+            name: {
+                "auto": {"seconds": {row.id: row.auto for row in rows}},
+                "never": {"seconds": {row.id: row.never for row in rows}},
+                "always": {"seconds": {row.id: row.always for row in rows}},
+            }
+            for name, rows in sets.items()
+        },
+        "skipped": {name: [asdict(item) for item in items] for name, items in skipped.items()},
+    }
+
+
+def _timed(
+    query: Query, mode: GateMode, opened: Opened, recording: Recording
+) -> tuple[Answer, float]:
+    started = time.perf_counter()
+    answer = fold(opened.pipeline.answer(recording.request(query.text, mode)))
+    return answer, time.perf_counter() - started
+
+
+def _row(query: Query, answers: Mapping[GateMode, tuple[Answer, float]]) -> Timed:
+    never, always, auto = (answers[mode][0].usage.stage_seconds for mode in _MODES)
+    return Timed(
+        id=query.id,
+        retrieved=answers[GateMode.AUTO][0].decision.retrieve,
+        gate=sum(auto.get(stage, 0.0) for stage in _GATE_STAGES),
+        prefill=auto.get("prefill", 0.0),
+        retrieve=always.get("search", 0.0),
+        generate_long=always.get("generate", 0.0) + always.get("ground", 0.0),
+        generate_short=never.get("generate", 0.0),
+        auto=answers[GateMode.AUTO][1],
+        never=answers[GateMode.NEVER][1],
+        always=answers[GateMode.ALWAYS][1],
+    )
+
+
+def _figures(rows: Sequence[Timed], seed: int) -> dict[str, JSON]:
+    import numpy as np
+
+    if not rows:
+        return {"n": 0}
+    names = ("retrieved", "gate", "prefill", "retrieve", "generate_long", "generate_short")
+    columns = (*names, "auto", "never", "always")
+    table = np.array([[float(getattr(row, name)) for name in columns] for row in rows])  # [N, C]
+    draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
+    resampled = table[draws].mean(axis=1)  # [R, C]
+    mean = dict(zip(columns, table.mean(axis=0).tolist(), strict=True))
+    formula, with_reuse = (float(value) for value in _predicted(table.mean(axis=0)))
+    errors = _predicted(resampled.T)[0] / resampled[:, columns.index("auto")] - 1.0
+    low, high = np.quantile(errors, [0.025, 0.975]).tolist()
+    return {
+        "n": len(rows),
+        "rate": mean["retrieved"],
+        "stages": {name: mean[name] for name in names[1:]},
+        "predicted": {"formula": formula, "with_reuse": with_reuse},
+        "measured": {name: mean[name] for name in ("auto", "never", "always")},
+        "error": {
+            "formula": formula / mean["auto"] - 1.0,
+            "with_reuse": with_reuse / mean["auto"] - 1.0,
+        },
+        "error_interval": [low, high],
+    }
+
+
+def _predicted(
+    columns: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Apply the formula to means [C, ...], in the order of ``_figures``; and less the reuse."""
+    p, gate, prefill, retrieve, generate_long, generate_short = columns[:6]
+    formula = gate + p * (retrieve + generate_long) + (1 - p) * generate_short
+    return formula, formula - (1 - p) * prefill

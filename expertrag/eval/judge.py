@@ -1,0 +1,158 @@
+"""An optional LLM judge, labelled as such: beside the exact figures, never in their place.
+
+The judge sees the question, the accepted answers and the output, and says yes or no. What it says
+otherwise is counted as ``unparsed`` and in no mean. Its verdicts are kept by content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from expertrag.assemble import open_generator
+from expertrag.config import Config
+from expertrag.eval.files import read_lines
+from expertrag.eval.manifest import inputs_id
+from expertrag.eval.policies import outcome
+from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.squad import contains, normalise
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON, Row, RowSet
+from expertrag.generation.base import Message
+from expertrag.types import Sampling
+
+if TYPE_CHECKING:
+    from expertrag.generation.base import Generator
+    from expertrag_index.types import Progress
+
+_TASK = "You grade answers. Reply with one word: yes or no."
+_CASE = (
+    "Question: {question}\nAccepted answers: {answers}\nGiven answer: {output}\n\n"
+    "Does the given answer say the same as one of the accepted answers?"
+)
+_SAMPLING = Sampling(max_tokens=8)
+_VERDICTS = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a judge said, by question and output; None where it said neither yes nor no."""
+
+    judge: str
+    by_case: Mapping[str, bool | None]
+
+    def of(self, row: Row, output: str) -> bool | None:
+        """Return the verdict on an output."""
+        return self.by_case.get(_case_id(self.judge, row, output))
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    case: str
+    correct: bool | None
+
+
+def judge_answers(
+    name: str,
+    config: Config,
+    row_sets: Sequence[RowSet],
+    policies: Sequence[str],
+    work: Path | None,
+    progress: Progress,
+) -> dict[str, JSON]:
+    """Load the model called ``name``, let it judge, and return the report's part about it.
+
+    :raises ExpertRAGError: the judge cannot be used.
+    """
+    judge = open_generator(replace(config.model, generator=name))
+    verdicts = judge_rows(row_sets, judge, work or default_work(), progress)
+    return judge_report(name, row_sets, policies, verdicts)
+
+
+def judge_rows(
+    row_sets: Sequence[RowSet], judge: Generator, work: Path, progress: Progress
+) -> Verdicts:
+    """Judge both answers of every row that has accepted answers; earlier verdicts are reused.
+
+    :raises Unavailable: the judge failed several times in a row.
+    """
+    path = work / "verdicts" / f"{inputs_id({'judge': judge.fingerprint})}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    said = _read(path)
+    cases = {
+        _case_id(judge.fingerprint, row, output): (row, output)
+        for row_set in row_sets
+        for row in row_set.rows
+        if row.answers
+        for output in (row.never, row.one_step)
+    }
+    work_through(
+        {case: (case, *pair) for case, pair in cases.items()},
+        said,
+        path,
+        lambda case: _Verdict(case[0], _ask(judge, case[1], case[2])),
+        lambda verdict: json.dumps(asdict(verdict)),
+        "judging",
+        progress,
+    )
+    known = {case: verdict.correct for case, verdict in said.items()}
+    return Verdicts(judge.fingerprint, known)
+
+
+def judge_report(
+    name: str, row_sets: Sequence[RowSet], policies: Sequence[str], verdicts: Verdicts
+) -> dict[str, JSON]:
+    """Accuracy by the judge for each policy, and how often it agrees with containment."""
+    sets = {row_set.name: [row for row in row_set.rows if row.answers] for row_set in row_sets}
+    pooled = [row for rows in sets.values() for row in rows]
+    return {
+        "name": name,
+        "pooled": {policy: _figures(pooled, policy, verdicts) for policy in policies},
+        "sets": {
+            key: {policy: _figures(rows, policy, verdicts) for policy in policies}
+            for key, rows in sets.items()
+        },
+    }
+
+
+def _figures(rows: Iterable[Row], policy: str, verdicts: Verdicts) -> dict[str, JSON]:
+    outputs = [(row, outcome(policy, row).output) for row in rows]
+    said = [
+        (verdict, contains(output, row.answers or ()))
+        for row, output in outputs
+        if (verdict := verdicts.of(row, output)) is not None
+    ]
+    return {
+        "accuracy": fmean(verdict for verdict, _ in said) if said else None,
+        "agreement": fmean(verdict == held for verdict, held in said) if said else None,
+        "n": len(said),
+        "unparsed": len(outputs) - len(said),
+    }
+
+
+def _ask(judge: Generator, row: Row, output: str) -> bool | None:
+    case = _CASE.format(
+        question=row.question, answers=" | ".join(row.answers or ()), output=output.strip()
+    )
+    messages = [Message("system", _TASK), Message("user", case)]
+    with closing(judge.begin(messages, _SAMPLING)) as session:
+        words = normalise("".join(session.stream())).split()
+    return next((_VERDICTS[word] for word in words if word in _VERDICTS), None)
+
+
+def _case_id(judge: str, row: Row, output: str) -> str:
+    return inputs_id(
+        {"judge": judge, "task": _TASK + _CASE, "question": row.question}
+        | {"answers": row.answers, "output": output}
+    )
+
+
+def _read(path: Path) -> dict[str, _Verdict]:
+    if not cut_torn_line(path):
+        return {}
+    return {item["case"]: _Verdict(**item) for _, item in read_lines(path)[0]}

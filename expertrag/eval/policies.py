@@ -1,0 +1,117 @@
+"""Policies: which of the two recorded ways answers each question, and what that costs.
+
+never    closed book
+always   open book
+auto     what the gate decided
+oracle   open book only where it is better: the best that any gate could do
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from expertrag.errors import InvalidArgument
+from expertrag.eval.squad import contains
+from expertrag.eval.types import Branch, GateRecord, Recorded, Row
+
+REUSED = frozenset({"prefill"})
+"""Stages of the gate that a closed-book answer goes on from."""
+SHARED = frozenset({"embed"})
+"""Stages of the gate that the search uses again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One question under one policy."""
+
+    retrieved: bool
+    output: str
+    branch: Branch
+    lm_calls: int
+    retrieval_calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    stage_seconds: Mapping[str, float]
+
+
+def recorded_of(row: Row) -> Recorded:
+    """Return what was recorded.
+
+    :raises InvalidArgument: a row of other origin, which has no costs.
+    """
+    if row.recorded is None:
+        raise InvalidArgument(
+            f"row {row.id} has no recorded costs; make rows with 'expertrag eval record'"
+        )
+    return row.recorded
+
+
+def _never(_row: Row) -> bool:
+    return False
+
+
+def _always(_row: Row) -> bool:
+    return True
+
+
+def _auto(row: Row) -> bool:
+    gate = recorded_of(row).gate
+    return gate.p_benefit >= gate.threshold
+
+
+def _oracle(row: Row) -> bool:
+    if row.answers is None:  # no short answers: the relevant documents are the only judge
+        recorded = recorded_of(row)
+        return (recorded.one_step.relevant_support or 0) > (recorded.never.relevant_support or 0)
+    return contains(row.one_step, row.answers) and not contains(row.never, row.answers)
+
+
+POLICIES: Mapping[str, Callable[[Row], bool]] = {
+    "never": _never,
+    "always": _always,
+    "auto": _auto,
+    "oracle": _oracle,
+}
+
+
+def parse_policies(names: str) -> tuple[str, ...]:
+    """Read a comma-separated list of policies.
+
+    :raises InvalidArgument: an unknown name.
+    """
+    chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
+    for name in chosen:
+        if name not in POLICIES:
+            known = ", ".join(POLICIES)
+            raise InvalidArgument(f"policies: unknown policy {name!r}; choose among {known}")
+    return chosen
+
+
+def outcome(policy: str, row: Row) -> Outcome:
+    """Apply a policy to a row; only ``auto`` pays for the gate."""
+    recorded = recorded_of(row)
+    retrieved = POLICIES[policy](row)
+    branch = recorded.one_step if retrieved else recorded.never
+    gate = recorded.gate if policy == "auto" else None
+    # a closed-book answer goes on from the gate's prefill, so the gate adds no call and no token
+    extra = gate if gate and retrieved else GateRecord("", 0.0, 0.0)
+    return Outcome(
+        retrieved=retrieved,
+        output=row.one_step if retrieved else row.never,
+        branch=branch,
+        lm_calls=branch.lm_calls + extra.lm_calls,
+        retrieval_calls=branch.retrieval_calls,
+        prompt_tokens=branch.prompt_tokens + extra.prompt_tokens,
+        completion_tokens=branch.completion_tokens + extra.completion_tokens,
+        stage_seconds=_seconds(branch, gate, retrieved),
+    )
+
+
+def _seconds(branch: Branch, gate: GateRecord | None, retrieved: bool) -> Mapping[str, float]:
+    seconds = Counter(branch.stage_seconds)
+    if gate is not None:
+        done = SHARED if retrieved else REUSED
+        seconds.update({k: v for k, v in gate.stage_seconds.items() if k not in done})
+    return dict(seconds)

@@ -1,0 +1,57 @@
+"""What an evaluation asks: the questions of each data set, and the system that answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.config import Config
+from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
+from expertrag.eval.serving import Opened, open_pipeline_for
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions of one data set, with the pipeline over its corpus, open."""
+
+    dataset: Dataset
+    queries: tuple[Query, ...]
+    opened: Opened
+    work: Path
+
+    @property
+    def inputs(self) -> dict[str, JSON]:
+        """What the answers depend on, for the manifest."""
+        return {
+            "dataset": self.dataset.name,
+            "split": self.dataset.split,
+            "queries": self.dataset.sha256,
+            **self.opened.inputs,
+        }
+
+
+def questions(
+    folders: Sequence[Path],
+    split: str,
+    limit: int | None,
+    seed: int,
+    config: Config,
+    work: Path | None,
+    progress: Progress,
+) -> Iterator[Asked]:
+    """Open one data set after the other; every folder is read before a model is loaded.
+
+    :raises ExpertRAGError: a data set, a model or the store cannot be used.
+    """
+    work = work or default_work()
+    for dataset in load_datasets(folders, split):
+        queries = sample(dataset.queries, limit, seed)
+        with open_pipeline_for(dataset, config, work, progress) as opened:
+            yield Asked(dataset, queries, opened, work)

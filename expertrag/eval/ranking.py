@@ -1,0 +1,129 @@
+"""What each search mode finds for the queries of a data set: documents, a chunk's best standing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from expertrag.errors import InvalidArgument, MissingExtra
+from expertrag.eval.types import Skipped
+from expertrag.types import Passage, SearchMode
+from expertrag_index.errors import SearchError
+from expertrag_index.index import MAX_K
+from expertrag_retriever.errors import QueryError
+
+if TYPE_CHECKING:
+    from expertrag.eval.datasets import Query
+    from expertrag_index.types import FloatArray, Progress
+    from expertrag_retriever.base import Embedder
+    from expertrag_retriever.search import Searcher
+
+EXPERTS = "experts"
+"""Dense search by domain experts of the embedder; known by name, not there yet."""
+
+_QUERY_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """A query and its embedding [D]; BM25 alone needs none."""
+
+    query: Query
+    vector: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """Document ids, best first, by mode and query id; ``skipped`` queries are in no mode."""
+
+    runs: Mapping[SearchMode, Mapping[str, Sequence[str]]]
+    skipped: tuple[Skipped, ...]
+
+
+class Ranker:
+    """Ranks the documents of one store for queries, by their best chunk, ``depth`` of them."""
+
+    def __init__(self, searcher: Searcher, depth: int) -> None:
+        self._searcher = searcher
+        self._depth = depth
+
+    def rank(self, asked: EmbeddedQuery, mode: SearchMode) -> list[Passage]:
+        """Best chunk of each document found, best first.
+
+        :raises QueryError: the query cannot be searched.
+        :raises SearchError: its vector cannot be.
+        """
+        chunks = self._depth
+        while True:
+            found = self._searcher.search(
+                asked.query.text, k=chunks, mode=mode, query_vector=asked.vector
+            ).passages
+            best: dict[str, Passage] = {}
+            for passage in found:
+                best.setdefault(passage.document_id, passage)
+            if len(best) >= self._depth or len(found) < chunks or chunks == MAX_K:
+                return list(best.values())[: self._depth]
+            chunks = min(MAX_K, 2 * chunks)
+
+    def rank_all(
+        self, queries: Sequence[EmbeddedQuery], modes: Sequence[SearchMode], progress: Progress
+    ) -> Rankings:
+        """Rank for all queries in all modes. One that cannot be searched in one is in none."""
+        runs: dict[SearchMode, dict[str, list[str]]] = {}
+        failed: dict[str, str] = {}
+        for mode in modes:
+            runs[mode] = {}
+            for done, asked in enumerate(queries, 1):
+                try:
+                    ranked = self.rank(asked, mode)
+                except (QueryError, SearchError) as error:
+                    failed[asked.query.id] = str(error)
+                else:
+                    runs[mode][asked.query.id] = [passage.document_id for passage in ranked]
+                progress(mode.value, done, len(queries))
+        for run in runs.values():
+            for name in failed:
+                run.pop(name, None)
+        return Rankings(runs, tuple(Skipped(name, reason) for name, reason in failed.items()))
+
+
+def embed_queries(
+    embedder: Embedder, queries: Sequence[Query], progress: Progress
+) -> list[EmbeddedQuery]:
+    """Embed the queries."""
+    asked: list[EmbeddedQuery] = []
+    for start in range(0, len(queries), _QUERY_BATCH):
+        batch = queries[start : start + _QUERY_BATCH]
+        vectors = embedder.encode_queries([query.text for query in batch])  # [B, D]
+        asked += map(EmbeddedQuery, batch, vectors)
+        progress("queries", len(asked), len(queries))
+    return asked
+
+
+def parse_modes(names: Sequence[str]) -> tuple[SearchMode, ...]:
+    """Read names of search modes.
+
+    :raises InvalidArgument: an unknown mode, or none.
+    :raises MissingExtra: a mode that needs something which is not there.
+    """
+    known = [mode.value for mode in SearchMode]
+    modes = []
+    for name in dict.fromkeys(name.strip() for name in names):
+        if name == EXPERTS:
+            raise MissingExtra(
+                "mode experts needs a bundle of embedding experts, and this version of ExpertRAG "
+                f"comes without one and makes none: choose of {', '.join(known)}, or upgrade with "
+                "pip install -U expertrag once its change log names such a bundle",
+                reason="EXPERTS_MISSING",
+            )
+        if name not in known:
+            raise InvalidArgument(
+                f"unknown mode {name!r}; there are {', '.join((*known, EXPERTS))}",
+                reason="UNKNOWN_MODE",
+                metadata={"field": "modes"},
+            )
+        modes.append(SearchMode(name))
+    if not modes:
+        raise InvalidArgument(f"no mode given; name some of {', '.join(known)}")
+    return tuple(modes)

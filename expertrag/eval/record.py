@@ -1,0 +1,164 @@
+"""Recording counterfactual rows: every question answered closed book and with retrieval.
+
+All policies are scored on the same recorded answers, so they differ in their decisions alone: the
+reader, the prompt and the decoding are held fixed, and a closed-book answer is the same text
+whether NEVER or the gate asked for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.errors import Conflict
+from expertrag.eval.datasets import Query
+from expertrag.eval.manifest import inputs_id, make_manifest
+from expertrag.eval.questions import Asked
+from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.rows import dump_row, read_rows
+from expertrag.eval.serving import Opened
+from expertrag.eval.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
+from expertrag.folding import fold
+from expertrag.grounding import ground
+from expertrag.meter import Meter
+from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+MAX_TOKENS = 32
+"""Length of a recorded answer. Accepted answers are a few words long, and what a small model adds
+after its first sentence cannot make a wrong answer right, only containment cheaper to reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """How questions are answered: ``k`` passages, greedy, ``max_tokens`` at most."""
+
+    k: int = 5
+    max_tokens: int = MAX_TOKENS
+    seed: int = 0
+
+    def request(self, question: str, mode: GateMode) -> AnswerRequest:
+        """Return the request that asks ``question``."""
+        sampling = Sampling(max_tokens=self.max_tokens, seed=self.seed)
+        return AnswerRequest(question, mode=mode, k=self.k, sampling=sampling)
+
+
+def rows_path(asked: Asked, recording: Recording) -> Path:
+    """Where rows are kept between runs: one file for everything that they depend on."""
+    name = f"{asked.dataset.name}-{inputs_id(_inputs(asked, recording))}.jsonl"
+    return asked.work / "rows" / name
+
+
+def record(asked: Asked, recording: Recording, path: Path, progress: Progress) -> RowSet:
+    """Answer the questions and append their rows to ``path``; those that are there stay.
+
+    Each row is on disk before the next question is asked, so a killed run goes on where it was.
+    Returns the rows of these questions, in their order; a question that failed is skipped, counted,
+    and asked again by the next run.
+
+    :raises Conflict: ``path`` holds rows of another model, store or setting.
+    :raises Unavailable: the model failed several times in a row.
+    """
+    dataset = asked.dataset
+    known = _resume(path, _inputs(asked, recording))
+    failed = work_through(
+        {query.id: query for query in asked.queries},
+        known,
+        path,
+        lambda query: record_one(query, dataset.relevant(query.id), asked.opened, recording),
+        dump_row,
+        f"{dataset.name}: answering",
+        progress,
+    )
+    rows = tuple(known[query.id] for query in asked.queries if query.id in known)
+    skipped = (*asked.opened.skipped, *dataset.skipped, *failed)
+    digest = inputs_id({"rows": [dump_row(row) for row in rows]})
+    return RowSet(dataset.name, rows, skipped, digest)
+
+
+def record_one(
+    query: Query, relevant: tuple[str, ...], opened: Opened, recording: Recording
+) -> Row:
+    """Ask the gate, then answer closed book and open book."""
+    pipeline = opened.pipeline
+    meter = Meter()
+    decision = pipeline.decide(query.text, meter=meter)
+    spent = meter.usage()
+    never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
+    one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))
+    assert decision.p_benefit is not None, "AUTO estimates it"
+    assert decision.threshold is not None, "AUTO has one"
+    return Row(
+        id=query.id,
+        question=query.text,
+        answers=query.answers,
+        never=never.text,
+        one_step=one_step.text,
+        relevant=relevant,
+        recorded=Recorded(
+            never=_branch(query, never, decision.signals.get("max_probability"), relevant, opened),
+            one_step=_branch(query, one_step, one_step.support, relevant, opened),
+            gate=GateRecord(
+                name=decision.calibrator,
+                p_benefit=decision.p_benefit,
+                threshold=decision.threshold,
+                signals=decision.signals,
+                lm_calls=spent.lm_calls,
+                prompt_tokens=spent.prompt_tokens,
+                completion_tokens=spent.completion_tokens,
+                stage_seconds=spent.stage_seconds,
+            ),
+        ),
+    )
+
+
+def _branch(
+    query: Query,
+    answer: Answer,
+    confidence: float | None,
+    relevant: tuple[str, ...],
+    opened: Opened,
+) -> Branch:
+    usage, documents = answer.usage, opened.passages(relevant)
+    return Branch(
+        lm_calls=usage.lm_calls,
+        retrieval_calls=usage.retrieval_calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        stage_seconds=usage.stage_seconds,
+        confidence=confidence,
+        documents=tuple(dict.fromkeys(passage.document_id for passage in answer.passages)),
+        cited=tuple(dict.fromkeys(citation.document_id for citation in answer.citations)),
+        relevant_support=(
+            ground(answer.text, documents, query.text).support if documents else None
+        ),
+    )
+
+
+def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
+    return {**asked.inputs, "recording": asdict(recording)}
+
+
+def _resume(path: Path, inputs: Mapping[str, JSON]) -> dict[str, Row]:
+    """Read the rows that an earlier run left, and check that they belong to this one."""
+    beside = path.with_name(f"{path.name}.manifest.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not beside.exists():
+        if path.exists() and path.stat().st_size:
+            raise Conflict(f"{path} exists and is no recording of this command; name another file")
+        beside.write_text(json.dumps(asdict(make_manifest("record", inputs)), indent=2) + "\n")
+    recorded = json.loads(beside.read_text())["inputs"]
+    if inputs_id(recorded) != inputs_id(inputs):
+        differing = ", ".join(name for name in inputs if recorded.get(name) != inputs[name])
+        raise Conflict(
+            f"{path} holds rows made with another {differing}; name another file, or delete it "
+            f"and {beside.name} to record anew"
+        )
+    if not cut_torn_line(path):
+        return {}
+    return {row.id: row for row in read_rows(path).rows}

@@ -1,0 +1,122 @@
+"""Asking every wording of a question; what was replied is kept for the next run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.eval.datasets import Query
+from expertrag.eval.files import read_lines
+from expertrag.eval.manifest import inputs_id
+from expertrag.eval.paraphrase import REWRITES, Wording, wordings
+from expertrag.eval.questions import Asked
+from expertrag.eval.record import Recording
+from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.types import JSON, Skipped
+from expertrag.folding import fold
+from expertrag.types import GateMode
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
+    from expertrag_index.types import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How wordings are asked: ``most`` of each question, None for all.
+
+    Without ``answers`` only the gate is asked, which costs a prefill each.
+    """
+
+    recording: Recording
+    most: int | None = None
+    answers: bool = True
+
+    @property
+    def inputs(self) -> dict[str, JSON]:
+        """What the replies depend on beside the questions and the system."""
+        return {**asdict(self), "rewrites": list(REWRITES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one wording. ``answer`` is None where only the gate was asked."""
+
+    rewrite: str
+    text: str
+    retrieved: bool
+    p_benefit: float
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """A question with the replies to its wordings, that to the question itself first."""
+
+    id: str
+    question: str
+    answers: tuple[str, ...] | None
+    replies: tuple[Reply, ...]
+
+
+def ask_wordings(
+    asked: Asked, asking: Asking, progress: Progress
+) -> tuple[tuple[Replies, ...], tuple[Skipped, ...]]:
+    """Ask all wordings of the questions of a data set; a killed run goes on where it was.
+
+    A question with a wording that fails is skipped, counted, and asked again by the next run.
+
+    :raises Unavailable: the model failed several times in a row.
+    """
+    path = _path(asked, asking)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = _read(path) if cut_torn_line(path) else {}
+    failed = work_through(
+        {query.id: query for query in asked.queries},
+        known,
+        path,
+        lambda query: _ask(query, asked.opened.pipeline, asking),
+        lambda replies: json.dumps(asdict(replies), ensure_ascii=False),
+        f"{asked.dataset.name}: asking wordings",
+        progress,
+    )
+    replies = tuple(known[query.id] for query in asked.queries if query.id in known)
+    return replies, (*asked.opened.skipped, *asked.dataset.skipped, *failed)
+
+
+def _path(asked: Asked, asking: Asking) -> Path:
+    digest = inputs_id({**asked.inputs, **asking.inputs})
+    return asked.work / "wordings" / f"{asked.dataset.name}-{digest}.jsonl"
+
+
+def _ask(query: Query, pipeline: Pipeline, asking: Asking) -> Replies:
+    replies = tuple(_reply(wording, pipeline, asking) for wording in wordings(query, asking.most))
+    return Replies(query.id, query.text, query.answers, replies)
+
+
+def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
+    answer = None
+    if asking.answers:
+        request = asking.recording.request(wording.text, GateMode.AUTO)
+        whole = fold(pipeline.answer(request))
+        decision, answer = whole.decision, whole.text
+    else:
+        decision = pipeline.decide(wording.text)
+    assert decision.p_benefit is not None, "AUTO estimates it"
+    return Reply(wording.rewrite, wording.text, decision.retrieve, decision.p_benefit, answer)
+
+
+def _read(path: Path) -> dict[str, Replies]:
+    return {item["id"]: _replies(item) for _, item in read_lines(path)[0]}
+
+
+def _replies(item: Mapping[str, Any]) -> Replies:
+    return Replies(
+        id=item["id"],
+        question=item["question"],
+        answers=None if item["answers"] is None else tuple(item["answers"]),
+        replies=tuple(Reply(**reply) for reply in item["replies"]),
+    )

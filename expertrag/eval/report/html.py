@@ -1,0 +1,53 @@
+"""Reports as one page that opens offline: no script, nothing fetched, plots inside."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from expertrag.errors import MissingExtra
+from expertrag.eval.report import plots
+from expertrag.eval.report.blocks import Block, Figure
+from expertrag.eval.report.sections import build
+from expertrag.eval.types import JSON
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATE = "page.html.j2"
+
+
+def render(reports: Sequence[Mapping[str, JSON]]) -> str:
+    """Write everything that the reports show.
+
+    :raises MissingExtra: jinja2 or matplotlib is not installed.
+    """
+    parts = [build(report) for report in reports]
+    return _environment().get_template(TEMPLATE).render(parts=parts)
+
+
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ModuleNotFoundError:
+        raise MissingExtra("report.html needs jinja2: pip install 'expertrag[eval]'") from None
+    environment = Environment(
+        loader=PackageLoader("expertrag.eval.report"),
+        autoescape=True,  # names and texts are a data set's
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(kind=_kind, svg=_svg, wide=plots.WIDE, narrow=plots.NARROW)
+    return environment
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__
+
+
+def _svg(figure: Figure, width: float) -> str:
+    """Return a plot as a data URL: inside the page, its ids apart from other plots' ids."""
+    drawn = plots.draw(figure.plot, width, legend=not figure.small)
+    return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"

@@ -1,0 +1,50 @@
+"""What a report of each kind shows; one module for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from expertrag.eval.report.blocks import Part, Section
+from expertrag.eval.report.reading import string
+from expertrag.eval.report.sections import answer, compare, consistency, cost, gate, retrieval
+from expertrag.eval.report.sections.run import facts, manifest_section, skipped_section
+from expertrag.eval.types import JSON
+
+_Report = Mapping[str, JSON]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How reports of a kind are shown."""
+
+    title: str
+    sections: Callable[[_Report], Iterable[Section]]
+    headline: Callable[[_Report], str]
+
+
+KINDS: Mapping[str, Kind] = {
+    "retrieval": Kind("Retrieval", retrieval.sections, retrieval.headline),
+    "gate": Kind("Retrieval gate", gate.sections, gate.headline),
+    "answer": Kind("Answers", answer.sections, answer.headline),
+    "cost": Kind("Cost model", cost.sections, cost.headline),
+    "consistency": Kind("Consistency", consistency.sections, consistency.headline),
+    "compare": Kind("Comparison of two reports", compare.sections, compare.headline),
+}
+
+
+def build(report: _Report) -> Part:
+    """Turn one report into what is shown of it."""
+    kind = KINDS[string(report, "kind")]
+    return Part(kind.title, kind.headline(report), facts(report), tuple(_filled(report, kind)))
+
+
+def headline(report: _Report) -> str:
+    """Return the one figure that a list of reports shows; empty if there is none."""
+    return KINDS[string(report, "kind")].headline(report)
+
+
+def _filled(report: _Report, kind: Kind) -> Iterator[Section]:
+    for section in (*kind.sections(report), skipped_section(report), manifest_section(report)):
+        if section.blocks:
+            yield section

@@ -1,0 +1,249 @@
+"""The report on answers: what each policy is worth, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from expertrag.eval.report.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Curves,
+    Example,
+    Figure,
+    Line,
+    Note,
+    Passage,
+    Section,
+    Stack,
+    Table,
+)
+from expertrag.eval.report.reading import interval, items, mapping, number, points, string
+from expertrag.eval.report.sections.gate import ACCURACY, frontier, frontier_figure, gate_sections
+from expertrag.eval.report.sections.run import comparison_sections
+from expertrag.eval.report.wording import (
+    ABSENT,
+    amount,
+    count,
+    give_or_take,
+    in_order,
+    share,
+    span,
+)
+from expertrag.eval.types import JSON
+from expertrag.types import STAGES
+
+_Writer = Callable[[float | None], str]
+_Column = tuple[str, str, _Writer]
+
+_QUALITY: tuple[_Column, ...] = (
+    ("exact_match", "exact match", share),
+    ("f1", "F1", share),
+    ("containment", "containment", share),
+    ("rate", "retrieval rate", share),
+    ("n", "n", count),
+)
+_COSTS: tuple[_Column, ...] = (
+    ("seconds", "seconds", amount),
+    ("retrieval_calls", "retrieval calls", amount),
+    ("lm_calls", "LM calls", amount),
+    ("prompt_tokens", "prompt tokens", count),
+    ("completion_tokens", "answer tokens", count),
+)
+_TRUST: tuple[_Column, ...] = (
+    ("citation_precision", "citation precision", share),
+    ("citation_recall", "citation recall", share),
+    ("relevant_support", "relevant support", share),
+    ("abstention_auroc", "abstention AUROC", share),
+    ("aurc", "AURC", share),
+)
+
+
+def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+    """Build the sections of a report on answers."""
+    pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
+    gate = mapping(report, "gate")
+    yield Section("Quality by policy", tuple(_answers(pooled, mapping(gate, "pooled"))))
+    if len(sets) > 1:
+        yield Section("Accuracy by set", tuple(_by_set(sets)))
+    yield Section("Cost of a question", tuple(_cost(pooled)))
+    yield Section("Citations and abstention", tuple(_trust(pooled)))
+    yield from comparison_sections(report)
+    if judge := mapping(report, "judge"):
+        yield Section(f"Judged by {string(judge, 'name')}", tuple(_judged(judge)))
+    yield from gate_sections(mapping(gate, "pooled"), mapping(gate, "sets"))
+    yield Section("Sizes", tuple(_sizes(report)))
+    if len(sets) > 1:
+        yield Section("Every figure by set", tuple(_all_figures(sets)), detail=True)
+    for name in mapping(report, "worst"):
+        examples = tuple(_example(item) for item in items(report, "worst", name))
+        yield Section(f"Worst answers on {name}", examples, detail=True)
+
+
+def headline(report: Mapping[str, JSON]) -> str:
+    """Say what the gate's policy reaches, or else the last one."""
+    pooled = mapping(report, "pooled")
+    name = "auto" if "auto" in pooled else next(reversed(in_order(pooled)), "")
+    accuracy, rate = number(pooled, name, "accuracy"), number(pooled, name, "rate")
+    return f"{name} {share(accuracy)} at rate {share(rate)}" if accuracy is not None else ""
+
+
+def _answers(pooled: Mapping[str, JSON], gate: Mapping[str, JSON]) -> Iterator[Block]:
+    rows = tuple(
+        (
+            name,
+            share(number(pooled, name, "accuracy")),
+            span(interval(pooled, name, "interval")),
+            *_cells(pooled[name], _QUALITY),
+        )
+        for name in in_order(pooled)
+    )
+    titles = tuple(title for _, title, _ in _QUALITY)
+    yield Table(("policy", "accuracy", "95 % interval", *titles), rows)
+    yield Note(
+        "All questions pooled. Accuracy is the share of answerable questions whose output holds an "
+        "accepted answer; auto is what the gate decides, oracle retrieves only where it helps."
+    )
+    yield from frontier_figure(frontier(gate or pooled, gate="auto"), "answerable questions")
+
+
+def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
+    names = tuple(in_order({name for found in sets.values() for name in mapping(found)}))
+    rows = tuple(
+        (
+            title,
+            *(
+                give_or_take(number(found, name, "accuracy"), interval(found, name, "interval"))
+                for name in names
+            ),
+            share(number(found, "auto", "rate")),
+            count(max((number(found, name, "n") or 0 for name in names), default=0)),
+        )
+        for title, found in sets.items()
+    )
+    yield Table(("set", *names, "auto's rate", "n"), rows)
+    yield Note(
+        f"± is half the width of the 95 % bootstrap interval; {ABSENT} is a set without short "
+        "answers."
+    )
+    scored = [
+        title
+        for title, found in sets.items()
+        if any(number(found, name, "accuracy") is not None for name in names)
+    ]
+    values = tuple(tuple(_bar(sets[title], name) for title in scored) for name in names)
+    if scored:
+        caption = "Accuracy of each policy by set, with 95 % bootstrap intervals over questions."
+        yield Figure(Bars(ACCURACY, tuple(scored), names, values), caption)
+
+
+def _bar(found: JSON, name: str) -> Bar:
+    ends = interval(found, name, "interval") or (None, None)
+    return Bar(number(found, name, "accuracy"), *ends)
+
+
+def _cost(pooled: Mapping[str, JSON]) -> Iterator[Block]:
+    names = tuple(in_order(pooled))
+    yield _table(pooled, _COSTS)
+    yield Note("Means over all questions.")
+    used = {stage for name in names for stage in mapping(pooled, name, "stage_seconds")}
+    stages = tuple(
+        sorted(used, key=lambda stage: (STAGES.index(stage) if stage in STAGES else 99, stage))
+    )
+    values = tuple(
+        tuple(number(pooled, name, "stage_seconds", stage) or 0.0 for name in names)
+        for stage in stages
+    )
+    if stages:
+        caption = "Where the time of a mean question goes, by policy."
+        yield Figure(Stack("seconds a question", names, stages, values), caption)
+
+
+def _trust(pooled: Mapping[str, JSON]) -> Iterator[Block]:
+    yield _table(pooled, _TRUST)
+    yield Note(
+        "Citations are held against the judged documents. AUROC: does the confidence tell "
+        "answerable from unanswerable questions. AURC: area under the risk-coverage curve, lower "
+        "is better. Relevant support: share of the output that relevant documents support."
+    )
+    lines = tuple(
+        Line(name, curve)
+        for name in in_order(pooled)
+        if (curve := points(pooled, name, "risk_coverage"))
+    )
+    if lines:
+        yield Figure(
+            Curves(
+                "coverage (share of questions answered, surest first)",
+                "risk (share of these answers that are wrong)",
+                lines,
+                from_zero=True,
+            ),
+            "Risk-coverage curves: what abstaining from the least sure answers buys.",
+        )
+
+
+def _judged(judge: Mapping[str, JSON]) -> Iterator[Block]:
+    found = {"all": mapping(judge, "pooled"), **mapping(judge, "sets")}
+    rows = tuple(
+        (
+            title,
+            name,
+            share(number(policies, name, "accuracy")),
+            share(number(policies, name, "agreement")),
+            count(number(policies, name, "n")),
+            count(number(policies, name, "unparsed")),
+        )
+        for title, policies in found.items()
+        for name in in_order(mapping(policies))
+    )
+    columns = ("set", "policy", "judged right", "agrees with accuracy", "judged", "unparsed")
+    yield Table(columns, rows, labels=2)
+    yield Note("The opinion of a language model, beside the exact figures and in none of them.")
+
+
+def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
+    columns = ("questions", "answerable", "unanswerable", "without_short_answers")
+    rows = tuple(
+        (name, *(count(number(size, column)) for column in columns))
+        for name, size in mapping(report, "sizes").items()
+    )
+    if rows:
+        yield Table(("set", *(column.replace("_", " ") for column in columns)), rows)
+
+
+def _all_figures(sets: Mapping[str, JSON]) -> Iterator[Block]:
+    for columns in (_QUALITY, _COSTS, _TRUST):
+        rows = tuple(
+            (title, name, *_cells(mapping(found)[name], columns))
+            for title, found in sets.items()
+            for name in in_order(mapping(found))
+        )
+        yield Table(("set", "policy", *(title for _, title, _ in columns)), rows, labels=2)
+
+
+def _table(pooled: Mapping[str, JSON], columns: tuple[_Column, ...]) -> Table:
+    rows = tuple((name, *_cells(pooled[name], columns)) for name in in_order(pooled))
+    return Table(("policy", *(title for _, title, _ in columns)), rows)
+
+
+def _cells(figures: JSON, columns: tuple[_Column, ...]) -> tuple[str, ...]:
+    return tuple(write(number(figures, key)) for key, _, write in columns)
+
+
+def _example(item: JSON) -> Example:
+    relevant = {string(document) for document in items(item, "relevant")}
+    documents = [string(document) for document in items(item, "documents")]
+    shown = ", ".join(f"{name} (relevant)" if name in relevant else name for name in documents)
+    accepted = ", ".join(string(answer) for answer in items(item, "answers"))
+    return Example(
+        query=string(item, "query"),
+        facts=(
+            ("query id", string(item, "query_id")),
+            ("policy", string(item, "policy")),
+            ("accepted answers", accepted or "none: the question cannot be answered"),
+            ("documents", shown or "none"),
+            ("relevant documents", ", ".join(sorted(relevant)) or "none"),
+        ),
+        passages=(Passage("Output", string(item, "output")),),
+    )

@@ -1,0 +1,176 @@
+"""The report on the gate: policies, frontier, calibration, budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from expertrag.eval.report.blocks import (
+    Bin,
+    Block,
+    Curves,
+    Figure,
+    Line,
+    Mark,
+    Note,
+    Reliability,
+    Section,
+    Table,
+)
+from expertrag.eval.report.reading import interval, items, mapping, number, points, string
+from expertrag.eval.report.sections.run import comparison_sections
+from expertrag.eval.report.wording import amount, count, in_order, share, span
+from expertrag.eval.types import JSON
+
+RATE = "retrieval rate (share of questions)"
+ACCURACY = "accuracy (share of questions)"
+
+_FIGURES = (
+    ("threshold", "threshold", "retrieve from this p(benefit) on"),
+    ("auc_benefit", "AUC(benefit)", "0.5 is chance, 1 is perfect"),
+    ("area_over_random", "area over random", "0 is chance"),
+    ("ece", "ECE", "0 is perfectly calibrated"),
+    ("harm", "harm", "questions answered right without retrieval that retrieving got wrong"),
+    ("missed", "missed", "questions that retrieval would have got right, not retrieved"),
+)
+
+
+def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+    """Build the sections of a gate report."""
+    pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
+    yield Section("Policies", tuple(_policies(pooled)))
+    if len(sets) > 1:
+        yield Section("Policies by set", tuple(_by_set(sets)))
+    yield from gate_sections(pooled, sets)
+    yield from comparison_sections(report)
+
+
+def gate_sections(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[Section]:
+    """Build what is known of the gate itself; nothing without one."""
+    gate = mapping(pooled, "gate")
+    if gate:
+        yield Section(f"Gate {string(gate, 'name')}".strip(), tuple(_gate(gate)))
+    by_set = {name: mapping(policies, "gate") for name, policies in sets.items()}
+    if len(sets) > 1 and any(by_set.values()):
+        rows = tuple(
+            (name, *(share(number(found, key)) for key, _, _ in _FIGURES))
+            for name, found in by_set.items()
+        )
+        yield Section("Gate by set", (Table(("set", *(title for _, title, _ in _FIGURES)), rows),))
+    if len(sets) > 1:
+        curves = {name: frontier(mapping(policies)) for name, policies in sets.items()}
+        small = tuple(Figure(item, name, small=True) for name, item in curves.items() if item.marks)
+        note = Note("Lines and markers as in the plot of all questions.")
+        yield Section("Frontier by set", (note, *small), detail=True)
+
+
+def headline(report: Mapping[str, JSON]) -> str:
+    """Say what the gate reaches, or else what always retrieving does."""
+    pooled = mapping(report, "pooled")
+    name = "gate" if "gate" in pooled else "always"
+    accuracy, rate = number(pooled, name, "accuracy"), number(pooled, name, "rate")
+    return f"{name} {share(accuracy)} at rate {share(rate)}" if accuracy is not None else ""
+
+
+def frontier(policies: Mapping[str, JSON], gate: str = "gate") -> Curves:
+    """Draw policies as points, the gate's thresholds as a curve, chance as a line.
+
+    :param gate: what the gate's own point is called.
+    """
+    marks = []
+    for name in in_order(policies):
+        rate, accuracy = number(policies, name, "rate"), number(policies, name, "accuracy")
+        if rate is not None and accuracy is not None and name != "random":
+            ends = interval(policies, name, "interval") or (None, None)
+            marks.append(Mark(gate if name == "gate" else name, rate, accuracy, *ends))
+    lines = []
+    if curve := points(policies, "gate", "frontier"):
+        lines.append(Line("gate, any threshold", curve))
+    chance = tuple((mark.x, mark.y) for mark in marks if mark.name in ("never", "always"))
+    if len(chance) == 2:
+        lines.append(Line("random, equal rate", chance, dashed=True))
+    return Curves(RATE, ACCURACY, tuple(lines), tuple(marks))
+
+
+def frontier_figure(curves: Curves, questions: str) -> Iterator[Figure]:
+    """Show a frontier, if there is a point on it."""
+    if curves.marks:
+        yield Figure(
+            curves,
+            f"Accuracy against retrieval rate, {questions} of all sets, with 95 % intervals of "
+            "accuracy. Above the dotted line a gate is better than chance.",
+        )
+
+
+def _policies(pooled: Mapping[str, JSON]) -> Iterator[Block]:
+    rows = tuple(
+        (
+            name,
+            share(number(pooled, name, "accuracy")),
+            span(interval(pooled, name, "interval")),
+            share(number(pooled, name, "rate")),
+            amount(number(pooled, name, "lm_calls")),
+            count(number(pooled, name, "n")),
+        )
+        for name in in_order(pooled)
+    )
+    columns = ("policy", "accuracy", "95 % interval", "retrieval rate", "LM calls", "n")
+    yield Table(columns, rows)
+    blindly = "as often as the gate" if "gate" in pooled else "for half of the questions"
+    yield Note(
+        "Accuracy is the share of outputs that hold an accepted answer. random retrieves "
+        f"{blindly}, blindly; oracle retrieves only where it helps."
+    )
+    if "gate" not in pooled:
+        yield Note("No gate was given: name one with --gate.")
+    yield from frontier_figure(frontier(pooled), "questions")
+
+
+def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
+    names = in_order({name for policies in sets.values() for name in mapping(policies)})
+    columns = [*names, *(["gate's rate"] if "gate" in names else []), "n"]
+    rows = []
+    for title, policies in sets.items():
+        cells = [share(number(policies, name, "accuracy")) for name in names]
+        if "gate" in names:
+            cells.append(share(number(policies, "gate", "rate")))
+        rows.append((title, *cells, count(number(policies, "never", "n"))))
+    yield Table(("set", *columns), tuple(rows))
+
+
+def _gate(gate: Mapping[str, JSON]) -> Iterator[Block]:
+    rows = tuple((title, share(number(gate, key)), meaning) for key, title, meaning in _FIGURES)
+    yield Table(("figure", "value", "meaning"), rows, labels=3)
+    if bins := _bins(gate):
+        yield Figure(
+            Reliability("predicted p(benefit)", "observed share of benefit", bins),
+            f"Reliability: how often retrieval helped where the gate predicted it. "
+            f"ECE {share(number(gate, 'ece'))}; on the diagonal a prediction comes true as often "
+            "as it says.",
+        )
+    if budget := items(gate, "budget"):
+        columns = ("target rate", "realised", "95 % range", "over target", "accuracy")
+        yield Table(columns, tuple(_budget(item) for item in budget))
+        yield Note(
+            "Budget: the threshold for a target rate is set on one half of the rows and used on "
+            "the other, over repeated splits; over target is the share of splits that exceed it."
+        )
+
+
+def _budget(item: JSON) -> tuple[str, ...]:
+    low, high = number(item, "realised_low"), number(item, "realised_high")
+    return (
+        share(number(item, "target")),
+        share(number(item, "realised")),
+        span(None if low is None or high is None else (low, high)),
+        share(number(item, "violations")),
+        share(number(item, "accuracy")),
+    )
+
+
+def _bins(gate: Mapping[str, JSON]) -> tuple[Bin, ...]:
+    bins = []
+    for item in items(gate, "reliability"):
+        predicted, observed = number(item, "predicted"), number(item, "observed")
+        if predicted is not None and observed is not None:
+            bins.append(Bin(predicted, observed, int(number(item, "n") or 0)))
+    return tuple(bins)

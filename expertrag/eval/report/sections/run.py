@@ -1,0 +1,112 @@
+"""What every report has: its run, what it skipped, and tests between systems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from expertrag.eval.report.blocks import Note, Section, Table
+from expertrag.eval.report.reading import flat, items, mapping, number, string
+from expertrag.eval.report.wording import count, p_value, signed, span
+from expertrag.eval.types import JSON, POOLED
+
+EXAMPLES = 3
+"""Skipped ids that are named for each reason; report.json has all."""
+
+TESTS = (
+    "The difference is the second minus the first, with its 95 % bootstrap interval. p is "
+    "two-sided, of the paired t-test and of Fisher's randomisation test; Holm: "
+    "corrected for all comparisons made together."
+)
+
+P_VALUES = ("p t", "Holm", "p Fisher", "Holm")
+
+_COMPARED = ("systems", "metric", "n", "difference", "95 % interval", *P_VALUES)
+
+
+def facts(report: Mapping[str, JSON]) -> str:
+    """Return the line on a run: command, version, commit, date, machine, seed, models."""
+    manifest = mapping(report, "manifest")
+    commit, cores = string(manifest, "commit"), string(manifest, "machine", "cores")
+    seeds = [f"{name} {value}" for name, value in flat(manifest.get("inputs")) if "seed" in name]
+    parts = [
+        f"expertrag eval {string(manifest, 'command')}" if string(manifest, "command") else "",
+        f"version {string(manifest, 'version')}" if string(manifest, "version") else "",
+        f"commit {commit}" if commit else "no commit",
+        string(manifest, "created_at"),
+        string(manifest, "machine", "cpu"),
+        f"{cores} cores" if cores else "",
+        *seeds,
+        *(f"{name} {value}" for name, value in _models(manifest.get("inputs"))),
+        f"manifest {string(manifest, 'id')}" if string(manifest, "id") else "",
+    ]
+    return " · ".join(filter(None, parts))
+
+
+def manifest_section(report: Mapping[str, JSON]) -> Section:
+    """Return everything that the figures depend on."""
+    rows = tuple((name, value) for name, value in flat(mapping(report, "manifest")))
+    table = Table(("field", "value"), rows, labels=2)
+    return Section("Manifest", (table,), detail=True)
+
+
+def skipped_section(report: Mapping[str, JSON]) -> Section:
+    """Return how many queries no figure includes, and why."""
+    rows = []
+    for name in mapping(report, "skipped"):
+        entries = items(report, "skipped", name)
+        reasons = Counter(string(entry, "reason") for entry in entries)
+        for reason, times in reasons.most_common():
+            ids = [string(entry, "id") for entry in entries if string(entry, "reason") == reason]
+            more = ", …" if len(ids) > EXAMPLES else ""
+            rows.append((name, reason, ", ".join(ids[:EXAMPLES]) + more, count(times)))
+    if not rows:
+        return Section("Skipped", (Note("Nothing was skipped."),))
+    return Section("Skipped", (Table(("set", "reason", "such as", "skipped"), tuple(rows), 3),))
+
+
+def comparison_sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+    """Build the tests that a report made: those of all queries, then those of each set."""
+    found = mapping(report, "comparisons")
+    pooled = tuple(_comparison(item) for item in items(found, POOLED))
+    by_set = tuple(
+        (name, *_comparison(item))
+        for name in found
+        if name != POOLED
+        for item in items(found, name)
+    )
+    if pooled:
+        yield Section("Comparisons", (Table(_COMPARED, pooled, labels=2), Note(TESTS)))
+    if by_set:
+        table = Table(("set", *_COMPARED), by_set, labels=3)
+        yield Section("Comparisons by set", (table, Note(TESTS)), detail=True)
+
+
+def _comparison(item: JSON) -> tuple[str, ...]:
+    return (
+        f"{string(item, 'a')} → {string(item, 'b')}",
+        string(item, "metric"),
+        count(number(item, "n")),
+        signed(number(item, "difference")),
+        span(_ends(item)),
+        *p_values(item),
+    )
+
+
+def p_values(item: JSON) -> tuple[str, ...]:
+    """Write the p-values of a comparison, in the order of ``P_VALUES``."""
+    keys = ("p_t", "p_t_holm", "p_fisher", "p_fisher_holm")
+    return tuple(p_value(number(item, key)) for key in keys)
+
+
+def _models(inputs: JSON) -> Iterator[tuple[str, str]]:
+    """Name models by the last part of their path: their folder says nothing of them."""
+    wanted = ("model", "embedder", "gate", "lm")
+    for name, value in mapping(inputs).items():
+        if name in wanted and isinstance(value, str) and value:
+            yield name, value.rstrip("/").rpartition("/")[2]
+
+
+def _ends(item: JSON) -> tuple[float, float] | None:
+    low, high = number(item, "low"), number(item, "high")
+    return None if low is None or high is None else (low, high)

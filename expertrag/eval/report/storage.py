@@ -1,0 +1,82 @@
+"""Reports on disk: reading one back, and writing report.json, report.md and report.html."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from expertrag.errors import InvalidArgument, NotFound
+from expertrag.eval.files import read_bytes
+from expertrag.eval.report import html, markdown
+from expertrag.eval.report.sections import KINDS
+from expertrag.eval.types import JSON
+
+COMBINED = "combined"
+FILE = "report.json"
+
+
+def read_report(path: Path) -> Mapping[str, JSON]:
+    """Read a report, from its file or from the folder that holds its ``report.json``.
+
+    :raises NotFound: nothing there.
+    :raises InvalidArgument: a file that is no report, or one of a kind that is not known.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise NotFound(
+            f"no report at {file}; name a file that 'expertrag eval … --json' or --out wrote",
+            reason="REPORT_NOT_FOUND",
+        )
+    try:
+        report = json.loads(read_bytes(file))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidArgument(f"{file} is no report of expertrag eval: {reason}") from None
+    kind = report.get("kind") if isinstance(report, dict) else None
+    if kind not in (*KINDS, COMBINED):
+        raise InvalidArgument(
+            f"{file} is no report of expertrag eval: its kind is {kind!r}, none of "
+            f"{', '.join((*KINDS, COMBINED))}"
+        )
+    return {str(key): value for key, value in report.items()}
+
+
+def parts_of(report: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
+    """Return the reports inside a combined one, or the one report itself."""
+    if report.get("kind") != COMBINED:
+        return [report]
+    found = report.get("reports")
+    inside = found if isinstance(found, list | tuple) else []
+    return [item for item in inside if isinstance(item, Mapping)]
+
+
+def write(reports: Sequence[Mapping[str, JSON]], out: Path) -> tuple[Path, Path, Path]:
+    """Write reports to the folder ``out``, made if need be: JSON, Markdown and a page.
+
+    Each file is replaced whole or not at all. The JSON comes first: it is there even where the page
+    cannot be made.
+
+    :raises MissingExtra: the page needs jinja2 and matplotlib.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    whole: Mapping[str, JSON] = (
+        reports[0] if len(reports) == 1 else {"kind": COMBINED, "reports": list(reports)}
+    )
+    paths = out / FILE, out / "report.md", out / "report.html"
+    text = json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1)
+    _replace(paths[0], f"{text}\n")
+    parts = [part for report in reports for part in parts_of(report)]
+    _replace(paths[1], markdown.render(parts))
+    _replace(paths[2], html.render(parts))
+    return paths
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

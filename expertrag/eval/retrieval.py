@@ -1,0 +1,220 @@
+"""What retrieval is worth: ranking measures of each search mode, with intervals and significance.
+
+A document scores by its best chunk, and a query for which a mode finds nothing scores 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.errors import InvalidArgument
+from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
+from expertrag.eval.measures import Measures, default_names
+from expertrag.eval.ranking import EmbeddedQuery, Ranker, embed_queries, parse_modes
+from expertrag.eval.retrieval_report import SetResult, Values, make_report
+from expertrag.eval.stores import Unit, build_store, read_corpus
+from expertrag.eval.types import JSON
+from expertrag.translate import translated_errors
+from expertrag.types import Passage, SearchMode
+from expertrag_index.errors import SearchError
+from expertrag_index.index import Index
+from expertrag_retriever.search import Searcher
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+MODES = ("bm25", "dense", "hybrid")
+_DEPTH = 100  # documents that are ranked, at least
+_WORST = 10
+_TEXT_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """What is measured.
+
+    ``k`` is the cut-off of the default metrics and the number of passages shown of a query;
+    ``limit`` the number of queries of each set, drawn by ``seed``.
+
+    :raises InvalidArgument: an unknown metric or mode, or a number out of range.
+    :raises MissingExtra: a mode or a package is not there.
+    """
+
+    modes: tuple[str, ...] = MODES
+    metrics: tuple[str, ...] = ()
+    k: int = 10
+    unit: Unit = "document"
+    split: str = "test"
+    limit: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        parse_modes(self.modes)
+        self.measures()
+        if self.limit is not None and self.limit < 1:
+            raise InvalidArgument(f"limit is {self.limit}; use 1 or more")
+
+    def measures(self) -> Measures:
+        """Parse the metrics."""
+        return Measures(self.metrics or default_names(self.k))
+
+
+def evaluate(
+    folders: Sequence[Path],
+    embedder: SentenceTransformerEmbedder,
+    settings: RetrievalSettings,
+    work: Path,
+    progress: Progress,
+) -> Mapping[str, JSON]:
+    """Measure retrieval on data sets; the stores of their corpora are kept in ``work``.
+
+    :return: the report: ``kind`` "retrieval", ``datasets`` (set to mode to metric to mean),
+        ``intervals``, ``comparisons``, ``per_query``, ``sizes``, ``mean``, ``worst``, ``skipped``.
+    :raises InvalidArgument: a data set that cannot be measured.
+    :raises NotFound: a data set or its judgements are missing.
+    """
+    measurement = _Measurement(embedder, settings, work, progress)
+    datasets = load_datasets(folders, settings.split)
+    with translated_errors():
+        results = {dataset.name: measurement.of(dataset) for dataset in datasets}
+    return make_report(
+        results,
+        modes=[mode.value for mode in measurement.modes],
+        metrics=measurement.measures.names,
+        seed=settings.seed,
+        inputs={
+            "unit": settings.unit,
+            "k": settings.k,
+            "limit": settings.limit,
+            "embedder": {"name": Path(embedder.name).name, "fingerprint": embedder.fingerprint},
+        },
+        progress=progress,
+    )
+
+
+class _Measurement:
+    """One evaluation: what is the same for all its data sets."""
+
+    def __init__(
+        self,
+        embedder: SentenceTransformerEmbedder,
+        settings: RetrievalSettings,
+        work: Path,
+        progress: Progress,
+    ) -> None:
+        self.modes = parse_modes(settings.modes)
+        self.measures = settings.measures()
+        self._embedder = embedder
+        self._settings = settings
+        self._work = work
+        self._progress = progress
+
+    def of(self, dataset: Dataset) -> SetResult:
+        """Build the store of a data set, search it and score what is found."""
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            self._progress(f"{dataset.name}: {stage}", done, total)
+
+        queries = _chosen(dataset, self._settings)
+        store, unread = build_store(
+            dataset, self._embedder, self._settings.unit, self._work, self._progress
+        )
+        with Index.open(store, embedder_fingerprint=self._embedder.fingerprint) as index:
+            ranker = Ranker(Searcher(index, self._embedder), max(_DEPTH, self.measures.deepest))
+            asked = self._asked(queries, report)
+            found = ranker.rank_all(asked, self.modes, report)
+            failed = {item.id for item in found.skipped}
+            asked = [item for item in asked if item.query.id not in failed]
+            if not asked:
+                reason = found.skipped[0].reason
+                raise InvalidArgument(f"no query of {dataset.name} can be searched: {reason}")
+            qrels = {item.query.id: dataset.qrels[item.query.id] for item in asked}
+            values = {
+                mode.value: self.measures.per_query(qrels, run) for mode, run in found.runs.items()
+            }
+            return SetResult(
+                values=values,
+                sizes=_sizes(index, qrels),
+                worst=self._worst(dataset, ranker, asked, values),
+                skipped=(*dataset.skipped, *unread, *found.skipped),
+                inputs={
+                    "split": dataset.split,
+                    "judgements": dataset.sha256,
+                    "corpus": read_corpus(dataset).sha256,
+                    "chunker": index.manifest.chunker,
+                },
+            )
+
+    def _asked(self, queries: Sequence[Query], progress: Progress) -> Sequence[EmbeddedQuery]:
+        if self.modes == (SearchMode.BM25,):
+            return [EmbeddedQuery(query) for query in queries]
+        return embed_queries(self._embedder, queries, progress)
+
+    def _worst(
+        self, dataset: Dataset, ranker: Ranker, queries: Sequence[EmbeddedQuery], values: Values
+    ) -> Sequence[JSON]:
+        """Show what the last mode finds for the queries that it serves worst."""
+        mode, metric = self.modes[-1], self.measures.names[0]
+        scores = values[mode.value][metric]
+        lowest = sorted(queries, key=lambda item: (scores[item.query.id], item.query.id))[:_WORST]
+        return [
+            {
+                "query_id": asked.query.id,
+                "query": asked.query.text,
+                "mode": mode.value,
+                "metric": metric,
+                "value": scores[asked.query.id],
+                "relevant": dataset.relevant(asked.query.id),
+                "passages": [
+                    _passage(passage, dataset.relevant(asked.query.id))
+                    for passage in ranker.rank(asked, mode)[: self._settings.k]
+                ],
+            }
+            for asked in lowest
+        ]
+
+
+def _chosen(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:
+    if not dataset.judged:
+        raise InvalidArgument(
+            f"split {dataset.split} of {dataset.folder} has no query with a relevant document; "
+            "name another one with --split"
+        )
+    chosen = sample(dataset.judged, settings.limit, settings.seed)
+    return tuple(sorted(chosen, key=lambda query: query.id))
+
+
+def _passage(passage: Passage, relevant: Sequence[str]) -> JSON:
+    text = " ".join(passage.text.split())
+    cut = len(text) > _TEXT_CHARACTERS
+    return {
+        "document_id": passage.document_id,
+        "title": passage.title,
+        "text": text[:_TEXT_CHARACTERS] + "…" * cut,
+        "score": passage.score,
+        "relevant": passage.document_id in relevant,
+    }
+
+
+def _sizes(index: Index, qrels: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
+    judged = [document for grades in qrels.values() for document in grades]
+    missing = {document for document in set(judged) if not _holds(index, document)}
+    return {
+        "documents": index.manifest.documents,
+        "chunks": index.size,
+        "queries": len(qrels),
+        "judgements": len(judged),
+        "judged_missing": sum(document in missing for document in judged),
+    }
+
+
+def _holds(index: Index, document_id: str) -> bool:
+    try:
+        index.document_text(document_id)
+    except SearchError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""A pipeline over the corpus of a data set: the system under test, in process, as it is served."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag import prompt
+from expertrag.assemble import open_embedder, open_generator
+from expertrag.config import Config, ModelConfig
+from expertrag.eval.datasets import Dataset
+from expertrag.eval.stores import build_store, read_corpus
+from expertrag.eval.types import JSON, Skipped
+from expertrag.pipeline import Pipeline
+from expertrag.types import Passage
+from expertrag_index.index import Index
+
+if TYPE_CHECKING:
+    from expertrag.generation.base import Generator
+    from expertrag_index.types import Progress
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A pipeline over one data set. ``inputs`` go into the manifest: what its answers depend on.
+
+    ``skipped`` are the documents that could not be read.
+    """
+
+    pipeline: Pipeline
+    generator: Generator
+    index: Index
+    skipped: tuple[Skipped, ...]
+    inputs: Mapping[str, JSON]
+
+    def passages(self, document_ids: tuple[str, ...]) -> list[Passage]:
+        """Whole documents as passages; an id that the corpus lacks is left out."""
+        from expertrag_index.errors import SearchError
+
+        found = []
+        for name in document_ids:
+            try:
+                text = self.index.document_text(name)
+            except SearchError:
+                continue
+            found.append(Passage(name, 0, text, 0, len(text), 1.0))
+        return found
+
+
+@contextmanager
+def open_pipeline_for(
+    dataset: Dataset, config: Config, work: Path, progress: Progress
+) -> Iterator[Opened]:
+    """Build or open the store of a data set, or open that of ``--index``, and load the models.
+
+    The models are kept for the next data set.
+
+    :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
+    """
+    served = Path(config.index) if config.index else None
+    embedder = _embedder(config.model, served)
+    store, skipped = (
+        (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
+    )
+    generator = _generator(config.model)
+    pipeline = Pipeline(store, embedder, generator, gate_threshold=config.gate.threshold)
+    try:
+        with Index.open(store) as index:
+            inputs: dict[str, JSON] = {
+                "corpus": index.manifest.corpus_hash if served else read_corpus(dataset).sha256,
+                "chunker": index.manifest.chunker,
+                "embedder": {"name": _name(embedder), "fingerprint": embedder.fingerprint},
+                "generator": {"name": _name(generator), "fingerprint": generator.fingerprint},
+                "gate": {"name": pipeline.info().gate, "threshold": config.gate.threshold},
+                "prompts": _prompts(),
+            }
+            yield Opened(pipeline, generator, index, skipped, inputs)
+    finally:
+        pipeline.close()
+
+
+@functools.lru_cache(maxsize=1)
+def _generator(model: ModelConfig) -> Generator:
+    return open_generator(model)
+
+
+@functools.lru_cache(maxsize=1)
+def _embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
+    return open_embedder(model, store)
+
+
+def _name(model: Generator | SentenceTransformerEmbedder) -> str:
+    """Name a model without the folder that it lies in, which differs between machines."""
+    return Path(model.name).name
+
+
+def _prompts() -> str:
+    """Hash of the prompts, which an answer depends on as much as on the model."""
+    passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
+    messages = [*prompt.closed_book("question"), *prompt.open_book("question", [passage])]
+    return hashlib.sha256(repr((messages, prompt.NEXT_PASSAGE)).encode()).hexdigest()[:16]

@@ -1,0 +1,101 @@
+"""`expertrag eval answer | record | cost`, as typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.eval import record
+
+SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
+QUICK = ("--limit", "2", "--max-tokens", "8", "-k", "2")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, smollm_path: Path) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_path: Path) -> None:
+    arguments = ("eval", "answer", SQUAD, *QUICK, "--work", work, "--json")
+    first = run(*arguments, "--out", tmp_path / "out")
+    assert first.code == 0, first.err
+    report = json.loads(first.out)
+    assert list(report["pooled"]) == ["never", "always", "auto", "oracle"]
+    assert report["sets"]["squad_small"]["always"]["rate"] == 1.0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "report.json",
+        "report.md",
+        "report.html",
+    }
+    again = json.loads(run(*arguments).out)
+    assert "answering: 0/2" in first.err
+    for changing in ("created_at", "commit"):
+        report["manifest"].pop(changing)
+        again["manifest"].pop(changing)
+    assert again == report  # seconds too: the answers were kept
+    judged = json.loads(run(*arguments, "--judge", "smollm2-135m-instruct-moe").out)
+    assert judged["judge"]["name"] == "smollm2-135m-instruct-moe"
+    table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto")
+    assert table.code == 0
+    assert "never" in table.out
+    assert not any("oracle" in line.split()[:2] for line in table.out.splitlines())
+
+
+def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    recorded = run("eval", "record", SQUAD, "--out", rows, *QUICK, "--work", work)
+    assert recorded.code == 0, recorded.err
+    assert recorded.out == f"2 rows in {rows}, 0 skipped\n"
+    other = run("eval", "record", SQUAD, "--out", rows, "--limit", "2", "--work", work)
+    assert (other.code, "made with another recording" in other.err) == (6, True)
+    scored = run("eval", "gate", rows, "--gate", "training-free-1", "--json")
+    assert scored.code == 0, scored.err
+    assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-1"
+
+
+def test_the_formula_against_the_clock(run: Callable[..., Any], work: Path) -> None:
+    arguments = ("eval", "cost", SQUAD, "--limit", "1", "--max-tokens", "4", "-k", "1")
+    done = run(*arguments, "--work", work, "--json")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)["pooled"]
+    assert figures["n"] == 1
+    assert figures["predicted"]["formula"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("answer", "nowhere"), 4, "no data set at nowhere"),
+        (("answer", SQUAD, "--split", "dev"), 4, r"splits there: test"),
+        (("answer", SQUAD, "--policies", "never,often"), 2, "unknown policy 'often'"),
+        (("answer", SQUAD, "--limit", "0"), 2, "--limit"),
+        (("answer", SQUAD, SQUAD), 2, "two data sets are called squad_small"),
+        (("record", SQUAD, "--out", "rows.csv"), 2, "must end in .jsonl"),
+        (("record", SQUAD), 2, "--out"),
+        (("cost", "nowhere"), 4, "no data set at nowhere"),
+    ],
+)
+def test_bad_requests(
+    run: Callable[..., Any], arguments: tuple[Any, ...], code: int, message: str
+) -> None:
+    done = run("eval", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert message in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_a_model_that_is_not_there(run: Callable[..., Any], work: Path) -> None:
+    done = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--generator", "/no/such/model")
+    assert done.code in {4, 9}
+    assert done.err.splitlines()[-1].startswith("error: ")
+
+
+def test_defaults_agree() -> None:
+    command = import_module("expertrag.cli.eval.answer")
+    assert command.MAX_TOKENS == record.MAX_TOKENS

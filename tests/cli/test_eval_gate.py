@@ -1,0 +1,131 @@
+"""``expertrag eval gate`` on rows of AdaRAGUE and on rows with what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.eval.rows import dump_row
+from expertrag.eval.types import Branch, GateRecord, Recorded, Row
+
+Run = Callable[..., Any]
+
+ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Rows as `eval record` writes them: the gate retrieves for the first of two."""
+    path = tmp_path / "recorded.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for identifier, p in (("1", 0.8), ("2", 0.2)):
+            recorded = Recorded(
+                Branch(lm_calls=1),
+                Branch(lm_calls=1),
+                GateRecord("training-free-1", p, 0.5, lm_calls=1),
+            )
+            row = Row(identifier, "?", ("Paris",), "Rome", "Paris", recorded=recorded)
+            file.write(dump_row(row) + "\n")
+    return path
+
+
+def test_a_folder_of_rows(run: Run) -> None:
+    ran = run("eval", "gate", ADARAGUE, "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert list(report["sets"]) == ["hotpotqa", "nq", "triviaqa"]
+    assert "gate" not in report["pooled"]
+    assert report["pooled"]["oracle"]["accuracy"] == 50 / 90
+    assert report["manifest"]["inputs"]["gate"] is None
+
+
+def test_the_same_manifest_gives_the_same_numbers(run: Run) -> None:
+    first, second = (
+        json.loads(run("eval", "gate", ADARAGUE / "nq.jsonl", "--json", "--seed", 3).out)
+        for _ in range(2)
+    )
+    assert first["manifest"].pop("created_at")
+    assert second["manifest"].pop("created_at")
+    assert first == second
+
+
+def test_the_recorded_gate(run: Run, recorded: Path) -> None:
+    ran = run("eval", "gate", recorded, "--gate", "training-free-1", "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    gate = report["pooled"]["gate"]
+    assert (gate["accuracy"], gate["rate"], gate["lm_calls"]) == (0.5, 0.5, 1.5)
+    assert (gate["missed"], gate["harm"]) == (0.5, 0.0)
+    assert report["manifest"]["inputs"]["gate"] == {
+        "name": "training-free-1", "fingerprint": "training-free-1", "threshold": 0.5,
+    }  # fmt: skip
+    ran = run("eval", "gate", recorded, "--gate", "training-free-1", "--threshold", 0.1, "--json")
+    assert json.loads(ran.out)["pooled"]["gate"]["accuracy"] == 1.0
+
+
+def test_a_gate_from_a_file_as_text(run: Run, recorded: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"_id": "1", "p_benefit": 0.9}\n{"_id": "2", "p_benefit": 0.6}\n')
+    ran = run("eval", "gate", recorded, "--gate", mine)
+    assert ran.code == 0, ran.err
+    assert "mine.jsonl" in ran.out
+    assert "1.000" in ran.out
+
+
+def test_the_report_is_written(run: Run, tmp_path: Path) -> None:
+    ran = run("eval", "gate", ADARAGUE / "nq.jsonl", "--out", tmp_path / "report")
+    assert ran.code == 0, ran.err
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["kind"] == "gate"
+
+
+def test_files_of_one_name_are_refused(run: Run, tmp_path: Path) -> None:
+    shutil.copy(ADARAGUE / "nq.jsonl", tmp_path)
+    ran = run("eval", "gate", ADARAGUE, tmp_path)
+    assert ran.code == 2
+    assert "would both be the set nq; rename one" in ran.err
+    shutil.copy(ADARAGUE / "nq.jsonl", tmp_path / "pooled.jsonl")
+    assert "pooled names all sets together" in run("eval", "gate", tmp_path / "pooled.jsonl").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["no_such_file.jsonl"], 4, "no file no_such_file.jsonl"),
+        ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "holds no .jsonl or .jsonl.gz file"),
+        ([ADARAGUE, "--gate", "training-free-1"], 2, "rows of hotpotqa carry no gate signals"),
+        ([ADARAGUE, "--gate", "training-free-2"], 4, "no gate or file training-free-2"),
+        ([ADARAGUE, "--gate", ADARAGUE], 2, "is a folder; this version reads a gate's name"),
+        ([ADARAGUE, "--threshold", "2"], 2, "threshold"),
+        ([], 2, "ROWS"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(
+    run: Run, arguments: list[str | Path], code: int, message: str
+) -> None:
+    ran = run("eval", "gate", *arguments)
+    assert (ran.code, message in ran.err, ran.out) == (code, True, ""), ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_bad_rows_are_counted_and_rows_of_no_use_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    good = '{"_id": "1", "question": "?", "answers": ["x"], "never": "x", "one_step": "y"}\n'
+    path.write_text(good + '{"_id": "2", "question": "?", "answers": ["x"], "never": "x"}\n')
+    ran = run("eval", "gate", path, "--json")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["skipped"] == {
+        "mine": [{"id": "2", "reason": "one_step is missing or no string"}]
+    }
+    assert report["pooled"]["never"]["n"] == 1
+    path.write_text(good + "not JSON\n")
+    ran = run("eval", "gate", path)
+    assert (ran.code, "line 2 is not JSON" in ran.err) == (2, True)
+    path.write_text("{}\n")
+    ran = run("eval", "gate", path)
+    assert (ran.code, "holds no row of use; the first: line 1" in ran.err) == (2, True)

@@ -1,0 +1,127 @@
+"""``expertrag eval report | compare | ls | validate``, through the command line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_samples as samples
+
+Run = Callable[..., Any]
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[str, samples.Report], Path]:
+    """Save a report as ``eval … --json > file`` does."""
+
+    def save(name: str, report: samples.Report) -> Path:
+        path = tmp_path / name
+        path.write_text(json.dumps(report, indent=2), encoding="utf-8")
+        return path
+
+    return save
+
+
+def test_report_puts_several_on_one_page(
+    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
+) -> None:
+    paths = [saved(f"{report['kind']}.json", report) for report in samples.every_kind()]
+    out = tmp_path / "page"
+    ran = run("eval", "report", *paths, "--out", out)
+    assert ran.code == 0, ran.err
+    assert ran.out == ""
+    assert f"wrote {out / 'report.html'}" in ran.err
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count("<h2>") == 5
+    # the page of pages counts as each: a folder, and no --out
+    ran = run("eval", "report", out)
+    assert ran.code == 0, ran.err
+    assert "Retrieval gate\n" in ran.out
+    assert "Cost model\n" in ran.out
+
+
+def test_compare_names_what_changed(
+    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
+) -> None:
+    new = samples.gate()
+    new["per_query"]["nq"]["never"]["1"] = 1
+    paths = saved("old.json", samples.gate()), saved("new.json", new)
+    ran = run("eval", "compare", *paths, "--json", "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    report = json.loads(ran.out)
+    assert report["comparisons"]["nq"][0]["difference"] == 0.5
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert "Differences on nq" in run("eval", "compare", *paths).out
+
+
+def test_compare_refuses_what_is_no_pair(
+    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
+) -> None:
+    gate, cost = saved("gate.json", samples.gate()), saved("cost.json", samples.cost())
+    other = samples.gate()
+    other["per_query"] = {"squad": {"never": {"1": 1}}}
+    for second, code in (
+        (cost, 2),
+        (saved("other.json", other), 6),
+        (tmp_path / "gone.json", 4),
+        (DATA / "README.md", 2),
+    ):
+        ran = run("eval", "compare", gate, second)
+        assert (ran.code, ran.out) == (code, ""), second
+        assert ran.err.startswith("error: ")
+        assert len(ran.err.splitlines()) == 1
+
+
+def test_ls_lists_data_sets_rows_and_reports(
+    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
+) -> None:
+    saved("gate.json", samples.gate())
+    ran = run("eval", "ls", DATA, tmp_path)
+    assert ran.code == 0, ran.err
+    lines = [line.split() for line in ran.out.splitlines()]
+    squad = next(line for line in lines if line and line[0].endswith("squad_small"))
+    assert squad[1:] == ["test", "40", "59", "60", "40", "20"]
+    assert "gate 0.420 at rate 0.600" in ran.out
+    found = json.loads(run("eval", "ls", DATA, tmp_path, "--json").out)
+    assert [item["rows"] for item in found["rows"]] == [30, 30, 30]
+    assert found["reports"][0]["kind"] == "gate"
+
+
+def test_ls_looks_here_unless_told_otherwise(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("eval", "ls").out == "no data sets, rows or reports there\n"
+    (tmp_path / "broken.jsonl").write_text("{")
+    ran = run("eval", "ls")
+    assert ran.code == 0
+    assert ran.out.startswith("unreadable: broken.jsonl line 1 is not JSON")
+
+
+def test_validate_exits_with_2_and_names_every_fault(run: Run, tmp_path: Path) -> None:
+    ran = run("eval", "validate", DATA)
+    assert ran.code == 0, ran.err
+    assert "squad_small (data set: 59 documents, 60 queries, 40 judgements): no fault" in ran.out
+
+    broken = Path(shutil.copytree(DATA / "beir_small", tmp_path / "broken"))
+    with (broken / "qrels" / "test.tsv").open("a", encoding="utf-8") as file:
+        file.write("no-query\tno-document\t1\nq\td\tx\n")
+    ran = run("eval", "validate", broken)
+    assert ran.code == 2
+    faults = [line for line in ran.out.splitlines() if "test.tsv:" in line]
+    assert len(faults) == 3
+    assert ran.out.splitlines()[-1].endswith("41 judgements): faults: 3")
+    found = json.loads(run("eval", "validate", broken, "--json").out)
+    assert [problem["line"] for problem in found[0]["problems"] if problem["fault"]] == [42, 42, 43]
+
+
+def test_validate_of_nothing_is_a_fault(run: Run, tmp_path: Path) -> None:
+    ran = run("eval", "validate", tmp_path / "gone")
+    assert ran.code == 2
+    assert "gone: is not there; check the path" in ran.out

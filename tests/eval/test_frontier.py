@@ -1,0 +1,101 @@
+"""The frontier of a gate against figures computed by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expertrag.eval.frontier import area_over_random, budget, frontier
+
+NEVER = [True, False, True, False]
+ALWAYS = [True, True, False, False]
+ROWS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.3, 0.5, 0.9]), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=40,
+)
+
+
+def test_every_threshold_is_a_point() -> None:
+    # by p(benefit): the row that gains, one that stays, one that loses, one that stays
+    points = frontier([0.6, 0.8, 0.3, 0.1], NEVER, ALWAYS)
+    assert points == ((0.0, 0.5), (0.25, 0.75), (0.5, 0.75), (0.75, 0.5), (1.0, 0.5))
+
+
+def test_equal_probabilities_are_retrieved_together() -> None:
+    points = frontier([0.5, 0.5, 0.5, 0.1], NEVER, ALWAYS)
+    assert points == ((0.0, 0.5), (0.75, 0.5), (1.0, 0.5))
+
+
+def test_area_over_random_is_by_trapezoids() -> None:
+    # random stays at .5; the gate is above by 0, .25, .25, 0, 0 at rates 0, .25, .5, .75, 1
+    points = frontier([0.6, 0.8, 0.3, 0.1], NEVER, ALWAYS)
+    assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
+    # never .25 and always .75: random is .25 + r/2, and one that finds both gains first is above
+    # by .125, .25, .125 at rates .25, .5, .75
+    points = frontier([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 0], [1, 1, 1, 0])
+    assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
+
+
+def test_a_gate_that_knows_nothing_has_no_area() -> None:
+    points = frontier([0.5] * 4, NEVER, ALWAYS)
+    assert points == ((0.0, 0.5), (1.0, 0.5))
+    assert area_over_random(points) == 0.0
+
+
+@given(ROWS)
+def test_the_ends_are_never_and_always(rows: list[tuple[float, bool, bool]]) -> None:
+    p, never, always = zip(*rows, strict=True)
+    points = frontier(p, never, always)
+    assert points[0] == pytest.approx((0.0, sum(never) / len(rows)))
+    assert points[-1] == pytest.approx((1.0, sum(always) / len(rows)))
+    rates = [rate for rate, _ in points]
+    assert rates == sorted(set(rates))
+
+
+@given(ROWS)
+def test_no_point_beats_the_oracle(rows: list[tuple[float, bool, bool]]) -> None:
+    p, never, always = zip(*rows, strict=True)
+    oracle = sum(map(max, never, always)) / len(rows)
+    assert max(accuracy for _, accuracy in frontier(p, never, always)) <= oracle + 1e-9
+
+
+def test_a_budget_is_kept_on_average() -> None:
+    p = [number / 1000 for number in range(1000)]
+    never, always = [False] * 1000, [number >= 900 for number in range(1000)]
+    found = budget(p, never, always)
+    assert [item.target for item in found] == [0.1, 0.25, 0.5, 0.75]
+    for item in found:
+        assert item.realised == pytest.approx(item.target, abs=0.01)
+        assert item.realised_low < item.target < item.realised_high
+        assert 0.3 < item.violations < 0.7
+    # one of ten gains and these have the highest p: nearly all are found at .1, all beyond
+    assert 0.08 < found[0].accuracy < 0.1
+    assert [item.accuracy for item in found[1:]] == pytest.approx([0.1] * 3, abs=0.001)
+
+
+def test_two_questions_are_split_into_one_and_one() -> None:
+    # no target below 1 lets the one question of the first half pass: the bar is its own p.
+    # If that is .2 the other one, .8, passes; else none does.
+    (low, *_, high) = budget([0.2, 0.8], [False, False], [True, True])
+    for item in (low, high):
+        assert item.realised == item.accuracy == item.violations
+        assert 0.4 < item.realised < 0.6
+        assert (item.realised_low, item.realised_high) == (0.0, 1.0)
+
+
+def test_a_gate_without_an_opinion_cannot_meet_a_budget_and_spends_nothing() -> None:
+    found = budget([0.5] * 10, [True] * 10, [False] * 10)
+    assert {(item.realised, item.violations, item.accuracy) for item in found} == {(0.0, 0.0, 1.0)}
+
+
+def test_one_question_cannot_be_split() -> None:
+    assert budget([0.5], [True], [False]) == ()
+
+
+def test_the_same_seed_gives_the_same_splits() -> None:
+    p = [0.1, 0.4, 0.6, 0.8, 0.9]
+    never, always = [True, False, True, False, True], [False, True, True, True, False]
+    assert budget(p, never, always, seed=3) == budget(p, never, always, seed=3)
+    assert budget(p, never, always, seed=3) != budget(p, never, always, seed=4)

@@ -1,0 +1,83 @@
+"""The judge: labelled, counted where it says neither yes nor no, and asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from serving_fixtures import PacedGenerator, PacedSession
+
+from expertrag.errors import Unavailable
+from expertrag.eval.judge import judge_report, judge_rows
+from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
+from expertrag.generation.base import Message, Session, ShouldStop, never_stop
+from expertrag.types import Sampling
+
+RECORDED = Recorded(Branch(), Branch(), GateRecord("g", 1.0, 0.5))
+ROWS = RowSet(
+    "set",
+    (
+        Row("1", "colour?", ("red",), "blue", "red", recorded=RECORDED),
+        Row("2", "number?", ("two",), "unclear", "the pair", recorded=RECORDED),
+        Row("3", "nothing?", (), "a", "b", recorded=RECORDED),
+    ),
+    (),
+    "hash",
+)
+SAYS = {"blue": "No.", "red": "Yes, it does.", "unclear": "Perhaps", "the pair": "yes"}
+
+
+class Judge(PacedGenerator):
+    """Says what is scripted for the output in its prompt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def begin(
+        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+    ) -> Session:
+        output = messages[-1].content.split("Given answer: ")[1].split("\n")[0]
+        self.asked.append(output)
+        return Scripted(self, 1, sampling, should_stop, SAYS[output])
+
+
+class Scripted(PacedSession):
+    def __init__(
+        self, model: Judge, tokens: int, sampling: Sampling, stop: ShouldStop, text: str
+    ) -> None:
+        super().__init__(model, tokens, sampling, stop)
+        self._text = text
+
+    def stream(self) -> Iterator[str]:
+        yield self._text
+
+
+def silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Draw nothing."""
+
+
+def test_verdicts_are_counted_and_kept(tmp_path: Path) -> None:
+    judge = Judge()
+    verdicts = judge_rows([ROWS], judge, tmp_path, silent)
+    assert sorted(judge.asked) == sorted(SAYS)
+    report = judge_report("strict-judge", [ROWS], ("never", "always"), verdicts)
+    assert report["name"] == "strict-judge"
+    assert report["pooled"] == report["sets"]["set"]  # type: ignore[call-overload,index]  # JSON
+    assert report["pooled"] == {
+        "never": {"accuracy": 0.0, "agreement": 1.0, "n": 1, "unparsed": 1},
+        "always": {"accuracy": 1.0, "agreement": 0.5, "n": 2, "unparsed": 0},
+    }
+    again = Judge()
+    assert judge_rows([ROWS], again, tmp_path, silent) == verdicts
+    assert again.asked == []
+
+
+def test_a_judge_that_is_gone(tmp_path: Path) -> None:
+    class Gone(Judge):
+        def begin(self, *_: object, **__: object) -> Session:
+            raise Unavailable("no route")
+
+    with pytest.raises(Unavailable, match="last with: no route"):
+        judge_rows([ROWS], Gone(), tmp_path, silent)

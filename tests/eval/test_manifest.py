@@ -1,0 +1,22 @@
+"""The manifest: the same inputs have the same id, and everything else does not count."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from expertrag.eval.manifest import make_manifest
+
+
+def test_the_id_is_of_the_inputs() -> None:
+    one = make_manifest("answer", {"seed": 0, "sets": {"a": "1"}})
+    assert one.id == make_manifest("answer", {"sets": {"a": "1"}, "seed": 0}).id
+    assert one.id != make_manifest("answer", {"seed": 1, "sets": {"a": "1"}}).id
+    assert one.id != make_manifest("gate", {"seed": 0, "sets": {"a": "1"}}).id
+
+
+def test_a_manifest_says_where_it_was_made() -> None:
+    manifest = json.loads(json.dumps(dataclasses.asdict(make_manifest("gate", {}))))
+    assert manifest["machine"]["cores"] >= 1
+    assert manifest["machine"]["packages"]["torch"]
+    assert manifest["created_at"].endswith("+00:00")

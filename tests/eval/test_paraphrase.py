@@ -1,0 +1,47 @@
+"""Wordings of a question: named, distinct, in a fixed order."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expertrag.eval.datasets import Query
+from expertrag.eval.paraphrase import Wording, wordings
+
+
+def test_a_question_is_reworded() -> None:
+    assert wordings(Query("1", "What is Warsaw's river?")) == (
+        Wording("original", "What is Warsaw's river?"),
+        Wording("lower_case", "what is warsaw's river?"),
+        Wording("no_question_mark", "What is Warsaw's river"),
+        Wording("polite", "Can you tell me: What is Warsaw's river?"),
+        Wording("labelled", "Question: What is Warsaw's river?"),
+        Wording("contraction", "What's Warsaw's river?"),
+        Wording("double_spaces", "What  is  Warsaw's  river?"),
+        Wording("curly_apostrophe", "What is Warsaw\u2019s river?"),
+    )
+
+
+def test_a_rewrite_that_changes_nothing_makes_no_wording() -> None:
+    names = [wording.rewrite for wording in wordings(Query("1", "oxygen"))]
+    assert names == ["original", "polite", "labelled"]
+
+
+def test_paraphrases_of_the_data_set_come_first_and_what_is_no_text_is_left_out() -> None:
+    query = Query("1", "oxygen?", metadata={"paraphrases": ["O2?", "oxygen?", 3, " ", "oxygen"]})
+    assert [(wording.rewrite, wording.text) for wording in wordings(query, 4)] == [
+        ("original", "oxygen?"),
+        ("paraphrase", "O2?"),
+        ("paraphrase", "oxygen"),  # which is what no_question_mark would make
+        ("polite", "Can you tell me: oxygen?"),
+    ]
+    assert wordings(Query("1", "x", metadata={"paraphrases": "x y"}), 1) == (
+        Wording("original", "x"),
+    )
+
+
+@given(st.text(min_size=1).filter(str.strip))
+def test_no_text_comes_twice_and_the_first_is_the_question(text: str) -> None:
+    found = [wording.text for wording in wordings(Query("1", text))]
+    assert found[0] == text
+    assert len(set(found)) == len(found) >= 3

@@ -1,0 +1,187 @@
+"""Recording: resumed, never mixed, and stopped by a dead model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from serving_fixtures import PacedGenerator
+
+from expertrag.config import Config, load
+from expertrag.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.eval.datasets import Query
+from expertrag.eval.questions import Asked, questions
+from expertrag.eval.record import Recording, record, rows_path
+from expertrag.eval.rows import read_rows
+from expertrag.folding import fold
+from expertrag.generation.base import Message, Session, ShouldStop, never_stop
+from expertrag.pipeline import Pipeline
+from expertrag.types import GateMode, Sampling
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
+RECORDING = Recording(k=2, max_tokens=6)
+PROMPTS_A_QUESTION = 4  # gate, closed book, and open book, which opens a closed-book session first
+
+
+class MortalGenerator(PacedGenerator):
+    """A language model that answers so many prompts and is gone then."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__()
+        self.lives = lives
+
+    def begin(
+        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+    ) -> Session:
+        if self.lives == 0:
+            raise Unavailable("the endpoint is gone")
+        self.lives -= 1
+        return super().begin(messages, sampling, should_stop)
+
+
+def silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Draw nothing."""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def asked(work: Path, minilm_path: Path, smollm_path: Path) -> Iterator[Asked]:
+    """Three questions, with the real models."""
+    config: Config = load(environ={}).config
+    yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
+
+
+@contextmanager
+def with_model(
+    asked: Asked, model: PacedGenerator, embedder: SentenceTransformerEmbedder
+) -> Iterator[Asked]:
+    """The same questions for another model."""
+    store = next((asked.work / "stores").iterdir())
+    pipeline = Pipeline(store, embedder, model)
+    inputs = {**asked.opened.inputs, "generator": model.fingerprint}
+    opened = dataclasses.replace(asked.opened, pipeline=pipeline, generator=model, inputs=inputs)
+    try:
+        yield dataclasses.replace(asked, opened=opened)
+    finally:
+        pipeline.close()
+
+
+def test_rows_are_what_the_pipeline_answers(asked: Asked, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    recorded = record(asked, RECORDING, path, silent)
+    assert [row.id for row in recorded.rows] == [query.id for query in asked.queries]
+    assert read_rows(path).rows == recorded.rows
+    for row in recorded.rows:
+        assert row.recorded is not None
+        for text, mode, branch in (
+            (row.never, GateMode.NEVER, row.recorded.never),
+            (row.one_step, GateMode.ALWAYS, row.recorded.one_step),
+        ):
+            answer = fold(asked.opened.pipeline.answer(RECORDING.request(row.question, mode)))
+            assert text == answer.text
+            assert branch.prompt_tokens == answer.usage.prompt_tokens
+        decision = asked.opened.pipeline.decide(row.question)
+        assert row.recorded.gate.p_benefit == pytest.approx(decision.p_benefit)
+        assert row.recorded.gate.lm_calls == 1
+        assert set(row.recorded.gate.stage_seconds) == {"embed", "gate", "prefill"}
+        assert row.recorded.never.retrieval_calls == 0
+        assert row.recorded.one_step.retrieval_calls == 1
+        assert 1 <= len(row.recorded.one_step.documents) <= 2
+
+
+def test_an_auto_answer_closed_book_is_the_recorded_one(asked: Asked, tmp_path: Path) -> None:
+    row = record(asked, RECORDING, tmp_path / "rows.jsonl", silent).rows[0]
+    request = dataclasses.replace(RECORDING.request(row.question, GateMode.AUTO), threshold=1.0)
+    answer = fold(asked.opened.pipeline.answer(request))
+    assert not answer.decision.retrieve
+    assert answer.text == row.never
+
+
+def test_a_second_run_asks_nothing(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    with with_model(asked, MortalGenerator(2 * PROMPTS_A_QUESTION), embedder) as two:
+        few = dataclasses.replace(two, queries=two.queries[:2])
+        first = record(few, RECORDING, path, silent)
+        assert record(few, RECORDING, path, silent) == first
+    with path.open("a") as file:
+        file.write('{"_id": "torn')  # kill -9 in the middle of a line
+    with with_model(asked, MortalGenerator(PROMPTS_A_QUESTION), embedder) as rest:
+        whole = record(rest, RECORDING, path, silent)
+    assert whole.rows[:2] == first.rows
+    assert len(whole.rows) == len(path.read_text().splitlines()) == 3
+
+
+def test_a_model_that_dies_half_way(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    more = dataclasses.replace(asked, queries=asked.dataset.queries[:8])
+    with (
+        with_model(more, MortalGenerator(2 * PROMPTS_A_QUESTION + 1), embedder) as dying,
+        pytest.raises(Unavailable, match="3 times in a row, last with: the endpoint is gone") as e,
+    ):
+        record(dying, RECORDING, path, silent)
+    assert str(path) in str(e.value)
+    assert len(read_rows(path).rows) == 2
+    with with_model(more, MortalGenerator(6 * PROMPTS_A_QUESTION), embedder) as alive:
+        assert len(record(alive, RECORDING, path, silent).rows) == 8
+
+
+def test_a_question_that_cannot_be_asked_is_a_counted_skip(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    long = [Query(f"long{i}", "why? " * 4000, ("x",)) for i in range(4)]
+    with with_model(asked, MortalGenerator(99), embedder) as alive:
+        odd = dataclasses.replace(alive, queries=(*long, asked.queries[0]))
+        recorded = record(odd, RECORDING, tmp_path / "rows.jsonl", silent)
+    assert len(recorded.rows) == 1
+    assert [item.id for item in recorded.skipped] == [query.id for query in long]
+    assert all("question" in item.reason for item in recorded.skipped)
+
+
+@pytest.mark.parametrize("change", ["recording", "generator"])
+def test_rows_of_two_systems_never_mix(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder, change: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    with with_model(asked, MortalGenerator(99), embedder) as alive:
+        record(alive, RECORDING, path, silent)
+        other, recording = alive, RECORDING
+        if change == "recording":
+            recording = Recording(k=3, max_tokens=6)
+        else:
+            other = asked
+        assert rows_path(other, recording) != rows_path(alive, RECORDING)
+        with pytest.raises(Conflict, match=f"made with another {change}"):
+            record(other, recording, path, silent)
+
+
+def test_a_file_of_other_origin_is_not_touched(asked: Asked, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"mine": 1}\n')
+    with pytest.raises(Conflict, match="no recording of this command"):
+        record(asked, RECORDING, path, silent)
+    assert json.loads(path.read_text()) == {"mine": 1}
+
+
+def test_two_sets_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "squad_small").symlink_to(SQUAD)
+    other = tmp_path / "other" / "squad_small"
+    other.parent.mkdir()
+    other.mkdir()
+    for item in SQUAD.iterdir():
+        (other / item.name).symlink_to(item)
+    ask: Callable[..., Iterator[Asked]] = questions
+    with pytest.raises(InvalidArgument, match="two data sets are called squad_small"):
+        next(ask((SQUAD, other), "test", 1, 0, load(environ={}).config, tmp_path, silent))

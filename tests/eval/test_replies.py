@@ -1,0 +1,142 @@
+"""Asking wordings: through the pipeline as it is served, resumed, stopped by a dead model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from serving_fixtures import PacedGenerator
+
+from expertrag.config import load
+from expertrag.errors import Unavailable
+from expertrag.eval.questions import Asked, questions
+from expertrag.eval.record import Recording
+from expertrag.eval.replies import Asking, ask_wordings
+from expertrag.folding import fold
+from expertrag.generation.base import Message, Session, ShouldStop, never_stop
+from expertrag.pipeline import Pipeline
+from expertrag.types import GateMode, Sampling
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
+ASKING = Asking(Recording(k=1, max_tokens=6), most=3)  # the gate looks at 6 tokens
+
+
+class FailingGenerator(PacedGenerator):
+    """A language model whose endpoint breaks on some questions; ``begun`` counts the others."""
+
+    def __init__(self, *broken: str) -> None:
+        super().__init__()
+        self.begun = 0
+        self._broken = broken
+
+    def begin(
+        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+    ) -> Session:
+        if any(text in message.content for text in self._broken for message in messages):
+            raise Unavailable("the endpoint is gone")
+        self.begun += 1
+        return super().begin(messages, sampling, should_stop)
+
+
+def silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Draw nothing."""
+
+
+@pytest.fixture(scope="module")
+def asked(
+    tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, smollm_path: Path
+) -> Iterator[Asked]:
+    """Three questions, with the real models."""
+    config, work = load(environ={}).config, tmp_path_factory.mktemp("work")
+    yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
+
+
+@pytest.fixture
+def with_model(
+    asked: Asked, embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> Iterator[Callable[[PacedGenerator], Asked]]:
+    """Gives the same questions to another model; all of these keep replies in one place."""
+    opened: list[Pipeline] = []
+
+    def made(model: PacedGenerator) -> Asked:
+        pipeline = Pipeline(next((asked.work / "stores").iterdir()), embedder, model)
+        opened.append(pipeline)
+        system = dataclasses.replace(asked.opened, pipeline=pipeline, generator=model)
+        return dataclasses.replace(asked, opened=system, work=tmp_path)
+
+    yield made
+    for pipeline in opened:
+        pipeline.close()
+
+
+def test_replies_are_what_the_pipeline_says(asked: Asked) -> None:
+    two = dataclasses.replace(asked, queries=asked.queries[:2])
+    replies, skipped = ask_wordings(two, ASKING, silent)
+    assert skipped == ()
+    assert [each.id for each in replies] == [query.id for query in two.queries]
+    for question, query in zip(replies, two.queries, strict=True):
+        names = [reply.rewrite for reply in question.replies]
+        assert names == ["original", "lower_case", "no_question_mark"]
+        assert (question.question, question.answers) == (query.text, query.answers)
+    reply = replies[1].replies[2]
+    answer = fold(asked.opened.pipeline.answer(ASKING.recording.request(reply.text, GateMode.AUTO)))
+    assert (reply.answer, reply.retrieved) == (answer.text, answer.decision.retrieve)
+    assert reply.p_benefit == pytest.approx(answer.decision.p_benefit)
+
+
+def test_the_gate_alone_decides_as_it_does_before_an_answer(asked: Asked) -> None:
+    two = dataclasses.replace(asked, queries=asked.queries[:2])
+    with_answers, _ = ask_wordings(two, ASKING, silent)
+    without, _ = ask_wordings(two, dataclasses.replace(ASKING, answers=False), silent)
+    for alone, whole in zip(without, with_answers, strict=True):
+        assert {reply.answer for reply in alone.replies} == {None}
+        for a, b in zip(alone.replies, whole.replies, strict=True):
+            assert (a.text, a.retrieved) == (b.text, b.retrieved)
+            assert a.p_benefit == pytest.approx(b.p_benefit)
+
+
+def test_a_second_run_asks_what_is_missing(
+    asked: Asked, with_model: Callable[[PacedGenerator], Asked]
+) -> None:
+    first = FailingGenerator()
+    run = with_model(first)
+    few = dataclasses.replace(run, queries=run.queries[:2])
+    done, _ = ask_wordings(few, ASKING, silent)
+    (path,) = (run.work / "wordings").iterdir()
+    with path.open("a") as file:
+        file.write('{"id": "torn')  # kill -9 in the middle of a line
+
+    rest = FailingGenerator(*(query.text for query in few.queries))
+    replies, skipped = ask_wordings(with_model(rest), ASKING, silent)
+    assert (replies[:2], skipped) == (done, ())
+    assert len(replies) == 3
+    assert 0 < rest.begun < first.begun
+
+
+def test_a_question_that_fails_is_counted_and_asked_again(
+    asked: Asked, with_model: Callable[[PacedGenerator], Asked]
+) -> None:
+    broken = asked.queries[1]
+    replies, skipped = ask_wordings(with_model(FailingGenerator(broken.text)), ASKING, silent)
+    assert [each.id for each in replies] == [asked.queries[0].id, asked.queries[2].id]
+    assert [(each.id, each.reason) for each in skipped] == [(broken.id, "the endpoint is gone")]
+    replies, skipped = ask_wordings(with_model(FailingGenerator()), ASKING, silent)
+    assert (len(replies), skipped) == (3, ())
+
+
+def test_a_dead_model_stops_the_run(with_model: Callable[[PacedGenerator], Asked]) -> None:
+    with pytest.raises(Unavailable, match="failed 3 times in a row, last with: the endpoint is g"):
+        ask_wordings(with_model(FailingGenerator("")), ASKING, silent)
+
+
+def test_replies_of_another_way_of_asking_are_not_taken(
+    with_model: Callable[[PacedGenerator], Asked],
+) -> None:
+    ask_wordings(with_model(FailingGenerator()), ASKING, silent)
+    model = FailingGenerator()
+    replies, _ = ask_wordings(with_model(model), dataclasses.replace(ASKING, most=2), silent)
+    assert {len(each.replies) for each in replies} == {2}
+    assert model.begun > 0

@@ -1,0 +1,126 @@
+"""Reports in the terminal: every figure that counts, aligned, at most 100 columns."""
+
+from __future__ import annotations
+
+import report_samples as samples
+
+from expertrag.eval.report import text
+from expertrag.eval.report.blocks import Table
+from expertrag.eval.report.text import table
+
+
+def lines_of(report: samples.Report) -> list[str]:
+    return text.render(report).splitlines()
+
+
+def row(lines: list[str], *beginning: str) -> list[str]:
+    """The words of the first line that begins with these."""
+    found = (line.split() for line in lines)
+    return next(words for words in found if words[: len(beginning)] == list(beginning))
+
+
+def test_retrieval_shows_means_intervals_and_what_is_significantly_best() -> None:
+    lines = lines_of(samples.retrieval())
+    assert row(lines, "scifact", "bm25")[2:] == ["0.500", "±0.100"]
+    assert row(lines, "scifact", "hybrid")[2:] == ["0.750", "±0.050*"]
+    assert row(lines, "2wikimultihopqa", "hybrid")[2:] == ["0.350", "±0.050"]  # p is 0.08
+    assert row(lines, "mean", "of", "sets", "hybrid")[-1] == "0.550"
+    assert row(lines, "scifact", "5,183") == ["scifact", "5,183", "7,000", "300", "339"]
+    assert any(line.startswith("* better than every other mode") for line in lines)
+
+
+def test_one_mode_is_not_the_best_of_one() -> None:
+    report = samples.retrieval()
+    for modes in report["datasets"].values():
+        del modes["bm25"]
+    assert "*" not in text.render(report)
+
+
+def test_skipped_queries_are_counted_with_reasons() -> None:
+    lines = lines_of(samples.retrieval())
+    assert "scifact  not in queries  q0, q1, q2, …        5" in lines
+    assert "Nothing was skipped." in lines_of(samples.gate())
+
+
+def test_gate_shows_policies_and_the_gate() -> None:
+    lines = lines_of(samples.gate())
+    assert row(lines, "never") == ["never", "0.300", "[0.280,", "0.320]", "0.000", "1.00", "1,000"]
+    assert row(lines, "gate", "0.420")[-3:] == ["0.600", "1.00", "1,000"]
+    for name, value in (
+        ("AUC(benefit)", "0.710"),
+        ("harm", "0.050"),
+        ("missed", "0.040"),
+        ("ECE", "0.033"),
+    ):
+        assert row(lines, name)[1] == value
+    assert row(lines, "area", "over", "random")[3] == "0.025"
+    assert row(lines, "0.250") == ["0.250", "0.251", "[0.220,", "0.280]", "0.500", "0.370"]
+    assert row(lines, "never", "→", "always", "accuracy")[4:] == [
+        "5", "+0.100", "[0.000,", "0.200]", "<0.001", "<0.001", "<0.001", "<0.001",
+    ]  # fmt: skip
+
+
+def test_without_a_gate_it_says_so() -> None:
+    shown = text.render(samples.gate(with_gate=False))
+    assert "No gate was given" in shown
+    assert "AUC" not in shown
+
+
+def test_answer_shows_quality_cost_and_what_a_set_cannot_have() -> None:
+    lines = lines_of(samples.answer())
+    assert row(lines, "auto", "0.410")[1:] == [
+        "0.410", "[0.360,", "0.460]", "0.125", "0.200", "0.410", "0.550", "100",
+    ]  # fmt: skip
+    assert row(lines, "auto", "1.25") == ["auto", "1.25", "0.55", "1.00", "420", "12"]
+    assert row(lines, "never", "-") == ["never", "-", "-", "0.610", "-", "0.440"]
+    assert row(lines, "pubmedqa") == ["pubmedqa", "-", "-", "0.500", "100"]
+
+
+def test_a_judge_is_labelled() -> None:
+    verdict = {"accuracy": 0.5, "agreement": 0.9, "n": 90, "unparsed": 10}
+    judge: samples.Report = {"name": "some-model", "pooled": {"never": verdict}, "sets": {}}
+    shown = text.render({**samples.answer(), "judge": judge})
+    assert "Judged by some-model" in shown
+    assert "opinion of a language model" in shown
+
+
+def test_cost_says_how_far_the_formula_is_off() -> None:
+    lines = lines_of(samples.cost())
+    assert row(lines, "squad2", "0.250") == [
+        "squad2", "0.250", "0.64", "0.70", "+10.2%", "[+5.0%,", "+15.0%]", "0.67", "+4.3%", "40",
+    ]  # fmt: skip
+
+
+def test_consistency_shows_measures_and_rewrites() -> None:
+    lines = lines_of(samples.consistency())
+    assert row(lines, "same", "decision", "share")[-4:] == ["0.800", "[0.700,", "0.900]", "50"]
+    assert row(lines, "lower_case") == ["lower_case", "0.120", "0.340", "-0.015", "50"]
+    assert row(lines, "accuracy")[-3:] == ["-", "-", "-"]
+
+
+def test_no_line_is_wider_than_100_columns() -> None:
+    reports = [*samples.every_kind(), samples.retrieval(name="a" * 90)]
+    reports[-1]["skipped"] = {"b" * 80: [{"id": "c" * 80, "reason": "d " * 60}]}
+    for report in reports:
+        assert max(map(len, lines_of(report))) <= 100, report["kind"]
+
+
+def test_columns_are_aligned_and_too_wide_a_table_goes_on_below() -> None:
+    columns = ("set", *(f"metric number {n}" for n in range(8)))
+    wide = list(table(Table(columns, (("nq", *map(str, range(8))),))))
+    assert [len(line) for line in wide] == [88, 88, 0, 54, 54]
+    assert "metric number 4  " not in wide[3]
+    assert wide[0].endswith("metric number 4")
+    assert wide[3].endswith("  metric number 5  metric number 6  metric number 7")
+    assert wide[4].split() == ["nq", "5", "6", "7"]
+
+
+def test_a_data_set_does_not_steer_the_terminal() -> None:
+    shown = text.render(samples.retrieval(name=samples.NASTY))
+    assert "\x1b" not in shown
+
+
+def test_what_is_left_out_is_named() -> None:
+    shown = text.render(samples.retrieval())
+    assert "where is the moon" not in shown
+    assert "With --out DIR or --json also: comparisons by set, worst queries" in shown

@@ -1,0 +1,64 @@
+"""SQuAD's measures, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expertrag.eval.squad import contains, exact_match, normalise, substring, token_f1
+
+
+def test_normalise_is_that_of_the_official_script() -> None:
+    assert normalise("  The Cat's  hat, a-okay; an ape! ") == "cats hat aokay ape"
+    assert normalise("The The") == ""
+    assert normalise("theatre another") == "theatre another"
+
+
+@pytest.mark.parametrize(
+    ("output", "answers", "exact", "f1"),
+    [
+        ("The Eiffel Tower.", ["eiffel tower"], True, 1.0),
+        ("It is the Eiffel Tower", ["Eiffel Tower"], False, 2 * 2 / (4 + 2)),
+        ("red red blue", ["red blue blue"], False, 2 * 2 / 6),
+        ("Rome", ["Paris", "Rome, Italy"], False, 2 * 1 / 3),
+        ("", ["Paris"], False, 0.0),
+        ("the", ["a"], True, 1.0),
+        ("anything", [], False, 0.0),
+    ],
+)
+def test_exact_match_and_f1(output: str, answers: list[str], exact: bool, f1: float) -> None:
+    assert exact_match(output, answers) is exact
+    assert token_f1(output, answers) == pytest.approx(f1)
+
+
+@pytest.mark.parametrize(
+    ("output", "answers", "held"),
+    [
+        ("She was born in Paris, France.", ["Paris"], True),
+        ("She was born in Rome.", ["Paris", "rome"], True),
+        ("Parisian", ["Paris"], True),  # a part of the text, as AdaRAGUE counts
+        ("Boy Hits Car", ["The The"], False),  # normalises to nothing
+        ("It costs /- 5", ["/-", "shilling"], False),
+        ("I do not know.", ["no"], False),
+        ("No, and yes I know.", ["no"], True),
+        ("Yes; no doubt", ["no"], False),
+        ("Maybe", ["maybe"], True),
+        ("no idea, nobody", ["nobody", "no"], True),
+        ("x", [], False),
+    ],
+)
+def test_contains(output: str, answers: list[str], held: bool) -> None:
+    assert contains(output, answers) is held
+
+
+def test_substring_knows_no_verdicts() -> None:
+    assert substring("I do not know.", ["no"])
+    assert not substring("Boy Hits Car", ["The The"])
+
+
+@given(st.text(), st.lists(st.text(), max_size=3))
+def test_measures_are_ordered(output: str, answers: list[str]) -> None:
+    assert 0.0 <= token_f1(output, answers) <= 1.0
+    if exact_match(output, answers):
+        assert token_f1(output, answers) == 1.0
