@@ -205,6 +205,7 @@ def cost(
             timed[name], skipped[name] = time_questions(asked, recording, report)
             inputs[name] = asked.inputs
     manifest = make_manifest(
-        "cost", {"limit": limit, "recording": asdict(recording), "sets": inputs}
+        "cost",
+        {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs},
     )
     publish(cost_report(timed, manifest, skipped, seed=seed), out, as_json)

@@ -21,6 +21,8 @@ TESTS = (
 
 P_VALUES = ("p t", "Holm", "p Fisher", "Holm")
 
+_NAMED = ("embedder", "gate", "generator", "judge", "seed")
+
 _COMPARED = ("systems", "metric", "n", "difference", "95 % interval", *P_VALUES)
 
 
@@ -28,7 +30,6 @@ def facts(report: Mapping[str, JSON]) -> str:
     """Return the line on a run: command, version, commit, date, machine, seed, models."""
     manifest = mapping(report, "manifest")
     commit, cores = string(manifest, "commit"), string(manifest, "machine", "cores")
-    seeds = [f"{name} {value}" for name, value in flat(manifest.get("inputs")) if "seed" in name]
     parts = [
         f"expertrag eval {string(manifest, 'command')}" if string(manifest, "command") else "",
         f"version {string(manifest, 'version')}" if string(manifest, "version") else "",
@@ -36,8 +37,7 @@ def facts(report: Mapping[str, JSON]) -> str:
         string(manifest, "created_at"),
         string(manifest, "machine", "cpu"),
         f"{cores} cores" if cores else "",
-        *seeds,
-        *(f"{name} {value}" for name, value in _models(manifest.get("inputs"))),
+        *(f"{name} {value}" for name, value in _named(manifest.get("inputs"))),
         f"manifest {string(manifest, 'id')}" if string(manifest, "id") else "",
     ]
     return " · ".join(filter(None, parts))
@@ -99,12 +99,14 @@ def p_values(item: JSON) -> tuple[str, ...]:
     return tuple(p_value(number(item, key)) for key in keys)
 
 
-def _models(inputs: JSON) -> Iterator[tuple[str, str]]:
-    """Name models by the last part of their path: their folder says nothing of them."""
-    wanted = ("model", "embedder", "gate", "lm")
-    for name, value in mapping(inputs).items():
-        if name in wanted and isinstance(value, str) and value:
-            yield name, value.rstrip("/").rpartition("/")[2]
+def _named(inputs: JSON) -> Iterator[tuple[str, str]]:
+    """Name models, gate and seed, once each, wherever in the inputs they stand."""
+    found: dict[tuple[str, str], None] = {}
+    for path, value in flat(inputs):
+        name = path.removesuffix(".name").rpartition(".")[2]
+        if name in _NAMED and value not in {"", "none"}:
+            found[name, value.rpartition("/")[2]] = None
+    yield from sorted(found)
 
 
 def _ends(item: JSON) -> tuple[float, float] | None:
