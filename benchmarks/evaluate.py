@@ -47,7 +47,7 @@ def full(data: Path) -> Mapping[str, list[str]]:
         "answer": [*asked, "--limit", "100"],
         "gate": [str(data / "adarague" / "dev")],
         "cost": [*asked, "--limit", "10"],
-        "consistency": [*asked, "--limit", "20"],
+        "consistency": [*asked, "--limit", "10"],
     }
 
 

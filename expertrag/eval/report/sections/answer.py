@@ -41,7 +41,8 @@ _QUALITY: tuple[_Column, ...] = (
     ("f1", "F1", share),
     ("containment", "containment", share),
     ("rate", "retrieval rate", share),
-    ("n", "n", count),
+    ("answerable", "answerable", count),
+    ("n", "questions", count),
 )
 _COSTS: tuple[_Column, ...] = (
     ("seconds", "seconds", amount),
@@ -117,11 +118,11 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
                 for name in names
             ),
             share(number(found, "auto", "rate")),
-            count(max((number(found, name, "n") or 0 for name in names), default=0)),
+            count(max((number(found, name, "answerable") or 0 for name in names), default=0)),
         )
         for title, found in sets.items()
     )
-    yield Table(("set", *names, "auto's rate", "n"), rows)
+    yield Table(("set", *names, "auto's rate", "answerable"), rows)
     yield Note(
         f"± is half the width of the 95 % bootstrap interval; {ABSENT} is a set without short "
         "answers."
