@@ -25,7 +25,8 @@ import numpy as np
 
 from expertrag import models
 from expertrag.cli.progress import progress
-from expertrag.eval.datasets import load_dataset, splits
+from expertrag.eval.datasets import load_dataset
+from expertrag.eval.qrels import splits
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
 from expertrag.threads import share_cores

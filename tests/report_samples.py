@@ -180,7 +180,7 @@ def answers(accuracy: float | None, rate: float) -> Report:
         "containment": accuracy,
         "rate": rate,
         "n": 100,
-        "answerable": 80,
+        "answerable": 80 if known else 0,
         "retrieval_calls": rate,
         "lm_calls": 1.0,
         "prompt_tokens": 420.4,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from statistics import fmean
 
 from expertrag.eval import calibration, squad, stats
@@ -64,15 +64,11 @@ def answer_report(
 
 def _gate(row_sets: Sequence[RowSet], manifest: Manifest, seed: int) -> JSON:
     """Score the recorded gate over the same questions as ``accuracy``."""
-    answerable = [
-        replace(row_set, rows=tuple(row for row in row_set.rows if row.answers), skipped=())
-        for row_set in row_sets
-    ]
-    figures = evaluate_recorded_gate(answerable, seed=seed)
+    figures = evaluate_recorded_gate(row_sets, seed=seed)
     if figures is None:
         return None
     report = gate_report(figures, manifest)
-    return {name: report[name] for name in ("pooled", "sets")}
+    return {name: report[name] for name in ("pooled", "sets", "unanswerable")}
 
 
 def _figures(pairs: Sequence[_Scored], seed: int) -> dict[str, JSON]:

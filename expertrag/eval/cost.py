@@ -15,17 +15,18 @@ bootstrap interval of the formula's. All in seconds a question.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from expertrag.errors import ExpertRAGError
 from expertrag.eval.datasets import Query
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
 from expertrag.eval.resume import Failures
-from expertrag.eval.serving import Opened
 from expertrag.eval.types import JSON, Skipped
 from expertrag.folding import fold
 from expertrag.types import Answer, GateMode
@@ -60,19 +61,24 @@ class Timed:
 def time_questions(
     asked: Asked, recording: Recording, progress: Progress
 ) -> tuple[tuple[Timed, ...], tuple[Skipped, ...]]:
-    """Answer each question in all three modes, in an order that turns; one more warms up first."""
+    """Answer each question in all three modes, in an order that turns; one more warms up first.
+
+    :raises Unavailable: the model failed several times in a row, or always.
+    """
     failures = Failures("nothing was kept: timings of two runs do not belong together")
     timed = []
-    queries, stage = (asked.queries[0], *asked.queries), f"{asked.dataset.name}: timing"
-    for number, query in enumerate(queries):
-        progress(stage, number, len(queries))
+    stage, total = f"{asked.dataset.name}: timing", len(asked.queries)
+    with contextlib.suppress(ExpertRAGError):  # it is asked again, and counted then
+        _answers(asked.queries[0], _MODES, asked, recording)
+    for number, query in enumerate(asked.queries):
+        progress(stage, number, total)
         turned = _MODES[number % 3 :] + _MODES[: number % 3]
         with failures.counted(query.id):
-            answers = {mode: _timed(query, mode, asked.opened, recording) for mode in turned}
-            if number:
-                timed.append(_row(query, answers))
-    progress(stage, len(queries), len(queries))
-    return tuple(timed), tuple(failures.skipped)
+            timed.append(_row(query, _answers(query, turned, asked, recording)))
+    progress(stage, total, total)
+    failures.check_any_left(timed)
+    skipped = (*asked.opened.skipped, *asked.dataset.skipped, *failures.skipped)
+    return tuple(timed), skipped
 
 
 def cost_report(
@@ -101,12 +107,16 @@ def cost_report(
     }
 
 
-def _timed(
-    query: Query, mode: GateMode, opened: Opened, recording: Recording
-) -> tuple[Answer, float]:
-    started = time.perf_counter()
-    answer = fold(opened.pipeline.answer(recording.request(query.text, mode)))
-    return answer, time.perf_counter() - started
+def _answers(
+    query: Query, modes: Sequence[GateMode], asked: Asked, recording: Recording
+) -> Mapping[GateMode, tuple[Answer, float]]:
+    """Answer in these modes, one after the other, with the seconds on the clock."""
+    answers = {}
+    for mode in modes:
+        started = time.perf_counter()
+        answer = fold(asked.opened.pipeline.answer(recording.request(query.text, mode)))
+        answers[mode] = answer, time.perf_counter() - started
+    return answers
 
 
 def _row(query: Query, answers: Mapping[GateMode, tuple[Answer, float]]) -> Timed:

@@ -5,8 +5,8 @@
     SET/qrels/SPLIT.tsv[.gz]   query-id, corpus-id, score
 
 ``answers`` holds accepted short answers; it is absent where the set has none and empty where the
-corpus holds no answer to the question. Such a question has no judgements and belongs to the split
-that its metadata name.
+corpus holds no answer to the question. A query without judgements belongs to the split that
+``metadata.split`` names, or, without that, to every split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.errors import InvalidArgument, NotFound
-from expertrag.eval.files import existing, read_bytes, read_lines
+from expertrag.eval.files import encodable, existing, read_bytes, read_lines
+from expertrag.eval.qrels import Qrels, qrels_path, read_qrels, splits
 from expertrag.eval.types import POOLED, Skipped
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Dataset:
     folder: Path
     split: str
     queries: tuple[Query, ...]
-    qrels: Mapping[str, Mapping[str, int]]
+    qrels: Qrels
     skipped: tuple[Skipped, ...]
     sha256: str
 
@@ -87,21 +88,28 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
     if not folder.is_dir():
         raise NotFound(f"no data set at {folder}: it is no folder", reason="DATASET_NOT_FOUND")
     existing(folder / "corpus.jsonl")
-    items, digest = read_lines(existing(folder / "queries.jsonl"))
-    everything = {query.id: query for query in (_query(folder, *item) for item in items)}
-    qrels_path = _qrels_path(folder, split)
-    grades = read_qrels(qrels_path)
+    everything, repeated, digest = _read_queries(folder)
+    path = qrels_path(folder, split)
+    grades = read_qrels(path)
     qrels = {
         query: relevant
         for query, judged in grades.items()
         if query in everything
         and (relevant := {name: grade for name, grade in judged.items() if grade > 0})
     }
-    queries = {
+    elsewhere = {
+        query
+        for other in splits(folder)
+        if other != split
+        for query in read_qrels(qrels_path(folder, other))
+    }
+    own = {
         query.id: query
         for query in everything.values()
-        if query.id in qrels or (query.answers == () and query.metadata.get("split") == split)
+        if query.id in grades
+        or query.metadata.get("split", None if query.id in elsewhere else split) == split
     }
+    queries = {name: query for name, query in own.items() if name in qrels or query.answers == ()}
     if not queries:
         raise InvalidArgument(
             f"split {split} of {folder} is empty: no query of queries.jsonl has a relevant document"
@@ -112,8 +120,8 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
         split=split,
         queries=tuple(queries[name] for name in sorted(queries)),
         qrels=qrels,
-        skipped=tuple(_skipped(everything, grades, queries, split)),
-        sha256=hashlib.sha256(digest.encode() + read_bytes(qrels_path)).hexdigest(),
+        skipped=(*repeated, *_skipped(own, grades, queries)),
+        sha256=hashlib.sha256(digest.encode() + read_bytes(path)).hexdigest(),
     )
 
 
@@ -136,43 +144,6 @@ def load_datasets(folders: Sequence[Path], split: str) -> list[Dataset]:
     return list(loaded.values())
 
 
-def splits(folder: Path) -> tuple[str, ...]:
-    """Names of the splits that have judgements."""
-    names = {path.name.split(".tsv")[0] for path in (folder / "qrels").glob("*.tsv*")}
-    return tuple(sorted(names))
-
-
-def read_qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Read judgements: query id to document id to grade.
-
-    :raises InvalidArgument: a line that is no judgement.
-    """
-    grades: dict[str, dict[str, int]] = {}
-    for number, line in enumerate(read_bytes(path).decode("utf-8", "replace").splitlines(), 1):
-        if (number == 1 and line.startswith("query-id\t")) or not line.strip():
-            continue
-        try:
-            query, document, grade = parse_judgement(line)
-        except ValueError as error:
-            raise InvalidArgument(f"{path} line {number} {error}") from None
-        grades.setdefault(query, {})[document] = grade
-    return grades
-
-
-def parse_judgement(line: str) -> tuple[str, str, int]:
-    """Read one line of judgements: query id, document id, grade.
-
-    :raises ValueError: it is none; the message says what to write.
-    """
-    try:
-        query, document, grade = line.split("\t")
-        return query, document, int(grade)
-    except ValueError:
-        raise ValueError(
-            "is no judgement; write query-id, corpus-id and a whole number, with a tab between"
-        ) from None
-
-
 def query_fault(item: Mapping[str, Any]) -> str:
     """Say what keeps a line of ``queries.jsonl`` from being a query; empty if nothing does."""
     identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
@@ -180,21 +151,23 @@ def query_fault(item: Mapping[str, Any]) -> str:
         return "has no _id"
     if not isinstance(text, str) or not text.strip():
         return "has no text"
+    if not (encodable(identifier) and encodable(text)):
+        return "holds a lone surrogate, which no text has"
     if answers is not None and not _all_strings(answers):
         return "has answers that are no list of strings"
     return ""
 
 
-def _qrels_path(folder: Path, split: str) -> Path:
-    try:
-        return existing(folder / "qrels" / f"{split}.tsv")
-    except NotFound:
-        found = ", ".join(splits(folder)) or "none"
-        raise NotFound(
-            f"no judgements {folder / 'qrels' / split}.tsv (splits there: {found}); name one with "
-            "--split, or add the file: query-id, corpus-id, score, with tabs between",
-            reason="QRELS_NOT_FOUND",
-        ) from None
+def _read_queries(folder: Path) -> tuple[dict[str, Query], list[Skipped], str]:
+    """Read all queries by id, those that repeat an id, and the hash of the file."""
+    items, digest = read_lines(existing(folder / "queries.jsonl"))
+    queries: dict[str, Query] = {}
+    repeated = []
+    for number, item in items:
+        query = _query(folder, number, item)
+        if queries.setdefault(query.id, query) is not query:
+            repeated.append(Skipped(query.id, f"line {number} has the _id of an earlier query"))
+    return queries, repeated, digest
 
 
 def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
@@ -214,15 +187,11 @@ def _all_strings(value: object) -> bool:
 
 
 def _skipped(
-    everything: Mapping[str, Query],
-    grades: Mapping[str, Mapping[str, int]],
-    queries: Mapping[str, Query],
-    split: str,
+    own: Mapping[str, Query], grades: Qrels, queries: Mapping[str, Query]
 ) -> Iterator[Skipped]:
-    """List the queries that the split names and cannot use; other splits' are not its concern."""
-    for name in sorted(set(grades) - set(queries)):
-        known = name in everything
+    """List the queries of the split that cannot be used."""
+    for name in sorted(grades.keys() - queries.keys()):
+        known = name in own
         yield Skipped(name, "judged, but no document is relevant" if known else "not in queries")
-    for name in sorted(set(everything) - set(queries) - set(grades)):
-        if everything[name].metadata.get("split") == split:
-            yield Skipped(name, UNJUDGED)
+    for name in sorted(own.keys() - queries.keys() - grades.keys()):
+        yield Skipped(name, UNJUDGED)

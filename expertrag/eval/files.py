@@ -47,6 +47,15 @@ def read_lines(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], str]:
     return list(_objects(path, data)), hashlib.sha256(data).hexdigest()
 
 
+def encodable(text: str) -> bool:
+    """Whether ``text`` is text: JSON escapes can make strings that UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_object(line: bytes) -> Mapping[str, Any]:
     """Read one line of a JSON-lines file.
 

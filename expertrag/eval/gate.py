@@ -152,14 +152,14 @@ def evaluate_gate(
         per_query={name: _per_query(*pair) for name, pair in scored.items()},
         skipped={row_set.name: row_set.skipped for row_set in usable},
         unanswerable={
-            row_set.name: sum(not row.answers for row in row_set.rows) for row_set in kept
+            row_set.name: sum(row.answers == () for row in row_set.rows) for row_set in row_sets
         },
     )
 
 
 def evaluate_recorded_gate(row_sets: Sequence[RowSet], *, seed: int = 0) -> GateFigures | None:
     """Score the gate that rows were recorded with; None if no row has accepted answers."""
-    if not any(row.answers is not None for row_set in row_sets for row in row_set.rows):
+    if not any(row.answers for row_set in row_sets for row in row_set.rows):
         return None
     return evaluate_gate(row_sets, recorded_gate(row_sets), seed=seed)
 
@@ -193,7 +193,7 @@ def _usable(row_set: RowSet) -> RowSet:
     missing = [
         Skipped(row.id, "no accepted answers") for row in row_set.rows if row.answers is None
     ]
-    rows = tuple(row for row in row_set.rows if row.answers is not None)
+    rows = tuple(row for row in row_set.rows if row.answers)
     return replace(row_set, rows=rows, skipped=(*row_set.skipped, *missing))
 
 

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 from expertrag.assemble import open_generator
 from expertrag.config import Config
-from expertrag.eval.files import read_lines
 from expertrag.eval.manifest import inputs_id
 from expertrag.eval.policies import outcome
-from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.resume import appending, read_results, work_through
 from expertrag.eval.squad import contains, normalise
 from expertrag.eval.stores import default_work
 from expertrag.eval.types import JSON, Row, RowSet
@@ -57,21 +56,27 @@ class _Verdict:
     correct: bool | None
 
 
+def open_judge(name: str, config: Config) -> Generator:
+    """Load the model that judges.
+
+    :raises ExpertRAGError: it cannot be used, with the cure in the message.
+    """
+    return open_generator(replace(config.model, generator=name))
+
+
 def judge_answers(
-    name: str,
-    config: Config,
+    judge: Generator,
     row_sets: Sequence[RowSet],
     policies: Sequence[str],
     work: Path | None,
     progress: Progress,
 ) -> dict[str, JSON]:
-    """Load the model called ``name``, let it judge, and return the report's part about it.
+    """Let a model judge, and return the report's part about it.
 
-    :raises ExpertRAGError: the judge cannot be used.
+    :raises Unavailable: the judge failed several times in a row, or always.
     """
-    judge = open_generator(replace(config.model, generator=name))
     verdicts = judge_rows(row_sets, judge, work or default_work(), progress)
-    return judge_report(name, row_sets, policies, verdicts)
+    return judge_report(Path(judge.name).name, row_sets, policies, verdicts)
 
 
 def judge_rows(
@@ -82,8 +87,6 @@ def judge_rows(
     :raises Unavailable: the judge failed several times in a row.
     """
     path = work / "verdicts" / f"{inputs_id({'judge': judge.fingerprint})}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    said = _read(path)
     cases = {
         _case_id(judge.fingerprint, row, output): (row, output)
         for row_set in row_sets
@@ -91,15 +94,17 @@ def judge_rows(
         if row.answers
         for output in (row.never, row.one_step)
     }
-    work_through(
-        {case: (case, *pair) for case, pair in cases.items()},
-        said,
-        path,
-        lambda case: _Verdict(case[0], _ask(judge, case[1], case[2])),
-        lambda verdict: json.dumps(asdict(verdict)),
-        "judging",
-        progress,
-    )
+    with appending(path) as file:
+        said = read_results(path, lambda item: (item["case"], _Verdict(**item)))
+        work_through(
+            {case: (case, *pair) for case, pair in cases.items()},
+            said,
+            file,
+            lambda case: _Verdict(case[0], _ask(judge, case[1], case[2])),
+            lambda verdict: json.dumps(asdict(verdict)),
+            "judging",
+            progress,
+        )
     known = {case: verdict.correct for case, verdict in said.items()}
     return Verdicts(judge.fingerprint, known)
 
@@ -150,9 +155,3 @@ def _case_id(judge: str, row: Row, output: str) -> str:
         {"judge": judge, "task": _TASK + _CASE, "question": row.question}
         | {"answers": row.answers, "output": output}
     )
-
-
-def _read(path: Path) -> dict[str, _Verdict]:
-    if not cut_torn_line(path):
-        return {}
-    return {item["case"]: _Verdict(**item) for _, item in read_lines(path)[0]}

@@ -12,12 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from expertrag.errors import ExpertRAGError, InvalidArgument, NotFound
-from expertrag.eval.datasets import read_qrels, splits
 from expertrag.eval.files import existing, parse_object, read_bytes, read_lines
+from expertrag.eval.qrels import read_qrels, splits
 from expertrag.eval.report import parts_of, read_report
 from expertrag.eval.report.reading import mapping, string
+from expertrag.eval.report.schema import COMBINED
 from expertrag.eval.report.sections import KINDS, headline
-from expertrag.eval.report.storage import COMBINED
 from expertrag.eval.types import JSON, POOLED
 
 DEPTH = 3
@@ -229,7 +229,7 @@ def _rows(path: Path) -> RowsEntry:
 def _report(path: Path) -> ReportEntry:
     report = read_report(path)
     parts = parts_of(report)
-    manifest = mapping(parts[0], "manifest") if parts else {}
+    manifest = mapping(parts[0], "manifest")
     return ReportEntry(
         path=path,
         kind=string(report, "kind"),

@@ -10,7 +10,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -53,6 +53,11 @@ def inputs_id(inputs: Mapping[str, JSON]) -> str:
     """Hash of what figures depend on, 16 hexadecimal digits."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def ids_hash(ids: Iterable[str]) -> str:
+    """Hash of which queries were measured: a failed one gives other figures."""
+    return inputs_id({"ids": sorted(ids)})
 
 
 def _commit() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.config import Config
+from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
 from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.eval.stores import default_work
@@ -54,4 +55,15 @@ def questions(
     for dataset in load_datasets(folders, split):
         queries = sample(dataset.queries, limit, seed)
         with open_pipeline_for(dataset, config, work, progress) as opened:
+            _check_store(dataset, opened)
             yield Asked(dataset, queries, opened, work)
+
+
+def _check_store(dataset: Dataset, opened: Opened) -> None:
+    """Refuse a store of other documents: every figure against judgements would be 0."""
+    relevant = {document for grades in dataset.qrels.values() for document in grades}
+    if relevant and not any(opened.passages((document,)) for document in relevant):
+        raise InvalidArgument(
+            f"the store holds no document that {dataset.name} judges, such as {min(relevant)}; "
+            "name a store of its corpus with --index, or mend the ids in its judgements"
+        )

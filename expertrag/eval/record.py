@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,8 @@ from expertrag.errors import Conflict
 from expertrag.eval.datasets import Query
 from expertrag.eval.manifest import inputs_id, make_manifest
 from expertrag.eval.questions import Asked
-from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.report.reading import flat
+from expertrag.eval.resume import appending, work_through
 from expertrag.eval.rows import dump_row, read_rows
 from expertrag.eval.serving import Opened
 from expertrag.eval.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
@@ -25,6 +26,7 @@ from expertrag.folding import fold
 from expertrag.grounding import ground
 from expertrag.meter import Meter
 from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag_index.durable import write_durably
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -36,16 +38,21 @@ after its first sentence cannot make a wrong answer right, only containment chea
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How questions are answered: ``k`` passages, greedy, ``max_tokens`` at most."""
+    """How questions are answered: greedily, from ``k`` passages, with ``max_tokens`` at most.
+
+    ``threshold`` is that of the gate, None for its own; it decides, but changes no answer.
+    """
 
     k: int = 5
     max_tokens: int = MAX_TOKENS
-    seed: int = 0
+    threshold: float | None = None
 
     def request(self, question: str, mode: GateMode) -> AnswerRequest:
         """Return the request that asks ``question``."""
-        sampling = Sampling(max_tokens=self.max_tokens, seed=self.seed)
-        return AnswerRequest(question, mode=mode, k=self.k, sampling=sampling)
+        sampling = Sampling(max_tokens=self.max_tokens)
+        return AnswerRequest(
+            question, mode=mode, k=self.k, threshold=self.threshold, sampling=sampling
+        )
 
 
 def rows_path(asked: Asked, recording: Recording) -> Path:
@@ -59,23 +66,30 @@ def record(asked: Asked, recording: Recording, path: Path, progress: Progress) -
 
     Each row is on disk before the next question is asked, so a killed run goes on where it was.
     Returns the rows of these questions, in their order; a question that failed is skipped, counted,
-    and asked again by the next run.
+    and asked again by the next run. The file has the gate's own threshold, the result that of
+    ``recording``.
 
-    :raises Conflict: ``path`` holds rows of another model, store or setting.
-    :raises Unavailable: the model failed several times in a row.
+    :raises Conflict: ``path`` holds rows of another model, store or setting, or is being written.
+    :raises Unavailable: the model failed several times in a row, or always.
     """
     dataset = asked.dataset
-    known = _resume(path, _inputs(asked, recording))
-    failed = work_through(
-        {query.id: query for query in asked.queries},
-        known,
-        path,
-        lambda query: record_one(query, dataset.relevant(query.id), asked.opened, recording),
-        dump_row,
-        f"{dataset.name}: answering",
-        progress,
+    with appending(path) as file:
+        _check_same(path, _inputs(asked, recording))
+        known = {row.id: row for row in read_rows(path).rows} if path.stat().st_size else {}
+        failed = work_through(
+            {query.id: query for query in asked.queries},
+            known,
+            file,
+            lambda query: record_one(query, dataset.relevant(query.id), asked.opened, recording),
+            dump_row,
+            f"{dataset.name}: answering",
+            progress,
+        )
+    rows = tuple(
+        _with_threshold(known[query.id], recording.threshold)
+        for query in asked.queries
+        if query.id in known
     )
-    rows = tuple(known[query.id] for query in asked.queries if query.id in known)
     skipped = (*asked.opened.skipped, *dataset.skipped, *failed)
     digest = inputs_id({"rows": [dump_row(row) for row in rows]})
     return RowSet(dataset.name, rows, skipped, digest)
@@ -141,24 +155,38 @@ def _branch(
 
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
-    return {**asked.inputs, "recording": asdict(recording)}
+    """Everything that a row depends on; the gate's threshold is not among it."""
+    return {**asked.inputs, "k": recording.k, "max_tokens": recording.max_tokens}
 
 
-def _resume(path: Path, inputs: Mapping[str, JSON]) -> dict[str, Row]:
-    """Read the rows that an earlier run left, and check that they belong to this one."""
+def _with_threshold(row: Row, threshold: float | None) -> Row:
+    if threshold is None or row.recorded is None:
+        return row
+    gate = replace(row.recorded.gate, threshold=threshold)
+    return replace(row, recorded=replace(row.recorded, gate=gate))
+
+
+def _check_same(path: Path, inputs: Mapping[str, JSON]) -> None:
+    """Check that the rows of an earlier run belong to this one, or say what these depend on."""
     beside = path.with_name(f"{path.name}.manifest.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
     if not beside.exists():
-        if path.exists() and path.stat().st_size:
+        if path.stat().st_size:
             raise Conflict(f"{path} exists and is no recording of this command; name another file")
-        beside.write_text(json.dumps(asdict(make_manifest("record", inputs)), indent=2) + "\n")
-    recorded = json.loads(beside.read_text())["inputs"]
-    if inputs_id(recorded) != inputs_id(inputs):
-        differing = ", ".join(name for name in inputs if recorded.get(name) != inputs[name])
+        manifest = asdict(make_manifest("record", inputs))
+        write_durably(beside, (json.dumps(manifest, indent=2) + "\n").encode())
+        return
+    try:
+        recorded = dict(flat(json.loads(beside.read_bytes())["inputs"]))
+    except (ValueError, KeyError, TypeError):
+        raise Conflict(f"{beside} is damaged; delete it and {path.name}, and run again") from None
+    wanted = dict(flat(inputs))
+    if recorded != wanted:
+        differing = ", ".join(
+            f"{name} ({recorded.get(name, 'none')}, now {wanted.get(name, 'none')})"
+            for name in sorted(recorded.keys() | wanted.keys())
+            if recorded.get(name) != wanted.get(name)
+        )
         raise Conflict(
             f"{path} holds rows made with another {differing}; name another file, or delete it "
             f"and {beside.name} to record anew"
         )
-    if not cut_torn_line(path):
-        return {}
-    return {row.id: row for row in read_rows(path).rows}

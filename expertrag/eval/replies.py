@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.eval.datasets import Query
-from expertrag.eval.files import read_lines
 from expertrag.eval.manifest import inputs_id
 from expertrag.eval.paraphrase import REWRITES, Wording, wordings
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
-from expertrag.eval.resume import cut_torn_line, work_through
+from expertrag.eval.resume import appending, read_results, work_through
 from expertrag.eval.types import JSON, Skipped
 from expertrag.folding import fold
 from expertrag.types import GateMode
@@ -71,18 +70,17 @@ def ask_wordings(
 
     :raises Unavailable: the model failed several times in a row.
     """
-    path = _path(asked, asking)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = _read(path) if cut_torn_line(path) else {}
-    failed = work_through(
-        {query.id: query for query in asked.queries},
-        known,
-        path,
-        lambda query: _ask(query, asked.opened.pipeline, asking),
-        lambda replies: json.dumps(asdict(replies), ensure_ascii=False),
-        f"{asked.dataset.name}: asking wordings",
-        progress,
-    )
+    with appending(_path(asked, asking)) as file:
+        known = read_results(Path(file.name), _replies)
+        failed = work_through(
+            {query.id: query for query in asked.queries},
+            known,
+            file,
+            lambda query: _ask(query, asked.opened.pipeline, asking),
+            lambda replies: json.dumps(asdict(replies), ensure_ascii=False),
+            f"{asked.dataset.name}: asking wordings",
+            progress,
+        )
     replies = tuple(known[query.id] for query in asked.queries if query.id in known)
     return replies, (*asked.opened.skipped, *asked.dataset.skipped, *failed)
 
@@ -104,17 +102,13 @@ def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
         whole = fold(pipeline.answer(request))
         decision, answer = whole.decision, whole.text
     else:
-        decision = pipeline.decide(wording.text)
+        decision = pipeline.decide(wording.text, threshold=asking.recording.threshold)
     assert decision.p_benefit is not None, "AUTO estimates it"
     return Reply(wording.rewrite, wording.text, decision.retrieve, decision.p_benefit, answer)
 
 
-def _read(path: Path) -> dict[str, Replies]:
-    return {item["id"]: _replies(item) for _, item in read_lines(path)[0]}
-
-
-def _replies(item: Mapping[str, Any]) -> Replies:
-    return Replies(
+def _replies(item: Mapping[str, Any]) -> tuple[str, Replies]:
+    return item["id"], Replies(
         id=item["id"],
         question=item["question"],
         answers=None if item["answers"] is None else tuple(item["answers"]),

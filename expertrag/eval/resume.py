@@ -1,18 +1,20 @@
 """Long work that can be killed: each result is on disk before the next is begun.
 
-A failure of one item is a counted skip, to be tried again by the next run; a model that fails
-several times in a row is taken for dead, and the run stops.
+A failure of one item is a counted skip, tried again by the next run; a model that fails several
+times in a row, or from the first item to the last, is taken for dead, and the run stops.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from expertrag.errors import ExpertRAGError, InvalidArgument, Unavailable
+from expertrag.errors import Conflict, ExpertRAGError, InvalidArgument, Unavailable
+from expertrag.eval.files import read_lines
 from expertrag.eval.types import Skipped
 
 if TYPE_CHECKING:
@@ -42,50 +44,93 @@ class Failures:
         try:
             yield
         except ExpertRAGError as error:
-            self.skipped.append(Skipped(item_id, error.message))
-            self._in_a_row += not isinstance(error, InvalidArgument)  # else it is the question
+            own_fault = isinstance(error, InvalidArgument)  # of the item, whatever the model
+            self.skipped.append(Skipped(item_id, error.message, retry=not own_fault))
+            self._in_a_row += not own_fault
             if self._in_a_row == FAILURES_IN_A_ROW:
-                raise Unavailable(
-                    f"the model failed {FAILURES_IN_A_ROW} times in a row, last with: "
-                    f"{error.message}; mend it, then run again: {self._kept}"
-                ) from error
+                raise self._dead(f"{FAILURES_IN_A_ROW} times in a row", error.message) from error
         else:
             self._in_a_row = 0
+
+    def check_any_left(self, results: Collection[object]) -> None:
+        """Say so if everything failed.
+
+        :raises Unavailable: there is no result, and an item failed that may succeed another time.
+        """
+        failed = [item for item in self.skipped if item.retry]
+        if failed and not results:
+            raise self._dead("every time", failed[-1].reason)
+
+    def _dead(self, how: str, last: str) -> Unavailable:
+        return Unavailable(
+            f"the model failed {how}, last with: {last}; mend it, then run again: {self._kept}"
+        )
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """Open a file of results as its only writer, without the line that a kill left unfinished.
+
+    :raises Conflict: another run writes there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another run writes {path}; wait for its end, or name another place"
+            ) from None
+        _cut_torn_line(path)
+        yield file
 
 
 def work_through(
     items: Mapping[str, Item],
     known: dict[str, Result],
-    path: Path,
+    file: TextIO,
     work: Callable[[Item], Result],
     dump: Callable[[Result], str],
     stage: str,
     progress: Progress,
 ) -> tuple[Skipped, ...]:
-    """Do the items that ``known`` lacks, add them to it, and append a line of each to ``path``.
+    """Do the items that ``known`` lacks, add them to it, and append a line of each to ``file``.
 
     :return: those that failed.
-    :raises Unavailable: the model failed several times in a row.
+    :raises Unavailable: the model failed several times in a row, or always.
     """
-    failures = Failures(f"what was done is kept in {path}, and the same command goes on there")
+    failures = Failures(f"what was done is kept in {file.name}, and the same command goes on there")
     missing = {name: item for name, item in items.items() if name not in known}
-    with path.open("a", encoding="utf-8") as file:
-        for done, (name, item) in enumerate(missing.items(), len(items) - len(missing)):
-            progress(stage, done, len(items))
-            with failures.counted(name):
-                result = work(item)
-                file.write(dump(result) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-                known[name] = result
+    for done, (name, item) in enumerate(missing.items(), len(items) - len(missing)):
+        progress(stage, done, len(items))
+        with failures.counted(name):
+            result = work(item)
+            file.write(dump(result) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            known[name] = result
     progress(stage, len(items), len(items))
+    failures.check_any_left([name for name in items if name in known])
     return tuple(failures.skipped)
 
 
-def cut_torn_line(path: Path) -> int:
-    """Drop a last line that a kill left unfinished; returns the bytes that stay, 0 for no file."""
-    data = path.read_bytes() if path.exists() else b""
+def read_results(
+    path: Path, parse: Callable[[Mapping[str, Any]], tuple[str, Result]]
+) -> dict[str, Result]:
+    """Read the results of earlier runs, by name.
+
+    :raises Conflict: the file is damaged.
+    """
+    try:
+        return dict(parse(item) for _, item in read_lines(path)[0])
+    except (InvalidArgument, KeyError, TypeError) as error:
+        raise Conflict(
+            f"{path} of an earlier run is damaged ({error}); delete it, and run again"
+        ) from None
+
+
+def _cut_torn_line(path: Path) -> None:
+    data = path.read_bytes()
     whole = data.rfind(b"\n") + 1
     if whole < len(data):
         os.truncate(path, whole)
-    return whole

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
 from expertrag.eval.measures import Measures, default_names
+from expertrag.eval.qrels import Qrels
 from expertrag.eval.ranking import EmbeddedQuery, Ranker, embed_queries, parse_modes
 from expertrag.eval.retrieval_report import SetResult, Values, make_report
 from expertrag.eval.stores import Unit, build_store, read_corpus
-from expertrag.eval.types import JSON
+from expertrag.eval.types import JSON, Skipped
 from expertrag.translate import translated_errors
 from expertrag.types import Passage, SearchMode
 from expertrag_index.errors import SearchError
@@ -133,14 +134,15 @@ class _Measurement:
                 reason = found.skipped[0].reason
                 raise InvalidArgument(f"no query of {dataset.name} can be searched: {reason}")
             qrels = {item.query.id: dataset.qrels[item.query.id] for item in asked}
+            missing = _missing(dataset, index, qrels)
             values = {
                 mode.value: self.measures.per_query(qrels, run) for mode, run in found.runs.items()
             }
             return SetResult(
                 values=values,
-                sizes=_sizes(index, qrels),
+                sizes=_sizes(index, qrels, missing),
                 worst=self._worst(dataset, ranker, asked, values),
-                skipped=(*dataset.skipped, *unread, *found.skipped),
+                skipped=(*dataset.skipped, *unread, *found.skipped, *map(_not_there, missing)),
                 inputs={
                     "split": dataset.split,
                     "judgements": dataset.sha256,
@@ -200,15 +202,33 @@ def _passage(passage: Passage, relevant: Sequence[str]) -> JSON:
     }
 
 
-def _sizes(index: Index, qrels: Mapping[str, Mapping[str, int]]) -> Mapping[str, int]:
+def _missing(dataset: Dataset, index: Index, qrels: Qrels) -> Sequence[str]:
+    """List the relevant documents that the corpus lacks, which nothing can find.
+
+    :raises InvalidArgument: it lacks all of them.
+    """
+    judged = {document for grades in qrels.values() for document in grades}
+    missing = sorted(document for document in judged if not _holds(index, document))
+    if len(missing) == len(judged):
+        raise InvalidArgument(
+            f"the corpus of {dataset.folder} holds no document that split {dataset.split} judges, "
+            f"such as {missing[0]}; mend the ids of corpus or judgements"
+        )
+    return missing
+
+
+def _not_there(document_id: str) -> Skipped:
+    return Skipped(document_id, "judged, but not in the corpus: counts as not found")
+
+
+def _sizes(index: Index, qrels: Qrels, missing: Sequence[str]) -> Mapping[str, int]:
     judged = [document for grades in qrels.values() for document in grades]
-    missing = {document for document in set(judged) if not _holds(index, document)}
     return {
         "documents": index.manifest.documents,
         "chunks": index.size,
         "queries": len(qrels),
         "judgements": len(judged),
-        "judged_missing": sum(document in missing for document in judged),
+        "judged_missing": sum(document in set(missing) for document in judged),
     }
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from expertrag.errors import InvalidArgument, NotFound
-from expertrag.eval.files import existing, read_lines
+from expertrag.eval.files import encodable, existing, read_lines
 from expertrag.eval.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
+
+_ROUNDING = 1e-6  # of a mean of 32-bit probabilities
 
 
 def read_rows(path: Path) -> RowSet:
@@ -103,6 +106,10 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
     for name in ("_id", "question", "never", "one_step"):
         if not isinstance(item.get(name), str):
             return f"{name} is missing or no string"
+        if not encodable(item[name]):
+            return f"{name} holds a lone surrogate, which no text has"
+    if not item["_id"]:
+        return "_id is empty"
     answers = item.get("answers")
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
         if value is not None and not _all_strings(value):
@@ -129,11 +136,46 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
 
 
 def _recorded(item: Mapping[str, Any]) -> Recorded:
-    return Recorded(_branch(item["never"]), _branch(item["one_step"]), GateRecord(**item["gate"]))
+    gate = GateRecord(**item["gate"])
+    _check(isinstance(gate.name, str))
+    _check(_is_share(gate.p_benefit) and _is_number(gate.threshold))
+    _check(all(_is_count(n) for n in (gate.lm_calls, gate.prompt_tokens, gate.completion_tokens)))
+    _check(_are_numbers(gate.signals) and _are_numbers(gate.stage_seconds))
+    return Recorded(_branch(item["never"]), _branch(item["one_step"]), gate)
 
 
 def _branch(item: Mapping[str, Any]) -> Branch:
-    return Branch(**{**item, "documents": tuple(item["documents"]), "cited": tuple(item["cited"])})
+    _check(_all_strings(item["documents"]) and _all_strings(item["cited"]))
+    branch = Branch(
+        **{**item, "documents": tuple(item["documents"]), "cited": tuple(item["cited"])}
+    )
+    counts = (branch.lm_calls, branch.retrieval_calls, branch.prompt_tokens)
+    _check(all(_is_count(n) for n in (*counts, branch.completion_tokens)))
+    _check(_are_numbers(branch.stage_seconds))
+    _check(branch.confidence is None or _is_share(branch.confidence))
+    _check(branch.relevant_support is None or _is_share(branch.relevant_support))
+    return branch
+
+
+def _check(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0.0 <= value <= 1.0 + _ROUNDING
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _are_numbers(value: object) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
 def _all_strings(value: object) -> bool:

@@ -64,12 +64,12 @@ def open_pipeline_for(
     :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
     """
     served = Path(config.index) if config.index else None
+    generator = _generator(config.model)  # first: a wrong name is told before hours of embedding
     embedder = _embedder(config.model, served)
     store, skipped = (
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
     )
-    generator = _generator(config.model)
-    pipeline = Pipeline(store, embedder, generator, gate_threshold=config.gate.threshold)
+    pipeline = Pipeline(store, embedder, generator)
     try:
         with Index.open(store) as index:
             inputs: dict[str, JSON] = {
@@ -77,7 +77,7 @@ def open_pipeline_for(
                 "chunker": index.manifest.chunker,
                 "embedder": {"name": _name(embedder), "fingerprint": embedder.fingerprint},
                 "generator": {"name": _name(generator), "fingerprint": generator.fingerprint},
-                "gate": {"name": pipeline.info().gate, "threshold": config.gate.threshold},
+                "gate": pipeline.info().gate,
                 "prompts": _prompts(),
             }
             yield Opened(pipeline, generator, index, skipped, inputs)

@@ -13,10 +13,14 @@ JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A query or row that no figure includes, and why. Always counted in the report."""
+    """A query or row that no figure includes, and why. Always counted in the report.
+
+    ``retry``: it failed, and the next run tries it again.
+    """
 
     id: str
     reason: str
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
+from expertrag.cli.eval.options import end_with_failures
 from expertrag.eval import record
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
@@ -53,7 +55,10 @@ def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: P
     assert recorded.code == 0, recorded.err
     assert recorded.out == f"2 rows in {rows}, 0 skipped\n"
     other = run("eval", "record", SQUAD, "--out", rows, "--limit", "2", "--work", work)
-    assert (other.code, "made with another recording" in other.err) == (6, True)
+    assert (other.code, "made with another k (2, now 5), max_tokens (8, now 32)" in other.err) == (
+        6,
+        True,
+    )
     scored = run("eval", "gate", rows, "--gate", "training-free-1", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-1"
@@ -88,6 +93,24 @@ def test_bad_requests(
     assert (done.code, done.out) == (code, "")
     assert message in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["answer", "cost"])
+def test_a_report_that_cannot_be_written_costs_nothing(
+    run: Callable[..., Any], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("eval", command, SQUAD, "--out", tmp_path / "file" / "out")
+    assert (done.code, "cannot be written" in done.err) == (2, True)
+
+
+def test_failed_questions_end_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit) as ended, click.Context(click.Command("x")):
+        end_with_failures([{"reason": "odd"}, {"reason": "gone", "retry": True}])
+    assert ended.value.exit_code == 3
+    assert capsys.readouterr().err == (
+        "in no figure, since they failed: 1 questions, the last with: gone; run again to ask them\n"
+    )
 
 
 def test_a_model_that_is_not_there(run: Callable[..., Any], work: Path) -> None:

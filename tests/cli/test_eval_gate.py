@@ -120,7 +120,7 @@ def test_bad_rows_are_counted_and_rows_of_no_use_refused(run: Run, tmp_path: Pat
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
     assert report["skipped"] == {
-        "mine": [{"id": "2", "reason": "one_step is missing or no string"}]
+        "mine": [{"id": "2", "reason": "one_step is missing or no string", "retry": False}]
     }
     assert report["pooled"]["never"]["n"] == 1
     path.write_text(good + "not JSON\n")

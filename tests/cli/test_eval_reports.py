@@ -78,6 +78,25 @@ def test_compare_refuses_what_is_no_pair(
         assert len(ran.err.splitlines()) == 1
 
 
+def test_damaged_reports_are_refused_in_one_line(
+    run: Run, saved: Callable[[str, samples.Report], Path]
+) -> None:
+    good = saved("gate.json", samples.gate())
+    broken = samples.gate()
+    broken["per_query"]["nq"]["never"]["1"] = float("nan")
+    bad = saved("bad.json", broken)
+    for command in (("report", bad), ("report", good, bad), ("compare", good, bad)):
+        ran = run("eval", *command)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == (
+            f"error: {bad} is a damaged report: per_query.nq.never.1 is nan, which is no figure; "
+            f"make it again, or see 'expertrag eval validate {bad}'\n"
+        )
+    listed = run("eval", "ls", bad)
+    assert listed.code == 0
+    assert listed.out.startswith(f"unreadable: {bad} is a damaged report")
+
+
 def test_ls_lists_data_sets_rows_and_reports(
     run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def report() -> Any:
             row("closed", ("two",), "two", "three", support=0.9),
             row("nowhere", (), "invented", "invented", support=0.2, relevant=()),
         ),
-        (Skipped("lost", "the model failed"),),
+        (Skipped("lost", "the model failed", retry=True),),
         "hash",
     )
     manual = RowSet("manual", (row("how", None, "a", "b"),), (), "hash")
@@ -110,7 +110,7 @@ def test_a_set_without_short_answers_has_the_support_of_its_documents(report: An
 
 def test_what_else_the_report_holds(report: Any) -> None:
     assert report["skipped"] == {
-        "general": [{"id": "lost", "reason": "the model failed"}],
+        "general": [{"id": "lost", "reason": "the model failed", "retry": True}],
         "manual": [],
     }
     assert report["sizes"]["general"] == {

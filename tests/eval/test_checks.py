@@ -42,7 +42,7 @@ def test_what_the_repository_holds_has_no_fault() -> None:
     assert not any(item.faults for item in found.values())
     assert found["squad_small"].counts == {"documents": 59, "queries": 60, "judgements": 40}
     assert [str(item) for item in found["squad_small"].problems] == [
-        f"{DATA}/squad_small/qrels: note: 20 queries have no judgement in any split"
+        f"{DATA}/squad_small/queries.jsonl: note: 20 questions without an answer in the corpus"
     ]
     assert found["nq.jsonl"].counts["rows"] == 30
 
@@ -152,6 +152,7 @@ def test_every_fault_of_a_report_is_named(tmp_path: Path) -> None:
     del report["comparisons"]["pooled"][0]["low"]
     del report["per_query"]
     report["manifest"]["inputs"] = 3
+    report["skipped"]["nq"] = [{"id": "1", "reason": "timed out", "retry": "yes"}]
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report))
     assert faults(path, tmp_path) == [
@@ -161,6 +162,7 @@ def test_every_fault_of_a_report_is_named(tmp_path: Path) -> None:
         "report.json: gate: manifest.inputs is missing or of a wrong type",
         "report.json: gate: comparisons.pooled.0.low is missing or no number",
         "report.json: gate: comparisons.nq.0.p_t is 1.5, outside 0 to 1",
+        "report.json: gate: skipped.nq.0.retry is neither true nor false",
     ]
     path.write_text('{"kind": "gate",\n"pooled": oops}')
     assert faults(path, tmp_path) == ["report.json:2: is not JSON: Expecting value"]

@@ -100,7 +100,7 @@ def test_the_report_holds_sets_and_all_together() -> None:
     }  # fmt: skip
     assert found["per_query"]["a"]["accuracy"] == {"mixed": 1.0, "stable": 1.0}
     assert found["per_query"]["b"]["accuracy"] == {}
-    assert found["skipped"]["a"] == [{"id": "x", "reason": "the endpoint is gone"}]
+    assert found["skipped"]["a"] == [{"id": "x", "reason": "the endpoint is gone", "retry": False}]
 
 
 def test_rewrites_are_compared_with_the_question_as_it_is() -> None:

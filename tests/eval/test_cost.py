@@ -84,6 +84,6 @@ def test_timing_a_real_store(tmp_path: Path, embedder: SentenceTransformerEmbedd
         assert row.generate_short >= 10 * 0.002
         assert row.auto >= row.gate
         assert row.always >= row.retrieve + 10 * 0.002
-    assert stages[-1] == ("squad_small: timing", 5, 5)
+    assert stages[-1] == ("squad_small: timing", 4, 4)
     figures = report_of({"squad_small": [dataclasses.replace(row) for row in rows]})["pooled"]
     assert figures["predicted"]["formula"] > figures["stages"]["gate"] > 0

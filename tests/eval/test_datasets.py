@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from expertrag.errors import ExpertRAGError, InvalidArgument, NotFound
-from expertrag.eval.datasets import load_dataset, read_qrels, sample, splits
+from expertrag.eval.datasets import load_dataset, sample
+from expertrag.eval.qrels import read_qrels, splits
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -43,19 +44,41 @@ def test_what_a_split_holds_and_skips(tmp_path: Path) -> None:
             {"_id": "none", "text": "?", "answers": [], "metadata": {"split": "test"}},
             {"_id": "other", "text": "?", "answers": [], "metadata": {"split": "train"}},
             {"_id": "unjudged", "text": "?", "metadata": {"split": "test"}},
+            {"_id": "anyone's", "text": "?"},
+            {"_id": "judged", "text": "of the same id?"},
         ],
         "query-id\tcorpus-id\tscore\njudged\td2\t1\njudged\td1\t2\njudged\td3\t0\n"
         "zero\td1\t0\nghost\td1\t1\n",
     )
     dataset = load_dataset(folder)
     assert [query.id for query in dataset.queries] == ["judged", "none"]
+    assert dataset.queries[0].answers == ("x",)
     assert dataset.relevant("judged") == ("d1", "d2")
     assert dataset.relevant("none") == ()
     assert {item.id: item.reason for item in dataset.skipped} == {
         "ghost": "not in queries",
         "zero": "judged, but no document is relevant",
         "unjudged": "no judgement in this split",
+        "anyone's": "no judgement in this split",
+        "judged": "line 7 has the _id of an earlier query",
     }
+
+
+def test_a_query_without_a_split_that_another_split_judges_is_not_missed(tmp_path: Path) -> None:
+    queries = [{"_id": name, "text": "?"} for name in ("mine", "theirs")]
+    folder = write(tmp_path / "set", queries, "mine\td1\t1\n")
+    (folder / "qrels" / "train.tsv").write_text("theirs\td1\t1\n")
+    assert load_dataset(folder).skipped == load_dataset(folder, "train").skipped == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\ufeffquery-id\tcorpus-id\tscore\nq\td\t1\n", "query_id\tdoc_id\tscore\nq\td\t1.0\n"],
+)
+def test_other_ways_to_write_judgements(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "test.tsv"
+    path.write_text(text, encoding="utf-8")
+    assert read_qrels(path) == {"q": {"d": 1}}
 
 
 def test_gzipped_judgements_and_line_ends(tmp_path: Path) -> None:
@@ -78,6 +101,10 @@ HEADER = "query-id\tcorpus-id\tscore\n"
         (QUERIES, HEADER + "other\td1\t1\n", InvalidArgument, "is empty"),
         (QUERIES, HEADER + "q d1 1\n", InvalidArgument, "test.tsv line 2 is no judgement"),
         (QUERIES, HEADER + "q\td1\t0.5\n", InvalidArgument, "line 2 is no judgement"),
+        (QUERIES, HEADER + "q\td1\tinf\n", InvalidArgument, "line 2 is no judgement"),
+        (QUERIES, HEADER + "q\td1\t3000000000\n", InvalidArgument, "grade beyond 1000"),
+        (QUERIES, HEADER + "q\td1\t1\nq\td1\t0\n", InvalidArgument, "line 3 gives d1 another"),
+        ([{"_id": "q", "text": "\ud800"}], HEADER, InvalidArgument, "lone surrogate"),
         ([{"text": "?"}], HEADER + "q\td1\t1\n", InvalidArgument, "line 1 has no _id"),
         ([{"_id": "q", "text": " "}], HEADER, InvalidArgument, "line 1 has no text"),
         ([{"_id": "q", "text": "?", "answers": "x"}], HEADER, InvalidArgument, "list of strings"),

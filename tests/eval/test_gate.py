@@ -169,13 +169,13 @@ def test_rows_without_answers_are_skipped_and_counted() -> None:
     assert evaluate_recorded_gate([only]) is None
 
 
-def test_no_output_is_right_for_a_question_without_an_answer() -> None:
+def test_a_question_without_an_answer_is_in_no_figure() -> None:
     rows = RowSet("set", (a_row(0, *BOTH), Row("1", "Capital?", (), RIGHT, RIGHT)), (), "")
     found = evaluate_gate([rows], a_gate(0.1, 0.9))
     assert found.unanswerable == {"set": 1}
     policies = found.pooled.policies
-    assert {policies[name].accuracy for name in ("never", "always", "oracle", "gate")} == {0.5}
-    assert policies["gate"].n == 2
+    assert {policies[name].accuracy for name in ("never", "always", "oracle", "gate")} == {1.0}
+    assert policies["gate"].n == 1
 
 
 def test_adarague_is_reproduced() -> None:

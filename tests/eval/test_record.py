@@ -16,6 +16,7 @@ from expertrag.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.eval.datasets import Query
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording, record, rows_path
+from expertrag.eval.resume import appending
 from expertrag.eval.rows import read_rows
 from expertrag.folding import fold
 from expertrag.generation.base import Message, Session, ShouldStop, never_stop
@@ -138,6 +139,61 @@ def test_a_model_that_dies_half_way(
         assert len(record(alive, RECORDING, path, silent).rows) == 8
 
 
+def test_a_model_that_never_answers(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    two = dataclasses.replace(asked, queries=asked.queries[:2])
+    with (
+        with_model(two, MortalGenerator(0), embedder) as dead,
+        pytest.raises(Unavailable, match="failed every time, last with: the endpoint is gone"),
+    ):
+        record(dead, RECORDING, tmp_path / "rows.jsonl", silent)
+
+
+def test_a_model_that_dies_at_the_end_leaves_counted_skips(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with with_model(asked, MortalGenerator(2 * PROMPTS_A_QUESTION), embedder) as dying:
+        recorded = record(dying, RECORDING, tmp_path / "rows.jsonl", silent)
+    assert len(recorded.rows) == 2
+    assert [(item.id, item.retry) for item in recorded.skipped] == [(asked.queries[2].id, True)]
+
+
+def test_the_threshold_decides_but_answers_nothing_again(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    path, strict = tmp_path / "rows.jsonl", dataclasses.replace(RECORDING, threshold=0.99)
+    with with_model(asked, MortalGenerator(3 * PROMPTS_A_QUESTION), embedder) as alive:
+        own = record(alive, RECORDING, path, silent)
+        changed = record(alive, strict, path, silent)
+        assert record(alive, RECORDING, path, silent) == own
+    assert {row.recorded.gate.threshold for row in changed.rows if row.recorded} == {0.99}
+    assert {row.recorded.gate.threshold for row in own.rows if row.recorded} == {0.5}
+
+
+def test_one_writer_at_a_time_and_a_damaged_manifest(
+    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    with with_model(asked, MortalGenerator(99), embedder) as alive:
+        with appending(path), pytest.raises(Conflict, match="another run writes"):
+            record(alive, RECORDING, path, silent)
+        record(alive, RECORDING, path, silent)
+        (tmp_path / "rows.jsonl.manifest.json").write_text("{")
+        with pytest.raises(Conflict, match=r"is damaged; delete it and rows\.jsonl"):
+            record(alive, RECORDING, path, silent)
+
+
+def test_a_store_of_other_documents_is_refused(
+    work: Path, asked: Asked, minilm_path: Path, smollm_path: Path
+) -> None:
+    beir = SQUAD.parent / "beir_small"
+    store = next((asked.work / "stores").glob("squad_small-*"))
+    config = load(environ={}, flags={"index": str(store)}).config
+    with pytest.raises(InvalidArgument, match="holds no document that beir_small judges"):
+        next(questions((beir,), "test", 1, 0, config, work, silent))
+
+
 def test_a_question_that_cannot_be_asked_is_a_counted_skip(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
@@ -150,7 +206,7 @@ def test_a_question_that_cannot_be_asked_is_a_counted_skip(
     assert all("question" in item.reason for item in recorded.skipped)
 
 
-@pytest.mark.parametrize("change", ["recording", "generator"])
+@pytest.mark.parametrize("change", ["k", "generator"])
 def test_rows_of_two_systems_never_mix(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder, change: str
 ) -> None:
@@ -158,7 +214,7 @@ def test_rows_of_two_systems_never_mix(
     with with_model(asked, MortalGenerator(99), embedder) as alive:
         record(alive, RECORDING, path, silent)
         other, recording = alive, RECORDING
-        if change == "recording":
+        if change == "k":
             recording = Recording(k=3, max_tokens=6)
         else:
             other = asked

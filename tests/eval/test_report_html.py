@@ -133,7 +133,9 @@ def test_a_real_gate_report_is_shown() -> None:
 
 def test_policies_look_the_same_in_every_plot_and_no_two_alike() -> None:
     names = ("never", "always", "gate", "oracle", "multi_step")
-    curves = Curves("x", "y", (), tuple(Mark(name, 0.5, 0.5, 0.4, 0.6) for name in names))
+    curves = Curves(
+        "x", "y", (), tuple(Mark(name, x / 5, 0.5, 0.4, 0.6) for x, name in enumerate(names))
+    )
     bars = Bars("x", ("a",), ("never", "always", "mine"), tuple((Bar(0.5),) for _ in range(3)))
     colours = {"never": "#0072b2", "always": "#d55e00"}
     for drawing in (plots.draw(curves), plots.draw(bars, plots.NARROW)):
@@ -141,6 +143,41 @@ def test_policies_look_the_same_in_every_plot_and_no_two_alike() -> None:
             assert colour in drawing
     shapes = re.findall(r'<path id="[^"]+" d="(M[^"]+)" style="stroke: #ffffff', plots.draw(curves))
     assert len(set(shapes)) == len(names)
+
+
+def test_points_that_coincide_are_all_visible() -> None:
+    above = (Mark("auto", 1.0, 0.4, 0.38, 0.42), Mark("never", 0.0, 0.3, 0.28, 0.32))
+
+    def square(x: float) -> list[tuple[str, str]]:
+        """Half the side of the square of ``always``, and the colour of its edge."""
+        always = Mark("always", x, 0.4, 0.38, 0.42)
+        drawn = plots.draw(Curves("x", "y", (), (always, *above)))
+        return re.findall(r'd="M -([\d.]+) \1 [^"]*z\s*" style="stroke: (#\w+)', drawn)
+
+    assert square(0.99) == [("6.5", "#d55e00")]  # open; auto's diamond in it reaches 5.66
+    assert square(0.9) == [("4", "#ffffff")]
+
+
+def test_an_interval_may_miss_its_point_by_rounding() -> None:
+    mark = Mark("never", 0.5, 0.3, 0.1 + 0.2, 0.1 + 0.2)
+    assert (mark.low or 0.0) > mark.y
+    assert "<svg" in plots.draw(Curves("x", "y", (), (mark,)))
+
+
+def test_a_bar_of_nothing_is_told_from_none() -> None:
+    def zeros(value: float | None) -> int:
+        values = ((Bar(0.4),), (Bar(value, value, value),))
+        drawn = plots.draw(Bars("x", ("a",), ("never", "always"), values))
+        return drawn.count("<!-- 0 -->")
+
+    assert zeros(0.0) == 1
+    assert zeros(None) == zeros(0.3) == 0
+
+
+def test_a_table_that_goes_on_shows_a_shadow(page: BeautifulSoup) -> None:
+    style = page.find("style").get_text()  # type: ignore[union-attr]
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto[^}]*var\(--shadow\)[^}]* scroll;", style)
+    assert all("scroll" in (table.parent or table)["class"] for table in page.find_all("table"))
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])

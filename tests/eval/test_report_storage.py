@@ -48,8 +48,59 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
             read_report(tmp_path)
 
 
-def test_a_report_of_another_version_is_shown_as_far_as_it_goes(tmp_path: Path) -> None:
-    odd = {"kind": "answer", "manifest": 3, "pooled": {"never": {"accuracy": "high"}}, "sets": []}
-    (tmp_path / "report.json").write_text(json.dumps(odd))
-    paths = write([read_report(tmp_path)], tmp_path / "out")
-    assert "| never" in paths[1].read_text(encoding="utf-8")
+def _damaged(**changed: object) -> str:
+    return json.dumps({**samples.retrieval(), **changed})
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('{"kind":"retrieval"}', "retrieval: manifest is missing or no object"),
+        (_damaged(datasets="hello"), "retrieval: datasets is missing or no object"),
+        (_damaged(datasets={"nq": "x"}), "retrieval: datasets.nq is missing or no object"),
+        (_damaged(manifest=None), "retrieval: manifest is missing or no object"),
+        (
+            _damaged(per_query={"nq": {"bm25": {"nDCG@10": {"q": float("nan")}}}}),
+            "per_query.nq.bm25.nDCG@10.q is nan, which is no figure",
+        ),
+        (
+            _damaged(per_query={"nq": {"bm25": {"nDCG@10": {"q": "high"}}}}),
+            "retrieval: per_query.nq.bm25.nDCG@10.q is no number",
+        ),
+        (_damaged(mean={"n": 10**400}), "mean.n is an integer of too many digits, which is no"),
+        (_damaged(comparisons={"nq": 3}), "retrieval: comparisons.nq is no list"),
+        (_damaged(skipped={"nq": "q1"}), "retrieval: skipped.nq is no list"),
+        (_damaged(skipped={"nq": [{"id": 1}]}), "skipped.nq.0.id is missing or no string"),
+        ('{"kind": "combined"}', "combined: reports is missing or no list of reports"),
+        ('{"kind": "combined", "reports": [3]}', "combined: reports is missing or no list"),
+        ('{"kind": "combined", "reports": [{"kind": "poem"}]}', "kind is 'poem', none of"),
+        ('{"kind": "compare", "manifest": {}}', "compare: skipped is missing or no object"),
+    ],
+)
+def test_a_damaged_report_is_refused_with_its_first_fault(
+    tmp_path: Path, content: str, fault: str
+) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(content)
+    with pytest.raises(InvalidArgument) as caught:
+        read_report(tmp_path)
+    assert caught.value.message.startswith(f"{path} is a damaged report: ")
+    assert fault in caught.value.message
+    assert caught.value.message.endswith(
+        f"; make it again, or see 'expertrag eval validate {path}'"
+    )
+    assert "\n" not in caught.value.message
+
+
+def test_a_report_of_another_version_is_read_if_it_can_be(tmp_path: Path) -> None:
+    report = samples.gate()
+    report["manifest"]["version"] = "9.8.7"
+    report["novel"] = {"key": [1]}
+    report["skipped"]["nq"] = [{"id": "1", "reason": "timed out", "retry": True}]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(report))
+    assert read_report(path) == report
+    report["sets"] = []
+    path.write_text(json.dumps(report))
+    with pytest.raises(InvalidArgument, match=r"a damaged report of version 9\.8\.7, this is"):
+        read_report(path)

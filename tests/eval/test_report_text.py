@@ -42,6 +42,31 @@ def test_skipped_queries_are_counted_with_reasons() -> None:
     assert "Nothing was skipped." in lines_of(samples.gate())
 
 
+def test_what_the_next_run_asks_again_is_told_apart() -> None:
+    report = samples.gate()
+    report["skipped"]["nq"] = [
+        {"id": "q1", "reason": "timed out", "retry": True},
+        {"id": "q2", "reason": "timed out", "retry": True},
+        {"id": "q3", "reason": "timed out", "retry": False},
+    ]
+    lines = lines_of(report)
+    assert row(lines, "nq", "timed", "out", "(asked")[3:] == [
+        "(asked", "again", "by", "the", "next", "run)", "q1,", "q2", "2",
+    ]  # fmt: skip
+    assert row(lines, "nq", "timed", "out", "q3")[3:] == ["q3", "1"]
+
+
+def test_judged_documents_that_the_corpus_lacks_are_shown_if_there_are_any() -> None:
+    report = samples.retrieval()
+    report["sizes"]["scifact"]["judged_missing"] = 0
+    assert "judged missing" not in text.render(report)
+    report["sizes"]["2wikimultihopqa"] = {**report["sizes"]["scifact"], "judged_missing": 4}
+    sizes = lines_of(report)[lines_of(report).index("Sizes") :]
+    assert sizes[1].endswith("  judged missing")
+    assert row(sizes, "scifact")[-2:] == ["339", "0"]
+    assert row(sizes, "2wikimultihopqa")[-2:] == ["339", "4"]
+
+
 def test_gate_shows_policies_and_the_gate() -> None:
     lines = lines_of(samples.gate())
     assert row(lines, "never") == ["never", "0.300", "[0.280,", "0.320]", "0.000", "1.00", "1,000"]
@@ -60,6 +85,13 @@ def test_gate_shows_policies_and_the_gate() -> None:
     ]  # fmt: skip
 
 
+def test_questions_that_the_gate_leaves_out_are_counted() -> None:
+    report = samples.gate()
+    assert "left out" not in text.render(report)
+    report["unanswerable"] = {"nq": 1000, "2wikimultihopqa": 200}
+    assert "1,200 questions that the corpus cannot answer are left out." in lines_of(report)
+
+
 def test_without_a_gate_it_says_so() -> None:
     shown = text.render(samples.gate(with_gate=False))
     assert "No gate was given" in shown
@@ -73,7 +105,19 @@ def test_answer_shows_quality_cost_and_what_a_set_cannot_have() -> None:
     ]  # fmt: skip
     assert row(lines, "auto", "1.25") == ["auto", "1.25", "0.55", "1.00", "420", "12"]
     assert row(lines, "never", "-") == ["never", "-", "-", "0.610", "-", "0.440"]
-    assert row(lines, "pubmedqa") == ["pubmedqa", "-", "-", "0.500", "100"]
+    assert row(lines, "pubmedqa") == ["pubmedqa", "-", "-", "0.500", "0"]
+    support = lines[lines.index("Support by the relevant documents, by set") :]
+    assert row(support, "pubmedqa") == ["pubmedqa", "0.610", "0.610"]
+
+
+def test_answer_says_which_questions_a_figure_is_over() -> None:
+    report = samples.answer()
+    shown = " ".join(text.render(report).split())
+    assert "Rate, the share of questions retrieved for, and cost are over all questions" in shown
+    assert "F1 and containment are over the answerable ones, and so is the plot" in shown
+    assert "left out" not in shown
+    report["gate"]["unanswerable"] = {"squad2": 20, "popqa": 3}
+    assert "23 questions that the corpus cannot answer are left out." in text.render(report)
 
 
 def test_a_judge_is_labelled() -> None:

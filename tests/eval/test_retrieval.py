@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from expertrag.errors import InvalidArgument, MissingExtra, NotFound
-from expertrag.eval.datasets import load_dataset, read_qrels
+from expertrag.eval.datasets import load_dataset
+from expertrag.eval.qrels import read_qrels
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
 from expertrag.types import SearchMode
@@ -222,8 +223,16 @@ def test_a_query_without_a_hit_scores_0_and_missing_documents_are_counted(
         "documents": 3, "chunks": 3, "queries": 3, "judgements": 4, "judged_missing": 1
     }  # fmt: skip
     assert found["skipped"] == {
-        "first": [{"id": "ghost", "reason": "not in queries"}], "second": []
-    }  # fmt: skip
+        "first": [
+            {"id": "ghost", "reason": "not in queries", "retry": False},
+            {
+                "id": "lost",
+                "reason": "judged, but not in the corpus: counts as not found",
+                "retry": False,
+            },
+        ],
+        "second": [],
+    }
     json.dumps(found, allow_nan=False)
 
 
@@ -237,7 +246,7 @@ def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(
     for mode in MODES:
         assert set(found["per_query"]["tiny"][mode]["MAP"]) == {"q2", "q3"}
     assert found["skipped"]["tiny"] == [
-        {"id": "q1", "reason": "a query vector must be finite and not zero"}
+        {"id": "q1", "reason": "a query vector must be finite and not zero", "retry": False},
     ]
     assert found["sizes"]["tiny"]["queries"] == 2
     alone = make_set(CORPUS, {"q1": QUERIES["q1"]}, {"q1": {"tide": 1}})
@@ -266,6 +275,8 @@ def test_a_set_that_cannot_be_measured_is_refused(
     (unanswerable / "queries.jsonl").write_text(json.dumps(line))
     with pytest.raises(InvalidArgument, match="has no query with a relevant document"):
         run(unanswerable)
+    with pytest.raises(InvalidArgument, match=r"holds no document that split test judges, .* dX"):
+        run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 
 def test_settings_are_checked_before_anything_is_loaded() -> None:

@@ -60,6 +60,45 @@ def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("gate", "p_benefit", 7),
+        ("gate", "p_benefit", float("nan")),
+        ("gate", "p_benefit", None),
+        ("gate", "p_benefit", "0.5"),
+        ("gate", "threshold", "a"),
+        ("gate", "lm_calls", "x"),
+        ("gate", "signals", {"margin": float("inf")}),
+        ("gate", "unknown", 1),
+        ("never", "documents", "abc"),
+        ("never", "lm_calls", -1),
+        ("one_step", "confidence", 1.5),
+        ("one_step", "stage_seconds", [1]),
+    ],
+)
+def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, value: object) -> None:
+    recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
+    good = json.loads(dump_row(Row("1", "?", ("x",), "a", "b", recorded=recorded)))
+    bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
+    bad["recorded"][part][name] = value
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    read = read_rows(path)
+    assert [row.id for row in read.rows] == ["1"]
+    assert [item.id for item in read.skipped] == ["2"]
+
+
+def test_ids_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    items = [PLAIN, {**PLAIN, "_id": ""}, {**PLAIN, "_id": "\ud800"}]
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    assert [item.reason for item in read_rows(path).skipped] == [
+        "_id is empty",
+        "_id holds a lone surrogate, which no text has",
+    ]
+
+
 def test_files_of_no_use(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="check the path"):
         read_rows(tmp_path / "none.jsonl")

@@ -9,6 +9,7 @@ import click
 
 from expertrag.cli.eval.options import (
     datasets_argument,
+    end_with_failures,
     limit_option,
     out_option,
     publish,
@@ -36,7 +37,8 @@ max_tokens_option = flag(
     show_default=True,
     help="Length of an answer.",
 )
-system_options = configured("index", "search.k", "gate.threshold", "model")
+system_options = configured("index", "search.k", "model")
+gated_options = configured("index", "search.k", "gate.threshold", "model")
 
 
 @click.command()
@@ -59,7 +61,7 @@ system_options = configured("index", "search.k", "gate.threshold", "model")
     help="Language model that grades the answers too, reported apart; named as in --generator.",
 )
 @work_option
-@system_options
+@gated_options
 @out_option
 @json_flag
 def answer(
@@ -81,20 +83,23 @@ def answer(
     these two. Answers are kept in --work: a killed run goes on, and a larger --limit adds to them.
     """
     from expertrag.eval.answer import answer_report
-    from expertrag.eval.judge import judge_answers
-    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.judge import judge_answers, open_judge
+    from expertrag.eval.manifest import ids_hash, make_manifest
     from expertrag.eval.policies import parse_policies
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record, rows_path
 
     chosen = parse_policies(policies)
-    recording = Recording(config.search.k, max_tokens, seed)
+    recording = Recording(config.search.k, max_tokens, config.gate.threshold)
+    grader = open_judge(judge, config) if judge else None
     row_sets, inputs = [], {}
     with progress() as report:
         for asked in questions(datasets, split, limit, seed, config, work, report):
-            row_sets.append(record(asked, recording, rows_path(asked, recording), report))
-            inputs[asked.dataset.name] = asked.inputs
-        judged = judge and judge_answers(judge, config, row_sets, chosen, work, report)
+            rows = record(asked, recording, rows_path(asked, recording), report)
+            row_sets.append(rows)
+            measured = ids_hash(row.id for row in rows.rows)
+            inputs[rows.name] = {**asked.inputs, "measured": measured}
+        judged = grader and judge_answers(grader, row_sets, chosen, work, report)
     manifest = make_manifest(
         "answer",
         {
@@ -147,16 +152,17 @@ def record(
 
     if out.suffix != ".jsonl":
         raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
-    recording = Recording(config.search.k, max_tokens, seed)
+    recording = Recording(config.search.k, max_tokens)
     with progress() as report:
         for asked in questions((dataset,), split, limit, seed, config, work, report):
             recorded = record(asked, recording, out, report)
     if as_json:
         emit_json({"rows": str(out), "recorded": len(recorded.rows), "skipped": recorded.skipped})
-        return
-    for item in recorded.skipped[:SHOWN_FAILURES]:
-        note(printable(f"skipped {item.id}: {item.reason}"))
-    click.echo(f"{len(recorded.rows)} rows in {out}, {len(recorded.skipped)} skipped")
+    else:
+        for item in recorded.skipped[:SHOWN_FAILURES]:
+            note(printable(f"skipped {item.id}: {item.reason}"))
+        click.echo(f"{len(recorded.rows)} rows in {out}, {len(recorded.skipped)} skipped")
+    end_with_failures([asdict(item) for item in recorded.skipped])
 
 
 @click.command()
@@ -173,7 +179,7 @@ def record(
 @seed_option
 @max_tokens_option
 @work_option
-@system_options
+@gated_options
 @out_option
 @json_flag
 def cost(
@@ -193,17 +199,18 @@ def cost(
     belong together, so a killed run starts anew; its stores stay.
     """
     from expertrag.eval.cost import cost_report, time_questions
-    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.manifest import ids_hash, make_manifest
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording
 
-    recording = Recording(config.search.k, max_tokens, seed)
+    recording = Recording(config.search.k, max_tokens, config.gate.threshold)
     timed, skipped, inputs = {}, {}, {}
     with progress() as report:
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             timed[name], skipped[name] = time_questions(asked, recording, report)
-            inputs[name] = asked.inputs
+            measured = ids_hash(row.id for row in timed[name])
+            inputs[name] = {**asked.inputs, "measured": measured}
     manifest = make_manifest(
         "cost",
         {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from expertrag.cli.eval.answer import max_tokens_option, system_options
+from expertrag.cli.eval.answer import gated_options, max_tokens_option
 from expertrag.cli.eval.options import (
     datasets_argument,
     out_option,
@@ -50,7 +50,7 @@ LIMIT = 50
 @seed_option
 @max_tokens_option
 @work_option
-@system_options
+@gated_options
 @out_option
 @json_flag
 def consistency(
@@ -73,18 +73,20 @@ def consistency(
     --work: a killed run goes on, and a larger --limit adds to them.
     """
     from expertrag.eval.consistency import consistency_report
-    from expertrag.eval.manifest import make_manifest
+    from expertrag.eval.manifest import ids_hash, make_manifest
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording
     from expertrag.eval.replies import Asking, ask_wordings
 
-    asking = Asking(Recording(config.search.k, max_tokens, seed), variants, answers)
+    recording = Recording(config.search.k, max_tokens, config.gate.threshold)
+    asking = Asking(recording, variants, answers)
     replies, skipped, inputs = {}, {}, {}
     with progress() as report:
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             replies[name], skipped[name] = ask_wordings(asked, asking, report)
-            inputs[name] = asked.inputs
+            measured = ids_hash(question.id for question in replies[name])
+            inputs[name] = {**asked.inputs, "measured": measured}
     manifest = make_manifest(
         "consistency", {"limit": limit, "seed": seed, "asking": asking.inputs, "sets": inputs}
     )

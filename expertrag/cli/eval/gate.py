@@ -8,6 +8,7 @@ import click
 
 from expertrag.cli.eval.options import out_option, publish, rows_argument, seed_option
 from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.output import note
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -46,6 +47,8 @@ def gate(
 
     row_sets = read_row_sets(rows)
     loaded = load_gate(spec, row_sets, config.gate.threshold) if spec else None
+    if loaded is None and config.gate.threshold is not None:
+        note("the threshold is not used: name a gate with --gate")
     manifest = make_manifest(
         "gate",
         {

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import flag
-from expertrag.cli.output import emit_json, note
+from expertrag.cli.output import emit_json, note, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from expertrag.eval.types import JSON
+
+
+def _writable(
+    _context: click.Context, _parameter: click.Parameter, folder: Path | None
+) -> Path | None:
+    """Make the folder of the report, so that no work is done for one that cannot be written."""
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise click.BadParameter(f"{folder} cannot be written: {error.strerror}") from None
+    return folder
+
 
 datasets_argument = click.argument(
     "datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path(path_type=Path)
@@ -26,6 +43,7 @@ out_option = flag(
     env="EXPERTRAG_EVAL_OUT",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
+    callback=_writable,
     help="Write report.json, report.md and report.html to this folder.",
 )
 seed_option = flag(
@@ -59,13 +77,31 @@ work_option = flag(
 
 
 def publish(report: Mapping[str, JSON], out: Path | None, as_json: bool) -> None:
-    """Print a report, and write it to ``out`` where that is given."""
+    """Print a report, and write it to ``out`` where that is given.
+
+    Ends the command with 3 if questions failed, which are then in no figure.
+    """
     from expertrag.eval.report import text, write
 
-    if out is not None:
-        for path in write([report], out):
-            note(f"wrote {path}")
     if as_json:
         emit_json(report)
     else:
         click.echo(text.render(report), nl=False)
+    if out is not None:
+        for path in write([report], out):
+            note(f"wrote {path}")
+    skipped = cast("Mapping[str, Sequence[Mapping[str, JSON]]]", report.get("skipped", {}))
+    end_with_failures([item for items in skipped.values() for item in items])
+
+
+def end_with_failures(skipped: Sequence[Mapping[str, JSON]]) -> None:
+    """End the command with 3 if some of the skipped would be tried again, and say so."""
+    failed = [item for item in skipped if item.get("retry")]
+    if failed:
+        note(
+            printable(
+                f"in no figure, since they failed: {len(failed)} questions, the last with: "
+                f"{failed[-1]['reason']}; run again to ask them"
+            )
+        )
+        click.get_current_context().exit(ExitCode.PARTIAL)

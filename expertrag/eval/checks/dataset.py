@@ -8,14 +8,15 @@ from pathlib import Path
 
 from expertrag.errors import NotFound
 from expertrag.eval.checks.findings import Findings, Ids
-from expertrag.eval.datasets import parse_judgement, query_fault, splits
+from expertrag.eval.datasets import query_fault
 from expertrag.eval.files import existing
+from expertrag.eval.qrels import parse_judgement, splits
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
     """Find the faults of a data set; returns how much of everything was read."""
     documents = _corpus(folder, findings)
-    queries = _queries(folder, findings)
+    queries, unanswerable = _queries(folder, findings)
     names = splits(folder)
     if not names:
         findings.fault(
@@ -26,9 +27,12 @@ def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
         if common := judged[a].keys() & judged[b].keys():
             findings.note(folder / "qrels", f"{a} and {b} share {len(common):,} queries")
     if queries is not None and names:
-        known = set().union(*judged.values())
+        known = unanswerable.union(*judged.values())
         if without := sum(query not in known for query in queries):
             findings.note(folder / "qrels", f"{without:,} queries have no judgement in any split")
+    if unanswerable:
+        message = f"{len(unanswerable):,} questions without an answer in the corpus"
+        findings.note(folder / "queries.jsonl", message)
     return {
         "documents": len(documents or ()),
         "queries": len(queries or ()),
@@ -54,17 +58,21 @@ def _corpus(folder: Path, findings: Findings) -> Ids | None:
     return ids
 
 
-def _queries(folder: Path, findings: Findings) -> Ids | None:
+def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str]]:
+    """Check the queries; returns their ids, and those of questions meant to have no answer."""
     path = _existing(folder / "queries.jsonl", findings)
     if path is None:
-        return None
+        return None, set()
     ids = Ids(path, findings)
+    unanswerable = set()
     for number, item in findings.objects(path):
         if fault := query_fault(item):
             findings.fault(path, number, fault)
         if isinstance(item.get("_id"), str):
             ids.add(item["_id"], number)
-    return ids
+            if item.get("answers") == []:
+                unanswerable.add(item["_id"])
+    return ids, unanswerable
 
 
 def _qrels(

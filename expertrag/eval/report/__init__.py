@@ -3,9 +3,11 @@
 blocks.py     what is shown, whatever the form: tables, plots, notes, examples
 sections/     report JSON to blocks, one module for each kind
 text.py, markdown.py, html.py, plots.py   blocks to text; html and plots need the extra ``eval``
+schema.py     the form that a report must have
 storage.py    files
 """
 
-from expertrag.eval.report.storage import parts_of, read_report, write
+from expertrag.eval.report.schema import parts_of
+from expertrag.eval.report.storage import read_report, write
 
 __all__ = ["parts_of", "read_report", "write"]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from expertrag.errors import MissingExtra
-from expertrag.eval.report.blocks import Bars, Curves, Plot, Reliability, Stack
+from expertrag.eval.report.blocks import Bars, Curves, Mark, Plot, Reliability, Stack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,28 +97,46 @@ def _curves(figure: Figure, plot: Curves, width: float) -> tuple[Axes, float]:
         else:
             dash = _DASHES[style % len(_DASHES)] if not plot.marks else "-"
             axes.plot(x, y, color=_colour(style), linestyle=dash, linewidth=1.6, label=line.name)
-    for mark in plot.marks:
-        style = styles[mark.name]
-        known = mark.low is not None and mark.high is not None
-        error = [[mark.y - (mark.low or 0.0)], [(mark.high or 0.0) - mark.y]] if known else None
-        axes.errorbar(
-            [mark.x],
-            [mark.y],
-            yerr=error,
-            fmt=_MARKERS[style % len(_MARKERS)],
-            color=_colour(style),
-            markersize=8,
-            markeredgecolor="white",
-            capsize=3,
-            elinewidth=1.0,
-            label=mark.name,
-        )
+    for position, mark in enumerate(plot.marks):
+        _mark(axes, mark, styles[mark.name], _covering(plot.marks, position))
     axes.set_xlim(-0.03, 1.03)
     if plot.from_zero:
         axes.set_ylim(bottom=0.0)
     height = 0.55 * width + 0.5
     _label(axes, plot.x_label, plot.y_label, width, height)
     return axes, height
+
+
+def _mark(axes: Axes, mark: Mark, style: int, covering: int) -> None:
+    """Draw a point: as a larger ring where others ``covering`` it would hide it."""
+    error = None
+    if mark.low is not None and mark.high is not None:  # rounding may put an end past the point
+        error = [[max(0.0, mark.y - mark.low)], [max(0.0, mark.high - mark.y)]]
+    axes.errorbar(
+        [mark.x],
+        [mark.y],
+        yerr=error,
+        fmt=_MARKERS[style % len(_MARKERS)],
+        color=_colour(style),
+        markersize=8 + 5 * covering,
+        markerfacecolor="none" if covering else _colour(style),
+        markeredgecolor=_colour(style) if covering else "white",
+        markeredgewidth=1.8 if covering else 1.0,
+        capsize=3 + 2 * covering,
+        elinewidth=1.0,
+        clip_on=False,
+        label=mark.name,
+    )
+
+
+def _covering(marks: Sequence[Mark], position: int) -> int:
+    """Count the later points that lie, within half a marker's size, where one does."""
+    ends = [y for mark in marks for y in (mark.y, mark.low, mark.high) if y is not None]
+    mark, near = marks[position], 0.02 * (max(ends) - min(ends))
+    return sum(
+        abs(other.x - mark.x) <= 0.02 and abs(other.y - mark.y) <= near
+        for other in marks[position + 1 :]
+    )
 
 
 def _reliability(figure: Figure, plot: Reliability, width: float) -> tuple[Axes, float]:
@@ -174,11 +192,19 @@ def _bars(figure: Figure, plot: Bars, width: float) -> tuple[Axes, float]:
             color="black",
             linewidth=1.3,
         )
+        for height, (_, bar) in zip(heights, rows, strict=True):
+            if bar.value == 0:
+                _nothing(axes, max(0.0, bar.high or 0.0), height)
     _rows(axes, plot.groups, width)
     axes.set_xlim(left=0.0)
     height = len(plot.groups) * (0.2 * len(plot.series) + 0.16) + 0.7
     _label(axes, plot.x_label, "", width, height)
     return axes, height
+
+
+def _nothing(axes: Axes, x: float, y: float) -> None:
+    """Label a bar without length, which else looks like one that is missing."""
+    axes.annotate("0", (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9)
 
 
 def _stack(figure: Figure, plot: Stack, width: float) -> tuple[Axes, float]:

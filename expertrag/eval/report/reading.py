@@ -1,6 +1,6 @@
 """Reading the JSON of a report: what is absent or of another type is empty, never an error.
 
-A report file may come from another version; ``eval validate`` says what is wrong with it.
+``schema`` says what must be there; this is for what may be, and for whatever lies deeper.
 """
 
 from __future__ import annotations

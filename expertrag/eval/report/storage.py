@@ -7,13 +7,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from expertrag._version import __version__
 from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import read_bytes
 from expertrag.eval.report import html, markdown
+from expertrag.eval.report.reading import string
+from expertrag.eval.report.schema import COMBINED, faults, parts_of
 from expertrag.eval.report.sections import KINDS
 from expertrag.eval.types import JSON
 
-COMBINED = "combined"
 FILE = "report.json"
 
 
@@ -21,7 +23,8 @@ def read_report(path: Path) -> Mapping[str, JSON]:
     """Read a report, from its file or from the folder that holds its ``report.json``.
 
     :raises NotFound: nothing there.
-    :raises InvalidArgument: a file that is no report, or one of a kind that is not known.
+    :raises InvalidArgument: a file that is no report, or a damaged one, or one of a kind or version
+        that is not known.
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
@@ -31,25 +34,29 @@ def read_report(path: Path) -> Mapping[str, JSON]:
         )
     try:
         report = json.loads(read_bytes(file))
+        kind = report.get("kind") if isinstance(report, dict) else None
+        fault = next(faults(report), "") if kind in (*KINDS, COMBINED) else ""
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidArgument(f"{file} is no report of expertrag eval: {reason}") from None
-    kind = report.get("kind") if isinstance(report, dict) else None
     if kind not in (*KINDS, COMBINED):
         raise InvalidArgument(
-            f"{file} is no report of expertrag eval: its kind is {kind!r}, none of "
+            f"{file} is no report of expertrag eval {__version__}: its kind is {kind!r}, none of "
             f"{', '.join((*KINDS, COMBINED))}"
         )
+    if fault:
+        raise InvalidArgument(_damaged(file, report, fault))
     return {str(key): value for key, value in report.items()}
 
 
-def parts_of(report: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
-    """Return the reports inside a combined one, or the one report itself."""
-    if report.get("kind") != COMBINED:
-        return [report]
-    found = report.get("reports")
-    inside = found if isinstance(found, list | tuple) else []
-    return [item for item in inside if isinstance(item, Mapping)]
+def _damaged(file: Path, report: Mapping[str, JSON], fault: str) -> str:
+    versions = {string(part, "manifest", "version") for part in parts_of(report)}
+    other = sorted(versions - {"", __version__})
+    of = f" of version {', '.join(other)}, this is {__version__}" if other else ""
+    return (
+        f"{file} is a damaged report{of}: {fault}; make it again, or see "
+        f"'expertrag eval validate {file}'"
+    )
 
 
 def write(reports: Sequence[Mapping[str, JSON]], out: Path) -> tuple[Path, Path, Path]:

@@ -19,7 +19,13 @@ from expertrag.eval.report.blocks import (
     Table,
 )
 from expertrag.eval.report.reading import interval, items, mapping, number, points, string
-from expertrag.eval.report.sections.gate import ACCURACY, frontier, frontier_figure, gate_sections
+from expertrag.eval.report.sections.gate import (
+    ACCURACY,
+    frontier,
+    frontier_figure,
+    gate_sections,
+    left_out,
+)
 from expertrag.eval.report.sections.run import comparison_sections
 from expertrag.eval.report.wording import (
     ABSENT,
@@ -40,7 +46,7 @@ _QUALITY: tuple[_Column, ...] = (
     ("exact_match", "exact match", share),
     ("f1", "F1", share),
     ("containment", "containment", share),
-    ("rate", "retrieval rate", share),
+    ("rate", "rate", share),
     ("answerable", "answerable", count),
     ("n", "questions", count),
 )
@@ -67,12 +73,13 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
     yield Section("Quality by policy", tuple(_answers(pooled, mapping(gate, "pooled"))))
     if len(sets) > 1:
         yield Section("Accuracy by set", tuple(_by_set(sets)))
+        yield Section("Support by the relevant documents, by set", tuple(_support_by_set(sets)))
     yield Section("Cost of a question", tuple(_cost(pooled)))
     yield Section("Citations and abstention", tuple(_trust(pooled)))
     yield from comparison_sections(report)
     if judge := mapping(report, "judge"):
         yield Section(f"Judged by {string(judge, 'name')}", tuple(_judged(judge)))
-    yield from gate_sections(mapping(gate, "pooled"), mapping(gate, "sets"))
+    yield from gate_sections(gate, *left_out(gate))
     yield Section("Sizes", tuple(_sizes(report)))
     if len(sets) > 1:
         yield Section("Every figure by set", tuple(_all_figures(sets)), detail=True)
@@ -102,8 +109,10 @@ def _answers(pooled: Mapping[str, JSON], gate: Mapping[str, JSON]) -> Iterator[B
     titles = tuple(title for _, title, _ in _QUALITY)
     yield Table(("policy", "accuracy", "95 % interval", *titles), rows)
     yield Note(
-        "All questions pooled. Accuracy is the share of answerable questions whose output holds an "
-        "accepted answer; auto is what the gate decides, oracle retrieves only where it helps."
+        "All sets pooled. Rate, the share of questions retrieved for, and cost are over all "
+        "questions; accuracy, exact match, F1 and containment are over the answerable ones, and so "
+        "is the plot. Accuracy is the share whose output holds an accepted answer; auto is what "
+        "the gate decides, oracle retrieves only where it helps."
     )
     yield from frontier_figure(frontier(gate or pooled, gate="auto"), "answerable questions")
 
@@ -136,6 +145,21 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     if scored:
         caption = "Accuracy of each policy by set, with 95 % bootstrap intervals over questions."
         yield Figure(Bars(ACCURACY, tuple(scored), names, values), caption)
+
+
+def _support_by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
+    """Show the one figure of quality that sets without short answers have as well."""
+    names = tuple(in_order({name for found in sets.values() for name in mapping(found)}))
+    rows = tuple(
+        (title, *(share(number(found, name, "relevant_support")) for name in names))
+        for title, found in sets.items()
+    )
+    if any(cell != ABSENT for row in rows for cell in row[1:]):
+        yield Table(("set", *names), rows)
+        yield Note(
+            "Share of the output that relevant documents support, for sets without short answers "
+            f"too; {ABSENT} is a set without relevant documents."
+        )
 
 
 def _bar(found: JSON, name: str) -> Bar:

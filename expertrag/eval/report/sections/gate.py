@@ -37,18 +37,22 @@ _FIGURES = (
 def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
     """Build the sections of a gate report."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
-    yield Section("Policies", tuple(_policies(pooled)))
+    yield Section("Policies", (*_policies(pooled), *left_out(report)))
     if len(sets) > 1:
         yield Section("Policies by set", tuple(_by_set(sets)))
-    yield from gate_sections(pooled, sets)
+    yield from gate_sections(report)
     yield from comparison_sections(report)
 
 
-def gate_sections(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[Section]:
-    """Build what is known of the gate itself; nothing without one."""
+def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]:
+    """Build what is known of the gate itself; nothing without one.
+
+    :param notes: what else is to be said of its figures.
+    """
+    pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     gate = mapping(pooled, "gate")
     if gate:
-        yield Section(f"Gate {string(gate, 'name')}".strip(), tuple(_gate(gate)))
+        yield Section(f"Gate {string(gate, 'name')}".strip(), (*_gate(gate), *notes))
     by_set = {name: mapping(policies, "gate") for name, policies in sets.items()}
     if len(sets) > 1 and any(by_set.values()):
         rows = tuple(
@@ -61,6 +65,13 @@ def gate_sections(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Itera
         small = tuple(Figure(item, name, small=True) for name, item in curves.items() if item.marks)
         note = Note("Lines and markers as in the plot of all questions.")
         yield Section("Frontier by set", (note, *small), detail=True)
+
+
+def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
+    """Say how many questions no output can be right for, if there are any."""
+    by_set = mapping(report, "unanswerable")
+    if n := sum(number(by_set, name) or 0.0 for name in by_set):
+        yield Note(f"{count(n)} questions that the corpus cannot answer are left out.")
 
 
 def headline(report: Mapping[str, JSON]) -> str:

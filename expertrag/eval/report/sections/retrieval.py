@@ -99,13 +99,17 @@ def _bar(report: Mapping[str, JSON], name: str, mode: str, metric: str) -> Bar:
 
 
 def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
-    columns = ("documents", "chunks", "queries", "judgements")
+    sizes = mapping(report, "sizes")
+    columns = ["documents", "chunks", "queries", "judgements"]
+    missing = any(number(size, "judged_missing") for size in sizes.values())
+    columns += ["judged_missing"] if missing else []
     rows = tuple(
-        (name, *(count(number(size, column)) for column in columns))
-        for name, size in mapping(report, "sizes").items()
+        (name, *(count(number(size, column)) for column in columns)) for name, size in sizes.items()
     )
     if rows:
-        yield Table(("set", *columns), rows)
+        yield Table(("set", *(column.replace("_", " ") for column in columns)), rows)
+    if missing:
+        yield Note("Judged missing: judged documents that the corpus lacks; none can be found.")
 
 
 def _worst(report: Mapping[str, JSON]) -> Iterator[Section]:

@@ -55,14 +55,19 @@ def skipped_section(report: Mapping[str, JSON]) -> Section:
     rows = []
     for name in mapping(report, "skipped"):
         entries = items(report, "skipped", name)
-        reasons = Counter(string(entry, "reason") for entry in entries)
+        reasons = Counter(map(_reason, entries))
         for reason, times in reasons.most_common():
-            ids = [string(entry, "id") for entry in entries if string(entry, "reason") == reason]
+            ids = [string(entry, "id") for entry in entries if _reason(entry) == reason]
             more = ", …" if len(ids) > EXAMPLES else ""
             rows.append((name, reason, ", ".join(ids[:EXAMPLES]) + more, count(times)))
     if not rows:
         return Section("Skipped", (Note("Nothing was skipped."),))
     return Section("Skipped", (Table(("set", "reason", "such as", "skipped"), tuple(rows), 3),))
+
+
+def _reason(entry: JSON) -> str:
+    again = mapping(entry).get("retry") is True
+    return string(entry, "reason") + (" (asked again by the next run)" if again else "")
 
 
 def comparison_sections(report: Mapping[str, JSON]) -> Iterator[Section]:
