@@ -2,7 +2,9 @@
 
     T tokens, E experts, K experts per token, H hidden, I inner
 
-``fused_experts`` is the one entry; ``register`` makes transformers' models use it.
+``fused_experts`` is the entry for gated feed-forward experts, chosen token by token; ``register``
+makes transformers' models use it. ``apply_low_rank`` and ``apply_copies`` serve the experts of
+single linear layers, chosen text by text, as the embedder has them.
 """
 
 from __future__ import annotations
@@ -12,14 +14,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
+    from expertrag_kernels.linear import (
+        CopiedExperts,
+        LowRankExperts,
+        apply_copies,
+        apply_low_rank,
+    )
     from expertrag_kernels.packed import Activation, PackedExperts
     from expertrag_kernels.transformers import pack, register
 
-__all__ = ["Activation", "PackedExperts", "fused_experts", "pack", "register"]
+__all__ = [
+    "Activation",
+    "CopiedExperts",
+    "LowRankExperts",
+    "PackedExperts",
+    "apply_copies",
+    "apply_low_rank",
+    "fused_experts",
+    "pack",
+    "register",
+]
 
 _HOMES = {  # imported on first use, so that importing the package does not load torch
     "Activation": "packed",
+    "CopiedExperts": "linear",
+    "LowRankExperts": "linear",
     "PackedExperts": "packed",
+    "apply_copies": "linear",
+    "apply_low_rank": "linear",
     "fused_experts": "dispatch",
     "pack": "transformers",
     "register": "transformers",

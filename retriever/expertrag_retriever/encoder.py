@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Encoding, Tokenizer
 
+    from expertrag_retriever.experts.settings import ExpertSettings
+
 _BATCH_TOKENS = 2048
 """Padded tokens of a batch. MiniLM on one core, CPU seconds for 64 documents of 240 tokens: 1.3
 with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
@@ -32,8 +34,9 @@ class SentenceTransformerEmbedder:
     """A sentence-transformers model behind the interface of the store and the search.
 
     Vectors are float32 of unit length. A prompt that the model names "query" or "document" is put
-    before the text. ``domain`` chooses a domain expert; this base model has none, so that every
-    domain gives the same vector. Calls from several threads are safe.
+    before the text. ``domain`` chooses the domain expert of a model that has some; None leaves it
+    to the model's router, "general" or a domain without an expert to the base model. A model
+    without experts gives the same vector for every domain. Calls from several threads are safe.
     """
 
     def __init__(self, name: str, model: Any, fingerprint: str) -> None:
@@ -49,6 +52,7 @@ class SentenceTransformerEmbedder:
         self._pad_id = int(model.tokenizer.pad_token_id or 0)
         self._pad_left = model.tokenizer.padding_side == "left"
         self._type_ids = "token_type_ids" in model.tokenizer.model_input_names
+        self._experts: ExpertSettings | None = getattr(model[0], "settings", None)
 
     @property
     def name(self) -> str:
@@ -79,13 +83,11 @@ class SentenceTransformerEmbedder:
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D]; non-finite values are passed on for the store to refuse."""
-        del domain
-        return self._encode(texts, self._prompt("document"))
+        return self._encode(texts, self._prompt("document"), domain)
 
     def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D] in the order of the texts."""
-        del domain
-        return self._encode(texts, self._prompt("query"))
+        return self._encode(texts, self._prompt("query"), domain)
 
     def encode_query(self, text: str, domain: str | None = None) -> FloatArray:
         """Vector of shape [D]."""
@@ -95,7 +97,7 @@ class SentenceTransformerEmbedder:
     def _prompt(self, role: str) -> str:
         return str(self._model.prompts.get(role) or "")
 
-    def _encode(self, texts: Sequence[str], prompt: str) -> FloatArray:
+    def _encode(self, texts: Sequence[str], prompt: str, domain: str | None) -> FloatArray:
         vectors = np.empty((len(texts), self._dimension), dtype=np.float32)  # [N, D]
         if not texts:
             return vectors
@@ -103,7 +105,7 @@ class SentenceTransformerEmbedder:
         prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
 
         def encode(batch: list[int]) -> None:
-            features = self._features([encodings[row] for row in batch])
+            features = self._features([encodings[row] for row in batch], domain)
             if prompt_tokens:
                 features["prompt_length"] = prompt_tokens  # for poolings that leave prompts out
             vectors[batch] = self._forward(features)
@@ -118,8 +120,8 @@ class SentenceTransformerEmbedder:
                 list(pool.map(encode, batches))
         return vectors
 
-    def _features(self, encodings: Sequence[Encoding]) -> dict[str, Any]:
-        """Pad a batch to its longest text."""
+    def _features(self, encodings: Sequence[Encoding], domain: str | None) -> dict[str, Any]:
+        """Pad a batch to its longest text, and name its expert where the domain is given."""
         import torch
 
         longest = max(len(encoding) for encoding in encodings)
@@ -133,6 +135,8 @@ class SentenceTransformerEmbedder:
         features = {"input_ids": ids, "attention_mask": mask}
         if self._type_ids:
             features["token_type_ids"] = torch.zeros_like(ids)
+        if self._experts is not None and domain is not None:
+            features["expert_index"] = torch.full((len(ids),), self._experts.index_of(domain))
         return {key: value.to(self._model.device) for key, value in features.items()}
 
     def _forward(self, features: dict[str, Any]) -> FloatArray:

@@ -1,0 +1,1 @@
+"""Domain experts inside a sentence-transformers encoder."""

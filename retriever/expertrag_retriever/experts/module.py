@@ -1,0 +1,121 @@
+"""The encoder with domain experts, as a module of sentence-transformers.
+
+    model = SentenceTransformer(folder, trust_remote_code=True)   # a folder that `save` wrote
+    model.encode(texts)                                            # each text by its own router
+    model.encode(texts, domain="legal")                            # all by one expert
+
+The forward pass is that of the base model. Where the experts begin, the router reads the mean
+hidden states and chooses, so that routing costs no pass of its own.
+
+    N texts, L tokens of the longest, E experts, K experts of a text, H hidden
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Transformer
+
+from expertrag_retriever.experts.routing import Routing, current, routed
+from expertrag_retriever.experts.settings import ExpertSettings
+from expertrag_retriever.experts.storage import load_experts, save_experts
+from expertrag_retriever.experts.surgery import base_state, install
+from expertrag_retriever.router.router import Router, choose
+
+
+class ExpertTransformer(Transformer):  # type: ignore[misc]  # the library is not annotated
+    """A transformer whose upper feed-forward layers hold domain experts.
+
+    ``settings`` and ``router`` are None for a base model without experts, and without a router
+    texts whose domain is not given go through the base model.
+    """
+
+    forward_kwargs: ClassVar[set[str]] = {"domain", "allowed"}
+
+    settings: ExpertSettings | None = None
+    router: Router | None = None
+    first_layer: int = 0
+
+    def add_experts(self, settings: ExpertSettings) -> None:
+        """Give the model experts that equal it, to be trained or loaded."""
+        self.first_layer = install(self.model, settings, self._begin)
+        self.settings = settings
+
+    def forward(
+        self,
+        features: dict[str, Any],
+        domain: str | None = None,
+        allowed: Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Encode a batch; see :class:`Transformer` for the features.
+
+        The experts are those of ``expert_index`` (N,) in the features, E and above for none, else
+        that of ``domain``, else the router chooses among the ``allowed`` domains. What served each
+        text comes back as ``expert_index`` and ``expert_weights`` (N, K), with the router's
+        ``domain_posterior`` (N, E + 1) where it chose.
+        """
+        if self.settings is None:
+            return dict(super().forward(features, **kwargs))
+        routing = Routing(features["attention_mask"], allowed)
+        index = features.pop("expert_index", None)
+        if index is None and domain is not None:
+            index = torch.full((len(routing.mask),), self.settings.index_of(domain))
+        if index is not None:
+            routing.index = index.unsqueeze(1).to(routing.mask.device)
+            routing.weights = torch.ones_like(routing.index, dtype=torch.float32)
+        with routed(routing):
+            features = super().forward(features, **kwargs)
+        # Pooling, and a loss in training, add up many values: not in the base model's bfloat16.
+        features[self.module_output_name] = features[self.module_output_name].float()
+        features["expert_index"], features["expert_weights"] = routing.index, routing.weights
+        features["domain_posterior"] = routing.posterior
+        return features
+
+    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+        """Write the base model as it was, the experts and the router beside it."""
+        if self.settings is None:
+            super().save(output_path, *args, **kwargs)
+            return
+        self.model.save_pretrained(output_path, state_dict=base_state(self.model))
+        self.processor.save_pretrained(output_path)
+        self.save_config(output_path)
+        save_experts(self.model, self.settings, self.router, Path(output_path))
+
+    @classmethod
+    def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> ExpertTransformer:
+        """Load a folder that :meth:`save` wrote; one without experts is the base model."""
+        module: ExpertTransformer = super().load(model_name_or_path, *args, **kwargs)
+        folder = Path(model_name_or_path) / str(kwargs.get("subfolder") or "")
+        load_experts(module, folder)
+        return module
+
+    def _begin(self, hidden: torch.Tensor) -> None:
+        """Route the texts of the running pass by their hidden states (N, L, H)."""
+        routing = current()
+        assert routing is not None, "called in passes that have one"
+        if routing.index is not None or self.router is None:
+            return
+        routing.pooled = mean_pooled(hidden, routing.mask)
+        routing.posterior = self.router.posterior(routing.pooled, routing.allowed)
+        choice = choose(routing.posterior)
+        routing.index, routing.weights = choice.index, choice.weights
+
+
+def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of hidden states (N, L, H) over the tokens of ``mask`` (N, L), as (N, H) float32."""
+    share = mask.unsqueeze(-1).float()
+    return (hidden.float() * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
+
+
+def with_experts(model: SentenceTransformer, settings: ExpertSettings) -> ExpertTransformer:
+    """Put experts into a loaded sentence-transformers model, and return its new first module."""
+    transformer = model[0]
+    transformer.__class__ = ExpertTransformer  # the same module in all but what it now can do
+    transformer.add_experts(settings)
+    expert: ExpertTransformer = transformer
+    return expert

@@ -1,0 +1,104 @@
+"""The files of experts and router: safetensors, with what they are in a JSON file beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
+from expertrag_retriever.experts.surgery import expert_layers
+from expertrag_retriever.router.router import Router
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from expertrag_retriever.experts.module import ExpertTransformer
+
+EXPERTS = "experts.safetensors"
+ROUTER = "router.safetensors"
+SETTINGS = "experts.json"
+
+
+def save_experts(
+    model: nn.Module, settings: ExpertSettings, router: Router | None, folder: Path
+) -> None:
+    """Write experts, in bfloat16, and the router, in float32, into a folder."""
+    state = {
+        f"{name}.{part}": getattr(layer, part).detach().bfloat16().contiguous()
+        for name, layer in expert_layers(model)
+        for part in ("first", "second")
+    }
+    save_file(state, folder / EXPERTS)
+    body: dict[str, Any] = {"settings": asdict(settings)}
+    if router is not None:
+        parts = {item.name: getattr(router, item.name) for item in fields(router)}
+        tensors = {name: part for name, part in parts.items() if isinstance(part, torch.Tensor)}
+        save_file({name: part.contiguous() for name, part in tensors.items()}, folder / ROUTER)
+        body["router"] = {name: part for name, part in parts.items() if name not in tensors}
+    (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
+
+
+def load_experts(module: ExpertTransformer, folder: Path) -> None:
+    """Give a module the experts and the router of a folder, if it holds any.
+
+    :raises EmbedderError: damaged files, or experts of another base model.
+    """
+    if not (folder / SETTINGS).is_file():
+        return
+    try:
+        body = json.loads((folder / SETTINGS).read_bytes())
+        settings = _settings(body["settings"])
+        state = load_file(folder / EXPERTS)
+        router = _router(body, folder)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise EmbedderError(
+            f"the experts in {folder} are damaged ({str(error).splitlines()[0]}): "
+            "train them again, or fetch the folder again"
+        ) from error
+    module.add_experts(settings)
+    _fill(module.model, state, folder)
+    module.router = router
+
+
+def _settings(body: Mapping[str, Any]) -> ExpertSettings:
+    return ExpertSettings(
+        domains=tuple(body["domains"]),
+        form=ExpertForm(body["form"]),
+        rank=int(body["rank"]),
+        first_layer=body["first_layer"],
+    )
+
+
+def _router(body: Mapping[str, Any], folder: Path) -> Router | None:
+    if "router" not in body:
+        return None
+    plain = {**body["router"], "domains": tuple(body["router"]["domains"])}
+    return Router(**plain, **load_file(folder / ROUTER))
+
+
+def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], folder: Path) -> None:
+    layers = dict(expert_layers(model))
+    wanted = {f"{name}.{part}" for name in layers for part in ("first", "second")}
+    if wanted != set(state):
+        raise EmbedderError(
+            f"the experts in {folder} are of another base model: it has other layers; "
+            "name the base that they were trained on"
+        )
+    for name, layer in layers.items():
+        for part in ("first", "second"):
+            parameter, value = getattr(layer, part), state[f"{name}.{part}"]
+            if parameter.shape != value.shape:
+                raise EmbedderError(
+                    f"the experts in {folder} are of another base model: {name} has shape "
+                    f"{tuple(parameter.shape)}, not {tuple(value.shape)}; name the base that they "
+                    "were trained on"
+                )
+            parameter.data.copy_(value)

@@ -1,0 +1,101 @@
+"""Posterior over domains from what the frozen base model has made of a text halfway up.
+
+A text is the mean of its hidden states where the experts begin (layer 3 of 6 of MiniLM tells
+domains apart better than the finished embedding: .953 against .910 of held-out texts of six
+domains). That point costs nothing: the same forward pass goes on through the chosen experts.
+
+Mixture discriminant analysis (Hastie & Tibshirani 1996): texts are whitened by the covariance that
+all domains share, each domain is a few prototypes, and the squared distance to the nearest ones is
+a log likelihood. The same distance tells a text that is like no domain (Lee et al. 2018).
+
+    N texts, H hidden, W whitened, P prototypes, D domains
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+
+UNLIKELY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A trained router; all tensors are float32.
+
+    ``center``: (H,) and ``whitener``: (H, W), so that the covariance within prototypes is 1.
+    ``prototypes``: (P, W), ``log_share``: (P,) log of the share of its domain's texts that each
+    holds, ``owner``: (P,) int64, the domain of each.
+    ``temperature``: what squared distances are divided by (calibration, Guo et al. 2017).
+    ``reach`` and ``slope``: a text whose nearest prototype is at distance d is like no domain with
+    probability σ(slope · (d - reach)).
+    """
+
+    domains: tuple[str, ...]
+    center: torch.Tensor
+    whitener: torch.Tensor
+    prototypes: torch.Tensor
+    log_share: torch.Tensor
+    owner: torch.Tensor
+    temperature: float
+    reach: float
+    slope: float
+
+    def posterior(
+        self, pooled: torch.Tensor, allowed: Collection[str] | None = None
+    ) -> torch.Tensor:
+        """Probability of each domain, and in the last column of none of them.
+
+        :param pooled: mean hidden states, (N, H), of any float type.
+        :param allowed: domains that may be chosen; the others' probability goes to these in
+            proportion. None allows all, an empty collection none.
+        :return: (N, D + 1) float32; rows sum to 1.
+        """
+        distance = self.distances(pooled)  # [N, P]
+        likelihood = self.log_share - distance.square() / (2 * self.temperature)  # [N, P]
+        scores = torch.stack(
+            [likelihood[:, self.owner == d].logsumexp(dim=1) for d in range(len(self.domains))],
+            dim=1,
+        )  # [N, D]
+        if allowed is not None:
+            refused = torch.tensor([name not in allowed for name in self.domains])
+            scores = scores.masked_fill(refused, float("-inf"))
+        none = torch.sigmoid(self.slope * (distance.amin(dim=1, keepdim=True) - self.reach))
+        if allowed is not None and not set(self.domains) & set(allowed):
+            none, known = torch.ones_like(none), torch.zeros_like(scores)
+        else:
+            known = scores.softmax(dim=1)
+        return torch.cat([known * (1 - none), none], dim=1)
+
+    def distances(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Distance of texts (N, H) to the prototypes, (N, P), per whitened dimension."""
+        whitened = (pooled.float() - self.center) @ self.whitener  # [N, W]
+        return torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Experts of N texts: ``index`` (N, 2), D and above for the base model; ``weights`` (N, 2)."""
+
+    index: torch.Tensor
+    weights: torch.Tensor
+
+
+def choose(posterior: torch.Tensor, top_p: float = 0.8) -> Choice:
+    """Take one expert where the router is sure, two where it is not, the base where it is lost.
+
+    The most likely domain is taken alone if its posterior reaches ``top_p`` or if it is none of
+    them; otherwise the second joins it (top-p routing, Huang et al. 2024, at most two), by
+    posterior weight.
+
+    :param posterior: (N, D + 1) as :meth:`Router.posterior` gives it.
+    """
+    none = posterior.shape[1] - 1
+    best, index = posterior.topk(2, dim=1)  # [N, 2]
+    alone = (best[:, 0] >= top_p) | (index[:, 0] == none)
+    second = torch.where(alone, best.new_zeros(()), best[:, 1])
+    index = torch.stack([index[:, 0], torch.where(alone, none, index[:, 1])], dim=1)
+    weights = torch.stack([best[:, 0], second], dim=1)
+    return Choice(index, weights / weights.sum(dim=1, keepdim=True).clamp(min=UNLIKELY))

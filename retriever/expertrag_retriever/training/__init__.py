@@ -1,0 +1,1 @@
+"""Training of the domain experts: pairs, hard negatives, the contrastive loop."""

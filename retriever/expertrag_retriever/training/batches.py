@@ -1,0 +1,60 @@
+"""Batches without false negatives: no text of a batch answers another query of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+from expertrag_retriever.training.types import Example
+
+
+def batches(examples: Sequence[Example], size: int, epoch: int, seed: int) -> list[list[Example]]:
+    """Shuffle and cut examples into batches; the same arguments give the same batches.
+
+    An example whose document is another's of the batch, or answers its query, waits for the next
+    one. What is left at the end of the epoch makes no batch if it is less than half of one.
+    """
+    waiting = list(examples)
+    random.Random(f"{seed} {epoch}").shuffle(waiting)
+    made = []
+    while waiting:
+        batch, later = _fill(waiting, size)
+        if len(batch) >= max(2, size // 2) or not made:
+            made.append(batch)
+        elif len(batch) < size // 2:
+            break
+        waiting = later
+    return made
+
+
+def _fill(waiting: Sequence[Example], size: int) -> tuple[list[Example], list[Example]]:
+    batch: list[Example] = []
+    later: list[Example] = []
+    documents: set[str] = set()
+    shunned: set[str] = set()
+    queries: set[str] = set()
+    for place, example in enumerate(waiting):
+        if len(batch) == size:
+            later.extend(waiting[place:])
+            break
+        clash = (
+            example.positive_id in shunned
+            or example.query in queries
+            or not documents.isdisjoint(example.shunned)
+        )
+        if clash:
+            later.append(example)
+            continue
+        batch.append(example)
+        documents.add(example.positive_id)
+        shunned |= example.shunned | {example.positive_id}
+        queries.add(example.query)
+    return batch, later
+
+
+def columns(batch: Sequence[Example]) -> Iterator[list[str]]:
+    """Yield the queries, the positives, and as many columns of negatives as all have."""
+    yield [example.query for example in batch]
+    yield [example.positive for example in batch]
+    for column in range(min(len(example.negatives) for example in batch)):
+        yield [example.negatives[column] for example in batch]

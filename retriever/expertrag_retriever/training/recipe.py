@@ -1,0 +1,40 @@
+"""How an expert is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expertrag_retriever.experts.settings import ExpertForm
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The figures of a training.
+
+    ``epochs`` over at most ``most_pairs`` pairs of a domain; ``batch`` pairs a step, of one domain,
+    which are each other's negatives beside ``negatives`` mined ones. ``max_tokens`` of a text are
+    read. ``temperature`` divides the cosines. ``evaluations`` on the dev slice over the training,
+    of which ``patience`` without gain end it.
+    """
+
+    epochs: int = 3
+    most_pairs: int | None = 6000
+    batch: int = 64
+    negatives: int = 1
+    learning_rate: float = 1e-3
+    warm_up: float = 0.1
+    temperature: float = 0.05
+    max_tokens: int = 192
+    evaluations: int = 6
+    patience: int = 3
+    form: ExpertForm = ExpertForm.LOW_RANK
+    rank: int = 16
+    seed: int = 0
+
+
+SMALL = Recipe(epochs=2, most_pairs=400, max_tokens=96, evaluations=2)
+"""Minutes on two cores: shows that all works, and that the dev metric rises."""
+
+FULL = Recipe()
+
+PROFILES = {"small": SMALL, "full": FULL}

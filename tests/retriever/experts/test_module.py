@@ -1,0 +1,162 @@
+"""Experts in encoders of every kind: they start as the base, serve their texts, save and load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.experts.module import ExpertTransformer, with_experts
+from expertrag_retriever.experts.settings import GENERAL, ExpertForm, ExpertSettings
+from expertrag_retriever.experts.surgery import expert_layers
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+TEXTS = [
+    "The tenant shall give notice of three months.",
+    "Aspirin lowers the risk of a stroke.",
+    "short",
+    "A longer text about nothing in particular, so that the batch has to be padded. " * 3,
+]
+KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
+DOMAINS = ("legal", "biomedicine")
+FORMS = tuple(ExpertForm)
+
+Encoders = Callable[[str], "SentenceTransformer"]
+
+
+def _taught(model: SentenceTransformer, form: ExpertForm) -> ExpertTransformer:
+    """Give a model experts that differ from the base and from each other."""
+    module = with_experts(model, ExpertSettings(DOMAINS, form, rank=4))
+    torch.manual_seed(1)
+    for _, layer in expert_layers(module.model):
+        layer.second.data += 0.3 * torch.randn_like(layer.second)
+    return module
+
+
+def _encode(model: SentenceTransformer, **kwargs: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(model.encode(TEXTS, **kwargs))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_new_experts_equal_the_base(encoder: Encoders, kind: str, form: ExpertForm) -> None:
+    model = encoder(kind)
+    base = _encode(model)
+    with_experts(model, ExpertSettings(DOMAINS, form))
+    assert np.array_equal(_encode(model), base)
+    assert np.allclose(_encode(model, domain="legal"), base, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_general_expert_is_bitwise_the_base(
+    encoder: Encoders, kind: str, form: ExpertForm
+) -> None:
+    model = encoder(kind)
+    base = _encode(model)
+    _taught(model, form)
+    assert np.array_equal(_encode(model, domain=GENERAL), base)
+    assert np.array_equal(_encode(model, domain="a domain that nobody trained"), base)
+    assert not np.allclose(_encode(model, domain="legal"), base, atol=1e-2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mixed_batch_gives_each_text_its_own_expert(
+    encoder: Encoders, kind: str, form: ExpertForm
+) -> None:
+    model = encoder(kind)
+    _taught(model, form)
+    alone = [_encode(model, domain=domain) for domain in (*DOMAINS, GENERAL)]
+    features = model.preprocess(TEXTS)
+    features["expert_index"] = torch.tensor([1, 0, 2, 0])
+    with torch.inference_mode():
+        mixed = model(features)["sentence_embedding"].numpy()
+    for row, expert in enumerate([1, 0, 2, 0]):
+        assert np.allclose(mixed[row], alone[expert][row], atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_saved_and_loaded_through_sentence_transformers(
+    encoder: Encoders, kind: str, form: ExpertForm, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = encoder(kind)
+    base = _encode(model)
+    _taught(model, form)
+    for _, layer in expert_layers(model):  # as they are stored
+        layer.first.data = layer.first.data.bfloat16().float()
+        layer.second.data = layer.second.data.bfloat16().float()
+    expected = _encode(model, domain="legal")
+    model.save(str(tmp_path))
+    again = SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+    assert np.allclose(_encode(again, domain="legal"), expected, atol=1e-6)
+    assert np.array_equal(_encode(again, domain=GENERAL), base)
+    plain = SentenceTransformer(  # the base is there as it was, for those without this package
+        modules=[type(again[0]).__mro__[1](str(tmp_path), max_seq_length=64), again[1]],
+        device="cpu",
+    )
+    assert np.array_equal(_encode(plain), base)
+
+
+def test_only_experts_learn(encoder: Encoders) -> None:
+    model = encoder("bert")
+    module = with_experts(model, ExpertSettings(DOMAINS, rank=4))
+    learning = [name for name, value in module.named_parameters() if value.requires_grad]
+    assert learning and all(name.endswith((".first", ".second")) for name in learning)
+    assert module.first_layer == 2
+    assert {name.split(".layer.")[1][0] for name in learning} == {"2", "3"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"domains": ()}, "no domain"),
+        ({"domains": ("a", "a")}, "must differ"),
+        ({"domains": (GENERAL,)}, "must differ"),
+        ({"domains": ("a",), "rank": 0}, "rank"),
+    ],
+)
+def test_settings_that_make_no_sense(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExpertSettings(**wrong)
+
+
+def test_too_few_layers(encoder: Encoders) -> None:
+    with pytest.raises(EmbedderError, match="layer 4 of 4"):
+        with_experts(encoder("bert"), ExpertSettings(DOMAINS, first_layer=4))
+
+
+def test_experts_of_another_base(encoder: Encoders, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = encoder("bert")
+    _taught(model, ExpertForm.LOW_RANK)
+    model.save(str(tmp_path))
+    settings = json.loads((tmp_path / "experts.json").read_text())
+    settings["settings"]["first_layer"] = 1
+    (tmp_path / "experts.json").write_text(json.dumps(settings))
+    with pytest.raises(EmbedderError, match="another base model"):
+        SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+
+
+def test_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = encoder("bert")
+    _taught(model, ExpertForm.LOW_RANK)
+    model.save(str(tmp_path))
+    weights = tmp_path / "experts.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(EmbedderError, match="damaged"):
+        SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
