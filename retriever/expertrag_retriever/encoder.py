@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BATCH_TOKENS = 2048
 """Padded tokens of a batch. MiniLM on one core, CPU seconds for 64 documents of 240 tokens: 1.3
 with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
-_CURE = "pull it again (expertrag models pull all-minilm-l6-v2) or name another model"
+_CURE = "correct its name or its files, or use that of `expertrag models pull all-minilm-l6-v2`"
 
 
 class SentenceTransformerEmbedder:

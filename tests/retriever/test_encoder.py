@@ -130,6 +130,6 @@ def test_a_damaged_model(model_copy: Path, damage: str) -> None:
         weights.unlink()
     else:
         (model_copy / "config.json").write_text("{")
-    with pytest.raises(EmbedderError, match="pull it again") as caught:
+    with pytest.raises(EmbedderError, match="correct its name or its files") as caught:
         load_embedder(str(model_copy))
     assert "\n" not in str(caught.value)
