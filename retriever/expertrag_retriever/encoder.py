@@ -15,7 +15,7 @@ import numpy as np
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.cores import available_cores
-from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.fingerprint import folder_fingerprint
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ def load_embedder(
     :param source: a folder, or the id of a model on the hub.
     :param name: what the model is called in stores and messages; by default ``source``.
     :param device: a torch device, or "auto" for CUDA where there is one, else the CPU.
+    :raises DeviceError: the device is not usable here.
     :raises EmbedderError: missing, damaged, or not a text transformer.
     """
     try:
@@ -174,6 +175,10 @@ def load_embedder(
         raise EmbedderError(f"no embedder folder {source}: {_CURE}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+        raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
         model = SentenceTransformer(source, device=device)
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
