@@ -43,6 +43,8 @@ def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_pa
     assert again == report  # seconds too: the answers were kept
     judged = json.loads(run(*arguments, "--judge", "smollm2-135m-instruct-moe").out)
     assert judged["judge"]["name"] == "smollm2-135m-instruct-moe"
+    inputs = judged["manifest"]["inputs"]
+    assert inputs["judge"] == inputs["sets"]["squad_small"]["generator"]  # the same model judges
     table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto")
     assert table.code == 0
     assert "never" in table.out
