@@ -9,6 +9,7 @@ reuses the models and the index.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from expertrag import (
     UsageEvent,
 )
 
-HERE = Path(__file__).parent
+HERE = Path(os.path.relpath(Path(__file__).parent))  # as a person would type it
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
 MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
 QUESTIONS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ LINE_EVERY_S = 5.0
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Give a progress function; what it draws is cleared or ended with the block."""
-    if not sys.stderr.isatty():
+    if not _has_columns():
         yield _Lines()
         return
     try:
@@ -31,6 +32,14 @@ def progress() -> Iterator[Progress]:
     finally:
         if isinstance(bars, _Bars):
             bars.close()
+
+
+def _has_columns() -> bool:
+    """Whether stderr is a terminal that a bar fits in: one of unknown size would show nothing."""
+    try:
+        return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 class _Lines:

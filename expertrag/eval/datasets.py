@@ -12,6 +12,7 @@ corpus holds no answer to the question. A query without judgements belongs to th
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,7 +116,7 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
             f"split {split} of {folder} is empty: no query of queries.jsonl has a relevant document"
         )
     return Dataset(
-        name=folder.resolve().name,
+        name=Path(os.path.abspath(folder)).name,  # as given: a link keeps its own name
         folder=folder,
         split=split,
         queries=tuple(queries[name] for name in sorted(queries)),

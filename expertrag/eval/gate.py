@@ -11,8 +11,9 @@ gate        retrieves from p(benefit) = threshold on
 
 The report is ``{"kind": "gate", "pooled": {policy: P}, "sets": {set: {policy: P}}, "comparisons":
 {set or "pooled": […]}, "per_query": {set: {policy: {row id: 0 or 1}}}, "skipped", "unanswerable":
-{set: rows that no output can be right for}, "manifest"}``; P has the fields of ``PolicyFigures``,
-for the gate those of ``GatePolicyFigures``.
+{set: rows that no output can be right for}, "without_multi_step": {set: rows that lack it where
+others have it}, "manifest"}``; P has the fields of ``PolicyFigures``, for the gate those of
+``GatePolicyFigures``.
 """
 
 from __future__ import annotations
@@ -93,6 +94,7 @@ class GateFigures:
     per_query: Mapping[str, Mapping[str, Mapping[str, int]]]
     skipped: Mapping[str, tuple[Skipped, ...]]
     unanswerable: Mapping[str, int]
+    without_multi_step: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,11 @@ def evaluate_gate(
         unanswerable={
             row_set.name: sum(row.answers == () for row in row_set.rows) for row_set in row_sets
         },
+        without_multi_step={
+            row_set.name: lacking
+            for row_set in kept
+            if 0 < (lacking := _without_multi_step(row_set)) < len(row_set.rows)
+        },
     )
 
 
@@ -181,6 +188,7 @@ def gate_report(figures: GateFigures, manifest: Manifest) -> dict[str, JSON]:
             name: [asdict(item) for item in items] for name, items in figures.skipped.items()
         },
         "unanswerable": figures.unanswerable,
+        "without_multi_step": figures.without_multi_step,
     }
 
 
@@ -195,6 +203,10 @@ def _usable(row_set: RowSet) -> RowSet:
     ]
     rows = tuple(row for row in row_set.rows if row.answers)
     return replace(row_set, rows=rows, skipped=(*row_set.skipped, *missing))
+
+
+def _without_multi_step(row_set: RowSet) -> int:
+    return sum(row.multi_step is None for row in row_set.rows)
 
 
 def _decide(row_set: RowSet, gate: RowGate) -> _Decided:

@@ -5,7 +5,7 @@ A document scores by its best chunk, and a query for which a mode finds nothing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 MODES = ("bm25", "dense", "hybrid")
+UNANSWERABLE = "the corpus holds no answer, so there is nothing to find"
 _DEPTH = 100  # documents that are ranked, at least
 _WORST = 10
 _TEXT_CHARACTERS = 300
@@ -142,7 +143,13 @@ class _Measurement:
                 values=values,
                 sizes=_sizes(index, qrels, missing),
                 worst=self._worst(dataset, ranker, asked, values),
-                skipped=(*dataset.skipped, *unread, *found.skipped, *map(_not_there, missing)),
+                skipped=(
+                    *dataset.skipped,
+                    *_unanswerable(dataset),
+                    *unread,
+                    *found.skipped,
+                    *map(_not_there, missing),
+                ),
                 inputs={
                     "split": dataset.split,
                     "judgements": dataset.sha256,
@@ -188,6 +195,13 @@ def _chosen(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:
         )
     chosen = sample(dataset.judged, settings.limit, settings.seed)
     return tuple(sorted(chosen, key=lambda query: query.id))
+
+
+def _unanswerable(dataset: Dataset) -> Iterator[Skipped]:
+    """List the questions that the corpus cannot answer; only answers are measured by them."""
+    for query in dataset.queries:
+        if query.id not in dataset.qrels:
+            yield Skipped(query.id, UNANSWERABLE)
 
 
 def _passage(passage: Passage, relevant: Sequence[str]) -> JSON:

@@ -75,8 +75,8 @@ def open_pipeline_for(
             inputs: dict[str, JSON] = {
                 "corpus": index.manifest.corpus_hash if served else read_corpus(dataset).sha256,
                 "chunker": index.manifest.chunker,
-                "embedder": {"name": _name(embedder), "fingerprint": embedder.fingerprint},
-                "generator": {"name": _name(generator), "fingerprint": generator.fingerprint},
+                "embedder": model_inputs(embedder),
+                "generator": {**model_inputs(generator), **_asked_for(config.model)},
                 "gate": pipeline.info().gate,
                 "prompts": _prompts(),
             }
@@ -95,9 +95,18 @@ def _embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbe
     return open_embedder(model, store)
 
 
-def _name(model: Generator | SentenceTransformerEmbedder) -> str:
-    """Name a model without the folder that it lies in, which differs between machines."""
-    return Path(model.name).name
+def model_inputs(model: Generator | SentenceTransformerEmbedder) -> dict[str, JSON]:
+    """Identify a model, without the folder that it lies in, which differs between machines."""
+    return {"name": Path(model.name).name, "fingerprint": model.fingerprint}
+
+
+def _asked_for(model: ModelConfig) -> dict[str, JSON]:
+    """Return the precision and the device that were asked for: answers differ between them.
+
+    Those of ``auto`` are not here: they follow from the machine, which the manifest has.
+    """
+    chosen = {"dtype": model.dtype, "device": model.device}
+    return {name: value for name, value in chosen.items() if value != "auto"}
 
 
 def _prompts() -> str:

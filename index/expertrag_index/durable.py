@@ -13,19 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from expertrag_index.errors import StorageFullError, StoreCorruptError
+from expertrag_index.errors import IndexStoreError, StorageFullError, StoreCorruptError
 from expertrag_index.layout import Layout
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _FULL_SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 # the low byte of a code is the primary one: SQLITE_IOERR_WRITE is SQLITE_IOERR | (3 << 8)
 _UNREADABLE_SQLITE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
-# SQLITE_ERROR is "no such table", what an emptied database says; CANTOPEN is a missing one
+# SQLITE_ERROR is "no such table", what an emptied database says; CANTOPEN is a missing one;
+# READONLY, of a file that may be written, is a header that asks for a newer SQLite
 _DAMAGED_SQLITE = (
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
 )
 
 
@@ -55,6 +57,7 @@ def store_errors(layout: Layout) -> Iterator[None]:
 
     :raises StorageFullError: no space, quota reached, or the disk refuses to write.
     :raises StoreCorruptError: the database is malformed.
+    :raises IndexStoreError: the store may not be written, which SQLite needs to read it, too.
     """
     root = layout.root
     try:
@@ -73,6 +76,10 @@ def store_errors(layout: Layout) -> Iterator[None]:
         if is_full(error):
             raise _full(root, error) from error
         if is_damage(error):
+            if _is_locked_up(layout, error):
+                raise IndexStoreError(
+                    f"{root} may not be written ({error}): change its permissions or mount"
+                ) from error
             raise StoreCorruptError(
                 f"{layout.database} is damaged ({error}): {layout.cure}"
             ) from error
@@ -92,6 +99,16 @@ def is_damage(error: sqlite3.Error) -> bool:
     # no code at all is Python's "Could not decode to UTF-8", a damaged text
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF in _DAMAGED_SQLITE or code in _UNREADABLE_SQLITE
+
+
+def _is_locked_up(layout: Layout, error: sqlite3.Error) -> bool:
+    """Whether SQLite failed for want of permission: its log and index lie beside the database."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return (
+        code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+        and layout.database.exists()
+        and not all(os.access(path, os.W_OK) for path in (layout.root, layout.database))
+    )
 
 
 def _full(root: Path, error: Exception) -> StorageFullError:

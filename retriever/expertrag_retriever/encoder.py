@@ -15,7 +15,7 @@ import numpy as np
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.cores import available_cores
-from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.fingerprint import folder_fingerprint
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BATCH_TOKENS = 2048
 """Padded tokens of a batch. MiniLM on one core, CPU seconds for 64 documents of 240 tokens: 1.3
 with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
-_CURE = "pull it again (expertrag models pull all-minilm-l6-v2) or name another model"
+_CURE = "correct its name or its files, or use that of `expertrag models pull all-minilm-l6-v2`"
 
 
 class SentenceTransformerEmbedder:
@@ -162,6 +162,7 @@ def load_embedder(
     :param source: a folder, or the id of a model on the hub.
     :param name: what the model is called in stores and messages; by default ``source``.
     :param device: a torch device, or "auto" for CUDA where there is one, else the CPU.
+    :raises DeviceError: the device is not usable here.
     :raises EmbedderError: missing, damaged, or not a text transformer.
     """
     try:
@@ -178,6 +179,10 @@ def load_embedder(
         raise EmbedderError(f"no embedder folder {source}: {_CURE}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+        raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
         model = SentenceTransformer(source, device=device)
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a

@@ -1,6 +1,7 @@
 """Errors of retrieval.
 
     RetrieverError
+    ├── DeviceError      a device that is not here
     ├── EmbedderError    an embedder that cannot be loaded or used
     └── QueryError       a query that cannot be searched
 
@@ -10,6 +11,10 @@ Every message is one line and says what to do.
 
 class RetrieverError(Exception):
     """Root of the errors that retrieval raises."""
+
+
+class DeviceError(RetrieverError):
+    """A device that torch does not know, was built without, or does not find."""
 
 
 class EmbedderError(RetrieverError):

@@ -43,6 +43,8 @@ def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_pa
     assert again == report  # seconds too: the answers were kept
     judged = json.loads(run(*arguments, "--judge", "smollm2-135m-instruct-moe").out)
     assert judged["judge"]["name"] == "smollm2-135m-instruct-moe"
+    inputs = judged["manifest"]["inputs"]
+    assert inputs["judge"] == inputs["sets"]["squad_small"]["generator"]  # the same model judges
     table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto")
     assert table.code == 0
     assert "never" in table.out
@@ -59,6 +61,10 @@ def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: P
         6,
         True,
     )
+    precise = run(
+        "eval", "record", SQUAD, "--out", rows, *QUICK, "--dtype", "float32", "--work", work
+    )
+    assert (precise.code, "generator.dtype (none, now float32)" in precise.err) == (6, True)
     scored = run("eval", "gate", rows, "--gate", "training-free-1", "--json")
     assert scored.code == 0, scored.err
     assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-1"

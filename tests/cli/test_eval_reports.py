@@ -44,6 +44,11 @@ def test_report_puts_several_on_one_page(
     assert ran.code == 0, ran.err
     assert "Retrieval gate\n" in ran.out
     assert "Cost model\n" in ran.out
+    ran = run("eval", "report", out, "--json")
+    assert json.loads(ran.out) == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    ran = run("eval", "report", paths[0], "--json", "--out", tmp_path / "one")
+    assert json.loads(ran.out) == json.loads(paths[0].read_text(encoding="utf-8"))
+    assert (tmp_path / "one" / "report.html").is_file()
 
 
 def test_compare_names_what_changed(

@@ -184,6 +184,12 @@ def test_a_missing_model_ends_with_9(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_device_that_is_not_here_ends_with_2(run: Run, store: Path) -> None:
+    ran = run("index", "search", store, "tea", "--device", "nonsense")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "'cpu'" in ran.err
+
+
 def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs: Path) -> None:
     """The limit on the size of a file stands in for a full disk."""
     limit = (store / "store.db").stat().st_size

@@ -47,8 +47,22 @@ def test_lines_tell_the_time_left(
 
 
 def test_a_bar_on_a_terminal() -> None:
+    shown = _on_a_terminal(columns=80)
+    assert b"\rembed: 100%" in shown
+    assert b"write: " in shown
+
+
+def test_lines_on_a_terminal_of_unknown_width() -> None:
+    assert _on_a_terminal(columns=0).splitlines() == [
+        b"embed: 1/1000",
+        b"embed: 1000/1000",
+        b"write: 1",
+    ]
+
+
+def _on_a_terminal(columns: int) -> bytes:
     terminal, stderr = pty.openpty()
-    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(stderr, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
         [sys.executable, "-c", WORK], stdout=subprocess.PIPE, stderr=stderr
     ) as process:
@@ -59,8 +73,7 @@ def test_a_bar_on_a_terminal() -> None:
         out, _ = process.communicate(timeout=60)
     os.close(terminal)
     assert (process.returncode, out) == (0, b"")
-    assert b"\rembed: 100%" in shown
-    assert b"write: " in shown
+    return shown
 
 
 def _read(terminal: int) -> bytes:

@@ -151,3 +151,15 @@ def test_a_larger_sample_holds_the_smaller() -> None:
     assert more[:10] == few
     assert sample(queries, 10, 4) != few
     assert len(sample(queries, None, 0)) == len(sample(queries, 1000, 0)) == 60
+
+
+def test_a_set_is_called_as_the_folder_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "version_3"
+    write(folder, [{"_id": "q", "text": "?"}], HEADER + "q\td\t1\n")
+    link = tmp_path / "current"
+    link.symlink_to(folder)
+    assert load_dataset(link).name == "current"
+    monkeypatch.chdir(folder / "qrels")
+    assert load_dataset(Path("..")).name == "version_3"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +198,14 @@ def test_adarague_is_reproduced() -> None:
     assert found.per_query["hotpotqa"]["oracle"]["5ae4988655429970de88d9c1"] == 0
 
 
+def test_outputs_that_some_rows_lack_are_not_scored_but_counted() -> None:
+    rows = tuple(replace(row, multi_step="Paris" if row.id == "0" else None) for row in FIVE.rows)
+    found = evaluate_gate([replace(FIVE, rows=rows)], None)
+    assert "multi_step" not in found.pooled.policies
+    assert found.without_multi_step == {"set": 4}
+    assert evaluate_gate([FIVE], None).without_multi_step == {}
+
+
 def test_the_report_is_plain_json(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     rows = [a_row(number, *pair) for number, pair in enumerate([BENEFIT, BOTH, NEITHER])]
@@ -209,6 +217,7 @@ def test_the_report_is_plain_json(tmp_path: Path) -> None:
     assert report["kind"] == "gate"
     assert set(report) == {
         "kind", "manifest", "pooled", "sets", "comparisons", "per_query", "skipped", "unanswerable",
+        "without_multi_step",
     }  # fmt: skip
     gate = report["sets"]["mine"]["gate"]
     assert gate["frontier"] == [[0.0, 1 / 3], [1 / 3, 2 / 3], [2 / 3, 2 / 3], [1.0, 2 / 3]]

@@ -158,6 +158,18 @@ def test_points_that_coincide_are_all_visible() -> None:
     assert square(0.9) == [("4", "#ffffff")]
 
 
+def test_intervals_that_cross_are_told_apart() -> None:
+    def banded(low: float, rate: float = 1.0) -> bool:
+        several = Mark("multi_step", rate, low + 0.1, low, low + 0.2)
+        marks = (Mark("always", 1.0, 0.4, 0.3, 0.5), several)
+        return "stroke-opacity: 0.4" in plots.draw(Curves("x", "y", (), marks))
+
+    assert banded(0.45)
+    assert banded(0.2)
+    assert not banded(0.6)
+    assert not banded(0.45, rate=0.5)
+
+
 def test_an_interval_may_miss_its_point_by_rounding() -> None:
     mark = Mark("never", 0.5, 0.3, 0.1 + 0.2, 0.1 + 0.2)
     assert (mark.low or 0.0) > mark.y

@@ -89,7 +89,9 @@ def test_questions_that_the_gate_leaves_out_are_counted() -> None:
     report = samples.gate()
     assert "left out" not in text.render(report)
     report["unanswerable"] = {"nq": 1000, "2wikimultihopqa": 200}
+    report["without_multi_step"] = {"nq": 3}
     assert "1,200 questions that the corpus cannot answer are left out." in lines_of(report)
+    assert "multi_step is not scored on nq: 3 of its rows lack that output." in lines_of(report)
 
 
 def test_without_a_gate_it_says_so() -> None:

@@ -15,7 +15,7 @@ import pytest
 from expertrag.errors import InvalidArgument, MissingExtra, NotFound
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.qrels import read_qrels
-from expertrag.eval.retrieval import RetrievalSettings, evaluate
+from expertrag.eval.retrieval import UNANSWERABLE, RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
 from expertrag.types import SearchMode
 from expertrag_index.index import Index
@@ -234,6 +234,18 @@ def test_a_query_without_a_hit_scores_0_and_missing_documents_are_counted(
         "second": [],
     }
     json.dumps(found, allow_nan=False)
+
+
+def test_questions_that_the_corpus_cannot_answer_are_counted_as_skipped(
+    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    folder = make_set(CORPUS, QUERIES, QRELS)
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write("\n" + json.dumps({"_id": "q4", "text": "who sank?", "answers": []}))
+    settings = RetrievalSettings(("bm25",), ("MAP",), limit=2)
+    found: Any = evaluate([folder], embedder, settings, tmp_path, silent)
+    assert found["sizes"]["tiny"]["queries"] == 2
+    assert {"id": "q4", "reason": UNANSWERABLE, "retry": False} in found["skipped"]["tiny"]
 
 
 def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from expertrag_index.build import IndexWriter
+from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     IndexStoreError,
     StoreCorruptError,
@@ -20,6 +23,7 @@ from expertrag_index.errors import (
     StoreNotFoundError,
 )
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.manifest import dumps, loads
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
@@ -139,6 +143,54 @@ def test_a_flipped_bit_in_the_database_is_noticed_or_changes_nothing(
         shutil.rmtree(store)
     assert noticed > 10
     assert repaired > noticed / 2
+
+
+@pytest.mark.parametrize("field", [16, 18, 19, 20, 24, 28, 32, 36, 40, 44, 47, 52, 56, 60, 64, 92])
+def test_a_flipped_byte_in_the_header_of_the_database(
+    store: Path, hashing: Any, field: int
+) -> None:
+    expected = read_all(store, hashing)
+    for bit in (field * 8, field * 8 + 6):
+        flip(store / "store.db", bit)
+        is_noticed(store, hashing, expected)
+        with contextlib.suppress(IndexStoreError):
+            IndexWriter.open(store, hashing).close()
+
+
+@pytest.mark.parametrize("at", [0, 40, 5_000, None])
+def test_a_damaged_log_of_the_database(
+    store: Path, tmp_path: Path, hashing: Any, at: int | None
+) -> None:
+    """While a reader is open, what was published last may stand in SQLite's log alone."""
+    copy = tmp_path / "copy"
+    with Index.open(store), IndexWriter.open(store, hashing) as writer:
+        writer.add([Document("late", "Added while somebody reads.")])
+        shutil.copytree(store, copy)
+    (copy / "store.db-shm").unlink()
+    if at is None:
+        (copy / "store.db-wal").unlink()
+    else:
+        flip(copy / "store.db-wal", at * 8)
+    with Index.open(copy) as index:
+        assert (index.generation, "does not hold generation 3" in index.degraded) == (2, True)
+    assert "older than CURRENT" in verify(copy).problems[0]
+    with pytest.raises(StoreCorruptError, match="older than CURRENT"):
+        IndexWriter.open(copy, hashing)
+
+
+def test_a_database_that_cannot_be_written_is_not_called_damaged(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite cannot even read where it may not make its log; root may write anywhere but there."""
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with (
+        pytest.raises(IndexStoreError, match="may not be written") as caught,
+        store_errors(Layout(store)),
+    ):
+        error = sqlite3.OperationalError("unable to open database file")
+        error.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        raise error
+    assert type(caught.value) is IndexStoreError
 
 
 def manifest_of(store: Path, generation: int = 2) -> Any:

@@ -257,6 +257,17 @@ def test_small_segments_ivf_and_merging(tmp_path: Path, make_embedder: Any) -> N
         assert kinds() == ["flat"]  # more than a quarter was dead, and few are left
 
 
+def test_equal_chunks_do_not_spoil_the_measured_recall(tmp_path: Path, make_embedder: Any) -> None:
+    settings = WriterSettings(flat_limit=500, small=100)
+    documents = [Document(f"d{i}", f"the same words {i % 20}") for i in range(1200)]
+    with IndexWriter.open(tmp_path / "s", make_embedder(dimension=24), settings=settings) as writer:
+        writer.build(documents)
+    with Index.open(tmp_path / "s") as index:
+        assert index.manifest.segments[0].kind == "ivf_sq8"
+        assert index.manifest.recall_at_10 >= 0.95
+        assert index.scan_cost() < index.size / 2
+
+
 def assert_recall(index: Index, embedder: Any) -> None:
     found = 0
     for i in range(50):

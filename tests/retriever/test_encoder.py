@@ -12,7 +12,7 @@ import pytest
 
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.encoder import _batches
-from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.fingerprint import folder_fingerprint
 
 TEXTS = [
@@ -130,6 +130,13 @@ def test_a_damaged_model(model_copy: Path, damage: str) -> None:
         weights.unlink()
     else:
         (model_copy / "config.json").write_text("{")
-    with pytest.raises(EmbedderError, match="pull it again") as caught:
+    with pytest.raises(EmbedderError, match="correct its name or its files") as caught:
         load_embedder(str(model_copy))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:63"])
+def test_a_device_that_is_not_here(minilm_path: Path, device: str) -> None:
+    with pytest.raises(DeviceError, match="use 'auto' or 'cpu'") as caught:
+        load_embedder(str(minilm_path), device=device)
     assert "\n" not in str(caught.value)

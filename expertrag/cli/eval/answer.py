@@ -88,6 +88,7 @@ def answer(
     from expertrag.eval.policies import parse_policies
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record, rows_path
+    from expertrag.eval.serving import model_inputs
 
     chosen = parse_policies(policies)
     recording = Recording(config.search.k, max_tokens, config.gate.threshold)
@@ -104,7 +105,7 @@ def answer(
         "answer",
         {
             "policies": chosen,
-            "judge": judge,
+            "judge": model_inputs(grader) if grader else None,
             "limit": limit,
             "seed": seed,
             "recording": asdict(recording),

@@ -30,19 +30,22 @@ reports_argument = click.argument(
 @click.command()
 @reports_argument
 @out_option
-def report(reports: tuple[Path, ...], out: Path | None) -> None:
+@json_flag
+def report(reports: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     """Show reports, or with --out DIR put them on one page.
 
     REPORT is a report.json, or the folder that holds it. A page of several reports counts as each.
     """
-    from expertrag.eval.report import parts_of, read_report, text, write
+    from expertrag.eval.report import parts_of, read_report, text, together, write
 
     parts = [part for path in reports for part in parts_of(read_report(path))]
-    if out is None:
+    if as_json:
+        emit_json(together(parts))
+    elif out is None:
         click.echo("\n".join(map(text.render, parts)), nl=False)
-        return
-    for path in write(parts, out):
-        note(f"wrote {path}")
+    if out is not None:
+        for path in write(parts, out):
+            note(f"wrote {path}")
 
 
 @click.command()

@@ -8,6 +8,6 @@ storage.py    files
 """
 
 from expertrag.eval.report.schema import parts_of
-from expertrag.eval.report.storage import read_report, write
+from expertrag.eval.report.storage import read_report, together, write
 
-__all__ = ["parts_of", "read_report", "write"]
+__all__ = ["parts_of", "read_report", "together", "write"]

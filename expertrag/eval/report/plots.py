@@ -98,7 +98,8 @@ def _curves(figure: Figure, plot: Curves, width: float) -> tuple[Axes, float]:
             dash = _DASHES[style % len(_DASHES)] if not plot.marks else "-"
             axes.plot(x, y, color=_colour(style), linestyle=dash, linewidth=1.6, label=line.name)
     for position, mark in enumerate(plot.marks):
-        _mark(axes, mark, styles[mark.name], _covering(plot.marks, position))
+        covering, crossing = _covering(plot.marks, position), _crossing(plot.marks, position)
+        _mark(axes, mark, styles[mark.name], covering, crossing)
     axes.set_xlim(-0.03, 1.03)
     if plot.from_zero:
         axes.set_ylim(bottom=0.0)
@@ -107,8 +108,11 @@ def _curves(figure: Figure, plot: Curves, width: float) -> tuple[Axes, float]:
     return axes, height
 
 
-def _mark(axes: Axes, mark: Mark, style: int, covering: int) -> None:
-    """Draw a point: as a larger ring where others ``covering`` it would hide it."""
+def _mark(axes: Axes, mark: Mark, style: int, covering: int, crossing: int) -> None:
+    """Draw a point: as a larger ring where others ``covering`` it would hide it.
+
+    Its interval is a pale band, the wider the more intervals ``crossing`` it lie on top of it.
+    """
     error = None
     if mark.low is not None and mark.high is not None:  # rounding may put an end past the point
         error = [[max(0.0, mark.y - mark.low)], [max(0.0, mark.high - mark.y)]]
@@ -118,12 +122,13 @@ def _mark(axes: Axes, mark: Mark, style: int, covering: int) -> None:
         yerr=error,
         fmt=_MARKERS[style % len(_MARKERS)],
         color=_colour(style),
+        ecolor=(_colour(style), 0.4 if crossing else 1.0),
         markersize=8 + 5 * covering,
         markerfacecolor="none" if covering else _colour(style),
         markeredgecolor=_colour(style) if covering else "white",
         markeredgewidth=1.8 if covering else 1.0,
-        capsize=3 + 2 * covering,
-        elinewidth=1.0,
+        capsize=3 + 2 * crossing,
+        elinewidth=1.0 + 6.0 * crossing,
         clip_on=False,
         label=mark.name,
     )
@@ -137,6 +142,25 @@ def _covering(marks: Sequence[Mark], position: int) -> int:
         abs(other.x - mark.x) <= 0.02 and abs(other.y - mark.y) <= near
         for other in marks[position + 1 :]
     )
+
+
+def _crossing(marks: Sequence[Mark], position: int) -> int:
+    """Count the later points whose intervals lie on that of one, in part or whole."""
+    mark = marks[position]
+    return sum(
+        abs(other.x - mark.x) <= 0.01
+        and _least(other) <= _most(mark)
+        and _least(mark) <= _most(other)
+        for other in marks[position + 1 :]
+    )
+
+
+def _least(mark: Mark) -> float:
+    return mark.y if mark.low is None else mark.low
+
+
+def _most(mark: Mark) -> float:
+    return mark.y if mark.high is None else mark.high
 
 
 def _reliability(figure: Figure, plot: Reliability, width: float) -> tuple[Axes, float]:

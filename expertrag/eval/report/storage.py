@@ -59,6 +59,11 @@ def _damaged(file: Path, report: Mapping[str, JSON], fault: str) -> str:
     )
 
 
+def together(reports: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON]:
+    """Return the one report, or one that combines several."""
+    return reports[0] if len(reports) == 1 else {"kind": COMBINED, "reports": list(reports)}
+
+
 def write(reports: Sequence[Mapping[str, JSON]], out: Path) -> tuple[Path, Path, Path]:
     """Write reports to the folder ``out``, made if need be: JSON, Markdown and a page.
 
@@ -68,11 +73,8 @@ def write(reports: Sequence[Mapping[str, JSON]], out: Path) -> tuple[Path, Path,
     :raises MissingExtra: the page needs jinja2 and matplotlib.
     """
     out.mkdir(parents=True, exist_ok=True)
-    whole: Mapping[str, JSON] = (
-        reports[0] if len(reports) == 1 else {"kind": COMBINED, "reports": list(reports)}
-    )
     paths = out / FILE, out / "report.md", out / "report.html"
-    text = json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(together(reports), ensure_ascii=False, allow_nan=False, indent=1)
     _replace(paths[0], f"{text}\n")
     parts = [part for report in reports for part in parts_of(report)]
     _replace(paths[1], markdown.render(parts))

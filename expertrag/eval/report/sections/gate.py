@@ -68,10 +68,14 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]
 
 
 def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
-    """Say how many questions no output can be right for, if there are any."""
+    """Say how many questions no output can be right for, and which outputs are not scored."""
     by_set = mapping(report, "unanswerable")
     if n := sum(number(by_set, name) or 0.0 for name in by_set):
         yield Note(f"{count(n)} questions that the corpus cannot answer are left out.")
+    lacking = mapping(report, "without_multi_step")
+    for name in lacking:
+        rows = count(number(lacking, name))
+        yield Note(f"multi_step is not scored on {name}: {rows} of its rows lack that output.")
 
 
 def headline(report: Mapping[str, JSON]) -> str:
