@@ -1,6 +1,6 @@
 """Training a router: prototypes, a shared covariance, a temperature and a reach. Takes seconds.
 
-    N texts, H hidden, W whitened, P prototypes
+N texts, H hidden, W whitened, P prototypes
 """
 
 from __future__ import annotations
