@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Run  # type: ignore[import-not-found]
 
+Run = Callable[..., Any]
 DATA = Path(__file__).parents[1] / "data"
 
 
@@ -35,7 +37,9 @@ def test_small_profile_improves_on_the_base_and_serves(
     store = tmp_path / "store"
     built = run("index", "build", documents, "--out", store, "--embedder", bundle)
     assert built.code == 0, built.err
-    found = run("index", "search", store, "When are the notes due?", "--domain", "finance", "--json")
+    found = run(
+        "index", "search", store, "When are the notes due?", "--domain", "finance", "--json"
+    )
     assert found.code == 0, found.err
     assert json.loads(found.out)["passages"][0]["domain"] == "finance"
 

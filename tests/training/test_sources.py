@@ -35,7 +35,9 @@ def test_judged_pairs() -> None:
 def test_documents_alone_give_titles_and_sections() -> None:
     [source] = load_sources({"python": [DATA / "beir_small"]})["python"]
     assert len(source.pairs) > 60
-    assert all(pair.query.lower() not in source.corpus[pair.document].lower() for pair in source.pairs)
+    assert all(
+        pair.query.lower() not in source.corpus[pair.document].lower() for pair in source.pairs
+    )
 
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:

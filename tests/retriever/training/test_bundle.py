@@ -157,7 +157,9 @@ def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Pat
 
 
 def test_a_base_with_experts_is_no_base(
-    trained: tuple[Path, BundleReport], encoder: Callable[[str], SentenceTransformer], tmp_path: Path
+    trained: tuple[Path, BundleReport],
+    encoder: Callable[[str], SentenceTransformer],
+    tmp_path: Path,
 ) -> None:
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
