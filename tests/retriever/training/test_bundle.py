@@ -1,4 +1,4 @@
-"""Bundles: experts of several domains in one small folder, on the base that they were trained on."""
+"""Bundles: experts of several domains in a small folder, on the base they were trained on."""
 
 from __future__ import annotations
 
@@ -157,9 +157,7 @@ def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Pat
 
 
 def test_a_base_with_experts_is_no_base(
-    trained: tuple[Path, BundleReport],
-    encoder: Callable[[str], SentenceTransformer],
-    tmp_path: Path,
+    encoder: Callable[[str], SentenceTransformer], tmp_path: Path
 ) -> None:
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
