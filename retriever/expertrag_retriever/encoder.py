@@ -20,6 +20,7 @@ from expertrag_retriever.fingerprint import folder_fingerprint
 
 if TYPE_CHECKING:
     import torch
+    from sentence_transformers import SentenceTransformer
     from tokenizers import Encoding, Tokenizer
 
     from expertrag_retriever.experts.settings import ExpertSettings
@@ -66,6 +67,12 @@ class SentenceTransformerEmbedder:
         The number format is left out: bfloat16 moves a vector by less than 1e-4 in cosine.
         """
         return self._fingerprint
+
+    @property
+    def model(self) -> SentenceTransformer:
+        """The model itself, for what looks inside it."""
+        loaded: SentenceTransformer = self._model
+        return loaded
 
     @property
     def dimension(self) -> int:
