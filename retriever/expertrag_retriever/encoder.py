@@ -71,6 +71,12 @@ class SentenceTransformerEmbedder:
         return self._fingerprint
 
     @property
+    def model(self) -> SentenceTransformer:
+        """The model itself, for what looks inside it."""
+        loaded: SentenceTransformer = self._model
+        return loaded
+
+    @property
     def dimension(self) -> int:
         """Length D of a vector."""
         return self._dimension

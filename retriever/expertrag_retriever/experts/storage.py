@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.storage import has_router, load_router, save_router
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from expertrag_retriever.experts.module import ExpertTransformer
 
 EXPERTS = "experts.safetensors"
-ROUTER = "router.safetensors"
 SETTINGS = "experts.json"
 
 
@@ -46,10 +46,7 @@ def save_experts(
     save_file(state, folder / EXPERTS)
     body: dict[str, Any] = {"settings": asdict(settings), **(about or {})}
     if router is not None:
-        parts = {item.name: getattr(router, item.name) for item in fields(router)}
-        tensors = {name: part for name, part in parts.items() if isinstance(part, torch.Tensor)}
-        save_file({name: part.contiguous() for name, part in tensors.items()}, folder / ROUTER)
-        body["router"] = {name: part for name, part in parts.items() if name not in tensors}
+        save_router(router, folder)
     (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
 
 
@@ -64,7 +61,7 @@ def load_experts(module: ExpertTransformer, folder: Path) -> None:
         body = json.loads((folder / SETTINGS).read_bytes())
         settings = _settings(body["settings"])
         state = load_file(folder / EXPERTS)
-        router = _router(body, folder)
+        router = load_router(folder)[0] if has_router(folder) else None
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EmbedderError(
             f"the experts in {folder} are damaged ({str(error).splitlines()[0]}): "
@@ -82,13 +79,6 @@ def _settings(body: Mapping[str, Any]) -> ExpertSettings:
         rank=int(body["rank"]),
         first_layer=body["first_layer"],
     )
-
-
-def _router(body: Mapping[str, Any], folder: Path) -> Router | None:
-    if "router" not in body:
-        return None
-    plain = {**body["router"], "domains": tuple(body["router"]["domains"])}
-    return Router(**plain, **load_file(folder / ROUTER))
 
 
 def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], folder: Path) -> None:

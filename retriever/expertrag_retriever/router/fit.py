@@ -5,123 +5,151 @@ N texts, H hidden, W whitened, P prototypes
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.errors import RetrieverError
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.router.clusters import k_means
+from expertrag_retriever.router.evidence import gather
+from expertrag_retriever.router.measure import figures
 from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.types import Pool, RouterError, RouterFigures, RouterSettings
+
+__all__ = ["FEWEST_TEXTS", "RouterError", "RouterFigures", "fit_router"]
 
 FEWEST_TEXTS = 20
 """Of a domain, to say what it is like; with fewer the domain would be whatever those are about."""
 
-_PROTOTYPES = 4  # of a domain; 1, 2, 4 and 8 were compared
 _TEXTS_EACH = 25  # at least, on average, of a prototype
-_HELD_OUT = 0.25
-_SHRINKAGE = 0.1
-_DIMENSIONS = 128
-_REACH_QUANTILE = 0.98  # of held-out texts of the domains lie within reach
-_ROUNDS = 25
-_TEMPERATURES = np.geomspace(0.05, 20.0, 121)
+_FOLDS = 4
+_REACH_QUANTILE = 0.95
+"""Of held-out texts of the domains lie within reach; 55 % of those of a left-out domain do not."""
+_TEMPERATURES = np.geomspace(0.001, 20.0, 161)
 """Of squared distances per dimension."""
 
-Pool = Callable[[Sequence[str]], FloatArray]
-"""Mean hidden states (N, H) of texts where the experts begin."""
-
-
-class RouterError(RetrieverError, ValueError):
-    """Texts that no router can be trained on."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouterFigures:
-    """How a router does on texts that it was not trained on.
-
-    ``accuracy`` of the most likely domain, ``ece`` of its probability, ``known``: the share that is
-    taken for one of the domains at all.
-    """
-
-    accuracy: float
-    ece: float
-    known: float
-    texts: int
+Labels = NDArray[np.int64]
 
 
 def fit_router(
-    texts: Mapping[str, Sequence[str]], pool: Pool, seed: int = 0
+    texts: Mapping[str, Sequence[str]],
+    pool: Pool,
+    seed: int = 0,
+    settings: RouterSettings | None = None,
 ) -> tuple[Router, RouterFigures]:
-    """Train on texts by domain; a quarter of them is held out to calibrate and measure.
+    """Train on texts by domain; the same texts and seed give the same router.
 
-    :raises RouterError: fewer than two domains, or a domain of too few different texts.
+    It learns from all texts. What calibrates and measures it are the answers of four routers, each
+    to the quarter of the texts that it was not trained on.
+
+    Empty and repeated texts, and those in two domains, count for nothing.
+
+    :raises RouterError: fewer than two domains, one of too few texts, or called "general".
     """
-    chosen = {name: _distinct(some) for name, some in texts.items()}
+    chosen = _distinct(texts)
     _check(chosen)
     labels = np.repeat(np.arange(len(chosen)), [len(some) for some in chosen.values()])
-    pooled = pool([text for some in chosen.values() for text in some])
-    held_out = _held_out(labels, seed)
-    router = _fit(tuple(chosen), pooled[~held_out], labels[~held_out], seed)
-    router = _calibrated(router, pooled[held_out], labels[held_out])
-    return router, measure(router, pooled[held_out], labels[held_out])
+    flat = [text for some in chosen.values() for text in some]
+    pooled = pool(flat)
+    if not np.isfinite(pooled).all():
+        raise RouterError("the base model turns some texts into no numbers; use another one")
+    router, held_out = fit_pooled(tuple(chosen), pooled, labels, seed, settings or RouterSettings())
+    evidence = gather(chosen, _nearest_own(router, pooled, labels), router.owner.tolist())
+    return replace(router, evidence=evidence), held_out
 
 
-def measure(router: Router, pooled: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
-    """Score a router on labelled texts: (N, H) and (N,) indexes of domains."""
-    posterior = router.posterior(torch.from_numpy(pooled)).numpy()[:, :-1]
-    known = posterior.sum(axis=1)
-    conditional = posterior / np.maximum(known, 1e-9)[:, None]
-    best, sure = conditional.argmax(axis=1), conditional.max(axis=1)
-    right = best == labels
-    return RouterFigures(
-        accuracy=float(right.mean()),
-        ece=_ece(sure, right),
-        known=float((known >= 0.5).mean()),
-        texts=len(labels),
-    )
+def fit_pooled(
+    domains: tuple[str, ...],
+    pooled: FloatArray,
+    labels: Labels,
+    seed: int,
+    settings: RouterSettings,
+) -> tuple[Router, RouterFigures]:
+    """Train on mean hidden states (N, H) and indexes of domains (N,); see :func:`fit_router`."""
+    folds = _folds(labels, seed)
+    held_out = []
+    for fold in range(_FOLDS):
+        rest = folds != fold
+        trained = _fit(domains, pooled[rest], labels[rest], seed, settings)
+        held_out.append((trained, torch.from_numpy(pooled[~rest]), labels[~rest]))
+    temperature = _temperature(held_out)
+    reach, slope = _reach(held_out)
+
+    def calibrated(router: Router) -> Router:
+        return replace(router, temperature=temperature, reach=reach, slope=slope)
+
+    posterior = np.concatenate([calibrated(each).posterior(x).numpy() for each, x, _ in held_out])
+    truth = np.concatenate([some for _, _, some in held_out])
+    router = calibrated(_fit(domains, pooled, labels, seed, settings))
+    return router, figures(posterior, truth)
 
 
-def _distinct(texts: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text.strip()))
+def _distinct(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Keep each text once, and none that two domains claim: it says nothing about either."""
+    cleaned = {
+        name: dict.fromkeys(text.strip() for text in some if text.strip())
+        for name, some in texts.items()
+    }
+    claims = Counter(text for some in cleaned.values() for text in some)
+    return {name: [text for text in some if claims[text] == 1] for name, some in cleaned.items()}
 
 
 def _check(texts: Mapping[str, Sequence[str]]) -> None:
     if len(texts) < 2:
         raise RouterError("a router needs two domains at least; give texts of another one")
     for name, some in texts.items():
+        if not name.strip() or name == GENERAL:
+            raise RouterError(
+                f"a domain cannot be called {name!r}: that is the base model; choose another name"
+            )
         if len(some) < FEWEST_TEXTS:
             raise RouterError(
-                f"domain {name} has {len(some)} different texts; a router needs {FEWEST_TEXTS} "
-                "of each: add some, or leave the domain to the general expert"
+                f"domain {name} has {len(some)} different texts of its own; a router needs "
+                f"{FEWEST_TEXTS} of each: add some, or leave the domain to the general expert"
             )
 
 
-def _held_out(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
-    """Hold out the same share of each domain."""
-    mask = np.zeros(len(labels), bool)
+def _nearest_own(router: Router, pooled: FloatArray, labels: Labels) -> Labels:
+    """Prototype (N,) of its own domain that each text is nearest to."""
+    distance = router.distances(torch.from_numpy(pooled))
+    foreign = router.owner != torch.from_numpy(labels).unsqueeze(1)
+    nearest: Labels = distance.masked_fill(foreign, float("inf")).argmin(dim=1).numpy()
+    return nearest
+
+
+def _folds(labels: Labels, seed: int) -> Labels:
+    """Deal the texts of each domain evenly to the folds."""
+    folds = np.empty(len(labels), dtype=np.int64)
     rng = np.random.default_rng(seed)
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
-        mask[rows[: max(1, int(_HELD_OUT * len(rows)))]] = True
-    return mask
+        folds[rows] = np.arange(len(rows)) % _FOLDS
+    return folds
 
 
 def _fit(
-    domains: tuple[str, ...], pooled: FloatArray, labels: NDArray[np.int64], seed: int
+    domains: tuple[str, ...],
+    pooled: FloatArray,
+    labels: Labels,
+    seed: int,
+    settings: RouterSettings,
 ) -> Router:
-    center = pooled.mean(axis=0)
-    whitener = _whitener(pooled - center, labels)
-    whitened = (pooled - center) @ whitener  # [N, W]
+    unit = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
+    center = unit.mean(axis=0)
+    whitener = _whitener(unit - center, labels, settings)
+    whitened = (unit - center) @ whitener  # [N, W]
     prototypes, shares, owners = [], [], []
     for label in range(len(domains)):
         own = whitened[labels == label]
-        count = max(1, min(_PROTOTYPES, len(own) // _TEXTS_EACH))
-        means, sizes = cluster(own, count, seed)
+        count = max(1, min(settings.prototypes, len(own) // _TEXTS_EACH))
+        means, nearest = k_means(own, count, seed)
         prototypes.append(means)
-        shares.append(np.log(sizes / sizes.sum()))
+        shares.append(np.log(np.bincount(nearest) / len(own)))
         owners.append(np.full(len(means), label))
     return Router(
         domains=domains,
@@ -136,73 +164,49 @@ def _fit(
     )
 
 
-def _whitener(centered: FloatArray, labels: NDArray[np.int64]) -> FloatArray:
+def _whitener(centered: FloatArray, labels: Labels, settings: RouterSettings) -> FloatArray:
     """(H, W) whitening of the covariance within domains, shrunk towards a sphere.
 
-    The directions kept are those in which domains differ most for their spread.
+    The directions kept are those in which the texts as a whole differ most after it, which is where
+    domains differ: within them all directions are alike.
     """
     within = centered.copy()
     for label in np.unique(labels):
         within[labels == label] -= within[labels == label].mean(axis=0)
-    covariance = np.cov(within, rowvar=False)
+    covariance = np.cov(within, rowvar=False, dtype=np.float64)
     size = len(covariance)
     sphere = np.trace(covariance) / size * np.eye(size)
-    values, vectors = np.linalg.eigh((1 - _SHRINKAGE) * covariance + _SHRINKAGE * sphere)
-    whitener = vectors / np.sqrt(values)  # [H, H]
-    total = np.linalg.svd(centered @ whitener, full_matrices=False)[2]  # [min(N, H), H]
-    kept: FloatArray = (whitener @ total[:_DIMENSIONS].T).astype(np.float32)
+    share = settings.shrinkage
+    values, vectors = np.linalg.eigh((1 - share) * covariance + share * sphere)
+    whitener = vectors / np.sqrt(np.maximum(values, 1e-12))  # [H, H]
+    whitened = centered @ whitener
+    total = np.linalg.eigh(whitened.T @ whitened)[1][:, ::-1]  # [H, H], most spread first
+    kept: FloatArray = (whitener @ total[:, : settings.dimensions]).astype(np.float32)
     return kept
 
 
-def cluster(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Means (count, W) and sizes of the clusters of points (N, W), by k-means.
-
-    The first means are points far apart from each other (k-means++, Arthur & Vassilvitskii 2007).
-    """
-    rng = random.Random(seed)
-    means = points[[rng.randrange(len(points))]]
-    while len(means) < count:
-        gaps = np.square(points[:, None] - means[None]).sum(axis=2).min(axis=1)
-        if not gaps.any():
-            break
-        means = np.vstack([means, points[rng.choices(range(len(points)), gaps.tolist())[0]]])
-    for _ in range(_ROUNDS):
-        nearest = np.square(points[:, None] - means[None]).sum(axis=2).argmin(axis=1)
-        means = np.stack(
-            [
-                points[nearest == i].mean(axis=0) if (nearest == i).any() else means[i]
-                for i in range(len(means))
-            ]
-        )
-    sizes = np.bincount(nearest, minlength=len(means))
-    return means[sizes > 0].astype(np.float32), sizes[sizes > 0]
+HeldOut = Sequence[tuple[Router, torch.Tensor, Labels]]
+"""Routers, each with the mean hidden states and domains of texts that it was not trained on."""
 
 
-def _calibrated(router: Router, pooled: FloatArray, labels: NDArray[np.int64]) -> Router:
-    """Set the temperature by likelihood, and the reach by how far held-out texts lie."""
-    from dataclasses import replace
-
-    features = torch.from_numpy(pooled)
-    rows = torch.arange(len(labels))
-    truth = torch.from_numpy(labels)
+def _temperature(held_out: HeldOut) -> float:
+    """Temperature of the highest likelihood."""
 
     def loss(temperature: float) -> float:
-        posterior = replace(router, temperature=temperature).posterior(features)
-        return float(-posterior[rows, truth].clamp(min=1e-12).log().mean())
+        total = 0.0
+        for router, pooled, labels in held_out:
+            posterior = replace(router, temperature=temperature).posterior(pooled)
+            right = posterior[torch.arange(len(labels)), torch.from_numpy(labels)]
+            total -= float(right.clamp(min=1e-12).log().sum())
+        return total
 
-    temperature = min((float(value) for value in _TEMPERATURES), key=loss)
-    nearest = router.distances(features).amin(dim=1).numpy()
-    reach = float(np.quantile(nearest, _REACH_QUANTILE))
+    return min((float(value) for value in _TEMPERATURES), key=loss)
+
+
+def _reach(held_out: HeldOut) -> tuple[float, float]:
+    """Distance at which a text is as likely of no domain as of one, and how fast that changes."""
+    nearest = np.concatenate(
+        [router.distances(pooled).amin(dim=1).numpy() for router, pooled, _ in held_out]
+    )
     spread = max(float(nearest.std()), 1e-6)
-    return replace(router, temperature=temperature, reach=reach + spread, slope=4.0 / spread)
-
-
-def _ece(confidence: FloatArray, right: NDArray[np.bool_], bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3)."""
-    slots = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(right[slots == i].mean() - confidence[slots == i].mean()) * (slots == i).sum()
-        for i in range(bins)
-        if (slots == i).any()
-    ]
-    return float(sum(gaps) / len(right))
+    return float(np.quantile(nearest, _REACH_QUANTILE)), 4.0 / spread

@@ -1,0 +1,112 @@
+"""Texts of domains, drawn from data sets: as many queries as documents of each.
+
+A document belongs to the split whose judgements name it, to another one rather than to "train"; one
+that none names is dealt to a split by its id. So nothing that is trained on is measured on.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.errors import InvalidArgument
+from expertrag.eval.datasets import Dataset, load_dataset
+from expertrag.eval.qrels import qrels_path, read_qrels, splits
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Document, LoadFailure
+
+TRAIN = "train"
+_TRAIN_SHARE = 0.7
+"""Of the documents that no judgement names."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSet:
+    """A data set and the domain that its texts are of; None leaves the domain to be found out."""
+
+    domain: str
+    folder: Path
+
+
+def parse_domain_set(text: str) -> DomainSet:
+    """Read ``DOMAIN=DATASET``; without ``DOMAIN=`` the name of the folder is the domain.
+
+    :raises InvalidArgument: a part is empty.
+    """
+    domain, equals, folder = text.rpartition("=")
+    if not equals:
+        domain = Path(folder).absolute().name
+    domain = domain.strip()
+    if not domain or not folder.strip():
+        raise InvalidArgument(f"data {text!r} is not of the form DOMAIN=DATASET; name both")
+    return DomainSet(domain, Path(folder))
+
+
+def domain_texts(
+    sets: Sequence[DomainSet], split: str, most: int, seed: int
+) -> dict[str, list[str]]:
+    """Draw at most ``most`` queries and ``most`` documents of each domain, evenly from its sets.
+
+    A set without judgements of the train split gives documents alone.
+
+    :raises ExpertRAGError: a data set is missing or damaged.
+    """
+    by_domain: dict[str, list[Path]] = {}
+    for item in sets:
+        by_domain.setdefault(item.domain, []).append(item.folder)
+    return {
+        domain: [
+            text
+            for folder in folders
+            for text in _draw(folder, split, max(1, most // len(folders)), seed)
+        ]
+        for domain, folders in by_domain.items()
+    }
+
+
+def _draw(folder: Path, split: str, most: int, seed: int) -> list[str]:
+    names = splits(folder)
+    queries: list[str] = []
+    if split in names or split != TRAIN or not names:
+        dataset = load_dataset(folder, split)
+        queries = [query.text for query in dataset.queries]
+    else:
+        dataset = load_dataset(folder, names[0])
+    documents = [_text(document) for document in _documents(dataset, split)]
+    rng = random.Random(seed)
+    return [
+        text for some in (queries, documents) for text in rng.sample(some, min(most, len(some)))
+    ]
+
+
+def _documents(dataset: Dataset, split: str) -> list[Document]:
+    judged = {name: _judged(dataset.folder, name) for name in splits(dataset.folder)}
+    elsewhere = {document for name, some in judged.items() if name != split for document in some}
+    own = judged.get(split, frozenset())
+    if split != TRAIN:
+        elsewhere -= own
+    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    return [
+        document
+        for document in dataset.documents(failures)
+        if document.id not in elsewhere
+        and (document.id in own or _dealt_to_train(document.id) == (split == TRAIN))
+    ]
+
+
+def _judged(folder: Path, split: str) -> frozenset[str]:
+    grades: Mapping[str, Mapping[str, int]] = read_qrels(qrels_path(folder, split))
+    return frozenset(document for relevant in grades.values() for document in relevant)
+
+
+def _dealt_to_train(identifier: str) -> bool:
+    return zlib.crc32(identifier.encode()) % 1000 < 1000 * _TRAIN_SHARE
+
+
+def _text(document: Document) -> str:
+    return f"{document.title}\n{document.text}".strip() if document.title else document.text

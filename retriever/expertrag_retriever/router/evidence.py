@@ -1,0 +1,48 @@
+"""What explains a router's choices in words; it takes no part in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_retriever.router.words import Weights, telling_words
+
+_PROTOTYPE_WORDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Words of the training texts, by value as :func:`telling_words` gives it.
+
+    ``words``: by domain, against the other domains. ``prototypes``: of each prototype, against the
+    others of its domain.
+    """
+
+    words: Mapping[str, Weights] = field(default_factory=dict)
+    prototypes: tuple[tuple[str, ...], ...] = ()
+
+
+def gather(
+    texts: Mapping[str, Sequence[str]], nearest: NDArray[np.int64], owner: Sequence[int]
+) -> Evidence:
+    """Learn the words of domains and prototypes.
+
+    :param texts: by domain, N in all.
+    :param nearest: (N,) prototype of each text, which is one of its domain.
+    :param owner: (P,) domain of each prototype.
+    """
+    values = telling_words(list(texts.values()))
+    words = dict(zip(texts, values, strict=True))
+    flat = [text for some in texts.values() for text in some]
+    prototypes: list[tuple[str, ...]] = [()] * len(owner)
+    for label, domain in enumerate(texts):
+        own = [place for place, other in enumerate(owner) if other == label]
+        groups = [[flat[row] for row in np.flatnonzero(nearest == place)] for place in own]
+        found = telling_words(groups, _PROTOTYPE_WORDS)
+        for place, telling in zip(own, found, strict=True):
+            best = telling or words[domain]  # a single prototype is its domain
+            prototypes[place] = tuple(best)[:_PROTOTYPE_WORDS]
+    return Evidence(words, tuple(prototypes))

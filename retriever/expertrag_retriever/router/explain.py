@@ -1,0 +1,150 @@
+"""Why a router takes a text for what it takes it for, in one sentence and its grounds.
+
+The choice is made in the space of hidden states, where no word stands. The words are evidence of
+another kind: those of the text that the domain's training texts held more often than the others'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from expertrag_index.types import FloatArray
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.router.router import Router, choose
+from expertrag_retriever.router.words import words_of
+
+_SHOWN_WORDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WordEvidence:
+    """A word that speaks for a domain, by how many standard deviations."""
+
+    word: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """The nearest prototype: its domain, its most telling words, and how far it is."""
+
+    domain: str
+    words: tuple[str, ...]
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A routing and its grounds.
+
+    ``domain``: the most likely one, "general" for none. ``posterior``: by domain, "general" last.
+    ``experts``: their weights, one or two. ``words``: of the text, for ``domain``, or for that of
+    ``nearest`` where it is "general". ``reach``: the distance up to which texts count as known.
+    """
+
+    domain: str
+    posterior: Mapping[str, float]
+    experts: Mapping[str, float]
+    words: tuple[WordEvidence, ...]
+    nearest: Neighbour
+    reach: float
+    sentence: str
+
+
+def explain(
+    router: Router, text: str, pooled: FloatArray, allowed: Collection[str] | None = None
+) -> Explanation:
+    """Route one text by its mean hidden states (H,), and say why.
+
+    :param allowed: as for :meth:`Router.posterior`.
+    """
+    states = torch.from_numpy(np.asarray(pooled, dtype=np.float32)).unsqueeze(0)
+    rows = router.posterior(states, allowed)  # [1, D + 1]
+    names = (*router.domains, GENERAL)
+    choice = choose(rows)
+    experts = {
+        names[i]: weight
+        for i, weight in zip(choice.index[0].tolist(), choice.weights[0].tolist(), strict=True)
+        if weight > 0
+    }
+    domain = names[int(rows[0].argmax())]
+    nearest = _nearest(router, states, domain, allowed)
+    words = _words(router, text, nearest.domain)
+    posterior = dict(zip(names, rows[0].tolist(), strict=True))
+    return Explanation(
+        domain=domain,
+        posterior=posterior,
+        experts=experts,
+        words=words,
+        nearest=nearest,
+        reach=router.reach,
+        sentence=_sentence(domain, posterior, experts, words, nearest, router.reach),
+    )
+
+
+def _nearest(
+    router: Router, states: torch.Tensor, domain: str, allowed: Collection[str] | None
+) -> Neighbour:
+    """Nearest prototype of the chosen domain; where none is chosen, of those that may be.
+
+    Where nothing may be chosen, of all: it still says what the text is like.
+    """
+    candidates = [name for name in router.domains if allowed is None or name in allowed]
+    wanted = {domain} if domain != GENERAL else set(candidates or router.domains)
+    distance = router.distances(states)[0]
+    foreign = torch.tensor([router.domains[i] not in wanted for i in router.owner.tolist()])
+    place = int(distance.masked_fill(foreign.to(distance.device), float("inf")).argmin())
+    told = router.evidence.prototypes
+    return Neighbour(
+        domain=router.domains[int(router.owner[place])],
+        words=told[place] if place < len(told) else (),
+        distance=float(distance[place]),
+    )
+
+
+def _words(router: Router, text: str, domain: str) -> tuple[WordEvidence, ...]:
+    values = router.evidence.words.get(domain, {})
+    found = [WordEvidence(word, values[word]) for word in words_of(text) if word in values]
+    return tuple(sorted(found, key=lambda item: -item.value)[:_SHOWN_WORDS])
+
+
+def _sentence(
+    domain: str,
+    posterior: Mapping[str, float],
+    experts: Mapping[str, float],
+    words: Sequence[WordEvidence],
+    nearest: Neighbour,
+    reach: float,
+) -> str:
+    if domain == GENERAL:
+        return _unknown(posterior[GENERAL], nearest, reach)
+    told = _list([f'"{item.word}"' for item in words])
+    evidence = f"{told} {'speaks' if len(words) == 1 else 'speak'} for it"
+    near = _list([f'"{word}"' for word in nearest.words[:3]])
+    sentence = f"The text is taken for {domain} (probability {posterior[domain]:.2f}): "
+    sentence += evidence if words else "no single word speaks for it"
+    sentence += f", and it lies nearest to texts of {domain}"
+    sentence += f" with {near}" if near else ""
+    second = [name for name in experts if name != domain]
+    if second:
+        helper = "the base model" if second[0] == GENERAL else f"the expert of {second[0]}"
+        sentence += f"; as that is not sure, {helper} has a share of {experts[second[0]]:.2f}"
+    return f"{sentence}."
+
+
+def _unknown(probability: float, nearest: Neighbour, reach: float) -> str:
+    start = f"The text is taken for none of the domains (probability {probability:.2f}): "
+    where = f"{nearest.distance:.2f} from the nearest texts, those of {nearest.domain}"
+    if nearest.distance <= reach:
+        return f"{start}no other may be chosen, though it lies only {where}."
+    return f"{start}it lies {where}, and {reach:.2f} is the limit; the base model serves it."
+
+
+def _list(items: Sequence[str]) -> str:
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,48 @@
+"""How good a router's posterior is: accuracy, calibration, what it takes for none.
+
+N texts, D domains
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.types import FloatArray
+from expertrag_retriever.router.types import RouterFigures
+
+_BINS = 10
+
+
+def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
+    """Score posteriors (N, D + 1) against the domains (N,) that the texts are of.
+
+    Domains are judged given that the text is of one; ``known`` says how often it is taken for that.
+    """
+    known = posterior[:, :-1].sum(axis=1)
+    conditional = posterior[:, :-1] / np.maximum(known, 1e-9)[:, None]  # [N, D]
+    right = conditional.argmax(axis=1) == labels
+    return RouterFigures(
+        accuracy=float(right.mean()),
+        ece=calibration_error(conditional.max(axis=1), right),
+        known=float((known >= 0.5).mean()),
+        texts=len(labels),
+    )
+
+
+def calibration_error(confidence: FloatArray, right: NDArray[np.bool_]) -> float:
+    """Return the expected calibration error over ten bins (Guo et al. 2017, equation 3)."""
+    slots = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(right[slots == i].mean() - confidence[slots == i].mean()) * (slots == i).sum()
+        for i in np.unique(slots)
+    ]
+    return float(sum(gaps) / len(right))
+
+
+def confusion(posterior: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count texts by true domain and by what they are taken for, (D, D + 1); the last is none."""
+    domains = posterior.shape[1] - 1
+    counts = np.zeros((domains, domains + 1), dtype=np.int64)
+    np.add.at(counts, (labels, posterior.argmax(axis=1)), 1)
+    return counts
