@@ -83,8 +83,9 @@ def experts(
     domain stays with the base. A killed training goes on where it was with the same command.
     """
     from expertrag import models
+    from expertrag.domains.pairs import domain_sources
+    from expertrag.domains.texts import parse_domain_set
     from expertrag.generation.loading import quiet
-    from expertrag.training.sources import load_sources, parse_data
     from expertrag.translate import translated_errors
     from expertrag_retriever.experts.settings import ExpertForm
     from expertrag_retriever.training.base import base_model
@@ -94,7 +95,7 @@ def experts(
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
     recipe = replace(PROFILES[profile], form=ExpertForm(form), seed=seed)
-    domains = load_sources(parse_data(data))
+    domains = domain_sources([parse_domain_set(item) for item in data])
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = train_bundle(domains, model.base, model.load, recipe, out, report)

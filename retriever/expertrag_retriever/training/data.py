@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.training.types import DevSet, DomainData, Pair, Source
 
 FEWEST_PAIRS = 32
@@ -29,8 +30,10 @@ def prepare(
     corpus lacks, and queries that are their own document, which teach nothing.
 
     :param most_pairs: train on so many pairs at most, drawn evenly from the sources.
-    :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs are left.
+    :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs are left, or a name that is taken.
     """
+    if domain == GENERAL:
+        raise TrainingError(f"a domain cannot be called {GENERAL!r}: that is the base model")
     dropped: Counter[str] = Counter()
     kept, dev = [], []
     for source in sources:

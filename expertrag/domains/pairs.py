@@ -1,40 +1,21 @@
-"""What `--data DOMAIN=DATASET` names, as sources of pairs by domain."""
+"""Pairs of domains, from data sets: what embedding experts are trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from expertrag.errors import InvalidArgument
+from expertrag.domains.texts import TRAIN, DomainSet
 from expertrag.eval.datasets import load_dataset
+from expertrag.eval.files import existing
 from expertrag.eval.qrels import splits
+from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
-from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
 
-TRAIN = "train"
 
-
-def parse_data(named: Sequence[str]) -> Mapping[str, tuple[Path, ...]]:
-    """Read `DOMAIN=FOLDER`, or `FOLDER` for a domain that is called like its folder.
-
-    :raises InvalidArgument: a domain without a name, or called like the base model.
-    """
-    found: dict[str, tuple[Path, ...]] = {}
-    for item in named:
-        before, sign, after = item.partition("=")
-        domain, path = (before.strip(), Path(after)) if sign else (Path(item).name, Path(item))
-        if not domain or domain == GENERAL:
-            raise InvalidArgument(
-                f"data: {item!r} names no domain of its own; write DOMAIN=FOLDER, such as "
-                f"legal=contracts ({GENERAL!r} is the base model)"
-            )
-        found[domain] = (*found.get(domain, ()), path)
-    return found
-
-
-def load_sources(data: Mapping[str, Sequence[Path]]) -> dict[str, list[Source]]:
+def domain_sources(sets: Sequence[DomainSet]) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
     A data set without a `train` split gives pairs made from its documents alone.
@@ -42,16 +23,16 @@ def load_sources(data: Mapping[str, Sequence[Path]]) -> dict[str, list[Source]]:
     :raises NotFound: a folder is no data set.
     :raises InvalidArgument: a damaged data set.
     """
-    return {domain: [_source(folder) for folder in folders] for domain, folders in data.items()}
+    sources: dict[str, list[Source]] = {}
+    for item in sets:
+        sources.setdefault(item.domain, []).append(_source(item.folder))
+    return sources
 
 
 def _source(folder: Path) -> Source:
     if not folder.is_dir() or TRAIN in splits(folder):
         return _judged(folder)
-    failures: list[LoadFailure] = []
-    from expertrag.eval.files import existing
-    from expertrag_index.loaders import load
-
+    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
     documents = load([existing(folder / "corpus.jsonl")], on_failure=failures.append)
     return from_documents(folder.name, (Text(item.id, item.title, item.text) for item in documents))
 
@@ -72,5 +53,5 @@ def _judged(folder: Path) -> Source:
 
 
 def _text(document: Document) -> str:
-    """Text as the store embeds it: the title above it."""
+    """Text as a store embeds it: the title above it."""
     return f"{document.title}\n{document.text}" if document.title else document.text

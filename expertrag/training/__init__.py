@@ -1,1 +1,0 @@
-"""Training on data sets of the BEIR layout."""
