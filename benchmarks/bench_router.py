@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from expertrag import models
-from expertrag.domains.texts import DomainSet, domain_texts
+from expertrag.domains.texts import domain_texts
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.fit import fit_router
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    sets = [DomainSet(name, given.data / each) for name, some in SETS.items() for each in some]
+    sets = {name: [given.data / each for each in some] for name, some in SETS.items()}
     train, test = (domain_texts(sets, s, given.texts, given.seed) for s in ("train", "test"))
     everyday = [line for line in EVERYDAY.read_text(encoding="utf-8").splitlines() if line.strip()]
     states = States([*_flat(train), *_flat(test), *everyday])

@@ -15,6 +15,7 @@ from expertrag.translate import translated_errors
 from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import load_embedder
+from expertrag_retriever.experts.bundle import base_of, is_bundle
 
 if TYPE_CHECKING:
     from expertrag.generation.base import Generator
@@ -58,6 +59,9 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
         name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
         if Path(name).is_dir():
             name = str(Path(name).resolve())  # the store remembers it, wherever it is opened from
+        if is_bundle(folder := Path(name)):
+            base = models.resolve(base_of(folder).name)
+            return load_embedder(base, name=name, device=model.device, experts=folder)
         return load_embedder(models.resolve(name), name=name, device=model.device)
 
 

@@ -18,6 +18,7 @@ from expertrag.cli.index import index
 from expertrag.cli.models import models
 from expertrag.cli.router import router
 from expertrag.cli.serve import serve
+from expertrag.cli.train import train
 from expertrag.threads import share_cores
 from expertrag.translate import translated_errors
 
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, evaluation, gate, index, models, retrieve, router, serve):
+for command in (ask, doctor, evaluation, gate, index, models, retrieve, router, serve, train):
     cli.add_command(command)
 
 

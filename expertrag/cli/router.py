@@ -51,7 +51,7 @@ router_option = flag(
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Folder that `router train` wrote.",
+    help="Folder that `router train` wrote, or a bundle of experts.",
 )
 other_base_option = flag(
     "--base",
@@ -117,9 +117,9 @@ def train(
     Its figures are of texts that it was not trained on (four-fold cross-validation).
     """
     from expertrag.domains.routing import train as train_router
-    from expertrag.domains.texts import parse_domain_set
+    from expertrag.training.sources import parse_data
 
-    sets = [parse_domain_set(item) for item in data]
+    sets = parse_data(data)
     with progress() as report:
         trained = train_router(
             sets,
@@ -198,9 +198,9 @@ def evaluate(
     Of a domain that the router does not have, the share of texts that it takes for none is told.
     """
     from expertrag.domains.routing import open_router
-    from expertrag.domains.texts import parse_domain_set
+    from expertrag.training.sources import parse_data
 
-    sets = [parse_domain_set(item) for item in data]
+    sets = parse_data(data)
     opened = open_router(folder, base)
     with progress() as report:
         measured = opened.measure(sets, split, texts, seed, report)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,14 @@ import numpy as np
 import torch
 
 from expertrag import models
-from expertrag.domains.texts import TRAIN, DomainSet, domain_texts
+from expertrag.domains.texts import domain_texts
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation.loading import quiet
+from expertrag.training.sources import TRAIN
 from expertrag.translate import translated_errors
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.experts.bundle import Base, base_of, is_bundle
 from expertrag_retriever.router.explain import Explanation, explain
 from expertrag_retriever.router.fit import fit_router
 from expertrag_retriever.router.measure import confusion, figures
@@ -28,6 +30,10 @@ from expertrag_retriever.router.unlabelled import cluster_texts
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
+
+
+Data = Mapping[str, Sequence[Path]]
+"""Folders of data sets by the domain of their texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Measured:
 
 
 def train(
-    sets: Sequence[DomainSet],
+    data: Data,
     base: str,
     out: Path,
     *,
@@ -71,7 +77,7 @@ def train(
     :param clusters: how many domains to find where the texts are not ``labelled``; None: by itself.
     :raises ExpertRAGError: a data set or the base model cannot be used, or the texts do not do.
     """
-    texts = domain_texts(sets, TRAIN, most, seed)
+    texts = domain_texts(data, TRAIN, most, seed)
     name, embedder = _open_base(base)
     pool = _Pool(embedder, progress)
     if not labelled:
@@ -105,11 +111,9 @@ class OpenRouter:
             )
         return explain(self.router, text, pooled_states(self.embedder.model, [text])[0], allowed)
 
-    def measure(
-        self, sets: Sequence[DomainSet], split: str, most: int, seed: int, progress: Progress
-    ) -> Measured:
+    def measure(self, data: Data, split: str, most: int, seed: int, progress: Progress) -> Measured:
         """Measure the router on one split of data sets."""
-        texts = domain_texts(sets, split, most, seed)
+        texts = domain_texts(data, split, most, seed)
         pool = _Pool(self.embedder, progress)
         pooled = pool([text for some in texts.values() for text in some])
         posterior = self.router.posterior(torch.from_numpy(pooled)).numpy()
@@ -118,20 +122,27 @@ class OpenRouter:
 
 
 def open_router(folder: Path, base: str | None = None) -> OpenRouter:
-    """Open a router and its base model.
+    """Open a router of a folder of its own or of a bundle of experts, and its base model.
 
     :param base: where that lies, unless where the router says.
     :raises ExpertRAGError: one of them is missing or damaged, or the model is another one.
     """
     with translated_errors():
         router, origin = load_router(folder)
-    if base is None and origin is None:
-        raise InvalidArgument(f"the router in {folder} does not say its base model: add --base")
-    _, embedder = _open_base(base or (origin.base if origin else ""))
-    if origin is not None and embedder.fingerprint != origin.fingerprint:
+        if origin is not None:
+            trained_on = Base(origin.base, origin.fingerprint)
+        elif is_bundle(folder):
+            trained_on = base_of(folder)
+        else:
+            raise InvalidArgument(
+                f"the router in {folder} belongs to the model beside it and does not say on which "
+                "it was trained; name a folder of `router train`, or a bundle"
+            )
+    _, embedder = _open_base(base or trained_on.name)
+    if embedder.fingerprint != trained_on.fingerprint:
         raise Conflict(
-            f"the router in {folder} was trained on {origin.base}, whose files differ from those "
-            "of this model: name that model with --base, or train the router again",
+            f"the router in {folder} was trained on {trained_on.name}, whose files differ from "
+            "those of this model: name that model with --base, or train the router again",
             reason="EMBEDDER_MISMATCH",
         )
     return OpenRouter(router, embedder)

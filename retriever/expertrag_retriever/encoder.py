@@ -5,6 +5,8 @@ N texts, L tokens of the longest text of a batch, D dimensions.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -162,16 +164,33 @@ class SentenceTransformerEmbedder:
 
 
 def load_embedder(
-    source: str, *, name: str | None = None, device: str = "auto"
+    source: str, *, name: str | None = None, device: str = "auto", experts: Path | None = None
 ) -> SentenceTransformerEmbedder:
-    """Load a sentence-transformers model.
+    """Load a sentence-transformers model, with the domain experts of a bundle where one is given.
 
     :param source: a folder, or the id of a model on the hub.
     :param name: what the model is called in stores and messages; by default ``source``.
     :param device: a torch device, or "auto" for CUDA where there is one, else the CPU.
+    :param experts: folder of a bundle that was trained on this model.
     :raises DeviceError: the device is not usable here.
-    :raises EmbedderError: missing, damaged, or not a text transformer.
+    :raises EmbedderError: missing, damaged, not a text transformer, or experts of another model.
     """
+    model = load_model(source, device)
+    fingerprint = fingerprint_of(source)
+    if experts is not None:
+        from expertrag_retriever.experts.bundle import attach
+
+        attach(model, experts, fingerprint)
+        fingerprint = hashlib.sha256(
+            f"{fingerprint} {folder_fingerprint(experts)}".encode()
+        ).hexdigest()[:32]
+    model.eval()
+    model[0].to(number_format(model.device.type))
+    return SentenceTransformerEmbedder(name or source, model, fingerprint)
+
+
+def load_model(source: str, device: str = "auto") -> SentenceTransformer:
+    """Load a sentence-transformers model as it is; for the errors see :func:`load_embedder`."""
     try:
         import torch
         from sentence_transformers import SentenceTransformer
@@ -191,7 +210,9 @@ def load_embedder(
     except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
         raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
-        model = SentenceTransformer(source, device=device)
+        model = SentenceTransformer(source, device=device, trust_remote_code=_is_ours(source))
+    except EmbedderError:  # our own module says what is wrong better than the lines below
+        raise
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
     # missing or damaged file (OSError, SafetensorError, JSONDecodeError, RuntimeError, KeyError).
     except Exception as error:
@@ -200,9 +221,23 @@ def load_embedder(
         ) from error
     if not hasattr(model[0], "auto_model") or model.max_seq_length is None:
         raise EmbedderError(f"embedder {source} is not a text transformer: {_CURE}")
-    model.eval()
-    model[0].to(_number_format(device))
-    return SentenceTransformerEmbedder(name or source, model, folder_fingerprint(_folder(source)))
+    return model
+
+
+def fingerprint_of(source: str) -> str:
+    """Hash of the files of a model that was loaded."""
+    return folder_fingerprint(_folder(source))
+
+
+def _is_ours(source: str) -> bool:
+    """Whether the only foreign code that a folder names is our own module of experts."""
+    path = Path(source).expanduser() / "modules.json"
+    try:
+        kinds = {str(module["type"]) for module in json.loads(path.read_bytes())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    foreign = {kind for kind in kinds if not kind.startswith("sentence_transformers.")}
+    return foreign == {"expertrag_retriever.experts.module.ExpertTransformer"}
 
 
 def _folder(name: str) -> Path:
@@ -219,7 +254,7 @@ def _folder(name: str) -> Path:
     raise EmbedderError(f"the files of embedder {name} are not in the hub's cache: {_CURE}")
 
 
-def _number_format(device: str) -> torch.dtype:
+def number_format(device: str) -> torch.dtype:
     """Choose bfloat16 on CPUs that multiply it in hardware, elsewhere float32.
 
     Measured with MiniLM on an AVX512-BF16 CPU: 2.6 times the documents a second, cosine with the

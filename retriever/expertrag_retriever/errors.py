@@ -3,7 +3,9 @@
     RetrieverError
     ├── DeviceError      a device that is not here
     ├── EmbedderError    an embedder that cannot be loaded or used
-    └── QueryError       a query that cannot be searched
+    ├── QueryError       a query that cannot be searched
+    ├── RouterError      texts that no router can be trained on
+    └── TrainingError    data that no expert can be trained on
 
 Every message is one line and says what to do.
 """
@@ -23,3 +25,11 @@ class EmbedderError(RetrieverError):
 
 class QueryError(RetrieverError, ValueError):
     """A query that cannot be searched: empty, or k out of range."""
+
+
+class RouterError(RetrieverError, ValueError):
+    """Texts that no router can be trained on."""
+
+
+class TrainingError(RetrieverError, ValueError):
+    """Data that no expert can be trained on; the message says what to add."""

@@ -1,4 +1,4 @@
-"""Fixtures of the retrieval tests: a store of a small BEIR set, built once."""
+"""Fixtures of the retrieval tests: a small BEIR store, and tiny encoders that can have experts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from sentence_transformers import SentenceTransformer
 
     from expertrag_index import Index
     from expertrag_retriever import Searcher, SentenceTransformerEmbedder
 
 SMALL_SET = Path(__file__).parent.parent / "data" / "beir_small"
+
+
+_SIZES = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "vocab_size": 30522,
+    "pad_token_id": 0,
+    "max_position_embeddings": 160,
+}
+KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -67,3 +81,38 @@ def judged_queries() -> list[tuple[str, set[str]]]:
         relevant.setdefault(query, set()).add(document)
     texts = {item["_id"]: item["text"] for item in _lines(SMALL_SET / "queries.jsonl.gz")}
     return [(texts[query], documents) for query, documents in relevant.items()]
+
+
+@pytest.fixture(scope="session")
+def encoder_folders(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of each kind of encoder, with mean pooling."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(minilm_path)
+    folders = {}
+    for kind in KINDS:
+        folder = tmp_path_factory.mktemp(kind)
+        config: Any = AutoConfig.for_model(kind, **_SIZES)
+        torch.manual_seed(0)
+        AutoModel.from_config(config).save_pretrained(folder / "base")
+        tokenizer.save_pretrained(folder / "base")
+        transformer = Transformer(str(folder / "base"), max_seq_length=64)
+        model = SentenceTransformer(modules=[transformer, Pooling(32)], device="cpu")
+        model.save(str(folder / "model"))
+        folders[kind] = folder / "model"
+    return folders
+
+
+@pytest.fixture
+def encoder(encoder_folders: dict[str, Path]) -> Callable[[str], SentenceTransformer]:
+    """Load an encoder of a kind, anew each time: surgery changes it."""
+
+    def load(kind: str) -> SentenceTransformer:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(str(encoder_folders[kind]), device="cpu").eval()
+
+    return load

@@ -1,6 +1,6 @@
 """A frozen linear layer of the base model with its domain experts beside it.
 
-    N texts, L tokens, E experts, R rank, I in, O out
+N texts, L tokens, E experts, R rank, I in, O out
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ class ExpertLinear(nn.Module):
             second = bias.detach().float().repeat(experts, 1)
         self.first = nn.Parameter(first)
         self.second = nn.Parameter(second)
+
+    def float_experts(self) -> None:
+        """Keep the experts in float32, whatever the base is in: small steps vanish in bfloat16."""
+        self.first.data = self.first.data.float()
+        self.second.data = self.second.data.float()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Apply the base layer and the experts of the running pass: (N, L, I) to (N, L, O)."""

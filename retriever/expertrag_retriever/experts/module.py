@@ -101,9 +101,10 @@ class ExpertTransformer(Transformer):  # type: ignore[misc]  # the library is no
         if routing.index is not None or self.router is None:
             return
         routing.pooled = mean_pooled(hidden, routing.mask)
-        routing.posterior = self.router.posterior(routing.pooled, routing.allowed)
+        routing.posterior = self.router.posterior(routing.pooled.cpu(), routing.allowed)
         choice = choose(routing.posterior)
-        routing.index, routing.weights = choice.index, choice.weights
+        routing.index = choice.index.to(hidden.device)
+        routing.weights = choice.weights.to(hidden.device)
 
 
 def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

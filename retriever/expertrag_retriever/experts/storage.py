@@ -28,16 +28,23 @@ SETTINGS = "experts.json"
 
 
 def save_experts(
-    model: nn.Module, settings: ExpertSettings, router: Router | None, folder: Path
+    model: nn.Module,
+    settings: ExpertSettings,
+    router: Router | None,
+    folder: Path,
+    about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write experts, in bfloat16, and the router, in float32, into a folder."""
+    """Write experts, in bfloat16, and the router, in float32, into a folder.
+
+    :param about: what else ``experts.json`` is to say.
+    """
     state = {
         f"{name}.{part}": getattr(layer, part).detach().bfloat16().contiguous()
         for name, layer in expert_layers(model)
         for part in ("first", "second")
     }
     save_file(state, folder / EXPERTS)
-    body: dict[str, Any] = {"settings": asdict(settings)}
+    body: dict[str, Any] = {"settings": asdict(settings), **(about or {})}
     if router is not None:
         save_router(router, folder)
     (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")

@@ -86,9 +86,7 @@ def _anatomy(model: Any) -> _Anatomy:
 
 def base_state(model: nn.Module) -> dict[str, torch.Tensor]:
     """Return the parameters of the base model under the names that they had before the surgery."""
-    experts = {
-        f"{name}.{part}" for name, _ in expert_layers(model) for part in ("first", "second")
-    }
+    experts = {f"{name}.{part}" for name, _ in expert_layers(model) for part in ("first", "second")}
     return {
         key.replace(".base.", "."): value
         for key, value in model.state_dict().items()

@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
+from expertrag_retriever.errors import RouterError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.router.clusters import k_means
 from expertrag_retriever.router.evidence import gather
 from expertrag_retriever.router.measure import figures
 from expertrag_retriever.router.router import Router
-from expertrag_retriever.router.types import Pool, RouterError, RouterFigures, RouterSettings
+from expertrag_retriever.router.types import Pool, RouterFigures, RouterSettings
 
 __all__ = ["FEWEST_TEXTS", "RouterError", "RouterFigures", "fit_router"]
 

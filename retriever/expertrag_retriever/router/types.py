@@ -6,14 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.errors import RetrieverError
 
 Pool = Callable[[Sequence[str]], FloatArray]
 """Mean hidden states (N, H) of texts where the experts begin."""
-
-
-class RouterError(RetrieverError, ValueError):
-    """Texts that no router can be trained on; the message says what to add."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
+from expertrag_retriever.errors import RouterError
 from expertrag_retriever.router.clusters import k_means, squared_distances
-from expertrag_retriever.router.types import Pool, RouterError
+from expertrag_retriever.router.types import Pool
 from expertrag_retriever.router.words import telling_words
 
 MOST_CLUSTERS = 12

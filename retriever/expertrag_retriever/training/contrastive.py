@@ -140,8 +140,14 @@ class ExpertTrainer:
                 )
         return Learned(best, tuple(points))
 
+    def use(self, weights: Weights) -> None:
+        """Put weights into the model."""
+        for name, parameter in self._parameters.items():
+            parameter.data.copy_(weights[name])
+
     def _step(self, batch: Sequence[Example], step: int, steps: int) -> float:
         self._model.train()
+        torch.manual_seed(hash((self._recipe.seed, step)))  # a resumed run drops out the same
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate * _schedule(step / steps, self._recipe.warm_up)
         features = [self._features(texts) for texts in columns(batch)]

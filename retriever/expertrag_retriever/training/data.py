@@ -6,14 +6,17 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from expertrag_retriever.training.types import DevSet, DomainData, Pair, Source, TrainingError
+from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.training.types import DevSet, DomainData, Pair, Source
 
 FEWEST_PAIRS = 32
 """Of a domain; an expert trained on fewer would know these by heart and nothing else."""
 
 _DEV_SHARE = 0.15
 _MOST_DEV_QUERIES = 100
-_DEV_POOL = 600  # documents of a dev set, the relevant ones among them
+DEV_POOL = 600
+"""Documents of a dev set, the relevant ones among them."""
+
 _FEWEST_CHARACTERS = 3
 
 
@@ -96,7 +99,7 @@ def _dev_set(source: Source, pairs: Sequence[Pair], seed: int) -> DevSet:
         relevant.setdefault(pair.query, set()).add(pair.document)
     ids = set().union(*relevant.values())
     others = sorted(source.corpus.keys() - ids)
-    ids |= set(random.Random(seed).sample(others, min(len(others), max(0, _DEV_POOL - len(ids)))))
+    ids |= set(random.Random(seed).sample(others, min(len(others), max(0, DEV_POOL - len(ids)))))
     order = sorted(ids)
     position = {identifier: place for place, identifier in enumerate(order)}
     return DevSet(

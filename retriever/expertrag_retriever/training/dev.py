@@ -1,6 +1,6 @@
 """nDCG@10 on dev slices.
 
-    Q queries, N documents, D dimensions
+Q queries, N documents, D dimensions
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DEPTH = 10
 
 
 def evaluate(dev: Sequence[DevSet], encode: Encode) -> float:
-    """Mean over the dev sets of the mean nDCG@10 over their queries (Järvelin & Kekäläinen 2002)."""
+    """Mean over the dev sets of the mean nDCG@10 of their queries (Järvelin & Kekäläinen 2002)."""
     return float(np.mean([_mean(item, encode) for item in dev]))
 
 

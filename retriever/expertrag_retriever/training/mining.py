@@ -1,4 +1,4 @@
-"""Hard negatives: documents that the base model ranks high for a query though they do not answer it.
+"""Hard negatives: documents that the base model ranks high for a query but that do not answer it.
 
 Ranks 1 to 10 hold many documents that do answer it and were never judged, so that a negative must
 be judged irrelevant by distance: less similar than the positive by a margin (NV-Retriever,

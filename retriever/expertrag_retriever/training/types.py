@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from expertrag_retriever.errors import RetrieverError
-
 Progress = Callable[[str, int, int | None], None]
 """Called with a stage, what is done of it, and how much there is."""
-
-
-class TrainingError(RetrieverError, ValueError):
-    """Data that nothing can be learnt from; the message says what to add."""
 
 
 @dataclass(frozen=True, slots=True)

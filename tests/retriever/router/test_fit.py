@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from expertrag_retriever.errors import RetrieverError
+from expertrag_retriever.errors import RetrieverError, RouterError
 from expertrag_retriever.router.clusters import k_means, squared_distances
 from expertrag_retriever.router.fit import FEWEST_TEXTS, fit_router
-from expertrag_retriever.router.types import RouterError, RouterSettings
+from expertrag_retriever.router.types import RouterSettings
 from expertrag_retriever.router.unlabelled import cluster_texts
 
 Texts = dict[str, list[str]]

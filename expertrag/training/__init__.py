@@ -1,0 +1,1 @@
+"""Training on data sets of the BEIR layout."""

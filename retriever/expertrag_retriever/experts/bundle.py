@@ -1,0 +1,68 @@
+"""A bundle: experts and router without their base model, a few megabytes, and a card.
+
+BUNDLE/experts.safetensors   the experts, bfloat16
+BUNDLE/router.safetensors    the router
+BUNDLE/experts.json          settings, the base that they belong to, figures of the training
+BUNDLE/README.md             the card
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.experts.storage import SETTINGS, load_experts
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+MODULES = "modules.json"  # of a whole sentence-transformers model
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that a bundle's experts sit in: its name, and the fingerprint of its files."""
+
+    name: str
+    fingerprint: str
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder holds experts that need a base model."""
+    return (folder / SETTINGS).is_file() and not (folder / MODULES).is_file()
+
+
+def base_of(folder: Path) -> Base:
+    """Read which base model a bundle needs.
+
+    :raises EmbedderError: the bundle is damaged.
+    """
+    try:
+        body: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
+        return Base(str(body["base"]["name"]), str(body["base"]["fingerprint"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EmbedderError(
+            f"the bundle {folder} is damaged ({type(error).__name__}): train it again, or fetch "
+            "it again"
+        ) from error
+
+
+def attach(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
+    """Put the experts and the router of a bundle into its loaded base model.
+
+    :param fingerprint: of the base model's files.
+    :raises EmbedderError: the bundle is damaged, or was trained on another base.
+    """
+    from expertrag_retriever.experts.module import ExpertTransformer
+
+    base = base_of(folder)
+    if base.fingerprint != fingerprint:
+        raise EmbedderError(
+            f"the experts in {folder} were trained on other files of {base.name}: "
+            "use that base model, or train them again on this one"
+        )
+    model[0].__class__ = ExpertTransformer
+    load_experts(model[0], folder)

@@ -1,0 +1,38 @@
+"""The base model of a training: identified once, loaded anew for every expert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from expertrag_retriever.encoder import fingerprint_of, load_model, number_format
+from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.experts.bundle import Base
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A base model: who it is, and where its files lie."""
+
+    base: Base
+    source: str
+
+    def load(self) -> SentenceTransformer:
+        """Load it in the number format in which embedding runs on this machine."""
+        model = load_model(self.source)
+        model.eval()
+        model[0].to(number_format(model.device.type))
+        return model
+
+
+def base_model(source: str, name: str) -> BaseModel:
+    """Identify a base model.
+
+    :raises EmbedderError: it is not there or has experts already.
+    """
+    if getattr(load_model(source)[0], "settings", None) is not None:
+        raise EmbedderError(f"{name} has experts already; name the model that they were added to")
+    return BaseModel(Base(name, fingerprint_of(source)), source)

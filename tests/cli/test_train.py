@@ -1,0 +1,67 @@
+"""``expertrag train experts`` on real data, with the real base model, in its small profile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.mark.slow
+def test_small_profile_improves_on_the_base_and_serves(
+    run: Run, tmp_path: Path, minilm_path: Path
+) -> None:
+    bundle = tmp_path / "experts"
+    trained = run(
+        *("train", "experts", "--data", f"finance={DATA / 'tatqa_small'}"),
+        *("--profile", "small", "--out", bundle, "--json"),
+    )
+    assert trained.code == 0, trained.err
+    report = json.loads(trained.out)
+    [expert] = report["experts"]
+    assert expert["domain"] == "finance" and expert["helps"]
+    assert expert["after"] > expert["before"]
+    assert report["base"]["name"] == "all-minilm-l6-v2"
+    assert sum(path.stat().st_size for path in bundle.iterdir()) < 2_000_000
+    assert "loss" in trained.err and "dev nDCG@10" in trained.err
+
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "report.md").write_text("---\ndomain: finance\n---\n# Debt\nNotes due in 2019.\n")
+    store = tmp_path / "store"
+    built = run("index", "build", documents, "--out", store, "--embedder", bundle)
+    assert built.code == 0, built.err
+    query = ("When are the notes due?", "--domain", "finance")
+    found = run("index", "search", store, *query, "--json")
+    assert found.code == 0, found.err
+    assert json.loads(found.out)["passages"][0]["domain"] == "finance"
+
+
+def test_what_exists_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    refused = run("train", "experts", "--data", f"f={DATA / 'tatqa_small'}", "--out", tmp_path)
+    assert refused.code == 6
+    assert "exists" in refused.err
+
+
+def test_too_little_data_says_what_is_missing(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+    data = tmp_path / "few"
+    (data / "qrels").mkdir(parents=True)
+    (data / "corpus.jsonl").write_text('{"_id": "d", "title": "", "text": "a text of some length"}')
+    (data / "queries.jsonl").write_text('{"_id": "q", "text": "a question"}')
+    (data / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    refused = run("train", "experts", "--data", data, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert "domain few has 1 usable pairs" in refused.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
+    refused = run("train", "experts", "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert refused.code == 4
+    assert "nowhere" in refused.err

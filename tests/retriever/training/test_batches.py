@@ -1,0 +1,80 @@
+"""Batches hold no false negatives; hard negatives are no hidden answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from expertrag_index.types import FloatArray
+from expertrag_retriever.training.batches import batches, columns
+from expertrag_retriever.training.dev import evaluate
+from expertrag_retriever.training.mining import mine
+from expertrag_retriever.training.types import DevSet, Example, Pair, Source
+
+
+def _example(query: str, positive: str, *shunned: str) -> Example:
+    return Example(query, positive, f"text {positive}", shunned=frozenset((positive, *shunned)))
+
+
+def test_every_example_is_used_once_and_no_batch_clashes() -> None:
+    # ten queries, each with two documents: the second of a query must not share a batch
+    examples = [
+        _example(f"q{n}", f"d{n}{part}", f"d{n}a", f"d{n}b") for n in range(10) for part in "ab"
+    ]
+    made = batches(examples, 5, epoch=0, seed=0)
+    used = [example for batch in made for example in batch]
+    assert len(used) == len(set(used))
+    for batch in made:
+        queries = [example.query for example in batch]
+        assert len(set(queries)) == len(queries)
+        for one in batch:
+            assert not any(other.positive_id in one.shunned for other in batch if other is not one)
+
+
+def test_epochs_differ_and_repeat() -> None:
+    examples = [_example(f"q{n}", f"d{n}") for n in range(20)]
+    assert batches(examples, 5, 0, 0) == batches(examples, 5, 0, 0)
+    assert batches(examples, 5, 0, 0) != batches(examples, 5, 1, 0)
+
+
+def test_one_document_for_all_queries_makes_batches_of_one() -> None:
+    made = batches([_example(f"q{n}", "d") for n in range(5)], 4, 0, 0)
+    assert [len(batch) for batch in made] == [1]
+
+
+def test_columns_end_where_an_example_has_no_more() -> None:
+    few = Example("q1", "d1", "one", ("n1",))
+    many = Example("q2", "d2", "two", ("n2", "n3"))
+    assert list(columns([few, many])) == [["q1", "q2"], ["one", "two"], ["n1", "n2"]]
+
+
+VECTORS = {
+    "query": (1.0, 0.0),
+    "the answer": (0.9, np.sqrt(1 - 0.81)),
+    "an answer never judged": (0.89, np.sqrt(1 - 0.89**2)),
+    "near, but wrong": (0.7, np.sqrt(1 - 0.49)),
+    "the other answer": (0.6, 0.8),
+}
+
+
+def _encode(texts: Sequence[str]) -> FloatArray:
+    return np.array([VECTORS[text] for text in texts], np.float32)
+
+
+def test_a_negative_is_less_similar_than_the_answer_by_a_margin() -> None:
+    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
+    source = Source("set", corpus, (Pair("query", "1"), Pair("query", "4")))
+    first, second = mine(source, _encode, negatives=3)
+    # 0.89 is more than .95 of 0.9: it may be an answer; the judged other answer is none either
+    assert first.negatives == ("near, but wrong",)
+    assert first.shunned == {"set/1", "set/4"}
+    # nothing lies below .95 of 0.6, so that any other document has to do
+    assert set(second.negatives) == {"an answer never judged", "near, but wrong"}
+
+
+def test_ndcg_of_hand_computed_ranks() -> None:
+    dev = DevSet(("query",), tuple(VECTORS)[1:], (frozenset({0, 2}),))
+    # ranks 1 and 3 of two relevant: (1 + 1/2) / (1 + 1/log2(3))
+    assert evaluate([dev], _encode) == pytest.approx(1.5 / (1 + 1 / np.log2(3)))

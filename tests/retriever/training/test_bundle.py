@@ -1,0 +1,169 @@
+"""Bundles: experts of several domains in a small folder, on the base they were trained on."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from expertrag_retriever.encoder import load_embedder
+from expertrag_retriever.errors import EmbedderError, TrainingError
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.training.base import BaseModel, base_model
+from expertrag_retriever.training.bundle import train_bundle
+from expertrag_retriever.training.card import BundleReport
+from expertrag_retriever.training.recipe import Recipe
+from expertrag_retriever.training.types import Pair, Source
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
+WORDS = {
+    "trees": ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"),
+    "metals": ("zinc", "iron", "lead", "tin", "gold", "silver", "copper", "nickel", "cobalt"),
+}
+FILLER = ("the", "a", "of", "in", "on", "by", "at", "to", "and")
+
+
+def _source(domain: str) -> Source:
+    rng = random.Random(domain)
+    corpus, pairs = {}, []
+    for number in range(180):
+        first, second = rng.sample(WORDS[domain], 2)
+        corpus[f"d{number}"] = (
+            f"{first}{first} {' '.join(rng.choices(FILLER, k=6))} {second}{second} {number}"
+        )
+        pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
+    return Source(domain, corpus, tuple(pairs))
+
+
+def _silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Show nothing."""
+
+
+@pytest.fixture(scope="module")
+def base(encoder_folders: dict[str, Path]) -> BaseModel:
+    return base_model(str(encoder_folders["bert"]), "tiny")
+
+
+@pytest.fixture(scope="module")
+def trained(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundleReport]:
+    out = tmp_path_factory.mktemp("bundle") / "experts"
+    domains = {domain: [_source(domain)] for domain in WORDS}
+    return out, train_bundle(domains, base.base, base.load, RECIPE, out, _silent)
+
+
+def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleReport]) -> None:
+    folder, report = trained
+    names = {path.name for path in folder.iterdir()}
+    assert {"experts.safetensors", "experts.json", "README.md"} <= names
+    assert "model.safetensors" not in names
+    assert all(expert.helps for expert in report.experts)
+    card = (folder / "README.md").read_text()
+    for expert in report.experts:
+        assert f"| {expert.domain} | {expert.domain} (`{expert.data}`)" in card
+        assert f"{expert.after:.3f}" in card
+    written = json.loads((folder / "experts.json").read_text())
+    assert written["settings"]["domains"] == ["trees", "metals"]
+    assert written["base"] == {"name": "tiny", "fingerprint": report.base.fingerprint}
+    assert not folder.with_name("experts.partial").exists()
+
+
+def test_its_experts_serve_their_domains_and_nobody_else(
+    trained: tuple[Path, BundleReport], base: BaseModel
+) -> None:
+    folder, _ = trained
+    plain = load_embedder(base.source)
+    embedder = load_embedder(base.source, experts=folder)
+    texts = list(_source("trees").corpus.values())[:20]
+    general = plain.encode_documents(texts)
+    assert np.array_equal(embedder.encode_documents(texts, GENERAL), general)
+    assert np.array_equal(embedder.encode_documents(texts, "no such domain"), general)
+    own = {domain: embedder.encode_documents(texts, domain) for domain in WORDS}
+    assert not np.allclose(own["trees"], general, atol=1e-3)
+    assert not np.allclose(own["trees"], own["metals"], atol=1e-3)
+    assert embedder.fingerprint != plain.fingerprint
+
+
+def test_the_router_tells_its_domains_apart(
+    trained: tuple[Path, BundleReport], base: BaseModel
+) -> None:
+    folder, report = trained
+    assert report.router is not None and report.router.accuracy > 0.9
+    embedder = load_embedder(base.source, experts=folder)
+    for domain in WORDS:
+        texts = list(_source(domain).corpus.values())[:40]
+        routed = embedder.encode_documents(texts)
+        own = embedder.encode_documents(texts, domain)
+        assert np.median((routed * own).sum(axis=1)) > 0.99
+
+
+def test_another_base_is_refused(
+    trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path]
+) -> None:
+    with pytest.raises(EmbedderError, match="trained on other files of tiny"):
+        load_embedder(str(encoder_folders["mpnet"]), experts=trained[0])
+
+
+@pytest.mark.parametrize("name", ["experts.json", "experts.safetensors"])
+def test_a_damaged_bundle_is_told(
+    trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path, name: str
+) -> None:
+    folder = Path(shutil.copytree(trained[0], tmp_path / "bundle"))
+    (folder / name).write_bytes((folder / name).read_bytes()[:50])
+    with pytest.raises(EmbedderError, match="damaged"):
+        load_embedder(base.source, experts=folder)
+
+
+def test_a_killed_training_keeps_the_experts_that_are_done(
+    base: BaseModel, tmp_path: Path, trained: tuple[Path, BundleReport]
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(stage: str, _done: int, _total: int | None) -> None:
+        if stage.startswith("metals"):
+            raise Killed
+
+    out = tmp_path / "experts"
+    domains = {domain: [_source(domain)] for domain in WORDS}
+    with pytest.raises(Killed):
+        train_bundle(domains, base.base, base.load, RECIPE, out, kill)
+    assert not out.exists()
+    stages: list[str] = []
+    again = train_bundle(
+        domains, base.base, base.load, RECIPE, out, lambda stage, *_: stages.append(stage)
+    )
+    assert not any(stage.startswith("trees") for stage in stages)
+    assert [expert.points for expert in again.experts] == [
+        expert.points for expert in trained[1].experts
+    ]
+
+
+def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Path) -> None:
+    idle = replace(RECIPE, learning_rate=1e-12)
+    out = tmp_path / "experts"
+    with pytest.raises(TrainingError, match="no expert beats the base model"):
+        train_bundle({"trees": [_source("trees")]}, base.base, base.load, idle, out, _silent)
+    assert not out.exists()
+
+
+def test_a_base_with_experts_is_no_base(
+    encoder: Callable[[str], SentenceTransformer], tmp_path: Path
+) -> None:
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertSettings
+
+    model = encoder("bert")
+    with_experts(model, ExpertSettings(("a",)))
+    model.save(str(tmp_path))
+    with pytest.raises(EmbedderError, match="has experts already"):
+        base_model(str(tmp_path), "mine")
