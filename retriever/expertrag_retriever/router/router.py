@@ -80,7 +80,10 @@ class Router:
         states = pooled.to(self.center.device, torch.float32)
         unit = torch.nn.functional.normalize(states, dim=1)
         whitened = (unit - self.center) @ self.whitener  # [N, W]
-        return torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
+        distances: torch.Tensor = (
+            torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
+        )
+        return distances
 
     def _refused(self, allowed: Collection[str] | None) -> torch.Tensor:
         refused = [allowed is not None and name not in allowed for name in self.domains]

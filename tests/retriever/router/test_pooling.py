@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -29,26 +29,25 @@ def model(minilm_path: Path) -> SentenceTransformer:
 
 def test_states_are_those_of_the_middle_layer(model: SentenceTransformer) -> None:
     pooled = pooled_states(model, TEXTS)
-    assert (pooled.shape, pooled.dtype) == ((4, 384), np.float32)
+    assert pooled.shape == (4, 384)
+    assert pooled.dtype == np.float32
+    transformer: Any = model[0]
     for text, row in zip(TEXTS, pooled, strict=True):  # alone, as no padding can blur it
         features = model.preprocess([text])
         with torch.inference_mode():
-            hidden = (
-                model[0]
-                .model(
-                    input_ids=features["input_ids"],
-                    attention_mask=features["attention_mask"],
-                    output_hidden_states=True,
-                )
-                .hidden_states[3]
-            )
+            hidden = transformer.model(
+                input_ids=features["input_ids"],
+                attention_mask=features["attention_mask"],
+                output_hidden_states=True,
+            ).hidden_states[3]
         expected = mean_pooled(hidden, features["attention_mask"])[0].numpy()
         assert np.allclose(row, expected, atol=1e-5)
 
 
 def test_the_layers_above_do_not_run(model: SentenceTransformer) -> None:
-    ran = []
-    for place, layer in enumerate(model[0].model.encoder.layer):
+    ran: list[int] = []
+    transformer: Any = model[0]
+    for place, layer in enumerate(transformer.model.encoder.layer):
         layer.register_forward_hook(lambda *_, place=place: ran.append(place))
     pooled_states(model, ["one"])
     assert ran == [0, 1, 2]
