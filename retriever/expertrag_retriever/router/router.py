@@ -8,7 +8,8 @@ Mixture discriminant analysis (Hastie & Tibshirani 1996): texts are whitened by 
 all domains share, each domain is a few prototypes, and the squared distance to the nearest ones is
 a log likelihood. The same distance tells a text that is like no domain (Lee et al. 2018). Means are
 brought to unit length first: their length says how long a text is, not what it is about, and left
-in it hides texts of no domain (area under the ROC curve .873 instead of .897).
+in it hides texts of no domain (area under the ROC curve, mean of six left-out domains on train
+texts, .873 instead of .897).
 
     N texts, H hidden, W whitened, P prototypes, D domains
 """
