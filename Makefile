@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -73,6 +73,9 @@ bench-gate: $(STAMP) ## the gate's decisions on real questions; DATA=..., ARGS="
 
 bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_grounding.py --data $(DATA) $(ARGS)
+
+bench-router: $(STAMP) ## the domain router on six domains; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/bench_router.py --data $(DATA) $(ARGS)
 
 eval: $(STAMP) ## a small real report of everything, under 5 minutes: .eval/small/report.html
 	@$(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)

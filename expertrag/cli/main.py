@@ -16,6 +16,7 @@ from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.cli.index import index
 from expertrag.cli.models import models
+from expertrag.cli.router import router
 from expertrag.cli.serve import serve
 from expertrag.cli.train import train
 from expertrag.threads import share_cores
@@ -37,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, evaluation, gate, index, models, retrieve, serve, train):
+for command in (ask, doctor, evaluation, gate, index, models, retrieve, router, serve, train):
     cli.add_command(command)
 
 

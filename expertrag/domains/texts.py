@@ -9,46 +9,22 @@ from __future__ import annotations
 import random
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, load_dataset
 from expertrag.eval.qrels import qrels_path, read_qrels, splits
+from expertrag.training.sources import TRAIN
 
 if TYPE_CHECKING:
     from expertrag_index.types import Document, LoadFailure
 
-TRAIN = "train"
 _TRAIN_SHARE = 0.7
 """Of the documents that no judgement names."""
 
 
-@dataclass(frozen=True, slots=True)
-class DomainSet:
-    """A data set and the domain that its texts are of; None leaves the domain to be found out."""
-
-    domain: str
-    folder: Path
-
-
-def parse_domain_set(text: str) -> DomainSet:
-    """Read ``DOMAIN=DATASET``; without ``DOMAIN=`` the name of the folder is the domain.
-
-    :raises InvalidArgument: a part is empty.
-    """
-    domain, equals, folder = text.rpartition("=")
-    if not equals:
-        domain = Path(folder).absolute().name
-    domain = domain.strip()
-    if not domain or not folder.strip():
-        raise InvalidArgument(f"data {text!r} is not of the form DOMAIN=DATASET; name both")
-    return DomainSet(domain, Path(folder))
-
-
 def domain_texts(
-    sets: Sequence[DomainSet], split: str, most: int, seed: int
+    data: Mapping[str, Sequence[Path]], split: str, most: int, seed: int
 ) -> dict[str, list[str]]:
     """Draw at most ``most`` queries and ``most`` documents of each domain, evenly from its sets.
 
@@ -56,16 +32,13 @@ def domain_texts(
 
     :raises ExpertRAGError: a data set is missing or damaged.
     """
-    by_domain: dict[str, list[Path]] = {}
-    for item in sets:
-        by_domain.setdefault(item.domain, []).append(item.folder)
     return {
         domain: [
             text
             for folder in folders
             for text in _draw(folder, split, max(1, most // len(folders)), seed)
         ]
-        for domain, folders in by_domain.items()
+        for domain, folders in data.items()
     }
 
 

@@ -119,7 +119,7 @@ class SentenceTransformerEmbedder:
                 features["prompt_length"] = prompt_tokens  # for poolings that leave prompts out
             vectors[batch] = self._forward(features)
 
-        batches = list(_batches([len(encoding) for encoding in encodings]))
+        batches = list(token_batches([len(encoding) for encoding in encodings]))
         workers = min(len(batches), _workers(self._model.device.type))
         if workers == 1:
             for batch in batches:
@@ -292,7 +292,7 @@ def _tokenizer(model: Any) -> Tokenizer:
     return tokenizer
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+def token_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Rows in batches of similar length, longest first, of at most _BATCH_TOKENS when padded."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0

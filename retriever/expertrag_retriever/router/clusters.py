@@ -9,6 +9,8 @@ from expertrag_index.types import FloatArray
 
 _ROUNDS = 50
 
+Array = FloatArray | NDArray[np.float64]
+
 
 def k_means(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
     """Group points (N, W): means (K, W) float32, and the mean (N,) that each point is nearest to.
@@ -34,7 +36,7 @@ def k_means(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDAr
     return means[used].astype(np.float32), nearest
 
 
-def squared_distances(points: FloatArray, means: FloatArray) -> NDArray[np.float64]:
+def squared_distances(points: Array, means: Array) -> NDArray[np.float64]:
     """Squared Euclidean distances (N, K) of points (N, W) and means (K, W).
 
     Of that shape at most: the difference of each pair, (N, K, W), is never made.

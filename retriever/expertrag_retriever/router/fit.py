@@ -30,7 +30,7 @@ FEWEST_TEXTS = 20
 _TEXTS_EACH = 25  # at least, on average, of a prototype
 _FOLDS = 4
 _REACH_QUANTILE = 0.95
-"""Of held-out texts of the domains lie within reach; 55 % of those of a left-out domain do not."""
+"""Of held-out texts of the domains lie within reach; half of those of a left-out domain do not."""
 _TEMPERATURES = np.geomspace(0.001, 20.0, 161)
 """Of squared distances per dimension."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.encoder import _batches
+from expertrag_retriever.encoder import token_batches
 from expertrag_retriever.experts.module import mean_pooled
 from expertrag_retriever.experts.surgery import _anatomy
 
@@ -41,8 +41,9 @@ def first_layer_of(model: SentenceTransformer) -> int:
 
     :raises EmbedderError: an encoder of a kind that cannot have experts.
     """
-    if getattr(model[0], "settings", None) is not None:
-        return int(model[0].first_layer)
+    transformer: Any = model[0]
+    if getattr(transformer, "settings", None) is not None:
+        return int(transformer.first_layer)
     return len(_layers(model)) // 2
 
 
@@ -51,19 +52,21 @@ def pooled_states(
 ) -> FloatArray:
     """Mean hidden states of texts, (N, H) float32, in the order of the texts.
 
-    A model with experts gives the same as without: its experts lie above.
+    A model with experts gives the same as without: its experts lie above. No other thread may run
+    the model meanwhile: its pass would end at the same layer.
 
     :raises EmbedderError: an encoder of a kind that cannot have experts.
     """
+    transformer: Any = model[0]
     layer = _layers(model)[first_layer_of(model)]
-    pooled = np.empty((len(texts), model[0].model.config.hidden_size), dtype=np.float32)
+    pooled = np.empty((len(texts), transformer.model.config.hidden_size), dtype=np.float32)
     if not texts:
         return pooled
     tokens = model.tokenizer(list(texts), truncation=True, max_length=model.max_seq_length)
     hook = layer.register_forward_pre_hook(_stop, with_kwargs=True, prepend=True)
     done = 0
     try:
-        for batch in _batches([len(ids) for ids in tokens["input_ids"]]):
+        for batch in token_batches([len(ids) for ids in tokens["input_ids"]]):
             pooled[batch] = _pool(model, [texts[row] for row in batch])
             done += len(batch)
             if advance is not None:
@@ -74,7 +77,8 @@ def pooled_states(
 
 
 def _layers(model: SentenceTransformer) -> Any:
-    encoder = model[0].model
+    transformer: Any = model[0]
+    encoder = transformer.model
     return encoder.get_submodule(_anatomy(encoder).layers)
 
 

@@ -8,7 +8,8 @@ Mixture discriminant analysis (Hastie & Tibshirani 1996): texts are whitened by 
 all domains share, each domain is a few prototypes, and the squared distance to the nearest ones is
 a log likelihood. The same distance tells a text that is like no domain (Lee et al. 2018). Means are
 brought to unit length first: their length says how long a text is, not what it is about, and left
-in it hides texts of no domain (area under the ROC curve .873 instead of .897).
+in it hides texts of no domain (area under the ROC curve, mean of six left-out domains on train
+texts, .873 instead of .897).
 
     N texts, H hidden, W whitened, P prototypes, D domains
 """
@@ -80,7 +81,10 @@ class Router:
         states = pooled.to(self.center.device, torch.float32)
         unit = torch.nn.functional.normalize(states, dim=1)
         whitened = (unit - self.center) @ self.whitener  # [N, W]
-        return torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
+        distances: torch.Tensor = (
+            torch.cdist(whitened, self.prototypes) / self.whitener.shape[1] ** 0.5
+        )
+        return distances
 
     def _refused(self, allowed: Collection[str] | None) -> torch.Tensor:
         refused = [allowed is not None and name not in allowed for name in self.domains]

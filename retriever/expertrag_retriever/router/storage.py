@@ -88,7 +88,7 @@ def load_router(folder: Path) -> tuple[Router, Origin | None]:
 
 
 def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Router:
-    parts = {name: tensors[name] for name in _TENSORS}
+    parts: dict[str, Any] = {name: tensors[name] for name in _TENSORS}
     hidden, whitened = parts["whitener"].shape
     domains = tuple(str(name) for name in body["domains"])
     prototypes = len(parts["owner"])
@@ -107,8 +107,8 @@ def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Rou
         },
         tuple(tuple(map(str, words)) for words in body["evidence"]["prototypes"]),
     )
-    numbers = {name: float(body[name]) for name in _NUMBERS}
-    return Router(domains=domains, **parts, **numbers, evidence=evidence)
+    parts |= {name: float(body[name]) for name in _NUMBERS}
+    return Router(domains=domains, **parts, evidence=evidence)
 
 
 def _origin(body: Mapping[str, Any]) -> Origin:

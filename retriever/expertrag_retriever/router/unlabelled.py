@@ -23,7 +23,8 @@ FEWEST_TEXTS = 20
 _DIRECTIONS = 8
 """In which texts are compared, each scaled to the same spread. Normalised mutual information with
 the six domains of 4,446 texts, in seven clusters: .73 with 8, .76 with 16, .62 with 32; unscaled
-.53, .54, .60, as the first direction then tells long texts from short ones."""
+.53, .54, .60, as the first direction then tells long texts from short ones. Chosen on these texts,
+as was the 5 % below."""
 
 _STARTS = 3
 _NEAR_BEST = 0.95

@@ -24,7 +24,7 @@ MOST_WORDS = 1500
 
 _FEWEST_TEXTS = 3  # that hold a word; one text's quirk speaks for nothing
 _COMMON = 0.1  # of the other groups' texts; what more of them hold speaks for nothing
-_PRIOR = 0.1  # occurrences of an average word, as in all texts, that each side has beforehand
+_PRIOR = 1.0  # occurrences of an average word, as in all texts, that each side has beforehand
 _CLEAR = 2.0  # standard deviations
 _LONGEST = 24
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_]))+")

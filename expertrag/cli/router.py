@@ -1,0 +1,227 @@
+"""``expertrag router``: train, explain and measure the domain router of the embedder's experts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag.cli.options import flag, json_flag
+from expertrag.cli.output import emit_json, printable
+from expertrag.cli.progress import progress
+
+if TYPE_CHECKING:
+    from expertrag.domains.routing import Measured
+    from expertrag_retriever.router.types import RouterFigures
+
+BASE = "all-minilm-l6-v2"
+"""Default of ``--base``; a test holds it equal to the default embedder, whose module is heavy."""
+
+MOST_TEXTS = 400
+
+data_option = flag(
+    "--data",
+    env="EXPERTRAG_ROUTER_DATA",
+    multiple=True,
+    required=True,
+    metavar="[DOMAIN=]DATASET",
+    help="A BEIR folder and the domain of its texts, by default its name; may be given repeatedly.",
+)
+texts_option = flag(
+    "--texts",
+    env="EXPERTRAG_ROUTER_TEXTS",
+    type=click.IntRange(min=1),
+    default=MOST_TEXTS,
+    show_default=True,
+    help="Queries, and as many documents, drawn of each domain.",
+)
+seed_option = flag(
+    "--seed",
+    env="EXPERTRAG_ROUTER_SEED",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of every draw.",
+)
+router_option = flag(
+    "--router",
+    "folder",
+    env="EXPERTRAG_ROUTER",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Folder that `router train` wrote, or a bundle of experts.",
+)
+other_base_option = flag(
+    "--base",
+    env="EXPERTRAG_ROUTER_BASE",
+    metavar="MODEL",
+    help="Base model, where it is no longer where it was in training.",
+)
+
+
+@click.group()
+def router() -> None:
+    """Train, explain and measure the router that tells which domain a text is of."""
+
+
+def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
+    """Read a number from 2 on; 0 stands for "auto"."""
+    if text is None or text == "auto":
+        return None if text is None else 0
+    if not text.isdecimal() or int(text) < 2:
+        raise click.BadParameter(f"{text!r} is neither 'auto' nor a number from 2 on")
+    return int(text)
+
+
+@router.command()
+@data_option
+@flag(
+    "--base",
+    env="EXPERTRAG_ROUTER_BASE",
+    metavar="MODEL",
+    default=BASE,
+    show_default=True,
+    help="Embedder whose middle layer the router reads.",
+)
+@flag(
+    "--out",
+    env="EXPERTRAG_ROUTER_OUT",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Folder of the router; made if it is not there.",
+)
+@flag(
+    "--clusters",
+    env="EXPERTRAG_ROUTER_CLUSTERS",
+    metavar="auto|N",
+    callback=_clusters,
+    help="Leave the domains aside and find so many among the texts, named by their words.",
+)
+@texts_option
+@seed_option
+@json_flag
+def train(
+    data: tuple[str, ...],
+    base: str,
+    out: Path,
+    clusters: int | None,
+    texts: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train a router on the train splits of data sets: their queries, and their documents.
+
+    Its figures are of texts that it was not trained on (four-fold cross-validation).
+    """
+    from expertrag.domains.routing import train as train_router
+    from expertrag.training.sources import parse_data
+
+    sets = parse_data(data)
+    with progress() as report:
+        trained = train_router(
+            sets,
+            base,
+            out,
+            most=texts,
+            clusters=clusters or None,
+            labelled=clusters is None,
+            seed=seed,
+            progress=report,
+        )
+    if as_json:
+        emit_json(trained)
+        return
+    for domain, count in trained.texts.items():
+        click.echo(printable(f"{domain}  {count:,} texts"))
+    _print_figures(trained.figures)
+    click.echo(f"wrote {trained.out}")
+
+
+@router.command()
+@click.argument("text")
+@router_option
+@flag(
+    "--allow",
+    env="EXPERTRAG_ROUTER_ALLOW",
+    metavar="DOMAIN,...",
+    help="Domains that may be chosen, as if there were no others; all unless given.",
+)
+@other_base_option
+@json_flag
+def explain(text: str, folder: Path, allow: str | None, base: str | None, as_json: bool) -> None:
+    """Say which domain a text is of, how sure that is, and why.
+
+    The words explain the choice; it is made by the text's hidden states.
+    """
+    from expertrag.domains.routing import open_router
+
+    allowed = None
+    if allow is not None:
+        allowed = [name.strip() for name in allow.split(",") if name.strip()]
+    found = open_router(folder, base).explain(text, allowed)
+    if as_json:
+        emit_json(found)
+        return
+    click.echo(printable(found.sentence))
+    for domain, probability in sorted(found.posterior.items(), key=lambda item: -item[1]):
+        click.echo(printable(f"  {probability:.3f}  {domain}"))
+
+
+@router.command("eval")
+@router_option
+@data_option
+@flag(
+    "--split",
+    env="EXPERTRAG_ROUTER_SPLIT",
+    default="test",
+    show_default=True,
+    help="Split whose queries and documents are routed.",
+)
+@texts_option
+@seed_option
+@other_base_option
+@json_flag
+def evaluate(
+    folder: Path,
+    data: tuple[str, ...],
+    split: str,
+    texts: int,
+    seed: int,
+    base: str | None,
+    as_json: bool,
+) -> None:
+    """Measure a router: accuracy, calibration, and what texts of each domain are taken for.
+
+    Of a domain that the router does not have, the share of texts that it takes for none is told.
+    """
+    from expertrag.domains.routing import open_router
+    from expertrag.training.sources import parse_data
+
+    sets = parse_data(data)
+    opened = open_router(folder, base)
+    with progress() as report:
+        measured = opened.measure(sets, split, texts, seed, report)
+    if as_json:
+        emit_json(measured)
+        return
+    _print_measured(measured)
+
+
+def _print_measured(measured: Measured) -> None:
+    if measured.known is not None:
+        _print_figures(measured.known)
+    for domain, taken in measured.confusion.items():
+        told = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
+        click.echo(printable(f"{domain}  taken for {told}"))
+    for domain, share in measured.foreign.items():
+        click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} taken for none"))
+
+
+def _print_figures(figures: RouterFigures) -> None:
+    click.echo(
+        f"accuracy {figures.accuracy:.3f}, calibration error {figures.ece:.3f}, "
+        f"known {figures.known:.3f} of {figures.texts:,} texts"
+    )

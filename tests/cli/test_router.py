@@ -1,0 +1,151 @@
+"""``expertrag router`` on small data sets of three domains."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+SUBJECTS = {
+    "law": ("tenant", "landlord", "lease", "court", "clause", "contract", "notice", "liability"),
+    "health": ("patient", "doctor", "fever", "infection", "therapy", "tumour", "dose", "symptom"),
+    "code": ("function", "compiler", "variable", "loop", "class", "string", "exception", "array"),
+}
+
+
+def _write(folder: Path, words: tuple[str, ...], documents: int = 40) -> None:
+    (folder / "qrels").mkdir(parents=True)
+    corpus, queries = [], []
+    judged: dict[str, list[str]] = {"train": [], "test": []}
+    for i in range(documents):
+        a, b, c = (words[(i * step + shift) % 8] for step, shift in ((1, 0), (3, 1), (5, 2)))
+        text = f"The {a} of case {i} concerns the {b}, and every {c} that is related to it."
+        corpus.append({"_id": f"d{i}", "title": f"{a} {i}", "text": text})
+        queries.append({"_id": f"q{i}", "text": f"What does the {a} number {i} say of the {b}?"})
+        judged["train" if i % 4 else "test"].append(f"q{i}\td{i}\t1")
+    for name, lines in (("corpus", corpus), ("queries", queries)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for split, rows in judged.items():
+        (folder / "qrels" / f"{split}.tsv").write_text(
+            "\n".join(["query-id\tcorpus-id\tscore", *rows])
+        )
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sets")
+    for name, words in SUBJECTS.items():
+        _write(folder / name, words)
+    return folder
+
+
+@pytest.fixture
+def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.getbasetemp() / "router-of-the-command-line"
+    if not out.exists():
+        ran = run(
+            "router", "train", "--data", f"legal={sets / 'law'}", "--data", sets / "health",
+            "--out", out, "--json",
+        )  # fmt: skip
+        assert ran.code == 0, ran.err
+        told = json.loads(ran.out)
+        assert told["texts"] == {"legal": 60, "health": 60}  # what the test split has is left out
+        assert told["figures"]["accuracy"] > 0.95
+        assert "reading texts: 120/120" in ran.err
+    return out
+
+
+def test_explain(run: Run, trained: Path) -> None:
+    text = "What does the court say of the landlord?"
+    ran = run("router", "explain", text, "--router", trained)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("The text is taken for legal (probability ")
+    found = json.loads(run("router", "explain", text, "--router", trained, "--json").out)
+    assert found["domain"] == "legal"
+    assert {"court", "landlord"} & {item["word"] for item in found["words"]}
+    masked = run("router", "explain", text, "--router", trained, "--allow", "health", "--json")
+    assert json.loads(masked.out)["posterior"]["legal"] == 0.0
+
+
+def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets: Path) -> None:
+    given = ("--data", f"legal={sets / 'law'}", "--data", sets / "health", "--data", sets / "code")
+    ran = run("router", "eval", "--router", trained, *given, "--json")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["known"]["texts"] == 40
+    assert found["known"]["accuracy"] > 0.95
+    assert sum(found["confusion"]["legal"].values()) == 20
+    assert found["foreign"]["code"] > 0.5
+    told = run("router", "eval", "--router", trained, *given).out
+    assert "code  not a domain of the router" in told
+
+
+def test_without_labels(run: Run, sets: Path, tmp_path: Path) -> None:
+    given = [item for name in SUBJECTS for item in ("--data", sets / name)]
+    ran = run("router", "train", *given, "--clusters", 3, "--out", tmp_path / "router", "--json")
+    assert ran.code == 0, ran.err
+    names = list(json.loads(ran.out)["texts"])
+    assert len(names) == 3
+    assert any(set(name.split("-")) & set(SUBJECTS["code"]) for name in names)
+
+
+def test_wrong_calls(run: Run, trained: Path, sets: Path, tmp_path: Path) -> None:
+    law, out = f"legal={sets / 'law'}", tmp_path / "out"
+    _write(tmp_path / "tiny", SUBJECTS["code"], documents=4)
+    for arguments, code, message in (
+        (("train", "--data", law, "--out", out), 2, "two domains at least"),
+        (("train", "--data", law, "--data", tmp_path / "tiny", "--out", out), 2, "domain tiny has"),
+        (("train", "--data", law, "--data", tmp_path / "none", "--out", out), 4, "no data set"),
+        (("train", "--data", f"={sets}", "--out", out), 2, "names no domain"),
+        (("train", "--data", law, "--out", out, "--clusters", "1"), 2, "number from 2 on"),
+        (("explain", "x", "--router", tmp_path), 9, "no router in"),
+        (("explain", " ", "--router", trained), 2, "the text is empty"),
+        (("explain", "x", "--router", trained, "--allow", "art"), 2, "no domain art"),
+        (("eval", "--router", trained, "--data", law, "--split", "dev"), 4, "no judgements"),
+    ):
+        ran = run("router", *arguments)
+        assert (ran.code, ran.err.count("error: ")) == (code, 1), (arguments, ran.err)
+        assert message in ran.err
+    assert not out.exists()
+
+
+def test_another_base_model(run: Run, trained: Path, minilm_path: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(minilm_path, other)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-11}))
+    ran = run("router", "explain", "x", "--router", trained, "--base", other)
+    assert ran.code == 6, ran.err
+    assert "was trained on all-minilm-l6-v2" in ran.err
+
+
+def test_the_router_of_a_bundle(run: Run, trained: Path, minilm_path: Path, tmp_path: Path) -> None:
+    from expertrag_retriever.encoder import load_embedder
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertSettings
+    from expertrag_retriever.experts.storage import save_experts
+    from expertrag_retriever.router.storage import load_router
+
+    router, origin = load_router(trained)
+    assert origin is not None
+    settings = ExpertSettings(router.domains, rank=2)
+    module = with_experts(load_embedder(str(minilm_path)).model, settings)
+    base = {"name": origin.base, "fingerprint": origin.fingerprint}
+    save_experts(module.model, settings, router, tmp_path, {"base": base})
+    text = "What does the court say of the landlord?"
+    first, second = (run("router", "explain", text, "--router", at) for at in (trained, tmp_path))
+    assert second.code == 0, second.err
+    assert first.out == second.out
+
+
+def test_the_default_base_is_the_default_embedder() -> None:
+    from expertrag.assemble import DEFAULT_EMBEDDER
+    from expertrag.cli.router import BASE
+
+    assert BASE == DEFAULT_EMBEDDER

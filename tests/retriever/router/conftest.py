@@ -1,0 +1,65 @@
+"""Texts of three made-up domains, and hidden states that tell them apart."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from expertrag_index.types import FloatArray
+
+HIDDEN = 24
+WORDS = {
+    "legal": ["tenant", "lease", "clause", "court", "notice", "contract", "liability", "statute"],
+    "finance": ["stock", "bond", "dividend", "revenue", "broker", "margin", "interest", "equity"],
+    "medicine": ["patient", "dose", "symptom", "therapy", "tumour", "nurse", "infection", "fever"],
+}
+COMMON = ["please", "tell", "about", "every", "other", "thing", "that", "people", "often", "want"]
+UNKNOWN = ["galaxy", "comet", "telescope", "orbit", "nebula", "planet", "eclipse", "meteor"]
+
+
+def make_texts(words: Sequence[str], count: int, seed: int) -> list[str]:
+    """Different texts of three telling words and three common ones each, and a number."""
+    rng = random.Random(seed)
+    return [
+        " ".join([*rng.sample(words, 3), *rng.sample(COMMON, 3), str(place)])
+        for place in range(count)
+    ]
+
+
+def pool(texts: Sequence[str]) -> FloatArray:
+    """Add up a fixed random direction for each word, so that states tell what a text is about."""
+    rng = np.random.default_rng(7)
+    vocabulary = [*COMMON, *UNKNOWN, *(word for some in WORDS.values() for word in some)]
+    topics = {word: rng.normal(size=HIDDEN) * 0.4 for word in vocabulary}
+    for some in (UNKNOWN, *WORDS.values()):
+        topic = rng.normal(size=HIDDEN)
+        for word in some:
+            topics[word] = topics[word] + topic
+    rows = [
+        sum((topics[word] for word in text.split() if word in topics), np.zeros(HIDDEN))
+        for text in texts
+    ]
+    return np.asarray(rows, dtype=np.float32).reshape(len(texts), HIDDEN)
+
+
+@pytest.fixture(scope="session")
+def texts() -> dict[str, list[str]]:
+    return {name: make_texts(words, 120, 1) for name, words in WORDS.items()}
+
+
+@pytest.fixture(scope="session")
+def fresh() -> dict[str, list[str]]:
+    return {name: make_texts(words, 60, 2) for name, words in WORDS.items()}
+
+
+@pytest.fixture(scope="session")
+def unknown() -> list[str]:
+    return make_texts(UNKNOWN, 60, 3)
+
+
+@pytest.fixture(scope="session")
+def pooling() -> Callable[[Sequence[str]], FloatArray]:
+    return pool

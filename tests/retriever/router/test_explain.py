@@ -1,0 +1,169 @@
+"""Words that speak for domains, the explanation, and the files of a router."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.router.explain import explain
+from expertrag_retriever.router.fit import fit_router
+from expertrag_retriever.router.router import Router
+from expertrag_retriever.router.storage import ABOUT, TENSORS, Origin, load_router, save_router
+from expertrag_retriever.router.types import RouterFigures
+from expertrag_retriever.router.words import MOST_WORDS, telling_words, words_of
+
+Texts = dict[str, list[str]]
+TEXT = "the tenant broke the lease and the court sent a notice"
+
+
+@pytest.fixture(scope="module")
+def router(texts: Texts, pooling: Any) -> Router:
+    return fit_router(texts, pooling)[0]
+
+
+def test_words_of_a_text() -> None:
+    text = "Don't re-use IT, it\u2019s x 42 a_b_ üben " + "y" * 30
+    assert words_of(text) == ["don't", "re-use", "it", "it\u2019s", "üben"]
+
+
+def test_telling_words_leave_out_what_all_hold() -> None:
+    here = ["the lease of the tenant"] * 20 + ["the lease"] * 20
+    there = ["the bond of the bank"] * 40
+    first, second = telling_words([here, there])
+    assert list(first) == ["lease", "tenant"]
+    assert list(second) == ["bank", "bond"]
+
+
+@pytest.mark.parametrize("groups", [[], [[]], [["a word"]], [[], ["a word"] * 9], [["1"], ["2"]]])
+def test_no_words_tell_where_there_is_nothing_to_compare(groups: list[list[str]]) -> None:
+    assert telling_words(groups) == [{} for _ in groups]
+
+
+def test_a_choice_is_explained_by_the_text_s_own_words(router: Router, pooling: Any) -> None:
+    found = explain(router, TEXT, pooling([TEXT])[0])
+    assert found.domain == found.nearest.domain == "legal"
+    assert {item.word for item in found.words} <= {"tenant", "lease", "court", "notice"}
+    assert [item.value for item in found.words] == sorted(
+        (item.value for item in found.words), reverse=True
+    )
+    assert sum(found.posterior.values()) == pytest.approx(1.0, abs=1e-5)
+    assert list(found.posterior) == ["legal", "finance", "medicine", "general"]
+    assert sum(found.experts.values()) == pytest.approx(1.0)
+    assert found.sentence.startswith("The text is taken for legal (probability ")
+    assert '"tenant"' in found.sentence
+
+
+def test_words_do_not_decide(router: Router, pooling: Any) -> None:
+    found = explain(router, "dividend broker", pooling([TEXT])[0])
+    assert found.domain == "legal"
+    assert found.words == ()
+    assert "no single word speaks for it" in found.sentence
+
+
+def test_an_unknown_text_is_explained_by_its_distance(router: Router, pooling: Any) -> None:
+    text = "galaxy comet telescope orbit"
+    found = explain(router, text, pooling([text])[0])
+    assert (found.domain, found.experts) == ("general", {"general": 1.0})
+    assert found.nearest.distance > found.reach
+    assert "the base model serves it" in found.sentence
+
+
+def test_masked_domains_are_not_named(router: Router, pooling: Any) -> None:
+    states = pooling([TEXT])[0]
+    found = explain(router, TEXT, states, ["finance"])
+    assert found.posterior["legal"] == found.posterior["medicine"] == 0.0
+    assert found.nearest.domain == "finance"
+    nothing = explain(router, TEXT, states, [])
+    assert nothing.domain == "general"
+    assert "no other may be chosen" in nothing.sentence
+
+
+def test_an_unsure_choice_names_its_helper(texts: Texts, pooling: Any) -> None:
+    pair = {name: texts[name] for name in ("legal", "finance")}
+    router, _ = fit_router(pair, pooling)
+    both = pooling(texts["legal"][:1])[0] + pooling(texts["finance"][:1])[0]
+    mixed = explain(_without_reach(router), "", both)
+    assert len(mixed.experts) == 2
+    assert "as that is not sure, the expert of" in mixed.sentence
+
+
+def _without_reach(router: Router) -> Router:
+    from dataclasses import replace
+
+    return replace(router, reach=1e6, temperature=1e6)
+
+
+def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
+    origin = Origin("minilm", "abc", 3, RouterFigures(0.9, 0.01, 0.95, 400))
+    save_router(router, tmp_path / "new" / "folder", origin)
+    loaded, found = load_router(tmp_path / "new" / "folder")
+    pooled = torch.randn(5, 24)
+    assert found == origin
+    assert torch.equal(loaded.posterior(pooled), router.posterior(pooled))
+    assert loaded.evidence == router.evidence
+    save_router(router, tmp_path)
+    assert load_router(tmp_path)[1] is None
+
+
+def test_words_of_six_domains_stay_small(router: Router, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from expertrag_retriever.router.evidence import Evidence
+
+    words = {f"{place:04d}longword": 12.3 for place in range(MOST_WORDS)}
+    evidence = Evidence({f"domain{i}": words for i in range(6)}, (("word",) * 6,) * 48)
+    save_router(replace(router, evidence=evidence), tmp_path)
+    assert (tmp_path / ABOUT).stat().st_size <= 300_000
+
+
+def _drop(folder: Path) -> None:
+    (folder / TENSORS).unlink()
+
+
+def _cut(folder: Path) -> None:
+    (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:100])
+
+
+def _no_json(folder: Path) -> None:
+    (folder / ABOUT).write_text("{")
+
+
+def _edit(**changes: Any) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        body = json.loads((folder / ABOUT).read_text())
+        (folder / ABOUT).write_text(json.dumps({**body, **changes}))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _drop,
+        _cut,
+        _no_json,
+        _edit(format=99),
+        _edit(domains=["legal"]),
+        _edit(reach="far"),
+        _edit(evidence=None),
+        _edit(origin={"base": "x"}),
+    ],
+)
+def test_a_damaged_router_says_so(
+    router: Router, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    save_router(router, tmp_path)
+    harm(tmp_path)
+    with pytest.raises(EmbedderError, match=r"the router in .* is damaged .*train it again"):
+        load_router(tmp_path)
+
+
+def test_no_router_there(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match="no router in"):
+        load_router(tmp_path)

@@ -1,0 +1,140 @@
+"""Training a router: the same again by seed, and what it cannot be trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from expertrag_retriever.errors import RetrieverError, RouterError
+from expertrag_retriever.router.clusters import k_means, squared_distances
+from expertrag_retriever.router.fit import FEWEST_TEXTS, fit_router
+from expertrag_retriever.router.types import RouterSettings
+from expertrag_retriever.router.unlabelled import cluster_texts
+
+Texts = dict[str, list[str]]
+
+
+def test_the_same_seed_gives_the_same_router(texts: Texts, pooling: Any) -> None:
+    first, figures = fit_router(texts, pooling, seed=3)
+    second, again = fit_router(texts, pooling, seed=3)
+    assert figures == again
+    assert torch.equal(first.prototypes, second.prototypes)
+    assert torch.equal(first.whitener, second.whitener)
+    assert (first.temperature, first.reach) == (second.temperature, second.reach)
+    assert first.evidence == second.evidence
+
+
+def test_figures_are_of_texts_that_were_not_trained_on(texts: Texts, pooling: Any) -> None:
+    shuffled = [text for some in texts.values() for text in some]
+    np.random.default_rng(0).shuffle(shuffled)
+    noise = {"a": shuffled[:180], "b": shuffled[180:]}  # nothing can be learnt of this
+    assert fit_router(noise, pooling)[1].accuracy < 0.65
+    assert fit_router(texts, pooling)[1].accuracy > 0.97
+
+
+def test_hidden_states_fewer_than_dimensions_and_few_texts(texts: Texts, pooling: Any) -> None:
+    few = {name: some[:FEWEST_TEXTS] for name, some in texts.items()}
+    router, figures = fit_router(few, pooling, settings=RouterSettings(dimensions=500))
+    assert router.whitener.shape == (24, 24)
+    assert len(router.prototypes) == 3  # one each: 20 texts are too few for more
+    assert figures.texts == 60
+
+
+def test_repeated_and_empty_texts_count_for_nothing(texts: Texts, pooling: Any) -> None:
+    plain, _ = fit_router(texts, pooling)
+    padded = {name: [*some, *some[:5], "", "  \n", f" {some[0]} "] for name, some in texts.items()}
+    assert torch.equal(fit_router(padded, pooling)[0].prototypes, plain.prototypes)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {"legal": t["legal"]}, "two domains at least"),
+        (lambda t: {}, "two domains at least"),
+        (lambda t: {**t, "tiny": ["one", "two", "three"]}, "domain tiny has 3 different texts"),
+        (lambda t: {**t, "same": ["one"] * 500}, "domain same has 1 different texts"),
+        (lambda t: {**t, "empty": ["", " "] * 50}, "domain empty has 0 different texts"),
+        (lambda t: {**t, "copy": t["legal"]}, "domain legal has 0 different texts of its own"),
+        (lambda t: {"general": t["legal"], "finance": t["finance"]}, "cannot be called 'general'"),
+        (lambda t: {" ": t["legal"], "finance": t["finance"]}, "cannot be called ' '"),
+    ],
+)
+def test_what_no_router_can_be_trained_on(
+    texts: Texts, pooling: Any, change: Any, message: str
+) -> None:
+    with pytest.raises(RouterError, match=message) as caught:
+        fit_router(change(texts), pooling)
+    assert isinstance(caught.value, RetrieverError)
+    assert "\n" not in str(caught.value)
+
+
+def test_states_that_are_no_numbers(texts: Texts) -> None:
+    with pytest.raises(RouterError, match="no numbers"):
+        fit_router(texts, lambda some: np.full((len(some), 8), np.nan, dtype=np.float32))
+
+
+def test_states_that_are_all_alike(texts: Texts) -> None:
+    router, figures = fit_router(texts, lambda some: np.ones((len(some), 8), dtype=np.float32))
+    assert torch.isfinite(router.posterior(torch.ones(1, 8))).all()
+    assert figures.accuracy < 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"prototypes": 0}, {"dimensions": 0}, {"shrinkage": 0.0}])
+def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        RouterSettings(**wrong)
+
+
+def test_distances_by_hand() -> None:
+    points = np.array([[0.0, 0.0], [3.0, 4.0]], dtype=np.float32)
+    assert squared_distances(points, points[1:]).tolist() == [[25.0], [0.0]]
+
+
+def test_k_means_finds_the_groups() -> None:
+    rng = np.random.default_rng(0)
+    centers = np.array([[0, 0], [10, 0], [0, 10]])
+    points = (np.repeat(centers, 30, axis=0) + rng.normal(size=(90, 2))).astype(np.float32)
+    means, nearest = k_means(points, 3, seed=0)
+    assert means.shape == (3, 2)
+    assert [len(set(nearest[i : i + 30].tolist())) for i in (0, 30, 60)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("points", "count"), [(1, 4), (5, 4), (3, 3)])
+def test_k_means_of_fewer_different_points_than_means(points: int, count: int) -> None:
+    same = np.ones((points, 2), dtype=np.float32)
+    means, nearest = k_means(same, count, seed=0)
+    assert means.tolist() == [[1.0, 1.0]]
+    assert nearest.tolist() == [0] * points
+
+
+def test_clusters_are_the_domains_and_are_named_by_their_words(texts: Texts, pooling: Any) -> None:
+    flat = [text for some in texts.values() for text in some]
+    clusters = cluster_texts(flat, pooling)
+    assert len(clusters) == 3
+    for name, some in clusters.items():
+        domain = next(domain for domain, own in texts.items() if some[0] in own)
+        assert len(set(some) & set(texts[domain])) > 0.95 * len(some)
+        first = texts[domain]
+        assert all(any(word in text for text in first) for word in name.split("-"))
+    assert list(cluster_texts(flat, pooling)) == list(clusters)
+    router, figures = fit_router(clusters, pooling)
+    assert figures.accuracy > 0.95
+    assert router.domains == tuple(clusters)
+
+
+def test_a_given_number_of_clusters(texts: Texts, pooling: Any) -> None:
+    flat = [text for some in texts.values() for text in some]
+    clusters = cluster_texts(flat, pooling, count=2)
+    assert len(clusters) == 2
+    assert sum(map(len, clusters.values())) == len(flat)
+
+
+@pytest.mark.parametrize(("count", "message"), [(1, "two clusters at least"), (40, "too few")])
+def test_numbers_of_clusters_that_cannot_be(
+    texts: Texts, pooling: Any, count: int, message: str
+) -> None:
+    with pytest.raises(RouterError, match=message):
+        cluster_texts([text for some in texts.values() for text in some], pooling, count)

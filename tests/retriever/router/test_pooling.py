@@ -1,0 +1,79 @@
+"""Mean hidden states: those of the layer where experts begin, without the layers above."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from expertrag_retriever.experts.module import mean_pooled, with_experts
+from expertrag_retriever.experts.settings import ExpertSettings
+from expertrag_retriever.router.pooling import first_layer_of, pooled_states
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import SentenceTransformer
+
+TEXTS = ["short", "A longer text about leases and notices. " * 40, "", "Aspirin lowers the risk."]
+
+
+@pytest.fixture
+def model(minilm_path: Path) -> SentenceTransformer:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(minilm_path), device="cpu").eval()
+
+
+def test_states_are_those_of_the_middle_layer(model: SentenceTransformer) -> None:
+    pooled = pooled_states(model, TEXTS)
+    assert pooled.shape == (4, 384)
+    assert pooled.dtype == np.float32
+    transformer: Any = model[0]
+    for text, row in zip(TEXTS, pooled, strict=True):  # alone, as no padding can blur it
+        features = model.preprocess([text])
+        with torch.inference_mode():
+            hidden = transformer.model(
+                input_ids=features["input_ids"],
+                attention_mask=features["attention_mask"],
+                output_hidden_states=True,
+            ).hidden_states[3]
+        expected = mean_pooled(hidden, features["attention_mask"])[0].numpy()
+        assert np.allclose(row, expected, atol=1e-5)
+
+
+def test_the_layers_above_do_not_run(model: SentenceTransformer) -> None:
+    ran: list[int] = []
+    transformer: Any = model[0]
+    for place, layer in enumerate(transformer.model.encoder.layer):
+        layer.register_forward_hook(lambda *_, place=place: ran.append(place))
+    pooled_states(model, ["one"])
+    assert ran == [0, 1, 2]
+
+
+def test_experts_change_nothing_and_move_the_layer(model: SentenceTransformer) -> None:
+    plain = pooled_states(model, TEXTS)
+    assert first_layer_of(model) == 3
+    with_experts(model, ExpertSettings(("legal", "finance"), rank=2))
+    assert np.allclose(pooled_states(model, TEXTS), plain, atol=1e-6)
+
+
+def test_the_experts_own_layer(model: SentenceTransformer) -> None:
+    with_experts(model, ExpertSettings(("legal", "finance"), rank=2, first_layer=1))
+    assert first_layer_of(model) == 1
+    assert pooled_states(model, ["one"]).shape == (1, 384)
+
+
+def test_the_model_works_as_before_afterwards(model: SentenceTransformer) -> None:
+    before = model.encode(TEXTS)
+    pooled_states(model, TEXTS)
+    assert np.array_equal(model.encode(TEXTS), before)
+
+
+def test_no_texts_and_progress(model: SentenceTransformer) -> None:
+    assert pooled_states(model, []).shape == (0, 384)
+    seen: list[tuple[int, int]] = []
+    pooled_states(model, TEXTS, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (4, 4)
