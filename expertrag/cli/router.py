@@ -116,8 +116,8 @@ def train(
 
     Its figures are of texts that it was not trained on (four-fold cross-validation).
     """
+    from expertrag.domains.data import parse_data
     from expertrag.domains.routing import train as train_router
-    from expertrag.training.sources import parse_data
 
     sets = parse_data(data)
     with progress() as report:
@@ -197,8 +197,8 @@ def evaluate(
 
     Of a domain that the router does not have, the share of texts that it takes for none is told.
     """
+    from expertrag.domains.data import parse_data
     from expertrag.domains.routing import open_router
-    from expertrag.training.sources import parse_data
 
     sets = parse_data(data)
     opened = open_router(folder, base)

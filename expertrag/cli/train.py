@@ -83,8 +83,8 @@ def experts(
     domain stays with the base. A killed training goes on where it was with the same command.
     """
     from expertrag import models
+    from expertrag.domains.data import parse_data
     from expertrag.domains.pairs import domain_sources
-    from expertrag.domains.texts import parse_domain_set
     from expertrag.generation.loading import quiet
     from expertrag.translate import translated_errors
     from expertrag_retriever.experts.settings import ExpertForm
@@ -95,7 +95,7 @@ def experts(
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
     recipe = replace(PROFILES[profile], form=ExpertForm(form), seed=seed)
-    domains = domain_sources([parse_domain_set(item) for item in data])
+    domains = domain_sources(parse_data(data))
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = train_bundle(domains, model.base, model.load, recipe, out, report)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from expertrag.domains.texts import TRAIN, DomainSet
+from expertrag.domains.data import TRAIN, Data
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.files import existing
 from expertrag.eval.qrels import splits
@@ -15,7 +14,7 @@ from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
 
 
-def domain_sources(sets: Sequence[DomainSet]) -> dict[str, list[Source]]:
+def domain_sources(data: Data) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
     A data set without a `train` split gives pairs made from its documents alone.
@@ -23,10 +22,7 @@ def domain_sources(sets: Sequence[DomainSet]) -> dict[str, list[Source]]:
     :raises NotFound: a folder is no data set.
     :raises InvalidArgument: a damaged data set.
     """
-    sources: dict[str, list[Source]] = {}
-    for item in sets:
-        sources.setdefault(item.domain, []).append(_source(item.folder))
-    return sources
+    return {domain: [_source(folder) for folder in folders] for domain, folders in data.items()}
 
 
 def _source(folder: Path) -> Source:

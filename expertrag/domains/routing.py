@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from expertrag import models
+from expertrag.domains.data import TRAIN, Data
 from expertrag.domains.texts import domain_texts
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation.loading import quiet
-from expertrag.training.sources import TRAIN
 from expertrag.translate import translated_errors
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
@@ -30,10 +30,6 @@ from expertrag_retriever.router.unlabelled import cluster_texts
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
-
-
-Data = Mapping[str, Sequence[Path]]
-"""Folders of data sets by the domain of their texts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expertrag.domains.data import TRAIN, Data
 from expertrag.eval.datasets import Dataset, load_dataset
 from expertrag.eval.qrels import qrels_path, read_qrels, splits
-from expertrag.training.sources import TRAIN
 
 if TYPE_CHECKING:
     from expertrag_index.types import Document, LoadFailure
@@ -23,9 +23,7 @@ _TRAIN_SHARE = 0.7
 """Of the documents that no judgement names."""
 
 
-def domain_texts(
-    data: Mapping[str, Sequence[Path]], split: str, most: int, seed: int
-) -> dict[str, list[str]]:
+def domain_texts(data: Data, split: str, most: int, seed: int) -> dict[str, list[str]]:
     """Draw at most ``most`` queries and ``most`` documents of each domain, evenly from its sets.
 
     A set without judgements of the train split gives documents alone.

@@ -16,21 +16,21 @@ from expertrag_retriever.experts.settings import ExpertSettings
 
 
 @dataclass(frozen=True, slots=True)
-class _Anatomy:
+class Anatomy:
     """Where a kind of encoder keeps its layers, and in each of them its feed-forward layers."""
 
     layers: str
     feed_forward: tuple[str, ...]
 
 
-_BERT = _Anatomy("encoder.layer", ("intermediate.dense", "output.dense"))
-_ANATOMIES: Mapping[str, _Anatomy] = {
+_BERT = Anatomy("encoder.layer", ("intermediate.dense", "output.dense"))
+_ANATOMIES: Mapping[str, Anatomy] = {
     "bert": _BERT,
     "mpnet": _BERT,
     "roberta": _BERT,
     "xlm-roberta": _BERT,
-    "modernbert": _Anatomy("layers", ("mlp.Wi", "mlp.Wo")),
-    "nomic_bert": _Anatomy("layers", ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")),
+    "modernbert": Anatomy("layers", ("mlp.Wi", "mlp.Wo")),
+    "nomic_bert": Anatomy("layers", ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")),
 }
 
 ChooseExperts = Callable[[torch.Tensor], None]
@@ -45,7 +45,7 @@ def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
 
     :raises EmbedderError: an encoder of an unknown kind, or fewer layers than ``first_layer``.
     """
-    anatomy = _anatomy(model)
+    anatomy = anatomy_of(model)
     layers = model.get_submodule(anatomy.layers)
     first = len(layers) // 2 if settings.first_layer is None else settings.first_layer
     if not 0 <= first < len(layers):
@@ -74,7 +74,11 @@ def expert_layers(model: nn.Module) -> Iterator[tuple[str, ExpertLinear]]:
             yield name, module
 
 
-def _anatomy(model: Any) -> _Anatomy:
+def anatomy_of(model: Any) -> Anatomy:
+    """Say where an encoder keeps its layers.
+
+    :raises EmbedderError: an encoder of a kind that cannot have experts.
+    """
     kind = model.config.model_type
     if kind not in _ANATOMIES:
         raise EmbedderError(

@@ -16,7 +16,7 @@ import torch
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import token_batches
 from expertrag_retriever.experts.module import mean_pooled
-from expertrag_retriever.experts.surgery import _anatomy
+from expertrag_retriever.experts.surgery import anatomy_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -79,7 +79,7 @@ def pooled_states(
 def _layers(model: SentenceTransformer) -> Any:
     transformer: Any = model[0]
     encoder = transformer.model
-    return encoder.get_submodule(_anatomy(encoder).layers)
+    return encoder.get_submodule(anatomy_of(encoder).layers)
 
 
 def _stop(

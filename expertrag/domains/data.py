@@ -1,0 +1,32 @@
+"""What `--data DOMAIN=DATASET` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from expertrag.errors import InvalidArgument
+from expertrag_retriever.experts.settings import GENERAL
+
+TRAIN = "train"
+
+Data = Mapping[str, Sequence[Path]]
+"""Folders of data sets by the domain of their texts."""
+
+
+def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Read `DOMAIN=FOLDER`, or `FOLDER` for a domain that is called like its folder.
+
+    :raises InvalidArgument: a domain without a name, or called like the base model.
+    """
+    found: dict[str, tuple[Path, ...]] = {}
+    for item in named:
+        before, sign, after = item.partition("=")
+        domain, path = (before.strip(), Path(after)) if sign else (Path(item).name, Path(item))
+        if not domain or domain == GENERAL:
+            raise InvalidArgument(
+                f"data: {item!r} names no domain of its own; write DOMAIN=FOLDER, such as "
+                f"legal=contracts ({GENERAL!r} is the base model)"
+            )
+        found[domain] = (*found.get(domain, ()), path)
+    return found

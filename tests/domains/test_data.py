@@ -1,0 +1,23 @@
+"""What --data names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expertrag.domains.data import parse_data
+from expertrag.errors import InvalidArgument
+
+
+def test_a_domain_is_named_or_called_like_its_folder() -> None:
+    assert parse_data(["legal=a/b", "c/finance", "legal=d"]) == {
+        "legal": (Path("a/b"), Path("d")),
+        "finance": (Path("c/finance"),),
+    }
+
+
+@pytest.mark.parametrize("item", ["=folder", "general=folder", "", "x/general"])
+def test_names_that_no_domain_can_have(item: str) -> None:
+    with pytest.raises(InvalidArgument, match="names no domain of its own"):
+        parse_data([item])
