@@ -91,13 +91,15 @@ def encoder_folders(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
+    model_of: Any = AutoModel.from_config  # the library leaves it without annotations
+
     tokenizer = AutoTokenizer.from_pretrained(minilm_path)
     folders = {}
     for kind in KINDS:
         folder = tmp_path_factory.mktemp(kind)
         config: Any = AutoConfig.for_model(kind, **_SIZES)
         torch.manual_seed(0)
-        AutoModel.from_config(config).save_pretrained(folder / "base")
+        model_of(config).save_pretrained(folder / "base")
         tokenizer.save_pretrained(folder / "base")
         transformer = Transformer(str(folder / "base"), max_seq_length=64)
         model = SentenceTransformer(modules=[transformer, Pooling(32)], device="cpu")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
-from expertrag_retriever.encoder import _batches
+from expertrag_retriever.encoder import token_batches
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.fingerprint import folder_fingerprint
 
@@ -46,7 +46,7 @@ def test_vectors_equal_plain_encode(
     assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() < 1e-5
 
 
-def test_batches_do_not_change_vectors(embedder: SentenceTransformerEmbedder) -> None:
+def testtoken_batches_do_not_change_vectors(embedder: SentenceTransformerEmbedder) -> None:
     together = embedder.encode_documents(TEXTS)
     alone = np.stack([embedder.encode_documents([text])[0] for text in TEXTS])
     assert (together * alone).sum(axis=1).min() > 0.999
@@ -79,8 +79,8 @@ def test_threads_do_not_disturb_each_other(embedder: SentenceTransformerEmbedder
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [300, 1, 5000, 7, 256, 256, 2], list(range(1, 900))])
-def test_batches_cover_every_row_once_within_the_budget(lengths: list[int]) -> None:
-    batches = list(_batches(lengths))
+def testtoken_batches_cover_every_row_once_within_the_budget(lengths: list[int]) -> None:
+    batches = list(token_batches(lengths))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
         longest = max(lengths[row] for row in batch)

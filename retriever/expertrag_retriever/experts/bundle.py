@@ -56,7 +56,7 @@ def attach(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
     :param fingerprint: of the base model's files.
     :raises EmbedderError: the bundle is damaged, or was trained on another base.
     """
-    from expertrag_retriever.experts.module import ExpertTransformer
+    from expertrag_retriever.experts.module import expert_transformer
 
     base = base_of(folder)
     if base.fingerprint != fingerprint:
@@ -64,5 +64,4 @@ def attach(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
             f"the experts in {folder} were trained on other files of {base.name}: "
             "use that base model, or train them again on this one"
         )
-    model[0].__class__ = ExpertTransformer
-    load_experts(model[0], folder)
+    load_experts(expert_transformer(model), folder)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -27,14 +27,14 @@ from expertrag_retriever.experts.surgery import base_state, install
 from expertrag_retriever.router.router import Router, choose
 
 
-class ExpertTransformer(Transformer):  # type: ignore[misc]  # the library is not annotated
+class ExpertTransformer(Transformer):
     """A transformer whose upper feed-forward layers hold domain experts.
 
     ``settings`` and ``router`` are None for a base model without experts, and without a router
     texts whose domain is not given go through the base model.
     """
 
-    forward_kwargs: ClassVar[set[str]] = {"domain", "allowed"}
+    forward_kwargs: set[str] = {"domain", "allowed"}  # noqa: RUF012 - as the library declares it
 
     settings: ExpertSettings | None = None
     router: Router | None = None
@@ -113,10 +113,14 @@ def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return (hidden.float() * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
 
 
+def expert_transformer(model: SentenceTransformer) -> ExpertTransformer:
+    """Make the first module of a model one that can have experts; nothing else of it changes."""
+    model[0].__class__ = ExpertTransformer
+    return cast("ExpertTransformer", model[0])
+
+
 def with_experts(model: SentenceTransformer, settings: ExpertSettings) -> ExpertTransformer:
-    """Put experts into a loaded sentence-transformers model, and return its new first module."""
-    transformer = model[0]
-    transformer.__class__ = ExpertTransformer  # the same module in all but what it now can do
+    """Put new experts into a loaded model, and return the module that holds them."""
+    transformer = expert_transformer(model)
     transformer.add_experts(settings)
-    expert: ExpertTransformer = transformer
-    return expert
+    return transformer

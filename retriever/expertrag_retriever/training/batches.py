@@ -16,7 +16,7 @@ def batches(examples: Sequence[Example], size: int, epoch: int, seed: int) -> li
     """
     waiting = list(examples)
     random.Random(f"{seed} {epoch}").shuffle(waiting)
-    made = []
+    made: list[list[Example]] = []
     while waiting:
         batch, later = _fill(waiting, size)
         if len(batch) >= max(2, size // 2) or not made:

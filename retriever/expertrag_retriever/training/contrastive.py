@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -97,10 +97,9 @@ class ExpertTrainer:
         self._loss: Any = CachedMultipleNegativesRankingLoss(
             model, scale=1 / recipe.temperature, mini_batch_num_tokens=_MINI_BATCH_TOKENS
         )
-        transformer: ExpertTransformer = model[0]
         self._parameters = {
             f"{name}.{part}": getattr(layer, part)
-            for name, layer in expert_layers(transformer.model)
+            for name, layer in expert_layers(cast("ExpertTransformer", model[0]).model)
             for part in ("first", "second")
         }
         self._optimizer = torch.optim.AdamW(
