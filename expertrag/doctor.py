@@ -28,11 +28,11 @@ USER_EXTRAS = ("server", "gpu", "langchain", "eval")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact. ``missing`` is a fault, ``absent`` an optional part that is not installed."""
+    """One fact. ``absent`` is an optional part that is not installed; the last two are faults."""
 
     area: str
     name: str
-    status: Literal["ok", "absent", "missing"]
+    status: Literal["ok", "absent", "missing", "damaged"]
     detail: str
     cure: str = ""
 
@@ -46,7 +46,7 @@ class Diagnosis:
     @property
     def healthy(self) -> bool:
         """Whether nothing that is required is missing."""
-        return all(finding.status != "missing" for finding in self.findings)
+        return all(finding.status in ("ok", "absent") for finding in self.findings)
 
 
 def diagnose() -> Diagnosis:
@@ -206,4 +206,5 @@ def _models() -> Iterator[Finding]:
         elif model.state == "missing" and not needed:
             yield Finding("models", model.name, "absent", "not pulled", cure)
         else:
-            yield Finding("models", model.name, "missing", model.problem, cure)
+            problem = model.problem.removesuffix(f": run `{cure}`")
+            yield Finding("models", model.name, model.state, problem, cure)

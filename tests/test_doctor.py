@@ -56,6 +56,21 @@ def test_missing_models_and_wrong_settings(tmp_path: Path, monkeypatch: pytest.M
     assert found["all-minilm-l6-v2"].cure == "expertrag models pull all-minilm-l6-v2"
 
 
+def test_a_damaged_model_is_told_with_its_cure_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
+    card = tmp_path / "models" / "all-minilm-l6-v2" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{")
+    diagnosis = diagnose()
+    found = by_name(diagnosis.findings)["all-minilm-l6-v2"]
+    assert not diagnosis.healthy
+    assert found.status == "damaged"
+    assert found.cure == "expertrag models pull all-minilm-l6-v2"
+    assert found.cure not in found.detail
+
+
 def test_the_base_install_is_enough() -> None:
     done = subprocess.run([sys.executable, "-c", BASE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,7 @@ from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
-from expertrag_index.opening import read_verified
+from expertrag_index.opening import read_manifest, read_verified
 from expertrag_index.publish import corpus_state
 from expertrag_index.rows import live_keys, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
@@ -90,6 +90,15 @@ def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str
     if read_origin(connection) != (manifest.embedder, manifest.chunker):
         problems.append("store.db names another embedder or chunker than the manifest")
     return problems
+
+
+def check_derived(layout: Layout, connection: sqlite3.Connection, number: int) -> list[str]:
+    """Check the manifest of a generation and everything that it names."""
+    try:
+        manifest = read_manifest(layout, number)
+    except StoreCorruptError as error:
+        return [str(error)]
+    return check_files(layout, manifest, live_keys(connection, number))
 
 
 def check_files(layout: Layout, manifest: Manifest, live: KeyArray) -> list[str]:

@@ -6,11 +6,12 @@ only place where it is still whole.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from expertrag_index.checks import DamagedDocument
+from expertrag_index.checks import DamagedDocument, check_derived
 from expertrag_index.current import read_current, write_current
 from expertrag_index.debris import recover
 from expertrag_index.errors import StoreCorruptError
@@ -43,7 +44,15 @@ def repair(
     manifest = derive(layout, connection, generation, None, WriterSettings())
     calibration = _last_calibration(layout)
     publish(layout, replace(manifest, calibration=calibration))
+    _drop_damaged(layout, connection, generation)
     tidy(layout, connection, generation)
+
+
+def _drop_damaged(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
+    """Keep nothing to fall back on that is damaged itself."""
+    for number in layout.generation_numbers():
+        if number < generation and check_derived(layout, connection, number):
+            shutil.rmtree(layout.generation(number))
 
 
 def _restore_current(layout: Layout, connection: sqlite3.Connection) -> None:

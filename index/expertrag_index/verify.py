@@ -10,6 +10,7 @@ from pathlib import Path
 from expertrag_index.checks import (
     DamagedDocument,
     check_corpus,
+    check_derived,
     check_documents,
     check_files,
     check_full_text,
@@ -115,8 +116,7 @@ def _check_database(
     findings.problems += check_pages(connection)
     findings.problems += check_full_text(connection)
     findings.damaged += check_documents(connection, generation, progress)
-    live = live_keys(connection, generation)
-    findings.chunks = len(live)
+    findings.chunks = len(live_keys(connection, generation))
     if not read_meta(connection).oldest <= generation <= read_meta(connection).staged:
         findings.problems.append(f"store.db does not hold generation {generation}")
     try:
@@ -128,7 +128,22 @@ def _check_database(
     findings.files = len(manifest.files)
     if not findings.damaged:
         findings.problems += check_corpus(connection, manifest)
-    findings.problems += check_files(layout, manifest, live)
+    findings.problems += check_files(layout, manifest, live_keys(connection, generation))
+    _check_previous(layout, connection, findings, generation)
+
+
+def _check_previous(
+    layout: Layout, connection: sqlite3.Connection, findings: _Findings, newest: int
+) -> None:
+    """Check the generation before, which answers if the newest is damaged."""
+    number = newest - 1
+    if number not in layout.generation_numbers() or number < read_meta(connection).oldest:
+        return
+    findings.problems += [
+        f"{problem} (of generation {number}, kept to fall back on)"
+        for problem in check_derived(layout, connection, number)
+        if problem not in findings.problems  # most files are of both generations
+    ]
 
 
 def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport:
