@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.search import Searcher
 
 EXPERTS = "experts"
-"""Dense search by domain experts of the embedder; known by name, not there yet."""
+"""Dense search by domain experts of the embedder: a bundle's own dense mode, not one beside it."""
 
 _QUERY_BATCH = 64
 
@@ -113,8 +113,8 @@ def parse_modes(names: Sequence[str]) -> tuple[SearchMode, ...]:
         if name == EXPERTS:
             raise MissingExtra(
                 "mode experts needs a bundle of embedding experts, and this version of ExpertRAG "
-                f"comes without one and makes none: choose of {', '.join(known)}, or upgrade with "
-                "pip install -U expertrag once its change log names such a bundle",
+                "comes without a trained one: make yours with `expertrag train experts`, then "
+                f"measure it with --embedder BUNDLE and any of {', '.join(known)}",
                 reason="EXPERTS_MISSING",
             )
         if name not in known:

@@ -50,7 +50,8 @@ def train_bundle(
 
     :raises TrainingError: a domain with too little data, or no expert that beats the base.
     """
-    work = out.with_name(f"{out.name}.partial")
+    partial = out.with_name(f"{out.name}.partial")
+    work = partial / base.fingerprint  # experts of another base are no use here
     trained: dict[str, Weights] = {}
     reports = []
     texts: dict[str, Sequence[str]] = {}
@@ -76,7 +77,7 @@ def train_bundle(
         transformer.router, figures = _route(model, texts, recipe, progress)
     report_all = BundleReport(base, recipe, tuple(reports), figures)
     _publish(transformer, settings, report_all, out)
-    shutil.rmtree(work, ignore_errors=True)
+    shutil.rmtree(partial, ignore_errors=True)
     return report_all
 
 

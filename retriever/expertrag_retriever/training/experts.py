@@ -1,6 +1,6 @@
 """Training a bundle: one expert a domain, each apart from the others, then the router.
 
-Routing is enforced while an expert learns (Gumaan & Gleghorn's seed does the same): batches are of
+Routing is enforced while an expert learns (Hallee et al. 2024): batches are of
 one domain, and all else is frozen. So an expert of the bundle is its domain's specialist, neither
 helped nor harmed by the others, and one more can be added without touching them.
 """
@@ -29,7 +29,7 @@ from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Poi
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DomainData, Progress, Source
+from expertrag_retriever.training.types import DomainData, Example, Progress, Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -84,24 +84,10 @@ def train_expert(
     if known:
         return (*known, data)
     started = time.monotonic()
-    torch.manual_seed(recipe.seed)
-    model = load_base()
-    model.max_seq_length = min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
-    transformer = with_experts(model, ExpertSettings((domain,), recipe.form, recipe.rank))
-    for _, layer in expert_layers(transformer.model):  # learn in float32 beside a bfloat16 base
-        layer.float_experts()
+    model = _with_expert(load_base(), domain, recipe)
     embedder = SentenceTransformerEmbedder(domain, model, "")
     progress(f"{domain}: mining negatives", 0, None)
-    examples = [
-        example
-        for source in data.sources
-        for example in mine(
-            source,
-            lambda texts: embedder.encode_documents(texts, GENERAL),
-            negatives=recipe.negatives,
-            seed=recipe.seed,
-        )
-    ]
+    examples = _examples(data, embedder, recipe)
     trainer = ExpertTrainer(
         model,
         lambda texts: embedder.encode_documents(texts, domain),
@@ -127,6 +113,32 @@ def train_expert(
     )
     _finish(folder, learned, report)
     return learned.weights, report, data
+
+
+def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> SentenceTransformer:
+    """Give a base model one expert to train, in float32 beside a base of any format."""
+    torch.manual_seed(recipe.seed)
+    model.max_seq_length = min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
+    transformer = with_experts(model, ExpertSettings((domain,), recipe.form, recipe.rank))
+    for _, layer in expert_layers(transformer.model):
+        layer.float_experts()
+    return model
+
+
+def _examples(
+    data: DomainData, embedder: SentenceTransformerEmbedder, recipe: Recipe
+) -> list[Example]:
+    """Mine negatives by the base model, in each source by itself."""
+    return [
+        example
+        for source in data.sources
+        for example in mine(
+            source,
+            lambda texts: embedder.encode_documents(texts, GENERAL),
+            negatives=recipe.negatives,
+            seed=recipe.seed,
+        )
+    ]
 
 
 def _drift(embedder: SentenceTransformerEmbedder, data: DomainData, domain: str) -> float:
