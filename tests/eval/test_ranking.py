@@ -110,4 +110,4 @@ def test_a_mode_that_needs_experts_says_so() -> None:
     with pytest.raises(MissingExtra, match="experts needs a bundle") as caught:
         parse_modes(["hybrid", "experts"])
     assert caught.value.reason == "EXPERTS_MISSING"
-    assert "pip install" in caught.value.message
+    assert "expertrag train experts" in caught.value.message
