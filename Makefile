@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router bench-experts eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -76,6 +76,9 @@ bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARG
 
 bench-router: $(STAMP) ## the domain router on six domains; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_router.py --data $(DATA) $(ARGS)
+
+bench-experts: $(STAMP) ## a bundle of experts against its base; DATA=..., ARGS="--bundle B --json FILE"
+	@$(BIN)/python benchmarks/bench_experts.py --data $(DATA) $(ARGS)
 
 eval: $(STAMP) ## a small real report of everything, under 5 minutes: .eval/small/report.html
 	@$(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)

@@ -52,6 +52,12 @@ def train() -> None:
     help="small ends in minutes and shows that all works; full takes about 15 minutes a domain.",
 )
 @flag(
+    "--pairs",
+    env="EXPERTRAG_TRAIN_PAIRS",
+    type=click.IntRange(min=1),
+    help="Pairs of a domain at most, drawn evenly from its sets [default: the profile's].",
+)
+@flag(
     "--form",
     env="EXPERTRAG_TRAIN_FORM",
     type=click.Choice(["low_rank", "full"]),
@@ -73,6 +79,7 @@ def experts(
     base: str,
     out: Path,
     profile: str,
+    pairs: int | None,
     form: str,
     seed: int,
     as_json: bool,
@@ -95,6 +102,8 @@ def experts(
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
     recipe = replace(PROFILES[profile], form=ExpertForm(form), seed=seed)
+    if pairs is not None:
+        recipe = replace(recipe, most_pairs=pairs)
     domains = domain_sources(parse_data(data))
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)

@@ -17,22 +17,22 @@ class Recipe:
     of which ``patience`` without gain end it.
     """
 
-    epochs: int = 3
-    most_pairs: int | None = 6000
+    epochs: int = 2
+    most_pairs: int | None = 3000
     batch: int = 64
     negatives: int = 1
     learning_rate: float = 1e-3
     warm_up: float = 0.1
     temperature: float = 0.05
-    max_tokens: int = 192
-    evaluations: int = 6
+    max_tokens: int = 128
+    evaluations: int = 3
     patience: int = 3
     form: ExpertForm = ExpertForm.LOW_RANK
     rank: int = 16
     seed: int = 0
 
 
-SMALL = Recipe(epochs=2, most_pairs=400, max_tokens=96, evaluations=2)
+SMALL = Recipe(most_pairs=400, max_tokens=96, evaluations=2)
 """Minutes on two cores: shows that all works, and that the dev metric rises."""
 
 FULL = Recipe()
