@@ -120,7 +120,9 @@ def _publish(
             {"base": asdict(report.base), "training": asdict(report)},
         )
         (scratch / "README.md").write_text(card(report), encoding="utf-8")
-        scratch.chmod(0o755)
+        scratch.chmod(0o755)  # made for its owner alone, as safetensors makes its files
+        for path in scratch.iterdir():
+            path.chmod(0o644)
         os.replace(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -66,6 +66,7 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
     names = {path.name for path in folder.iterdir()}
     assert {"experts.safetensors", "experts.json", "README.md"} <= names
     assert "model.safetensors" not in names
+    assert all(path.stat().st_mode & 0o777 == 0o644 for path in folder.iterdir())
     assert all(expert.helps for expert in report.experts)
     card = (folder / "README.md").read_text()
     for expert in report.experts:
