@@ -50,8 +50,8 @@ from expertrag.types import (
 )
 
 if TYPE_CHECKING:
-    from expertrag_index.types import FloatArray
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.partitions import QueryVectors
 
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
@@ -133,7 +133,7 @@ class Pipeline:
         validation.check_answer(request)
         meter = meter or Meter()
         with translated_errors(), self._served.lease() as view:
-            vector = self._embed_query(request, meter, should_stop)
+            vector = self._embed_query(request, view, meter, should_stop)
             with closing(self._begin_closed_book(request, should_stop)) as session:
                 decision = self._decide(request, view, vector, session, meter, should_stop)
                 meter.count(session)
@@ -191,7 +191,7 @@ class Pipeline:
         with translated_errors(), self._served.lease() as view:
             vector = None
             if request.mode is not GateMode.NEVER:
-                vector = self._embed_query(request, meter, should_stop)
+                vector = self._embed_query(request, view, meter, should_stop)
             session = self._begin_closed_book(request, should_stop)
             with closing(session):
                 decision = self._decide(request, view, vector, session, meter, should_stop)
@@ -203,11 +203,11 @@ class Pipeline:
             yield from self._open_book(request, view, vector, meter, should_stop)
 
     def _embed_query(
-        self, request: AnswerRequest, meter: Meter, should_stop: ShouldStop
-    ) -> FloatArray:
+        self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
+    ) -> QueryVectors:
         should_stop()
         with meter.stage("embed"):
-            return self._embedder.encode_query(request.question, request.domain)
+            return view.searcher.encode(request.question, request.domain, request.filter or None)
 
     def _begin_closed_book(self, request: AnswerRequest, should_stop: ShouldStop) -> Session:
         return self._generator.begin(
@@ -218,7 +218,7 @@ class Pipeline:
         self,
         request: AnswerRequest,
         view: View,
-        vector: FloatArray | None,
+        vector: QueryVectors | None,
         session: Session,
         meter: Meter,
         should_stop: ShouldStop,
@@ -227,7 +227,7 @@ class Pipeline:
         store = prefill = None
         if request.mode is GateMode.AUTO and vector is not None:
             with meter.stage("gate"):
-                store = view.gate.store_signals(request.question, vector)
+                store = view.gate.store_signals(request.question, vector.by_expert)
             should_stop()
             with meter.stage("prefill"):
                 prefill = session.peek(LOOKAHEAD_TOKENS)
@@ -244,7 +244,7 @@ class Pipeline:
         self,
         request: AnswerRequest,
         view: View,
-        vector: FloatArray | None,
+        vector: QueryVectors | None,
         meter: Meter,
         should_stop: ShouldStop,
     ) -> Iterator[AnswerEvent]:

@@ -1,4 +1,4 @@
-"""Writing a store: build, add, delete. A run publishes one new generation or changes nothing."""
+"""Writing a store: build, add, delete, migrate. A run publishes one generation or nothing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from expertrag_index.chunk import Chunker
+from expertrag_index.current import read_current
 from expertrag_index.debris import recover
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
@@ -17,6 +18,7 @@ from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.manifest import JSON, Manifest
+from expertrag_index.migration import restage
 from expertrag_index.opening import load, read_manifest
 from expertrag_index.publish import derive, publish, tidy
 from expertrag_index.schema import connect_writer
@@ -68,9 +70,11 @@ class IndexWriter:
         calibrate: Calibrate | None = None,
         progress: Progress | None = None,
         settings: WriterSettings | None = None,
+        migrating: bool = False,
     ) -> IndexWriter:
         """Open the store at ``path`` for writing; it is created when there is none.
 
+        :param migrating: the store may be of another embedder; ``migrate`` then comes first.
         :raises StoreLockedError: another process writes.
         :raises EmbedderMismatchError: the store was built with another embedder.
         :raises StoreCorruptError: damaged; repair it first.
@@ -91,7 +95,8 @@ class IndexWriter:
                     progress or _silent,
                     settings or WriterSettings(),
                 )
-                writer._published()
+                if not migrating:
+                    writer._published()
             except BaseException:
                 lock.release()
                 raise
@@ -150,6 +155,28 @@ class IndexWriter:
                 return self._report(stage, previous, (), 0, started)
             return self._finish(stage, previous, (), rows, started)
 
+    def migrate(self) -> BuildReport:
+        """Move the store to this writer's embedder, and decide again which expert serves what.
+
+        Readers of the published generation go on undisturbed; a killed migration goes on where it
+        was. ``changed`` counts the documents with new vectors.
+
+        :raises StoreNotFoundError: there is nothing to migrate.
+        :raises StoreCorruptError: a row is damaged; repair the store first.
+        :raises StorageFullError: no space; the published generation is untouched.
+        """
+        started = time.monotonic()
+        with store_errors(self._layout):
+            previous = self._recovered()
+            if previous is None:
+                read_current(self._layout)
+            stage = self._stage(previous, anew=True)
+            removed = restage(self._connection, stage, self._embedder, self._progress)
+            same = previous and previous.embedder.fingerprint == self._embedder.fingerprint
+            if same and not (stage.changed or removed):
+                return self._report(stage, previous, (), 0, started)
+            return self._finish(stage, previous, (), removed, started, anew=True)
+
     def _update(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
     ) -> BuildReport:
@@ -165,22 +192,28 @@ class IndexWriter:
             return self._finish(stage, previous, failures, rows, started)
 
     def _published(self) -> Manifest | None:
+        """Return the manifest of the published generation, if there is one, as ``_recovered``.
+
+        :raises EmbedderMismatchError: it is of another embedder.
+        """
+        manifest = self._recovered()
+        if manifest and manifest.embedder.fingerprint != self._embedder.fingerprint:
+            raise EmbedderMismatchError(
+                f"{self._layout.root} was built with embedder {manifest.embedder.name}, not "
+                f"{self._embedder.name}: use that embedder, or run 'expertrag index migrate "
+                f"{self._layout.root} --embedder {self._embedder.name}'"
+            )
+        return manifest
+
+    def _recovered(self) -> Manifest | None:
         """Drop the debris of a crash; the manifest of the published generation, if there is one."""
         current = recover(self._layout, self._connection)
         # SQLite restarts its log once all of it is in the database and no reader still needs it;
         # an Index opened from here on does not
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        if not current:
-            return None
-        manifest = read_manifest(self._layout, current)
-        if manifest.embedder.fingerprint != self._embedder.fingerprint:
-            raise EmbedderMismatchError(
-                f"{self._layout.root} was built with embedder {manifest.embedder.name}, "
-                f"not {self._embedder.name}: use that embedder, or build another store"
-            )
-        return manifest
+        return read_manifest(self._layout, current) if current else None
 
-    def _stage(self, previous: Manifest | None) -> Stage:
+    def _stage(self, previous: Manifest | None, *, anew: bool = False) -> Stage:
         return Stage(
             self._connection,
             (previous.generation if previous else 0) + 1,
@@ -188,6 +221,7 @@ class IndexWriter:
             self._chunker,
             self._settings.embed_batch,
             self._progress,
+            anew=anew,
         )
 
     def _finish(
@@ -197,7 +231,10 @@ class IndexWriter:
         failures: Sequence[LoadFailure],
         removed: list[int],
         started: float,
+        *,
+        anew: bool = False,
     ) -> BuildReport:
+        """Publish what is staged; ``anew`` derives all of it again, as vectors are other ones."""
         generation = stage.generation
         self._progress("write", 0, 1)
         with transaction(self._connection):
@@ -206,12 +243,15 @@ class IndexWriter:
             self._layout,
             self._connection,
             generation,
-            previous,
+            None if anew else previous,
             self._settings,
         )
         self._progress("write", 1, 1)
         if self._calibrate:
-            manifest = replace(manifest, calibration=self._calibrated(manifest))
+            # a calibration may go on from the last one, if that is of the same embedder
+            last = previous.calibration if previous and not anew else {}
+            candidate = replace(manifest, calibration=last)
+            manifest = replace(manifest, calibration=self._calibrated(candidate))
         publish(self._layout, manifest)
         tidy(self._layout, self._connection, generation)
         return self._report(stage, manifest, failures, len(removed), started)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from expertrag_index import coarse, vectors
 from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import read_manifest, read_verified
 from expertrag_index.publish import corpus_state
-from expertrag_index.rows import live_keys, row_digest, text_digest
+from expertrag_index.rows import live_partitions, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_origin
 from expertrag_index.types import KeyArray, Progress
 
@@ -71,6 +72,15 @@ def check_documents(
             progress("verify", done, total)
 
 
+def check_groups(connection: sqlite3.Connection, generation: int) -> list[str]:
+    """Check the rows that say which expert serves which documents."""
+    try:
+        read_groups(connection, generation)
+    except (StoreCorruptError, ValueError) as error:
+        return [str(error)]
+    return []
+
+
 def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str]:
     """Hold the database against what the manifest says of it."""
     problems = []
@@ -79,9 +89,13 @@ def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str
         problems.append(
             f"store.db does not hold the {manifest.documents} documents that the manifest describes"
         )
-    chunks = len(live_keys(connection, manifest.generation))
-    if chunks != manifest.chunks:
-        problems.append(f"store.db holds {chunks} chunks instead of {manifest.chunks}")
+    partitions = live_partitions(connection, manifest.generation)
+    sizes = {expert: len(keys) for expert, keys in partitions.items()}
+    if sizes != manifest.partitions:
+        problems.append(
+            f"store.db holds {sum(sizes.values())} chunks instead of {manifest.chunks}, or in "
+            "other partitions"
+        )
     strays = connection.execute(
         "SELECT count(*) FROM chunks WHERE document NOT IN (SELECT row FROM documents)"
     ).fetchone()[0]
@@ -98,42 +112,50 @@ def check_derived(layout: Layout, connection: sqlite3.Connection, number: int) -
         manifest = read_manifest(layout, number)
     except StoreCorruptError as error:
         return [str(error)]
-    return check_files(layout, manifest, live_keys(connection, number))
+    return check_files(layout, manifest, live_partitions(connection, number))
 
 
-def check_files(layout: Layout, manifest: Manifest, live: KeyArray) -> list[str]:
-    """Check every derived file, and that the segments hold every live chunk once."""
+def check_files(
+    layout: Layout, manifest: Manifest, partitions: Mapping[str, KeyArray]
+) -> list[str]:
+    """Check every derived file, and that the segments hold every chunk of their expert once."""
     problems = []
-    held: list[KeyArray] = []
+    held: dict[str, list[KeyArray]] = {}
     dimension = manifest.embedder.dimension
     for entry in manifest.segments:
         try:
             data = read_verified(layout, entry.entry)
-            held.append(vectors.deserialise(data, entry, dimension).keys)
+            keys = vectors.deserialise(data, entry, dimension).keys
+            held.setdefault(entry.expert, []).append(keys)
         except StoreCorruptError as error:
             problems.append(str(error))
-    if manifest.centroids:
+    for file in manifest.centroids.values():
         try:
-            coarse.deserialise(read_verified(layout, manifest.centroids), dimension)
+            coarse.deserialise(read_verified(layout, file), dimension)
         except StoreCorruptError as error:
             problems.append(str(error))
-    if not problems:
-        keys = np.concatenate(held) if held else np.empty(0, np.int64)
-        if len(np.unique(keys)) != len(keys) or not np.isin(live, keys).all():
-            problems.append("the vector segments do not hold every chunk exactly once")
+    if not problems and not all(
+        _hold_once(held.get(expert, []), live) for expert, live in partitions.items()
+    ):
+        problems.append("the vector segments do not hold every chunk exactly once")
     return problems
+
+
+def _hold_once(segments: Sequence[KeyArray], live: KeyArray) -> bool:
+    keys = np.concatenate([np.empty(0, np.int64), *segments])
+    return len(np.unique(keys)) == len(keys) and bool(np.isin(live, keys).all())
 
 
 def _check_chunks(connection: sqlite3.Connection, document: int, removed: int, text: str) -> str:
     rows = connection.execute(
         """SELECT c.removed_in, c.checksum, c.added_in, c.document, c.ordinal, c.start, c."end",
-        c.content_hash, c.title, c.text, v.checksum, v.embedding
+        c.content_hash, c.expert, c.title, c.text, v.checksum, v.embedding
         FROM chunks c LEFT JOIN vectors v ON v.content_hash = c.content_hash
         WHERE c.document = ? ORDER BY c.ordinal""",
         (document,),
     )
     for expected, (chunk_removed, checksum, *columns, vector_sum, vector) in enumerate(rows):
-        _, _, ordinal, start, end, content, _, chunk_text = columns
+        _, _, ordinal, start, end, content, _, _, chunk_text = columns
         if checksum != row_digest(*columns) or text[start:end] != chunk_text:
             return f"chunk {expected} is damaged"
         if ordinal != expected or chunk_removed != removed:

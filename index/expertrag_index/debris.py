@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 
@@ -9,9 +10,10 @@ from expertrag_index.current import read_current
 from expertrag_index.errors import StoreCorruptError, StoreNotFoundError
 from expertrag_index.layout import Layout
 from expertrag_index.opening import read_manifest
-from expertrag_index.schema import NEVER, read_meta, write_meta
+from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
 from expertrag_index.transaction import transaction
 
+_VERSIONED = ("chunks", "documents", "groups")
 REMOVE_FROM_FTS = """INSERT INTO chunks_fts (chunks_fts, rowid, title, text)
     SELECT 'delete', key, title, text FROM chunks WHERE """
 
@@ -32,7 +34,8 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
         if meta.staged > current:
             connection.execute(REMOVE_FROM_FTS + "added_in > ?", (current,))
             write_meta(connection, staged=current, oldest=meta.oldest)
-        for table in ("chunks", "documents"):
+            _restore_origin(layout, connection, current)
+        for table in _VERSIONED:
             connection.execute(f"DELETE FROM {table} WHERE added_in > ?", (current,))
             connection.execute(
                 f"UPDATE {table} SET removed_in = ? WHERE removed_in > ? AND removed_in < ?",
@@ -42,13 +45,22 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
     return current
 
 
+def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int) -> None:
+    """Name the embedder of the published generation again: a migration dies with a new one."""
+    if not current:
+        return
+    with contextlib.suppress(StoreCorruptError):  # a repair takes it from another generation
+        manifest = read_manifest(layout, current)
+        write_origin(connection, manifest.embedder, manifest.chunker)
+
+
 def purge(connection: sqlite3.Connection, generation: int) -> None:
     """Drop the rows that neither ``generation`` nor the one before can see, and unused vectors."""
     meta = read_meta(connection)
     dropped = 0
     with transaction(connection):
         connection.execute(REMOVE_FROM_FTS + "removed_in < ?", (generation,))
-        for table in ("chunks", "documents"):
+        for table in _VERSIONED:
             dropped += connection.execute(
                 f"DELETE FROM {table} WHERE removed_in < ?", (generation,)
             ).rowcount

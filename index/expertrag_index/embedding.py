@@ -18,17 +18,17 @@ from expertrag_index.types import Chunk, DocumentEmbedder, Progress
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A text to embed and the address of its vector."""
+    """A text to embed, by which expert, and the address of its vector."""
 
     hash: bytes
-    domain: str | None
+    expert: str
     text: str
 
 
-def content_of(chunk: Chunk, fingerprint: str) -> Content:
-    """Say what is embedded for a chunk by the embedder with this fingerprint."""
+def content_of(chunk: Chunk, expert: str, fingerprint: str) -> Content:
+    """Say what is embedded for a chunk by the expert with this fingerprint."""
     text = chunk.embedding_text
-    return Content(content_digest(fingerprint, chunk.domain, text), chunk.domain, text)
+    return Content(content_digest(fingerprint, text), expert, text)
 
 
 class VectorWriter:
@@ -67,15 +67,15 @@ class VectorWriter:
         return row is not None and row[0] == row_digest(content_hash, row[1])
 
     def _batches(self, contents: Sequence[Content]) -> Iterator[list[Content]]:
-        # one domain a call; long texts first, so that padding is small and memory peaks early
-        ordered = sorted(contents, key=lambda item: (item.domain or "", -len(item.text)))
-        for _, group in groupby(ordered, key=lambda item: item.domain):
+        # one expert a call; long texts first, so that padding is small and memory peaks early
+        ordered = sorted(contents, key=lambda item: (item.expert, -len(item.text)))
+        for _, group in groupby(ordered, key=lambda item: item.expert):
             items = list(group)
             for start in range(0, len(items), self._batch):
                 yield items[start : start + self._batch]
 
     def _embed(self, batch: list[Content]) -> set[bytes]:
-        vectors = self._embedder.encode_documents([item.text for item in batch], batch[0].domain)
+        vectors = self._embedder.encode_documents([item.text for item in batch], batch[0].expert)
         expected = (len(batch), self._embedder.dimension)
         if vectors.shape != expected:
             raise IndexStoreError(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from expertrag_index import lexical
 from expertrag_index.durable import store_errors
@@ -22,44 +22,46 @@ from expertrag_index.errors import (
     StoreCorruptError,
 )
 from expertrag_index.filters import compile_filter
+from expertrag_index.groups import Group, read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import Generation, open_published
 from expertrag_index.rows import SELECT_CHUNKS, chunk_from_row, sorted_keys, text_digest, vectors_of
+from expertrag_index.scales import IDENTITY, Scale, read_scales
 from expertrag_index.schema import LIVE
+from expertrag_index.selection import Selection, best_hits, bitmap, rows_by_partition
 from expertrag_index.types import (
     Chunk,
     ChunkHit,
     Filter,
     FloatArray,
     KeyArray,
+    Query,
     TermStatistics,
 )
-from expertrag_index.vectors import Bitmap
 
 MAX_K = 1000
 
 _EXACT_LIMIT = 256  # so few admissible chunks are scored from the database, without FAISS
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """What a filter admits: as keys, as a bitmap over keys for FAISS, as JSON for SQL."""
-
-    keys: KeyArray
-    bitmap: Bitmap
-    json: str
-
-
 class Index:
-    """One published generation, unchanged however far a writer goes on. Safe from any thread."""
+    """One published generation, unchanged however far a writer goes on. Safe from any thread.
 
-    def __init__(self, layout: Layout, generation: Generation) -> None:
+    Every chunk lies in the partition of the expert that encoded it. A query is searched in each
+    partition by the vector of that expert, and scores are on one scale (see ``scales``).
+    """
+
+    def __init__(
+        self, layout: Layout, generation: Generation, scales: Mapping[str, Scale] | None = None
+    ) -> None:
         self._layout = layout
         self._generation = generation
         self._pool = generation.pool
-        held = sum(segment.count for segment in generation.segments)
-        self._live_bitmap = _bitmap(generation.live) if held > len(generation.live) else None
+        calibrated = read_scales(generation.manifest.calibration)
+        self._scales = calibrated if scales is None else scales
+        held = sum(entry.count for entry in generation.manifest.segments)
+        self._live_bitmap = bitmap(generation.live) if held > len(generation.live) else None
         with self._pool.connection() as connection:
             indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
         dead = np.setdiff1d(indexed, generation.live, assume_unique=True)
@@ -74,7 +76,7 @@ class Index:
 
         :raises StoreNotFoundError: no store there.
         :raises StoreCorruptError: damaged, and so is the generation before.
-        :raises StoreFormatError: written by a newer version.
+        :raises StoreFormatError: written by a newer or an older version.
         :raises EmbedderMismatchError: built with another embedder than ``embedder_fingerprint``.
         """
         layout = Layout(Path(path))
@@ -85,8 +87,8 @@ class Index:
                 generation.pool.close()
                 raise EmbedderMismatchError(
                     f"{path} was built with embedder {embedder.name} "
-                    f"({embedder.fingerprint:.12}), not {embedder_fingerprint:.12}: "
-                    "use that embedder, or build another store"
+                    f"({embedder.fingerprint:.12}), not {embedder_fingerprint:.12}: use that "
+                    f"embedder, or run 'expertrag index migrate {path} --embedder NEW'"
                 )
             return cls(layout, generation)
 
@@ -138,31 +140,65 @@ class Index:
         """Why an older generation answers and what to do, or nothing."""
         return self._generation.degraded
 
-    def search_dense(
-        self, query: FloatArray, k: int, filter: Filter | None = None
-    ) -> list[ChunkHit]:
-        """Find the ``k`` chunks of highest cosine with ``query`` [D], best first.
+    def rescaled(self, scales: Mapping[str, Scale]) -> Index:
+        """Return the same generation with other scales; it is closed with this index."""
+        return Index(self._layout, self._generation, scales)
 
+    def partitions(self, filter: Filter | None = None) -> dict[str, int]:
+        """Count the live chunks that ``filter`` admits, by expert; empty partitions are left out.
+
+        :raises FilterError: unknown field or operator.
+        """
+        return {expert: len(keys) for expert, keys in self._admitted(filter).items()}
+
+    def experts_of(self, keys: Sequence[int]) -> list[str]:
+        """Experts that encoded chunks, in the order of ``keys``.
+
+        :raises SearchError: a key is not of this generation.
+        """
+        wanted = np.asarray(keys, np.int64)
+        experts: list[str] = [""] * len(wanted)
+        for expert, rows in self._rows_by_expert(wanted).items():
+            for row in rows.tolist():
+                experts[row] = expert
+        return experts
+
+    def groups(self) -> list[Group]:
+        """Read which experts serve which groups of documents; none for a plain embedder."""
+        with self._reading() as connection:
+            return list(read_groups(connection, self.generation).values())
+
+    def search_dense(self, query: Query, k: int, filter: Filter | None = None) -> list[ChunkHit]:
+        """Find the ``k`` chunks of highest cosine, on the common scale, best first.
+
+        :param query: its vector [D], or its vectors by expert, of the partitions to search.
         :raises SearchError: ``k`` or ``query`` cannot be searched.
         :raises FilterError: unknown field or operator.
         """
-        vector = self._unit(query)
+        vectors = self._vectors(query)
         _check_k(k)
         selection = self._selection(filter)
-        wanted = self.size if selection is None else len(selection.keys)
-        if wanted == 0:
+        searched = {
+            expert: keys for expert, keys in self._admitted(filter).items() if expert in vectors
+        }
+        if not searched:
             return []
-        if selection is not None and wanted <= _EXACT_LIMIT:
-            return _best(selection.keys, self.dense_scores(vector, selection.keys.tolist()), k)
+        if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
+            few = np.concatenate(list(searched.values()))
+            return best_hits(few, self.dense_scores(vectors, few.tolist()), k)
         allowed = self._live_bitmap if selection is None else selection.bitmap
         keys: list[KeyArray] = []
         scores: list[FloatArray] = []
-        for segment in self._generation.segments:
-            hits = segment.search(vector, k, allowed, wanted)
-            keys.append(hits.keys)
-            exact = hits.scores if hits.exact else self.dense_scores(vector, hits.keys.tolist())
-            scores.append(exact)
-        return _best(np.concatenate(keys), np.concatenate(scores), k)
+        for expert, admitted in searched.items():
+            for segment in self._generation.segments[expert]:
+                hits = segment.search(vectors[expert], k, allowed, len(admitted))
+                keys.append(hits.keys)
+                scores.append(
+                    self._scale(expert).of(hits.scores)
+                    if hits.exact
+                    else self.dense_scores(vectors, hits.keys.tolist())
+                )
+        return best_hits(np.concatenate(keys), np.concatenate(scores), k)
 
     def search_lexical(self, query: str, k: int, filter: Filter | None = None) -> list[ChunkHit]:
         """Find the ``k`` chunks of highest BM25, best first; none if no word of ``query`` is known.
@@ -177,13 +213,22 @@ class Index:
         with self._reading() as connection:
             return lexical.search(connection, terms, k, allowed, self._dead)
 
-    def dense_scores(self, query: FloatArray, keys: Sequence[int]) -> FloatArray:
-        """Cosines [N] of ``query`` [D] with the chunks, from the stored vectors."""
-        vector = self._unit(query)
+    def dense_scores(self, query: Query, keys: Sequence[int]) -> FloatArray:
+        """Cosines [N] with the chunks on the common scale, from the stored vectors.
+
+        :raises SearchError: a key is not of this generation, or of a partition without a vector.
+        """
+        vectors = self._vectors(query)
         if not len(keys):
             return np.empty(0, np.float32)
+        wanted = np.asarray(keys, np.int64)
         with self._reading() as connection:
-            scores: FloatArray = vectors_of(connection, np.asarray(keys, np.int64)) @ vector
+            stored = vectors_of(connection, wanted)  # [N, D]
+        scores = np.empty(len(wanted), np.float32)
+        for expert, rows in self._rows_by_expert(wanted).items():
+            if expert not in vectors:
+                raise SearchError(f"the query has no vector for the partition {expert!r}")
+            scores[rows] = self._scale(expert).of(stored[rows] @ vectors[expert])
         return scores
 
     def lexical_scores(self, query: str, keys: Sequence[int]) -> FloatArray:
@@ -229,32 +274,56 @@ class Index:
                 raise StoreCorruptError(f"document {document_id!r} is damaged")
         return str(row[0])
 
-    def sample_chunks(self, n: int, seed: int = 0) -> list[tuple[int, Chunk]]:
-        """Up to ``n`` different chunks with their keys, the same for the same seed."""
-        live = self._generation.live
+    def sample_chunks(
+        self, n: int, seed: int = 0, expert: str | None = None
+    ) -> list[tuple[int, Chunk]]:
+        """Up to ``n`` different chunks with their keys, the same for the same seed.
+
+        :param expert: whose partition is sampled; all of them if it is not given.
+        """
+        generation = self._generation
+        live = generation.live if expert is None else generation.partitions[expert]
         chosen = np.random.default_rng(seed).permutation(len(live))[:n]
         keys = [int(live[i]) for i in chosen]
         return list(zip(keys, self.chunks(keys), strict=True))
 
-    def coarse_similarity(self, query: FloatArray) -> float:
-        """Best cosine of ``query`` [D] with the coarse centroids; -1 for an empty store."""
-        centroids = self._generation.centroids
-        vector = self._unit(query)
-        return -1.0 if centroids is None else float((centroids @ vector).max())
+    def coarse_similarity(self, query: Query) -> float:
+        """Best cosine with the coarse centroids, on the common scale; -1 for an empty store.
 
-    def scan_cost(self, filter: Filter | None = None) -> int:
-        """Vectors that ``search_dense`` compares with a query."""
+        :param query: as for ``search_dense``; each partition's centroids see its own vector.
+        """
+        vectors = self._vectors(query)
+        best = [
+            float(self._scale(expert).of(centroids @ vectors[expert]).max())
+            for expert, centroids in self._generation.centroids.items()
+            if expert in vectors
+        ]
+        return max(best, default=-1.0)
+
+    def scan_cost(
+        self, filter: Filter | None = None, experts: Collection[str] | None = None
+    ) -> int:
+        """Vectors that ``search_dense`` compares with a query.
+
+        :param experts: whose partitions are searched; all of them if they are not given.
+        """
         selection = self._selection(filter)
+        searched = {
+            expert: keys
+            for expert, keys in self._admitted(filter).items()
+            if experts is None or expert in experts
+        }
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
-            return len(selection.keys)
-        return sum(segment.scan_cost() for segment in self._generation.segments)
+            return sum(map(len, searched.values()))
+        segments = self._generation.segments
+        return sum(segment.scan_cost() for expert in searched for segment in segments[expert])
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with store_errors(self._layout), self._pool.connection() as connection:
             yield connection
 
-    def _selection(self, wanted: Filter | None) -> _Selection | None:
+    def _selection(self, wanted: Filter | None) -> Selection | None:
         if not wanted:
             return None
         plain = {
@@ -267,7 +336,7 @@ class Index:
             raise FilterError(f"a filter holds JSON values only: {error}") from error
         return self._select(canonical)
 
-    def _compute_selection(self, wanted: str) -> _Selection:
+    def _compute_selection(self, wanted: str) -> Selection:
         condition = compile_filter(json.loads(wanted), self.manifest.fields)
         # CROSS JOIN: documents first, then their keys from an index, never the rows of chunks
         query = f"""SELECT c.key FROM documents d CROSS JOIN chunks c ON c.document = d.row
@@ -275,11 +344,37 @@ class Index:
         values = (self.generation, self.generation, *condition.values)
         with self._reading() as connection:
             keys = sorted_keys(connection.execute(query, values))
-        return _Selection(keys, _bitmap(keys), json.dumps(keys.tolist()))
+        return Selection.of(keys, self._generation.partitions)
+
+    def _admitted(self, filter: Filter | None) -> Mapping[str, KeyArray]:
+        selection = self._selection(filter)
+        return self._generation.partitions if selection is None else selection.partitions
+
+    def _rows_by_expert(self, keys: KeyArray) -> dict[str, NDArray[np.intp]]:
+        """Rows of ``keys`` by the expert of the chunk.
+
+        :raises SearchError: a key is not of this generation.
+        """
+        rows = rows_by_partition(keys, self._generation.partitions)
+        if sum(map(len, rows.values())) < len(keys):
+            strange = np.setdiff1d(keys, self._generation.live)[0]
+            raise SearchError(f"no chunk {strange} in {self._layout.root}")
+        return rows
+
+    def _scale(self, expert: str) -> Scale:
+        return self._scales.get(expert, IDENTITY)
 
     def _compute_terms(self, query: str) -> tuple[TermStatistics, ...]:
         with self._reading() as connection:
             return lexical.term_statistics(connection, query, self.size)
+
+    def _vectors(self, query: Query) -> dict[str, FloatArray]:
+        """Normalise a query's vectors, by expert: those of the partitions here."""
+        experts = self._generation.partitions
+        if isinstance(query, Mapping):
+            return {expert: self._unit(query[expert]) for expert in experts if expert in query}
+        vector = self._unit(query)
+        return dict.fromkeys(experts, vector)
 
     def _unit(self, query: FloatArray) -> FloatArray:
         vector = np.asarray(query, dtype=np.float32)
@@ -291,18 +386,6 @@ class Index:
         if not np.isfinite(norm) or norm == 0.0:
             raise SearchError("a query vector must be finite and not zero")
         return vector / np.float32(norm)
-
-
-def _bitmap(keys: KeyArray) -> Bitmap:
-    """Bits over keys, little-endian, for ``faiss.IDSelectorBitmap``."""
-    bits = np.zeros(int(keys[-1]) + 1 if len(keys) else 1, np.uint8)
-    bits[keys] = 1
-    return np.packbits(bits, bitorder="little")
-
-
-def _best(keys: KeyArray, scores: FloatArray, k: int) -> list[ChunkHit]:
-    order = np.lexsort((keys, -scores))[:k]  # equal scores: the older chunk first
-    return [ChunkHit(int(keys[i]), float(scores[i])) for i in order]
 
 
 def _check_k(k: int) -> None:

@@ -13,7 +13,10 @@ from dataclasses import asdict, dataclass, field
 
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+GENERAL = "general"
+"""The expert of texts that no expert is for: the base model as it is."""
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
@@ -29,18 +32,24 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """A FAISS segment. ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat."""
+    """A FAISS segment: chunks that ``expert`` has encoded.
+
+    ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat. ``recall`` is recall@10 against
+    exact search, stored vectors as queries.
+    """
 
     entry: FileEntry
     kind: str
     count: int
     nprobe: int = 0
     nlist: int = 0
+    expert: str = GENERAL
+    recall: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class EmbedderEntry:
-    """The embedder that made the vectors."""
+    """The embedder that made the vectors. ``fingerprint`` covers the base and all its experts."""
 
     name: str
     fingerprint: str
@@ -51,9 +60,10 @@ class EmbedderEntry:
 class Manifest:
     """Everything a reader must know of one generation.
 
-    ``corpus_hash`` covers the ids and hashes of the live documents. ``recall_at_10`` is of the
-    vector index against exact search, stored vectors as queries. ``calibration`` belongs to the
-    caller and is not interpreted here.
+    ``corpus_hash`` covers the ids and hashes of the live documents. ``partitions`` are the live
+    chunks by the expert that encoded them, ``centroids`` the coarse view of each. ``recall_at_10``
+    is of the vector index against exact search, stored vectors as queries. ``calibration`` belongs
+    to the caller; of it the store reads ``partitions`` alone (see ``scales``).
     """
 
     generation: int
@@ -65,7 +75,8 @@ class Manifest:
     corpus_hash: str
     faiss_version: str
     segments: tuple[SegmentEntry, ...] = ()
-    centroids: FileEntry | None = None
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    centroids: Mapping[str, FileEntry] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     domains: Mapping[str, int] = field(default_factory=dict)
     recall_at_10: float = 1.0
@@ -77,8 +88,7 @@ class Manifest:
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every derived file of this generation."""
-        entries = tuple(segment.entry for segment in self.segments)
-        return (*entries, self.centroids) if self.centroids else entries
+        return (*(segment.entry for segment in self.segments), *self.centroids.values())
 
 
 def dumps(manifest: Manifest) -> bytes:
@@ -90,7 +100,7 @@ def loads(data: bytes, name: str) -> Manifest:
     """Read a manifest; ``name`` is what error messages call it.
 
     :raises StoreCorruptError: not JSON, not canonical or the checksum differs.
-    :raises StoreFormatError: written by a newer version.
+    :raises StoreFormatError: written by a newer or an older version.
     """
     try:
         body = json.loads(data)
@@ -101,18 +111,27 @@ def loads(data: bytes, name: str) -> Manifest:
     if not intact:
         raise StoreCorruptError(f"{name} is damaged")
     if body.get("format_version") != FORMAT_VERSION:
-        raise StoreFormatError(
-            f"{name} has format {body.get('format_version')}, this version reads "
-            f"{FORMAT_VERSION}: upgrade with pip install -U 'expertrag[server]'"
-        )
+        raise format_error(name, body.get("format_version"))
     body["embedder"] = EmbedderEntry(**body["embedder"])
     body["segments"] = tuple(
         SegmentEntry(**{**segment, "entry": FileEntry(**segment["entry"])})
         for segment in body["segments"]
     )
-    if body["centroids"] is not None:
-        body["centroids"] = FileEntry(**body["centroids"])
+    body["centroids"] = {expert: FileEntry(**entry) for expert, entry in body["centroids"].items()}
     return Manifest(**body)
+
+
+def format_error(name: str, version: object) -> StoreFormatError:
+    """Say how to go on with a store of another format; there is no reading of an older one."""
+    older = isinstance(version, int) and version < FORMAT_VERSION
+    cure = (
+        "build the store again from its documents, into another folder"
+        if older
+        else "upgrade with pip install -U 'expertrag[server]'"
+    )
+    return StoreFormatError(
+        f"{name} has format {version}, this version reads {FORMAT_VERSION}: {cure}"
+    )
 
 
 def file_entry(file: str, data: bytes) -> FileEntry:

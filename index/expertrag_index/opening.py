@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from expertrag_index import coarse, vectors
 from expertrag_index.current import read_current
@@ -12,7 +15,7 @@ from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, Manifest, loads
-from expertrag_index.rows import live_keys
+from expertrag_index.rows import live_partitions
 from expertrag_index.snapshot import SnapshotPool
 from expertrag_index.types import FloatArray, KeyArray
 
@@ -21,13 +24,18 @@ _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A generation in memory. ``degraded`` is empty, or says why it is not the newest."""
+    """A generation in memory.
+
+    ``live``: keys of its chunks, ascending; ``partitions``, ``segments`` and ``centroids``: those
+    of each expert. ``degraded`` is empty, or says why it is not the newest.
+    """
 
     manifest: Manifest
     pool: SnapshotPool
     live: KeyArray
-    segments: tuple[vectors.Segment, ...]
-    centroids: FloatArray | None
+    partitions: Mapping[str, KeyArray]
+    segments: Mapping[str, tuple[vectors.Segment, ...]]
+    centroids: Mapping[str, FloatArray]
     degraded: str
 
 
@@ -36,7 +44,7 @@ def open_published(layout: Layout) -> Generation:
 
     :raises StoreNotFoundError: no store there.
     :raises StoreCorruptError: neither generation is whole.
-    :raises StoreFormatError: written by a newer version.
+    :raises StoreFormatError: written by a newer or an older version.
     """
     for attempt in range(_ATTEMPTS):
         before = _fingerprint(layout)
@@ -56,22 +64,30 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
     :raises StoreCorruptError: a file or the database does not match the manifest.
     """
     dimension = manifest.embedder.dimension
-    segments = tuple(
-        vectors.deserialise(read_verified(layout, segment.entry), segment, dimension)
-        for segment in manifest.segments
-    )
-    entry = manifest.centroids
-    centroids = coarse.deserialise(read_verified(layout, entry), dimension) if entry else None
+    segments = {
+        expert: tuple(
+            vectors.deserialise(read_verified(layout, segment.entry), segment, dimension)
+            for segment in manifest.segments
+            if segment.expert == expert
+        )
+        for expert in manifest.partitions
+    }
+    centroids = {
+        expert: coarse.deserialise(read_verified(layout, entry), dimension)
+        for expert, entry in manifest.centroids.items()
+    }
     if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
         raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
     with pool.connection() as connection:
-        live = live_keys(connection, manifest.generation)
-    if len(live) != manifest.chunks:
+        partitions = live_partitions(connection, manifest.generation)
+    sizes = {expert: len(keys) for expert, keys in partitions.items()}
+    if sizes != manifest.partitions:
         raise StoreCorruptError(
-            f"{layout.database} has {len(live)} chunks of generation {manifest.generation} "
-            f"instead of {manifest.chunks}"
+            f"{layout.database} has {sum(sizes.values())} chunks of generation "
+            f"{manifest.generation} instead of {manifest.chunks}, or in other partitions"
         )
-    return Generation(manifest, pool, live, segments, centroids, degraded)
+    live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
+    return Generation(manifest, pool, live, partitions, segments, centroids, degraded)
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import faiss
+import numpy as np
 
 from expertrag_index import coarse
 from expertrag_index.current import write_current
@@ -16,10 +17,10 @@ from expertrag_index.debris import purge, sweep
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
 from expertrag_index.errors import StorageFullError
 from expertrag_index.layout import Layout
-from expertrag_index.manifest import Manifest, dumps
-from expertrag_index.rows import live_keys, sorted_keys
+from expertrag_index.manifest import Manifest, SegmentEntry, dumps
+from expertrag_index.rows import live_partitions, sorted_keys
 from expertrag_index.schema import LIVE, read_origin
-from expertrag_index.segments import SegmentSet, next_segments, write_derived
+from expertrag_index.segments import SegmentWriter, recall_of, write_derived
 from expertrag_index.settings import WriterSettings
 
 _JSON_TYPES = {"text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool"}
@@ -39,31 +40,34 @@ def derive(
     origin = read_origin(connection)
     assert origin is not None, "a staged generation has an origin"
     embedder, chunker = origin
-    live = live_keys(connection, generation)
     new = sorted_keys(
         connection.execute("SELECT key FROM chunks WHERE added_in = ?", (generation,))
     )
-    old = SegmentSet(previous.segments, previous.recall_at_10) if previous else SegmentSet((), 1.0)
-    segments = next_segments(layout, connection, old, live, new, settings, embedder.dimension)
-    centroids = None
-    if len(live):
+    partitions = live_partitions(connection, generation)
+    writer = SegmentWriter(layout, connection, settings, embedder.dimension)
+    segments: list[SegmentEntry] = []
+    centroids = {}
+    for expert, live in partitions.items():
+        old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
+        segments += writer.next_segments(expert, old, live, np.intersect1d(live, new))
         data = coarse.serialise(coarse.train(connection, live))
-        centroids = write_derived(layout, data, ".centroids.npy")
+        centroids[expert] = write_derived(layout, data, ".centroids.npy")
     documents, corpus_hash = corpus_state(connection, generation)
     return Manifest(
         generation=generation,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         documents=documents,
-        chunks=len(live),
+        chunks=sum(map(len, partitions.values())),
         embedder=embedder,
         chunker=chunker,
         corpus_hash=corpus_hash,
         faiss_version=faiss.__version__,
-        segments=segments.entries,
+        segments=tuple(segments),
+        partitions={expert: len(live) for expert, live in partitions.items()},
         centroids=centroids,
         fields=_fields(connection, generation),
         domains=_domains(connection, generation),
-        recall_at_10=segments.recall,
+        recall_at_10=recall_of(segments),
     )
 
 

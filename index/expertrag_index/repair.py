@@ -15,6 +15,7 @@ from expertrag_index.checks import DamagedDocument, check_derived
 from expertrag_index.current import read_current, write_current
 from expertrag_index.debris import recover
 from expertrag_index.errors import StoreCorruptError
+from expertrag_index.groups import mend_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import JSON
 from expertrag_index.opening import read_manifest
@@ -36,6 +37,7 @@ def repair(
     rows = [(document.row,) for document in damaged]
     with transaction(connection):
         _restore_origin(layout, connection)
+        mend_groups(connection, generation)
         connection.execute("REINDEX")
         connection.executemany("DELETE FROM documents WHERE row = ?", rows)
         connection.execute("DELETE FROM chunks WHERE document NOT IN (SELECT row FROM documents)")

@@ -18,9 +18,9 @@ from expertrag_index.schema import LIVE
 from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, Scalar
 
 SELECT_CHUNKS = """
-SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.checksum,
-       c.title, c.text, d.checksum, d.added_in, d.id, d.hash, d.text_hash, d.source, d.title,
-       d.domain, d.metadata
+SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.expert,
+       c.checksum, c.title, c.text, d.checksum, d.added_in, d.id, d.hash, d.text_hash, d.source,
+       d.title, d.domain, d.metadata
 FROM chunks c JOIN documents d ON d.row = c.document
 """
 
@@ -57,9 +57,9 @@ def document_digest(document: Document, chunker: str) -> bytes:
     )
 
 
-def content_digest(embedder: str, domain: str | None, text: str) -> bytes:
-    """Address of a vector: what was embedded, for which domain, and by what."""
-    return digest(embedder, domain, text.encode())
+def content_digest(fingerprint: str, text: str) -> bytes:
+    """Address of a vector: what was embedded, and what by (base model and one expert)."""
+    return digest(fingerprint, text.encode())
 
 
 def row_digest(*columns: object) -> bytes:
@@ -72,10 +72,10 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
 
     :raises StoreCorruptError: the row does not match its checksum.
     """
-    key, added, document, ordinal, start, end, content, checksum, title, text = row[:10]
-    if checksum != row_digest(added, document, ordinal, start, end, content, title, text):
+    key, added, document, ordinal, start, end, content, expert, checksum, title, text = row[:11]
+    if checksum != row_digest(added, document, ordinal, start, end, content, expert, title, text):
         raise StoreCorruptError(f"chunk row {key} is damaged")
-    document_checksum, *columns = row[10:]
+    document_checksum, *columns = row[11:]
     _, identifier, _, _, source, _, domain, metadata = columns
     if document_checksum != row_digest(*columns):
         raise StoreCorruptError(f"document row {document} is damaged")
@@ -107,12 +107,25 @@ def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
     return normalised
 
 
-def live_keys(connection: sqlite3.Connection, generation: int) -> KeyArray:
-    """Keys of the chunks of a generation, ascending."""
-    rows = connection.execute(
-        f"SELECT c.key FROM chunks c WHERE {LIVE.format('c')}", (generation, generation)
-    )
-    return sorted_keys(rows)
+def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
+    """Keys of the chunks of a generation, ascending, by the expert that encoded them."""
+    live = LIVE.format("c")
+    experts = [
+        str(row[0])
+        for row in connection.execute(
+            f"SELECT DISTINCT c.expert FROM chunks c WHERE {live} ORDER BY c.expert",
+            (generation, generation),
+        )
+    ]
+    return {
+        expert: sorted_keys(
+            connection.execute(
+                f"SELECT c.key FROM chunks c WHERE {live} AND c.expert = ?",
+                (generation, generation, expert),
+            )
+        )
+        for expert in experts
+    }
 
 
 def sorted_keys(rows: Iterable[Sequence[int]]) -> KeyArray:

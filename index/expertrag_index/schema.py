@@ -7,6 +7,8 @@ never updated but for ``removed_in``. ``checksum`` covers the other columns of i
 full-text index; ``oldest``, the oldest generation whose rows are all still there; ``epoch``, raised
 by every transaction that changes what a reader of a published generation could see. ``origin`` is
 one row, what the manifest says of embedder and chunker: the database alone can rebuild the rest.
+``groups`` says which expert serves the documents of a group, where the embedder has experts; the
+``expert`` of a chunk is the one that its vector is of.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag_index.errors import StoreCorruptError, StoreFormatError
-from expertrag_index.manifest import FORMAT_VERSION, EmbedderEntry
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.manifest import FORMAT_VERSION, EmbedderEntry, format_error
 
 NEVER = 1 << 62
 """``removed_in`` of a row that is still part of the newest generation."""
@@ -60,14 +62,26 @@ CREATE TABLE chunks (
     start INTEGER NOT NULL,
     "end" INTEGER NOT NULL,
     content_hash BLOB NOT NULL,
+    expert TEXT NOT NULL,
     checksum BLOB NOT NULL,
     title TEXT NOT NULL,
     text TEXT NOT NULL
 );
 CREATE INDEX chunks_by_document ON chunks (document, removed_in, added_in);
-CREATE INDEX chunks_by_generation ON chunks (removed_in, added_in);
+CREATE INDEX chunks_by_generation ON chunks (removed_in, added_in, expert);
 CREATE INDEX chunks_by_added_in ON chunks (added_in);
 CREATE INDEX chunks_by_content ON chunks (content_hash);
+CREATE TABLE groups (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    added_in INTEGER NOT NULL,
+    removed_in INTEGER NOT NULL DEFAULT {NEVER},
+    name TEXT NOT NULL,
+    expert TEXT NOT NULL,
+    share REAL NOT NULL,
+    documents INTEGER NOT NULL,
+    evidence TEXT NOT NULL,
+    checksum BLOB NOT NULL
+);
 CREATE TABLE vectors (
     content_hash BLOB PRIMARY KEY,
     checksum BLOB NOT NULL,
@@ -95,7 +109,7 @@ def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
     :param create: make the tables if there are none. Never where a generation was published:
         a lost database must not come back empty.
     :raises StoreCorruptError: no tables there and none are to be made.
-    :raises StoreFormatError: the database was written by a newer version.
+    :raises StoreFormatError: the database was written by a newer or an older version.
     """
     if not create and not path.exists():
         raise StoreCorruptError(f"{path} is missing")
@@ -109,10 +123,7 @@ def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
         if version == 0:
             connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
         elif version != FORMAT_VERSION:
-            raise StoreFormatError(
-                f"{path} has format {version}, this version writes {FORMAT_VERSION}: "
-                "upgrade with pip install -U 'expertrag[server]'"
-            )
+            raise format_error(str(path), version)
     except BaseException:
         connection.close()
         raise

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,18 +18,13 @@ from expertrag_index.tuning import tune
 from expertrag_index.types import KeyArray
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentSet:
-    """Segments of a generation and the measured recall@10 of searching them."""
-
-    entries: tuple[SegmentEntry, ...]
-    recall: float
-
-
 def must_merge(
-    entries: tuple[SegmentEntry, ...], live: int, new: int, settings: WriterSettings
+    entries: Sequence[SegmentEntry], live: int, new: int, settings: WriterSettings
 ) -> bool:
-    """Whether all segments are merged into one, instead of adding one for the ``new`` chunks."""
+    """Whether a partition's segments are merged into one, instead of adding one for ``new`` chunks.
+
+    Segments of different experts are never merged: their vectors are not of one space.
+    """
     held = sum(entry.count for entry in entries) + new
     flat = sum(entry.count for entry in entries if entry.kind == vectors.FLAT) + new
     return (
@@ -40,27 +36,60 @@ def must_merge(
     )
 
 
-def next_segments(
-    layout: Layout,
-    connection: sqlite3.Connection,
-    previous: SegmentSet,
-    live: KeyArray,
-    new: KeyArray,
-    settings: WriterSettings,
-    dimension: int,
-) -> SegmentSet:
-    """Write what the chunks ``live`` need, of which ``new`` are in no segment yet."""
-    if not len(live):
-        return SegmentSet((), 1.0)
-    if not must_merge(previous.entries, len(live), len(new), settings):
-        if not len(new):
-            return previous
-        segment = vectors.build_flat(iter_vectors(connection, new), dimension)
-        return SegmentSet((*previous.entries, _write(layout, segment)), previous.recall)
-    if len(live) <= settings.flat_limit:
-        segment = vectors.build_flat(iter_vectors(connection, live), dimension)
-        return SegmentSet((_write(layout, segment),), 1.0)
-    return _merge_ivf(layout, connection, live)
+class SegmentWriter:
+    """Writes the segments that a generation needs beside those that it keeps."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        connection: sqlite3.Connection,
+        settings: WriterSettings,
+        dimension: int,
+    ) -> None:
+        self._layout = layout
+        self._connection = connection
+        self._settings = settings
+        self._dimension = dimension
+
+    def next_segments(
+        self, expert: str, previous: Sequence[SegmentEntry], live: KeyArray, new: KeyArray
+    ) -> tuple[SegmentEntry, ...]:
+        """Segments of one partition with chunks ``live``, of which ``new`` are in none yet."""
+        if not len(live):
+            return ()
+        if not must_merge(previous, len(live), len(new), self._settings):
+            return (*previous, self._flat(expert, new)) if len(new) else tuple(previous)
+        if len(live) <= self._settings.flat_limit:
+            return (self._flat(expert, live),)
+        return (self._ivf(expert, live),)
+
+    def _flat(self, expert: str, keys: KeyArray) -> SegmentEntry:
+        segment = vectors.build_flat(iter_vectors(self._connection, keys), self._dimension)
+        return self._write(expert, segment, 1.0)
+
+    def _ivf(self, expert: str, live: KeyArray) -> SegmentEntry:
+        rng = np.random.default_rng(0)
+        chosen = rng.choice(live, vectors.sample_size(len(live)), replace=False)
+        sample = vectors_of(self._connection, np.sort(chosen))
+        segment = vectors.build_ivf(iter_vectors(self._connection, live), sample, len(live))
+        return self._write(expert, *tune(self._connection, segment, live))
+
+    def _write(self, expert: str, segment: vectors.Segment, recall: float) -> SegmentEntry:
+        entry = write_derived(self._layout, vectors.serialise(segment), ".faiss")
+        return SegmentEntry(
+            entry, segment.kind, segment.count, segment.nprobe, segment.nlist, expert, recall
+        )
+
+
+def recall_of(entries: Sequence[SegmentEntry]) -> float:
+    """Recall@10 of searching all segments: each partition's worst, by the chunks held."""
+    held: dict[str, int] = {}
+    worst: dict[str, float] = {}
+    for entry in entries:
+        held[entry.expert] = held.get(entry.expert, 0) + entry.count
+        worst[entry.expert] = min(worst.get(entry.expert, 1.0), entry.recall)
+    total = sum(held.values())
+    return sum(held[expert] * worst[expert] for expert in held) / total if total else 1.0
 
 
 def write_derived(layout: Layout, data: bytes, suffix: str) -> FileEntry:
@@ -69,17 +98,3 @@ def write_derived(layout: Layout, data: bytes, suffix: str) -> FileEntry:
     entry = replace(entry, file=f"{entry.sha256[:16]}{suffix}")
     write_durably(layout.segments / entry.file, data)
     return entry
-
-
-def _merge_ivf(layout: Layout, connection: sqlite3.Connection, live: KeyArray) -> SegmentSet:
-    rng = np.random.default_rng(0)
-    chosen = rng.choice(live, vectors.sample_size(len(live)), replace=False)
-    sample = vectors_of(connection, np.sort(chosen))
-    segment = vectors.build_ivf(iter_vectors(connection, live), sample, len(live))
-    segment, recall = tune(connection, segment, live)
-    return SegmentSet((_write(layout, segment),), recall)
-
-
-def _write(layout: Layout, segment: vectors.Segment) -> SegmentEntry:
-    entry = write_derived(layout, vectors.serialise(segment), ".faiss")
-    return SegmentEntry(entry, segment.kind, segment.count, segment.nprobe, segment.nlist)

@@ -12,15 +12,16 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from expertrag_index.assignment import Assignment, Spool
 from expertrag_index.chunk import Chunker
 from expertrag_index.embedding import Content, VectorWriter, content_of
-from expertrag_index.manifest import EmbedderEntry
+from expertrag_index.manifest import GENERAL, EmbedderEntry
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
-_Pending = tuple[Document, list[Chunk], list[Content]]
+_Pending = tuple[Document, str, list[Chunk], list[Content]]
 
 
 class Stage:
@@ -34,10 +35,19 @@ class Stage:
         chunker: Chunker,
         batch: int,
         progress: Progress,
+        *,
+        anew: bool = False,
     ) -> None:
+        """Begin a generation; ``anew`` decides again which expert serves which documents."""
         self._connection = connection
         self.generation = generation
         self._embedder = EmbedderEntry(embedder.name, embedder.fingerprint, embedder.dimension)
+        self._fingerprints = {
+            expert: embedder.fingerprint_of_expert(expert)
+            for expert in (GENERAL, *embedder.experts)
+        }
+        self.assignment = Assignment(connection, generation, embedder, progress, anew=anew)
+        self._spool = Spool(connection)
         self._chunker = chunker
         self._vectors = VectorWriter(connection, embedder, batch, progress)
         self._batch = batch
@@ -70,7 +80,10 @@ class Stage:
                 self._sources[document.id] = document.source
                 self._take(document)
             self._progress("chunk", done, None)
-        self._flush()
+        self.assignment.decide()
+        for document in self._spool:
+            self._stage(document)
+        self.flush()
 
     def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
         """Rows of the documents that did not come again, unless their file merely failed."""
@@ -102,6 +115,15 @@ class Stage:
                 rows.append(int(row[0]))
         return rows
 
+    def rows_before(self, identifiers: Sequence[str]) -> list[int]:
+        """Rows that documents have in the generation before this one."""
+        rows = self._connection.execute(
+            """SELECT row FROM documents WHERE removed_in = ? AND added_in < ?
+            AND id IN (SELECT value FROM json_each(?))""",
+            (NEVER, self.generation, json.dumps(list(identifiers))),
+        )
+        return [int(row) for (row,) in rows]
+
     def seal(self, removed: Sequence[int]) -> None:
         """Complete the generation inside the caller's transaction.
 
@@ -125,6 +147,7 @@ class Stage:
             SELECT key, title, text FROM chunks WHERE removed_in = ? AND added_in = ?""",
             (NEVER, new),
         )
+        self.assignment.seal(removed=bool(removed))
         write_origin(self._connection, self._embedder, self._chunker.fingerprint)
         write_meta(self._connection, staged=new, oldest=read_meta(self._connection).oldest)
 
@@ -162,40 +185,57 @@ class Stage:
         digest = document_digest(document, self._chunker.fingerprint)
         if self._stored_hash(document.id) == digest:
             self.unchanged += 1
-            return
-        chunks = self._chunker.split(document)
-        contents = [content_of(chunk, self._embedder.fingerprint) for chunk in chunks]
-        self._pending.append((document, chunks, contents))
+        elif self.assignment.expert_of(document.domain, document.source) is None:
+            self.assignment.look_at(document)
+            self._spool.add(document)
+        else:
+            self._stage(document)
+
+    def _stage(self, document: Document) -> None:
+        expert = self.assignment.expert_of(document.domain, document.source)
+        assert expert is not None, "its group is decided"
+        self.put(document, expert, self._chunker.split(document))
+
+    def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
+        """Say what an expert encodes for chunks."""
+        return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
+
+    def put(self, document: Document, expert: str, chunks: list[Chunk]) -> None:
+        """Stage a document that is cut already, in the partition of an expert."""
+        self._pending.append((document, expert, chunks, self.contents_of(chunks, expert)))
         self._pending_chunks += len(chunks)
         if self._pending_chunks >= self._batch:
-            self._flush()
+            self.flush()
 
     def _stored_hash(self, identifier: str) -> bytes | None:
         query = "SELECT hash FROM documents WHERE id = ? AND removed_in = ? AND added_in < ?"
         row = self._connection.execute(query, (identifier, NEVER, self.generation)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Embed and commit what is waiting."""
         failed = self._vectors.ensure(
-            content for _, _, contents in self._pending for content in contents
+            content for *_, contents in self._pending for content in contents
         )
         with transaction(self._connection):
-            for document, chunks, contents in self._pending:
+            for document, expert, chunks, contents in self._pending:
                 if any(content.hash in failed for content in contents):
                     self.failures.append(_no_vector(document))
                 else:
-                    self._insert(document, chunks, contents)
+                    self._insert(document, expert, chunks, contents)
         self._pending.clear()
         self._pending_chunks = 0
 
-    def _insert(self, document: Document, chunks: list[Chunk], contents: list[Content]) -> None:
+    def _insert(
+        self, document: Document, expert: str, chunks: list[Chunk], contents: list[Content]
+    ) -> None:
         if self._stored_hash(document.id) is None:
             self.added += 1
         else:
             self.changed += 1
         row = self._insert_document(document)
         for chunk, content in zip(chunks, contents, strict=True):
-            self._insert_chunk(row, chunk, content.hash)
+            self._insert_chunk(row, expert, chunk, content.hash)
 
     def _insert_document(self, document: Document) -> int:
         columns = (
@@ -216,7 +256,7 @@ class Stage:
         )
         return int(cursor.lastrowid or 0)
 
-    def _insert_chunk(self, document: int, chunk: Chunk, content: bytes) -> None:
+    def _insert_chunk(self, document: int, expert: str, chunk: Chunk, content: bytes) -> None:
         columns = (
             self.generation,
             document,
@@ -224,13 +264,14 @@ class Stage:
             chunk.start,
             chunk.end,
             content,
+            expert,
             chunk.title,
             chunk.text,
         )
         self._connection.execute(
             """INSERT INTO chunks
-            (added_in, document, ordinal, start, "end", content_hash, title, text, checksum)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (added_in, document, ordinal, start, "end", content_hash, expert, title, text, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (*columns, row_digest(*columns)),
         )
 

@@ -20,6 +20,9 @@ Fields are joined by AND. Operators: ``$eq $ne $in $gt $gte $lt $lte``. ``domain
 are fields of every document. A field that no document of the store has is an error.
 """
 
+Query = FloatArray | Mapping[str, FloatArray]
+"""A query's vector [D] for all partitions, or its vectors by the expert of those to search."""
+
 Progress = Callable[[str, int, int | None], None]
 """Called with ``(stage, done, total)``; ``total`` is None while it is unknown."""
 
@@ -150,6 +153,22 @@ class DocumentEmbedder(Protocol):
         """Tokens of each text, special tokens included."""
         ...
 
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of its domain experts, empty for an embedder without any. Never "general"."""
+        ...
+
+    def fingerprint_of_expert(self, expert: str) -> str:
+        """Hash of what encodes the texts of one expert: the base model, and that expert alone.
+
+        That of "general" is the base model's. Equal hashes give equal vectors.
+        """
+        ...
+
+    def posteriors(self, texts: Sequence[str]) -> FloatArray:
+        """Probability that a text is of each of the E ``experts``, the last of none: [N, E + 1]."""
+        ...
+
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
-        """Vectors of shape [N, D] for texts of one domain."""
+        """Vectors of shape [N, D] by the expert ``domain``; "general" is the base model."""
         ...

@@ -14,6 +14,7 @@ from expertrag_index.checks import (
     check_documents,
     check_files,
     check_full_text,
+    check_groups,
     check_pages,
 )
 from expertrag_index.current import read_current
@@ -24,7 +25,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.lock import WriterLock
 from expertrag_index.opening import read_manifest
 from expertrag_index.repair import repair as repair_store
-from expertrag_index.rows import live_keys
+from expertrag_index.rows import live_partitions
 from expertrag_index.schema import connect_writer, read_meta
 from expertrag_index.types import Progress, VerifyReport
 
@@ -116,7 +117,9 @@ def _check_database(
     findings.problems += check_pages(connection)
     findings.problems += check_full_text(connection)
     findings.damaged += check_documents(connection, generation, progress)
-    findings.chunks = len(live_keys(connection, generation))
+    findings.problems += check_groups(connection, generation)
+    partitions = live_partitions(connection, generation)
+    findings.chunks = sum(map(len, partitions.values()))
     if not read_meta(connection).oldest <= generation <= read_meta(connection).staged:
         findings.problems.append(f"store.db does not hold generation {generation}")
     try:
@@ -128,7 +131,7 @@ def _check_database(
     findings.files = len(manifest.files)
     if not findings.damaged:
         findings.problems += check_corpus(connection, manifest)
-    findings.problems += check_files(layout, manifest, live_keys(connection, generation))
+    findings.problems += check_files(layout, manifest, partitions)
     _check_previous(layout, connection, findings, generation)
 
 

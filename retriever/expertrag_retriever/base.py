@@ -18,3 +18,7 @@ class Embedder(DocumentEmbedder, Protocol):
     def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D] in the order of the texts."""
         ...
+
+    def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
+        """Vectors of shape [N, P, D]: each text by each of P experts, "general" the base model."""
+        ...

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from expertrag_index.scales import read_scales
 from expertrag_retriever.fusion import calibrate_fusion
 from expertrag_retriever.gate import calibrate_coverage
+from expertrag_retriever.scales import calibrate_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,13 +21,18 @@ if TYPE_CHECKING:
 def calibrator(embedder: SentenceTransformerEmbedder) -> Calibrate:
     """Return the function that an ``IndexWriter`` calls on a generation before it is published.
 
-    It stores the fusion weight (``fusion``) and the coverage quantiles (``coverage``).
+    It stores the scales of the partitions (``partitions``, for an embedder with experts), and on
+    that scale the fusion weight (``fusion``) and the coverage quantiles (``coverage``).
     """
 
     def calibrate(index: Index) -> Mapping[str, JSON]:
+        partitions = calibrate_partitions(index, embedder)
+        scales = {"partitions": partitions} if partitions else {}
+        scaled = index.rescaled(read_scales(scales))
         return {
-            "fusion": dict(calibrate_fusion(index, embedder)),
-            "coverage": dict(calibrate_coverage(index, embedder)),
+            **scales,
+            "fusion": dict(calibrate_fusion(scaled, embedder)),
+            "coverage": dict(calibrate_coverage(scaled, embedder)),
         }
 
     return calibrate

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ import numpy as np
 from expertrag_index.types import FloatArray
 from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
 
 if TYPE_CHECKING:
@@ -42,11 +43,17 @@ class SentenceTransformerEmbedder:
     without experts gives the same vector for every domain. Calls from several threads are safe.
     """
 
-    def __init__(self, name: str, model: Any, fingerprint: str) -> None:
-        """Wrap a loaded model; use :func:`load_embedder`."""
+    def __init__(
+        self, name: str, model: Any, fingerprint: str, parts: Mapping[str, str] | None = None
+    ) -> None:
+        """Wrap a loaded model; use :func:`load_embedder`.
+
+        :param parts: fingerprints of base model ("general") and experts, by name.
+        """
         self._name = name
         self._model = model
         self._fingerprint = fingerprint
+        self._parts = parts or {GENERAL: fingerprint}
         self._dimension = int(model.get_embedding_dimension())
         self._max_tokens = int(model.max_seq_length)
         self._counter = _tokenizer(model)
@@ -90,6 +97,24 @@ class SentenceTransformerEmbedder:
         """Tokens of each text, uncut, special tokens included."""
         return [len(encoding) for encoding in self._counter.encode_batch_fast(list(texts))]
 
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Domains that the model has an expert for."""
+        return () if self._experts is None else self._experts.domains
+
+    def fingerprint_of_expert(self, expert: str) -> str:
+        """Hash of the base model and one expert; "general" and unknown domains are the base's."""
+        return self._parts.get(expert, self._parts[GENERAL])
+
+    def posteriors(self, texts: Sequence[str]) -> FloatArray:
+        """Probability that each text is of each expert's domain, the last of none: [N, E + 1].
+
+        Costs the layers below the experts.
+        """
+        if self._experts is None:
+            return np.ones((len(texts), 1), dtype=np.float32)
+        return self._run(texts, "", None, self._route, len(self._experts.domains) + 1)
+
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D]; non-finite values are passed on for the store to refuse."""
         return self._encode(texts, self._prompt("document"), domain)
@@ -103,21 +128,48 @@ class SentenceTransformerEmbedder:
         vector: FloatArray = self.encode_queries([text], domain)[0]
         return vector
 
+    def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
+        """Vectors of shape [N, P, D]: each text by each of P experts, in batches of all of them."""
+        if self._experts is None:
+            vectors = self.encode_queries(texts)[:, None]  # [N, 1, D]
+            return np.repeat(vectors, len(experts), axis=1)
+        repeated = [text for text in texts for _ in experts]
+        domains = list(experts) * len(texts)
+        prompt = self._prompt("query")
+        rows = self._run(repeated, prompt, domains, self._forward, self._dimension)
+        return rows.reshape(len(texts), len(experts), self._dimension)
+
     def _prompt(self, role: str) -> str:
         return str(self._model.prompts.get(role) or "")
 
     def _encode(self, texts: Sequence[str], prompt: str, domain: str | None) -> FloatArray:
-        vectors = np.empty((len(texts), self._dimension), dtype=np.float32)  # [N, D]
+        domains = None if domain is None else [domain] * len(texts)
+        return self._run(texts, prompt, domains, self._forward, self._dimension)
+
+    def _run(
+        self,
+        texts: Sequence[str],
+        prompt: str,
+        domains: Sequence[str] | None,
+        forward: Callable[[dict[str, Any]], FloatArray],
+        width: int,
+    ) -> FloatArray:
+        """Pass texts through the model in batches; rows [N, width] in the order of the texts.
+
+        :param domains: of each text; None leaves them to the router.
+        """
+        rows = np.empty((len(texts), width), dtype=np.float32)
         if not texts:
-            return vectors
+            return rows
         encodings = self._encoder.encode_batch_fast([prompt + text for text in texts])
         prompt_tokens = len(self._counter.encode(prompt)) - 1 if prompt else 0
 
         def encode(batch: list[int]) -> None:
-            features = self._features([encodings[row] for row in batch], domain)
+            own = None if domains is None else [domains[row] for row in batch]
+            features = self._features([encodings[row] for row in batch], own)
             if prompt_tokens:
                 features["prompt_length"] = prompt_tokens  # for poolings that leave prompts out
-            vectors[batch] = self._forward(features)
+            rows[batch] = forward(features)
 
         batches = list(token_batches([len(encoding) for encoding in encodings]))
         workers = min(len(batches), _workers(self._model.device.type))
@@ -127,10 +179,12 @@ class SentenceTransformerEmbedder:
         else:
             with ThreadPoolExecutor(workers) as pool:
                 list(pool.map(encode, batches))
-        return vectors
+        return rows
 
-    def _features(self, encodings: Sequence[Encoding], domain: str | None) -> dict[str, Any]:
-        """Pad a batch to its longest text, and name its expert where the domain is given."""
+    def _features(
+        self, encodings: Sequence[Encoding], domains: Sequence[str] | None
+    ) -> dict[str, Any]:
+        """Pad a batch to its longest text, and name the experts where domains are given."""
         import torch
 
         longest = max(len(encoding) for encoding in encodings)
@@ -144,8 +198,8 @@ class SentenceTransformerEmbedder:
         features = {"input_ids": ids, "attention_mask": mask}
         if self._type_ids:
             features["token_type_ids"] = torch.zeros_like(ids)
-        if self._experts is not None and domain is not None:
-            features["expert_index"] = torch.full((len(ids),), self._experts.index_of(domain))
+        if self._experts is not None and domains is not None:
+            features["expert_index"] = torch.tensor(self._experts.indexes_of(domains))
         return {key: value.to(self._model.device) for key, value in features.items()}
 
     def _forward(self, features: dict[str, Any]) -> FloatArray:
@@ -162,6 +216,13 @@ class SentenceTransformerEmbedder:
         vectors: FloatArray = pooled.float().cpu().numpy()  # [N, D]
         return vectors
 
+    def _route(self, features: dict[str, Any]) -> FloatArray:
+        import torch
+
+        with torch.inference_mode():
+            rows: FloatArray = self._model[0].posterior(features).float().cpu().numpy()
+        return rows  # [N, E + 1]
+
 
 def load_embedder(
     source: str, *, name: str | None = None, device: str = "auto", experts: Path | None = None
@@ -177,16 +238,30 @@ def load_embedder(
     """
     model = load_model(source, device)
     fingerprint = fingerprint_of(source)
+    parts = {GENERAL: fingerprint}
     if experts is not None:
         from expertrag_retriever.experts.bundle import attach
 
         attach(model, experts, fingerprint)
+        parts = _parts(experts, fingerprint)
         fingerprint = hashlib.sha256(
             f"{fingerprint} {folder_fingerprint(experts)}".encode()
         ).hexdigest()[:32]
+    elif getattr(model[0], "settings", None) is not None:
+        from expertrag_retriever.experts.storage import FILES
+
+        folder = _folder(source)
+        parts = _parts(folder, folder_fingerprint(folder, without=FILES))
     model.eval()
     model[0].to(number_format(model.device.type))
-    return SentenceTransformerEmbedder(name or source, model, fingerprint)
+    return SentenceTransformerEmbedder(name or source, model, fingerprint, parts)
+
+
+def _parts(folder: Path, base: str) -> dict[str, str]:
+    """Fingerprints of a base model and of the experts in a folder."""
+    from expertrag_retriever.experts.storage import expert_fingerprints
+
+    return {GENERAL: base, **expert_fingerprints(folder, base)}
 
 
 def load_model(source: str, device: str = "auto") -> SentenceTransformer:

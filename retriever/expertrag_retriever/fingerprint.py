@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,16 +11,20 @@ _WEIGHTS_AND_SETTINGS = frozenset({".json", ".txt", ".model", ".safetensors", ".
 _BLOCK_BYTES = 1 << 20
 
 
-def folder_fingerprint(folder: Path) -> str:
+def folder_fingerprint(folder: Path, without: Collection[str] = ()) -> str:
     """Hash of the weights, configuration and vocabulary files below a folder, by relative name.
 
     A file is read again only when its size or modification time has changed: 90 MB take about
     0.1 s. Read-me files and other exports (``onnx/``, ``openvino/``) do not count.
+
+    :param without: relative names that do not count either.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.suffix not in _WEIGHTS_AND_SETTINGS or name.parts[0] in {"onnx", "openvino"}:
+            continue
+        if name.as_posix() in without:
             continue
         stat = path.stat()
         content = _file_digest(path, stat.st_size, stat.st_mtime_ns)

@@ -26,7 +26,6 @@ their questions 0.60, 0.38), and the dense half on Wikipedia (0.65, 0.52; 0.78, 
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag_index.lexical import STOP_WORDS, query_terms
-from expertrag_index.sentences import spans
+from expertrag_retriever.pseudo import pseudo_query
 
 if TYPE_CHECKING:
     from expertrag_index.index import Index
@@ -53,7 +52,6 @@ _DEFAULT_WEIGHT = 0.1
 _CHUNKS = 256
 _PSEUDO_QUERIES = 64
 _FEWEST_CHUNKS = 32
-_MOST_WORDS = 20
 _SEED = 0
 
 
@@ -96,12 +94,16 @@ def calibrate_fusion(index: Index, embedder: Embedder) -> Mapping[str, JSON]:
     """
     sample = index.sample_chunks(_CHUNKS, _SEED)
     keys = [key for key, _ in sample]
-    queries = [_pseudo_query(chunk.text, row) for row, (_, chunk) in enumerate(sample)]
+    queries = [pseudo_query(chunk.text, row) for row, (_, chunk) in enumerate(sample)]
     queries = [query for query in queries if query][:_PSEUDO_QUERIES]
     fusion = Fusion()
     if len(keys) >= _FEWEST_CHUNKS and queries:
-        vectors = embedder.encode_queries(queries)  # [Q, D]
-        spreads = [index.dense_scores(vector, keys).std() for vector in vectors]
+        experts = list(index.partitions())
+        vectors = embedder.encode_queries_by_experts(queries, experts)  # [Q, P, D]
+        spreads = [
+            index.dense_scores(dict(zip(experts, rows, strict=True)), keys).std()
+            for rows in vectors
+        ]
         fusion = Fusion(round(float(np.mean(spreads)), 6))
     return {"lexical_weight": fusion.weight, "pseudo_queries": len(queries)}
 
@@ -123,11 +125,3 @@ def _telling_words(query: str) -> float:
 
 def _is_stop_word(word: str) -> bool:
     return STOP_WORDS.issuperset(query_terms(_APOSTROPHE.split(word)[0]))  # "I'm" is "I"
-
-
-def _pseudo_query(text: str, seed: int) -> str:
-    """One sentence of a text, cut to the length of a query."""
-    sentences = [text[start:end].split() for start, end in spans(text)]
-    if not sentences:
-        return ""
-    return " ".join(random.Random(seed).choice(sentences)[:_MOST_WORDS])

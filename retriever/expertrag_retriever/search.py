@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag_retriever.errors import QueryError
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fusion import Fusion
+from expertrag_retriever.partitions import QueryEncoder, QueryVectors
 from expertrag_retriever.types import Passage, SearchMode, SearchResult
 
 if TYPE_CHECKING:
@@ -45,8 +47,14 @@ class Searcher:
 
     def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index = index
-        self._embedder = embedder
+        self._encoder = QueryEncoder(index, embedder)
         self._fusion = Fusion.of(index.manifest.calibration)
+
+    def encode(
+        self, query: str, domain: str | None = None, filter: Filter | None = None
+    ) -> QueryVectors:
+        """Encode a query for ``search`` and for the gate."""
+        return self._encoder.encode(query, domain, filter)
 
     def search(
         self,
@@ -56,42 +64,59 @@ class Searcher:
         mode: SearchMode = SearchMode.HYBRID,
         filter: Filter | None = None,
         domain: str | None = None,
-        query_vector: FloatArray | None = None,
+        query_vector: QueryVectors | FloatArray | None = None,
     ) -> SearchResult:
         """Find the ``k`` best chunks.
 
         In every mode ``score == dense_score + lexical_weight * lexical_score``; a half that is
         not searched counts as 0 (``lexical_weight`` is 1 in BM25 mode).
 
-        :param query_vector: embedding [D] of the query, where the caller has it already.
+        :param domain: where it is an expert's, that expert's partition is searched in any case.
+        :param query_vector: what ``encode`` made of the query with the same domain and filter, or
+            its embedding [D] by the base model.
         :raises QueryError: the query is blank.
         :raises SearchError: ``k`` is out of range.
         :raises FilterError: unknown field or operator.
         """
         if not query.strip():
             raise QueryError("the query is empty: ask something")
+        scanned = 0
         if mode is SearchMode.BM25:
             scores = self._lexical(query, k, filter)
         else:
-            if query_vector is None:
-                query_vector = self._embedder.encode_query(query, domain)
+            vectors = self._vectors(query, domain, filter, query_vector)
             if mode is SearchMode.DENSE:
-                scores = self._dense(query_vector, k, filter)
+                scores = self._dense(query, vectors, k, filter)
             else:
-                scores = self._hybrid(query, query_vector, k, filter)
+                scores = self._hybrid(query, vectors, k, filter)
+            scanned = self._index.scan_cost(filter, vectors.searched)
         best = scores.best(k)
         chunks = self._index.chunks([key for key, *_ in best])
         return SearchResult(
             passages=tuple(
                 _passage(chunk, *rest) for chunk, (_, *rest) in zip(chunks, best, strict=True)
             ),
-            vectors_scanned=0 if mode is SearchMode.BM25 else self._index.scan_cost(filter),
+            vectors_scanned=scanned,
             generation=self._index.generation,
             lexical_weight=scores.weight,
         )
 
-    def _dense(self, vector: FloatArray, k: int, filter: Filter | None) -> _Scores:
-        hits = self._index.search_dense(vector, k, filter)
+    def _vectors(
+        self,
+        query: str,
+        domain: str | None,
+        filter: Filter | None,
+        given: QueryVectors | FloatArray | None,
+    ) -> QueryVectors:
+        """Vectors of the query, not all encoded yet."""
+        if isinstance(given, QueryVectors):
+            return given
+        by_expert = {} if given is None else {GENERAL: given}
+        return QueryVectors(by_expert, self._encoder.selected(query, domain, filter))
+
+    def _dense(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
+        vectors = self._encoder.complete(query, vectors)
+        hits = self._index.search_dense(vectors.to_search, k, filter)
         cosines = np.array([hit.score for hit in hits], np.float32)
         return _Scores(_keys(hits), cosines, np.zeros_like(cosines), 0.0)
 
@@ -101,17 +126,20 @@ class Searcher:
         top = _top(hits)
         return _Scores(_keys(hits), np.zeros_like(bm25), bm25 / top if top else bm25, 1.0)
 
-    def _hybrid(self, query: str, vector: FloatArray, k: int, filter: Filter | None) -> _Scores:
+    def _hybrid(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
         wanted = max(k, _CANDIDATES) if k > 0 else k  # the store refuses k below 1
         lexical_hits = self._index.search_lexical(query, wanted, filter)
-        dense_hits = self._index.search_dense(vector, wanted, filter)
+        # chunks found by their words may lie in partitions that are not searched
+        also = set(self._index.experts_of(_keys(lexical_hits)))
+        vectors = self._encoder.complete(query, vectors, sorted(also))
+        dense_hits = self._index.search_dense(vectors.to_search, wanted, filter)
         top = _top(lexical_hits)
         weight = self._fusion.query_weight(query, _values(lexical_hits), _values(dense_hits))
         cosine = {hit.key: hit.score for hit in dense_hits}
         bm25 = {hit.key: hit.score for hit in lexical_hits}
         cosine_missing = [key for key in bm25 if key not in cosine]
         bm25_missing = [key for key in cosine if key not in bm25] if top else []
-        exact = self._index.dense_scores(vector, cosine_missing).tolist()
+        exact = self._index.dense_scores(vectors.by_expert, cosine_missing).tolist()
         cosine.update(zip(cosine_missing, exact, strict=True))
         exact = self._index.lexical_scores(query, bm25_missing).tolist() if bm25_missing else []
         bm25.update(zip(bm25_missing, exact, strict=True))

@@ -42,7 +42,8 @@ class Passage:
 
     ``start`` and ``end`` are character offsets into the text of document ``document_id``.
     ``score`` is the fused score that ranks (higher is better); ``dense_score`` is the cosine in
-    [-1, 1]; ``lexical_score`` is BM25 divided by the best BM25 of the query, in [0, 1].
+    [-1, 1], of a domain expert on the base model's scale; ``lexical_score`` is BM25 divided by the
+    best BM25 of the query, in [0, 1].
     """
 
     document_id: str

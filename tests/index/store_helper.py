@@ -35,6 +35,13 @@ class HashingEmbedder:
         self.max_tokens = 64
         self.delay_s = delay_s
         self.encoded: list[str] = []
+        self.experts: tuple[str, ...] = ()
+
+    def fingerprint_of_expert(self, expert: str) -> str:
+        return self.fingerprint
+
+    def posteriors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        raise AssertionError("a plain embedder is asked for no posteriors")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) + 2 for text in texts]

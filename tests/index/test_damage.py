@@ -197,7 +197,7 @@ def manifest_of(store: Path, generation: int = 2) -> Any:
 def test_the_previous_generation_answers_when_the_newest_is_damaged(
     store: Path, hashing: Any
 ) -> None:
-    centroids = manifest_of(store).centroids.file
+    centroids = manifest_of(store).centroids["general"].file
     (store / "segments" / centroids).write_bytes(b"nothing")
     with Index.open(store) as index:
         assert (index.generation, index.manifest.documents) == (1, 60)
@@ -272,7 +272,7 @@ def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
     body.pop("checksum")
     from expertrag_index import manifest
 
-    path.write_bytes(manifest._canonical({**body, "format_version": 2, "unheard_of": 1}))
+    path.write_bytes(manifest._canonical({**body, "format_version": 3, "unheard_of": 1}))
     for attempt in (
         lambda: Index.open(store),
         lambda: IndexWriter.open(store, hashing),
@@ -284,7 +284,7 @@ def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
 
 def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
     connection = sqlite3.connect(store / "store.db")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     with pytest.raises(StoreFormatError, match="pip install -U"):
         IndexWriter.open(store, hashing)

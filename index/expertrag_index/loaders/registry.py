@@ -34,6 +34,11 @@ def suffix_of(name: str) -> str:
     return f".{parts[-1]}" if len(parts) > 1 else ""
 
 
+def is_collection(name: str) -> bool:
+    """Whether files of this name hold many documents."""
+    return suffix_of(name).split(".")[1:2] in (["csv"], ["json"], ["jsonl"])
+
+
 def reader_of(suffix: str) -> FileReader | None:
     """Reader of a suffix, None if there is none.
 

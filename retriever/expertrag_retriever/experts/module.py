@@ -13,6 +13,7 @@ hidden states and chooses, so that routing costs no pass of its own.
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +26,13 @@ from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import load_experts, save_experts
 from expertrag_retriever.experts.surgery import base_state, install
 from expertrag_retriever.router.router import Router, choose
+
+
+class _Routed(BaseException):
+    """Ends a pass of which the routing alone is wanted.
+
+    No Exception: nothing between the layers and us may take it for a fault of its own.
+    """
 
 
 class ExpertTransformer(Transformer):
@@ -76,6 +84,23 @@ class ExpertTransformer(Transformer):
         features["domain_posterior"] = routing.posterior
         return features
 
+    def posterior(self, features: dict[str, Any]) -> torch.Tensor:
+        """Domain posteriors (N, E + 1) of a batch, the last column none; no expert is run.
+
+        Safe beside passes of other threads. Without a router every text is of none.
+        """
+        assert self.settings is not None, "called on a module with experts"
+        mask = features["attention_mask"]
+        if self.router is None:
+            rows = torch.zeros(len(mask), len(self.settings.domains) + 1)
+            rows[:, -1] = 1.0
+            return rows
+        routing = Routing(mask, alone=True)
+        with suppress(_Routed), routed(routing):
+            super().forward(features)
+        assert routing.posterior is not None, "the pass has reached the layers with experts"
+        return routing.posterior
+
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the base model as it was, the experts and the router beside it."""
         if self.settings is None:
@@ -102,6 +127,8 @@ class ExpertTransformer(Transformer):
             return
         routing.pooled = mean_pooled(hidden, routing.mask)
         routing.posterior = self.router.posterior(routing.pooled.cpu(), routing.allowed)
+        if routing.alone:
+            raise _Routed
         choice = choose(routing.posterior)
         routing.index = choice.index.to(hidden.device)
         routing.weights = choice.weights.to(hidden.device)

@@ -26,7 +26,7 @@ class Routing:
     ``index``: (N, K), E and above for none, and ``weights``: (N, K); None until they are chosen,
     which happens where the experts begin. ``pooled``: (N, H), what the router sees of the texts
     there, and ``posterior``: (N, E + 1), what it makes of it, the last column "none of them"; None
-    where the experts were given.
+    where the experts were given. ``alone``: the pass ends once they are chosen.
     """
 
     mask: torch.Tensor
@@ -35,6 +35,7 @@ class Routing:
     weights: torch.Tensor | None = None
     pooled: torch.Tensor | None = None
     posterior: torch.Tensor | None = None
+    alone: bool = False
 
 
 _current: ContextVar[Routing | None] = ContextVar("expertrag_routing", default=None)

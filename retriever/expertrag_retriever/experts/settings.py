@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-GENERAL = "general"
-"""The domain of texts that no expert is for: the base model as it is."""
+from expertrag_index.manifest import GENERAL as GENERAL  # of a store and of a model alike
 
 
 class ExpertForm(StrEnum):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,13 @@ from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.router.router import Router
-from expertrag_retriever.router.storage import has_router, load_router, save_router
+from expertrag_retriever.router.storage import (
+    ABOUT,
+    TENSORS,
+    has_router,
+    load_router,
+    save_router,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +33,8 @@ if TYPE_CHECKING:
 
 EXPERTS = "experts.safetensors"
 SETTINGS = "experts.json"
+FILES = (EXPERTS, SETTINGS, TENSORS, ABOUT)
+"""What lies beside the files of a base model."""
 
 
 def save_experts(
@@ -57,19 +67,50 @@ def load_experts(module: ExpertTransformer, folder: Path) -> None:
     """
     if not (folder / SETTINGS).is_file():
         return
-    try:
-        body = json.loads((folder / SETTINGS).read_bytes())
-        settings = _settings(body["settings"])
-        state = load_file(folder / EXPERTS)
+    with _damage(folder):
+        settings, state = _read(folder)
         router = load_router(folder)[0] if has_router(folder) else None
+    module.add_experts(settings)
+    _fill(module.model, state, folder)
+    module.router = router
+
+
+def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
+    """Hash of what encodes the texts of each domain: the base model, and its own expert alone.
+
+    An expert has the same hash whatever others lie beside it, so that a store keeps its vectors
+    when a domain is added.
+
+    :param base: fingerprint of the base model.
+    :raises EmbedderError: damaged files.
+    """
+    with _damage(folder):
+        settings, state = _read(folder)
+    fingerprints = {}
+    for place, domain in enumerate(settings.domains):
+        digest = hashlib.sha256(f"{base} {settings.form}\n".encode())
+        for name in sorted(state):
+            row = state[name][place].contiguous()
+            digest.update(f"{name} {row.dtype} {tuple(row.shape)}\n".encode())
+            digest.update(row.view(torch.uint8).numpy().tobytes())
+        fingerprints[domain] = digest.hexdigest()[:32]
+    return fingerprints
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EmbedderError(
             f"the experts in {folder} are damaged ({str(error).splitlines()[0]}): "
             "train them again, or fetch the folder again"
         ) from error
-    module.add_experts(settings)
-    _fill(module.model, state, folder)
-    module.router = router
+
+
+def _read(folder: Path) -> tuple[ExpertSettings, dict[str, torch.Tensor]]:
+    body = json.loads((folder / SETTINGS).read_bytes())
+    return _settings(body["settings"]), load_file(folder / EXPERTS)
 
 
 def _settings(body: Mapping[str, Any]) -> ExpertSettings:

@@ -8,13 +8,14 @@ can be placed between the two without a search, without labels and for any embed
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from expertrag_index.sentences import spans
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.background import BACKGROUND
 from expertrag_retriever.gate.coverage import (
     DEFAULT,
@@ -50,15 +51,17 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     queries = _pseudo_queries(index)
     if not queries:
         return {}
-    background = embedder.encode_queries(BACKGROUND)  # [B, D]
-    about = _measure(index, queries, embedder.encode_queries(queries))
-    unrelated = _measure(index, BACKGROUND, background)
+    experts = list(dict.fromkeys([GENERAL, *index.partitions()]))
+    background = embedder.encode_queries_by_experts(BACKGROUND, experts)  # [B, P, D]
+    asked = embedder.encode_queries_by_experts(queries, experts)  # [N, P, D]
+    about = _measure(index, queries, experts, asked)
+    unrelated = _measure(index, BACKGROUND, experts, background)
     quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
     coverage = Coverage(
         similarity=_contrast(about.similarity, unrelated.similarity, DEFAULT.similarity),
         terms=_contrast(about.terms, unrelated.terms, DEFAULT.terms),
         quantiles=tuple(quantiles.round(6).tolist()),
-        background=background,
+        background=background[:, 0],
     )
     return dump_coverage(coverage)
 
@@ -83,9 +86,14 @@ def _pseudo_queries(index: Index) -> list[str]:
     return queries
 
 
-def _measure(index: Index, queries: tuple[str, ...] | list[str], vectors: FloatArray) -> _Measured:
+def _measure(
+    index: Index, queries: Sequence[str], experts: Sequence[str], vectors: FloatArray
+) -> _Measured:
+    """Measure queries by their vectors [N, P, D] of each of the experts."""
     return _Measured(
-        similarity=np.array([index.coarse_similarity(vector) for vector in vectors]),
+        similarity=np.array(
+            [index.coarse_similarity(dict(zip(experts, rows, strict=True))) for rows in vectors]
+        ),
         terms=np.array([term_coverage(index.term_statistics(query)) for query in queries]),
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import read_coverage
@@ -20,7 +22,7 @@ from expertrag_retriever.types import (
 
 if TYPE_CHECKING:
     from expertrag_index.index import Index
-    from expertrag_index.types import FloatArray
+    from expertrag_index.types import Query
 
 
 class Gate:
@@ -36,17 +38,19 @@ class Gate:
         self._index = index
         self._coverage = read_coverage(index.manifest.calibration, index.dimension)
 
-    def store_signals(self, query: str, query_vector: FloatArray) -> StoreSignals:
+    def store_signals(self, query: str, query_vector: Query) -> StoreSignals:
         """Look at the centroids and the term statistics; no search.
 
-        :param query_vector: the query's embedding, shape [D].
+        :param query_vector: the query's embedding [D]; for a store with partitions by expert, that
+            of "general", which the background requests are compared with, among them.
         """
+        base = query_vector[GENERAL] if isinstance(query_vector, Mapping) else query_vector
         similarity = self._index.coarse_similarity(query_vector)
         return StoreSignals(
             similarity=similarity,
             coverage=self._coverage.share_below(similarity),
             term_coverage=term_coverage(self._index.term_statistics(query)),
-            background_similarity=self._coverage.background_similarity(query_vector),
+            background_similarity=self._coverage.background_similarity(base),
         )
 
     def decide(

@@ -1,0 +1,152 @@
+"""The groups of one run: those that the store knows, and those that are decided at its end.
+
+A group is decided when all its documents have been seen. Until then they wait in a table of their
+own on disk, so that a corpus of any size needs memory only for the beginnings that are looked at.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from expertrag_index.groups import (
+    Group,
+    decide,
+    end_groups,
+    group_of,
+    labelled,
+    read_groups,
+    write_groups,
+)
+from expertrag_index.manifest import GENERAL
+from expertrag_index.rows import digest
+from expertrag_index.schema import NEVER
+from expertrag_index.types import Document, DocumentEmbedder, FloatArray, Progress
+
+SAMPLE = 100
+"""Documents of a group that the router looks at: its mean is then known to .05."""
+
+_BATCH = 256  # texts of one call of the router
+_CHARACTERS_PER_TOKEN = 6  # of a text's beginning, more than the embedder reads
+
+
+class Assignment:
+    """Says which expert serves a document; a plain embedder has only the general one."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        generation: int,
+        embedder: DocumentEmbedder,
+        progress: Progress,
+        *,
+        anew: bool = False,
+    ) -> None:
+        """Begin a run that writes ``generation``; ``anew`` forgets what was decided before."""
+        self._connection = connection
+        self._generation = generation
+        self._embedder = embedder
+        self._progress = progress
+        self._anew = anew
+        self._known = (
+            {} if anew or not embedder.experts else read_groups(connection, generation - 1)
+        )
+        self._new: dict[str, Group] = {}
+        self._samples: dict[str, list[tuple[int, str]]] = {}
+
+    def expert_of(self, domain: str | None, source: str) -> str | None:
+        """Return the expert of a document, None while its group is not decided."""
+        if not self._embedder.experts:
+            return GENERAL
+        name = group_of(domain, source)
+        if name not in self._known and name not in self._new:
+            group = labelled(name, self._embedder.experts)
+            if group is None:
+                return None
+            self._new[name] = group
+        return (self._known.get(name) or self._new[name]).expert
+
+    def look_at(self, document: Document) -> None:
+        """Note the beginning of a document of an undecided group, if it is of the sample.
+
+        The sample is those of the smallest hash, in whatever order they come.
+        """
+        sample = self._samples.setdefault(group_of(document.domain, document.source), [])
+        rank = -int.from_bytes(digest(document.id, size=8))
+        if len(sample) == SAMPLE and rank <= sample[0][0]:
+            return
+        beginning = f"{document.title}\n{document.text}" if document.title else document.text
+        item = (rank, beginning[: _CHARACTERS_PER_TOKEN * self._embedder.max_tokens])
+        if len(sample) < SAMPLE:
+            heapq.heappush(sample, item)
+        else:
+            heapq.heapreplace(sample, item)
+
+    def decide(self) -> None:
+        """Decide the groups that were looked at."""
+        names = sorted(self._samples)
+        texts = [text for name in names for _, text in sorted(self._samples[name], reverse=True)]
+        sizes = [len(self._samples[name]) for name in names]
+        self._samples.clear()
+        if not names:
+            return
+        rows = self._posteriors(texts)
+        parts = np.split(rows, np.cumsum(sizes)[:-1])
+        seen = dict(zip(names, parts, strict=True))
+        decided = decide(seen, self._embedder.experts, self._known.values())
+        self._new.update({group.name: group for group in decided})
+
+    def seal(self, *, removed: bool) -> None:
+        """Write the new groups inside the caller's transaction.
+
+        :param removed: documents have gone, so that groups may have gone with them.
+        """
+        if self._anew:
+            end_groups(self._connection, self._generation, keep=())
+        write_groups(self._connection, self._generation, list(self._new.values()))
+        if removed and self._known:
+            end_groups(self._connection, self._generation, keep=self._living())
+
+    def _living(self) -> set[str]:
+        rows = self._connection.execute(
+            "SELECT DISTINCT domain, source FROM documents WHERE removed_in = ?", (NEVER,)
+        )
+        return {group_of(domain, source) for domain, source in rows}
+
+    def _posteriors(self, texts: Sequence[str]) -> FloatArray:
+        parts = []
+        for start in range(0, len(texts), _BATCH):
+            parts.append(self._embedder.posteriors(texts[start : start + _BATCH]))
+            self._progress("route", min(start + _BATCH, len(texts)), len(texts))
+        return np.concatenate(parts)
+
+
+class Spool:
+    """Documents that wait, in a temporary table that dies with the connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._connection.execute("DROP TABLE IF EXISTS temp.spool")
+        self._connection.execute(
+            "CREATE TEMP TABLE spool (row INTEGER PRIMARY KEY, document TEXT NOT NULL)"
+        )
+
+    def add(self, document: Document) -> None:
+        """Put a document aside."""
+        fields: Mapping[str, object] = asdict(document)
+        self._connection.execute(
+            "INSERT INTO temp.spool (document) VALUES (?)", (json.dumps(fields),)
+        )
+
+    def __iter__(self) -> Iterator[Document]:
+        """Yield the documents in the order in which they came, one at a time."""
+        query = "SELECT row, document FROM temp.spool WHERE row > ? ORDER BY row LIMIT 1"
+        row = 0
+        while (found := self._connection.execute(query, (row,)).fetchone()) is not None:
+            row, fields = found
+            yield Document(**json.loads(fields))

@@ -1,0 +1,181 @@
+"""Which expert serves which documents: chosen for groups of documents, never for a single text.
+
+Of single texts of a domain that nobody trained, the router takes half for some domain; over many
+documents of one kind such mistakes do not add up to one domain, and its evidence is nearly certain.
+
+    N documents, E experts; the last column of a posterior is "none of them"
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.loaders.registry import is_collection
+from expertrag_index.manifest import GENERAL
+from expertrag_index.rows import row_digest
+from expertrag_index.schema import LIVE, NEVER
+from expertrag_index.types import FloatArray
+
+SHARE = 0.6
+"""Posterior mass that makes a group an expert's. Groups of one domain have .9 and more; half of
+the texts of a foreign domain go to experts, often to one, and its group stays well below."""
+
+PRIOR_DOCUMENTS = 4.0
+"""What the store's mean counts for beside a group's documents, and "none" beside all of them: with
+posteriors of .95, three documents decide and two do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Documents that one expert serves.
+
+    ``share``: of the expert in the smoothed posterior, 1 where the label names the expert.
+    ``documents``: those that were looked at for the choice, 0 where the label made it.
+    ``evidence``: their mean posterior by expert, not smoothed, empty where the label made it.
+    """
+
+    name: str
+    expert: str
+    share: float = 1.0
+    documents: int = 0
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+def group_of(domain: str | None, source: str) -> str:
+    """Name the group of a document: its label; without one, the folder that it comes from.
+
+    A file that holds many documents is a group of its own, and so is a source that is no file.
+    """
+    if domain:
+        return domain
+    folder, name = os.path.split(source)
+    return f"from {source if not folder or is_collection(name) else folder}"
+
+
+def labelled(name: str, experts: Collection[str]) -> Group | None:
+    """Give the group to the expert that its name is that of; None where the router must choose."""
+    return Group(name, name) if name == GENERAL or name in experts else None
+
+
+def decide(
+    seen: Mapping[str, FloatArray], experts: Sequence[str], known: Collection[Group]
+) -> list[Group]:
+    """Choose an expert for each group.
+
+    :param seen: posteriors [N, E + 1] of the documents looked at, by group; at least one each.
+    :param known: groups that were decided before: they count in the store's mean.
+    """
+    names = (*experts, GENERAL)
+    none = np.zeros(len(names))
+    none[-1] = PRIOR_DOCUMENTS
+    old = [
+        group.documents * np.array([group.evidence.get(name, 0.0) for name in names])
+        for group in known
+    ]
+    new = [rows.sum(axis=0, dtype=np.float64) for rows in seen.values()]
+    mass = np.sum([none, *old, *new], axis=0)  # [E + 1]
+    mean = mass / mass.sum()
+    return [_decided(name, rows, names, mean) for name, rows in seen.items()]
+
+
+def _decided(
+    name: str,
+    rows: FloatArray,
+    names: Sequence[str],
+    mean: NDArray[np.float64],
+) -> Group:
+    own = rows.mean(axis=0, dtype=np.float64)  # [E + 1]
+    shares = (len(rows) * own + PRIOR_DOCUMENTS * mean) / (len(rows) + PRIOR_DOCUMENTS)
+    best = int(shares.argmax())
+    chosen = best if shares[best] >= SHARE else len(names) - 1
+    return Group(
+        name,
+        names[chosen],
+        round(float(shares[chosen]), 4),
+        len(rows),
+        {expert: round(float(value), 4) for expert, value in zip(names, own, strict=True)},
+    )
+
+
+def read_groups(connection: sqlite3.Connection, generation: int) -> dict[str, Group]:
+    """Read the groups of a generation, by name.
+
+    :raises StoreCorruptError: a row does not match its checksum.
+    """
+    rows = connection.execute(
+        f"""SELECT g.added_in, g.name, g.expert, g.share, g.documents, g.evidence, g.checksum
+        FROM groups g WHERE {LIVE.format("g")} ORDER BY g.name""",
+        (generation, generation),
+    )
+    groups = {}
+    for *columns, checksum in rows:
+        if checksum != row_digest(*columns):
+            raise StoreCorruptError(f"the row of group {columns[1]!r} is damaged")
+        _, name, expert, share, documents, evidence = columns
+        groups[name] = Group(name, expert, share, documents, json.loads(evidence))
+    return groups
+
+
+def write_groups(
+    connection: sqlite3.Connection, generation: int, groups: Collection[Group]
+) -> None:
+    """Add groups to a generation inside the caller's transaction."""
+    for group in groups:
+        evidence = json.dumps(dict(group.evidence), sort_keys=True)
+        columns = (
+            generation,
+            group.name,
+            group.expert,
+            float(group.share),
+            group.documents,
+            evidence,
+        )
+        connection.execute(
+            """INSERT INTO groups (added_in, name, expert, share, documents, evidence, checksum)
+            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (*columns, row_digest(*columns)),
+        )
+
+
+def end_groups(connection: sqlite3.Connection, generation: int, *, keep: Collection[str]) -> None:
+    """End the groups of earlier generations that are not among ``keep``."""
+    connection.execute(
+        """UPDATE groups SET removed_in = ?1 WHERE added_in < ?1 AND removed_in = ?2
+        AND name NOT IN (SELECT value FROM json_each(?3))""",
+        (generation, NEVER, json.dumps(sorted(keep))),
+    )
+
+
+def mend_groups(connection: sqlite3.Connection, generation: int) -> None:
+    """Write damaged rows anew in ``generation``, inside the caller's transaction.
+
+    Which expert serves the group is read from its chunks; what it was decided on is lost.
+    """
+    damaged = [
+        (row,)
+        for row, checksum, *columns in connection.execute(
+            """SELECT row, checksum, added_in, name, expert, share, documents, evidence
+            FROM groups"""
+        ).fetchall()
+        if checksum != row_digest(*columns)
+    ]
+    if not damaged:
+        return
+    connection.executemany("DELETE FROM groups WHERE row = ?", damaged)
+    known = read_groups(connection, generation)
+    served = connection.execute(
+        f"""SELECT DISTINCT d.domain, d.source, c.expert
+        FROM documents d JOIN chunks c ON c.document = d.row WHERE {LIVE.format("d")}""",
+        (generation, generation),
+    ).fetchall()
+    experts = {group_of(domain, source): expert for domain, source, expert in served}
+    missing = [Group(name, experts[name]) for name in sorted(experts.keys() - known.keys())]
+    write_groups(connection, generation, missing)

@@ -1,0 +1,118 @@
+"""Moving a store to another embedder: its documents are staged again from their own rows.
+
+Chunks stay as they were cut. Documents whose vectors the new embedder would make just so stay as
+they are; of the others, only texts without a vector by content are embedded, so that a killed
+migration goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from expertrag_index.embedding import Content
+from expertrag_index.errors import StoreCorruptError
+from expertrag_index.rows import row_digest, text_digest
+from expertrag_index.schema import NEVER
+from expertrag_index.staging import Stage
+from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A live document with its chunks, and the expert and the vector's address of each."""
+
+    document: Document
+    chunks: list[Chunk]
+    vectors: list[tuple[str, bytes]]
+
+
+def restage(
+    connection: sqlite3.Connection, stage: Stage, embedder: DocumentEmbedder, progress: Progress
+) -> list[int]:
+    """Stage every document of a store that another vector is due to.
+
+    :return: rows of documents that got none and are to be removed; the stage has their failures.
+    :raises StoreCorruptError: a row does not match its checksum.
+    """
+    rows = [
+        int(row)
+        for (row,) in connection.execute(
+            "SELECT row FROM documents WHERE removed_in = ? AND added_in < ? ORDER BY row",
+            (NEVER, stage.generation),
+        )
+    ]
+    if embedder.experts:
+        _decide(connection, stage, rows)
+    longer = total = 0
+    for done, row in enumerate(rows, 1):
+        stored = _read(connection, row)
+        document = stored.document
+        expert = stage.assignment.expert_of(document.domain, document.source)
+        assert expert is not None, "all groups are decided"
+        total += len(stored.chunks)
+        contents = stage.contents_of(stored.chunks, expert)
+        if stored.vectors == [(expert, content.hash) for content in contents]:
+            stage.unchanged += 1
+        else:
+            longer += _longer(contents, embedder)
+            stage.put(document, expert, stored.chunks)
+        progress("migrate", done, len(rows))
+    stage.flush()
+    failed = {failure.document_id for failure in stage.failures}
+    if longer:
+        stage.failures.append(_cut_short(longer, total, embedder))
+    return stage.rows_before(sorted(failed))
+
+
+def _decide(connection: sqlite3.Connection, stage: Stage, rows: Sequence[int]) -> None:
+    for row in rows:
+        document = _document(connection, row)
+        if stage.assignment.expert_of(document.domain, document.source) is None:
+            stage.assignment.look_at(document)
+    stage.assignment.decide()
+
+
+def _read(connection: sqlite3.Connection, row: int) -> _Stored:
+    document = _document(connection, row)
+    chunks, vectors = [], []
+    for checksum, *columns in connection.execute(
+        """SELECT checksum, added_in, document, ordinal, start, "end", content_hash, expert, title,
+        text FROM chunks WHERE document = ? AND removed_in = ? ORDER BY ordinal""",
+        (row, NEVER),
+    ):
+        _, _, ordinal, start, end, content, expert, title, text = columns
+        if checksum != row_digest(*columns):
+            raise StoreCorruptError(f"chunk {ordinal} of document {document.id!r} is damaged")
+        chunks.append(Chunk(document.id, ordinal, text, start, end, title))
+        vectors.append((expert, bytes(content)))
+    return _Stored(document, chunks, vectors)
+
+
+def _document(connection: sqlite3.Connection, row: int) -> Document:
+    checksum, text, *columns = connection.execute(
+        """SELECT checksum, text, added_in, id, hash, text_hash, source, title, domain, metadata
+        FROM documents WHERE row = ?""",
+        (row,),
+    ).fetchone()
+    _, identifier, _, text_hash, source, title, domain, metadata = columns
+    if checksum != row_digest(*columns) or text_digest(text) != text_hash:
+        raise StoreCorruptError(f"document row {row} is damaged")
+    return Document(identifier, text, title, json.loads(metadata), domain, source)
+
+
+def _longer(contents: Sequence[Content], embedder: DocumentEmbedder) -> int:
+    counts = embedder.count_tokens([content.text for content in contents])
+    return sum(count > embedder.max_tokens for count in counts)
+
+
+def _cut_short(longer: int, total: int, embedder: DocumentEmbedder) -> LoadFailure:
+    return LoadFailure(
+        embedder.name,
+        f"{longer:,} of {total:,} chunks are longer than the {embedder.max_tokens} tokens that "
+        "it reads: by meaning only their beginning is found",
+        "build the store again from its documents to have them cut for it",
+        notice=True,
+    )

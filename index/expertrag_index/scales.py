@@ -1,0 +1,44 @@
+"""One scale for the scores of all experts: cosines of different encoders are not comparable.
+
+A partition's scores are mapped by an affine function, measured when a generation is built, onto the
+scale of the base model. It rises, so that the order within a partition stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from expertrag_index.manifest import JSON
+from expertrag_index.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The map ``scale * cosine + shift``, with ``scale`` above 0."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def of(self, cosines: FloatArray) -> FloatArray:
+        """Cosines on the common scale; the identity changes no bit."""
+        if self == IDENTITY:
+            return cosines
+        return cosines * np.float32(self.scale) + np.float32(self.shift)
+
+
+IDENTITY = Scale()
+
+
+def read_scales(calibration: Mapping[str, JSON]) -> dict[str, Scale]:
+    """Read the scales of the partitions, by expert; one that is not there has the identity."""
+    stored = calibration.get("partitions")
+    if not isinstance(stored, Mapping):
+        return {}
+    return {
+        expert: Scale(float(str(fields["scale"])), float(str(fields["shift"])))
+        for expert, fields in stored.items()
+        if isinstance(fields, Mapping)
+    }

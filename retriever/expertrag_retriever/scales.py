@@ -1,0 +1,102 @@
+"""Brings the scores of all experts onto the scale of the base model, without labels.
+
+An expert moves all cosines, and each expert in its own way: a mediocre hit of one may score above
+the best of another. For each partition, pseudo-queries (sentences of its own chunks) are compared
+with a sample of them by the expert and by the base model. The map ``scale * cosine + shift`` gives
+the expert's best scores the mean and the spread of those of the base; it changes no order within a
+partition.
+
+    Q pseudo-queries, C chunks of the sample, D dimensions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from expertrag_index.scales import Scale
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.pseudo import pseudo_query
+
+if TYPE_CHECKING:
+    from expertrag_index.index import Index
+    from expertrag_index.manifest import JSON
+    from expertrag_index.types import FloatArray
+    from expertrag_retriever.base import Embedder
+
+_CHUNKS = 256
+_PSEUDO_QUERIES = 64
+_FEWEST_CHUNKS = 32  # of fewer, the ten best are no best ones
+_TOP = 10  # scores of a query that are compared: those that a search would show
+_SEED = 0
+_DRIFT = 0.2  # a partition that has grown or shrunk less keeps its scale: measuring takes seconds
+_LEAST_SPREAD = 1e-3  # below it, spreads are rounding of stored vectors
+
+
+def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[str, JSON]]:
+    """Measure the scale of each expert's partition; the result goes into the manifest.
+
+    What the last generation measured, which ``index`` has as its calibration, is kept where the
+    partition has hardly changed. The base model's partition needs no scale, and one that is too
+    small to be measured gets the identity.
+    """
+    raw = index.rescaled({})
+    stored = index.manifest.calibration.get("partitions")
+    last = stored if isinstance(stored, Mapping) else {}
+    found: dict[str, Mapping[str, JSON]] = {}
+    for expert, chunks in index.partitions().items():
+        if expert == GENERAL:
+            continue
+        before = last.get(expert)
+        if isinstance(before, Mapping) and _still_holds(before, chunks):
+            found[expert] = before
+        else:
+            found[expert] = _measured(raw, embedder, expert, chunks)
+    return found
+
+
+def _still_holds(before: Mapping[str, JSON], chunks: int) -> bool:
+    measured = before.get("chunks")
+    return isinstance(measured, int) and abs(chunks - measured) <= _DRIFT * measured
+
+
+def _measured(raw: Index, embedder: Embedder, expert: str, chunks: int) -> Mapping[str, JSON]:
+    sample = raw.sample_chunks(_CHUNKS, _SEED, expert)
+    queries = [pseudo_query(chunk.text, row) for row, (_, chunk) in enumerate(sample)]
+    queries = [query for query in queries if query][:_PSEUDO_QUERIES]
+    scale = Scale()
+    if len(sample) >= _FEWEST_CHUNKS and queries:
+        vectors = embedder.encode_queries_by_experts(queries, (expert, GENERAL))  # [Q, 2, D]
+        keys = [key for key, _ in sample]
+        texts = [chunk.embedding_text for _, chunk in sample]
+        own = np.stack([raw.dense_scores({expert: vector}, keys) for vector in vectors[:, 0]])
+        base = vectors[:, 1] @ embedder.encode_documents(texts, GENERAL).T
+        scale = fit_scale(own, base)
+    return {
+        "scale": scale.scale,
+        "shift": scale.shift,
+        "pseudo_queries": len(queries),
+        "chunks": chunks,
+    }
+
+
+def fit_scale(expert: FloatArray, base: FloatArray) -> Scale:
+    """Fit the scale of an expert's cosines [Q, C] to the base model's [Q, C] of the same texts.
+
+    The ten best of each query count, by either model.
+    """
+    own, wanted = _best(expert), _best(base)
+    spread, wanted_spread = float(own.std()), float(wanted.std())
+    if min(spread, wanted_spread) < _LEAST_SPREAD:
+        return Scale()
+    scale = wanted_spread / spread
+    shift = float(wanted.mean()) - scale * float(own.mean())
+    return Scale(round(scale, 6), round(shift, 6))
+
+
+def _best(scores: FloatArray) -> FloatArray:
+    """Scores [Q, ≤ 10], the best of each row."""
+    best: FloatArray = -np.sort(-scores, axis=1)[:, :_TOP]
+    return best
