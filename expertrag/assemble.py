@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,13 @@ def open_pipeline(config: Config) -> Pipeline:
         )
     model, store = config.model, Path(config.index)
     embedder = open_embedder(model, store)
-    return Pipeline(store, embedder, open_generator(model), gate_threshold=config.gate.threshold)
+    return Pipeline(
+        store,
+        embedder,
+        open_generator(model),
+        gate_threshold=config.gate.threshold,
+        load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
+    )
 
 
 def open_generator(model: ModelConfig) -> Generator:

@@ -26,7 +26,7 @@ from expertrag._version import __version__
 from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
-from expertrag.served_index import ServedIndex, View
+from expertrag.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.translate import translated_errors
 from expertrag.types import (
     AnswerEvent,
@@ -68,16 +68,18 @@ class Pipeline:
         generator: Generator,
         *,
         gate_threshold: float | None = None,
+        load_embedder: LoadEmbedder | None = None,
     ) -> None:
         """Open the store; the models are loaded already and may be shared.
 
+        :param load_embedder: loads the embedder that the store names, for when it is moved to
+            another one while it is served.
         :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
         """
-        self._embedder = embedder
         self._generator = generator
         self._gate_threshold = gate_threshold
         with translated_errors():
-            self._served = ServedIndex(store, embedder)
+            self._served = ServedIndex(store, embedder, load_embedder)
 
     def close(self) -> None:
         """Close the store; answers under way end first."""
@@ -150,10 +152,9 @@ class Pipeline:
         """Encode texts; L2-normalised vectors in the order of the texts."""
         validation.check_texts(texts)
         should_stop()
-        encode = (
-            self._embedder.encode_queries if role == "query" else self._embedder.encode_documents
-        )
-        with translated_errors():
+        with translated_errors(), self._served.lease() as view:
+            embedder = view.embedder
+            encode = embedder.encode_queries if role == "query" else embedder.encode_documents
             vectors: list[list[float]] = encode(texts, domain).tolist()
         return vectors
 
@@ -174,10 +175,10 @@ class Pipeline:
     def info(self) -> ServerInfo:
         """Say what answers."""
         with self._served.lease() as view:
-            gate = view.gate.name
+            gate, embedder = view.gate.name, view.embedder.name
         return ServerInfo(
             version=__version__,
-            embedder=self._embedder.name,
+            embedder=embedder,
             model=self._generator.name,
             gate=gate,
             context_tokens=self._generator.context_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from expertrag import validation
-from expertrag.errors import InvalidArgument
+from expertrag.errors import ExpertRAGError, InvalidArgument
 from expertrag.types import DocumentInput, IndexStats, ItemStatus, UpdateReport
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import IndexStoreError
+from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.types import BuildReport, Document, LoadFailure
@@ -26,6 +26,8 @@ from expertrag_retriever.search import Searcher
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
+LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
+
 _log = structlog.get_logger("expertrag.index")
 
 API_SOURCE = "api"
@@ -34,8 +36,9 @@ API_SOURCE = "api"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One generation with all that reads it."""
+    """One generation with all that reads it, and the embedder that it was made with."""
 
+    embedder: SentenceTransformerEmbedder
     index: Index
     searcher: Searcher
     gate: Gate
@@ -45,18 +48,30 @@ class ServedIndex:
     """Holds the current view; exchanges it while requests run on the old one.
 
     A request leases a view for its whole life, so an answer never mixes generations. The old
-    generation is closed when its last lease ends.
+    generation is closed when its last lease ends. When the store has been moved to another
+    embedder, that one is loaded and takes over with its generation.
     """
 
-    def __init__(self, store: Path, embedder: SentenceTransformerEmbedder) -> None:
+    def __init__(
+        self,
+        store: Path,
+        embedder: SentenceTransformerEmbedder,
+        load_embedder: LoadEmbedder | None = None,
+    ) -> None:
+        """Open the published generation.
+
+        :param load_embedder: loads the embedder that the store names; without it, a generation of
+            another embedder is not followed.
+        :raises EmbedderMismatchError: the store is of another embedder now.
+        """
         self._store = store
-        self._embedder = embedder
+        self._load_embedder = load_embedder
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
         self._reload_lock = threading.Lock()
         self._leases: dict[int, int] = {}
         self._published: tuple[int, int] | None = None
-        self._view = self._open()
+        self._view = self._open(embedder)
 
     @contextmanager
     def lease(self) -> Iterator[View]:
@@ -102,14 +117,14 @@ class ServedIndex:
             return
         try:
             self._exchange()
-        except IndexStoreError as error:
+        except (IndexStoreError, ExpertRAGError) as error:
             # said once: _open has noted this generation, so that no request tries it again
             _log.warning("reload failed", error=str(error))
         finally:
             self._reload_lock.release()
 
     def _exchange(self) -> None:
-        new = self._open()
+        new = self._open_next()
         with self._lock:
             old, self._view = self._view, new
             unused = id(old) not in self._leases
@@ -125,19 +140,32 @@ class ServedIndex:
         """Close the current view."""
         self._view.index.close()
 
-    def _open(self) -> View:
+    def _open(self, embedder: SentenceTransformerEmbedder) -> View:
         self._published = _published(self._store)
-        index = Index.open(self._store, embedder_fingerprint=self._embedder.fingerprint)
+        index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
-        return View(index, Searcher(index, self._embedder), Gate(index))
+        return View(embedder, index, Searcher(index, embedder), Gate(index))
+
+    def _open_next(self) -> View:
+        """Open the published generation, by another embedder where it was moved to one."""
+        try:
+            return self._open(self._view.embedder)
+        except EmbedderMismatchError:
+            if self._load_embedder is None:
+                raise
+        embedder = self._load_embedder()
+        _log.info("embedder changed", embedder=embedder.name)
+        return self._open(embedder)
 
     @contextmanager
     def _writing(self) -> Iterator[IndexWriter]:
         """Write one generation, then serve it."""
-        calibrate = calibrator(self._embedder)
         with self._write_lock:
-            with IndexWriter.open(self._store, self._embedder, calibrate=calibrate) as writer:
+            self._follow()
+            embedder = self._view.embedder
+            calibrate = calibrator(embedder)
+            with IndexWriter.open(self._store, embedder, calibrate=calibrate) as writer:
                 # Opened after the writer has checkpointed, a reader leaves SQLite free to restart
                 # its log; without this it grew by 180 KB with every small upsert.
                 self.reload()
@@ -169,6 +197,7 @@ def describe(index: Index) -> IndexStats:
         recall=manifest.recall_at_10,
         created_at=manifest.created_at,
         degraded=index.degraded,
+        partitions=manifest.partitions,
     )
 
 

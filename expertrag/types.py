@@ -240,7 +240,11 @@ class UpdateReport:
 
 @dataclass(frozen=True, slots=True)
 class IndexStats:
-    """The state of a store. ``recall`` is recall@10 of the vector index against exact search."""
+    """The state of a store.
+
+    ``recall`` is recall@10 of the vector index against exact search. ``partitions`` are the chunks
+    by the domain expert that encoded them, "general" the base model.
+    """
 
     generation: int
     documents: int
@@ -253,6 +257,7 @@ class IndexStats:
     recall: float
     created_at: str
     degraded: str = ""
+    partitions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""``expertrag index``: build, change, describe, verify and search a store."""
+"""``expertrag index``: build, change, migrate, describe, verify and search a store."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from expertrag.cli.options import (
     search_mode_option,
     store_argument,
 )
-from expertrag.cli.output import emit_json, note, note_failures, print_passages, size
+from expertrag.cli.output import emit_json, note, note_failures, print_passages, printable, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.errors import NotFound
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_FILE_MB = 32
 """Default of ``--max-file-mb``; a test holds it equal to that of the loaders, which are heavy."""
+
+_SHOWN_GROUPS = 20
 
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
@@ -47,7 +50,7 @@ max_file_option = flag(
 
 @click.group()
 def index() -> None:
-    """Build, change, describe, verify and search a document store."""
+    """Build, change, migrate, describe, verify and search a document store."""
 
 
 @index.command()
@@ -92,6 +95,35 @@ def add(
 
 @index.command()
 @store_argument
+@configured("model.embedder", "model.device")
+@json_flag
+def migrate(store: Path, config: Config, as_json: bool) -> None:
+    """Move a store to another embedder, or to a bundle with more domains, without its files.
+
+    Only chunks that another expert encodes from now on are embedded again. The store answers as
+    before until all is done, and running servers follow. Killed, it goes on with the same command.
+    With the store's own embedder it decides again which expert serves which documents.
+    """
+    _need_store(store)
+    with progress() as report, _writer(store, config, report, migrating=True) as writer:
+        done = writer.migrate()
+    if as_json:
+        emit_json(done)
+    else:
+        for warning in (failure for failure in done.failures if failure.notice):
+            note(f"warning: {warning.reason}; {warning.cure}")
+        note_failures([failure for failure in done.failures if not failure.notice])
+        click.echo(
+            f"generation {done.generation}: re-encoded {done.chunks_embedded:,} of "
+            f"{done.chunks:,} chunks; {done.changed:,} documents changed, {done.unchanged:,} "
+            f"unchanged, {done.removed:,} removed in {done.seconds:.1f} s"
+        )
+    if not all(failure.notice for failure in done.failures):
+        click.get_current_context().exit(ExitCode.PARTIAL)
+
+
+@index.command()
+@store_argument
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @flag("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @configured("model.embedder", "model.device")
@@ -127,9 +159,9 @@ def stats(store: Path, as_json: bool) -> None:
     from expertrag_index.index import Index
 
     with Index.open(store) as opened:
-        found = describe(opened)
+        found, groups = describe(opened), opened.groups()
     if as_json:
-        emit_json(found)
+        emit_json({**asdict(found), "groups": groups})
         return
     click.echo(f"generation       {found.generation} of {found.created_at}")
     click.echo(f"documents        {found.documents:,} in {found.chunks:,} chunks")
@@ -139,6 +171,13 @@ def stats(store: Path, as_json: bool) -> None:
     domains = ", ".join(f"{name} {count:,}" for name, count in found.domains.items())
     click.echo(f"domains          {domains or 'none'}")
     click.echo(f"metadata fields  {', '.join(found.metadata_fields) or 'none'}")
+    partitions = ", ".join(f"{name} {count:,}" for name, count in found.partitions.items())
+    click.echo(f"partitions       {partitions or 'none'}")
+    for group in groups[:_SHOWN_GROUPS]:
+        seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""
+        click.echo(printable(f"  {group.name}: {group.expert}{seen}"))
+    if len(groups) > _SHOWN_GROUPS:
+        click.echo(f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json")
     if found.degraded:
         click.echo(f"degraded         {found.degraded}")
 
@@ -249,14 +288,24 @@ def _update(
 
 
 def _writer(
-    store: Path, config: Config, report: Callable[[str, int, int | None], None]
+    store: Path,
+    config: Config,
+    report: Callable[[str, int, int | None], None],
+    *,
+    migrating: bool = False,
 ) -> IndexWriter:
     from expertrag.assemble import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_retriever.calibrate import calibrator
 
     embedder = open_embedder(config.model, store)
-    return IndexWriter.open(store, embedder, calibrate=calibrator(embedder), progress=report)
+    return IndexWriter.open(
+        store,
+        embedder,
+        calibrate=calibrator(embedder),
+        progress=report,
+        migrating=migrating,
+    )
 
 
 def _need_store(store: Path) -> None:

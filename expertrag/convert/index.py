@@ -99,6 +99,7 @@ def stats_to_proto(stats: IndexStats) -> index_pb2.IndexStats:
         recall=stats.recall,
         created_at=stats.created_at,
         degraded=stats.degraded,
+        partitions=dict(stats.partitions),
     )
 
 
@@ -116,6 +117,7 @@ def stats_from_proto(stats: index_pb2.IndexStats) -> IndexStats:
         recall=stats.recall,
         created_at=stats.created_at,
         degraded=stats.degraded,
+        partitions=dict(stats.partitions),
     )
 
 

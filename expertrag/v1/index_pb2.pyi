@@ -30,8 +30,15 @@ class ItemStatus(_message.Message):
     def __init__(self, id: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
 
 class IndexStats(_message.Message):
-    __slots__ = ("generation", "documents", "chunks", "embedder", "dimension", "domains", "metadata_fields", "size_bytes", "recall", "created_at", "degraded")
+    __slots__ = ("generation", "documents", "chunks", "embedder", "dimension", "domains", "metadata_fields", "size_bytes", "recall", "created_at", "degraded", "partitions")
     class DomainsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class PartitionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +56,7 @@ class IndexStats(_message.Message):
     RECALL_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     DEGRADED_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     generation: int
     documents: int
     chunks: int
@@ -60,7 +68,8 @@ class IndexStats(_message.Message):
     recall: float
     created_at: str
     degraded: str
-    def __init__(self, generation: _Optional[int] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., embedder: _Optional[str] = ..., dimension: _Optional[int] = ..., domains: _Optional[_Mapping[str, int]] = ..., metadata_fields: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., created_at: _Optional[str] = ..., degraded: _Optional[str] = ...) -> None: ...
+    partitions: _containers.ScalarMap[str, int]
+    def __init__(self, generation: _Optional[int] = ..., documents: _Optional[int] = ..., chunks: _Optional[int] = ..., embedder: _Optional[str] = ..., dimension: _Optional[int] = ..., domains: _Optional[_Mapping[str, int]] = ..., metadata_fields: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., recall: _Optional[float] = ..., created_at: _Optional[str] = ..., degraded: _Optional[str] = ..., partitions: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class UpsertRequest(_message.Message):
     __slots__ = ("document",)

@@ -34,6 +34,20 @@ def make_embedder() -> Callable[..., object]:
     return embedder
 
 
+@pytest.fixture(scope="session")
+def make_experts() -> Callable[..., object]:
+    """The class of the hashing embedder with experts."""
+    embedder: Callable[..., object] = _load("store_helper").ExpertEmbedder
+    return embedder
+
+
+@pytest.fixture(scope="session")
+def make_mixed_corpus() -> Callable[[int], list[Document]]:
+    """Documents by count: a third labelled legal, a third about finance, a third of no domain."""
+    maker: Callable[[int], list[Document]] = _load("store_helper").make_mixed_corpus
+    return maker
+
+
 @pytest.fixture
 def hashing(make_embedder: Any) -> Any:
     return make_embedder()
@@ -64,12 +78,16 @@ def contents() -> Callable[[Path], object]:
             WHERE removed_in = 1 << 62 ORDER BY id"""
         ).fetchall()
         chunks = connection.execute(
-            """SELECT d.id, c.ordinal, c.start, c."end", c.title, c.text, v.embedding
+            """SELECT d.id, c.ordinal, c.start, c."end", c.title, c.text, c.expert, v.embedding
             FROM chunks c JOIN documents d ON d.row = c.document
             JOIN vectors v ON v.content_hash = c.content_hash
             WHERE c.removed_in = 1 << 62 ORDER BY d.id, c.ordinal"""
         ).fetchall()
+        groups = connection.execute(
+            """SELECT name, expert, share, documents, evidence FROM groups
+            WHERE removed_in = 1 << 62 ORDER BY name"""
+        ).fetchall()
         connection.close()
-        return documents, chunks
+        return documents, chunks, groups
 
     return read

@@ -1,6 +1,6 @@
 """What the tests of the store share: an embedder, documents, and a child process to be killed.
 
-The child prints "ready" and reads one line: build|add STORE COUNT DELAY_S.
+The child prints "ready" and reads one line: build|add|experts|migrate STORE COUNT DELAY_S.
 """
 
 from __future__ import annotations
@@ -64,6 +64,80 @@ class HashingEmbedder:
         return vector / np.linalg.norm(vector)
 
 
+class ExpertEmbedder(HashingEmbedder):
+    """A hashing embedder with experts, each with a space of its own.
+
+    The base model's vectors are those of :class:`HashingEmbedder` and a 0. An expert rolls them,
+    so that vectors of two experts have nothing to do with each other, and leans them all towards
+    one direction: cosines of ``lean`` l become c² · cosine + s² with s = sin l, c = cos l, an
+    affine map. ``versions`` of experts stand for their weights.
+
+    The router reads words: ``legal-word`` speaks for the expert "legal", with a probability of .95;
+    other texts are of no domain.
+    """
+
+    def __init__(
+        self,
+        experts: tuple[str, ...] = ("legal", "finance"),
+        lean: dict[str, float] | None = None,
+        versions: dict[str, int] | None = None,
+        dimension: int = 32,
+        delay_s: float = 0.0,
+    ) -> None:
+        base = f"base-{dimension}"
+        super().__init__(dimension, base, delay_s)
+        self.name = f"bundle of {' and '.join(experts)}"
+        self.dimension = dimension + 1
+        self.experts = experts
+        self.encoded_by: list[str] = []
+        self.routed = 0
+        self._hash_dimension = dimension
+        self._lean = lean or {}
+        self._base = base
+        self._versions = versions or {}
+        self.fingerprint = "/".join(map(self.fingerprint_of_expert, ("general", *experts)))
+
+    def fingerprint_of_expert(self, expert: str) -> str:
+        version = self._versions.get(expert, 0)
+        return self._base if expert == "general" else f"{self._base}+{expert}{version}"
+
+    def posteriors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.routed += len(texts)
+        rows = np.zeros((len(texts), len(self.experts) + 1), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            said = [i for i, name in enumerate(self.experts) if f"{name}-word" in text.lower()]
+            row[-1] = 0.05 if said else 1.0
+            row[said] = 0.95 / max(1, len(said))
+        return rows
+
+    def encode_documents(
+        self, texts: Sequence[str], domain: str | None = None
+    ) -> NDArray[np.float32]:
+        assert domain is not None, "the store names the expert"
+        time.sleep(self.delay_s * len(texts))
+        self.encoded.extend(texts)
+        self.encoded_by.extend([domain] * len(texts))
+        return np.stack([self.encode_query(text, domain) for text in texts])
+
+    def encode_query(self, text: str, domain: str | None = None) -> NDArray[np.float32]:
+        plain = HashingEmbedder(self._hash_dimension).encode_query(text)
+        if domain not in self.experts:
+            return np.append(plain, np.float32(0))
+        lean = self._lean.get(str(domain), 0.0)
+        rolled = np.roll(plain, 1 + self.experts.index(str(domain)))
+        return np.append(rolled * np.cos(lean), np.sin(lean)).astype(np.float32)
+
+    def encode_queries(
+        self, texts: Sequence[str], domain: str | None = None
+    ) -> NDArray[np.float32]:
+        return np.stack([self.encode_query(text, domain) for text in texts])
+
+    def encode_queries_by_experts(
+        self, texts: Sequence[str], experts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        return np.stack([[self.encode_query(text, expert) for expert in experts] for text in texts])
+
+
 def make_corpus(count: int, version: int = 0) -> list[Document]:
     """Documents of two chunks; those of odd number change with ``version``."""
     documents = []
@@ -84,6 +158,24 @@ def make_corpus(count: int, version: int = 0) -> list[Document]:
     return documents
 
 
+def make_mixed_corpus(count: int) -> list[Document]:
+    """A third each: labelled legal, of a folder with words of finance, of a folder with none."""
+    documents = []
+    for i in range(count):
+        kind = ("legal", "money", "garden")[i % 3]
+        words = " ".join(f"word{(i * j) % 89}" for j in range(1, 70))
+        told = "finance-word" if kind == "money" else "plants"
+        documents.append(
+            Document(
+                id=f"{kind}{i}",
+                text=f"About {told} number{i}. {words}.",
+                domain="legal" if kind == "legal" else None,
+                source=f"/notes/{kind}/{i}.txt",
+            )
+        )
+    return documents
+
+
 def main() -> None:
 
     from expertrag_index.build import IndexWriter
@@ -92,10 +184,17 @@ def main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     command, store, count, delay_s = sys.stdin.readline().split()
-    embedder = HashingEmbedder(delay_s=float(delay_s))
+    with_experts = command in ("experts", "migrate")
+    embedder = (ExpertEmbedder if with_experts else HashingEmbedder)(delay_s=float(delay_s))
     settings = WriterSettings(embed_batch=16)
-    with IndexWriter.open(Path(store), embedder, settings=settings) as writer:
-        if command == "build":
+    with IndexWriter.open(
+        Path(store), embedder, settings=settings, migrating=command == "migrate"
+    ) as writer:
+        if command == "migrate":
+            writer.migrate()
+        elif command == "experts":
+            writer.build(make_mixed_corpus(int(count)))
+        elif command == "build":
             writer.build(make_corpus(int(count)))
         else:
             writer.add(make_corpus(int(count), version=1))

@@ -69,21 +69,25 @@ def run_whole(command: str, store: Path) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["build", "add"])
+@pytest.mark.parametrize("command", ["build", "add", "experts", "migrate"])
 def test_killed_at_random_moments(
     tmp_path: Path,
     make_corpus: Callable[..., list[Document]],
+    make_mixed_corpus: Callable[[int], list[Document]],
     make_embedder: Any,
+    make_experts: Any,
     contents: Callable[[Path], object],
     command: str,
 ) -> None:
     old, new = make_corpus(COUNT), make_corpus(COUNT, version=1)
-    target = old if command == "build" else new
+    target = {"build": old, "add": new, "experts": make_mixed_corpus(COUNT)}.get(command)
+    maker = make_experts if command in ("experts", "migrate") else make_embedder
     settings = WriterSettings(embed_batch=16)
     start = tmp_path / "start"
-    if command == "add":
+    if command in ("add", "migrate"):
+        before = old if command == "add" else make_mixed_corpus(COUNT)
         with IndexWriter.open(start, make_embedder(), settings=settings) as writer:
-            writer.build(old)
+            writer.build(before)
     expected_store = tmp_path / "expected"
     copy(start, expected_store)
     seconds = run_whole(command, expected_store)
@@ -101,15 +105,17 @@ def test_killed_at_random_moments(
         child.kill()
         child = following
         outcomes.add(state(store))
-        with IndexWriter.open(store, make_embedder(), settings=settings) as writer:
-            report = writer.build(target)
+        with IndexWriter.open(
+            store, maker(), settings=settings, migrating=command == "migrate"
+        ) as writer:
+            report = writer.migrate() if target is None else writer.build(target)
         assert not report.failures
         assert verify(store).problems == ()
         assert contents(store) == expected
         shutil.rmtree(store)
     child.kill()
     # the kills did hit before and, on all but the fastest machines, after the publish
-    assert (0 if command == "build" else 1) in outcomes
+    assert (0 if command in ("build", "experts") else 1) in outcomes
 
 
 def copy(start: Path, store: Path) -> None:

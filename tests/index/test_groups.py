@@ -1,0 +1,77 @@
+"""Which expert serves a group of documents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from expertrag_index.groups import Group, decide, group_of, labelled
+
+EXPERTS = ("legal", "finance")
+
+
+def rows(
+    count: int, legal: float, finance: float = 0.0
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.tile(np.array([[legal, finance, 1 - legal - finance]], np.float32), (count, 1))
+
+
+@pytest.mark.parametrize(
+    ("domain", "source", "name"),
+    [
+        ("legal", "/docs/contracts/a.txt", "legal"),
+        (None, "/docs/contracts/a.txt", "from /docs/contracts"),
+        ("", "/docs/contracts/b.md", "from /docs/contracts"),
+        (None, "/docs/corpus.jsonl.gz", "from /docs/corpus.jsonl.gz"),
+        (None, "/docs/people.CSV", "from /docs/people.CSV"),
+        (None, "api", "from api"),
+        (None, "a.txt", "from a.txt"),
+        (None, "", "from "),
+    ],
+)
+def test_the_group_of_a_document(domain: str | None, source: str, name: str) -> None:
+    assert group_of(domain, source) == name
+
+
+def test_a_label_that_names_an_expert_decides() -> None:
+    assert labelled("legal", EXPERTS) == Group("legal", "legal")
+    assert labelled("general", EXPERTS) == Group("general", "general")
+    assert labelled("gardening", EXPERTS) is None
+
+
+def test_shares_by_hand() -> None:
+    """Four documents of .95 beside four of a prior: the store's mean, with four of none."""
+    (group,) = decide({"from a": rows(4, 0.95)}, EXPERTS, [])
+    mean = 4 * 0.95 / 8
+    assert group.share == pytest.approx((4 * 0.95 + 4 * mean) / 8, abs=1e-4)
+    assert (group.expert, group.documents) == ("legal", 4)
+    assert group.evidence == {"legal": 0.95, "finance": 0.0, "general": 0.05}
+
+
+@pytest.mark.parametrize(("count", "expert"), [(1, "general"), (2, "general"), (3, "legal")])
+def test_one_or_two_documents_do_not_decide_alone(count: int, expert: str) -> None:
+    (group,) = decide({"from a": rows(count, 0.95)}, EXPERTS, [])
+    assert group.expert == expert
+
+
+def test_few_documents_follow_a_store_that_is_of_their_domain() -> None:
+    seen = {"from a": rows(100, 0.95), "from b": rows(1, 0.95), "from c": rows(1, 0.0)}
+    assert [group.expert for group in decide(seen, EXPERTS, [])] == ["legal", "legal", "legal"]
+    known = decide({"from a": rows(100, 0.95)}, EXPERTS, [])
+    assert decide({"from b": rows(1, 0.95)}, EXPERTS, known)[0].expert == "legal"
+
+
+def test_a_group_of_no_clear_domain_is_general() -> None:
+    seen = {
+        "foreign": rows(100, 0.5),  # what half of the texts of an untrained domain look like
+        "mixed": np.concatenate([rows(50, 0.95), rows(50, 0.0, 0.95)]),
+        "none": rows(100, 0.02, 0.03),
+        "legal": rows(100, 0.9),
+    }
+    found = {group.name: group.expert for group in decide(seen, EXPERTS, [])}
+    assert found == {
+        "foreign": "general",
+        "mixed": "general",
+        "none": "general",
+        "legal": "legal",
+    }

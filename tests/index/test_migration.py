@@ -1,0 +1,183 @@
+"""Moving a store to another embedder, while others read it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import EmbedderMismatchError, StoreNotFoundError
+from expertrag_index.index import Index
+from expertrag_index.types import Document
+from expertrag_index.verify import verify
+
+COUNT = 60
+SCRIPT = Path(__file__).with_name("store_helper.py")
+Corpus = Callable[[int], list[Document]]
+
+
+@pytest.fixture
+def plain(tmp_path: Path, make_mixed_corpus: Corpus, make_embedder: Any) -> Path:
+    """A store of a plain embedder."""
+    with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
+        writer.build(make_mixed_corpus(COUNT))
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def built(tmp_path: Path, make_mixed_corpus: Corpus, make_experts: Any) -> Path:
+    """What a migrated store is to be like: one that was built with the embedder."""
+    with IndexWriter.open(tmp_path / "built", make_experts()) as writer:
+        writer.build(make_mixed_corpus(COUNT))
+    return tmp_path / "built"
+
+
+def test_a_migrated_store_is_as_if_it_had_been_built_so(
+    plain: Path, built: Path, make_experts: Any, make_mixed_corpus: Corpus, contents: Any
+) -> None:
+    embedder = make_experts()
+    with IndexWriter.open(plain, embedder, migrating=True) as writer:
+        report = writer.migrate()
+        assert (report.generation, report.changed, report.failures) == (2, COUNT, ())
+        assert report.chunks_embedded == report.chunks
+        again = writer.migrate()
+        assert (again.generation, again.unchanged, again.chunks_embedded) == (2, COUNT, 0)
+        assert writer.build(make_mixed_corpus(COUNT)).unchanged == COUNT
+    assert contents(plain) == contents(built)
+    assert verify(plain).problems == ()
+    with Index.open(plain, embedder_fingerprint=embedder.fingerprint) as index:
+        assert index.dimension == 33
+        vectors = {name: embedder.encode_query("word5", name) for name in index.partitions()}
+        assert len(index.search_dense(vectors, 1000)) == index.size
+        assert len(index.search_lexical("word5 plants", 1000)) > 0
+
+
+def test_only_a_migration_may_use_another_embedder(plain: Path, make_experts: Any) -> None:
+    embedder = make_experts()
+    cure = f"index migrate {plain} --embedder"
+    with pytest.raises(EmbedderMismatchError, match=cure):
+        IndexWriter.open(plain, embedder)
+    with pytest.raises(EmbedderMismatchError, match=cure):
+        Index.open(plain, embedder_fingerprint=embedder.fingerprint)
+    with IndexWriter.open(plain, embedder, migrating=True) as writer:
+        for change in (lambda: writer.add([]), lambda: writer.build([]), lambda: writer.delete([])):
+            with pytest.raises(EmbedderMismatchError, match=cure):
+                change()
+    with Index.open(plain) as index:
+        assert index.generation == 1
+
+
+def test_there_must_be_something_to_migrate(tmp_path: Path, make_experts: Any) -> None:
+    with (
+        IndexWriter.open(tmp_path / "new", make_experts(), migrating=True) as writer,
+        pytest.raises(StoreNotFoundError, match="index build"),
+    ):
+        writer.migrate()
+
+
+def test_readers_go_on_and_a_killed_migration_embeds_nothing_twice(
+    plain: Path, built: Path, make_experts: Any, make_embedder: Any, contents: Any
+) -> None:
+    old = make_embedder()
+    query = old.encode_query("word5 finance-word")
+    with Index.open(plain) as reader:
+        expected = reader.search_dense(query, 50), reader.search_lexical("word5 plants", 50)
+        child = subprocess.Popen(
+            [sys.executable, str(SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdin is not None and child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.stdin.write(f"migrate {plain} {COUNT} 0.02\n")
+        child.stdin.flush()
+        time.sleep(1.0)  # of 120 chunks, 2.4 s
+        assert child.poll() is None
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        child.stdout.close()
+        assert (
+            reader.search_dense(query, 50),
+            reader.search_lexical("word5 plants", 50),
+        ) == expected
+        with Index.open(plain, embedder_fingerprint=old.fingerprint) as fresh:
+            assert fresh.generation == 1
+        embedder = make_experts()
+        with IndexWriter.open(plain, embedder, migrating=True) as writer:
+            report = writer.migrate()
+        assert 0 < report.chunks_embedded < report.chunks
+        assert (
+            reader.search_dense(query, 50),
+            reader.search_lexical("word5 plants", 50),
+        ) == expected
+    assert contents(plain) == contents(built)
+    assert verify(plain).problems == ()
+
+
+@pytest.mark.parametrize("moment", ["swap", "calibrate"])
+def test_a_migration_that_dies_before_the_swap_leaves_the_old_store(
+    plain: Path,
+    make_experts: Any,
+    make_embedder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    class PowerCutError(Exception):
+        pass
+
+    def die(*_: object) -> Any:
+        raise PowerCutError
+
+    calibrate = die if moment == "calibrate" else None
+    with monkeypatch.context() as patch:
+        if moment == "swap":
+            patch.setattr("expertrag_index.publish.write_current", die)
+        with (
+            IndexWriter.open(plain, make_experts(), migrating=True, calibrate=calibrate) as writer,
+            pytest.raises(PowerCutError),
+        ):
+            writer.migrate()
+    assert verify(plain).problems == ()  # the database names the old embedder again
+    with IndexWriter.open(plain, make_embedder()) as writer:
+        assert writer.add([Document("late", "Late.")]).generation == 2
+    assert verify(plain).problems == ()
+
+
+def test_documents_without_a_vector_are_removed_and_told(
+    tmp_path: Path, make_embedder: Any
+) -> None:
+    class Picky(make_embedder):  # type: ignore[misc]
+        def encode_documents(self, texts: Any, domain: str | None = None) -> Any:
+            vectors = super().encode_documents(texts, domain)
+            vectors[["odd" in text for text in texts]] = float("nan")
+            return vectors
+
+    with IndexWriter.open(tmp_path / "s", make_embedder()) as writer:
+        writer.build([Document("a", "fine"), Document("b", "odd"), Document("c", "good")])
+    with IndexWriter.open(tmp_path / "s", Picky(fingerprint="new"), migrating=True) as writer:
+        report = writer.migrate()
+    assert (report.changed, report.removed) == (2, 1)
+    assert [failure.document_id for failure in report.failures] == ["b"]
+    with Index.open(tmp_path / "s") as index:
+        assert index.manifest.documents == index.size == 2
+    assert verify(tmp_path / "s").problems == ()
+
+
+def test_chunks_that_are_too_long_for_the_new_embedder_are_told(
+    plain: Path, make_embedder: Any
+) -> None:
+    short = make_embedder(fingerprint="short")
+    short.max_tokens = 20
+    with IndexWriter.open(plain, short, migrating=True) as writer:
+        (told,) = writer.migrate().failures
+    assert told.notice
+    assert "longer than the 20 tokens" in told.reason
+    assert "build the store again" in told.cure

@@ -1,0 +1,277 @@
+"""Stores with partitions: every chunk is one expert's, and is searched by that expert's vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import SearchError
+from expertrag_index.index import Index
+from expertrag_index.scales import Scale
+from expertrag_index.settings import WriterSettings
+from expertrag_index.types import Document
+from expertrag_index.verify import verify
+
+COUNT = 60
+Corpus = Callable[[int], list[Document]]
+
+
+@pytest.fixture
+def store(tmp_path: Path, make_experts: Any, make_mixed_corpus: Corpus) -> Path:
+    with IndexWriter.open(tmp_path / "store", make_experts()) as writer:
+        writer.build(make_mixed_corpus(COUNT))
+    return tmp_path / "store"
+
+
+def experts_by_document(index: Index) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    pairs = index.sample_chunks(index.size)
+    for (_, chunk), expert in zip(pairs, index.experts_of([key for key, _ in pairs]), strict=True):
+        found.setdefault(chunk.document_id, set()).add(expert)
+    return found
+
+
+def test_each_group_lies_in_one_partition(store: Path) -> None:
+    wanted = {"legal": "legal", "money": "finance", "garden": "general"}
+    with Index.open(store) as index:
+        for document, experts in experts_by_document(index).items():
+            assert experts == {wanted[document.rstrip("0123456789")]}
+        assert index.partitions() == index.manifest.partitions
+        assert set(index.manifest.partitions) == {"general", "legal", "finance"}
+        assert {entry.expert for entry in index.manifest.segments} == set(wanted.values())
+        groups = {group.name: group for group in index.groups()}
+    assert groups["legal"].documents == 0  # its label has decided
+    assert groups["from /notes/money"].expert == "finance"
+    assert groups["from /notes/money"].documents == 20
+    assert groups["from /notes/garden"].expert == "general"
+    assert verify(store).problems == ()
+
+
+def test_general_vectors_are_those_of_the_base(
+    store: Path, tmp_path: Path, make_experts: Any, make_mixed_corpus: Corpus, contents: Any
+) -> None:
+    with IndexWriter.open(tmp_path / "plain", make_experts(experts=())) as writer:
+        writer.build(make_mixed_corpus(COUNT))
+    base = {row[:2]: row[-1] for row in contents(tmp_path / "plain")[1]}
+    for row in contents(store)[1]:
+        if row[-2] == "general":
+            assert row[-1] == base[row[:2]]
+
+
+def test_a_plain_embedder_is_asked_no_more_than_before(
+    tmp_path: Path, corpus: list[Document], hashing: Any
+) -> None:
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:  # its posteriors raise
+        report = writer.build(corpus)
+    assert len(hashing.encoded) == report.chunks
+    with Index.open(tmp_path / "store") as index:
+        assert index.partitions() == {"general": report.chunks}
+        assert index.groups() == []
+
+
+def test_added_documents_follow_their_group(store: Path, make_experts: Any) -> None:
+    embedder = make_experts()
+    late = [
+        Document("late1", "Nothing is said here.", source="/notes/money/late.txt"),
+        Document("late2", "Nothing is said here.", domain="legal"),
+        Document("late3", "Only finance-word here.", source="/elsewhere/a.txt"),
+    ]
+    with IndexWriter.open(store, embedder) as writer:
+        report = writer.add(late)
+    assert (report.added, report.chunks_embedded) == (3, 3)
+    assert embedder.routed == 1  # of the group that is new
+    with Index.open(store) as index:
+        found = experts_by_document(index)
+        assert [found[f"late{i}"] for i in (1, 2, 3)] == [{"finance"}, {"legal"}, {"general"}]
+    assert verify(store).problems == ()
+
+
+def test_building_again_embeds_and_routes_nothing(
+    store: Path, make_experts: Any, make_mixed_corpus: Corpus
+) -> None:
+    embedder = make_experts()
+    with IndexWriter.open(store, embedder) as writer:
+        report = writer.build(make_mixed_corpus(COUNT))
+    assert (report.generation, report.unchanged) == (1, COUNT)
+    assert (embedder.encoded, embedder.routed) == ([], 0)
+
+
+def test_a_group_goes_with_its_last_document(
+    store: Path, make_experts: Any, make_mixed_corpus: Corpus
+) -> None:
+    rest = [item for item in make_mixed_corpus(COUNT) if "money" not in item.id]
+    with IndexWriter.open(store, make_experts()) as writer:
+        writer.build(rest)
+    with Index.open(store) as index:
+        assert [group.name for group in index.groups()] == ["from /notes/garden", "legal"]
+        assert set(index.partitions()) == {"general", "legal"}
+    assert verify(store).problems == ()
+
+
+def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts: Any) -> None:
+    embedder = make_experts()
+    experts = ("finance", "general", "legal")
+    with Index.open(store) as index:
+        for key, chunk in index.sample_chunks(12, seed=2):
+            text = chunk.embedding_text
+            vectors = {name: embedder.encode_query(text, name) for name in experts}
+            (hit,) = index.search_dense(vectors, 1)
+            assert hit.score == pytest.approx(1.0, abs=2e-3)
+            assert index.dense_scores(vectors, [key])[0] == pytest.approx(1.0, abs=2e-3)
+            own = index.experts_of([key])[0]
+            assert index.search_dense({own: vectors[own]}, 1)[0].key == hit.key
+            del vectors[own]
+            assert own not in index.experts_of([h.key for h in index.search_dense(vectors, 99)])
+            with pytest.raises(SearchError, match=f"no vector for the partition '{own}'"):
+                index.dense_scores(vectors, [key])
+        assert index.scan_cost() == index.size
+        assert index.scan_cost(experts=("legal",)) == index.partitions()["legal"]
+        assert index.coarse_similarity({"legal": embedder.encode_query("x", "legal")}) > -1
+
+
+def test_filters_reach_every_partition(store: Path, make_experts: Any) -> None:
+    embedder = make_experts()
+    vectors = {name: embedder.encode_query("word5", name) for name in ("general", "finance")}
+    with Index.open(store) as index:
+        wanted = {"source": {"$in": ["/notes/money/1.txt", "/notes/legal/0.txt"]}}
+        assert set(index.partitions(wanted)) == {"finance", "legal"}
+        hits = index.search_dense(vectors, 10, wanted)
+        assert {chunk.document_id for chunk in index.chunks([h.key for h in hits])} == {"money1"}
+        assert index.partitions({"domain": "legal"}) == {"legal": index.partitions()["legal"]}
+
+
+def test_a_scale_makes_scores_of_leaning_experts_comparable(
+    tmp_path: Path, make_experts: Any
+) -> None:
+    """The expert of finance makes (cosine + 1) / 2 of every cosine: most of its chunks then win."""
+    embedder = make_experts(lean={"finance": np.pi / 4})
+    legal = [Document(f"l{i}", f"tenant{i} lease{i} court", domain="legal") for i in range(20)]
+    finance = [Document(f"f{i}", f"stock{i} bond{i} fund", domain="finance") for i in range(20)]
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build([*legal, *finance])
+    query = "tenant7 lease7 court"
+    vectors = {name: embedder.encode_query(query, name) for name in ("legal", "finance")}
+    with Index.open(tmp_path / "store") as index:
+        raw = [hit.key for hit in index.search_dense(vectors, 40)]
+        scaled = index.rescaled({"finance": Scale(2.0, -1.0)})  # what undoes it
+        hits = scaled.search_dense(vectors, 40)
+        assert index.chunks([hits[0].key])[0].document_id == "l7"
+        base = {
+            key: float(embedder.encode_query(query) @ embedder.encode_query(chunk.embedding_text))
+            for key, chunk in index.sample_chunks(40)
+        }
+        assert [hit.score for hit in hits] == pytest.approx(
+            [base[hit.key] for hit in hits], abs=5e-3
+        )
+        keys = [hit.key for hit in hits]
+        wrong, right = index.experts_of(raw[:10]), index.experts_of(keys[:10])
+        assert wrong.count("finance") >= right.count("finance") + 3
+        exact = scaled.dense_scores(vectors, keys)
+        assert exact == pytest.approx([hit.score for hit in hits], abs=1e-5)
+        own = {"finance": vectors["finance"]}
+        order = [hit.key for hit in index.search_dense(own, 40)]
+        assert [hit.key for hit in scaled.search_dense(own, 40)] == order
+
+
+def test_segments_are_merged_within_their_partition(tmp_path: Path, make_experts: Any) -> None:
+    embedder = make_experts(dimension=24)
+    settings = WriterSettings(flat_limit=400, small=50, max_segments=2)
+
+    def documents(name: str, start: int, stop: int) -> list[Document]:
+        return [
+            Document(f"{name}{i}", f"a{i % 50} b{i % 31} n{i}", domain=name)
+            for i in range(start, stop)
+        ]
+
+    def kinds() -> list[tuple[str, str]]:
+        with Index.open(tmp_path / "s") as index:
+            return [(segment.expert, segment.kind) for segment in index.manifest.segments]
+
+    with IndexWriter.open(tmp_path / "s", embedder, settings=settings) as writer:
+        writer.build([*documents("legal", 0, 600), *documents("finance", 0, 300)])
+        assert kinds() == [("finance", "flat"), ("legal", "ivf_sq8")]
+        writer.add(documents("finance", 300, 320))
+        assert kinds() == [("finance", "flat"), ("finance", "flat"), ("legal", "ivf_sq8")]
+        writer.add(documents("finance", 320, 330))  # a third one is too many
+        assert kinds() == [("finance", "flat"), ("legal", "ivf_sq8")]
+        with Index.open(tmp_path / "s") as index:
+            assert index.manifest.recall_at_10 >= 0.95
+            vectors = {n: embedder.encode_query("a7 b7 n7", n) for n in ("legal", "finance")}
+            hits = index.search_dense(vectors, 2)
+            assert sorted(index.experts_of([hit.key for hit in hits])) == ["finance", "legal"]
+    assert verify(tmp_path / "s").problems == ()
+
+
+def test_one_more_domain_re_encodes_its_partition_alone(
+    store: Path, make_experts: Any, make_mixed_corpus: Corpus
+) -> None:
+    larger = make_experts(experts=("legal", "finance", "gardening"))
+    before = make_mixed_corpus(COUNT)
+    gardens = sum(item.id.startswith("garden") for item in before)
+    with Index.open(store) as index:
+        chunks = index.size
+        general = index.partitions()["general"]
+    # the folder of gardens is taken for gardening now
+    larger.posteriors = _speaks_of("plants", larger)
+    with IndexWriter.open(store, larger, migrating=True) as writer:
+        report = writer.migrate()
+        assert (report.chunks, report.chunks_embedded) == (chunks, general)
+        assert (report.changed, report.unchanged) == (gardens, COUNT - gardens)
+        assert writer.build(before).unchanged == COUNT
+    assert set(larger.encoded_by) == {"gardening"}
+    with Index.open(store, embedder_fingerprint=larger.fingerprint) as index:
+        assert set(index.partitions()) == {"finance", "gardening", "legal"}
+    assert verify(store).problems == ()
+
+
+def _speaks_of(word: str, embedder: Any) -> Any:
+    old = type(embedder).posteriors
+
+    def posteriors(texts: list[str]) -> Any:
+        return old(embedder, [text.replace(word, "gardening-word") for text in texts])
+
+    return posteriors
+
+
+def test_a_damaged_group_is_noticed_and_mended(
+    store: Path, make_experts: Any, make_mixed_corpus: Corpus
+) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(store / "store.db")
+    connection.execute("UPDATE groups SET expert = 'legal' WHERE name = 'from /notes/money'")
+    connection.commit()
+    connection.close()
+    assert "'from /notes/money' is damaged" in verify(store).problems[0]
+    assert verify(store, repair=True).problems == ()
+    with IndexWriter.open(store, make_experts()) as writer:
+        assert writer.build(make_mixed_corpus(COUNT)).unchanged == COUNT
+        writer.add([Document("late", "Late.", source="/notes/money/late.txt")])
+    with Index.open(store) as index:
+        assert experts_by_document(index)["late"] == {"finance"}
+
+
+def test_a_repair_makes_all_partitions_anew(store: Path, contents: Any) -> None:
+    before = contents(store)
+    for file in (store / "segments").iterdir():
+        file.write_bytes(b"damaged")
+    assert verify(store, repair=True).problems == ()
+    with Index.open(store) as index:
+        assert len(index.manifest.segments) == len(index.manifest.centroids) == 3
+    assert contents(store) == before
+
+
+def test_a_moved_title_embeds_nothing_twice(
+    store: Path, make_experts: Any, make_mixed_corpus: Corpus
+) -> None:
+    embedder = make_experts()
+    moved = [replace(item, metadata={"x": 1}) for item in make_mixed_corpus(COUNT)]
+    with IndexWriter.open(store, embedder) as writer:
+        report = writer.build(moved)
+    assert (report.changed, report.chunks_embedded) == (COUNT, 0)
