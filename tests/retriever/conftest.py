@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import json
+import random
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,6 +39,97 @@ KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 def _lines(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+def _load(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def make_experts() -> Callable[..., Any]:
+    """The hashing embedder with experts of the store's tests."""
+    helper = _load("store_helper", Path(__file__).parents[1] / "index" / "store_helper.py")
+    maker: Callable[..., Any] = helper.ExpertEmbedder
+    return maker
+
+
+@pytest.fixture(scope="session")
+def make_bundle(
+    encoder_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
+    """Writes a bundle of random experts for the tiny BERT; an expert is the same in all bundles.
+
+    A domain's texts hold its name in many words; a bundle of one domain has no router.
+    """
+    import torch
+
+    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
+    from expertrag_retriever.experts.storage import save_experts
+    from expertrag_retriever.experts.surgery import expert_layers
+    from expertrag_retriever.router.fit import fit_router
+    from expertrag_retriever.router.pooling import pooled_states
+
+    base = str(encoder_folders["bert"])
+
+    def make(*domains: str, form: str = "low_rank", size: float = 0.3) -> Path:
+        model = load_model(base, "cpu").eval()
+        settings = ExpertSettings(domains, ExpertForm(form), rank=4)
+        module = with_experts(model, settings)
+        for number, (_, layer) in enumerate(expert_layers(module.model)):
+            for place, domain in enumerate(domains):
+                torch.manual_seed(1000 * number + len(domain))
+                layer.first.data[place] = torch.randn_like(layer.first[place]) / 6
+                layer.second.data[place] += size * torch.randn_like(layer.second[place])
+        if len(domains) > 1:
+            texts = {domain: domain_texts(domain, 60) for domain in domains}
+            module.router, _ = fit_router(texts, lambda some: pooled_states(model, some))
+        folder = tmp_path_factory.mktemp("bundle")
+        about = {"base": {"name": base, "fingerprint": fingerprint_of(base)}}
+        save_experts(module.model, settings, module.router, folder, about)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def load_bundle(encoder_folders: dict[str, Path]) -> Callable[[Path], SentenceTransformerEmbedder]:
+    """Loads a bundle on the tiny BERT."""
+    from expertrag_retriever.encoder import load_embedder
+
+    return lambda folder: load_embedder(
+        str(encoder_folders["bert"]), name=str(folder), device="cpu", experts=folder
+    )
+
+
+WORDS = {
+    "trees": ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"),
+    "metals": ("zinc", "iron", "lead", "tin", "gold", "silver", "copper", "nickel", "cobalt"),
+    "weather": ("rain", "snow", "hail", "fog", "storm", "thunder", "wind", "frost", "drizzle"),
+}
+
+
+def domain_texts(domain: str, count: int, seed: int = 0) -> list[str]:
+    """Different texts of a domain's words."""
+    rng = random.Random(f"{domain} {seed}")
+    return [
+        f"{' '.join(rng.choices(WORDS[domain], k=8))}. {' '.join(rng.choices(WORDS[domain], k=8))}"
+        f" {number}."
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="session")
+def texts_of() -> Callable[..., list[str]]:
+    """Texts of trees, metals or weather."""
+    return domain_texts
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,184 @@
+"""Stores of a bundle, with tiny real experts: which partitions are searched, and what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from expertrag_index import Index, IndexWriter
+from expertrag_index.types import Document
+from expertrag_index.verify import verify
+from expertrag_retriever import Gate, Searcher
+from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.partitions import QueryEncoder
+from expertrag_retriever.types import SearchMode
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+Embedder = Any
+
+
+def documents(texts_of: Callable[..., list[str]], per_domain: int = 40) -> list[Document]:
+    """Trees that are labelled so, metals in a folder, weather in another."""
+    return [
+        Document(
+            f"{name}{number}",
+            text,
+            domain="trees" if name == "trees" else None,
+            source=f"/{name}/{number}.txt",
+        )
+        for name in ("trees", "metals", "weather")
+        for number, text in enumerate(texts_of(name, per_domain, seed=1))
+    ]
+
+
+@pytest.fixture(scope="module")
+def bundle(make_bundle: Any, load_bundle: Any) -> Embedder:
+    return load_bundle(make_bundle("trees", "metals"))
+
+
+@pytest.fixture(scope="module")
+def store(bundle: Embedder, texts_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("partitions") / "store"
+    with IndexWriter.open(path, bundle, calibrate=calibrator(bundle)) as writer:
+        writer.build(documents(texts_of))
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(store: Path, bundle: SentenceTransformerEmbedder) -> Iterator[Index]:
+    with Index.open(store, embedder_fingerprint=bundle.fingerprint) as opened:
+        yield opened
+
+
+def test_groups_go_to_their_experts(index: Index) -> None:
+    groups = {group.name: group.expert for group in index.groups()}
+    assert groups["trees"] == "trees"
+    assert groups["from /metals"] == "metals"
+    assert set(index.partitions()) >= {"trees", "metals"}
+    assert sum(index.partitions().values()) == index.size
+
+
+def test_scales_are_measured_for_experts_alone(index: Index) -> None:
+    stored = index.manifest.calibration["partitions"]
+    assert isinstance(stored, dict)
+    assert set(stored) == set(index.partitions()) - {GENERAL}
+    for fields in stored.values():
+        assert fields["scale"] > 0
+        assert fields["pseudo_queries"] > 0
+
+
+@pytest.mark.parametrize("mode", list(SearchMode))
+def test_every_mode_finds_what_was_asked_for(
+    index: Index, bundle: Embedder, mode: SearchMode
+) -> None:
+    searcher = Searcher(index, bundle)
+    for _, chunk in index.sample_chunks(12, seed=1):
+        result = searcher.search(chunk.text, k=5, mode=mode, domain=chunk.domain)
+        assert chunk.document_id in [passage.document_id for passage in result.passages]
+        for passage in result.passages:
+            total = passage.dense_score + result.lexical_weight * passage.lexical_score
+            assert passage.score == pytest.approx(total, abs=1e-5)
+
+
+def test_the_partitions_of_a_query(index: Index, bundle: Embedder, texts_of: Any) -> None:
+    encoder = QueryEncoder(index, bundle)
+    general = {GENERAL} & set(index.partitions())
+    wood, metal = texts_of("trees", 1, seed=9)[0], texts_of("metals", 1, seed=9)[0]
+    assert {"trees", *general} <= set(encoder.selected(wood))
+    assert {"metals", *general} <= set(encoder.selected(metal))
+    assert {"metals", "trees"} <= set(encoder.selected(wood, domain="metals"))
+    assert encoder.selected(wood, filter={"domain": "trees"}) == ("trees",)
+    only = {"source": "/metals/1.txt"}  # whatever the router says
+    assert encoder.selected(wood, filter=only) == ("metals",)
+    encoded = encoder.encode(wood)
+    assert set(encoded.by_expert) == {GENERAL, *encoded.searched}
+    assert np.allclose(encoded.by_expert["trees"], bundle.encode_query(wood, "trees"), atol=1e-2)
+
+
+def test_what_is_encoded_already_is_not_again(
+    index: Index, bundle: Embedder, texts_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher = Searcher(index, bundle)
+    query = texts_of("trees", 1, seed=5)[0]
+    for mode in (SearchMode.DENSE, SearchMode.HYBRID):
+        vectors = searcher.encode(query)
+        alone = searcher.search(query, k=5, mode=mode)
+        given = searcher.search(query, k=5, mode=mode, query_vector=vectors)
+        assert [p.document_id for p in given.passages] == [p.document_id for p in alone.passages]
+    vectors = searcher.encode(query)
+    monkeypatch.setattr(bundle, "encode_queries_by_experts", None)
+    monkeypatch.setattr(bundle, "posteriors", None)
+    assert searcher.search(query, k=5, mode=SearchMode.DENSE, query_vector=vectors).passages
+
+
+def test_scores_are_on_one_scale(index: Index, bundle: Embedder, texts_of: Any) -> None:
+    """Best scores of a domain's queries in its own partition lie where the base's lie."""
+    plain = index.rescaled({})
+    for expert in ("trees", "metals"):
+        queries = texts_of(expert, 30, seed=3)
+        keys = [key for key, _ in index.sample_chunks(100, expert=expert)]
+        texts = [chunk.embedding_text for chunk in index.chunks(keys)]
+        base = bundle.encode_queries(queries, GENERAL) @ bundle.encode_documents(texts, GENERAL).T
+        own = bundle.encode_queries(queries, expert)
+        scaled = np.stack([index.dense_scores({expert: vector}, keys) for vector in own])
+        raw = np.stack([plain.dense_scores({expert: vector}, keys) for vector in own])
+        best = [np.sort(scores, axis=1)[:, -10:].mean() for scores in (base, scaled, raw)]
+        assert abs(best[1] - best[0]) < max(0.02, 0.6 * abs(best[2] - best[0]))
+        assert np.array_equal(np.argsort(raw[0]), np.argsort(scaled[0]))
+
+
+def test_the_gate_looks_at_each_partition_by_its_own_vector(
+    index: Index, bundle: Embedder, texts_of: Any
+) -> None:
+    gate, searcher = Gate(index), Searcher(index, bundle)
+    query = texts_of("trees", 1, seed=4)[0]
+    signals = gate.store_signals(query, searcher.encode(query).by_expert)
+    assert signals.similarity > -1
+    assert signals.background_similarity > -1
+    assert 0 <= signals.coverage <= 1
+
+
+def test_one_more_domain_re_encodes_its_documents_alone(
+    store: Path, tmp_path: Path, make_bundle: Any, load_bundle: Any, texts_of: Any
+) -> None:
+    import shutil
+
+    path = Path(shutil.copytree(store, tmp_path / "store"))
+    larger = load_bundle(make_bundle("trees", "metals", "weather"))
+    with IndexWriter.open(path, larger, calibrate=calibrator(larger), migrating=True) as writer:
+        report = writer.migrate()
+        assert writer.build(documents(texts_of)).unchanged == 120
+    with Index.open(path, embedder_fingerprint=larger.fingerprint) as index:
+        groups = {group.name: group.expert for group in index.groups()}
+        moved = index.partitions()["weather"]
+    assert groups == {"trees": "trees", "from /metals": "metals", "from /weather": "weather"}
+    assert report.chunks_embedded == moved < report.chunks
+    assert verify(path).problems == ()
+
+
+def test_small_changes_keep_the_scales(
+    store: Path, tmp_path: Path, bundle: Embedder, texts_of: Any
+) -> None:
+    import shutil
+
+    path = Path(shutil.copytree(store, tmp_path / "store"))
+
+    def scales() -> Any:
+        with Index.open(path) as index:
+            return index.manifest.calibration["partitions"]
+
+    before = scales()
+    with IndexWriter.open(path, bundle, calibrate=calibrator(bundle)) as writer:
+        writer.add([Document("late", texts_of("trees", 1, seed=8)[0], domain="trees")])
+        assert scales() == before
+        more = texts_of("trees", 30, seed=7)
+        writer.add([Document(f"more{i}", text, domain="trees") for i, text in enumerate(more)])
+    assert scales()["metals"] == before["metals"]
+    assert scales()["trees"] != before["trees"]

@@ -1,0 +1,96 @@
+"""Scores of different experts are brought onto one scale: by hand, and in a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from expertrag_index import Index, IndexWriter
+from expertrag_index.scales import IDENTITY
+from expertrag_index.types import Document
+from expertrag_retriever import Searcher
+from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.scales import fit_scale
+from expertrag_retriever.types import SearchMode
+
+
+def test_an_affine_map_is_undone() -> None:
+    base = np.random.default_rng(0).uniform(-1, 1, (20, 50)).astype(np.float32)
+    scale = fit_scale(base * 0.5 + 0.5, base)
+    assert (scale.scale, scale.shift) == pytest.approx((2.0, -1.0), abs=1e-4)
+    assert fit_scale(base, base).scale == pytest.approx(1.0)
+
+
+def test_scores_without_spread_have_no_scale() -> None:
+    flat = np.full((5, 20), 0.7, np.float32)
+    base = np.random.default_rng(0).uniform(-1, 1, (5, 20)).astype(np.float32)
+    assert fit_scale(flat, base) == fit_scale(base, flat) == IDENTITY
+
+
+def words(domain: str, i: int) -> str:
+    return " ".join(f"{domain}{(i * j + j) % 37}" for j in range(1, 9))
+
+
+@pytest.fixture
+def embedder(make_experts: Any) -> Any:
+    """The expert of finance makes (cosine + 1) / 2 of every cosine."""
+    return make_experts(lean={"finance": np.pi / 4}, dimension=128)
+
+
+def corpus(count: int) -> list[Document]:
+    return [
+        Document(f"{domain}{i}", f"{words(domain, i)}.", domain=domain)
+        for domain in ("legal", "finance")
+        for i in range(count)
+    ]
+
+
+def test_a_leaning_expert_does_not_win_by_leaning(tmp_path: Path, embedder: Any) -> None:
+    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
+        writer.build(corpus(60))
+    with Index.open(tmp_path / "s") as index:
+        stored: Any = index.manifest.calibration["partitions"]
+        assert stored["finance"]["scale"] == pytest.approx(2.0, rel=0.05)
+        assert stored["finance"]["shift"] == pytest.approx(-1.0, rel=0.1)
+        assert stored["legal"]["scale"] == pytest.approx(1.0, rel=0.05)
+        right, wrong = (
+            _own_share(Searcher(opened, embedder)) for opened in (index, index.rescaled({}))
+        )
+    assert right > 0.9
+    assert wrong < right - 0.2
+
+
+def _own_share(searcher: Searcher) -> float:
+    """Share of the ten best, for questions of law, that are of law."""
+    found = []
+    for i in range(20):
+        query = f"legal-word finance-word {words('legal', i)}"  # the router is of two minds
+        result = searcher.search(query, k=10, mode=SearchMode.DENSE)
+        found += [passage.domain == "legal" for passage in result.passages]
+    return float(np.mean(found))
+
+
+def test_a_small_partition_keeps_its_cosines(tmp_path: Path, embedder: Any) -> None:
+    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
+        writer.build(corpus(5))
+    with Index.open(tmp_path / "s") as index:
+        stored: Any = index.manifest.calibration["partitions"]
+    assert {(item["scale"], item["shift"]) for item in stored.values()} == {(1.0, 0.0)}
+
+
+def test_one_partition_ranks_as_without_a_scale(tmp_path: Path, embedder: Any) -> None:
+    finance = [item for item in corpus(60) if item.domain == "finance"]
+    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
+        writer.build(finance)
+    with Index.open(tmp_path / "s") as index:
+        scaled, raw = Searcher(index, embedder), Searcher(index.rescaled({}), embedder)
+        for i in range(10):
+            query = words("finance", i + 100)
+            one, other = (
+                searcher.search(query, k=20, mode=SearchMode.DENSE) for searcher in (scaled, raw)
+            )
+            assert [p.document_id for p in one.passages] == [p.document_id for p in other.passages]
+            assert one.passages[0].dense_score != other.passages[0].dense_score
