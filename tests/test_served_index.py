@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from expertrag.errors import NotFound
 from expertrag.served_index import ServedIndex
 from expertrag.types import DocumentInput
 from expertrag_index.build import IndexWriter
@@ -73,3 +74,64 @@ def test_an_upsert_keeps_a_document_of_another_source(served: ServedIndex) -> No
     report = served.upsert([DocumentInput("a", "Something else.")])
     assert (report.added, report.changed) == (0, 0)
     assert "docs/a.txt, which was kept" in report.items[0].error
+
+
+@pytest.fixture
+def other(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
+    """An embedder that makes the same vectors under another name."""
+    return type(embedder)("other", embedder.model, "another fingerprint")
+
+
+def test_follows_a_store_that_moved_to_another_embedder(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    loaded = []
+
+    def load() -> SentenceTransformerEmbedder:
+        loaded.append(other.name)
+        return other
+
+    served = ServedIndex(store, embedder, load)
+    try:
+        with served.lease() as view:
+            with IndexWriter.open(store, other, migrating=True) as writer:
+                assert writer.migrate().chunks_embedded == 1
+            assert served.stats().embedder == "other"
+            assert view.embedder is embedder  # a request under way keeps what it has
+            assert view.searcher.search("cafeteria", k=1).generation == 1
+        with served.lease() as view:
+            assert view.embedder is other
+            assert view.searcher.search("cafeteria", k=1).generation == 2
+        assert served.upsert([DocumentInput("b", "The library opens at ten.")]).added == 1
+        assert (served.stats().generation, loaded) == (3, ["other"])
+    finally:
+        served.close()
+
+
+def test_an_upsert_follows_first(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    served = ServedIndex(store, embedder, lambda: other)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        assert served.upsert([DocumentInput("b", "The library opens at ten.")]).generation == 3
+    finally:
+        served.close()
+
+
+def test_goes_on_when_the_other_embedder_cannot_be_loaded(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    def fail() -> SentenceTransformerEmbedder:
+        raise NotFound("no embedder folder")
+
+    served = ServedIndex(store, embedder, fail)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        assert served.stats().generation == 1
+        with served.lease() as view:
+            assert view.searcher.search("cafeteria", k=1).passages
+    finally:
+        served.close()

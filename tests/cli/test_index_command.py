@@ -101,6 +101,39 @@ def test_an_empty_folder_does_not_empty_the_store(run: Run, store: Path, tmp_pat
     assert json.loads(run("index", "stats", store, "--json").out)["generation"] == 1
 
 
+@pytest.fixture
+def other_embedder(minilm_path: Path, tmp_path: Path) -> Path:
+    """The default model in a folder with one file more, which makes it another."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for file in minilm_path.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "note.json").write_text("{}")
+    return folder
+
+
+def test_migrate_to_another_embedder(
+    run: Run, store: Path, documents: Path, other_embedder: Path
+) -> None:
+    before = json.loads(run("index", "stats", store, "--json").out)
+    ran = run("index", "search", store, "tea", "--embedder", other_embedder)
+    assert ran.code != 0
+    assert f"expertrag index migrate {store} --embedder" in ran.err
+    ran = run("index", "migrate", store, "--embedder", other_embedder)
+    assert ran.code == 0, ran.err
+    assert f"re-encoded {before['chunks']:,} of {before['chunks']:,} chunks" in ran.out
+    after = json.loads(run("index", "stats", store, "--json").out)
+    assert (after["generation"], after["embedder"]) == (2, str(other_embedder))
+    assert after["partitions"] == before["partitions"] == {"general": before["chunks"]}
+    assert after["groups"] == []
+    assert run("index", "search", store, "tea").code == 0
+    report = json.loads(run("index", "build", documents, "--out", store, "--json").out)
+    assert (report["unchanged"], report["chunks_embedded"]) == (before["documents"], 0)
+    report = json.loads(run("index", "migrate", store, "--json").out)
+    assert (report["generation"], report["chunks_embedded"]) == (2, 0)
+    assert "partitions       general" in run("index", "stats", store).out
+
+
 def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
     ran = run("index", "verify", store)
     assert (ran.code, "no problems" in ran.out) == (0, True), ran.out + ran.err
@@ -120,7 +153,8 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("stats",), ("verify",), ("search", "?"), ("delete", "x"), ("add", "docs")]
+    "arguments",
+    [("stats",), ("verify",), ("search", "?"), ("delete", "x"), ("add", "docs"), ("migrate",)],
 )
 def test_no_store_there(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
     command, *rest = [str(docs) if item == "docs" else item for item in arguments]
