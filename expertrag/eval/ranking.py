@@ -12,6 +12,7 @@ from expertrag.types import Passage, SearchMode
 from expertrag_index.errors import SearchError
 from expertrag_index.index import MAX_K
 from expertrag_retriever.errors import QueryError
+from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
     from expertrag.eval.datasets import Query
@@ -27,7 +28,7 @@ _QUERY_BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
-    """A query and its embedding [D]; BM25 alone needs none."""
+    """A query and its embedding [D] by the base model; BM25 alone needs none."""
 
     query: Query
     vector: FloatArray | None = None
@@ -91,11 +92,11 @@ class Ranker:
 def embed_queries(
     embedder: Embedder, queries: Sequence[Query], progress: Progress
 ) -> list[EmbeddedQuery]:
-    """Embed the queries."""
+    """Embed the queries; what experts make of them is left to the search."""
     asked: list[EmbeddedQuery] = []
     for start in range(0, len(queries), _QUERY_BATCH):
         batch = queries[start : start + _QUERY_BATCH]
-        vectors = embedder.encode_queries([query.text for query in batch])  # [B, D]
+        vectors = embedder.encode_queries([query.text for query in batch], GENERAL)  # [B, D]
         asked += map(EmbeddedQuery, batch, vectors)
         progress("queries", len(asked), len(queries))
     return asked

@@ -19,6 +19,7 @@ from expertrag.eval.files import existing
 from expertrag.eval.types import Skipped
 from expertrag.translate import translated_errors
 from expertrag_index.build import IndexWriter
+from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings
 from expertrag_retriever.calibrate import calibrator
 
@@ -72,7 +73,7 @@ def store_folder(
     dataset: Dataset, corpus: Corpus, embedder: SentenceTransformerEmbedder, unit: Unit, work: Path
 ) -> Path:
     """Where the store of a corpus lies."""
-    content = f"{corpus.sha256} {embedder.fingerprint} {unit}"
+    content = f"{corpus.sha256} {embedder.fingerprint} {unit} {FORMAT_VERSION}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     return work / "stores" / f"{dataset.name}-{digest}"
 

@@ -131,13 +131,16 @@ class Spool:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._connection.execute("DROP TABLE IF EXISTS temp.spool")
-        self._connection.execute(
-            "CREATE TEMP TABLE spool (row INTEGER PRIMARY KEY, document TEXT NOT NULL)"
-        )
+        self._used = False
 
     def add(self, document: Document) -> None:
         """Put a document aside."""
+        if not self._used:
+            self._connection.execute("DROP TABLE IF EXISTS temp.spool")
+            self._connection.execute(
+                "CREATE TEMP TABLE spool (row INTEGER PRIMARY KEY, document TEXT NOT NULL)"
+            )
+            self._used = True
         fields: Mapping[str, object] = asdict(document)
         self._connection.execute(
             "INSERT INTO temp.spool (document) VALUES (?)", (json.dumps(fields),)
@@ -145,6 +148,9 @@ class Spool:
 
     def __iter__(self) -> Iterator[Document]:
         """Yield the documents in the order in which they came, one at a time."""
+        if not self._used:
+            return
+        # not one long query: other transactions stage the rows between two steps
         query = "SELECT row, document FROM temp.spool WHERE row > ? ORDER BY row LIMIT 1"
         row = 0
         while (found := self._connection.execute(query, (row,)).fetchone()) is not None:

@@ -1,8 +1,7 @@
-"""Coarse centroids of a store: its subjects in a few vectors, for the gate's quick look."""
+"""Coarse centroids of a partition: its subjects in a few vectors, for the gate's quick look."""
 
 from __future__ import annotations
 
-import io
 import math
 import sqlite3
 
@@ -37,15 +36,16 @@ def train(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
 
 
 def serialise(centroids: FloatArray) -> bytes:
-    """Make the content of the centroids' file."""
-    buffer = io.BytesIO()
-    np.save(buffer, centroids, allow_pickle=False)
-    return buffer.getvalue()
+    """Make the content of the centroids' file: float32, little-endian, row by row.
+
+    Not .npy: numpy parses its header with ``ast``, which fails now and then where several threads
+    do it at once (CPython 3.11: "AST constructor recursion depth mismatch").
+    """
+    return centroids.astype("<f4").tobytes()
 
 
 def deserialise(data: bytes, dimension: int) -> FloatArray:
     """Parse a file whose checksum has been verified."""
-    centroids = np.load(io.BytesIO(data), allow_pickle=False)
-    if centroids.ndim != 2 or centroids.shape[1] != dimension or centroids.dtype != np.float32:
+    if not data or len(data) % (4 * dimension):
         raise StoreCorruptError("the centroids are not what the manifest describes")
-    return np.ascontiguousarray(centroids)
+    return np.frombuffer(data, "<f4").reshape(-1, dimension).astype(np.float32)

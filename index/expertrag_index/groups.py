@@ -25,8 +25,9 @@ from expertrag_index.schema import LIVE, NEVER
 from expertrag_index.types import FloatArray
 
 SHARE = 0.6
-"""Posterior mass that makes a group an expert's. Groups of one domain have .9 and more; half of
-the texts of a foreign domain go to experts, often to one, and its group stays well below."""
+"""Posterior mass that makes a group an expert's. Of held-out texts of six domains the router gives
+.89 to their own; of the texts of a left-out domain, half go to experts, of all domains together. A
+domain that is close to a trained one (biomedicine to science, .85) passes any such bound."""
 
 PRIOR_DOCUMENTS = 4.0
 """What the store's mean counts for beside a group's documents, and "none" beside all of them: with

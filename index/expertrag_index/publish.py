@@ -51,7 +51,7 @@ def derive(
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
         segments += writer.next_segments(expert, old, live, np.intersect1d(live, new))
         data = coarse.serialise(coarse.train(connection, live))
-        centroids[expert] = write_derived(layout, data, ".centroids.npy")
+        centroids[expert] = write_derived(layout, data, ".centroids.f32")
     documents, corpus_hash = corpus_state(connection, generation)
     return Manifest(
         generation=generation,
