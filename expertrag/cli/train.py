@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean
 
 import click
 
@@ -113,9 +114,10 @@ def experts(
         return
     for expert in made.experts:
         verdict = "expert" if expert.helps else "no gain: left to the base model"
+        before, after = (fmean(sets.values()) for sets in (expert.before, expert.after))
         click.echo(
-            f"{expert.domain}  {expert.pairs:,} pairs  dev nDCG@10 {expert.before:.3f} -> "
-            f"{expert.after:.3f}  {verdict}"
+            f"{expert.domain}  {expert.pairs:,} pairs  dev nDCG@10 {before:.3f} -> {after:.3f}  "
+            f"{verdict}"
         )
     if made.router:
         click.echo(f"router  {made.router.accuracy:.1%} of held-out texts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from expertrag.domains.data import TRAIN, Data
@@ -13,24 +14,39 @@ from expertrag_index.types import Document, LoadFailure
 from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
 
+_FEW_QUERIES = 200
+
 
 def domain_sources(data: Data) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
-    A data set without a `train` split gives pairs made from its documents alone.
+    A data set without a `train` split gives pairs made from its documents alone, one with few
+    judged queries gives these as well, as a source of their own.
 
     :raises NotFound: a folder is no data set.
     :raises InvalidArgument: a damaged data set.
     """
-    return {domain: [_source(folder) for folder in folders] for domain, folders in data.items()}
+    return {
+        domain: [source for folder in folders for source in _sources(folder)]
+        for domain, folders in data.items()
+    }
 
 
-def _source(folder: Path) -> Source:
-    if not folder.is_dir() or TRAIN in splits(folder):
-        return _judged(folder)
+def _sources(folder: Path) -> Iterator[Source]:
+    judged = not folder.is_dir() or TRAIN in splits(folder)
+    if judged:
+        source = _judged(folder)
+        yield source
+        if len(source.answers()) >= _FEW_QUERIES:
+            return
     failures: list[LoadFailure] = []  # what cannot be read is for those who index it
     documents = load([existing(folder / "corpus.jsonl")], on_failure=failures.append)
-    return from_documents(folder.name, (Text(item.id, item.title, item.text) for item in documents))
+    made = from_documents(
+        f"{folder.name}, titles" if judged else folder.name,
+        (Text(item.id, item.title, item.text) for item in documents),
+    )
+    if not judged or len(made.pairs) >= _FEW_QUERIES:
+        yield made
 
 
 def _judged(folder: Path) -> Source:

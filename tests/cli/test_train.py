@@ -26,7 +26,7 @@ def test_small_profile_improves_on_the_base_and_serves(
     report = json.loads(trained.out)
     [expert] = report["experts"]
     assert expert["domain"] == "finance" and expert["helps"]
-    assert expert["after"] > expert["before"]
+    assert expert["after"]["tatqa_small"] > expert["before"]["tatqa_small"]
     assert report["base"]["name"] == "all-minilm-l6-v2"
     assert sum(path.stat().st_size for path in bundle.iterdir()) < 2_000_000
     assert "loss" in trained.err and "dev nDCG@10" in trained.err
