@@ -11,6 +11,7 @@ from expertrag.eval.files import existing
 from expertrag.eval.qrels import splits
 from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
+from expertrag_retriever.training.data import FEWEST_PAIRS
 from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
 
@@ -45,7 +46,7 @@ def _sources(folder: Path) -> Iterator[Source]:
         f"{folder.name}, titles" if judged else folder.name,
         (Text(item.id, item.title, item.text) for item in documents),
     )
-    if not judged or len(made.pairs) >= _FEW_QUERIES:
+    if not judged or len(made.pairs) >= FEWEST_PAIRS:
         yield made
 
 
