@@ -18,8 +18,9 @@ data_option = flag(
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
-    help="Data set of a domain, in the BEIR layout; the folder's name is the domain unless given. "
-    "Without a train split, titles and headings are paired with what stands below them.",
+    help="Data set of a domain: a BEIR folder, or a .jsonl[.gz] file of pairs; its name is the "
+    "domain unless given. In a folder without a train split, titles and headings are paired with "
+    "what stands below them.",
 )
 seed_option = flag(
     "--seed",

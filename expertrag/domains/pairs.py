@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from expertrag.domains.data import TRAIN, Data
+from expertrag.domains.data import TRAIN, Data, text_of
+from expertrag.domains.records import is_pair_file, read_pairs
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.files import existing
 from expertrag.eval.qrels import splits
 from expertrag_index.loaders import load
-from expertrag_index.types import Document, LoadFailure
+from expertrag_index.types import LoadFailure
 from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
 
@@ -17,15 +18,18 @@ from expertrag_retriever.training.types import Pair, Source
 def domain_sources(data: Data) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
-    A data set without a `train` split gives pairs made from its documents alone.
+    A data set without a `train` split gives pairs made from its documents alone; a pair file gives
+    its own.
 
-    :raises NotFound: a folder is no data set.
+    :raises NotFound: a folder is no data set, or there is no such file.
     :raises InvalidArgument: a damaged data set.
     """
-    return {domain: [_source(folder) for folder in folders] for domain, folders in data.items()}
+    return {domain: [_source(path) for path in paths] for domain, paths in data.items()}
 
 
 def _source(folder: Path) -> Source:
+    if is_pair_file(folder):
+        return read_pairs(folder)
     if not folder.is_dir() or TRAIN in splits(folder):
         return _judged(folder)
     failures: list[LoadFailure] = []  # what cannot be read is for those who index it
@@ -36,7 +40,7 @@ def _source(folder: Path) -> Source:
 def _judged(folder: Path) -> Source:
     dataset = load_dataset(folder, TRAIN)
     failures: list[LoadFailure] = []
-    corpus = {document.id: _text(document) for document in dataset.documents(failures)}
+    corpus = {document.id: text_of(document) for document in dataset.documents(failures)}
     return Source(
         dataset.name,
         corpus,
@@ -46,8 +50,3 @@ def _judged(folder: Path) -> Source:
             for document in dataset.relevant(query.id)
         ),
     )
-
-
-def _text(document: Document) -> str:
-    """Text as a store embeds it: the title above it."""
-    return f"{document.title}\n{document.text}" if document.title else document.text
