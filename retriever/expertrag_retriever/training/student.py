@@ -49,7 +49,7 @@ class StudentRecipe:
     batch: int = 64
     learning_rate: float = 1e-3
     warm_up: float = 0.1
-    similarity: float = 0.0
+    similarity: float = 1.0
     temperature: float = 0.05
     max_tokens: int = 128
     evaluations: int = 8

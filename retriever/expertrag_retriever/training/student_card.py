@@ -63,12 +63,12 @@ and no router, and costs what the base costs.
 On texts kept from its training the mean cosine to the teacher is {report.cosine:.4f} (at the start,
 with the mean of the experts' updates: {first:.4f}).
 
-Cost: {report.seconds:.0f} s of training on {report.texts:,} texts. Size:
-{_megabytes(report.student_bytes)}; the teacher is a base as large and a bundle of
-{_megabytes(report.bundle_bytes)}.
+Cost: {report.seconds:.0f} s of training on {report.texts:,} texts, and
+{_megabytes(report.student_bytes)}; the teacher is a base as large with a bundle of
+{_megabytes(report.bundle_bytes)} on top.
 
-Made by `expertrag train distil` ({_recipe(report.recipe)}) from base files with the fingerprint
-`{report.base.fingerprint}`.
+Made by `expertrag train distil` ({_recipe(report.recipe)})
+from base files with the fingerprint `{report.base.fingerprint}`.
 
 Limits: the dev slices are queries kept from training, over pools of {DEV_POOL} documents, some of
 which were trained on; figures on other data are lower. Texts of no domain of the table are not
@@ -97,5 +97,6 @@ def _megabytes(size_bytes: int) -> str:
 def _recipe(recipe: StudentRecipe) -> str:
     return (
         f"rank {recipe.rank}, at most {recipe.epochs} epochs, batches of {recipe.batch}, learning "
-        f"rate {recipe.learning_rate:g}, {recipe.max_tokens} tokens, seed {recipe.seed}"
+        f"rate {recipe.learning_rate:g}, similarities at {recipe.similarity:g}, "
+        f"{recipe.max_tokens} tokens, seed {recipe.seed}"
     )
