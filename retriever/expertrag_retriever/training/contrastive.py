@@ -6,21 +6,19 @@ it (:mod:`expertrag_retriever.experts.trunk`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
-from expertrag_index.durable import write_durably
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.batches import batches
+from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
@@ -32,12 +30,9 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
     from expertrag_retriever.experts.module import ExpertTransformer
 
-Weights = dict[str, torch.Tensor]
-
 _EXPERT, _BASE = 0, 1  # of a model with one expert: its index, and one above for none
 _PART = 256  # texts whose activations are kept at once
 _MOST_HARM = 0.005  # nDCG@10 that an expert may lose on any one dev set
-_CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,6 @@ class ExpertTrainer:
         """Take a model that :func:`with_experts` has given one expert."""
         self._trunk = Trunk(model)
         self._recipe = recipe
-        self._folder = folder
         self._progress = progress
         self._base: dict[str, torch.Tensor] = {}  # (D,) of each text
         self._parameters = {
@@ -100,6 +94,7 @@ class ExpertTrainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.01
         )
+        self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
 
     def train(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> Learned:
         """Train to the end or to the early stop; goes on where a killed run was."""
@@ -113,8 +108,8 @@ class ExpertTrainer:
         self._read(examples, dev, stage)
         points, best = self._resume()
         if not points:
-            points, best = [Point(0, None, evaluate(dev, self._encode))], self._weights()
-            self._save(points, best)
+            points, best = [Point(0, None, evaluate(dev, self._encode))], self._checkpoint.weights()
+            self._checkpoint.save(0, best, _about(points))
         losses: list[float] = []
         for step in range(points[-1].step, len(plan)):
             if _stale(points) >= recipe.patience:
@@ -126,8 +121,8 @@ class ExpertTrainer:
                 points.append(Point(step + 1, loss, evaluate(dev, self._encode)))
                 losses.clear()
                 if _stale(points) == 0:
-                    best = self._weights()
-                self._save(points, best)
+                    best = self._checkpoint.weights()
+                self._checkpoint.save(step + 1, best, _about(points))
                 self._progress(
                     f"{stage}: loss {loss:.3f}, dev nDCG@10 {points[-1].mean:.3f}",
                     step + 1,
@@ -164,7 +159,7 @@ class ExpertTrainer:
     def _step(self, examples: Sequence[Example], step: int, steps: int) -> float:
         recipe = self._recipe
         for group in self._optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(step / steps, recipe.warm_up)
+            group["lr"] = recipe.learning_rate * learning_rate_share(step / steps, recipe.warm_up)
         batch = batch_of(examples)
         loss = backward(
             batch,
@@ -179,44 +174,16 @@ class ExpertTrainer:
         self._optimizer.zero_grad()
         return loss
 
-    def _weights(self) -> Weights:
-        return {name: value.detach().clone() for name, value in self._parameters.items()}
-
-    def _save(self, points: Sequence[Point], best: Weights) -> None:
-        """Write the state beside the last one, then swap: a kill leaves one of the two."""
-        state = {f"now.{name}": value for name, value in self._weights().items()}
-        state |= {f"best.{name}": value for name, value in best.items()}
-        for name, parameter in self._parameters.items():
-            moments = self._optimizer.state.get(parameter, {})
-            state |= {f"{key}.{name}": value for key, value in moments.items()}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, self._folder / f"{_CHECKPOINT}-{points[-1].step}.safetensors")
-        body = {"recipe": asdict(self._recipe), "points": [asdict(point) for point in points]}
-        write_durably(self._folder / f"{_CHECKPOINT}.json", json.dumps(body).encode())
-        for old in self._folder.glob(f"{_CHECKPOINT}-*.safetensors"):
-            if old.stem != f"{_CHECKPOINT}-{points[-1].step}":
-                old.unlink()
-
     def _resume(self) -> tuple[list[Point], Weights]:
-        """Load the state of a killed run with the same recipe; nothing if there is none."""
-        path = self._folder / f"{_CHECKPOINT}.json"
-        if not path.is_file():
+        kept = self._checkpoint.load()
+        if kept is None:
             return [], {}
-        body = json.loads(path.read_bytes())
-        if body["recipe"] != json.loads(json.dumps(asdict(self._recipe))):
-            return [], {}
-        points = [Point(**point) for point in body["points"]]
-        state = load_file(self._folder / f"{_CHECKPOINT}-{points[-1].step}.safetensors")
-        for name, parameter in self._parameters.items():
-            parameter.data.copy_(state[f"now.{name}"])
-            moments = {
-                key: state[f"{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"{key}.{name}" in state
-            }
-            if moments:
-                self._optimizer.state[parameter] = moments
-        return points, {name: state[f"best.{name}"] for name in self._parameters}
+        best, about = kept
+        return [Point(**point) for point in about["points"]], best
+
+
+def _about(points: Sequence[Point]) -> dict[str, Any]:
+    return {"points": [asdict(point) for point in points]}
 
 
 def _best(points: Sequence[Point]) -> int:
@@ -233,10 +200,3 @@ def _best(points: Sequence[Point]) -> int:
 def _stale(points: Sequence[Point]) -> int:
     """How many evaluations ago the best one was."""
     return len(points) - 1 - _best(points)
-
-
-def _schedule(progress: float, warm_up: float) -> float:
-    """Share of the learning rate: a linear warm-up, then a cosine to 0."""
-    if progress < warm_up:
-        return (progress + 0.01) / (warm_up + 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))

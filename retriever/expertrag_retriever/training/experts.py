@@ -24,7 +24,8 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point, Weights
+from expertrag_retriever.training.checkpoint import Weights
+from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe

@@ -26,7 +26,6 @@ Encode = Callable[[Sequence[str]], FloatArray]
 DEV_POOL = 600
 """Documents of a dev set beside those that answer its queries."""
 
-_MOST_DOCUMENTS = 5000  # of a corpus; the rest are as hard
 _DEEPEST = 50
 _SHARE = 0.95  # a negative is at most this share as similar as the positive
 _DEV_DEPTH = 20
@@ -48,13 +47,15 @@ def mine(
     encode_documents: Encode,
     *,
     negatives: int = 1,
+    most_documents: int = 5000,
     seed: int = 0,
 ) -> Mined:
     """Make an example of every pair, with up to ``negatives`` hard negatives of its own corpus.
 
     :param held_out: the same source with the pairs of its dev queries.
+    :param most_documents: of the corpus, beside those of the pairs; the rest are as hard.
     """
-    ids = _documents(source, held_out, seed)
+    ids = _documents(source, held_out, most_documents, seed)
     vectors = encode_documents([source.corpus[name] for name in ids])  # [N, D]
     queries = list(dict.fromkeys(pair.query for pair in (*source.pairs, *held_out.pairs)))
     asked = dict(zip(queries, encode_queries(queries), strict=True))
@@ -64,11 +65,11 @@ def mine(
     )
 
 
-def _documents(source: Source, held_out: Source, seed: int) -> list[str]:
+def _documents(source: Source, held_out: Source, most: int, seed: int) -> list[str]:
     """Ids of the documents of all pairs, and others up to a limit."""
     needed = {pair.document for pair in (*source.pairs, *held_out.pairs)}
     others = sorted(source.corpus.keys() - needed)
-    room = min(len(others), max(0, _MOST_DOCUMENTS - len(needed)))
+    room = min(len(others), max(0, most - len(needed)))
     return sorted(needed | set(random.Random(seed).sample(others, room)))
 
 
