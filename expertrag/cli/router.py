@@ -26,7 +26,8 @@ data_option = flag(
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
-    help="A BEIR folder and the domain of its texts, by default its name; may be given repeatedly.",
+    help="A BEIR folder or a .jsonl[.gz] file of pairs, and the domain of its texts, by default "
+    "its name; may be given repeatedly.",
 )
 texts_option = flag(
     "--texts",

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expertrag.errors import InvalidArgument
 from expertrag_retriever.experts.settings import GENERAL
 
+if TYPE_CHECKING:
+    from expertrag_index.types import Document
+
 TRAIN = "train"
 
 Data = Mapping[str, Sequence[Path]]
-"""Folders of data sets by the domain of their texts."""
+"""Folders of data sets, and pair files, by the domain of their texts."""
 
 
 def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Read `DOMAIN=FOLDER`, or `FOLDER` for a domain that is called like its folder.
+    """Read `DOMAIN=DATASET`, or `DATASET` for a domain that is called like its folder or file.
 
     :raises InvalidArgument: a domain without a name, or called like the base model.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for item in named:
         before, sign, after = item.partition("=")
-        domain, path = (before.strip(), Path(after)) if sign else (Path(item).name, Path(item))
+        domain, path = (before.strip(), Path(after)) if sign else (name_of(Path(item)), Path(item))
         if not domain or domain == GENERAL:
             raise InvalidArgument(
                 f"data: {item!r} names no domain of its own; write DOMAIN=FOLDER, such as "
@@ -30,3 +34,13 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
             )
         found[domain] = (*found.get(domain, ()), path)
     return found
+
+
+def name_of(path: Path) -> str:
+    """Name of a data set: of its folder, or of its file without what says that it is JSON lines."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def text_of(document: Document) -> str:
+    """Text of a document as a store embeds it: the title above it."""
+    return f"{document.title}\n{document.text}" if document.title else document.text

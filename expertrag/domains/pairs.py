@@ -2,41 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from expertrag.domains.data import TRAIN, Data
+from expertrag.domains.data import TRAIN, Data, text_of
+from expertrag.domains.records import is_pair_file, read_pairs
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.files import existing
 from expertrag.eval.qrels import splits
 from expertrag_index.loaders import load
-from expertrag_index.types import Document, LoadFailure
+from expertrag_index.types import LoadFailure
+from expertrag_retriever.training.data import FEWEST_PAIRS
 from expertrag_retriever.training.documents import Text, from_documents
 from expertrag_retriever.training.types import Pair, Source
+
+_FEW_QUERIES = 200
 
 
 def domain_sources(data: Data) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
-    A data set without a `train` split gives pairs made from its documents alone.
+    A data set without a `train` split gives pairs made from its documents alone, one with few
+    judged queries gives these as well, as a source of their own; a pair file gives its own.
 
-    :raises NotFound: a folder is no data set.
+    :raises NotFound: a folder is no data set, or there is no such file.
     :raises InvalidArgument: a damaged data set.
     """
-    return {domain: [_source(folder) for folder in folders] for domain, folders in data.items()}
+    return {
+        domain: [source for path in paths for source in _sources(path)]
+        for domain, paths in data.items()
+    }
 
 
-def _source(folder: Path) -> Source:
-    if not folder.is_dir() or TRAIN in splits(folder):
-        return _judged(folder)
+def _sources(path: Path) -> Iterator[Source]:
+    if is_pair_file(path):
+        yield read_pairs(path)
+        return
+    judged = not path.is_dir() or TRAIN in splits(path)
+    if judged:
+        source = _judged(path)
+        yield source
+        if len(source.answers()) >= _FEW_QUERIES:
+            return
     failures: list[LoadFailure] = []  # what cannot be read is for those who index it
-    documents = load([existing(folder / "corpus.jsonl")], on_failure=failures.append)
-    return from_documents(folder.name, (Text(item.id, item.title, item.text) for item in documents))
+    documents = load([existing(path / "corpus.jsonl")], on_failure=failures.append)
+    made = from_documents(
+        f"{path.name}, titles" if judged else path.name,
+        (Text(item.id, item.title, item.text) for item in documents),
+    )
+    if not judged or len(made.pairs) >= FEWEST_PAIRS:
+        yield made
 
 
 def _judged(folder: Path) -> Source:
     dataset = load_dataset(folder, TRAIN)
     failures: list[LoadFailure] = []
-    corpus = {document.id: _text(document) for document in dataset.documents(failures)}
+    corpus = {document.id: text_of(document) for document in dataset.documents(failures)}
     return Source(
         dataset.name,
         corpus,
@@ -46,8 +67,3 @@ def _judged(folder: Path) -> Source:
             for document in dataset.relevant(query.id)
         ),
     )
-
-
-def _text(document: Document) -> str:
-    """Text as a store embeds it: the title above it."""
-    return f"{document.title}\n{document.text}" if document.title else document.text

@@ -19,10 +19,11 @@ from expertrag.translate import translated_errors
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.bundle import Base, base_of, is_bundle
+from expertrag_retriever.experts.trunk import first_layer_of
 from expertrag_retriever.router.explain import Explanation, explain
 from expertrag_retriever.router.fit import fit_router
 from expertrag_retriever.router.measure import confusion, figures
-from expertrag_retriever.router.pooling import first_layer_of, pooled_states
+from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.router.router import Router
 from expertrag_retriever.router.storage import Origin, load_router, save_router
 from expertrag_retriever.router.types import RouterFigures

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.domains.data import TRAIN, Data
+from expertrag.domains.data import TRAIN, Data, text_of
+from expertrag.domains.records import is_pair_file, read_pairs
 from expertrag.eval.datasets import Dataset, load_dataset
 from expertrag.eval.qrels import qrels_path, read_qrels, splits
 
@@ -26,21 +27,34 @@ _TRAIN_SHARE = 0.7
 def domain_texts(data: Data, split: str, most: int, seed: int) -> dict[str, list[str]]:
     """Draw at most ``most`` queries and ``most`` documents of each domain, evenly from its sets.
 
-    A set without judgements of the train split gives documents alone.
+    A set without judgements of the train split gives documents alone; a pair file gives queries and
+    documents of its records of the split.
 
     :raises ExpertRAGError: a data set is missing or damaged.
     """
     return {
         domain: [
-            text
-            for folder in folders
-            for text in _draw(folder, split, max(1, most // len(folders)), seed)
+            text for path in paths for text in _draw(path, split, max(1, most // len(paths)), seed)
         ]
-        for domain, folders in data.items()
+        for domain, paths in data.items()
     }
 
 
-def _draw(folder: Path, split: str, most: int, seed: int) -> list[str]:
+def _draw(path: Path, split: str, most: int, seed: int) -> list[str]:
+    queries, documents = _of_file(path, split) if is_pair_file(path) else _of_folder(path, split)
+    rng = random.Random(seed)
+    return [
+        text for some in (queries, documents) for text in rng.sample(some, min(most, len(some)))
+    ]
+
+
+def _of_file(path: Path, split: str) -> tuple[list[str], list[str]]:
+    source = read_pairs(path, split)
+    queries = dict.fromkeys(pair.query for pair in source.pairs)
+    return list(queries), list(source.corpus.values())
+
+
+def _of_folder(folder: Path, split: str) -> tuple[list[str], list[str]]:
     names = splits(folder)
     queries: list[str] = []
     if split in names or split != TRAIN or not names:
@@ -48,11 +62,7 @@ def _draw(folder: Path, split: str, most: int, seed: int) -> list[str]:
         queries = [query.text for query in dataset.queries]
     else:
         dataset = load_dataset(folder, names[0])
-    documents = [_text(document) for document in _documents(dataset, split)]
-    rng = random.Random(seed)
-    return [
-        text for some in (queries, documents) for text in rng.sample(some, min(most, len(some)))
-    ]
+    return queries, [text_of(document) for document in _documents(dataset, split)]
 
 
 def _documents(dataset: Dataset, split: str) -> list[Document]:
@@ -77,7 +87,3 @@ def _judged(folder: Path, split: str) -> frozenset[str]:
 
 def _dealt_to_train(identifier: str) -> bool:
     return zlib.crc32(identifier.encode()) % 1000 < 1000 * _TRAIN_SHARE
-
-
-def _text(document: Document) -> str:
-    return f"{document.title}\n{document.text}".strip() if document.title else document.text

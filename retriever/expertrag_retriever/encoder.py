@@ -269,6 +269,8 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
     try:
         import torch
         from sentence_transformers import SentenceTransformer
+
+        from expertrag_retriever import nomic_moe
     except ImportError as error:
         raise EmbedderError(
             f"embedding needs {error.name}: pip install 'expertrag[server]'"
@@ -285,7 +287,8 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
     except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
         raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
-        model = SentenceTransformer(source, device=device, trust_remote_code=_is_ours(source))
+        with nomic_moe.loadable():
+            model = SentenceTransformer(source, device=device, trust_remote_code=_is_ours(source))
     except EmbedderError:  # our own module says what is wrong better than the lines below
         raise
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a

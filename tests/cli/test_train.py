@@ -1,4 +1,4 @@
-"""``expertrag train experts`` on real data, with the real base model, in its small profile."""
+"""``expertrag train`` on real data, with the real base model, in its small profile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_small_profile_improves_on_the_base_and_serves(
     report = json.loads(trained.out)
     [expert] = report["experts"]
     assert expert["domain"] == "finance" and expert["helps"]
-    assert expert["after"] > expert["before"]
+    assert expert["after"]["tatqa_small"] > expert["before"]["tatqa_small"]
     assert report["base"]["name"] == "all-minilm-l6-v2"
     assert sum(path.stat().st_size for path in bundle.iterdir()) < 2_000_000
     assert "loss" in trained.err and "dev nDCG@10" in trained.err
@@ -65,3 +65,64 @@ def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
     refused = run("train", "experts", "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert refused.code == 4
     assert "nowhere" in refused.err
+
+
+@pytest.mark.slow
+def test_a_bundle_distilled_is_a_plain_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
+    out = tmp_path / "student"
+    data = ("--data", f"finance={DATA / 'tatqa_small'}")
+    made = run("train", "distil", bundle, *data, "--profile", "small", "--out", out, "--json")
+    assert made.code == 0, made.err
+    report = json.loads(made.out)
+    assert report["cosine"] > 0.9
+    assert report["base"]["name"] == "all-minilm-l6-v2"
+    [domain] = report["domains"]
+    assert domain["cosine"] > domain["base_cosine"]
+    assert "cosine to the teacher" in made.err
+    assert SentenceTransformer(str(out), device="cpu").encode("a text").shape == (384,)
+
+
+def test_what_is_no_bundle_is_not_distilled(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+    data = ("--data", f"finance={DATA / 'tatqa_small'}")
+    refused = run("train", "distil", minilm_path, *data, "--out", tmp_path / "out")
+    assert refused.code == 9
+    assert "is no bundle of experts; name a folder" in refused.err
+    missing = run("train", "distil", tmp_path / "nowhere", *data, "--out", tmp_path / "out")
+    assert missing.code == 9
+    exists = run("train", "distil", minilm_path, *data, "--out", tmp_path)
+    assert exists.code == 6
+
+
+def test_data_of_a_domain_that_the_bundle_lacks(
+    run: Run, tmp_path: Path, minilm_path: Path
+) -> None:
+    bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
+    data = ("--data", f"legal={DATA / 'tatqa_small'}")
+    refused = run("train", "distil", bundle, *data, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert "has no expert for legal: give data of its domains (finance)" in refused.err
+    assert not (tmp_path / "out").exists()
+
+
+def _bundle(folder: Path, base: Path, domain: str) -> Path:
+    """Make a bundle of an expert that is not trained, but differs from the base."""
+    import torch
+
+    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertSettings
+    from expertrag_retriever.experts.storage import save_experts
+    from expertrag_retriever.experts.surgery import expert_layers
+
+    folder.mkdir()
+    settings = ExpertSettings((domain,), rank=4)
+    module = with_experts(load_model(str(base)), settings)
+    torch.manual_seed(0)
+    for _, layer in expert_layers(module.model):
+        layer.second.data += 0.01 * torch.randn_like(layer.second)
+    origin = {"name": "all-minilm-l6-v2", "fingerprint": fingerprint_of(str(base))}
+    save_experts(module.model, settings, None, folder, {"base": origin})
+    return folder

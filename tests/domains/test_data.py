@@ -10,10 +10,11 @@ from expertrag.domains.data import parse_data
 from expertrag.errors import InvalidArgument
 
 
-def test_a_domain_is_named_or_called_like_its_folder() -> None:
-    assert parse_data(["legal=a/b", "c/finance", "legal=d"]) == {
+def test_a_domain_is_named_or_called_like_its_folder_or_file() -> None:
+    assert parse_data(["legal=a/b", "c/finance", "legal=d", "e/banking.jsonl.gz"]) == {
         "legal": (Path("a/b"), Path("d")),
         "finance": (Path("c/finance"),),
+        "banking": (Path("e/banking.jsonl.gz"),),
     }
 
 

@@ -38,8 +38,12 @@ def is_bundle(folder: Path) -> bool:
 def base_of(folder: Path) -> Base:
     """Read which base model a bundle needs.
 
-    :raises EmbedderError: the bundle is damaged.
+    :raises EmbedderError: the bundle is damaged, or there is none.
     """
+    if not is_bundle(folder):
+        raise EmbedderError(
+            f"{folder} is no bundle of experts; name a folder that `expertrag train experts` made"
+        )
     try:
         body: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
         return Base(str(body["base"]["name"]), str(body["base"]["fingerprint"]))

@@ -21,6 +21,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 
+from expertrag_retriever import nomic_moe
 from expertrag_retriever.experts.routing import Routing, current, routed
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import load_experts, save_experts
@@ -114,7 +115,8 @@ class ExpertTransformer(Transformer):
     @classmethod
     def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> ExpertTransformer:
         """Load a folder that :meth:`save` wrote; one without experts is the base model."""
-        module: ExpertTransformer = super().load(model_name_or_path, *args, **kwargs)
+        with nomic_moe.loadable():
+            module: ExpertTransformer = super().load(model_name_or_path, *args, **kwargs)
         folder = Path(model_name_or_path) / str(kwargs.get("subfolder") or "")
         load_experts(module, folder)
         return module

@@ -17,7 +17,10 @@ from expertrag_retriever.experts.settings import ExpertSettings
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Where a kind of encoder keeps its layers, and in each of them its feed-forward layers."""
+    """Where a kind of encoder keeps its layers, and in each of them its feed-forward layers.
+
+    Layers without these stay without experts.
+    """
 
     layers: str
     feed_forward: tuple[str, ...]
@@ -31,6 +34,8 @@ _ANATOMIES: Mapping[str, Anatomy] = {
     "xlm-roberta": _BERT,
     "modernbert": Anatomy("layers", ("mlp.Wi", "mlp.Wo")),
     "nomic_bert": Anatomy("layers", ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")),
+    # Its layers that are mixtures of experts already, chosen token by token, stay as they are.
+    "nomic_bert_moe": Anatomy("encoder.layers", ("mlp.fc1", "mlp.fc2")),
 }
 
 ChooseExperts = Callable[[torch.Tensor], None]
@@ -43,7 +48,8 @@ def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
     All parameters of the base are frozen; those of the experts, in float32, are the only ones that
     can learn. ``choose`` runs where the experts begin, in passes that have a routing.
 
-    :raises EmbedderError: an encoder of an unknown kind, or fewer layers than ``first_layer``.
+    :raises EmbedderError: an encoder of an unknown kind, or no layer for experts from
+        ``first_layer`` on.
     """
     anatomy = anatomy_of(model)
     layers = model.get_submodule(anatomy.layers)
@@ -57,7 +63,13 @@ def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
         for path in anatomy.feed_forward:
             parent, _, name = path.rpartition(".")
             owner = layer.get_submodule(parent)
-            setattr(owner, name, ExpertLinear(getattr(owner, name), settings))
+            if hasattr(owner, name):
+                setattr(owner, name, ExpertLinear(getattr(owner, name), settings))
+    if not any(expert_layers(model)):
+        raise EmbedderError(
+            f"experts cannot begin in layer {first}: no dense layer follows; choose a lower "
+            "first_layer"
+        )
 
     def begin(_layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         if current() is not None:
@@ -80,6 +92,8 @@ def anatomy_of(model: Any) -> Anatomy:
     :raises EmbedderError: an encoder of a kind that cannot have experts.
     """
     kind = model.config.model_type
+    if kind == "nomic_bert" and getattr(model.config, "num_experts", 0):
+        kind = "nomic_bert_moe"
     if kind not in _ANATOMIES:
         raise EmbedderError(
             f"experts cannot be added to an encoder of type {kind!r}: use one of type "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from expertrag_retriever.training.types import Example
 
@@ -50,11 +50,3 @@ def _fill(waiting: Sequence[Example], size: int) -> tuple[list[Example], list[Ex
         shunned |= example.shunned | {example.positive_id}
         queries.add(example.query)
     return batch, later
-
-
-def columns(batch: Sequence[Example]) -> Iterator[list[str]]:
-    """Yield the queries, the positives, and as many columns of negatives as all have."""
-    yield [example.query for example in batch]
-    yield [example.positive for example in batch]
-    for column in range(min(len(example.negatives) for example in batch)):
-        yield [example.negatives[column] for example in batch]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,8 +20,9 @@ from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.router.fit import RouterFigures, fit_router
 from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.training.card import BundleReport, card
-from expertrag_retriever.training.contrastive import Weights
+from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.experts import LoadBase, train_expert
+from expertrag_retriever.training.publish import published
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Progress, Source
 
@@ -108,10 +107,7 @@ def _route(
 def _publish(
     transformer: ExpertTransformer, settings: ExpertSettings, report: BundleReport, out: Path
 ) -> None:
-    """Write the bundle beside its place, then give it its name."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with published(out) as scratch:
         save_experts(
             transformer.model,
             settings,
@@ -120,9 +116,3 @@ def _publish(
             {"base": asdict(report.base), "training": asdict(report)},
         )
         (scratch / "README.md").write_text(card(report), encoding="utf-8")
-        scratch.chmod(0o755)  # made for its owner alone, as safetensors makes its files
-        for path in scratch.iterdir():
-            path.chmod(0o644)
-        os.replace(scratch, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.router.fit import RouterFigures
-from expertrag_retriever.training.data import DEV_POOL
 from expertrag_retriever.training.experts import ExpertReport
+from expertrag_retriever.training.mining import DEV_POOL
 from expertrag_retriever.training.recipe import Recipe
 
 
@@ -32,29 +32,34 @@ tags: [sentence-similarity, mixture-of-experts]
 
 {_experts(report)}
 {_router(report.router)}
-Trained by `expertrag train experts` ({_recipe(report.recipe)}) with cached contrastive loss and
-mined hard negatives. Everything but the experts is the base model, whose files have the fingerprint
-`{report.base.fingerprint}`; the general expert, and texts that the router takes for none of these
-domains, are the base model bit for bit.
+Trained by `expertrag train experts` ({_recipe(report.recipe)}) with a contrastive loss, mined
+hard negatives, and the base model's own similarities as an anchor. Everything but the experts is
+the base model, whose files have the fingerprint `{report.base.fingerprint}`; the general expert,
+and texts that the router takes for none of these domains, are the base model bit for bit.
 
-Limits: the dev slices are queries of the training sets that were kept from training, over pools of
-{DEV_POOL} documents; figures on other data are lower.
+Limits: the dev slices are queries of the training sets that were kept from training, each set over
+a pool of {DEV_POOL} documents, most of them near the queries; gains on other data are smaller.
 """
 
 
 def _experts(report: BundleReport) -> str:
     lines = [
-        "| domain | data | pairs | dev nDCG@10, base | expert | drift | served by |",
-        "|---|---|---|---|---|---|---|",
+        "| domain | pairs | dev nDCG@10 by data set, base -> expert | drift | served by |",
+        "|---|---|---|---|---|",
     ]
     for expert in report.experts:
         served = "its expert" if expert.helps else "the general expert: its own did not help"
         lines.append(
-            f"| {expert.domain} | {', '.join(expert.sources)} (`{expert.data}`) | "
-            f"{expert.pairs:,} | {expert.before:.3f} | {expert.after:.3f} | {expert.drift:.3f} | "
-            f"{served} |"
+            f"| {expert.domain} | {expert.pairs:,} (`{expert.data}`) | {_gains(expert)} | "
+            f"{expert.drift:.3f} | {served} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _gains(expert: ExpertReport) -> str:
+    return "; ".join(
+        f"{name} {value:.3f} -> {expert.after[name]:.3f}" for name, value in expert.before.items()
+    )
 
 
 def _router(figures: RouterFigures | None) -> str:
@@ -72,5 +77,6 @@ def _recipe(recipe: Recipe) -> str:
     return (
         f"{form}, rank {recipe.rank}, {recipe.epochs} epochs of at most {recipe.most_pairs} pairs, "
         f"batches of {recipe.batch}, learning rate {recipe.learning_rate:g}, temperature "
-        f"{recipe.temperature:g}, {recipe.max_tokens} tokens, seed {recipe.seed}"
+        f"{recipe.temperature:g}, anchor {recipe.anchor:g}, {recipe.max_tokens} tokens, "
+        f"seed {recipe.seed}"
     )

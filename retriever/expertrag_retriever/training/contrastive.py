@@ -1,102 +1,91 @@
-"""Training one expert: cached contrastive loss, early stop on the dev slice, resume after a kill.
+"""Training one expert: contrastive loss, early stop on the dev slice, resume after a kill.
 
-The loss is the multiple-negatives ranking loss with a gradient cache (Gao et al. 2021), as
-sentence-transformers has it: a batch of any size in the memory of a small one. Everything below
-the experts is frozen, so that no gradient is computed for it.
+Everything below the experts is frozen: it runs once for each text, and no gradient is computed for
+it (:mod:`expertrag_retriever.experts.trunk`).
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.training.batches import batches, columns
+from expertrag_retriever.experts.trunk import Trunk
+from expertrag_retriever.training.batches import batches
+from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
 from expertrag_retriever.training.dev import evaluate
-from expertrag_retriever.training.mining import Encode
+from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import DevSet, Example, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+    from expertrag_index.types import FloatArray
     from expertrag_retriever.experts.module import ExpertTransformer
 
-Weights = dict[str, torch.Tensor]
-
-_MINI_BATCH_TOKENS = 4096
-_CHECKPOINT = "checkpoint"
+_EXPERT, _BASE = 0, 1  # of a model with one expert: its index, and one above for none
+_PART = 256  # texts whose activations are kept at once
+_MOST_HARM = 0.005  # nDCG@10 that an expert may lose on any one dev set
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The state at one evaluation: ``loss`` is the mean since the last, None before any step."""
+    """The state at one evaluation: ``loss`` is the mean since the last, None before any step.
+
+    ``dev``: nDCG@10 of each dev set.
+    """
 
     step: int
     loss: float | None
-    dev: float
+    dev: Mapping[str, float]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the dev sets."""
+        return float(np.mean(list(self.dev.values())))
 
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training gave: the best weights, and the way there, the base model first.
-
-    ``helps`` is whether the best is better than the base; otherwise nobody should use it.
-    """
+    """What a training gave: the best weights, and the way there, the base model first."""
 
     weights: Weights
     points: tuple[Point, ...]
 
     @property
-    def before(self) -> float:
-        """Dev nDCG@10 of the base model."""
-        return self.points[0].dev
+    def before(self) -> Point:
+        """The base model."""
+        return self.points[0]
 
     @property
-    def after(self) -> float:
-        """Dev nDCG@10 of the best weights."""
-        return max(point.dev for point in self.points)
+    def after(self) -> Point:
+        """The best weights."""
+        return self.points[_best(self.points)]
 
     @property
     def helps(self) -> bool:
-        """Whether the expert beats the base on the dev slice."""
-        return self.after > self.before
+        """Whether the expert beats the base: if not, nobody should use it."""
+        return _best(self.points) > 0
 
 
 class ExpertTrainer:
     """Trains the one expert of a model; its state is in ``folder`` after every evaluation."""
 
     def __init__(
-        self,
-        model: SentenceTransformer,
-        encode: Encode,
-        recipe: Recipe,
-        folder: Path,
-        progress: Progress,
+        self, model: SentenceTransformer, recipe: Recipe, folder: Path, progress: Progress
     ) -> None:
-        """Take a model that :func:`with_experts` has given one expert.
-
-        :param encode: encodes texts as the expert does at the time.
-        """
-        from sentence_transformers.sentence_transformer.losses import (
-            CachedMultipleNegativesRankingLoss,
-        )
-
-        self._model = model
-        self._encode = encode
+        """Take a model that :func:`with_experts` has given one expert."""
+        self._trunk = Trunk(model)
         self._recipe = recipe
-        self._folder = folder
         self._progress = progress
-        self._loss: Any = CachedMultipleNegativesRankingLoss(
-            model, scale=1 / recipe.temperature, mini_batch_num_tokens=_MINI_BATCH_TOKENS
-        )
+        self._base: dict[str, torch.Tensor] = {}  # (D,) of each text
         self._parameters = {
             f"{name}.{part}": getattr(layer, part)
             for name, layer in expert_layers(cast("ExpertTransformer", model[0]).model)
@@ -105,6 +94,7 @@ class ExpertTrainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.01
         )
+        self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
 
     def train(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> Learned:
         """Train to the end or to the early stop; goes on where a killed run was."""
@@ -115,10 +105,11 @@ class ExpertTrainer:
             for batch in batches(examples, recipe.batch, epoch, recipe.seed)
         ]
         every = max(1, math.ceil(len(plan) / recipe.evaluations))
+        self._read(examples, dev, stage)
         points, best = self._resume()
         if not points:
-            points, best = [Point(0, None, evaluate(dev, self._encode))], self._weights()
-            self._save(points, best)
+            points, best = [Point(0, None, evaluate(dev, self._encode))], self._checkpoint.weights()
+            self._checkpoint.save(0, best, _about(points))
         losses: list[float] = []
         for step in range(points[-1].step, len(plan)):
             if _stale(points) >= recipe.patience:
@@ -130,10 +121,10 @@ class ExpertTrainer:
                 points.append(Point(step + 1, loss, evaluate(dev, self._encode)))
                 losses.clear()
                 if _stale(points) == 0:
-                    best = self._weights()
-                self._save(points, best)
+                    best = self._checkpoint.weights()
+                self._checkpoint.save(step + 1, best, _about(points))
                 self._progress(
-                    f"{stage}: loss {loss:.3f}, dev nDCG@10 {points[-1].dev:.3f}",
+                    f"{stage}: loss {loss:.3f}, dev nDCG@10 {points[-1].mean:.3f}",
                     step + 1,
                     len(plan),
                 )
@@ -144,75 +135,68 @@ class ExpertTrainer:
         for name, parameter in self._parameters.items():
             parameter.data.copy_(weights[name])
 
-    def _step(self, batch: Sequence[Example], step: int, steps: int) -> float:
-        self._model.train()
-        torch.manual_seed(hash((self._recipe.seed, step)))  # a resumed run drops out the same
+    def _read(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> None:
+        """Run once what never changes: the layers below the experts, and the base model."""
+        texts = [
+            text
+            for example in examples
+            for text in (example.query, example.positive, *(text for _, text in example.negatives))
+        ]
+        tried = [text for item in dev for text in (*item.queries, *item.documents)]
+        self._trunk.learn(
+            [*texts, *tried],
+            lambda done, total: self._progress(f"{stage}: reading texts", done, total),
+        )
+        texts = list(dict.fromkeys(texts))
+        with torch.no_grad():
+            self._base = dict(zip(texts, self._trunk.vectors(texts, _BASE), strict=True))
+
+    def _encode(self, texts: Sequence[str]) -> FloatArray:
+        with torch.inference_mode():
+            vectors: FloatArray = self._trunk.vectors(texts, _EXPERT).cpu().numpy()
+        return vectors
+
+    def _step(self, examples: Sequence[Example], step: int, steps: int) -> float:
+        recipe = self._recipe
         for group in self._optimizer.param_groups:
-            group["lr"] = self._recipe.learning_rate * _schedule(step / steps, self._recipe.warm_up)
-        features = [self._features(texts) for texts in columns(batch)]
-        loss = self._loss(features, None)
-        loss.backward()
+            group["lr"] = recipe.learning_rate * learning_rate_share(step / steps, recipe.warm_up)
+        batch = batch_of(examples)
+        loss = backward(
+            batch,
+            lambda texts: self._trunk.vectors(texts, _EXPERT),
+            torch.stack([self._base[text] for text in batch.texts]),
+            temperature=recipe.temperature,
+            anchor=recipe.anchor,
+            part=_PART,
+        )
         torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        self._model.eval()
-        return float(loss.detach())
-
-    def _features(self, texts: list[str]) -> dict[str, Any]:
-        features: dict[str, Any] = self._model.preprocess(texts)
-        features["expert_index"] = torch.zeros(len(texts), dtype=torch.int64)  # the only one
-        return features
-
-    def _weights(self) -> Weights:
-        return {name: value.detach().clone() for name, value in self._parameters.items()}
-
-    def _save(self, points: Sequence[Point], best: Weights) -> None:
-        """Write the state beside the last one, then swap: a kill leaves one of the two."""
-        from expertrag_index.durable import write_durably
-
-        state = {f"now.{name}": value for name, value in self._weights().items()}
-        state |= {f"best.{name}": value for name, value in best.items()}
-        for name, parameter in self._parameters.items():
-            moments = self._optimizer.state.get(parameter, {})
-            state |= {f"{key}.{name}": value for key, value in moments.items()}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, self._folder / f"{_CHECKPOINT}-{points[-1].step}.safetensors")
-        body = {"recipe": asdict(self._recipe), "points": [asdict(point) for point in points]}
-        write_durably(self._folder / f"{_CHECKPOINT}.json", json.dumps(body).encode())
-        for old in self._folder.glob(f"{_CHECKPOINT}-*.safetensors"):
-            if old.stem != f"{_CHECKPOINT}-{points[-1].step}":
-                old.unlink()
+        return loss
 
     def _resume(self) -> tuple[list[Point], Weights]:
-        """Load the state of a killed run with the same recipe; nothing if there is none."""
-        path = self._folder / f"{_CHECKPOINT}.json"
-        if not path.is_file():
+        kept = self._checkpoint.load()
+        if kept is None:
             return [], {}
-        body = json.loads(path.read_bytes())
-        if body["recipe"] != json.loads(json.dumps(asdict(self._recipe))):
-            return [], {}
-        points = [Point(**point) for point in body["points"]]
-        state = load_file(self._folder / f"{_CHECKPOINT}-{points[-1].step}.safetensors")
-        for name, parameter in self._parameters.items():
-            parameter.data.copy_(state[f"now.{name}"])
-            moments = {
-                key: state[f"{key}.{name}"]
-                for key in ("step", "exp_avg", "exp_avg_sq")
-                if f"{key}.{name}" in state
-            }
-            if moments:
-                self._optimizer.state[parameter] = moments
-        return points, {name: state[f"best.{name}"] for name in self._parameters}
+        best, about = kept
+        return [Point(**point) for point in about["points"]], best
+
+
+def _about(points: Sequence[Point]) -> dict[str, Any]:
+    return {"points": [asdict(point) for point in points]}
+
+
+def _best(points: Sequence[Point]) -> int:
+    """Place of the best point among those that harm no dev set; the base model's if none gains."""
+    base = points[0].dev
+    harmless = [
+        place
+        for place, point in enumerate(points)
+        if all(value >= base[name] - _MOST_HARM for name, value in point.dev.items())
+    ]
+    return max(harmless, key=lambda place: (points[place].mean, -place))
 
 
 def _stale(points: Sequence[Point]) -> int:
     """How many evaluations ago the best one was."""
-    values = [point.dev for point in points]
-    return len(values) - 1 - values.index(max(values))
-
-
-def _schedule(progress: float, warm_up: float) -> float:
-    """Share of the learning rate: a linear warm-up, then a cosine to 0."""
-    if progress < warm_up:
-        return (progress + 0.01) / (warm_up + 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
+    return len(points) - 1 - _best(points)

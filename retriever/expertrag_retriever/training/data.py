@@ -8,16 +8,13 @@ from collections.abc import Sequence
 
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.training.types import DevSet, DomainData, Pair, Source
+from expertrag_retriever.training.types import DomainData, Pair, Source, answers
 
 FEWEST_PAIRS = 32
 """Of a domain; an expert trained on fewer would know these by heart and nothing else."""
 
 _DEV_SHARE = 0.15
 _MOST_DEV_QUERIES = 100
-DEV_POOL = 600
-"""Documents of a dev set, the relevant ones among them."""
-
 _FEWEST_CHARACTERS = 3
 
 
@@ -35,18 +32,24 @@ def prepare(
     if domain == GENERAL:
         raise TrainingError(f"a domain cannot be called {GENERAL!r}: that is the base model")
     dropped: Counter[str] = Counter()
-    kept, dev = [], []
-    for source in sources:
-        pairs = _clean(source, dropped)
-        training, held_out = _split(pairs, seed)
-        if most_pairs is not None:
-            share = max(1, most_pairs // len(sources))
-            training = random.Random(seed).sample(training, min(share, len(training)))
-        kept.append(Source(source.name, source.corpus, tuple(training)))
-        if held_out:
-            dev.append(_dev_set(source, held_out, seed))
-    data = DomainData(domain, tuple(kept), tuple(dev), dict(dropped))
-    if data.pairs < FEWEST_PAIRS:
+    clean = [_clean(source, dropped) for source in sources]
+    split = [_split(pairs, seed) for pairs in clean]
+    shares = _shares([len(training) for training, _ in split], most_pairs)
+    data = DomainData(
+        domain,
+        tuple(
+            Source(source.name, source.corpus, tuple(_draw(training, share, seed)), answers(pairs))
+            for source, pairs, (training, _), share in zip(
+                sources, clean, split, shares, strict=True
+            )
+        ),
+        tuple(
+            Source(source.name, source.corpus, tuple(held_out))
+            for source, (_, held_out) in zip(sources, split, strict=True)
+        ),
+        dict(dropped),
+    )
+    if data.pairs < FEWEST_PAIRS or not any(source.pairs for source in data.held_out):
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         raise TrainingError(
             f"domain {domain} has {data.pairs} usable pairs of a query and a document"
@@ -96,17 +99,24 @@ def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
     )
 
 
-def _dev_set(source: Source, pairs: Sequence[Pair], seed: int) -> DevSet:
-    relevant: dict[str, set[str]] = {}
-    for pair in pairs:
-        relevant.setdefault(pair.query, set()).add(pair.document)
-    ids = set().union(*relevant.values())
-    others = sorted(source.corpus.keys() - ids)
-    ids |= set(random.Random(seed).sample(others, min(len(others), max(0, DEV_POOL - len(ids)))))
-    order = sorted(ids)
-    position = {identifier: place for place, identifier in enumerate(order)}
-    return DevSet(
-        queries=tuple(relevant),
-        documents=tuple(source.corpus[identifier] for identifier in order),
-        relevant=tuple(frozenset(position[i] for i in some) for some in relevant.values()),
-    )
+def _shares(counts: Sequence[int], most: int | None) -> list[int]:
+    """Deal ``most`` pairs evenly; what a small source cannot take goes to the others."""
+    if most is None:
+        return list(counts)
+    shares = [0] * len(counts)
+    for left, place in enumerate(sorted(range(len(counts)), key=counts.__getitem__)):
+        shares[place] = min(counts[place], max(1, (most - sum(shares)) // (len(counts) - left)))
+    return shares
+
+
+def _draw(pairs: Sequence[Pair], count: int, seed: int) -> list[Pair]:
+    """Draw pairs: one of every query before a second of any."""
+    rng = random.Random(seed)
+    shuffled = rng.sample(list(pairs), len(pairs))
+    seen: Counter[str] = Counter()
+    turns = []
+    for pair in shuffled:
+        turns.append((seen[pair.query], pair))
+        seen[pair.query] += 1
+    turns.sort(key=lambda turn: turn[0])
+    return [pair for _, pair in turns[:count]]

@@ -17,9 +17,9 @@ from expertrag_retriever.training.types import DevSet
 _DEPTH = 10
 
 
-def evaluate(dev: Sequence[DevSet], encode: Encode) -> float:
-    """Mean over the dev sets of the mean nDCG@10 of their queries (Järvelin & Kekäläinen 2002)."""
-    return float(np.mean([_mean(item, encode) for item in dev]))
+def evaluate(dev: Sequence[DevSet], encode: Encode) -> dict[str, float]:
+    """Mean nDCG@10 of the queries of each dev set (Järvelin & Kekäläinen 2002)."""
+    return {item.name: _mean(item, encode) for item in dev}
 
 
 def _mean(dev: DevSet, encode: Encode) -> float:

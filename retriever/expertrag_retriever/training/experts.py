@@ -21,15 +21,15 @@ from safetensors.torch import load_file, save_file
 
 from expertrag_index.durable import write_durably
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point, Weights
+from expertrag_retriever.training.checkpoint import Weights
+from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DomainData, Example, Progress, Source
+from expertrag_retriever.training.types import DevSet, DomainData, Example, Progress, Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -44,9 +44,10 @@ _RESULT = "expert"
 class ExpertReport:
     """What became of one domain's expert.
 
-    ``helps`` is False where the expert did not beat the base on its dev slice: it is not in the
-    bundle then. ``drift`` is 1 - the mean cosine of its vectors with the base's, on dev documents.
-    ``data`` is a hash of the pairs and the dev queries.
+    ``before`` and ``after``: dev nDCG@10 of base and expert by data set. ``helps`` is False where
+    the expert did not beat the base, or harmed a set: it is not in the bundle then. ``drift`` is
+    1 - the mean cosine of its vectors with the base's, on dev documents. ``data`` is a hash of the
+    pairs and the dev queries.
     """
 
     domain: str
@@ -55,8 +56,8 @@ class ExpertReport:
     dev_queries: int
     sources: tuple[str, ...]
     data: str
-    before: float
-    after: float
+    before: Mapping[str, float]
+    after: Mapping[str, float]
     helps: bool
     drift: float
     seconds: float
@@ -76,8 +77,6 @@ def train_expert(
     :raises TrainingError: too few usable pairs.
     """
     data = prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
-    if not data.dev:
-        raise TrainingError(f"domain {domain} has too few queries to keep some for a dev slice")
     digest = _digest(data, recipe)
     folder = work / domain
     known = _finished(folder, digest)
@@ -87,27 +86,21 @@ def train_expert(
     model = _with_expert(load_base(), domain, recipe)
     embedder = SentenceTransformerEmbedder(domain, model, "")
     progress(f"{domain}: mining negatives", 0, None)
-    examples = _examples(data, embedder, recipe)
-    trainer = ExpertTrainer(
-        model,
-        lambda texts: embedder.encode_documents(texts, domain),
-        recipe,
-        folder / digest,
-        progress,
-    )
-    learned = trainer.train(examples, data.dev, domain)
+    examples, dev = _mined(data, embedder, recipe)
+    trainer = ExpertTrainer(model, recipe, folder / digest, progress)
+    learned = trainer.train(examples, dev, domain)
     trainer.use(learned.weights)
     report = ExpertReport(
         domain=domain,
         pairs=data.pairs,
         dropped=data.dropped,
-        dev_queries=sum(len(dev.queries) for dev in data.dev),
+        dev_queries=sum(len(item.queries) for item in dev),
         sources=tuple(source.name for source in data.sources),
         data=digest,
-        before=learned.before,
-        after=learned.after,
+        before=learned.before.dev,
+        after=learned.after.dev,
         helps=learned.helps,
-        drift=_drift(embedder, data, domain),
+        drift=_drift(embedder, dev, domain),
         seconds=time.monotonic() - started,
         points=learned.points,
     )
@@ -125,24 +118,31 @@ def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> Sen
     return model
 
 
-def _examples(
+def _mined(
     data: DomainData, embedder: SentenceTransformerEmbedder, recipe: Recipe
-) -> list[Example]:
-    """Mine negatives by the base model, in each source by itself."""
-    return [
-        example
-        for source in data.sources
-        for example in mine(
+) -> tuple[list[Example], list[DevSet]]:
+    """Mine negatives and dev sets by the base model, in each source by itself."""
+    found = [
+        mine(
             source,
+            held_out,
+            lambda texts: embedder.encode_queries(texts, GENERAL),
             lambda texts: embedder.encode_documents(texts, GENERAL),
             negatives=recipe.negatives,
             seed=recipe.seed,
         )
+        for source, held_out in zip(data.sources, data.held_out, strict=True)
     ]
+    prompts = embedder.model.prompts
+    query, document = (str(prompts.get(role) or "") for role in ("query", "document"))
+    return (
+        [example.prompted(query, document) for item in found for example in item.examples],
+        [item.dev.prompted(query, document) for item in found if item.dev],
+    )
 
 
-def _drift(embedder: SentenceTransformerEmbedder, data: DomainData, domain: str) -> float:
-    texts = [text for dev in data.dev for text in dev.documents][:256]
+def _drift(embedder: SentenceTransformerEmbedder, dev: Sequence[DevSet], domain: str) -> float:
+    texts = [text for item in dev for text in item.documents][:256]
     own = embedder.encode_documents(texts, domain)
     base = embedder.encode_documents(texts, GENERAL)
     return float(1.0 - np.mean(np.sum(own * base, axis=1)))
@@ -151,11 +151,9 @@ def _drift(embedder: SentenceTransformerEmbedder, data: DomainData, domain: str)
 def _digest(data: DomainData, recipe: Recipe) -> str:
     """Hash of everything that a training depends on but the base model."""
     state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
-    for source in data.sources:
+    for source in (*data.sources, *data.held_out):
         for pair in source.pairs:
             state.update(f"{pair.query}\0{source.corpus[pair.document]}\0".encode())
-    for dev in data.dev:
-        state.update("\0".join(dev.queries).encode())
     return state.hexdigest()[:16]
 
 

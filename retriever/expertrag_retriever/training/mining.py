@@ -1,8 +1,10 @@
-"""Hard negatives: documents that the base model ranks high for a query but that do not answer it.
+"""What the base model finds hard: negatives for every pair, and a pool for the dev slice.
 
-Ranks 1 to 10 hold many documents that do answer it and were never judged, so that a negative must
-be judged irrelevant by distance: less similar than the positive by a margin (NV-Retriever,
-Moreira et al. 2024, "TopK-PercPos").
+A hard negative is a document that the base model ranks high for a query but that does not answer
+it. Ranks 1 to 10 hold many documents that do answer it and were never judged, so that a negative
+must be judged irrelevant by distance: less similar than the positive by a margin (NV-Retriever,
+Moreira et al. 2024, "TopK-PercPos"). A dev query is ranked among its nearest documents, where
+models differ, and some drawn at random.
 
     Q queries, N documents, D dimensions
 """
@@ -10,37 +12,88 @@ Moreira et al. 2024, "TopK-PercPos").
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.training.types import Example, Source
+from expertrag_retriever.training.types import DevSet, Example, Source
 
 Encode = Callable[[Sequence[str]], FloatArray]
 """Unit vectors (N, D) of texts."""
 
+DEV_POOL = 600
+"""Documents of a dev set beside those that answer its queries."""
+
 _DEEPEST = 50
 _SHARE = 0.95  # a negative is at most this share as similar as the positive
-_BLOCK = 256
+_DEV_DEPTH = 20
+_DEV_RANDOM = 0.25  # share of a dev pool that is drawn from the whole corpus
 
 
-def mine(source: Source, encode: Encode, *, negatives: int = 1, seed: int = 0) -> list[Example]:
-    """Make an example of every pair, with up to ``negatives`` hard negatives of its own corpus."""
-    ids = list(source.corpus)
-    vectors = encode([source.corpus[name] for name in ids])  # [N, D]
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """Examples of a source, and its dev set; None where no query is held out."""
+
+    examples: list[Example]
+    dev: DevSet | None
+
+
+def mine(
+    source: Source,
+    held_out: Source,
+    encode_queries: Encode,
+    encode_documents: Encode,
+    *,
+    negatives: int = 1,
+    most_documents: int = 5000,
+    seed: int = 0,
+) -> Mined:
+    """Make an example of every pair, with up to ``negatives`` hard negatives of its own corpus.
+
+    :param held_out: the same source with the pairs of its dev queries.
+    :param most_documents: of the corpus, beside those of the pairs; the rest are as hard.
+    """
+    ids = _documents(source, held_out, most_documents, seed)
+    vectors = encode_documents([source.corpus[name] for name in ids])  # [N, D]
+    queries = list(dict.fromkeys(pair.query for pair in (*source.pairs, *held_out.pairs)))
+    asked = dict(zip(queries, encode_queries(queries), strict=True))
+    return Mined(
+        _examples(source, ids, vectors, asked, negatives, seed),
+        _dev_set(held_out, ids, vectors, asked, seed) if held_out.pairs else None,
+    )
+
+
+def _documents(source: Source, held_out: Source, most: int, seed: int) -> list[str]:
+    """Ids of the documents of all pairs, and others up to a limit."""
+    needed = {pair.document for pair in (*source.pairs, *held_out.pairs)}
+    others = sorted(source.corpus.keys() - needed)
+    room = min(len(others), max(0, most - len(needed)))
+    return sorted(needed | set(random.Random(seed).sample(others, room)))
+
+
+def _examples(
+    source: Source,
+    ids: Sequence[str],
+    vectors: FloatArray,
+    asked: Mapping[str, FloatArray],
+    negatives: int,
+    seed: int,
+) -> list[Example]:
     place = {name: row for row, name in enumerate(ids)}
-    relevant: dict[str, set[str]] = {}
-    for pair in source.pairs:
-        relevant.setdefault(pair.query, set()).add(pair.document)
+    answers = source.answers()
     rng = random.Random(seed)
-    ranked = dict(zip(relevant, _ranked(encode(list(relevant)), vectors), strict=True))
     examples = []
     for pair in source.pairs:
-        rows, scores = ranked[pair.query]
-        own = relevant[pair.query]
+        scores = vectors @ asked[pair.query]  # [N]
+        own = answers[pair.query]
         limit = _SHARE * scores[place[pair.document]]
-        hard = [row for row in rows if ids[row] not in own and scores[row] <= limit]
+        hard = [
+            row
+            for row in _nearest(scores, _DEEPEST)
+            if ids[row] not in own and scores[row] <= limit
+        ]
         hard = hard or [row for row in range(len(ids)) if ids[row] not in own]
         chosen = rng.sample(hard, min(negatives, len(hard)))
         examples.append(
@@ -48,17 +101,43 @@ def mine(source: Source, encode: Encode, *, negatives: int = 1, seed: int = 0) -
                 query=pair.query,
                 positive_id=f"{source.name}/{pair.document}",
                 positive=source.corpus[pair.document],
-                negatives=tuple(source.corpus[ids[row]] for row in chosen),
+                negatives=tuple(
+                    (f"{source.name}/{ids[row]}", source.corpus[ids[row]]) for row in chosen
+                ),
                 shunned=frozenset(f"{source.name}/{name}" for name in own),
             )
         )
     return examples
 
 
-def _ranked(queries: FloatArray, documents: FloatArray) -> Iterator[tuple[list[int], FloatArray]]:
-    """Yield for each query the rows of its nearest documents, and the cosines with all."""
-    depth = min(_DEEPEST, len(documents))
-    for start in range(0, len(queries), _BLOCK):
-        for scores in queries[start : start + _BLOCK] @ documents.T:  # [N]
-            top = np.argpartition(-scores, depth - 1)[:depth]
-            yield top[np.argsort(-scores[top])].tolist(), scores
+def _dev_set(
+    held_out: Source,
+    ids: Sequence[str],
+    vectors: FloatArray,
+    asked: Mapping[str, FloatArray],
+    seed: int,
+) -> DevSet:
+    answers = held_out.answers()
+    near = {row for query in answers for row in _nearest(vectors @ asked[query], _DEV_DEPTH)}
+    rng = random.Random(seed)
+    drawn = int(DEV_POOL * _DEV_RANDOM)
+    pool = set(rng.sample(range(len(ids)), min(len(ids), drawn)))
+    pool |= set(rng.sample(sorted(near), min(len(near), DEV_POOL - drawn)))
+    place = {name: row for row, name in enumerate(ids)}
+    pool |= {place[name] for some in answers.values() for name in some}
+    order = sorted(pool)
+    position = {ids[row]: number for number, row in enumerate(order)}
+    return DevSet(
+        name=held_out.name,
+        queries=tuple(answers),
+        documents=tuple(held_out.corpus[ids[row]] for row in order),
+        relevant=tuple(frozenset(position[name] for name in some) for some in answers.values()),
+    )
+
+
+def _nearest(scores: FloatArray, depth: int) -> list[int]:
+    """Rows of the best scores, best first."""
+    depth = min(depth, len(scores))
+    top = np.argpartition(-scores, depth - 1)[:depth]
+    rows: list[int] = top[np.argsort(-scores[top], kind="stable")].tolist()
+    return rows

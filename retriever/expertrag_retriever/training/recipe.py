@@ -13,8 +13,9 @@ class Recipe:
 
     ``epochs`` over at most ``most_pairs`` pairs of a domain; ``batch`` pairs a step, of one domain,
     which are each other's negatives beside ``negatives`` mined ones. ``max_tokens`` of a text are
-    read. ``temperature`` divides the cosines. ``evaluations`` on the dev slice over the training,
-    of which ``patience`` without gain end it.
+    read. ``temperature`` divides the cosines. ``anchor`` weighs what the base model thinks of the
+    batch against the judgements. ``evaluations`` on the dev slice over the training, of which
+    ``patience`` without gain end it.
     """
 
     epochs: int = 2
@@ -24,6 +25,7 @@ class Recipe:
     learning_rate: float = 1e-3
     warm_up: float = 0.1
     temperature: float = 0.05
+    anchor: float = 1.0
     max_tokens: int = 128
     evaluations: int = 3
     patience: int = 3

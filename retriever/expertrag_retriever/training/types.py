@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a stage, what is done of it, and how much there is."""
@@ -17,30 +17,54 @@ class Pair:
     document: str
 
 
+def answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
+    """Gather the documents of each query."""
+    found: dict[str, set[str]] = {}
+    for pair in pairs:
+        found.setdefault(pair.query, set()).add(pair.document)
+    return {query: frozenset(documents) for query, documents in found.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One data set: pairs over a corpus of its own.
 
     ``corpus``: text by document id. ``pairs``: a query may come with several documents.
+    ``judged``: all documents that answer a query, where ``pairs`` are a part of what is known.
     """
 
     name: str
     corpus: Mapping[str, str]
     pairs: tuple[Pair, ...]
+    judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def answers(self) -> Mapping[str, frozenset[str]]:
+        """Ids of the documents that answer each query."""
+        return self.judged or answers(self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """What a step learns from: the query is to be nearer to ``positive`` than to ``negatives``.
 
-    ``shunned``: ids of documents that must not be taken for negatives of this query.
+    ``negatives``: id and text of each. ``shunned``: ids of documents that must not be taken for
+    negatives of this query.
     """
 
     query: str
     positive_id: str
     positive: str
-    negatives: tuple[str, ...] = ()
+    negatives: tuple[tuple[str, str], ...] = ()
     shunned: frozenset[str] = frozenset()
+
+    def prompted(self, query: str, document: str) -> Example:
+        """Put a model's prompts before the texts."""
+        return replace(
+            self,
+            query=query + self.query,
+            positive=document + self.positive,
+            negatives=tuple((name, document + text) for name, text in self.negatives),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +74,31 @@ class DevSet:
     ``relevant`` holds, for each query, the positions in ``documents`` of its documents.
     """
 
+    name: str
     queries: tuple[str, ...]
     documents: tuple[str, ...]
     relevant: tuple[frozenset[int], ...]
 
+    def prompted(self, query: str, document: str) -> DevSet:
+        """Put a model's prompts before the texts."""
+        return replace(
+            self,
+            queries=tuple(query + text for text in self.queries),
+            documents=tuple(document + text for text in self.documents),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DomainData:
-    """Everything that one expert is trained on. ``dropped`` counts pairs of no use, by reason."""
+    """Everything that one expert is trained on.
+
+    ``held_out``: the same sources, in the same order, with the pairs of other queries, for the dev
+    slice. ``dropped`` counts pairs of no use, by reason.
+    """
 
     domain: str
     sources: tuple[Source, ...]
-    dev: tuple[DevSet, ...]
+    held_out: tuple[Source, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,8 @@ import torch
 
 from expertrag_retriever.experts.module import mean_pooled, with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
-from expertrag_retriever.router.pooling import first_layer_of, pooled_states
+from expertrag_retriever.experts.trunk import first_layer_of
+from expertrag_retriever.router.pooling import pooled_states
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from expertrag_index.types import FloatArray
-from expertrag_retriever.training.batches import batches, columns
+from expertrag_retriever.training.batches import batches
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.types import DevSet, Example, Pair, Source
@@ -44,12 +44,6 @@ def test_one_document_for_all_queries_makes_batches_of_one() -> None:
     assert [len(batch) for batch in made] == [1]
 
 
-def test_columns_end_where_an_example_has_no_more() -> None:
-    few = Example("q1", "d1", "one", ("n1",))
-    many = Example("q2", "d2", "two", ("n2", "n3"))
-    assert list(columns([few, many])) == [["q1", "q2"], ["one", "two"], ["n1", "n2"]]
-
-
 VECTORS = {
     "query": (1.0, 0.0),
     "the answer": (0.9, np.sqrt(1 - 0.81)),
@@ -66,15 +60,34 @@ def _encode(texts: Sequence[str]) -> FloatArray:
 def test_a_negative_is_less_similar_than_the_answer_by_a_margin() -> None:
     corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
     source = Source("set", corpus, (Pair("query", "1"), Pair("query", "4")))
-    first, second = mine(source, _encode, negatives=3)
+    nothing = Source("set", corpus, ())
+    first, second = mine(source, nothing, _encode, _encode, negatives=3).examples
     # 0.89 is more than .95 of 0.9: it may be an answer; the judged other answer is none either
-    assert first.negatives == ("near, but wrong",)
+    assert first.negatives == (("set/3", "near, but wrong"),)
     assert first.shunned == {"set/1", "set/4"}
     # nothing lies below .95 of 0.6, so that any other document has to do
-    assert set(second.negatives) == {"an answer never judged", "near, but wrong"}
+    assert {text for _, text in second.negatives} == {"an answer never judged", "near, but wrong"}
 
 
 def test_ndcg_of_hand_computed_ranks() -> None:
-    dev = DevSet(("query",), tuple(VECTORS)[1:], (frozenset({0, 2}),))
+    dev = DevSet("set", ("query",), tuple(VECTORS)[1:], (frozenset({0, 2}),))
     # ranks 1 and 3 of two relevant: (1 + 1/2) / (1 + 1/log2(3))
-    assert evaluate([dev], _encode) == pytest.approx(1.5 / (1 + 1 / np.log2(3)))
+    assert evaluate([dev], _encode) == pytest.approx({"set": 1.5 / (1 + 1 / np.log2(3))})
+
+
+def test_judged_documents_that_were_not_drawn_are_no_negatives() -> None:
+    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
+    judged = {"query": frozenset({"1", "2", "3"})}
+    source = Source("set", corpus, (Pair("query", "1"),), judged)
+    (example,) = mine(source, Source("set", corpus, ()), _encode, _encode, negatives=3).examples
+    assert example.negatives == (("set/4", "the other answer"),)
+    assert example.shunned == {"set/1", "set/2", "set/3"}
+
+
+def test_a_dev_set_holds_its_answers_and_their_positions() -> None:
+    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
+    held_out = Source("set", corpus, (Pair("query", "4"), Pair("query", "2")))
+    dev = mine(Source("set", corpus, ()), held_out, _encode, _encode).dev
+    assert dev is not None
+    assert dev.queries == ("query",)
+    assert {dev.documents[place] for place in dev.relevant[0]} == {corpus["4"], corpus["2"]}

@@ -70,8 +70,9 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
     assert all(expert.helps for expert in report.experts)
     card = (folder / "README.md").read_text()
     for expert in report.experts:
-        assert f"| {expert.domain} | {expert.domain} (`{expert.data}`)" in card
-        assert f"{expert.after:.3f}" in card
+        assert f"| {expert.domain} | {expert.pairs} (`{expert.data}`) |" in card
+        (gained,) = expert.after.values()
+        assert f"-> {gained:.3f} |" in card
     written = json.loads((folder / "experts.json").read_text())
     assert written["settings"]["domains"] == ["trees", "metals"]
     assert written["base"] == {"name": "tiny", "fingerprint": report.base.fingerprint}

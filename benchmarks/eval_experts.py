@@ -1,0 +1,283 @@
+"""Embedding experts against their rivals: nDCG@10 on test splits, dense and hybrid.
+
+    python benchmarks/eval_experts.py --data DATA --bundle BUNDLE --json FILE
+
+Systems, each over whole documents of 14 test sets of six domains:
+
+    base        the base model
+    all-domain  one expert trained on the pairs of all domains, for as many steps as all experts
+    specialist  the base model with its upper feed-forward layers trained whole on one domain
+    label       the bundle, each set by the expert of its domain
+    router      the bundle as a store uses it: the router chooses by the documents
+
+Rivals that are not there yet are trained first, with the recipe of the bundle, into --work; these
+and the stores are kept, so that a killed run goes on. Differences have paired randomisation tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import itertools
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from expertrag import models
+from expertrag.cli.progress import progress
+from expertrag.domains.pairs import domain_sources
+from expertrag.eval import stats
+from expertrag.eval.retrieval import RetrievalSettings, evaluate
+from expertrag.eval.stores import default_work
+from expertrag.generation.loading import quiet
+from expertrag_index.types import FloatArray
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.experts.settings import ExpertForm
+from expertrag_retriever.training.base import base_model
+from expertrag_retriever.training.bundle import train_bundle
+from expertrag_retriever.training.recipe import FULL
+from expertrag_retriever.training.types import Progress
+
+BASE = "all-minilm-l6-v2"
+TRAINED_ON = {
+    "science": ("scifact",),
+    "biomedicine": ("bioasq", "medquad"),
+    "finance": ("fiqa_small", "tatqa"),
+    "legal": ("policyqa",),
+    "technical": ("cosqa", "pydocs"),
+    "encyclopedia": ("squad2", "hotpotqa", "popqa"),
+}
+TESTED_ON = TRAINED_ON | {
+    "science": ("scifact", "cranfield"),
+    "legal": ("policyqa", "legalsum"),
+}
+SYSTEMS = ("base", "all-domain", "specialist", "label", "router")
+MODES = ("dense", "hybrid")
+METRIC = "nDCG@10"
+FLIPS = 10_000
+
+Values = dict[str, dict[str, dict[str, float]]]
+"""nDCG@10 by mode, system and query."""
+
+
+class OneExpert(SentenceTransformerEmbedder):
+    """An embedder that encodes everything by one expert of a bundle."""
+
+    def __init__(self, bundle: SentenceTransformerEmbedder, domain: str) -> None:
+        known = f"{bundle.fingerprint} {domain}"
+        super().__init__(bundle.name, bundle.model, hashlib.sha256(known.encode()).hexdigest()[:32])
+        self._domain = domain
+
+    def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
+        """Encode by the one expert, whatever the domain."""
+        return super().encode_documents(texts, self._domain)
+
+    def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
+        """Encode by the one expert, whatever the domain."""
+        return super().encode_queries(texts, self._domain)
+
+
+def main() -> int:
+    """Measure, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--sets", nargs="*", help="of these sets alone")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    with progress() as report, quiet():
+        rivals = Rivals(given.data, given.bundle, given.work, report)
+        rows = []
+        for domain, names in TESTED_ON.items():
+            for name in names:
+                if given.sets is None or name in given.sets:
+                    values = measure(given.data / name, domain, given.systems, rivals, report)
+                    rows.append(row_of(name, domain, values))
+                    print(described(rows[-1]), flush=True)
+    body = {"sets": rows, "macro": macro(rows), "against_base": against(rows, "base")}
+    print(json.dumps({key: body[key] for key in ("macro", "against_base")}, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+class Rivals:
+    """The systems, loaded or trained when they are asked for."""
+
+    def __init__(self, data: Path, bundle: Path, work: Path, report: Progress) -> None:
+        self._data = data
+        self._bundle = bundle
+        self._report = report
+        settings = json.loads((bundle / "experts.json").read_bytes())
+        self._trained = settings["training"]["experts"]
+        self._seed = int(settings["training"]["recipe"]["seed"])
+        digest = hashlib.sha256((bundle / "experts.safetensors").read_bytes()).hexdigest()[:8]
+        self._work = work / "rivals" / digest
+        self._base = models.resolve(BASE)
+
+    def system(self, name: str, domain: str) -> SentenceTransformerEmbedder:
+        """Open a system for the test sets of a domain."""
+        if name == "base":
+            return load_embedder(self._base)
+        if name == "router":
+            return load_embedder(self._base, experts=self._bundle)
+        if name == "label":
+            return OneExpert(load_embedder(self._base, experts=self._bundle), domain)
+        if name == "all-domain":
+            folder, domain = self._all_domain(), "all"
+        else:
+            folder = self._specialist(domain)
+        if not (folder / "experts.json").is_file():  # it gained nothing: the base serves
+            return load_embedder(self._base)
+        return OneExpert(load_embedder(self._base, experts=folder), domain)
+
+    def _all_domain(self) -> Path:
+        pairs = sum(int(expert["pairs"]) for expert in self._trained)
+        folders = [self._data / name for names in TRAINED_ON.values() for name in names]
+        recipe = replace(FULL, most_pairs=pairs, seed=self._seed)
+        return self._train("all", folders, recipe)
+
+    def _specialist(self, domain: str) -> Path:
+        # whole weights take smaller steps than updates that start at zero
+        recipe = replace(FULL, form=ExpertForm.FULL, learning_rate=5e-5, seed=self._seed)
+        return self._train(domain, [self._data / name for name in TRAINED_ON[domain]], recipe)
+
+    def _train(self, name: str, folders: Sequence[Path], recipe: Any) -> Path:
+        folder = self._work / name
+        if folder.exists():
+            return folder
+        base = base_model(self._base, BASE)
+        try:
+            train_bundle(
+                domain_sources({name: folders}), base.base, base.load, recipe, folder, self._report
+            )
+        except TrainingError as error:
+            folder.mkdir(parents=True)
+            (folder / "no-gain.txt").write_text(f"{error}\n")
+        return folder
+
+
+def measure(
+    folder: Path, domain: str, systems: Sequence[str], rivals: Rivals, report: Progress
+) -> Values:
+    """Score one test set by every system."""
+    values: Values = {mode: {} for mode in MODES}
+    for name in systems:
+        body: Any = evaluate(
+            [folder],
+            rivals.system(name, domain),
+            RetrievalSettings(modes=MODES, metrics=(METRIC,)),
+            default_work(),
+            report,
+        )
+        (queries,) = body["per_query"].values()
+        for mode in MODES:
+            values[mode][name] = queries[mode][METRIC]
+    return values
+
+
+def row_of(name: str, domain: str, values: Values) -> dict[str, Any]:
+    """Means of a set, and its tests: every system against the base, corrected after Holm."""
+    tests = {}
+    for mode, systems in values.items():
+        rows = {system: list(some.values()) for system, some in systems.items()}
+        tests[mode] = [
+            asdict(item)
+            for item in stats.adjust(
+                [
+                    stats.compare(METRIC, "base", rows["base"], system, some)
+                    for system, some in rows.items()
+                    if system != "base" and "base" in rows
+                ]
+            )
+        ]
+    return {
+        "set": name,
+        "domain": domain,
+        "trained_on": name in TRAINED_ON[domain],
+        "means": {
+            mode: {system: statistics.fmean(some.values()) for system, some in systems.items()}
+            for mode, systems in values.items()
+        },
+        "comparisons": tests,
+        "per_query": values,
+    }
+
+
+def described(row: Mapping[str, Any]) -> str:
+    """Write a set as a line."""
+    means = "  |  ".join(
+        f"{mode} " + " ".join(f"{system} {mean:.3f}" for system, mean in systems.items())
+        for mode, systems in row["means"].items()
+    )
+    return f"{row['domain']:<13} {row['set']:<11} {means}"
+
+
+def macro(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Mean over domains of the mean over their sets, by mode and system."""
+    domains = [
+        list(some) for _, some in itertools.groupby(rows, key=lambda row: str(row["domain"]))
+    ]
+    return {
+        mode: {
+            system: statistics.fmean(
+                statistics.fmean(row["means"][mode][system] for row in some) for some in domains
+            )
+            for system in rows[0]["means"][mode]
+        }
+        for mode in MODES
+    }
+
+
+def against(
+    rows: Sequence[Mapping[str, Any]], rival: str
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Differences of the macro means, with p of a paired randomisation test (Smucker et al. 2007).
+
+    A query counts as much as it does in the macro mean; under the null hypothesis the sign of its
+    difference is a coin's.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    sizes = {domain: sum(row["domain"] == domain for row in rows) for domain in TESTED_ON}
+    present = sum(1 for size in sizes.values() if size)
+    rng = np.random.default_rng(0)
+    for mode in MODES:
+        found[mode] = {}
+        for system in rows[0]["means"][mode]:
+            if system == rival:
+                continue
+            shares = np.concatenate(
+                [
+                    (
+                        np.array(list(row["per_query"][mode][system].values()))
+                        - np.array(list(row["per_query"][mode][rival].values()))
+                    )
+                    / (len(row["per_query"][mode][rival]) * sizes[row["domain"]] * present)
+                    for row in rows
+                ]
+            )
+            difference = float(shares.sum())
+            extreme = sum(
+                int(
+                    (
+                        np.abs(rng.choice((-1.0, 1.0), (100, len(shares))) @ shares)
+                        >= abs(difference)
+                    ).sum()
+                )
+                for _ in range(FLIPS // 100)
+            )
+            found[mode][system] = {"difference": difference, "p": (extreme + 1) / (FLIPS + 1)}
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

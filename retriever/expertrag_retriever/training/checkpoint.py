@@ -1,0 +1,90 @@
+"""The state of a training in a folder, so that a killed one goes on to the same result.
+
+FOLDER/checkpoint.json             what the training says of itself, and at which step it is
+FOLDER/checkpoint-STEP.safetensors weights now, the best weights, the optimizer's moments
+
+Nothing is pickled. The tensors are written beside the last ones and the JSON file is swapped after
+them: a kill leaves one of the two states.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from expertrag_index.durable import write_durably
+
+Weights = dict[str, torch.Tensor]
+"""Values of parameters by name."""
+
+_NAME = "checkpoint"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Checkpoint:
+    """Keeps named parameters and the AdamW optimizer that moves them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        parameters: Mapping[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Keep the state in ``folder``, which is made when there is something to keep."""
+        self._folder = folder
+        self._parameters = parameters
+        self._optimizer = optimizer
+
+    def weights(self) -> Weights:
+        """Copy the parameters as they are."""
+        return {name: value.detach().clone() for name, value in self._parameters.items()}
+
+    def save(self, step: int, best: Weights, about: Mapping[str, Any]) -> None:
+        """Write the state after ``step`` steps; ``about`` is JSON."""
+        state = {f"now.{name}": value for name, value in self.weights().items()}
+        state |= {f"best.{name}": value for name, value in best.items()}
+        for name, parameter in self._parameters.items():
+            moments = self._optimizer.state.get(parameter, {})
+            state |= {f"{key}.{name}": value for key, value in moments.items()}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._tensors(step)
+        save_file(state, path)
+        body = {"step": step, "about": about}
+        write_durably(self._folder / f"{_NAME}.json", json.dumps(body).encode())
+        for old in self._folder.glob(f"{_NAME}-*.safetensors"):
+            if old != path:
+                old.unlink()
+
+    def load(self) -> tuple[Weights, dict[str, Any]] | None:
+        """Put the kept state back; return the best weights and ``about``, None if there is none."""
+        path = self._folder / f"{_NAME}.json"
+        if not path.is_file():
+            return None
+        body = json.loads(path.read_bytes())
+        state = load_file(self._tensors(body["step"]))
+        for name, parameter in self._parameters.items():
+            parameter.data.copy_(state[f"now.{name}"])
+            moments = {key: state.get(f"{key}.{name}") for key in _MOMENTS}
+            if moments["step"] is not None:  # there is none before the first step
+                self._optimizer.state[parameter] = {
+                    key: value if value is None or key == "step" else value.to(parameter.device)
+                    for key, value in moments.items()
+                }
+        return {name: state[f"best.{name}"] for name in self._parameters}, body["about"]
+
+    def _tensors(self, step: int) -> Path:
+        return self._folder / f"{_NAME}-{step}.safetensors"
+
+
+def learning_rate_share(progress: float, warm_up: float) -> float:
+    """Share of the learning rate: a linear warm-up, then a cosine to 0."""
+    if progress < warm_up:
+        return (progress + 0.01) / (warm_up + 0.01)
+    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))

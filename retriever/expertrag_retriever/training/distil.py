@@ -1,0 +1,276 @@
+"""Distillation: the experts of a bundle in one student, which is a plain model.
+
+The student has the architecture of the base, and its vector of each text is to be the teacher's:
+that of the bundle, by the expert of the text's domain ("One Student Knows All Experts Know", Xue
+et al. 2022). It starts with the mean of the experts' updates. What it learns is merged into the
+weights, so that any tool that loads such models loads it, without router, experts or this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from expertrag_index.types import FloatArray
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_model, number_format
+from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.experts.bundle import attach
+from expertrag_retriever.experts.merge import mean_update, merge
+from expertrag_retriever.experts.module import with_experts
+from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
+from expertrag_retriever.experts.surgery import expert_layers
+from expertrag_retriever.fingerprint import folder_fingerprint
+from expertrag_retriever.training.base import BaseModel
+from expertrag_retriever.training.checkpoint import Weights
+from expertrag_retriever.training.data import prepare
+from expertrag_retriever.training.dev import evaluate
+from expertrag_retriever.training.mining import Encode, mine
+from expertrag_retriever.training.publish import published
+from expertrag_retriever.training.student import (
+    STUDENT,
+    Lessons,
+    StudentRecipe,
+    StudentTrainer,
+    Taught,
+)
+from expertrag_retriever.training.student_card import DomainFigures, StudentReport, card
+from expertrag_retriever.training.types import DevSet, DomainData, Progress, Source
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from expertrag_retriever.experts.module import ExpertTransformer
+
+_POOL = 1500  # documents of a set that its dev queries are ranked among, at most
+
+
+def distil(
+    bundle: Path,
+    domains: Mapping[str, Sequence[Source]],
+    base: BaseModel,
+    recipe: StudentRecipe,
+    out: Path,
+    progress: Progress,
+) -> StudentReport:
+    """Write the student of a bundle's experts, a sentence-transformers model, whole or not at all.
+
+    Work is kept in ``OUT.partial`` until it is done: a killed run goes on there.
+
+    :param domains: data of the experts that the student is to know; others are left out of it.
+    :raises EmbedderError: the bundle is none, is damaged, or belongs to another base.
+    :raises TrainingError: a domain that has no expert or too little data.
+    """
+    teacher = _teacher(bundle, base, recipe)
+    settings = _experts(teacher)[1]
+    _check(bundle, domains, settings)
+    data = [
+        prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
+        for domain, sources in domains.items()
+    ]
+    lessons = _lessons(teacher, data, progress)
+    student = _student(teacher, base, tuple(domains), recipe)
+    partial = out.with_name(f"{out.name}.partial")
+    folder = partial / _digest(bundle, base, recipe, lessons)
+    taught = StudentTrainer(student, recipe, folder, progress).train(lessons)
+    with published(out) as scratch:
+        _save(base, taught.weights, scratch)
+        figures = _measure(base, teacher, load_model(str(scratch)), data, recipe, progress)
+        report = _report(bundle, base, recipe, len(lessons.texts), taught, figures, scratch)
+        (scratch / "README.md").write_text(card(report), encoding="utf-8")
+    shutil.rmtree(partial, ignore_errors=True)
+    return report
+
+
+def _teacher(bundle: Path, base: BaseModel, recipe: StudentRecipe) -> SentenceTransformerEmbedder:
+    model = base.load()
+    attach(model, bundle, base.base.fingerprint)
+    return _embedder(model, recipe)
+
+
+def _embedder(model: SentenceTransformer, recipe: StudentRecipe) -> SentenceTransformerEmbedder:
+    """Wrap a model as it runs on this machine, reading no more of a text than in the training."""
+    model.eval()
+    model.max_seq_length = min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
+    model[0].to(number_format(model.device.type))
+    return SentenceTransformerEmbedder(STUDENT, model, "")
+
+
+def _experts(teacher: SentenceTransformerEmbedder) -> tuple[ExpertTransformer, ExpertSettings]:
+    module = cast("ExpertTransformer", teacher.model[0])
+    assert module.settings is not None, "the bundle is attached"
+    return module, module.settings
+
+
+def _check(bundle: Path, domains: Mapping[str, Sequence[Source]], settings: ExpertSettings) -> None:
+    unknown = ", ".join(sorted(domains.keys() - set(settings.domains)))
+    if unknown or not domains:
+        raise TrainingError(
+            f"the bundle {bundle.name} has no expert for {unknown or 'no data'}: give data of its "
+            f"domains ({', '.join(settings.domains)}) as DOMAIN=DATASET"
+        )
+
+
+def _lessons(
+    teacher: SentenceTransformerEmbedder, data: Sequence[DomainData], progress: Progress
+) -> Lessons:
+    """Let each text's own expert read it."""
+    texts: list[str] = []
+    vectors: list[FloatArray] = []
+    for done, domain in enumerate(data):
+        progress("teacher reads the texts", done, len(data))
+        queries, documents = _sides(domain)
+        for role, encode, some in (
+            ("query", teacher.encode_queries, queries),
+            ("document", teacher.encode_documents, documents),
+        ):
+            prompt = str(teacher.model.prompts.get(role) or "")
+            texts += [prompt + text for text in some]
+            vectors.append(encode(some, domain.domain))
+    progress("teacher reads the texts", len(data), len(data))
+    return Lessons(tuple(texts), torch.from_numpy(np.concatenate(vectors)))
+
+
+def _sides(domain: DomainData) -> tuple[list[str], list[str]]:
+    """Take the queries and the documents that are trained on, each once."""
+    pairs = [(pair, source.corpus) for source in domain.sources for pair in source.pairs]
+    return (
+        list(dict.fromkeys(pair.query for pair, _ in pairs)),
+        list(dict.fromkeys(corpus[pair.document] for pair, corpus in pairs)),
+    )
+
+
+def _student(
+    teacher: SentenceTransformerEmbedder,
+    base: BaseModel,
+    domains: Sequence[str],
+    recipe: StudentRecipe,
+) -> SentenceTransformer:
+    """Give the base one expert, in float32: the mean of the teacher's."""
+    module, settings = _experts(teacher)
+    model = base.load()
+    model.max_seq_length = teacher.max_tokens
+    one = ExpertSettings((STUDENT,), rank=recipe.rank, first_layer=settings.first_layer)
+    layers = dict(expert_layers(with_experts(model, one).model))
+    chosen = settings.indexes_of(domains)
+    for name, layer in expert_layers(module.model):
+        down, up = mean_update(layer, chosen, recipe.rank)
+        layers[name].first.data = down.unsqueeze(0)
+        layers[name].second.data = up.unsqueeze(0)
+    return model
+
+
+def _digest(bundle: Path, base: BaseModel, recipe: StudentRecipe, lessons: Lessons) -> str:
+    """Hash of everything that the student depends on."""
+    state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
+    state.update(f"{folder_fingerprint(bundle)}\0{base.base.fingerprint}".encode())
+    state.update("\0".join(lessons.texts).encode())
+    return state.hexdigest()[:16]
+
+
+def _save(base: BaseModel, weights: Weights, folder: Path) -> None:
+    """Merge the student into a new copy of the base, in the base's own number format."""
+    model = load_model(base.source)
+    names = [name.removesuffix(".first") for name in weights if name.endswith(".first")]
+    merge(
+        cast("ExpertTransformer", model[0]).model,
+        {name: (weights[f"{name}.first"][0], weights[f"{name}.second"][0]) for name in names},
+    )
+    model.save(str(folder), create_model_card=False)
+
+
+def _measure(
+    base: BaseModel,
+    teacher: SentenceTransformerEmbedder,
+    student: SentenceTransformer,
+    data: Sequence[DomainData],
+    recipe: StudentRecipe,
+    progress: Progress,
+) -> tuple[DomainFigures, ...]:
+    """Compare base, teacher and the student that was written on the dev slices."""
+    written = _embedder(student, recipe)
+    found = []
+    for done, domain in enumerate(data):
+        progress("measuring", done, len(data))
+        encoders: dict[str, Encode] = {
+            "base": partial(teacher.encode_documents, domain=GENERAL),
+            "teacher": partial(teacher.encode_documents, domain=domain.domain),
+            "student": written.encode_documents,
+        }
+        found.append(_figures(domain.domain, _dev(domain, teacher, recipe.seed), encoders))
+    progress("measuring", len(data), len(data))
+    return tuple(found)
+
+
+def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> list[DevSet]:
+    """Make the dev sets of a domain, with smaller pools than a training of experts ranks."""
+    found = [
+        mine(
+            replace(held_out, pairs=()),
+            held_out,
+            partial(teacher.encode_queries, domain=GENERAL),
+            partial(teacher.encode_documents, domain=GENERAL),
+            most_documents=_POOL,
+            seed=seed,
+        ).dev
+        for held_out in data.held_out
+    ]
+    return [dev for dev in found if dev is not None]
+
+
+def _figures(domain: str, dev: Sequence[DevSet], encoders: Mapping[str, Encode]) -> DomainFigures:
+    texts = [text for item in dev for text in (*item.queries, *item.documents)]
+    place = {text: row for row, text in enumerate(texts)}
+    vectors = {who: encode(texts) for who, encode in encoders.items()}
+
+    def score(who: str) -> float:
+        return fmean(
+            evaluate(dev, lambda some: vectors[who][[place[text] for text in some]]).values()
+        )
+
+    taught = vectors["teacher"]
+    return DomainFigures(
+        domain=domain,
+        queries=sum(len(item.queries) for item in dev),
+        base=score("base"),
+        teacher=score("teacher"),
+        student=score("student"),
+        base_cosine=float(np.mean(np.sum(vectors["base"] * taught, axis=1))),
+        cosine=float(np.mean(np.sum(vectors["student"] * taught, axis=1))),
+    )
+
+
+def _report(
+    bundle: Path,
+    base: BaseModel,
+    recipe: StudentRecipe,
+    texts: int,
+    taught: Taught,
+    figures: tuple[DomainFigures, ...],
+    written: Path,
+) -> StudentReport:
+    return StudentReport(
+        bundle=bundle.resolve().name,
+        base=base.base,
+        recipe=recipe,
+        texts=texts,
+        seconds=taught.seconds,
+        cosine=taught.best,
+        bundle_bytes=_size(bundle),
+        student_bytes=_size(written),
+        domains=figures,
+        points=taught.points,
+    )
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
