@@ -66,10 +66,11 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
         name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
         if Path(name).is_dir():
             name = str(Path(name).resolve())  # the store remembers it, wherever it is opened from
-        if is_bundle(folder := Path(name)):
+        source = models.resolve(name)
+        if is_bundle(folder := Path(source)):
             base = models.resolve(base_of(folder).name)
             return load_embedder(base, name=name, device=model.device, experts=folder)
-        return load_embedder(models.resolve(name), name=name, device=model.device)
+        return load_embedder(source, name=name, device=model.device)
 
 
 def _embedder_of(store: Path | None) -> str:

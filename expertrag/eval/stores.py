@@ -1,6 +1,6 @@
 """The store of a data set's corpus, kept in a work folder for the next run.
 
-It is ``WORK/stores/NAME-HASH``, where HASH is of the corpus, the embedder and the unit.
+It is ``WORK/stores/NAME-HASH``, where HASH is of the corpus, the embedder, the unit and the format.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from expertrag.eval.files import existing
 from expertrag.eval.types import Skipped
 from expertrag.translate import translated_errors
 from expertrag_index.build import IndexWriter
+from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings
 from expertrag_retriever.calibrate import calibrator

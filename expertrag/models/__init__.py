@@ -6,7 +6,7 @@
     CACHE/models/NAME.part/     work in progress; a killed pull leaves it, the next one removes it
 
 ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache folder. The download obeys the user's own pip
-configuration. Every other name (a folder, a hub id) passes through :func:`resolve` unchanged.
+configuration. Bundles of domain experts are small and lie in this package. Every other name (a folder, a hub id) passes through :func:`resolve` unchanged.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from expertrag.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
 from expertrag.models.fetch import pull, size_of
 from expertrag.models.registry import REGISTRY, PackageModel, cache_folder, folder_of, registered
+from expertrag.models.shipped import SHIPPED, shipped_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 __all__ = [
     "REGISTRY",
+    "SHIPPED",
     "ModelState",
     "PackageModel",
     "cache_folder",
@@ -60,11 +62,13 @@ def path(name: str) -> Path:
 
 
 def resolve(name: str) -> str:
-    """Turn a model's name into what a loader opens: package models become local folders.
+    """Turn a model's name into what a loader opens: models of packages become local folders.
 
     :raises NotFound: if it is a package model that has not been pulled.
     :raises ServerError: if one of its files is missing or damaged.
     """
+    if name in SHIPPED:
+        return str(shipped_folder(name))
     if name not in REGISTRY:
         return name
     problem = find_problem(REGISTRY[name], path(name), thorough=False)

@@ -68,7 +68,7 @@ def test_only_a_migration_may_use_another_embedder(plain: Path, make_experts: An
     with IndexWriter.open(plain, embedder, migrating=True) as writer:
         for change in (lambda: writer.add([]), lambda: writer.build([]), lambda: writer.delete([])):
             with pytest.raises(EmbedderMismatchError, match=cure):
-                change()
+                change()  # type: ignore[no-untyped-call]
     with Index.open(plain) as index:
         assert index.generation == 1
 

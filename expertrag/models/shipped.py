@@ -1,0 +1,18 @@
+"""Bundles of domain experts that lie in this package, trained and ready.
+
+How each was made, and what it gains, stands in its card (``README.md`` in its folder).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).with_name("bundles")
+
+SHIPPED: tuple[str, ...] = ("minilm-domains",)
+"""Names of the bundles, which are names of embedders, too."""
+
+
+def shipped_folder(name: str) -> Path:
+    """Folder of a shipped bundle."""
+    return _FOLDER / name
