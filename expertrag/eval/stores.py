@@ -20,7 +20,6 @@ from expertrag.eval.types import Skipped
 from expertrag.translate import translated_errors
 from expertrag_index.build import IndexWriter
 from expertrag_index.manifest import FORMAT_VERSION
-from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings
 from expertrag_retriever.calibrate import calibrator
 

@@ -81,10 +81,17 @@ def decide(
         group.documents * np.array([group.evidence.get(name, 0.0) for name in names])
         for group in known
     ]
+    seen = {name: _finite(rows) for name, rows in seen.items()}
     new = [rows.sum(axis=0, dtype=np.float64) for rows in seen.values()]
     mass = np.sum([none, *old, *new], axis=0)  # [E + 1]
     mean = mass / mass.sum()
     return [_decided(name, rows, names, mean) for name, rows in seen.items()]
+
+
+def _finite(rows: FloatArray) -> FloatArray:
+    """Posteriors [N, E + 1] in which a text that the model made no number of is of none."""
+    none = np.eye(1, rows.shape[1], rows.shape[1] - 1, dtype=np.float32)
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, none)
 
 
 def _decided(

@@ -49,7 +49,11 @@ def derive(
     centroids = {}
     for expert, live in partitions.items():
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
-        segments += writer.next_segments(expert, old, live, np.intersect1d(live, new))
+        added = np.intersect1d(live, new)
+        segments += writer.next_segments(expert, old, live, added)
+        if previous and not len(added) and previous.partitions.get(expert) == len(live):
+            centroids[expert] = previous.centroids[expert]  # nothing came and nothing went
+            continue
         data = coarse.serialise(coarse.train(connection, live))
         centroids[expert] = write_derived(layout, data, ".centroids.f32")
     documents, corpus_hash = corpus_state(connection, generation)

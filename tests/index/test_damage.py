@@ -290,6 +290,21 @@ def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
         IndexWriter.open(store, hashing)
 
 
+def test_a_store_of_an_older_version_is_to_be_built_again(store: Path, hashing: Any) -> None:
+    path = store / "generations" / "gen-000002" / "manifest.json"
+    body = json.loads(path.read_bytes())
+    body.pop("checksum")
+    from expertrag_index import manifest
+
+    path.write_bytes(manifest._canonical({**body, "format_version": 1}))
+    connection = sqlite3.connect(store / "store.db")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
+        with pytest.raises(StoreFormatError, match="build the store again from its documents"):
+            attempt()
+
+
 def test_damaged_rows_are_refused_and_removed_by_a_repair(
     store: Path, corpus: list[Document], hashing: Any
 ) -> None:

@@ -61,6 +61,14 @@ def test_few_documents_follow_a_store_that_is_of_their_domain() -> None:
     assert decide({"from b": rows(1, 0.95)}, EXPERTS, known)[0].expert == "legal"
 
 
+def test_a_text_that_is_no_number_is_of_none() -> None:
+    broken = rows(1, np.nan)
+    (mostly,) = decide({"a": np.concatenate([rows(99, 0.9), broken])}, EXPERTS, [])
+    (wholly,) = decide({"b": broken}, EXPERTS, [])
+    assert (mostly.expert, wholly.expert) == ("legal", "general")
+    assert (wholly.share, wholly.evidence["general"]) == (1.0, 1.0)
+
+
 def test_a_group_of_no_clear_domain_is_general() -> None:
     seen = {
         "foreign": rows(100, 0.5),  # what half of the texts of an untrained domain look like
