@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router bench-experts eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,24 @@ bench-router: $(STAMP) ## the domain router on six domains; DATA=..., ARGS="--js
 
 bench-experts: $(STAMP) ## a bundle of experts against its base; DATA=..., ARGS="--bundle B --json FILE"
 	@$(BIN)/python benchmarks/bench_experts.py --data $(DATA) $(ARGS)
+
+BUNDLE ?= expertrag/models/bundles/minilm-domains
+SHIPPED_DATA = science=$(DATA)/scifact \
+  biomedicine=$(DATA)/bioasq biomedicine=$(DATA)/medquad \
+  finance=$(DATA)/fiqa_small finance=$(DATA)/tatqa \
+  technical=$(DATA)/pydocs technical=$(DATA)/pairs/tldr.jsonl.gz \
+  encyclopedia=$(DATA)/squad2 encyclopedia=$(DATA)/hotpotqa encyclopedia=$(DATA)/popqa
+MEASURED_DATA = $(filter-out technical=%,$(SHIPPED_DATA)) \
+  technical=$(DATA)/cosqa technical=$(DATA)/pydocs legal=$(DATA)/policyqa
+
+bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make
+	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE)
+
+.eval/experts: $(STAMP)
+	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@
+
+eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)
 
 eval: $(STAMP) ## a small real report of everything, under 5 minutes: .eval/small/report.html
 	@$(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)

@@ -1,11 +1,10 @@
-"""A bundle of embedding experts against its base model: nDCG@10 by domain, and encoding speed.
+"""How fast a bundle of embedding experts encodes, beside its base model.
 
-    expertrag train experts --data finance=DATA/tatqa --data finance=DATA/fiqa_small … --out BUNDLE
     python benchmarks/bench_experts.py --data DATA --bundle BUNDLE --json FILE
 
-Test splits, dense search over whole documents: the base model, every text by the expert of its
-domain, and every text as the router chooses. Differences have paired tests. Documents a second
-are of one thread, in batches that mix all domains, interleaved with the base.
+Documents a second of one thread on texts of four domains, in batches that mix them: the base model,
+the bundle with every text as the router chooses, and plain ``SentenceTransformer.encode`` of the
+base model in float32, in turn in one process.
 """
 
 from __future__ import annotations
@@ -17,33 +16,19 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
 from expertrag import models
-from expertrag.eval import stats
-from expertrag.eval.datasets import Dataset, load_dataset
-from expertrag.eval.measures import Measures
-from expertrag_index.types import FloatArray, LoadFailure
-from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag.eval.datasets import load_dataset
+from expertrag_index.types import LoadFailure
+from expertrag_retriever.encoder import load_embedder, load_model
 from expertrag_retriever.experts.bundle import base_of
-from expertrag_retriever.experts.settings import GENERAL
 
-SETS = {
-    "science": ("scifact", "cranfield"),
-    "biomedicine": ("bioasq", "medquad"),
-    "finance": ("fiqa_small", "tatqa"),
-    "legal": ("policyqa", "legalsum"),
-    "technical": ("cosqa", "pydocs"),
-    "encyclopedia": ("squad2", "hotpotqa", "popqa"),
-}
-DEPTH = 10
-SPEED_TEXTS, SPEED_ROUNDS = 256, 5
-
-Encode = Callable[[Sequence[str]], FloatArray]
+SETS = ("fiqa_small", "pydocs", "scifact", "squad2")
+TEXTS, ROUNDS = 256, 5
 
 
 def main() -> int:
@@ -51,115 +36,57 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--sets", nargs="*", help="of these sets alone")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    base = models.resolve(base_of(given.bundle).name)
-    embedder = load_embedder(base, experts=given.bundle)
-    speed = measure_speed(load_embedder(base), embedder, given.data)
-    print(f"documents/s beside the base model's: {speed['ratio']:.3f}", flush=True)
-    rows = []
-    for domain, names in SETS.items():
-        for name in names:
-            if given.sets is None or name in given.sets:
-                rows.append(measure_set(load_dataset(given.data / name), domain, embedder))
-                print(described(rows[-1]), flush=True)
-    means = macro(rows)
-    report = {"speed": speed, "sets": rows, "macro": means}
-    print("\n".join(f"{key:<12} {value:.4f}" for key, value in means.items()))
+    torch.set_num_threads(1)
+    report = measure(ways(given.bundle), texts(given.data))
+    for name, ratio in report["beside_base"].items():
+        print(f"{name:<8} {report['documents_per_s'][name]:7.1f} documents/s, {ratio:.3f} x base")
     if given.json:
         given.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 
-def measure_set(
-    dataset: Dataset, domain: str, embedder: SentenceTransformerEmbedder
-) -> dict[str, Any]:
-    """Score one test set by the base, by true domains and by the router."""
+def texts(data: Path) -> list[str]:
+    """Take the first documents of each set."""
     failures: list[LoadFailure] = []
-    documents = {
-        item.id: f"{item.title}\n{item.text}".strip() for item in dataset.documents(failures)
-    }
-    queries = {query.id: query.text for query in dataset.judged}
-    values = {}
-    for way, chosen in (("base", GENERAL), ("label", domain), ("router", None)):
-        found = rank(
-            list(documents),
-            embedder.encode_documents(list(documents.values()), chosen),
-            list(queries),
-            embedder.encode_queries(list(queries.values()), chosen),
+    return [
+        item.text
+        for name in SETS
+        for item in itertools.islice(
+            load_dataset(data / name).documents(failures), TEXTS // len(SETS)
         )
-        qrels = {query: dataset.qrels[query] for query in queries}
-        values[way] = list(Measures(("nDCG@10",)).per_query(qrels, found)["nDCG@10"].values())
-    compared = stats.adjust(
-        [
-            stats.compare("nDCG@10", "base", values["base"], way, values[way])
-            for way in ("label", "router")
-        ]
-    )
-    return {
-        "set": dataset.name,
-        "domain": domain,
-        "queries": len(queries),
-        **{way: float(np.mean(some)) for way, some in values.items()},
-        "comparisons": [asdict(item) for item in compared],
-    }
-
-
-def rank(
-    documents: Sequence[str], vectors: FloatArray, queries: Sequence[str], asked: FloatArray
-) -> dict[str, list[str]]:
-    """Return the nearest documents of each query, best first."""
-    found = {}
-    for query, vector in zip(queries, asked, strict=True):
-        scores = vectors @ vector  # [N]
-        top = np.argsort(-scores, kind="stable")[:DEPTH]
-        found[query] = [documents[row] for row in top.tolist()]
-    return found
-
-
-def macro(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Mean over domains of the mean over their sets."""
-    ways = ("base", "label", "router")
-    domains = [
-        list(some) for _, some in itertools.groupby(rows, key=lambda row: str(row["domain"]))
     ]
+
+
+def ways(bundle: Path) -> dict[str, Callable[[Sequence[str]], Any]]:
+    """Open the three ways to encode."""
+    source = models.resolve(base_of(bundle).name)
+    base, experts = load_embedder(source), load_embedder(source, experts=bundle)
+    plain = load_model(source)
     return {
-        way: statistics.fmean(statistics.fmean(row[way] for row in some) for some in domains)
-        for way in ways
+        "base": base.encode_documents,
+        "router": experts.encode_documents,
+        "plain": lambda some: plain.encode(list(some)),
     }
 
 
-def measure_speed(
-    base: SentenceTransformerEmbedder, embedder: SentenceTransformerEmbedder, data: Path
+def measure(
+    encoders: dict[str, Callable[[Sequence[str]], Any]], some: Sequence[str]
 ) -> dict[str, Any]:
-    """Encode documents of many domains by the base and, routed, by the bundle, in turn."""
-    texts = []
-    failures: list[LoadFailure] = []
-    for name in ("fiqa_small", "pydocs", "scifact", "squad2"):
-        corpus = load_dataset(data / name).documents(failures)
-        texts += [item.text for item in itertools.islice(corpus, SPEED_TEXTS // 4)]
-    seconds: dict[str, list[float]] = {"base": [], "bundle": []}
-    for _ in range(SPEED_ROUNDS):
-        for name, model in (("base", base), ("bundle", embedder)):
+    """Encode the texts by every way in turn; medians without the first round."""
+    seconds: dict[str, list[float]] = {name: [] for name in encoders}
+    for _ in range(ROUNDS):
+        for name, encode in encoders.items():
             started = time.perf_counter()
-            model.encode_documents(texts)
+            encode(some)
             seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(some[1:]) for name, some in seconds.items()}
+    medians = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
     return {
-        "documents_per_s": {name: len(texts) / median for name, median in medians.items()},
-        "ratio": medians["base"] / medians["bundle"],
-        "documents": len(texts),
+        "documents": len(some),
+        "documents_per_s": {name: len(some) / median for name, median in medians.items()},
+        "beside_base": {name: medians["base"] / median for name, median in medians.items()},
     }
-
-
-def described(row: dict[str, Any]) -> str:
-    """Return a row as a line."""
-    gains = ", ".join(
-        f"{item['b']} {row[item['b']]:.4f} ({item['difference']:+.4f}, p {item['p_t_holm']:.3g})"
-        for item in row["comparisons"]
-    )
-    return f"{row['domain']:<13} {row['set']:<11} base {row['base']:.4f}, {gains}"
 
 
 if __name__ == "__main__":

@@ -33,9 +33,11 @@ from expertrag import models
 from expertrag.cli.progress import progress
 from expertrag.domains.pairs import domain_sources
 from expertrag.eval import stats
+from expertrag.eval.datasets import load_dataset
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
-from expertrag.eval.stores import default_work
+from expertrag.eval.stores import default_work, read_corpus, store_folder
 from expertrag.generation.loading import quiet
+from expertrag_index.index import Index
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.errors import TrainingError
@@ -58,7 +60,7 @@ TESTED_ON = TRAINED_ON | {
     "science": ("scifact", "cranfield"),
     "legal": ("policyqa", "legalsum"),
 }
-SYSTEMS = ("base", "all-domain", "specialist", "label", "router")
+SYSTEMS = ("base", "all-domain", "specialist", "router", "label")
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"
 FLIPS = 10_000
@@ -68,12 +70,26 @@ Values = dict[str, dict[str, dict[str, float]]]
 
 
 class OneExpert(SentenceTransformerEmbedder):
-    """An embedder that encodes everything by one expert of a bundle."""
+    """A plain embedder, without experts to choose from: everything goes through one of a bundle."""
 
     def __init__(self, bundle: SentenceTransformerEmbedder, domain: str) -> None:
         known = f"{bundle.fingerprint} {domain}"
         super().__init__(bundle.name, bundle.model, hashlib.sha256(known.encode()).hexdigest()[:32])
         self._domain = domain
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """None that a store could choose."""
+        return ()
+
+    def posteriors(self, texts: Sequence[str]) -> FloatArray:
+        """Give all to the one."""
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+    def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
+        """Encode by the one expert, as often as is asked."""
+        vectors = self.encode_queries(texts)[:, None]  # [N, 1, D]
+        return np.repeat(vectors, len(experts), axis=1)
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Encode by the one expert, whatever the domain."""
@@ -100,8 +116,8 @@ def main() -> int:
         for domain, names in TESTED_ON.items():
             for name in names:
                 if given.sets is None or name in given.sets:
-                    values = measure(given.data / name, domain, given.systems, rivals, report)
-                    rows.append(row_of(name, domain, values))
+                    found = measure(given.data / name, domain, given.systems, rivals, report)
+                    rows.append(row_of(name, domain, *found))
                     print(described(rows[-1]), flush=True)
     body = {"sets": rows, "macro": macro(rows), "against_base": against(rows, "base")}
     print(json.dumps({key: body[key] for key in ("macro", "against_base")}, indent=1))
@@ -168,13 +184,19 @@ class Rivals:
 
 def measure(
     folder: Path, domain: str, systems: Sequence[str], rivals: Rivals, report: Progress
-) -> Values:
-    """Score one test set by every system."""
+) -> tuple[Values, dict[str, int]]:
+    """Score one test set by every system; also the chunks of the bundle's store by expert."""
     values: Values = {mode: {} for mode in MODES}
-    for name in systems:
+    partitions: dict[str, int] = {}
+    for name in sorted(systems, key=SYSTEMS.index):
+        if name == "label" and set(partitions) == {domain}:
+            for mode in MODES:  # the same vectors in the same store
+                values[mode][name] = values[mode]["router"]
+            continue
+        embedder = rivals.system(name, domain)
         body: Any = evaluate(
             [folder],
-            rivals.system(name, domain),
+            embedder,
             RetrievalSettings(modes=MODES, metrics=(METRIC,)),
             default_work(),
             report,
@@ -182,10 +204,20 @@ def measure(
         (queries,) = body["per_query"].values()
         for mode in MODES:
             values[mode][name] = queries[mode][METRIC]
-    return values
+        if name == "router":
+            partitions = partitions_of(folder, embedder)
+    return values, partitions
 
 
-def row_of(name: str, domain: str, values: Values) -> dict[str, Any]:
+def partitions_of(folder: Path, embedder: SentenceTransformerEmbedder) -> dict[str, int]:
+    """Chunks by expert in the store of a set."""
+    dataset = load_dataset(folder, "test")
+    store = store_folder(dataset, read_corpus(dataset), embedder, "document", default_work())
+    with Index.open(store) as index:
+        return dict(index.partitions())
+
+
+def row_of(name: str, domain: str, values: Values, partitions: Mapping[str, int]) -> dict[str, Any]:
     """Means of a set, and its tests: every system against the base, corrected after Holm."""
     tests = {}
     for mode, systems in values.items():
@@ -204,6 +236,7 @@ def row_of(name: str, domain: str, values: Values) -> dict[str, Any]:
         "set": name,
         "domain": domain,
         "trained_on": name in TRAINED_ON[domain],
+        "partitions": dict(partitions),
         "means": {
             mode: {system: statistics.fmean(some.values()) for system, some in systems.items()}
             for mode, systems in values.items()
@@ -219,7 +252,7 @@ def described(row: Mapping[str, Any]) -> str:
         f"{mode} " + " ".join(f"{system} {mean:.3f}" for system, mean in systems.items())
         for mode, systems in row["means"].items()
     )
-    return f"{row['domain']:<13} {row['set']:<11} {means}"
+    return f"{row['domain']:<13} {row['set']:<11} {means}  {row['partitions']}"
 
 
 def macro(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

