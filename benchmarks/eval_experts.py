@@ -38,10 +38,10 @@ from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import default_work, read_corpus, store_folder
 from expertrag.generation.loading import quiet
 from expertrag_index.index import Index
-from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import ExpertForm
+from expertrag_retriever.one_expert import OneExpert
 from expertrag_retriever.training.base import base_model
 from expertrag_retriever.training.bundle import train_bundle
 from expertrag_retriever.training.recipe import FULL
@@ -67,37 +67,6 @@ FLIPS = 10_000
 
 Values = dict[str, dict[str, dict[str, float]]]
 """nDCG@10 by mode, system and query."""
-
-
-class OneExpert(SentenceTransformerEmbedder):
-    """A plain embedder, without experts to choose from: everything goes through one of a bundle."""
-
-    def __init__(self, bundle: SentenceTransformerEmbedder, domain: str) -> None:
-        known = f"{bundle.fingerprint} {domain}"
-        super().__init__(bundle.name, bundle.model, hashlib.sha256(known.encode()).hexdigest()[:32])
-        self._domain = domain
-
-    @property
-    def experts(self) -> tuple[str, ...]:
-        """None that a store could choose."""
-        return ()
-
-    def posteriors(self, texts: Sequence[str]) -> FloatArray:
-        """Give all to the one."""
-        return np.ones((len(texts), 1), dtype=np.float32)
-
-    def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
-        """Encode by the one expert, as often as is asked."""
-        vectors = self.encode_queries(texts)[:, None]  # [N, 1, D]
-        return np.repeat(vectors, len(experts), axis=1)
-
-    def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
-        """Encode by the one expert, whatever the domain."""
-        return super().encode_documents(texts, self._domain)
-
-    def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
-        """Encode by the one expert, whatever the domain."""
-        return super().encode_queries(texts, self._domain)
 
 
 def main() -> int:

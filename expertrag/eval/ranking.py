@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.errors import InvalidArgument, MissingExtra
+from expertrag.errors import InvalidArgument
 from expertrag.eval.types import Skipped
 from expertrag.types import Passage, SearchMode
 from expertrag_index.errors import SearchError
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from expertrag_retriever.search import Searcher
 
 EXPERTS = "experts"
-"""Dense search by domain experts of the embedder: a bundle's own dense mode, not one beside it."""
+"""Dense search by the domain experts of an embedder that has some.
+
+The other modes beside it are those of its base model, so that they show what the experts add;
+where it is not asked for, every mode is what the embedder serves with.
+"""
 
 _QUERY_BATCH = 64
 
@@ -38,7 +42,7 @@ class EmbeddedQuery:
 class Rankings:
     """Document ids, best first, by mode and query id; ``skipped`` queries are in no mode."""
 
-    runs: Mapping[SearchMode, Mapping[str, Sequence[str]]]
+    runs: Mapping[str, Mapping[str, Sequence[str]]]
     skipped: tuple[Skipped, ...]
 
 
@@ -68,21 +72,21 @@ class Ranker:
             chunks = min(MAX_K, 2 * chunks)
 
     def rank_all(
-        self, queries: Sequence[EmbeddedQuery], modes: Sequence[SearchMode], progress: Progress
+        self, queries: Sequence[EmbeddedQuery], modes: Sequence[str], progress: Progress
     ) -> Rankings:
         """Rank for all queries in all modes. One that cannot be searched in one is in none."""
-        runs: dict[SearchMode, dict[str, list[str]]] = {}
+        runs: dict[str, dict[str, list[str]]] = {}
         failed: dict[str, str] = {}
         for mode in modes:
             runs[mode] = {}
             for done, asked in enumerate(queries, 1):
                 try:
-                    ranked = self.rank(asked, mode)
+                    ranked = self.rank(asked, search_mode(mode))
                 except (QueryError, SearchError) as error:
                     failed[asked.query.id] = str(error)
                 else:
                     runs[mode][asked.query.id] = [passage.document_id for passage in ranked]
-                progress(mode.value, done, len(queries))
+                progress(mode, done, len(queries))
         for run in runs.values():
             for name in failed:
                 run.pop(name, None)
@@ -102,29 +106,35 @@ def embed_queries(
     return asked
 
 
-def parse_modes(names: Sequence[str]) -> tuple[SearchMode, ...]:
-    """Read names of search modes.
+def joined(one: Rankings, other: Rankings) -> Rankings:
+    """Put the modes of two stores of the same queries together."""
+    skipped = {item.id: item for item in (*one.skipped, *other.skipped)}
+    runs = {
+        mode: {name: found for name, found in run.items() if name not in skipped}
+        for mode, run in {**one.runs, **other.runs}.items()
+    }
+    return Rankings(runs, tuple(skipped.values()))
+
+
+def search_mode(name: str) -> SearchMode:
+    """Say how a store is searched in a mode."""
+    return SearchMode.DENSE if name == EXPERTS else SearchMode(name)
+
+
+def parse_modes(names: Sequence[str]) -> tuple[str, ...]:
+    """Read names of modes: those of search, and "experts".
 
     :raises InvalidArgument: an unknown mode, or none.
-    :raises MissingExtra: a mode that needs something which is not there.
     """
-    known = [mode.value for mode in SearchMode]
-    modes = []
-    for name in dict.fromkeys(name.strip() for name in names):
-        if name == EXPERTS:
-            raise MissingExtra(
-                "mode experts needs a bundle of embedding experts, and this version of ExpertRAG "
-                "comes without a trained one: make yours with `expertrag train experts`, then "
-                f"measure it with --embedder BUNDLE and any of {', '.join(known)}",
-                reason="EXPERTS_MISSING",
-            )
+    known = (*(mode.value for mode in SearchMode), EXPERTS)
+    modes = tuple(dict.fromkeys(name.strip() for name in names))
+    for name in modes:
         if name not in known:
             raise InvalidArgument(
-                f"unknown mode {name!r}; there are {', '.join((*known, EXPERTS))}",
+                f"unknown mode {name!r}; there are {', '.join(known)}",
                 reason="UNKNOWN_MODE",
                 metadata={"field": "modes"},
             )
-        modes.append(SearchMode(name))
     if not modes:
         raise InvalidArgument(f"no mode given; name some of {', '.join(known)}")
-    return tuple(modes)
+    return modes

@@ -6,6 +6,7 @@ A document scores by its best chunk, and a query for which a mode finds nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,21 +15,32 @@ from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
 from expertrag.eval.measures import Measures, default_names
 from expertrag.eval.qrels import Qrels
-from expertrag.eval.ranking import EmbeddedQuery, Ranker, embed_queries, parse_modes
+from expertrag.eval.ranking import (
+    EXPERTS,
+    EmbeddedQuery,
+    Ranker,
+    Rankings,
+    embed_queries,
+    joined,
+    parse_modes,
+    search_mode,
+)
 from expertrag.eval.retrieval_report import SetResult, Values, make_report
 from expertrag.eval.stores import Unit, build_store, read_corpus
 from expertrag.eval.types import JSON, Skipped
+from expertrag.models import SHIPPED
 from expertrag.translate import translated_errors
 from expertrag.types import Passage, SearchMode
 from expertrag_index.errors import SearchError
 from expertrag_index.index import Index
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.search import Searcher
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-MODES = ("bm25", "dense", "hybrid")
+MODES = ("bm25", "dense", "hybrid")  # and "experts" where it is asked for
 UNANSWERABLE = "the corpus holds no answer, so there is nothing to find"
 _DEPTH = 100  # documents that are ranked, at least
 _WORST = 10
@@ -43,7 +55,7 @@ class RetrievalSettings:
     ``limit`` the number of queries of each set, drawn by ``seed``.
 
     :raises InvalidArgument: an unknown metric or mode, or a number out of range.
-    :raises MissingExtra: a mode or a package is not there.
+    :raises MissingExtra: a package is not there.
     """
 
     modes: tuple[str, ...] = MODES
@@ -76,7 +88,8 @@ def evaluate(
 
     :return: the report: ``kind`` "retrieval", ``datasets`` (set to mode to metric to mean),
         ``intervals``, ``comparisons``, ``per_query``, ``sizes``, ``mean``, ``worst``, ``skipped``.
-    :raises InvalidArgument: a data set that cannot be measured.
+    :raises InvalidArgument: a data set that cannot be measured, or the mode "experts" of an
+        embedder that has none.
     :raises NotFound: a data set or its judgements are missing.
     """
     measurement = _Measurement(embedder, settings, work, progress)
@@ -85,7 +98,7 @@ def evaluate(
         results = {dataset.name: measurement.of(dataset) for dataset in datasets}
     return make_report(
         results,
-        modes=[mode.value for mode in measurement.modes],
+        modes=measurement.modes,
         metrics=measurement.measures.names,
         seed=settings.seed,
         inputs={
@@ -111,6 +124,10 @@ class _Measurement:
         self.modes = parse_modes(settings.modes)
         self.measures = settings.measures()
         self._embedder = embedder
+        # beside the experts, the base model: the other modes show what they add to it
+        others = tuple(mode for mode in self.modes if mode != EXPERTS)
+        base = _base_of(embedder) if EXPERTS in self.modes else embedder
+        self._compared, self._base = (others, base) if others else (self.modes, embedder)
         self._settings = settings
         self._work = work
         self._progress = progress
@@ -122,13 +139,13 @@ class _Measurement:
             self._progress(f"{dataset.name}: {stage}", done, total)
 
         queries = _chosen(dataset, self._settings)
-        store, unread = build_store(
-            dataset, self._embedder, self._settings.unit, self._work, self._progress
-        )
-        with Index.open(store, embedder_fingerprint=self._embedder.fingerprint) as index:
-            ranker = Ranker(Searcher(index, self._embedder), max(_DEPTH, self.measures.deepest))
+        found = Rankings({}, ())
+        if self._compared != self.modes:
+            with self._store(dataset, self._embedder) as (_, ranker, _):
+                found = ranker.rank_all(self._asked(queries, report), (EXPERTS,), report)
+        with self._store(dataset, self._base) as (index, ranker, unread):
             asked = self._asked(queries, report)
-            found = ranker.rank_all(asked, self.modes, report)
+            found = joined(ranker.rank_all(asked, self._compared, report), found)
             failed = {item.id for item in found.skipped}
             asked = [item for item in asked if item.query.id not in failed]
             if not asked:
@@ -136,9 +153,7 @@ class _Measurement:
                 raise InvalidArgument(f"no query of {dataset.name} can be searched: {reason}")
             qrels = {item.query.id: dataset.qrels[item.query.id] for item in asked}
             missing = _missing(dataset, index, qrels)
-            values = {
-                mode.value: self.measures.per_query(qrels, run) for mode, run in found.runs.items()
-            }
+            values = {mode: self.measures.per_query(qrels, found.runs[mode]) for mode in self.modes}
             return SetResult(
                 values=values,
                 sizes=_sizes(index, qrels, missing),
@@ -158,8 +173,20 @@ class _Measurement:
                 },
             )
 
+    @contextmanager
+    def _store(
+        self, dataset: Dataset, embedder: SentenceTransformerEmbedder
+    ) -> Iterator[tuple[Index, Ranker, Sequence[Skipped]]]:
+        """Build and open the store of a data set; the last is what could not be read."""
+        store, unread = build_store(
+            dataset, embedder, self._settings.unit, self._work, self._progress
+        )
+        with Index.open(store, embedder_fingerprint=embedder.fingerprint) as index:
+            depth = max(_DEPTH, self.measures.deepest)
+            yield index, Ranker(Searcher(index, embedder), depth), unread
+
     def _asked(self, queries: Sequence[Query], progress: Progress) -> Sequence[EmbeddedQuery]:
-        if self.modes == (SearchMode.BM25,):
+        if self.modes == (SearchMode.BM25.value,):
             return [EmbeddedQuery(query) for query in queries]
         return embed_queries(self._embedder, queries, progress)
 
@@ -167,24 +194,37 @@ class _Measurement:
         self, dataset: Dataset, ranker: Ranker, queries: Sequence[EmbeddedQuery], values: Values
     ) -> Sequence[JSON]:
         """Show what the last mode finds for the queries that it serves worst."""
-        mode, metric = self.modes[-1], self.measures.names[0]
-        scores = values[mode.value][metric]
+        mode, metric = self._compared[-1], self.measures.names[0]
+        scores = values[mode][metric]
         lowest = sorted(queries, key=lambda item: (scores[item.query.id], item.query.id))[:_WORST]
         return [
             {
                 "query_id": asked.query.id,
                 "query": asked.query.text,
-                "mode": mode.value,
+                "mode": mode,
                 "metric": metric,
                 "value": scores[asked.query.id],
                 "relevant": dataset.relevant(asked.query.id),
                 "passages": [
                     _passage(passage, dataset.relevant(asked.query.id))
-                    for passage in ranker.rank(asked, mode)[: self._settings.k]
+                    for passage in ranker.rank(asked, search_mode(mode))[: self._settings.k]
                 ],
             }
             for asked in lowest
         ]
+
+
+def _base_of(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
+    if not embedder.experts:
+        raise InvalidArgument(
+            f"mode experts needs an embedder with domain experts, which {embedder.name} has not: "
+            f"name {SHIPPED[0]} or a bundle of `expertrag train experts` with --embedder",
+            reason="EXPERTS_MISSING",
+            metadata={"field": "modes"},
+        )
+    from expertrag_retriever.one_expert import OneExpert
+
+    return OneExpert(embedder, GENERAL)
 
 
 def _chosen(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:

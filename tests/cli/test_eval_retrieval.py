@@ -63,7 +63,11 @@ def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     [
         (["--metrics", "nDCG@10,foo"], 2, "unknown metric 'foo'; name some of nDCG@10, R@100"),
         (["--modes", "sparse"], 2, "unknown mode 'sparse'; there are hybrid, dense, bm25, experts"),
-        (["--modes", "hybrid,experts"], 9, "mode experts needs a bundle of embedding experts"),
+        (
+            ["--modes", "hybrid,experts", "--embedder", "all-minilm-l6-v2"],
+            2,
+            "mode experts needs an embedder with domain experts",
+        ),
         (["--unit", "page"], 2, "'page' is not one of 'document', 'chunk'"),
         (["--k", "0"], 2, "'--k'"),
         (["--split", "dev"], 4, "no judgements"),

@@ -8,10 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expertrag.errors import InvalidArgument, MissingExtra
+from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Query, load_dataset
-from expertrag.eval.ranking import EmbeddedQuery, Ranker, embed_queries, parse_modes
+from expertrag.eval.ranking import (
+    EmbeddedQuery,
+    Ranker,
+    Rankings,
+    embed_queries,
+    joined,
+    parse_modes,
+    search_mode,
+)
 from expertrag.eval.stores import build_store
+from expertrag.eval.types import Skipped
 from expertrag.types import SearchMode
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -75,7 +84,9 @@ def test_a_query_that_fails_in_one_mode_is_in_none(
     no_direction = EmbeddedQuery(Query("zero", "tides"), np.zeros(384, np.float32))  # BM25 could
     steps: list[tuple[str, int, int | None]] = []
     found = Ranker(searcher, 10).rank_all(
-        [good, blank, no_direction], MODES, lambda *step: steps.append(step)
+        [good, blank, no_direction],
+        [mode.value for mode in MODES],
+        lambda *step: steps.append(step),
     )
     assert list(found.runs) == list(MODES)
     for run in found.runs.values():
@@ -99,15 +110,18 @@ def test_embeddings_keep_the_order_of_the_queries(embedder: SentenceTransformerE
 
 
 def test_names_of_modes() -> None:
-    assert parse_modes([" bm25", "hybrid", "bm25"]) == (SearchMode.BM25, SearchMode.HYBRID)
+    assert parse_modes([" bm25", "hybrid", "bm25", "experts"]) == ("bm25", "hybrid", "experts")
+    assert search_mode("hybrid") is SearchMode.HYBRID
+    assert search_mode("experts") is SearchMode.DENSE
     with pytest.raises(InvalidArgument, match=r"unknown mode 'sparse'; there are .*experts"):
         parse_modes(["bm25", "sparse"])
     with pytest.raises(InvalidArgument, match="no mode given"):
         parse_modes([])
 
 
-def test_a_mode_that_needs_experts_says_so() -> None:
-    with pytest.raises(MissingExtra, match="experts needs a bundle") as caught:
-        parse_modes(["hybrid", "experts"])
-    assert caught.value.reason == "EXPERTS_MISSING"
-    assert "expertrag train experts" in caught.value.message
+def test_a_query_that_fails_in_one_store_is_in_no_mode() -> None:
+    one = Rankings({"dense": {"a": ["d"], "b": ["d"]}}, (Skipped("c", "blank"),))
+    other = Rankings({"experts": {"a": ["e"], "c": ["e"]}}, (Skipped("b", "no direction"),))
+    both = joined(one, other)
+    assert both.runs == {"dense": {"a": ["d"]}, "experts": {"a": ["e"]}}
+    assert {item.id for item in both.skipped} == {"b", "c"}

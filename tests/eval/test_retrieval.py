@@ -12,7 +12,7 @@ import ir_measures
 import numpy as np
 import pytest
 
-from expertrag.errors import InvalidArgument, MissingExtra, NotFound
+from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.qrels import read_qrels
 from expertrag.eval.retrieval import UNANSWERABLE, RetrievalSettings, evaluate
@@ -291,13 +291,19 @@ def test_a_set_that_cannot_be_measured_is_refused(
         run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 
+def test_a_mode_that_needs_experts_says_so(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match="minilm-domains") as caught:
+        evaluate([BEIR], embedder, RetrievalSettings(modes=("hybrid", "experts")), tmp_path, silent)
+    assert caught.value.reason == "EXPERTS_MISSING"
+
+
 def test_settings_are_checked_before_anything_is_loaded() -> None:
     with pytest.raises(InvalidArgument, match="unknown metric 'foo'"):
         RetrievalSettings(metrics=("foo",))
     with pytest.raises(InvalidArgument, match="unknown mode 'foo'"):
         RetrievalSettings(modes=("foo",))
-    with pytest.raises(MissingExtra, match="experts"):
-        RetrievalSettings(modes=("experts",))
     with pytest.raises(InvalidArgument, match="cut-offs of 1 to 1000"):
         RetrievalSettings(k=0)
     with pytest.raises(InvalidArgument, match="limit is 0"):
