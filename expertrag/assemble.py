@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from expertrag.generation.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-DEFAULT_EMBEDDER = "all-minilm-l6-v2"
+DEFAULT_EMBEDDER = "minilm-domains"
 """What a new store is built with unless the caller names another."""
 
 

@@ -36,8 +36,8 @@ class ModelConfig:
 
     embedder: str = option(
         AUTO_EMBEDDER,
-        "Embedder: package model, folder or hub id (sentence-transformers); auto is the one that "
-        "made the store, all-minilm-l6-v2 for a new one.",
+        "Embedder: package model, folder or hub id (sentence-transformers), or a bundle of domain "
+        "experts; auto is the one that made the store, minilm-domains for a new one.",
     )
     generator: str = option(
         "smollm2-135m-instruct-moe",

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     env="EXPERTRAG_EVAL_MODES",
     default="bm25,dense,hybrid",
     show_default=True,
-    help="Search modes, by comma, every two of which are compared. One more is experts, dense search "
-    "by the embedder's domain experts; the others are then those of its base model.",
+    help="Search modes, by comma, every two of which are compared. One more is experts, dense "
+    "search by the embedder's domain experts; the others are then those of its base model.",
 )
 @flag(
     "--k",

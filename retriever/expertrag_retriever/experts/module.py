@@ -128,12 +128,24 @@ class ExpertTransformer(Transformer):
         if routing.index is not None or self.router is None:
             return
         routing.pooled = mean_pooled(hidden, routing.mask)
-        routing.posterior = self.router.posterior(routing.pooled.cpu(), routing.allowed)
+        routing.posterior = self._of_experts(
+            self.router.posterior(routing.pooled.cpu(), routing.allowed)
+        )
         if routing.alone:
             raise _Routed
         choice = choose(routing.posterior)
         routing.index = choice.index.to(hidden.device)
         routing.weights = choice.weights.to(hidden.device)
+
+    def _of_experts(self, posterior: torch.Tensor) -> torch.Tensor:
+        """Count domains that the router knows but that have no expert as none: (N, E + 1).
+
+        They come after those of the experts in the router.
+        """
+        assert self.settings is not None
+        count = len(self.settings.domains)
+        none = posterior[:, count:].sum(dim=1, keepdim=True)
+        return torch.cat([posterior[:, :count], none], dim=1)
 
 
 def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

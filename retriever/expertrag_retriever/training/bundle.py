@@ -57,9 +57,9 @@ def train_bundle(
     for domain, sources in domains.items():
         weights, report, data = train_expert(domain, sources, load_base, recipe, work, progress)
         reports.append(report)
+        texts[domain] = data.texts
         if report.helps:
             trained[domain] = weights
-            texts[domain] = data.texts
     if not trained:
         raise TrainingError(
             "no expert beats the base model on its dev slice: the base serves these domains as "
@@ -72,8 +72,13 @@ def train_bundle(
         layer.first.data = _stacked(trained, f"{name}.first")
         layer.second.data = _stacked(trained, f"{name}.second")
     figures = None
-    if len(trained) > 1:
-        transformer.router, figures = _route(model, texts, recipe, progress)
+    if len(texts) > 1:
+        # domains without an expert come last: the router knows them, and the base serves them
+        ordered = {
+            domain: texts[domain]
+            for domain in (*trained, *(name for name in texts if name not in trained))
+        }
+        transformer.router, figures = _route(model, ordered, recipe, progress)
     report_all = BundleReport(base, recipe, tuple(reports), figures)
     _publish(transformer, settings, report_all, out)
     shutil.rmtree(partial, ignore_errors=True)

@@ -13,7 +13,7 @@ from expertrag_retriever.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """What was trained. ``router`` is None with fewer than two experts, which need none."""
+    """What was trained. ``router`` is None of a single domain, which needs none."""
 
     base: Base
     recipe: Recipe
