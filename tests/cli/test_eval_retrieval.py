@@ -30,7 +30,7 @@ def test_json_for_scripts_and_files_for_people(
     assert found["kind"] == "retrieval"
     assert list(found["datasets"]["beir_small"]) == ["bm25", "dense", "hybrid"]
     assert list(found["datasets"]["beir_small"]["bm25"]) == ["nDCG@10", "R@100", "MRR@10", "MAP"]
-    assert found["manifest"]["inputs"]["embedder"]["name"] == "all-minilm-l6-v2"
+    assert found["manifest"]["inputs"]["embedder"]["name"] == "minilm-domains"
     assert json.loads((out / "report.json").read_text())["datasets"] == found["datasets"]
     for name in ("report.md", "report.html"):
         assert "beir_small" in (out / name).read_text()

@@ -110,3 +110,27 @@ def test_a_query_by_several_experts(
     same = plain.encode_queries_by_experts(texts, (GENERAL, "trees"))
     assert np.array_equal(same[:, 0], same[:, 1])
     assert np.array_equal(same[:, 0], plain.encode_queries(texts))
+
+
+def test_a_domain_without_an_expert_is_known_and_served_by_the_base(
+    encoder: Callable[[str], Any], texts_of: Texts
+) -> None:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertSettings
+    from expertrag_retriever.router.fit import fit_router
+    from expertrag_retriever.router.pooling import pooled_states
+
+    model = encoder("bert")
+    transformer = with_experts(model, ExpertSettings(("trees", "metals")))
+    texts = {domain: texts_of(domain, 120) for domain in ("trees", "metals", "weather")}
+    transformer.router, _ = fit_router(texts, lambda some: pooled_states(model, some))
+    embedder = SentenceTransformerEmbedder("tiny", model, "")
+    foreign = texts_of("weather", 20, seed=1)
+    posteriors = embedder.posteriors([*foreign, *texts_of("trees", 20, seed=1)])
+    assert posteriors.shape == (40, 3)
+    assert (posteriors[:20].argmax(axis=1) == 2).mean() > 0.9
+    assert (posteriors[20:].argmax(axis=1) == 0).mean() > 0.8
+    alone = embedder.encode_documents(foreign, GENERAL)
+    routed = embedder.encode_documents(foreign)
+    assert np.allclose(routed, alone, atol=1e-6)
