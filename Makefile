@@ -90,9 +90,11 @@ MEASURED_DATA = $(filter-out technical=%,$(SHIPPED_DATA)) \
   technical=$(DATA)/cosqa technical=$(DATA)/pydocs legal=$(DATA)/policyqa
 
 bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE)
 
-.eval/experts: $(STAMP)
+.eval/experts: | $(STAMP)
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@
 
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"

@@ -61,7 +61,7 @@ def texts(data: Path) -> list[str]:
 
 def ways(bundle: Path) -> dict[str, Callable[[Sequence[str]], Any]]:
     """Open the three ways to encode."""
-    source = models.resolve(base_of(bundle).name)
+    source = models.ensure(base_of(bundle).name)
     base, experts = load_embedder(source), load_embedder(source, experts=bundle)
     plain = load_model(source)
     return {

@@ -2,7 +2,7 @@
 
     python benchmarks/eval_experts.py --data DATA --bundle BUNDLE --json FILE
 
-Systems, each over whole documents of 14 test sets of six domains:
+Systems, each over whole documents of 15 test sets of six domains:
 
     base        the base model
     all-domain  one expert trained on the pairs of all domains, for as many steps as all experts
@@ -58,8 +58,12 @@ TRAINED_ON = {
 }
 TESTED_ON = TRAINED_ON | {
     "science": ("scifact", "cranfield"),
+    "biomedicine": ("bioasq", "medquad", "liveqa"),
     "legal": ("policyqa", "legalsum"),
 }
+SPLITS = {
+    "liveqa": ("medquad", "liveqa")
+}  # folder and split, if not NAME and test
 SYSTEMS = ("base", "all-domain", "specialist", "router", "label")
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"
@@ -85,7 +89,7 @@ def main() -> int:
         for domain, names in TESTED_ON.items():
             for name in names:
                 if given.sets is None or name in given.sets:
-                    found = measure(given.data / name, domain, given.systems, rivals, report)
+                    found = measure(given.data, name, domain, given.systems, rivals, report)
                     rows.append(row_of(name, domain, *found))
                     print(described(rows[-1]), flush=True)
     body = {"sets": rows, "macro": macro(rows), "against_base": against(rows, "base")}
@@ -107,7 +111,7 @@ class Rivals:
         self._seed = int(settings["training"]["recipe"]["seed"])
         digest = hashlib.sha256((bundle / "experts.safetensors").read_bytes()).hexdigest()[:8]
         self._work = work / "rivals" / digest
-        self._base = models.resolve(BASE)
+        self._base = models.ensure(BASE)
 
     def system(self, name: str, domain: str) -> SentenceTransformerEmbedder:
         """Open a system for the test sets of a domain."""
@@ -152,29 +156,30 @@ class Rivals:
 
 
 def measure(
-    folder: Path, domain: str, systems: Sequence[str], rivals: Rivals, report: Progress
+    data: Path, name: str, domain: str, systems: Sequence[str], rivals: Rivals, report: Progress
 ) -> tuple[Values, dict[str, int]]:
     """Score one test set by every system; also the chunks of the bundle's store by expert."""
+    folder, split = SPLITS.get(name, (name, "test"))
     values: Values = {mode: {} for mode in MODES}
     partitions: dict[str, int] = {}
-    for name in sorted(systems, key=SYSTEMS.index):
-        if name == "label" and set(partitions) == {domain}:
+    for system in sorted(systems, key=SYSTEMS.index):
+        if system == "label" and set(partitions) == {domain}:
             for mode in MODES:  # the same vectors in the same store
-                values[mode][name] = values[mode]["router"]
+                values[mode][system] = values[mode]["router"]
             continue
-        embedder = rivals.system(name, domain)
+        embedder = rivals.system(system, domain)
         body: Any = evaluate(
-            [folder],
+            [data / folder],
             embedder,
-            RetrievalSettings(modes=MODES, metrics=(METRIC,)),
+            RetrievalSettings(modes=MODES, metrics=(METRIC,), split=split),
             default_work(),
             report,
         )
         (queries,) = body["per_query"].values()
         for mode in MODES:
-            values[mode][name] = queries[mode][METRIC]
-        if name == "router":
-            partitions = partitions_of(folder, embedder)
+            values[mode][system] = queries[mode][METRIC]
+        if system == "router":
+            partitions = partitions_of(data / folder, embedder)
     return values, partitions
 
 

@@ -19,6 +19,7 @@ from expertrag.translate import translated_errors
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.bundle import Base, base_of, is_bundle
+from expertrag_retriever.experts.storage import load_settings
 from expertrag_retriever.experts.trunk import first_layer_of
 from expertrag_retriever.router.explain import Explanation, explain
 from expertrag_retriever.router.fit import fit_router
@@ -88,10 +89,14 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class OpenRouter:
-    """A router with the base model that it was trained on."""
+    """A router with the base model that it was trained on.
+
+    ``experts``: how many of its domains, the first, have an expert; None where there are none yet.
+    """
 
     router: Router
     embedder: SentenceTransformerEmbedder
+    experts: int | None = None
 
     def explain(self, text: str, allowed: Collection[str] | None = None) -> Explanation:
         """Route a text, and say why.
@@ -106,7 +111,8 @@ class OpenRouter:
                 f"the router has no domain {', '.join(unknown)}; it has "
                 f"{', '.join(self.router.domains)}"
             )
-        return explain(self.router, text, pooled_states(self.embedder.model, [text])[0], allowed)
+        states = pooled_states(self.embedder.model, [text])[0]
+        return explain(self.router, text, states, allowed, self.experts)
 
     def measure(self, data: Data, split: str, most: int, seed: int, progress: Progress) -> Measured:
         """Measure the router on one split of data sets."""
@@ -126,10 +132,12 @@ def open_router(folder: Path, base: str | None = None) -> OpenRouter:
     """
     with translated_errors():
         router, origin = load_router(folder)
+        experts = None
         if origin is not None:
             trained_on = Base(origin.base, origin.fingerprint)
         elif is_bundle(folder):
             trained_on = base_of(folder)
+            experts = len(load_settings(folder).domains)
         else:
             raise InvalidArgument(
                 f"the router in {folder} belongs to the model beside it and does not say on which "
@@ -142,7 +150,7 @@ def open_router(folder: Path, base: str | None = None) -> OpenRouter:
             "those of this model: name that model with --base, or train the router again",
             reason="EMBEDDER_MISMATCH",
         )
-    return OpenRouter(router, embedder)
+    return OpenRouter(router, embedder, experts)
 
 
 def _open_base(name: str) -> tuple[str, SentenceTransformerEmbedder]:

@@ -25,13 +25,13 @@ import numpy as np
 
 from expertrag.errors import InvalidArgument
 from expertrag.eval import calibration, stats
-from expertrag.eval.calibration import Bin
 from expertrag.eval.counterfactual import Counterfactual, Floats, counterfactual, pool
 from expertrag.eval.frontier import Budget, area_over_random, budget, frontier
 from expertrag.eval.gates import RowGate, recorded_gate
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.types import JSON, POOLED, Comparison, RowSet, Skipped
 from expertrag_index.types import Progress
+from expertrag_retriever.reliability import Bin, ece, reliability
 
 POLICIES = ("never", "always", "multi_step", "oracle", "random", "gate")
 COMPARED = (("never", "always"), ("never", "gate"), ("always", "gate"), ("random", "gate"))
@@ -285,10 +285,10 @@ def _gate(
         auc_benefit=calibration.auc(p.tolist(), rows.benefit.tolist()),
         harm=float((retrieved & rows.harm).mean()),
         missed=float((~retrieved & rows.benefit).mean()),
-        ece=calibration.ece(p.tolist(), rows.benefit.tolist()),
+        ece=ece(p.tolist(), rows.benefit.tolist()),
         frontier=calibration.thinned(points),
         area_over_random=area_over_random(points),
-        reliability=calibration.reliability(p.tolist(), rows.benefit.tolist()),
+        reliability=reliability(p.tolist(), rows.benefit.tolist()),
         budget=budget(p, rows.never, rows.always, seed=seed),
     )
 

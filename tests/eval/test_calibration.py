@@ -1,4 +1,4 @@
-"""Calibration and selective-answering measures against figures computed by hand."""
+"""Selective-answering measures against figures computed by hand."""
 
 from __future__ import annotations
 
@@ -8,34 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag.eval.calibration import Bin, auc, aurc, ece, reliability, risk_coverage, thinned
-
-PREDICTED = [0.0, 0.05, 0.1, 0.15, 0.95, 1.0]
-OBSERVED = [False, False, True, False, True, True]
-# bins (0, .1]: 0, .05, .1 -> mean .05, observed 1/3; (.1, .2]: .15 -> 0; (.9, 1]: .975 -> 1
-
-
-def test_reliability_closes_bins_on_the_right_and_leaves_out_empty_ones() -> None:
-    lowest, second, highest = reliability(PREDICTED, OBSERVED)
-    assert (lowest.low, lowest.high, lowest.n) == (0.0, 0.1, 3)
-    assert lowest.predicted == pytest.approx(0.05)
-    assert lowest.observed == pytest.approx(1 / 3)
-    assert second == Bin(0.1, 0.2, 1, 0.15, 0.0)
-    assert (highest.low, highest.high, highest.n, highest.observed) == (0.9, 1.0, 2, 1.0)
-    assert highest.predicted == pytest.approx(0.975)
-
-
-def test_ece_weighs_each_bin_by_its_size() -> None:
-    # (3·|1/3 - .05| + 1·|0 - .15| + 2·|1 - .975|) / 6 = (.85 + .15 + .05) / 6
-    assert ece(PREDICTED, OBSERVED) == pytest.approx(0.175)
-    assert ece([0.0, 1.0], [False, True]) == 0.0
-    assert ece([1.0], [False]) == 1.0
-    assert ece([0.2, 0.8], [False, True], bins=1) == pytest.approx(0.0)  # .5 predicted, .5 observed
-
-
-def test_ece_of_nothing_is_a_fault_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="no predictions"):
-        ece([], [])
+from expertrag.eval.calibration import auc, aurc, risk_coverage, thinned
 
 
 def test_auc_counts_pairs_in_order_and_ties_as_half() -> None:

@@ -26,7 +26,7 @@ from expertrag_retriever.experts.routing import Routing, current, routed
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import load_experts, save_experts
 from expertrag_retriever.experts.surgery import base_state, install
-from expertrag_retriever.router.router import Router, choose
+from expertrag_retriever.router.router import Router, choose, of_experts
 
 
 class _Routed(BaseException):
@@ -125,27 +125,19 @@ class ExpertTransformer(Transformer):
         """Route the texts of the running pass by their hidden states (N, L, H)."""
         routing = current()
         assert routing is not None, "called in passes that have one"
+        assert self.settings is not None, "and in modules with experts"
         if routing.index is not None or self.router is None:
             return
         routing.pooled = mean_pooled(hidden, routing.mask)
-        routing.posterior = self._of_experts(
-            self.router.posterior(routing.pooled.cpu(), routing.allowed)
+        routing.posterior = of_experts(
+            self.router.posterior(routing.pooled.cpu(), routing.allowed),
+            len(self.settings.domains),
         )
         if routing.alone:
             raise _Routed
         choice = choose(routing.posterior)
         routing.index = choice.index.to(hidden.device)
         routing.weights = choice.weights.to(hidden.device)
-
-    def _of_experts(self, posterior: torch.Tensor) -> torch.Tensor:
-        """Count domains that the router knows but that have no expert as none: (N, E + 1).
-
-        They come after those of the experts in the router.
-        """
-        assert self.settings is not None
-        count = len(self.settings.domains)
-        none = posterior[:, count:].sum(dim=1, keepdim=True)
-        return torch.cat([posterior[:, :count], none], dim=1)
 
 
 def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,15 @@ def load_experts(module: ExpertTransformer, folder: Path) -> None:
     module.router = router
 
 
+def load_settings(folder: Path) -> ExpertSettings:
+    """Read the experts' domains and form.
+
+    :raises EmbedderError: damaged files.
+    """
+    with _damage(folder):
+        return _settings(json.loads((folder / SETTINGS).read_bytes())["settings"])
+
+
 def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
     """Hash of what encodes the texts of each domain: the base model, and its own expert alone.
 

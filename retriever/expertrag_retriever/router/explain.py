@@ -14,7 +14,7 @@ import torch
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.router.router import Router, choose
+from expertrag_retriever.router.router import Router, choose, of_experts
 from expertrag_retriever.router.words import words_of
 
 _SHOWN_WORDS = 5
@@ -42,8 +42,9 @@ class Explanation:
     """A routing and its grounds.
 
     ``domain``: the most likely one, "general" for none. ``posterior``: by domain, "general" last.
-    ``experts``: their weights, one or two. ``words``: of the text, for ``domain``, or for that of
-    ``nearest`` where it is "general". ``reach``: the distance up to which texts count as known.
+    ``experts``: their weights, one or two, "general" for the base model. ``words``: of the text,
+    for ``domain``, or for that of ``nearest`` where it is "general". ``reach``: the distance up to
+    which texts count as known.
     """
 
     domain: str
@@ -56,18 +57,24 @@ class Explanation:
 
 
 def explain(
-    router: Router, text: str, pooled: FloatArray, allowed: Collection[str] | None = None
+    router: Router,
+    text: str,
+    pooled: FloatArray,
+    allowed: Collection[str] | None = None,
+    experts: int | None = None,
 ) -> Explanation:
     """Route one text by its mean hidden states (H,), and say why.
 
     :param allowed: as for :meth:`Router.posterior`.
+    :param experts: how many of the router's domains, its first, have an expert; None: all.
     """
+    served = router.domains[:experts]
     states = torch.from_numpy(np.asarray(pooled, dtype=np.float32)).unsqueeze(0)
     rows = router.posterior(states, allowed)  # [1, D + 1]
     names = (*router.domains, GENERAL)
-    choice = choose(rows)
-    experts = {
-        names[i]: weight
+    choice = choose(of_experts(rows, len(served)))
+    weights = {
+        (*served, GENERAL)[i]: weight
         for i, weight in zip(choice.index[0].tolist(), choice.weights[0].tolist(), strict=True)
         if weight > 0
     }
@@ -78,11 +85,11 @@ def explain(
     return Explanation(
         domain=domain,
         posterior=posterior,
-        experts=experts,
+        experts=weights,
         words=words,
         nearest=nearest,
         reach=router.reach,
-        sentence=_sentence(domain, posterior, experts, words, nearest, router.reach),
+        sentence=_sentence(domain, posterior, weights, words, nearest, router.reach, served),
     )
 
 
@@ -119,6 +126,7 @@ def _sentence(
     words: Sequence[WordEvidence],
     nearest: Neighbour,
     reach: float,
+    served: Collection[str],
 ) -> str:
     if domain == GENERAL:
         return _unknown(posterior[GENERAL], nearest, reach)
@@ -130,7 +138,11 @@ def _sentence(
     sentence += f", and it lies nearest to texts of {domain}"
     sentence += f" with {near}" if near else ""
     second = [name for name in experts if name != domain]
-    if second:
+    if domain not in served:
+        sentence += "; that has no expert, so that the base model serves it"
+    elif domain not in experts:
+        sentence += "; the base model serves it, as the domains without an expert are likelier yet"
+    elif second:
         helper = "the base model" if second[0] == GENERAL else f"the expert of {second[0]}"
         sentence += f"; as that is not sure, {helper} has a share of {experts[second[0]]:.2f}"
     return f"{sentence}."

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_index.types import FloatArray
+from expertrag_retriever.reliability import ece
 from expertrag_retriever.router.types import RouterFigures
-
-_BINS = 10
 
 
 def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
@@ -24,20 +23,10 @@ def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
     right = conditional.argmax(axis=1) == labels
     return RouterFigures(
         accuracy=float(right.mean()),
-        ece=calibration_error(conditional.max(axis=1), right),
+        ece=ece(conditional.max(axis=1).tolist(), right.tolist()),
         known=float((known >= 0.5).mean()),
         texts=len(labels),
     )
-
-
-def calibration_error(confidence: FloatArray, right: NDArray[np.bool_]) -> float:
-    """Return the expected calibration error over ten bins (Guo et al. 2017, equation 3)."""
-    slots = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = [
-        abs(right[slots == i].mean() - confidence[slots == i].mean()) * (slots == i).sum()
-        for i in np.unique(slots)
-    ]
-    return float(sum(gaps) / len(right))
 
 
 def confusion(posterior: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:

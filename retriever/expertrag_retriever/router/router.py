@@ -91,6 +91,16 @@ class Router:
         return torch.tensor(refused, device=self.center.device)
 
 
+def of_experts(posterior: torch.Tensor, experts: int) -> torch.Tensor:
+    """Count domains that the router knows but that have no expert as none: (N, experts + 1).
+
+    :param posterior: (N, D + 1) as :meth:`Router.posterior` gives it; the domains of the experts
+        are its first.
+    """
+    none = posterior[:, experts:].sum(dim=1, keepdim=True)
+    return torch.cat([posterior[:, :experts], none], dim=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Experts of N texts: ``index`` (N, 2), D and above for the base model; ``weights`` (N, 2)."""

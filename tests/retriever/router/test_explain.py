@@ -93,6 +93,13 @@ def test_an_unsure_choice_names_its_helper(texts: Texts, pooling: Any) -> None:
     assert "as that is not sure, the expert of" in mixed.sentence
 
 
+def test_a_domain_without_an_expert_says_so(router: Router, texts: Texts, pooling: Any) -> None:
+    text = texts["medicine"][0]
+    found = explain(router, text, pooling([text])[0], experts=2)
+    assert (found.domain, found.experts) == ("medicine", {"general": 1.0})
+    assert "that has no expert" in found.sentence
+
+
 def _without_reach(router: Router) -> Router:
     from dataclasses import replace
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from expertrag_retriever.router.fit import fit_router
-from expertrag_retriever.router.measure import calibration_error, confusion, figures
+from expertrag_retriever.router.measure import confusion, figures
 from expertrag_retriever.router.router import Router, choose
 
 
@@ -137,6 +137,3 @@ def test_figures_by_hand() -> None:
     assert (found.accuracy, found.texts) == (0.5, 4)
     assert found.known == 0.75  # .5 is known
     assert confusion(posterior, labels).tolist() == [[1, 0, 2], [1, 0, 0]]
-    confidence = np.array([0.95, 0.95, 0.65, 0.65])
-    right = np.array([True, False, True, True])
-    assert calibration_error(confidence, right) == pytest.approx(0.5 * 0.45 + 0.5 * 0.35)
