@@ -61,9 +61,7 @@ TESTED_ON = TRAINED_ON | {
     "biomedicine": ("bioasq", "medquad", "liveqa"),
     "legal": ("policyqa", "legalsum"),
 }
-SPLITS = {
-    "liveqa": ("medquad", "liveqa")
-}  # folder and split, if not NAME and test
+SPLITS = {"liveqa": ("medquad", "liveqa")}  # folder and split, if not NAME and test
 SYSTEMS = ("base", "all-domain", "specialist", "router", "label")
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"

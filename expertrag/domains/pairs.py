@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from expertrag.domains.data import TRAIN, Data, text_of
@@ -29,9 +31,21 @@ def domain_sources(data: Data) -> dict[str, list[Source]]:
     :raises InvalidArgument: a damaged data set.
     """
     return {
-        domain: [source for path in paths for source in _sources(path)]
+        domain: _numbered([source for path in paths for source in _sources(path)])
         for domain, paths in data.items()
     }
+
+
+def _numbered(sources: Sequence[Source]) -> list[Source]:
+    """Tell sources of one name apart: two folders of different places may have the same."""
+    seen: Counter[str] = Counter()
+    found = []
+    for source in sources:
+        seen[source.name] += 1
+        number = f" ({seen[source.name]})" if seen[source.name] > 1 else ""
+        collection = f"{source.collection}{number}" if source.collection else ""
+        found.append(replace(source, name=f"{source.name}{number}", collection=collection))
+    return found
 
 
 def _sources(path: Path) -> Iterator[Source]:
@@ -51,7 +65,7 @@ def _sources(path: Path) -> Iterator[Source]:
         (Text(item.id, item.title, item.text) for item in documents),
     )
     if not judged or len(made.pairs) >= FEWEST_PAIRS:
-        yield made
+        yield replace(made, collection=path.name)
 
 
 def _judged(folder: Path) -> Source:
@@ -65,5 +79,11 @@ def _judged(folder: Path) -> Source:
             Pair(query.text, document)
             for query in dataset.judged
             for document in dataset.relevant(query.id)
+        ),
+        tested=frozenset(
+            query.text
+            for split in splits(folder)
+            if split != TRAIN
+            for query in load_dataset(folder, split).judged
         ),
     )

@@ -308,14 +308,29 @@ def fingerprint_of(source: str) -> str:
 
 
 def _is_ours(source: str) -> bool:
-    """Whether the only foreign code that a folder names is our own module of experts."""
-    path = Path(source).expanduser() / "modules.json"
+    """Whether the only foreign code that a folder names is our own module of experts.
+
+    To trust it is to trust all code that the folder names, and transformers reads such names
+    ("auto_map") from several files.
+    """
+    folder = Path(source).expanduser()
+    names_code = False
+
+    def seen(body: dict[str, Any]) -> dict[str, Any]:
+        nonlocal names_code
+        names_code = names_code or "auto_map" in body
+        return body
+
     try:
-        kinds = {str(module["type"]) for module in json.loads(path.read_bytes())}
+        kinds = {
+            str(module["type"]) for module in json.loads((folder / "modules.json").read_bytes())
+        }
+        for path in folder.rglob("*.json"):
+            json.loads(path.read_bytes(), object_hook=seen)
     except (OSError, ValueError, KeyError, TypeError):
         return False
     foreign = {kind for kind in kinds if not kind.startswith("sentence_transformers.")}
-    return foreign == {"expertrag_retriever.experts.module.ExpertTransformer"}
+    return foreign == {"expertrag_retriever.experts.module.ExpertTransformer"} and not names_code
 
 
 def _folder(name: str) -> Path:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 _WEIGHTS_AND_SETTINGS = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _BLOCK_BYTES = 1 << 20
+_ABOUT = "card.json"  # what a pull notes of a model, with times: no part of it
 
 
 def folder_fingerprint(folder: Path, without: Collection[str] = ()) -> str:
     """Hash of the weights, configuration and vocabulary files below a folder, by relative name.
 
     A file is read again only when its size or modification time has changed: 90 MB take about
-    0.1 s. Read-me files and other exports (``onnx/``, ``openvino/``) do not count.
+    0.1 s. Read-me files, the notes of a pull and other
+    exports (``onnx/``, ``openvino/``) do not count.
 
     :param without: relative names that do not count either.
     """
@@ -24,7 +26,7 @@ def folder_fingerprint(folder: Path, without: Collection[str] = ()) -> str:
         name = path.relative_to(folder)
         if path.suffix not in _WEIGHTS_AND_SETTINGS or name.parts[0] in {"onnx", "openvino"}:
             continue
-        if name.as_posix() in without:
+        if name.as_posix() == _ABOUT or name.as_posix() in without:
             continue
         stat = path.stat()
         content = _file_digest(path, stat.st_size, stat.st_mtime_ns)

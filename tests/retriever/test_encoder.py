@@ -99,6 +99,7 @@ def test_fingerprint_follows_the_files(model_copy: Path, minilm_path: Path) -> N
     before = folder_fingerprint(model_copy)
     assert before == folder_fingerprint(minilm_path)
     (model_copy / "README.md").write_text("other words")
+    (model_copy / "card.json").write_text("{}")  # a pull notes times in it
     assert folder_fingerprint(model_copy) == before
     weights = model_copy / "model.safetensors"
     content = bytearray(weights.read_bytes())

@@ -52,8 +52,7 @@ def fit_router(
 
     :raises RouterError: fewer than two domains, one of too few texts, or called "general".
     """
-    chosen = _distinct(texts)
-    _check(chosen)
+    chosen = usable_texts(texts)
     labels = np.repeat(np.arange(len(chosen)), [len(some) for some in chosen.values()])
     flat = [text for some in chosen.values() for text in some]
     pooled = pool(flat)
@@ -90,14 +89,19 @@ def fit_pooled(
     return router, figures(posterior, truth)
 
 
-def _distinct(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Keep each text once, and none that two domains claim: it says nothing about either."""
+def usable_texts(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Keep each text once, and none that two domains claim: it says nothing about either.
+
+    :raises RouterError: as :func:`fit_router`.
+    """
     cleaned = {
         name: dict.fromkeys(text.strip() for text in some if text.strip())
         for name, some in texts.items()
     }
     claims = Counter(text for some in cleaned.values() for text in some)
-    return {name: [text for text in some if claims[text] == 1] for name, some in cleaned.items()}
+    usable = {name: [text for text in some if claims[text] == 1] for name, some in cleaned.items()}
+    _check(usable)
+    return usable
 
 
 def _check(texts: Mapping[str, Sequence[str]]) -> None:

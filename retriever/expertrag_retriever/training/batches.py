@@ -12,17 +12,17 @@ def batches(examples: Sequence[Example], size: int, epoch: int, seed: int) -> li
     """Shuffle and cut examples into batches; the same arguments give the same batches.
 
     An example whose document is another's of the batch, or answers its query, waits for the next
-    one. What is left at the end of the epoch makes no batch if it is less than half of one.
+    one. What is left at the end of the epoch makes no batch if it is less than half of the first,
+    which is smaller than ``size`` where few queries or few documents stand in all examples.
     """
     waiting = list(examples)
     random.Random(f"{seed} {epoch}").shuffle(waiting)
     made: list[list[Example]] = []
     while waiting:
         batch, later = _fill(waiting, size)
-        if len(batch) >= max(2, size // 2) or not made:
-            made.append(batch)
-        elif len(batch) < size // 2:
+        if made and 2 * len(batch) < len(made[0]):
             break
+        made.append(batch)
         waiting = later
     return made
 

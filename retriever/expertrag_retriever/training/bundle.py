@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,12 +16,13 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import save_experts
 from expertrag_retriever.experts.surgery import expert_layers
-from expertrag_retriever.router.fit import RouterFigures, fit_router
+from expertrag_retriever.router.fit import RouterFigures, fit_router, usable_texts
 from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.training.card import BundleReport, card
 from expertrag_retriever.training.checkpoint import Weights
+from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.experts import LoadBase, train_expert
-from expertrag_retriever.training.publish import published
+from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Progress, Source
 
@@ -47,42 +47,48 @@ def train_bundle(
 
     Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
 
-    :raises TrainingError: a domain with too little data, or no expert that beats the base.
+    :raises TrainingError: a domain with too little data, no expert that beats the base, or another
+        training for ``out`` that is under way.
+    :raises RouterError: domains that a router cannot tell apart.
     """
-    partial = out.with_name(f"{out.name}.partial")
-    work = partial / base.fingerprint  # experts of another base are no use here
-    trained: dict[str, Weights] = {}
-    reports = []
-    texts: dict[str, Sequence[str]] = {}
-    for domain, sources in domains.items():
-        weights, report, data = train_expert(domain, sources, load_base, recipe, work, progress)
-        reports.append(report)
-        texts[domain] = data.texts
-        if report.helps:
-            trained[domain] = weights
-    if not trained:
-        raise TrainingError(
-            "no expert beats the base model on its dev slice: the base serves these domains as "
-            "well; add data, or train longer (--profile full)"
-        )
-    settings = ExpertSettings(tuple(trained), recipe.form, recipe.rank)
-    model = load_base()
-    transformer = with_experts(model, settings)
-    for name, layer in expert_layers(transformer.model):
-        layer.first.data = _stacked(trained, f"{name}.first")
-        layer.second.data = _stacked(trained, f"{name}.second")
-    figures = None
+    data = [
+        prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
+        for domain, sources in domains.items()
+    ]
+    texts = {item.domain: _sample(item.texts, recipe.seed) for item in data}
     if len(texts) > 1:
-        # domains without an expert come last: the router knows them, and the base serves them
-        ordered = {
-            domain: texts[domain]
-            for domain in (*trained, *(name for name in texts if name not in trained))
+        usable_texts(texts)  # what the router would refuse is told before hours of training
+    with work_folder(out) as partial:
+        work = partial / base.fingerprint  # experts of another base are no use here
+        found = {
+            item.domain: train_expert(item, load_base, recipe, work, progress) for item in data
         }
-        transformer.router, figures = _route(model, ordered, recipe, progress)
-    report_all = BundleReport(base, recipe, tuple(reports), figures)
-    _publish(transformer, settings, report_all, out)
-    shutil.rmtree(partial, ignore_errors=True)
-    return report_all
+        trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
+        if not trained:
+            raise TrainingError(
+                "no expert beats the base model on its dev slice: the base serves these domains as "
+                "well; add data, or train longer (--profile full)"
+            )
+        settings = ExpertSettings(tuple(trained), recipe.form, recipe.rank)
+        model = load_base()
+        transformer = with_experts(model, settings)
+        for name, layer in expert_layers(transformer.model):
+            layer.first.data = _stacked(trained, f"{name}.first")
+            layer.second.data = _stacked(trained, f"{name}.second")
+        figures = None
+        if len(texts) > 1:
+            # domains without an expert come last: the router knows them, and the base serves them
+            order = sorted(texts, key=lambda domain: domain not in trained)
+            ordered = {domain: texts[domain] for domain in order}
+            transformer.router, figures = _route(model, ordered, recipe, progress)
+        report = BundleReport(base, recipe, tuple(each for _, each in found.values()), figures)
+        _publish(transformer, settings, report, out)
+    return report
+
+
+def _sample(texts: Sequence[str], seed: int) -> list[str]:
+    """Draw what the router learns from of a domain."""
+    return random.Random(seed).sample(list(texts), min(len(texts), _ROUTER_TEXTS))
 
 
 def _stacked(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
@@ -96,15 +102,9 @@ def _route(
     recipe: Recipe,
     progress: Progress,
 ) -> tuple[Router, RouterFigures]:
-    """Train the router on a sample of what the experts were trained on."""
+    """Train the router."""
     progress("router", 0, 1)
-    sampled = {
-        domain: random.Random(recipe.seed).sample(list(some), min(len(some), _ROUTER_TEXTS))
-        for domain, some in texts.items()
-    }
-    router, figures = fit_router(
-        sampled, lambda batch: pooled_states(model, batch), seed=recipe.seed
-    )
+    router, figures = fit_router(texts, lambda batch: pooled_states(model, batch), seed=recipe.seed)
     progress("router", 1, 1)
     return router, figures
 

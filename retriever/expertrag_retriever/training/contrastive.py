@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _EXPERT, _BASE = 0, 1  # of a model with one expert: its index, and one above for none
 _PART = 256  # texts whose activations are kept at once
-_MOST_HARM = 0.005  # nDCG@10 that an expert may lose on any one dev set
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,14 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training gave: the best weights, and the way there, the base model first."""
+    """What a training gave: the best weights, and the way there, the base model first.
+
+    ``best``: the place of the weights among the points.
+    """
 
     weights: Weights
     points: tuple[Point, ...]
+    best: int
 
     @property
     def before(self) -> Point:
@@ -67,12 +70,12 @@ class Learned:
     @property
     def after(self) -> Point:
         """The best weights."""
-        return self.points[_best(self.points)]
+        return self.points[self.best]
 
     @property
     def helps(self) -> bool:
         """Whether the expert beats the base: if not, nobody should use it."""
-        return _best(self.points) > 0
+        return self.best > 0
 
 
 class ExpertTrainer:
@@ -99,11 +102,7 @@ class ExpertTrainer:
     def train(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> Learned:
         """Train to the end or to the early stop; goes on where a killed run was."""
         recipe = self._recipe
-        plan = [
-            batch
-            for epoch in range(recipe.epochs)
-            for batch in batches(examples, recipe.batch, epoch, recipe.seed)
-        ]
+        plan = _plan(examples, recipe)
         every = max(1, math.ceil(len(plan) / recipe.evaluations))
         self._read(examples, dev, stage)
         points, best = self._resume()
@@ -112,7 +111,7 @@ class ExpertTrainer:
             self._checkpoint.save(0, best, _about(points))
         losses: list[float] = []
         for step in range(points[-1].step, len(plan)):
-            if _stale(points) >= recipe.patience:
+            if len(points) - 1 - best_point(points, recipe.most_harm) >= recipe.patience:
                 break
             self._progress(stage, step, len(plan))
             losses.append(self._step(plan[step], step, len(plan)))
@@ -120,7 +119,7 @@ class ExpertTrainer:
                 loss = sum(losses) / len(losses)
                 points.append(Point(step + 1, loss, evaluate(dev, self._encode)))
                 losses.clear()
-                if _stale(points) == 0:
+                if best_point(points, recipe.most_harm) == len(points) - 1:
                     best = self._checkpoint.weights()
                 self._checkpoint.save(step + 1, best, _about(points))
                 self._progress(
@@ -128,7 +127,7 @@ class ExpertTrainer:
                     step + 1,
                     len(plan),
                 )
-        return Learned(best, tuple(points))
+        return Learned(best, tuple(points), best_point(points, recipe.most_harm))
 
     def use(self, weights: Weights) -> None:
         """Put weights into the model."""
@@ -186,17 +185,22 @@ def _about(points: Sequence[Point]) -> dict[str, Any]:
     return {"points": [asdict(point) for point in points]}
 
 
-def _best(points: Sequence[Point]) -> int:
+def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
+    """Make the batches of all steps."""
+    plan: list[list[Example]] = []
+    epoch = 0
+    while epoch < recipe.epochs or 0 < len(plan) < recipe.fewest_steps:
+        plan += batches(examples, recipe.batch, epoch, recipe.seed)
+        epoch += 1
+    return plan
+
+
+def best_point(points: Sequence[Point], most_harm: float) -> int:
     """Place of the best point among those that harm no dev set; the base model's if none gains."""
     base = points[0].dev
     harmless = [
         place
         for place, point in enumerate(points)
-        if all(value >= base[name] - _MOST_HARM for name, value in point.dev.items())
+        if all(value >= base[name] - most_harm for name, value in point.dev.items())
     ]
     return max(harmless, key=lambda place: (points[place].mean, -place))
-
-
-def _stale(points: Sequence[Point]) -> int:
-    """How many evaluations ago the best one was."""
-    return len(points) - 1 - _best(points)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import GENERAL
@@ -13,9 +15,13 @@ from expertrag_retriever.training.types import DomainData, Pair, Source, answers
 FEWEST_PAIRS = 32
 """Of a domain; an expert trained on fewer would know these by heart and nothing else."""
 
+FEWEST_QUERIES = 8
+"""Different ones of a domain: some are held out."""
+
 _DEV_SHARE = 0.15
 _MOST_DEV_QUERIES = 100
 _FEWEST_CHARACTERS = 3
+_NAME = re.compile(r"\w[\w .-]*")
 
 
 def prepare(
@@ -24,52 +30,70 @@ def prepare(
     """Clean the pairs of a domain and split its queries into training and dev.
 
     Dropped, and counted by reason: repeated pairs, empty or too short texts, documents that the
-    corpus lacks, and queries that are their own document, which teach nothing.
+    corpus lacks, queries that are their own document, which teach nothing, and queries that
+    another split asks too. A query that is held out is so in all sources.
 
     :param most_pairs: train on so many pairs at most, drawn evenly from the sources.
-    :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs are left, or a name that is taken.
+    :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs or ``FEWEST_QUERIES`` queries are left,
+        or a name that a domain cannot have.
     """
-    if domain == GENERAL:
-        raise TrainingError(f"a domain cannot be called {GENERAL!r}: that is the base model")
+    _check_name(domain)
     dropped: Counter[str] = Counter()
-    clean = [_clean(source, dropped) for source in sources]
-    split = [_split(pairs, seed) for pairs in clean]
-    shares = _shares([len(training) for training, _ in split], most_pairs)
+    spelled: dict[str, str] = {}
+    clean = [_clean(source, spelled, dropped) for source in sources]
+    dev = [_drawn_for_dev(pairs, seed) for pairs in clean]
+    rest = [
+        [pair for pair in pairs if not any(pair.query in some for some in dev)] for pairs in clean
+    ]
+    shares = _shares(list(map(len, rest)), most_pairs)
     data = DomainData(
         domain,
         tuple(
-            Source(source.name, source.corpus, tuple(_draw(training, share, seed)), answers(pairs))
-            for source, pairs, (training, _), share in zip(
-                sources, clean, split, shares, strict=True
-            )
+            replace(source, pairs=tuple(_draw(training, share, seed)), judged=answers(pairs))
+            for source, pairs, training, share in zip(sources, clean, rest, shares, strict=True)
         ),
         tuple(
-            Source(source.name, source.corpus, tuple(held_out))
-            for source, (_, held_out) in zip(sources, split, strict=True)
+            replace(source, pairs=tuple(pair for pair in pairs if pair.query in queries))
+            for source, pairs, queries in zip(sources, clean, dev, strict=True)
         ),
         dict(dropped),
     )
-    if data.pairs < FEWEST_PAIRS or not any(source.pairs for source in data.held_out):
+    usable = sum(map(len, clean))
+    if usable < FEWEST_PAIRS or len(spelled) < FEWEST_QUERIES or not data.pairs or not any(dev):
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         raise TrainingError(
-            f"domain {domain} has {data.pairs} usable pairs of a query and a document"
-            f"{f' ({lost})' if lost else ''}; an expert needs {FEWEST_PAIRS}: add data, or leave "
-            "the domain to the general expert"
+            f"domain {domain} has {usable} usable pairs of {len(spelled)} queries and their "
+            f"documents{f' (without {lost})' if lost else ''}; an expert needs {FEWEST_PAIRS} "
+            f"pairs of {FEWEST_QUERIES} queries: add data, or leave the domain to the base model"
         )
     return data
 
 
-def _clean(source: Source, dropped: Counter[str]) -> list[Pair]:
+def _check_name(domain: str) -> None:
+    if domain == GENERAL:
+        raise TrainingError(f"a domain cannot be called {GENERAL!r}: that is the base model")
+    if not _NAME.fullmatch(domain):
+        raise TrainingError(
+            f"a domain cannot be called {domain!r}: use letters, digits, spaces, '_', '-' and '.', "
+            "the first of them a letter or a digit"
+        )
+
+
+def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> list[Pair]:
+    """Keep the pairs of use; equal queries are spelled as the first of them."""
+    tested = {_same(query) for query in source.tested}
     kept: dict[tuple[str, str], Pair] = {}
     for pair in source.pairs:
         reason = _fault(pair, source)
-        key = (_same(pair.query), pair.document)
-        if not reason and key in kept:
+        query = _same(pair.query)
+        if not reason and query in tested:
+            reason = "that another split asks too"
+        if not reason and (query, pair.document) in kept:
             reason = "repeated"
         if reason:
             dropped[reason] += 1
         else:
-            kept[key] = pair
+            kept[query, pair.document] = Pair(spelled.setdefault(query, pair.query), pair.document)
     return list(kept.values())
 
 
@@ -88,15 +112,11 @@ def _same(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def _split(pairs: Sequence[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
-    """Hold out some queries with all their pairs."""
-    queries = sorted({_same(pair.query) for pair in pairs})
+def _drawn_for_dev(pairs: Sequence[Pair], seed: int) -> set[str]:
+    """Draw the queries of a source that are held out."""
+    queries = sorted({pair.query for pair in pairs})
     count = min(_MOST_DEV_QUERIES, int(_DEV_SHARE * len(queries)))
-    held_out = set(random.Random(seed).sample(queries, count))
-    return (
-        [pair for pair in pairs if _same(pair.query) not in held_out],
-        [pair for pair in pairs if _same(pair.query) in held_out],
-    )
+    return set(random.Random(seed).sample(queries, count))
 
 
 def _shares(counts: Sequence[int], most: int | None) -> list[int]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -35,7 +34,7 @@ from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.mining import Encode, mine
-from expertrag_retriever.training.publish import published
+from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.student import (
     STUDENT,
     Lessons,
@@ -79,15 +78,14 @@ def distil(
     ]
     lessons = _lessons(teacher, data, progress)
     student = _student(teacher, base, tuple(domains), recipe)
-    partial = out.with_name(f"{out.name}.partial")
-    folder = partial / _digest(bundle, base, recipe, lessons)
-    taught = StudentTrainer(student, recipe, folder, progress).train(lessons)
-    with published(out) as scratch:
-        _save(base, taught.weights, scratch)
-        figures = _measure(base, teacher, load_model(str(scratch)), data, recipe, progress)
-        report = _report(bundle, base, recipe, len(lessons.texts), taught, figures, scratch)
-        (scratch / "README.md").write_text(card(report), encoding="utf-8")
-    shutil.rmtree(partial, ignore_errors=True)
+    with work_folder(out) as work:
+        folder = work / _digest(bundle, base, recipe, lessons)
+        taught = StudentTrainer(student, recipe, folder, progress).train(lessons)
+        with published(out) as scratch:
+            _save(base, taught.weights, scratch)
+            figures = _measure(teacher, load_model(str(scratch)), data, recipe, progress)
+            report = _report(bundle, base, recipe, len(lessons.texts), taught, figures, scratch)
+            (scratch / "README.md").write_text(card(report), encoding="utf-8")
     return report
 
 
@@ -189,7 +187,6 @@ def _save(base: BaseModel, weights: Weights, folder: Path) -> None:
 
 
 def _measure(
-    base: BaseModel,
     teacher: SentenceTransformerEmbedder,
     student: SentenceTransformer,
     data: Sequence[DomainData],
@@ -201,24 +198,33 @@ def _measure(
     found = []
     for done, domain in enumerate(data):
         progress("measuring", done, len(data))
-        encoders: dict[str, Encode] = {
-            "base": partial(teacher.encode_documents, domain=GENERAL),
-            "teacher": partial(teacher.encode_documents, domain=domain.domain),
-            "student": written.encode_documents,
+        encoders = {
+            "base": _sides_of(teacher, GENERAL),
+            "teacher": _sides_of(teacher, domain.domain),
+            "student": _sides_of(written, ""),
         }
         found.append(_figures(domain.domain, _dev(domain, teacher, recipe.seed), encoders))
     progress("measuring", len(data), len(data))
     return tuple(found)
 
 
+def _sides_of(embedder: SentenceTransformerEmbedder, domain: str) -> tuple[Encode, Encode]:
+    """Give what encodes queries, and what encodes documents, by one expert."""
+    return (
+        partial(embedder.encode_queries, domain=domain),
+        partial(embedder.encode_documents, domain=domain),
+    )
+
+
 def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> list[DevSet]:
     """Make the dev sets of a domain, with smaller pools than a training of experts ranks."""
+    queries, documents = _sides_of(teacher, GENERAL)
     found = [
         mine(
             replace(held_out, pairs=()),
             held_out,
-            partial(teacher.encode_queries, domain=GENERAL),
-            partial(teacher.encode_documents, domain=GENERAL),
+            queries,
+            documents,
             most_documents=_POOL,
             seed=seed,
         ).dev
@@ -227,15 +233,17 @@ def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> l
     return [dev for dev in found if dev is not None]
 
 
-def _figures(domain: str, dev: Sequence[DevSet], encoders: Mapping[str, Encode]) -> DomainFigures:
-    texts = [text for item in dev for text in (*item.queries, *item.documents)]
-    place = {text: row for row, text in enumerate(texts)}
-    vectors = {who: encode(texts) for who, encode in encoders.items()}
+def _figures(
+    domain: str, dev: Sequence[DevSet], encoders: Mapping[str, tuple[Encode, Encode]]
+) -> DomainFigures:
+    read = {
+        who: [np.concatenate([queries(item.queries), documents(item.documents)]) for item in dev]
+        for who, (queries, documents) in encoders.items()
+    }
+    vectors = {who: np.concatenate(some) for who, some in read.items()}
 
     def score(who: str) -> float:
-        return fmean(
-            evaluate(dev, lambda some: vectors[who][[place[text] for text in some]]).values()
-        )
+        return fmean(_ndcg(item, some) for item, some in zip(dev, read[who], strict=True))
 
     taught = vectors["teacher"]
     return DomainFigures(
@@ -247,6 +255,11 @@ def _figures(domain: str, dev: Sequence[DevSet], encoders: Mapping[str, Encode])
         base_cosine=float(np.mean(np.sum(vectors["base"] * taught, axis=1))),
         cosine=float(np.mean(np.sum(vectors["student"] * taught, axis=1))),
     )
+
+
+def _ndcg(dev: DevSet, vectors: FloatArray) -> float:
+    (value,) = evaluate([dev], lambda _: vectors).values()
+    return value
 
 
 def _report(

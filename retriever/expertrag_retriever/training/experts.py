@@ -26,10 +26,9 @@ from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
-from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DevSet, DomainData, Example, Progress, Source
+from expertrag_retriever.training.types import DevSet, DomainData, Example, Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -65,29 +64,21 @@ class ExpertReport:
 
 
 def train_expert(
-    domain: str,
-    sources: Sequence[Source],
-    load_base: LoadBase,
-    recipe: Recipe,
-    work: Path,
-    progress: Progress,
-) -> tuple[Weights, ExpertReport, DomainData]:
-    """Train the expert of one domain; a finished one in ``work`` is taken as it is.
-
-    :raises TrainingError: too few usable pairs.
-    """
-    data = prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
+    data: DomainData, load_base: LoadBase, recipe: Recipe, work: Path, progress: Progress
+) -> tuple[Weights, ExpertReport]:
+    """Train the expert of one domain; a finished one in ``work`` is taken as it is."""
+    domain = data.domain
     digest = _digest(data, recipe)
-    folder = work / domain
-    known = _finished(folder, digest)
+    folder = work / domain / digest
+    known = _finished(folder)
     if known:
-        return (*known, data)
+        return known
     started = time.monotonic()
     model = _with_expert(load_base(), domain, recipe)
     embedder = SentenceTransformerEmbedder(domain, model, "")
     progress(f"{domain}: mining negatives", 0, None)
     examples, dev = _mined(data, embedder, recipe)
-    trainer = ExpertTrainer(model, recipe, folder / digest, progress)
+    trainer = ExpertTrainer(model, recipe, folder, progress)
     learned = trainer.train(examples, dev, domain)
     trainer.use(learned.weights)
     report = ExpertReport(
@@ -105,7 +96,7 @@ def train_expert(
         points=learned.points,
     )
     _finish(folder, learned, report)
-    return learned.weights, report, data
+    return learned.weights, report
 
 
 def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> SentenceTransformer:
@@ -151,9 +142,15 @@ def _drift(embedder: SentenceTransformerEmbedder, dev: Sequence[DevSet], domain:
 def _digest(data: DomainData, recipe: Recipe) -> str:
     """Hash of everything that a training depends on but the base model."""
     state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
-    for source in (*data.sources, *data.held_out):
-        for pair in source.pairs:
-            state.update(f"{pair.query}\0{source.corpus[pair.document]}\0".encode())
+    for source, held_out in zip(data.sources, data.held_out, strict=True):
+        body = (
+            source.name,
+            source.pairs,
+            held_out.pairs,
+            sorted(source.corpus.items()),
+            sorted((query, sorted(some)) for query, some in source.judged.items()),
+        )
+        state.update(repr(body).encode())
     return state.hexdigest()[:16]
 
 
@@ -162,13 +159,11 @@ def _finish(folder: Path, learned: Learned, report: ExpertReport) -> None:
     write_durably(folder / f"{_RESULT}.json", json.dumps(asdict(report)).encode())
 
 
-def _finished(folder: Path, digest: str) -> tuple[Weights, ExpertReport] | None:
+def _finished(folder: Path) -> tuple[Weights, ExpertReport] | None:
     path = folder / f"{_RESULT}.json"
     if not path.is_file():
         return None
     body = json.loads(path.read_bytes())
-    if body["data"] != digest:
-        return None
     body["points"] = tuple(Point(**point) for point in body["points"])
     body["sources"] = tuple(body["sources"])
     return load_file(folder / f"{_RESULT}.safetensors"), ExpertReport(**body)

@@ -27,7 +27,7 @@ DEV_POOL = 600
 """Documents of a dev set beside those that answer its queries."""
 
 _DEEPEST = 50
-_SHARE = 0.95  # a negative is at most this share as similar as the positive
+_MARGIN = 0.05  # a negative is less similar than the positive by at least this share of it
 _DEV_DEPTH = 20
 _DEV_RANDOM = 0.25  # share of a dev pool that is drawn from the whole corpus
 
@@ -51,6 +51,8 @@ def mine(
     seed: int = 0,
 ) -> Mined:
     """Make an example of every pair, with up to ``negatives`` hard negatives of its own corpus.
+
+    A pair has none where all documents are as similar to its query as its own.
 
     :param held_out: the same source with the pairs of its dev queries.
     :param most_documents: of the corpus, beside those of the pairs; the rest are as hard.
@@ -88,23 +90,21 @@ def _examples(
     for pair in source.pairs:
         scores = vectors @ asked[pair.query]  # [N]
         own = answers[pair.query]
-        limit = _SHARE * scores[place[pair.document]]
-        hard = [
-            row
-            for row in _nearest(scores, _DEEPEST)
-            if ids[row] not in own and scores[row] <= limit
-        ]
-        hard = hard or [row for row in range(len(ids)) if ids[row] not in own]
+        answer = scores[place[pair.document]]
+        wrong = scores <= answer - _MARGIN * abs(answer)
+        wrong[[place[name] for name in own if name in place]] = False
+        rows = np.flatnonzero(wrong)
+        hard = rows[_nearest(scores[rows], _DEEPEST)].tolist()
         chosen = rng.sample(hard, min(negatives, len(hard)))
         examples.append(
             Example(
                 query=pair.query,
-                positive_id=f"{source.name}/{pair.document}",
+                positive_id=source.identity(pair.document),
                 positive=source.corpus[pair.document],
                 negatives=tuple(
-                    (f"{source.name}/{ids[row]}", source.corpus[ids[row]]) for row in chosen
+                    (source.identity(ids[row]), source.corpus[ids[row]]) for row in chosen
                 ),
-                shunned=frozenset(f"{source.name}/{name}" for name in own),
+                shunned=frozenset(map(source.identity, own)),
             )
         )
     return examples
@@ -138,6 +138,8 @@ def _dev_set(
 def _nearest(scores: FloatArray, depth: int) -> list[int]:
     """Rows of the best scores, best first."""
     depth = min(depth, len(scores))
+    if not depth:
+        return []
     top = np.argpartition(-scores, depth - 1)[:depth]
     rows: list[int] = top[np.argsort(-scores[top], kind="stable")].tolist()
     return rows

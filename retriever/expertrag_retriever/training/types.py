@@ -31,16 +31,24 @@ class Source:
 
     ``corpus``: text by document id. ``pairs``: a query may come with several documents.
     ``judged``: all documents that answer a query, where ``pairs`` are a part of what is known.
+    ``tested``: queries of other splits, which must not be trained on.
+    ``collection``: what the document ids are of, where sources share them; ``name`` if empty.
     """
 
     name: str
     corpus: Mapping[str, str]
     pairs: tuple[Pair, ...]
     judged: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tested: frozenset[str] = frozenset()
+    collection: str = ""
 
     def answers(self) -> Mapping[str, frozenset[str]]:
         """Ids of the documents that answer each query."""
         return self.judged or answers(self.pairs)
+
+    def identity(self, document: str) -> str:
+        """Id of a document among those of all sources."""
+        return f"{self.collection or self.name}/{document}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,3 +160,24 @@ def test_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(EmbedderError, match="damaged"):
         SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_folder_with_code_of_its_own_is_not_run(
+    encoder: Encoders, tmp_path: Path, file: str
+) -> None:
+    from expertrag_retriever.encoder import load_embedder
+
+    model = encoder("bert")
+    _taught(model, ExpertForm.LOW_RANK)
+    folder, ran = tmp_path / "model", tmp_path / "ran"
+    model.save(str(folder))
+    load_embedder(str(folder))  # as it is, it loads
+    (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
+    settings = json.loads((folder / file).read_text())
+    names = ("AutoConfig", "AutoModel", "AutoTokenizer")
+    settings["auto_map"] = {name: "evil.Evil" for name in names}
+    (folder / file).write_text(json.dumps(settings))
+    with pytest.raises(EmbedderError):
+        load_embedder(str(folder))
+    assert not ran.exists()

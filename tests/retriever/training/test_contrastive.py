@@ -12,22 +12,21 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.training.contrastive import Point, best_point
+from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.experts import train_expert
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import Pair, Source
+from expertrag_retriever.training.types import DomainData, Pair, Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-RECIPE = Recipe(
-    epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3, most_pairs=160
-)
+RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
 WORDS = ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "yew")
 
 
 @pytest.fixture(scope="module")
-def source() -> Source:
+def data() -> DomainData:
     """Queries and documents about the same two trees, under different names for them."""
     rng = random.Random(0)
     corpus, pairs = {}, []
@@ -36,7 +35,7 @@ def source() -> Source:
         filler = " ".join(rng.choices(["the", "a", "of", "in", "on", "by", "at", "to", "and"], k=6))
         corpus[f"d{number}"] = f"{first}{first} {filler} {second}{second} {number}"
         pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
-    return Source("trees", corpus, tuple(pairs))
+    return prepare("trees", [Source("trees", corpus, tuple(pairs))], most_pairs=160)
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
@@ -48,11 +47,10 @@ class Killed(Exception):
 
 
 def test_an_expert_learns(
-    encoder: Callable[[str], SentenceTransformer], source: Source, tmp_path: Path
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
-    weights, report, data = train_expert(
-        "trees", [source], lambda: encoder("bert"), RECIPE, tmp_path, _silent
-    )
+    longer = replace(RECIPE, epochs=6)
+    weights, report = train_expert(data, lambda: encoder("bert"), longer, tmp_path, _silent)
     assert report.helps
     assert report.after["trees"] > report.before["trees"] + 0.02
     assert report.pairs == data.pairs == 160
@@ -64,10 +62,10 @@ def test_an_expert_learns(
 
 
 def test_a_killed_training_goes_on_to_the_same_expert(
-    encoder: Callable[[str], SentenceTransformer], source: Source, tmp_path: Path
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
-    whole, expected, _ = train_expert(
-        "trees", [source], lambda: encoder("bert"), RECIPE, tmp_path / "whole", _silent
+    whole, expected = train_expert(
+        data, lambda: encoder("bert"), RECIPE, tmp_path / "whole", _silent
     )
 
     def kill(stage: str, done: int, _total: int | None) -> None:
@@ -75,11 +73,10 @@ def test_a_killed_training_goes_on_to_the_same_expert(
             raise Killed
 
     with pytest.raises(Killed):
-        train_expert("trees", [source], lambda: encoder("bert"), RECIPE, tmp_path / "cut", kill)
+        train_expert(data, lambda: encoder("bert"), RECIPE, tmp_path / "cut", kill)
     steps = []
-    again, report, _ = train_expert(
-        "trees",
-        [source],
+    again, report = train_expert(
+        data,
         lambda: encoder("bert"),
         RECIPE,
         tmp_path / "cut",
@@ -91,67 +88,59 @@ def test_a_killed_training_goes_on_to_the_same_expert(
 
 
 def test_a_finished_expert_is_not_trained_again(
-    encoder: Callable[[str], SentenceTransformer], source: Source, tmp_path: Path
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     quick = replace(RECIPE, epochs=1, evaluations=1)
-    first = train_expert("trees", [source], lambda: encoder("bert"), quick, tmp_path, _silent)
+    first = train_expert(data, lambda: encoder("bert"), quick, tmp_path, _silent)
 
     def never() -> SentenceTransformer:
         raise AssertionError("the base was loaded again")
 
-    second = train_expert("trees", [source], never, quick, tmp_path, _silent)
+    second = train_expert(data, never, quick, tmp_path, _silent)
     assert second[1] == first[1]
     other = replace(quick, seed=1)
     with pytest.raises(AssertionError):
-        train_expert("trees", [source], never, other, tmp_path, _silent)
+        train_expert(data, never, other, tmp_path, _silent)
+    # the same pairs among more documents: other negatives may be mined
+    corpus = {**data.sources[0].corpus, "new": "a text that nobody asks for"}
+    grown = replace(data, sources=(replace(data.sources[0], corpus=corpus),))
+    with pytest.raises(AssertionError):
+        train_expert(grown, never, quick, tmp_path, _silent)
+    assert train_expert(data, never, quick, tmp_path, _silent)[1] == first[1]  # still there
+
+
+def test_few_pairs_are_gone_over_more_often(
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
+) -> None:
+    long = replace(RECIPE, epochs=1, fewest_steps=25)
+    _, report = train_expert(data, lambda: encoder("bert"), long, tmp_path, _silent)
+    assert report.points[-1].step == 30  # three epochs of ten steps
+
+
+def test_a_point_that_harms_a_dev_set_is_not_taken() -> None:
+    base = Point(0, None, {"one": 0.5, "two": 0.5})
+    harmful = Point(1, 0.1, {"one": 0.9, "two": 0.49})
+    harmless = Point(2, 0.1, {"one": 0.6, "two": 0.5})
+    assert best_point([base, harmful, harmless], most_harm=0.005) == 2
+    assert best_point([base, harmful, harmless], most_harm=1.0) == 1
+    assert best_point([base, harmful], most_harm=0.005) == 0
 
 
 def test_training_ends_when_nothing_is_gained(
-    encoder: Callable[[str], SentenceTransformer], source: Source, tmp_path: Path
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     idle = replace(RECIPE, learning_rate=1e-12, epochs=4, evaluations=8, patience=2)
-    weights, report, _ = train_expert(
-        "trees", [source], lambda: encoder("bert"), idle, tmp_path, _silent
-    )
+    weights, report = train_expert(data, lambda: encoder("bert"), idle, tmp_path, _silent)
     assert not report.helps
     assert len(report.points) == 3  # the base, and two evaluations without gain
     assert not any(value.any() for name, value in weights.items() if name.endswith("second"))
 
 
-@pytest.mark.parametrize(
-    ("pairs", "reason"),
-    [
-        ([("what is oak", "d0")] * 40, "repeated"),
-        ([(f"question {n}", "nowhere") for n in range(40)], "without their document"),
-        ([("", f"d{n}") for n in range(40)], "empty or too short"),
-        ([("what is an oak", "d0"), ("of an elm", "d1"), ("and a yew", "d2")], "has 3 usable"),
-    ],
-)
-def test_a_domain_with_too_little_says_what_is_wrong(
-    encoder: Callable[[str], SentenceTransformer],
-    source: Source,
-    tmp_path: Path,
-    pairs: list[tuple[str, str]],
-    reason: str,
-) -> None:
-    poor = replace(source, pairs=tuple(Pair(*pair) for pair in pairs))
-    with pytest.raises(TrainingError, match=reason):
-        train_expert("trees", [poor], lambda: encoder("bert"), RECIPE, tmp_path, _silent)
-
-
-def test_a_query_that_is_its_own_document_teaches_nothing(source: Source) -> None:
-    from expertrag_retriever.training.data import prepare
-
-    own = tuple(Pair(text.upper(), name) for name, text in list(source.corpus.items())[:5])
-    data = prepare("trees", [replace(source, pairs=source.pairs + own)])
-    assert data.dropped == {"whose query is its own document": 5}
-
-
 def test_checkpoints_hold_no_pickle(
-    encoder: Callable[[str], SentenceTransformer], source: Source, tmp_path: Path
+    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     quick = replace(RECIPE, epochs=1, evaluations=1)
-    train_expert("trees", [source], lambda: encoder("bert"), quick, tmp_path, _silent)
+    train_expert(data, lambda: encoder("bert"), quick, tmp_path, _silent)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     for path in files:

@@ -1,0 +1,93 @@
+"""What is trained on, and what is kept from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from expertrag_index.types import FloatArray
+from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.training.batches import batches
+from expertrag_retriever.training.data import prepare
+from expertrag_retriever.training.mining import mine
+from expertrag_retriever.training.types import DomainData, Pair, Source
+
+CORPUS = {f"d{n}": f"document number {n}" for n in range(60)}
+SOURCE = Source("set", CORPUS, tuple(Pair(f"question {n}", f"d{n}") for n in range(60)))
+
+
+def _queries(data: DomainData) -> tuple[set[str], set[str]]:
+    """Trained on, and held out."""
+    return (
+        {pair.query for source in data.sources for pair in source.pairs},
+        {pair.query for source in data.held_out for pair in source.pairs},
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "reason"),
+    [
+        ([("what is oak", "d0")] * 40, "39 repeated"),
+        ([(f"question {n}", "nowhere") for n in range(40)], "without their document"),
+        ([("", f"d{n}") for n in range(40)], "empty or too short"),
+        ([("what is an oak", "d0"), ("of an elm", "d1"), ("and a yew", "d2")], "has 3 usable"),
+        ([("one question", f"d{n}") for n in range(40)], "40 usable pairs of 1 queries"),
+    ],
+)
+def test_a_domain_with_too_little_says_what_is_wrong(
+    pairs: list[tuple[str, str]], reason: str
+) -> None:
+    poor = replace(SOURCE, pairs=tuple(Pair(*pair) for pair in pairs))
+    with pytest.raises(TrainingError, match=reason):
+        prepare("trees", [poor])
+
+
+@pytest.mark.parametrize("name", ["general", "../up", "", "a/b", ".hidden", "a\nb"])
+def test_a_domain_that_cannot_be_called_so(name: str) -> None:
+    with pytest.raises(TrainingError, match="cannot be called"):
+        prepare(name, [SOURCE])
+
+
+def test_a_query_that_is_its_own_document_teaches_nothing() -> None:
+    own = tuple(Pair(text.upper(), name) for name, text in list(CORPUS.items())[:5])
+    data = prepare("trees", [replace(SOURCE, pairs=SOURCE.pairs + own)])
+    assert data.dropped == {"whose query is its own document": 5}
+
+
+def test_queries_of_other_splits_are_not_trained_on() -> None:
+    data = prepare("trees", [replace(SOURCE, tested=frozenset({"Question  7", "question 8"}))])
+    trained, held_out = _queries(data)
+    assert not {"question 7", "question 8"} & (trained | held_out)
+    assert data.dropped == {"that another split asks too": 2}
+
+
+def test_a_query_that_is_held_out_of_one_source_is_so_in_all() -> None:
+    # the second has the queries of the first, differently written, and as many of its own
+    pairs = tuple(Pair(f"QUESTION {n}", f"d{n % 60}") for n in range(120))
+    data = prepare("trees", [SOURCE, replace(SOURCE, name="other", pairs=pairs)])
+    trained, held_out = _queries(data)
+    assert trained and held_out
+    assert not {text.lower() for text in trained} & {text.lower() for text in held_out}
+
+
+def test_answers_are_known_however_the_query_is_written() -> None:
+    pairs = (*SOURCE.pairs, *(Pair(f"Question  {n}", f"d{(n + 1) % 60}") for n in range(60)))
+    data = prepare("trees", [replace(SOURCE, pairs=pairs)])
+    assert all(len(documents) == 2 for documents in data.sources[0].answers().values())
+
+
+def test_sources_of_one_collection_share_documents() -> None:
+    titles = Source("set, titles", CORPUS, (Pair("title of three", "d3"),), collection="set")
+    encode = _one_place
+    (title,) = mine(titles, replace(titles, pairs=()), encode, encode).examples
+    asked = replace(SOURCE, pairs=(Pair("question 3", "d3"),))
+    (question,) = mine(asked, replace(asked, pairs=()), encode, encode).examples
+    assert title.positive_id == question.positive_id == "set/d3"
+    assert [len(batch) for batch in batches([title, question], 2, 0, 0)] == [1, 1]
+
+
+def _one_place(texts: Sequence[str]) -> FloatArray:
+    return np.ones((len(texts), 1), np.float32)
