@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from expertrag import validation
-from expertrag.errors import ExpertRAGError, InvalidArgument
+from expertrag.errors import InvalidArgument
 from expertrag.types import DocumentInput, IndexStats, ItemStatus, UpdateReport
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import EmbedderMismatchError, IndexStoreError
+from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
 from expertrag_index.types import BuildReport, Document, LoadFailure
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 
 _log = structlog.get_logger("expertrag.index")
+
+_RETRY_SECONDS = 30.0  # after a generation could not be opened
 
 API_SOURCE = "api"
 """``Document.source`` of documents that came over the API."""
@@ -70,7 +73,8 @@ class ServedIndex:
         self._write_lock = threading.Lock()
         self._reload_lock = threading.Lock()
         self._leases: dict[int, int] = {}
-        self._published: tuple[int, int] | None = None
+        self._published = _published(store)
+        self._retry_at = 0.0
         self._view = self._open(embedder)
 
     @contextmanager
@@ -110,21 +114,30 @@ class ServedIndex:
         with self._reload_lock:
             self._exchange()
 
-    def _follow(self) -> None:
-        """Reload when another process has published; if that fails, go on with what there is."""
-        current = _published(self._store)
-        if current == self._published or not self._reload_lock.acquire(blocking=False):
+    def _follow(self, *, wait: bool = False) -> None:
+        """Reload when another process has published; if that fails, go on with what there is.
+
+        :param wait: for another thread that is reloading.
+        """
+        if _published(self._store) == self._published or time.monotonic() < self._retry_at:
+            return
+        if not self._reload_lock.acquire(blocking=wait):
             return
         try:
-            self._exchange()
-        except (IndexStoreError, ExpertRAGError) as error:
-            # said once: _open has noted this generation, so that no request tries it again
+            if _published(self._store) != self._published:
+                self._exchange()
+        # Opening a generation may load a model, which fails in ways of its own (CUDA out of
+        # memory); a request that can be served by the old one is not to fail for it.
+        except Exception as error:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
             _log.warning("reload failed", error=str(error))
         finally:
             self._reload_lock.release()
 
     def _exchange(self) -> None:
+        published = _published(self._store)  # before it is read: it may change meanwhile
         new = self._open_next()
+        self._published = published
         with self._lock:
             old, self._view = self._view, new
             unused = id(old) not in self._leases
@@ -141,7 +154,6 @@ class ServedIndex:
         self._view.index.close()
 
     def _open(self, embedder: SentenceTransformerEmbedder) -> View:
-        self._published = _published(self._store)
         index = Index.open(self._store, embedder_fingerprint=embedder.fingerprint)
         if index.degraded:
             _log.warning("index degraded", reason=index.degraded)
@@ -162,7 +174,7 @@ class ServedIndex:
     def _writing(self) -> Iterator[IndexWriter]:
         """Write one generation, then serve it."""
         with self._write_lock:
-            self._follow()
+            self._follow(wait=True)
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             with IndexWriter.open(self._store, embedder, calibrate=calibrate) as writer:

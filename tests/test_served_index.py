@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,18 +122,55 @@ def test_an_upsert_follows_first(
         served.close()
 
 
-def test_goes_on_when_the_other_embedder_cannot_be_loaded(
+def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
     store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
 ) -> None:
-    def fail() -> SentenceTransformerEmbedder:
-        raise NotFound("no embedder folder")
+    begun, go_on = threading.Event(), threading.Event()
 
-    served = ServedIndex(store, embedder, fail)
+    def load() -> SentenceTransformerEmbedder:
+        begun.set()
+        go_on.wait(10)
+        return other
+
+    served = ServedIndex(store, embedder, load)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        with ThreadPoolExecutor(2) as pool:
+            asking = pool.submit(served.stats)
+            assert begun.wait(10)
+            writing = pool.submit(served.upsert, [DocumentInput("b", "The library opens at ten.")])
+            go_on.set()
+            assert writing.result(10).added == 1
+            assert asking.result(10).generation >= 2
+    finally:
+        served.close()
+
+
+@pytest.mark.parametrize("error", [NotFound("no embedder folder"), RuntimeError("out of memory")])
+def test_goes_on_when_the_other_embedder_cannot_be_loaded(
+    store: Path,
+    embedder: SentenceTransformerEmbedder,
+    other: SentenceTransformerEmbedder,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = [error]
+
+    def load() -> SentenceTransformerEmbedder:
+        if loads:
+            raise loads.pop()
+        return other
+
+    served = ServedIndex(store, embedder, load)
     try:
         with IndexWriter.open(store, other, migrating=True) as writer:
             writer.migrate()
         assert served.stats().generation == 1
         with served.lease() as view:
             assert view.searcher.search("cafeteria", k=1).passages
+        assert served.stats().generation == 1  # not tried with every request
+        monkeypatch.setattr(served, "_retry_at", 0.0)
+        assert served.stats().generation == 2
     finally:
         served.close()

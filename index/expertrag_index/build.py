@@ -163,6 +163,7 @@ class IndexWriter:
 
         :raises StoreNotFoundError: there is nothing to migrate.
         :raises StoreCorruptError: a row is damaged; repair the store first.
+        :raises DocumentError: a document gets no finite vector; nothing is changed.
         :raises StorageFullError: no space; the published generation is untouched.
         """
         started = time.monotonic()
@@ -171,11 +172,11 @@ class IndexWriter:
             if previous is None:
                 read_current(self._layout)
             stage = self._stage(previous, anew=True)
-            removed = restage(self._connection, stage, self._embedder, self._progress)
+            restage(self._connection, stage, self._embedder, self._progress)
             same = previous and previous.embedder.fingerprint == self._embedder.fingerprint
-            if same and not (stage.changed or removed):
+            if same and not stage.changed:
                 return self._report(stage, previous, (), 0, started)
-            return self._finish(stage, previous, (), removed, started, anew=True)
+            return self._finish(stage, previous, (), (), started, anew=True)
 
     def _update(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expertrag_index.embedding import Content
-from expertrag_index.errors import StoreCorruptError
+from expertrag_index.errors import DocumentError, StoreCorruptError
 from expertrag_index.rows import row_digest, text_digest
 from expertrag_index.schema import NEVER
 from expertrag_index.staging import Stage
@@ -22,20 +22,24 @@ from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A live document with its chunks, and the expert and the vector's address of each."""
+    """A live document with its chunks, and the expert and the vector's address of each.
+
+    ``cut``: its digest with the chunker that cut it. A later build cuts it anew if its own differs.
+    """
 
     document: Document
+    cut: bytes
     chunks: list[Chunk]
     vectors: list[tuple[str, bytes]]
 
 
 def restage(
     connection: sqlite3.Connection, stage: Stage, embedder: DocumentEmbedder, progress: Progress
-) -> list[int]:
+) -> None:
     """Stage every document of a store that another vector is due to.
 
-    :return: rows of documents that got none and are to be removed; the stage has their failures.
     :raises StoreCorruptError: a row does not match its checksum.
+    :raises DocumentError: a document gets no finite vector; what it came from may be gone.
     """
     rows = [
         int(row)
@@ -58,25 +62,29 @@ def restage(
             stage.unchanged += 1
         else:
             longer += _longer(contents, embedder)
-            stage.put(document, expert, stored.chunks)
+            stage.put(document, expert, stored.chunks, stored.cut)
         progress("migrate", done, len(rows))
     stage.flush()
-    failed = {failure.document_id for failure in stage.failures}
+    if stage.failures:
+        failed = sorted(failure.document_id for failure in stage.failures)
+        raise DocumentError(
+            f"{embedder.name} makes no finite vectors of {len(failed):,} documents "
+            f"({failed[0]!r}): delete them, or choose another embedder; the store is as it was"
+        )
     if longer:
         stage.failures.append(_cut_short(longer, total, embedder))
-    return stage.rows_before(sorted(failed))
 
 
 def _decide(connection: sqlite3.Connection, stage: Stage, rows: Sequence[int]) -> None:
     for row in rows:
-        document = _document(connection, row)
+        document, _ = _document(connection, row)
         if stage.assignment.expert_of(document.domain, document.source) is None:
             stage.assignment.look_at(document)
     stage.assignment.decide()
 
 
 def _read(connection: sqlite3.Connection, row: int) -> _Stored:
-    document = _document(connection, row)
+    document, cut = _document(connection, row)
     chunks, vectors = [], []
     for checksum, *columns in connection.execute(
         """SELECT checksum, added_in, document, ordinal, start, "end", content_hash, expert, title,
@@ -88,19 +96,20 @@ def _read(connection: sqlite3.Connection, row: int) -> _Stored:
             raise StoreCorruptError(f"chunk {ordinal} of document {document.id!r} is damaged")
         chunks.append(Chunk(document.id, ordinal, text, start, end, title))
         vectors.append((expert, bytes(content)))
-    return _Stored(document, chunks, vectors)
+    return _Stored(document, cut, chunks, vectors)
 
 
-def _document(connection: sqlite3.Connection, row: int) -> Document:
+def _document(connection: sqlite3.Connection, row: int) -> tuple[Document, bytes]:
     checksum, text, *columns = connection.execute(
         """SELECT checksum, text, added_in, id, hash, text_hash, source, title, domain, metadata
         FROM documents WHERE row = ?""",
         (row,),
     ).fetchone()
-    _, identifier, _, text_hash, source, title, domain, metadata = columns
+    _, identifier, cut, text_hash, source, title, domain, metadata = columns
     if checksum != row_digest(*columns) or text_digest(text) != text_hash:
         raise StoreCorruptError(f"document row {row} is damaged")
-    return Document(identifier, text, title, json.loads(metadata), domain, source)
+    document = Document(identifier, text, title, json.loads(metadata), domain, source)
+    return document, bytes(cut)
 
 
 def _longer(contents: Sequence[Content], embedder: DocumentEmbedder) -> int:

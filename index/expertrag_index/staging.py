@@ -21,7 +21,7 @@ from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
 from expertrag_index.transaction import transaction
 from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure, Progress
 
-_Pending = tuple[Document, str, list[Chunk], list[Content]]
+_Pending = tuple[Document, str, list[Chunk], list[Content], bytes]
 
 
 class Stage:
@@ -115,15 +115,6 @@ class Stage:
                 rows.append(int(row[0]))
         return rows
 
-    def rows_before(self, identifiers: Sequence[str]) -> list[int]:
-        """Rows that documents have in the generation before this one."""
-        rows = self._connection.execute(
-            """SELECT row FROM documents WHERE removed_in = ? AND added_in < ?
-            AND id IN (SELECT value FROM json_each(?))""",
-            (NEVER, self.generation, json.dumps(list(identifiers))),
-        )
-        return [int(row) for (row,) in rows]
-
     def seal(self, removed: Sequence[int]) -> None:
         """Complete the generation inside the caller's transaction.
 
@@ -200,9 +191,15 @@ class Stage:
         """Say what an expert encodes for chunks."""
         return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
 
-    def put(self, document: Document, expert: str, chunks: list[Chunk]) -> None:
-        """Stage a document that is cut already, in the partition of an expert."""
-        self._pending.append((document, expert, chunks, self.contents_of(chunks, expert)))
+    def put(
+        self, document: Document, expert: str, chunks: list[Chunk], cut: bytes | None = None
+    ) -> None:
+        """Stage a document that is cut already, in the partition of an expert.
+
+        :param cut: its digest with the chunker that cut it; by default that of this stage.
+        """
+        cut = cut or document_digest(document, self._chunker.fingerprint)
+        self._pending.append((document, expert, chunks, self.contents_of(chunks, expert), cut))
         self._pending_chunks += len(chunks)
         if self._pending_chunks >= self._batch:
             self.flush()
@@ -215,33 +212,38 @@ class Stage:
     def flush(self) -> None:
         """Embed and commit what is waiting."""
         failed = self._vectors.ensure(
-            content for *_, contents in self._pending for content in contents
+            content for *_, contents, _ in self._pending for content in contents
         )
         with transaction(self._connection):
-            for document, expert, chunks, contents in self._pending:
+            for document, expert, chunks, contents, cut in self._pending:
                 if any(content.hash in failed for content in contents):
                     self.failures.append(_no_vector(document))
                 else:
-                    self._insert(document, expert, chunks, contents)
+                    self._insert(document, expert, chunks, contents, cut)
         self._pending.clear()
         self._pending_chunks = 0
 
     def _insert(
-        self, document: Document, expert: str, chunks: list[Chunk], contents: list[Content]
+        self,
+        document: Document,
+        expert: str,
+        chunks: list[Chunk],
+        contents: list[Content],
+        cut: bytes,
     ) -> None:
         if self._stored_hash(document.id) is None:
             self.added += 1
         else:
             self.changed += 1
-        row = self._insert_document(document)
+        row = self._insert_document(document, cut)
         for chunk, content in zip(chunks, contents, strict=True):
             self._insert_chunk(row, expert, chunk, content.hash)
 
-    def _insert_document(self, document: Document) -> int:
+    def _insert_document(self, document: Document, cut: bytes) -> int:
         columns = (
             self.generation,
             document.id,
-            document_digest(document, self._chunker.fingerprint),
+            cut,
             text_digest(document.text),
             document.source,
             document.title,

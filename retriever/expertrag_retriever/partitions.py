@@ -72,23 +72,25 @@ class QueryEncoder:
     ) -> tuple[str, ...]:
         """Choose the partitions to search, for the arguments of :meth:`encode`.
 
-        A store of one partition asks no router. Where the query is of none of its partitions,
-        all are searched.
+        A store of one partition asks no router.
         """
         there = self._index.partitions(filter)
         if len(there) < 2:
             return tuple(there)
         names = (*self._embedder.experts, GENERAL)
-        likely = _likely(self._embedder.posteriors([query])[0], names)
-        chosen = tuple(
-            expert for expert in there if expert in likely or expert in (GENERAL, domain)
-        )
-        return chosen or tuple(there)
+        likely = _likely(self._embedder.posteriors([query])[0], names, there)
+        return tuple(expert for expert in there if expert in likely or expert in (GENERAL, domain))
 
 
-def _likely(posterior: FloatArray, names: Sequence[str]) -> set[str]:
-    """Names of the fewest columns of a posterior [E + 1] that hold ``TOP_P`` of it."""
-    order = np.argsort(-posterior, kind="stable")
-    held = np.cumsum(posterior[order], dtype=np.float64)
-    count = int(np.searchsorted(held, TOP_P)) + 1
-    return {names[i] for i in order[:count].tolist()}
+def _likely(posterior: FloatArray, names: Sequence[str], there: Collection[str]) -> set[str]:
+    """Names of the fewest columns of a posterior [E + 1] that hold ``TOP_P`` of it.
+
+    Of the partitions that are there, and of none of the experts: the mass of an expert without a
+    partition goes to what is like it, not to nothing.
+    """
+    columns = [i for i, name in enumerate(names) if name in there or name == GENERAL]
+    mass = posterior[columns].astype(np.float64)
+    order = np.argsort(-mass, kind="stable")
+    held = np.cumsum(mass[order])
+    count = int(np.searchsorted(held, TOP_P * held[-1])) + 1
+    return {names[columns[i]] for i in order[:count].tolist()}

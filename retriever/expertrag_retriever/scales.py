@@ -35,38 +35,42 @@ _PSEUDO_QUERIES = 64  # of the partition, and as many of the others
 _FEWEST_CHUNKS = 32  # of fewer, the ten best are no best ones
 _TOP = 10  # scores of a query that are compared: those that a search would show
 _SEED = 0
-_DRIFT = 0.2  # a partition that has grown or shrunk less keeps its scale: measuring takes seconds
+_DRIFT = 0.2  # less growth of a partition or of the others keeps a scale: measuring takes seconds
 _LEAST_SPREAD = 1e-3  # below it, spreads are rounding of stored vectors
 
 
 def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[str, JSON]]:
     """Measure the scale of each expert's partition; the result goes into the manifest.
 
-    What the last generation measured, which ``index`` has as its calibration, is kept where the
-    partition has hardly changed. The base model's partition needs no scale, and one that is too
-    small to be measured gets the identity.
+    What the last generation measured, which ``index`` has as its calibration, is kept where neither
+    the partition nor the others have changed much. The base model's partition needs no scale, and
+    one that is too small to be measured gets the identity.
     """
     raw = index.rescaled({})
     stored = index.manifest.calibration.get("partitions")
     last = stored if isinstance(stored, Mapping) else {}
     found: dict[str, Mapping[str, JSON]] = {}
-    for expert, chunks in index.partitions().items():
+    partitions = index.partitions()
+    for expert, chunks in partitions.items():
         if expert == GENERAL:
             continue
+        sizes = {"chunks": chunks, "other_chunks": sum(partitions.values()) - chunks}
         before = last.get(expert)
-        if isinstance(before, Mapping) and _still_holds(before, chunks):
+        if isinstance(before, Mapping) and _still_holds(before, sizes):
             found[expert] = before
         else:
-            found[expert] = _measured(raw, embedder, expert, chunks)
+            found[expert] = {**_measured(raw, embedder, expert), **sizes}
     return found
 
 
-def _still_holds(before: Mapping[str, JSON], chunks: int) -> bool:
-    measured = before.get("chunks")
-    return isinstance(measured, int) and abs(chunks - measured) <= _DRIFT * measured
+def _still_holds(before: Mapping[str, JSON], sizes: Mapping[str, int]) -> bool:
+    return all(
+        isinstance(measured := before.get(name), int) and abs(size - measured) <= _DRIFT * measured
+        for name, size in sizes.items()
+    )
 
 
-def _measured(raw: Index, embedder: Embedder, expert: str, chunks: int) -> Mapping[str, JSON]:
+def _measured(raw: Index, embedder: Embedder, expert: str) -> Mapping[str, JSON]:
     sample = raw.sample_chunks(_CHUNKS, _SEED, expert)
     queries = [*_pseudo_queries(raw, expert), *_foreign_queries(raw, expert)]
     scale = Scale()
@@ -77,12 +81,7 @@ def _measured(raw: Index, embedder: Embedder, expert: str, chunks: int) -> Mappi
         own = np.stack([raw.dense_scores({expert: vector}, keys) for vector in vectors[:, 0]])
         base = vectors[:, 1] @ embedder.encode_documents(texts, GENERAL).T
         scale = fit_scale(own, base)
-    return {
-        "scale": scale.scale,
-        "shift": scale.shift,
-        "pseudo_queries": len(queries),
-        "chunks": chunks,
-    }
+    return {"scale": scale.scale, "shift": scale.shift, "pseudo_queries": len(queries)}
 
 
 def _pseudo_queries(index: Index, expert: str) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from expertrag_index.build import IndexWriter
-from expertrag_index.errors import EmbedderMismatchError, StoreNotFoundError
+from expertrag_index.errors import DocumentError, EmbedderMismatchError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
@@ -153,9 +153,7 @@ def test_a_migration_that_dies_before_the_swap_leaves_the_old_store(
     assert verify(plain).problems == ()
 
 
-def test_documents_without_a_vector_are_removed_and_told(
-    tmp_path: Path, make_embedder: Any
-) -> None:
+def test_no_document_is_lost_for_want_of_a_vector(tmp_path: Path, make_embedder: Any) -> None:
     class Picky(make_embedder):  # type: ignore[misc]
         def encode_documents(self, texts: Any, domain: str | None = None) -> Any:
             vectors = super().encode_documents(texts, domain)
@@ -164,13 +162,29 @@ def test_documents_without_a_vector_are_removed_and_told(
 
     with IndexWriter.open(tmp_path / "s", make_embedder()) as writer:
         writer.build([Document("a", "fine"), Document("b", "odd"), Document("c", "good")])
-    with IndexWriter.open(tmp_path / "s", Picky(fingerprint="new"), migrating=True) as writer:
-        report = writer.migrate()
-    assert (report.changed, report.removed) == (2, 1)
-    assert [failure.document_id for failure in report.failures] == ["b"]
-    with Index.open(tmp_path / "s") as index:
-        assert index.manifest.documents == index.size == 2
+    with (
+        IndexWriter.open(tmp_path / "s", Picky(fingerprint="new"), migrating=True) as writer,
+        pytest.raises(DocumentError, match=r"no finite vectors of 1 documents \('b'\)"),
+    ):
+        writer.migrate()
     assert verify(tmp_path / "s").problems == ()
+    with IndexWriter.open(tmp_path / "s", make_embedder()) as writer:
+        assert writer.delete(["b"]).generation == 2
+    with IndexWriter.open(tmp_path / "s", Picky(fingerprint="new"), migrating=True) as writer:
+        assert writer.migrate().changed == 2
+    assert verify(tmp_path / "s").problems == ()
+
+
+def test_a_build_after_a_migration_cuts_for_the_new_embedder(
+    plain: Path, make_embedder: Any, make_mixed_corpus: Corpus
+) -> None:
+    short = make_embedder(fingerprint="short")
+    short.max_tokens = 20
+    with IndexWriter.open(plain, short, migrating=True) as writer:
+        chunks = writer.migrate().chunks
+        again = writer.build(make_mixed_corpus(COUNT))
+    assert again.changed == COUNT
+    assert again.chunks > chunks
 
 
 def test_chunks_that_are_too_long_for_the_new_embedder_are_told(

@@ -15,7 +15,7 @@ from expertrag_index.verify import verify
 from expertrag_retriever import Gate, Searcher
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.partitions import QueryEncoder
+from expertrag_retriever.partitions import QueryEncoder, _likely
 from expertrag_retriever.types import SearchMode
 
 if TYPE_CHECKING:
@@ -102,6 +102,20 @@ def test_the_partitions_of_a_query(index: Index, bundle: Embedder, texts_of: Any
     assert np.allclose(encoded.by_expert["trees"], bundle.encode_query(wood, "trees"), atol=1e-2)
 
 
+def test_the_mass_of_an_absent_expert_goes_to_what_is_there() -> None:
+    names = ("science", "biomedicine", "finance", GENERAL)
+    posterior = np.array([0.985, 0.010, 0.001, 0.004], np.float32)
+    assert _likely(posterior, names, names) == {"science"}
+    assert _likely(posterior, names, ("biomedicine", GENERAL)) == {"biomedicine", GENERAL}
+    assert _likely(posterior, names, ("finance", "biomedicine")) == {
+        "biomedicine",
+        GENERAL,
+        "finance",
+    }
+    none = np.array([0.004, 0.003, 0.001, 0.992], np.float32)
+    assert _likely(none, names, ("biomedicine", GENERAL)) == {GENERAL}
+
+
 def test_what_is_encoded_already_is_not_again(
     index: Index, bundle: Embedder, texts_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +192,7 @@ def test_small_changes_keep_the_scales(
     with IndexWriter.open(path, bundle, calibrate=calibrator(bundle)) as writer:
         writer.add([Document("late", texts_of("trees", 1, seed=8)[0], domain="trees")])
         assert scales() == before
-        more = texts_of("trees", 30, seed=7)
+        more = texts_of("trees", 10, seed=7)
         writer.add([Document(f"more{i}", text, domain="trees") for i, text in enumerate(more)])
     assert scales()["metals"] == before["metals"]
     assert scales()["trees"] != before["trees"]

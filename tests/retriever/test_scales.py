@@ -81,6 +81,26 @@ def test_a_small_partition_keeps_its_cosines(tmp_path: Path, embedder: Any) -> N
     assert {(item["scale"], item["shift"]) for item in stored.values()} == {(1.0, 0.0)}
 
 
+def test_a_scale_is_measured_anew_when_other_partitions_grow(tmp_path: Path, embedder: Any) -> None:
+    finance = [item for item in corpus(60) if item.domain == "finance"]
+    rest = [item for item in corpus(60) if item.domain != "finance"]
+    stored: list[Any] = []
+    for documents in (finance, rest, rest[:0]):
+        with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
+            writer.add(documents)
+        with Index.open(tmp_path / "s") as index:
+            stored.append(index.manifest.calibration["partitions"])
+    alone, beside, again = (item["finance"] for item in stored)
+    assert (alone["other_chunks"], beside["other_chunks"]) == (0, len(rest))
+    assert beside["pseudo_queries"] > alone["pseudo_queries"]
+    assert again == beside
+    with IndexWriter.open(tmp_path / "whole", embedder, calibrate=calibrator(embedder)) as writer:
+        writer.build([*finance, *rest])
+    with Index.open(tmp_path / "whole") as index:
+        whole: Any = index.manifest.calibration["partitions"]
+    assert beside["scale"] == pytest.approx(whole["finance"]["scale"], rel=0.1)
+
+
 def test_one_partition_ranks_as_without_a_scale(tmp_path: Path, embedder: Any) -> None:
     finance = [item for item in corpus(60) if item.domain == "finance"]
     with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:

@@ -176,7 +176,7 @@ def test_a_folder_with_code_of_its_own_is_not_run(
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
     settings = json.loads((folder / file).read_text())
     names = ("AutoConfig", "AutoModel", "AutoTokenizer")
-    settings["auto_map"] = {name: "evil.Evil" for name in names}
+    settings["auto_map"] = dict.fromkeys(names, "evil.Evil")
     (folder / file).write_text(json.dumps(settings))
     with pytest.raises(EmbedderError):
         load_embedder(str(folder))
