@@ -2,7 +2,7 @@
 
     python benchmarks/bench_experts.py --data DATA --bundle BUNDLE --json FILE
 
-Documents a second of one thread on texts of four domains, in batches that mix them: the base model,
+Documents a second of one core on texts of four domains, in batches that mix them: the base model,
 the bundle with every text as the router chooses, and plain ``SentenceTransformer.encode`` of the
 base model in float32, in turn in one process.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import statistics
 import sys
 import time
@@ -38,6 +39,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # all ways have the same
     torch.set_num_threads(1)
     report = measure(ways(given.bundle), texts(given.data))
     for name, ratio in report["beside_base"].items():

@@ -10,8 +10,9 @@ Systems, each over whole documents of 15 test sets of six domains:
     label       the bundle, each set by the expert of its domain
     router      the bundle as a store uses it: the router chooses by the documents
 
-Rivals that are not there yet are trained first, with the recipe of the bundle, into --work; these
-and the stores are kept, so that a killed run goes on. Differences have paired randomisation tests.
+Rivals that are not there yet are trained first, with the recipe of the bundle, into --work, and
+kept as the stores are, so that a killed run goes on. A rival is its best point by the mean of its
+dev sets, without regard to harm. Differences have paired randomisation tests.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from expertrag_retriever.experts.settings import ExpertForm
 from expertrag_retriever.one_expert import OneExpert
 from expertrag_retriever.training.base import base_model
 from expertrag_retriever.training.bundle import train_bundle
-from expertrag_retriever.training.recipe import FULL
+from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Progress
 
 BASE = "all-minilm-l6-v2"
@@ -90,7 +91,12 @@ def main() -> int:
                     found = measure(given.data, name, domain, given.systems, rivals, report)
                     rows.append(row_of(name, domain, *found))
                     print(described(rows[-1]), flush=True)
-    body = {"sets": rows, "macro": macro(rows), "against_base": against(rows, "base")}
+    body = {
+        "sets": rows,
+        "macro": macro(rows),
+        "against_base": against(rows, "base") if "base" in given.systems else {},
+        "rivals_without_gain": rivals.without_gain,
+    }
     print(json.dumps({key: body[key] for key in ("macro", "against_base")}, indent=1))
     if given.json:
         given.json.write_text(json.dumps(body, indent=1) + "\n")
@@ -106,7 +112,10 @@ class Rivals:
         self._report = report
         settings = json.loads((bundle / "experts.json").read_bytes())
         self._trained = settings["training"]["experts"]
-        self._seed = int(settings["training"]["recipe"]["seed"])
+        recipe = settings["training"]["recipe"]
+        self._recipe = Recipe(**{**recipe, "form": ExpertForm(recipe["form"]), "most_harm": 1.0})
+        self.without_gain: list[str] = []
+        """Rivals that never beat the base on dev sets, and for which it stands."""
         digest = hashlib.sha256((bundle / "experts.safetensors").read_bytes()).hexdigest()[:8]
         self._work = work / "rivals" / digest
         self._base = models.ensure(BASE)
@@ -123,22 +132,22 @@ class Rivals:
             folder, domain = self._all_domain(), "all"
         else:
             folder = self._specialist(domain)
-        if not (folder / "experts.json").is_file():  # it gained nothing: the base serves
+        if not (folder / "experts.json").is_file():
+            self.without_gain = sorted({*self.without_gain, folder.name})
             return load_embedder(self._base)
         return OneExpert(load_embedder(self._base, experts=folder), domain)
 
     def _all_domain(self) -> Path:
         pairs = sum(int(expert["pairs"]) for expert in self._trained)
         folders = [self._data / name for names in TRAINED_ON.values() for name in names]
-        recipe = replace(FULL, most_pairs=pairs, seed=self._seed)
-        return self._train("all", folders, recipe)
+        return self._train("all", folders, replace(self._recipe, most_pairs=pairs))
 
     def _specialist(self, domain: str) -> Path:
         # whole weights take smaller steps than updates that start at zero
-        recipe = replace(FULL, form=ExpertForm.FULL, learning_rate=5e-5, seed=self._seed)
+        recipe = replace(self._recipe, form=ExpertForm.FULL, learning_rate=5e-5)
         return self._train(domain, [self._data / name for name in TRAINED_ON[domain]], recipe)
 
-    def _train(self, name: str, folders: Sequence[Path], recipe: Any) -> Path:
+    def _train(self, name: str, folders: Sequence[Path], recipe: Recipe) -> Path:
         folder = self._work / name
         if folder.exists():
             return folder

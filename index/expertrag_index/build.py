@@ -176,7 +176,7 @@ class IndexWriter:
             same = previous and previous.embedder.fingerprint == self._embedder.fingerprint
             if same and not stage.changed:
                 return self._report(stage, previous, (), 0, started)
-            return self._finish(stage, previous, (), (), started, anew=True)
+            return self._finish(stage, previous, (), [], started, anew=True)
 
     def _update(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
