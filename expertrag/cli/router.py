@@ -10,6 +10,7 @@ import click
 from expertrag.cli.options import flag, json_flag
 from expertrag.cli.output import emit_json, printable
 from expertrag.cli.progress import progress
+from expertrag.errors import Conflict
 
 if TYPE_CHECKING:
     from expertrag.domains.routing import Measured
@@ -50,9 +51,8 @@ router_option = flag(
     "folder",
     env="EXPERTRAG_ROUTER",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Folder that `router train` wrote, or a bundle of experts.",
+    help="Folder that `router train` wrote, or a bundle of experts (one that is shipped by name).",
 )
 other_base_option = flag(
     "--base",
@@ -92,7 +92,7 @@ def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | 
     required=True,
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Folder of the router; made if it is not there.",
+    help="Folder to make.",
 )
 @flag(
     "--clusters",
@@ -120,6 +120,8 @@ def train(
     from expertrag.domains.data import parse_data
     from expertrag.domains.routing import train as train_router
 
+    if out.exists():
+        raise Conflict(f"{out} exists; delete it or choose another folder")
     sets = parse_data(data)
     with progress() as report:
         trained = train_router(
@@ -152,7 +154,7 @@ def train(
 )
 @other_base_option
 @json_flag
-def explain(text: str, folder: Path, allow: str | None, base: str | None, as_json: bool) -> None:
+def explain(text: str, folder: str, allow: str | None, base: str | None, as_json: bool) -> None:
     """Say which domain a text is of, how sure that is, and why.
 
     The words explain the choice; it is made by the text's hidden states.
@@ -186,7 +188,7 @@ def explain(text: str, folder: Path, allow: str | None, base: str | None, as_jso
 @other_base_option
 @json_flag
 def evaluate(
-    folder: Path,
+    folder: str,
     data: tuple[str, ...],
     split: str,
     texts: int,

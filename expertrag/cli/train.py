@@ -77,6 +77,13 @@ def train() -> None:
     show_default=True,
     help="Low-rank updates of the feed-forward layers, or whole copies of them.",
 )
+@flag(
+    "--reuse",
+    env="EXPERTRAG_TRAIN_REUSE",
+    metavar="BUNDLE",
+    help="Take the experts of a bundle that were trained on the same data with the same options: "
+    "to add a domain, give the data of all of them and the bundle without it.",
+)
 @seed_option
 @json_flag
 def experts(
@@ -86,13 +93,15 @@ def experts(
     profile: str,
     pairs: int | None,
     form: str,
+    reuse: str | None,
     seed: int,
     as_json: bool,
 ) -> None:
     """Train one embedding expert for each domain, and the router that chooses among them.
 
-    An expert that does not beat the base model on queries kept from training is left out, and its
-    domain stays with the base. A killed training goes on where it was with the same command.
+    An expert that does not beat the base model on queries kept from training, or harms one of its
+    data sets, is left out, and its domain stays with the base. A killed training goes on where it
+    was with the same command.
     """
     from expertrag import models
     from expertrag.domains.data import parse_data
@@ -109,15 +118,31 @@ def experts(
     recipe = replace(PROFILES[profile], form=ExpertForm(form), seed=seed)
     if pairs is not None:
         recipe = replace(recipe, most_pairs=pairs)
-    domains = domain_sources(parse_data(data))
+    sets = parse_data(data)
+    if Path(base).is_dir():
+        base = str(Path(base).resolve())  # the bundle remembers it, wherever it is opened from
+    domains = domain_sources(sets)
+    named = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
+    options = [f"--profile {profile}", f"--pairs {recipe.most_pairs}", f"--form {form}"]
+    known_as = Path(base).name if Path(base).is_dir() else base
+    command = ["expertrag train experts", *named, f"--base {known_as}", *options]
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
-        made = train_bundle(domains, model.base, model.load, recipe, out, report)
+        made = train_bundle(
+            domains,
+            model.base,
+            model.load,
+            recipe,
+            out,
+            report,
+            reuse=Path(models.resolve(reuse)) if reuse else None,
+            command=" ".join([*command, f"--seed {seed}"]),
+        )
     if as_json:
         emit_json(asdict(made))
         return
     for expert in made.experts:
-        verdict = "expert" if expert.helps else "no gain: left to the base model"
+        verdict = "expert" if expert.helps else "no gain, or harm: left to the base model"
         before, after = (fmean(sets.values()) for sets in (expert.before, expert.after))
         click.echo(
             f"{expert.domain}  {expert.pairs:,} pairs  dev nDCG@10 {before:.3f} -> {after:.3f}  "
@@ -125,11 +150,16 @@ def experts(
         )
     if made.router:
         click.echo(f"router  {made.router.accuracy:.1%} of held-out texts")
+    else:
+        click.echo(
+            "router  none of one domain: label documents with it (their folder, or 'domain'), or "
+            "the base model serves them"
+        )
     click.echo(f"wrote {out}")
 
 
 @train.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle")
 @data_option
 @flag(
     "--out",
@@ -150,7 +180,7 @@ def experts(
 @seed_option
 @json_flag
 def distil(
-    bundle: Path, data: tuple[str, ...], out: Path, profile: str, seed: int, as_json: bool
+    bundle: str, data: tuple[str, ...], out: Path, profile: str, seed: int, as_json: bool
 ) -> None:
     """Distil the experts of BUNDLE into one plain model of the size of its base.
 
@@ -170,13 +200,14 @@ def distil(
 
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
+    folder = Path(models.resolve(bundle))
     with translated_errors():
-        base = base_of(bundle).name
+        base = base_of(folder).name
     domains = domain_sources(parse_data(data))
     recipe = replace(PROFILES[profile], seed=seed)
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
-        made = distil(bundle, domains, model, recipe, out, report)
+        made = distil(folder, domains, model, recipe, out, report)
     if as_json:
         emit_json(asdict(made))
         return
@@ -186,4 +217,45 @@ def distil(
             f"student {item.student:.3f}"
         )
     click.echo(f"cosine to the teacher  {made.cosine:.4f} on held-out texts")
+    click.echo(f"wrote {out}")
+
+
+@train.command()
+@click.argument("bundle")
+@flag(
+    "--base",
+    env="EXPERTRAG_TRAIN_BASE",
+    metavar="MODEL",
+    help="Base model, where it is no longer where it was in training.",
+)
+@flag(
+    "--out",
+    env="EXPERTRAG_TRAIN_OUT",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="MODEL",
+    help="Folder to make.",
+)
+def export(bundle: str, base: str | None, out: Path) -> None:
+    """Write BUNDLE and its base as one sentence-transformers model.
+
+    It loads by SentenceTransformer(MODEL, trust_remote_code=True) where this package is installed,
+    routes by itself, and needs no other folder.
+    """
+    from expertrag import models
+    from expertrag.generation.loading import quiet
+    from expertrag.translate import translated_errors
+    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.experts.bundle import attach, base_of
+    from expertrag_retriever.training.publish import published
+
+    if out.exists():
+        raise Conflict(f"{out} exists; delete it or choose another folder")
+    folder = Path(models.resolve(bundle))
+    with translated_errors(), quiet():
+        source = models.resolve(base or base_of(folder).name)
+        model = load_model(source)
+        attach(model, folder, fingerprint_of(source))
+        with published(out) as scratch:
+            model.save(str(scratch), create_model_card=False)
     click.echo(f"wrote {out}")

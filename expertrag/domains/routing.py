@@ -124,12 +124,14 @@ class OpenRouter:
         return _measured(self.router.domains, posterior, truth.tolist())
 
 
-def open_router(folder: Path, base: str | None = None) -> OpenRouter:
+def open_router(name: str, base: str | None = None) -> OpenRouter:
     """Open a router of a folder of its own or of a bundle of experts, and its base model.
 
+    :param name: the folder, or the name of a bundle that is shipped.
     :param base: where that lies, unless where the router says.
     :raises ExpertRAGError: one of them is missing or damaged, or the model is another one.
     """
+    folder = Path(models.resolve(name))
     with translated_errors():
         router, origin = load_router(folder)
         experts = None

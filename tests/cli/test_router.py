@@ -73,6 +73,18 @@ def test_explain(run: Run, trained: Path) -> None:
     assert json.loads(masked.out)["posterior"]["legal"] == 0.0
 
 
+def test_the_router_of_a_shipped_bundle_has_a_name(run: Run, minilm_path: Path) -> None:
+    text = "Total revenue increased by 12 % in fiscal 2019 due to subscription sales."
+    ran = run("router", "explain", text, "--router", "minilm-domains")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("The text is taken for finance")
+
+
+def test_a_router_is_not_overwritten(run: Run, trained: Path, sets: Path) -> None:
+    given = [item for name in SUBJECTS for item in ("--data", sets / name)]
+    assert run("router", "train", *given, "--out", trained).code == 6
+
+
 def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets: Path) -> None:
     given = ("--data", f"legal={sets / 'law'}", "--data", sets / "health", "--data", sets / "code")
     ran = run("router", "eval", "--router", trained, *given, "--json")

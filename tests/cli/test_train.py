@@ -96,6 +96,22 @@ def test_what_is_no_bundle_is_not_distilled(run: Run, tmp_path: Path, minilm_pat
     assert exists.code == 6
 
 
+def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+    import numpy as np
+    from sentence_transformers import SentenceTransformer
+
+    bundle, out = _bundle(tmp_path / "experts", minilm_path, "finance"), tmp_path / "whole"
+    made = run("train", "export", bundle, "--out", out)
+    assert made.code == 0, made.err
+    model = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)
+    plain = SentenceTransformer(str(minilm_path), device="cpu")
+    text = ["Notes due in 2019."]
+    assert np.array_equal(model.encode(text, domain="general"), plain.encode(text))
+    assert not np.allclose(model.encode(text, domain="finance"), plain.encode(text), atol=1e-3)
+    assert run("train", "export", bundle, "--out", out).code == 6
+    assert run("train", "export", minilm_path, "--out", tmp_path / "other").code == 9
+
+
 def test_data_of_a_domain_that_the_bundle_lacks(
     run: Run, tmp_path: Path, minilm_path: Path
 ) -> None:

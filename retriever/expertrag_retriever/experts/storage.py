@@ -70,6 +70,11 @@ def load_experts(module: ExpertTransformer, folder: Path) -> None:
     with _damage(folder):
         settings, state = _read(folder)
         router = load_router(folder)[0] if has_router(folder) else None
+    if router and router.domains[: len(settings.domains)] != settings.domains:
+        raise EmbedderError(
+            f"the router in {folder} is not that of its experts ({', '.join(settings.domains)}): "
+            "train them again, or fetch the folder again"
+        )
     module.add_experts(settings)
     _fill(module.model, state, folder)
     module.router = router
@@ -82,6 +87,21 @@ def load_settings(folder: Path) -> ExpertSettings:
     """
     with _damage(folder):
         return _settings(json.loads((folder / SETTINGS).read_bytes())["settings"])
+
+
+def read_experts(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
+    """Read the weights of each domain's expert by name, (1, …) float32, and ``experts.json``.
+
+    :raises EmbedderError: damaged files, or there are none.
+    """
+    with _damage(folder):
+        settings, state = _read(folder)
+        about: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
+    weights = {
+        domain: {name: value[place : place + 1].float() for name, value in state.items()}
+        for place, domain in enumerate(settings.domains)
+    }
+    return weights, about
 
 
 def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:

@@ -20,12 +20,14 @@ def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
     """
     known = posterior[:, :-1].sum(axis=1)
     conditional = posterior[:, :-1] / np.maximum(known, 1e-9)[:, None]  # [N, D]
+    taken = posterior.argmax(axis=1)
     right = conditional.argmax(axis=1) == labels
     return RouterFigures(
         accuracy=float(right.mean()),
         ece=ece(conditional.max(axis=1).tolist(), right.tolist()),
         known=float((known >= 0.5).mean()),
         texts=len(labels),
+        use=tuple(np.bincount(taken, minlength=posterior.shape[1]) / len(labels)),
     )
 
 

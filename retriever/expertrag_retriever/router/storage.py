@@ -71,7 +71,8 @@ def load_router(folder: Path) -> tuple[Router, Origin | None]:
     """
     if not has_router(folder):
         raise EmbedderError(
-            f"no router in {folder}: make one with `expertrag router train --out {folder}`"
+            f"no router in {folder}: name a folder of `expertrag router train`, or a bundle of two "
+            "domains or more"
         )
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))

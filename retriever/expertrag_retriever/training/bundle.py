@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from expertrag_retriever.errors import TrainingError
-from expertrag_retriever.experts.bundle import Base
+from expertrag_retriever.errors import EmbedderError, TrainingError
+from expertrag_retriever.experts.bundle import Base, base_of
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import save_experts
@@ -21,7 +21,14 @@ from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.training.card import BundleReport, card
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.data import prepare
-from expertrag_retriever.training.experts import LoadBase, train_expert
+from expertrag_retriever.training.experts import (
+    ExpertReport,
+    LoadBase,
+    digest_of,
+    experts_of,
+    train_expert,
+)
+from expertrag_retriever.training.language import check_language
 from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Progress, Source
@@ -42,15 +49,23 @@ def train_bundle(
     recipe: Recipe,
     out: Path,
     progress: Progress,
+    *,
+    reuse: Path | None = None,
+    command: str = "expertrag train experts",
 ) -> BundleReport:
     """Train an expert for each domain and write the bundle ``out``, whole or not at all.
 
     Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
 
-    :raises TrainingError: a domain with too little data, no expert that beats the base, or another
-        training for ``out`` that is under way.
+    :param reuse: a bundle on the same base; its experts that were trained on the same data by the
+        same recipe are taken as they are.
+    :param command: what repeats this, for the card.
+    :raises TrainingError: a domain with too little data or in a language that the base does not
+        read, no expert that beats the base, or another training for ``out`` that is under way.
     :raises RouterError: domains that a router cannot tell apart.
+    :raises EmbedderError: ``reuse`` is no bundle, is damaged, or belongs to another base.
     """
+    known = _known(reuse, base) if reuse else {}
     data = [
         prepare(domain, sources, most_pairs=recipe.most_pairs, seed=recipe.seed)
         for domain, sources in domains.items()
@@ -58,10 +73,13 @@ def train_bundle(
     texts = {item.domain: _sample(item.texts, recipe.seed) for item in data}
     if len(texts) > 1:
         usable_texts(texts)  # what the router would refuse is told before hours of training
+    check_language(load_base(), texts, base.name)
     with work_folder(out) as partial:
         work = partial / base.fingerprint  # experts of another base are no use here
         found = {
-            item.domain: train_expert(item, load_base, recipe, work, progress) for item in data
+            item.domain: known.get(digest_of(item, recipe))
+            or train_expert(item, load_base, recipe, work, progress)
+            for item in data
         }
         trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
         if not trained:
@@ -81,9 +99,20 @@ def train_bundle(
             order = sorted(texts, key=lambda domain: domain not in trained)
             ordered = {domain: texts[domain] for domain in order}
             transformer.router, figures = _route(model, ordered, recipe, progress)
-        report = BundleReport(base, recipe, tuple(each for _, each in found.values()), figures)
+        reports = tuple(report for _, report in found.values())
+        report = BundleReport(base, recipe, reports, figures, command)
         _publish(transformer, settings, report, out)
     return report
+
+
+def _known(bundle: Path, base: Base) -> dict[str, tuple[Weights, ExpertReport]]:
+    own = base_of(bundle)
+    if own.fingerprint != base.fingerprint:
+        raise EmbedderError(
+            f"the experts in {bundle} were trained on other files of {own.name}: leave them, or "
+            "name that base model"
+        )
+    return experts_of(bundle)
 
 
 def _sample(texts: Sequence[str], seed: int) -> list[str]:

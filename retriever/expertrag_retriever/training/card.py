@@ -13,12 +13,16 @@ from expertrag_retriever.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """What was trained. ``router`` is None of a single domain, which needs none."""
+    """What was trained. ``router`` is None of a single domain, which needs none.
+
+    ``command``: what repeats it.
+    """
 
     base: Base
     recipe: Recipe
     experts: tuple[ExpertReport, ...]
     router: RouterFigures | None
+    command: str
 
 
 def card(report: BundleReport) -> str:
@@ -31,11 +35,16 @@ tags: [sentence-similarity, mixture-of-experts]
 # Domain experts for {report.base.name}
 
 {_experts(report)}
-{_router(report.router)}
-Trained by `expertrag train experts` ({_recipe(report.recipe)}) with a contrastive loss, mined
-hard negatives, and the base model's own similarities as an anchor. Everything but the experts is
-the base model, whose files have the fingerprint `{report.base.fingerprint}`; the general expert,
-and texts that the router takes for none of these domains, are the base model bit for bit.
+{_router(report)}
+Trained by
+
+    {report.command}
+
+with a contrastive loss, mined hard negatives, and the base model's own similarities as an anchor
+({_recipe(report.recipe)}). The hash of a domain is that of its pairs, its documents and the recipe.
+Everything but the experts is the base model, whose files have the fingerprint
+`{report.base.fingerprint}`; the general expert, and texts that the router takes for none of these
+domains, are the base model bit for bit.
 
 Limits: the dev slices are queries of the training sets that were kept from training, each set over
 a pool of {DEV_POOL} documents, most of them near the queries; gains on other data are smaller.
@@ -47,13 +56,24 @@ def _experts(report: BundleReport) -> str:
         "| domain | pairs | dev nDCG@10 by data set, base -> expert | drift | served by |",
         "|---|---|---|---|---|",
     ]
-    for expert in report.experts:
-        served = "its expert" if expert.helps else "the general expert: its own did not help"
-        lines.append(
-            f"| {expert.domain} | {expert.pairs:,} (`{expert.data}`) | {_gains(expert)} | "
-            f"{expert.drift:.3f} | {served} |"
-        )
+    lines += [
+        f"| {expert.domain} | {expert.pairs:,} (`{expert.data}`) | {_gains(expert)} | "
+        f"{expert.drift:.3f} | {_served(expert)} |"
+        for expert in report.experts
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _served(expert: ExpertReport) -> str:
+    if expert.helps:
+        return "its expert"
+    best = max(expert.points[1:], key=lambda point: point.mean, default=None)
+    if best is None:
+        return "the base model"
+    tried = ", ".join(
+        f"{name} {value - expert.before[name]:+.3f}" for name, value in best.dev.items()
+    )
+    return f"the base model: the best of its own ({tried}) did not help, or harmed a set"
 
 
 def _gains(expert: ExpertReport) -> str:
@@ -62,13 +82,16 @@ def _gains(expert: ExpertReport) -> str:
     )
 
 
-def _router(figures: RouterFigures | None) -> str:
+def _router(report: BundleReport) -> str:
+    figures = report.router
     if figures is None:
         return "There is no router: name the domain of a text, or it is served by the base model.\n"
+    experts = sorted(report.experts, key=lambda expert: not expert.helps)
+    names = [*(expert.domain for expert in experts), "none of them"]
+    use = ", ".join(f"{name} ({share:.1%})" for name, share in zip(names, figures.use, strict=True))
     return (
         f"The router is right on {figures.accuracy:.1%} of {figures.texts:,} held-out texts "
-        f"(calibration error {figures.ece:.3f}) and takes {1 - figures.known:.1%} of them for none "
-        "of the domains.\n"
+        f"(calibration error {figures.ece:.3f}). It takes them for {use}.\n"
     )
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from safetensors.torch import load_file, save_file
 
 from expertrag_index.durable import write_durably
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
+from expertrag_retriever.experts.storage import read_experts
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
@@ -68,7 +70,7 @@ def train_expert(
 ) -> tuple[Weights, ExpertReport]:
     """Train the expert of one domain; a finished one in ``work`` is taken as it is."""
     domain = data.domain
-    digest = _digest(data, recipe)
+    digest = digest_of(data, recipe)
     folder = work / domain / digest
     known = _finished(folder)
     if known:
@@ -139,7 +141,24 @@ def _drift(embedder: SentenceTransformerEmbedder, dev: Sequence[DevSet], domain:
     return float(1.0 - np.mean(np.sum(own * base, axis=1)))
 
 
-def _digest(data: DomainData, recipe: Recipe) -> str:
+def experts_of(bundle: Path) -> dict[str, tuple[Weights, ExpertReport]]:
+    """Read what trained the experts of a bundle, and their weights, by the digest of their data.
+
+    An expert that did not help is told of, too, and has no weights.
+
+    :raises EmbedderError: the bundle is damaged, or there is none.
+    """
+    weights, about = read_experts(bundle)
+    try:
+        reports = [report_of(body) for body in about["training"]["experts"]]
+    except (KeyError, TypeError) as error:
+        raise EmbedderError(
+            f"the bundle {bundle} does not say how it was trained: train it again"
+        ) from error
+    return {report.data: (weights.get(report.domain, {}), report) for report in reports}
+
+
+def digest_of(data: DomainData, recipe: Recipe) -> str:
     """Hash of everything that a training depends on but the base model."""
     state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
     for source, held_out in zip(data.sources, data.held_out, strict=True):
@@ -163,7 +182,11 @@ def _finished(folder: Path) -> tuple[Weights, ExpertReport] | None:
     path = folder / f"{_RESULT}.json"
     if not path.is_file():
         return None
-    body = json.loads(path.read_bytes())
-    body["points"] = tuple(Point(**point) for point in body["points"])
-    body["sources"] = tuple(body["sources"])
-    return load_file(folder / f"{_RESULT}.safetensors"), ExpertReport(**body)
+    report = report_of(json.loads(path.read_bytes()))
+    return load_file(folder / f"{_RESULT}.safetensors"), report
+
+
+def report_of(body: Mapping[str, Any]) -> ExpertReport:
+    """Read a report as JSON has it."""
+    points = tuple(Point(**point) for point in body["points"])
+    return ExpertReport(**{**body, "points": points, "sources": tuple(body["sources"])})

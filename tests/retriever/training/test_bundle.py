@@ -19,6 +19,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.training.base import BaseModel, base_model
 from expertrag_retriever.training.bundle import train_bundle
 from expertrag_retriever.training.card import BundleReport
+from expertrag_retriever.training.publish import work_folder
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Pair, Source
 
@@ -73,6 +74,10 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
         assert f"| {expert.domain} | {expert.pairs} (`{expert.data}`) |" in card
         (gained,) = expert.after.values()
         assert f"-> {gained:.3f} |" in card
+    assert report.router is not None
+    assert sum(report.router.use) == pytest.approx(1.0)
+    assert "It takes them for trees (" in card
+    assert "expertrag train experts" in card
     written = json.loads((folder / "experts.json").read_text())
     assert written["settings"]["domains"] == ["trees", "metals"]
     assert written["base"] == {"name": "tiny", "fingerprint": report.base.fingerprint}
@@ -148,6 +153,70 @@ def test_a_killed_training_keeps_the_experts_that_are_done(
     assert [expert.points for expert in again.experts] == [
         expert.points for expert in trained[1].experts
     ]
+
+
+def test_one_more_domain_leaves_the_others_as_they_are(
+    trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path
+) -> None:
+    old, report = trained
+    stages: list[str] = []
+    sources = {domain: [_source(domain)] for domain in WORDS}
+    sources["gems"] = [replace(_source("metals"), name="gems", corpus=_polished(_source("metals")))]
+    out = tmp_path / "experts"
+    grown = train_bundle(
+        sources,
+        *(base.base, base.load, RECIPE, out, lambda stage, *_: stages.append(stage)),
+        reuse=old,
+    )
+    assert not any(stage.startswith(("trees", "metals")) for stage in stages)
+    assert grown.experts[:2] == report.experts
+    before, after = (load_embedder(base.source, experts=folder) for folder in (old, out))
+    for domain in WORDS:  # so that a store keeps their vectors
+        assert after.fingerprint_of_expert(domain) == before.fingerprint_of_expert(domain)
+
+
+def _polished(source: Source) -> dict[str, str]:
+    return {name: f"polished {text}" for name, text in source.corpus.items()}
+
+
+def test_experts_of_another_base_are_not_reused(
+    trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    other = base_model(str(encoder_folders["mpnet"]), "other")
+    with pytest.raises(EmbedderError, match="trained on other files of tiny"):
+        train_bundle(
+            {"trees": [_source("trees")]},
+            *(other.base, other.load, RECIPE, tmp_path / "out", _silent),
+            reuse=trained[0],
+        )
+
+
+def test_the_router_of_other_experts_is_refused(
+    trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained[0], tmp_path / "bundle"))
+    about = json.loads((folder / "router.json").read_text())
+    about["domains"].reverse()
+    (folder / "router.json").write_text(json.dumps(about))
+    with pytest.raises(EmbedderError, match=r"is not that of its experts \(trees, metals\)"):
+        load_embedder(base.source, experts=folder)
+
+
+def test_a_language_that_the_base_cannot_read(base: BaseModel, tmp_path: Path) -> None:
+    corpus = {f"d{n}": f"第{n}条 合同的违约责任和赔偿金额的规定" for n in range(60)}
+    pairs = tuple(Pair(f"第{n}条 违约", f"d{n}") for n in range(60))
+    with pytest.raises(TrainingError, match=r"domain law: tiny does not know \d+% of its words"):
+        train_bundle(
+            {"law": [Source("law", corpus, pairs)]},
+            *(base.base, base.load, RECIPE, tmp_path / "out", _silent),
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_training_at_a_time(base: BaseModel, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with work_folder(out), pytest.raises(TrainingError, match="under way"):
+        train_bundle({"trees": [_source("trees")]}, base.base, base.load, RECIPE, out, _silent)
 
 
 def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Path) -> None:
