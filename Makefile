@@ -80,7 +80,7 @@ bench-router: $(STAMP) ## the domain router on six domains; DATA=..., ARGS="--js
 bench-experts: $(STAMP) ## a bundle of experts against its base; DATA=..., ARGS="--bundle B --json FILE"
 	@$(BIN)/python benchmarks/bench_experts.py --data $(DATA) $(ARGS)
 
-BUNDLE ?= expertrag/models/bundles/minilm-domains
+BUNDLE ?= .eval/minilm-domains
 SHIPPED_DATA = science=$(DATA)/scifact \
   biomedicine=$(DATA)/bioasq biomedicine=$(DATA)/medquad \
   finance=$(DATA)/fiqa_small finance=$(DATA)/tatqa \
@@ -89,9 +89,9 @@ SHIPPED_DATA = science=$(DATA)/scifact \
 MEASURED_DATA = $(filter-out technical=%,$(SHIPPED_DATA)) \
   technical=$(DATA)/cosqa technical=$(DATA)/pydocs legal=$(DATA)/policyqa
 
-bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make
+bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
-	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE)
+	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE) $(ARGS)
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
