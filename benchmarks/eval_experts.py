@@ -39,6 +39,7 @@ from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import default_work, read_corpus, store_folder
 from expertrag.generation.loading import quiet
 from expertrag_index.index import Index
+from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import ExpertForm
@@ -46,7 +47,6 @@ from expertrag_retriever.one_expert import OneExpert
 from expertrag_retriever.training.base import base_model
 from expertrag_retriever.training.bundle import train_bundle
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import Progress
 
 BASE = "all-minilm-l6-v2"
 TRAINED_ON = {

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from expertrag.errors import InvalidArgument
 from expertrag_retriever.experts.settings import GENERAL
-
-if TYPE_CHECKING:
-    from expertrag_index.types import Document
 
 TRAIN = "train"
 
@@ -39,8 +35,3 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 def name_of(path: Path) -> str:
     """Name of a data set: of its folder, or of its file without what says that it is JSON lines."""
     return path.name.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def text_of(document: Document) -> str:
-    """Text of a document as a store embeds it: the title above it."""
-    return f"{document.title}\n{document.text}" if document.title else document.text

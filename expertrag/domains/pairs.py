@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from expertrag.domains.data import TRAIN, Data, text_of
+from expertrag.domains.data import TRAIN, Data
 from expertrag.domains.records import is_pair_file, read_pairs
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.files import existing
@@ -71,7 +71,7 @@ def _sources(path: Path) -> Iterator[Source]:
 def _judged(folder: Path) -> Source:
     dataset = load_dataset(folder, TRAIN)
     failures: list[LoadFailure] = []
-    corpus = {document.id: text_of(document) for document in dataset.documents(failures)}
+    corpus = {document.id: document.embedding_text for document in dataset.documents(failures)}
     return Source(
         dataset.name,
         corpus,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.domains.data import TRAIN, Data, text_of
+from expertrag.domains.data import TRAIN, Data
 from expertrag.domains.records import is_pair_file, read_pairs
 from expertrag.eval.datasets import Dataset, load_dataset
 from expertrag.eval.qrels import qrels_path, read_qrels, splits
@@ -62,7 +62,7 @@ def _of_folder(folder: Path, split: str) -> tuple[list[str], list[str]]:
         queries = [query.text for query in dataset.queries]
     else:
         dataset = load_dataset(folder, names[0])
-    return queries, [text_of(document) for document in _documents(dataset, split)]
+    return queries, [document.embedding_text for document in _documents(dataset, split)]
 
 
 def _documents(dataset: Dataset, split: str) -> list[Document]:

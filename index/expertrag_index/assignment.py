@@ -80,8 +80,7 @@ class Assignment:
         rank = -int.from_bytes(digest(document.id, size=8))
         if len(sample) == SAMPLE and rank <= sample[0][0]:
             return
-        beginning = f"{document.title}\n{document.text}" if document.title else document.text
-        item = (rank, beginning[: _CHARACTERS_PER_TOKEN * self._embedder.max_tokens])
+        item = (rank, document.embedding_text[: _CHARACTERS_PER_TOKEN * self._embedder.max_tokens])
         if len(sample) < SAMPLE:
             heapq.heappush(sample, item)
         else:

@@ -38,6 +38,11 @@ class Document:
     domain: str | None = None
     source: str = ""
 
+    @property
+    def embedding_text(self) -> str:
+        """The text that is embedded of a document that is one chunk: the title, then the text."""
+        return _titled(self.title, self.text)
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -56,7 +61,11 @@ class Chunk:
     @property
     def embedding_text(self) -> str:
         """The text that is embedded: the title, then the chunk."""
-        return f"{self.title}\n{self.text}" if self.title else self.text
+        return _titled(self.title, self.text)
+
+
+def _titled(title: str, text: str) -> str:
+    return f"{title}\n{text}" if title else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,22 +31,22 @@ def _fill(waiting: Sequence[Example], size: int) -> tuple[list[Example], list[Ex
     batch: list[Example] = []
     later: list[Example] = []
     documents: set[str] = set()
-    shunned: set[str] = set()
+    positives: set[str] = set()
     queries: set[str] = set()
     for place, example in enumerate(waiting):
         if len(batch) == size:
             later.extend(waiting[place:])
             break
         clash = (
-            example.positive_id in shunned
+            example.positive_id in positives
             or example.query in queries
-            or not documents.isdisjoint(example.shunned)
+            or not documents.isdisjoint(example.known_positives)
         )
         if clash:
             later.append(example)
             continue
         batch.append(example)
         documents.add(example.positive_id)
-        shunned |= example.shunned | {example.positive_id}
+        positives |= example.known_positives | {example.positive_id}
         queries.add(example.query)
     return batch, later

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from expertrag_index.types import Progress
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.bundle import Base, base_of
 from expertrag_retriever.experts.module import with_experts
@@ -31,7 +32,7 @@ from expertrag_retriever.training.experts import (
 from expertrag_retriever.training.language import check_language
 from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import Progress, Source
+from expertrag_retriever.training.types import Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.batches import batches
@@ -22,7 +23,7 @@ from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learnin
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DevSet, Example, Progress
+from expertrag_retriever.training.types import DevSet, Example
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

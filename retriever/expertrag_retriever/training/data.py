@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.training.types import DomainData, Pair, Source, answers
+from expertrag_retriever.training.types import DomainData, Pair, Source, answers, normalized
 
 FEWEST_PAIRS = 32
 """Of a domain; an expert trained on fewer would know these by heart and nothing else."""
@@ -81,11 +81,11 @@ def _check_name(domain: str) -> None:
 
 def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> list[Pair]:
     """Keep the pairs of use; equal queries are spelled as the first of them."""
-    tested = {_same(query) for query in source.tested}
+    tested = {normalized(query) for query in source.tested}
     kept: dict[tuple[str, str], Pair] = {}
     for pair in source.pairs:
         reason = _fault(pair, source)
-        query = _same(pair.query)
+        query = normalized(pair.query)
         if not reason and query in tested:
             reason = "that another split asks too"
         if not reason and (query, pair.document) in kept:
@@ -103,13 +103,9 @@ def _fault(pair: Pair, source: Source) -> str:
         return "without their document"
     if min(len(pair.query.strip()), len(document.strip())) < _FEWEST_CHARACTERS:
         return "empty or too short"
-    if _same(pair.query) == _same(document):
+    if normalized(pair.query) == normalized(document):
         return "whose query is its own document"
     return ""
-
-
-def _same(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 def _drawn_for_dev(pairs: Sequence[Pair], seed: int) -> set[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import torch
 
-from expertrag_index.types import FloatArray
+from expertrag_index.types import FloatArray, Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_model, number_format
 from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.experts.bundle import attach
@@ -43,7 +43,7 @@ from expertrag_retriever.training.student import (
     Taught,
 )
 from expertrag_retriever.training.student_card import DomainFigures, StudentReport, card
-from expertrag_retriever.training.types import DevSet, DomainData, Progress, Source
+from expertrag_retriever.training.types import DevSet, DomainData, Source
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -20,6 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from expertrag_index.durable import write_durably
+from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.module import with_experts
@@ -30,7 +31,7 @@ from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DevSet, DomainData, Example, Progress
+from expertrag_retriever.training.types import DevSet, DomainData, Example
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

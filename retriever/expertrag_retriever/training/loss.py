@@ -26,11 +26,11 @@ Vectors = Callable[[Sequence[str]], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Texts of a step: document i answers query i; ``barred`` (B, M) must not be its negatives."""
+    """Texts of a step: document i answers query i; ``false_negatives`` (B, M) are masked."""
 
     queries: tuple[str, ...]
     documents: tuple[str, ...]
-    barred: torch.Tensor
+    false_negatives: torch.Tensor
 
     @property
     def texts(self) -> list[str]:
@@ -43,17 +43,19 @@ def batch_of(examples: Sequence[Example]) -> Batch:
     answers = [(example.positive_id, example.positive) for example in examples]
     negatives = [passage for example in examples for passage in example.negatives]
     documents = [*answers, *negatives]
-    barred = torch.tensor(
+    false_negatives = torch.tensor(
         [
             [
-                place != row and (key in example.shunned or text == example.positive)
+                place != row and (key in example.known_positives or text == example.positive)
                 for place, (key, text) in enumerate(documents)
             ]
             for row, example in enumerate(examples)
         ]
     )
     return Batch(
-        tuple(example.query for example in examples), tuple(text for _, text in documents), barred
+        tuple(example.query for example in examples),
+        tuple(text for _, text in documents),
+        false_negatives,
     )
 
 
@@ -78,8 +80,8 @@ def loss_of(
 def _scores(batch: Batch, vectors: torch.Tensor, temperature: float) -> torch.Tensor:
     count = len(batch.queries)
     scores = vectors[:count] @ vectors[count:].T / temperature
-    # not infinite: the divergence multiplies a barred document's log by its share, which is 0
-    return scores.masked_fill(batch.barred.to(scores.device), -1e4)
+    # not infinite: the divergence multiplies a masked document's log by its share, which is 0
+    return scores.masked_fill(batch.false_negatives.to(scores.device), -1e4)
 
 
 def backward(

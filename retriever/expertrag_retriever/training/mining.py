@@ -104,7 +104,7 @@ def _examples(
                 negatives=tuple(
                     (source.identity(ids[row]), source.corpus[ids[row]]) for row in chosen
                 ),
-                shunned=frozenset(map(source.identity, own)),
+                known_positives=frozenset(map(source.identity, own)),
             )
         )
     return examples

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, cast
 import torch
 import torch.nn.functional as F
 
+from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
-from expertrag_retriever.training.types import Progress
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with a stage, what is done of it, and how much there is."""
+
+def normalized(text: str) -> str:
+    """Text without its case and spacing: what it is known by where texts are compared."""
+    return " ".join(text.lower().split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,15 @@ class Source:
 class Example:
     """What a step learns from: the query is to be nearer to ``positive`` than to ``negatives``.
 
-    ``negatives``: id and text of each. ``shunned``: ids of documents that must not be taken for
-    negatives of this query.
+    ``negatives``: id and text of each. ``known_positives``: ids of all documents that are known to
+    answer the query, which must not be taken for negatives.
     """
 
     query: str
     positive_id: str
     positive: str
     negatives: tuple[tuple[str, str], ...] = ()
-    shunned: frozenset[str] = frozenset()
+    known_positives: frozenset[str] = frozenset()
 
     def prompted(self, query: str, document: str) -> Example:
         """Put a model's prompts before the texts."""

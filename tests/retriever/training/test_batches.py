@@ -14,8 +14,10 @@ from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.types import DevSet, Example, Pair, Source
 
 
-def _example(query: str, positive: str, *shunned: str) -> Example:
-    return Example(query, positive, f"text {positive}", shunned=frozenset((positive, *shunned)))
+def _example(query: str, positive: str, *positives: str) -> Example:
+    return Example(
+        query, positive, f"text {positive}", known_positives=frozenset((positive, *positives))
+    )
 
 
 def test_every_example_is_used_once_and_no_batch_clashes() -> None:
@@ -30,7 +32,9 @@ def test_every_example_is_used_once_and_no_batch_clashes() -> None:
         queries = [example.query for example in batch]
         assert len(set(queries)) == len(queries)
         for one in batch:
-            assert not any(other.positive_id in one.shunned for other in batch if other is not one)
+            assert not any(
+                other.positive_id in one.known_positives for other in batch if other is not one
+            )
 
 
 def test_epochs_differ_and_repeat() -> None:
@@ -81,7 +85,7 @@ def test_a_negative_is_less_similar_than_the_answer_by_a_margin() -> None:
     first, second = mine(source, nothing, _encode, _encode, negatives=3).examples
     # 0.89 is more than .95 of 0.9: it may be an answer; the judged other answer is none either
     assert first.negatives == (("set/3", "near, but wrong"),)
-    assert first.shunned == {"set/1", "set/4"}
+    assert first.known_positives == {"set/1", "set/4"}
     # all others are nearer to the query than this answer: any of them may be one, too
     assert second.negatives == ()
 
@@ -98,7 +102,7 @@ def test_judged_documents_that_were_not_drawn_are_no_negatives() -> None:
     source = Source("set", corpus, (Pair("query", "1"),), judged)
     (example,) = mine(source, Source("set", corpus, ()), _encode, _encode, negatives=3).examples
     assert example.negatives == (("set/4", "the other answer"),)
-    assert example.shunned == {"set/1", "set/2", "set/3"}
+    assert example.known_positives == {"set/1", "set/2", "set/3"}
 
 
 def test_a_dev_set_holds_its_answers_and_their_positions() -> None:

@@ -21,7 +21,10 @@ def test_answers_of_a_query_are_not_its_negatives() -> None:
     assert batch.queries == ("q1", "q2")
     assert batch.documents == ("one", "two", "three", "one")
     # "one" stands there twice under two ids; "three" answers q2 though it was mined for q1
-    assert batch.barred.tolist() == [[False, False, False, True], [False, False, True, False]]
+    assert batch.false_negatives.tolist() == [
+        [False, False, False, True],
+        [False, False, True, False],
+    ]
 
 
 def test_the_loss_is_that_of_the_equations() -> None:
