@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from expertrag.eval.datasets import Query
     from expertrag_index.types import FloatArray, Progress
     from expertrag_retriever.base import Embedder
+    from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.search import Searcher
 
 EXPERTS = "experts"
@@ -52,6 +53,7 @@ class Ranker:
     def __init__(self, searcher: Searcher, depth: int) -> None:
         self._searcher = searcher
         self._depth = depth
+        self._vectors: dict[str, QueryVectors] = {}  # one for all modes and depths
 
     def rank(self, asked: EmbeddedQuery, mode: SearchMode) -> list[Passage]:
         """Best chunk of each document found, best first.
@@ -60,9 +62,10 @@ class Ranker:
         :raises SearchError: its vector cannot be.
         """
         chunks = self._depth
+        vector = self._vector(asked) if mode is not SearchMode.BM25 else None
         while True:
             found = self._searcher.search(
-                asked.query.text, k=chunks, mode=mode, query_vector=asked.vector
+                asked.query.text, k=chunks, mode=mode, query_vector=vector
             ).passages
             best: dict[str, Passage] = {}
             for passage in found:
@@ -70,6 +73,13 @@ class Ranker:
             if len(best) >= self._depth or len(found) < chunks or chunks == MAX_K:
                 return list(best.values())[: self._depth]
             chunks = min(MAX_K, 2 * chunks)
+
+    def _vector(self, asked: EmbeddedQuery) -> QueryVectors:
+        known = self._vectors.get(asked.query.id)
+        if known is None:
+            known = self._searcher.encode(asked.query.text, vector=asked.vector)
+            self._vectors[asked.query.id] = known
+        return known
 
     def rank_all(
         self, queries: Sequence[EmbeddedQuery], modes: Sequence[str], progress: Progress

@@ -45,15 +45,21 @@ class QueryEncoder:
         self._embedder = embedder
 
     def encode(
-        self, query: str, domain: str | None = None, filter: Filter | None = None
+        self,
+        query: str,
+        domain: str | None = None,
+        filter: Filter | None = None,
+        vector: FloatArray | None = None,
     ) -> QueryVectors:
         """Choose the partitions for a query, and encode it for all of them at once.
 
         :param domain: where it is an expert's, that partition is searched too.
         :param filter: partitions of which it admits nothing are left out.
+        :param vector: the query's embedding [D] by the base model, where that is known.
         :raises FilterError: unknown field or operator.
         """
-        return self.complete(query, QueryVectors({}, self.selected(query, domain, filter)))
+        known = {} if vector is None else {GENERAL: vector}
+        return self.complete(query, QueryVectors(known, self.selected(query, domain, filter)))
 
     def complete(
         self, query: str, vectors: QueryVectors, also: Collection[str] = ()

@@ -51,10 +51,14 @@ class Searcher:
         self._fusion = Fusion.of(index.manifest.calibration)
 
     def encode(
-        self, query: str, domain: str | None = None, filter: Filter | None = None
+        self,
+        query: str,
+        domain: str | None = None,
+        filter: Filter | None = None,
+        vector: FloatArray | None = None,
     ) -> QueryVectors:
-        """Encode a query for ``search`` and for the gate."""
-        return self._encoder.encode(query, domain, filter)
+        """Encode a query for ``search`` and for the gate, for the arguments of QueryEncoder."""
+        return self._encoder.encode(query, domain, filter, vector)
 
     def search(
         self,
