@@ -117,6 +117,7 @@ class Rivals:
         self.without_gain: list[str] = []
         """Rivals that never beat the base on dev sets, and for which it stands."""
         digest = hashlib.sha256((bundle / "experts.safetensors").read_bytes()).hexdigest()[:8]
+        self.stores = work
         self._work = work / "rivals" / digest
         self._base = models.ensure(BASE)
 
@@ -179,21 +180,23 @@ def measure(
             [data / folder],
             embedder,
             RetrievalSettings(modes=MODES, metrics=(METRIC,), split=split),
-            default_work(),
+            rivals.stores,
             report,
         )
         (queries,) = body["per_query"].values()
         for mode in MODES:
             values[mode][system] = queries[mode][METRIC]
         if system == "router":
-            partitions = partitions_of(data / folder, embedder)
+            partitions = partitions_of(data / folder, embedder, rivals.stores)
     return values, partitions
 
 
-def partitions_of(folder: Path, embedder: SentenceTransformerEmbedder) -> dict[str, int]:
+def partitions_of(
+    folder: Path, embedder: SentenceTransformerEmbedder, work: Path
+) -> dict[str, int]:
     """Chunks by expert in the store of a set."""
     dataset = load_dataset(folder, "test")
-    store = store_folder(dataset, read_corpus(dataset), embedder, "document", default_work())
+    store = store_folder(dataset, read_corpus(dataset), embedder, "document", work)
     with Index.open(store) as index:
         return dict(index.partitions())
 
