@@ -8,9 +8,11 @@ from statistics import fmean
 
 import click
 
-from expertrag.cli.options import flag, json_flag
-from expertrag.cli.output import emit_json
+from expertrag.cli.exits import ExitCode
+from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.output import emit_json, note_failures
 from expertrag.cli.progress import progress
+from expertrag.config import Config
 from expertrag.errors import Conflict
 
 data_option = flag(
@@ -29,7 +31,7 @@ seed_option = flag(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of splits, batches and first weights.",
+    help="Seed of draws, splits, batches and first weights.",
 )
 
 
@@ -78,6 +80,12 @@ def train() -> None:
     help="Low-rank updates of the feed-forward layers, or whole copies of them.",
 )
 @flag(
+    "--co-relevant",
+    env="EXPERTRAG_TRAIN_CO_RELEVANT",
+    is_flag=True,
+    help="Train on pairs of documents, too, that the judgements of one query name together.",
+)
+@flag(
     "--reuse",
     env="EXPERTRAG_TRAIN_REUSE",
     metavar="BUNDLE",
@@ -93,6 +101,7 @@ def experts(
     profile: str,
     pairs: int | None,
     form: str,
+    co_relevant: bool,
     reuse: str | None,
     seed: int,
     as_json: bool,
@@ -121,9 +130,10 @@ def experts(
     sets = parse_data(data)
     if Path(base).is_dir():
         base = str(Path(base).resolve())  # the bundle remembers it, wherever it is opened from
-    domains = domain_sources(sets)
+    domains = domain_sources(sets, co_relevant=co_relevant, seed=seed)
     named = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
     options = [f"--profile {profile}", f"--pairs {recipe.most_pairs}", f"--form {form}"]
+    options += ["--co-relevant"] * co_relevant
     known_as = Path(base).name if Path(base).is_dir() else base
     command = ["expertrag train experts", *named, f"--base {known_as}", *options]
     with translated_errors(), quiet(), progress() as report:
@@ -259,3 +269,59 @@ def export(bundle: str, base: str | None, out: Path) -> None:
         with published(out) as scratch:
             model.save(str(scratch), create_model_card=False)
     click.echo(f"wrote {out}")
+
+
+@train.command()
+@click.argument("dataset", type=click.Path(path_type=Path))
+@flag(
+    "--out",
+    env="EXPERTRAG_TRAIN_OUT",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="File of pairs to make, .jsonl.gz or .jsonl.",
+)
+@flag(
+    "--count",
+    env="EXPERTRAG_TRAIN_COUNT",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Passages drawn, one of every document before a second of any.",
+)
+@flag(
+    "--base",
+    env="EXPERTRAG_TRAIN_BASE",
+    default="all-minilm-l6-v2",
+    show_default=True,
+    help="Embedder that must find the passage by its question: package model, folder or hub id.",
+)
+@configured("model.generator", "model.dtype", "model.device")
+@seed_option
+@json_flag
+def questions(
+    dataset: Path, out: Path, count: int, base: str, config: Config, seed: int, as_json: bool
+) -> None:
+    """Make pairs of documents alone: a language model says which question each of them answers.
+
+    DATASET is a BEIR folder, or any folder or file of documents. Questions of no use are dropped
+    and counted; `train experts --data DOMAIN=FILE` reads the others. A killed run goes on where it
+    was with the same command. Ends with 3 if some documents cannot be read.
+    """
+    from expertrag.assemble import open_embedder, open_generator
+    from expertrag.domains.questions import check_out, read_documents, told, write_questions
+
+    check_out(out)
+    source = read_documents(dataset)
+    embedder = open_embedder(replace(config.model, embedder=base), None)
+    generator = open_generator(config.model)
+    with progress() as report:
+        made = write_questions(source, out, generator, embedder, report, count=count, seed=seed)
+    if as_json:
+        emit_json({**asdict(made), "failures": source.failures})
+    else:
+        note_failures(source.failures)
+        click.echo(told(made))
+        click.echo(f"wrote {out}")
+    if any(not failure.notice for failure in source.failures):
+        click.get_current_context().exit(ExitCode.PARTIAL)

@@ -142,3 +142,76 @@ def _bundle(folder: Path, base: Path, domain: str) -> Path:
     origin = {"name": "all-minilm-l6-v2", "fingerprint": fingerprint_of(str(base))}
     save_experts(module.model, settings, None, folder, {"base": origin})
     return folder
+
+
+@pytest.mark.slow
+def test_questions_about_documents_the_same_after_a_kill(
+    run: Run, tmp_path: Path, minilm_path: Path, smollm_path: Path
+) -> None:
+    import gzip
+    import os
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    ask = ("train", "questions", DATA / "beir_small", "--count", "6", "--seed", "1", "--out")
+    cut, whole = tmp_path / "cut.jsonl.gz", tmp_path / "whole.jsonl.gz"
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "expertrag", *map(str, (*ask, cut))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    partial = tmp_path / "cut.jsonl.gz.partial"
+    while killed.poll() is None and not (partial.exists() and partial.stat().st_size):
+        time.sleep(0.05)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert partial.exists() and not cut.exists()
+
+    made = run(*ask, cut, "--json")
+    assert made.code == 0, made.err
+    report = json.loads(made.out)
+    assert report["passages"] == 6 == report["pairs"] + sum(report["dropped"].values())
+    assert "ask questions: 6/6" in made.err
+    assert not partial.exists()
+    for line in gzip.decompress(cut.read_bytes()).decode().splitlines():
+        pair = json.loads(line)
+        assert pair["query"].endswith("?") and pair["query"] not in made.err
+        assert pair["positive"] not in made.err
+
+    again = run(*ask, whole)
+    assert again.code == 0, again.err
+    assert f"{report['pairs']} pairs of 6 passages; dropped: " in again.out
+    assert whole.read_bytes() == cut.read_bytes()
+
+
+def test_questions_about_nothing(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl.gz"
+    missing = run("train", "questions", tmp_path / "nowhere", "--out", out)
+    assert missing.code == 4 and "no documents at" in missing.err
+    named = run("train", "questions", DATA / "beir_small", "--out", tmp_path / "out.txt")
+    assert named.code == 2 and "end it in .jsonl.gz or .jsonl" in named.err
+    out.write_bytes(b"")
+    exists = run("train", "questions", DATA / "beir_small", "--out", out)
+    assert exists.code == 6 and "exists; delete it" in exists.err
+    for refused in (missing, named, exists):
+        assert len(refused.err.splitlines()) == 1
+
+
+def test_questions_by_a_model_that_is_not_there(
+    run: Run, tmp_path: Path, minilm_path: Path
+) -> None:
+    ask = ("train", "questions", DATA / "beir_small", "--out", tmp_path / "out.jsonl.gz")
+    refused = run(*ask, "--generator", tmp_path / "nowhere")
+    assert refused.code == 9 and "not found" in refused.err
+    refused = run(*ask, "--base", tmp_path / "nowhere")
+    assert refused.code == 9
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_documents_that_a_query_names_together(run: Run, tmp_path: Path) -> None:
+    data = ("--data", f"python={DATA / 'beir_small'}", "--co-relevant")
+    refused = run("train", "experts", *data, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert "co-relevant: no data set has 32 pairs" in refused.err

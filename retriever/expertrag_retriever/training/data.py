@@ -42,6 +42,7 @@ def prepare(
     spelled: dict[str, str] = {}
     clean = [_clean(source, spelled, dropped) for source in sources]
     dev = [_drawn_for_dev(pairs, seed) for pairs in clean]
+    known = [_judged(source, pairs) for source, pairs in zip(sources, clean, strict=True)]
     rest = [
         [pair for pair in pairs if not any(pair.query in some for some in dev)] for pairs in clean
     ]
@@ -49,12 +50,16 @@ def prepare(
     data = DomainData(
         domain,
         tuple(
-            replace(source, pairs=tuple(_draw(training, share, seed)), judged=answers(pairs))
-            for source, pairs, training, share in zip(sources, clean, rest, shares, strict=True)
+            replace(source, pairs=tuple(_draw(training, share, seed)), judged=judged)
+            for source, judged, training, share in zip(sources, known, rest, shares, strict=True)
         ),
         tuple(
-            replace(source, pairs=tuple(pair for pair in pairs if pair.query in queries))
-            for source, pairs, queries in zip(sources, clean, dev, strict=True)
+            replace(
+                source,
+                pairs=tuple(pair for pair in pairs if pair.query in queries),
+                judged={query: judged[query] for query in sorted(queries)},
+            )
+            for source, pairs, judged, queries in zip(sources, clean, known, dev, strict=True)
         ),
         dict(dropped),
     )
@@ -95,6 +100,15 @@ def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> li
         else:
             kept[query, pair.document] = Pair(spelled.setdefault(query, pair.query), pair.document)
     return list(kept.values())
+
+
+def _judged(source: Source, pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
+    """Gather what answers each query: by its pairs, and by what the source knows beyond them."""
+    beyond = {normalized(query): documents for query, documents in source.judged.items()}
+    return {
+        query: documents | beyond.get(normalized(query), frozenset())
+        for query, documents in answers(pairs).items()
+    }
 
 
 def _fault(pair: Pair, source: Source) -> str:

@@ -117,13 +117,14 @@ def _dev_set(
     asked: Mapping[str, FloatArray],
     seed: int,
 ) -> DevSet:
-    answers = held_out.answers()
+    place = {name: row for row, name in enumerate(ids)}
+    # of what answers a query beyond its pairs, some is not among the documents
+    answers = {query: some & place.keys() for query, some in held_out.answers().items()}
     near = {row for query in answers for row in _nearest(vectors @ asked[query], _DEV_DEPTH)}
     rng = random.Random(seed)
     drawn = int(DEV_POOL * _DEV_RANDOM)
     pool = set(rng.sample(range(len(ids)), min(len(ids), drawn)))
     pool |= set(rng.sample(sorted(near), min(len(near), DEV_POOL - drawn)))
-    place = {name: row for row, name in enumerate(ids)}
     pool |= {place[name] for some in answers.values() for name in some}
     order = sorted(pool)
     position = {ids[row]: number for number, row in enumerate(order)}

@@ -89,5 +89,18 @@ def test_sources_of_one_collection_share_documents() -> None:
     assert [len(batch) for batch in batches([title, question], 2, 0, 0)] == [1, 1]
 
 
+def test_what_a_source_knows_beyond_its_pairs_is_no_negative() -> None:
+    judged = {f"QUESTION {n}": frozenset({f"d{(n + 1) % 60}", "elsewhere"}) for n in range(60)}
+    data = prepare("trees", [replace(SOURCE, judged=judged)])
+    [source], [held_out] = data.sources, data.held_out
+    assert source.answers()["question 7"] == {"d7", "d8", "elsewhere"}
+    assert held_out.answers().keys() == {pair.query for pair in held_out.pairs}
+    mined = mine(source, held_out, _one_place, _one_place)
+    for example in mined.examples:
+        assert len(example.known_positives) == 3
+    assert mined.dev is not None
+    assert {len(places) for places in mined.dev.relevant} == {2}  # "elsewhere" is no document
+
+
 def _one_place(texts: Sequence[str]) -> FloatArray:
     return np.ones((len(texts), 1), np.float32)
