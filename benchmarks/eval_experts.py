@@ -11,7 +11,7 @@ Systems, each over whole documents of 15 test sets of six domains:
     router      the bundle as a store uses it: the router chooses by the documents
 
 Rivals that are not there yet are trained first, with the recipe of the bundle, into --work, and
-kept as the stores are, so that a killed run goes on. A rival is its best point by the mean of its
+kept as stores and measurements are, so that a killed run goes on. A rival is its best point by the mean of its
 dev sets, without regard to harm. Differences have paired randomisation tests.
 """
 
@@ -38,6 +38,7 @@ from expertrag.eval.datasets import load_dataset
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import default_work, read_corpus, store_folder
 from expertrag.generation.loading import quiet
+from expertrag_index.durable import write_durably
 from expertrag_index.index import Index
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
@@ -176,29 +177,39 @@ def measure(
                 values[mode][system] = values[mode]["router"]
             continue
         embedder = rivals.system(system, domain)
-        body: Any = evaluate(
-            [data / folder],
-            embedder,
-            RetrievalSettings(modes=MODES, metrics=(METRIC,), split=split),
-            rivals.stores,
-            report,
-        )
-        (queries,) = body["per_query"].values()
+        found = measured(data / folder, split, embedder, rivals.stores, report)
         for mode in MODES:
-            values[mode][system] = queries[mode][METRIC]
+            values[mode][system] = found["values"][mode]
         if system == "router":
-            partitions = partitions_of(data / folder, embedder, rivals.stores)
+            partitions = found["partitions"]
     return values, partitions
 
 
-def partitions_of(
-    folder: Path, embedder: SentenceTransformerEmbedder, work: Path
-) -> dict[str, int]:
-    """Chunks by expert in the store of a set."""
-    dataset = load_dataset(folder, "test")
+def measured(
+    folder: Path,
+    split: str,
+    embedder: SentenceTransformerEmbedder,
+    work: Path,
+    report: Progress,
+) -> dict[str, Any]:
+    """Values of a system by mode and query, and the chunks of its store by expert; kept on disk."""
+    dataset = load_dataset(folder, split)
     store = store_folder(dataset, read_corpus(dataset), embedder, "document", work)
+    kept = work / "measured" / f"{store.name}-{split}-{dataset.sha256[:8]}.json"
+    if kept.is_file():
+        known: dict[str, Any] = json.loads(kept.read_bytes())
+        return known
+    settings = RetrievalSettings(modes=MODES, metrics=(METRIC,), split=split)
+    body: Any = evaluate([folder], embedder, settings, work, report)
+    (queries,) = body["per_query"].values()
     with Index.open(store) as index:
-        return dict(index.partitions())
+        found = {
+            "values": {mode: queries[mode][METRIC] for mode in MODES},
+            "partitions": dict(index.partitions()),
+        }
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write_durably(kept, json.dumps(found).encode())
+    return found
 
 
 def row_of(name: str, domain: str, values: Values, partitions: Mapping[str, int]) -> dict[str, Any]:
