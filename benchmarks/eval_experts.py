@@ -11,8 +11,8 @@ Systems, each over whole documents of 15 test sets of six domains:
     router      the bundle as a store uses it: the router chooses by the documents
 
 Rivals that are not there yet are trained first, with the recipe of the bundle, into --work, and
-kept as stores and measurements are, so that a killed run goes on. A rival is its best point by the mean of its
-dev sets, without regard to harm. Differences have paired randomisation tests.
+kept as stores and measurements are, so that a killed run goes on. A rival is its best point by the
+mean of its dev sets, without regard to harm. Differences have paired randomisation tests.
 """
 
 from __future__ import annotations
