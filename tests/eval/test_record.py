@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator
 
-from expertrag.config import Config, load
+from expertrag.assemble import open_embedder
+from expertrag.config import Config, ModelConfig, load
 from expertrag.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.eval.datasets import Query
 from expertrag.eval.questions import Asked, questions
@@ -43,6 +44,12 @@ class MortalGenerator(PacedGenerator):
             raise Unavailable("the endpoint is gone")
         self.lives -= 1
         return super().begin(messages, sampling, should_stop)
+
+
+@pytest.fixture(scope="module")
+def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
+    """The one that the store of the questions was built with, as it is opened for a new store."""
+    return open_embedder(ModelConfig(), None)
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator
 
-from expertrag.config import load
+from expertrag.assemble import open_embedder
+from expertrag.config import ModelConfig, load
 from expertrag.errors import Unavailable
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording
@@ -39,6 +40,12 @@ class FailingGenerator(PacedGenerator):
             raise Unavailable("the endpoint is gone")
         self.begun += 1
         return super().begin(messages, sampling, should_stop)
+
+
+@pytest.fixture(scope="module")
+def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
+    """The one that the store of the questions was built with, as it is opened for a new store."""
+    return open_embedder(ModelConfig(), None)
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:

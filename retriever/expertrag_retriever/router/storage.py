@@ -117,5 +117,5 @@ def _origin(body: Mapping[str, Any]) -> Origin:
         base=str(body["base"]),
         fingerprint=str(body["fingerprint"]),
         first_layer=int(body["first_layer"]),
-        figures=RouterFigures(**body["figures"]),
+        figures=RouterFigures(**{**body["figures"], "use": tuple(body["figures"].get("use", ()))}),
     )
