@@ -2,7 +2,7 @@
 
     python benchmarks/eval_experts.py --data DATA --bundle BUNDLE --json FILE
 
-Systems, each over whole documents of 15 test sets of six domains:
+Systems, each over whole documents of 14 test sets of six domains:
 
     base        the base model
     all-domain  one expert trained on the pairs of all domains, for as many steps as all experts

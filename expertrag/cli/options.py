@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
-from expertrag.errors import InvalidArgument
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.types import SearchMode
 
 Command = Callable[..., Any]
@@ -25,6 +25,25 @@ def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Co
 
 
 json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout.")
+
+
+def out_folder(env: str, metavar: str) -> Callable[[Command], Command]:
+    """Make the option that names a folder to make; one that is there is not written over."""
+    return flag(
+        "--out",
+        env=env,
+        type=click.Path(path_type=Path),
+        required=True,
+        metavar=metavar,
+        callback=_absent,
+        help="Folder to make.",
+    )
+
+
+def _absent(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
+    if path.exists():
+        raise Conflict(f"{path} exists; delete it or choose another folder")
+    return path
 
 
 def _parse_filter(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import flag, json_flag
+from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, printable
 from expertrag.cli.progress import progress
-from expertrag.errors import Conflict
 
 if TYPE_CHECKING:
     from expertrag.domains.routing import Measured
@@ -86,14 +85,7 @@ def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | 
     show_default=True,
     help="Embedder whose middle layer the router reads.",
 )
-@flag(
-    "--out",
-    env="EXPERTRAG_ROUTER_OUT",
-    required=True,
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="FOLDER",
-    help="Folder to make.",
-)
+@out_folder("EXPERTRAG_ROUTER_OUT", "FOLDER")
 @flag(
     "--clusters",
     env="EXPERTRAG_ROUTER_CLUSTERS",
@@ -120,8 +112,6 @@ def train(
     from expertrag.domains.data import parse_data
     from expertrag.domains.routing import train as train_router
 
-    if out.exists():
-        raise Conflict(f"{out} exists; delete it or choose another folder")
     sets = parse_data(data)
     with progress() as report:
         trained = train_router(

@@ -9,11 +9,10 @@ from statistics import fmean
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, note_failures
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag.errors import Conflict
 
 data_option = flag(
     "--data",
@@ -49,14 +48,7 @@ def train() -> None:
     show_default=True,
     help="Model that gets experts: package model, folder or hub id (sentence-transformers).",
 )
-@flag(
-    "--out",
-    env="EXPERTRAG_TRAIN_OUT",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="BUNDLE",
-    help="Folder to make.",
-)
+@out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
 @flag(
     "--profile",
     env="EXPERTRAG_TRAIN_PROFILE",
@@ -122,8 +114,6 @@ def experts(
     from expertrag_retriever.training.bundle import train_bundle
     from expertrag_retriever.training.recipe import PROFILES
 
-    if out.exists():
-        raise Conflict(f"{out} exists; delete it or choose another folder")
     recipe = replace(PROFILES[profile], form=ExpertForm(form), seed=seed)
     if pairs is not None:
         recipe = replace(recipe, most_pairs=pairs)
@@ -171,14 +161,7 @@ def experts(
 @train.command()
 @click.argument("bundle")
 @data_option
-@flag(
-    "--out",
-    env="EXPERTRAG_TRAIN_OUT",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="MODEL",
-    help="Folder to make.",
-)
+@out_folder("EXPERTRAG_TRAIN_OUT", "MODEL")
 @flag(
     "--profile",
     env="EXPERTRAG_TRAIN_PROFILE",
@@ -208,8 +191,6 @@ def distil(
     from expertrag_retriever.training.distil import distil
     from expertrag_retriever.training.student import PROFILES
 
-    if out.exists():
-        raise Conflict(f"{out} exists; delete it or choose another folder")
     folder = Path(models.resolve(bundle))
     with translated_errors():
         base = base_of(folder).name
@@ -238,14 +219,7 @@ def distil(
     metavar="MODEL",
     help="Base model, where it is no longer where it was in training.",
 )
-@flag(
-    "--out",
-    env="EXPERTRAG_TRAIN_OUT",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="MODEL",
-    help="Folder to make.",
-)
+@out_folder("EXPERTRAG_TRAIN_OUT", "MODEL")
 def export(bundle: str, base: str | None, out: Path) -> None:
     """Write BUNDLE and its base as one sentence-transformers model.
 
@@ -259,8 +233,6 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     from expertrag_retriever.experts.bundle import attach, base_of
     from expertrag_retriever.training.publish import published
 
-    if out.exists():
-        raise Conflict(f"{out} exists; delete it or choose another folder")
     folder = Path(models.resolve(bundle))
     with translated_errors(), quiet():
         source = models.resolve(base or base_of(folder).name)

@@ -44,11 +44,11 @@ def test_a_title_stands_above_its_text(tmp_path: Path) -> None:
     assert source.corpus == {"d": "T\nbody"}
 
 
-def _judged(named: Mapping[str, Sequence[str]], **fields: object) -> Source:
+def _judged(named: Mapping[str, Sequence[str]], tested: frozenset[str] = frozenset()) -> Source:
     """Make a judged set whose documents are called by the first word of their texts."""
     corpus = {name: f"{name} text" for some in named.values() for name in some}
     pairs = tuple(Pair(query, name) for query, some in named.items() for name in some)
-    return Source("set", corpus, pairs, **fields)  # type: ignore[arg-type]
+    return Source("set", corpus, pairs, tested=tested)
 
 
 def test_documents_of_one_query_are_partners() -> None:

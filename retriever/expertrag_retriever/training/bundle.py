@@ -78,7 +78,7 @@ def train_bundle(
     with work_folder(out) as partial:
         work = partial / base.fingerprint  # experts of another base are no use here
         found = {
-            item.domain: known.get(digest_of(item, recipe))
+            item.domain: known.get((item.domain, digest_of(item, recipe)))
             or train_expert(item, load_base, recipe, work, progress)
             for item in data
         }
@@ -106,7 +106,7 @@ def train_bundle(
     return report
 
 
-def _known(bundle: Path, base: Base) -> dict[str, tuple[Weights, ExpertReport]]:
+def _known(bundle: Path, base: Base) -> dict[tuple[str, str], tuple[Weights, ExpertReport]]:
     own = base_of(bundle)
     if own.fingerprint != base.fingerprint:
         raise EmbedderError(

@@ -43,9 +43,8 @@ def prepare(
     clean = [_clean(source, spelled, dropped) for source in sources]
     dev = [_drawn_for_dev(pairs, seed) for pairs in clean]
     known = [_judged(source, pairs) for source, pairs in zip(sources, clean, strict=True)]
-    rest = [
-        [pair for pair in pairs if not any(pair.query in some for some in dev)] for pairs in clean
-    ]
+    held_out = set().union(*dev)
+    rest = [[pair for pair in pairs if pair.query not in held_out] for pairs in clean]
     shares = _shares(list(map(len, rest)), most_pairs)
     data = DomainData(
         domain,

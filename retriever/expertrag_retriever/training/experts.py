@@ -142,8 +142,8 @@ def _drift(embedder: SentenceTransformerEmbedder, dev: Sequence[DevSet], domain:
     return float(1.0 - np.mean(np.sum(own * base, axis=1)))
 
 
-def experts_of(bundle: Path) -> dict[str, tuple[Weights, ExpertReport]]:
-    """Read what trained the experts of a bundle, and their weights, by the digest of their data.
+def experts_of(bundle: Path) -> dict[tuple[str, str], tuple[Weights, ExpertReport]]:
+    """Read the experts of a bundle and what trained them, by domain and digest of its data.
 
     An expert that did not help is told of, too, and has no weights.
 
@@ -156,7 +156,9 @@ def experts_of(bundle: Path) -> dict[str, tuple[Weights, ExpertReport]]:
         raise EmbedderError(
             f"the bundle {bundle} does not say how it was trained: train it again"
         ) from error
-    return {report.data: (weights.get(report.domain, {}), report) for report in reports}
+    return {
+        (report.domain, report.data): (weights.get(report.domain, {}), report) for report in reports
+    }
 
 
 def digest_of(data: DomainData, recipe: Recipe) -> str:
