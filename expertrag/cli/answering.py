@@ -1,4 +1,4 @@
-"""``expertrag ask``, ``retrieve`` and ``gate``: through the SDK, from a server or a store."""
+"""``expertrag ask`` and ``retrieve``, and what every question to a server or a store needs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from expertrag.cli.options import (
 from expertrag.cli.output import (
     emit_json,
     print_answer_facts,
-    print_decision,
     print_passages,
     printable,
 )
@@ -122,9 +121,9 @@ def ask(
         "temperature": temperature,
         "seed": seed,
         "frequency_penalty": frequency_penalty,
-        **_timeout(timeout),
+        **timeout_argument(timeout),
     }
-    with _client(server, config) as client:
+    with open_client(server, config) as client:
         if as_json:
             emit_json(client.answer(question, **arguments))
             return
@@ -157,14 +156,14 @@ def retrieve(
     as_json: bool,
 ) -> None:
     """Print the passages that answer a query best."""
-    with _client(server, config) as client:
+    with open_client(server, config) as client:
         result = client.retrieve(
             query,
             k=config.search.k,
             filter=metadata_filter,
             domain=domain,
             mode=mode,
-            **_timeout(timeout),
+            **timeout_argument(timeout),
         )
     if as_json:
         emit_json(result)
@@ -172,39 +171,9 @@ def retrieve(
     print_passages(result.passages)
 
 
-@click.command()
-@click.argument("question")
-@mode_option
-@asking("gate")
-def gate(
-    question: str,
-    mode: str,
-    domain: str | None,
-    timeout: float | None,
-    server: str | None,
-    config: Config,
-    as_json: bool,
-) -> None:
-    """Print whether the documents would be consulted for a question, and why."""
-    with _client(server, config) as client:
-        decision = client.decide(
-            question,
-            mode=mode,
-            threshold=config.gate.threshold,
-            domain=domain,
-            **_timeout(timeout),
-        )
-    if as_json:
-        emit_json(decision)
-        return
-    print_decision(decision)
-    for name, value in decision.signals.items():
-        click.echo(f"  {name} {value:.3f}")
-
-
 @contextmanager
-def _client(server: str | None, config: Config) -> Iterator[Client]:
-    """Connect to the server, or load the store."""
+def open_client(server: str | None, config: Config) -> Iterator[Client]:
+    """Connect to the server, or load the store; closes it at the end."""
     from expertrag.client import Client
 
     if not server and config.index:
@@ -219,5 +188,6 @@ def _client(server: str | None, config: Config) -> Iterator[Client]:
         yield client
 
 
-def _timeout(timeout: float | None) -> dict[str, float]:
+def timeout_argument(timeout: float | None) -> dict[str, float]:
+    """Return the deadline as a keyword argument; none of one that is unset."""
     return {} if timeout is None else {"timeout": timeout}

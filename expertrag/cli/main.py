@@ -10,10 +10,11 @@ from typing import NoReturn
 import click
 
 from expertrag._version import __version__
-from expertrag.cli.answering import ask, gate, retrieve
+from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
+from expertrag.cli.gate import gate
 from expertrag.cli.index import index
 from expertrag.cli.models import models
 from expertrag.cli.router import router

@@ -3,6 +3,7 @@
     RetrieverError
     ├── DeviceError      a device that is not here
     ├── EmbedderError    an embedder that cannot be loaded or used
+    ├── GateError        rows that no gate can be fitted on, or a gate that cannot be used
     ├── QueryError       a query that cannot be searched
     ├── RouterError      texts that no router can be trained on
     └── TrainingError    data that no expert can be trained on
@@ -21,6 +22,10 @@ class DeviceError(RetrieverError):
 
 class EmbedderError(RetrieverError):
     """An embedder that cannot be loaded: missing, damaged or of another kind."""
+
+
+class GateError(RetrieverError, ValueError):
+    """Rows that no gate can be fitted on, or a gate that cannot be used here."""
 
 
 class QueryError(RetrieverError, ValueError):

@@ -81,11 +81,11 @@ def test_retrieve_and_gate(run: Run, server: str) -> None:
     ran = run("retrieve", "manual", "--server", server, "-k", 2, "--json")
     assert [len(json.loads(ran.out)["passages"]), ran.code] == [2, 0]
     assert run("retrieve", "manual", "--server", server).out.startswith("1. ")
-    ran = run("gate", "What is in the manual?", "--server", server, "--json")
+    ran = run("gate", "explain", "What is in the manual?", "--server", server, "--json")
     decision = json.loads(ran.out)
     assert decision["action"] in {"closed_book", "retrieve"}
     assert decision["reason"]
-    assert run("gate", "Hello", "--server", server).out.startswith("Gate: ")
+    assert run("gate", "explain", "Hello", "--server", server).out.startswith("Gate: ")
 
 
 def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
@@ -149,10 +149,10 @@ def test_the_base_install_asks_a_server(spawn: Run, server: str, tmp_path: Path)
     assert "Cost: " in ran.out
 
 
-@pytest.mark.parametrize("command", ["ask", "retrieve", "gate", "serve"])
+@pytest.mark.parametrize("command", ["ask", "retrieve", "gate explain", "serve"])
 def test_a_missing_store_ends_with_4(run: Run, tmp_path: Path, command: str) -> None:
     question = [] if command == "serve" else ["x"]
-    ran = run(command, *question, "--index", tmp_path / "none")
+    ran = run(*command.split(), *question, "--index", tmp_path / "none")
     assert (ran.code, ran.out) == (4, "")
     assert ran.err.startswith("error: ")
     assert ran.err.count("\n") == 1

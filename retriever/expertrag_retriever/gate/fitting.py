@@ -1,0 +1,268 @@
+"""Fitting a gate: models and settings by cross-validation, then calibration on what it left over.
+
+All figures of a fitted gate are of rows that the models which predicted them had not seen.
+
+Legend: N rows, 2 ways of answering (closed book, with retrieval).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_index.types import Progress
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.calibrators import Calibrator, best_calibrator
+from expertrag_retriever.gate.design import Design, Matrix
+from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+
+FEWEST_ROWS = 50
+FEWEST_OF_A_KIND = 8
+"""Rows on which each way of answering is right, and wrong, and on which only retrieval is right."""
+
+FOLDS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a gate says of N queries, calibrated; arrays are [N].
+
+    ``closed`` and ``retrieval`` are the probabilities that the two answers are right, ``benefit``
+    that only the one with retrieval is. ``benefit`` rises with the gain retrieval - closed, which
+    is what orders queries: the harm that retrieval does counts against it.
+    """
+
+    closed: Matrix
+    retrieval: Matrix
+    benefit: Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """The maps from a model's probabilities to calibrated ones."""
+
+    closed: Calibrator
+    retrieval: Calibrator
+    benefit: Calibrator
+
+    @classmethod
+    def fit(cls, raw: Matrix, right: NDArray[np.bool_], seed: int) -> Calibration:
+        """Fit on a model's probabilities [N, 2] of rows that it had not seen, and the truth."""
+        closed, retrieval = right.T
+        return cls(
+            best_calibrator(raw[:, 0], closed, seed=seed),
+            best_calibrator(raw[:, 1], retrieval, seed=seed),
+            best_calibrator(_gain(raw), retrieval & ~closed, seed=seed),
+        )
+
+    def __call__(self, raw: Matrix) -> Predictions:
+        """Calibrate a model's probabilities [N, 2]."""
+        return Predictions(
+            self.closed(raw[:, 0]), self.retrieval(raw[:, 1]), self.benefit(_gain(raw))
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """A fitted model with its design and its calibration."""
+
+    design: Design
+    model: GateModel
+    calibration: Calibration
+
+    def predict(self, rows: Sequence[Signals]) -> Predictions:
+        """Say of N queries what is to be expected."""
+        return self.predict_columns(self.design.matrix(rows))
+
+    def predict_columns(self, x: Matrix) -> Predictions:
+        """Say it of the columns [N, F] of queries."""
+        return self.calibration(self.model.predict(x))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A model with its best settings; ``loss`` is 1 - the correlation of its gain with the truth.
+
+    ``predicted`` [N, 2] are its probabilities of rows that it had not seen.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    loss: float
+    predicted: Matrix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """The chosen predictor, and every candidate, the best first.
+
+    ``predicted``: of rows that the model had not seen. The calibration saw them;
+    a nested cross-validation, which ``nested`` does, is needed for figures that nothing saw.
+    """
+
+    predictor: Predictor
+    candidates: tuple[Candidate, ...]
+    predicted: Predictions
+
+
+def fit_predictor(
+    signals: Sequence[Signals],
+    right: NDArray[np.bool_],
+    *,
+    groups: Sequence[SignalGroup] = tuple(SignalGroup),
+    models: Sequence[str] = tuple(GRID),
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Choose and fit a model.
+
+    :param right: whether the closed-book answer and the one with retrieval were right, [N, 2].
+    :param groups: of the signals that may be used.
+    :param models: that may be chosen.
+    :raises GateError: too few rows, or rows with nothing to learn from.
+    """
+    check_rows(right)
+    design = Design.fit(signals, groups)
+    rows = Rows(design.matrix(signals), right, design)
+    fold = folds_of(right, FOLDS, seed)
+    candidates = sorted(
+        _candidates(rows, fold, models, seed, progress), key=lambda candidate: candidate.loss
+    )
+    best = candidates[0]
+    model = MODELS[best.name].fit(rows, seed, **best.settings)
+    calibration = Calibration.fit(best.predicted, right, seed)
+    return Fitted(
+        Predictor(design, model, calibration), tuple(candidates), calibration(best.predicted)
+    )
+
+
+def nested(
+    signals: Sequence[Signals],
+    right: NDArray[np.bool_],
+    *,
+    groups: Sequence[SignalGroup] = tuple(SignalGroup),
+    models: Sequence[str] = tuple(GRID),
+    folds: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Predictions:
+    """Say of every row what a gate fitted without its fold says: nested cross-validation.
+
+    :raises GateError: as :func:`fit_predictor` does.
+    """
+    check_rows(right)
+    fold = folds_of(right, folds, seed)
+    found = np.zeros((3, len(right)))
+    for number in range(folds):
+        if progress:
+            progress("nested cross-validation", number, folds)
+        inside = fold == number
+        fitted = fit_predictor(
+            _chosen(signals, ~inside), right[~inside], groups=groups, models=models, seed=seed
+        )
+        said = fitted.predictor.predict(_chosen(signals, inside))
+        found[:, inside] = said.closed, said.retrieval, said.benefit
+    if progress:
+        progress("nested cross-validation", folds, folds)
+    return Predictions(*found)
+
+
+def _chosen(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals]:
+    return [row for row, chosen in zip(signals, mask, strict=True) if chosen]
+
+
+def folds_of(right: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp]:
+    """Deal rows to folds, [N]; the four outcomes are spread evenly over the folds."""
+    drawn = np.random.default_rng(seed).permutation(len(right))
+    by_outcome = drawn[np.argsort(right[drawn] @ (1, 2), kind="stable")]
+    fold = np.empty(len(right), np.intp)
+    fold[by_outcome] = np.arange(len(right)) % folds
+    return fold
+
+
+def check_rows(right: NDArray[np.bool_]) -> None:
+    """Check that there is something to learn from.
+
+    :raises GateError: there is not.
+    """
+    if len(right) < FEWEST_ROWS:
+        raise GateError(
+            f"{len(right)} rows are too few to fit a gate on; give at least {FEWEST_ROWS}, better "
+            "some hundreds ('expertrag eval record' makes them)"
+        )
+    closed, retrieval = right.T
+    kinds = {
+        "on which the closed-book answer is right": closed,
+        "on which the closed-book answer is wrong": ~closed,
+        "on which the answer with retrieval is right": retrieval,
+        "on which the answer with retrieval is wrong": ~retrieval,
+        "on which only the answer with retrieval is right": retrieval & ~closed,
+    }
+    for kind, rows in kinds.items():
+        if rows.sum() < FEWEST_OF_A_KIND:
+            raise GateError(
+                f"{rows.sum()} of {len(right)} rows are such {kind}, which is too few to learn "
+                f"from; give rows with at least {FEWEST_OF_A_KIND}"
+            )
+
+
+def _candidates(
+    rows: Rows,
+    fold: NDArray[np.intp],
+    models: Sequence[str],
+    seed: int,
+    progress: Progress | None,
+) -> list[Candidate]:
+    wanted = [*models, *(MIXED if "mixture" in models else ())]
+    single = [name for name in dict.fromkeys(wanted) if name != "mixture"]
+    trials = [(name, settings) for name in single for settings in GRID[name]]
+    best: dict[str, Candidate] = {}
+    for done, (name, settings) in enumerate(trials):
+        if progress:
+            progress(f"cross-validation: {name}", done, len(trials))
+        tried = _cross_validated(name, settings, rows, fold, seed)
+        if name not in best or tried.loss < best[name].loss:
+            best[name] = tried
+    if progress:
+        progress("cross-validation", len(trials), len(trials))
+    if "mixture" in models:
+        members = [best[name] for name in MIXED]
+        predicted = np.mean([member.predicted for member in members], axis=0)
+        settings = {member.name: member.settings for member in members}
+        best["mixture"] = Candidate("mixture", settings, _loss(predicted, rows), predicted)
+    return [best[name] for name in models]
+
+
+def _cross_validated(
+    name: str, settings: Mapping[str, Any], rows: Rows, fold: NDArray[np.intp], seed: int
+) -> Candidate:
+    predicted = np.zeros(rows.right.shape)
+    for number in range(int(fold.max()) + 1):
+        inside = fold == number
+        model = MODELS[name].fit(rows.take(~inside), seed, **settings)
+        predicted[inside] = model.predict(rows.x[inside])
+    return Candidate(name, settings, _loss(predicted, rows), predicted)
+
+
+def _gain(predicted: Matrix) -> Matrix:
+    """Gain of retrieval [N], from [-1, 1] to [0, 1]."""
+    found: Matrix = (1.0 + predicted[:, 1] - predicted[:, 0]) / 2.0
+    return found
+
+
+def _loss(predicted: Matrix, rows: Rows) -> float:
+    """Return 1 - the correlation of the predicted gain with the true one.
+
+    Unlike a squared error it is the same for whatever calibration makes straight again: the raw
+    probabilities of a model with a strong penalty are all near the mean, yet may order best.
+    """
+    gain = _gain(predicted)
+    if np.ptp(gain) == 0:
+        return 1.0
+    truth = rows.right[:, 1].astype(float) - rows.right[:, 0]
+    return 1.0 - float(np.corrcoef(gain, truth)[0, 1])

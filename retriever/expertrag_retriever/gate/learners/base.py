@@ -1,0 +1,74 @@
+"""What every model of the gate is: signals in, probabilities out.
+
+Legend: N queries, F columns of the design, 2 ways of answering (closed book, with retrieval).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_retriever.gate.design import Design, Matrix
+
+WAYS = 2
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """What a model is fitted on.
+
+    ``x`` [N, F] are the columns of ``design``; ``right`` [N, 2] says whether the closed-book answer
+    and the one with retrieval were right.
+    """
+
+    x: Matrix
+    right: NDArray[np.bool_]
+    design: Design
+
+    def take(self, chosen: NDArray[Any]) -> Rows:
+        """Return some of the rows."""
+        return Rows(self.x[chosen], self.right[chosen], self.design)
+
+
+class GateModel(ABC):
+    """A fitted model. Its state is arrays and JSON: nothing is pickled."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
+        """Fit on rows; ``settings`` are of the model's own."""
+        ...
+
+    @abstractmethod
+    def predict(self, x: Matrix) -> Matrix:
+        """Return p(right) [N, 2] of both ways for columns [N, F]."""
+        ...
+
+    @abstractmethod
+    def dump(self) -> Arrays:
+        """Return the state."""
+        ...
+
+    @classmethod
+    @abstractmethod
+    def load(cls, arrays: Arrays) -> Self:
+        """Read what :meth:`dump` returned.
+
+        :raises KeyError: arrays of another model.
+        """
+        ...
+
+
+def logistic(logits: Matrix) -> Matrix:
+    """Return 1 / (1 + exp(-logits)), without overflow."""
+    found: Matrix = 1.0 / (1.0 + np.exp(-np.clip(logits, -50.0, 50.0)))
+    return found

@@ -1,0 +1,87 @@
+"""Kernel ridge regression of the outcomes: how like questions fared.
+
+The kernel is a sum of Gaussians, one for each block of signals, so that likeness in meaning and
+likeness in form count apart (Gönen & Alpaydin 2011 call it a fixed rule of multiple kernels). It
+is reduced to M landmark rows (Nyström; Williams & Seeger 2001), which is exact where M = N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_retriever.gate.design import Matrix
+from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows
+
+_JITTER = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel(GateModel):
+    """Landmarks [M, F], weights [M, 2] and means [2].
+
+    ``starts`` [B + 1] bounds the blocks; ``sizes`` [B] are the signals in each, of which a vector's
+    columns are the principal components.
+    """
+
+    name = "kernel"
+    landmarks: Matrix
+    weights: Matrix
+    bias: Matrix
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
+        """Fit. ``penalty``: of the ridge; ``landmarks``: how many rows are kept at most."""
+        most = min(settings["landmarks"], len(rows.x))
+        chosen = np.random.default_rng(seed).permutation(len(rows.x))[:most]
+        landmarks = rows.x[np.sort(chosen)].astype(np.float16).astype(float)  # as they are kept
+        blocks = rows.design.blocks
+        starts = np.cumsum([0, *(block.columns for block in blocks)])
+        sizes = np.array([len(block.mean) for block in blocks])
+        among = _kernel(landmarks, landmarks, starts, sizes)  # [M, M]
+        to = _kernel(rows.x, landmarks, starts, sizes)  # [N, M]
+        bias = rows.right.mean(axis=0)
+        left = to.T @ to + settings["penalty"] * (among + _JITTER * np.eye(most))
+        weights = np.linalg.solve(left + _JITTER * np.eye(most), to.T @ (rows.right - bias))
+        return cls(landmarks, weights, bias, starts, sizes)
+
+    def predict(self, x: Matrix) -> Matrix:
+        """Return p(right) [N, 2]."""
+        found = _kernel(x, self.landmarks, self.starts, self.sizes) @ self.weights + self.bias
+        return np.clip(found, 0.0, 1.0)
+
+    def dump(self) -> Arrays:
+        """Return the state; the landmarks in half precision."""
+        return {
+            "landmarks": self.landmarks.astype(np.float16),
+            "weights": self.weights,
+            "bias": self.bias,
+            "starts": self.starts,
+            "sizes": self.sizes,
+        }
+
+    @classmethod
+    def load(cls, arrays: Arrays) -> Self:
+        """Read the state."""
+        return cls(
+            arrays["landmarks"].astype(float),
+            arrays["weights"],
+            arrays["bias"],
+            arrays["starts"].astype(np.int64),
+            arrays["sizes"].astype(np.int64),
+        )
+
+
+def _kernel(a: Matrix, b: Matrix, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Matrix:
+    """Mean over blocks of exp(-|a - b|² / size), [A, B]; two random rows are 2 apart."""
+    found = np.zeros((len(a), len(b)))
+    for start, stop, size in zip(starts[:-1], starts[1:], sizes, strict=True):
+        left, right = a[:, start:stop], b[:, start:stop]
+        squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
+        found += np.exp(-np.maximum(squares, 0.0) / size)
+    return found / len(sizes)

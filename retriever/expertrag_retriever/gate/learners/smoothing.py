@@ -1,0 +1,107 @@
+"""Two experts and a soft gate between them: adaptive confidence smoothing (Atzmon & Chechik 2019).
+
+One expert judges the closed-book answer by the prefill, the draft and the question; the other the
+answer with retrieval by the store and the question. A gate, fitted on what both say of rows that
+neither has seen, tells which of the two ways is the right one, and each expert's probability is
+pulled to its prior as far as the gate is for the other: an expert that is asked about what is not
+its field is overconfident (COSMO, equation 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag_retriever.gate.design import Design, Matrix
+from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows, logistic
+from expertrag_retriever.gate.signals import SignalGroup
+
+_FOLDS = 3
+_FEWEST = 10  # rows on which the two ways differ
+_LEAST = 1e-6
+_CLOSED, _RETRIEVAL = 0, 1
+_FOREIGN = {
+    _CLOSED: (SignalGroup.STORE,),
+    _RETRIEVAL: (SignalGroup.PREFILL, SignalGroup.DRAFT),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Smoothing(GateModel):
+    """The experts' weights [F, 2] and biases [2], the gate's [3], the priors [2]."""
+
+    name = "smoothing"
+    weights: Matrix
+    bias: Matrix
+    gate: Matrix
+    priors: Matrix
+
+    @classmethod
+    def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
+        """Fit experts and gate. ``strength``: inverse of the experts' penalty."""
+        from sklearn.linear_model import LogisticRegression
+
+        weights, bias = _experts(rows, settings["strength"])
+        fold = np.random.default_rng(seed).permutation(len(rows.x)) % _FOLDS
+        said = np.zeros((len(rows.x), 2))
+        for number in range(_FOLDS):
+            inside = fold == number
+            some_weights, some_bias = _experts(rows.take(~inside), settings["strength"])
+            said[inside] = logistic(rows.x[inside] @ some_weights + some_bias)
+        differ = rows.right[:, _CLOSED] != rows.right[:, _RETRIEVAL]
+        gate = np.zeros(3)
+        if differ.sum() >= _FEWEST and len(set(rows.right[differ, _RETRIEVAL].tolist())) == 2:
+            fitted = LogisticRegression().fit(_odds(said[differ]), rows.right[differ, _RETRIEVAL])
+            gate = np.append(fitted.coef_[0], fitted.intercept_[0])
+        return cls(weights, bias, gate, rows.right.mean(axis=0))
+
+    def predict(self, x: Matrix) -> Matrix:
+        """Return p(right) [N, 2]."""
+        said = logistic(x @ self.weights + self.bias)
+        retrieval = logistic(_odds(said) @ self.gate[:2] + self.gate[2])[:, None]
+        trust = np.concatenate([1.0 - retrieval, retrieval], axis=1)
+        found: Matrix = trust * said + (1.0 - trust) * self.priors
+        return found
+
+    def dump(self) -> Arrays:
+        """Return the state."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    @classmethod
+    def load(cls, arrays: Arrays) -> Self:
+        """Read the state."""
+        return cls(*(arrays[name].astype(float) for name in _STATE))
+
+
+_STATE = ("weights", "bias", "gate", "priors")
+
+
+def _experts(rows: Rows, strength: float) -> tuple[Matrix, Matrix]:
+    """Fit both experts, each on its own columns; the others have weight 0."""
+    from sklearn.linear_model import LogisticRegression
+
+    weights, bias = np.zeros((rows.x.shape[1], 2)), np.zeros(2)
+    for way, foreign in _FOREIGN.items():
+        own = _columns(rows.design, foreign)
+        fitted = LogisticRegression(C=strength, max_iter=300).fit(
+            rows.x[:, own], rows.right[:, way]
+        )
+        weights[own, way], bias[way] = fitted.coef_[0], fitted.intercept_[0]
+    return weights, bias
+
+
+def _columns(design: Design, foreign: Sequence[SignalGroup]) -> NDArray[np.intp]:
+    """Return the columns of groups that are not foreign; all, if there is no other."""
+    every = np.arange(design.columns)
+    own = [every[design.places[b.name]] for b in design.blocks if b.group not in foreign]
+    return np.concatenate(own) if own else every
+
+
+def _odds(probabilities: Matrix) -> Matrix:
+    p = np.clip(probabilities, _LEAST, 1.0 - _LEAST)
+    found: Matrix = np.log(p / (1.0 - p))
+    return found

@@ -1,0 +1,89 @@
+"""Everything that is measured of a query before the gate decides, in four groups by their price.
+
+    question  the query's text and embedding; no model call beyond the embedding of the search
+    store     a look at the store's centroids and term statistics; no search
+    prefill   the closed-book prefill, which a closed-book answer goes on from
+    draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
+
+A number's group is told by its name: ``question_…``, ``draft_…``, the fields of ``StoreSignals``,
+and those of ``PrefillSignals``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from expertrag_retriever.gate.draft import draft_signals
+from expertrag_retriever.gate.question import question_signals
+from expertrag_retriever.types import PrefillSignals, StoreSignals
+
+if TYPE_CHECKING:
+    from expertrag_index.types import FloatArray
+
+
+class SignalGroup(StrEnum):
+    """Where a signal comes from, cheapest first."""
+
+    QUESTION = "question"
+    STORE = "store"
+    PREFILL = "prefill"
+    DRAFT = "draft"
+
+
+_STORE = frozenset(item.name for item in fields(StoreSignals)) | {"p_documents"}
+_PREFILL = frozenset(item.name for item in fields(PrefillSignals))
+
+
+def group_of(name: str) -> SignalGroup | None:
+    """Return the group of a signal by its name; None of an unknown one."""
+    for group in (SignalGroup.QUESTION, SignalGroup.DRAFT):
+        if name.startswith(f"{group}_"):
+            return group
+    if name in _STORE:
+        return SignalGroup.STORE
+    if name in _PREFILL or name.startswith(("router_", "hidden_")):
+        return SignalGroup.PREFILL
+    return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signals:
+    """What was measured of one query: numbers, and vectors [D], by name."""
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
+def measured(
+    question: str,
+    embedding: FloatArray | None,
+    *,
+    store: StoreSignals | None = None,
+    prefill: PrefillSignals | None = None,
+    draft: str | None = None,
+    draft_embedding: FloatArray | None = None,
+    extra: Mapping[str, float] | None = None,
+) -> Signals:
+    """Put together what is known of a query.
+
+    :param embedding: the question's embedding [D] by the base model.
+    :param draft: the closed-book answer, with its embedding [D] by the same model.
+    :param extra: other numbers by name, such as the likelihood of the draft.
+    """
+    numbers = question_signals(question)
+    vectors = {}
+    if embedding is not None:
+        vectors["question_embedding"] = embedding
+    for some in (store, prefill):
+        if some is not None:
+            numbers |= {k: float(v) for k, v in asdict(some).items() if v is not None}
+    if draft is not None:
+        numbers |= draft_signals(question, draft)
+        if draft_embedding is not None:
+            vectors["draft_embedding"] = draft_embedding
+            if embedding is not None:
+                numbers["draft_similarity"] = float(embedding @ draft_embedding)
+    return Signals({**numbers, **(extra or {})}, vectors)
