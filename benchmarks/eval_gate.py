@@ -16,6 +16,7 @@ intervals over rows.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -89,7 +90,7 @@ def figures(runs: Sequence[Predictions], rows: Counterfactual) -> dict[str, Any]
     """Mean over runs of every figure, with the interval of the first run's rows."""
     benefit = rows.benefit
 
-    def accuracy(p: Floats, rate: float, chosen: NDArray[np.intp]) -> float:
+    def accuracy(rate: float, p: Floats, chosen: NDArray[np.intp]) -> float:
         order = chosen[np.argsort(-p[chosen], kind="stable")]
         retrieved = order[: round(rate * len(order))]
         answered = order[len(retrieved) :]
@@ -98,8 +99,8 @@ def figures(runs: Sequence[Predictions], rows: Counterfactual) -> dict[str, Any]
     def area(p: Floats, chosen: NDArray[np.intp]) -> float:
         return auc(p[chosen].tolist(), benefit[chosen].tolist()) or 0.5
 
-    def gain(p: Floats, rate: float, chosen: NDArray[np.intp]) -> float:
-        return accuracy(p, rate, chosen) - float(rows.always[chosen].mean())
+    def gain(rate: float, p: Floats, chosen: NDArray[np.intp]) -> float:
+        return accuracy(rate, p, chosen) - float(rows.always[chosen].mean())
 
     def summary(measure: Callable[[Floats, NDArray[np.intp]], float]) -> dict[str, Any]:
         every = np.arange(len(benefit))
@@ -116,14 +117,8 @@ def figures(runs: Sequence[Predictions], rows: Counterfactual) -> dict[str, Any]
     first = runs[0]
     return {
         "auc_benefit": summary(area),
-        "accuracy": {
-            f"{rate:g}": summary(lambda p, chosen, rate=rate: accuracy(p, rate, chosen))
-            for rate in RATES
-        },
-        "over_always": {
-            f"{rate:g}": summary(lambda p, chosen, rate=rate: gain(p, rate, chosen))
-            for rate in RATES
-        },
+        "accuracy": {f"{rate:g}": summary(functools.partial(accuracy, rate)) for rate in RATES},
+        "over_always": {f"{rate:g}": summary(functools.partial(gain, rate)) for rate in RATES},
         "ece_benefit": float(np.mean([ece(r.benefit.tolist(), benefit.tolist()) for r in runs])),
         "ece_closed_book": float(
             np.mean([ece(r.closed.tolist(), rows.never.tolist()) for r in runs])

@@ -28,7 +28,7 @@ MODELS = (
     "smoothing",
     "mixture",
 )
-"""Choices of ``gate fit``; a test holds them equal to those of the gate, whose modules are heavy."""
+"""Choices of ``gate fit``; a test holds them equal to the gate's own, whose modules are heavy."""
 
 
 class _Names(click.ParamType[tuple[str, ...]]):

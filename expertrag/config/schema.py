@@ -58,6 +58,9 @@ class ModelConfig:
 class GateConfig:
     """When the documents are consulted."""
 
+    bundle: str = option(
+        "", "Fitted gate: a folder of `expertrag gate fit`. Unset: the training-free gate."
+    )
     threshold: float | None = option(
         None,
         "Retrieve when the probability of benefit reaches this. Unset: the gate's own threshold.",

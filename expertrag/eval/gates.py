@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import read_lines
 from expertrag.eval.types import JSON, GateRecord, RowSet
+from expertrag.translate import translated_errors
 
 if TYPE_CHECKING:
     from expertrag.config import ModelConfig
@@ -160,7 +161,8 @@ def _fitted_gate(
     from expertrag.gating.source import source_of
     from expertrag_retriever.gate.bundle import load_gate as load_bundle
 
-    bundle = load_bundle(folder)
+    with translated_errors():
+        bundle = load_bundle(folder)
     return FittedGate(
         bundle.version,
         bundle.fingerprint,

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,15 +20,23 @@ from expertrag.errors import InvalidArgument
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
-from expertrag_retriever.gate.signals import SignalGroup, Signals, measured
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from expertrag.eval.types import Row, RowSet
     from expertrag.generation.base import Generator
+    from expertrag.generation.reading import Reading
     from expertrag_index.types import FloatArray, Progress
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+LIKELIHOODS = (
+    "draft_log_probability",
+    "draft_least_log_probability",
+    "draft_first_log_probability",
+)
+STATES = ("draft_middle", "draft_upper")
 
 RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
 """Groups that only a running system can measure."""
@@ -63,24 +71,25 @@ class SignalSource:
         """
         recorded = [_recorded(row, row_set.name, self.groups) for row in row_set.rows]
         questions = self._embedded([row.question for row in row_set.rows], progress)
-        if SignalGroup.DRAFT not in self.groups:
-            return [
-                measured(row.question, vector, extra=extra)
-                for row, vector, extra in zip(row_set.rows, questions, recorded, strict=True)
-            ]
-        drafts = self._embedded([row.never for row in row_set.rows], progress)
-        readings = self._read(row_set, progress)
+        drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
+        if SignalGroup.DRAFT in self.groups:
+            drafts = self._drafts(row_set, progress)
         return [
-            _with_vectors(
-                measured(
-                    row.question,
-                    questions[place],
-                    draft=row.never,
-                    draft_embedding=drafts[place],
-                    extra=recorded[place] | _likelihood(readings["lines"][place]),
-                ),
-                draft_middle=readings["middle"][place],
-                draft_upper=readings["upper"][place],
+            measured(row.question, vector, draft=draft, extra=extra)
+            for row, vector, draft, extra in zip(
+                row_set.rows, questions, drafts, recorded, strict=True
+            )
+        ]
+
+    def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
+        vectors = self._embedded([row.never for row in row_set.rows], progress)
+        readings = self._readings(row_set, progress)
+        return [
+            Draft(
+                row.never,
+                vectors[place],
+                dict(zip(LIKELIHOODS, map(float, readings["lines"][place]), strict=True)),
+                {name: readings[name][place] for name in STATES},
             )
             for place, row in enumerate(row_set.rows)
         ]
@@ -92,10 +101,10 @@ class SignalSource:
         progress("embedding", len(texts), len(texts))
         return found[:, 0]
 
-    def _read(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
+    def _readings(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
         """Read the drafts, or find what was read of them before.
 
-        ``lines`` [N, 3] (mean, least and first log probability), ``middle`` and ``upper`` [N, D].
+        ``lines`` [N, 3] are the ``LIKELIHOODS``; the ``STATES`` are [N, D].
         """
         reader = self.generator
         if not isinstance(reader, TransformersGenerator):
@@ -103,42 +112,48 @@ class SignalSource:
                 "reading drafts needs a model that runs in this process; name a package model, a "
                 "folder or a hub id with --generator, or leave the signals of 'draft' out"
             )
-        key = hashlib.sha256(f"1 {row_set.sha256} {reader.fingerprint}".encode()).hexdigest()[:16]
+        key = hashlib.sha256(f"2 {row_set.sha256} {reader.fingerprint}".encode()).hexdigest()[:16]
         file = self.work / "drafts" / f"{row_set.name}-{key}.npz"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             found = _read_all(reader, row_set.rows, f"{row_set.name}: reading drafts", progress)
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
-                np.savez(out, lines=found["lines"], middle=found["middle"], upper=found["upper"])
+                save: Any = np.savez  # annotated as if no array had a name of its own
+                save(out, **found)
             partial.replace(file)
         with np.load(file) as kept:
             return {name: kept[name] for name in kept.files}
+
+
+def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
+    """Put together what is known of one draft."""
+    return Draft(
+        text,
+        embedding,
+        dict(zip(LIKELIHOODS, _line(reading), strict=True)),
+        dict(zip(STATES, (reading.middle, reading.upper), strict=True)),
+    )
 
 
 def _read_all(
     reader: TransformersGenerator, rows: Sequence[Row], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
     items = [(prompt.closed_book(row.question), row.never) for row in rows]
-    lines = np.zeros((len(rows), 3), np.float32)
+    lines = np.zeros((len(rows), len(LIKELIHOODS)), np.float32)
     middle: list[FloatArray] = [np.empty(0, np.float32)] * len(rows)
     upper = list(middle)
     progress(stage, 0, len(rows))
     for done, (place, reading) in enumerate(reader.read(items), start=1):
-        likely = reading.log_probabilities
-        lines[place] = likely.mean(), likely.min(), likely[0]
+        lines[place] = _line(reading)
         middle[place], upper[place] = reading.middle, reading.upper
         progress(stage, done, len(rows))
-    return {"lines": lines, "middle": np.stack(middle), "upper": np.stack(upper)}
+    return {"lines": lines, **dict(zip(STATES, map(np.stack, (middle, upper)), strict=True))}
 
 
-def _likelihood(line: np.ndarray) -> dict[str, float]:
-    names = ("draft_log_probability", "draft_least_log_probability", "draft_first_log_probability")
-    return dict(zip(names, map(float, line), strict=True))
-
-
-def _with_vectors(signals: Signals, **vectors: FloatArray) -> Signals:
-    return Signals(signals.numbers, {**signals.vectors, **vectors})
+def _line(reading: Reading) -> tuple[float, ...]:
+    likely = reading.log_probabilities
+    return float(likely.mean()), float(likely.min()), float(likely[0])
 
 
 def _recorded(row: Row, name: str, groups: Sequence[SignalGroup]) -> dict[str, float]:

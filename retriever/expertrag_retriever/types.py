@@ -110,7 +110,10 @@ class GateDecision:
 
     Probabilities are in [0, 1]. ``p_benefit`` is the probability that retrieval improves the
     answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None where they
-    were not estimated. ``signals`` holds the raw values by name; ``reason`` is one sentence.
+    were not estimated. ``signals`` holds the raw values by name; ``reason`` is a sentence or two.
+
+    Of a fitted gate: ``p_correct_retrieval``, and ``contributions`` to the log odds of the benefit
+    in nats by group of signals. ``warnings`` say what could not be measured or judged.
     """
 
     action: GateAction
@@ -121,6 +124,9 @@ class GateDecision:
     p_correct_closed_book: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
     calibrator: str = ""
+    p_correct_retrieval: float | None = None
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def retrieve(self) -> bool:

@@ -22,6 +22,7 @@ from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrato
 from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
+from expertrag_retriever.gate.signals import SignalGroup
 
 ARRAYS = "gate.safetensors"
 ABOUT = "gate.json"
@@ -60,6 +61,11 @@ class GateBundle:
     needs: Needs
     card: Mapping[str, Any]
     fingerprint: str = ""
+
+    @property
+    def groups(self) -> tuple[SignalGroup, ...]:
+        """Groups of signals that it looks at."""
+        return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
 
     @property
     def version(self) -> str:
