@@ -178,7 +178,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that says too little alone has its section."""
-        if self.section == "log":
+        if self.section == "log" or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 

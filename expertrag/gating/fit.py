@@ -57,9 +57,9 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
 
     :raises InvalidArgument: there is none, or signals are missing.
     """
-    from expertrag.eval.gate import usable
+    from expertrag.eval.gate import with_answers
 
-    kept = [some for some in map(usable, row_sets) if some.rows]
+    kept = [some for some in map(with_answers, row_sets) if some.rows]
     if not kept:
         raise InvalidArgument(
             "no row has accepted answers, which outputs are scored by; give rows of a set that "
