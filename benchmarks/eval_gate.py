@@ -30,11 +30,10 @@ from numpy.typing import NDArray
 from expertrag.cli.progress import progress
 from expertrag.config import ModelConfig
 from expertrag.eval.calibration import auc
-from expertrag.eval.counterfactual import Counterfactual
 from expertrag.eval.frontier import budget
 from expertrag.eval.rows import read_row_sets
 from expertrag.eval.stores import default_work
-from expertrag.gating.fit import material
+from expertrag.gating.fit import Material, material
 from expertrag.gating.source import open_source
 from expertrag.generation.loading import quiet
 from expertrag_retriever.gate.fitting import Predictions, nested
@@ -67,14 +66,14 @@ def main() -> int:
                 nested(rows.signals, rows.right, seed=seed, progress=report, **options)
                 for seed in range(seeds)
             ]
-            found = figures(runs, rows.rows)
+            found = figures(runs, rows)
             print(described(name, found), flush=True)
             return found
 
         body = {
-            "never": float(rows.rows.never.mean()),
-            "always": float(rows.rows.always.mean()),
-            "oracle": float((rows.rows.never | rows.rows.always).mean()),
+            "never": float(rows.never.mean()),
+            "always": float(rows.always.mean()),
+            "oracle": float((rows.never | rows.always).mean()),
             "chosen": measured("chosen", given.seeds, groups=GROUPS),
             "models": {name: measured(name, 1, groups=GROUPS, models=(name,)) for name in GRID},
             "signals": {
@@ -86,7 +85,7 @@ def main() -> int:
     return 0
 
 
-def figures(runs: Sequence[Predictions], rows: Counterfactual) -> dict[str, Any]:
+def figures(runs: Sequence[Predictions], rows: Material) -> dict[str, Any]:
     """Mean over runs of every figure, with the interval of the first run's rows."""
     benefit = rows.benefit
 

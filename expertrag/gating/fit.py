@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from expertrag._version import __version__
 from expertrag.errors import InvalidArgument
-from expertrag.eval.counterfactual import Counterfactual, counterfactual, pool
+from expertrag.eval.calibration import auc
 from expertrag.eval.frontier import frontier
+from expertrag.eval.squad import contains
 from expertrag.gating.signals import RECORDED, SignalSource
 from expertrag_retriever.gate.bundle import GateBundle, save_gate
 from expertrag_retriever.gate.fitting import Fitted, Predictions, fit_predictor
@@ -22,7 +23,7 @@ from expertrag_retriever.reliability import ece
 from expertrag_retriever.training.publish import published
 
 if TYPE_CHECKING:
-    from expertrag.eval.types import RowSet
+    from expertrag.eval.types import Row, RowSet
     from expertrag_index.types import Progress
 
 COST = 0.02
@@ -31,15 +32,28 @@ COST = 0.02
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """Rows to learn from: their signals, and which of their answers were right."""
+    """Rows to learn from: their signals, and which of their answers were right, [N, 2].
+
+    To a request that needs no documents both answers count as right: retrieval gains nothing.
+    """
 
     signals: list[Signals]
-    rows: Counterfactual
+    right: NDArray[np.bool_]
 
     @property
-    def right(self) -> NDArray[np.bool_]:
-        """Whether the closed-book answer and the one with retrieval were right, [N, 2]."""
-        return np.stack([self.rows.never, self.rows.always], axis=1)
+    def never(self) -> NDArray[np.bool_]:
+        """Whether the closed-book answers were right, [N]."""
+        return self.right[:, 0]
+
+    @property
+    def always(self) -> NDArray[np.bool_]:
+        """Whether the answers with retrieval were right, [N]."""
+        return self.right[:, 1]
+
+    @property
+    def benefit(self) -> NDArray[np.bool_]:
+        """Whether only the answer with retrieval was right, [N]."""
+        return self.always & ~self.never
 
 
 def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
@@ -53,20 +67,29 @@ def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
 
 
 def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
-    """Measure the rows that have accepted answers.
+    """Measure the rows that can be learned from.
 
     :raises InvalidArgument: there is none, or signals are missing.
     """
-    from expertrag.eval.gate import with_answers
-
-    kept = [some for some in map(with_answers, row_sets) if some.rows]
+    kept = [
+        replace(row_set, rows=rows)
+        for row_set in row_sets
+        if (rows := tuple(row for row in row_set.rows if row.answers or not row.needs_documents))
+    ]
     if not kept:
         raise InvalidArgument(
             "no row has accepted answers, which outputs are scored by; give rows of a set that "
             "has short answers"
         )
     signals = [item for some in kept for item in source.measure(some, progress)]
-    return Material(signals, pool([counterfactual(some.rows) for some in kept]))
+    return Material(signals, np.array([_right(row) for some in kept for row in some.rows], bool))
+
+
+def _right(row: Row) -> tuple[bool, bool]:
+    if not row.needs_documents:
+        return True, True
+    answers = row.answers or ()
+    return contains(row.never, answers), contains(row.one_step, answers)
 
 
 def fit_gate(
@@ -94,14 +117,14 @@ def fit_gate(
         seed=seed,
         progress=progress,
     )
-    threshold = best_threshold(fitted.predicted, given.rows, cost)
+    threshold = best_threshold(fitted.predicted, given, cost)
     card = {
         "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
         "signals": [str(group) for group in source.groups],
         "cost": cost,
         "seed": seed,
         "expertrag": __version__,
-        "figures": figures(fitted.predicted, given.rows, threshold),
+        "figures": figures(fitted.predicted, given, threshold),
         "figures_are_of": "rows that the model had not seen; its settings and calibration had",
         "tried": _tried(fitted),
     }
@@ -118,7 +141,7 @@ def fit_gate(
     return bundle
 
 
-def best_threshold(predicted: Predictions, rows: Counterfactual, cost: float) -> float:
+def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
     """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate."""
     points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
     levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
@@ -126,21 +149,19 @@ def best_threshold(predicted: Predictions, rows: Counterfactual, cost: float) ->
     return float(min(levels[best], 1.0))
 
 
-def figures(predicted: Predictions, rows: Counterfactual, threshold: float) -> dict[str, Any]:
+def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
     """Say what a gate is worth on rows."""
-    from expertrag.eval.calibration import auc
-
     retrieved = predicted.benefit >= threshold
     return {
-        "rows": len(rows.ids),
+        "rows": len(rows.right),
         "auc_benefit": auc(predicted.benefit.tolist(), rows.benefit.tolist()),
         "ece_benefit": ece(predicted.benefit.tolist(), rows.benefit.tolist()),
         "ece_closed_book": ece(predicted.closed.tolist(), rows.never.tolist()),
-        "accuracy": float(rows.accuracy(retrieved.astype(float)).mean()),
+        "accuracy": float(np.where(retrieved, rows.always, rows.never).mean()),
         "retrieval_rate": float(retrieved.mean()),
         "never": float(rows.never.mean()),
         "always": float(rows.always.mean()),
-        "oracle": float((rows.never | rows.always).mean()),
+        "oracle": float(rows.right.any(axis=1).mean()),
     }
 
 
