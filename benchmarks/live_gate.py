@@ -97,17 +97,10 @@ def joint_store(data: Path, work: Path) -> Path:
                 for item in lines(data / name / "corpus.jsonl.gz"):
                     out.write(json.dumps({**item, "_id": f"{name}/{item['_id']}"}) + "\n")
         partial.replace(corpus)
-    command = [
-        "-m",
-        "expertrag",
-        "index",
-        "build",
-        str(corpus.parent),
-        "--out",
-        str(work / "store"),
-    ]
+    store = work / "store"
+    command = ("-m", "expertrag", "index", "build", str(corpus.parent), "--out", str(store))
     subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
-    return work / "store"
+    return store
 
 
 def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
@@ -135,9 +128,11 @@ def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
 def dataset_of(
     name: str, folder: Path, split: str, queries: Sequence[Query], count: int
 ) -> Dataset:
-    """Draw ``count`` queries."""
+    """Draw ``count`` queries, half of them unanswerable where there are such."""
     drawn = random.Random(0).sample(sorted(queries, key=lambda query: query.id), len(queries))
-    chosen = tuple(drawn[:count])
+    unanswerable = [query for query in drawn if query.answers == ()][: count // 2]
+    others = [query for query in drawn if query.answers != ()]
+    chosen = (*unanswerable, *others[: count - len(unanswerable)])
     digest = hashlib.sha256(repr([(query.id, query.text) for query in chosen]).encode())
     return Dataset(name, folder, split, chosen, {}, (), digest.hexdigest())
 
