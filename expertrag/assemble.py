@@ -48,7 +48,7 @@ def open_pipeline(config: Config) -> Pipeline:
         embedder,
         generator,
         gate=open_gate(config.gate, embedder, generator),
-        gate_threshold=config.gate.threshold,
+        policy=config.gate,
         load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from expertrag import prompt
@@ -12,11 +13,14 @@ from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import AnswerRequest, GateDecision, GateMode
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
+from expertrag_retriever.gate.budget import RateController, guaranteed_threshold
+from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.signals import Draft, SignalGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from expertrag.config import GateConfig
     from expertrag.generation.base import Generator, Session, ShouldStop
     from expertrag.meter import Meter
     from expertrag.served_gate import ServedGate
@@ -47,16 +51,16 @@ class ClosedBook:
 class Decider:
     """Runs the training-free gate of the store, or the fitted one."""
 
-    def __init__(
-        self, generator: Generator, gate: ServedGate | None, threshold: float | None
-    ) -> None:
+    def __init__(self, generator: Generator, gate: ServedGate | None, policy: GateConfig) -> None:
         """Take what decides.
 
-        :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
+        :param policy: threshold or target rate; the gate's own threshold where both are unset.
         """
         self._generator = generator
         self._gate = gate
-        self._threshold = threshold
+        self._policy = policy
+        self._lock = threading.Lock()
+        self._budget: tuple[str, RateController] | None = None
 
     def name(self, view: View) -> str:
         """Name of the gate that decides over a store."""
@@ -72,10 +76,51 @@ class Decider:
         should_stop: ShouldStop,
     ) -> GateDecision:
         """Decide; only AUTO pays for the signals."""
-        threshold = self._threshold if request.threshold is None else request.threshold
         if request.mode is not GateMode.AUTO or vector is None:
-            return view.gate.decide(request.mode, prefill=None, store=None, threshold=threshold)
+            return view.gate.decide(request.mode, prefill=None, store=None)
         bundle = self._gate.current() if self._gate else None
+        budget = self._rate_controller(bundle)
+        threshold = request.threshold
+        if threshold is None:
+            threshold = budget.threshold if budget else self._policy.threshold
+        decision = self._judged(
+            request, view, vector, answer, bundle, threshold, meter, should_stop
+        )
+        if budget is None:
+            return decision
+        budget.observe(retrieved=decision.retrieve)
+        if request.threshold is not None or decision.p_benefit is None:
+            return decision
+        kept = f"The threshold keeps retrieval at {budget.target:.0%} of the questions."
+        return replace(decision, reason=f"{decision.reason} {kept}")
+
+    def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
+        """Return what holds the target rate for the gate that decides now; None without one."""
+        target = self._policy.target_rate
+        if target is None:
+            return None
+        name = bundle.version if bundle else CONSTANTS.name
+        with self._lock:
+            if self._budget is None or self._budget[0] != name:
+                scores = bundle.benefits if bundle else ()
+                start = CONSTANTS.threshold
+                if bundle:
+                    start = guaranteed_threshold(scores, target, self._policy.max_violation)
+                self._budget = name, RateController(target, scores, start)
+            return self._budget[1]
+
+    def _judged(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors,
+        answer: ClosedBook,
+        bundle: GateBundle | None,
+        threshold: float | None,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> GateDecision:
+        """Measure the signals and judge."""
         with meter.stage("gate"):
             store = view.gate.store_signals(request.question, vector.by_expert)
         should_stop()

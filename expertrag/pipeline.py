@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag import prompt, validation
 from expertrag._version import __version__
+from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider
 from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
 from expertrag.grounding import SUPPORTED, Grounding, ground
@@ -66,18 +67,19 @@ class Pipeline:
         generator: Generator,
         *,
         gate: ServedGate | None = None,
-        gate_threshold: float | None = None,
+        policy: GateConfig | None = None,
         load_embedder: LoadEmbedder | None = None,
     ) -> None:
         """Open the store; the models are loaded already and may be shared.
 
         :param gate: a fitted gate; None for the training-free one.
+        :param policy: its threshold, or the retrieval rate to hold; None for its own threshold.
         :param load_embedder: loads the embedder that the store names, for when it is moved to
             another one while it is served.
         :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
         """
         self._generator = generator
-        self._decider = Decider(generator, gate, gate_threshold)
+        self._decider = Decider(generator, gate, policy or GateConfig())
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
 

@@ -139,6 +139,7 @@ def policies(*, with_gate: bool = True) -> Report:
             budget=[
                 {
                     "target": 0.25,
+                    "rule": "nominal",
                     "realised": 0.251,
                     "realised_low": 0.22,
                     "realised_high": 0.28,

@@ -67,9 +67,25 @@ class GateConfig:
         minimum=0.0,
         maximum=1.0,
     )
+    target_rate: float | None = option(
+        None,
+        "Retrieve for at most this share of the questions that the gate decides. Unset: no budget.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_violation: float = option(
+        0.1,
+        "Probability that the first threshold of a fitted gate exceeds the target rate.",
+        minimum=0.001,
+        maximum=0.5,
+    )
 
     def __post_init__(self) -> None:
         _validate(self, "gate")
+        if self.threshold is not None and self.target_rate is not None:
+            raise invalid(
+                "gate.target_rate", "is set beside gate.threshold, which decides alone; leave one"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,28 +61,32 @@ def test_no_point_beats_the_oracle(rows: list[tuple[float, bool, bool]]) -> None
     assert max(accuracy for _, accuracy in frontier(p, never, always)) <= oracle + 1e-9
 
 
-def test_a_budget_is_kept_on_average() -> None:
+def test_a_nominal_threshold_breaks_its_promise_and_a_guaranteed_one_keeps_it() -> None:
     p = [number / 1000 for number in range(1000)]
-    never, always = [False] * 1000, [number >= 900 for number in range(1000)]
+    never, always = [False] * 1000, [number >= 800 for number in range(1000)]
     found = budget(p, never, always)
-    assert [item.target for item in found] == [0.1, 0.25, 0.5, 0.75]
-    for item in found:
-        assert item.realised == pytest.approx(item.target, abs=0.01)
-        assert item.realised_low < item.target < item.realised_high
-        assert 0.3 < item.violations < 0.7
-    # one of ten gains and these have the highest p: nearly all are found at .1, all beyond
-    assert 0.08 < found[0].accuracy < 0.1
-    assert [item.accuracy for item in found[1:]] == pytest.approx([0.1] * 3, abs=0.001)
+    assert [item.target for item in found] == [0.2, 0.2, 0.35, 0.35, 0.5, 0.5]
+    for nominal, guaranteed in zip(found[::2], found[1::2], strict=True):
+        assert (nominal.rule, guaranteed.rule) == ("nominal", "guaranteed")
+        assert nominal.realised == pytest.approx(nominal.target, abs=0.01)
+        assert nominal.realised_low < nominal.target < nominal.realised_high
+        assert nominal.violations > 0.1 > guaranteed.violations
+        assert nominal.target - 0.05 < guaranteed.realised < nominal.target
+    # one of five gains and these have the highest p: nearly all are found at .2, all beyond
+    assert 0.17 < found[0].accuracy < 0.2
+    assert found[2].accuracy == pytest.approx(0.2, abs=0.001)
 
 
-def test_two_questions_are_split_into_one_and_one() -> None:
+def test_few_questions_guarantee_nothing() -> None:
     # no target below 1 lets the one question of the first half pass: the bar is its own p.
     # If that is .2 the other one, .8, passes; else none does.
-    (low, *_, high) = budget([0.2, 0.8], [False, False], [True, True])
-    for item in (low, high):
-        assert item.realised == item.accuracy == item.violations
-        assert 0.4 < item.realised < 0.6
-        assert (item.realised_low, item.realised_high) == (0.0, 1.0)
+    for item in budget([0.2, 0.8], [False, False], [True, True]):
+        if item.rule == "guaranteed":
+            assert item.realised == 0.0
+        else:
+            assert item.realised == item.accuracy == item.violations
+            assert 0.4 < item.realised < 0.6
+            assert (item.realised_low, item.realised_high) == (0.0, 1.0)
 
 
 def test_a_gate_without_an_opinion_cannot_meet_a_budget_and_spends_nothing() -> None:

@@ -92,7 +92,7 @@ def test_a_gate() -> None:
     assert accuracies == pytest.approx((0.4, 0.6, 0.6, 0.4, 0.6, 0.6))
     # random is .4, .44, .48, .52, .56, .6: above by 0, .16, .12, -.12, .04, 0
     assert gate.area_over_random == pytest.approx(0.2 * 0.2)
-    assert len(gate.budget) == 4
+    assert len(gate.budget) == 6
     assert found.per_query == {
         "set": {
             "never": {"0": 0, "1": 0, "2": 1, "3": 0, "4": 1},
@@ -222,7 +222,7 @@ def test_the_report_is_plain_json(tmp_path: Path) -> None:
     gate = report["sets"]["mine"]["gate"]
     assert gate["frontier"] == [[0.0, 1 / 3], [1 / 3, 2 / 3], [2 / 3, 2 / 3], [1.0, 2 / 3]]
     assert gate["interval"][0] <= gate["accuracy"] <= gate["interval"][1]
-    assert gate["budget"][0]["target"] == 0.1
+    assert gate["budget"][0]["target"] == 0.2
     assert gate["reliability"][0] == {
         "low": 0.0, "high": 0.1, "n": 1, "predicted": 0.1, "observed": 0.0,
     }  # fmt: skip

@@ -79,7 +79,15 @@ def test_gate_shows_policies_and_the_gate() -> None:
     ):
         assert row(lines, name)[1] == value
     assert row(lines, "area", "over", "random")[3] == "0.025"
-    assert row(lines, "0.250") == ["0.250", "0.251", "[0.220,", "0.280]", "0.500", "0.370"]
+    assert row(lines, "0.250") == [
+        "0.250",
+        "nominal",
+        "0.251",
+        "[0.220,",
+        "0.280]",
+        "0.500",
+        "0.370",
+    ]
     assert row(lines, "never", "→", "always", "accuracy")[4:] == [
         "5", "+0.100", "[0.000,", "0.200]", "<0.001", "<0.001", "<0.001", "<0.001",
     ]  # fmt: skip

@@ -163,11 +163,13 @@ def _gate(gate: Mapping[str, JSON]) -> Iterator[Block]:
             "as it says.",
         )
     if budget := items(gate, "budget"):
-        columns = ("target rate", "realised", "95 % range", "over target", "accuracy")
+        columns = ("target rate", "rule", "realised", "95 % range", "over target", "accuracy")
         yield Table(columns, tuple(_budget(item) for item in budget))
         yield Note(
             "Budget: the threshold for a target rate is set on one half of the rows and used on "
-            "the other, over repeated splits; over target is the share of splits that exceed it."
+            "the other, over repeated splits; over target is the share of splits that exceed it by "
+            "more than 0.02. Nominal: the threshold with that rate on the first half. Guaranteed: "
+            "the one that keeps it with probability 0.9."
         )
 
 
@@ -175,6 +177,7 @@ def _budget(item: JSON) -> tuple[str, ...]:
     low, high = number(item, "realised_low"), number(item, "realised_high")
     return (
         share(number(item, "target")),
+        string(item, "rule"),
         share(number(item, "realised")),
         span(None if low is None or high is None else (low, high)),
         share(number(item, "violations")),
