@@ -61,5 +61,5 @@ def test_without_a_target_rate_the_gate_has_its_own_threshold(
 
 
 def test_threshold_and_target_rate_together() -> None:
-    with pytest.raises(InvalidArgument, match="target_rate: is set beside gate.threshold"):
+    with pytest.raises(InvalidArgument, match=r"target_rate: is set beside gate\.threshold"):
         GateConfig(threshold=0.5, target_rate=0.5)

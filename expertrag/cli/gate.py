@@ -55,7 +55,7 @@ class _Names(click.ParamType[tuple[str, ...]]):
 
 models_option = flag(
     "--models",
-    env="EXPERTRAG_GATE_MODELS",
+    env="EXPERTRAG_FIT_MODELS",
     type=_Names(MODELS),
     default=",".join(MODELS),
     show_default=True,
@@ -64,7 +64,7 @@ models_option = flag(
 )
 cost_option = flag(
     "--cost",
-    env="EXPERTRAG_GATE_COST",
+    env="EXPERTRAG_FIT_COST",
     type=click.FloatRange(0.0, 1.0),
     default=COST,
     show_default=True,
@@ -73,7 +73,7 @@ cost_option = flag(
 bundle_option = flag(
     "--gate",
     "folder",
-    env="EXPERTRAG_GATE_FOLDER",
+    env="EXPERTRAG_FIT_FOLDER",
     type=click.Path(path_type=Path),
     required=True,
     metavar="FOLDER",
@@ -118,10 +118,10 @@ def explain(
 
 @gate.command()
 @rows_argument
-@out_folder("EXPERTRAG_GATE_OUT", "FOLDER")
+@out_folder("EXPERTRAG_FIT_OUT", "FOLDER")
 @flag(
     "--signals",
-    env="EXPERTRAG_GATE_SIGNALS",
+    env="EXPERTRAG_FIT_SIGNALS",
     type=_Names(SIGNALS),
     metavar="NAME,...",
     help=f"Groups of signals that the gate may use, of {', '.join(SIGNALS)}. Unset: question, "
@@ -175,7 +175,7 @@ def fit(
 @gate.command()
 @rows_argument
 @bundle_option
-@out_folder("EXPERTRAG_GATE_OUT", "FOLDER")
+@out_folder("EXPERTRAG_FIT_OUT", "FOLDER")
 @cost_option
 @seed_option
 @work_option
@@ -222,7 +222,7 @@ def calibrate(
 @bundle_option
 @flag(
     "--dry-run",
-    env="EXPERTRAG_GATE_DRY_RUN",
+    env="EXPERTRAG_FIT_DRY_RUN",
     is_flag=True,
     help="Compare, and leave the old gate where it is.",
 )

@@ -6,7 +6,7 @@ predictions for rows that the model had not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Matrix
 
-KINDS = ("platt", "temperature", "isotonic")
+SMOOTH = ("platt", "temperature")
+KINDS = (*SMOOTH, "isotonic")
 
 _LEAST = 1e-6
 _SLOPE = 1e-3  # of a stretch that isotonic regression leaves level
@@ -52,10 +53,15 @@ def fit_calibrator(kind: str, probabilities: Matrix, outcome: NDArray[np.bool_])
 
 
 def best_calibrator(
-    probabilities: Matrix, outcome: NDArray[np.bool_], *, seed: int = 0, folds: int = 5
+    probabilities: Matrix,
+    outcome: NDArray[np.bool_],
+    *,
+    kinds: Sequence[str] = KINDS,
+    seed: int = 0,
+    folds: int = 5,
 ) -> Calibrator:
     """Choose the kind with the lowest log loss in cross-validation, and fit it on everything."""
-    kinds = [kind for kind in KINDS if kind != "isotonic" or len(outcome) >= _FEWEST_ISOTONIC]
+    kinds = [kind for kind in kinds if kind != "isotonic" or len(outcome) >= _FEWEST_ISOTONIC]
     fold = np.random.default_rng(seed).permutation(len(outcome)) % folds
     losses = dict.fromkeys(kinds, 0.0)
     for kind in kinds:

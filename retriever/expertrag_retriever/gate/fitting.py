@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from expertrag_index.types import Progress
 from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.calibrators import Calibrator, best_calibrator
+from expertrag_retriever.gate.calibrators import SMOOTH, Calibrator, best_calibrator
 from expertrag_retriever.gate.design import Design, Matrix
 from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
 from expertrag_retriever.gate.signals import SignalGroup, Signals
@@ -57,7 +57,8 @@ class Calibration:
         return cls(
             best_calibrator(raw[:, 0], closed, seed=seed),
             best_calibrator(raw[:, 1], retrieval, seed=seed),
-            best_calibrator(_gain(raw), retrieval & ~closed, seed=seed),
+            # steps would level what the gain tells apart
+            best_calibrator(_gain(raw), retrieval & ~closed, kinds=SMOOTH, seed=seed),
         )
 
     def __call__(self, raw: Matrix) -> Predictions:
@@ -99,7 +100,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """The chosen predictor, and every candidate, the best first.
+    """The chosen predictor, and every candidate, the chosen one first.
 
     ``predicted``: of rows that the model had not seen. The calibration saw them;
     a nested cross-validation, which ``nested`` does, is needed for figures that nothing saw.
@@ -134,9 +135,7 @@ def fit_predictor(
         design = Design.fit(signals, groups)
         rows = Rows(design.matrix(signals), right, design)
         fold = folds_of(right, FOLDS, seed)
-        candidates = sorted(
-            _candidates(rows, fold, models, seed, progress), key=lambda candidate: candidate.loss
-        )
+        candidates = _ranked(_candidates(rows, fold, models, seed, progress), len(right))
         best = candidates[0]
         model = MODELS[best.name].fit(rows, seed, **best.settings)
         calibration = Calibration.fit(best.predicted, right, seed)
@@ -240,6 +239,18 @@ def _candidates(
         settings = {member.name: member.settings for member in members}
         best["mixture"] = Candidate("mixture", settings, _loss(predicted, rows), predicted)
     return [best[name] for name in models]
+
+
+def _ranked(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
+    """Order by loss; a mixture within one standard error of the best goes first.
+
+    Which single model comes out best is half chance; the mean of several depends less on it.
+    """
+    ranked = sorted(candidates, key=lambda candidate: candidate.loss)
+    error = 1.0 / np.sqrt(rows)  # of a correlation near 0
+    near = [item for item in ranked if item.loss <= ranked[0].loss + error]
+    preferred = [item for item in near if item.name == "mixture"]
+    return preferred + [item for item in ranked if item not in preferred]
 
 
 def _cross_validated(

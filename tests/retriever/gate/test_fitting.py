@@ -9,7 +9,13 @@ from sklearn.metrics import roc_auc_score
 
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import fit_predictor, folds_of, nested
+from expertrag_retriever.gate.fitting import (
+    Candidate,
+    _ranked,
+    fit_predictor,
+    folds_of,
+    nested,
+)
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.reliability import ece
 
@@ -36,6 +42,17 @@ def test_the_best_model_is_the_first_candidate(rows: Planted) -> None:
     assert losses == sorted(losses)
     assert fitted.predictor.model.name == fitted.candidates[0].name
     assert {item.name for item in fitted.candidates} == set(QUICK)
+
+
+def test_a_mixture_near_the_best_is_preferred() -> None:
+    def of(name: str, loss: float) -> Candidate:
+        return Candidate(name, {}, loss, np.zeros((1, 2)))
+
+    near, far = (
+        [of("kernel", 0.8), of("mixture", loss), of("logistic", 0.9)] for loss in (0.85, 0.95)
+    )
+    assert [item.name for item in _ranked(near, 100)] == ["mixture", "kernel", "logistic"]
+    assert [item.name for item in _ranked(far, 100)] == ["kernel", "logistic", "mixture"]
 
 
 def test_a_fit_is_the_same_twice(rows: Planted) -> None:
