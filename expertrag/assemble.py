@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
+from expertrag.audit import Audit
 from expertrag.config import AUTO_EMBEDDER, Config, ModelConfig
 from expertrag.errors import InvalidArgument
 from expertrag.generation import load_generator
@@ -38,6 +39,7 @@ def open_pipeline(config: Config) -> Pipeline:
             metadata={"field": "index"},
         )
     model, store = config.model, Path(config.index)
+    audit = Audit.of(config.audit)  # first: a wrong path is told before the models are loaded
     embedder = open_embedder(model, store)
     return Pipeline(
         store,
@@ -45,6 +47,7 @@ def open_pipeline(config: Config) -> Pipeline:
         open_generator(model),
         gate_threshold=config.gate.threshold,
         load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
+        audit=audit,
     )
 
 

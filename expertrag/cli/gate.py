@@ -11,7 +11,7 @@ from expertrag.config import Config
 
 @click.group()
 def gate() -> None:
-    """Explain the retrieval gate's decisions, and fit gates of your own."""
+    """Explain the retrieval gate's decisions, fit gates of your own, and learn from use."""
 
 
 @gate.command()

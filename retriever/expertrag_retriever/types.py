@@ -111,6 +111,8 @@ class GateDecision:
     Probabilities are in [0, 1]. ``p_benefit`` is the probability that retrieval improves the
     answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None where they
     were not estimated. ``signals`` holds the raw values by name; ``reason`` is one sentence.
+    ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
+    two calls apart, not two decisions, so that it does not count in ``==``.
     """
 
     action: GateAction
@@ -121,6 +123,7 @@ class GateDecision:
     p_correct_closed_book: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
     calibrator: str = ""
+    id: str = field(default="", compare=False)
 
     @property
     def retrieve(self) -> bool:

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from expertrag.errors import NotFound
 from expertrag.eval.checks.findings import Findings, Ids
-from expertrag.eval.datasets import query_fault
+from expertrag.eval.datasets import is_questions_only, query_fault
 from expertrag.eval.files import existing
 from expertrag.eval.qrels import parse_judgement, splits
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
     """Find the faults of a data set; returns how much of everything was read."""
+    queries, unanswerable, answered = _queries(folder, findings)
+    if answered and is_questions_only(folder):
+        findings.note(folder, "questions without documents: evaluate them with --index STORE")
+        return {"documents": 0, "queries": len(queries or ()), "judgements": 0}
     documents = _corpus(folder, findings)
-    queries, unanswerable = _queries(folder, findings)
     names = splits(folder)
     if not names:
         findings.fault(
@@ -58,21 +61,25 @@ def _corpus(folder: Path, findings: Findings) -> Ids | None:
     return ids
 
 
-def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str]]:
-    """Check the queries; returns their ids, and those of questions meant to have no answer."""
+def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str], bool]:
+    """Check the queries.
+
+    Returns their ids, those of questions meant to have no answer, and whether any has one.
+    """
     path = _existing(folder / "queries.jsonl", findings)
     if path is None:
-        return None, set()
+        return None, set(), False
     ids = Ids(path, findings)
-    unanswerable = set()
+    unanswerable, answered = set(), False
     for number, item in findings.objects(path):
         if fault := query_fault(item):
             findings.fault(path, number, fault)
+        answered = answered or bool(item.get("answers"))
         if isinstance(item.get("_id"), str):
             ids.add(item["_id"], number)
             if item.get("answers") == []:
                 unanswerable.add(item["_id"])
-    return ids, unanswerable
+    return ids, unanswerable, answered
 
 
 def _qrels(
