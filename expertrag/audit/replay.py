@@ -25,6 +25,7 @@ _WITHOUT_GATE = {
 """Stages that a forced mode saves. A closed-book answer goes on from the gate's prefill, and a
 search needs the embedding, so these stay."""
 
+BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
 POLICIES = "threshold:T, never, always, rate:R"
 
 
@@ -63,15 +64,11 @@ class Outcome:
 class Changes:
     """Decisions that change, and what people had said of their answers."""
 
+    total: int
     to_retrieve: int
     to_closed_book: int
     helpful: int
     not_helpful: int
-
-    @property
-    def total(self) -> int:
-        """All that change."""
-        return self.to_retrieve + self.to_closed_book
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +89,7 @@ class Replay:
     rated: int
     forced: int
     torn: int
+    basis: str = BASIS
 
 
 def replay(log: Log, spec: str) -> Replay:
@@ -117,6 +115,7 @@ def replay(log: Log, spec: str) -> Replay:
         logged=_outcome(entries, before, prices),
         replayed=_outcome(entries, after, _forced(prices) if policy.forced else prices),
         changed=Changes(
+            total=len(changed),
             to_retrieve=sum(now for _, now in changed),
             to_closed_book=sum(not now for _, now in changed),
             helpful=helped[True],

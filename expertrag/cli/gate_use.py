@@ -197,7 +197,7 @@ def _print_replay(replayed: Replay) -> None:
     if replayed.rated:
         click.echo(
             f"of these, people had called {changed.helpful:,} helpful and "
-            f"{changed.not_helpful:,} not ({replayed.rated:,} decisions are rated)"
+            f"{changed.not_helpful:,} not (rated: {replayed.rated:,} of {logged.decisions:,})"
         )
     for line in _remarks(replayed):
         note(line)
@@ -205,10 +205,10 @@ def _print_replay(replayed: Replay) -> None:
 
 def _remarks(replayed: Replay) -> Iterator[str]:
     """Say what the figures rest on."""
-    left_out = f"; {replayed.forced:,} forced decisions are left out" if replayed.forced else ""
+    left_out = f"; left out: {replayed.forced:,} forced decisions" if replayed.forced else ""
     yield (
-        f"costs are of {replayed.logged.answers:,} finished answers, estimated from the log's own "
-        f"mean costs, closed book and with retrieval{left_out}{_torn(replayed.torn)}"
+        f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
+        f"{left_out}{_torn(replayed.torn)}"
     )
     if replayed.replayed.seconds is None:
         yield "the log holds no finished answer of a way that the policy takes: its cost is unknown"
@@ -220,7 +220,7 @@ def _remarks(replayed: Replay) -> Iterator[str]:
 
 
 def _torn(count: int) -> str:
-    return f"; {count:,} torn lines were skipped" if count else ""
+    return f"; skipped: {count:,} torn lines" if count else ""
 
 
 def _number(value: float | None) -> str:

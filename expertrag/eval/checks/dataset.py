@@ -15,11 +15,12 @@ from expertrag.eval.qrels import parse_judgement, splits
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
     """Find the faults of a data set; returns how much of everything was read."""
-    queries, unanswerable, answered = _queries(folder, findings)
-    if answered and is_questions_only(folder):
+    if is_questions_only(folder):
+        queries, _ = _queries(folder, findings)
         findings.note(folder, "questions without documents: evaluate them with --index STORE")
         return {"documents": 0, "queries": len(queries or ()), "judgements": 0}
     documents = _corpus(folder, findings)
+    queries, unanswerable = _queries(folder, findings)
     names = splits(folder)
     if not names:
         findings.fault(
@@ -61,25 +62,21 @@ def _corpus(folder: Path, findings: Findings) -> Ids | None:
     return ids
 
 
-def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str], bool]:
-    """Check the queries.
-
-    Returns their ids, those of questions meant to have no answer, and whether any has one.
-    """
+def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str]]:
+    """Check the queries; returns their ids, and those of questions meant to have no answer."""
     path = _existing(folder / "queries.jsonl", findings)
     if path is None:
-        return None, set(), False
+        return None, set()
     ids = Ids(path, findings)
-    unanswerable, answered = set(), False
+    unanswerable = set()
     for number, item in findings.objects(path):
         if fault := query_fault(item):
             findings.fault(path, number, fault)
-        answered = answered or bool(item.get("answers"))
         if isinstance(item.get("_id"), str):
             ids.add(item["_id"], number)
             if item.get("answers") == []:
                 unanswerable.add(item["_id"])
-    return ids, unanswerable, answered
+    return ids, unanswerable
 
 
 def _qrels(
