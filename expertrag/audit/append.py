@@ -42,13 +42,14 @@ class Appender:
         self._descriptor = -1
 
     def check(self) -> None:
-        """Make the folder and the file now.
+        """Make the folder and the file now; it is not kept open.
 
         :raises OSError: they cannot be made, or the path is no regular file.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             self._follow()
+            self._close()
 
     def append(self, line: bytes, *, durably: bool = False) -> None:
         """Append one line, given without its end.

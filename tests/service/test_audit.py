@@ -122,7 +122,7 @@ def test_an_empty_message_is_refused(server: Server) -> None:
         stub = gate_pb2_grpc.GateServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.ReportFeedback(gate_pb2.ReportFeedbackRequest(), timeout=10)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_without_a_log(
@@ -141,8 +141,7 @@ def test_without_a_log(
             stub.ReportFeedback(
                 gate_pb2.ReportFeedbackRequest(answer_id=answer.id, helpful=True), timeout=10
             )
-    code = raised.value.code()  # type: ignore[attr-defined]
-    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_a_log_that_cannot_be_written_costs_no_answer(client: Client, path: Path) -> None:
