@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts eval-gate eval-gate-live eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,12 @@ bench-search: $(STAMP) ## nDCG@10 and documents/s; DATA=folder of data sets, ARG
 
 bench-gate: $(STAMP) ## the gate's decisions on real questions; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_gate.py --data $(DATA) $(ARGS)
+
+eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)
+
+eval-gate-live: $(STAMP) ## the gate in a running system, default models; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/live_gate.py --data $(DATA) $(ARGS)
 
 bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_grounding.py --data $(DATA) $(ARGS)

@@ -171,7 +171,7 @@ class _Prefills:
         if self._generator is None:
             return None
         if text not in self._known:
-            from expertrag.pipeline import LOOKAHEAD_TOKENS
+            from expertrag.deciding import LOOKAHEAD_TOKENS
 
             session = self._generator.begin(prompt.closed_book(text), Sampling())
             with closing(session):

@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING
 
 from expertrag import models
 from expertrag.audit import Audit
-from expertrag.config import AUTO_EMBEDDER, Config, ModelConfig
+from expertrag.config import AUTO_EMBEDDER, Config, GateConfig, ModelConfig
+from expertrag.deciding import check_drafts
 from expertrag.errors import InvalidArgument
 from expertrag.generation import load_generator
 from expertrag.generation.loading import quiet
 from expertrag.pipeline import Pipeline
+from expertrag.served_gate import ServedGate, check_models
 from expertrag.translate import translated_errors
 from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
+from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
     from expertrag.generation.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.gate.bundle import GateBundle
 
 DEFAULT_EMBEDDER = "minilm-domains"
 """What a new store is built with unless the caller names another."""
@@ -40,15 +44,37 @@ def open_pipeline(config: Config) -> Pipeline:
         )
     model, store = config.model, Path(config.index)
     audit = Audit.of(config.audit)  # first: a wrong path is told before the models are loaded
-    embedder = open_embedder(model, store)
+    embedder, generator = open_embedder(model, store), open_generator(model)
     return Pipeline(
         store,
         embedder,
-        open_generator(model),
+        generator,
+        gate=open_gate(config.gate, embedder, generator),
         gate_threshold=config.gate.threshold,
         load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
         audit=audit,
     )
+
+
+def open_gate(
+    gate: GateConfig, embedder: SentenceTransformerEmbedder, generator: Generator
+) -> ServedGate | None:
+    """Open the fitted gate that is configured; None where it is the training-free one.
+
+    :raises ExpertRAGError: if it cannot be used with these models.
+    """
+    if not gate.bundle:
+        return None
+
+    def check(bundle: GateBundle) -> None:
+        check_models(
+            bundle,
+            embedder=embedder.fingerprint_of_expert(GENERAL),
+            generator=generator.fingerprint,
+        )
+        check_drafts(bundle, generator)
+
+    return ServedGate(Path(gate.bundle), check)
 
 
 def open_generator(model: ModelConfig) -> Generator:

@@ -24,9 +24,11 @@ from typing import TYPE_CHECKING, Literal
 from expertrag import prompt, validation
 from expertrag._version import __version__
 from expertrag.audit import Audit
+from expertrag.deciding import ClosedBook, Decider
 from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
+from expertrag.served_gate import ServedGate
 from expertrag.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.translate import translated_errors
 from expertrag.types import (
@@ -55,10 +57,6 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.partitions import QueryVectors
 
-LOOKAHEAD_TOKENS = 6
-"""Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
-book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
-
 
 class Pipeline:
     """Embedder, store, gate and language model, put together."""
@@ -69,19 +67,21 @@ class Pipeline:
         embedder: SentenceTransformerEmbedder,
         generator: Generator,
         *,
+        gate: ServedGate | None = None,
         gate_threshold: float | None = None,
         load_embedder: LoadEmbedder | None = None,
         audit: Audit | None = None,
     ) -> None:
         """Open the store; the models are loaded already and may be shared.
 
+        :param gate: a fitted gate; None for the training-free one.
         :param load_embedder: loads the embedder that the store names, for when it is moved to
             another one while it is served.
         :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
         :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
         """
         self._generator = generator
-        self._gate_threshold = gate_threshold
+        self._decider = Decider(generator, gate, gate_threshold)
         self._audit = audit or Audit()
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
@@ -147,7 +147,8 @@ class Pipeline:
         ):
             vector = self._embed_query(request, view, meter, should_stop)
             with closing(self._begin_closed_book(request, should_stop)) as session:
-                decision = self._decide(request, view, vector, session, meter, should_stop)
+                answer = ClosedBook(session)
+                decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
                 meter.count(session)
                 return entry.decided(decision)
 
@@ -192,7 +193,7 @@ class Pipeline:
     def info(self) -> ServerInfo:
         """Say what answers."""
         with self._served.lease() as view:
-            gate, embedder = view.gate.name, view.embedder.name
+            gate, embedder = self._decider.name(view), view.embedder.name
         return ServerInfo(
             version=__version__,
             embedder=embedder,
@@ -216,10 +217,11 @@ class Pipeline:
                 vector = self._embed_query(request, view, meter, should_stop)
             session = self._begin_closed_book(request, should_stop)
             with closing(session):
-                decision = self._decide(request, view, vector, session, meter, should_stop)
+                answer = ClosedBook(session)
+                decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    yield from map(entry.noted, self._closed_book(session, meter))
+                    yield from map(entry.noted, self._closed_book(answer, meter))
                     return
             meter.count(session)
             events = self._open_book(request, view, vector, meter, should_stop)
@@ -237,31 +239,11 @@ class Pipeline:
             prompt.closed_book(request.question), request.sampling, should_stop
         )
 
-    def _decide(
-        self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors | None,
-        session: Session,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> GateDecision:
-        """Run the gate; only AUTO pays for the signals."""
-        store = prefill = None
-        if request.mode is GateMode.AUTO and vector is not None:
-            with meter.stage("gate"):
-                store = view.gate.store_signals(request.question, vector.by_expert)
-            should_stop()
-            with meter.stage("prefill"):
-                prefill = session.peek(LOOKAHEAD_TOKENS)
-        threshold = self._gate_threshold if request.threshold is None else request.threshold
-        return view.gate.decide(request.mode, prefill=prefill, store=store, threshold=threshold)
-
-    def _closed_book(self, session: Session, meter: Meter) -> Iterator[AnswerEvent]:
-        yield from meter.stream("generate", map(DeltaEvent, session.stream()))
-        meter.count(session)
+    def _closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
+        yield from meter.stream("generate", map(DeltaEvent, answer.stream()))
+        meter.count(answer.session)
         yield UsageEvent(meter.usage())
-        yield DoneEvent(session.finish_reason, model=self._generator.name)
+        yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
     def _open_book(
         self,
@@ -312,7 +294,7 @@ class Pipeline:
             yield from self._abstention(0.0, meter)
             return
         with closing(self._begin_closed_book(request, should_stop)) as session:
-            yield from self._closed_book(session, meter)
+            yield from self._closed_book(ClosedBook(session), meter)
 
     def _cited(
         self,

@@ -27,6 +27,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
     index_errors.DocumentError: (InvalidArgument, "INVALID_DOCUMENT"),
     index_errors.StorageFullError: (Unavailable, "STORAGE_FULL"),
     retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),
+    retriever_errors.GateError: (InvalidArgument, "GATE_UNUSABLE"),
     retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),
     retriever_errors.TrainingError: (InvalidArgument, "TRAINING_DATA"),
     retriever_errors.EmbedderError: (NotFound, "EMBEDDER_UNUSABLE"),

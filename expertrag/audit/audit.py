@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FEEDBACK = "feedback.jsonl"
 """File of the feedback, in the folder of the log."""
+WORDING = "question_"
+"""How the names of signals of a question's wording begin (``gate/question.py``)."""
 
 # Not structlog: a client in process uses this too, and unconfigured structlog prints to stdout.
 _log = logging.getLogger("expertrag.audit")
@@ -105,7 +108,7 @@ class Audit:
         if self._decisions is None:
             return
         if not self._texts:
-            entry = replace(entry, question=None)
+            entry = replace(entry, question=None, signals=_without_wording(entry.signals))
         try:
             self._decisions.append(dump_entry(entry))
         # Whatever it is, an answer is not to fail for its line in a log.
@@ -165,6 +168,7 @@ class Entry:
             threshold=decision.threshold,
             p_benefit=decision.p_benefit,
             p_correct_closed_book=decision.p_correct_closed_book,
+            p_correct_retrieval=decision.p_correct_retrieval,
             signals=decision.signals,
             question=self._question,
         )
@@ -185,6 +189,11 @@ class Entry:
         if done is not None:
             entry = replace(entry, finish_reason=done.finish_reason, support=done.support)
         self._audit.write(entry)
+
+
+def _without_wording(signals: Mapping[str, float]) -> dict[str, float]:
+    """Leave out what counts the letters and words of a question: together they are its print."""
+    return {name: value for name, value in signals.items() if not name.startswith(WORDING)}
 
 
 def _now() -> str:

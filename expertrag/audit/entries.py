@@ -20,7 +20,8 @@ class AuditEntry:
     ``time`` is when the decision was made, ISO 8601 in UTC. ``gate`` is what turned the signals
     into probabilities. ``cost`` is None where there was no answer (``Decide``), and
     ``finish_reason`` None where it did not come to its end: cancelled, out of time, failed.
-    ``question`` is None unless texts are kept.
+    ``question`` is None unless texts are kept; without, the signals lack the
+    counts of its wording (``question_…``), too.
     """
 
     id: str
@@ -32,6 +33,7 @@ class AuditEntry:
     threshold: float | None = None
     p_benefit: float | None = None
     p_correct_closed_book: float | None = None
+    p_correct_retrieval: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
     cost: Usage | None = None
     finish_reason: FinishReason | None = None
@@ -65,6 +67,7 @@ def parse_entry(line: bytes) -> AuditEntry:
         threshold=_optional_number(item, "threshold"),
         p_benefit=_optional_number(item, "p_benefit"),
         p_correct_closed_book=_optional_number(item, "p_correct_closed_book"),
+        p_correct_retrieval=_optional_number(item, "p_correct_retrieval"),
         signals=_numbers(item, "signals"),
         cost=_cost(item["cost"]) if "cost" in item else None,
         finish_reason=FinishReason(item["finish_reason"]) if "finish_reason" in item else None,

@@ -20,10 +20,10 @@ from expertrag.types import GateAction, GateMode, Usage
 
 _WITHOUT_GATE = {
     GateAction.CLOSED_BOOK: frozenset({"embed", "gate"}),
-    GateAction.RETRIEVE: frozenset({"gate", "prefill"}),
+    GateAction.RETRIEVE: frozenset({"gate", "prefill", "draft"}),
 }
-"""Stages that a forced mode saves. A closed-book answer goes on from the gate's prefill, and a
-search needs the embedding, so these stay."""
+"""Stages that a forced mode saves. A closed-book answer goes on from the gate's prefill or is its
+draft, and a search needs the embedding, so these stay."""
 
 BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
 POLICIES = "threshold:T, never, always, rate:R"
@@ -75,9 +75,9 @@ class Changes:
 class Replay:
     """A policy beside what was logged.
 
-    ``threshold`` is that of the policy, None for a forced one. ``forced`` and ``torn`` count lines
-    of the log that are left out; ``rated`` the replayed answers that people rated; ``gates`` are
-    those that gave the probabilities.
+    ``threshold`` is that of the policy, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
+    the gate could not judge) and ``torn`` count lines of the log that are left out; ``rated`` the
+    replayed answers that people rated; ``gates`` are those that gave the probabilities.
     """
 
     policy: str
@@ -88,6 +88,7 @@ class Replay:
     changed: Changes
     rated: int
     forced: int
+    unjudged: int
     torn: int
     basis: str = BASIS
 
@@ -122,7 +123,8 @@ def replay(log: Log, spec: str) -> Replay:
             not_helpful=helped[False],
         ),
         rated=sum(ratings.get(entry.id) is not None for entry in entries),
-        forced=sum(entry.mode is not GateMode.AUTO for entry in log.entries),
+        forced=(forced := sum(entry.mode is not GateMode.AUTO for entry in log.entries)),
+        unjudged=len(log.entries) - len(entries) - forced,
         torn=log.torn,
     )
 
@@ -139,8 +141,8 @@ def auto_entries(log: Log) -> list[AuditEntry]:
     ]
     if not entries:
         raise InvalidArgument(
-            f"{log.path} holds no AUTO decision: all {len(log.entries):,} were forced by their "
-            "callers; let questions be asked with mode auto first"
+            f"{log.path} holds no AUTO decision with a probability: all {len(log.entries):,} were "
+            "forced by their callers, or not judged; let questions be asked with mode auto first"
         )
     return entries
 

@@ -205,7 +205,9 @@ def _print_replay(replayed: Replay) -> None:
 
 def _remarks(replayed: Replay) -> Iterator[str]:
     """Say what the figures rest on."""
-    left_out = f"; left out: {replayed.forced:,} forced decisions" if replayed.forced else ""
+    counts = {"forced": replayed.forced, "not judged by the gate": replayed.unjudged}
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    left_out = f"; left out: {told}" if told else ""
     yield (
         f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
         f"{left_out}{_torn(replayed.torn)}"

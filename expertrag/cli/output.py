@@ -88,6 +88,8 @@ def print_decision(decision: GateDecision) -> None:
     if decision.p_benefit is not None and decision.threshold is not None:
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
     click.echo(f"Gate: {decision.action} ({decision.mode}{numbers}). {printable(decision.reason)}")
+    for warning in decision.warnings:
+        click.echo(printable(f"  warning: {warning}"))
 
 
 def print_answer_facts(answer: Answer) -> None:

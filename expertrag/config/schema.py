@@ -58,6 +58,9 @@ class ModelConfig:
 class GateConfig:
     """When the documents are consulted."""
 
+    bundle: str = option(
+        "", "Fitted gate: a folder of `expertrag gate fit`. Unset: the training-free gate."
+    )
     threshold: float | None = option(
         None,
         "Retrieve when the probability of benefit reaches this. Unset: the gate's own threshold.",
@@ -122,7 +125,7 @@ class AuditConfig:
     """What is kept of the gate's decisions, to learn from use (docs/gate.md). Off unless set."""
 
     path: str = option("", "File that every decision is appended to (JSON lines). Unset: none.")
-    texts: bool = option(False, "Keep the questions, too; without, nothing in it tells a text.")
+    texts: bool = option(False, "Keep the questions, too; without, the file holds no text.")
 
     def __post_init__(self) -> None:
         _validate(self, "audit")
@@ -187,7 +190,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that says too little alone has its section."""
-        if self.section in ("audit", "log"):
+        if self.section in ("audit", "log") or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 

@@ -73,6 +73,9 @@ def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
         threshold=decision.threshold,
         signals=dict(decision.signals),
         calibrator=decision.calibrator,
+        p_correct_retrieval=decision.p_correct_retrieval,
+        contributions=dict(decision.contributions),
+        warnings=decision.warnings,
         id=decision.id,
     )
 
@@ -91,6 +94,9 @@ def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
         threshold=decision.threshold if has("threshold") else None,
         signals=dict(decision.signals),
         calibrator=decision.calibrator,
+        p_correct_retrieval=decision.p_correct_retrieval if has("p_correct_retrieval") else None,
+        contributions=dict(decision.contributions),
+        warnings=tuple(decision.warnings),
         id=decision.id,
     )
 

@@ -128,7 +128,7 @@ def evaluate_gate(
 
     :raises InvalidArgument: no row has accepted answers, or the gate does not know a row.
     """
-    usable = [_usable(row_set) for row_set in row_sets]
+    usable = [with_answers(row_set) for row_set in row_sets]
     kept = [row_set for row_set in usable if row_set.rows]
     if not kept:
         raise InvalidArgument(
@@ -196,7 +196,7 @@ def _policies(figures: SetFigures) -> dict[str, JSON]:
     return {name: asdict(policy) for name, policy in figures.policies.items()}
 
 
-def _usable(row_set: RowSet) -> RowSet:
+def with_answers(row_set: RowSet) -> RowSet:
     """Leave out, counted, the rows that no output can be scored by."""
     missing = [
         Skipped(row.id, "no accepted answers") for row in row_set.rows if row.answers is None

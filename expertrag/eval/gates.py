@@ -1,8 +1,9 @@
 """Gates whose decisions on rows can be replayed, whatever made them.
 
 A gate is named by ``training-free-1``, the service's own, whose p(benefit) ``expertrag eval
-record`` writes into the rows; or by a JSON-lines file ``{"_id", "p_benefit"}``, in which any gate
-from anywhere can be scored. A line of the file may say its ``"set"``, the name of a file of rows,
+record`` writes into the rows; by the folder of a fitted one (``expertrag gate fit``), which looks
+at the rows itself; or by a JSON-lines file ``{"_id", "p_benefit"}``, in which any gate from
+anywhere can be scored. A line of the file may say its ``"set"``, the name of a file of rows,
 and must where two of these share the id.
 """
 
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,18 @@ from numpy.typing import NDArray
 from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import read_lines
 from expertrag.eval.types import JSON, GateRecord, RowSet
+from expertrag.translate import translated_errors
+
+if TYPE_CHECKING:
+    from expertrag.config import ModelConfig
+    from expertrag.gating.signals import SignalSource
+    from expertrag_index.types import Progress
+    from expertrag_retriever.gate.bundle import GateBundle
+
+
+def _silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Show no progress."""
+
 
 FILE_THRESHOLD = 0.5
 """Threshold of a file of probabilities: even costs, retrieve when it helps more likely than not."""
@@ -89,10 +102,34 @@ class FileGate(RowGate):
         return np.array(found, float)
 
 
-def load_gate(spec: str, row_sets: Sequence[RowSet], threshold: float | None = None) -> RowGate:
+@dataclass(frozen=True, slots=True)
+class FittedGate(RowGate):
+    """A fitted gate, with the models that its signals come from."""
+
+    bundle: GateBundle
+    source: SignalSource
+    progress: Progress
+
+    def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
+        """Measure the rows and ask the gate."""
+        signals = self.source.measure(row_set, self.progress)
+        return self.bundle.predictor.predict(signals).benefit
+
+
+def load_gate(
+    spec: str,
+    row_sets: Sequence[RowSet],
+    threshold: float | None = None,
+    *,
+    model: ModelConfig | None = None,
+    work: Path | None = None,
+    progress: Progress = _silent,
+) -> RowGate:
     """Open the gate that ``spec`` names, for these rows.
 
     :param threshold: None for the gate's own.
+    :param model: precision and device of the models of a fitted gate.
+    :param work: folder where it keeps what it measured; None for the usual one.
     :raises NotFound: neither a gate's name nor a file.
     :raises InvalidArgument: the rows were not recorded with this gate, or the file is damaged.
     """
@@ -102,17 +139,38 @@ def load_gate(spec: str, row_sets: Sequence[RowSet], threshold: float | None = N
         return recorded_gate(row_sets, threshold, name=spec)
     path = Path(spec)
     if path.is_dir():
-        raise InvalidArgument(
-            f"gate: {spec} is a folder; this version reads a gate's name ({CONSTANTS.name}) or a "
-            "JSON-lines file of probabilities"
-        )
+        return _fitted_gate(path, threshold, model, work, progress)
     if not path.is_file():
         raise NotFound(
-            f"gate: no gate or file {spec}; name {CONSTANTS.name}, or a JSON-lines file with _id "
-            "and p_benefit",
+            f"gate: no gate or file {spec}; name {CONSTANTS.name}, a folder of 'expertrag gate "
+            "fit', or a JSON-lines file with _id and p_benefit",
             reason="GATE_NOT_FOUND",
         )
     return _file_gate(path, row_sets, FILE_THRESHOLD if threshold is None else threshold)
+
+
+def _fitted_gate(
+    folder: Path,
+    threshold: float | None,
+    model: ModelConfig | None,
+    work: Path | None,
+    progress: Progress,
+) -> FittedGate:
+    from expertrag.config import ModelConfig
+    from expertrag.eval.stores import default_work
+    from expertrag.gating.source import source_of
+    from expertrag_retriever.gate.bundle import load_gate as load_bundle
+
+    with translated_errors():
+        bundle = load_bundle(folder)
+    return FittedGate(
+        bundle.version,
+        bundle.fingerprint,
+        bundle.threshold if threshold is None else threshold,
+        bundle,
+        source_of(bundle, model or ModelConfig(), work or default_work()),
+        progress,
+    )
 
 
 def recorded_gate(

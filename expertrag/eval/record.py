@@ -114,6 +114,7 @@ def record_one(
         never=never.text,
         one_step=one_step.text,
         relevant=relevant,
+        needs_documents=query.metadata.get("needs_documents") is not False,
         recorded=Recorded(
             never=_branch(query, never, decision.signals.get("max_probability"), relevant, opened),
             one_step=_branch(query, one_step, one_step.support, relevant, opened),

@@ -1,7 +1,8 @@
 """Counterfactual rows as JSON lines: what a model answers without and with retrieval.
 
 A row is ``{"_id", "question", "answers", "never", "one_step"}``, optionally ``multi_step``,
-``relevant`` and ``recorded`` (see ``Row``); AdaRAGUE's published predictions have the first six.
+``relevant``, ``recorded`` and ``needs_documents`` (see ``Row``); AdaRAGUE's published predictions
+have the first six.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import encodable, existing, read_lines
 from expertrag.eval.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
+_KINDS = {str: "string", bool: "boolean"}
 _ROUNDING = 1e-6  # of a mean of 32-bit probabilities
 
 
@@ -79,6 +81,7 @@ def dump_row(row: Row) -> str:
         "multi_step": row.multi_step,
         "relevant": row.relevant or None,
         "recorded": dataclasses.asdict(row.recorded) if row.recorded else None,
+        "needs_documents": None if row.needs_documents else False,
     }
     present = {name: value for name, value in fields.items() if value is not None}
     return json.dumps(present, ensure_ascii=False, allow_nan=False)
@@ -103,6 +106,28 @@ def _row_files(path: Path) -> Sequence[Path]:
 
 def parse_row(item: Mapping[str, Any]) -> Row | str:
     """Read one row, or say what is wrong with it."""
+    if fault := _fault(item):
+        return fault
+    answers = item.get("answers")
+    try:
+        recorded = _recorded(item["recorded"]) if "recorded" in item else None
+    except (KeyError, TypeError, ValueError):
+        return "recorded is not of the form that 'expertrag eval record' writes"
+    return Row(
+        id=item["_id"],
+        question=item["question"],
+        answers=None if answers is None else tuple(answers),
+        never=item["never"],
+        one_step=item["one_step"],
+        multi_step=item.get("multi_step"),
+        relevant=tuple(item.get("relevant") or ()),
+        recorded=recorded,
+        needs_documents=item.get("needs_documents") is not False,
+    )
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    """Say what is wrong with the fields of a row, ``recorded`` apart; empty if nothing is."""
     for name in ("_id", "question", "never", "one_step"):
         if not isinstance(item.get(name), str):
             return f"{name} is missing or no string"
@@ -114,25 +139,12 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
         if value is not None and not _all_strings(value):
             return f"{name} is no list of strings"
-    if answers is None and "recorded" not in item:
+    for name, kind in (("multi_step", str), ("needs_documents", bool)):
+        if item.get(name) is not None and not isinstance(item[name], kind):
+            return f"{name} is no {_KINDS[kind]}"
+    if answers is None and item.get("needs_documents") is not False and "recorded" not in item:
         return "answers is missing or no list of strings"
-    multi_step = item.get("multi_step")
-    if multi_step is not None and not isinstance(multi_step, str):
-        return "multi_step is no string"
-    try:
-        recorded = _recorded(item["recorded"]) if "recorded" in item else None
-    except (KeyError, TypeError, ValueError):
-        return "recorded is not of the form that 'expertrag eval record' writes"
-    return Row(
-        id=item["_id"],
-        question=item["question"],
-        answers=None if answers is None else tuple(answers),
-        never=item["never"],
-        one_step=item["one_step"],
-        multi_step=multi_step,
-        relevant=tuple(item.get("relevant") or ()),
-        recorded=recorded,
-    )
+    return ""
 
 
 def _recorded(item: Mapping[str, Any]) -> Recorded:

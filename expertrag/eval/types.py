@@ -110,7 +110,9 @@ class Row:
 
     ``answers`` are the accepted ones, any of which is right: empty where the corpus holds no
     answer, None where the set has no short answers. ``relevant`` are ids of judged documents.
-    ``recorded`` is None for rows of other origin, such as AdaRAGUE's.
+    ``recorded`` is None for rows of other origin, such as AdaRAGUE's. ``needs_documents`` is False
+    for a request that no document helps with (small talk, arithmetic): a gate may learn from it,
+    though no answer to it can be scored.
     """
 
     id: str
@@ -121,6 +123,7 @@ class Row:
     multi_step: str | None = None
     relevant: tuple[str, ...] = ()
     recorded: Recorded | None = None
+    needs_documents: bool = True
 
 
 @dataclass(frozen=True, slots=True)

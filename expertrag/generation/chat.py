@@ -38,6 +38,10 @@ class ChatTokenizer:
             ) from error
         return list(self._tokenizer(text, add_special_tokens=False).input_ids)
 
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of a text that continues a prompt."""
+        return list(self._tokenizer(self._plain(text), add_special_tokens=False).input_ids)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of generated tokens, without control tokens."""
         text: str = self._tokenizer.decode(

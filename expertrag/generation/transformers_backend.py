@@ -5,7 +5,7 @@ Mixtures of experts run through ``expertrag_kernels``; dense models load as well
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint, package_name
 from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
 from expertrag.generation.network import Network
+from expertrag.generation.reading import MOST_READ_TOKENS, Reading, read
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
 
@@ -87,6 +88,22 @@ class TransformersGenerator(Generator):
                 },
             )
         return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
+
+    def read(self, items: Sequence[tuple[Sequence[Message], str]]) -> Iterator[tuple[int, Reading]]:
+        """Read texts as answers to prompts; yields (place, reading) as they come, short first.
+
+        Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
+        token.
+        """
+        end = min(self._network.end_tokens)
+        encoded = [
+            (
+                self._chat.encode(messages)[: self.context_tokens - MOST_READ_TOKENS - 1],
+                [*self._chat.encode_text(text)[:MOST_READ_TOKENS], end],
+            )
+            for messages, text in items
+        ]
+        return read(self._network, encoded)
 
 
 def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:

@@ -2,7 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -38,8 +38,15 @@ class GatePolicy(_message.Message):
     def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class GateDecision(_message.Message):
-    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "id")
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id")
     class SignalsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class ContributionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +61,9 @@ class GateDecision(_message.Message):
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATOR_FIELD_NUMBER: _ClassVar[int]
+    P_CORRECT_RETRIEVAL_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     action: GateAction
     mode: GateMode
@@ -63,8 +73,11 @@ class GateDecision(_message.Message):
     threshold: float
     signals: _containers.ScalarMap[str, float]
     calibrator: str
+    p_correct_retrieval: float
+    contributions: _containers.ScalarMap[str, float]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
     id: str
-    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
     __slots__ = ("query", "policy", "domain")

@@ -110,7 +110,11 @@ class GateDecision:
 
     Probabilities are in [0, 1]. ``p_benefit`` is the probability that retrieval improves the
     answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None where they
-    were not estimated. ``signals`` holds the raw values by name; ``reason`` is one sentence.
+    were not estimated. ``signals`` holds the raw values by name; ``reason`` is a sentence or two.
+
+    Of a fitted gate: ``p_correct_retrieval``, and ``contributions`` to the log odds of the benefit
+    in nats by group of signals. ``warnings`` say what could not be measured or judged.
+
     ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
     two calls apart, not two decisions, so that it does not count in ``==``.
     """
@@ -123,6 +127,9 @@ class GateDecision:
     p_correct_closed_book: float | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
     calibrator: str = ""
+    p_correct_retrieval: float | None = None
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     id: str = field(default="", compare=False)
 
     @property

@@ -11,14 +11,21 @@ from pathlib import Path
 import pytest
 
 from expertrag.audit import Audit
-from expertrag.audit.audit import FEEDBACK
+from expertrag.audit.audit import FEEDBACK, WORDING
 from expertrag.config import AuditConfig
 from expertrag.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.meter import Meter
 from expertrag.types import DoneEvent, Feedback, FinishReason, GateAction, GateDecision, GateMode
 
 DECISION = GateDecision(
-    GateAction.RETRIEVE, GateMode.AUTO, "it pays", 0.5, 0.7, 0.1, {"margin": 0.2}, "g-1"
+    GateAction.RETRIEVE,
+    GateMode.AUTO,
+    "it pays",
+    0.5,
+    0.7,
+    0.1,
+    {"margin": 0.2, "question_words": 3.0},
+    "g-1",
 )
 SECRET = "xyzzy"
 ID = "0" * 32
@@ -65,7 +72,15 @@ def test_a_line_for_an_answer_without_its_text(tmp_path: Path) -> None:
 def test_the_question_stands_in_it_where_that_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     answer(Audit(path, texts=True))
-    assert lines(path)[0]["question"] == f"What is {SECRET}?"
+    (line,) = lines(path)
+    assert line["question"] == f"What is {SECRET}?"
+    assert line["signals"] == {"margin": 0.2, "question_words": 3.0}
+
+
+def test_the_signals_of_wording_are_named_as_the_gate_names_them() -> None:
+    from expertrag_retriever.gate.question import question_signals
+
+    assert all(name.startswith(WORDING) for name in question_signals("Who was first?"))
 
 
 def test_an_answer_that_breaks_off_is_a_decision_all_the_same(tmp_path: Path) -> None:

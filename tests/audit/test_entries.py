@@ -29,6 +29,7 @@ ENTRIES = st.builds(
     threshold=st.none() | UNIT,
     p_benefit=st.none() | UNIT,
     p_correct_closed_book=st.none() | UNIT,
+    p_correct_retrieval=st.none() | UNIT,
     signals=st.dictionaries(TEXT, UNIT, max_size=3),
     cost=st.none() | st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, SECONDS),
     finish_reason=st.none() | st.sampled_from(FinishReason),

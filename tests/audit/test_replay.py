@@ -29,7 +29,8 @@ def log(write_log: Callable[..., Path], entry: Callable[..., Any]) -> Path:
         Feedback(entries[4].id, helpful=True),
         Feedback("f" * 32, helpful=True),  # of no answer in the log
     ]
-    return write_log([*entries, forced, decided, cancelled], said)
+    unjudged = entry(10, None, action=GateAction.RETRIEVE, threshold=None)
+    return write_log([*entries, forced, decided, cancelled, unjudged], said)
 
 
 def test_what_was_logged(log: Path) -> None:
@@ -40,7 +41,8 @@ def test_what_was_logged(log: Path) -> None:
     assert (logged.answers, logged.lm_calls, logged.retrieval_calls) == (5, 8, 3)
     assert logged.seconds == pytest.approx(3 * OPEN + 2 * CLOSED)
     assert logged.stage_seconds["search"] == pytest.approx(1.5)
-    assert (found.changed.total, found.rated, found.forced, found.torn) == (0, 3, 1, 0)
+    assert (found.changed.total, found.rated) == (0, 3)
+    assert (found.forced, found.unjudged, found.torn) == (1, 1, 0)
     assert found.gates == ("training-free-1",)
 
 
@@ -110,5 +112,7 @@ def test_a_log_of_forced_decisions(
     write_log: Callable[..., Path], entry: Callable[..., Any]
 ) -> None:
     log = read_log(write_log([entry(1, None, mode=GateMode.NEVER)]))
-    with pytest.raises(InvalidArgument, match="no AUTO decision: all 1 were forced"):
+    with pytest.raises(
+        InvalidArgument, match="no AUTO decision with a probability: all 1 were forced"
+    ):
         replay(log, "never")

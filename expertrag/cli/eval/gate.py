@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from expertrag.cli.eval.options import out_option, publish, rows_argument, seed_option
+from expertrag.cli.eval.options import out_option, publish, rows_argument, seed_option, work_option
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import note
 from expertrag.cli.progress import progress
@@ -20,17 +20,19 @@ from expertrag.config import Config
     "spec",
     env="EXPERTRAG_EVAL_GATE",
     metavar="GATE",
-    help="The gate to score: the name of the one that rows were recorded with, or a JSON-lines "
-    "file of _id and p_benefit.",
+    help="The gate to score: the name of the one that rows were recorded with, a folder of `gate "
+    "fit`, or a JSON-lines file of _id and p_benefit.",
 )
 @seed_option
-@configured("gate.threshold")
+@work_option
+@configured("gate.threshold", "model.dtype", "model.device")
 @out_option
 @json_flag
 def gate(
     rows: tuple[Path, ...],
     spec: str | None,
     seed: int,
+    work: Path | None,
     config: Config,
     out: Path | None,
     as_json: bool,
@@ -38,7 +40,8 @@ def gate(
     """Score a gate, and never, always, random and oracle retrieval, on ROWS.
 
     ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, made by `eval
-    record` or by others: each holds a question's answers without and with retrieval. No model runs.
+    record` or by others: each holds a question's answers without and with retrieval. No model runs
+    but those that a fitted gate gets its signals from.
     """
     from expertrag.eval.gate import evaluate_gate, gate_report
     from expertrag.eval.gates import load_gate
@@ -46,7 +49,20 @@ def gate(
     from expertrag.eval.rows import read_row_sets
 
     row_sets = read_row_sets(rows)
-    loaded = load_gate(spec, row_sets, config.gate.threshold) if spec else None
+    with progress() as report:
+        loaded = (
+            load_gate(
+                spec,
+                row_sets,
+                config.gate.threshold,
+                model=config.model,
+                work=work,
+                progress=report,
+            )
+            if spec
+            else None
+        )
+        figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")
     manifest = make_manifest(
@@ -57,6 +73,4 @@ def gate(
             "seed": seed,
         },
     )
-    with progress() as report:
-        figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     publish(gate_report(figures, manifest), out, as_json)

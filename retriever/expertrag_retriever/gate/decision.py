@@ -11,6 +11,7 @@ from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import read_coverage
 from expertrag_retriever.gate.policy import Estimate, estimate
+from expertrag_retriever.gate.signals import Draft, Signals, measured
 from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import (
     GateAction,
@@ -22,7 +23,7 @@ from expertrag_retriever.types import (
 
 if TYPE_CHECKING:
     from expertrag_index.index import Index
-    from expertrag_index.types import Query
+    from expertrag_index.types import FloatArray, Query
 
 
 class Gate:
@@ -44,13 +45,33 @@ class Gate:
         :param query_vector: the query's embedding [D]; for a store with partitions by expert, that
             of "general", which the background requests are compared with, among them.
         """
-        base = query_vector[GENERAL] if isinstance(query_vector, Mapping) else query_vector
+        base = _base(query_vector)
         similarity = self._index.coarse_similarity(query_vector)
         return StoreSignals(
             similarity=similarity,
             coverage=self._coverage.share_below(similarity),
             term_coverage=term_coverage(self._index.term_statistics(query)),
             background_similarity=self._coverage.background_similarity(base),
+        )
+
+    def signals(
+        self,
+        query: str,
+        query_vector: Query,
+        *,
+        prefill: PrefillSignals | None,
+        store: StoreSignals | None,
+        draft: Draft | None = None,
+    ) -> Signals:
+        """Put together what a fitted gate may look at."""
+        estimated = estimate(prefill, store, self._coverage, CONSTANTS)
+        return measured(
+            query,
+            _base(query_vector),
+            store=store,
+            prefill=prefill,
+            draft=draft,
+            extra={"p_documents": estimated.p_documents},
         )
 
     def decide(
@@ -88,6 +109,11 @@ class Gate:
             signals=_signals(estimated, prefill, store),
             calibrator=self.name,
         )
+
+
+def _base(query_vector: Query) -> FloatArray:
+    """Return the embedding by the base model [D], also of a store with partitions by expert."""
+    return query_vector[GENERAL] if isinstance(query_vector, Mapping) else query_vector
 
 
 def _signals(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 from expertrag_retriever.gate.policy import Estimate
 from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
 
@@ -67,3 +70,43 @@ def _model(estimate: Estimate, prefill: PrefillSignals | None) -> str:
 
 def _is_sure(estimate: Estimate) -> bool:
     return estimate.p_correct_closed_book >= _SURE
+
+
+def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
+    """Return why a fitted gate decided as it did, and what would have changed it.
+
+    :param contributions: by group of signals, in nats.
+    """
+    retrieve = p_benefit >= threshold
+    relation = "reaches" if retrieve else "is below"
+    action = "the documents are consulted" if retrieve else "the model answers alone"
+    speaking = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
+    told = ", ".join(
+        f"{_GROUPS[name]} {value:+.2f}"
+        for name, value in sorted(speaking.items(), key=lambda item: -abs(item[1]))
+    )
+    grounds = f" ({told})" if told else ""
+    turning = [
+        _GROUPS[name]
+        for name, value in speaking.items()
+        if (_logit(p_benefit) - value >= _logit(threshold)) != retrieve
+    ]
+    without = f" Without {' or '.join(turning)} it would not be so." if turning else ""
+    return (
+        f"The benefit {p_benefit:.2f}{grounds} {relation} the threshold {threshold:.2f}, so "
+        f"{action}.{without}"
+    )
+
+
+_NOTABLE = 0.05  # nats; less moves a probability by a hundredth at most
+_GROUPS = {
+    "question": "the question's wording",
+    "store": "what the store covers",
+    "prefill": "how sure the model begins",
+    "draft": "the model's own draft",
+}
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1.0 - 1e-6)
+    return math.log(p / (1.0 - p))

@@ -126,16 +126,20 @@ def fit_predictor(
     :param models: that may be chosen.
     :raises GateError: too few rows, or rows with nothing to learn from.
     """
+    from threadpoolctl import threadpool_limits
+
     check_rows(right)
-    design = Design.fit(signals, groups)
-    rows = Rows(design.matrix(signals), right, design)
-    fold = folds_of(right, FOLDS, seed)
-    candidates = sorted(
-        _candidates(rows, fold, models, seed, progress), key=lambda candidate: candidate.loss
-    )
-    best = candidates[0]
-    model = MODELS[best.name].fit(rows, seed, **best.settings)
-    calibration = Calibration.fit(best.predicted, right, seed)
+    # The matrices are small: more threads wait for one another, and sum in another order.
+    with threadpool_limits(1):
+        design = Design.fit(signals, groups)
+        rows = Rows(design.matrix(signals), right, design)
+        fold = folds_of(right, FOLDS, seed)
+        candidates = sorted(
+            _candidates(rows, fold, models, seed, progress), key=lambda candidate: candidate.loss
+        )
+        best = candidates[0]
+        model = MODELS[best.name].fit(rows, seed, **best.settings)
+        calibration = Calibration.fit(best.predicted, right, seed)
     return Fitted(
         Predictor(design, model, calibration), tuple(candidates), calibration(best.predicted)
     )

@@ -57,21 +57,32 @@ class Signals:
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A closed-book answer, with its embedding [D] by the base model, and what was read in it.
+
+    ``numbers`` and ``vectors`` [D] are named ``draft_…``.
+    """
+
+    text: str
+    embedding: FloatArray | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict)
+
+
 def measured(
     question: str,
     embedding: FloatArray | None,
     *,
     store: StoreSignals | None = None,
     prefill: PrefillSignals | None = None,
-    draft: str | None = None,
-    draft_embedding: FloatArray | None = None,
+    draft: Draft | None = None,
     extra: Mapping[str, float] | None = None,
 ) -> Signals:
     """Put together what is known of a query.
 
     :param embedding: the question's embedding [D] by the base model.
-    :param draft: the closed-book answer, with its embedding [D] by the same model.
-    :param extra: other numbers by name, such as the likelihood of the draft.
+    :param extra: other numbers by name, such as those that were recorded.
     """
     numbers = question_signals(question)
     vectors = {}
@@ -81,9 +92,10 @@ def measured(
         if some is not None:
             numbers |= {k: float(v) for k, v in asdict(some).items() if v is not None}
     if draft is not None:
-        numbers |= draft_signals(question, draft)
-        if draft_embedding is not None:
-            vectors["draft_embedding"] = draft_embedding
+        numbers |= {**draft_signals(question, draft.text), **draft.numbers}
+        vectors |= draft.vectors
+        if draft.embedding is not None:
+            vectors["draft_embedding"] = draft.embedding
             if embedding is not None:
-                numbers["draft_similarity"] = float(embedding @ draft_embedding)
+                numbers["draft_similarity"] = float(embedding @ draft.embedding)
     return Signals({**numbers, **(extra or {})}, vectors)

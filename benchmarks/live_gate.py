@@ -1,0 +1,272 @@
+"""The gate in a running system: default models, one store, questions that need it and others.
+
+    python benchmarks/live_gate.py --data DATA --questions 60 --json FILE
+
+One store holds the corpora of squad2, hotpotqa and popqa. Asked are questions of these sets, of
+openqa (which no document of the store was made for) and everyday requests that need no document.
+Each is answered both ways, and kept: a killed run goes on. A gate is fitted on the train questions
+and decides on the test questions; times are of the run itself, stage by stage.
+
+    policies   never, always, the training-free and the fitted gate, the oracle: accuracy over the
+               questions with answers, retrieval rate and seconds over all
+    signals    the fitted gate by groups of signals, and without those of the MoE's router
+    overhead   of deciding, as a share of the mean answer
+    strict     AUROC for telling squad2's unanswerable questions: support of the answer against the
+               best similarity of a passage
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval.calibration import auc
+from expertrag.eval.datasets import Dataset, Query
+from expertrag.eval.policies import outcome
+from expertrag.eval.questions import Asked
+from expertrag.eval.record import Recording, record
+from expertrag.eval.serving import open_pipeline_for
+from expertrag.eval.squad import contains
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import Row, RowSet
+from expertrag.gating.fit import COST, best_threshold, material
+from expertrag.gating.source import open_source
+from expertrag.generation.loading import quiet
+from expertrag_retriever.gate.fitting import fit_predictor
+from expertrag_retriever.gate.learners import GRID
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+
+SETS = ("squad2", "hotpotqa", "popqa")
+EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
+LIVE = (SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL)
+ROUTER = "router_"
+
+Bools = NDArray[np.bool_]
+
+
+def main() -> int:
+    """Record, fit, measure, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--questions", type=int, default=60, help="of each set and split")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    work = given.work / "live"
+    store = joint_store(given.data, work)
+    config = Config(index=str(store))
+    rows: dict[str, list[RowSet]] = {}
+    with progress() as report, quiet():
+        for split in ("train", "test"):
+            rows[split] = []
+            for dataset in datasets(given.data, split, given.questions):
+                with open_pipeline_for(dataset, config, given.work, report) as opened:
+                    asked = Asked(dataset, dataset.queries, opened, given.work)
+                    path = work / f"{dataset.name}-{split}.jsonl"
+                    rows[split].append(record(asked, Recording(), path, report))
+        body = measured(rows["train"], rows["test"], config, given.work, report)
+    print(json.dumps(body, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def joint_store(data: Path, work: Path) -> Path:
+    """Build one store of the corpora of all sets; ids are SET/ID."""
+    corpus = work / "joint" / "corpus.jsonl"
+    if not corpus.is_file():
+        corpus.parent.mkdir(parents=True, exist_ok=True)
+        partial = corpus.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as out:
+            for name in SETS:
+                for item in lines(data / name / "corpus.jsonl.gz"):
+                    out.write(json.dumps({**item, "_id": f"{name}/{item['_id']}"}) + "\n")
+        partial.replace(corpus)
+    store = work / "store"
+    command = ("-m", "expertrag", "index", "build", str(corpus.parent), "--out", str(store))
+    subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+    return store
+
+
+def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
+    """Questions of a split: of every set, of openqa, and everyday requests."""
+    for name in (*SETS, "openqa"):
+        queries = []
+        judged = None if name == "openqa" else judged_queries(data / name / "qrels", split)
+        for item in lines(data / name / "queries.jsonl.gz"):
+            metadata = item.get("metadata", {})
+            own = metadata.get("split") == split if judged is None else item["_id"] in judged
+            unanswerable = item.get("answers") == [] and metadata.get("split", split) == split
+            if (own and item.get("answers")) or (name == "squad2" and unanswerable):
+                answers = tuple(item["answers"])
+                queries.append(Query(item["_id"], item["text"], answers, metadata))
+        yield dataset_of(name, data / name, split, queries, count)
+    requests = EVERYDAY.read_text(encoding="utf-8").splitlines()
+    half = [text for place, text in enumerate(requests) if place % 2 == (split == "test")]
+    everyday = [
+        Query(f"everyday-{split}-{place}", text, None, {"needs_documents": False})
+        for place, text in enumerate(half)
+    ]
+    yield dataset_of("everyday", EVERYDAY.parent, split, everyday, count)
+
+
+def dataset_of(
+    name: str, folder: Path, split: str, queries: Sequence[Query], count: int
+) -> Dataset:
+    """Draw ``count`` queries, half of them unanswerable where there are such."""
+    drawn = random.Random(0).sample(sorted(queries, key=lambda query: query.id), len(queries))
+    unanswerable = [query for query in drawn if query.answers == ()][: count // 2]
+    others = [query for query in drawn if query.answers != ()]
+    chosen = (*unanswerable, *others[: count - len(unanswerable)])
+    digest = hashlib.sha256(repr([(query.id, query.text) for query in chosen]).encode())
+    return Dataset(name, folder, split, chosen, {}, (), digest.hexdigest())
+
+
+def judged_queries(folder: Path, split: str) -> set[str]:
+    """Ids of the queries with judgements in a split."""
+    text = (folder / f"{split}.tsv").read_text(encoding="utf-8")
+    return {line.split("\t")[0] for line in text.splitlines()[1:]}
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read a gzipped file of JSON lines."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def measured(
+    train: Sequence[RowSet], test: Sequence[RowSet], config: Config, work: Path, report: Any
+) -> dict[str, Any]:
+    """Fit on train rows, decide on test rows."""
+    source = open_source(LIVE, config.model, work)
+    learned, asked = material(train, source, report), material(test, source, report)
+    rows = [
+        row for row_set in test for row in row_set.rows if row.answers or not row.needs_documents
+    ]
+    found: dict[str, Any] = {"train": len(learned.right), "test": len(rows), "policies": {}}
+    found["sets"] = {
+        row_set.name: {"questions": len(row_set.rows), **correct(row_set.rows)} for row_set in test
+    }
+    decisions: dict[str, Bools] = {
+        "never": np.zeros(len(rows), bool),
+        "always": np.ones(len(rows), bool),
+        "training-free": np.array([free(row) for row in rows]),
+        "oracle": asked.benefit,
+    }
+    found["signals"] = {}
+    for name, groups, without in (
+        ("all", LIVE, ""),
+        ("without router", LIVE, ROUTER),
+        ("question", LIVE[:1], ""),
+        ("store", LIVE[1:2], ""),
+        ("prefill", LIVE[2:], ""),
+    ):
+        fitted = fit_predictor(
+            [stripped(item, without) for item in learned.signals],
+            learned.right,
+            groups=groups,
+            models=tuple(GRID),
+            progress=report,
+        )
+        threshold = best_threshold(fitted.predicted, learned, COST)
+        said = fitted.predictor.predict([stripped(item, without) for item in asked.signals])
+        found["signals"][name] = {
+            "model": fitted.candidates[0].name,
+            "auc_benefit": auc(said.benefit.tolist(), asked.benefit.tolist()),
+        }
+        if name == "all":
+            decisions["fitted"] = said.benefit >= threshold
+    for name, retrieved in decisions.items():
+        found["policies"][name] = policy(name, rows, retrieved)
+    found["overhead"] = overhead(rows)
+    found["strict"] = strict(test)
+    return found
+
+
+def stripped(signals: Signals, prefix: str) -> Signals:
+    """Leave out the numbers whose name begins with ``prefix``."""
+    if not prefix:
+        return signals
+    kept = {k: v for k, v in signals.numbers.items() if not k.startswith(prefix)}
+    return replace(signals, numbers=kept)
+
+
+def free(row: Row) -> bool:
+    """Whether the training-free gate, which the row was recorded with, retrieves."""
+    assert row.recorded is not None
+    return row.recorded.gate.p_benefit >= row.recorded.gate.threshold
+
+
+def policy(name: str, rows: Sequence[Row], retrieved: Bools) -> dict[str, float]:
+    """Accuracy over rows with answers; rate and mean seconds over all."""
+    right, seconds = [], []
+    for row, open_book in zip(rows, retrieved.tolist(), strict=True):
+        if row.answers:
+            right.append(contains(row.one_step if open_book else row.never, row.answers))
+        kind = ("always" if open_book else "never") if name in {"never", "always"} else "auto"
+        seconds.append(spent(row, kind, open_book))
+    return {
+        "accuracy": statistics.fmean(right),
+        "retrieval_rate": float(retrieved.mean()),
+        "seconds": statistics.fmean(seconds),
+    }
+
+
+def spent(row: Row, kind: str, open_book: bool) -> float:
+    """Seconds of an answer; a gate's are added where it decides."""
+    assert row.recorded is not None
+    gate = replace(row.recorded.gate, p_benefit=float(open_book), threshold=0.5)
+    decided = replace(row, recorded=replace(row.recorded, gate=gate))
+    return sum(outcome(kind, decided).stage_seconds.values())
+
+
+def overhead(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean seconds of looking at the store and deciding, and of an answer that retrieves."""
+    recorded = [row.recorded for row in rows if row.recorded]
+    gate = statistics.fmean(item.gate.stage_seconds["gate"] for item in recorded)
+    answer = statistics.fmean(sum(item.one_step.stage_seconds.values()) for item in recorded)
+    return {"gate_seconds": gate, "answer_seconds": answer, "share": gate / answer}
+
+
+def correct(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Share of right answers both ways; None without accepted answers."""
+    scored = [row for row in rows if row.answers]
+    if not scored:
+        return {"never": None, "always": None}
+    return {
+        "never": statistics.fmean(contains(row.never, row.answers or ()) for row in scored),
+        "always": statistics.fmean(contains(row.one_step, row.answers or ()) for row in scored),
+    }
+
+
+def strict(test: Sequence[RowSet]) -> Mapping[str, float | None]:
+    """Tell answerable from unanswerable questions of squad2."""
+    (squad,) = [row_set for row_set in test if row_set.name == "squad2"]
+    rows = [row for row in squad.rows if row.answers is not None and row.recorded]
+    answerable = [bool(row.answers) for row in rows]
+    support = [row.recorded.one_step.confidence or 0.0 for row in rows if row.recorded]
+    similar = [row.recorded.gate.signals["similarity"] for row in rows if row.recorded]
+    return {
+        "support": auc(support, answerable),
+        "coarse_similarity": auc(similar, answerable),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""The signals of counterfactual rows: as they were recorded, or measured now.
+
+Question and draft (the row's closed-book answer) are embedded by the base embedder; the draft is
+read by a language model, which need not be the one that wrote it. Store and prefill are signals of
+a running system and so are there only in rows of ``expertrag eval record``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expertrag import prompt
+from expertrag.errors import InvalidArgument
+from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.bundle import Needs
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from expertrag.eval.types import Row, RowSet
+    from expertrag.generation.base import Generator
+    from expertrag.generation.reading import Reading
+    from expertrag_index.types import FloatArray, Progress
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+LIKELIHOODS = (
+    "draft_log_probability",
+    "draft_least_log_probability",
+    "draft_first_log_probability",
+)
+STATES = ("draft_middle", "draft_upper")
+
+RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
+"""Groups that only a running system can measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSource:
+    """Measures the signals of rows, and keeps them in a folder for the next time."""
+
+    groups: tuple[SignalGroup, ...]
+    embedder: SentenceTransformerEmbedder
+    generator: Generator | None
+    """What reads drafts; None where the groups have none."""
+    work: Path
+
+    @property
+    def needs(self) -> Needs:
+        """What the signals come from."""
+        reader = self.generator if set(self.groups) - {SignalGroup.QUESTION} else None
+        return Needs(
+            embedder=self.embedder.name,
+            embedder_fingerprint=self.embedder.fingerprint_of_expert(GENERAL),
+            generator=reader.name if reader else None,
+            generator_fingerprint=reader.fingerprint if reader else None,
+        )
+
+    def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:
+        """Measure every row, in order.
+
+        :raises InvalidArgument: recorded signals are asked for that the rows do not have, or a
+            draft is to be read by a model that gives no probabilities.
+        """
+        recorded = [_recorded(row, row_set.name, self.groups) for row in row_set.rows]
+        questions = self._embedded([row.question for row in row_set.rows], progress)
+        drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
+        if SignalGroup.DRAFT in self.groups:
+            drafts = self._drafts(row_set, progress)
+        return [
+            measured(row.question, vector, draft=draft, extra=extra)
+            for row, vector, draft, extra in zip(
+                row_set.rows, questions, drafts, recorded, strict=True
+            )
+        ]
+
+    def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
+        vectors = self._embedded([row.never for row in row_set.rows], progress)
+        readings = self._readings(row_set, progress)
+        return [
+            Draft(
+                row.never,
+                vectors[place],
+                dict(zip(LIKELIHOODS, map(float, readings["lines"][place]), strict=True)),
+                {name: readings[name][place] for name in STATES},
+            )
+            for place, row in enumerate(row_set.rows)
+        ]
+
+    def _embedded(self, texts: Sequence[str], progress: Progress) -> FloatArray:
+        """Embed texts by the base model, [N, D]."""
+        progress("embedding", 0, len(texts))
+        found = self.embedder.encode_queries_by_experts([text or " " for text in texts], [GENERAL])
+        progress("embedding", len(texts), len(texts))
+        return found[:, 0]
+
+    def _readings(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
+        """Read the drafts, or find what was read of them before.
+
+        ``lines`` [N, 3] are the ``LIKELIHOODS``; the ``STATES`` are [N, D].
+        """
+        reader = self.generator
+        if not isinstance(reader, TransformersGenerator):
+            raise InvalidArgument(
+                "reading drafts needs a model that runs in this process; name a package model, a "
+                "folder or a hub id with --generator, or leave the signals of 'draft' out"
+            )
+        key = hashlib.sha256(f"2 {row_set.sha256} {reader.fingerprint}".encode()).hexdigest()[:16]
+        file = self.work / "drafts" / f"{row_set.name}-{key}.npz"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = _read_all(reader, row_set.rows, f"{row_set.name}: reading drafts", progress)
+            partial = file.with_suffix(".partial")
+            with partial.open("wb") as out:
+                save: Any = np.savez  # annotated as if no array had a name of its own
+                save(out, **found)
+            partial.replace(file)
+        with np.load(file) as kept:
+            return {name: kept[name] for name in kept.files}
+
+
+def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
+    """Put together what is known of one draft."""
+    return Draft(
+        text,
+        embedding,
+        dict(zip(LIKELIHOODS, _line(reading), strict=True)),
+        dict(zip(STATES, (reading.middle, reading.upper), strict=True)),
+    )
+
+
+def _read_all(
+    reader: TransformersGenerator, rows: Sequence[Row], stage: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    items = [(prompt.closed_book(row.question), row.never) for row in rows]
+    lines = np.zeros((len(rows), len(LIKELIHOODS)), np.float32)
+    middle: list[FloatArray] = [np.empty(0, np.float32)] * len(rows)
+    upper = list(middle)
+    progress(stage, 0, len(rows))
+    for done, (place, reading) in enumerate(reader.read(items), start=1):
+        lines[place] = _line(reading)
+        middle[place], upper[place] = reading.middle, reading.upper
+        progress(stage, done, len(rows))
+    return {"lines": lines, **dict(zip(STATES, map(np.stack, (middle, upper)), strict=True))}
+
+
+def _line(reading: Reading) -> tuple[float, ...]:
+    likely = reading.log_probabilities
+    return float(likely.mean()), float(likely.min()), float(likely[0])
+
+
+def _recorded(row: Row, name: str, groups: Sequence[SignalGroup]) -> dict[str, float]:
+    """Return the recorded signals of a row, if they are asked for."""
+    wanted = [group for group in RECORDED if group in groups]
+    if not wanted:
+        return {}
+    if row.recorded is None:
+        raise InvalidArgument(
+            f"rows of {name} carry no signals of {' and '.join(wanted)}; make rows with 'expertrag "
+            "eval record DATASET --out ROWS', or choose --signals question,draft"
+        )
+    return dict(row.recorded.gate.signals)

@@ -1,0 +1,51 @@
+"""Opens the models that a gate's signals come from, and checks that they are the right ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.assemble import open_embedder, open_generator
+from expertrag.gating.signals import SignalSource
+from expertrag.served_gate import check_models
+from expertrag_retriever.gate.signals import SignalGroup
+
+if TYPE_CHECKING:
+    from expertrag.config import ModelConfig
+    from expertrag_retriever.gate.bundle import GateBundle
+
+
+def open_source(groups: Sequence[SignalGroup], model: ModelConfig, work: Path) -> SignalSource:
+    """Load what measures the signals of ``groups``.
+
+    :raises ExpertRAGError: if a model cannot be used, with the cure in the message.
+    """
+    read = set(groups) & {SignalGroup.DRAFT, SignalGroup.PREFILL}
+    return SignalSource(
+        groups=tuple(groups),
+        embedder=open_embedder(model, None),
+        generator=open_generator(model) if read else None,
+        work=work,
+    )
+
+
+def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSource:
+    """Load the models that a gate was fitted with.
+
+    :raises Conflict: these are others by now.
+    """
+    needs = bundle.needs
+    named = replace(
+        model,
+        embedder=needs.embedder or model.embedder,
+        generator=needs.generator or model.generator,
+    )
+    source = open_source(bundle.groups, named, work)
+    check_models(
+        bundle,
+        embedder=source.needs.embedder_fingerprint,
+        generator=source.needs.generator_fingerprint,
+    )
+    return source

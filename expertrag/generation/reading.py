@@ -1,0 +1,81 @@
+"""Reading a text as if the model had written it: how likely it is, and what it calls to mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from expertrag.generation.network import Network
+
+_MOST_TOKENS = 2048  # of a batch, padding included
+MOST_READ_TOKENS = 64
+"""Of a continuation; what comes later says little more of a short answer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a model makes of a continuation of T tokens, its end among them.
+
+    ``log_probabilities`` [T] in nats. ``middle`` and ``upper`` [D]: hidden states half and three
+    quarters of the way up, averaged over the continuation.
+    """
+
+    log_probabilities: NDArray[np.float32]
+    middle: NDArray[np.float32]
+    upper: NDArray[np.float32]
+
+
+@torch.inference_mode()
+def read(
+    network: Network, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> Iterator[tuple[int, Reading]]:
+    """Read continuations after prompts, both as token ids; yields (place, reading), short first."""
+    lengths = [len(prompt) + len(text) for prompt, text in items]
+    for batch in _batches(lengths):
+        most = lengths[batch[-1]]
+        ids = torch.zeros(len(batch), most, dtype=torch.long)
+        for row, place in enumerate(batch):
+            ids[row, : lengths[place]] = torch.tensor([*items[place][0], *items[place][1]])
+        mask = torch.arange(most)[None, :] < torch.tensor([lengths[p] for p in batch])[:, None]
+        output = network.model(
+            input_ids=ids.to(network.device),
+            attention_mask=mask.long().to(network.device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        for row, place in enumerate(batch):
+            yield place, _reading(output, row, ids[row], len(items[place][0]), lengths[place])
+
+
+def _reading(output: Any, row: int, ids: torch.Tensor, start: int, stop: int) -> Reading:
+    logits = output.logits[row, start - 1 : stop - 1].float()
+    chosen = ids[start:stop, None].to(logits.device)
+    layers = output.hidden_states  # the embeddings, then every layer
+    return Reading(
+        log_probabilities=logits.log_softmax(-1).gather(1, chosen)[:, 0].cpu().numpy(),
+        middle=_mean(layers[(len(layers) - 1) // 2], row, start, stop),
+        upper=_mean(layers[(len(layers) - 1) * 3 // 4], row, start, stop),
+    )
+
+
+def _mean(states: torch.Tensor, row: int, start: int, stop: int) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = states[row, start:stop].float().mean(0).cpu().numpy()
+    return mean
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Group places by length, so that little is padded."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
+        if batch and lengths[place] * (len(batch) + 1) > _MOST_TOKENS:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

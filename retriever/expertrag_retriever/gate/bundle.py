@@ -1,0 +1,148 @@
+"""A fitted gate on disk.
+
+FOLDER/gate.safetensors   arrays of design and model
+FOLDER/gate.json          what they are, the calibration, what the gate needs, and its card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
+from expertrag_retriever.gate.design import Design
+from expertrag_retriever.gate.fitting import Calibration, Predictor
+from expertrag_retriever.gate.learners import MODELS
+from expertrag_retriever.gate.signals import SignalGroup
+
+ARRAYS = "gate.safetensors"
+ABOUT = "gate.json"
+FORMAT = 1
+
+_HEADS = ("closed", "retrieval", "benefit")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the signals of a gate come from, by name and hash; None where it needs none.
+
+    ``embedder`` is that of question and draft: the base model, before any domain expert.
+    ``generator`` is the model whose prefill the gate reads, or that reads the draft.
+    """
+
+    embedder: str | None = None
+    embedder_fingerprint: str | None = None
+    generator: str | None = None
+    generator_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateBundle:
+    """A fitted gate.
+
+    ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
+    rising, are p(benefit) of those rows, which a budget sets its threshold by. ``card`` says what
+    the gate was fitted on, how well, and by which command.
+    """
+
+    name: str
+    predictor: Predictor
+    threshold: float
+    benefits: tuple[float, ...]
+    needs: Needs
+    card: Mapping[str, Any]
+    fingerprint: str = ""
+
+    @property
+    def groups(self) -> tuple[SignalGroup, ...]:
+        """Groups of signals that it looks at."""
+        return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
+
+    @property
+    def version(self) -> str:
+        """Name and hash: what a decision is signed with."""
+        return f"{self.name}@{self.fingerprint[:8]}"
+
+
+def is_gate(folder: Path) -> bool:
+    """Whether a folder holds a fitted gate."""
+    return (folder / ABOUT).is_file()
+
+
+def save_gate(bundle: GateBundle, folder: Path) -> str:
+    """Write a gate into a folder that is there, and return its fingerprint."""
+    blocks, arrays = bundle.predictor.design.dump()
+    state = {f"design.{name}": value for name, value in arrays.items()}
+    state |= {f"model.{name}": value for name, value in bundle.predictor.model.dump().items()}
+    state["benefits"] = np.array(bundle.benefits)
+    save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, folder / ARRAYS)
+    calibration = bundle.predictor.calibration
+    body = {
+        "format": FORMAT,
+        "name": bundle.name,
+        "model": bundle.predictor.model.name,
+        "blocks": blocks,
+        "calibration": {head: dump_calibrator(getattr(calibration, head)) for head in _HEADS},
+        "threshold": bundle.threshold,
+        "needs": asdict(bundle.needs),
+        "card": bundle.card,
+    }
+    text = json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
+    return _fingerprint(folder)
+
+
+def load_gate(folder: Path) -> GateBundle:
+    """Read a gate.
+
+    :raises GateError: there is none, or its files are damaged.
+    """
+    if not is_gate(folder):
+        raise GateError(f"no gate in {folder}: name a folder of `expertrag gate fit`")
+    try:
+        body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        if body["format"] != FORMAT:
+            raise ValueError(f"format {body['format']}, not {FORMAT}")
+        arrays = load_file(folder / ARRAYS)
+        maps = {head: load_calibrator(body["calibration"][head]) for head in _HEADS}
+        return GateBundle(
+            name=str(body["name"]),
+            predictor=Predictor(
+                Design.load(body["blocks"], _of("design", arrays)),
+                MODELS[body["model"]].load(_of("model", arrays)),
+                Calibration(**maps),
+            ),
+            threshold=float(body["threshold"]),
+            benefits=tuple(arrays["benefits"].tolist()),
+            needs=Needs(**body["needs"]),
+            card=dict(body["card"]),
+            fingerprint=_fingerprint(folder),
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise GateError(
+            f"the gate in {folder} is damaged ({str(error).splitlines()[0]}): fit it again, or "
+            "fetch the folder again"
+        ) from error
+
+
+def _of(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+
+
+def _fingerprint(folder: Path) -> str:
+    """Hash of everything that a decision depends on, which the card is not."""
+    body = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    decisive = {name: value for name, value in body.items() if name != "card"}
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
+    digest.update((folder / ARRAYS).read_bytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,108 @@
+"""Decisions of a fitted gate, and which signals made them so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate import explain
+from expertrag_retriever.gate.bundle import GateBundle
+from expertrag_retriever.gate.calibrators import log_odds
+from expertrag_retriever.gate.fitting import Predictor
+from expertrag_retriever.gate.signals import Signals
+from expertrag_retriever.types import GateAction, GateDecision, GateMode
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Probabilities of one query, and why.
+
+    ``contributions``: by group of signals, in nats, how much higher the log odds of the benefit are
+    than they would be if the group stood at its mean over the fitted rows. ``lacking``: groups of
+    which nothing was measured, which stand there.
+    """
+
+    p_benefit: float
+    p_correct_closed_book: float
+    p_correct_retrieval: float
+    contributions: Mapping[str, float]
+    lacking: tuple[str, ...]
+
+
+def judge(predictor: Predictor, signals: Signals) -> Judgement:
+    """Judge a query.
+
+    :raises GateError: a signal that is no number; nothing can be said of such a query.
+    """
+    _check_finite(signals)
+    design = predictor.design
+    x = design.matrix([signals])  # [1, F]
+    groups = list(dict.fromkeys(block.group for block in design.blocks))
+    without = np.repeat(x, len(groups), axis=0)  # [G, F]
+    for row, group in enumerate(groups):
+        for block in design.blocks:
+            if block.group is group:
+                without[row, design.places[block.name]] = 0.0
+    said = predictor.predict_columns(np.concatenate([x, without]))
+    odds = log_odds(said.benefit)
+    measured = {block.group for block in design.blocks if block.within(signals)}
+    return Judgement(
+        p_benefit=float(said.benefit[0]),
+        p_correct_closed_book=float(said.closed[0]),
+        p_correct_retrieval=float(said.retrieval[0]),
+        contributions={
+            str(group): float(odds[0] - odds[row]) for row, group in enumerate(groups, start=1)
+        },
+        lacking=tuple(str(group) for group in groups if group not in measured),
+    )
+
+
+def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = None) -> GateDecision:
+    """Decide in mode AUTO. A query that cannot be judged is answered from the documents.
+
+    :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
+    """
+    try:
+        found = judge(bundle.predictor, signals)
+    except GateError as error:
+        return unjudged(str(error), bundle.version)
+    threshold = bundle.threshold if threshold is None else threshold
+    retrieve = found.p_benefit >= threshold
+    return GateDecision(
+        action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
+        mode=GateMode.AUTO,
+        reason=explain.fitted_reason(found.p_benefit, threshold, found.contributions),
+        threshold=threshold,
+        p_benefit=found.p_benefit,
+        p_correct_closed_book=found.p_correct_closed_book,
+        p_correct_retrieval=found.p_correct_retrieval,
+        signals=dict(signals.numbers),
+        contributions=found.contributions,
+        warnings=tuple(
+            f"nothing was measured of the signals of '{group}', which stand at their mean"
+            for group in found.lacking
+        ),
+        calibrator=bundle.version,
+    )
+
+
+def unjudged(why: str, calibrator: str) -> GateDecision:
+    """Decide on a query that cannot be judged: the documents are consulted, with a warning."""
+    return GateDecision(
+        action=GateAction.RETRIEVE,
+        mode=GateMode.AUTO,
+        reason=f"The gate could not judge ({why}), so the documents are consulted to be safe.",
+        warnings=(why,),
+        calibrator=calibrator,
+    )
+
+
+def _check_finite(signals: Signals) -> None:
+    broken = [name for name, value in signals.numbers.items() if not math.isfinite(value)]
+    broken += [name for name, value in signals.vectors.items() if not np.isfinite(value).all()]
+    if broken:
+        raise GateError(f"the signals {', '.join(sorted(broken))} are no numbers")

@@ -1,0 +1,130 @@
+"""``expertrag gate``: a gate fitted on AdaRAGUE's rows, scored, and deciding over a store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.cli.gate import MODELS, SIGNALS
+from expertrag_retriever.gate import learners
+from expertrag_retriever.gate.signals import SignalGroup
+
+Run = Callable[..., Any]
+
+ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
+QUICK = ("--models", "logistic,kernel")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the drafts' readings are kept between tests."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture
+def models(minilm_path: Path, smollm_path: Path) -> list[str]:
+    return ["--embedder", str(minilm_path), "--generator", str(smollm_path)]
+
+
+def test_the_choices_are_those_of_the_gate() -> None:
+    assert tuple(learners.MODELS) == MODELS
+    assert tuple(SignalGroup) == SIGNALS
+
+
+def test_fit_score_and_decide(
+    run: Run, tmp_path: Path, work: Path, models: list[str], built_store: Path
+) -> None:
+    out = tmp_path / "nightly"
+    ran = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, *models, "--work", work)
+    assert ran.code == 0, ran.err
+    assert "rows 90: never 0.444, always 0.467, oracle 0.556; gate 0." in ran.out
+    assert ran.out.endswith(f"wrote {out}\n")
+    assert "triviaqa: reading drafts" in ran.err
+
+    ran = run("eval", "gate", ADARAGUE, "--gate", out, "--work", work, "--json")
+    assert ran.code == 0, ran.err
+    assert "reading drafts" not in ran.err  # they were kept
+    report = json.loads(ran.out)
+    gate = report["pooled"]["gate"]
+    assert gate["name"].startswith("nightly@")
+    assert gate["auc_benefit"] > 0.6  # it was fitted on these rows
+    assert report["manifest"]["inputs"]["gate"]["fingerprint"].startswith(gate["name"][8:])
+
+    question = ("gate", "explain", "Who prunes roses in March?")
+    ran = run(*question, "--index", built_store, "--gate-bundle", out, *models, "--json")
+    assert ran.code == 0, ran.err
+    decision = json.loads(ran.out)
+    assert decision["calibrator"] == gate["name"]
+    assert set(decision["contributions"]) == {"question", "draft"}
+    assert decision["signals"]["draft_words"] > 0
+
+    ran = run(*question, "--index", built_store, "--gate-bundle", out, *models)
+    assert "The benefit 0." in ran.out
+
+
+def test_a_gate_of_the_question_alone_needs_no_language_model(
+    run: Run, tmp_path: Path, models: list[str]
+) -> None:
+    out = tmp_path / "question"
+    fit = ("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    ran = run(*fit, "--json")
+    assert ran.code == 0, ran.err
+    card = json.loads(ran.out)["card"]
+    assert card["signals"] == ["question"]
+    assert set(card["rows"]) == {"hotpotqa", "nq", "triviaqa"}
+    assert "reading drafts" not in ran.err
+    needs = json.loads((out / "gate.json").read_text())["needs"]
+    assert needs["generator"] is None
+
+    ran = run(*fit)
+    assert (ran.code, ran.out) == (6, "")
+    assert f"{out} exists; delete it or choose another folder" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--signals", "question,moon"), "'moon' is none of question, store, prefill, draft"),
+        (("--models", "oracle"), "'oracle' is none of logistic, boosted"),
+        (("--signals", "question,store"), "carry no signals of store; make rows with 'expertrag"),
+    ],
+)
+def test_wrong_choices(
+    run: Run, tmp_path: Path, models: list[str], arguments: tuple[str, str], message: str
+) -> None:
+    ran = run("gate", "fit", ADARAGUE, "--out", tmp_path / "none", *arguments, *models)
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert not (tmp_path / "none").exists()
+
+
+def test_rows_that_are_too_few(run: Run, tmp_path: Path, models: list[str]) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
+    ran = run("gate", "fit", few, "--out", tmp_path / "none", "--signals", "question", *models)
+    assert (ran.code, ran.out) == (2, "")
+    assert "20 rows are too few to fit a gate on; give at least 50" in ran.err
+
+
+def test_a_gate_of_other_models(
+    run: Run, tmp_path: Path, models: list[str], built_store: Path
+) -> None:
+    out = tmp_path / "other"
+    fit = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    assert fit.code == 0, fit.err
+    about = out / "gate.json"
+    body = json.loads(about.read_text())
+    body["needs"]["embedder_fingerprint"] = "0" * 32
+    about.write_text(json.dumps(body))
+    for command in (
+        ("eval", "gate", ADARAGUE, "--gate", out),
+        ("gate", "explain", "Who?", "--index", built_store, "--gate-bundle", out, *models),
+    ):
+        ran = run(*command)
+        assert (ran.code, ran.out) == (6, "")
+        assert "was fitted with another embedder" in ran.err
+        assert "fit it again with 'expertrag gate fit'" in ran.err

@@ -1,0 +1,63 @@
+"""Maps from scores to probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from expertrag_retriever.gate.calibrators import (
+    KINDS,
+    best_calibrator,
+    dump_calibrator,
+    fit_calibrator,
+    load_calibrator,
+)
+from expertrag_retriever.reliability import ece
+
+
+def _overconfident(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(size=rows)
+    outcome = rng.uniform(size=rows) < 1 / (1 + np.exp(-odds))
+    return 1 / (1 + np.exp(-4 * odds)), outcome  # odds four times too far out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_overconfidence_is_mended(kind: str) -> None:
+    said, outcome = _overconfident(4000)
+    calibrate = fit_calibrator(kind, said, outcome)
+    fresh, true = _overconfident(4000, seed=1)
+    assert ece(fresh.tolist(), true.tolist()) > 0.15
+    assert ece(calibrate(fresh).tolist(), true.tolist()) < 0.03
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(low=st.floats(0.001, 0.99), step=st.floats(0.001, 0.5))
+def test_the_order_stays(kind: str, low: float, step: float) -> None:
+    said, outcome = _overconfident(500)
+    calibrate = fit_calibrator(kind, said, outcome)
+    first, second = calibrate(np.array([low, min(low + step, 0.999)]))
+    assert 0.0 <= first <= second <= 1.0
+    assert first < second or low + step > 0.999
+
+
+def test_a_model_worse_than_chance_is_not_turned_round() -> None:
+    said, outcome = _overconfident(1000)
+    calibrate = fit_calibrator("platt", 1 - said, outcome)
+    low, high = calibrate(np.array([0.1, 0.9]))
+    assert low < high
+
+
+def test_few_outcomes_get_no_steps() -> None:
+    said, outcome = _overconfident(100)
+    assert best_calibrator(said, outcome).kind != "isotonic"
+
+
+def test_a_round_trip() -> None:
+    said, outcome = _overconfident(500)
+    calibrate = best_calibrator(said, outcome)
+    again = load_calibrator(dump_calibrator(calibrate))
+    assert again == calibrate
+    assert calibrate(np.array([0.0, 1.0])).min() >= 0.0

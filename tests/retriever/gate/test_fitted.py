@@ -1,0 +1,100 @@
+"""A fitted gate on disk, and its decisions."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from retriever.gate.conftest import Planted
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.bundle import ABOUT, ARRAYS, GateBundle, Needs, load_gate, save_gate
+from expertrag_retriever.gate.fitted import decide, judge
+from expertrag_retriever.gate.fitting import fit_predictor
+from expertrag_retriever.gate.signals import Signals
+from expertrag_retriever.types import GateAction
+
+ABOUT_STORE = Signals({"question_words": 8.0, "similarity": 0.9, "margin": 0.1})
+KNOWN = Signals({"question_words": 8.0, "similarity": -0.9, "margin": 0.95})
+
+
+@pytest.fixture(scope="module")
+def bundle(rows: Planted) -> GateBundle:
+    fitted = fit_predictor(rows.signals, rows.right, models=("logistic", "kernel"))
+    benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
+    return GateBundle("planted", fitted.predictor, 0.3, benefits, Needs(), {"rows": {"a": "b"}})
+
+
+def test_a_round_trip_decides_the_same(bundle: GateBundle, tmp_path: Path) -> None:
+    fingerprint = save_gate(bundle, tmp_path)
+    again = load_gate(tmp_path)
+    assert again.version == f"planted@{fingerprint[:8]}"
+    assert (again.threshold, again.benefits, again.card) == (0.3, bundle.benefits, bundle.card)
+    before, after = (judge(b.predictor, ABOUT_STORE) for b in (bundle, again))
+    assert after.p_benefit == pytest.approx(before.p_benefit, abs=1e-4)
+
+
+def test_the_card_is_no_part_of_the_hash(bundle: GateBundle, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    first = save_gate(bundle, tmp_path / "a")
+    assert save_gate(replace(bundle, card={"note": "other"}), tmp_path / "b") == first
+    assert save_gate(replace(bundle, threshold=0.5), tmp_path / "c") != first
+
+
+@pytest.mark.parametrize("file", [ABOUT, ARRAYS])
+def test_a_damaged_gate(bundle: GateBundle, tmp_path: Path, file: str) -> None:
+    save_gate(bundle, tmp_path)
+    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:50])
+    with pytest.raises(GateError, match=r"is damaged .*: fit it again"):
+        load_gate(tmp_path)
+
+
+def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
+    save_gate(bundle, tmp_path)
+    body = json.loads((tmp_path / ABOUT).read_text())
+    (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
+    with pytest.raises(GateError, match="format 99, not 1"):
+        load_gate(tmp_path)
+    with pytest.raises(GateError, match=r"no gate in .*: name a folder of `expertrag gate fit`"):
+        load_gate(tmp_path / "none")
+
+
+def test_a_decision_says_what_decided_and_what_would_change_it(bundle: GateBundle) -> None:
+    yes, no = decide(bundle, ABOUT_STORE), decide(bundle, KNOWN)
+    assert (yes.action, no.action) == (GateAction.RETRIEVE, GateAction.CLOSED_BOOK)
+    assert yes.contributions["store"] > 0 > no.contributions["store"]
+    assert yes.p_benefit is not None
+    assert yes.p_correct_retrieval is not None
+    assert re.search(
+        r"The benefit 0\.\d\d \(what the store covers \+\d\.\d\d.*\) reaches the threshold 0\.30, "
+        r"so the documents are consulted\.",
+        yes.reason,
+    )
+    assert re.search(
+        r"is below the threshold 0\.15, so the model answers alone\. Without what the store covers "
+        r".*it would not be so\.$",
+        decide(bundle, KNOWN, threshold=0.15).reason,
+    )
+    assert decide(bundle, KNOWN, threshold=0.0).retrieve
+
+
+def test_a_group_that_was_not_measured_is_told(bundle: GateBundle) -> None:
+    decision = decide(bundle, Signals({"question_words": 5.0}))
+    assert [warning.split("'")[1] for warning in decision.warnings] == ["store", "prefill"]
+    assert decision.p_benefit is not None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_signal_that_is_no_number_consults_the_documents(
+    bundle: GateBundle, value: float
+) -> None:
+    decision = decide(bundle, Signals({"similarity": 0.1, "margin": value}))
+    assert decision.action is GateAction.RETRIEVE
+    assert decision.p_benefit is None
+    assert decision.warnings == ("the signals margin are no numbers",)
+    assert "so the documents are consulted to be safe" in decision.reason

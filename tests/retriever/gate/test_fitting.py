@@ -1,0 +1,102 @@
+"""Choosing, fitting and calibrating a gate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from retriever.gate.conftest import Planted, planted
+from sklearn.metrics import roc_auc_score
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.design import Design
+from expertrag_retriever.gate.fitting import fit_predictor, folds_of, nested
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.reliability import ece
+
+QUICK = ("logistic", "neighbours")
+
+
+def test_the_benefit_is_found_and_calibrated() -> None:
+    rows = planted(1500)
+    fitted = fit_predictor(rows.signals, rows.right, models=QUICK)
+    fresh = planted(1500, seed=2)
+    said = fitted.predictor.predict(fresh.signals)
+    assert roc_auc_score(fresh.benefit, said.benefit) > 0.7
+    for predicted, true in (
+        (said.closed, fresh.right[:, 0]),
+        (said.retrieval, fresh.right[:, 1]),
+        (said.benefit, fresh.benefit),
+    ):
+        assert ece(predicted.tolist(), true.tolist()) < 0.06
+
+
+def test_the_best_model_is_the_first_candidate(rows: Planted) -> None:
+    fitted = fit_predictor(rows.signals, rows.right, models=QUICK)
+    losses = [item.loss for item in fitted.candidates]
+    assert losses == sorted(losses)
+    assert fitted.predictor.model.name == fitted.candidates[0].name
+    assert {item.name for item in fitted.candidates} == set(QUICK)
+
+
+def test_a_fit_is_the_same_twice(rows: Planted) -> None:
+    first, second = (
+        fit_predictor(rows.signals, rows.right, models=("kernel",), seed=3) for _ in range(2)
+    )
+    assert np.array_equal(first.predicted.benefit, second.predicted.benefit)
+
+
+def test_nested_figures_are_of_rows_that_nothing_saw() -> None:
+    """Pure noise: whatever saw its own rows would find a benefit there."""
+    rng = np.random.default_rng(0)
+    signals = [
+        Signals({"question_words": float(rng.normal()), "margin": float(rng.normal())})
+        for _ in range(400)
+    ]
+    right = rng.uniform(size=(400, 2)) < 0.5
+    said = nested(signals, right, models=("neighbours", "boosted"))
+    benefit = right[:, 1] & ~right[:, 0]
+    assert 0.4 < roc_auc_score(benefit, said.benefit) < 0.6
+
+
+def test_the_outcomes_are_spread_over_the_folds(rows: Planted) -> None:
+    fold = folds_of(rows.right, 4, seed=0)
+    shares = [rows.benefit[fold == number].mean() for number in range(4)]
+    assert max(shares) - min(shares) < 0.02
+    assert np.bincount(fold).tolist() == [100] * 4
+
+
+def test_too_few_rows(rows: Planted) -> None:
+    with pytest.raises(GateError, match="20 rows are too few to fit a gate on; give at least 50"):
+        fit_predictor(rows.signals[:20], rows.right[:20])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (0, True, "0 of 400 rows are such on which the closed-book answer is wrong"),
+        (0, False, "0 of 400 rows are such on which the closed-book answer is right"),
+        (1, False, "0 of 400 rows are such on which the answer with retrieval is right"),
+    ],
+)
+def test_one_class_only(rows: Planted, column: int, value: bool, message: str) -> None:
+    right = rows.right.copy()
+    right[:, column] = value
+    with pytest.raises(GateError, match=message):
+        fit_predictor(rows.signals, right)
+
+
+def test_signals_that_are_missing_or_no_numbers_stand_at_their_mean(rows: Planted) -> None:
+    design = Design.fit(rows.signals, tuple(SignalGroup))
+    broken = Signals({"similarity": float("nan"), "margin": 0.5})
+    x = design.matrix([broken])
+    assert np.isfinite(x).all()
+    assert x[0, design.places["store numbers"]] == pytest.approx(0.0)
+    assert (x[0, design.places["question_embedding"]] == 0.0).all()
+
+
+def test_rows_that_carry_nothing_of_the_groups(rows: Planted) -> None:
+    with pytest.raises(GateError, match="carry no signal of draft that varies"):
+        fit_predictor(rows.signals, rows.right, groups=(SignalGroup.DRAFT,))
+    same = [Signals({"margin": 0.5}) for _ in rows.signals]
+    with pytest.raises(GateError, match="carry no signal of prefill that varies"):
+        fit_predictor(same, rows.right, groups=(SignalGroup.PREFILL,))

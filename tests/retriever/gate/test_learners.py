@@ -1,0 +1,66 @@
+"""Every model of the gate: it learns, it is the same after a round trip, and it is sound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from retriever.gate.conftest import Planted, planted
+
+from expertrag_retriever.gate.design import Design
+from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
+from expertrag_retriever.gate.learners.evidential import Evidential
+from expertrag_retriever.gate.signals import SignalGroup
+
+
+def _fit(name: str, rows: Planted) -> tuple[GateModel, Rows]:
+    design = Design.fit(rows.signals, tuple(SignalGroup))
+    fitted = Rows(design.matrix(rows.signals), rows.right, design)
+    settings = {k: GRID[k][-1] for k in MIXED} if name == "mixture" else GRID[name][-1]
+    return MODELS[name].fit(fitted, 0, **settings), fitted
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_orders_new_queries_by_what_retrieval_gains(name: str, rows: Planted) -> None:
+    model, fitted = _fit(name, rows)
+    fresh = planted(300, seed=1)
+    said = model.predict(fitted.design.matrix(fresh.signals))
+    assert said.shape == (300, 2)
+    assert ((said >= 0) & (said <= 1)).all()
+    gain = said[:, 1] - said[:, 0]
+    truth = fresh.right[:, 1].astype(float) - fresh.right[:, 0]
+    assert np.corrcoef(gain, truth)[0, 1] > 0.25
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_is_the_same_after_a_round_trip(name: str, rows: Planted) -> None:
+    model, fitted = _fit(name, rows)
+    again = MODELS[name].load(dict(model.dump()))
+    assert np.allclose(again.predict(fitted.x), model.predict(fitted.x), atol=1e-6)
+
+
+def test_evidence_is_less_certain_of_what_lies_between(rows: Planted) -> None:
+    model, fitted = _fit("evidential", rows)
+    assert isinstance(model, Evidential)
+    uncertain = model.uncertainty(fitted.x)
+    assert ((uncertain > 0) & (uncertain < 1)).all()
+
+
+def test_evidence_of_nothing_is_the_share_in_the_rows() -> None:
+    model = Evidential(
+        weights=np.zeros((2, 4)),
+        bias=np.full((1, 4), -50.0),  # no evidence for anything
+        rates=np.array([0.4, 0.1, 0.3, 0.2]),
+        starts=np.array([0.0, 2.0]),
+    )
+    said = model.predict(np.zeros((1, 2)))
+    assert said[0] == pytest.approx([0.1 + 0.2, 0.3 + 0.2], abs=1e-6)
+
+
+def test_dempster_agreeing_blocks_are_surer_than_each() -> None:
+    weights = np.zeros((2, 4))
+    weights[:, 2] = 5.0  # both blocks speak for "retrieval alone"
+    both = Evidential(weights, np.full((2, 4), -5.0), np.full(4, 0.25), np.array([0.0, 1.0, 2.0]))
+    one = Evidential(weights[:1], np.full((1, 4), -5.0), np.full(4, 0.25), np.array([0.0, 1.0]))
+    x = np.ones((1, 2))
+    assert both.uncertainty(x)[0] < one.uncertainty(x[:, :1])[0]
+    assert both.predict(x)[0, 1] > one.predict(x[:, :1])[0, 1]

@@ -1,0 +1,121 @@
+"""A fitted gate that is exchanged while questions are answered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from retriever.gate.conftest import planted
+from serving_fixtures import PacedGenerator
+
+from expertrag.client import Client
+from expertrag.errors import Conflict, InvalidArgument
+from expertrag.pipeline import Pipeline
+from expertrag.served_gate import ServedGate, check_models
+from expertrag.types import GateAction
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
+from expertrag_retriever.gate.fitting import fit_predictor
+from expertrag_retriever.gate.signals import SignalGroup
+
+
+def _accept(_bundle: GateBundle) -> None:
+    """Take any gate."""
+
+
+def _write(folder: Path, *, threshold: float, needs: Needs | None = None) -> None:
+    """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
+    rows = planted(120)
+    fitted = fit_predictor(
+        rows.signals,
+        rows.right,
+        groups=(SignalGroup.STORE, SignalGroup.PREFILL),
+        models=("logistic",),
+    )
+    benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
+    bundle = GateBundle("planted", fitted.predictor, threshold, benefits, needs or Needs(), {})
+    fresh = folder.with_name("fresh")
+    fresh.mkdir()
+    save_gate(bundle, fresh)
+    if folder.exists():
+        for file in fresh.iterdir():
+            os.replace(file, folder / file.name)
+        fresh.rmdir()
+    else:
+        fresh.rename(folder)
+
+
+def test_the_next_gate_is_followed(tmp_path: Path) -> None:
+    _write(tmp_path / "gate", threshold=0.1)
+    served = ServedGate(tmp_path / "gate", _accept)
+    first = served.current()
+    assert served.current() is first
+    _write(tmp_path / "gate", threshold=0.9)
+    assert served.current().threshold == 0.9
+    assert served.current().version != first.version
+
+
+def test_a_gate_that_cannot_be_used_is_not_taken(tmp_path: Path) -> None:
+    _write(tmp_path / "gate", threshold=0.1)
+
+    def check(bundle: GateBundle) -> None:
+        check_models(bundle, embedder="mine", generator=None)
+
+    served = ServedGate(tmp_path / "gate", check)
+    _write(tmp_path / "gate", threshold=0.9, needs=Needs("other", "abc"))
+    assert served.current().threshold == 0.1
+    (tmp_path / "gate" / ABOUT).write_text("{")
+    assert served.current().threshold == 0.1
+
+
+def test_the_first_gate_must_be_usable(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="no gate in"):
+        ServedGate(tmp_path, _accept)
+    _write(tmp_path / "gate", threshold=0.1, needs=Needs("other", "abcdefgh0"))
+    with pytest.raises(Conflict, match=r"another embedder \(other, abcdefgh; here it is mine\)"):
+        ServedGate(
+            tmp_path / "gate", lambda gate: check_models(gate, embedder="mine", generator=None)
+        )
+
+
+def test_a_server_explains_by_the_fitted_gate(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    base = embedder.fingerprint_of_expert(GENERAL)
+    folder = tmp_path / "gate"
+    _write(folder, threshold=0.1, needs=Needs(embedder.name, base))
+    gate = ServedGate(folder, _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    with Client(server.address) as client:
+        version = client.info().gate
+        assert version.startswith("planted@")
+        decision = client.decide("When are roses pruned?")
+        assert decision.action is GateAction.RETRIEVE
+        assert set(decision.contributions) == {"store", "prefill"}
+        assert decision.p_correct_retrieval is not None
+        assert decision.calibrator == version
+        _write(folder, threshold=1.0, needs=Needs(embedder.name, base))
+        answer = client.answer("When are roses pruned?")
+        assert answer.decision.action is GateAction.CLOSED_BOOK
+        assert answer.usage.lm_calls == 1
+        assert client.info().gate != version
+
+
+def test_a_store_that_moved_to_another_embedder_is_consulted(
+    built_store: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
+) -> None:
+    _write(tmp_path / "gate", threshold=0.1, needs=Needs("old-embedder", "abc"))
+    pipeline = Pipeline(built_store, embedder, paced, gate=ServedGate(tmp_path / "gate", _accept))
+    decision = pipeline.decide("When are roses pruned?")
+    pipeline.close()
+    assert decision.action is GateAction.RETRIEVE
+    assert "the gate was fitted with old-embedder" in decision.warnings[0]
+    assert decision.p_benefit is None
