@@ -33,7 +33,7 @@ from expertrag.eval.calibration import auc
 from expertrag.eval.frontier import budget
 from expertrag.eval.rows import read_row_sets
 from expertrag.eval.stores import default_work
-from expertrag.gating.fit import Material, material
+from expertrag.gating.material import Material, material
 from expertrag.gating.source import open_source
 from expertrag.generation.loading import quiet
 from expertrag_retriever.gate.fitting import Predictions, nested

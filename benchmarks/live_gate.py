@@ -44,7 +44,8 @@ from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.squad import contains
 from expertrag.eval.stores import default_work
 from expertrag.eval.types import Row, RowSet
-from expertrag.gating.fit import COST, best_threshold, material
+from expertrag.gating.fit import COST
+from expertrag.gating.material import best_threshold, material
 from expertrag.gating.source import open_source
 from expertrag.generation.loading import quiet
 from expertrag_retriever.gate.fitting import fit_predictor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,15 +37,8 @@ def _write(folder: Path, *, threshold: float, needs: Needs | None = None) -> Non
     )
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
     bundle = GateBundle("planted", fitted.predictor, threshold, benefits, needs or Needs(), {})
-    fresh = folder.with_name("fresh")
-    fresh.mkdir()
-    save_gate(bundle, fresh)
-    if folder.exists():
-        for file in fresh.iterdir():
-            os.replace(file, folder / file.name)
-        fresh.rmdir()
-    else:
-        fresh.rename(folder)
+    folder.mkdir(exist_ok=True)
+    save_gate(bundle, folder)
 
 
 def test_the_next_gate_is_followed(tmp_path: Path) -> None:

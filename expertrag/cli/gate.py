@@ -28,7 +28,9 @@ MODELS = (
     "smoothing",
     "mixture",
 )
-"""Choices of ``gate fit``; a test holds them equal to the gate's own, whose modules are heavy."""
+COST = 0.02
+"""Choices and default of ``gate fit``; a test holds them equal to the gate's own, whose modules are
+heavy."""
 
 
 class _Names(click.ParamType[tuple[str, ...]]):
@@ -49,6 +51,34 @@ class _Names(click.ParamType[tuple[str, ...]]):
             if name not in self._choices:
                 self.fail(f"{name!r} is none of {', '.join(self._choices)}", param, ctx)
         return names
+
+
+models_option = flag(
+    "--models",
+    env="EXPERTRAG_GATE_MODELS",
+    type=_Names(MODELS),
+    default=",".join(MODELS),
+    show_default=True,
+    metavar="NAME,...",
+    help="Models that are tried.",
+)
+cost_option = flag(
+    "--cost",
+    env="EXPERTRAG_GATE_COST",
+    type=click.FloatRange(0.0, 1.0),
+    default=COST,
+    show_default=True,
+    help="Accuracy that a retrieval must bring on average; sets the threshold.",
+)
+bundle_option = flag(
+    "--gate",
+    "folder",
+    env="EXPERTRAG_GATE_FOLDER",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FOLDER",
+    help="Folder that `gate fit` wrote.",
+)
 
 
 @click.group()
@@ -98,23 +128,8 @@ def explain(
     "store and prefill for rows of `eval record`, question and draft for others. A draft costs the "
     "server a second call of the model.",
 )
-@flag(
-    "--models",
-    env="EXPERTRAG_GATE_MODELS",
-    type=_Names(MODELS),
-    default=",".join(MODELS),
-    show_default=True,
-    metavar="NAME,...",
-    help="Models that are tried.",
-)
-@flag(
-    "--cost",
-    env="EXPERTRAG_GATE_COST",
-    type=click.FloatRange(0.0, 1.0),
-    default=0.02,
-    show_default=True,
-    help="Accuracy that a retrieval must bring on average; sets the threshold.",
-)
+@models_option
+@cost_option
 @seed_option
 @work_option
 @configured("model")
@@ -138,7 +153,8 @@ def fit(
     """
     from expertrag.eval.rows import read_row_sets
     from expertrag.eval.stores import default_work
-    from expertrag.gating.fit import default_groups, fit_gate
+    from expertrag.gating.fit import fit_gate
+    from expertrag.gating.material import default_groups
     from expertrag.gating.source import open_source
     from expertrag_retriever.gate.signals import SignalGroup
 
@@ -154,6 +170,113 @@ def fit(
         return
     _print_card(fitted)
     click.echo(f"wrote {out}")
+
+
+@gate.command()
+@rows_argument
+@bundle_option
+@out_folder("EXPERTRAG_GATE_OUT", "FOLDER")
+@cost_option
+@seed_option
+@work_option
+@configured("model.dtype", "model.device")
+@json_flag
+def calibrate(
+    rows: tuple[Path, ...],
+    folder: Path,
+    out: Path,
+    cost: float,
+    seed: int,
+    work: Path | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Calibrate a gate anew on ROWS of your own; what it has learned stays as it is.
+
+    For a gate that was fitted on many rows of others: its order of questions carries over more
+    surely than its probabilities do.
+    """
+    from expertrag.eval.rows import read_row_sets
+    from expertrag.eval.stores import default_work
+    from expertrag.gating.fit import calibrate_gate
+    from expertrag.gating.source import source_of
+    from expertrag_retriever.gate.bundle import load_gate
+
+    row_sets, bundle = read_row_sets(rows), load_gate(folder)
+    source = source_of(bundle, config.model, work or default_work())
+    with progress() as report:
+        calibrated = calibrate_gate(
+            row_sets, bundle, source, out, cost=cost, seed=seed, progress=report
+        )
+    if as_json:
+        emit_json({"out": str(out), "threshold": calibrated.threshold, "card": calibrated.card})
+        return
+    before = calibrated.card["before"]
+    click.echo(f"before: calibration error {before['ece_benefit']:.3f}")
+    _print_card(calibrated)
+    click.echo(f"wrote {out}")
+
+
+@gate.command()
+@rows_argument
+@bundle_option
+@flag(
+    "--dry-run",
+    env="EXPERTRAG_GATE_DRY_RUN",
+    is_flag=True,
+    help="Compare, and leave the old gate where it is.",
+)
+@models_option
+@cost_option
+@seed_option
+@work_option
+@configured("model.dtype", "model.device")
+@json_flag
+def refit(
+    rows: tuple[Path, ...],
+    folder: Path,
+    dry_run: bool,
+    models: tuple[str, ...],
+    cost: float,
+    seed: int,
+    work: Path | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Fit a gate on ROWS, and put it in the place of an old one if it is better.
+
+    Both are compared on ROWS: a right answer counts 1, a retrieval costs --cost. A server that
+    decides by the folder follows at once.
+    """
+    from expertrag.eval.rows import read_row_sets
+    from expertrag.eval.stores import default_work
+    from expertrag.gating.fit import refit_gate
+    from expertrag.gating.source import source_of
+    from expertrag_retriever.gate.bundle import load_gate
+
+    row_sets = read_row_sets(rows)
+    source = source_of(load_gate(folder), config.model, work or default_work())
+    with progress() as report:
+        new, compared, swapped = refit_gate(
+            row_sets,
+            folder,
+            source,
+            models=models,
+            cost=cost,
+            seed=seed,
+            dry_run=dry_run,
+            progress=report,
+        )
+    if as_json:
+        emit_json({"swapped": swapped, "comparison": compared, "card": new.card})
+        return
+    _print_card(new)
+    click.echo(
+        f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
+        f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
+    )
+    kept = "--dry-run" if dry_run else "the new one is no better"
+    click.echo(f"{folder} is {new.version} now" if swapped else f"the old gate stays: {kept}")
 
 
 def _print_card(bundle: GateBundle) -> None:

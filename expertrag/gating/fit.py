@@ -1,9 +1,9 @@
-"""Fits a gate on counterfactual rows and writes what it is worth into its card."""
+"""Fits, calibrates and refits gates on counterfactual rows; their worth goes into the card."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,85 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag._version import __version__
-from expertrag.errors import InvalidArgument
-from expertrag.eval.calibration import auc
-from expertrag.eval.frontier import frontier
-from expertrag.eval.squad import contains
-from expertrag.gating.signals import RECORDED, SignalSource
-from expertrag_retriever.gate.bundle import GateBundle, save_gate
-from expertrag_retriever.gate.fitting import Fitted, Predictions, fit_predictor
-from expertrag_retriever.gate.signals import SignalGroup, Signals
-from expertrag_retriever.reliability import ece
+from expertrag.eval import stats
+from expertrag.gating.material import Material, best_threshold, figures, material
+from expertrag.gating.signals import SignalSource
+from expertrag.translate import translated_errors
+from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
+from expertrag_retriever.gate.fitting import (
+    Calibration,
+    Predictions,
+    check_rows,
+    fit_predictor,
+    folds_of,
+)
 from expertrag_retriever.training.publish import published
 
 if TYPE_CHECKING:
-    from expertrag.eval.types import Row, RowSet
+    from expertrag.eval.types import Comparison, RowSet
     from expertrag_index.types import Progress
 
 COST = 0.02
 """Default of the accuracy that a retrieval must bring on average to be worth it."""
 
+FOLDS = 5
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Material:
-    """Rows to learn from: their signals, and which of their answers were right, [N, 2].
-
-    To a request that needs no documents both answers count as right: retrieval gains nothing.
-    """
-
-    signals: list[Signals]
-    right: NDArray[np.bool_]
-
-    @property
-    def never(self) -> NDArray[np.bool_]:
-        """Whether the closed-book answers were right, [N]."""
-        return self.right[:, 0]
-
-    @property
-    def always(self) -> NDArray[np.bool_]:
-        """Whether the answers with retrieval were right, [N]."""
-        return self.right[:, 1]
-
-    @property
-    def benefit(self) -> NDArray[np.bool_]:
-        """Whether only the answer with retrieval was right, [N]."""
-        return self.always & ~self.never
-
-
-def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
-    """Return the groups that recorded rows give at no extra cost; of other rows, drafts.
-
-    A gate of drafts needs a whole closed-book answer before it decides.
-    """
-    if all(row.recorded for row_set in row_sets for row in row_set.rows):
-        return (SignalGroup.QUESTION, *RECORDED)
-    return (SignalGroup.QUESTION, SignalGroup.DRAFT)
-
-
-def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
-    """Measure the rows that can be learned from.
-
-    :raises InvalidArgument: there is none, or signals are missing.
-    """
-    kept = [
-        replace(row_set, rows=rows)
-        for row_set in row_sets
-        if (rows := tuple(row for row in row_set.rows if row.answers or not row.needs_documents))
-    ]
-    if not kept:
-        raise InvalidArgument(
-            "no row has accepted answers, which outputs are scored by; give rows of a set that "
-            "has short answers"
-        )
-    signals = [item for some in kept for item in source.measure(some, progress)]
-    return Material(signals, np.array([_right(row) for some in kept for row in some.rows], bool))
-
-
-def _right(row: Row) -> tuple[bool, bool]:
-    if not row.needs_documents:
-        return True, True
-    answers = row.answers or ()
-    return contains(row.never, answers), contains(row.one_step, answers)
+_UNSEEN = "rows that the model had not seen; its settings and calibration had"
+_CALIBRATED = "rows that the calibration had not seen"
 
 
 def fit_gate(
@@ -105,10 +51,110 @@ def fit_gate(
     """Fit a gate and write it to ``out``.
 
     :param cost: accuracy that a retrieval must bring on average; sets the threshold.
-    :raises InvalidArgument: rows without what is needed.
-    :raises GateError: too few rows, or nothing to learn from.
+    :raises InvalidArgument: rows without what is needed, too few, or nothing to learn from.
     """
     given = material(row_sets, source, progress)
+    with translated_errors():
+        bundle = _fitted(out.name, given, row_sets, source, models, cost, seed, progress)
+        with published(out) as folder:
+            save_gate(bundle, folder)
+    return bundle
+
+
+def calibrate_gate(
+    row_sets: Sequence[RowSet],
+    bundle: GateBundle,
+    source: SignalSource,
+    out: Path,
+    *,
+    cost: float = COST,
+    seed: int = 0,
+    progress: Progress,
+) -> GateBundle:
+    """Calibrate a gate anew on other rows, its model unchanged, and write it to ``out``.
+
+    :raises InvalidArgument: as :func:`fit_gate` does.
+    """
+    given = material(row_sets, source, progress)
+    with translated_errors():
+        check_rows(given.right)
+    predictor = bundle.predictor
+    raw = predictor.model.predict(predictor.design.matrix(given.signals))
+    unseen = np.zeros((3, len(raw)))
+    fold = folds_of(given.right, FOLDS, seed)
+    for number in range(FOLDS):
+        inside = fold == number
+        said = Calibration.fit(raw[~inside], given.right[~inside], seed)(raw[inside])
+        unseen[:, inside] = said.closed, said.retrieval, said.benefit
+    predicted = Predictions(*unseen)
+    threshold = best_threshold(predicted, given, cost)
+    calibrated = replace(
+        bundle,
+        name=out.name,
+        predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
+        threshold=threshold,
+        benefits=_sorted(predicted),
+        card={
+            **_origin(row_sets, source, cost, seed),
+            "calibrated": bundle.version,
+            "before": figures(predictor.calibration(raw), given, bundle.threshold),
+            "figures": figures(predicted, given, threshold),
+            "figures_are_of": _CALIBRATED,
+            "tried": [],
+        },
+    )
+    with translated_errors(), published(out) as folder:
+        save_gate(calibrated, folder)
+    return calibrated
+
+
+def refit_gate(
+    row_sets: Sequence[RowSet],
+    folder: Path,
+    source: SignalSource,
+    *,
+    models: Sequence[str],
+    cost: float = COST,
+    seed: int = 0,
+    dry_run: bool = False,
+    progress: Progress,
+) -> tuple[GateBundle, Comparison, bool]:
+    """Fit a gate on rows, and put it in the place of the one in ``folder`` if it is better there.
+
+    Both are worth, on each row, whether the answer they choose is right, less ``cost`` where they
+    retrieve. The new one is judged by rows that nothing of it had seen (nested cross-validation);
+    the old one may have been fitted on some of them, which counts in its favour.
+
+    Returns the new gate, the comparison of both, and whether it was swapped.
+
+    :raises InvalidArgument: as :func:`fit_gate` does.
+    """
+    given = material(row_sets, source, progress)
+    with translated_errors():
+        old = load_gate(folder)
+        before = _worth(old.predictor.predict(given.signals).benefit >= old.threshold, given, cost)
+        after = _worth(_decisions(given, source, models, cost, seed, progress), given, cost)
+        compared = stats.compare(
+            "right - cost", old.version, before.tolist(), "new", after.tolist(), seed=seed
+        )
+        new = _fitted(old.name, given, row_sets, source, models, cost, seed, progress)
+        swap = compared.difference > 0 and not dry_run
+        if swap:
+            save_gate(new, folder)
+            new = load_gate(folder)
+    return new, compared, swap
+
+
+def _fitted(
+    name: str,
+    given: Material,
+    row_sets: Sequence[RowSet],
+    source: SignalSource,
+    models: Sequence[str],
+    cost: float,
+    seed: int,
+    progress: Progress,
+) -> GateBundle:
     fitted = fit_predictor(
         given.signals,
         given.right,
@@ -118,55 +164,65 @@ def fit_gate(
         progress=progress,
     )
     threshold = best_threshold(fitted.predicted, given, cost)
-    card = {
+    tried = [
+        {"model": item.name, "settings": item.settings, "loss": item.loss}
+        for item in fitted.candidates
+    ]
+    return GateBundle(
+        name=name,
+        predictor=fitted.predictor,
+        threshold=threshold,
+        benefits=_sorted(fitted.predicted),
+        needs=source.needs,
+        card={
+            **_origin(row_sets, source, cost, seed),
+            "figures": figures(fitted.predicted, given, threshold),
+            "figures_are_of": _UNSEEN,
+            "tried": tried,
+        },
+    )
+
+
+def _decisions(
+    given: Material,
+    source: SignalSource,
+    models: Sequence[str],
+    cost: float,
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.bool_]:
+    """Whether gates that had not seen a row retrieve for it, [N]."""
+    check_rows(given.right)
+    fold = folds_of(given.right, FOLDS, seed)
+    retrieved = np.zeros(len(fold), bool)
+    for number in range(FOLDS):
+        progress("comparing with the old gate", number, FOLDS)
+        inside = fold == number
+        others = given.take(~inside)
+        fitted = fit_predictor(
+            others.signals, others.right, groups=source.groups, models=models, seed=seed
+        )
+        said = fitted.predictor.predict(given.take(inside).signals)
+        retrieved[inside] = said.benefit >= best_threshold(fitted.predicted, others, cost)
+    progress("comparing with the old gate", FOLDS, FOLDS)
+    return retrieved
+
+
+def _worth(retrieved: NDArray[np.bool_], given: Material, cost: float) -> NDArray[np.float64]:
+    return np.where(retrieved, given.always - cost, given.never)
+
+
+def _origin(
+    row_sets: Sequence[RowSet], source: SignalSource, cost: float, seed: int
+) -> Mapping[str, Any]:
+    return {
         "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
         "signals": [str(group) for group in source.groups],
         "cost": cost,
         "seed": seed,
         "expertrag": __version__,
-        "figures": figures(fitted.predicted, given, threshold),
-        "figures_are_of": "rows that the model had not seen; its settings and calibration had",
-        "tried": _tried(fitted),
-    }
-    bundle = GateBundle(
-        name=out.name,
-        predictor=fitted.predictor,
-        threshold=threshold,
-        benefits=tuple(np.sort(fitted.predicted.benefit).tolist()),
-        needs=source.needs,
-        card=card,
-    )
-    with published(out) as folder:
-        save_gate(bundle, folder)
-    return bundle
-
-
-def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
-    """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate."""
-    points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
-    levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
-    best = int(np.argmax(points[:, 1] - cost * points[:, 0]))
-    return float(min(levels[best], 1.0))
-
-
-def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
-    """Say what a gate is worth on rows."""
-    retrieved = predicted.benefit >= threshold
-    return {
-        "rows": len(rows.right),
-        "auc_benefit": auc(predicted.benefit.tolist(), rows.benefit.tolist()),
-        "ece_benefit": ece(predicted.benefit.tolist(), rows.benefit.tolist()),
-        "ece_closed_book": ece(predicted.closed.tolist(), rows.never.tolist()),
-        "accuracy": float(np.where(retrieved, rows.always, rows.never).mean()),
-        "retrieval_rate": float(retrieved.mean()),
-        "never": float(rows.never.mean()),
-        "always": float(rows.always.mean()),
-        "oracle": float(rows.right.any(axis=1).mean()),
     }
 
 
-def _tried(fitted: Fitted) -> list[dict[str, Any]]:
-    return [
-        {"model": item.name, "settings": item.settings, "loss": item.loss}
-        for item in fitted.candidates
-    ]
+def _sorted(predicted: Predictions) -> tuple[float, ...]:
+    return tuple(np.sort(predicted.benefit).tolist())

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from expertrag.cli.gate import MODELS, SIGNALS
+from expertrag.cli.gate import COST, MODELS, SIGNALS
+from expertrag.gating import fit
 from expertrag_retriever.gate import learners
 from expertrag_retriever.gate.signals import SignalGroup
 
@@ -33,6 +34,7 @@ def models(minilm_path: Path, smollm_path: Path) -> list[str]:
 def test_the_choices_are_those_of_the_gate() -> None:
     assert tuple(learners.MODELS) == MODELS
     assert tuple(SignalGroup) == SIGNALS
+    assert fit.COST == COST
 
 
 def test_fit_score_and_decide(
@@ -128,3 +130,53 @@ def test_a_gate_of_other_models(
         assert (ran.code, ran.out) == (6, "")
         assert "was fitted with another embedder" in ran.err
         assert "fit it again with 'expertrag gate fit'" in ran.err
+
+
+@pytest.fixture
+def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
+    """A gate of the question alone."""
+    out = tmp_path / "fitted"
+    ran = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    assert ran.code == 0, ran.err
+    return out
+
+
+def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -> None:
+    out = tmp_path / "calibrated"
+    ran = run("gate", "calibrate", ADARAGUE, "--gate", fitted, "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    card = json.loads(ran.out)["card"]
+    assert card["calibrated"].startswith("fitted@")
+    assert card["figures_are_of"] == "rows that the calibration had not seen"
+    before, after = (json.loads((folder / "gate.json").read_text()) for folder in (fitted, out))
+    assert before["arrays"] != after["arrays"]  # other benefits, for a budget
+    assert before["model"] == after["model"]
+
+    few = tmp_path / "few.jsonl"
+    few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
+    ran = run("gate", "calibrate", few, "--gate", fitted, "--out", tmp_path / "none")
+    assert (ran.code, ran.out) == (2, "")
+    assert "20 rows are too few" in ran.err
+
+
+def test_refit_swaps_only_for_the_better(run: Run, fitted: Path) -> None:
+    refit = ("gate", "refit", ADARAGUE, "--gate", fitted, *QUICK)
+    before = (fitted / "gate.json").read_bytes()
+    ran = run(*refit, "--dry-run", "--json")
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    assert told["swapped"] is False
+    assert told["comparison"]["n"] == 90
+    # the old gate was fitted on these very rows, the new one is judged by rows it had not seen
+    assert told["comparison"]["difference"] <= 0
+    ran = run(*refit)
+    assert "the old gate stays: the new one is no better" in ran.out
+    assert (fitted / "gate.json").read_bytes() == before
+
+    body = json.loads(before)
+    body["threshold"] = 0.0  # a gate that always retrieves, at a high price
+    (fitted / "gate.json").write_text(json.dumps(body))
+    ran = run(*refit, "--cost", 0.5)
+    assert ran.code == 0, ran.err
+    assert f"{fitted} is fitted@" in ran.out
+    assert json.loads((fitted / "gate.json").read_text())["threshold"] > 0.0

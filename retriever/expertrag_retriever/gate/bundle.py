@@ -1,7 +1,10 @@
 """A fitted gate on disk.
 
-FOLDER/gate.safetensors   arrays of design and model
-FOLDER/gate.json          what they are, the calibration, what the gate needs, and its card
+FOLDER/gate.json               model, calibration, what the gate needs, its card, the arrays' file
+FOLDER/gate-HASH.safetensors   arrays of design and model
+
+A gate is exchanged by replacing ``gate.json``, so that whoever reads the folder sees the old gate
+or the new one.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, save
 
+from expertrag_index.durable import write_durably
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design
@@ -24,7 +28,6 @@ from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
 
-ARRAYS = "gate.safetensors"
 ABOUT = "gate.json"
 FORMAT = 1
 
@@ -79,16 +82,19 @@ def is_gate(folder: Path) -> bool:
 
 
 def save_gate(bundle: GateBundle, folder: Path) -> str:
-    """Write a gate into a folder that is there, and return its fingerprint."""
+    """Write a gate into a folder, in place of the one that is there; returns its fingerprint."""
     blocks, arrays = bundle.predictor.design.dump()
     state = {f"design.{name}": value for name, value in arrays.items()}
     state |= {f"model.{name}": value for name, value in bundle.predictor.model.dump().items()}
     state["benefits"] = np.array(bundle.benefits)
-    save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, folder / ARRAYS)
+    arrays_bytes = save({k: np.ascontiguousarray(v) for k, v in state.items()})
+    file = f"gate-{hashlib.sha256(arrays_bytes).hexdigest()[:16]}.safetensors"
+    write_durably(folder / file, arrays_bytes)
     calibration = bundle.predictor.calibration
     body = {
         "format": FORMAT,
         "name": bundle.name,
+        "arrays": file,
         "model": bundle.predictor.model.name,
         "blocks": blocks,
         "calibration": {head: dump_calibrator(getattr(calibration, head)) for head in _HEADS},
@@ -97,8 +103,11 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
         "card": bundle.card,
     }
     text = json.dumps(body, ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / ABOUT).write_text(text + "\n", encoding="utf-8")
-    return _fingerprint(folder)
+    write_durably(folder / ABOUT, (text + "\n").encode())
+    for old in folder.glob("gate-*.safetensors"):
+        if old.name != file:
+            old.unlink()
+    return _fingerprint(body, arrays_bytes)
 
 
 def load_gate(folder: Path) -> GateBundle:
@@ -112,7 +121,8 @@ def load_gate(folder: Path) -> GateBundle:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
             raise ValueError(f"format {body['format']}, not {FORMAT}")
-        arrays = load_file(folder / ARRAYS)
+        arrays_bytes = (folder / str(body["arrays"])).read_bytes()
+        arrays = load(arrays_bytes)
         maps = {head: load_calibrator(body["calibration"][head]) for head in _HEADS}
         return GateBundle(
             name=str(body["name"]),
@@ -125,7 +135,7 @@ def load_gate(folder: Path) -> GateBundle:
             benefits=tuple(arrays["benefits"].tolist()),
             needs=Needs(**body["needs"]),
             card=dict(body["card"]),
-            fingerprint=_fingerprint(folder),
+            fingerprint=_fingerprint(body, arrays_bytes),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise GateError(
@@ -139,10 +149,9 @@ def _of(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
 
 
-def _fingerprint(folder: Path) -> str:
+def _fingerprint(body: Mapping[str, Any], arrays: bytes) -> str:
     """Hash of everything that a decision depends on, which the card is not."""
-    body = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     decisive = {name: value for name, value in body.items() if name != "card"}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
-    digest.update((folder / ARRAYS).read_bytes())
+    digest.update(arrays)
     return digest.hexdigest()[:32]

@@ -12,7 +12,7 @@ import pytest
 from retriever.gate.conftest import Planted
 
 from expertrag_retriever.errors import GateError
-from expertrag_retriever.gate.bundle import ABOUT, ARRAYS, GateBundle, Needs, load_gate, save_gate
+from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, load_gate, save_gate
 from expertrag_retriever.gate.fitted import decide, judge
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import Signals
@@ -46,12 +46,21 @@ def test_the_card_is_no_part_of_the_hash(bundle: GateBundle, tmp_path: Path) -> 
     assert save_gate(replace(bundle, threshold=0.5), tmp_path / "c") != first
 
 
-@pytest.mark.parametrize("file", [ABOUT, ARRAYS])
-def test_a_damaged_gate(bundle: GateBundle, tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize("pattern", [ABOUT, "gate-*.safetensors"])
+def test_a_damaged_gate(bundle: GateBundle, tmp_path: Path, pattern: str) -> None:
     save_gate(bundle, tmp_path)
-    (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:50])
+    (file,) = tmp_path.glob(pattern)
+    file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(GateError, match=r"is damaged .*: fit it again"):
         load_gate(tmp_path)
+
+
+def test_a_gate_in_place_of_another(bundle: GateBundle, tmp_path: Path) -> None:
+    save_gate(bundle, tmp_path)
+    other = replace(bundle, benefits=(0.1, 0.2))
+    fingerprint = save_gate(other, tmp_path)
+    assert load_gate(tmp_path).fingerprint == fingerprint
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""What a gate learns from: the signals of counterfactual rows, and which answers were right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag.errors import InvalidArgument
+from expertrag.eval.calibration import auc
+from expertrag.eval.frontier import frontier
+from expertrag.eval.squad import contains
+from expertrag.gating.signals import RECORDED, SignalSource
+from expertrag_retriever.gate.fitting import Predictions
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.reliability import ece
+
+if TYPE_CHECKING:
+    from expertrag.eval.types import Row, RowSet
+    from expertrag_index.types import Progress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """Rows to learn from: their signals, and which of their answers were right, [N, 2].
+
+    To a request that needs no documents both answers count as right: retrieval gains nothing.
+    """
+
+    signals: list[Signals]
+    right: NDArray[np.bool_]
+
+    @property
+    def never(self) -> NDArray[np.bool_]:
+        """Whether the closed-book answers were right, [N]."""
+        return self.right[:, 0]
+
+    @property
+    def always(self) -> NDArray[np.bool_]:
+        """Whether the answers with retrieval were right, [N]."""
+        return self.right[:, 1]
+
+    def take(self, chosen: NDArray[np.bool_]) -> Material:
+        """Return some of the rows."""
+        signals = [row for row, wanted in zip(self.signals, chosen, strict=True) if wanted]
+        return Material(signals, self.right[chosen])
+
+    @property
+    def benefit(self) -> NDArray[np.bool_]:
+        """Whether only the answer with retrieval was right, [N]."""
+        return self.always & ~self.never
+
+
+def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
+    """Return the groups that recorded rows give at no extra cost; of other rows, drafts.
+
+    A gate of drafts needs a whole closed-book answer before it decides.
+    """
+    if all(row.recorded for row_set in row_sets for row in row_set.rows):
+        return (SignalGroup.QUESTION, *RECORDED)
+    return (SignalGroup.QUESTION, SignalGroup.DRAFT)
+
+
+def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
+    """Measure the rows that can be learned from.
+
+    :raises InvalidArgument: there is none, or signals are missing.
+    """
+    kept = [
+        replace(row_set, rows=rows)
+        for row_set in row_sets
+        if (rows := tuple(row for row in row_set.rows if row.answers or not row.needs_documents))
+    ]
+    if not kept:
+        raise InvalidArgument(
+            "no row has accepted answers, which outputs are scored by; give rows of a set that "
+            "has short answers"
+        )
+    signals = [item for some in kept for item in source.measure(some, progress)]
+    return Material(signals, np.array([_right(row) for some in kept for row in some.rows], bool))
+
+
+def _right(row: Row) -> tuple[bool, bool]:
+    if not row.needs_documents:
+        return True, True
+    answers = row.answers or ()
+    return contains(row.never, answers), contains(row.one_step, answers)
+
+
+def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
+    """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate."""
+    points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
+    levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
+    best = int(np.argmax(points[:, 1] - cost * points[:, 0]))
+    return float(min(levels[best], 1.0))
+
+
+def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
+    """Say what a gate is worth on rows."""
+    retrieved = predicted.benefit >= threshold
+    return {
+        "rows": len(rows.right),
+        "auc_benefit": auc(predicted.benefit.tolist(), rows.benefit.tolist()),
+        "ece_benefit": ece(predicted.benefit.tolist(), rows.benefit.tolist()),
+        "ece_closed_book": ece(predicted.closed.tolist(), rows.never.tolist()),
+        "accuracy": float(np.where(retrieved, rows.always, rows.never).mean()),
+        "retrieval_rate": float(retrieved.mean()),
+        "never": float(rows.never.mean()),
+        "always": float(rows.always.mean()),
+        "oracle": float(rows.right.any(axis=1).mean()),
+    }
