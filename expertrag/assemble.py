@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
+from expertrag.audit import Audit
 from expertrag.config import AUTO_EMBEDDER, Config, GateConfig, ModelConfig
 from expertrag.deciding import check_drafts
 from expertrag.errors import InvalidArgument
@@ -42,6 +43,7 @@ def open_pipeline(config: Config) -> Pipeline:
             metadata={"field": "index"},
         )
     model, store = config.model, Path(config.index)
+    audit = Audit.of(config.audit)  # first: a wrong path is told before the models are loaded
     embedder, generator = open_embedder(model, store), open_generator(model)
     return Pipeline(
         store,
@@ -50,6 +52,7 @@ def open_pipeline(config: Config) -> Pipeline:
         gate=open_gate(config.gate, embedder, generator),
         policy=config.gate,
         load_embedder=lambda: open_embedder(replace(model, embedder=AUTO_EMBEDDER), store),
+        audit=audit,
     )
 
 

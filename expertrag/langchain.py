@@ -86,7 +86,8 @@ class ExpertRAGChatModel(BaseChatModel):
     """Answers the last message of a chat from the documents, as the gate decides.
 
     Earlier messages are not sent: ExpertRAG answers single questions. ``response_metadata`` of
-    the answer holds the gate's decision, the citations, the support and the model's name;
+    the answer holds its id (for ``client.feedback``), the gate's decision, the citations, the
+    support and the model's name;
     ``usage_metadata`` holds the tokens. Asynchronous calls use ``async_client`` where it is given,
     else the client in a thread.
     """
@@ -249,6 +250,7 @@ def _last_chunk(answer: Answer) -> ChatGenerationChunk:
 
 def _response_metadata(answer: Answer) -> dict[str, Any]:
     return {
+        "id": answer.id,
         "model_name": answer.model,
         "finish_reason": answer.finish_reason.value,
         "gate": asdict(answer.decision),

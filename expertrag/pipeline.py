@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag import prompt, validation
 from expertrag._version import __version__
+from expertrag.audit import Audit
 from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider
 from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
@@ -38,6 +39,7 @@ from expertrag.types import (
     DeltaEvent,
     DocumentInput,
     DoneEvent,
+    Feedback,
     FinishReason,
     GateDecision,
     GateEvent,
@@ -69,6 +71,7 @@ class Pipeline:
         gate: ServedGate | None = None,
         policy: GateConfig | None = None,
         load_embedder: LoadEmbedder | None = None,
+        audit: Audit | None = None,
     ) -> None:
         """Open the store; the models are loaded already and may be shared.
 
@@ -76,16 +79,19 @@ class Pipeline:
         :param policy: its threshold, or the retrieval rate to hold; None for its own threshold.
         :param load_embedder: loads the embedder that the store names, for when it is moved to
             another one while it is served.
+        :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
         :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
         """
         self._generator = generator
         self._decider = Decider(generator, gate, policy or GateConfig())
+        self._audit = audit or Audit()
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
 
     def close(self) -> None:
         """Close the store; answers under way end first."""
         self._served.close()
+        self._audit.close()
 
     def answer(
         self, request: AnswerRequest, should_stop: ShouldStop = never_stop
@@ -136,13 +142,24 @@ class Pipeline:
         request = AnswerRequest(question=question, mode=mode, threshold=threshold, domain=domain)
         validation.check_answer(request)
         meter = meter or Meter()
-        with translated_errors(), self._served.lease() as view:
+        with (
+            translated_errors(),
+            self._served.lease() as view,
+            self._audit.answering(question, view.index.generation) as entry,
+        ):
             vector = self._embed_query(request, view, meter, should_stop)
             with closing(self._begin_closed_book(request, should_stop)) as session:
                 answer = ClosedBook(session)
                 decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
                 meter.count(session)
-                return decision
+                return entry.decided(decision)
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Keep what a person says of an answer, beside the audit log.
+
+        :raises Conflict: no audit log is kept.
+        """
+        self._audit.feedback(feedback)
 
     def embed(
         self,
@@ -192,7 +209,11 @@ class Pipeline:
 
     def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
         meter = Meter()
-        with translated_errors(), self._served.lease() as view:
+        with (
+            translated_errors(),
+            self._served.lease() as view,
+            self._audit.answering(request.question, view.index.generation, meter) as entry,
+        ):
             vector = None
             if request.mode is not GateMode.NEVER:
                 vector = self._embed_query(request, view, meter, should_stop)
@@ -200,12 +221,13 @@ class Pipeline:
             with closing(session):
                 answer = ClosedBook(session)
                 decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
-                yield GateEvent(decision)
+                yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    yield from self._closed_book(answer, meter)
+                    yield from map(entry.noted, self._closed_book(answer, meter))
                     return
             meter.count(session)
-            yield from self._open_book(request, view, vector, meter, should_stop)
+            events = self._open_book(request, view, vector, meter, should_stop)
+            yield from map(entry.noted, events)
 
     def _embed_query(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop

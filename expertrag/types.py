@@ -24,6 +24,7 @@ __all__ = [
     "DeltaEvent",
     "DocumentInput",
     "DoneEvent",
+    "Feedback",
     "FinishReason",
     "GateAction",
     "GateDecision",
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-STAGES = ("embed", "gate", "prefill", "search", "generate", "ground")
+STAGES = ("embed", "gate", "prefill", "draft", "search", "generate", "ground")
 """Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""
 
 
@@ -202,9 +203,27 @@ class Answer:
     model: str
 
     @property
+    def id(self) -> str:
+        """Name of the answer for ``feedback``, 32 hex digits; it stands in the decision."""
+        return self.decision.id
+
+    @property
     def abstained(self) -> bool:
         """Whether the system chose not to answer; ``text`` then says why."""
         return self.finish_reason is FinishReason.ABSTAINED
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person says of an answer: whether it helped, what is right, or both.
+
+    ``query`` is the question, kept with the feedback; a log without texts does not know it.
+    """
+
+    answer_id: str
+    helpful: bool | None = None
+    correct_answer: str | None = None
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ Each raises ``InvalidArgument`` whose metadata names the field.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from expertrag.errors import InvalidArgument
-from expertrag.types import AnswerRequest, DocumentInput, RetrieveRequest, Sampling
+from expertrag.types import AnswerRequest, DocumentInput, Feedback, RetrieveRequest, Sampling
 
 MAX_QUERY_BYTES = 32 * 1024
 MAX_K = 1_000
@@ -19,6 +20,9 @@ MAX_FREQUENCY_PENALTY = 2.0
 MAX_STOP_STRINGS = 16
 MAX_BATCH = 256
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+MAX_CORRECT_ANSWER_BYTES = 4 * 1024
+
+_ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def invalid(field: str, message: str) -> InvalidArgument:
@@ -99,3 +103,19 @@ def check_document(document: DocumentInput) -> None:
     """Check one document of an upsert."""
     check_text("id", document.id, max_bytes=1_024)
     check_text("text", document.text, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def check_feedback(feedback: Feedback) -> None:
+    """Check what is said of an answer; whether there was such an answer is not known here."""
+    if not isinstance(feedback.answer_id, str) or not _ANSWER_ID.fullmatch(feedback.answer_id):
+        raise invalid(
+            "answer_id", "is no id of an answer; send the 32 hex digits of its decision's id"
+        )
+    if feedback.helpful is None and feedback.correct_answer is None:
+        raise invalid("helpful", "is unset, and so is correct_answer; say one of them")
+    if feedback.helpful is not None and not isinstance(feedback.helpful, bool):
+        raise invalid("helpful", f"is {feedback.helpful!r}; give true or false")
+    if feedback.correct_answer is not None:
+        check_text("correct_answer", feedback.correct_answer, max_bytes=MAX_CORRECT_ANSWER_BYTES)
+    if feedback.query is not None:
+        check_text("query", feedback.query)

@@ -53,6 +53,7 @@ def test_chat_model(client: Client) -> None:
     assert message.usage_metadata is not None
     assert message.usage_metadata["output_tokens"] == 3
     assert message.response_metadata["gate"]["action"] == "retrieve"
+    assert len(message.response_metadata["id"]) == 32
     assert message.response_metadata["finish_reason"] == "length"
     assert isinstance(message.response_metadata["citations"], list)
     assert message.response_metadata["model_name"] == "paced"

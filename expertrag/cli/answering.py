@@ -172,16 +172,20 @@ def retrieve(
 
 
 @contextmanager
-def open_client(server: str | None, config: Config) -> Iterator[Client]:
-    """Connect to the server, or load the store; closes it at the end."""
+def open_client(server: str | None, config: Config, *, ready: bool = True) -> Iterator[Client]:
+    """Connect to the server, or load the store; closes it at the end.
+
+    :param ready: load the models of a store in process first; not for what needs none.
+    """
     from expertrag.client import Client
 
     if not server and config.index:
         from expertrag.generation.loading import quiet
 
         with Client(Path(config.index), config=config) as client:
-            with quiet():
-                client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
+            if ready:
+                with quiet():
+                    client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
             yield client
         return
     with Client(server or config.service.address) as client:

@@ -83,7 +83,7 @@ bundle_option = flag(
 
 @click.group()
 def gate() -> None:
-    """Explain the retrieval gate's decisions, and fit gates of your own."""
+    """Explain the retrieval gate's decisions, fit gates of your own, and learn from use."""
 
 
 @gate.command()

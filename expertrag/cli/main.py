@@ -15,6 +15,7 @@ from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.cli.gate import gate
+from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
 from expertrag.cli.models import models
 from expertrag.cli.router import router
@@ -41,6 +42,8 @@ def cli() -> None:
 
 for command in (ask, doctor, evaluation, gate, index, models, retrieve, router, serve, train):
     cli.add_command(command)
+for command in (annotate, feedback, replay):
+    gate.add_command(command)
 
 
 def main() -> NoReturn:

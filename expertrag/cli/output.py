@@ -104,6 +104,8 @@ def print_answer_facts(answer: Answer) -> None:
     if answer.passages and not best:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     print_decision(answer.decision)
+    if answer.id:
+        click.echo(f"Id: {answer.id}")
     usage = answer.usage
     stages = ", ".join(f"{name} {spent:.2f}" for name, spent in usage.stage_seconds.items())
     click.echo(

@@ -9,7 +9,7 @@ from expertrag.config import Config
 
 
 @click.command()
-@configured("index", "model", "gate", "service", "log")
+@configured("index", "model", "gate", "service", "audit", "log")
 def serve(config: Config) -> None:
     """Serve a store over gRPC until SIGTERM or Ctrl-C; running calls end first.
 

@@ -28,6 +28,7 @@ from expertrag.types import (
     Answer,
     AnswerEvent,
     DocumentInput,
+    Feedback,
     GateDecision,
     GateMode,
     IndexStats,
@@ -186,6 +187,26 @@ class AsyncClient:
     ) -> GateDecision:
         """Run the gate alone: would the documents be consulted, and why."""
         return await self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+
+    async def feedback(
+        self,
+        answer_id: str,
+        *,
+        helpful: bool | None = None,
+        correct_answer: str | None = None,
+        query: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """Say of an answer whether it helped, what is right, or both.
+
+        It is kept beside the server's audit log; a later call replaces what it says again.
+
+        :param answer_id: ``Answer.id``, or the ``id`` of a decision.
+        :param correct_answer: a short text that is right.
+        :param query: the question, where it may be kept and the log has no texts.
+        :raises Conflict: if no audit log is kept.
+        """
+        await self._backend.feedback(Feedback(answer_id, helpful, correct_answer, query), timeout)
 
     async def embed(
         self,

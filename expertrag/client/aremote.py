@@ -19,6 +19,7 @@ from expertrag.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
+    Feedback,
     GateDecision,
     IndexStats,
     RetrieveRequest,
@@ -85,6 +86,12 @@ class AsyncRemoteBackend:
         async with self._errors(timeout):
             response = await self._stubs.gate.Decide(message, timeout=timeout)
             return gate.decision_from_proto(response.decision)
+
+    async def feedback(self, feedback: Feedback, timeout: float) -> None:
+        """Keep what is said of an answer."""
+        message = gate.feedback_to_proto(feedback)
+        async with self._errors(timeout):
+            await self._stubs.gate.ReportFeedback(message, timeout=timeout)
 
     async def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
         """Encode texts."""

@@ -19,7 +19,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 IDEMPOTENT = (
     {"service": "expertrag.v1.AnswerService", "method": "Answer"},
     {"service": "expertrag.v1.RetrieveService"},
-    {"service": "expertrag.v1.GateService"},
+    {"service": "expertrag.v1.GateService", "method": "Decide"},
     {"service": "expertrag.v1.EmbedService"},
     {"service": "expertrag.v1.IndexService", "method": "Stats"},
     {"service": "expertrag.v1.InfoService"},

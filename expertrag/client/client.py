@@ -27,6 +27,7 @@ from expertrag.types import (
     Answer,
     AnswerEvent,
     DocumentInput,
+    Feedback,
     GateDecision,
     GateMode,
     IndexStats,
@@ -189,6 +190,26 @@ class Client:
     ) -> GateDecision:
         """Run the gate alone: would the documents be consulted, and why."""
         return self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+
+    def feedback(
+        self,
+        answer_id: str,
+        *,
+        helpful: bool | None = None,
+        correct_answer: str | None = None,
+        query: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        """Say of an answer whether it helped, what is right, or both.
+
+        It is kept beside the server's audit log; a later call replaces what it says again.
+
+        :param answer_id: ``Answer.id``, or the ``id`` of a decision.
+        :param correct_answer: a short text that is right.
+        :param query: the question, where it may be kept and the log has no texts.
+        :raises Conflict: if no audit log is kept.
+        """
+        self._backend.feedback(Feedback(answer_id, helpful, correct_answer, query), timeout)
 
     def embed(
         self,

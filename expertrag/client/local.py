@@ -22,6 +22,7 @@ from expertrag.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
+    Feedback,
     GateDecision,
     IndexStats,
     RetrieveRequest,
@@ -75,6 +76,17 @@ class LocalBackend:
             domain=call.domain,
             should_stop=Stop(timeout),
         )
+
+    def feedback(self, feedback: Feedback, timeout: float) -> None:
+        """Keep what is said of an answer; needs no model."""
+        from expertrag.audit import Audit  # of POSIX systems only; the SDK runs anywhere
+
+        config = load().config if self._config is None else self._config
+        audit = Audit.of(config.audit)
+        try:
+            audit.feedback(feedback)
+        finally:
+            audit.close()
 
     def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
         """Encode texts."""
@@ -168,6 +180,10 @@ class AsyncLocalBackend:
     async def decide(self, call: DecideCall, timeout: float) -> GateDecision:
         """Run the gate."""
         return await self._run(lambda: self._local.decide(call, timeout))
+
+    async def feedback(self, feedback: Feedback, timeout: float) -> None:
+        """Keep what is said of an answer."""
+        await self._run(lambda: self._local.feedback(feedback, timeout))
 
     async def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
         """Encode texts."""

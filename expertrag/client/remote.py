@@ -18,6 +18,7 @@ from expertrag.types import (
     AnswerEvent,
     AnswerRequest,
     DocumentInput,
+    Feedback,
     GateDecision,
     IndexStats,
     RetrieveRequest,
@@ -73,6 +74,12 @@ class RemoteBackend:
         with self._errors(timeout):
             response = self._stubs.gate.Decide(message, timeout=timeout)
             return gate.decision_from_proto(response.decision)
+
+    def feedback(self, feedback: Feedback, timeout: float) -> None:
+        """Keep what is said of an answer."""
+        message = gate.feedback_to_proto(feedback)
+        with self._errors(timeout):
+            self._stubs.gate.ReportFeedback(message, timeout=timeout)
 
     def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
         """Encode texts."""

@@ -10,6 +10,7 @@ from expertrag.config.render import render, table
 from expertrag.config.schema import (
     AUTO_EMBEDDER,
     ENV_PREFIX,
+    AuditConfig,
     Config,
     GateConfig,
     LogConfig,
@@ -24,6 +25,7 @@ __all__ = [
     "AUTO_EMBEDDER",
     "CONFIG_ENV",
     "ENV_PREFIX",
+    "AuditConfig",
     "Config",
     "GateConfig",
     "Loaded",

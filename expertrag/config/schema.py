@@ -137,6 +137,17 @@ class ServiceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditConfig:
+    """What is kept of the gate's decisions, to learn from use (docs/gate.md). Off unless set."""
+
+    path: str = option("", "File that every decision is appended to (JSON lines). Unset: none.")
+    texts: bool = option(False, "Keep the questions, too; without, the file holds no text.")
+
+    def __post_init__(self) -> None:
+        _validate(self, "audit")
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What is logged, on stderr. Documents and questions never are."""
 
@@ -162,6 +173,7 @@ class Config:
     gate: GateConfig = field(default_factory=GateConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
     def __post_init__(self) -> None:
@@ -194,7 +206,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Name of the flag: ``--address``; a name that says too little alone has its section."""
-        if self.section == "log" or self.name == "bundle":
+        if self.section in ("audit", "log") or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from expertrag.convert.common import EnumMap, fits_the_wire
-from expertrag.types import GateAction, GateDecision, GateMode
+from expertrag.types import Feedback, GateAction, GateDecision, GateMode
 from expertrag.v1 import gate_pb2
 
 MODES = EnumMap(
@@ -76,6 +76,7 @@ def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
         p_correct_retrieval=decision.p_correct_retrieval,
         contributions=dict(decision.contributions),
         warnings=decision.warnings,
+        id=decision.id,
     )
 
 
@@ -96,4 +97,27 @@ def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
         p_correct_retrieval=decision.p_correct_retrieval if has("p_correct_retrieval") else None,
         contributions=dict(decision.contributions),
         warnings=tuple(decision.warnings),
+        id=decision.id,
+    )
+
+
+def feedback_to_proto(feedback: Feedback) -> gate_pb2.ReportFeedbackRequest:
+    """Return the request."""
+    with fits_the_wire():
+        return gate_pb2.ReportFeedbackRequest(
+            answer_id=feedback.answer_id,
+            helpful=feedback.helpful,  # type: ignore[arg-type]  # None leaves it unset
+            correct_answer=feedback.correct_answer,
+            query=feedback.query,
+        )
+
+
+def feedback_from_proto(request: gate_pb2.ReportFeedbackRequest) -> Feedback:
+    """Return the value."""
+    has = request.HasField
+    return Feedback(
+        answer_id=request.answer_id,
+        helpful=request.helpful if has("helpful") else None,
+        correct_answer=request.correct_answer if has("correct_answer") else None,
+        query=request.query if has("query") else None,
     )

@@ -7,6 +7,9 @@
 ``answers`` holds accepted short answers; it is absent where the set has none and empty where the
 corpus holds no answer to the question. A query without judgements belongs to the split that
 ``metadata.split`` names, or, without that, to every split.
+
+A set may be questions alone, without corpus and ``qrels``, as ``expertrag gate annotate`` writes
+them: then those that have ``answers`` count, and a store that answers them is named beside it.
 """
 
 from __future__ import annotations
@@ -58,6 +61,11 @@ class Dataset:
     sha256: str
 
     @property
+    def questions_only(self) -> bool:
+        """Whether the set has no documents of its own."""
+        return is_questions_only(self.folder)
+
+    @property
     def judged(self) -> tuple[Query, ...]:
         """The queries that have a relevant document."""
         return tuple(query for query in self.queries if query.id in self.qrels)
@@ -88,6 +96,8 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
     """
     if not folder.is_dir():
         raise NotFound(f"no data set at {folder}: it is no folder", reason="DATASET_NOT_FOUND")
+    if is_questions_only(folder):
+        return _load_questions(folder, split)
     existing(folder / "corpus.jsonl")
     everything, repeated, digest = _read_queries(folder)
     path = qrels_path(folder, split)
@@ -123,6 +133,34 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
         qrels=qrels,
         skipped=(*repeated, *_skipped(own, grades, queries)),
         sha256=hashlib.sha256(digest.encode() + read_bytes(path)).hexdigest(),
+    )
+
+
+def is_questions_only(folder: Path) -> bool:
+    """Whether a folder holds questions with answers, and neither corpus nor judgements."""
+    if (folder / "qrels").exists() or any(folder.glob("corpus.jsonl*")):
+        return False
+    try:
+        return b'"answers"' in read_bytes(existing(folder / "queries.jsonl"))
+    except (NotFound, InvalidArgument):  # told by whoever reads it for its content
+        return False
+
+
+def _load_questions(folder: Path, split: str) -> Dataset:
+    everything, repeated, digest = _read_queries(folder)
+    own = [query for query in everything.values() if query.metadata.get("split", split) == split]
+    asked = sorted((query for query in own if query.answers is not None), key=lambda q: q.id)
+    if not asked:
+        raise InvalidArgument(f"split {split} of {folder} is empty: no question of it has answers")
+    skipped = (Skipped(query.id, "has no answers") for query in own if query.answers is None)
+    return Dataset(
+        name=Path(os.path.abspath(folder)).name,
+        folder=folder,
+        split=split,
+        queries=tuple(asked),
+        qrels={},
+        skipped=(*repeated, *skipped),
+        sha256=digest,
     )
 
 

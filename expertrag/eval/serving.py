@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from expertrag import prompt
 from expertrag.assemble import open_embedder, open_generator
 from expertrag.config import Config, ModelConfig
+from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset
 from expertrag.eval.stores import build_store, read_corpus
 from expertrag.eval.types import JSON, Skipped
@@ -64,6 +65,11 @@ def open_pipeline_for(
     :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
     """
     served = Path(config.index) if config.index else None
+    if served is None and dataset.questions_only:
+        raise InvalidArgument(
+            f"{dataset.folder} holds questions without a corpus; name the store that answers them "
+            "with --index"
+        )
     generator = _generator(config.model)  # first: a wrong name is told before hours of embedding
     embedder = _embedder(config.model, served)
     store, skipped = (

@@ -34,6 +34,7 @@ class Call:
         match event:
             case GateEvent():
                 self.facts["gate"] = event.decision.action.value
+                self.facts["answer_id"] = event.decision.id
             case UsageEvent():
                 self.facts["prompt_tokens"] = event.usage.prompt_tokens
                 self.facts["completion_tokens"] = event.usage.completion_tokens

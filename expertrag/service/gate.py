@@ -1,8 +1,8 @@
-"""GateService: the decision alone."""
+"""GateService: the decision alone, and what people say of answers."""
 
 from __future__ import annotations
 
-from expertrag.convert.gate import decide_from_proto, decision_to_proto
+from expertrag.convert.gate import decide_from_proto, decision_to_proto, feedback_from_proto
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
@@ -38,3 +38,14 @@ class GateService(GateServiceServicer):
         CALL.get().note(event)
         self._runtime.metrics.observe(event)
         return gate_pb2.DecideResponse(decision=decision_to_proto(decision))
+
+    async def ReportFeedback(
+        self, request: gate_pb2.ReportFeedbackRequest, context: Context
+    ) -> gate_pb2.ReportFeedbackResponse:
+        """Keep feedback."""
+        pipeline = self._runtime.pipeline
+        feedback = feedback_from_proto(request)
+        await self._runtime.workers.run(
+            Lane.FEEDBACK, context, lambda stop: pipeline.feedback(feedback)
+        )
+        return gate_pb2.ReportFeedbackResponse()

@@ -30,6 +30,7 @@ class Lane(StrEnum):
     EMBED = "embed"
     READ = "read"
     WRITE = "write"
+    FEEDBACK = "feedback"
 
 
 class Workers:

@@ -40,6 +40,11 @@ class GateServiceStub(object):
                 request_serializer=expertrag_dot_v1_dot_gate__pb2.DecideRequest.SerializeToString,
                 response_deserializer=expertrag_dot_v1_dot_gate__pb2.DecideResponse.FromString,
                 _registered_method=True)
+        self.ReportFeedback = channel.unary_unary(
+                '/expertrag.v1.GateService/ReportFeedback',
+                request_serializer=expertrag_dot_v1_dot_gate__pb2.ReportFeedbackRequest.SerializeToString,
+                response_deserializer=expertrag_dot_v1_dot_gate__pb2.ReportFeedbackResponse.FromString,
+                _registered_method=True)
 
 
 class GateServiceServicer(object):
@@ -53,6 +58,14 @@ class GateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportFeedback(self, request, context):
+        """Keeps what a person says of an answer, beside the audit log; a later report of the same answer
+        replaces what it says again. FAILED_PRECONDITION where no audit log is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +73,11 @@ def add_GateServiceServicer_to_server(servicer, server):
                     servicer.Decide,
                     request_deserializer=expertrag_dot_v1_dot_gate__pb2.DecideRequest.FromString,
                     response_serializer=expertrag_dot_v1_dot_gate__pb2.DecideResponse.SerializeToString,
+            ),
+            'ReportFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportFeedback,
+                    request_deserializer=expertrag_dot_v1_dot_gate__pb2.ReportFeedbackRequest.FromString,
+                    response_serializer=expertrag_dot_v1_dot_gate__pb2.ReportFeedbackResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +108,33 @@ class GateService(object):
             '/expertrag.v1.GateService/Decide',
             expertrag_dot_v1_dot_gate__pb2.DecideRequest.SerializeToString,
             expertrag_dot_v1_dot_gate__pb2.DecideResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/expertrag.v1.GateService/ReportFeedback',
+            expertrag_dot_v1_dot_gate__pb2.ReportFeedbackRequest.SerializeToString,
+            expertrag_dot_v1_dot_gate__pb2.ReportFeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

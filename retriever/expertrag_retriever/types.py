@@ -114,6 +114,9 @@ class GateDecision:
 
     Of a fitted gate: ``p_correct_retrieval``, and ``contributions`` to the log odds of the benefit
     in nats by group of signals. ``warnings`` say what could not be measured or judged.
+
+    ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
+    two calls apart, not two decisions, so that it does not count in ``==``.
     """
 
     action: GateAction
@@ -127,6 +130,7 @@ class GateDecision:
     p_correct_retrieval: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    id: str = field(default="", compare=False)
 
     @property
     def retrieve(self) -> bool:

@@ -12,12 +12,13 @@ import pytest
 from serving_fixtures import Background
 
 from expertrag.assemble import open_pipeline
+from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
-from expertrag.config import Config, ServiceConfig
+from expertrag.config import AuditConfig, Config, ServiceConfig
 from expertrag.errors import DeadlineExceeded, ExpertRAGError, NotFound
 from expertrag.folding import fold
 from expertrag.service import Server
-from expertrag.types import STAGES, Answer, DocumentInput, GateEvent
+from expertrag.types import STAGES, Answer, DocumentInput, Feedback, GateEvent
 
 QUESTION = "How many days of paid leave do employees of Northwind get?"
 
@@ -66,6 +67,7 @@ def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
     assert list(there.usage.stage_seconds) == stages == [s for s in STAGES if s in stages]
     assert timeless(fold(remote.stream(QUESTION, **options))) == timeless(here)
     assert timeless(fold(local.stream(QUESTION, **options))) == timeless(here)
+    assert len({here.id, there.id, ""}) == 3
     if not here.decision.retrieve:
         assert here.usage.lm_calls == 1
 
@@ -90,6 +92,9 @@ def test_everything_else_is_equal(local: Client, remote: Client) -> None:
         lambda client: client.answer("x", mode="sometimes"),
         lambda client: client.embed([]),
         lambda client: client.answer(QUESTION, threshold=1.5),
+        lambda client: client.feedback("?", helpful=True),
+        lambda client: client.feedback("0" * 32),
+        lambda client: client.feedback("0" * 32, helpful=True),  # there is no audit log
     ],
 )
 def test_errors_are_equal(local: Client, remote: Client, ask: Callable[[Client], Any]) -> None:
@@ -152,6 +157,25 @@ def test_writes_in_process(own_store: Path, model_config: Config) -> None:
         assert client.upsert([document]).added == 1
         assert client.retrieve("dogs on Fridays", k=1).passages[0].document_id == "office/dog"
         assert client.delete(["office/dog"]).removed == 1
+
+
+def test_a_log_in_process(
+    built_store: Path, model_config: Config, tmp_path: Path, background: Background
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    config = replace(model_config, audit=AuditConfig(path=str(path)))
+    with Client(built_store, config=config) as client:
+        answer = client.answer(QUESTION, max_tokens=4)
+        client.feedback(answer.id, helpful=True)
+
+    async def correct() -> None:
+        async with AsyncClient(built_store, config=config) as twin:
+            await twin.feedback(answer.id, correct_answer="27")
+
+    background.run(correct())
+    log = read_log(path)
+    assert [(entry.id, entry.question) for entry in log.entries] == [(answer.id, None)]
+    assert log.feedback == {answer.id: Feedback(answer.id, True, "27")}
 
 
 def test_a_folder_that_is_no_store(tmp_path: Path, model_config: Config) -> None:

@@ -89,6 +89,16 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     ),
     (index.stats_to_proto, index.stats_from_proto, STATS),
     (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),
+    (
+        gate.feedback_to_proto,
+        gate.feedback_from_proto,
+        values(
+            types.Feedback,
+            helpful=optional(st.booleans()),
+            correct_answer=optional(TEXT),
+            query=optional(TEXT),
+        ),
+    ),
 ]
 EVENTS = st.one_of(
     values(types.GateEvent, decision=DECISIONS),
@@ -129,6 +139,13 @@ def test_reports_keep_their_half() -> None:
     assert index.upsert_from_proto(index.upsert_to_proto(upsert)) == upsert
     delete = types.UpdateReport(3, added=0, changed=0, unchanged=0, removed=4, items=items)
     assert index.delete_from_proto(index.delete_to_proto(delete)) == delete
+
+
+def test_the_id_of_a_decision_survives_though_it_does_not_count() -> None:
+    action, mode = types.GateAction.RETRIEVE, types.GateMode.AUTO
+    decision = types.GateDecision(action, mode, "it pays", id="0" * 32)
+    assert gate.decision_from_proto(gate.decision_to_proto(decision)).id == "0" * 32
+    assert decision == dataclasses.replace(decision, id="1" * 32)
 
 
 def test_every_enum_value_has_a_number() -> None:
@@ -195,6 +212,7 @@ def test_no_field_of_a_value_object_is_forgotten() -> None:
         (types.IndexStats, index_pb2.IndexStats),
         (types.ServerInfo, info_pb2.InfoResponse),
         (types.GateDecision, gate_pb2.GateDecision),
+        (types.Feedback, gate_pb2.ReportFeedbackRequest),
     ]
     for kind, message in pairs:
         names = {field.name for field in dataclasses.fields(kind)}

@@ -163,3 +163,26 @@ def test_a_set_is_called_as_the_folder_that_was_given(
     assert load_dataset(link).name == "current"
     monkeypatch.chdir(folder / "qrels")
     assert load_dataset(Path("..")).name == "version_3"
+
+
+def test_questions_without_documents(tmp_path: Path) -> None:
+    queries = [
+        {"_id": "b", "text": "?", "answers": ["x"]},
+        {"_id": "a", "text": "?", "answers": [], "metadata": {"split": "test"}},
+        {"_id": "c", "text": "?", "answers": ["x"], "metadata": {"split": "train"}},
+        {"_id": "d", "text": "?"},
+    ]
+    file = tmp_path / "queries.jsonl"
+    file.write_text("".join(json.dumps(query) + "\n" for query in queries))
+    dataset = load_dataset(tmp_path)
+    assert dataset.questions_only
+    assert [query.id for query in dataset.queries] == ["a", "b"]
+    assert (dataset.judged, dataset.relevant("b")) == ((), ())
+    assert [(item.id, item.reason) for item in dataset.skipped] == [("d", "has no answers")]
+    file.write_text(json.dumps(queries[2]) + "\n")
+    with pytest.raises(InvalidArgument, match="no question of it has answers"):
+        load_dataset(tmp_path)
+    file.write_text(json.dumps(queries[3]) + "\n")
+    with pytest.raises(NotFound, match=r"corpus\.jsonl"):
+        load_dataset(tmp_path)
+    assert not load_dataset(DATA / "squad_small").questions_only

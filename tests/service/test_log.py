@@ -28,6 +28,7 @@ def test_one_line_a_call_without_texts(
     answered, refused = (line for line in logs if line["event"] == "call")
     assert answered["method"] == "AnswerService/Answer"
     assert (answered["code"], answered["gate"]) == ("OK", "retrieve")
+    assert len(answered["answer_id"]) == 32
     assert answered["completion_tokens"] == 3
     assert answered["prompt_tokens"] > 0
     assert answered["ms"] > 0

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from expertrag.errors import NotFound
 from expertrag.eval.checks.findings import Findings, Ids
-from expertrag.eval.datasets import query_fault
+from expertrag.eval.datasets import is_questions_only, query_fault
 from expertrag.eval.files import existing
 from expertrag.eval.qrels import parse_judgement, splits
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
     """Find the faults of a data set; returns how much of everything was read."""
+    if is_questions_only(folder):
+        queries, _ = _queries(folder, findings)
+        findings.note(folder, "questions without documents: evaluate them with --index STORE")
+        return {"documents": 0, "queries": len(queries or ()), "judgements": 0}
     documents = _corpus(folder, findings)
     queries, unanswerable = _queries(folder, findings)
     names = splits(folder)

@@ -1,0 +1,142 @@
+"""What a line of the log and a line of feedback hold."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
+
+_COST = {item.name for item in fields(Usage)}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One decision of the gate, and the answer that it was part of.
+
+    ``time`` is when the decision was made, ISO 8601 in UTC. ``gate`` is what turned the signals
+    into probabilities. ``cost`` is None where there was no answer (``Decide``), and
+    ``finish_reason`` None where it did not come to its end: cancelled, out of time, failed.
+    ``question`` is None unless texts are kept; without, the signals lack the
+    counts of its wording (``question_…``), too.
+    """
+
+    id: str
+    time: str
+    generation: int
+    gate: str
+    mode: GateMode
+    action: GateAction
+    threshold: float | None = None
+    p_benefit: float | None = None
+    p_correct_closed_book: float | None = None
+    p_correct_retrieval: float | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
+    cost: Usage | None = None
+    finish_reason: FinishReason | None = None
+    support: float | None = None
+    question: str | None = None
+
+
+def dump_entry(entry: AuditEntry) -> bytes:
+    """Write an entry as one line, without its end; what is None is left out."""
+    return _line(asdict(entry))
+
+
+def dump_feedback(feedback: Feedback, time: str) -> bytes:
+    """Write feedback as one line, without its end; ``time`` as in ``AuditEntry``."""
+    return _line({"time": time, **asdict(feedback)})
+
+
+def parse_entry(line: bytes) -> AuditEntry:
+    """Read a line of the log. Fields of later versions are passed over.
+
+    :raises ValueError: it is torn, or no entry.
+    """
+    item = _object(line)
+    return AuditEntry(
+        id=_text(item, "id"),
+        time=_text(item, "time"),
+        generation=int(_number(item, "generation")),
+        gate=_text(item, "gate"),
+        mode=GateMode(_text(item, "mode")),
+        action=GateAction(_text(item, "action")),
+        threshold=_optional_number(item, "threshold"),
+        p_benefit=_optional_number(item, "p_benefit"),
+        p_correct_closed_book=_optional_number(item, "p_correct_closed_book"),
+        p_correct_retrieval=_optional_number(item, "p_correct_retrieval"),
+        signals=_numbers(item, "signals"),
+        cost=_cost(item["cost"]) if "cost" in item else None,
+        finish_reason=FinishReason(item["finish_reason"]) if "finish_reason" in item else None,
+        support=_optional_number(item, "support"),
+        question=_text(item, "question") if "question" in item else None,
+    )
+
+
+def parse_feedback(line: bytes) -> Feedback:
+    """Read a line of feedback.
+
+    :raises ValueError: it is torn, or no feedback.
+    """
+    item = _object(line)
+    helpful = item.get("helpful")
+    if not isinstance(helpful, bool | None):
+        raise ValueError("helpful is neither true nor false")
+    return Feedback(
+        answer_id=_text(item, "answer_id"),
+        helpful=helpful,
+        correct_answer=_text(item, "correct_answer") if "correct_answer" in item else None,
+        query=_text(item, "query") if "query" in item else None,
+    )
+
+
+def _line(item: Mapping[str, Any]) -> bytes:
+    present = {name: value for name, value in item.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _object(line: bytes) -> Mapping[str, Any]:
+    try:
+        item = json.loads(line)
+    except RecursionError:
+        raise ValueError("is no line of ours") from None
+    if not isinstance(item, dict):
+        raise ValueError("is no JSON object")
+    return item
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    if not isinstance(item.get(name), str):
+        raise ValueError(f"{name} is missing or no text")
+    text: str = item[name]
+    text.encode()  # JSON escapes can make strings that are no text; the error is a ValueError
+    return text
+
+
+def _number(item: Mapping[str, Any], name: str) -> float:
+    value = item.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} is missing or no number")
+    return float(value)
+
+
+def _optional_number(item: Mapping[str, Any], name: str) -> float | None:
+    return _number(item, name) if name in item else None
+
+
+def _numbers(item: Mapping[str, Any], name: str) -> dict[str, float]:
+    values = item.get(name)
+    if not isinstance(values, dict):
+        raise ValueError(f"{name} is no object")
+    return {key: _number(values, key) for key in values}
+
+
+def _cost(item: object) -> Usage:
+    if not isinstance(item, dict):
+        raise ValueError("cost is no object")
+    seconds = _numbers(item, "stage_seconds")
+    counts = {name: int(_number(item, name)) for name in _COST & item.keys() - {"stage_seconds"}}
+    return Usage(**counts, stage_seconds=seconds)

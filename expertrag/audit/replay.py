@@ -1,0 +1,271 @@
+"""What another policy would have done on the decisions of a log, and what that would have cost.
+
+A replay knows the gate's probabilities and the cost of the answers that were given, not the
+answers that were not. So decisions are exact, and costs are estimates: every answer is priced at
+the mean of the log's own AUTO answers that took the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from expertrag.audit.entries import AuditEntry
+from expertrag.audit.reading import Log
+from expertrag.errors import InvalidArgument
+from expertrag.types import GateAction, GateMode, Usage
+
+_WITHOUT_GATE = {
+    GateAction.CLOSED_BOOK: frozenset({"embed", "gate"}),
+    GateAction.RETRIEVE: frozenset({"gate", "prefill", "draft"}),
+}
+"""Stages that a forced mode saves. A closed-book answer goes on from the gate's prefill or is its
+draft, and a search needs the embedding, so these stay."""
+
+BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
+POLICIES = "threshold:T, never, always, rate:R"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Retrieves from p(benefit) = ``threshold`` on; ``forced`` does so without asking the gate."""
+
+    spec: str
+    threshold: float
+    forced: bool = False
+
+    def retrieves(self, entry: AuditEntry) -> bool:
+        """Decide again."""
+        assert entry.p_benefit is not None, "AUTO decisions have one"
+        return entry.p_benefit >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Decisions, and the cost of the ``answers`` that came to their end.
+
+    The cost is None where it cannot be told: no finished answer took a way that is needed.
+    """
+
+    decisions: int
+    retrievals: int
+    rate: float
+    answers: int
+    lm_calls: float | None
+    retrieval_calls: float | None
+    seconds: float | None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Decisions that change, and what people had said of their answers."""
+
+    total: int
+    to_retrieve: int
+    to_closed_book: int
+    helpful: int
+    not_helpful: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A policy beside what was logged.
+
+    ``threshold`` is that of the policy, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
+    the gate could not judge) and ``torn`` count lines of the log that are left out; ``rated`` the
+    replayed answers that people rated; ``gates`` are those that gave the probabilities.
+    """
+
+    policy: str
+    threshold: float | None
+    gates: tuple[str, ...]
+    logged: Outcome
+    replayed: Outcome
+    changed: Changes
+    rated: int
+    forced: int
+    unjudged: int
+    torn: int
+    basis: str = BASIS
+
+
+def replay(log: Log, spec: str) -> Replay:
+    """Apply the policy that ``spec`` names to the AUTO decisions of a log.
+
+    :raises InvalidArgument: an unknown policy, or a log without AUTO decisions.
+    """
+    parse_policy(spec, ())  # a wrong one is told before the log's own faults
+    entries = auto_entries(log)
+    policy = parse_policy(spec, [entry.p_benefit or 0.0 for entry in entries])
+    prices = _prices(entries)
+    before = [entry.action is GateAction.RETRIEVE for entry in entries]
+    after = [policy.retrieves(entry) for entry in entries]
+    changed = [
+        (entry, now) for entry, was, now in zip(entries, before, after, strict=True) if was != now
+    ]
+    ratings = {name: said.helpful for name, said in log.feedback.items()}
+    helped = Counter(ratings.get(entry.id) for entry, _ in changed)
+    return Replay(
+        policy=spec,
+        threshold=None if policy.forced else policy.threshold,
+        gates=tuple(sorted({entry.gate for entry in entries})),
+        logged=_outcome(entries, before, prices),
+        replayed=_outcome(entries, after, _forced(prices) if policy.forced else prices),
+        changed=Changes(
+            total=len(changed),
+            to_retrieve=sum(now for _, now in changed),
+            to_closed_book=sum(not now for _, now in changed),
+            helpful=helped[True],
+            not_helpful=helped[False],
+        ),
+        rated=sum(ratings.get(entry.id) is not None for entry in entries),
+        forced=(forced := sum(entry.mode is not GateMode.AUTO for entry in log.entries)),
+        unjudged=len(log.entries) - len(entries) - forced,
+        torn=log.torn,
+    )
+
+
+def auto_entries(log: Log) -> list[AuditEntry]:
+    """Return the decisions that the gate made.
+
+    :raises InvalidArgument: there are none.
+    """
+    entries = [
+        entry
+        for entry in log.entries
+        if entry.mode is GateMode.AUTO and entry.p_benefit is not None
+    ]
+    if not entries:
+        raise InvalidArgument(
+            f"{log.path} holds no AUTO decision with a probability: all {len(log.entries):,} were "
+            "forced by their callers, or not judged; let questions be asked with mode auto first"
+        )
+    return entries
+
+
+def parse_policy(spec: str, p_benefit: Sequence[float]) -> Policy:
+    """Read a policy.
+
+    :param p_benefit: of the decisions, which ``rate`` chooses its threshold by.
+    :raises InvalidArgument: it is none; the message lists those there are.
+    """
+    name, _, number = spec.partition(":")
+    make = _MAKERS.get(name)
+    if make is None or bool(number) is not (name in _WITH_NUMBER):
+        raise InvalidArgument(f"policy: no policy {spec!r}; choose one of {POLICIES}")
+    if name not in _WITH_NUMBER:
+        return make(spec, 0.0, p_benefit)
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value <= 1.0:
+        raise InvalidArgument(
+            f"policy: {number!r} of {spec!r} is no number from 0 to 1; write {name}:0.4, say"
+        )
+    return make(spec, value, p_benefit)
+
+
+def _rate(spec: str, share: float, p_benefit: Sequence[float]) -> Policy:
+    """Find the smallest logged p(benefit) from which on at most ``share`` of them retrieve."""
+    ordered = sorted(p_benefit, reverse=True)
+    allowed = math.floor(share * len(ordered) + 1e-9)  # 0.3 of 10 is 3, not 2.9999999999999996
+    if allowed >= len(ordered):
+        return Policy(spec, ordered[-1] if ordered else 0.0)
+    over = ordered[allowed]  # the first that must not
+    above = [p for p in ordered[:allowed] if p > over]
+    return Policy(spec, above[-1] if above else math.nextafter(over, 2.0))
+
+
+_MAKERS: Mapping[str, Callable[[str, float, Sequence[float]], Policy]] = {
+    "threshold": lambda spec, value, _: Policy(spec, value),
+    "rate": _rate,
+    "never": lambda spec, _value, _p: Policy(spec, math.inf, forced=True),
+    "always": lambda spec, _value, _p: Policy(spec, -math.inf, forced=True),
+}
+_WITH_NUMBER = ("threshold", "rate")
+
+
+@dataclass(frozen=True, slots=True)
+class _Price:
+    """The mean cost of an answer that took one way."""
+
+    lm_calls: float
+    retrieval_calls: float
+    stage_seconds: Mapping[str, float]
+
+
+def _costs(entries: Sequence[AuditEntry], action: GateAction) -> list[Usage]:
+    return [
+        entry.cost
+        for entry in entries
+        if entry.action is action and entry.cost is not None and _is_priced(entry)
+    ]
+
+
+def _is_priced(entry: AuditEntry) -> bool:
+    """Whether it was answered, to the end: what broke off tells no cost."""
+    return entry.cost is not None and entry.finish_reason is not None
+
+
+def _prices(entries: Sequence[AuditEntry]) -> dict[GateAction, _Price]:
+    """Return the mean costs of both ways; one that no finished answer took is left out."""
+    prices = {}
+    for action in GateAction:
+        if costs := _costs(entries, action):
+            stages = sorted({stage for cost in costs for stage in cost.stage_seconds})
+            prices[action] = _Price(
+                fmean(cost.lm_calls for cost in costs),
+                fmean(cost.retrieval_calls for cost in costs),
+                {s: fmean(cost.stage_seconds.get(s, 0.0) for cost in costs) for s in stages},
+            )
+    return prices
+
+
+def _forced(prices: Mapping[GateAction, _Price]) -> dict[GateAction, _Price]:
+    """Take the gate out of the prices: a forced mode makes one call, and no estimate."""
+    return {
+        action: _Price(
+            min(price.lm_calls, 1.0),
+            price.retrieval_calls,
+            {
+                stage: seconds
+                for stage, seconds in price.stage_seconds.items()
+                if stage not in _WITHOUT_GATE[action]
+            },
+        )
+        for action, price in prices.items()
+    }
+
+
+def _outcome(
+    entries: Sequence[AuditEntry], retrieves: Sequence[bool], prices: Mapping[GateAction, _Price]
+) -> Outcome:
+    ways = Counter(
+        GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK
+        for entry, retrieve in zip(entries, retrieves, strict=True)
+        if _is_priced(entry)
+    )
+    known = bool(ways) and ways.keys() <= prices.keys()
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for way, number in ways.items() if known else ():
+        for stage, mean in prices[way].stage_seconds.items():
+            seconds[stage] += mean * number
+
+    def total(price: Callable[[_Price], float]) -> float | None:
+        return sum(price(prices[way]) * n for way, n in ways.items()) if known else None
+
+    return Outcome(
+        decisions=len(entries),
+        retrievals=sum(retrieves),
+        rate=sum(retrieves) / len(entries),
+        answers=ways.total(),
+        lm_calls=total(lambda price: price.lm_calls),
+        retrieval_calls=total(lambda price: price.retrieval_calls),
+        seconds=sum(seconds.values()) if known else None,
+        stage_seconds=dict(seconds),
+    )

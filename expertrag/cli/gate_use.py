@@ -1,0 +1,233 @@
+"""``expertrag gate feedback``, ``replay`` and ``annotate``: learning from use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from expertrag.cli.answering import open_client, server_option, timeout_argument, timeout_option
+from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.output import emit_json, note, printable
+from expertrag.config import Config
+
+if TYPE_CHECKING:
+    from expertrag.audit.annotate import Annotations, Question
+    from expertrag.audit.reading import Log
+    from expertrag.audit.replay import Outcome, Replay
+
+log_argument = click.argument("log", type=click.Path(path_type=Path))
+
+STOP = "q"
+
+
+@click.command()
+@click.argument("answer_id", metavar="ID")
+@flag(
+    "--helpful/--not-helpful",
+    env="EXPERTRAG_FEEDBACK_HELPFUL",
+    default=None,
+    help="Whether the answer helped.",
+)
+@flag("--answer", env="EXPERTRAG_FEEDBACK_ANSWER", help="What the answer should have been.")
+@flag(
+    "--query",
+    env="EXPERTRAG_FEEDBACK_QUERY",
+    help="The question, where it may be kept and the log is without texts.",
+)
+@timeout_option
+@server_option
+@configured("index", "audit.path")
+@json_flag
+def feedback(
+    answer_id: str,
+    helpful: bool | None,
+    answer: str | None,
+    query: str | None,
+    timeout: float | None,
+    server: str | None,
+    config: Config,
+    as_json: bool,
+) -> None:
+    """Say of the answer ID whether it helped, or what is right; kept beside the audit log.
+
+    ID is the decision's id, which `ask` prints.
+    """
+    with open_client(server, config, ready=False) as client:
+        client.feedback(
+            answer_id,
+            helpful=helpful,
+            correct_answer=answer,
+            query=query,
+            **timeout_argument(timeout),
+        )
+    if as_json:
+        emit_json({"answer_id": answer_id, "helpful": helpful, "correct_answer": answer})
+    else:
+        click.echo(f"kept what was said of {answer_id}")
+
+
+@click.command()
+@log_argument
+@flag(
+    "--policy",
+    env="EXPERTRAG_REPLAY_POLICY",
+    required=True,
+    metavar="SPEC",
+    help="threshold:T retrieves from p(benefit) T on; never; always; rate:R takes the threshold "
+    "that retrieves for at most the share R of the log.",
+)
+@json_flag
+def replay(log: Path, policy: str, as_json: bool) -> None:
+    """Show what another policy would have decided on the AUTO decisions of LOG, and its cost.
+
+    LOG is the file of --audit-path; its older files are read, too. Decisions are exact; costs are
+    estimated from the mean costs of the log's own answers, closed book and with retrieval.
+    """
+    from expertrag.audit.reading import read_log
+    from expertrag.audit.replay import replay as run
+
+    replayed = run(read_log(log), policy)
+    if as_json:
+        emit_json(replayed)
+    else:
+        _print_replay(replayed)
+
+
+@click.command()
+@log_argument
+@flag(
+    "--out",
+    env="EXPERTRAG_ANNOTATE_OUT",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DATASET",
+    help="Folder of questions to make, or to go on with.",
+)
+@json_flag
+def annotate(log: Path, out: Path, as_json: bool) -> None:
+    """Ask a person for the right answers to LOG's questions, the gate's least certain first.
+
+    Type the accepted answers of each, several with ' | ' between; nothing to skip it, q to stop.
+    Answers that came as feedback are taken in without asking. What DATASET holds is not asked
+    again. Then run `expertrag eval record DATASET --index STORE --out ROWS.jsonl`.
+    """
+    from expertrag.audit import annotate as annotating
+    from expertrag.audit.reading import read_log
+
+    read = read_log(log)
+    annotating.check_texts(read)
+    with annotating.open_dataset(out) as dataset:
+        taken = _take_feedback(read, dataset)
+        waiting = [item for item in annotating.uncertain(read) if item not in dataset]
+        answered = sum(1 for _ in _asked(waiting, dataset))
+        total = len(dataset)
+    left = len(waiting) - answered
+    if as_json:
+        emit_json(
+            {
+                "dataset": out,
+                "questions": total,
+                "annotated": answered,
+                "from_feedback": taken,
+                "left": left,
+                "torn": read.torn,
+            }
+        )
+        return
+    click.echo(
+        f"{total:,} questions in {out}: {answered:,} answered now, {taken:,} from feedback; "
+        f"{left:,} left{_torn(read.torn)}"
+    )
+
+
+def _take_feedback(log: Log, dataset: Annotations) -> int:
+    from expertrag.audit.annotate import FROM_FEEDBACK, corrected
+
+    new = [item for item in corrected(log) if item not in dataset]
+    for item in new:
+        dataset.add(item, item.answers, FROM_FEEDBACK)
+    return len(new)
+
+
+def _asked(questions: list[Question], dataset: Annotations) -> Iterator[Question]:
+    """Ask one question after the other; yields those that were answered."""
+    from expertrag.audit.annotate import ANNOTATED, split_answers
+
+    for number, question in enumerate(questions, 1):
+        entry = question.entry
+        assert entry is not None, "it comes from the log"
+        note(
+            f"\n{number}/{len(questions)}  p_benefit {entry.p_benefit:.2f} against "
+            f"{entry.threshold:.2f}, {entry.action}"
+        )
+        note(printable(question.text))
+        click.echo("answers> ", nl=False, err=True)
+        line = sys.stdin.readline()
+        if not line or line.strip() == STOP:
+            note("")
+            return
+        if answers := split_answers(line):
+            dataset.add(question, answers, ANNOTATED)
+            yield question
+
+
+def _print_replay(replayed: Replay) -> None:
+    logged, other = replayed.logged, replayed.replayed
+    rows = [
+        ("", "logged", "replayed"),
+        ("decisions", f"{logged.decisions:,}", f"{other.decisions:,}"),
+        ("retrieval rate", f"{logged.rate:.3f}", f"{other.rate:.3f}"),
+        ("lm calls", _number(logged.lm_calls), _number(other.lm_calls)),
+        ("retrieval calls", _number(logged.retrieval_calls), _number(other.retrieval_calls)),
+        ("seconds", _seconds(logged), _seconds(other)),
+    ]
+    for name, left, right in rows:
+        click.echo(f"{name:<16}{left:>12}{right:>12}")
+    if replayed.threshold is not None:
+        click.echo(f"threshold {replayed.threshold!r}")
+    changed = replayed.changed
+    click.echo(
+        f"{changed.total:,} decisions change: {changed.to_retrieve:,} to retrieve, "
+        f"{changed.to_closed_book:,} to closed book"
+    )
+    if replayed.rated:
+        click.echo(
+            f"of these, people had called {changed.helpful:,} helpful and "
+            f"{changed.not_helpful:,} not (rated: {replayed.rated:,} of {logged.decisions:,})"
+        )
+    for line in _remarks(replayed):
+        note(line)
+
+
+def _remarks(replayed: Replay) -> Iterator[str]:
+    """Say what the figures rest on."""
+    counts = {"forced": replayed.forced, "not judged by the gate": replayed.unjudged}
+    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    left_out = f"; left out: {told}" if told else ""
+    yield (
+        f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
+        f"{left_out}{_torn(replayed.torn)}"
+    )
+    if replayed.replayed.seconds is None:
+        yield "the log holds no finished answer of a way that the policy takes: its cost is unknown"
+    if len(replayed.gates) > 1:
+        yield (
+            f"the log is of several gates ({', '.join(map(printable, replayed.gates))}), whose "
+            "probabilities need not mean the same"
+        )
+
+
+def _torn(count: int) -> str:
+    return f"; skipped: {count:,} torn lines" if count else ""
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:,.0f}"
+
+
+def _seconds(outcome: Outcome) -> str:
+    return "unknown" if outcome.seconds is None else f"{outcome.seconds:,.2f}"

@@ -1,0 +1,122 @@
+"""Questions of a log become a data set that ``eval record`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.audit.annotate import (
+    check_texts,
+    corrected,
+    open_dataset,
+    split_answers,
+    uncertain,
+)
+from expertrag.audit.reading import read_log
+from expertrag.errors import Conflict, InvalidArgument
+from expertrag.eval.datasets import load_dataset
+from expertrag.types import Feedback, GateMode
+
+
+def test_the_least_certain_first_and_each_once(
+    write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
+    log = read_log(
+        write_log(
+            [
+                entry(1, 0.9, question="Sure?"),
+                entry(2, 0.45, question="Close?"),
+                entry(3, 0.7, question="Middling?"),
+                entry(4, 0.52, question="  sure? "),
+                entry(5, 0.5),
+                entry(6, None, mode=GateMode.ALWAYS, question="Forced?"),
+            ]
+        )
+    )
+    assert [question.text for question in uncertain(log)] == ["  sure? ", "Close?", "Middling?"]
+
+
+def test_answers_that_came_as_feedback(
+    write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
+    entries = [entry(1, question="How many?"), entry(2), entry(3, question="how  many?"), entry(4)]
+    said = [
+        Feedback(entries[0].id, correct_answer="four"),
+        Feedback(entries[1].id, correct_answer="Rome", query="Where?"),
+        Feedback(entries[2].id, correct_answer="4 "),
+        Feedback(entries[3].id, correct_answer="of nothing known"),
+        Feedback("f" * 32, helpful=True, query="What for?"),
+    ]
+    found = corrected(read_log(write_log(entries, said)))
+    assert [(item.text, item.answers) for item in found] == [
+        ("how  many?", ("four", "4")),
+        ("Where?", ("Rome",)),
+    ]
+
+
+def test_a_log_without_texts(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
+    with pytest.raises(InvalidArgument, match=r"audit\.texts = true"):
+        check_texts(read_log(write_log([entry(1)])))
+    said = [Feedback(entry(1).id, correct_answer="Rome", query="Where?")]
+    check_texts(read_log(write_log([entry(1)], said)))
+
+
+def test_a_data_set_that_goes_on(
+    tmp_path: Path, write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
+    log = read_log(write_log([entry(1, question="Où?"), entry(2, 0.9, question="When?")]))
+    where, when = uncertain(log)
+    folder = tmp_path / "mine"
+    with open_dataset(folder) as dataset:
+        assert where not in dataset
+        dataset.add(where, ("à Paris", "Paris"), "annotate")
+        assert where in dataset
+        with pytest.raises(Conflict, match="another run writes"), open_dataset(folder):
+            pass
+    with (folder / "queries.jsonl").open("a") as file:
+        file.write('{"_id": "torn')  # killed here
+    with open_dataset(folder) as dataset:
+        assert (where in dataset, when in dataset, len(dataset)) == (True, False, 1)
+        dataset.add(when, ("now",), "feedback")
+    loaded = load_dataset(folder)
+    assert {query.text: query.answers for query in loaded.queries} == {
+        "Où?": ("à Paris", "Paris"),
+        "When?": ("now",),
+    }
+    assert loaded.questions_only
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl.gz", "qrels"])
+def test_a_data_set_of_documents_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(InvalidArgument, match=f"holds {name}"), open_dataset(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_damaged_data_set_and_a_file(tmp_path: Path) -> None:
+    (tmp_path / "queries.jsonl").write_text('{"_id": "x"}\n')
+    with pytest.raises(InvalidArgument, match="line 1 has no text"), open_dataset(tmp_path):
+        pass
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(InvalidArgument, match="is no folder"), open_dataset(file):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        ("Rome\n", ("Rome",)),
+        (" Rome | the city of Rome |Rome | ", ("Rome", "the city of Rome |Rome")),
+        ("a|b", ("a|b",)),
+        ("x | x", ("x",)),
+        (" | \n", ()),
+        ("\n", ()),
+    ],
+)
+def test_typed_answers(line: str, answers: tuple[str, ...]) -> None:
+    assert split_answers(line) == answers

@@ -1,0 +1,202 @@
+"""The log of one pipeline: what stands in it, and what cannot go wrong because of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import shutil
+from pathlib import Path
+
+import pytest
+
+from expertrag.audit import Audit
+from expertrag.audit.audit import FEEDBACK, WORDING
+from expertrag.config import AuditConfig
+from expertrag.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.meter import Meter
+from expertrag.types import DoneEvent, Feedback, FinishReason, GateAction, GateDecision, GateMode
+
+DECISION = GateDecision(
+    GateAction.RETRIEVE,
+    GateMode.AUTO,
+    "it pays",
+    0.5,
+    0.7,
+    0.1,
+    {"margin": 0.2, "question_words": 3.0},
+    "g-1",
+)
+SECRET = "xyzzy"
+ID = "0" * 32
+
+
+def answer(audit: Audit, *, finished: bool = True) -> str:
+    meter = Meter()
+    with audit.answering(f"What is {SECRET}?", 3, meter) as entry:
+        decision = entry.decided(DECISION)
+        meter.add(lm_calls=2)
+        if finished:
+            entry.noted(DoneEvent(FinishReason.STOP, 0.25))
+    return decision.id
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_line_for_an_answer_without_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    name = answer(Audit(path))
+    (line,) = lines(path)
+    assert SECRET not in path.read_text()
+    assert line.pop("time")
+    cost = line.pop("cost")
+    assert isinstance(cost, dict)
+    assert (cost["lm_calls"], cost["retrieval_calls"]) == (2, 0)
+    assert line == {
+        "id": name,
+        "generation": 3,
+        "gate": "g-1",
+        "mode": "auto",
+        "action": "retrieve",
+        "threshold": 0.5,
+        "p_benefit": 0.7,
+        "p_correct_closed_book": 0.1,
+        "signals": {"margin": 0.2},
+        "finish_reason": "stop",
+        "support": 0.25,
+    }
+
+
+def test_the_question_stands_in_it_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    answer(Audit(path, texts=True))
+    (line,) = lines(path)
+    assert line["question"] == f"What is {SECRET}?"
+    assert line["signals"] == {"margin": 0.2, "question_words": 3.0}
+
+
+def test_the_signals_of_wording_are_named_as_the_gate_names_them() -> None:
+    from expertrag_retriever.gate.question import question_signals
+
+    assert all(name.startswith(WORDING) for name in question_signals("Who was first?"))
+
+
+def test_an_answer_that_breaks_off_is_a_decision_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = Audit(path)
+    answer(audit, finished=False)
+    with (
+        pytest.raises(ZeroDivisionError),
+        audit.answering("?", 1, Meter()) as entry,
+    ):
+        entry.decided(DECISION)
+        raise ZeroDivisionError
+    with audit.answering("never decided", 1):
+        pass
+    assert [("finish_reason" in line, "cost" in line) for line in lines(path)] == [
+        (False, True),
+        (False, True),
+    ]
+
+
+def test_ids_are_given_without_a_log() -> None:
+    audit = Audit()
+    first, second = answer(audit), answer(audit)
+    assert len(first) == 32
+    assert first != second
+    audit.close()
+
+
+def test_a_full_disk_is_told_once_and_so_is_its_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    audit = Audit(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with caplog.at_level(logging.WARNING, "expertrag.audit"):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        try:
+            names = [answer(audit) for _ in range(5)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert len(set(names)) == 5
+        assert len(caplog.messages) == 1
+        assert "answers go on without it" in caplog.messages[0]
+        names = [answer(audit), answer(audit)]
+    assert caplog.messages[1:] == ["audit log written again; 5 decisions are missing"]
+    torn, *whole = path.read_bytes().splitlines()
+    assert len(torn) == 10
+    assert [json.loads(line)["id"] for line in whole] == names
+    assert SECRET not in caplog.text
+
+
+def test_nothing_that_a_line_may_hold_fails_an_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    audit = Audit(tmp_path / "gone" / "audit.jsonl")
+    with audit.answering("?", 1) as entry:
+        entry.decided(GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "", p_benefit=float("nan")))
+    with audit.answering("?", 1) as entry:
+        entry.decided(DECISION)
+    assert len(caplog.messages) == 1
+
+
+def test_a_folder_that_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    audit = Audit.of(AuditConfig(path=str(folder / "audit.jsonl")))
+    shutil.rmtree(folder)
+    answer(audit)
+    folder.mkdir()
+    answer(audit)
+    assert len(lines(folder / "audit.jsonl")) == 1
+
+
+def test_what_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+    for path in (tmp_path, Path("/proc/none/audit.jsonl")):
+        with pytest.raises(InvalidArgument, match=r"audit\.path: .* cannot be written") as caught:
+            Audit.of(AuditConfig(path=str(path)))
+        assert caught.value.metadata == {"field": "audit.path"}
+    with pytest.raises(InvalidArgument, match="where the feedback goes"):
+        Audit.of(AuditConfig(path=str(tmp_path / FEEDBACK)))
+    Audit.of(AuditConfig()).close()  # off is no error
+
+
+def test_feedback_is_kept_beside_the_log(tmp_path: Path) -> None:
+    audit = Audit(tmp_path / "audit.jsonl")
+    audit.feedback(Feedback(ID, helpful=False))
+    audit.feedback(Feedback(ID, correct_answer="Four.", query="How many?"))
+    first, second = lines(tmp_path / FEEDBACK)
+    assert first.pop("time")
+    assert second.pop("time")
+    assert first == {"answer_id": ID, "helpful": False}
+    assert second == {"answer_id": ID, "correct_answer": "Four.", "query": "How many?"}
+
+
+@pytest.mark.parametrize(
+    ("feedback", "field"),
+    [
+        (Feedback("short", helpful=True), "answer_id"),
+        (Feedback(ID + "\n", helpful=True), "answer_id"),
+        (Feedback(ID), "helpful"),
+        (Feedback(ID, correct_answer=" "), "correct_answer"),
+        (Feedback(ID, correct_answer="x" * 5_000), "correct_answer"),
+        (Feedback(ID, helpful=True, query=""), "query"),
+        (Feedback(ID, helpful="yes"), "helpful"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_feedback_names_its_field(tmp_path: Path, feedback: Feedback, field: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"^{field}: ") as caught:
+        Audit(tmp_path / "audit.jsonl").feedback(feedback)
+    assert caught.value.metadata == {"field": field}
+    assert not (tmp_path / FEEDBACK).exists()
+
+
+def test_feedback_that_has_no_place(tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="--audit-path") as caught:
+        Audit().feedback(Feedback(ID, helpful=True))
+    assert caught.value.reason == "AUDIT_OFF"
+    with pytest.raises(Unavailable, match="free some space") as full:
+        Audit(tmp_path / "gone" / "audit.jsonl").feedback(Feedback(ID, helpful=True))
+    assert full.value.reason == "STORAGE_FULL"

@@ -1,0 +1,89 @@
+"""Lines to values and back, and lines that are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expertrag.audit import AuditEntry
+from expertrag.audit.entries import dump_entry, dump_feedback, parse_entry, parse_feedback
+from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+UNIT = st.floats(0, 1)
+COUNT = st.integers(0, 2**31)
+SECONDS = st.dictionaries(TEXT, st.floats(0, 100), max_size=3)
+ENTRIES = st.builds(
+    AuditEntry,
+    id=TEXT,
+    time=TEXT,
+    generation=COUNT,
+    gate=TEXT,
+    mode=st.sampled_from(GateMode),
+    action=st.sampled_from(GateAction),
+    threshold=st.none() | UNIT,
+    p_benefit=st.none() | UNIT,
+    p_correct_closed_book=st.none() | UNIT,
+    p_correct_retrieval=st.none() | UNIT,
+    signals=st.dictionaries(TEXT, UNIT, max_size=3),
+    cost=st.none() | st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, SECONDS),
+    finish_reason=st.none() | st.sampled_from(FinishReason),
+    support=st.none() | UNIT,
+    question=st.none() | TEXT,
+)
+FEEDBACK = st.builds(Feedback, TEXT, st.none() | st.booleans(), st.none() | TEXT, st.none() | TEXT)
+
+
+@settings(max_examples=100, deadline=None)
+@given(ENTRIES, FEEDBACK)
+def test_round_trips(entry: AuditEntry, feedback: Feedback) -> None:
+    line = dump_entry(entry)
+    assert b"\n" not in line
+    assert parse_entry(line) == entry
+    assert parse_feedback(dump_feedback(feedback, "now")) == feedback
+
+
+def test_every_beginning_of_a_line_is_refused(entry: Callable[..., AuditEntry]) -> None:
+    line = dump_entry(replace(entry(1), question="Où est-ce?"))
+    for end in range(len(line)):
+        with pytest.raises(ValueError):
+            parse_entry(line[:end])
+    assert parse_entry(line).question == "Où est-ce?"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": 1},
+        {"mode": "sometimes"},
+        {"action": None},
+        {"p_benefit": "high"},
+        {"p_benefit": True},
+        {"threshold": float("nan")},
+        {"signals": []},
+        {"signals": {"margin": "x"}},
+        {"cost": []},
+        {"cost": {"lm_calls": 1}},
+        {"finish_reason": "bored"},
+        {"question": "\ud800"},
+    ],
+)
+def test_lines_of_another_kind(entry: Callable[..., AuditEntry], change: dict[str, object]) -> None:
+    item = json.loads(dump_entry(entry(1)))
+    with pytest.raises(ValueError):
+        parse_entry(json.dumps({**item, **change}).encode())
+    for line in (b"[]", b"[" * 100_000, b"null"):
+        with pytest.raises(ValueError):
+            parse_feedback(line)
+
+
+def test_fields_of_later_versions_are_passed_over(entry: Callable[..., AuditEntry]) -> None:
+    item = json.loads(dump_entry(entry(1)))
+    item["cost"]["joules"] = 3
+    later = json.dumps({**item, "weather": "fair"}).encode()
+    assert parse_entry(later) == entry(1)

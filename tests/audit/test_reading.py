@@ -1,0 +1,58 @@
+"""Reading a log: its older files, torn lines, and the last word of what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.audit.append import Appender, older
+from expertrag.audit.entries import dump_entry
+from expertrag.audit.reading import read_log
+from expertrag.errors import InvalidArgument, NotFound
+from expertrag.types import Feedback
+
+
+def test_older_files_come_first(tmp_path: Path, entry: Callable[..., Any]) -> None:
+    path = tmp_path / "audit.jsonl"
+    appender = Appender(path, max_bytes=1_000)
+    for number in range(4):
+        appender.append(dump_entry(entry(number)))
+    assert older(path)[0].exists()
+    assert [item.id for item in read_log(path).entries] == [entry(n).id for n in range(4)]
+    path.unlink()  # just rotated away
+    assert len(read_log(path).entries) < 4
+
+
+def test_torn_lines_are_counted(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
+    path = write_log([entry(1), entry(2)], [Feedback(entry(1).id, helpful=True)])
+    for file in (path, path.with_name("feedback.jsonl")):
+        with file.open("ab") as torn:
+            torn.write(dump_entry(entry(3))[:40] + b"\n\n\xff\n")
+    log = read_log(path)
+    assert (len(log.entries), len(log.feedback), log.torn) == (2, 1, 4)
+
+
+def test_the_last_word_counts(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
+    name = entry(1).id
+    said = [
+        Feedback(name, helpful=True, correct_answer="four", query="?"),
+        Feedback(name, correct_answer="five"),
+        Feedback(name, helpful=False),
+    ]
+    log = read_log(write_log([entry(1)], said))
+    assert log.feedback == {name: Feedback(name, False, "five", "?")}
+
+
+def test_what_is_no_log(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    with pytest.raises(NotFound, match="no audit log"):
+        read_log(path)
+    path.touch()
+    with pytest.raises(InvalidArgument, match="it is empty"):
+        read_log(path)
+    path.write_text('{"_id": "x"}\nhello\n')
+    with pytest.raises(InvalidArgument, match="its 2 lines are torn, or of another kind"):
+        read_log(path)

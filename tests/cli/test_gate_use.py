@@ -1,0 +1,200 @@
+"""``expertrag gate feedback``, ``replay`` and ``annotate``."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag.audit import AuditEntry
+from expertrag.audit.entries import dump_entry, dump_feedback
+from expertrag.audit.reading import read_log
+from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
+
+Run = Callable[..., Any]
+NOW = "2026-11-25T20:00:00.000+00:00"
+QUESTIONS = {0.9: "Sure?", 0.55: "Nearly?", 0.4: "Less?"}
+
+
+def entry(number: int, p: float, question: str | None) -> AuditEntry:
+    retrieved = p >= 0.5
+    return AuditEntry(
+        id=f"{number:032x}",
+        time=NOW,
+        generation=1,
+        gate="training-free-1",
+        mode=GateMode.AUTO,
+        action=GateAction.RETRIEVE if retrieved else GateAction.CLOSED_BOOK,
+        threshold=0.5,
+        p_benefit=p,
+        cost=Usage(1 + retrieved, int(retrieved), stage_seconds={"generate": 1.0 + retrieved}),
+        finish_reason=FinishReason.STOP,
+        question=question,
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Three decisions of which two retrieve, and a torn line."""
+    path = tmp_path / "log" / "audit.jsonl"
+    path.parent.mkdir()
+    entries = [entry(number, p, text) for number, (p, text) in enumerate(QUESTIONS.items())]
+    path.write_bytes(b"\n".join([*map(dump_entry, entries), b'{"id":']))
+    said = dump_feedback(Feedback(entries[1].id, helpful=False), NOW)
+    path.with_name("feedback.jsonl").write_bytes(said + b"\n")
+    return path
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Sets what stands on standard input."""
+    return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_replay_as_text(run: Run, log: Path) -> None:
+    ran = run("gate", "replay", log, "--policy", "threshold:0.6")
+    assert ran.code == 0, ran.err
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert lines[:6] == [
+        ["logged", "replayed"],
+        ["decisions", "3", "3"],
+        ["retrieval", "rate", "0.667", "0.333"],
+        ["lm", "calls", "5", "4"],
+        ["retrieval", "calls", "2", "1"],
+        ["seconds", "5.00", "4.00"],
+    ]
+    assert "threshold 0.6\n" in ran.out
+    assert "1 decisions change: 0 to retrieve, 1 to closed book" in ran.out
+    assert "called 0 helpful and 1 not (rated: 1 of 3)" in ran.out
+    assert "costs are estimated from the log's own mean costs" in ran.err
+    assert "of 3 finished answers; skipped: 1 torn lines" in ran.err
+
+
+def test_replay_as_json(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERTRAG_REPLAY_POLICY", "rate:0.34")
+    ran = run("gate", "replay", log, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert (found["threshold"], found["replayed"]["rate"]) == (0.9, 1 / 3)
+    assert found["changed"] == {
+        "total": 1, "to_retrieve": 0, "to_closed_book": 1, "helpful": 0, "not_helpful": 1,
+    }  # fmt: skip
+    assert found["torn"] == 1
+    assert "estimated" in found["basis"]
+
+
+def test_replay_says_what_it_does_not_know(run: Run, log: Path) -> None:
+    log.write_bytes(dump_entry(entry(1, 0.1, None)) + b"\n")
+    ran = run("gate", "replay", log, "--policy", "always")
+    assert ran.code == 0
+    assert ran.out.count("unknown") == 3
+    assert "its cost is unknown" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["no.jsonl", "--policy", "never"], 4, "no audit log no.jsonl"),
+        (["LOG", "--policy", "sometimes"], 2, "choose one of threshold:T, never, always, rate:R"),
+        (["LOG", "--policy", "rate:2"], 2, "no number from 0 to 1"),
+        (["LOG"], 2, "--policy"),
+    ],
+)
+def test_what_cannot_be_replayed(
+    run: Run, log: Path, arguments: list[str], code: int, message: str
+) -> None:
+    ran = run("gate", "replay", *(str(log) if word == "LOG" else word for word in arguments))
+    assert (ran.code, ran.out, message in ran.err) == (code, "", True), ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_annotate_asks_the_least_certain_first(
+    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+) -> None:
+    data = tmp_path / "mine"
+    type_in("yes | certainly\n\nno\n")
+    ran = run("gate", "annotate", log, "--out", data)
+    assert ran.code == 0, ran.err
+    asked = [ran.err.index(text) for text in ("Nearly?", "Less?", "Sure?")]
+    assert asked == sorted(asked)
+    assert ran.out == (
+        f"2 questions in {data}: 2 answered now, 0 from feedback; 1 left; skipped: 1 torn lines\n"
+    )
+    lines = [json.loads(line) for line in (data / "queries.jsonl").read_text().splitlines()]
+    assert [(line["text"], line["answers"]) for line in lines] == [
+        ("Nearly?", ["yes", "certainly"]),
+        ("Sure?", ["no"]),
+    ]
+    type_in("q\n")
+    again = run("gate", "annotate", log, "--out", data, "--json")
+    assert "1/1" in again.err
+    assert "Less?" in again.err
+    assert json.loads(again.out) == {
+        "dataset": str(data), "questions": 2, "annotated": 0, "from_feedback": 0, "left": 1,
+        "torn": 1,
+    }  # fmt: skip
+    assert run("eval", "validate", data).code == 0
+
+
+def test_feedback_is_taken_in_without_asking(
+    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+) -> None:
+    with log.with_name("feedback.jsonl").open("ab") as file:
+        said = Feedback(entry(1, 0.5, None).id, correct_answer="almost")
+        file.write(dump_feedback(said, NOW) + b"\n")
+    type_in("")  # the end of the input stops it, too
+    ran = run("gate", "annotate", log, "--out", tmp_path / "mine", "--json")
+    assert json.loads(ran.out)["from_feedback"] == 1
+    assert "Nearly?" not in ran.err
+    (line,) = (tmp_path / "mine" / "queries.jsonl").read_text().splitlines()
+    assert json.loads(line)["answers"] == ["almost"]
+
+
+def test_a_question_does_not_steer_the_terminal(
+    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+) -> None:
+    log.write_bytes(dump_entry(entry(1, 0.5, "What\x1b[2J?")) + b"\n")
+    type_in("q\n")
+    assert "\x1b" not in run("gate", "annotate", log, "--out", tmp_path / "mine").err
+
+
+def test_a_log_without_texts_cannot_be_annotated(run: Run, log: Path, tmp_path: Path) -> None:
+    log.write_bytes(dump_entry(entry(1, 0.5, None)) + b"\n")
+    ran = run("gate", "annotate", log, "--out", tmp_path / "mine")
+    assert (ran.code, "audit.texts = true (--audit-texts)" in ran.err) == (2, True)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_annotated_questions_need_a_store(run: Run, log: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    line = {"_id": "1", "text": "Where?", "answers": ["Rome"]}
+    (tmp_path / "mine" / "queries.jsonl").write_text(json.dumps(line) + "\n")
+    ran = run("eval", "record", tmp_path / "mine", "--out", tmp_path / "rows.jsonl")
+    assert (ran.code, "name the store that answers them with --index" in ran.err) == (2, True)
+
+
+def test_feedback_in_process_needs_no_model(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    name = "0" * 32
+    command = ["gate", "feedback", name, "--not-helpful", "--index", store]
+    ran = run(*command)
+    assert (ran.code, "no audit log is kept here" in ran.err) == (6, True)
+    log = tmp_path / "log" / "audit.jsonl"
+    ran = run(*command, "--answer", "Rome", "--query", "Where?", "--audit-path", log)
+    assert (ran.code, ran.out, ran.err) == (0, f"kept what was said of {name}\n", "")
+    monkeypatch.setenv("EXPERTRAG_AUDIT_PATH", str(log))
+    ran = run("gate", "feedback", name, "--helpful", "--index", store, "--json")
+    assert json.loads(ran.out) == {
+        "answer_id": name, "helpful": True, "correct_answer": None,
+    }  # fmt: skip
+    log.write_bytes(dump_entry(entry(0, 0.5, None)) + b"\n")
+    assert read_log(log).feedback == {name: Feedback(name, True, "Rome", "Where?")}
+    ran = run("gate", "feedback", name, "--index", store)
+    assert (ran.code, "say one of them" in ran.err) == (2, True)
