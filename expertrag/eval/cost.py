@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 RESAMPLES = 2000
-_GATE_STAGES = ("embed", "gate", "prefill")
+_GATE_STAGES = ("embed", "gate", "prefill", "draft")
 _MODES = (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO)
 
 

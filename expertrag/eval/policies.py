@@ -16,7 +16,7 @@ from expertrag.errors import InvalidArgument
 from expertrag.eval.squad import contains
 from expertrag.eval.types import Branch, GateRecord, Recorded, Row
 
-REUSED = frozenset({"prefill"})
+REUSED = frozenset({"prefill", "draft"})
 """Stages of the gate that a closed-book answer goes on from."""
 SHARED = frozenset({"embed"})
 """Stages of the gate that the search uses again."""
