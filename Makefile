@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts eval-gate eval-gate-live eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,13 @@ bench-search: $(STAMP) ## nDCG@10 and documents/s; DATA=folder of data sets, ARG
 
 bench-gate: $(STAMP) ## the gate's decisions on real questions; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_gate.py --data $(DATA) $(ARGS)
+
+GATE ?= .eval/adarague-drafts
+
+gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to make, ARGS=...
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --out $(GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)

@@ -67,14 +67,15 @@ def open_gate(
         return None
 
     def check(bundle: GateBundle) -> None:
-        check_models(
-            bundle,
-            embedder=embedder.fingerprint_of_expert(GENERAL),
-            generator=generator.fingerprint,
-        )
+        # Not the embedder: the store may have moved to another one since, and the next gate with it.
+        check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
         check_drafts(bundle, generator)
 
-    return ServedGate(Path(gate.bundle), check)
+    own = generator.fingerprint
+    served = ServedGate(models.gate_folder(gate.bundle), check)
+    base = embedder.fingerprint_of_expert(GENERAL)
+    check_models(served.current(), embedder=base, generator=own)
+    return served
 
 
 def open_generator(model: ModelConfig) -> Generator:

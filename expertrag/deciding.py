@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from expertrag import prompt
 from expertrag.errors import Conflict
-from expertrag.gating.signals import drafted
+from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import AnswerRequest, GateDecision, GateMode
 from expertrag_retriever.experts.settings import GENERAL
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from expertrag.served_index import View
     from expertrag_retriever.gate.bundle import GateBundle
     from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
@@ -121,12 +122,9 @@ class Decider:
         should_stop: ShouldStop,
     ) -> GateDecision:
         """Measure the signals and judge."""
-        with meter.stage("gate"):
-            store = view.gate.store_signals(request.question, vector.by_expert)
-        should_stop()
-        with meter.stage("prefill"):
-            prefill = answer.session.peek(LOOKAHEAD_TOKENS)
         if bundle is None:
+            store = self._store(request, view, vector, meter)
+            prefill = self._prefill(answer, meter, should_stop)
             return view.gate.decide(request.mode, prefill=prefill, store=store, threshold=threshold)
         if bundle.needs.embedder_fingerprint != view.embedder.fingerprint_of_expert(GENERAL):
             return fitted.unjudged(
@@ -134,25 +132,53 @@ class Decider:
                 f"fitted with {bundle.needs.embedder}",
                 bundle.version,
             )
+        groups = bundle.groups
+        store = prefill = None
+        if SignalGroup.STORE in groups:
+            store = self._store(request, view, vector, meter)
+        if SignalGroup.PREFILL in groups:
+            prefill = self._prefill(answer, meter, should_stop)
         draft = None
-        if SignalGroup.DRAFT in bundle.groups:
-            draft = self._draft(request.question, view, answer, meter)
+        if SignalGroup.DRAFT in groups:
+            draft = self._draft(request.question, view, answer, meter, should_stop)
         with meter.stage("gate"):
             signals = view.gate.signals(
                 request.question, vector.by_expert, prefill=prefill, store=store, draft=draft
             )
             return fitted.decide(bundle, signals, threshold=threshold)
 
-    def _draft(self, question: str, view: View, answer: ClosedBook, meter: Meter) -> Draft:
-        """Let the model answer closed book to the end, and read that."""
+    def _store(
+        self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter
+    ) -> StoreSignals:
+        with meter.stage("gate"):
+            return view.gate.store_signals(request.question, vector.by_expert)
+
+    def _prefill(
+        self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop
+    ) -> PrefillSignals | None:
+        should_stop()
+        with meter.stage("prefill"):
+            return answer.session.peek(LOOKAHEAD_TOKENS)
+
+    def _draft(
+        self,
+        question: str,
+        view: View,
+        answer: ClosedBook,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> Draft:
+        """Let the model answer closed book to the end, and read how it begins."""
         reader = self._generator
         assert isinstance(reader, TransformersGenerator), "checked when the gate was loaded"
         with meter.stage("draft"):
             answer.draft = "".join(answer.session.stream())
-            ((_, reading),) = reader.read([(prompt.closed_book(question), answer.draft)])
-            embedding = view.embedder.encode_queries_by_experts([answer.draft or " "], [GENERAL])
+            should_stop()
+            text = looked_at(answer.draft)
+            ((_, reading),) = reader.read([(prompt.closed_book(question), text)])
+            embedding = view.embedder.encode_queries_by_experts([text or " "], [GENERAL])
         meter.add(lm_calls=1)  # the reading
-        return drafted(answer.draft, embedding[0, 0], reading)
+        return drafted(text, embedding[0, 0], reading)
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FEEDBACK = "feedback.jsonl"
 """File of the feedback, in the folder of the log."""
-WORDING = "question_"
-"""How the names of signals of a question's wording begin (``gate/question.py``)."""
+WORDING = ("question_", "draft_")
+"""How the names of signals of a text's wording begin (``gate/question.py``, ``gate/draft.py``)."""
 
 # Not structlog: a client in process uses this too, and unconfigured structlog prints to stdout.
 _log = logging.getLogger("expertrag.audit")
@@ -192,7 +192,7 @@ class Entry:
 
 
 def _without_wording(signals: Mapping[str, float]) -> dict[str, float]:
-    """Leave out what counts the letters and words of a question: together they are its print."""
+    """Leave out what counts the letters and words of a text: together they are its print."""
     return {name: value for name, value in signals.items() if not name.startswith(WORDING)}
 
 

@@ -13,6 +13,7 @@ from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from expertrag_retriever.gate.bundle import GateBundle
@@ -74,10 +75,9 @@ bundle_option = flag(
     "--gate",
     "folder",
     env="EXPERTRAG_FIT_FOLDER",
-    type=click.Path(path_type=Path),
     required=True,
-    metavar="FOLDER",
-    help="Folder that `gate fit` wrote.",
+    metavar="GATE",
+    help="Folder that `gate fit` wrote, or a shipped gate.",
 )
 
 
@@ -183,7 +183,7 @@ def fit(
 @json_flag
 def calibrate(
     rows: tuple[Path, ...],
-    folder: Path,
+    folder: str,
     out: Path,
     cost: float,
     seed: int,
@@ -200,9 +200,10 @@ def calibrate(
     from expertrag.eval.stores import default_work
     from expertrag.gating.fit import calibrate_gate
     from expertrag.gating.source import source_of
+    from expertrag.models import gate_folder
     from expertrag_retriever.gate.bundle import load_gate
 
-    row_sets, bundle = read_row_sets(rows), load_gate(folder)
+    row_sets, bundle = read_row_sets(rows), load_gate(gate_folder(folder))
     source = source_of(bundle, config.model, work or default_work())
     with progress() as report:
         calibrated = calibrate_gate(
@@ -234,7 +235,7 @@ def calibrate(
 @json_flag
 def refit(
     rows: tuple[Path, ...],
-    folder: Path,
+    folder: str,
     dry_run: bool,
     models: tuple[str, ...],
     cost: float,
@@ -243,23 +244,29 @@ def refit(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Fit a gate on ROWS, and put it in the place of an old one if it is better.
+    """Fit a gate on ROWS, and put it in the place of an old one if it is clearly better.
 
-    Both are compared on ROWS: a right answer counts 1, a retrieval costs --cost. A server that
+    Both are compared on ROWS: a right answer counts 1, a retrieval costs --cost; the 95 % interval
+    of the difference must lie above 0. A server that
     decides by the folder follows at once.
     """
     from expertrag.eval.rows import read_row_sets
     from expertrag.eval.stores import default_work
     from expertrag.gating.fit import refit_gate
     from expertrag.gating.source import source_of
+    from expertrag.models import SHIPPED_GATES
     from expertrag_retriever.gate.bundle import load_gate
 
+    if folder in SHIPPED_GATES:
+        raise InvalidArgument(
+            f"{folder} is shipped and stays as it is; fit one of your own instead"
+        )
     row_sets = read_row_sets(rows)
-    source = source_of(load_gate(folder), config.model, work or default_work())
+    source = source_of(load_gate(Path(folder)), config.model, work or default_work())
     with progress() as report:
         new, compared, swapped = refit_gate(
             row_sets,
-            folder,
+            Path(folder),
             source,
             models=models,
             cost=cost,
@@ -275,7 +282,7 @@ def refit(
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
-    kept = "--dry-run" if dry_run else "the new one is no better"
+    kept = "--dry-run" if dry_run else "the new one is not clearly better"
     click.echo(f"{folder} is {new.version} now" if swapped else f"the old gate stays: {kept}")
 
 

@@ -59,7 +59,8 @@ class GateConfig:
     """When the documents are consulted."""
 
     bundle: str = option(
-        "", "Fitted gate: a folder of `expertrag gate fit`. Unset: the training-free gate."
+        "",
+        "Fitted gate: a folder of `expertrag gate fit`, or a shipped one. Unset: the training-free one.",
     )
     threshold: float | None = option(
         None,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag import models
 from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import read_lines
 from expertrag.eval.types import JSON, GateRecord, RowSet
@@ -137,7 +138,7 @@ def load_gate(
 
     if spec == CONSTANTS.name:
         return recorded_gate(row_sets, threshold, name=spec)
-    path = Path(spec)
+    path = models.gate_folder(spec)
     if path.is_dir():
         return _fitted_gate(path, threshold, model, work, progress)
     if not path.is_file():

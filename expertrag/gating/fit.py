@@ -21,6 +21,7 @@ from expertrag_retriever.gate.fitting import (
     Predictions,
     check_rows,
     fit_predictor,
+    fit_unchecked,
     folds_of,
 )
 from expertrag_retriever.training.publish import published
@@ -119,7 +120,9 @@ def refit_gate(
     dry_run: bool = False,
     progress: Progress,
 ) -> tuple[GateBundle, Comparison, bool]:
-    """Fit a gate on rows, and put it in the place of the one in ``folder`` if it is better there.
+    """Fit a gate on rows, and put it in the place of the one in ``folder`` if it is clearly better.
+
+    Clearly: the 95 % interval of the difference lies above 0.
 
     Both are worth, on each row, whether the answer they choose is right, less ``cost`` where they
     retrieve. The new one is judged by rows that nothing of it had seen (nested cross-validation);
@@ -138,7 +141,7 @@ def refit_gate(
             "right - cost", old.version, before.tolist(), "new", after.tolist(), seed=seed
         )
         new = _fitted(old.name, given, row_sets, source, models, cost, seed, progress)
-        swap = compared.difference > 0 and not dry_run
+        swap = compared.low > 0 and not dry_run
         if swap:
             save_gate(new, folder)
             new = load_gate(folder)
@@ -199,7 +202,7 @@ def _decisions(
         progress("comparing with the old gate", number, FOLDS)
         inside = fold == number
         others = given.take(~inside)
-        fitted = fit_predictor(
+        fitted = fit_unchecked(
             others.signals, others.right, groups=source.groups, models=models, seed=seed
         )
         said = fitted.predictor.predict(given.take(inside).signals)

@@ -38,6 +38,9 @@ LIKELIHOODS = (
 )
 STATES = ("draft_middle", "draft_upper")
 
+DRAFT_WORDS = 24
+"""About the 32 tokens of a recorded answer; short answers, which can be scored, are whole."""
+
 RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
 """Groups that only a running system can measure."""
 
@@ -82,16 +85,17 @@ class SignalSource:
         ]
 
     def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
-        vectors = self._embedded([row.never for row in row_set.rows], progress)
+        texts = [looked_at(row.never) for row in row_set.rows]
+        vectors = self._embedded(texts, progress)
         readings = self._readings(row_set, progress)
         return [
             Draft(
-                row.never,
+                text,
                 vectors[place],
                 dict(zip(LIKELIHOODS, map(float, readings["lines"][place]), strict=True)),
                 {name: readings[name][place] for name in STATES},
             )
-            for place, row in enumerate(row_set.rows)
+            for place, text in enumerate(texts)
         ]
 
     def _embedded(self, texts: Sequence[str], progress: Progress) -> FloatArray:
@@ -112,11 +116,12 @@ class SignalSource:
                 "reading drafts needs a model that runs in this process; name a package model, a "
                 "folder or a hub id with --generator, or leave the signals of 'draft' out"
             )
-        key = hashlib.sha256(f"2 {row_set.sha256} {reader.fingerprint}".encode()).hexdigest()[:16]
+        asked = [(row.question, looked_at(row.never)) for row in row_set.rows]
+        key = hashlib.sha256(repr((reader.fingerprint, asked)).encode()).hexdigest()[:16]
         file = self.work / "drafts" / f"{row_set.name}-{key}.npz"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            found = _read_all(reader, row_set.rows, f"{row_set.name}: reading drafts", progress)
+            found = _read_all(reader, asked, f"{row_set.name}: reading drafts", progress)
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
                 save: Any = np.savez  # annotated as if no array had a name of its own
@@ -124,6 +129,11 @@ class SignalSource:
             partial.replace(file)
         with np.load(file) as kept:
             return {name: kept[name] for name in kept.files}
+
+
+def looked_at(draft: str) -> str:
+    """Return the part of a draft that a gate looks at, so that no caller's max_tokens counts."""
+    return " ".join(draft.split()[:DRAFT_WORDS])
 
 
 def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
@@ -137,17 +147,17 @@ def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
 
 
 def _read_all(
-    reader: TransformersGenerator, rows: Sequence[Row], stage: str, progress: Progress
+    reader: TransformersGenerator, asked: Sequence[tuple[str, str]], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
-    items = [(prompt.closed_book(row.question), row.never) for row in rows]
-    lines = np.zeros((len(rows), len(LIKELIHOODS)), np.float32)
-    middle: list[FloatArray] = [np.empty(0, np.float32)] * len(rows)
+    items = [(prompt.closed_book(question), draft) for question, draft in asked]
+    lines = np.zeros((len(items), len(LIKELIHOODS)), np.float32)
+    middle: list[FloatArray] = [np.empty(0, np.float32)] * len(items)
     upper = list(middle)
-    progress(stage, 0, len(rows))
+    progress(stage, 0, len(items))
     for done, (place, reading) in enumerate(reader.read(items), start=1):
         lines[place] = _line(reading)
         middle[place], upper[place] = reading.middle, reading.upper
-        progress(stage, done, len(rows))
+        progress(stage, done, len(items))
     return {"lines": lines, **dict(zip(STATES, map(np.stack, (middle, upper)), strict=True))}
 
 

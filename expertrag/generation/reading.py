@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from expertrag.errors import Overloaded
+
 if TYPE_CHECKING:
     from expertrag.generation.network import Network
 
@@ -43,18 +45,32 @@ def read(
         for row, place in enumerate(batch):
             ids[row, : lengths[place]] = torch.tensor([*items[place][0], *items[place][1]])
         mask = torch.arange(most)[None, :] < torch.tensor([lengths[p] for p in batch])[:, None]
-        output = network.model(
-            input_ids=ids.to(network.device),
-            attention_mask=mask.long().to(network.device),
-            output_hidden_states=True,
-            use_cache=False,
-        )
+        # Logits from the last prompt token on: of whole prompts they would be gigabytes.
+        first = min(len(items[place][0]) for place in batch) - 1
+        options = {"logits_to_keep": most - first} if network.options else {}
+        try:
+            output = network.model(
+                input_ids=ids.to(network.device),
+                attention_mask=mask.long().to(network.device),
+                output_hidden_states=True,
+                use_cache=False,
+                **options,
+            )
+        except torch.OutOfMemoryError as error:
+            raise Overloaded(
+                "out of accelerator memory; ask again later or shorten the prompt"
+            ) from error
+        skipped = first if options else 0
         for row, place in enumerate(batch):
-            yield place, _reading(output, row, ids[row], len(items[place][0]), lengths[place])
+            start, stop = len(items[place][0]), lengths[place]
+            yield place, _reading(output, row, ids[row], start, stop, skipped)
 
 
-def _reading(output: Any, row: int, ids: torch.Tensor, start: int, stop: int) -> Reading:
-    logits = output.logits[row, start - 1 : stop - 1].float()
+def _reading(
+    output: Any, row: int, ids: torch.Tensor, start: int, stop: int, skipped: int
+) -> Reading:
+    """Read one row; the first ``skipped`` positions have no logits."""
+    logits = output.logits[row, start - 1 - skipped : stop - 1 - skipped].float()
     chosen = ids[start:stop, None].to(logits.device)
     layers = output.hidden_states  # the embeddings, then every layer
     return Reading(

@@ -20,7 +20,7 @@ from expertrag.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
 from expertrag.models.fetch import pull, size_of
 from expertrag.models.registry import REGISTRY, PackageModel, cache_folder, folder_of, registered
-from expertrag.models.shipped import SHIPPED, shipped_folder
+from expertrag.models.shipped import SHIPPED, SHIPPED_GATES, gate_folder, shipped_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "REGISTRY",
     "SHIPPED",
+    "SHIPPED_GATES",
     "ModelState",
     "PackageModel",
     "cache_folder",
     "check",
     "ensure",
+    "gate_folder",
     "listing",
     "path",
     "pull",

@@ -1,4 +1,4 @@
-"""Bundles of domain experts that lie in this package, trained and ready.
+"""Bundles of domain experts, and gates, that lie in this package, trained and ready.
 
 How each was made, and what it gains, stands in its card (``README.md`` in its folder).
 """
@@ -11,6 +11,15 @@ _FOLDER = Path(__file__).with_name("bundles")
 
 SHIPPED: tuple[str, ...] = ("minilm-domains",)
 """Names of the bundles, which are names of embedders, too."""
+
+
+SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts",)
+"""Names of the gates."""
+
+
+def gate_folder(name: str) -> Path:
+    """Folder of a gate: a shipped one by its name, or the folder that is named."""
+    return shipped_folder(name) if name in SHIPPED_GATES else Path(name)
 
 
 def shipped_folder(name: str) -> Path:

@@ -72,8 +72,10 @@ class RateController:
 
     After each decision the threshold, a rank among known scores in [0, 1], moves by STEP times
     (retrieved - target), as in adaptive conformal inference (Gibbs & Candes 2021). Over the first T
-    decisions the rate is therefore within (1 + STEP) / (STEP · T) of the target for any sequence of
-    scores, even one that a foe has chosen: there are never more than some 100 retrievals too many.
+    decisions by that threshold the rate is therefore within (1 + STEP) / (STEP · T) of the target
+    for any sequence of scores, even one that a foe has chosen: there are never more than some 100
+    retrievals too many. Decisions by other thresholds may be observed, too; they move the rank no
+    further than those do.
     """
 
     def __init__(self, target: float, scores: Sequence[float] = (), start: float = 0.5) -> None:
@@ -86,7 +88,10 @@ class RateController:
         self.target = target
         self._scores = np.sort(np.array(scores, float))
         self._lock = threading.Lock()
-        self._rank = self._rank_of(start)
+        # Decisions by the threshold never leave these bounds; others (a caller's own threshold) are
+        # not to be paid back for longer than they.
+        self._most = 1.0 + 1.0 / max(len(self._scores), 1) + STEP
+        self._rank = min(self._rank_of(start), self._most)
 
     @property
     def threshold(self) -> float:
@@ -103,7 +108,8 @@ class RateController:
     def observe(self, *, retrieved: bool) -> None:
         """Take note of a decision."""
         with self._lock:
-            self._rank += STEP * (float(retrieved) - self.target)
+            moved = self._rank + STEP * (float(retrieved) - self.target)
+            self._rank = min(max(moved, -STEP), self._most)
 
     def _rank_of(self, score: float) -> float:
         """Share of the known scores that lie below."""

@@ -99,8 +99,12 @@ def _logistic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix, *, shift: 
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=_STRENGTH, fit_intercept=shift).fit(odds[:, None], outcome)
-    slope = max(float(fitted.coef_[0, 0]), _SLOPE)  # a model that is worse than none stays in order
-    return 1.0 / (1.0 + np.exp(-(slope * grid + (float(fitted.intercept_[0]) if shift else 0.0))))
+    slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]) if shift else 0.0
+    if slope < _SLOPE:  # a model that is worse than none: its order stays, and says next to nothing
+        slope, bias = _SLOPE, 0.0
+        if shift:
+            bias = float(log_odds(outcome.mean()) - slope * odds.mean())
+    return 1.0 / (1.0 + np.exp(-(slope * grid + bias)))
 
 
 def _isotonic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix) -> Matrix:

@@ -64,14 +64,12 @@ class Gate:
         draft: Draft | None = None,
     ) -> Signals:
         """Put together what a fitted gate may look at."""
-        estimated = estimate(prefill, store, self._coverage, CONSTANTS)
+        extra = {}
+        if store is not None:
+            estimated = estimate(prefill, store, self._coverage, CONSTANTS)
+            extra["p_documents"] = estimated.p_documents
         return measured(
-            query,
-            _base(query_vector),
-            store=store,
-            prefill=prefill,
-            draft=draft,
-            extra={"p_documents": estimated.p_documents},
+            query, _base(query_vector), store=store, prefill=prefill, draft=draft, extra=extra
         )
 
     def decide(

@@ -127,9 +127,22 @@ def fit_predictor(
     :param models: that may be chosen.
     :raises GateError: too few rows, or rows with nothing to learn from.
     """
+    check_rows(right)
+    return fit_unchecked(signals, right, groups=groups, models=models, seed=seed, progress=progress)
+
+
+def fit_unchecked(
+    signals: Sequence[Signals],
+    right: NDArray[np.bool_],
+    *,
+    groups: Sequence[SignalGroup],
+    models: Sequence[str],
+    seed: int,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Do what :func:`fit_predictor` does with a part of rows that were checked as a whole."""
     from threadpoolctl import threadpool_limits
 
-    check_rows(right)
     # The matrices are small: more threads wait for one another, and sum in another order.
     with threadpool_limits(1):
         design = Design.fit(signals, groups)
@@ -165,7 +178,7 @@ def nested(
         if progress:
             progress("nested cross-validation", number, folds)
         inside = fold == number
-        fitted = fit_predictor(
+        fitted = fit_unchecked(
             _chosen(signals, ~inside), right[~inside], groups=groups, models=models, seed=seed
         )
         said = fitted.predictor.predict(_chosen(signals, inside))

@@ -48,6 +48,11 @@ def test_a_model_worse_than_chance_is_not_turned_round() -> None:
     calibrate = fit_calibrator("platt", 1 - said, outcome)
     low, high = calibrate(np.array([0.1, 0.9]))
     assert low < high
+    assert calibrate(1 - said).mean() == pytest.approx(outcome.mean(), abs=0.01)
+    rare = outcome & (np.arange(1000) % 5 == 0)
+    assert fit_calibrator("platt", 1 - said, rare)(1 - said).mean() == pytest.approx(
+        rare.mean(), abs=0.01
+    )
 
 
 def test_few_outcomes_get_no_steps() -> None:
