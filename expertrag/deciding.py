@@ -91,7 +91,8 @@ class Decider:
         budget.observe(retrieved=decision.retrieve)
         if request.threshold is not None or decision.p_benefit is None:
             return decision
-        kept = f"The threshold keeps retrieval at {budget.target:.0%} of the questions."
+        own = bundle.threshold if bundle else CONSTANTS.threshold
+        kept = _kept(budget.target, own, otherwise=decision.retrieve != (decision.p_benefit >= own))
         return replace(decision, reason=f"{decision.reason} {kept}")
 
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
@@ -153,6 +154,16 @@ class Decider:
             embedding = view.embedder.encode_queries_by_experts([answer.draft or " "], [GENERAL])
         meter.add(lm_calls=1)  # the reading
         return drafted(answer.draft, embedding[0, 0], reading)
+
+
+def _kept(target: float, own: float, *, otherwise: bool) -> str:
+    """Say what set the threshold.
+
+    :param own: the gate's threshold without a budget.
+    :param otherwise: it would have decided otherwise.
+    """
+    turned = f"; by its own, {own:.2f}, the gate would have decided otherwise" if otherwise else ""
+    return f"The threshold keeps retrieval at {target * 100:g} % of the questions{turned}."
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:
