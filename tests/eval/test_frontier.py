@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag.eval.frontier import area_over_random, budget, frontier
+from expertrag.eval.frontier import Budget, area_over_random, budget, frontier
 
 NEVER = [True, False, True, False]
 ALWAYS = [True, True, False, False]
@@ -81,7 +81,7 @@ def test_a_nominal_threshold_breaks_its_promise_and_a_guaranteed_one_keeps_it() 
 @pytest.mark.parametrize("questions", [200, 500])
 def test_the_guarantee_is_kept_on_other_questions(questions: int) -> None:
     # equal p(benefit) among them, as a calibrator makes them
-    found = []
+    found: list[Budget] = []
     for seed in range(10):
         p = np.random.default_rng(seed).beta(2, 6, questions).round(2)
         found += budget(p, p < 0.5, p > 0.1, seed=seed)
