@@ -67,7 +67,7 @@ def open_gate(
         return None
 
     def check(bundle: GateBundle) -> None:
-        # Not the embedder: the store may have moved to another one since, and the next gate with it.
+        # Not the embedder: the store may have moved to another one since, and the gate with it.
         check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
         check_drafts(bundle, generator)
 

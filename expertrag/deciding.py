@@ -92,7 +92,8 @@ class Decider:
         budget.observe(retrieved=decision.retrieve)
         if request.threshold is not None or decision.p_benefit is None:
             return decision
-        kept = f"The threshold keeps retrieval at {budget.target:.0%} of the questions."
+        own = bundle.threshold if bundle else CONSTANTS.threshold
+        kept = _kept(budget.target, own, otherwise=decision.retrieve != (decision.p_benefit >= own))
         return replace(decision, reason=f"{decision.reason} {kept}")
 
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
@@ -123,9 +124,9 @@ class Decider:
     ) -> GateDecision:
         """Measure the signals and judge."""
         if bundle is None:
-            store = self._store(request, view, vector, meter)
-            prefill = self._prefill(answer, meter, should_stop)
-            return view.gate.decide(request.mode, prefill=prefill, store=store, threshold=threshold)
+            seen = self._store(request, view, vector, meter)
+            begun = self._prefill(answer, meter, should_stop)
+            return view.gate.decide(request.mode, prefill=begun, store=seen, threshold=threshold)
         if bundle.needs.embedder_fingerprint != view.embedder.fingerprint_of_expert(GENERAL):
             return fitted.unjudged(
                 f"the store has moved to the embedder {view.embedder.name} and the gate was "
@@ -179,6 +180,16 @@ class Decider:
             embedding = view.embedder.encode_queries_by_experts([text or " "], [GENERAL])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0, 0], reading)
+
+
+def _kept(target: float, own: float, *, otherwise: bool) -> str:
+    """Say what set the threshold.
+
+    :param own: the gate's threshold without a budget.
+    :param otherwise: it would have decided otherwise.
+    """
+    turned = f"; by its own, {own:.2f}, the gate would have decided otherwise" if otherwise else ""
+    return f"The threshold keeps retrieval at {target * 100:g} % of the questions{turned}."
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from serving_fixtures import TOPICS, PacedGenerator
 
+from expertrag.client import Client
 from expertrag.config import GateConfig
 from expertrag.errors import InvalidArgument
 from expertrag.pipeline import Pipeline
+from expertrag.service import Server
 from expertrag.types import GateMode
 
 ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
 
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
-def test_a_target_rate_holds_when_every_question_needs_the_documents(
+def test_100_questions_that_need_the_documents_hold_the_rate(
     built_store: Path, embedder: Any, paced: PacedGenerator, target: float
 ) -> None:
     pipeline = Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=target))
-    decisions = [pipeline.decide(ABOUT[turn % len(ABOUT)]) for turn in range(400)]
-    for _ in range(50):  # a caller's own wish is none of the gate's decisions
+    decisions = []
+    for turn in range(100):
+        decisions.append(pipeline.decide(ABOUT[turn % len(ABOUT)]))
+        # a caller's own wish is none of the gate's decisions
         pipeline.decide(ABOUT[0], GateMode.ALWAYS)
     pipeline.close()
-    late = decisions[100:]  # the threshold starts at the gate's own, which retrieves for all
-    rate = sum(decision.retrieve for decision in late) / len(late)
-    assert rate == pytest.approx(target, abs=0.05)
+    rate = sum(decision.retrieve for decision in decisions) / len(decisions)
+    assert rate == pytest.approx(target, abs=0.08 if 0 < target < 1 else 0.0)
     for decision in decisions:
         assert decision.p_benefit is not None
         assert decision.threshold is not None
         assert decision.retrieve == (decision.p_benefit >= decision.threshold)
-        assert f"keeps retrieval at {target:.0%} of the questions" in decision.reason
+        assert f"keeps retrieval at {target * 100:g} % of the questions" in decision.reason
+        otherwise = decision.retrieve != (decision.p_benefit >= 0.5)
+        assert ("by its own, 0.50, the gate would have" in decision.reason) is otherwise
+        assert decision.reason.endswith(".")
+
+
+def test_100_questions_to_a_server_hold_the_rate(
+    start_server: Callable[..., Server], built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    server = start_server(
+        lambda: Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=0.125)),
+        default_deadline_s=60.0,
+    )
+    with Client(server.address) as client, ThreadPoolExecutor(4) as pool:
+        questions = [ABOUT[turn % len(ABOUT)] for turn in range(100)]
+        answers = list(pool.map(lambda text: client.answer(text, max_tokens=1), questions))
+    decisions = [answer.decision for answer in answers]
+    rate = sum(decision.retrieve for decision in decisions) / len(decisions)
+    assert rate == pytest.approx(0.125, abs=0.08)
+    assert all("at 12.5 % of the questions" in decision.reason for decision in decisions)
 
 
 def test_a_threshold_of_the_request_wins_and_counts(

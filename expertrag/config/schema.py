@@ -60,7 +60,7 @@ class GateConfig:
 
     bundle: str = option(
         "",
-        "Fitted gate: a folder of `expertrag gate fit`, or a shipped one. Unset: the training-free one.",
+        "Fitted gate: a folder of `expertrag gate fit`, or a shipped one. Unset: training-free.",
     )
     threshold: float | None = option(
         None,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag.eval.frontier import area_over_random, budget, frontier
+from expertrag.eval.frontier import Budget, area_over_random, budget, frontier
 
 NEVER = [True, False, True, False]
 ALWAYS = [True, True, False, False]
@@ -75,6 +76,21 @@ def test_a_nominal_threshold_breaks_its_promise_and_a_guaranteed_one_keeps_it() 
     # one of five gains and these have the highest p: nearly all are found at .2, all beyond
     assert 0.17 < found[0].accuracy < 0.2
     assert found[2].accuracy == pytest.approx(0.2, abs=0.001)
+
+
+@pytest.mark.parametrize("questions", [200, 500])
+def test_the_guarantee_is_kept_on_other_questions(questions: int) -> None:
+    # equal p(benefit) among them, as a calibrator makes them
+    found: list[Budget] = []
+    for seed in range(10):
+        p = np.random.default_rng(seed).beta(2, 6, questions).round(2)
+        found += budget(p, p < 0.5, p > 0.1, seed=seed)
+    by_rule = {
+        rule: float(np.mean([item.violations for item in found if item.rule == rule]))
+        for rule in ("nominal", "guaranteed")
+    }
+    assert by_rule["guaranteed"] <= 0.1
+    assert by_rule["nominal"] > 2 * by_rule["guaranteed"]
 
 
 def test_few_questions_guarantee_nothing() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.budget import (
+    FIRST_STEP,
+    MAX_DEBT,
     NOTHING,
     STEP,
     RateController,
+    RateState,
     guaranteed_count,
     guaranteed_threshold,
     nominal_count,
@@ -58,13 +65,55 @@ def test_the_ends() -> None:
     assert guaranteed_threshold([0.5] * 100, 1.0) == 0.0
 
 
-def _run(controller: RateController, scores: np.ndarray) -> float:
-    retrieved = 0
-    for score in scores.tolist():
+@pytest.mark.parametrize(("target", "max_violation", "rows"), [(0.05, 0.05, 59), (0.1, 0.1, 22)])
+def test_the_fewest_rows_that_promise_anything(
+    target: float, max_violation: float, rows: int
+) -> None:
+    # Wilks: the largest of N is exceeded by no more than the target unless all N lie below it,
+    # which has probability (1 - target)^N: .95^58 = .051, .95^59 = .048; .9^21 = .109, .9^22 = .098
+    assert guaranteed_count(rows - 1, target, max_violation) is None
+    assert guaranteed_count(rows, target, max_violation) == 0
+
+
+def test_the_count_is_that_of_the_beta_distribution() -> None:
+    from scipy import stats
+
+    for rows, target in ((30, 0.2), (100, 0.35), (999, 0.5)):
+        ranks = range(1, rows + 1)
+        kept = max(k for k in ranks if stats.beta.sf(target, k, rows - k + 1) <= 0.1)
+        assert guaranteed_count(rows, target, 0.1) == kept - 1
+
+
+@pytest.mark.parametrize("rows", [40, 300])
+def test_equal_scores_keep_the_promise(rows: int) -> None:
+    # steps, as isotonic calibration makes them: the rate can only be 0, .1, .3, .6 or 1
+    values, shares = (0.9, 0.6, 0.4, 0.1), (0.1, 0.2, 0.3, 0.4)
+    rng = np.random.default_rng(1)
+    broken = 0
+    for _ in range(1000):
+        scores = rng.choice(values, size=rows, p=shares)
+        bar = guaranteed_threshold(scores.tolist(), 0.35)
+        rate = sum(share for value, share in zip(values, shares, strict=True) if value >= bar)
+        broken += rate > 0.35
+    assert broken <= 100 + 30
+
+
+def _run(controller: RateController, scores: Iterable[float]) -> float:
+    """Let a stream be decided; every prefix of it must be within the bound."""
+    retrieved = decided = 0
+    known = len(controller._scores)
+    first = max(STEP, FIRST_STEP / np.sqrt(known + 1))
+    for score in scores:
         yes = score >= controller.threshold
-        controller.observe(retrieved=yes)
+        controller.observe(retrieved=bool(yes))
         retrieved += yes
-    return retrieved / len(scores)
+        decided += 1
+        step = max(STEP, FIRST_STEP / np.sqrt(known + decided))
+        excess = abs(retrieved - controller.target * decided)
+        assert excess <= (1 + first) / step + 1e-6
+    state = controller.state
+    assert (state.decided, state.retrieved) == (decided, retrieved)
+    return float(retrieved / decided)
 
 
 @pytest.mark.parametrize("target", [0.0, 0.1, 0.3, 0.7, 1.0])
@@ -73,15 +122,110 @@ def _run(controller: RateController, scores: np.ndarray) -> float:
     [
         np.full(5000, 0.99),  # every question suddenly needs retrieval
         np.full(5000, 0.01),
+        np.full(5000, 1.0),
+        np.full(5000, 0.0),
         np.random.default_rng(0).uniform(size=5000),
         np.concatenate([np.linspace(0, 1, 2500), np.linspace(1, 0, 2500)]),
     ],
-    ids=["all-high", "all-low", "uniform", "drift"],
+    ids=["all-high", "all-low", "ones", "zeros", "uniform", "drift"],
 )
-@pytest.mark.parametrize("known", [(), tuple(np.linspace(0.05, 0.4, 200).tolist())])
-def test_a_stream_holds_the_rate(target: float, stream: np.ndarray, known: list[float]) -> None:
+@pytest.mark.parametrize(
+    "known",
+    [(), (0.5,), (0.2, 0.2, 0.2), tuple(np.linspace(0.05, 0.4, 200).tolist())],
+    ids=["none", "one", "ties", "many"],
+)
+def test_a_stream_holds_the_rate(
+    target: float, stream: np.ndarray, known: tuple[float, ...]
+) -> None:
     controller = RateController(target, known, start=guaranteed_threshold(known, target))
-    assert abs(_run(controller, stream) - target) <= (1 + STEP) / (STEP * len(stream)) + 1e-9
+    rate = _run(controller, stream.tolist())
+    assert abs(rate - target) <= (1 + FIRST_STEP) / (STEP * len(stream)) + 1e-9
+    if target in (0.0, 1.0):
+        assert rate == target
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    target=st.floats(0, 1),
+    known=st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5, 1.0]), max_size=30),
+    start=st.floats(0, 1),
+    stream=st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), min_size=1, max_size=300),
+)
+def test_any_stream_is_within_the_bound(
+    target: float, known: list[float], start: float, stream: list[float]
+) -> None:
+    _run(RateController(target, known, start=start), stream)
+
+
+@pytest.mark.parametrize("foe", [lambda bar: min(bar, 1.0), lambda bar: max(bar - 1e-9, 0.0)])
+def test_a_foe_who_knows_the_threshold_gains_nothing(foe: Callable[[float], float]) -> None:
+    controller = RateController(0.3)
+    _run(controller, (foe(controller.threshold) for _ in range(3000)))
+
+
+@pytest.mark.parametrize("score", [0.6, 0.9, 0.99])
+def test_100_equal_questions_are_enough(score: float) -> None:
+    rate = _run(RateController(0.3, start=0.5), [score] * 100)
+    assert rate == pytest.approx(0.3, abs=0.07)
+
+
+@pytest.mark.parametrize("at_a_time", [2, 16])
+def test_decisions_at_a_time_see_an_older_threshold(at_a_time: int) -> None:
+    controller, under_way, retrieved = RateController(0.3), deque[bool](), 0
+    scores = np.random.default_rng(2).beta(5, 2, 4000)
+    for score in scores:
+        under_way.append(bool(score >= controller.threshold))
+        if len(under_way) == at_a_time:
+            controller.observe(retrieved=under_way[0])
+            retrieved += under_way.popleft()
+    bound = (1 + at_a_time * FIRST_STEP) / (STEP * len(scores))
+    assert abs(retrieved / len(scores) - 0.3) <= bound
+    assert retrieved / len(scores) == pytest.approx(0.3, abs=0.01)
+
+
+def test_forced_retrievals_count_and_leave_a_limited_debt() -> None:
+    controller = RateController(0.3)
+    for _ in range(20):
+        controller.observe(retrieved=True)
+    assert controller.threshold == NOTHING
+    for _ in range(20_000):
+        controller.observe(retrieved=True)
+    waiting = 0
+    while controller.threshold == NOTHING:
+        controller.observe(retrieved=False)
+        waiting += 1
+    assert waiting == pytest.approx(MAX_DEBT / STEP / 0.3, abs=1)
+
+
+def test_a_restart_loses_nothing() -> None:
+    scores = np.random.default_rng(3).uniform(size=600).tolist()
+    whole, first = RateController(0.3), RateController(0.3)
+    _run(first, scores[:250])
+    second = RateController(0.3)
+    second.restore(RateState.from_json(first.state.to_json()))
+    for score in scores[250:]:
+        second.observe(retrieved=score >= second.threshold)
+    _run(whole, scores)
+    assert second.state == whole.state
+    assert json.loads(whole.state.to_json())["decided"] == 600
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"rank": NaN, "decided": 1, "retrieved": 1}',
+        '{"rank": 0.5, "decided": 1, "retrieved": 2}',
+        '{"rank": 0.5, "decided": 1e400, "retrieved": 0}',
+        '{"rank": 0.5, "decided": null, "retrieved": 0}',
+    ],
+)
+def test_a_damaged_state_is_refused(text: str) -> None:
+    with pytest.raises(GateError, match="no state of a rate controller") as caught:
+        RateState.from_json(text)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_steady_stream_begins_at_the_right_threshold() -> None:
@@ -93,18 +237,15 @@ def test_a_steady_stream_begins_at_the_right_threshold() -> None:
 
 
 def test_threads() -> None:
-    controller = RateController(0.5, start=0.5)
+    controller = RateController(0.5)
 
-    def work() -> None:
+    def work(retrieved: bool) -> None:
         for _ in range(2000):
-            controller.observe(retrieved=False)
+            controller.observe(retrieved=retrieved)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(number % 2 == 0,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert controller.threshold == 0.0
-    for _ in range(8000):
-        controller.observe(retrieved=True)
-    assert controller.threshold == pytest.approx(0.5, abs=1e-6)
+    assert (controller.state.decided, controller.state.retrieved) == (8000, 4000)
