@@ -5,8 +5,9 @@
     SET/qrels/SPLIT.tsv[.gz]   query-id, corpus-id, score
 
 ``answers`` holds accepted short answers; it is absent where the set has none and empty where the
-corpus holds no answer to the question. A query without judgements belongs to the split that
-``metadata.split`` names, or, without that, to every split.
+corpus holds no answer to the question. ``metadata.needs_documents`` is false for a request that no
+document helps with (small talk), which a gate learns from. A query without judgements belongs to
+the split that ``metadata.split`` names, or, without that, to every split.
 
 A set may be questions alone, without corpus and ``qrels``, as ``expertrag gate annotate`` writes
 them: then those that have ``answers`` count, and a store that answers them is named beside it.
@@ -149,10 +150,10 @@ def is_questions_only(folder: Path) -> bool:
 def _load_questions(folder: Path, split: str) -> Dataset:
     everything, repeated, digest = _read_queries(folder)
     own = [query for query in everything.values() if query.metadata.get("split", split) == split]
-    asked = sorted((query for query in own if query.answers is not None), key=lambda q: q.id)
+    asked = sorted((query for query in own if _scorable(query)), key=lambda query: query.id)
     if not asked:
         raise InvalidArgument(f"split {split} of {folder} is empty: no question of it has answers")
-    skipped = (Skipped(query.id, "has no answers") for query in own if query.answers is None)
+    skipped = (Skipped(query.id, "has no answers") for query in own if not _scorable(query))
     return Dataset(
         name=Path(os.path.abspath(folder)).name,
         folder=folder,
@@ -162,6 +163,11 @@ def _load_questions(folder: Path, split: str) -> Dataset:
         skipped=(*repeated, *skipped),
         sha256=digest,
     )
+
+
+def _scorable(query: Query) -> bool:
+    """Whether there are answers to score by, or none are needed: see ``Row.needs_documents``."""
+    return query.answers is not None or query.metadata.get("needs_documents") is False
 
 
 def load_datasets(folders: Sequence[Path], split: str) -> list[Dataset]:

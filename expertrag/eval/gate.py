@@ -99,14 +99,16 @@ class GateFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What the gate says of N rows: p(benefit) [N], and the LM calls [N] of deciding to retrieve.
+    """What the gate says of N rows: p(benefit) [N], and the LM calls of deciding, [N] each.
 
-    Deciding not to retrieve costs none: the closed-book answer goes on from the gate's prefill.
+    ``calls`` where it retrieves; ``kept`` where it does not and the closed-book answer goes on from
+    the gate's prefill, so that only the reading of a draft is one.
     """
 
     gate: RowGate
     p_benefit: Floats
     calls: Floats
+    kept: Floats
 
     @property
     def retrieved(self) -> Floats:
@@ -213,7 +215,13 @@ def _decide(row_set: RowSet, gate: RowGate) -> _Decided:
     calls = [
         row.recorded.gate.lm_calls if gate.recorded and row.recorded else 0 for row in row_set.rows
     ]
-    return _Decided(gate, gate.probabilities(row_set), np.array(calls, float))
+    kept, dropped = gate.extra_calls
+    return _Decided(
+        gate,
+        gate.probabilities(row_set),
+        np.array(calls, float) + dropped,
+        np.full(len(calls), float(kept)),
+    )
 
 
 def _pool(decided: Sequence[_Decided]) -> _Decided | None:
@@ -223,6 +231,7 @@ def _pool(decided: Sequence[_Decided]) -> _Decided | None:
         decided[0].gate,
         np.concatenate([item.p_benefit for item in decided]),
         np.concatenate([item.calls for item in decided]),
+        np.concatenate([item.kept for item in decided]),
     )
 
 
@@ -273,7 +282,8 @@ def _gate(
     """Add what only a gate has to what every policy has."""
     p, retrieved = decided.p_benefit, decided.retrieved.astype(bool)
     points = frontier(p, rows.never, rows.always)
-    calls = rows.calls(decided.retrieved) + decided.retrieved * decided.calls
+    deciding = np.where(retrieved, decided.calls, decided.kept)
+    calls = rows.calls(decided.retrieved) + deciding
     return GatePolicyFigures(
         accuracy=policy.accuracy,
         rate=policy.rate,

@@ -24,6 +24,7 @@ from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.files import read_lines
 from expertrag.eval.types import JSON, GateRecord, RowSet
 from expertrag.translate import translated_errors
+from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
     from expertrag.config import ModelConfig
@@ -56,6 +57,14 @@ class RowGate(ABC):
     threshold: float
     recorded: ClassVar[bool] = False
     """Whether what the rows recorded of a gate's cost is the cost of this one."""
+
+    @property
+    def extra_calls(self) -> tuple[int, int]:
+        """LM calls of deciding that come on top of a closed-book answer, and of one with retrieval.
+
+        Without those that the rows recorded.
+        """
+        return 0, 0
 
     @property
     def inputs(self) -> dict[str, JSON]:
@@ -110,6 +119,24 @@ class FittedGate(RowGate):
     bundle: GateBundle
     source: SignalSource
     progress: Progress
+
+    @property
+    def extra_calls(self) -> tuple[int, int]:
+        """A draft is read in a call of its own, and thrown away by retrieval, as a prefill is."""
+        groups = self.bundle.groups
+        reading = int(SignalGroup.DRAFT in groups)
+        begun = int(bool({SignalGroup.DRAFT, SignalGroup.PREFILL} & set(groups)))
+        return reading, reading + begun
+
+    @property
+    def inputs(self) -> dict[str, JSON]:
+        """What identifies the gate, for the manifest, and the rows that it was fitted on."""
+        return {**super(FittedGate, self).inputs, "fitted_on": dict(self.bundle.card["rows"])}
+
+    def seen(self, row_sets: Sequence[RowSet]) -> tuple[str, ...]:
+        """Names of the sets that the gate was fitted on, whose figures say little."""
+        known = set(self.bundle.card["rows"].values())
+        return tuple(row_set.name for row_set in row_sets if row_set.sha256 in known)
 
     def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
         """Measure the rows and ask the gate."""

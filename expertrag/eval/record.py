@@ -127,6 +127,7 @@ def record_one(
                 prompt_tokens=spent.prompt_tokens,
                 completion_tokens=spent.completion_tokens,
                 stage_seconds=spent.stage_seconds,
+                generator=opened.generator.fingerprint,
             ),
         ),
     )

@@ -81,8 +81,9 @@ class Branch:
 class GateRecord:
     """What the gate said of a question, whichever way it was answered, and what that cost.
 
-    ``signals`` are those of ``GateDecision``; ``stage_seconds`` has ``embed``, ``gate`` and
-    ``prefill``, of which a closed-book answer uses the prefill again.
+    ``signals`` are those of ``GateDecision``; ``generator`` is the hash of the language model that
+    they were measured with, "" where that was not kept. ``stage_seconds`` has ``embed``, ``gate``
+    and ``prefill``, of which a closed-book answer uses the prefill again.
     """
 
     name: str
@@ -93,6 +94,7 @@ class GateRecord:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    generator: str = ""
 
 
 @dataclass(frozen=True, slots=True)

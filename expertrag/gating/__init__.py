@@ -3,5 +3,6 @@
 signals.py   what is measured of a row before the gate decides
 material.py  rows with their signals, and what a gate is worth on them
 fit.py       rows to a gate: fit, calibrate, refit
+card.py      what a gate is worth, in words
 source.py    the models that a gate's signals come from
 """

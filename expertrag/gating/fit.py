@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from expertrag._version import __version__
 from expertrag.eval import stats
+from expertrag.gating.card import write_card
 from expertrag.gating.material import Material, best_threshold, figures, material
 from expertrag.gating.signals import SignalSource
 from expertrag.translate import translated_errors
@@ -57,9 +58,7 @@ def fit_gate(
     given = material(row_sets, source, progress)
     with translated_errors():
         bundle = _fitted(out.name, given, row_sets, source, models, cost, seed, progress)
-        with published(out) as folder:
-            save_gate(bundle, folder)
-    return bundle
+        return _written(bundle, out)
 
 
 def calibrate_gate(
@@ -104,9 +103,8 @@ def calibrate_gate(
             "tried": [],
         },
     )
-    with translated_errors(), published(out) as folder:
-        save_gate(calibrated, folder)
-    return calibrated
+    with translated_errors():
+        return _written(calibrated, out)
 
 
 def refit_gate(
@@ -143,9 +141,20 @@ def refit_gate(
         new = _fitted(old.name, given, row_sets, source, models, cost, seed, progress)
         swap = compared.low > 0 and not dry_run
         if swap:
-            save_gate(new, folder)
-            new = load_gate(folder)
+            new = _saved(new, folder)
     return new, compared, swap
+
+
+def _written(bundle: GateBundle, out: Path) -> GateBundle:
+    with published(out) as folder:
+        return _saved(bundle, folder)
+
+
+def _saved(bundle: GateBundle, folder: Path) -> GateBundle:
+    """Write a gate with its card; returns it with its fingerprint."""
+    signed = replace(bundle, fingerprint=save_gate(bundle, folder))
+    write_card(signed, folder)
+    return signed
 
 
 def _fitted(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag import prompt
-from expertrag.errors import InvalidArgument
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
@@ -71,8 +71,9 @@ class SignalSource:
 
         :raises InvalidArgument: recorded signals are asked for that the rows do not have, or a
             draft is to be read by a model that gives no probabilities.
+        :raises Conflict: the rows were recorded with another language model.
         """
-        recorded = [_recorded(row, row_set.name, self.groups) for row in row_set.rows]
+        recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
         questions = self._embedded([row.question for row in row_set.rows], progress)
         drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
         if SignalGroup.DRAFT in self.groups:
@@ -83,6 +84,25 @@ class SignalSource:
                 row_set.rows, questions, drafts, recorded, strict=True
             )
         ]
+
+    def _recorded(self, row: Row, name: str) -> dict[str, float]:
+        """Return the recorded signals of a row, if they are asked for."""
+        wanted = [group for group in RECORDED if group in self.groups]
+        if not wanted:
+            return {}
+        if row.recorded is None:
+            raise InvalidArgument(
+                f"rows of {name} carry no signals of {' and '.join(wanted)}; make rows with "
+                "'expertrag eval record DATASET --out ROWS', or choose --signals question,draft"
+            )
+        gate = row.recorded.gate
+        mine = self.generator.fingerprint if self.generator else ""
+        if gate.generator and mine and gate.generator != mine:
+            raise Conflict(
+                f"rows of {name} were recorded with another language model ({gate.generator[:8]}, "
+                f"not {mine[:8]}); name that one with --generator"
+            )
+        return dict(gate.signals)
 
     def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
         texts = [looked_at(row.never) for row in row_set.rows]
@@ -164,16 +184,3 @@ def _read_all(
 def _line(reading: Reading) -> tuple[float, ...]:
     likely = reading.log_probabilities
     return float(likely.mean()), float(likely.min()), float(likely[0])
-
-
-def _recorded(row: Row, name: str, groups: Sequence[SignalGroup]) -> dict[str, float]:
-    """Return the recorded signals of a row, if they are asked for."""
-    wanted = [group for group in RECORDED if group in groups]
-    if not wanted:
-        return {}
-    if row.recorded is None:
-        raise InvalidArgument(
-            f"rows of {name} carry no signals of {' and '.join(wanted)}; make rows with 'expertrag "
-            "eval record DATASET --out ROWS', or choose --signals question,draft"
-        )
-    return dict(row.recorded.gate.signals)

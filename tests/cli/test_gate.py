@@ -46,6 +46,9 @@ def test_fit_score_and_decide(
     assert "rows 90: never 0.444, always 0.467, oracle 0.556; gate 0." in ran.out
     assert ran.out.endswith(f"wrote {out}\n")
     assert "triviaqa: reading drafts" in ran.err
+    card = (out / "README.md").read_text()
+    assert card.startswith("# nightly@")
+    assert "| 90 | 0.444 | 0.467 | 0.556 |" in card
 
     ran = run("eval", "gate", ADARAGUE, "--gate", out, "--work", work, "--json")
     assert ran.code == 0, ran.err

@@ -44,7 +44,7 @@ def gate(
     but those that a fitted gate gets its signals from.
     """
     from expertrag.eval.gate import evaluate_gate, gate_report
-    from expertrag.eval.gates import load_gate
+    from expertrag.eval.gates import FittedGate, load_gate
     from expertrag.eval.manifest import make_manifest
     from expertrag.eval.rows import read_row_sets
 
@@ -65,6 +65,8 @@ def gate(
         figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")
+    if isinstance(loaded, FittedGate) and (seen := loaded.seen(row_sets)):
+        note(f"the gate was fitted on {', '.join(seen)}: its figures there say little")
     manifest = make_manifest(
         "gate",
         {

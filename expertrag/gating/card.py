@@ -1,0 +1,55 @@
+"""The card of a gate, in words: README.md beside its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from expertrag_retriever.gate.bundle import GateBundle
+
+CARD = "README.md"
+
+
+def write_card(bundle: GateBundle, folder: Path) -> None:
+    """Write the card of the gate that ``folder`` holds."""
+    (folder / CARD).write_text(card_text(bundle), encoding="utf-8")
+
+
+def card_text(bundle: GateBundle) -> str:
+    """Return the card as Markdown."""
+    card, told = bundle.card, bundle.card["figures"]
+    needs = bundle.needs
+    rows = ", ".join(f"{name} (`{digest[:16]}`)" for name, digest in card["rows"].items())
+    generator = (
+        f", and {needs.generator} (`{needs.generator_fingerprint}`)" if needs.generator else ""
+    )
+    tried = "\n".join(
+        f"| {item['model']} | {item['loss']:.4f} | {_settings(item['settings'])} |"
+        for item in card["tried"]
+    )
+    trials = f"\n\n| model | loss | settings |\n|---|---|---|\n{tried}" if tried else ""
+    return f"""# {bundle.version}
+
+A retrieval gate of ExpertRAG: the probability that the answer with retrieval is right where the
+closed-book answer is wrong, from the signals {", ".join(card["signals"])}.
+
+| rows | never | always | oracle | this gate | retrieval rate | AUC(benefit) | ECE(benefit) |
+|---|---|---|---|---|---|---|---|
+| {told["rows"]:,} | {told["never"]:.3f} | {told["always"]:.3f} | {told["oracle"]:.3f} \
+| {told["accuracy"]:.3f} | {told["retrieval_rate"]:.2f} | {told["auc_benefit"]:.3f} \
+| {told["ece_benefit"]:.3f} |
+
+Figures are of {card["figures_are_of"]}. Threshold {bundle.threshold:.3f}, chosen so that a
+retrieval is worth {card["cost"]:g} of accuracy; seed {card["seed"]}.
+
+Fitted on {rows}. Its signals come from {needs.embedder} (base model
+`{needs.embedder_fingerprint}`){generator}; with other models it is refused.
+
+The model is `{bundle.predictor.model.name}`, the first of those that were tried (loss: 1 - the
+correlation of the predicted with the true gain).{trials}
+"""
+
+
+def _settings(settings: object) -> str:
+    if not isinstance(settings, dict):
+        return str(settings)
+    return ", ".join(f"{name} {_settings(value)}" for name, value in settings.items())
