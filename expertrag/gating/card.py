@@ -26,7 +26,13 @@ def card_text(bundle: GateBundle) -> str:
         f"| {item['model']} | {item['loss']:.4f} | {_settings(item['settings'])} |"
         for item in card["tried"]
     )
-    trials = f"\n\n| model | loss | settings |\n|---|---|---|\n{tried}" if tried else ""
+    trials = (
+        " Tried were (loss: 1 - the correlation of the predicted with the true gain; a mixture\n"
+        "within one standard error of the best is preferred):\n\n"
+        f"| model | loss | settings |\n|---|---|---|\n{tried}"
+        if tried
+        else ""
+    )
     return f"""# {bundle.version}
 
 A retrieval gate of ExpertRAG: the probability that the answer with retrieval is right where the
@@ -44,8 +50,7 @@ retrieval is worth {card["cost"]:g} of accuracy; seed {card["seed"]}.
 Fitted on {rows}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; with other models it is refused.
 
-The model is `{bundle.predictor.model.name}`, the first of those that were tried (loss: 1 - the
-correlation of the predicted with the true gain).{trials}
+The model is `{bundle.predictor.model.name}`.{trials}
 """
 
 
