@@ -27,7 +27,7 @@ from expertrag.errors import InvalidArgument
 from expertrag.eval import calibration, stats
 from expertrag.eval.counterfactual import Counterfactual, Floats, counterfactual, pool
 from expertrag.eval.frontier import Budget, area_over_random, budget, frontier
-from expertrag.eval.gates import RowGate, recorded_gate
+from expertrag.eval.gates import RowGate, recorded_gate, silent
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.types import JSON, POOLED, Comparison, RowSet, Skipped
 from expertrag_index.types import Progress
@@ -115,16 +115,12 @@ class _Decided:
         return (self.p_benefit >= self.gate.threshold).astype(float)
 
 
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
-
-
 def evaluate_gate(
     row_sets: Sequence[RowSet],
     gate: RowGate | None,
     *,
     seed: int = 0,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> GateFigures:
     """Score the policies, and the gate where there is one.
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.gate.bundle import GateBundle
 
 
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
+def silent(_stage: str, _done: int, _total: int | None) -> None:
     """Show no progress."""
 
 
@@ -151,7 +151,7 @@ def load_gate(
     *,
     model: ModelConfig | None = None,
     work: Path | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> RowGate:
     """Open the gate that ``spec`` names, for these rows.
 

@@ -21,8 +21,8 @@ from expertrag_retriever.gate.fitting import (
     Calibration,
     Predictions,
     check_rows,
+    cross_fitted,
     fit_predictor,
-    fit_unchecked,
     folds_of,
 )
 from expertrag_retriever.training.publish import published
@@ -204,19 +204,18 @@ def _decisions(
     progress: Progress,
 ) -> NDArray[np.bool_]:
     """Whether gates that had not seen a row retrieve for it, [N]."""
-    check_rows(given.right)
-    fold = folds_of(given.right, FOLDS, seed)
-    retrieved = np.zeros(len(fold), bool)
-    for number in range(FOLDS):
-        progress("comparing with the old gate", number, FOLDS)
-        inside = fold == number
-        others = given.take(~inside)
-        fitted = fit_unchecked(
-            others.signals, others.right, groups=source.groups, models=models, seed=seed
-        )
+    retrieved = np.zeros(len(given.right), bool)
+    for inside, fitted in cross_fitted(
+        given.signals,
+        given.right,
+        groups=source.groups,
+        models=models,
+        seed=seed,
+        progress=progress,
+    ):
+        threshold = best_threshold(fitted.predicted, given.take(~inside), cost)
         said = fitted.predictor.predict(given.take(inside).signals)
-        retrieved[inside] = said.benefit >= best_threshold(fitted.predicted, others, cost)
-    progress("comparing with the old gate", FOLDS, FOLDS)
+        retrieved[inside] = said.benefit >= threshold
     return retrieved
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Matrix
+from expertrag_retriever.gate.odds import log_odds, logistic
 
 SMOOTH = ("platt", "temperature")
 KINDS = (*SMOOTH, "isotonic")
@@ -74,13 +75,6 @@ def best_calibrator(
     return fit_calibrator(min(kinds, key=lambda kind: losses[kind]), probabilities, outcome)
 
 
-def log_odds(probabilities: Matrix) -> Matrix:
-    """Return log p / (1 - p), finite also for 0 and 1."""
-    p = np.clip(probabilities, _LEAST, 1.0 - _LEAST)
-    found: Matrix = np.log(p / (1.0 - p))
-    return found
-
-
 def dump_calibrator(calibrator: Calibrator) -> Mapping[str, Any]:
     """Return a calibrator as JSON."""
     return {
@@ -104,14 +98,14 @@ def _logistic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix, *, shift: 
         slope, bias = _SLOPE, 0.0
         if shift:
             bias = float(log_odds(outcome.mean()) - slope * odds.mean())
-    return 1.0 / (1.0 + np.exp(-(slope * grid + bias)))
+    return logistic(slope * grid + bias)
 
 
 def _isotonic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix) -> Matrix:
     from sklearn.isotonic import IsotonicRegression
 
     fitted = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(odds, outcome)
-    level = 1.0 / (1.0 + np.exp(-grid))
+    level = logistic(grid)
     found: Matrix = (1.0 - _SLOPE) * fitted.predict(grid) + _SLOPE * level
     return found
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
+from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.policy import Estimate
 from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
 
@@ -89,7 +89,7 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     turning = [
         _GROUPS[name]
         for name, value in speaking.items()
-        if (_logit(p_benefit) - value >= _logit(threshold)) != retrieve
+        if (log_odds(p_benefit) - value >= log_odds(threshold)) != retrieve
     ]
     without = f" Without {' or '.join(turning)} it would not be so." if turning else ""
     return (
@@ -105,8 +105,3 @@ _GROUPS = {
     "prefill": "how sure the model begins",
     "draft": "the model's own draft",
 }
-
-
-def _logit(p: float) -> float:
-    p = min(max(p, 1e-6), 1.0 - 1e-6)
-    return math.log(p / (1.0 - p))

@@ -7,7 +7,7 @@ Legend: N rows, 2 ways of answering (closed book, with retrieval).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,19 +128,18 @@ def fit_predictor(
     :raises GateError: too few rows, or rows with nothing to learn from.
     """
     check_rows(right)
-    return fit_unchecked(signals, right, groups=groups, models=models, seed=seed, progress=progress)
+    return _fit(signals, right, groups, models, seed, progress)
 
 
-def fit_unchecked(
+def _fit(
     signals: Sequence[Signals],
     right: NDArray[np.bool_],
-    *,
     groups: Sequence[SignalGroup],
     models: Sequence[str],
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress | None,
 ) -> Fitted:
-    """Do what :func:`fit_predictor` does with a part of rows that were checked as a whole."""
+    """Fit on rows, or on a part of rows, that were checked as a whole."""
     from threadpoolctl import threadpool_limits
 
     # The matrices are small: more threads wait for one another, and sum in another order.
@@ -171,21 +170,41 @@ def nested(
 
     :raises GateError: as :func:`fit_predictor` does.
     """
+    found = np.zeros((3, len(right)))
+    for inside, fitted in cross_fitted(
+        signals, right, groups=groups, models=models, folds=folds, seed=seed, progress=progress
+    ):
+        said = fitted.predictor.predict(_chosen(signals, inside))
+        found[:, inside] = said.closed, said.retrieval, said.benefit
+    return Predictions(*found)
+
+
+def cross_fitted(
+    signals: Sequence[Signals],
+    right: NDArray[np.bool_],
+    *,
+    groups: Sequence[SignalGroup],
+    models: Sequence[str],
+    folds: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
+    """Yield the rows of each fold, a mask [N], with a gate that was fitted on all others.
+
+    :raises GateError: as :func:`fit_predictor` does.
+    """
     check_rows(right)
     fold = folds_of(right, folds, seed)
-    found = np.zeros((3, len(right)))
     for number in range(folds):
         if progress:
             progress("nested cross-validation", number, folds)
         inside = fold == number
-        fitted = fit_unchecked(
-            _chosen(signals, ~inside), right[~inside], groups=groups, models=models, seed=seed
+        yield (
+            inside,
+            _fit(_chosen(signals, ~inside), right[~inside], groups, models, seed, None),
         )
-        said = fitted.predictor.predict(_chosen(signals, inside))
-        found[:, inside] = said.closed, said.retrieval, said.benefit
     if progress:
         progress("nested cross-validation", folds, folds)
-    return Predictions(*found)
 
 
 def _chosen(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals]:

@@ -66,9 +66,3 @@ class GateModel(ABC):
         :raises KeyError: arrays of another model.
         """
         ...
-
-
-def logistic(logits: Matrix) -> Matrix:
-    """Return 1 / (1 + exp(-logits)), without overflow."""
-    found: Matrix = 1.0 / (1.0 + np.exp(-np.clip(logits, -50.0, 50.0)))
-    return found

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Matrix
-from expertrag_retriever.gate.learners.base import WAYS, Arrays, GateModel, Rows, logistic
+from expertrag_retriever.gate.learners.base import WAYS, Arrays, GateModel, Rows
+from expertrag_retriever.gate.odds import logistic
 
 _DEPTH = 3
 _SHARE_OF_ROWS = 0.7

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from expertrag_retriever.gate.design import Matrix
-from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows, logistic
+from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows
+from expertrag_retriever.gate.odds import logistic
 
 _MOST_ITERATIONS = 300
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag_retriever.gate.design import Design, Matrix
-from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows, logistic
+from expertrag_retriever.gate.learners.base import Arrays, GateModel, Rows
+from expertrag_retriever.gate.odds import log_odds, logistic
 from expertrag_retriever.gate.signals import SignalGroup
 
 _FOLDS = 3
 _FEWEST = 10  # rows on which the two ways differ
-_LEAST = 1e-6
 _CLOSED, _RETRIEVAL = 0, 1
 _FOREIGN = {
     _CLOSED: (SignalGroup.STORE,),
@@ -55,14 +55,16 @@ class Smoothing(GateModel):
         differ = rows.right[:, _CLOSED] != rows.right[:, _RETRIEVAL]
         gate = np.zeros(3)
         if differ.sum() >= _FEWEST and len(set(rows.right[differ, _RETRIEVAL].tolist())) == 2:
-            fitted = LogisticRegression().fit(_odds(said[differ]), rows.right[differ, _RETRIEVAL])
+            fitted = LogisticRegression().fit(
+                log_odds(said[differ]), rows.right[differ, _RETRIEVAL]
+            )
             gate = np.append(fitted.coef_[0], fitted.intercept_[0])
         return cls(weights, bias, gate, rows.right.mean(axis=0))
 
     def predict(self, x: Matrix) -> Matrix:
         """Return p(right) [N, 2]."""
         said = logistic(x @ self.weights + self.bias)
-        retrieval = logistic(_odds(said) @ self.gate[:2] + self.gate[2])[:, None]
+        retrieval = logistic(log_odds(said) @ self.gate[:2] + self.gate[2])[:, None]
         trust = np.concatenate([1.0 - retrieval, retrieval], axis=1)
         found: Matrix = trust * said + (1.0 - trust) * self.priors
         return found
@@ -99,9 +101,3 @@ def _columns(design: Design, foreign: Sequence[SignalGroup]) -> NDArray[np.intp]
     every = np.arange(design.columns)
     own = [every[design.places[b.name]] for b in design.blocks if b.group not in foreign]
     return np.concatenate(own) if own else every
-
-
-def _odds(probabilities: Matrix) -> Matrix:
-    p = np.clip(probabilities, _LEAST, 1.0 - _LEAST)
-    found: Matrix = np.log(p / (1.0 - p))
-    return found
