@@ -1,15 +1,17 @@
-"""The domain router on six domains: accuracy, calibration, domains left out, and no labels.
+"""The domain router on six domains: accuracy, calibration, what was left out, and no labels.
 
     python benchmarks/bench_router.py --data FOLDER_OF_DATA_SETS [--compare] [--json FILE]
 
-Trains on train splits and measures on test splits; both of queries and documents. With --compare
-shapes of the router are compared too, on train splits alone.
+Trains on train splits and measures on test splits; both of queries and documents. Documents of a
+whole set are placed as in a store, by a router that knows nothing of the set, or of its domain.
+With --compare shapes of the router are compared too, on train splits alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +21,10 @@ import numpy as np
 
 from expertrag import models
 from expertrag.domains.texts import domain_texts
+from expertrag.eval.datasets import load_dataset
+from expertrag.eval.qrels import splits
+from expertrag_index.groups import decide
+from expertrag_index.manifest import GENERAL
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.fit import fit_router
@@ -43,6 +49,9 @@ SHAPES = (
 )
 """Prototypes of a domain, whitened dimensions, shrinkage."""
 
+GROUP = 100
+"""Documents that are looked at to place a set, as when a store is built."""
+
 BASE = "all-minilm-l6-v2"
 EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
 
@@ -61,8 +70,21 @@ def main() -> None:
     sets = {name: [given.data / each for each in some] for name, some in SETS.items()}
     train, test = (domain_texts(sets, s, given.texts, given.seed) for s in ("train", "test"))
     everyday = [line for line in EVERYDAY.read_text(encoding="utf-8").splitlines() if line.strip()]
-    states = States([*_flat(train), *_flat(test), *everyday])
+    by_set = {
+        name: {
+            each: domain_texts({each: [given.data / each]}, "train", given.texts // len(some), 0)[
+                each
+            ]
+            for each in some
+        }
+        for name, some in SETS.items()
+    }
+    documents = {
+        name: _documents(given.data / name, given.seed) for some in SETS.values() for name in some
+    }
+    states = States([*_flat(train), *_flat(test), *_flat(documents), *everyday])
     report = _measure(states, train, test, everyday, given.seed)
+    report["placed"] = _placed(states, by_set, documents, given.seed)
     if given.compare:
         report["shapes"] = [_shape(states, train, given.seed, *shape) for shape in SHAPES]
     print(json.dumps(report, indent=2))
@@ -114,6 +136,41 @@ def _measure(states: States, train: Texts, test: Texts, everyday: list[str], see
         "clusters": {name: _domains(some, train) for name, some in clusters.items()},
         "clusters_purity": _purity(clusters, train),
     }
+
+
+def _documents(folder: Path, seed: int) -> list[str]:
+    """Draw the documents that a set is placed by."""
+    dataset = load_dataset(folder, splits(folder)[0])
+    texts = [document.embedding_text for document in dataset.documents([])]
+    return random.Random(seed).sample(texts, min(GROUP, len(texts)))
+
+
+def _placed(
+    states: States, by_set: dict[str, Texts], documents: Texts, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Place each set by a router without it, and by one without its domain."""
+    report: dict[str, dict[str, Any]] = {"set_left_out": {}, "domain_left_out": {}}
+    for domain, some in by_set.items():
+        for name in some:
+            for kind, left_out in (("set_left_out", {name}), ("domain_left_out", set(some))):
+                texts = {
+                    other: [text for each in sets if each not in left_out for text in sets[each]]
+                    for other, sets in by_set.items()
+                    if sets.keys() - left_out
+                }
+                if kind == "set_left_out" and domain not in texts:
+                    continue  # a domain of one set
+                router, _ = fit_router(texts, states, seed)
+                posterior = _posterior(router, states, documents[name])
+                (group,) = decide({name: posterior}, router.domains, ())
+                experts = {key: value for key, value in group.evidence.items() if key != GENERAL}
+                best = max(experts, key=experts.__getitem__)
+                report[kind][name] = {
+                    "expert": group.expert,
+                    "best": best,
+                    "share": round(experts[best], 3),
+                }
+    return report
 
 
 def _shape(

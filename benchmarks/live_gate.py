@@ -202,11 +202,13 @@ def measured(
 
 
 def stripped(signals: Signals, prefix: str) -> Signals:
-    """Leave out the numbers whose name begins with ``prefix``."""
+    """Leave out the signals whose name begins with ``prefix``."""
     if not prefix:
         return signals
-    kept = {k: v for k, v in signals.numbers.items() if not k.startswith(prefix)}
-    return replace(signals, numbers=kept)
+    return Signals(
+        {k: v for k, v in signals.numbers.items() if not k.startswith(prefix)},
+        {k: v for k, v in signals.vectors.items() if not k.startswith(prefix)},
+    )
 
 
 def free(row: Row) -> bool:

@@ -2,13 +2,14 @@
 
 Question and draft (the row's closed-book answer) are embedded by the base embedder; the draft is
 read by a language model, which need not be the one that wrote it. Store and prefill are signals of
-a running system and so are there only in rows of ``expertrag eval record``.
+a running system and so are there only in rows of ``expertrag eval record``: their numbers are
+recorded, the vectors of the prefill are measured again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import numpy as np
 from expertrag import prompt
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.types import Sampling
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
@@ -75,13 +77,19 @@ class SignalSource:
         """
         recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
         questions = self._embedded([row.question for row in row_set.rows], progress)
+        seen = self._prefills(row_set, progress) if SignalGroup.PREFILL in self.groups else {}
         drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
         if SignalGroup.DRAFT in self.groups:
             drafts = self._drafts(row_set, progress)
         return [
-            measured(row.question, vector, draft=draft, extra=extra)
-            for row, vector, draft, extra in zip(
-                row_set.rows, questions, drafts, recorded, strict=True
+            measured(
+                row.question,
+                vector,
+                draft=draft,
+                extra=Signals(numbers, {name: rows[place] for name, rows in seen.items()}),
+            )
+            for place, (row, vector, draft, numbers) in enumerate(
+                zip(row_set.rows, questions, drafts, recorded, strict=True)
             )
         ]
 
@@ -103,6 +111,22 @@ class SignalSource:
                 f"not {mine[:8]}); name that one with --generator"
             )
         return dict(gate.signals)
+
+    def _prefills(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
+        """Vectors [N, D] of the prefill, which depend on question and model alone, by name.
+
+        None of a model that shows no more than probabilities.
+        """
+        generator = self.generator
+        if not isinstance(generator, TransformersGenerator):
+            return {}
+        questions = [row.question for row in row_set.rows]
+        return self._kept(
+            "prefills",
+            row_set,
+            (generator.fingerprint, questions),
+            lambda: _prefill_all(generator, questions, f"{row_set.name}: prefills", progress),
+        )
 
     def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
         texts = [looked_at(row.never) for row in row_set.rows]
@@ -137,11 +161,26 @@ class SignalSource:
                 "folder or a hub id with --generator, or leave the signals of 'draft' out"
             )
         asked = [(row.question, looked_at(row.never)) for row in row_set.rows]
-        key = hashlib.sha256(repr((reader.fingerprint, asked)).encode()).hexdigest()[:16]
-        file = self.work / "drafts" / f"{row_set.name}-{key}.npz"
+        return self._kept(
+            "drafts",
+            row_set,
+            (reader.fingerprint, asked),
+            lambda: _read_all(reader, asked, f"{row_set.name}: reading drafts", progress),
+        )
+
+    def _kept(
+        self,
+        kind: str,
+        row_set: RowSet,
+        inputs: tuple[object, ...],
+        make: Callable[[], Mapping[str, np.ndarray]],
+    ) -> Mapping[str, np.ndarray]:
+        """Find what was made of these inputs before, or make it."""
+        key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
+        file = self.work / kind / f"{row_set.name}-{key}.npz"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            found = _read_all(reader, asked, f"{row_set.name}: reading drafts", progress)
+            found = make()
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
                 save: Any = np.savez  # annotated as if no array had a name of its own
@@ -164,6 +203,22 @@ def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
         dict(zip(LIKELIHOODS, _line(reading), strict=True)),
         dict(zip(STATES, (reading.middle, reading.upper), strict=True)),
     )
+
+
+def _prefill_all(
+    generator: TransformersGenerator, questions: Sequence[str], stage: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    """Prefill one question after the other, as they are served."""
+    found: list[Mapping[str, FloatArray]] = []
+    progress(stage, 0, len(questions))
+    for question in questions:
+        session = generator.begin(prompt.closed_book(question), Sampling(max_tokens=1))
+        signals = session.peek(1)
+        session.close()
+        assert signals is not None, "a model in this process gives probabilities"
+        found.append(signals.vectors)
+        progress(stage, len(found), len(questions))
+    return {name: np.stack([vectors[name] for vectors in found]) for name in found[0]}
 
 
 def _read_all(

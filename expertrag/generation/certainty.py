@@ -17,9 +17,7 @@ class Certainty:
     max_probability: float
 
 
-def average(
-    certainties: Sequence[Certainty], router_entropy: float | None = None
-) -> PrefillSignals:
+def average(certainties: Sequence[Certainty]) -> PrefillSignals:
     """Average over the tokens of ``certainties``, of which there is at least one."""
     count = len(certainties)
     return PrefillSignals(
@@ -27,5 +25,4 @@ def average(
         entropy=sum(c.entropy for c in certainties) / count,
         max_probability=sum(c.max_probability for c in certainties) / count,
         tokens=count,
-        router_entropy=router_entropy,
     )

@@ -11,18 +11,17 @@ import torch
 from transformers import DynamicCache
 
 from expertrag.errors import Overloaded
-from expertrag.generation.sampling import router_entropy
+from expertrag.generation.watching import Watched, watch
 
-_ROUTER_TOKENS = 32  # the end of a prompt tells most of what comes next
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Result of a forward pass: logits (V,), and the router's entropy in nats where asked for."""
+    """Result of a forward pass: logits (V,), and what else was seen where that was asked for."""
 
     logits: torch.Tensor
-    router_entropy: float | None = None
+    watched: Watched | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +67,24 @@ class Network:
         return DynamicCache(config=self.model.config)
 
     @torch.inference_mode()
-    def forward(
-        self, tokens: Sequence[int], cache: DynamicCache, *, watch_router: bool = False
-    ) -> Step:
+    def forward(self, tokens: Sequence[int], cache: DynamicCache, *, watched: bool = False) -> Step:
         """Append ``tokens`` to what ``cache`` holds and predict the next one.
 
         :raises Overloaded: if the accelerator's memory is full.
         """
         ids = torch.tensor([tokens], device=self.device)  # [1, T]
         options = {**self.options, self.cache_argument: cache}
-        if watch_router and self.has_router:
-            options["output_router_logits"] = True
+        if watched:
+            options["output_hidden_states"] = True
+            if self.has_router:
+                options["output_router_logits"] = True
         try:
             output = self.model(input_ids=ids, use_cache=True, **options)
         except torch.OutOfMemoryError as error:
             raise Overloaded(
                 "out of accelerator memory; ask again later or shorten the prompt"
             ) from error
-        routers = getattr(output, "router_logits", None) or ()
-        return Step(output.logits[0, -1], router_entropy(routers, _ROUTER_TOKENS))
+        return Step(output.logits[0, -1], watch(output) if watched else None)
 
 
 def _flat(ids: Sequence[int | list[int] | None]) -> list[int]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from expertrag.errors import Overloaded
+from expertrag.generation.watching import middle_and_upper
 
 if TYPE_CHECKING:
     from expertrag.generation.network import Network
@@ -72,11 +73,11 @@ def _reading(
     """Read one row; the first ``skipped`` positions have no logits."""
     logits = output.logits[row, start - 1 - skipped : stop - 1 - skipped].float()
     chosen = ids[start:stop, None].to(logits.device)
-    layers = output.hidden_states  # the embeddings, then every layer
+    middle, upper = middle_and_upper(output.hidden_states)
     return Reading(
         log_probabilities=logits.log_softmax(-1).gather(1, chosen)[:, 0].cpu().numpy(),
-        middle=_mean(layers[(len(layers) - 1) // 2], row, start, stop),
-        upper=_mean(layers[(len(layers) - 1) * 3 // 4], row, start, stop),
+        middle=_mean(middle, row, start, stop),
+        upper=_mean(upper, row, start, stop),
     )
 
 

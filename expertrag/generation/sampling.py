@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import torch
 
@@ -59,17 +58,6 @@ def certainty(logits: torch.Tensor) -> Certainty:
     """Tell how sure the model was, from the logits (V,) of a token."""
     first, second = logits.float().softmax(-1).topk(2).values.tolist()
     return Certainty(first - second, float(entropy(logits)), first)
-
-
-def router_entropy(router_logits: Sequence[torch.Tensor], last_tokens: int) -> float | None:
-    """Mean entropy in nats of the expert distribution, over layers and the last tokens.
-
-    router_logits: for each layer (T, E); None without layers.
-    """
-    if not router_logits:
-        return None
-    per_layer = [entropy(logits[-last_tokens:]).mean() for logits in router_logits]
-    return float(torch.stack(per_layer).mean())
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from expertrag.generation.base import Session, ShouldStop
 from expertrag.generation.certainty import Certainty, average
 from expertrag.generation.detokenize import Detokenizer, StopFilter
 from expertrag.generation.network import Network, Step
 from expertrag.generation.sampling import Sampler, certainty
+from expertrag.generation.watching import Watched
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
@@ -50,7 +52,7 @@ class TransformersSession(Session):
         self._detokenizer = Detokenizer(decode)
         self._filter = StopFilter(sampling.stop)
         self._cache = network.new_cache()
-        self._router_entropy: float | None = None
+        self._watched = Watched()
         self._certainties: list[Certainty] = []
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0
@@ -62,7 +64,11 @@ class TransformersSession(Session):
             self._draw(watch=True)
         if not self._certainties:
             return None
-        return average(self._certainties[:tokens], self._router_entropy)
+        return replace(
+            average(self._certainties[:tokens]),
+            router_entropy=self._watched.router_entropy,
+            vectors=self._watched.vectors,
+        )
 
     def stream(self) -> Iterator[str]:
         """Yield the text; see :meth:`Session.stream`."""
@@ -95,7 +101,7 @@ class TransformersSession(Session):
         return self._drawn[self._streamed - 1]
 
     def _draw(self, *, watch: bool) -> None:
-        step = self._step()
+        step = self._step(watch=watch)
         if watch:
             self._certainties.append(certainty(step.logits))
         token = self._sampler.draw(step.logits)
@@ -107,21 +113,21 @@ class TransformersSession(Session):
         if self.completion_tokens == self._max_tokens:
             self._end(FinishReason.LENGTH)
 
-    def _step(self) -> Step:
+    def _step(self, *, watch: bool) -> Step:
         if not self._drawn:
-            return self._prefill()
+            return self._prefill(watch=watch)
         self._should_stop()
         return self._network.forward(self._drawn[-1:], self._cache)
 
-    def _prefill(self) -> Step:
+    def _prefill(self, *, watch: bool) -> Step:
         self.lm_calls = 1
         *first, last = _slices(self.prompt_tokens)
         for part in first:
             self._should_stop()
             self._network.forward(self._prompt[part], self._cache)
         self._should_stop()
-        step = self._network.forward(self._prompt[last], self._cache, watch_router=True)
-        self._router_entropy = step.router_entropy
+        step = self._network.forward(self._prompt[last], self._cache, watched=watch)
+        self._watched = step.watched or self._watched
         return step
 
     def _end(self, reason: FinishReason) -> None:

@@ -24,12 +24,12 @@ from expertrag_index.rows import row_digest
 from expertrag_index.schema import LIVE, NEVER
 from expertrag_index.types import FloatArray
 
-SHARE = 0.6
-"""Posterior mass that makes a group an expert's. Of held-out texts of six domains the router gives
-.89 to their own; of the texts of a left-out domain, half go to experts, of all domains together. A
-domain that is close to a trained one (biomedicine to science, .85) passes any such bound."""
+SHARE = 0.5
+"""Posterior mass that makes a group an expert's: more likely its own than all else together. No set
+whose domain nobody trained lies between this and .9 (`make bench-router`): they have less than
+that, or are so close to a trained domain (biomedicine to science) that no bound keeps them out."""
 
-PRIOR_DOCUMENTS = 4.0
+PRIOR_DOCUMENTS = 5.0
 """What the store's mean counts for beside a group's documents, and "none" beside all of them: with
 posteriors of .95, three documents decide and two do not."""
 

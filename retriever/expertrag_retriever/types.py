@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from expertrag_index.types import FloatArray
 
 Scalar = str | int | float | bool
 
@@ -76,7 +80,8 @@ class PrefillSignals:
 
     ``margin``: p(top-1) - p(top-2) in [0, 1]. ``entropy``: of the next-token distribution, in
     nats. ``max_probability``: p(top-1) in [0, 1]. ``router_entropy``: of the expert distribution,
-    averaged over layers, in nats; None for a model without a router.
+    averaged over layers, in nats; None for a model without a router. ``vectors``: other things that
+    the prefill shows, by name, each [D] with a D of its own; names begin with router_ or hidden_.
     """
 
     margin: float
@@ -84,6 +89,7 @@ class PrefillSignals:
     max_probability: float
     tokens: int
     router_entropy: float | None = None
+    vectors: Mapping[str, FloatArray] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

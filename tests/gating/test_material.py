@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from expertrag import prompt
 from expertrag.config import Config
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.eval.rows import dump_row, read_rows
@@ -16,6 +17,7 @@ from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.gating.material import default_groups, material
 from expertrag.gating.signals import DRAFT_WORDS, SignalSource, looked_at
 from expertrag.gating.source import open_source
+from expertrag.types import Sampling
 from expertrag_retriever.gate.signals import SignalGroup
 
 OpenSource = Callable[..., SignalSource]
@@ -84,6 +86,22 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
     other = replace(row.recorded, gate=replace(gate, generator="0123456789"))
     with pytest.raises(Conflict, match=r"another language model \(01234567, not"):
         opened.measure(_set(replace(row, recorded=other)), _silent)
+
+
+def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:
+    gate = GateRecord("training-free-1", 0.5, 0.5, {"margin": 0.3})
+    rows = [_row(number, recorded=Recorded(Branch(), Branch(), gate)) for number in range(1, 3)]
+    opened = source(SignalGroup.PREFILL)
+    found = opened.measure(_set(*rows), _silent)
+    assert opened.generator is not None
+    for row, signals in zip(rows, found, strict=True):
+        served = opened.generator.begin(
+            prompt.closed_book(row.question), Sampling(max_tokens=32)
+        ).peek(6)
+        assert served is not None
+        assert served.vectors.keys() <= signals.vectors.keys()
+        for name, vector in served.vectors.items():
+            assert signals.vectors[name].tolist() == vector.tolist()
 
 
 def test_a_row_keeps_whether_it_needs_documents(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from expertrag.generation.certainty import Certainty, average
-from expertrag.generation.sampling import Sampler, certainty, router_entropy
+from expertrag.generation.sampling import Sampler, certainty
 
 _CPU = torch.device("cpu")
 
@@ -27,18 +27,11 @@ def test_certainty_of_a_sure_model_is_finite() -> None:
 
 
 def test_average() -> None:
-    signals = average([Certainty(0.2, 1.0, 0.6), Certainty(0.4, 3.0, 0.8)], 0.5)
+    signals = average([Certainty(0.2, 1.0, 0.6), Certainty(0.4, 3.0, 0.8)])
     assert signals.margin == pytest.approx(0.3)
     assert signals.entropy == pytest.approx(2.0)
     assert signals.max_probability == pytest.approx(0.7)
-    assert (signals.tokens, signals.router_entropy) == (2, 0.5)
-
-
-def test_router_entropy_is_averaged_over_layers_and_last_tokens() -> None:
-    uniform, sure = torch.zeros(2, 4), torch.tensor([[0.0] * 4, [1e4, 0.0, 0.0, 0.0]])
-    assert router_entropy([uniform, uniform], 32) == pytest.approx(math.log(4))
-    assert router_entropy([uniform, sure], 1) == pytest.approx(math.log(4) / 2)
-    assert router_entropy([], 32) is None
+    assert (signals.tokens, signals.router_entropy) == (2, None)
 
 
 def test_greedy_takes_the_best() -> None:

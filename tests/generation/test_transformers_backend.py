@@ -162,7 +162,7 @@ def test_a_penalty_counts_the_answer_and_leaves_the_signals(tiny: TransformersGe
             lowered[seen] -= 2
         assert int(lowered.argmax()) == token
     assert [int(logits.argmax()) for logits in raw] != drawn  # the penalty had work to do
-    expected = average([certainty(logits) for logits in raw], None)
+    expected = average([certainty(logits) for logits in raw])
     assert signals is not None
     assert signals.margin == pytest.approx(expected.margin, abs=1e-4)
     assert signals.entropy == pytest.approx(expected.entropy, abs=1e-4)

@@ -40,11 +40,11 @@ def test_a_label_that_names_an_expert_decides() -> None:
 
 
 def test_shares_by_hand() -> None:
-    """Four documents of .95 beside four of a prior: the store's mean, with four of none."""
-    (group,) = decide({"from a": rows(4, 0.95)}, EXPERTS, [])
-    mean = 4 * 0.95 / 8
-    assert group.share == pytest.approx((4 * 0.95 + 4 * mean) / 8, abs=1e-4)
-    assert (group.expert, group.documents) == ("legal", 4)
+    """Five documents of .95 beside five of a prior: the store's mean, with five of none."""
+    (group,) = decide({"from a": rows(5, 0.95)}, EXPERTS, [])
+    mean = 5 * 0.95 / 10
+    assert group.share == pytest.approx((5 * 0.95 + 5 * mean) / 10, abs=1e-4)
+    assert (group.expert, group.documents) == ("legal", 5)
     assert group.evidence == {"legal": 0.95, "finance": 0.0, "general": 0.05}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from expertrag_retriever.experts.settings import GENERAL
@@ -11,7 +10,7 @@ from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import read_coverage
 from expertrag_retriever.gate.policy import Estimate, estimate
-from expertrag_retriever.gate.signals import Draft, Signals, measured
+from expertrag_retriever.gate.signals import Draft, Signals, measured, numbers_of
 from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import (
     GateAction,
@@ -64,10 +63,10 @@ class Gate:
         draft: Draft | None = None,
     ) -> Signals:
         """Put together what a fitted gate may look at."""
-        extra = {}
+        extra = None
         if store is not None:
             estimated = estimate(prefill, store, self._coverage, CONSTANTS)
-            extra["p_documents"] = estimated.p_documents
+            extra = Signals({"p_documents": estimated.p_documents})
         return measured(
             query, _base(query_vector), store=store, prefill=prefill, draft=draft, extra=extra
         )
@@ -118,9 +117,4 @@ def _signals(
     estimated: Estimate, prefill: PrefillSignals | None, store: StoreSignals | None
 ) -> dict[str, float]:
     """Raw values by name; what was not measured is absent."""
-    measured = {
-        **(asdict(store) if store else {}),
-        **(asdict(prefill) if prefill else {}),
-        "p_documents": estimated.p_documents,
-    }
-    return {name: float(value) for name, value in measured.items() if value is not None}
+    return {**numbers_of(store), **numbers_of(prefill), "p_documents": estimated.p_documents}

@@ -12,7 +12,7 @@ and those of ``PrefillSignals``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,14 @@ class Draft:
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
+    """Return the numbers by name; what was not measured is absent."""
+    if some is None:
+        return {}
+    values = {item.name: getattr(some, item.name) for item in fields(some)}
+    return {k: float(v) for k, v in values.items() if isinstance(v, int | float)}
+
+
 def measured(
     question: str,
     embedding: FloatArray | None,
@@ -77,20 +85,20 @@ def measured(
     store: StoreSignals | None = None,
     prefill: PrefillSignals | None = None,
     draft: Draft | None = None,
-    extra: Mapping[str, float] | None = None,
+    extra: Signals | None = None,
 ) -> Signals:
     """Put together what is known of a query.
 
     :param embedding: the question's embedding [D] by the base model.
-    :param extra: other numbers by name, such as those that were recorded.
+    :param extra: others, such as those that were recorded.
     """
     numbers = question_signals(question)
-    vectors = {}
+    vectors: dict[str, FloatArray] = {}
     if embedding is not None:
         vectors["question_embedding"] = embedding
-    for some in (store, prefill):
-        if some is not None:
-            numbers |= {k: float(v) for k, v in asdict(some).items() if v is not None}
+    numbers |= numbers_of(store) | numbers_of(prefill)
+    if prefill is not None:
+        vectors |= prefill.vectors
     if draft is not None:
         numbers |= {**draft_signals(question, draft.text), **draft.numbers}
         vectors |= draft.vectors
@@ -98,4 +106,6 @@ def measured(
             vectors["draft_embedding"] = draft.embedding
             if embedding is not None:
                 numbers["draft_similarity"] = float(embedding @ draft.embedding)
-    return Signals({**numbers, **(extra or {})}, vectors)
+    if extra is None:
+        return Signals(numbers, vectors)
+    return Signals({**numbers, **extra.numbers}, {**vectors, **extra.vectors})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from expertrag_retriever.gate.draft import draft_signals
 from expertrag_retriever.gate.question import question_signals
-from expertrag_retriever.gate.signals import Draft, SignalGroup, group_of, measured
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, group_of, measured
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 
@@ -55,9 +55,16 @@ def test_every_signal_has_a_group() -> None:
         "Who?",
         np.array([1.0, 0.0], np.float32),
         store=StoreSignals(0.1, 0.2, 0.3, 0.4),
-        prefill=PrefillSignals(0.1, 0.2, 0.3, 6, router_entropy=0.5),
+        prefill=PrefillSignals(
+            0.1,
+            0.2,
+            0.3,
+            6,
+            router_entropy=0.5,
+            vectors={name: np.ones(2, np.float32) for name in ("router_pattern", "hidden_upper")},
+        ),
         draft=Draft("Nobody", np.array([0.6, 0.8], np.float32), {"draft_log_probability": -1.0}),
-        extra={"p_documents": 0.5},
+        extra=Signals({"p_documents": 0.5}),
     )
     groups = {group_of(name) for name in [*found.numbers, *found.vectors]}
     assert groups == set(SignalGroup)
