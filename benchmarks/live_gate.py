@@ -11,8 +11,9 @@ and decides on the test questions; times are of the run itself, stage by stage.
                questions with answers, retrieval rate and seconds over all
     signals    the fitted gate by groups of signals, and without those of the MoE's router
     overhead   of deciding, as a share of the mean answer
-    strict     AUROC for telling squad2's unanswerable questions: support of the answer against the
-               best similarity of a passage
+    strict     telling squad2's unanswerable questions: the probability that the passages hold the
+               answer, learned on up to 600 train questions of a kind, for all test questions,
+               against the similarity of the best passage; no model is asked
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from expertrag.assemble import open_pipeline
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.eval.calibration import auc
@@ -44,15 +47,23 @@ from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.squad import contains
 from expertrag.eval.stores import default_work
 from expertrag.eval.types import Row, RowSet
+from expertrag.evidence import evidence_signals
 from expertrag.gating.fit import COST
 from expertrag.gating.material import best_threshold, material
 from expertrag.gating.source import open_source
 from expertrag.generation.loading import quiet
+from expertrag.types import RetrieveRequest
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.signals import measured as signals_of
+from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
+from expertrag_retriever.reliability import ece
 
 SETS = ("squad2", "hotpotqa", "popqa")
+STRICT_TRAIN = 600
+"""Train questions of a kind that judging passages is learned from."""
+
 EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
 LIVE = (SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL)
 ROUTER = "router_"
@@ -81,6 +92,7 @@ def main() -> int:
                     path = work / f"{dataset.name}-{split}.jsonl"
                     rows[split].append(record(asked, Recording(), path, report))
         body = measured(rows["train"], rows["test"], config, given.work, report)
+        body["strict"] = strict(given.data / "squad2", config, report)
     print(json.dumps(body, indent=1))
     if given.json:
         given.json.write_text(json.dumps(body, indent=1) + "\n")
@@ -112,8 +124,7 @@ def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
         for item in lines(data / name / "queries.jsonl.gz"):
             metadata = item.get("metadata", {})
             own = metadata.get("split") == split if judged is None else item["_id"] in judged
-            unanswerable = item.get("answers") == [] and metadata.get("split", split) == split
-            if (own and item.get("answers")) or (name == "squad2" and unanswerable):
+            if own and item.get("answers"):
                 answers = tuple(item["answers"])
                 queries.append(Query(item["_id"], item["text"], answers, metadata))
         yield dataset_of(name, data / name, split, queries, count)
@@ -129,11 +140,9 @@ def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
 def dataset_of(
     name: str, folder: Path, split: str, queries: Sequence[Query], count: int
 ) -> Dataset:
-    """Draw ``count`` queries, half of them unanswerable where there are such."""
+    """Draw ``count`` queries."""
     drawn = random.Random(0).sample(sorted(queries, key=lambda query: query.id), len(queries))
-    unanswerable = [query for query in drawn if query.answers == ()][: count // 2]
-    others = [query for query in drawn if query.answers != ()]
-    chosen = (*unanswerable, *others[: count - len(unanswerable)])
+    chosen = tuple(drawn[:count])
     # of all of them, so that more questions go on from the rows of fewer
     digest = hashlib.sha256(repr([(query.id, query.text) for query in drawn]).encode())
     return Dataset(name, folder, split, chosen, {}, (), digest.hexdigest())
@@ -197,7 +206,6 @@ def measured(
     for name, retrieved in decisions.items():
         found["policies"][name] = policy(name, rows, retrieved)
     found["overhead"] = overhead(rows)
-    found["strict"] = strict(test)
     return found
 
 
@@ -259,17 +267,56 @@ def correct(rows: Sequence[Row]) -> dict[str, float | None]:
     }
 
 
-def strict(test: Sequence[RowSet]) -> Mapping[str, float | None]:
-    """Tell answerable from unanswerable questions of squad2."""
-    (squad,) = [row_set for row_set in test if row_set.name == "squad2"]
-    rows = [row for row in squad.rows if row.answers is not None and row.recorded]
-    answerable = [bool(row.answers) for row in rows]
-    support = [row.recorded.one_step.confidence or 0.0 for row in rows if row.recorded]
-    similar = [row.recorded.gate.signals["similarity"] for row in rows if row.recorded]
+def strict(folder: Path, config: Config, report: Any) -> Mapping[str, Any]:
+    """Tell answerable from unanswerable questions by the passages that are found for them."""
+    seen: dict[str, list[Signals]] = {}
+    answerable: dict[str, list[bool]] = {}
+    with closing(open_pipeline(config)) as pipeline:
+        for split, most in (("train", STRICT_TRAIN), ("test", None)):
+            queries = [
+                item
+                for item in lines(folder / "queries.jsonl.gz")
+                if item["metadata"]["split"] == split
+            ]
+            drawn = random.Random(0).sample(queries, len(queries))
+            kinds = [[item for item in drawn if bool(item["answers"]) is kind] for kind in (0, 1)]
+            chosen = [item for some in kinds for item in some[:most]]
+            answerable[split] = [bool(item["answers"]) for item in chosen]
+            seen[split] = []
+            for done, item in enumerate(chosen, start=1):
+                found = pipeline.retrieve(RetrieveRequest(item["text"], k=5)).passages
+                evidence = Signals(evidence_signals(item["text"], found))
+                seen[split].append(signals_of(item["text"], None, extra=evidence))
+                report(f"strict: {split} questions", done, len(chosen))
+    fitted = fit_sufficiency(seen["train"], answerable["train"])
+    said = fitted.model.probability(seen["test"]).tolist()
+    similar = [item.numbers["evidence_dense_best"] for item in seen["test"]]
+    truth = answerable["test"]
+    given = [right for p, right in zip(said, truth, strict=True) if p >= SUFFICIENT]
     return {
-        "support": auc(support, answerable),
-        "coarse_similarity": auc(similar, answerable),
+        "train": len(answerable["train"]),
+        "test": len(truth),
+        "answerable": statistics.fmean(truth),
+        "auc": auc(said, truth),
+        "auc_interval": interval(said, truth),
+        "auc_similarity": auc(similar, truth),
+        "auc_train_unseen": auc(fitted.unseen.tolist(), answerable["train"]),
+        "ece": ece(said, truth),
+        "answered": len(given) / len(truth),
+        "answerable_of_answered": statistics.fmean(given),
     }
+
+
+def interval(said: Sequence[float], truth: Sequence[bool]) -> tuple[float, float]:
+    """95 % bootstrap interval of the AUROC."""
+    rng = np.random.default_rng(0)
+    values, labels = np.array(said), np.array(truth)
+    drawn = [
+        auc(values[chosen].tolist(), labels[chosen].tolist())
+        for chosen in rng.integers(0, len(truth), (500, len(truth)))
+    ]
+    low, high = np.quantile(np.array(drawn, float), (0.025, 0.975)).tolist()
+    return low, high
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from expertrag import prompt
 from expertrag.errors import Conflict
+from expertrag.evidence import evidence_signals
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import AnswerRequest, GateDecision, GateMode
@@ -15,10 +16,10 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import RateController, guaranteed_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
-from expertrag_retriever.gate.signals import Draft, SignalGroup
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from expertrag.config import GateConfig
     from expertrag.generation.base import Generator, Session, ShouldStop
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from expertrag.served_index import View
     from expertrag_retriever.gate.bundle import GateBundle
     from expertrag_retriever.partitions import QueryVectors
-    from expertrag_retriever.types import PrefillSignals, StoreSignals
+    from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals
 
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
@@ -96,6 +97,17 @@ class Decider:
         kept = _kept(budget.target, own, otherwise=decision.retrieve != (decision.p_benefit >= own))
         return replace(decision, reason=f"{decision.reason} {kept}")
 
+    def p_sufficient(self, question: str, passages: Sequence[Passage], view: View) -> float | None:
+        """Probability that passages hold the answer.
+
+        None where no fitted gate judges passages, or not those of the store's embedder.
+        """
+        bundle = self._gate.current() if self._gate else None
+        if bundle is None or bundle.sufficiency is None or not _same_embedder(bundle, view):
+            return None
+        signals = measured(question, None, extra=Signals(evidence_signals(question, passages)))
+        return float(bundle.sufficiency.probability([signals])[0])
+
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
         """Return what holds the target rate for the gate that decides now; None without one."""
         target = self._policy.target_rate
@@ -127,7 +139,7 @@ class Decider:
             seen = self._store(request, view, vector, meter)
             begun = self._prefill(answer, meter, should_stop)
             return view.gate.decide(request.mode, prefill=begun, store=seen, threshold=threshold)
-        if bundle.needs.embedder_fingerprint != view.embedder.fingerprint_of_expert(GENERAL):
+        if not _same_embedder(bundle, view):
             return fitted.unjudged(
                 f"the store has moved to the embedder {view.embedder.name} and the gate was "
                 f"fitted with {bundle.needs.embedder}",
@@ -180,6 +192,11 @@ class Decider:
             embedding = view.embedder.encode_queries_by_experts([text or " "], [GENERAL])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0, 0], reading)
+
+
+def _same_embedder(bundle: GateBundle, view: View) -> bool:
+    """Whether a store's base embedder is the one that a gate was fitted with."""
+    return bundle.needs.embedder_fingerprint == view.embedder.fingerprint_of_expert(GENERAL)
 
 
 def _kept(target: float, own: float, *, otherwise: bool) -> str:

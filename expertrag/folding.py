@@ -67,6 +67,7 @@ class AnswerFolder:
             support=self._done.support,
             generation=found.generation if found else None,
             model=self._done.model,
+            p_sufficient=self._done.p_sufficient,
         )
 
 

@@ -7,21 +7,18 @@ Numbers and names must occur to the letter. What it cannot see is order and role
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
+from expertrag.evidence import Evidence, Stretch
 from expertrag.types import Citation, Passage
-from expertrag.wording import Wording, union, wording
+from expertrag.wording import Wording, wording
 from expertrag_index.sentences import spans
 
 SUPPORTED = 0.5
 """Score from which a sentence is cited, and support from which a STRICT answer is given."""
 
-_RESTATED_WEIGHT = 0.5  # of a word that the question had already
 _MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
 _NEGATION_FACTOR = 0.4
 _ASSENT_FACTOR = 0.4  # "Yes." claims the question; its words alone cannot support that
@@ -46,18 +43,9 @@ class Grounding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """One or two neighbouring sentences; character offsets into the passage's text."""
-
-    start: int
-    end: int
-    wording: Wording
-
-
-@dataclass(frozen=True, slots=True)
 class _Match:
     passage: int
-    stretch: _Stretch
+    stretch: Stretch
     score: float
 
 
@@ -103,76 +91,39 @@ class _Claim:
 
 
 def _claims(answer: str, passages: Sequence[Passage], question: str) -> Iterator[_Claim]:
-    evidence = _Evidence(passages, question)
+    evidence = Evidence(passages, question)
     for start, end in spans(answer):
         said = wording(_MARKS.sub("", answer[start:end]))
-        yield _Claim(start, end, max(len(said.words), 1), evidence.matches(said))
+        yield _Claim(start, end, max(len(said.words), 1), _matches(said, evidence))
 
 
-class _Evidence:
-    """The passages of one answer, cut into stretches, and the question."""
-
-    def __init__(self, passages: Sequence[Passage], question: str) -> None:
-        self._question = wording(question).words
-        self._sentences = 0
-        self._frequency: Counter[str] = Counter()  # sentences that hold a word
-        self._stretches: list[list[_Stretch]] = []
-        for passage in passages:
-            title = wording(passage.title)
-            singles = [
-                _Stretch(start, end, wording(passage.text[start:end]))
-                for start, end in spans(passage.text)
-            ]
-            self._sentences += len(singles)
-            for single in singles:
-                self._frequency.update(single.wording.words)
-            self._stretches.append(list(_with_pairs(singles, title)))
-
-    def matches(self, claim: Wording) -> list[_Match]:
-        """Return the best stretch of each passage for the claim, best first."""
-        best = [
-            max(
-                (_Match(number, stretch, self._score(claim, stretch)) for stretch in stretches),
-                key=lambda match: (match.score, match.stretch.start - match.stretch.end),
-            )
-            for number, stretches in enumerate(self._stretches)
-            if stretches
-        ]
-        return sorted(best, key=lambda match: -match.score)
-
-    def _score(self, claim: Wording, stretch: _Stretch) -> float:
-        found = stretch.wording.words
-        about_question = self._recall(self._question, found)
-        if not claim.words:
-            return _ASSENT_FACTOR * about_question
-        score = self._recall(claim.words, found)
-        bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
-        score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
-        common = claim.words & found
-        if claim.negated & common != stretch.wording.negated & common:
-            score *= _NEGATION_FACTOR
-        if claim.exact - found - self._question:
-            score = min(score, _MISSING_EXACT_CAP)
-        return score
-
-    def _recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
-        """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""
-        # fsum is exact, so that the order of a set, which differs by process, changes nothing
-        total = math.fsum(map(self._weight, wanted))
-        return math.fsum(map(self._weight, wanted & found)) / total if total else 1.0
-
-    def _weight(self, word: str) -> float:
-        rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
-        return rarity * (_RESTATED_WEIGHT if word in self._question else 1.0)
+def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
+    """Return the best stretch of each passage for the claim, best first."""
+    best = [
+        max(
+            (_Match(number, stretch, _score(claim, stretch, evidence)) for stretch in stretches),
+            key=lambda match: (match.score, match.stretch.start - match.stretch.end),
+        )
+        for number, stretches in enumerate(evidence.stretches)
+        if stretches
+    ]
+    return sorted(best, key=lambda match: -match.score)
 
 
-def _with_pairs(singles: Sequence[_Stretch], title: Wording) -> Iterator[_Stretch]:
-    """Yield every sentence and every two neighbours; the title is understood in each."""
-    for first, second in zip_longest(singles, singles[1:]):
-        yield _Stretch(first.start, first.end, union((first.wording, title)))
-        if second:
-            pair = union((first.wording, second.wording, title))
-            yield _Stretch(first.start, second.end, pair)
+def _score(claim: Wording, stretch: Stretch, evidence: Evidence) -> float:
+    asked, found = evidence.question.words, stretch.wording.words
+    about_question = evidence.recall(asked, found)
+    if not claim.words:
+        return _ASSENT_FACTOR * about_question
+    score = evidence.recall(claim.words, found)
+    bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
+    score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
+    common = claim.words & found
+    if claim.negated & common != stretch.wording.negated & common:
+        score *= _NEGATION_FACTOR
+    if claim.exact - found - asked:
+        score = min(score, _MISSING_EXACT_CAP)
+    return score
 
 
 def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation:

@@ -256,6 +256,7 @@ def _response_metadata(answer: Answer) -> dict[str, Any]:
         "gate": asdict(answer.decision),
         "citations": [asdict(citation) for citation in answer.citations],
         "support": answer.support,
+        "p_sufficient": answer.p_sufficient,
         "generation": answer.generation,
         "lm_calls": answer.usage.lm_calls,
         "retrieval_calls": answer.usage.retrieval_calls,

@@ -53,6 +53,7 @@ from expertrag.types import (
     UpdateReport,
     UsageEvent,
 )
+from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -278,13 +279,20 @@ class Pipeline:
         )
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, result.generation)
+        p_sufficient = None
+        if strict:
+            with meter.stage("gate"):
+                p_sufficient = self._decider.p_sufficient(request.question, packed.kept, view)
+            if p_sufficient is not None and p_sufficient < SUFFICIENT:
+                yield from self._abstention(meter, p_sufficient=p_sufficient)
+                return
         messages = prompt.open_book(request.question, packed.kept, strict=strict)
         sampling = request.sampling
         sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
         with closing(self._generator.begin(messages, sampling, should_stop)) as session:
             pieces = meter.stream("generate", session.stream())
             if strict:
-                yield from self._strict(request, session, pieces, packed.kept, meter)
+                yield from self._strict(request, session, pieces, packed.kept, p_sufficient, meter)
             else:
                 yield from self._cited(request, session, pieces, packed.kept, meter)
 
@@ -293,7 +301,7 @@ class Pipeline:
     ) -> Iterator[AnswerEvent]:
         """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
         if strict:
-            yield from self._abstention(0.0, meter)
+            yield from self._abstention(meter, support=0.0)
             return
         with closing(self._begin_closed_book(request, should_stop)) as session:
             yield from self._closed_book(ClosedBook(session), meter)
@@ -322,6 +330,7 @@ class Pipeline:
         session: Session,
         pieces: Iterator[str],
         passages: Sequence[Passage],
+        p_sufficient: float | None,
         meter: Meter,
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
@@ -329,17 +338,21 @@ class Pipeline:
         meter.count(session)
         grounding = self._ground(request, text, passages, meter)
         if grounding.support < SUPPORTED:
-            yield from self._abstention(grounding.support, meter)
+            yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
             return
         yield DeltaEvent(text)
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(meter.usage())
-        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
+        yield DoneEvent(
+            session.finish_reason, grounding.support, self._generator.name, p_sufficient
+        )
 
-    def _abstention(self, support: float, meter: Meter) -> Iterator[AnswerEvent]:
+    def _abstention(
+        self, meter: Meter, *, support: float | None = None, p_sufficient: float | None = None
+    ) -> Iterator[AnswerEvent]:
         yield DeltaEvent(prompt.ABSTENTION)
         yield UsageEvent(meter.usage())
-        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name)
+        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name, p_sufficient)
 
     def _ground(
         self, request: AnswerRequest, text: str, passages: Sequence[Passage], meter: Meter

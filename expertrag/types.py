@@ -178,11 +178,17 @@ class UsageEvent:
 
 @dataclass(frozen=True, slots=True)
 class DoneEvent:
-    """The end. ``support`` in [0, 1] is the share of the answer that the passages support."""
+    """The end.
+
+    ``support`` in [0, 1] is the share of the answer that the passages support; None where nothing
+    was compared. ``p_sufficient`` is the probability that the passages hold the answer; None but
+    in STRICT, where a fitted gate judges passages.
+    """
 
     finish_reason: FinishReason
     support: float | None = None
     model: str = ""
+    p_sufficient: float | None = None
 
 
 AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEvent | DoneEvent
@@ -190,7 +196,7 @@ AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEven
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: the stream of events, folded."""
+    """A whole answer: the stream of events, folded; fields as in ``DoneEvent``."""
 
     text: str
     decision: GateDecision
@@ -201,6 +207,7 @@ class Answer:
     support: float | None
     generation: int | None
     model: str
+    p_sufficient: float | None = None
 
     @property
     def id(self) -> str:

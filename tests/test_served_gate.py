@@ -19,14 +19,21 @@ from expertrag.types import GateAction
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
-from expertrag_retriever.gate.signals import SignalGroup
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
 
 
 def _accept(_bundle: GateBundle) -> None:
     """Take any gate."""
 
 
-def _write(folder: Path, *, threshold: float, needs: Needs | None = None) -> None:
+def _write(
+    folder: Path,
+    *,
+    threshold: float,
+    needs: Needs | None = None,
+    sufficiency: Sufficiency | None = None,
+) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
     rows = planted(120)
     fitted = fit_predictor(
@@ -36,7 +43,9 @@ def _write(folder: Path, *, threshold: float, needs: Needs | None = None) -> Non
         models=("logistic",),
     )
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
-    bundle = GateBundle("planted", fitted.predictor, threshold, benefits, needs or Needs(), {})
+    bundle = GateBundle(
+        "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
+    )
     folder.mkdir(exist_ok=True)
     save_gate(bundle, folder)
 
@@ -99,6 +108,43 @@ def test_a_server_explains_by_the_fitted_gate(
         assert answer.decision.action is GateAction.CLOSED_BOOK
         assert answer.usage.lm_calls == 1
         assert client.info().gate != version
+
+
+def test_strict_abstains_before_the_model_is_asked(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """Passages suffice here if they hold the question's words."""
+    rng = np.random.default_rng(0)
+    missing = rng.integers(0, 6, 300)
+    signals = [Signals({"evidence_missing_everywhere": float(count)}) for count in missing]
+    judge = fit_sufficiency(signals, (missing < 2).tolist()).model
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    folder = tmp_path / "gate"
+    _write(folder, threshold=0.1, needs=needs, sufficiency=judge)
+    gate = ServedGate(folder, _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    foreign = "Which Mongolian admiral besieged Reykjavik with elephants?"
+    with Client(server.address) as client:
+        refused = client.answer(foreign, mode="strict")
+        assert refused.abstained
+        assert refused.p_sufficient is not None
+        assert refused.p_sufficient < 0.5
+        assert refused.support is None  # nothing was written that could be compared
+        assert refused.passages
+        assert (refused.usage.lm_calls, refused.usage.completion_tokens) == (0, 0)
+        asked = client.answer("When are roses pruned?", mode="strict")
+        assert asked.usage.lm_calls == 1
+        assert asked.p_sufficient is not None
+        assert asked.p_sufficient > 0.5
+        assert client.answer(foreign, mode="always").p_sufficient is None
+        _write(folder, threshold=0.1, needs=Needs("old-embedder", "abc"), sufficiency=judge)
+        assert client.answer(foreign, mode="strict").p_sufficient is None
+        _write(folder, threshold=0.1, needs=needs)
+        assert client.answer(foreign, mode="strict").p_sufficient is None
 
 
 def test_a_store_that_moved_to_another_embedder_is_consulted(

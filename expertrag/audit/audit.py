@@ -187,7 +187,12 @@ class Entry:
         if self._meter is not None:
             entry = replace(entry, cost=self._meter.usage())
         if done is not None:
-            entry = replace(entry, finish_reason=done.finish_reason, support=done.support)
+            entry = replace(
+                entry,
+                finish_reason=done.finish_reason,
+                support=done.support,
+                p_sufficient=done.p_sufficient,
+            )
         self._audit.write(entry)
 
 

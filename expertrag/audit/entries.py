@@ -38,6 +38,7 @@ class AuditEntry:
     cost: Usage | None = None
     finish_reason: FinishReason | None = None
     support: float | None = None
+    p_sufficient: float | None = None
     question: str | None = None
 
 
@@ -72,6 +73,7 @@ def parse_entry(line: bytes) -> AuditEntry:
         cost=_cost(item["cost"]) if "cost" in item else None,
         finish_reason=FinishReason(item["finish_reason"]) if "finish_reason" in item else None,
         support=_optional_number(item, "support"),
+        p_sufficient=_optional_number(item, "p_sufficient"),
         question=_text(item, "question") if "question" in item else None,
     )
 

@@ -101,7 +101,13 @@ def print_answer_facts(answer: Answer) -> None:
         if 1 <= rank <= len(answer.passages):
             origin = _origin(answer.passages[rank - 1])
             click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
-    if answer.passages and not best:
+    if answer.p_sufficient is not None:
+        judged = "reach" if answer.support is not None else "do not reach"
+        click.echo(
+            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}, and so "
+            f"{judged} the 0.50 that STRICT asks for"
+        )
+    if answer.passages and not best and answer.support is not None:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     print_decision(answer.decision)
     if answer.id:

@@ -130,6 +130,7 @@ def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
         support=answer.support,
         generation=answer.generation,
         model=answer.model,
+        p_sufficient=answer.p_sufficient,
     )
 
 
@@ -145,6 +146,7 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
         support=response.support if response.HasField("support") else None,
         generation=response.generation if response.HasField("generation") else None,
         model=response.model,
+        p_sufficient=response.p_sufficient if response.HasField("p_sufficient") else None,
     )
 
 

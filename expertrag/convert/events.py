@@ -46,6 +46,7 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
                 finish_reason=FINISH_REASONS.to_proto(event.finish_reason),
                 support=event.support,
                 model=event.model,
+                p_sufficient=event.p_sufficient,
             )
             return StreamAnswerResponse(seq=seq, done=done)
 
@@ -73,6 +74,7 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
                 FINISH_REASONS.from_proto(done.finish_reason),
                 done.support if done.HasField("support") else None,
                 done.model,
+                done.p_sufficient if done.HasField("p_sufficient") else None,
             )
         case _:
             raise ServerError(

@@ -21,7 +21,9 @@ from expertrag.eval.report.reading import flat
 from expertrag.eval.resume import appending, work_through
 from expertrag.eval.rows import dump_row, read_rows
 from expertrag.eval.serving import Opened
+from expertrag.eval.squad import contains
 from expertrag.eval.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
+from expertrag.evidence import evidence_signals
 from expertrag.folding import fold
 from expertrag.grounding import ground
 from expertrag.meter import Meter
@@ -150,10 +152,20 @@ def _branch(
         confidence=confidence,
         documents=tuple(dict.fromkeys(passage.document_id for passage in answer.passages)),
         cited=tuple(dict.fromkeys(citation.document_id for citation in answer.citations)),
+        evidence=evidence_signals(query.text, answer.passages),
+        sufficient=_sufficient(query, answer),
         relevant_support=(
             ground(answer.text, documents, query.text).support if documents else None
         ),
     )
+
+
+def _sufficient(query: Query, answer: Answer) -> bool | None:
+    """Whether a passage holds an accepted answer; closed book and without answers, None."""
+    if query.answers is None or not answer.passages:
+        return None
+    answers = query.answers
+    return any(contains(passage.text, answers) for passage in answer.passages)
 
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:

@@ -163,7 +163,8 @@ def _branch(item: Mapping[str, Any]) -> Branch:
     )
     counts = (branch.lm_calls, branch.retrieval_calls, branch.prompt_tokens)
     _check(all(_is_count(n) for n in (*counts, branch.completion_tokens)))
-    _check(_are_numbers(branch.stage_seconds))
+    _check(_are_numbers(branch.stage_seconds) and _are_numbers(branch.evidence))
+    _check(branch.sufficient is None or isinstance(branch.sufficient, bool))
     _check(branch.confidence is None or _is_share(branch.confidence))
     _check(branch.relevant_support is None or _is_share(branch.relevant_support))
     return branch

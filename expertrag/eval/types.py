@@ -62,7 +62,8 @@ class Branch:
     ``confidence`` in [0, 1] is what the answer can be abstained by: the mean p(top-1) of the first
     tokens closed book, the share of the answer that the passages support open book; None where the
     back end tells neither. ``documents`` are those of the passages, best first; ``cited`` those of
-    the citations.
+    the citations. ``evidence`` is what the passages tell of the question (``evidence_signals``);
+    ``sufficient``: whether one of them holds an accepted answer, None without accepted answers.
     """
 
     lm_calls: int = 0
@@ -73,6 +74,8 @@ class Branch:
     confidence: float | None = None
     documents: tuple[str, ...] = ()
     cited: tuple[str, ...] = ()
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    sufficient: bool | None = None
     relevant_support: float | None = None
     """Share in [0, 1] of the answer that the relevant documents support; None without any."""
 

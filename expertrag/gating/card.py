@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from expertrag_retriever.gate.bundle import GateBundle
 
@@ -51,6 +53,19 @@ Fitted on {rows}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; with other models it is refused.
 
 The model is `{bundle.predictor.model.name}`.{trials}
+{_passages(card)}"""
+
+
+def _passages(card: Mapping[str, Any]) -> str:
+    """Say how well the passages that were found are judged, if they are."""
+    if "passages" not in card:
+        return ""
+    told = card["passages"]
+    return f"""
+Before STRICT answers, the passages are judged: whether they hold the answer. On {told["rows"]:,}
+questions, {told["sufficient"]:.0%} with such passages: AUROC {told["auc"]:.3f} (similarity of the
+best passage alone {told["auc_similarity"]:.3f}), ECE {told["ece"]:.3f}, of rows that the model had
+not seen.
 """
 
 

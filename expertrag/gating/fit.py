@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 
 from expertrag._version import __version__
 from expertrag.eval import stats
+from expertrag.eval.calibration import auc
 from expertrag.gating.card import write_card
-from expertrag.gating.material import Material, best_threshold, figures, material
+from expertrag.gating.material import (
+    Material,
+    best_threshold,
+    figures,
+    material,
+    passages_judged,
+)
 from expertrag.gating.signals import SignalSource
 from expertrag.translate import translated_errors
 from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
@@ -25,6 +32,8 @@ from expertrag_retriever.gate.fitting import (
     fit_predictor,
     folds_of,
 )
+from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
+from expertrag_retriever.reliability import ece
 from expertrag_retriever.training.publish import published
 
 if TYPE_CHECKING:
@@ -180,6 +189,7 @@ def _fitted(
         {"model": item.name, "settings": item.settings, "loss": item.loss}
         for item in fitted.candidates
     ]
+    sufficiency, judged = _sufficiency(row_sets, seed)
     return GateBundle(
         name=name,
         predictor=fitted.predictor,
@@ -191,8 +201,30 @@ def _fitted(
             "figures": figures(fitted.predicted, given, threshold),
             "figures_are_of": _UNSEEN,
             "tried": tried,
+            **judged,
         },
+        sufficiency=sufficiency,
     )
+
+
+def _sufficiency(
+    row_sets: Sequence[RowSet], seed: int
+) -> tuple[Sufficiency | None, Mapping[str, Any]]:
+    """Learn to judge passages, if the rows tell enough of them; also what the card says of it."""
+    signals, sufficient = passages_judged(row_sets)
+    if not enough(sufficient):
+        return None, {}
+    fitted = fit_sufficiency(signals, sufficient, seed)
+    said = fitted.unseen.tolist()
+    similar = [item.numbers["evidence_dense_best"] for item in signals]
+    figures = {
+        "rows": len(sufficient),
+        "sufficient": float(np.mean(sufficient)),
+        "auc": auc(said, sufficient),
+        "auc_similarity": auc(similar, sufficient),
+        "ece": ece(said, sufficient),
+    }
+    return fitted.model, {"passages": figures}
 
 
 def _decisions(

@@ -101,7 +101,7 @@ class AnswerRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
 
 class AnswerResponse(_message.Message):
-    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model")
+    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class AnswerResponse(_message.Message):
     SUPPORT_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    P_SUFFICIENT_FIELD_NUMBER: _ClassVar[int]
     text: str
     decision: _gate_pb2.GateDecision
     passages: _containers.RepeatedCompositeFieldContainer[_retrieve_pb2.Passage]
@@ -120,7 +121,8 @@ class AnswerResponse(_message.Message):
     support: float
     generation: int
     model: str
-    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
+    p_sufficient: float
+    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ...) -> None: ...
 
 class StreamAnswerRequest(_message.Message):
     __slots__ = ("question",)
@@ -161,11 +163,13 @@ class Delta(_message.Message):
     def __init__(self, text: _Optional[str] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("finish_reason", "support", "model")
+    __slots__ = ("finish_reason", "support", "model", "p_sufficient")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     SUPPORT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    P_SUFFICIENT_FIELD_NUMBER: _ClassVar[int]
     finish_reason: FinishReason
     support: float
     model: str
-    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., model: _Optional[str] = ...) -> None: ...
+    p_sufficient: float
+    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ...) -> None: ...

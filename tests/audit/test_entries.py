@@ -34,6 +34,7 @@ ENTRIES = st.builds(
     cost=st.none() | st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, SECONDS),
     finish_reason=st.none() | st.sampled_from(FinishReason),
     support=st.none() | UNIT,
+    p_sufficient=st.none() | UNIT,
     question=st.none() | TEXT,
 )
 FEEDBACK = st.builds(Feedback, TEXT, st.none() | st.booleans(), st.none() | TEXT, st.none() | TEXT)

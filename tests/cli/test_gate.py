@@ -12,7 +12,7 @@ import pytest
 from expertrag.cli.gate import COST, MODELS, SIGNALS
 from expertrag.gating import fit
 from expertrag_retriever.gate import learners
-from expertrag_retriever.gate.signals import SignalGroup
+from expertrag_retriever.gate.signals import GATE_GROUPS
 
 Run = Callable[..., Any]
 
@@ -33,7 +33,7 @@ def models(minilm_path: Path, smollm_path: Path) -> list[str]:
 
 def test_the_choices_are_those_of_the_gate() -> None:
     assert tuple(learners.MODELS) == MODELS
-    assert tuple(SignalGroup) == SIGNALS
+    assert tuple(GATE_GROUPS) == SIGNALS
     assert fit.COST == COST
 
 

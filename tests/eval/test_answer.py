@@ -35,7 +35,15 @@ def row(
         recorded=Recorded(
             never=Branch(1, 0, 10, 5, {"generate": 1.0}, 0.5, relevant_support=0.25),
             one_step=Branch(
-                1, 1, 100, 5, {"search": 1.0, "generate": 2.0}, support, ("d1", "d2"), cited, 0.75
+                1,
+                1,
+                100,
+                5,
+                {"search": 1.0, "generate": 2.0},
+                support,
+                ("d1", "d2"),
+                cited,
+                relevant_support=0.75,
             ),
             gate=GateRecord("g", p_benefit, 0.5, lm_calls=1, stage_seconds={"gate": 0.5}),
         ),

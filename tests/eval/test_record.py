@@ -19,6 +19,8 @@ from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording, record, rows_path
 from expertrag.eval.resume import appending
 from expertrag.eval.rows import read_rows
+from expertrag.eval.squad import contains
+from expertrag.evidence import evidence_signals
 from expertrag.folding import fold
 from expertrag.generation.base import Message, Session, ShouldStop, never_stop
 from expertrag.pipeline import Pipeline
@@ -104,6 +106,10 @@ def test_rows_are_what_the_pipeline_answers(asked: Asked, tmp_path: Path) -> Non
         assert row.recorded.never.retrieval_calls == 0
         assert row.recorded.one_step.retrieval_calls == 1
         assert 1 <= len(row.recorded.one_step.documents) <= 2
+        assert row.recorded.never.sufficient is None
+        assert row.recorded.one_step.evidence == evidence_signals(row.question, answer.passages)
+        held = any(contains(passage.text, row.answers or ()) for passage in answer.passages)
+        assert row.recorded.one_step.sufficient is held
 
 
 def test_an_auto_answer_closed_book_is_the_recorded_one(asked: Asked, tmp_path: Path) -> None:

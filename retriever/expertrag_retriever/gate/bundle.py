@@ -27,6 +27,7 @@ from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
+from expertrag_retriever.gate.sufficiency import Sufficiency
 
 ABOUT = "gate.json"
 FORMAT = 1
@@ -53,8 +54,9 @@ class GateBundle:
     """A fitted gate.
 
     ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
-    rising, are p(benefit) of those rows, which a budget sets its threshold by. ``card`` says what
-    the gate was fitted on, how well, and by which command.
+    rising, are p(benefit) of those rows, which a budget sets its threshold by. ``sufficiency``
+    judges the passages that were found; None where the rows did not tell. ``card`` says what the
+    gate was fitted on, how well, and by which command.
     """
 
     name: str
@@ -63,6 +65,7 @@ class GateBundle:
     benefits: tuple[float, ...]
     needs: Needs
     card: Mapping[str, Any]
+    sufficiency: Sufficiency | None = None
     fingerprint: str = ""
 
     @property
@@ -87,6 +90,10 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
     state = {f"design.{name}": value for name, value in arrays.items()}
     state |= {f"model.{name}": value for name, value in bundle.predictor.model.dump().items()}
     state["benefits"] = np.array(bundle.benefits)
+    judged: dict[str, Any] = {}
+    if bundle.sufficiency is not None:
+        judged["sufficiency"], arrays = bundle.sufficiency.dump()
+        state |= {f"sufficiency.{name}": value for name, value in arrays.items()}
     arrays_bytes = save({k: np.ascontiguousarray(v) for k, v in state.items()})
     file = f"gate-{hashlib.sha256(arrays_bytes).hexdigest()[:16]}.safetensors"
     write_durably(folder / file, arrays_bytes)
@@ -98,6 +105,7 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
         "model": bundle.predictor.model.name,
         "blocks": blocks,
         "calibration": {head: dump_calibrator(getattr(calibration, head)) for head in _HEADS},
+        **judged,
         "threshold": bundle.threshold,
         "needs": asdict(bundle.needs),
         "card": bundle.card,
@@ -135,6 +143,11 @@ def load_gate(folder: Path) -> GateBundle:
             benefits=tuple(arrays["benefits"].tolist()),
             needs=Needs(**body["needs"]),
             card=dict(body["card"]),
+            sufficiency=(
+                Sufficiency.load(body["sufficiency"], _of("sufficiency", arrays))
+                if "sufficiency" in body
+                else None
+            ),
             fingerprint=_fingerprint(body, arrays_bytes),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -19,7 +19,7 @@ from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import SMOOTH, Calibrator, best_calibrator
 from expertrag_retriever.gate.design import Design, Matrix
 from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
-from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
 
 FEWEST_ROWS = 50
 FEWEST_OF_A_KIND = 8
@@ -115,7 +115,7 @@ def fit_predictor(
     signals: Sequence[Signals],
     right: NDArray[np.bool_],
     *,
-    groups: Sequence[SignalGroup] = tuple(SignalGroup),
+    groups: Sequence[SignalGroup] = GATE_GROUPS,
     models: Sequence[str] = tuple(GRID),
     seed: int = 0,
     progress: Progress | None = None,
@@ -160,7 +160,7 @@ def nested(
     signals: Sequence[Signals],
     right: NDArray[np.bool_],
     *,
-    groups: Sequence[SignalGroup] = tuple(SignalGroup),
+    groups: Sequence[SignalGroup] = GATE_GROUPS,
     models: Sequence[str] = tuple(GRID),
     folds: int = 5,
     seed: int = 0,

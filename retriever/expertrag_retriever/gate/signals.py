@@ -6,7 +6,7 @@
     draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
 
 A number's group is told by its name: ``question_…``, ``draft_…``, the fields of ``StoreSignals``,
-and those of ``PrefillSignals``.
+and those of ``PrefillSignals``. A fifth group, ``evidence_…``, is of the passages of a search.
 """
 
 from __future__ import annotations
@@ -31,7 +31,17 @@ class SignalGroup(StrEnum):
     STORE = "store"
     PREFILL = "prefill"
     DRAFT = "draft"
+    EVIDENCE = "evidence"
+    """The passages of a search: too late for the gate, in time for an abstention."""
 
+
+GATE_GROUPS = (
+    SignalGroup.QUESTION,
+    SignalGroup.STORE,
+    SignalGroup.PREFILL,
+    SignalGroup.DRAFT,
+)
+"""What a gate can look at."""
 
 _STORE = frozenset(item.name for item in fields(StoreSignals)) | {"p_documents"}
 _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
@@ -39,7 +49,7 @@ _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
 
 def group_of(name: str) -> SignalGroup | None:
     """Return the group of a signal by its name; None of an unknown one."""
-    for group in (SignalGroup.QUESTION, SignalGroup.DRAFT):
+    for group in (SignalGroup.QUESTION, SignalGroup.DRAFT, SignalGroup.EVIDENCE):
         if name.startswith(f"{group}_"):
             return group
     if name in _STORE:

@@ -16,7 +16,7 @@ from expertrag_retriever.gate.fitting import (
     folds_of,
     nested,
 )
-from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
 from expertrag_retriever.reliability import ece
 
 QUICK = ("logistic", "neighbours")
@@ -103,7 +103,7 @@ def test_one_class_only(rows: Planted, column: int, value: bool, message: str) -
 
 
 def test_signals_that_are_missing_or_no_numbers_stand_at_their_mean(rows: Planted) -> None:
-    design = Design.fit(rows.signals, tuple(SignalGroup))
+    design = Design.fit(rows.signals, GATE_GROUPS)
     broken = Signals({"similarity": float("nan"), "margin": 0.5})
     x = design.matrix([broken])
     assert np.isfinite(x).all()

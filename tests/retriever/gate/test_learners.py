@@ -9,14 +9,14 @@ from retriever.gate.conftest import Planted, planted
 from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.learners import GRID, MIXED, MODELS, GateModel, Rows
 from expertrag_retriever.gate.learners.evidential import Evidential
-from expertrag_retriever.gate.signals import SignalGroup
+from expertrag_retriever.gate.signals import GATE_GROUPS
 
 WORST = {"evidential": 0.1, "mlp": 0.15}
 """Least correlation of the gain with the truth, where a model does not take to these rows."""
 
 
 def _fit(name: str, rows: Planted) -> tuple[GateModel, Rows]:
-    design = Design.fit(rows.signals, tuple(SignalGroup))
+    design = Design.fit(rows.signals, GATE_GROUPS)
     fitted = Rows(design.matrix(rows.signals), rows.right, design)
     settings = {k: GRID[k][-1] for k in MIXED} if name == "mixture" else GRID[name][-1]
     return MODELS[name].fit(fitted, 0, **settings), fitted

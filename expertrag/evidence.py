@@ -1,0 +1,110 @@
+"""The passages of one answer as evidence: cut into stretches of words that are compared by rarity.
+
+Grounding asks it of an answer, and abstention of the question alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from expertrag.wording import Wording, union, wording
+from expertrag_index.sentences import spans
+from expertrag_retriever.types import Passage
+
+_RESTATED_WEIGHT = 0.5  # of a word that the question had already
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One or two neighbouring sentences; character offsets into the passage's text."""
+
+    start: int
+    end: int
+    wording: Wording
+
+
+class Evidence:
+    """The passages of one answer, cut into stretches, and the question."""
+
+    def __init__(self, passages: Sequence[Passage], question: str) -> None:
+        self.question = wording(question)
+        self.stretches: list[list[Stretch]] = []
+        """Of each passage."""
+        self._sentences = 0
+        self._frequency: Counter[str] = Counter()  # sentences that hold a word
+        for passage in passages:
+            title = wording(passage.title)
+            singles = [
+                Stretch(start, end, wording(passage.text[start:end]))
+                for start, end in spans(passage.text)
+            ]
+            self._sentences += len(singles)
+            for single in singles:
+                self._frequency.update(single.wording.words)
+            self.stretches.append(list(_with_pairs(singles, title)))
+
+    def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
+        """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""
+        # fsum is exact, so that the order of a set, which differs by process, changes nothing
+        total = math.fsum(map(self.weight, wanted))
+        return math.fsum(map(self.weight, wanted & found)) / total if total else 1.0
+
+    def weight(self, word: str) -> float:
+        """Rarity of a word among the sentences; less for a word that the question had already."""
+        rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
+        return rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
+
+
+def evidence_signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
+    """Tell how much of the question the passages hold, by name; nothing without passages.
+
+    ``dense``: cosines of question and passages. ``recall``: share of the question's words, by
+    rarity, that one or two neighbouring sentences hold; ``missing``: words that they do not;
+    ``exact``: of those, numbers and names.
+    """
+    if not passages:
+        return {}
+    dense = sorted((passage.dense_score for passage in passages), reverse=True)
+    evidence = Evidence(passages, question)
+    asked = evidence.question
+    recalls = [
+        [(evidence.recall(asked.words, some.wording.words), some.wording.words) for some in each]
+        for each in evidence.stretches
+    ]
+    by_passage = [max((recall for recall, _ in each), default=0.0) for each in recalls]
+    best = max(
+        (stretch for each in recalls for stretch in each),
+        key=lambda stretch: stretch[0],
+        default=(0.0, frozenset()),
+    )[1]
+    every = frozenset().union(*(words for each in recalls for _, words in each))
+    values = {
+        "dense_best": dense[0],
+        "dense_gap": dense[0] - dense[1] if len(dense) > 1 else 0.0,
+        "dense_mean": sum(dense) / len(dense),
+        "recall_best": max(by_passage),
+        "recall_first": by_passage[0],
+        "recall_second": sorted(by_passage)[-2] if len(by_passage) > 1 else 0.0,
+        "recall_all": evidence.recall(asked.words, every),
+        "missing": len(asked.words - best),
+        "missing_everywhere": len(asked.words - every),
+        "missing_weight": math.fsum(map(evidence.weight, asked.words - every)),
+        "exact": len(asked.exact),
+        "exact_missing": len(asked.exact - best),
+        "exact_missing_everywhere": len(asked.exact - every),
+        "negated": len(asked.negated),
+    }
+    return {f"evidence_{name}": float(value) for name, value in values.items()}
+
+
+def _with_pairs(singles: Sequence[Stretch], title: Wording) -> Iterator[Stretch]:
+    """Yield every sentence and every two neighbours; the title is understood in each."""
+    for first, second in zip_longest(singles, singles[1:]):
+        yield Stretch(first.start, first.end, union((first.wording, title)))
+        if second:
+            pair = union((first.wording, second.wording, title))
+            yield Stretch(first.start, second.end, pair)

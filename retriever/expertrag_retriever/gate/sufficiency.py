@@ -1,0 +1,103 @@
+"""Whether the passages that were found suffice to answer: a calibrated probability.
+
+What the literature calls sufficient context (Joren et al. 2025), from how the passages relate to
+the question and how it is worded, before any answer is written. Logistic regression with an L2
+penalty that cross-validation chooses. Legend: N rows, F columns of the design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.design import Design, Matrix
+from expertrag_retriever.gate.odds import logistic
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+
+SUFFICIENT = 0.5
+"""Probability from which passages count as sufficient: more likely than not."""
+
+FEWEST = 40
+"""Rows with, and rows without sufficient passages, that a fit needs."""
+
+GROUPS = (SignalGroup.QUESTION, SignalGroup.EVIDENCE)
+
+_PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)  # inverse, as scikit-learn has it
+_FOLDS = 5
+_MOST_ITERATIONS = 500
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sufficiency:
+    """A fitted model: the columns of signals, weights [F] and bias."""
+
+    design: Design
+    weights: Matrix
+    bias: float
+
+    def probability(self, rows: Sequence[Signals]) -> Matrix:
+        """Return p(sufficient) [N]; a signal that is lacking stands at its mean."""
+        return logistic(self.design.matrix(rows) @ self.weights + self.bias)
+
+    def dump(self) -> tuple[list[dict[str, Any]], dict[str, Matrix]]:
+        """Return the blocks of the design as JSON, and arrays by name."""
+        blocks, arrays = self.design.dump()
+        return blocks, {**arrays, "weights": self.weights, "bias": np.array([self.bias])}
+
+    @classmethod
+    def load(cls, blocks: Sequence[Mapping[str, Any]], arrays: Mapping[str, Any]) -> Sufficiency:
+        """Read what :meth:`dump` returned."""
+        return cls(Design.load(blocks, arrays), arrays["weights"], float(arrays["bias"][0]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedSufficiency:
+    """A model, and what models that had not seen a row say of it, [N]."""
+
+    model: Sufficiency
+    unseen: Matrix
+
+
+def enough(sufficient: Sequence[bool]) -> bool:
+    """Whether there are rows enough of both kinds to fit on."""
+    return min(sum(sufficient), len(sufficient) - sum(sufficient)) >= FEWEST
+
+
+def fit_sufficiency(
+    rows: Sequence[Signals], sufficient: Sequence[bool], seed: int = 0
+) -> FittedSufficiency:
+    """Fit on the signals of questions and passages.
+
+    :raises GateError: too few rows of a kind.
+    """
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import StratifiedKFold
+
+    if not enough(sufficient):
+        raise GateError(
+            f"telling sufficient passages needs {FEWEST} rows with and {FEWEST} without; there are "
+            f"{sum(sufficient)} and {len(sufficient) - sum(sufficient)}"
+        )
+    target = np.array(sufficient, bool)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    unseen = np.zeros((len(_PENALTIES), len(rows)))
+    for train, test in folds.split(unseen.T, target):
+        learned, asked = [rows[i] for i in train], [rows[i] for i in test]
+        for number, penalty in enumerate(_PENALTIES):
+            unseen[number, test] = _fit(learned, target[train], penalty).probability(asked)
+    best = min(range(len(_PENALTIES)), key=lambda number: log_loss(target, unseen[number]))
+    return FittedSufficiency(_fit(rows, target, _PENALTIES[best]), unseen[best])
+
+
+def _fit(rows: Sequence[Signals], target: Matrix, penalty: float) -> Sufficiency:
+    from sklearn.linear_model import LogisticRegression
+
+    design = Design.fit([Signals(row.numbers) for row in rows], GROUPS)
+    fitted = LogisticRegression(C=penalty, max_iter=_MOST_ITERATIONS).fit(
+        design.matrix(rows), target
+    )
+    return Sufficiency(design, fitted.coef_[0], float(fitted.intercept_[0]))

@@ -1,0 +1,85 @@
+"""Whether passages suffice, learned from rows with a planted truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.signals import Signals
+from expertrag_retriever.gate.sufficiency import (
+    FEWEST,
+    FittedSufficiency,
+    Sufficiency,
+    fit_sufficiency,
+)
+from expertrag_retriever.reliability import ece
+
+N = 600
+
+
+def drawn(seed: int) -> tuple[list[Signals], list[bool]]:
+    """Log odds are 2 · recall - missing words; the similarity tells nothing."""
+    rng = np.random.default_rng(seed)
+    recall, missing, noise = rng.normal(size=(3, N))
+    sufficient = rng.uniform(size=N) < 1 / (1 + np.exp(missing - 2 * recall))
+    signals = [
+        Signals(
+            {
+                "evidence_recall_best": float(recall[row]),
+                "evidence_missing": float(missing[row]),
+                "evidence_dense_best": float(noise[row]),
+                "question_words": 7.0,
+                "similarity": float(sufficient[row]),  # of the store: not to be looked at
+            }
+        )
+        for row in range(N)
+    ]
+    return signals, sufficient.tolist()
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedSufficiency:
+    return fit_sufficiency(*drawn(0))
+
+
+def test_what_was_planted_is_found_and_calibrated(fitted: FittedSufficiency) -> None:
+    signals, sufficient = drawn(1)
+    said = fitted.model.probability(signals)
+    assert roc_auc_score(sufficient, said) > 0.85
+    assert ece(said.tolist(), sufficient) < 0.08
+    assert [block.name for block in fitted.model.design.blocks] == ["evidence numbers"]
+
+
+def test_held_out_rows_are_judged_by_models_that_had_not_seen_them() -> None:
+    signals, _ = drawn(0)
+    rng = np.random.default_rng(7)
+    nothing = fit_sufficiency(signals, rng.permutation([True, False] * (N // 2)).tolist())
+    assert 0.4 < roc_auc_score(np.ones(N) > rng.uniform(0, 2, N), nothing.unseen) < 0.6
+    assert np.abs(nothing.unseen - 0.5).max() < 0.25
+
+
+def test_it_is_written_and_read(fitted: FittedSufficiency) -> None:
+    signals, _ = drawn(2)
+    again = Sufficiency.load(*fitted.model.dump())
+    assert again.probability(signals).tolist() == fitted.model.probability(signals).tolist()
+
+
+def test_a_signal_that_is_lacking_or_no_number_stands_at_its_mean(
+    fitted: FittedSufficiency,
+) -> None:
+    empty = Signals({})
+    broken = Signals({"evidence_recall_best": math.nan, "evidence_missing": math.inf})
+    (bare, odd) = fitted.model.probability([empty, broken]).tolist()
+    assert bare == odd
+    assert 0 < bare < 1
+
+
+def test_too_few_rows_of_a_kind() -> None:
+    signals, _ = drawn(0)
+    few = [row < FEWEST - 1 for row in range(N)]
+    with pytest.raises(GateError, match="there are 39 and 561"):
+        fit_sufficiency(signals, few)
