@@ -11,11 +11,12 @@ from expertrag.errors import Conflict
 from expertrag.evidence import evidence_signals
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import AnswerRequest, GateDecision, GateMode
+from expertrag.types import GATE_STAGES, AnswerRequest, GateDecision, GateMode, Usage
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import RateController, guaranteed_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
+from expertrag_retriever.gate.cost import FEWEST, MarginalCost
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
 book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+
+LEAST_BENEFIT = 0.001
+"""Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,7 @@ class Decider:
         self._generator = generator
         self._gate = gate
         self._policy = policy
+        self._cost = MarginalCost()
         self._lock = threading.Lock()
         self._budget: tuple[str, RateController] | None = None
 
@@ -82,20 +87,48 @@ class Decider:
             return view.gate.decide(request.mode, prefill=None, store=None)
         bundle = self._gate.current() if self._gate else None
         budget = self._rate_controller(bundle)
-        threshold = request.threshold
+        threshold, why = request.threshold, ""
         if threshold is None:
-            threshold = budget.threshold if budget else self._policy.threshold
+            threshold, why = self._rule(budget)
         decision = self._judged(
             request, view, vector, answer, bundle, threshold, meter, should_stop
         )
-        if budget is None:
-            return decision
-        budget.observe(retrieved=decision.retrieve)
-        if request.threshold is not None or decision.p_benefit is None:
+        if budget is not None:
+            budget.observe(retrieved=decision.retrieve)
+        if not why or decision.p_benefit is None:
             return decision
         own = bundle.threshold if bundle else CONSTANTS.threshold
-        kept = _kept(budget.target, own, otherwise=decision.retrieve != (decision.p_benefit >= own))
-        return replace(decision, reason=f"{decision.reason} {kept}")
+        turned = decision.retrieve != (decision.p_benefit >= own)
+        otherwise = (
+            f"; by its own, {own:.2f}, the gate would have decided otherwise" if turned else ""
+        )
+        return replace(decision, reason=f"{decision.reason} {why}{otherwise}.")
+
+    def answered(self, decision: GateDecision, usage: Usage) -> None:
+        """Learn what an answer cost that the gate has decided on."""
+        if decision.mode is GateMode.AUTO:
+            seconds = usage.stage_seconds
+            spent = sum(seconds[name] for name in seconds if name not in GATE_STAGES)
+            self._cost.observe(spent, retrieved=decision.retrieve)
+
+    def _rule(self, budget: RateController | None) -> tuple[float | None, str]:
+        """Return the policy's threshold, None for the gate's own, and what set it."""
+        if budget is not None:
+            kept = f"keeps retrieval at {budget.target * 100:g} % of the questions"
+            return budget.threshold, f"The threshold {kept}"
+        value = self._policy.answer_value_s
+        if value is None:
+            return self._policy.threshold, ""
+        cost = self._cost.seconds
+        if cost is None:
+            return None, (
+                f"What a retrieval costs here is not known before {FEWEST} answers of each way, so "
+                "that the gate's own threshold stands"
+            )
+        return min(max(cost / value, LEAST_BENEFIT), 1.0), (
+            f"A retrieval takes {cost:.2g} s longer here and a right answer is worth {value:g} s, "
+            "which sets the threshold"
+        )
 
     def p_sufficient(self, question: str, passages: Sequence[Passage], view: View) -> float | None:
         """Probability that passages hold the answer.
@@ -197,16 +230,6 @@ class Decider:
 def _same_embedder(bundle: GateBundle, view: View) -> bool:
     """Whether a store's base embedder is the one that a gate was fitted with."""
     return bundle.needs.embedder_fingerprint == view.embedder.fingerprint_of_expert(GENERAL)
-
-
-def _kept(target: float, own: float, *, otherwise: bool) -> str:
-    """Say what set the threshold.
-
-    :param own: the gate's threshold without a budget.
-    :param otherwise: it would have decided otherwise.
-    """
-    turned = f"; by its own, {own:.2f}, the gate would have decided otherwise" if otherwise else ""
-    return f"The threshold keeps retrieval at {target * 100:g} % of the questions{turned}."
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:

@@ -225,10 +225,12 @@ class Pipeline:
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
                     yield from map(entry.noted, self._closed_book(answer, meter))
+                    self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
             events = self._open_book(request, view, vector, meter, should_stop)
             yield from map(entry.noted, events)
+            self._decider.answered(decision, meter.usage())
 
     def _embed_query(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop

@@ -46,7 +46,9 @@ __all__ = [
 ]
 
 
-STAGES = ("embed", "gate", "prefill", "draft", "search", "generate", "ground")
+GATE_STAGES = ("embed", "gate", "prefill", "draft")
+"""Stages that are over when the gate has decided."""
+STAGES = (*GATE_STAGES, "search", "generate", "ground")
 """Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""
 
 

@@ -87,3 +87,7 @@ def test_without_a_target_rate_the_gate_has_its_own_threshold(
 def test_threshold_and_target_rate_together() -> None:
     with pytest.raises(InvalidArgument, match=r"target_rate: is set beside gate\.threshold"):
         GateConfig(threshold=0.5, target_rate=0.5)
+    with pytest.raises(InvalidArgument, match=r"answer_value_s: is set beside gate\.target_rate"):
+        GateConfig(bundle="mine", target_rate=0.5, answer_value_s=9.0)
+    with pytest.raises(InvalidArgument, match=r"answer_value_s: needs a calibrated probability"):
+        GateConfig(answer_value_s=9.0)

@@ -12,10 +12,12 @@ from retriever.gate.conftest import planted
 from serving_fixtures import PacedGenerator
 
 from expertrag.client import Client
+from expertrag.config import GateConfig
 from expertrag.errors import Conflict, InvalidArgument
+from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
 from expertrag.served_gate import ServedGate, check_models
-from expertrag.types import GateAction
+from expertrag.types import AnswerRequest, GateAction, GateDecision, Sampling
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
@@ -108,6 +110,35 @@ def test_a_server_explains_by_the_fitted_gate(
         assert answer.decision.action is GateAction.CLOSED_BOOK
         assert answer.usage.lm_calls == 1
         assert client.info().gate != version
+
+
+@pytest.mark.parametrize(("value", "retrieves"), [(1e6, True), (1e-6, False)])
+def test_a_retrieval_must_be_worth_what_it_costs_here(
+    built_store: Path, embedder: Any, tmp_path: Path, value: float, retrieves: bool
+) -> None:
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=0.1, needs=needs)
+    policy = GateConfig(bundle="planted", answer_value_s=value)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    pipeline = Pipeline(built_store, embedder, PacedGenerator(), gate=gate, policy=policy)
+    question = "When are roses pruned?"
+
+    def ask(threshold: float | None) -> GateDecision:
+        request = AnswerRequest(question, threshold=threshold, sampling=Sampling(max_tokens=8))
+        return fold(pipeline.answer(request)).decision
+
+    first = ask(None)
+    assert first.threshold == 0.1
+    assert "is not known before 5 answers of each way" in first.reason
+    for wish in (0.0, 1.0):
+        for _ in range(5):
+            assert ask(wish).retrieve is (wish == 0.0)
+    priced = ask(None)
+    pipeline.close()
+    assert f"a right answer is worth {value:g} s, which sets the threshold" in priced.reason
+    assert priced.retrieve is retrieves
+    assert priced.threshold == (1.0 if not retrieves else pytest.approx(0.001))
+    assert ("by its own, 0.10" in priced.reason) is not retrieves
 
 
 def test_strict_abstains_before_the_model_is_asked(

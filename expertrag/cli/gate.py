@@ -117,8 +117,30 @@ def explain(
 
 
 @gate.command()
-@rows_argument
+@click.argument("rows", nargs=-1, metavar="[ROWS...]", type=click.Path(path_type=Path))
 @out_folder("EXPERTRAG_FIT_OUT", "FOLDER")
+@flag(
+    "--live",
+    env="EXPERTRAG_FIT_LIVE",
+    multiple=True,
+    metavar="DATASET",
+    type=click.Path(path_type=Path),
+    help="Data set whose questions the system answers both ways now, as `eval record` does; again "
+    "for more. Answers are kept in --work: a killed run goes on.",
+)
+@flag(
+    "--split",
+    env="EXPERTRAG_FIT_SPLIT",
+    default="train",
+    show_default=True,
+    help="Split of --live whose questions are asked.",
+)
+@flag(
+    "--limit",
+    env="EXPERTRAG_FIT_LIMIT",
+    type=click.IntRange(min=1),
+    help="Questions of each set of --live, drawn at random by --seed; all unless given.",
+)
 @flag(
     "--signals",
     env="EXPERTRAG_FIT_SIGNALS",
@@ -132,11 +154,14 @@ def explain(
 @cost_option
 @seed_option
 @work_option
-@configured("model")
+@configured("index", "search.k", "model")
 @json_flag
 def fit(
     rows: tuple[Path, ...],
     out: Path,
+    live: tuple[Path, ...],
+    split: str,
+    limit: int | None,
     signals: tuple[str, ...] | None,
     models: tuple[str, ...],
     cost: float,
@@ -148,9 +173,12 @@ def fit(
     """Fit a gate on ROWS: learn when retrieval turns a wrong answer into a right one.
 
     ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, made by `eval
-    record` or by others. Every model is tried by cross-validation; the best is fitted on all rows,
-    calibrated, and written with a card that says what it is worth.
+    record` or by others; with --live they are made on the way. Every model is tried by
+    cross-validation; the best is fitted on all rows, calibrated, and written with a card that says
+    what it is worth.
     """
+    from expertrag.eval.questions import questions
+    from expertrag.eval.record import Recording, record, rows_path
     from expertrag.eval.rows import read_row_sets
     from expertrag.eval.stores import default_work
     from expertrag.gating.fit import fit_gate
@@ -158,10 +186,16 @@ def fit(
     from expertrag.gating.source import open_source
     from expertrag_retriever.gate.signals import SignalGroup
 
-    row_sets = read_row_sets(rows)
-    groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
-    source = open_source(groups, config.model, work or default_work())
+    if not rows and not live:
+        raise InvalidArgument("rows: give files of rows, or a data set with --live")
+    row_sets = [*read_row_sets(rows)]
+    recording = Recording(config.search.k)
     with progress() as report:
+        for asked in questions(live, split, limit, seed, config, work, report) if live else ():
+            path = rows_path(asked, recording)
+            row_sets.append(record(asked, recording, path, report))
+        groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
+        source = open_source(groups, config.model, work or default_work())
         fitted = fit_gate(
             row_sets, source, out, models=models, cost=cost, seed=seed, progress=report
         )

@@ -81,11 +81,27 @@ class GateConfig:
         maximum=0.5,
     )
 
+    answer_value_s: float | None = option(
+        None,
+        "Seconds of this machine that a right answer is worth: a fitted gate retrieves when the "
+        "benefit times this reaches what a retrieval costs here, which is measured. Unset: no "
+        "price.",
+        minimum=1e-6,
+    )
+
     def __post_init__(self) -> None:
         _validate(self, "gate")
-        if self.threshold is not None and self.target_rate is not None:
+        ways = ("threshold", "target_rate", "answer_value_s")
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
             raise invalid(
-                "gate.target_rate", "is set beside gate.threshold, which decides alone; leave one"
+                f"gate.{given[1]}", f"is set beside gate.{given[0]}, which decides alone; leave one"
+            )
+        if self.answer_value_s is not None and not self.bundle:
+            raise invalid(
+                "gate.answer_value_s",
+                "needs a calibrated probability of the benefit, which the training-free gate does "
+                "not give; name a fitted gate with gate.bundle",
             )
 
 

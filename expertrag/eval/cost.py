@@ -29,7 +29,7 @@ from expertrag.eval.record import Recording
 from expertrag.eval.resume import Failures
 from expertrag.eval.types import JSON, Skipped
 from expertrag.folding import fold
-from expertrag.types import Answer, GateMode
+from expertrag.types import GATE_STAGES, Answer, GateMode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 RESAMPLES = 2000
-_GATE_STAGES = ("embed", "gate", "prefill", "draft")
 _MODES = (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO)
 
 
@@ -124,7 +123,7 @@ def _row(query: Query, answers: Mapping[GateMode, tuple[Answer, float]]) -> Time
     return Timed(
         id=query.id,
         retrieved=answers[GateMode.AUTO][0].decision.retrieve,
-        gate=sum(auto.get(stage, 0.0) for stage in _GATE_STAGES),
+        gate=sum(auto.get(stage, 0.0) for stage in GATE_STAGES),
         prefill=auto.get("prefill", 0.0),
         retrieve=always.get("search", 0.0),
         generate_long=always.get("generate", 0.0) + always.get("ground", 0.0),

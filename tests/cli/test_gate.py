@@ -17,6 +17,7 @@ from expertrag_retriever.gate.signals import GATE_GROUPS
 Run = Callable[..., Any]
 
 ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
+SQUAD = ADARAGUE.with_name("squad_small")
 QUICK = ("--models", "logistic,kernel")
 
 
@@ -88,6 +89,26 @@ def test_a_gate_of_the_question_alone_needs_no_language_model(
     ran = run(*fit)
     assert (ran.code, ran.out) == (6, "")
     assert f"{out} exists; delete it or choose another folder" in ran.err
+
+
+def test_live_questions_are_answered_on_the_way(
+    run: Run, tmp_path: Path, work: Path, models: list[str]
+) -> None:
+    asked = ("--live", SQUAD, "--split", "test", "--limit", "2", "--work", work)
+    choices = (*QUICK, "--signals", "question", *models)
+    ran = run("gate", "fit", ADARAGUE, *asked, "--out", tmp_path / "live", *choices, "--json")
+    assert ran.code == 0, ran.err
+    assert set(json.loads(ran.out)["card"]["rows"]) == {
+        "hotpotqa", "nq", "triviaqa", "squad_small",
+    }  # fmt: skip
+    assert "squad_small: answering: 0/2" in ran.err
+    ran = run("gate", "fit", *asked, "--out", tmp_path / "few", *choices)
+    assert (ran.code, ran.out) == (2, "")
+    assert "rows" in ran.err
+    assert "answering: 0/2" not in ran.err  # the answers were kept
+    ran = run("gate", "fit", "--out", tmp_path / "none", *choices)
+    assert (ran.code, ran.out) == (2, "")
+    assert "give files of rows, or a data set with --live" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""What a retrieval costs, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from expertrag_retriever.gate.cost import FEWEST, MarginalCost
+
+
+def test_unknown_until_both_ways_were_taken() -> None:
+    cost = MarginalCost()
+    for _ in range(FEWEST):
+        cost.observe(3.0, retrieved=True)
+    assert cost.seconds is None
+    for seconds in (1.0, 2.0) * FEWEST:
+        cost.observe(seconds, retrieved=False)
+    assert cost.seconds == pytest.approx(1.5)
+
+
+def test_a_machine_that_gets_busier_shows() -> None:
+    cost = MarginalCost()
+    for _ in range(1_000):
+        cost.observe(1.0, retrieved=True)
+        cost.observe(1.0, retrieved=False)
+    assert cost.seconds == pytest.approx(0.0)
+    for _ in range(500):
+        cost.observe(5.0, retrieved=True)
+    assert cost.seconds == pytest.approx(4.0, abs=0.05)
