@@ -11,7 +11,14 @@ from expertrag.errors import Conflict
 from expertrag.evidence import evidence_signals
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import GATE_STAGES, AnswerRequest, GateDecision, GateMode, Usage
+from expertrag.types import (
+    GATE_STAGES,
+    AnswerRequest,
+    GateAction,
+    GateDecision,
+    GateMode,
+    Usage,
+)
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import RateController, guaranteed_threshold
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
 book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+
+UNDECIDED = (0.25, 0.75)
+"""Weights of the documents between which both ways may answer together."""
 
 LEAST_BENEFIT = 0.001
 """Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
@@ -93,6 +103,8 @@ class Decider:
         decision = self._judged(
             request, view, vector, answer, bundle, threshold, meter, should_stop
         )
+        if request.both_ways:
+            decision = self._mixed(decision)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None:
@@ -104,9 +116,29 @@ class Decider:
         )
         return replace(decision, reason=f"{decision.reason} {why}{otherwise}.")
 
+    def _mixed(self, decision: GateDecision) -> GateDecision:
+        """Take both ways if they are about as likely to be right."""
+        alone, together = decision.p_correct_closed_book, decision.p_correct_retrieval
+        if alone is None or together is None or not alone + together:
+            return decision
+        weight = together / (alone + together)
+        if not UNDECIDED[0] <= weight <= UNDECIDED[1]:
+            return decision
+        if not isinstance(self._generator, TransformersGenerator):
+            unable = f"{self._generator.name} gives no probabilities to mix: one way answers alone"
+            return replace(decision, warnings=(*decision.warnings, unable))
+        return replace(
+            decision,
+            action=GateAction.RETRIEVE,
+            retrieval_weight=weight,
+            reason=f"{decision.reason} With documents the answer is right with probability "
+            f"{together:.2f} and without with {alone:.2f}, so it is drawn from both, "
+            f"{weight:.2f} to {1 - weight:.2f}.",
+        )
+
     def answered(self, decision: GateDecision, usage: Usage) -> None:
-        """Learn what an answer cost that the gate has decided on."""
-        if decision.mode is GateMode.AUTO:
+        """Learn what an answer cost that the gate has decided on; of both ways tells of none."""
+        if decision.mode is GateMode.AUTO and decision.retrieval_weight is None:
             seconds = usage.stage_seconds
             spent = sum(seconds[name] for name in seconds if name not in GATE_STAGES)
             self._cost.observe(spent, retrieved=decision.retrieve)

@@ -105,6 +105,7 @@ class ExpertRAGChatModel(BaseChatModel):
     temperature: float = SAMPLING.temperature
     seed: int = SAMPLING.seed
     frequency_penalty: float | None = SAMPLING.frequency_penalty
+    both_ways: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -184,6 +185,7 @@ class ExpertRAGChatModel(BaseChatModel):
             "temperature",
             "seed",
             "frequency_penalty",
+            "both_ways",
         )
         options = {name: getattr(self, name) for name in names}
         options.update({name: overrides[name] for name in names if name in overrides})

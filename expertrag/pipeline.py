@@ -26,7 +26,8 @@ from expertrag._version import __version__
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider
-from expertrag.generation.base import Generator, Session, ShouldStop, never_stop
+from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
+from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
 from expertrag.served_gate import ServedGate
@@ -49,6 +50,7 @@ from expertrag.types import (
     PassagesEvent,
     RetrieveRequest,
     RetrieveResult,
+    Sampling,
     ServerInfo,
     UpdateReport,
     UsageEvent,
@@ -228,7 +230,8 @@ class Pipeline:
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
-            events = self._open_book(request, view, vector, meter, should_stop)
+            weight = decision.retrieval_weight
+            events = self._open_book(request, view, vector, weight, meter, should_stop)
             yield from map(entry.noted, events)
             self._decider.answered(decision, meter.usage())
 
@@ -244,6 +247,20 @@ class Pipeline:
             prompt.closed_book(request.question), request.sampling, should_stop
         )
 
+    def _begin_open_book(
+        self,
+        request: AnswerRequest,
+        messages: Sequence[Message],
+        weight: float | None,
+        sampling: Sampling,
+        should_stop: ShouldStop,
+    ) -> Session:
+        if weight is None:
+            return self._generator.begin(messages, sampling, should_stop)
+        assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
+        alone = prompt.closed_book(request.question)
+        return self._generator.begin_mixed(messages, alone, weight, sampling, should_stop)
+
     def _closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
         yield from meter.stream("generate", map(DeltaEvent, answer.stream()))
         meter.count(answer.session)
@@ -255,9 +272,11 @@ class Pipeline:
         request: AnswerRequest,
         view: View,
         vector: QueryVectors | None,
+        weight: float | None,
         meter: Meter,
         should_stop: ShouldStop,
     ) -> Iterator[AnswerEvent]:
+        """Answer from the documents; with a weight of them, from both prompts."""
         should_stop()
         with meter.stage("search"):
             result = view.searcher.search(
@@ -291,7 +310,9 @@ class Pipeline:
         messages = prompt.open_book(request.question, packed.kept, strict=strict)
         sampling = request.sampling
         sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
-        with closing(self._generator.begin(messages, sampling, should_stop)) as session:
+        with closing(
+            self._begin_open_book(request, messages, weight, sampling, should_stop)
+        ) as session:
             pieces = meter.stream("generate", session.stream())
             if strict:
                 yield from self._strict(request, session, pieces, packed.kept, p_sufficient, meter)

@@ -79,7 +79,12 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """A question and how to answer it. ``threshold`` None means the gate's own."""
+    """A question and how to answer it.
+
+    ``threshold`` None means the gate's own. ``both_ways`` allows AUTO to draw one answer from both
+    prompts, with and without documents, where a fitted gate finds them about as likely to be right;
+    it costs about as much as both answers.
+    """
 
     question: str
     mode: GateMode = GateMode.AUTO
@@ -88,6 +93,7 @@ class AnswerRequest:
     domain: str | None = None
     threshold: float | None = None
     sampling: Sampling = Sampling()
+    both_ways: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ import re
 from collections.abc import Sequence
 
 from expertrag.errors import InvalidArgument
-from expertrag.types import AnswerRequest, DocumentInput, Feedback, RetrieveRequest, Sampling
+from expertrag.types import (
+    AnswerRequest,
+    DocumentInput,
+    Feedback,
+    GateMode,
+    RetrieveRequest,
+    Sampling,
+)
 
 MAX_QUERY_BYTES = 32 * 1024
 MAX_K = 1_000
@@ -83,6 +90,8 @@ def check_answer(request: AnswerRequest) -> None:
     check_k(request.k)
     check_threshold(request.threshold)
     check_sampling(request.sampling)
+    if request.both_ways and request.mode is not GateMode.AUTO:
+        raise invalid("both_ways", f"goes with mode auto, not {request.mode}, which forces one way")
 
 
 def check_retrieve(request: RetrieveRequest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from expertrag.client import Client
 from expertrag.config import GateConfig
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.folding import fold
+from expertrag.generation import load_generator
 from expertrag.pipeline import Pipeline
 from expertrag.served_gate import ServedGate, check_models
-from expertrag.types import AnswerRequest, GateAction, GateDecision, Sampling
+from expertrag.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
@@ -176,6 +178,49 @@ def test_strict_abstains_before_the_model_is_asked(
         assert client.answer(foreign, mode="strict").p_sufficient is None
         _write(folder, threshold=0.1, needs=needs)
         assert client.answer(foreign, mode="strict").p_sufficient is None
+
+
+def test_both_ways_answer_where_neither_is_surer(
+    built_store: Path,
+    embedder: Any,
+    smollm_path: Path,
+    paced: PacedGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=1.0, needs=needs)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    allowed = AnswerRequest(
+        "When are roses pruned?", sampling=Sampling(max_tokens=8), both_ways=True
+    )
+    model = load_generator(str(smollm_path))
+    pipeline = Pipeline(built_store, embedder, model, gate=gate)
+    mixed = fold(pipeline.answer(allowed))
+    alone = fold(pipeline.answer(replace(allowed, both_ways=False)))
+    decision = mixed.decision
+    assert decision.p_correct_closed_book is not None
+    assert decision.p_correct_retrieval is not None
+    right = decision.p_correct_retrieval, decision.p_correct_closed_book
+    assert decision.retrieval_weight == pytest.approx(right[0] / sum(right))
+    assert decision.action is GateAction.RETRIEVE
+    assert "so it is drawn from both" in decision.reason
+    assert mixed.passages
+    assert mixed.usage.lm_calls == 3  # the gate's prefill, and both prompts
+    assert (alone.decision.action, alone.decision.retrieval_weight) == (
+        GateAction.CLOSED_BOOK,
+        None,
+    )
+    with pytest.raises(InvalidArgument, match="both_ways: goes with mode auto, not strict"):
+        pipeline.answer(replace(allowed, mode=GateMode.STRICT))
+    pipeline.close()
+
+    monkeypatch.setattr("expertrag.deciding.UNDECIDED", (0.0, 1.0))
+    pipeline = Pipeline(built_store, embedder, paced, gate=gate)
+    unable = fold(pipeline.answer(allowed)).decision
+    pipeline.close()
+    assert "gives no probabilities to mix" in unable.warnings[-1]
+    assert unable.retrieval_weight is None
 
 
 def test_a_store_that_moved_to_another_embedder_is_consulted(

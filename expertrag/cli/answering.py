@@ -92,6 +92,12 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     type=float,
     help="0 to 2; more of it breaks repetition loops. Unset: what suits the model.",
 )
+@flag(
+    "--both-ways",
+    is_flag=True,
+    help="Allow an answer that is drawn from both prompts, with and without documents, where a "
+    "fitted gate finds them about as likely to be right. Costs about as much as both.",
+)
 @filter_option
 @asking("gate", "search")
 def ask(
@@ -101,6 +107,7 @@ def ask(
     temperature: float,
     seed: int,
     frequency_penalty: float | None,
+    both_ways: bool,
     metadata_filter: Mapping[str, object] | None,
     domain: str | None,
     timeout: float | None,
@@ -121,6 +128,7 @@ def ask(
         "temperature": temperature,
         "seed": seed,
         "frequency_penalty": frequency_penalty,
+        "both_ways": both_ways,
         **timeout_argument(timeout),
     }
     with open_client(server, config) as client:

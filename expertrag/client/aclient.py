@@ -97,6 +97,7 @@ class AsyncClient:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        both_ways: bool = False,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -108,6 +109,9 @@ class AsyncClient:
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
         :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
             holds it already. More of it breaks loops, and hinders honest repetition.
+        :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
+            documents, where a fitted gate finds them about as likely to be right; costs about as
+            much as both answers.
         """
         request = answer_request(
             question,
@@ -121,6 +125,7 @@ class AsyncClient:
             seed,
             stop,
             frequency_penalty,
+            both_ways,
         )
         return await self._backend.answer(request, timeout)
 
@@ -138,6 +143,7 @@ class AsyncClient:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        both_ways: bool = False,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -156,6 +162,7 @@ class AsyncClient:
             seed,
             stop,
             frequency_penalty,
+            both_ways,
         )
         async with aclosing(self._backend.stream(request, timeout)) as events:
             async for event in events:

@@ -104,6 +104,7 @@ class Client:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        both_ways: bool = False,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -115,6 +116,9 @@ class Client:
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
         :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
             holds it already. More of it breaks loops, and hinders honest repetition.
+        :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
+            documents, where a fitted gate finds them about as likely to be right; costs about as
+            much as both answers.
         """
         request = answer_request(
             question,
@@ -128,6 +132,7 @@ class Client:
             seed,
             stop,
             frequency_penalty,
+            both_ways,
         )
         return self._backend.answer(request, timeout)
 
@@ -145,6 +150,7 @@ class Client:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        both_ways: bool = False,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Generator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -163,6 +169,7 @@ class Client:
             seed,
             stop,
             frequency_penalty,
+            both_ways,
         )
         yield from self._backend.stream(request, timeout)
 

@@ -33,6 +33,7 @@ def answer_request(
     seed: int,
     stop: Iterable[str],
     frequency_penalty: float | None,
+    both_ways: bool,
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``."""
     return AnswerRequest(
@@ -49,6 +50,7 @@ def answer_request(
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             frequency_penalty=frequency_penalty,
         ),
+        both_ways=both_ways,
     )
 
 

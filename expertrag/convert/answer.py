@@ -49,6 +49,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
                 stop=sampling.stop,
                 frequency_penalty=sampling.frequency_penalty,
             ),
+            both_ways=request.both_ways,
         )
 
 
@@ -63,6 +64,7 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         domain=question.domain if question.HasField("domain") else None,
         threshold=threshold,
         sampling=_sampling_from_proto(question.sampling),
+        both_ways=question.both_ways,
     )
 
 

@@ -76,6 +76,7 @@ def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
         p_correct_retrieval=decision.p_correct_retrieval,
         contributions=dict(decision.contributions),
         warnings=decision.warnings,
+        retrieval_weight=decision.retrieval_weight,
         id=decision.id,
     )
 
@@ -97,6 +98,7 @@ def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
         p_correct_retrieval=decision.p_correct_retrieval if has("p_correct_retrieval") else None,
         contributions=dict(decision.contributions),
         warnings=tuple(decision.warnings),
+        retrieval_weight=decision.retrieval_weight if has("retrieval_weight") else None,
         id=decision.id,
     )
 

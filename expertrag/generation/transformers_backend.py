@@ -24,6 +24,7 @@ from expertrag.generation.base import (
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint, package_name
 from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
+from expertrag.generation.mixture import MixedSession
 from expertrag.generation.network import Network
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading, read
 from expertrag.generation.transformers_session import TransformersSession
@@ -70,6 +71,29 @@ class TransformersGenerator(Generator):
         should_stop: ShouldStop = never_stop,
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
+        prompt = self._encode(messages, sampling)
+        return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
+
+    def begin_mixed(
+        self,
+        messages: Sequence[Message],
+        others: Sequence[Message],
+        weight: float,
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+    ) -> Session:
+        """Open a session that draws one answer from two prompts.
+
+        :param weight: of ``messages``, in (0, 1); the rest is that of ``others``.
+        :raises InvalidArgument: as :meth:`begin` does.
+        """
+        prompts = self._encode(messages, sampling), self._encode(others, sampling)
+        network, decode = self._network, self._chat.decode
+        other = TransformersSession(network, decode, prompts[1], sampling, should_stop)
+        return MixedSession(network, decode, prompts[0], other, weight, sampling, should_stop)
+
+    def _encode(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
+        """Return the tokens of a prompt that fits, with what may be drawn, into the context."""
         prompt = self._chat.encode(messages)
         if not prompt or sampling.max_tokens < 1:
             raise InvalidArgument(
@@ -87,7 +111,7 @@ class TransformersGenerator(Generator):
                     "context_tokens": str(self.context_tokens),
                 },
             )
-        return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
+        return prompt
 
     def read(self, items: Sequence[tuple[Sequence[Message], str]]) -> Iterator[tuple[int, Reading]]:
         """Read texts as answers to prompts; yields (place, reading) as they come, short first.

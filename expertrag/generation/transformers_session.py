@@ -85,6 +85,10 @@ class TransformersSession(Session):
         if tail:
             yield tail
 
+    def follow(self, token: int) -> None:
+        """Take a token that was drawn elsewhere as the next one."""
+        self._drawn.append(token)
+
     def close(self) -> None:
         """Free the cache; see :meth:`Session.close`."""
         self._end(self.finish_reason)
@@ -121,7 +125,7 @@ class TransformersSession(Session):
 
     def _prefill(self, *, watch: bool) -> Step:
         self.lm_calls = 1
-        *first, last = _slices(self.prompt_tokens)
+        *first, last = _slices(len(self._prompt))
         for part in first:
             self._should_stop()
             self._network.forward(self._prompt[part], self._cache)

@@ -36,20 +36,22 @@ class Sampling(_message.Message):
     def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "both_ways")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
+    BOTH_WAYS_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
     filter: _struct_pb2.Struct
     domain: str
     sampling: Sampling
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ...) -> None: ...
+    both_ways: bool
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., both_ways: bool = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score")
