@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from expertrag.cli.eval.options import rows_argument, seed_option, work_option
 from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
-from expertrag.config import Config
+from expertrag.config import Config, GateConfig
 from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ def fit(
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
     row_sets = [*read_row_sets(rows)]
     recording = Recording(config.search.k)
+    ungated = replace(config, gate=GateConfig())
     with progress() as report:
-        for asked in questions(live, split, limit, seed, config, work, report) if live else ():
+        for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
             path = rows_path(asked, recording)
             row_sets.append(record(asked, recording, path, report))
         groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)

@@ -107,8 +107,9 @@ def record_one(
     spent = meter.usage()
     never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
     one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))
-    assert decision.p_benefit is not None, "AUTO estimates it"
-    assert decision.threshold is not None, "AUTO has one"
+    p_benefit, threshold = decision.p_benefit, decision.threshold
+    if p_benefit is None or threshold is None:  # not judged, and so retrieved for
+        p_benefit, threshold = 1.0, 0.5
     return Row(
         id=query.id,
         question=query.text,
@@ -122,8 +123,8 @@ def record_one(
             one_step=_branch(query, one_step, one_step.support, relevant, opened),
             gate=GateRecord(
                 name=decision.calibrator,
-                p_benefit=decision.p_benefit,
-                threshold=decision.threshold,
+                p_benefit=p_benefit,
+                threshold=threshold,
                 signals=decision.signals,
                 lm_calls=spent.lm_calls,
                 prompt_tokens=spent.prompt_tokens,

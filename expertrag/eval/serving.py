@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import prompt
-from expertrag.assemble import open_embedder, open_generator
+from expertrag.assemble import open_embedder, open_gate, open_generator
 from expertrag.config import Config, ModelConfig
 from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset
@@ -60,7 +60,8 @@ def open_pipeline_for(
 ) -> Iterator[Opened]:
     """Build or open the store of a data set, or open that of ``--index``, and load the models.
 
-    The models are kept for the next data set.
+    The models are kept for the next data set. Of the gate's configuration the fitted gate counts,
+    and no policy: thresholds are applied to what was recorded.
 
     :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
     """
@@ -75,7 +76,8 @@ def open_pipeline_for(
     store, skipped = (
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
     )
-    pipeline = Pipeline(store, embedder, generator)
+    gate = open_gate(config.gate, embedder, generator)
+    pipeline = Pipeline(store, embedder, generator, gate=gate)
     try:
         with Index.open(store) as index:
             inputs: dict[str, JSON] = {

@@ -60,6 +60,12 @@ def test_fit_score_and_decide(
     assert gate["auc_benefit"] > 0.6  # it was fitted on these rows
     assert report["manifest"]["inputs"]["gate"]["fingerprint"].startswith(gate["name"][8:])
 
+    asked = ("--limit", "1", "--max-tokens", "8", "--work", work, *models)
+    ran = run("eval", "answer", SQUAD, *asked, "--gate-bundle", out, "--json")
+    assert ran.code == 0, ran.err
+    inputs = json.loads(ran.out)["manifest"]["inputs"]["sets"]["squad_small"]
+    assert inputs["gate"] == gate["name"]
+
     question = ("gate", "explain", "Who prunes roses in March?")
     ran = run(*question, "--index", built_store, "--gate-bundle", out, *models, "--json")
     assert ran.code == 0, ran.err

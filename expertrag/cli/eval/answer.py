@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -20,7 +20,7 @@ from expertrag.cli.eval.options import (
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
-from expertrag.config import Config
+from expertrag.config import Config, GateConfig
 from expertrag.errors import InvalidArgument
 
 MAX_TOKENS = 32
@@ -38,7 +38,7 @@ max_tokens_option = flag(
     help="Length of an answer.",
 )
 system_options = configured("index", "search.k", "model")
-gated_options = configured("index", "search.k", "gate.threshold", "model")
+gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", "model")
 
 
 @click.command()
@@ -147,6 +147,7 @@ def record(
     """Answer the questions of DATASET closed and open book, and write counterfactual rows.
 
     A row holds both answers, what they cost, and what the gate said: `eval gate ROWS` scores it.
+    The gate is the training-free one, whose signals are all that a fitted one could look at.
     """
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record
@@ -155,7 +156,8 @@ def record(
         raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
     recording = Recording(config.search.k, max_tokens)
     with progress() as report:
-        for asked in questions((dataset,), split, limit, seed, config, work, report):
+        ungated = replace(config, gate=GateConfig())
+        for asked in questions((dataset,), split, limit, seed, ungated, work, report):
             recorded = record(asked, recording, out, report)
     if as_json:
         emit_json({"rows": str(out), "recorded": len(recorded.rows), "skipped": recorded.skipped})
