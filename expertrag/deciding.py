@@ -70,7 +70,7 @@ class Decider:
     def __init__(self, generator: Generator, gate: ServedGate | None, policy: GateConfig) -> None:
         """Take what decides.
 
-        :param policy: threshold or target rate; the gate's own threshold where both are unset.
+        :param policy: threshold, target rate or price; the gate's own threshold without any.
         """
         self._generator = generator
         self._gate = gate
@@ -107,14 +107,12 @@ class Decider:
             decision = self._mixed(decision)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
-        if not why or decision.p_benefit is None:
+        if not why or decision.p_benefit is None or decision.threshold is None:
             return decision
         own = bundle.threshold if bundle else CONSTANTS.threshold
-        turned = decision.retrieve != (decision.p_benefit >= own)
-        otherwise = (
-            f"; by its own, {own:.2f}, the gate would have decided otherwise" if turned else ""
-        )
-        return replace(decision, reason=f"{decision.reason} {why}{otherwise}.")
+        if (decision.p_benefit >= decision.threshold) != (decision.p_benefit >= own):
+            why += f"; by its own, {own:.2f}, the gate would have decided otherwise"
+        return replace(decision, reason=f"{decision.reason} {why}.")
 
     def _mixed(self, decision: GateDecision) -> GateDecision:
         """Take both ways if they are about as likely to be right."""
