@@ -106,6 +106,7 @@ class ExpertRAGChatModel(BaseChatModel):
     seed: int = SAMPLING.seed
     frequency_penalty: float | None = SAMPLING.frequency_penalty
     both_ways: bool = False
+    steps: int = 1
 
     @property
     def _llm_type(self) -> str:
@@ -186,6 +187,7 @@ class ExpertRAGChatModel(BaseChatModel):
             "seed",
             "frequency_penalty",
             "both_ways",
+            "steps",
         )
         options = {name: getattr(self, name) for name in names}
         options.update({name: overrides[name] for name in names if name in overrides})

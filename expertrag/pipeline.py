@@ -26,6 +26,7 @@ from expertrag._version import __version__
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider
+from expertrag.gathering import DRAFT_TOKENS, gather
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
@@ -60,6 +61,7 @@ from expertrag_retriever.gate.sufficiency import SUFFICIENT
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import SearchResult
 
 
 class Pipeline:
@@ -230,6 +232,11 @@ class Pipeline:
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
+            request = replace(
+                request,
+                k=min(decision.k or request.k, request.k),
+                steps=decision.steps or request.steps,
+            )
             weight = decision.retrieval_weight
             events = self._open_book(request, view, vector, weight, meter, should_stop)
             yield from map(entry.noted, events)
@@ -277,27 +284,13 @@ class Pipeline:
         should_stop: ShouldStop,
     ) -> Iterator[AnswerEvent]:
         """Answer from the documents; with a weight of them, from both prompts."""
-        should_stop()
-        with meter.stage("search"):
-            result = view.searcher.search(
-                request.question,
-                k=request.k,
-                filter=request.filter or None,
-                domain=request.domain,
-                query_vector=vector,
-            )
-        meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+        result = self._gather(request, view, vector, meter, should_stop)
         strict = request.mode is GateMode.STRICT
         if not result.passages:
             yield PassagesEvent((), result.generation)
             yield from self._without_passages(request, strict, meter, should_stop)
             return
-        packed = prompt.pack(
-            request.question,
-            result.passages,
-            self._generator.count_tokens,
-            self._generator.context_tokens - request.sampling.max_tokens,
-        )
+        packed = self._packed(request, result.passages)
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, result.generation)
         p_sufficient = None
@@ -318,6 +311,51 @@ class Pipeline:
                 yield from self._strict(request, session, pieces, packed.kept, p_sufficient, meter)
             else:
                 yield from self._cited(request, session, pieces, packed.kept, meter)
+
+    def _gather(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors | None,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> SearchResult:
+        """Search as often as asked, each time with the answer to what was found before."""
+        sampling = replace(
+            request.sampling,
+            max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
+            stop=(*request.sampling.stop, prompt.NEXT_PASSAGE),
+        )
+
+        def search(query: str) -> SearchResult:
+            should_stop()
+            with meter.stage("search"):
+                result = view.searcher.search(
+                    query,
+                    k=request.k,
+                    filter=request.filter or None,
+                    domain=request.domain,
+                    query_vector=vector if query == request.question else None,
+                )
+            meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+            return result
+
+        def draft(passages: Sequence[Passage]) -> str:
+            messages = prompt.open_book(request.question, self._packed(request, passages).kept)
+            with closing(self._generator.begin(messages, sampling, should_stop)) as session:
+                text = "".join(meter.stream("generate", session.stream()))
+                meter.count(session)
+            return text
+
+        return gather(request.question, request.k, request.steps, search, draft)
+
+    def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
+        return prompt.pack(
+            request.question,
+            passages,
+            self._generator.count_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens,
+        )
 
     def _without_passages(
         self, request: AnswerRequest, strict: bool, meter: Meter, should_stop: ShouldStop

@@ -83,7 +83,8 @@ class AnswerRequest:
 
     ``threshold`` None means the gate's own. ``both_ways`` allows AUTO to draw one answer from both
     prompts, with and without documents, where a fitted gate finds them about as likely to be right;
-    it costs about as much as both answers.
+    it costs about as much as both answers. ``steps`` searches are made, each but the first with an
+    answer from what was found before; each costs a search and a short answer.
     """
 
     question: str
@@ -94,6 +95,7 @@ class AnswerRequest:
     threshold: float | None = None
     sampling: Sampling = Sampling()
     both_ways: bool = False
+    steps: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from expertrag.types import (
 
 MAX_QUERY_BYTES = 32 * 1024
 MAX_K = 1_000
+MAX_STEPS = 3
 MAX_NEW_TOKENS = 4_096
 MAX_TEMPERATURE = 5.0
 MAX_FREQUENCY_PENALTY = 2.0
@@ -90,6 +91,8 @@ def check_answer(request: AnswerRequest) -> None:
     check_k(request.k)
     check_threshold(request.threshold)
     check_sampling(request.sampling)
+    if not 1 <= request.steps <= MAX_STEPS:
+        raise invalid("steps", f"is {request.steps}; choose a number from 1 to {MAX_STEPS}")
     if request.both_ways and request.mode is not GateMode.AUTO:
         raise invalid("both_ways", f"goes with mode auto, not {request.mode}, which forces one way")
 

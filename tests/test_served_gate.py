@@ -25,6 +25,7 @@ from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
+from expertrag_retriever.gate.ways import Way
 
 
 def _accept(_bundle: GateBundle) -> None:
@@ -37,6 +38,7 @@ def _write(
     threshold: float,
     needs: Needs | None = None,
     sufficiency: Sufficiency | None = None,
+    one_passage: bool = False,
 ) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
     rows = planted(120)
@@ -50,6 +52,9 @@ def _write(
     bundle = GateBundle(
         "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
     )
+    if one_passage:  # as often right, in half of the time
+        ways = {"one_passage": Way(fitted.predictor, 0.5)}
+        bundle = replace(bundle, ways=ways, cost=0.1)
     folder.mkdir(exist_ok=True)
     save_gate(bundle, folder)
 
@@ -141,6 +146,43 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
     assert priced.retrieve is retrieves
     assert priced.threshold == (1.0 if not retrieves else pytest.approx(0.001))
     assert ("by its own, 0.10" in priced.reason) is not retrieves
+
+
+def test_one_passage_is_read_where_more_are_worth_no_more(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=0.1, needs=needs, one_passage=True)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    question = "When are roses pruned?"
+    with Client(server.address) as client:
+        answer = client.answer(question)
+        assert (answer.decision.k, answer.decision.steps) == (1, None)
+        assert len(answer.passages) == 1
+        assert "one passage is worth most at 0.1 a step" in answer.decision.reason
+        assert len(client.answer(question, mode="always").passages) > 1  # nobody chose
+
+
+def test_several_searches(
+    built_store: Path, embedder: Any, paced: PacedGenerator, start_server: Callable[..., Any]
+) -> None:
+    server = start_server(lambda: Pipeline(built_store, embedder, paced))
+    question = "When are roses pruned?"
+    with Client(server.address) as client:
+        once = client.answer(question, mode="always", k=2)
+        twice = client.answer(question, mode="always", k=2, steps=2)
+        assert (once.usage.retrieval_calls, once.usage.lm_calls) == (1, 1)
+        assert (twice.usage.retrieval_calls, twice.usage.lm_calls) == (2, 2)
+        assert len(twice.passages) == 2
+        assert twice.usage.vectors_scanned > once.usage.vectors_scanned
+        for steps in (0, 4):
+            with pytest.raises(InvalidArgument, match=f"steps: is {steps}; choose a number from"):
+                client.answer(question, steps=steps)
 
 
 def test_strict_abstains_before_the_model_is_asked(

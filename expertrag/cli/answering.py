@@ -98,6 +98,13 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     help="Allow an answer that is drawn from both prompts, with and without documents, where a "
     "fitted gate finds them about as likely to be right. Costs about as much as both.",
 )
+@flag(
+    "--steps",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Searches, 1 to 3; each but the first goes on from an answer to what was found before.",
+)
 @filter_option
 @asking("gate", "search")
 def ask(
@@ -108,6 +115,7 @@ def ask(
     seed: int,
     frequency_penalty: float | None,
     both_ways: bool,
+    steps: int,
     metadata_filter: Mapping[str, object] | None,
     domain: str | None,
     timeout: float | None,
@@ -129,6 +137,7 @@ def ask(
         "seed": seed,
         "frequency_penalty": frequency_penalty,
         "both_ways": both_ways,
+        "steps": steps,
         **timeout_argument(timeout),
     }
     with open_client(server, config) as client:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from expertrag.cli.answering import asking, mode_option, open_client, timeout_argument
-from expertrag.cli.eval.options import rows_argument, seed_option, work_option
+from expertrag.cli.eval.answer import ways_option
+from expertrag.cli.eval.options import Names, rows_argument, seed_option, work_option
 from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
@@ -35,30 +36,10 @@ COST = 0.02
 heavy."""
 
 
-class _Names(click.ParamType[tuple[str, ...]]):
-    """A comma-separated list of choices."""
-
-    name = "list"
-
-    def __init__(self, choices: tuple[str, ...]) -> None:
-        self._choices = choices
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        names = tuple(dict.fromkeys(name.strip() for name in str(value).split(",")))
-        for name in names:
-            if name not in self._choices:
-                self.fail(f"{name!r} is none of {', '.join(self._choices)}", param, ctx)
-        return names
-
-
 models_option = flag(
     "--models",
     env="EXPERTRAG_FIT_MODELS",
-    type=_Names(MODELS),
+    type=Names(MODELS),
     default=",".join(MODELS),
     show_default=True,
     metavar="NAME,...",
@@ -142,10 +123,11 @@ def explain(
     type=click.IntRange(min=1),
     help="Questions of each set of --live, drawn at random by --seed; all unless given.",
 )
+@ways_option
 @flag(
     "--signals",
     env="EXPERTRAG_FIT_SIGNALS",
-    type=_Names(SIGNALS),
+    type=Names(SIGNALS),
     metavar="NAME,...",
     help=f"Groups of signals that the gate may use, of {', '.join(SIGNALS)}. Unset: question, "
     "store and prefill for rows of `eval record`, question and draft for others. A draft costs the "
@@ -163,6 +145,7 @@ def fit(
     live: tuple[Path, ...],
     split: str,
     limit: int | None,
+    ways: tuple[str, ...],
     signals: tuple[str, ...] | None,
     models: tuple[str, ...],
     cost: float,
@@ -190,7 +173,7 @@ def fit(
     if not rows and not live:
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
     row_sets = [*read_row_sets(rows)]
-    recording = Recording(config.search.k)
+    recording = Recording(config.search.k, ways=ways)
     ungated = replace(config, gate=GateConfig())
     with progress() as report:
         for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():

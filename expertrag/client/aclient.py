@@ -98,6 +98,7 @@ class AsyncClient:
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
         both_ways: bool = False,
+        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -112,6 +113,8 @@ class AsyncClient:
         :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
             documents, where a fitted gate finds them about as likely to be right; costs about as
             much as both answers.
+        :param steps: searches, 1 to 3; each but the first goes on from an answer to what was found
+            before, for questions that need several facts.
         """
         request = answer_request(
             question,
@@ -126,6 +129,7 @@ class AsyncClient:
             stop,
             frequency_penalty,
             both_ways,
+            steps,
         )
         return await self._backend.answer(request, timeout)
 
@@ -144,6 +148,7 @@ class AsyncClient:
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
         both_ways: bool = False,
+        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -163,6 +168,7 @@ class AsyncClient:
             stop,
             frequency_penalty,
             both_ways,
+            steps,
         )
         async with aclosing(self._backend.stream(request, timeout)) as events:
             async for event in events:

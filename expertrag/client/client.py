@@ -105,6 +105,7 @@ class Client:
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
         both_ways: bool = False,
+        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
         """Answer a question as a whole.
@@ -119,6 +120,8 @@ class Client:
         :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
             documents, where a fitted gate finds them about as likely to be right; costs about as
             much as both answers.
+        :param steps: searches, 1 to 3; each but the first goes on from an answer to what was found
+            before, for questions that need several facts.
         """
         request = answer_request(
             question,
@@ -133,6 +136,7 @@ class Client:
             stop,
             frequency_penalty,
             both_ways,
+            steps,
         )
         return self._backend.answer(request, timeout)
 
@@ -151,6 +155,7 @@ class Client:
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
         both_ways: bool = False,
+        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Generator[AnswerEvent]:
         """Answer as events: gate, passages, delta*, citation*, usage, done.
@@ -170,6 +175,7 @@ class Client:
             stop,
             frequency_penalty,
             both_ways,
+            steps,
         )
         yield from self._backend.stream(request, timeout)
 

@@ -34,6 +34,7 @@ def answer_request(
     stop: Iterable[str],
     frequency_penalty: float | None,
     both_ways: bool,
+    steps: int,
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``."""
     return AnswerRequest(
@@ -51,6 +52,7 @@ def answer_request(
             frequency_penalty=frequency_penalty,
         ),
         both_ways=both_ways,
+        steps=steps,
     )
 
 

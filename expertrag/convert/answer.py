@@ -50,6 +50,7 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
                 frequency_penalty=sampling.frequency_penalty,
             ),
             both_ways=request.both_ways,
+            steps=request.steps,
         )
 
 
@@ -65,6 +66,7 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         threshold=threshold,
         sampling=_sampling_from_proto(question.sampling),
         both_ways=question.both_ways,
+        steps=question.steps if question.HasField("steps") else DEFAULTS.steps,
     )
 
 

@@ -77,6 +77,8 @@ def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
         contributions=dict(decision.contributions),
         warnings=decision.warnings,
         retrieval_weight=decision.retrieval_weight,
+        k=decision.k,
+        steps=decision.steps,
         id=decision.id,
     )
 
@@ -99,6 +101,8 @@ def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
         contributions=dict(decision.contributions),
         warnings=tuple(decision.warnings),
         retrieval_weight=decision.retrieval_weight if has("retrieval_weight") else None,
+        k=decision.k if has("k") else None,
+        steps=decision.steps if has("steps") else None,
         id=decision.id,
     )
 

@@ -29,6 +29,7 @@ from expertrag.grounding import ground
 from expertrag.meter import Meter
 from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
 from expertrag_index.durable import write_durably
+from expertrag_retriever.gate.ways import READINGS
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -42,12 +43,14 @@ after its first sentence cannot make a wrong answer right, only containment chea
 class Recording:
     """How questions are answered: greedily, from ``k`` passages, with ``max_tokens`` at most.
 
-    ``threshold`` is that of the gate, None for its own; it decides, but changes no answer.
+    ``threshold`` is that of the gate, None for its own; it decides, but changes no answer. ``ways``
+    are names of other ways to read the documents, each of which answers every question too.
     """
 
     k: int = 5
     max_tokens: int = MAX_TOKENS
     threshold: float | None = None
+    ways: tuple[str, ...] = ()
 
     def request(self, question: str, mode: GateMode) -> AnswerRequest:
         """Return the request that asks ``question``."""
@@ -55,6 +58,12 @@ class Recording:
         return AnswerRequest(
             question, mode=mode, k=self.k, threshold=self.threshold, sampling=sampling
         )
+
+    def reading(self, question: str, way: str) -> AnswerRequest:
+        """Return the request that asks ``question`` by another way to read the documents."""
+        reading = READINGS[way]
+        request = self.request(question, GateMode.ALWAYS)
+        return replace(request, k=reading.k or self.k, steps=reading.steps or 1)
 
 
 def rows_path(asked: Asked, recording: Recording) -> Path:
@@ -107,6 +116,9 @@ def record_one(
     spent = meter.usage()
     never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
     one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))
+    others = {
+        way: fold(pipeline.answer(recording.reading(query.text, way))) for way in recording.ways
+    }
     p_benefit, threshold = decision.p_benefit, decision.threshold
     if p_benefit is None or threshold is None:  # not judged, and so retrieved for
         p_benefit, threshold = 1.0, 0.5
@@ -116,6 +128,7 @@ def record_one(
         answers=query.answers,
         never=never.text,
         one_step=one_step.text,
+        **{way: answer.text for way, answer in others.items()},
         relevant=relevant,
         needs_documents=query.metadata.get("needs_documents") is not False,
         recorded=Recorded(
@@ -132,6 +145,10 @@ def record_one(
                 stage_seconds=spent.stage_seconds,
                 generator=opened.generator.fingerprint,
             ),
+            ways={
+                way: _branch(query, answer, answer.support, relevant, opened)
+                for way, answer in others.items()
+            },
         ),
     )
 
@@ -171,7 +188,8 @@ def _sufficient(query: Query, answer: Answer) -> bool | None:
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
     """Everything that a row depends on; the gate's threshold is not among it."""
-    return {**asked.inputs, "k": recording.k, "max_tokens": recording.max_tokens}
+    ways: dict[str, JSON] = {"ways": list(recording.ways)} if recording.ways else {}
+    return {**asked.inputs, "k": recording.k, "max_tokens": recording.max_tokens, **ways}
 
 
 def _with_threshold(row: Row, threshold: float | None) -> Row:

@@ -107,11 +107,16 @@ class Recorded:
     never: Branch
     one_step: Branch
     gate: GateRecord
+    ways: Mapping[str, Branch] = field(default_factory=dict)
+    """Of the other ways of reading, by name (``READINGS``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A counterfactual row: one question, answered without and with retrieval.
+
+    ``one_step`` is the answer from k passages, ``one_passage`` that from the best, ``multi_step``
+    that after several searches; the last two are None where nobody asked for them.
 
     ``answers`` are the accepted ones, any of which is right: empty where the corpus holds no
     answer, None where the set has no short answers. ``relevant`` are ids of judged documents.
@@ -126,6 +131,7 @@ class Row:
     never: str
     one_step: str
     multi_step: str | None = None
+    one_passage: str | None = None
     relevant: tuple[str, ...] = ()
     recorded: Recorded | None = None
     needs_documents: bool = True

@@ -53,7 +53,27 @@ Fitted on {rows}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; with other models it is refused.
 
 The model is `{bundle.predictor.model.name}`.{trials}
-{_passages(card)}"""
+{_passages(card)}{_ways(card)}"""
+
+
+def _ways(card: Mapping[str, Any]) -> str:
+    """Say what the ways to read are worth, if the gate chooses among them."""
+    if "ways" not in card:
+        return ""
+    rows = "\n".join(
+        f"| {name} | {told['accuracy']:.3f} | {told['seconds']:.2f} | {told['chosen']:.2f} |"
+        for name, told in card["ways"].items()
+    )
+    chosen = card["ways_chosen"]
+    return f"""
+Where the documents are consulted, the gate chooses how to read them. On all rows, if all of them
+were answered so (time relative to one step):
+
+| way | accuracy | time | chosen |
+|---|---|---|---|
+{rows}
+| as chosen | {chosen["accuracy"]:.3f} | {chosen["seconds"]:.2f} | |
+"""
 
 
 def _passages(card: Mapping[str, Any]) -> str:

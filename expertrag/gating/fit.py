@@ -26,6 +26,7 @@ from expertrag.translate import translated_errors
 from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
 from expertrag_retriever.gate.fitting import (
     Calibration,
+    Fitted,
     Predictions,
     check_rows,
     cross_fitted,
@@ -33,6 +34,7 @@ from expertrag_retriever.gate.fitting import (
     folds_of,
 )
 from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
+from expertrag_retriever.gate.ways import ONE_STEP, Way, best_of, relative_seconds
 from expertrag_retriever.reliability import ece
 from expertrag_retriever.training.publish import published
 
@@ -190,6 +192,7 @@ def _fitted(
         for item in fitted.candidates
     ]
     sufficiency, judged = _sufficiency(row_sets, seed)
+    ways, read = _ways(given, fitted, source, cost, seed, progress)
     return GateBundle(
         name=name,
         predictor=fitted.predictor,
@@ -202,9 +205,58 @@ def _fitted(
             "figures_are_of": _UNSEEN,
             "tried": tried,
             **judged,
+            **read,
         },
         sufficiency=sufficiency,
+        ways=ways,
+        cost=cost,
     )
+
+
+def _ways(
+    given: Material,
+    fitted: Fitted,
+    source: SignalSource,
+    cost: float,
+    seed: int,
+    progress: Progress,
+) -> tuple[Mapping[str, Way], Mapping[str, Any]]:
+    """Learn what the other ways to read are worth; also what the card says of it.
+
+    Each has the kind of model that the gate has. Figures are of rows that it had not seen.
+    """
+    ways: dict[str, Way] = {}
+    p_right = {ONE_STEP: fitted.predicted.retrieval}
+    right = {ONE_STEP: given.always} | dict(given.ways)
+    for name, answers in given.ways.items():
+        other = fit_predictor(
+            given.signals,
+            np.stack([given.never, answers], axis=1),
+            groups=source.groups,
+            models=(fitted.candidates[0].name,),
+            seed=seed,
+            progress=progress,
+        )
+        ways[name] = Way(other.predictor, given.seconds[name])
+        p_right[name] = other.predicted.retrieval
+    if not ways:
+        return {}, {}
+    seconds = relative_seconds(ways)
+    chosen = [
+        best_of({name: p[row] for name, p in p_right.items()}, seconds, cost)
+        for row in range(len(given.right))
+    ]
+    told = {
+        name: {
+            "accuracy": float(right[name].mean()),
+            "seconds": seconds[name],
+            "chosen": chosen.count(name) / len(chosen),
+        }
+        for name in right
+    }
+    accuracy = float(np.mean([right[name][row] for row, name in enumerate(chosen)]))
+    spent = float(np.mean([seconds[name] for name in chosen]))
+    return ways, {"ways": told, "ways_chosen": {"accuracy": accuracy, "seconds": spent}}
 
 
 def _sufficiency(

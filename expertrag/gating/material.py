@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from expertrag.eval.squad import contains
 from expertrag.gating.signals import RECORDED, SignalSource
 from expertrag_retriever.gate.fitting import Predictions
 from expertrag_retriever.gate.signals import SignalGroup, Signals, measured
+from expertrag_retriever.gate.ways import READINGS
 from expertrag_retriever.reliability import ece
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class Material:
 
     signals: list[Signals]
     right: NDArray[np.bool_]
+    ways: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Which answers by the other ways to read were right, [N], of ways that every row has."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What these ways took, relative to one step."""
 
     @property
     def never(self) -> NDArray[np.bool_]:
@@ -46,7 +51,8 @@ class Material:
     def take(self, chosen: NDArray[np.bool_]) -> Material:
         """Return some of the rows."""
         signals = [row for row, wanted in zip(self.signals, chosen, strict=True) if wanted]
-        return Material(signals, self.right[chosen])
+        ways = {name: right[chosen] for name, right in self.ways.items()}
+        return Material(signals, self.right[chosen], ways, self.seconds)
 
     @property
     def benefit(self) -> NDArray[np.bool_]:
@@ -80,7 +86,14 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
             "has short answers"
         )
     signals = [item for some in kept for item in source.measure(some, progress)]
-    return Material(signals, np.array([_right(row) for some in kept for row in some.rows], bool))
+    scored = [row for some in kept for row in some.rows]
+    names = [name for name in READINGS if all(_has_way(row, name) for row in scored)]
+    return Material(
+        signals,
+        np.array([_right(row) for row in scored], bool),
+        {name: np.array([_right_by(row, name) for row in scored], bool) for name in names},
+        {name: _relative_seconds(scored, name) for name in names},
+    )
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
@@ -105,6 +118,21 @@ def _right(row: Row) -> tuple[bool, bool]:
         return True, True
     answers = row.answers or ()
     return contains(row.never, answers), contains(row.one_step, answers)
+
+
+def _has_way(row: Row, name: str) -> bool:
+    return getattr(row, name) is not None and row.recorded is not None and name in row.recorded.ways
+
+
+def _right_by(row: Row, name: str) -> bool:
+    return not row.needs_documents or contains(getattr(row, name), row.answers or ())
+
+
+def _relative_seconds(rows: Sequence[Row], name: str) -> float:
+    recorded = [row.recorded for row in rows if row.recorded]
+    one_step = sum(sum(item.one_step.stage_seconds.values()) for item in recorded)
+    way = sum(sum(item.ways[name].stage_seconds.values()) for item in recorded)
+    return way / one_step if one_step else 1.0
 
 
 def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:

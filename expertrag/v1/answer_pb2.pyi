@@ -36,7 +36,7 @@ class Sampling(_message.Message):
     def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "both_ways")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "both_ways", "steps")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class Question(_message.Message):
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     BOTH_WAYS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
     k: int
@@ -51,7 +52,8 @@ class Question(_message.Message):
     domain: str
     sampling: Sampling
     both_ways: bool
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., both_ways: bool = ...) -> None: ...
+    steps: int
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., both_ways: bool = ..., steps: _Optional[int] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score")

@@ -121,6 +121,7 @@ class GateDecision:
     Of a fitted gate: ``p_correct_retrieval``, and ``contributions`` to the log odds of the benefit
     in nats by group of signals. ``warnings`` say what could not be measured or judged.
     ``retrieval_weight`` in (0, 1): of the documents, where one answer is drawn from both ways.
+    ``k`` and ``steps``: how many passages of how many searches the gate chose; None for as asked.
 
     ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
     two calls apart, not two decisions, so that it does not count in ``==``.
@@ -138,6 +139,8 @@ class GateDecision:
     contributions: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     retrieval_weight: float | None = None
+    k: int | None = None
+    steps: int | None = None
     id: str = field(default="", compare=False)
 
     @property

@@ -20,9 +20,10 @@ def test_rows_survive_a_file(tmp_path: Path) -> None:
         never=Branch(lm_calls=1, confidence=0.5, stage_seconds={"generate": 0.1}),
         one_step=Branch(documents=("d1", "d2"), cited=("d1",), relevant_support=1.0),
         gate=GateRecord("training-free-1", 0.7, 0.5, {"margin": 0.25}),
+        ways={"one_passage": Branch(documents=("d1",), evidence={"evidence_missing": 1.0})},
     )
     rows = (
-        Row("1", "Où?", ("x",), "never", "one\nstep", "multi", ("d1",), recorded),
+        Row("1", "Où?", ("x",), "never", "one\nstep", "multi", "passage", ("d1",), recorded),
         Row("2", "unanswerable?", (), "a", "b", recorded=recorded),
         Row("3", "no short answers?", None, "a", "b", recorded=recorded),
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from expertrag import prompt
@@ -86,6 +87,25 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
     other = replace(row.recorded, gate=replace(gate, generator="0123456789"))
     with pytest.raises(Conflict, match=r"another language model \(01234567, not"):
         opened.measure(_set(replace(row, recorded=other)), _silent)
+
+
+def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -> None:
+    gate = GateRecord("training-free-1", 0.5, 0.5, {"margin": 0.3})
+    recorded = Recorded(
+        Branch(),
+        Branch(stage_seconds={"generate": 2.0}),
+        gate,
+        {name: Branch(stage_seconds={"generate": 0.5}) for name in ("one_passage", "multi_step")},
+    )
+    rows = [
+        _row(1, one_passage="Paris.", multi_step="Rome", recorded=recorded),
+        _row(2, one_passage="Rome", recorded=recorded),
+    ]
+    found = material([_set(*rows)], source(SignalGroup.QUESTION), _silent)
+    assert found.ways.keys() == {"one_passage"}
+    assert found.ways["one_passage"].tolist() == [True, False]
+    assert found.seconds == {"one_passage": 0.25}
+    assert found.take(np.array([False, True])).ways["one_passage"].tolist() == [False]
 
 
 def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:

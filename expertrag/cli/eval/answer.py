@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from expertrag.cli.eval.options import (
+    Names,
     datasets_argument,
     end_with_failures,
     limit_option,
@@ -36,6 +37,18 @@ max_tokens_option = flag(
     default=MAX_TOKENS,
     show_default=True,
     help="Length of an answer.",
+)
+WAYS = ("one_passage", "multi_step")
+"""Choices of ``--ways``; a test holds them equal to the gate's own."""
+
+ways_option = flag(
+    "--ways",
+    env="EXPERTRAG_EVAL_WAYS",
+    type=Names(WAYS),
+    default="",
+    metavar="NAME,...",
+    help=f"Other ways to read that answer every question too, of {', '.join(WAYS)}; a gate that is "
+    "fitted on such rows chooses among them.",
 )
 system_options = configured("index", "search.k", "model")
 gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", "model")
@@ -130,6 +143,7 @@ def answer(
 @limit_option
 @seed_option
 @max_tokens_option
+@ways_option
 @work_option
 @system_options
 @json_flag
@@ -140,6 +154,7 @@ def record(
     limit: int | None,
     seed: int,
     max_tokens: int,
+    ways: tuple[str, ...],
     work: Path | None,
     config: Config,
     as_json: bool,
@@ -154,7 +169,7 @@ def record(
 
     if out.suffix != ".jsonl":
         raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
-    recording = Recording(config.search.k, max_tokens)
+    recording = Recording(config.search.k, max_tokens, ways=ways)
     with progress() as report:
         ungated = replace(config, gate=GateConfig())
         for asked in questions((dataset,), split, limit, seed, ungated, work, report):

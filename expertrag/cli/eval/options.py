@@ -32,6 +32,27 @@ def _writable(
     return folder
 
 
+class Names(click.ParamType[tuple[str, ...]]):
+    """A comma-separated list of choices."""
+
+    name = "list"
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self._choices = choices
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Read the list."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(dict.fromkeys(filter(None, map(str.strip, str(value).split(",")))))
+        for name in names:
+            if name not in self._choices:
+                self.fail(f"{name!r} is none of {', '.join(self._choices)}", param, ctx)
+        return names
+
+
 datasets_argument = click.argument(
     "datasets", nargs=-1, required=True, metavar="DATASET...", type=click.Path(path_type=Path)
 )

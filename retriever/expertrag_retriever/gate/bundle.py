@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
 from expertrag_retriever.gate.sufficiency import Sufficiency
+from expertrag_retriever.gate.ways import Way
 
 ABOUT = "gate.json"
 FORMAT = 1
@@ -55,8 +56,9 @@ class GateBundle:
 
     ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
     rising, are p(benefit) of those rows, which a budget sets its threshold by. ``sufficiency``
-    judges the passages that were found; None where the rows did not tell. ``card`` says what the
-    gate was fitted on, how well, and by which command.
+    judges the passages that were found; None where the rows did not tell. ``ways`` are other ways
+    to read than one step, by name, and ``cost`` the accuracy that one step must bring. ``card``
+    says what the gate was fitted on, how well, and by which command.
     """
 
     name: str
@@ -66,6 +68,8 @@ class GateBundle:
     needs: Needs
     card: Mapping[str, Any]
     sufficiency: Sufficiency | None = None
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    cost: float = 0.0
     fingerprint: str = ""
 
     @property
@@ -86,25 +90,26 @@ def is_gate(folder: Path) -> bool:
 
 def save_gate(bundle: GateBundle, folder: Path) -> str:
     """Write a gate into a folder, in place of the one that is there; returns its fingerprint."""
-    blocks, arrays = bundle.predictor.design.dump()
-    state = {f"design.{name}": value for name, value in arrays.items()}
-    state |= {f"model.{name}": value for name, value in bundle.predictor.model.dump().items()}
+    about, state = _dump_predictor(bundle.predictor)
     state["benefits"] = np.array(bundle.benefits)
     judged: dict[str, Any] = {}
     if bundle.sufficiency is not None:
         judged["sufficiency"], arrays = bundle.sufficiency.dump()
-        state |= {f"sufficiency.{name}": value for name, value in arrays.items()}
+        state |= _under("sufficiency", arrays)
+    if bundle.ways:
+        judged |= {"cost": bundle.cost, "ways": {}}
+    for name, way in bundle.ways.items():
+        said, arrays = _dump_predictor(way.predictor)
+        judged["ways"][name] = {**said, "seconds": way.seconds}
+        state |= _under(name, arrays)
     arrays_bytes = save({k: np.ascontiguousarray(v) for k, v in state.items()})
     file = f"gate-{hashlib.sha256(arrays_bytes).hexdigest()[:16]}.safetensors"
     write_durably(folder / file, arrays_bytes)
-    calibration = bundle.predictor.calibration
     body = {
         "format": FORMAT,
         "name": bundle.name,
         "arrays": file,
-        "model": bundle.predictor.model.name,
-        "blocks": blocks,
-        "calibration": {head: dump_calibrator(getattr(calibration, head)) for head in _HEADS},
+        **about,
         **judged,
         "threshold": bundle.threshold,
         "needs": asdict(bundle.needs),
@@ -131,14 +136,9 @@ def load_gate(folder: Path) -> GateBundle:
             raise ValueError(f"format {body['format']}, not {FORMAT}")
         arrays_bytes = (folder / str(body["arrays"])).read_bytes()
         arrays = load(arrays_bytes)
-        maps = {head: load_calibrator(body["calibration"][head]) for head in _HEADS}
         return GateBundle(
             name=str(body["name"]),
-            predictor=Predictor(
-                Design.load(body["blocks"], _of("design", arrays)),
-                MODELS[body["model"]].load(_of("model", arrays)),
-                Calibration(**maps),
-            ),
+            predictor=_load_predictor(body, arrays),
             threshold=float(body["threshold"]),
             benefits=tuple(arrays["benefits"].tolist()),
             needs=Needs(**body["needs"]),
@@ -148,6 +148,11 @@ def load_gate(folder: Path) -> GateBundle:
                 if "sufficiency" in body
                 else None
             ),
+            ways={
+                name: Way(_load_predictor(said, _of(name, arrays)), float(said["seconds"]))
+                for name, said in body.get("ways", {}).items()
+            },
+            cost=float(body.get("cost", 0.0)),
             fingerprint=_fingerprint(body, arrays_bytes),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -155,6 +160,32 @@ def load_gate(folder: Path) -> GateBundle:
             f"the gate in {folder} is damaged ({str(error).splitlines()[0]}): fit it again, or "
             "fetch the folder again"
         ) from error
+
+
+def _dump_predictor(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a predictor as JSON, and its arrays by name."""
+    blocks, arrays = predictor.design.dump()
+    about = {
+        "model": predictor.model.name,
+        "blocks": blocks,
+        "calibration": {
+            head: dump_calibrator(getattr(predictor.calibration, head)) for head in _HEADS
+        },
+    }
+    return about, _under("design", arrays) | _under("model", predictor.model.dump())
+
+
+def _load_predictor(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Predictor:
+    maps = {head: load_calibrator(about["calibration"][head]) for head in _HEADS}
+    return Predictor(
+        Design.load(about["blocks"], _of("design", arrays)),
+        MODELS[about["model"]].load(_of("model", arrays)),
+        Calibration(**maps),
+    )
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{name}": value for name, value in arrays.items()}
 
 
 def _of(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.policy import Estimate
 from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
+
+if TYPE_CHECKING:
+    from expertrag_retriever.gate.ways import Choice
 
 _FORCED = {
     GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
@@ -98,6 +102,24 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     )
 
 
+def way_reason(choice: Choice, seconds: Mapping[str, float], cost: float) -> str:
+    """Return why the documents are read as they are.
+
+    :param seconds: of each way, relative to one step.
+    :param cost: accuracy that one step must bring.
+    """
+    told = "; ".join(
+        f"{_WAYS[name]}: right with probability {p:.2f} at {seconds[name]:.1f} times the time"
+        for name, p in choice.p_right.items()
+    )
+    return f"Of the ways to read ({told}), {_WAYS[choice.name]} is worth most at {cost:g} a step."
+
+
+_WAYS = {
+    "one_step": "all passages",
+    "one_passage": "one passage",
+    "multi_step": "several searches",
+}
 _NOTABLE = 0.05  # nats; less moves a probability by a hundredth at most
 _GROUPS = {
     "question": "the question's wording",

@@ -14,6 +14,7 @@ from expertrag_retriever.gate.bundle import GateBundle
 from expertrag_retriever.gate.fitting import Predictor
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.signals import Signals
+from expertrag_retriever.gate.ways import READINGS, Reading, choose, relative_seconds
 from expertrag_retriever.types import GateAction, GateDecision, GateMode
 
 
@@ -72,10 +73,17 @@ def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = No
         return unjudged(str(error), bundle.version)
     threshold = bundle.threshold if threshold is None else threshold
     retrieve = found.p_benefit >= threshold
+    reason = explain.fitted_reason(found.p_benefit, threshold, found.contributions)
+    reading = Reading()
+    if retrieve and bundle.ways:
+        choice = choose(bundle.ways, signals, found.p_correct_retrieval, bundle.cost)
+        seconds = relative_seconds(bundle.ways)
+        reason = f"{reason} {explain.way_reason(choice, seconds, bundle.cost)}"
+        reading = READINGS.get(choice.name, reading)
     return GateDecision(
         action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
         mode=GateMode.AUTO,
-        reason=explain.fitted_reason(found.p_benefit, threshold, found.contributions),
+        reason=reason,
         threshold=threshold,
         p_benefit=found.p_benefit,
         p_correct_closed_book=found.p_correct_closed_book,
@@ -87,6 +95,8 @@ def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = No
             for group in found.lacking
         ),
         calibrator=bundle.version,
+        k=reading.k,
+        steps=reading.steps,
     )
 
 
