@@ -21,7 +21,7 @@ from expertrag.types import (
 )
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
-from expertrag_retriever.gate.budget import RateController, guaranteed_threshold
+from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.cost import FEWEST, MarginalCost
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
@@ -93,9 +93,11 @@ class Decider:
         should_stop: ShouldStop,
     ) -> GateDecision:
         """Decide; only AUTO pays for the signals."""
-        if request.mode is not GateMode.AUTO or vector is None:
-            return view.gate.decide(request.mode, prefill=None, store=None)
         bundle = self._gate.current() if self._gate else None
+        if request.mode is not GateMode.AUTO or vector is None:
+            forced = view.gate.decide(request.mode, prefill=None, store=None)
+            judged = request.mode is GateMode.STRICT and bundle and bundle.sufficiency
+            return replace(forced, calibrator=bundle.version) if bundle and judged else forced
         budget = self._rate_controller(bundle)
         threshold, why = request.threshold, ""
         if threshold is None:
@@ -155,7 +157,7 @@ class Decider:
                 f"What a retrieval costs here is not known before {FEWEST} answers of each way, so "
                 "that the gate's own threshold stands"
             )
-        return min(max(cost / value, LEAST_BENEFIT), 1.0), (
+        return min(max(cost / value, LEAST_BENEFIT), NOTHING), (
             f"A retrieval takes {cost:.2g} s longer here and a right answer is worth {value:g} s, "
             "which sets the threshold"
         )
@@ -221,7 +223,9 @@ class Decider:
             signals = view.gate.signals(
                 request.question, vector.by_expert, prefill=prefill, store=store, draft=draft
             )
-            return fitted.decide(bundle, signals, threshold=threshold)
+            return fitted.decide(
+                bundle, signals, threshold=threshold, choose_way=request.steps == 1
+            )
 
     def _store(
         self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter

@@ -40,7 +40,10 @@ def gather(
 def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
     """Take passages in turn, those of the later search first, each once, ``k`` in all."""
     turns = chain.from_iterable(zip_longest(after.passages, before.passages))
-    once = {(item.document_id, item.ordinal): item for item in turns if item is not None}
+    once: dict[tuple[str, int], Passage] = {}
+    for item in turns:
+        if item is not None:
+            once.setdefault((item.document_id, item.ordinal), item)
     return replace(
         after,
         passages=tuple(once.values())[:k],

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
+SAMPLING = Sampling()
+
 
 class Pipeline:
     """Embedder, store, gate and language model, put together."""
@@ -139,12 +141,16 @@ class Pipeline:
         domain: str | None = None,
         should_stop: ShouldStop = never_stop,
         meter: Meter | None = None,
+        sampling: Sampling = SAMPLING,
     ) -> GateDecision:
         """Run the gate alone.
 
         :param meter: counts what the decision costs, where the caller wants to know.
+        :param sampling: of a draft, for a gate that looks at one.
         """
-        request = AnswerRequest(question=question, mode=mode, threshold=threshold, domain=domain)
+        request = AnswerRequest(
+            question=question, mode=mode, threshold=threshold, domain=domain, sampling=sampling
+        )
         validation.check_answer(request)
         meter = meter or Meter()
         with (
@@ -294,7 +300,7 @@ class Pipeline:
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, result.generation)
         p_sufficient = None
-        if strict:
+        if strict and request.steps == 1:  # the judge knows similarities to the question alone
             with meter.stage("gate"):
                 p_sufficient = self._decider.p_sufficient(request.question, packed.kept, view)
             if p_sufficient is not None and p_sufficient < SUFFICIENT:

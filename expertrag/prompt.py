@@ -69,24 +69,24 @@ def question_about(passage: str) -> list[Message]:
 def pack(
     question: str, passages: Sequence[Passage], count: TokenCounter, budget_tokens: int
 ) -> Packed:
-    """Keep the best passages, whole, as many as fit; stop at the first that does not fit.
+    """Keep the first passages, whole, as many as fit; stop at the first that does not fit.
 
     The prompt is counted in its STRICT form, the longer of the two.
 
+    :param passages: best first.
     :raises InvalidArgument: if not even the best passage fits.
     """
-    ranked = sorted(passages, key=lambda passage: -passage.score)
     empty_tokens = count(open_book(question, (), strict=True))
     left_tokens, fitting = budget_tokens - empty_tokens, 0
-    for passage in ranked:
+    for passage in passages:
         left_tokens -= count(open_book(question, (passage,), strict=True)) - empty_tokens
         if left_tokens < 0:
             break
         fitting += 1
     # Counts of parts do not quite add up (token merges, longer numbers), so the sum is checked.
-    while fitting and count(open_book(question, ranked[:fitting], strict=True)) > budget_tokens:
+    while fitting and count(open_book(question, passages[:fitting], strict=True)) > budget_tokens:
         fitting -= 1
-    if ranked and not fitting:
+    if passages and not fitting:
         raise InvalidArgument(
             f"question: it and the best passage need more than the {budget_tokens:,} tokens that "
             "the model's context leaves; shorten the question, lower max_tokens, or rebuild the "
@@ -94,7 +94,7 @@ def pack(
             reason="CONTEXT_TOO_SMALL",
             metadata={"field": "question"},
         )
-    return Packed(kept=tuple(ranked[:fitting]), dropped=tuple(ranked[fitting:]))
+    return Packed(kept=tuple(passages[:fitting]), dropped=tuple(passages[fitting:]))
 
 
 def _numbered(number: int, passage: Passage) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from expertrag import prompt
 from expertrag.gathering import gather
 from expertrag.types import Passage
 from expertrag_retriever.types import SearchResult
@@ -49,6 +50,23 @@ def test_without_passages_there_is_nothing_to_go_on_from() -> None:
         return SearchResult((), 5, 1, 0.5)
 
     assert gather("Who?", 3, 3, nothing, first).vectors_scanned == 5
+
+
+def test_passages_go_into_the_prompt_in_turn() -> None:
+    """Scores of two searches are not comparable, so that they must not order anything."""
+    scores = {
+        "Who?": {"a": 1.9, "b": 1.8, "c": 1.7},
+        "Who? a": {"x": 0.9, "y": 0.8, "a": 0.7},
+    }
+
+    def scored(query: str) -> SearchResult:
+        found = tuple(Passage(n, 0, n, 0, 1, score) for n, score in scores[query].items())
+        return SearchResult(found, 10, 3, 0.5)
+
+    passages = gather("Who?", 4, 2, scored, first).passages
+    packed = prompt.pack("Who?", passages, lambda messages: len(str(messages)), 10_000)
+    assert "".join(passage.document_id for passage in packed.kept) == "xayb"
+    assert packed.kept[1].score == 1.9  # as the question itself found it
 
 
 def test_an_empty_answer_asks_the_question_again() -> None:

@@ -21,6 +21,7 @@ from expertrag.pipeline import Pipeline
 from expertrag.served_gate import ServedGate, check_models
 from expertrag.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
 from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.budget import NOTHING
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup, Signals
@@ -144,7 +145,7 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
     pipeline.close()
     assert f"a right answer is worth {value:g} s, which sets the threshold" in priced.reason
     assert priced.retrieve is retrieves
-    assert priced.threshold == (1.0 if not retrieves else pytest.approx(0.001))
+    assert priced.threshold == (pytest.approx(0.001) if retrieves else NOTHING)
     assert ("by its own, 0.10" in priced.reason) is not retrieves
 
 
@@ -162,10 +163,13 @@ def test_one_passage_is_read_where_more_are_worth_no_more(
     question = "When are roses pruned?"
     with Client(server.address) as client:
         answer = client.answer(question)
-        assert (answer.decision.k, answer.decision.steps) == (1, None)
+        assert (answer.decision.k, answer.decision.steps) == (1, 1)
         assert len(answer.passages) == 1
         assert "one passage is worth most at 0.1 a step" in answer.decision.reason
-        assert len(client.answer(question, mode="always").passages) > 1  # nobody chose
+        for asked in ({"mode": "always"}, {"steps": 2}):  # by the caller, not by the gate
+            chosen = client.answer(question, **asked)
+            assert len(chosen.passages) > 1
+            assert chosen.decision.k is None
 
 
 def test_several_searches(
@@ -215,7 +219,9 @@ def test_strict_abstains_before_the_model_is_asked(
         assert asked.usage.lm_calls == 1
         assert asked.p_sufficient is not None
         assert asked.p_sufficient > 0.5
+        assert refused.decision.calibrator == client.info().gate  # whose judge abstained
         assert client.answer(foreign, mode="always").p_sufficient is None
+        assert client.answer(foreign, mode="strict", steps=2).p_sufficient is None
         _write(folder, threshold=0.1, needs=Needs("old-embedder", "abc"), sufficiency=judge)
         assert client.answer(foreign, mode="strict").p_sufficient is None
         _write(folder, threshold=0.1, needs=needs)

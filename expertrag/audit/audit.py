@@ -170,6 +170,9 @@ class Entry:
             p_correct_closed_book=decision.p_correct_closed_book,
             p_correct_retrieval=decision.p_correct_retrieval,
             signals=decision.signals,
+            retrieval_weight=decision.retrieval_weight,
+            k=decision.k,
+            steps=decision.steps,
             question=self._question,
         )
         return decision

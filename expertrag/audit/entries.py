@@ -39,6 +39,9 @@ class AuditEntry:
     finish_reason: FinishReason | None = None
     support: float | None = None
     p_sufficient: float | None = None
+    retrieval_weight: float | None = None
+    k: int | None = None
+    steps: int | None = None
     question: str | None = None
 
 
@@ -74,6 +77,9 @@ def parse_entry(line: bytes) -> AuditEntry:
         finish_reason=FinishReason(item["finish_reason"]) if "finish_reason" in item else None,
         support=_optional_number(item, "support"),
         p_sufficient=_optional_number(item, "p_sufficient"),
+        retrieval_weight=_optional_number(item, "retrieval_weight"),
+        k=int(_number(item, "k")) if "k" in item else None,
+        steps=int(_number(item, "steps")) if "steps" in item else None,
         question=_text(item, "question") if "question" in item else None,
     )
 

@@ -75,9 +75,10 @@ class Changes:
 class Replay:
     """A policy beside what was logged.
 
-    ``threshold`` is that of the policy, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
-    the gate could not judge) and ``torn`` count lines of the log that are left out; ``rated`` the
-    replayed answers that people rated; ``gates`` are those that gave the probabilities.
+    ``threshold`` is that of the policy, None for a forced one. ``forced``, ``mixed`` (answered both
+    ways), ``unjudged`` (AUTO, but the gate could not judge) and ``torn`` count lines of the log
+    that are left out; ``rated`` the replayed answers that people rated; ``gates`` are those that
+    gave the probabilities.
     """
 
     policy: str
@@ -88,6 +89,7 @@ class Replay:
     changed: Changes
     rated: int
     forced: int
+    mixed: int
     unjudged: int
     torn: int
     basis: str = BASIS
@@ -124,20 +126,23 @@ def replay(log: Log, spec: str) -> Replay:
         ),
         rated=sum(ratings.get(entry.id) is not None for entry in entries),
         forced=(forced := sum(entry.mode is not GateMode.AUTO for entry in log.entries)),
-        unjudged=len(log.entries) - len(entries) - forced,
+        mixed=(mixed := sum(entry.retrieval_weight is not None for entry in log.entries)),
+        unjudged=len(log.entries) - len(entries) - forced - mixed,
         torn=log.torn,
     )
 
 
 def auto_entries(log: Log) -> list[AuditEntry]:
-    """Return the decisions that the gate made.
+    """Return the decisions between the two ways that the gate made; of both ways is neither.
 
     :raises InvalidArgument: there are none.
     """
     entries = [
         entry
         for entry in log.entries
-        if entry.mode is GateMode.AUTO and entry.p_benefit is not None
+        if entry.mode is GateMode.AUTO
+        and entry.p_benefit is not None
+        and entry.retrieval_weight is None
     ]
     if not entries:
         raise InvalidArgument(

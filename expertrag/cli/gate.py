@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,13 @@ import click
 
 from expertrag.cli.answering import asking, mode_option, open_client, timeout_argument
 from expertrag.cli.eval.answer import ways_option
-from expertrag.cli.eval.options import Names, rows_argument, seed_option, work_option
+from expertrag.cli.eval.options import (
+    Names,
+    end_with_failures,
+    rows_argument,
+    seed_option,
+    work_option,
+)
 from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
@@ -18,6 +24,7 @@ from expertrag.config import Config, GateConfig
 from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from expertrag.eval.types import Skipped
     from expertrag_retriever.gate.bundle import GateBundle
 
 SIGNALS = ("question", "store", "prefill", "draft")
@@ -172,23 +179,33 @@ def fit(
 
     if not rows and not live:
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
+    if ways and not live:
+        raise InvalidArgument("ways: goes with --live; rows have the ways they were recorded with")
     row_sets = [*read_row_sets(rows)]
+    failed: list[Skipped] = []
     recording = Recording(config.search.k, ways=ways)
     ungated = replace(config, gate=GateConfig())
     with progress() as report:
         for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
-            path = rows_path(asked, recording)
-            row_sets.append(record(asked, recording, path, report))
+            if asked.dataset.name in {row_set.name for row_set in row_sets}:
+                raise InvalidArgument(
+                    f"live: rows of a set {asked.dataset.name} are given already; leave one"
+                )
+            recorded = record(asked, recording, rows_path(asked, recording), report)
+            row_sets.append(recorded)
+            failed += recorded.skipped
         groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
-        source = open_source(groups, config.model, work or default_work())
+        store = Path(config.index) if config.index else None
+        source = open_source(groups, config.model, work or default_work(), store)
         fitted = fit_gate(
             row_sets, source, out, models=models, cost=cost, seed=seed, progress=report
         )
     if as_json:
         emit_json({"out": str(out), "threshold": fitted.threshold, "card": fitted.card})
-        return
-    _print_card(fitted)
-    click.echo(f"wrote {out}")
+    else:
+        _print_card(fitted)
+        click.echo(f"wrote {out}")
+    end_with_failures([asdict(item) for item in failed])
 
 
 @gate.command()
@@ -281,7 +298,8 @@ def refit(
             f"{folder} is shipped and stays as it is; fit one of your own instead"
         )
     row_sets = read_row_sets(rows)
-    source = source_of(load_gate(Path(folder)), config.model, work or default_work())
+    old = load_gate(Path(folder))
+    source = source_of(old, config.model, work or default_work())
     with progress() as report:
         new, compared, swapped = refit_gate(
             row_sets,
@@ -301,6 +319,12 @@ def refit(
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
+    for lost, there in (
+        ("judges no passages", old.sufficiency and not new.sufficiency),
+        ("knows one way to read alone", old.ways and not new.ways),
+    ):
+        if there:
+            click.echo(f"unlike the old gate, the new one {lost}: the rows do not tell")
     kept = "--dry-run" if dry_run else "the new one is not clearly better"
     click.echo(f"{folder} is {new.version} now" if swapped else f"the old gate stays: {kept}")
 

@@ -205,7 +205,11 @@ def _print_replay(replayed: Replay) -> None:
 
 def _remarks(replayed: Replay) -> Iterator[str]:
     """Say what the figures rest on."""
-    counts = {"forced": replayed.forced, "not judged by the gate": replayed.unjudged}
+    counts = {
+        "forced": replayed.forced,
+        "answered both ways": replayed.mixed,
+        "not judged by the gate": replayed.unjudged,
+    }
     told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     left_out = f"; left out: {told}" if told else ""
     yield (

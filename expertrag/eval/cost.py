@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from expertrag.errors import ExpertRAGError
 from expertrag.eval.datasets import Query
 from expertrag.eval.manifest import Manifest
+from expertrag.eval.policies import REUSED
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
 from expertrag.eval.resume import Failures
@@ -124,7 +125,7 @@ def _row(query: Query, answers: Mapping[GateMode, tuple[Answer, float]]) -> Time
         id=query.id,
         retrieved=answers[GateMode.AUTO][0].decision.retrieve,
         gate=sum(auto.get(stage, 0.0) for stage in GATE_STAGES),
-        prefill=auto.get("prefill", 0.0),
+        prefill=sum(auto.get(stage, 0.0) for stage in REUSED),
         retrieve=always.get("search", 0.0),
         generate_long=always.get("generate", 0.0) + always.get("ground", 0.0),
         generate_short=never.get("generate", 0.0),

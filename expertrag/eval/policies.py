@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from expertrag.errors import InvalidArgument
 from expertrag.eval.squad import contains
@@ -95,8 +95,12 @@ def outcome(policy: str, row: Row) -> Outcome:
     retrieved = POLICIES[policy](row)
     branch = recorded.one_step if retrieved else recorded.never
     gate = recorded.gate if policy == "auto" else None
-    # a closed-book answer goes on from the gate's prefill, so the gate adds no call and no token
-    extra = gate if gate and retrieved else GateRecord("", 0.0, 0.0)
+    extra = GateRecord("", 0.0, 0.0)
+    if gate and retrieved:
+        extra = gate
+    elif gate:
+        # the answer goes on from the gate's prefill; reading a draft is a call beside it
+        extra = replace(extra, lm_calls=max(gate.lm_calls - 1, 0))
     return Outcome(
         retrieved=retrieved,
         output=row.one_step if retrieved else row.never,

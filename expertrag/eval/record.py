@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expertrag import prompt
+from expertrag.deciding import LOOKAHEAD_TOKENS
 from expertrag.errors import Conflict
 from expertrag.eval.datasets import Query
 from expertrag.eval.manifest import inputs_id, make_manifest
@@ -27,7 +30,7 @@ from expertrag.evidence import evidence_signals
 from expertrag.folding import fold
 from expertrag.grounding import ground
 from expertrag.meter import Meter
-from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling
 from expertrag_index.durable import write_durably
 from expertrag_retriever.gate.ways import READINGS
 
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
 MAX_TOKENS = 32
 """Length of a recorded answer. Accepted answers are a few words long, and what a small model adds
 after its first sentence cannot make a wrong answer right, only containment cheaper to reach."""
+
+
+ROW_FORMAT = 2
+"""Rises when rows hold more than before; older ones are not gone on with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,8 @@ def record_one(
     """Ask the gate, then answer closed book and open book."""
     pipeline = opened.pipeline
     meter = Meter()
-    decision = pipeline.decide(query.text, meter=meter)
+    sampling = recording.request(query.text, GateMode.NEVER).sampling
+    decision = pipeline.decide(query.text, meter=meter, sampling=sampling)
     spent = meter.usage()
     never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
     one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))
@@ -132,7 +140,7 @@ def record_one(
         relevant=relevant,
         needs_documents=query.metadata.get("needs_documents") is not False,
         recorded=Recorded(
-            never=_branch(query, never, decision.signals.get("max_probability"), relevant, opened),
+            never=_branch(query, never, _certainty(query, decision, opened), relevant, opened),
             one_step=_branch(query, one_step, one_step.support, relevant, opened),
             gate=GateRecord(
                 name=decision.calibrator,
@@ -144,6 +152,7 @@ def record_one(
                 completion_tokens=spent.completion_tokens,
                 stage_seconds=spent.stage_seconds,
                 generator=opened.generator.fingerprint,
+                embedder=opened.base_embedder,
             ),
             ways={
                 way: _branch(query, answer, answer.support, relevant, opened)
@@ -178,6 +187,15 @@ def _branch(
     )
 
 
+def _certainty(query: Query, decision: GateDecision, opened: Opened) -> float | None:
+    """Mean p(top-1) of a closed-book answer's first tokens, also where the gate did not look."""
+    if "max_probability" in decision.signals:
+        return decision.signals["max_probability"]
+    with closing(opened.generator.begin(prompt.closed_book(query.text), Sampling())) as session:
+        seen = session.peek(LOOKAHEAD_TOKENS)
+    return seen.max_probability if seen else None
+
+
 def _sufficient(query: Query, answer: Answer) -> bool | None:
     """Whether a passage holds an accepted answer; closed book and without answers, None."""
     if query.answers is None or not answer.passages:
@@ -188,8 +206,14 @@ def _sufficient(query: Query, answer: Answer) -> bool | None:
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
     """Everything that a row depends on; the gate's threshold is not among it."""
-    ways: dict[str, JSON] = {"ways": list(recording.ways)} if recording.ways else {}
-    return {**asked.inputs, "k": recording.k, "max_tokens": recording.max_tokens, **ways}
+    ways: dict[str, JSON] = {"ways": sorted(recording.ways)} if recording.ways else {}
+    return {
+        **asked.inputs,
+        "row_format": ROW_FORMAT,
+        "k": recording.k,
+        "max_tokens": recording.max_tokens,
+        **ways,
+    }
 
 
 def _with_threshold(row: Row, threshold: float | None) -> Row:

@@ -103,8 +103,8 @@ def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
         decision, answer = whole.decision, whole.text
     else:
         decision = pipeline.decide(wording.text, threshold=asking.recording.threshold)
-    assert decision.p_benefit is not None, "AUTO estimates it"
-    return Reply(wording.rewrite, wording.text, decision.retrieve, decision.p_benefit, answer)
+    p_benefit = 1.0 if decision.p_benefit is None else decision.p_benefit  # not judged: retrieves
+    return Reply(wording.rewrite, wording.text, decision.retrieve, p_benefit, answer)
 
 
 def _replies(item: Mapping[str, Any]) -> tuple[str, Replies]:

@@ -151,10 +151,11 @@ def _fault(item: Mapping[str, Any]) -> str:
 
 def _recorded(item: Mapping[str, Any]) -> Recorded:
     gate = GateRecord(**item["gate"])
-    _check(isinstance(gate.name, str) and isinstance(gate.generator, str))
+    _check(all(isinstance(name, str) for name in (gate.name, gate.generator, gate.embedder)))
     _check(_is_share(gate.p_benefit) and _is_number(gate.threshold))
     _check(all(_is_count(n) for n in (gate.lm_calls, gate.prompt_tokens, gate.completion_tokens)))
     _check(_are_numbers(gate.signals) and _are_numbers(gate.stage_seconds))
+    _check(isinstance(item.get("ways", {}), dict))
     ways = {name: _branch(branch) for name, branch in item.get("ways", {}).items()}
     return Recorded(_branch(item["never"]), _branch(item["one_step"]), gate, ways)
 

@@ -20,6 +20,7 @@ from expertrag.eval.types import JSON, Skipped
 from expertrag.pipeline import Pipeline
 from expertrag.types import Passage
 from expertrag_index.index import Index
+from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
     from expertrag.generation.base import Generator
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 class Opened:
     """A pipeline over one data set. ``inputs`` go into the manifest: what its answers depend on.
 
-    ``skipped`` are the documents that could not be read.
+    ``base_embedder`` is the hash of the embedder without experts; ``skipped`` are the documents
+    that could not be read.
     """
 
     pipeline: Pipeline
@@ -39,6 +41,7 @@ class Opened:
     index: Index
     skipped: tuple[Skipped, ...]
     inputs: Mapping[str, JSON]
+    base_embedder: str = ""
 
     def passages(self, document_ids: tuple[str, ...]) -> list[Passage]:
         """Whole documents as passages; an id that the corpus lacks is left out."""
@@ -88,7 +91,8 @@ def open_pipeline_for(
                 "gate": pipeline.info().gate,
                 "prompts": _prompts(),
             }
-            yield Opened(pipeline, generator, index, skipped, inputs)
+            base = embedder.fingerprint_of_expert(GENERAL)
+            yield Opened(pipeline, generator, index, skipped, inputs, base)
     finally:
         pipeline.close()
 

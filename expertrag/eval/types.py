@@ -84,9 +84,10 @@ class Branch:
 class GateRecord:
     """What the gate said of a question, whichever way it was answered, and what that cost.
 
-    ``signals`` are those of ``GateDecision``; ``generator`` is the hash of the language model that
-    they were measured with, "" where that was not kept. ``stage_seconds`` has ``embed``, ``gate``
-    and ``prefill``, of which a closed-book answer uses the prefill again.
+    ``signals`` are those of ``GateDecision``; ``generator`` and ``embedder`` are the hashes of the
+    language model and of the base embedder that they were measured with, "" where not kept.
+    ``stage_seconds`` has ``embed``, ``gate`` and ``prefill``, of which a closed-book answer uses
+    the prefill again.
     """
 
     name: str
@@ -98,6 +99,7 @@ class GateRecord:
     completion_tokens: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     generator: str = ""
+    embedder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

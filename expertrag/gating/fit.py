@@ -23,6 +23,7 @@ from expertrag.gating.material import (
 )
 from expertrag.gating.signals import SignalSource
 from expertrag.translate import translated_errors
+from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
 from expertrag_retriever.gate.fitting import (
     Calibration,
@@ -84,6 +85,8 @@ def calibrate_gate(
 ) -> GateBundle:
     """Calibrate a gate anew on other rows, its model unchanged, and write it to ``out``.
 
+    Its judge of passages stays; other ways to read, which only a fit learns, go.
+
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
     given = material(row_sets, source, progress)
@@ -105,6 +108,7 @@ def calibrate_gate(
         predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
         threshold=threshold,
         benefits=_sorted(predicted),
+        ways={},  # their probabilities would be on another scale than the calibrated ones
         card={
             **_origin(row_sets, source, cost, seed),
             "calibrated": bundle.version,
@@ -112,6 +116,7 @@ def calibrate_gate(
             "figures": figures(predicted, given, threshold),
             "figures_are_of": _CALIBRATED,
             "tried": [],
+            **{name: bundle.card[name] for name in ("passages",) if name in bundle.card},
         },
     )
     with translated_errors():
@@ -228,19 +233,24 @@ def _ways(
     ways: dict[str, Way] = {}
     p_right = {ONE_STEP: fitted.predicted.retrieval}
     right = {ONE_STEP: given.always} | dict(given.ways)
+    left_out: dict[str, str] = {}
     for name, answers in given.ways.items():
-        other = fit_predictor(
-            given.signals,
-            np.stack([given.never, answers], axis=1),
-            groups=source.groups,
-            models=(fitted.candidates[0].name,),
-            seed=seed,
-            progress=progress,
-        )
+        try:
+            other = fit_predictor(
+                given.signals,
+                np.stack([given.never, answers], axis=1),
+                groups=source.groups,
+                models=(fitted.candidates[0].name,),
+                seed=seed,
+                progress=progress,
+            )
+        except GateError as error:
+            left_out[name] = str(error)
+            continue
         ways[name] = Way(other.predictor, given.seconds[name])
         p_right[name] = other.predicted.retrieval
     if not ways:
-        return {}, {}
+        return {}, {"ways_left_out": left_out} if left_out else {}
     seconds = relative_seconds(ways)
     chosen = [
         best_of({name: p[row] for name, p in p_right.items()}, seconds, cost)
@@ -252,11 +262,12 @@ def _ways(
             "seconds": seconds[name],
             "chosen": chosen.count(name) / len(chosen),
         }
-        for name in right
+        for name in p_right
     }
     accuracy = float(np.mean([right[name][row] for row, name in enumerate(chosen)]))
     spent = float(np.mean([seconds[name] for name in chosen]))
-    return ways, {"ways": told, "ways_chosen": {"accuracy": accuracy, "seconds": spent}}
+    chosen_ones = {"accuracy": accuracy, "seconds": spent}
+    return ways, {"ways": told, "ways_chosen": chosen_ones, "ways_left_out": left_out}
 
 
 def _sufficiency(

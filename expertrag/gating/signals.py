@@ -54,7 +54,7 @@ class SignalSource:
     groups: tuple[SignalGroup, ...]
     embedder: SentenceTransformerEmbedder
     generator: Generator | None
-    """What reads drafts; None where the groups have none."""
+    """What reads drafts and shows its prefill; None where the groups have neither."""
     work: Path
 
     @property
@@ -73,7 +73,7 @@ class SignalSource:
 
         :raises InvalidArgument: recorded signals are asked for that the rows do not have, or a
             draft is to be read by a model that gives no probabilities.
-        :raises Conflict: the rows were recorded with another language model.
+        :raises Conflict: the rows were recorded with another language model or embedder.
         """
         recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
         questions = self._embedded([row.question for row in row_set.rows], progress)
@@ -104,12 +104,17 @@ class SignalSource:
                 "'expertrag eval record DATASET --out ROWS', or choose --signals question,draft"
             )
         gate = row.recorded.gate
-        mine = self.generator.fingerprint if self.generator else ""
-        if gate.generator and mine and gate.generator != mine:
-            raise Conflict(
-                f"rows of {name} were recorded with another language model ({gate.generator[:8]}, "
-                f"not {mine[:8]}); name that one with --generator"
-            )
+        generator = self.generator.fingerprint if self.generator else ""
+        embedder = self.embedder.fingerprint_of_expert(GENERAL)
+        for kind, option, theirs, mine in (
+            ("language model", "--generator", gate.generator, generator),
+            ("embedder", "--embedder, or their store with --index", gate.embedder, embedder),
+        ):
+            if theirs and mine and theirs != mine:
+                raise Conflict(
+                    f"rows of {name} were recorded with another {kind} ({theirs[:8]}, not "
+                    f"{mine[:8]}); name that one with {option}"
+                )
         return dict(gate.signals)
 
     def _prefills(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
     from expertrag_retriever.gate.bundle import GateBundle
 
 
-def open_source(groups: Sequence[SignalGroup], model: ModelConfig, work: Path) -> SignalSource:
+def open_source(
+    groups: Sequence[SignalGroup], model: ModelConfig, work: Path, store: Path | None = None
+) -> SignalSource:
     """Load what measures the signals of ``groups``.
 
+    :param store: the one that rows were recorded with, where it says which embedder; None for the
+        embedder that ``model`` names.
     :raises ExpertRAGError: if a model cannot be used, with the cure in the message.
     """
     read = set(groups) & {SignalGroup.DRAFT, SignalGroup.PREFILL}
     return SignalSource(
         groups=tuple(groups),
-        embedder=open_embedder(model, None),
+        embedder=open_embedder(model, store),
         generator=open_generator(model) if read else None,
         work=work,
     )

@@ -34,8 +34,10 @@ class Watched:
 
 def watch(output: Any) -> Watched:
     """Read what a forward pass of transformers put out for one prompt, or the end of one."""
-    middle, upper = middle_and_upper(output.hidden_states)
-    vectors = {"hidden_middle": _array(middle[0, -1]), "hidden_upper": _array(upper[0, -1])}
+    vectors = {}
+    if getattr(output, "hidden_states", None):
+        middle, upper = middle_and_upper(output.hidden_states)
+        vectors = {"hidden_middle": _array(middle[0, -1]), "hidden_upper": _array(upper[0, -1])}
     routers = getattr(output, "router_logits", None) or ()
     if not routers:
         return Watched(vectors=vectors)

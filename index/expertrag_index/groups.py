@@ -31,7 +31,7 @@ that, or are so close to a trained domain (biomedicine to science) that no bound
 
 PRIOR_DOCUMENTS = 5.0
 """What the store's mean counts for beside a group's documents, and "none" beside all of them: with
-posteriors of .95, three documents decide and two do not."""
+posteriors of .95, three documents decide in a store of nothing else, and two do not."""
 
 
 @dataclass(frozen=True, slots=True)

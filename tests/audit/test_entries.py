@@ -35,6 +35,9 @@ ENTRIES = st.builds(
     finish_reason=st.none() | st.sampled_from(FinishReason),
     support=st.none() | UNIT,
     p_sufficient=st.none() | UNIT,
+    retrieval_weight=st.none() | UNIT,
+    k=st.none() | st.integers(1, 1000),
+    steps=st.none() | st.integers(1, 3),
     question=st.none() | TEXT,
 )
 FEEDBACK = st.builds(Feedback, TEXT, st.none() | st.booleans(), st.none() | TEXT, st.none() | TEXT)

@@ -30,7 +30,8 @@ def log(write_log: Callable[..., Path], entry: Callable[..., Any]) -> Path:
         Feedback("f" * 32, helpful=True),  # of no answer in the log
     ]
     unjudged = entry(10, None, action=GateAction.RETRIEVE, threshold=None)
-    return write_log([*entries, forced, decided, cancelled, unjudged], said)
+    mixed = entry(11, 0.1, action=GateAction.RETRIEVE, retrieval_weight=0.6)
+    return write_log([*entries, forced, decided, cancelled, unjudged, mixed], said)
 
 
 def test_what_was_logged(log: Path) -> None:
@@ -42,7 +43,7 @@ def test_what_was_logged(log: Path) -> None:
     assert logged.seconds == pytest.approx(3 * OPEN + 2 * CLOSED)
     assert logged.stage_seconds["search"] == pytest.approx(1.5)
     assert (found.changed.total, found.rated) == (0, 3)
-    assert (found.forced, found.unjudged, found.torn) == (1, 1, 0)
+    assert (found.forced, found.mixed, found.unjudged, found.torn) == (1, 1, 1, 0)
     assert found.gates == ("training-free-1",)
 
 

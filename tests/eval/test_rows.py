@@ -76,6 +76,9 @@ def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
         ("never", "lm_calls", -1),
         ("one_step", "confidence", 1.5),
         ("one_step", "stage_seconds", [1]),
+        ("one_step", "evidence", {"evidence_missing": "none"}),
+        ("one_step", "sufficient", 1),
+        ("ways", "one_passage", []),
     ],
 )
 def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, value: object) -> None:
@@ -88,6 +91,15 @@ def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, valu
     read = read_rows(path)
     assert [row.id for row in read.rows] == ["1"]
     assert [item.id for item in read.skipped] == ["2"]
+
+
+def test_ways_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
+    bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
+    bad["recorded"]["ways"] = []
+    path.write_text(f"{json.dumps(PLAIN)}\n{json.dumps(bad)}\n")
+    assert [item.id for item in read_rows(path).skipped] == ["2"]
 
 
 def test_ids_that_are_no_text(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
     other = replace(row.recorded, gate=replace(gate, generator="0123456789"))
     with pytest.raises(Conflict, match=r"another language model \(01234567, not"):
         opened.measure(_set(replace(row, recorded=other)), _silent)
+    other = replace(row.recorded, gate=replace(gate, embedder="abcdefgh9"))
+    with pytest.raises(Conflict, match=r"another embedder \(abcdefgh, not .* with --index"):
+        opened.measure(_set(replace(row, recorded=other)), _silent)
 
 
 def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -> None:

@@ -81,14 +81,15 @@ def test_added_documents_follow_their_group(store: Path, make_experts: Any) -> N
         Document("late1", "Nothing is said here.", source="/notes/money/late.txt"),
         Document("late2", "Nothing is said here.", domain="legal"),
         Document("late3", "Nothing is said here.", source="/elsewhere/a.txt"),
+        Document("late4", "Only finance-word here.", source="/other/a.txt"),  # as half of the store
     ]
     with IndexWriter.open(store, embedder) as writer:
         report = writer.add(late)
-    assert (report.added, report.chunks_embedded) == (3, 3)
-    assert embedder.routed == 1  # of the group that is new
+    assert (report.added, report.chunks_embedded) == (4, 4)
+    assert embedder.routed == 2  # of the groups that are new
     with Index.open(store) as index:
-        found = experts_by_document(index)
-        assert [found[f"late{i}"] for i in (1, 2, 3)] == [{"finance"}, {"legal"}, {"general"}]
+        found = [experts_by_document(index)[f"late{number}"] for number in (1, 2, 3, 4)]
+        assert found == [{"finance"}, {"legal"}, {"general"}, {"finance"}]
     assert verify(store).problems == ()
 
 

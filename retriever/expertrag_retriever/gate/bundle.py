@@ -28,7 +28,7 @@ from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
 from expertrag_retriever.gate.sufficiency import Sufficiency
-from expertrag_retriever.gate.ways import Way
+from expertrag_retriever.gate.ways import READINGS, Way
 
 ABOUT = "gate.json"
 FORMAT = 1
@@ -134,6 +134,8 @@ def load_gate(folder: Path) -> GateBundle:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
             raise ValueError(f"format {body['format']}, not {FORMAT}")
+        if unknown := sorted(body.get("ways", {}).keys() - READINGS.keys()):
+            raise ValueError(f"it reads in ways that are unknown here: {', '.join(unknown)}")
         arrays_bytes = (folder / str(body["arrays"])).read_bytes()
         arrays = load(arrays_bytes)
         return GateBundle(

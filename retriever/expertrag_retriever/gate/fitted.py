@@ -11,6 +11,7 @@ import numpy as np
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.bundle import GateBundle
+from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.fitting import Predictor
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.signals import Signals
@@ -39,8 +40,8 @@ def judge(predictor: Predictor, signals: Signals) -> Judgement:
 
     :raises GateError: a signal that is no number; nothing can be said of such a query.
     """
-    _check_finite(signals)
     design = predictor.design
+    _check_finite(signals, design)
     x = design.matrix([signals])  # [1, F]
     groups = list(dict.fromkeys(block.group for block in design.blocks))
     without = np.repeat(x, len(groups), axis=0)  # [G, F]
@@ -62,10 +63,17 @@ def judge(predictor: Predictor, signals: Signals) -> Judgement:
     )
 
 
-def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = None) -> GateDecision:
+def decide(
+    bundle: GateBundle,
+    signals: Signals,
+    *,
+    threshold: float | None = None,
+    choose_way: bool = True,
+) -> GateDecision:
     """Decide in mode AUTO. A query that cannot be judged is answered from the documents.
 
     :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
+    :param choose_way: let a gate that knows several ways to read choose one.
     """
     try:
         found = judge(bundle.predictor, signals)
@@ -74,12 +82,12 @@ def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = No
     threshold = bundle.threshold if threshold is None else threshold
     retrieve = found.p_benefit >= threshold
     reason = explain.fitted_reason(found.p_benefit, threshold, found.contributions)
-    reading = Reading()
-    if retrieve and bundle.ways:
+    reading, p_correct = Reading(), found.p_correct_retrieval
+    if retrieve and bundle.ways and choose_way:
         choice = choose(bundle.ways, signals, found.p_correct_retrieval, bundle.cost)
         seconds = relative_seconds(bundle.ways)
         reason = f"{reason} {explain.way_reason(choice, seconds, bundle.cost)}"
-        reading = READINGS.get(choice.name, reading)
+        reading, p_correct = READINGS.get(choice.name, reading), choice.p_right[choice.name]
     return GateDecision(
         action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
         mode=GateMode.AUTO,
@@ -87,7 +95,7 @@ def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = No
         threshold=threshold,
         p_benefit=found.p_benefit,
         p_correct_closed_book=found.p_correct_closed_book,
-        p_correct_retrieval=found.p_correct_retrieval,
+        p_correct_retrieval=p_correct,
         signals=dict(signals.numbers),
         contributions=found.contributions,
         warnings=tuple(
@@ -111,8 +119,11 @@ def unjudged(why: str, calibrator: str) -> GateDecision:
     )
 
 
-def _check_finite(signals: Signals) -> None:
-    broken = [name for name, value in signals.numbers.items() if not math.isfinite(value)]
-    broken += [name for name, value in signals.vectors.items() if not np.isfinite(value).all()]
+def _check_finite(signals: Signals, design: Design) -> None:
+    """Refuse what is no number among the signals that are looked at."""
+    numbers = [name for block in design.blocks for name in block.names]
+    vectors = [block.name for block in design.blocks if not block.names]
+    broken = [n for n in numbers if not math.isfinite(signals.numbers.get(n, 0.0))]
+    broken += [n for n in vectors if not np.isfinite(signals.vectors.get(n, 0.0)).all()]
     if broken:
         raise GateError(f"the signals {', '.join(sorted(broken))} are no numbers")

@@ -26,7 +26,7 @@ class Reading:
 
 
 READINGS: Mapping[str, Reading] = {
-    "one_passage": Reading(k=1),
+    "one_passage": Reading(k=1, steps=1),
     "multi_step": Reading(steps=2),
 }
 """What a gate may choose beside one step; the names are those of the rows' answers."""

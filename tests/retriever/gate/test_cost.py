@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag_retriever.gate.cost import FEWEST, MarginalCost
+from expertrag_retriever.gate.cost import FEWEST, STALE, MarginalCost
 
 
 def test_unknown_until_both_ways_were_taken() -> None:
@@ -25,4 +25,19 @@ def test_a_machine_that_gets_busier_shows() -> None:
     assert cost.seconds == pytest.approx(0.0)
     for _ in range(500):
         cost.observe(5.0, retrieved=True)
+        cost.observe(1.0, retrieved=False)
     assert cost.seconds == pytest.approx(4.0, abs=0.05)
+
+
+def test_a_way_that_is_no_longer_taken_is_unknown_again() -> None:
+    cost = MarginalCost()
+    for _ in range(FEWEST):
+        cost.observe(30.0, retrieved=True)  # on a bad day
+        cost.observe(1.0, retrieved=False)
+    for _ in range(STALE - 1):  # one has been
+        assert cost.seconds == pytest.approx(29.0)
+        cost.observe(1.0, retrieved=False)
+    assert cost.seconds is None
+    for _ in range(FEWEST):
+        cost.observe(3.0, retrieved=True)
+    assert cost.seconds == pytest.approx(2.0)

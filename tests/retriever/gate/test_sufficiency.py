@@ -55,11 +55,15 @@ def test_what_was_planted_is_found_and_calibrated(fitted: FittedSufficiency) -> 
 
 
 def test_held_out_rows_are_judged_by_models_that_had_not_seen_them() -> None:
-    signals, _ = drawn(0)
     rng = np.random.default_rng(7)
-    nothing = fit_sufficiency(signals, rng.permutation([True, False] * (N // 2)).tolist())
-    assert 0.4 < roc_auc_score(np.ones(N) > rng.uniform(0, 2, N), nothing.unseen) < 0.6
-    assert np.abs(nothing.unseen - 0.5).max() < 0.25
+    noise = [
+        Signals({f"evidence_{column}": float(value) for column, value in enumerate(row)})
+        for row in rng.normal(size=(200, 40))
+    ]
+    chance = rng.permutation([True, False] * 100).tolist()
+    nothing = fit_sufficiency(noise, chance)
+    assert roc_auc_score(chance, nothing.model.probability(noise)) > 0.7  # learned by heart
+    assert 0.35 < roc_auc_score(chance, nothing.unseen) < 0.62
 
 
 def test_it_is_written_and_read(fitted: FittedSufficiency) -> None:

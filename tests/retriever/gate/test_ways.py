@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from retriever.gate.conftest import Planted
 
+from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.bundle import GateBundle, Needs, load_gate, save_gate
 from expertrag_retriever.gate.fitting import Predictor, fit_predictor
@@ -63,7 +64,8 @@ def at(similarity: float) -> Signals:
 def test_each_query_is_read_by_its_best_way(bundle: GateBundle) -> None:
     near = fitted.decide(bundle, at(0.9))
     far = fitted.decide(bundle, at(-0.9))
-    assert (near.k, near.steps) == (1, None)
+    assert (near.k, near.steps) == (1, 1)
+    assert near.p_correct_retrieval == pytest.approx(0.65, abs=0.01)
     assert "one passage: right with probability 0.6" in near.reason
     assert "one passage is worth most at 0.02 a step" in near.reason
     assert (far.k, far.steps) == (None, None)
@@ -71,6 +73,20 @@ def test_each_query_is_read_by_its_best_way(bundle: GateBundle) -> None:
     choice = choose(bundle.ways, at(0.9), 0.1, 0.02)
     assert choice.p_right[ONE_STEP] == 0.1
     assert choice.p_right["one_passage"] == pytest.approx(0.65, abs=0.01)  # calibrated, shrunk
+
+
+def test_a_vector_that_is_not_looked_at_may_be_broken(bundle: GateBundle) -> None:
+    broken = replace(at(0.9), vectors={"hidden_upper": np.array([np.inf, 0.0], np.float32)})
+    assert not fitted.decide(bundle, broken).warnings[1:]
+    assert fitted.decide(bundle, broken).k == 1
+    seen = replace(at(0.9), vectors={"question_embedding": np.full(8, np.nan, np.float32)})
+    assert "question_embedding are no numbers" in fitted.decide(bundle, seen).warnings[0]
+
+
+def test_ways_of_another_version_are_refused(bundle: GateBundle, tmp_path: Path) -> None:
+    save_gate(replace(bundle, ways={"by_heart": bundle.ways["one_passage"]}), tmp_path)
+    with pytest.raises(GateError, match="ways that are unknown here: by_heart"):
+        load_gate(tmp_path)
 
 
 def test_closed_book_reads_nothing(bundle: GateBundle) -> None:
