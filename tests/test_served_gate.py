@@ -128,7 +128,8 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
     _write(tmp_path / "gate", threshold=0.1, needs=needs)
     policy = GateConfig(bundle="planted", answer_value_s=value)
     gate = ServedGate(tmp_path / "gate", _accept)
-    pipeline = Pipeline(built_store, embedder, PacedGenerator(), gate=gate, policy=policy)
+    model = PacedGenerator()
+    pipeline = Pipeline(built_store, embedder, model, gate=gate, policy=policy)
     question = "When are roses pruned?"
 
     def ask(threshold: float | None) -> GateDecision:
@@ -139,6 +140,7 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
     assert first.threshold == 0.1
     assert "is not known before 5 answers of each way" in first.reason
     for wish in (0.0, 1.0):
+        model.step_s = 0.01 if wish == 0.0 else 0.0  # reading passages takes longer
         for _ in range(5):
             assert ask(wish).retrieve is (wish == 0.0)
     priced = ask(None)
