@@ -231,7 +231,7 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     from expertrag.translate import translated_errors
     from expertrag_retriever.encoder import fingerprint_of, load_model
     from expertrag_retriever.experts.bundle import attach, base_of
-    from expertrag_retriever.training.publish import published
+    from expertrag_retriever.publish import published
 
     folder = Path(models.resolve(bundle))
     with translated_errors(), quiet():

@@ -36,8 +36,8 @@ from expertrag_retriever.gate.fitting import (
 )
 from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
 from expertrag_retriever.gate.ways import ONE_STEP, Way, best_of, relative_seconds
+from expertrag_retriever.publish import published
 from expertrag_retriever.reliability import ece
-from expertrag_retriever.training.publish import published
 
 if TYPE_CHECKING:
     from expertrag.eval.types import Comparison, RowSet

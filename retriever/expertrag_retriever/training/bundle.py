@@ -17,6 +17,7 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import save_experts
 from expertrag_retriever.experts.surgery import expert_layers
+from expertrag_retriever.publish import published, work_folder
 from expertrag_retriever.router.fit import RouterFigures, fit_router, usable_texts
 from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.training.card import BundleReport, card
@@ -30,7 +31,6 @@ from expertrag_retriever.training.experts import (
     train_expert,
 )
 from expertrag_retriever.training.language import check_language
-from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Source
 

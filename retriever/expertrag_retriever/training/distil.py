@@ -29,12 +29,12 @@ from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.fingerprint import folder_fingerprint
+from expertrag_retriever.publish import published, work_folder
 from expertrag_retriever.training.base import BaseModel
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.mining import Encode, mine
-from expertrag_retriever.training.publish import published, work_folder
 from expertrag_retriever.training.student import (
     STUDENT,
     Lessons,

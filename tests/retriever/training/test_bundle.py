@@ -16,10 +16,10 @@ import pytest
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.publish import work_folder
 from expertrag_retriever.training.base import BaseModel, base_model
 from expertrag_retriever.training.bundle import train_bundle
 from expertrag_retriever.training.card import BundleReport
-from expertrag_retriever.training.publish import work_folder
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Pair, Source
 

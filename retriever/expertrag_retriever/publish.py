@@ -1,4 +1,4 @@
-"""Publishing what was trained: whole or not at all, by one training at a time."""
+"""Publishing what was trained or fitted: whole or not at all, by one command at a time."""
 
 from __future__ import annotations
 
