@@ -25,10 +25,12 @@ from expertrag_index.schema import LIVE, NEVER
 from expertrag_index.types import FloatArray
 
 SHARE = 0.5
-"""Posterior mass that makes a group an expert's: more likely its own than all else together. Of sets
-that a router does not know (`make bench-router`), those of a trained domain have it more often than
-not; most whose domain nobody trained have less, or are so close to a trained one (biomedicine to
-science) that no bound keeps them out."""
+"""Posterior mass that makes a group an expert's: more likely its own than all else together.
+
+Of sets that a router does not know (`make bench-router`), those of a trained domain have it more
+often than not; most whose domain nobody trained have less, or are so close to a trained one
+(biomedicine to science) that no bound keeps them out.
+"""
 
 PRIOR_DOCUMENTS = 5.0
 """What the store's mean counts for beside a group's documents, and "none" beside all of them: with
