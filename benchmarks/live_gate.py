@@ -279,7 +279,9 @@ def strict(folder: Path, config: Config, report: Any) -> Mapping[str, Any]:
                 if item["metadata"]["split"] == split
             ]
             drawn = random.Random(0).sample(queries, len(queries))
-            kinds = [[item for item in drawn if bool(item["answers"]) is kind] for kind in (0, 1)]
+            kinds = [
+                [item for item in drawn if bool(item["answers"]) is kind] for kind in (False, True)
+            ]
             chosen = [item for some in kinds for item in some[:most]]
             answerable[split] = [bool(item["answers"]) for item in chosen]
             seen[split] = []
