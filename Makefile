@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval eval-full eval-reference clean
+        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=...,
 
 eval-gate-live: $(STAMP) ## the gate in a running system, default models; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/live_gate.py --data $(DATA) $(ARGS)
+
+eval-strict: $(STAMP) ## telling questions that the documents do not answer; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/eval_strict.py --data $(DATA) $(ARGS)
 
 bench-grounding: $(STAMP) ## support of true and swapped passages; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_grounding.py --data $(DATA) $(ARGS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from expertrag import prompt
 from expertrag.errors import Conflict
-from expertrag.evidence import evidence_signals
+from expertrag.evidence import Encode, evidence_signals
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import (
@@ -24,7 +24,7 @@ from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.cost import FEWEST, MarginalCost
-from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from expertrag.meter import Meter
     from expertrag.served_gate import ServedGate
     from expertrag.served_index import View
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals
@@ -170,7 +171,7 @@ class Decider:
         bundle = self._gate.current() if self._gate else None
         if bundle is None or bundle.sufficiency is None or not _same_embedder(bundle, view):
             return None
-        signals = measured(question, None, extra=Signals(evidence_signals(question, passages)))
+        signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
         return float(bundle.sufficiency.probability([signals])[0])
 
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
@@ -259,6 +260,11 @@ class Decider:
             embedding = view.embedder.encode_queries_by_experts([text or " "], [GENERAL])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0, 0], reading)
+
+
+def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:
+    """Return what embeds texts by the base model, before any domain expert."""
+    return lambda texts: embedder.encode_queries_by_experts(texts, [GENERAL])[:, 0]
 
 
 def _same_embedder(bundle: GateBundle, view: View) -> bool:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from expertrag.wording import Wording, union, wording
 from expertrag_index.sentences import spans
+from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage
 
 _RESTATED_WEIGHT = 0.5  # of a word that the question had already
@@ -59,12 +60,22 @@ class Evidence:
         return rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
 
 
-def evidence_signals(question: str, passages: Sequence[Passage]) -> dict[str, float]:
+Encode = Callable[[Sequence[str]], FloatArray]
+"""Embeds texts: unit vectors [N, D]."""
+
+_MOST_SENTENCES = 64  # that are embedded; five passages have some 25
+
+
+def evidence_signals(
+    question: str, passages: Sequence[Passage], encode: Encode
+) -> dict[str, float]:
     """Tell how much of the question the passages hold, by name; nothing without passages.
 
-    ``dense``: cosines of question and passages. ``recall``: share of the question's words, by
-    rarity, that one or two neighbouring sentences hold; ``missing``: words that they do not;
-    ``exact``: of those, numbers and names.
+    ``dense``: cosines of question and passages; ``sentence``: of question and single sentences.
+    ``recall``: share of the question's words, by rarity, that one or two neighbouring sentences
+    hold; ``missing``: words that they do not; ``exact``: of those, numbers and names.
+
+    :param encode: by the base model, before any domain expert.
     """
     if not passages:
         return {}
@@ -82,7 +93,11 @@ def evidence_signals(question: str, passages: Sequence[Passage]) -> dict[str, fl
         default=(0.0, frozenset()),
     )[1]
     every = frozenset().union(*(words for each in recalls for _, words in each))
+    close = _sentence_similarities(question, passages, encode)
     values = {
+        "sentence_best": close[0],
+        "sentence_second": close[1] if len(close) > 1 else 0.0,
+        "sentence_mean": sum(close) / len(close),
         "dense_best": dense[0],
         "dense_gap": dense[0] - dense[1] if len(dense) > 1 else 0.0,
         "dense_mean": sum(dense) / len(dense),
@@ -99,6 +114,17 @@ def evidence_signals(question: str, passages: Sequence[Passage]) -> dict[str, fl
         "negated": len(asked.negated),
     }
     return {f"evidence_{name}": float(value) for name, value in values.items()}
+
+
+def _sentence_similarities(
+    question: str, passages: Sequence[Passage], encode: Encode
+) -> list[float]:
+    """Cosines of the question with sentences of the passages, falling; 0 without a sentence."""
+    sentences = [p.text[start:end] for p in passages for start, end in spans(p.text)]
+    if not sentences:
+        return [0.0]
+    asked, *held = encode([question, *sentences[:_MOST_SENTENCES]])
+    return sorted((float(asked @ vector) for vector in held), reverse=True)
 
 
 def _with_pairs(singles: Sequence[Stretch], title: Wording) -> Iterator[Stretch]:

@@ -25,7 +25,8 @@ from expertrag import prompt, validation
 from expertrag._version import __version__
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
-from expertrag.deciding import ClosedBook, Decider
+from expertrag.deciding import ClosedBook, Decider, base_encoder
+from expertrag.evidence import evidence_signals
 from expertrag.gathering import DRAFT_TOKENS, gather
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.generation.transformers_backend import TransformersGenerator
@@ -164,6 +165,11 @@ class Pipeline:
                 decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
                 meter.count(session)
                 return entry.decided(decision)
+
+    def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
+        """Measure what passages tell of a question; a fitted gate judges them by it."""
+        with translated_errors(), self._served.lease() as view:
+            return evidence_signals(question, passages, base_encoder(view.embedder))
 
     def feedback(self, feedback: Feedback) -> None:
         """Keep what a person says of an answer, beside the audit log.

@@ -26,7 +26,6 @@ from expertrag.eval.rows import dump_row, read_rows
 from expertrag.eval.serving import Opened
 from expertrag.eval.squad import contains
 from expertrag.eval.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
-from expertrag.evidence import evidence_signals
 from expertrag.folding import fold
 from expertrag.grounding import ground
 from expertrag.meter import Meter
@@ -179,7 +178,7 @@ def _branch(
         confidence=confidence,
         documents=tuple(dict.fromkeys(passage.document_id for passage in answer.passages)),
         cited=tuple(dict.fromkeys(citation.document_id for citation in answer.citations)),
-        evidence=evidence_signals(query.text, answer.passages),
+        evidence=opened.pipeline.evidence(query.text, answer.passages),
         sufficient=_sufficient(query, answer),
         relevant_support=(
             ground(answer.text, documents, query.text).support if documents else None

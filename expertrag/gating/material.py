@@ -15,7 +15,7 @@ from expertrag.eval.frontier import frontier
 from expertrag.eval.squad import contains
 from expertrag.gating.signals import RECORDED, SignalSource
 from expertrag_retriever.gate.fitting import Predictions
-from expertrag_retriever.gate.signals import SignalGroup, Signals, measured
+from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.ways import READINGS
 from expertrag_retriever.reliability import ece
 
@@ -97,20 +97,19 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
-    """Return signals of question and passages, and whether the passages held an answer.
+    """Return signals of the passages, and whether these held an answer.
 
     Of the recorded rows whose accepted answers are known, those without one among them.
     """
     branches = [
-        (row.question, row.recorded.one_step)
+        row.recorded.one_step
         for row_set in row_sets
         for row in row_set.rows
         if row.recorded and row.recorded.one_step.sufficient is not None
     ]
-    signals = [
-        measured(question, None, extra=Signals(branch.evidence)) for question, branch in branches
+    return [Signals(branch.evidence) for branch in branches], [
+        bool(branch.sufficient) for branch in branches
     ]
-    return signals, [bool(branch.sufficient) for _, branch in branches]
 
 
 def _right(row: Row) -> tuple[bool, bool]:

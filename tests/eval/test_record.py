@@ -20,7 +20,6 @@ from expertrag.eval.record import Recording, record, rows_path
 from expertrag.eval.resume import appending
 from expertrag.eval.rows import read_rows
 from expertrag.eval.squad import contains
-from expertrag.evidence import evidence_signals
 from expertrag.folding import fold
 from expertrag.generation.base import Message, Session, ShouldStop, never_stop
 from expertrag.pipeline import Pipeline
@@ -107,7 +106,8 @@ def test_rows_are_what_the_pipeline_answers(asked: Asked, tmp_path: Path) -> Non
         assert row.recorded.one_step.retrieval_calls == 1
         assert 1 <= len(row.recorded.one_step.documents) <= 2
         assert row.recorded.never.sufficient is None
-        assert row.recorded.one_step.evidence == evidence_signals(row.question, answer.passages)
+        evidence = asked.opened.pipeline.evidence(row.question, answer.passages)
+        assert row.recorded.one_step.evidence == pytest.approx(evidence)
         held = any(contains(passage.text, row.answers or ()) for passage in answer.passages)
         assert row.recorded.one_step.sufficient is held
 

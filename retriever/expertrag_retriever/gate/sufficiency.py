@@ -1,8 +1,10 @@
 """Whether the passages that were found suffice to answer: a calibrated probability.
 
 What the literature calls sufficient context (Joren et al. 2025), from how the passages relate to
-the question and how it is worded, before any answer is written. Logistic regression with an L2
-penalty that cross-validation chooses. Legend: N rows, F columns of the design.
+the question, before any answer is written. Logistic regression with an L2 penalty that
+cross-validation chooses. The question's wording is left aside: in a trial on squad2's train
+questions it told answerable ones of the articles that were learned from, and hardly any of others.
+Legend: N rows, F columns of the design.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ SUFFICIENT = 0.5
 
 FEWEST = 40
 """Rows with, and rows without sufficient passages, that a fit needs."""
-
-GROUPS = (SignalGroup.QUESTION, SignalGroup.EVIDENCE)
 
 _PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)  # inverse, as scikit-learn has it
 _FOLDS = 5
@@ -96,7 +96,7 @@ def fit_sufficiency(
 def _fit(rows: Sequence[Signals], target: Matrix, penalty: float) -> Sufficiency:
     from sklearn.linear_model import LogisticRegression
 
-    design = Design.fit([Signals(row.numbers) for row in rows], GROUPS)
+    design = Design.fit(rows, (SignalGroup.EVIDENCE,))
     fitted = LogisticRegression(C=penalty, max_iter=_MOST_ITERATIONS).fit(
         design.matrix(rows), target
     )

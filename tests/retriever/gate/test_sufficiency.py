@@ -32,7 +32,7 @@ def drawn(seed: int) -> tuple[list[Signals], list[bool]]:
                 "evidence_recall_best": float(recall[row]),
                 "evidence_missing": float(missing[row]),
                 "evidence_dense_best": float(noise[row]),
-                "question_words": 7.0,
+                "question_words": float(sufficient[row]),  # of the wording: nor this
                 "similarity": float(sufficient[row]),  # of the store: not to be looked at
             }
         )

@@ -1,0 +1,113 @@
+"""STRICT's judge of passages: telling questions that the documents do not answer.
+
+    python benchmarks/eval_strict.py --data DATA --json FILE
+
+For questions of squad2 the passages are found in a store of its paragraphs, and the probability
+that they hold an answer is learned from train questions, answerable or not, and measured on test
+questions, against the similarity of the best passage. No language model is asked. The articles of
+the test questions are none of the train questions'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from expertrag.assemble import open_embedder, open_generator
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval.calibration import auc
+from expertrag.eval.datasets import load_dataset
+from expertrag.eval.files import read_lines
+from expertrag.eval.stores import build_store, default_work
+from expertrag.generation.loading import quiet
+from expertrag.pipeline import Pipeline
+from expertrag.types import RetrieveRequest
+from expertrag_retriever.gate.signals import Signals
+from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
+from expertrag_retriever.reliability import ece
+
+DRAWS = 1_000
+EDGES = (0.025, 0.975)
+
+
+def main() -> None:
+    """Measure, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--questions", type=int, default=1_500, help="of each split")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    folder = given.data / "squad2"
+    config = Config()
+    seen: dict[str, list[Signals]] = {}
+    answerable: dict[str, list[bool]] = {}
+    with progress() as report, quiet():
+        embedder = open_embedder(config.model, None)
+        dataset = load_dataset(folder, "test")
+        store, _ = build_store(dataset, embedder, "chunk", given.work, report)
+        with closing(Pipeline(store, embedder, open_generator(config.model))) as pipeline:
+            for split in ("train", "test"):
+                chosen = drawn(folder, split, given.questions)
+                answerable[split] = [bool(item["answers"]) for item in chosen]
+                seen[split] = []
+                for done, item in enumerate(chosen, start=1):
+                    question = str(item["text"])
+                    passages = pipeline.retrieve(RetrieveRequest(question, k=5)).passages
+                    seen[split].append(Signals(pipeline.evidence(question, passages)))
+                    report(f"{split} questions", done, len(chosen))
+    fitted = fit_sufficiency(seen["train"], answerable["train"])
+    said = fitted.model.probability(seen["test"])
+    body = figures(said, seen["test"], np.array(answerable["test"]))
+    body["train"] = {
+        "questions": len(seen["train"]),
+        "answerable": statistics.fmean(answerable["train"]),
+        "auc_unseen": auc(fitted.unseen.tolist(), answerable["train"]),
+    }
+    print(json.dumps(body, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+
+
+def drawn(folder: Path, split: str, count: int) -> list[dict[str, Any]]:
+    """Draw questions of a split, answerable and not as often as they are."""
+    items, _ = read_lines(folder / "queries.jsonl.gz")
+    every = [dict(item) for _, item in items if item["metadata"]["split"] == split]
+    return random.Random(0).sample(every, min(count, len(every)))
+
+
+def figures(said: Any, seen: Sequence[Signals], truth: Any) -> dict[str, Any]:
+    """Say how well answerable questions are told, with 95 % bootstrap intervals."""
+    similar = np.array([item.numbers["evidence_dense_best"] for item in seen])
+    areas, gains = [], []
+    for chosen in np.random.default_rng(0).integers(0, len(truth), (DRAWS, len(truth))):
+        labels = truth[chosen].tolist()
+        judged, plain = (auc(values[chosen].tolist(), labels) for values in (said, similar))
+        if judged is not None and plain is not None:
+            areas.append(judged)
+            gains.append(judged - plain)
+    given = truth[said >= SUFFICIENT]
+    return {
+        "questions": len(truth),
+        "answerable": float(truth.mean()),
+        "auc": auc(said.tolist(), truth.tolist()),
+        "auc_interval": np.quantile(areas, EDGES).tolist(),
+        "auc_similarity": auc(similar.tolist(), truth.tolist()),
+        "gain_interval": np.quantile(gains, EDGES).tolist(),
+        "ece": ece(said.tolist(), truth.tolist()),
+        "answered": len(given) / len(truth),
+        "answerable_of_answered": float(given.mean()) if len(given) else None,
+    }
+
+
+if __name__ == "__main__":
+    main()
