@@ -163,7 +163,9 @@ class Decider:
             "which sets the threshold"
         )
 
-    def p_sufficient(self, question: str, passages: Sequence[Passage], view: View) -> float | None:
+    def p_sufficient(
+        self, question: str, passages: Sequence[Passage], view: View, meter: Meter
+    ) -> float | None:
         """Probability that passages hold the answer.
 
         None where no fitted gate judges passages, or not those of the store's embedder.
@@ -171,8 +173,9 @@ class Decider:
         bundle = self._gate.current() if self._gate else None
         if bundle is None or bundle.sufficiency is None or not _same_embedder(bundle, view):
             return None
-        signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
-        return float(bundle.sufficiency.probability([signals])[0])
+        with meter.stage("judge"):
+            signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
+            return float(bundle.sufficiency.probability([signals])[0])
 
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
         """Return what holds the target rate for the gate that decides now; None without one."""

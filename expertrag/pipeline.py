@@ -307,8 +307,7 @@ class Pipeline:
         yield PassagesEvent(packed.kept, result.generation)
         p_sufficient = None
         if strict and request.steps == 1:  # the judge knows similarities to the question alone
-            with meter.stage("gate"):
-                p_sufficient = self._decider.p_sufficient(request.question, packed.kept, view)
+            p_sufficient = self._decider.p_sufficient(request.question, packed.kept, view, meter)
             if p_sufficient is not None and p_sufficient < SUFFICIENT:
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return

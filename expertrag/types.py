@@ -48,7 +48,7 @@ __all__ = [
 
 GATE_STAGES = ("embed", "gate", "prefill", "draft")
 """Stages that are over when the gate has decided."""
-STAGES = (*GATE_STAGES, "search", "generate", "ground")
+STAGES = (*GATE_STAGES, "search", "judge", "generate", "ground")
 """Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""
 
 

@@ -216,6 +216,7 @@ def test_strict_abstains_before_the_model_is_asked(
         assert refused.p_sufficient < 0.5
         assert refused.support is None  # nothing was written that could be compared
         assert refused.passages
+        assert list(refused.usage.stage_seconds) == ["embed", "search", "judge"]
         assert (refused.usage.lm_calls, refused.usage.completion_tokens) == (0, 0)
         asked = client.answer("When are roses pruned?", mode="strict")
         assert asked.usage.lm_calls == 1

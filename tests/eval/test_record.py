@@ -115,7 +115,8 @@ def test_rows_are_what_the_pipeline_answers(asked: Asked, tmp_path: Path) -> Non
 def test_other_ways_to_read(asked: Asked, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     recording = dataclasses.replace(RECORDING, ways=("one_passage", "multi_step"))
-    recorded = record(asked, recording, path, silent)
+    one = dataclasses.replace(asked, queries=asked.queries[:1])
+    recorded = record(one, recording, path, silent)
     assert read_rows(path).rows == recorded.rows
     for row in recorded.rows:
         assert row.one_passage is not None
