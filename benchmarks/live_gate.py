@@ -18,7 +18,6 @@ and decides on the test questions; times are of the run itself, stage by stage.
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import json
 import random
@@ -37,7 +36,9 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import Dataset, Query
+from expertrag.eval.files import read_lines
 from expertrag.eval.policies import outcome
+from expertrag.eval.qrels import qrels_path, read_qrels
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording, record
 from expertrag.eval.serving import open_pipeline_for
@@ -97,7 +98,7 @@ def joint_store(data: Path, work: Path) -> Path:
         partial = corpus.with_suffix(".partial")
         with partial.open("w", encoding="utf-8") as out:
             for name in SETS:
-                for item in lines(data / name / "corpus.jsonl.gz"):
+                for _, item in read_lines(data / name / "corpus.jsonl.gz")[0]:
                     out.write(json.dumps({**item, "_id": f"{name}/{item['_id']}"}) + "\n")
         partial.replace(corpus)
     store = work / "store"
@@ -110,8 +111,8 @@ def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
     """Questions of a split: of every set, of openqa, and everyday requests."""
     for name in (*SETS, "openqa"):
         queries = []
-        judged = None if name == "openqa" else judged_queries(data / name / "qrels", split)
-        for item in lines(data / name / "queries.jsonl.gz"):
+        judged = None if name == "openqa" else read_qrels(qrels_path(data / name, split))
+        for _, item in read_lines(data / name / "queries.jsonl.gz")[0]:
             metadata = item.get("metadata", {})
             own = metadata.get("split") == split if judged is None else item["_id"] in judged
             if own and item.get("answers"):
@@ -136,19 +137,6 @@ def dataset_of(
     # of all of them, so that more questions go on from the rows of fewer
     digest = hashlib.sha256(repr([(query.id, query.text) for query in drawn]).encode())
     return Dataset(name, folder, split, chosen, {}, (), digest.hexdigest())
-
-
-def judged_queries(folder: Path, split: str) -> set[str]:
-    """Ids of the queries with judgements in a split."""
-    text = (folder / f"{split}.tsv").read_text(encoding="utf-8")
-    return {line.split("\t")[0] for line in text.splitlines()[1:]}
-
-
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a gzipped file of JSON lines."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
 
 
 def measured(

@@ -260,9 +260,9 @@ class Decider:
             should_stop()
             text = looked_at(answer.draft)
             ((_, reading),) = reader.read([(prompt.closed_book(question), text)])
-            embedding = view.embedder.encode_queries_by_experts([text or " "], [GENERAL])
+            embedding = base_encoder(view.embedder)([text or " "])
         meter.add(lm_calls=1)  # the reading
-        return drafted(text, embedding[0, 0], reading)
+        return drafted(text, embedding[0], reading)
 
 
 def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:

@@ -9,6 +9,7 @@ import torch
 
 from expertrag.errors import InvalidArgument
 from expertrag.generation.base import Message
+from expertrag.generation.mixture import MixedSession
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import FinishReason, Sampling
 
@@ -82,5 +83,6 @@ def test_either_prompt_may_be_too_long(tiny: TransformersGenerator) -> None:
 def test_the_weights_stay_a_distribution(tiny: TransformersGenerator) -> None:
     session = tiny.begin_mixed(_BOOK, _ALONE, 0.3, _GREEDY)
     list(session.stream())
-    weights = session._log_weights  # type: ignore[attr-defined]
+    assert isinstance(session, MixedSession)
+    weights = session._log_weights
     assert math.isclose(float(weights.exp().sum()), 1, rel_tol=1e-5)
