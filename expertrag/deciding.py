@@ -24,6 +24,7 @@ from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.cost import FEWEST, MarginalCost
+from expertrag_retriever.gate.domains import domain_signals
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals
 
 if TYPE_CHECKING:
@@ -224,12 +225,19 @@ class Decider:
         if SignalGroup.DRAFT in groups:
             draft = self._draft(request.question, view, answer, meter, should_stop)
         with meter.stage("gate"):
+            domains, unlike = _domains(bundle, request.question, view.embedder)
             signals = view.gate.signals(
-                request.question, vector.by_expert, prefill=prefill, store=store, draft=draft
+                request.question,
+                vector.by_expert,
+                prefill=prefill,
+                store=store,
+                draft=draft,
+                domains=domains,
             )
-            return fitted.decide(
+            decision = fitted.decide(
                 bundle, signals, threshold=threshold, choose_way=request.steps == 1
             )
+            return replace(decision, warnings=(*decision.warnings, *unlike))
 
     def _store(
         self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter
@@ -263,6 +271,20 @@ class Decider:
             embedding = base_encoder(view.embedder)([text or " "])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0], reading)
+
+
+def _domains(
+    bundle: GateBundle, question: str, embedder: SentenceTransformerEmbedder
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return what the router says of a question, if the gate looks at it, and warnings."""
+    if not bundle.looks_at_domains:
+        return {}, ()
+    if embedder.fingerprint != bundle.needs.router:
+        return {}, (
+            f"the gate was fitted with the domain router of {bundle.needs.embedder}, and "
+            f"{embedder.name} has another or none: the domain of the question stands at its mean",
+        )
+    return domain_signals(embedder, [question])[0], ()
 
 
 def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:

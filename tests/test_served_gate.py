@@ -12,14 +12,18 @@ import pytest
 from retriever.gate.conftest import planted
 from serving_fixtures import PacedGenerator
 
+from expertrag.assemble import open_embedder
 from expertrag.client import Client
-from expertrag.config import GateConfig
+from expertrag.config import GateConfig, ModelConfig
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.folding import fold
 from expertrag.generation import load_generator
 from expertrag.pipeline import Pipeline
 from expertrag.served_gate import ServedGate, check_models
 from expertrag.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.budget import NOTHING
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
@@ -27,6 +31,8 @@ from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
 from expertrag_retriever.gate.ways import Way
+
+DOMAIN = "question_domain_finance"
 
 
 def _accept(_bundle: GateBundle) -> None:
@@ -40,15 +46,15 @@ def _write(
     needs: Needs | None = None,
     sufficiency: Sufficiency | None = None,
     one_passage: bool = False,
+    domains: bool = False,
 ) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
     rows = planted(120)
-    fitted = fit_predictor(
-        rows.signals,
-        rows.right,
-        groups=(SignalGroup.STORE, SignalGroup.PREFILL),
-        models=("logistic",),
-    )
+    signals, groups = rows.signals, (SignalGroup.STORE, SignalGroup.PREFILL)
+    if domains:  # what the store says of a question, told by its domain
+        signals = [Signals({DOMAIN: row.numbers["similarity"]}) for row in rows.signals]
+        groups = (SignalGroup.QUESTION,)
+    fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
     bundle = GateBundle(
         "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
@@ -284,3 +290,32 @@ def test_a_store_that_moved_to_another_embedder_is_consulted(
     assert decision.action is GateAction.RETRIEVE
     assert "the gate was fitted with old-embedder" in decision.warnings[0]
     assert decision.p_benefit is None
+
+
+def test_a_gate_looks_at_the_domain_of_the_question_by_its_own_router(
+    minilm_path: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
+) -> None:
+    shipped = open_embedder(ModelConfig(), None)
+    store = tmp_path / "store"
+    with IndexWriter.open(store, shipped, calibrate=calibrator(shipped)) as writer:
+        writer.build([Document(id="1", text="Roses are pruned in March.")], failures=[])
+    base = shipped.fingerprint_of_expert(GENERAL)
+    folder = tmp_path / "gate"
+
+    def decided(router: str, question: str) -> GateDecision:
+        _write(folder, threshold=0.1, domains=True, needs=Needs("mine", base, router=router))
+        pipeline = Pipeline(store, shipped, paced, gate=ServedGate(folder, _accept))
+        decision = pipeline.decide(question)
+        pipeline.close()
+        return decision
+
+    money = decided(shipped.fingerprint, "Is the dividend of a stock fund taxed as income?")
+    roses = decided(shipped.fingerprint, "When are roses pruned?")
+    assert money.signals[DOMAIN] > 0.9 > 0.1 > roses.signals[DOMAIN]
+    assert money.contributions["question"] > 0 > roses.contributions["question"]
+    assert money.warnings == ()
+
+    other = decided("another", "Is the dividend of a stock fund taxed as income?")
+    assert DOMAIN not in other.signals
+    assert "fitted with the domain router of mine" in other.warnings[-1]
+    assert other.contributions["question"] == 0.0

@@ -22,6 +22,7 @@ from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import Sampling
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
+from expertrag_retriever.gate.domains import domain_signals
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class SignalSource:
             embedder_fingerprint=self.embedder.fingerprint_of_expert(GENERAL),
             generator=reader.name if reader else None,
             generator_fingerprint=reader.fingerprint if reader else None,
+            router=self.embedder.fingerprint if self.embedder.experts else None,
         )
 
     def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:
@@ -76,7 +78,9 @@ class SignalSource:
         :raises Conflict: the rows were recorded with another language model or embedder.
         """
         recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
-        questions = self._embedded([row.question for row in row_set.rows], progress)
+        asked = [row.question for row in row_set.rows]
+        questions = self._embedded(asked, progress)
+        domains = domain_signals(self.embedder, asked)
         seen = self._prefills(row_set, progress) if SignalGroup.PREFILL in self.groups else {}
         drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
         if SignalGroup.DRAFT in self.groups:
@@ -86,10 +90,12 @@ class SignalSource:
                 row.question,
                 vector,
                 draft=draft,
-                extra=Signals(numbers, {name: rows[place] for name, rows in seen.items()}),
+                extra=Signals(
+                    {**numbers, **domain}, {name: rows[place] for name, rows in seen.items()}
+                ),
             )
-            for place, (row, vector, draft, numbers) in enumerate(
-                zip(row_set.rows, questions, drafts, recorded, strict=True)
+            for place, (row, vector, draft, numbers, domain) in enumerate(
+                zip(row_set.rows, questions, drafts, recorded, domains, strict=True)
             )
         ]
 

@@ -24,6 +24,7 @@ from expertrag_index.durable import write_durably
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design
+from expertrag_retriever.gate.domains import PREFIX
 from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
@@ -41,13 +42,15 @@ class Needs:
     """What the signals of a gate come from, by name and hash; None where it needs none.
 
     ``embedder`` is that of question and draft: the base model, before any domain expert.
-    ``generator`` is the model whose prefill the gate reads, or that reads the draft.
+    ``generator`` is the model whose prefill the gate reads, or that reads the draft. ``router``
+    hashes the embedder with its experts, whose router tells the domain of a question.
     """
 
     embedder: str | None = None
     embedder_fingerprint: str | None = None
     generator: str | None = None
     generator_fingerprint: str | None = None
+    router: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +79,12 @@ class GateBundle:
     def groups(self) -> tuple[SignalGroup, ...]:
         """Groups of signals that it looks at."""
         return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
+
+    @property
+    def looks_at_domains(self) -> bool:
+        """Whether it looks at what the embedder's router says of the question."""
+        blocks = self.predictor.design.blocks
+        return any(name.startswith(PREFIX) for block in blocks for name in block.names)
 
     @property
     def version(self) -> str:

@@ -61,14 +61,20 @@ class Gate:
         prefill: PrefillSignals | None,
         store: StoreSignals | None,
         draft: Draft | None = None,
+        domains: Mapping[str, float] | None = None,
     ) -> Signals:
         """Put together what a fitted gate may look at."""
-        extra = None
+        extra = dict(domains or {})
         if store is not None:
             estimated = estimate(prefill, store, self._coverage, CONSTANTS)
-            extra = Signals({"p_documents": estimated.p_documents})
+            extra["p_documents"] = estimated.p_documents
         return measured(
-            query, _base(query_vector), store=store, prefill=prefill, draft=draft, extra=extra
+            query,
+            _base(query_vector),
+            store=store,
+            prefill=prefill,
+            draft=draft,
+            extra=Signals(extra),
         )
 
     def decide(

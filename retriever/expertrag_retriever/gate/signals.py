@@ -1,6 +1,6 @@
 """Everything that is measured of a query before the gate decides, in four groups by their price.
 
-    question  the query's text and embedding; no model call beyond the embedding of the search
+    question  the query's text, embedding and domain; no model call beyond those of the search
     store     a look at the store's centroids and term statistics; no search
     prefill   the closed-book prefill, which a closed-book answer goes on from
     draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)

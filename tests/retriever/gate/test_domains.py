@@ -1,0 +1,48 @@
+"""The domain of a question, as the embedder's router has it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from expertrag.assemble import open_embedder
+from expertrag.config.schema import ModelConfig
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.gate.domains import PREFIX, domain_signals
+from expertrag_retriever.gate.signals import SignalGroup, group_of
+
+QUESTIONS = [
+    "Is a Roth IRA or a 401k better for tax on dividends?",
+    "What do monoclonal antibodies against PD-1 do in melanoma patients?",
+]
+
+
+@pytest.fixture(scope="module")
+def shipped(minilm_path: Any) -> SentenceTransformerEmbedder:
+    return open_embedder(ModelConfig(), None)
+
+
+def test_an_embedder_without_experts_tells_nothing(embedder: SentenceTransformerEmbedder) -> None:
+    assert domain_signals(embedder, QUESTIONS) == [{}, {}]
+
+
+def test_the_probabilities_of_all_domains_and_their_entropy(
+    shipped: SentenceTransformerEmbedder,
+) -> None:
+    finance, biomedicine = domain_signals(shipped, QUESTIONS)
+    assert max(finance, key=lambda name: finance[name] * ("s_" not in name)) == f"{PREFIX}_finance"
+    assert biomedicine[f"{PREFIX}_biomedicine"] + biomedicine[f"{PREFIX}_science"] > 0.8
+    for found in (finance, biomedicine):
+        entropy = found.pop(f"{PREFIX}s_entropy")
+        assert set(found) == {f"{PREFIX}_{name}" for name in (*shipped.experts, "general")}
+        assert sum(found.values()) == pytest.approx(1.0, abs=1e-4)
+        assert entropy == pytest.approx(
+            -sum(p * math.log(p) for p in found.values() if p > 0), abs=1e-4
+        )
+
+
+def test_they_are_signals_of_the_question(shipped: SentenceTransformerEmbedder) -> None:
+    (found,) = domain_signals(shipped, QUESTIONS[:1])
+    assert {group_of(name) for name in found} == {SignalGroup.QUESTION}
