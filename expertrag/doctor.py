@@ -187,9 +187,15 @@ def _kernel() -> str:
     kernels = importlib.import_module("expertrag_kernels")
     registry = importlib.import_module("expertrag_kernels.registry")
     x = torch.ones(1, 8)
-    packed = kernels.PackedExperts(torch.ones(2, 8, 8), torch.ones(2, 8, 4))
+    packed = kernels.pack(kernels.PlainExperts(torch.ones(2, 8, 8), torch.ones(2, 8, 4)))
     kernels.fused_experts(x, torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1), packed)
-    return str(registry.choose(x, packed).name)
+    isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
+    if isas:
+        return f"{registry.choose(x, packed).name}, compiled for {isas[0]}"
+    return (
+        f"{registry.choose(x, packed).name} in torch, slower: no kernels were compiled; install a "
+        "C++ compiler, then this package again"
+    )
 
 
 def _models() -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from expertrag.generation.network import Network
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading, read
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
+from expertrag_kernels.cpu_experts import ISAS
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -143,9 +144,12 @@ def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.devic
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would fill them with random numbers and only warn
         raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
+    model = model.to(device).eval().requires_grad_(False)
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-    return model.to(device).eval().requires_grad_(False)
+        if device.type == "cpu" and ISAS and dtype is not torch.float16:
+            expertrag_kernels.pack_model(model)
+    return model
 
 
 def _device(name: str) -> torch.device:

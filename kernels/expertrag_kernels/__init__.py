@@ -2,9 +2,10 @@
 
     T tokens, E experts, K experts per token, H hidden, I inner
 
-``fused_experts`` is the entry for gated feed-forward experts, chosen token by token; ``register``
-makes transformers' models use it. ``apply_low_rank`` and ``apply_copies`` serve the experts of
-single linear layers, chosen text by text, as the embedder has them.
+``fused_experts`` is the entry for gated feed-forward experts, chosen token by token; ``pack`` puts
+their weights in the order that the compiled kernels read. ``register`` makes transformers' models
+use it, ``pack_model`` packs one of them. ``apply_low_rank`` and ``apply_copies`` serve the experts
+of single linear layers, chosen text by text, as the embedder has them.
 """
 
 from __future__ import annotations
@@ -14,37 +15,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
+    from expertrag_kernels.layout import unpacked
     from expertrag_kernels.linear import (
         CopiedExperts,
         LowRankExperts,
         apply_copies,
         apply_low_rank,
     )
-    from expertrag_kernels.packed import Activation, PackedExperts
-    from expertrag_kernels.transformers import pack, register
+    from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
+    from expertrag_kernels.transformers import pack, pack_model, register, unpack_model
 
 __all__ = [
     "Activation",
     "CopiedExperts",
+    "Experts",
+    "Format",
     "LowRankExperts",
     "PackedExperts",
+    "PlainExperts",
     "apply_copies",
     "apply_low_rank",
     "fused_experts",
     "pack",
+    "pack_model",
     "register",
+    "unpack_model",
+    "unpacked",
 ]
 
 _HOMES = {  # imported on first use, so that importing the package does not load torch
     "Activation": "packed",
     "CopiedExperts": "linear",
+    "Experts": "packed",
+    "Format": "packed",
     "LowRankExperts": "linear",
     "PackedExperts": "packed",
+    "PlainExperts": "packed",
     "apply_copies": "linear",
     "apply_low_rank": "linear",
     "fused_experts": "dispatch",
     "pack": "transformers",
+    "pack_model": "transformers",
     "register": "transformers",
+    "unpack_model": "transformers",
+    "unpacked": "layout",
 }
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import torch
 
-from expertrag_kernels import reference as _reference  # noqa: F401 - registers itself
-from expertrag_kernels.packed import PackedExperts
+from expertrag_kernels import (
+    cpu_experts as _cpu_experts,  # noqa: F401 - registers itself
+)
+from expertrag_kernels import (
+    reference as _reference,  # noqa: F401 - registers itself
+)
+from expertrag_kernels.layout import layer_bytes
+from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts
 from expertrag_kernels.registry import choose
 
 
 def fused_experts(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
 ) -> torch.Tensor:
     """Weighted sum of the outputs of each token's chosen experts.
 
@@ -18,27 +24,28 @@ def fused_experts(
     top_k_index: (T, K) int64 — experts of each token; an index >= E is a sentinel (an expert held
         elsewhere): it costs nothing and adds zero
     top_k_weights: (T, K) float — routing weights; may be fp32 beside bf16 tokens
-    packed: the experts, of x's type and device
+    experts: packed, or plain and of x's type; on x's device
 
-    Returns (T, H) in x's type, accumulated in fp32.
+    Returns (T, H) in x's type, accumulated in fp32. With packed experts on the CPU a row is bitwise
+    the same alone and in any batch, and with any number of threads. Gradients flow to x, and to the
+    weights of plain experts.
 
     :raises ValueError: if shapes, types or devices do not fit together, or an index is negative.
     """
-    _check(x, top_k_index, top_k_weights, packed)
-    return choose(x, packed).run(x, top_k_index, top_k_weights, packed)
+    _check(x, top_k_index, top_k_weights, experts)
+    return choose(x, experts).run(x, top_k_index, top_k_weights, experts)
 
 
 def _check(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
 ) -> None:
-    gate_up, down = packed.gate_up, packed.down
-    if down.ndim != 3 or gate_up.shape != (down.shape[0], 2 * down.shape[2], down.shape[1]):
-        raise ValueError(
-            "gate_up must be (E, 2I, H) and down (E, H, I); "
-            f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
-        )
-    if x.ndim != 2 or x.shape[1] != down.shape[1]:
-        raise ValueError(f"x must be (T, H) with H = {down.shape[1]}; got {tuple(x.shape)}")
+    if isinstance(experts, PlainExperts):
+        _check_plain(x, experts)
+    else:
+        _check_packed(x, experts)
+    hidden = experts.hidden_size
+    if x.ndim != 2 or x.shape[1] != hidden:
+        raise ValueError(f"x must be (T, H) with H = {hidden}; got {tuple(x.shape)}")
     tokens = x.shape[0]
     if top_k_index.ndim != 2 or top_k_index.shape[0] != tokens or top_k_index.shape[1] == 0:
         raise ValueError(
@@ -49,21 +56,41 @@ def _check(
             f"top_k_weights must be shaped like top_k_index {tuple(top_k_index.shape)}; "
             f"got {tuple(top_k_weights.shape)}"
         )
-    _check_types(x, top_k_index, top_k_weights, packed)
-
-
-def _check_types(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
-) -> None:
     if top_k_index.dtype != torch.int64 or not top_k_weights.is_floating_point():
         raise ValueError(
             "top_k_index must be int64 and top_k_weights floating point; "
             f"got {top_k_index.dtype} and {top_k_weights.dtype}"
         )
-    if not x.dtype == packed.gate_up.dtype == packed.down.dtype:
+    devices = {x.device, top_k_index.device, top_k_weights.device, experts.device}
+    if len(devices) > 1:
+        raise ValueError(
+            f"x, top_k_index, top_k_weights and the experts are on {x.device}, "
+            f"{top_k_index.device}, {top_k_weights.device} and {experts.device}; put them on one"
+        )
+
+
+def _check_plain(x: torch.Tensor, experts: PlainExperts) -> None:
+    gate_up, down = experts.gate_up, experts.down
+    if down.ndim != 3 or gate_up.shape != (down.shape[0], 2 * down.shape[2], down.shape[1]):
+        raise ValueError(
+            "gate_up must be (E, 2I, H) and down (E, H, I); "
+            f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
+        )
+    if not x.dtype == gate_up.dtype == down.dtype:
         raise ValueError(
             "x, gate_up and down must have one type; "
-            f"got {x.dtype}, {packed.gate_up.dtype} and {packed.down.dtype}"
+            f"got {x.dtype}, {gate_up.dtype} and {down.dtype}"
         )
-    if x.device != packed.down.device:
-        raise ValueError(f"x is on {x.device} but the experts are on {packed.down.device}")
+
+
+def _check_packed(x: torch.Tensor, experts: PackedExperts) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"x must be floating point; got {x.dtype}")
+    data = experts.data
+    size = layer_bytes(experts.format, experts.num_experts, experts.hidden_size, experts.inner_size)
+    if data.dtype != torch.uint8 or data.shape != (size,) or not data.is_contiguous():
+        raise ValueError(
+            f"packed experts must be {size} bytes in one row; got {data.dtype} {tuple(data.shape)}"
+        )
+    if data.data_ptr() % 64:
+        raise ValueError("packed experts must be aligned to 64 bytes; clone them")

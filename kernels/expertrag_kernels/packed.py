@@ -1,4 +1,4 @@
-"""The weights of one layer's experts, in the layout that the implementations read."""
+"""The weights of one layer's experts: as a checkpoint has them, or packed for the kernels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,19 @@ class Activation(StrEnum):
     RELU = "relu"
 
 
+class Format(StrEnum):
+    """Number formats of packed weights."""
+
+    F32 = "f32"
+    BF16 = "bf16"
+    INT8 = "int8"
+    """8 bits and a scale for each output; activations in 8 bits, a scale for 128 of them."""
+    INT4 = "int4"
+    """4 bits and a half-precision scale for 32 weights; activations in 8 bits, the same."""
+
+
 @dataclass(frozen=True, slots=True)
-class PackedExperts:
+class PlainExperts:
     """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)), without biases.
 
     gate_up: (E, 2I, H) — gate in the first I rows, up in the last I
@@ -38,3 +49,36 @@ class PackedExperts:
     def hidden_size(self) -> int:
         """H, the width of a token."""
         return self.down.shape[1]
+
+    @property
+    def inner_size(self) -> int:
+        """I, the width of an expert."""
+        return self.down.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.down.device
+
+
+@dataclass(frozen=True, slots=True)
+class PackedExperts:
+    """The same experts in one block of memory, in the order in which the kernels read it.
+
+    data: (B,) uint8, aligned to 64 bytes; see :mod:`expertrag_kernels.layout`
+    """
+
+    data: torch.Tensor
+    format: Format
+    num_experts: int
+    hidden_size: int
+    inner_size: int
+    activation: Activation = Activation.SILU
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.data.device
+
+
+Experts = PlainExperts | PackedExperts

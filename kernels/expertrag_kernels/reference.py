@@ -1,6 +1,7 @@
 """The experts in plain torch: the path for every machine, and the oracle of all other paths.
 
-The K outputs of a token are added up in fp32, whatever the type of the weights.
+The K outputs of a token are added up in fp32, whatever the type of the weights. Packed experts are
+unpacked for the call, those that it uses.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.packed import Activation, PackedExperts
+from expertrag_kernels.layout import unpacked
+from expertrag_kernels.packed import Activation, Experts, PlainExperts
 from expertrag_kernels.registry import implementation
 
 
@@ -26,46 +28,62 @@ _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@implementation("reference", priority=0, supports=lambda x, packed: True)
+@implementation("reference", priority=0, supports=lambda x, experts: True)
 def reference_experts(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
 ) -> torch.Tensor:
     """Compute :func:`expertrag_kernels.fused_experts` without its checks."""
+    if isinstance(experts, PlainExperts):
+        return _plain(x, top_k_index, top_k_weights, experts)
+    if top_k_index.numel():
+        _refuse_negative(int(top_k_index.min()))
+    used = torch.unique(top_k_index[top_k_index < experts.num_experts])
+    plain = unpacked(experts, used.tolist())
+    place = torch.full((experts.num_experts + 1,), used.numel())  # of each expert among the used
+    place[used] = torch.arange(used.numel())
+    plain = PlainExperts(plain.gate_up.float(), plain.down.float(), plain.activation)
+    index = place[top_k_index.clamp(max=experts.num_experts)]
+    return _plain(x.float(), index, top_k_weights, plain).to(x.dtype)
+
+
+def _plain(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
+) -> torch.Tensor:
     if x.shape[0] == 1 and not top_k_weights.requires_grad:
-        return _one_token(x, top_k_index, top_k_weights, packed)
-    return _grouped(x, top_k_index, top_k_weights, packed)
+        return _one_token(x, top_k_index, top_k_weights, plain)
+    return _grouped(x, top_k_index, top_k_weights, plain)
 
 
-def _expert(x: torch.Tensor, expert: int, packed: PackedExperts) -> torch.Tensor:
+def _expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
     """Apply one expert to x (N, H). Indexing by an int gives a view: no weight is copied."""
-    gate, up = F.linear(x, packed.gate_up[expert]).chunk(2, dim=-1)  # [N, I] each
-    return F.linear(_ACTIVATIONS[packed.activation](gate) * up, packed.down[expert])  # [N, H]
+    gate, up = F.linear(x, plain.gate_up[expert]).chunk(2, dim=-1)  # [N, I] each
+    return F.linear(_ACTIVATIONS[plain.activation](gate) * up, plain.down[expert])  # [N, H]
 
 
 def _one_token(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
 ) -> torch.Tensor:
     """Serve a decode step, where sorting and gathering would cost more than the products."""
     experts: list[int] = top_k_index[0].tolist()
     _refuse_negative(min(experts))
     weights: list[float] = top_k_weights[0].tolist()
-    chosen = [pair for pair in zip(experts, weights, strict=True) if pair[0] < packed.num_experts]
+    chosen = [pair for pair in zip(experts, weights, strict=True) if pair[0] < plain.num_experts]
     if not chosen:
         return torch.zeros_like(x)
     if len(chosen) == 1:
         [(expert, weight)] = chosen
-        return _expert(x, expert, packed) * weight
+        return _expert(x, expert, plain) * weight
     total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [1, H]
     for expert, weight in chosen:
-        total.add_(_expert(x, expert, packed), alpha=weight)
+        total.add_(_expert(x, expert, plain), alpha=weight)
     return total.to(x.dtype)
 
 
 def _grouped(
-    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, packed: PackedExperts
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
 ) -> torch.Tensor:
     """Sort the (token, expert) pairs once; each expert then sees its rows as one matrix."""
-    experts, experts_per_token = packed.num_experts, top_k_index.shape[1]
+    experts, experts_per_token = plain.num_experts, top_k_index.shape[1]
     total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [T, H]
     if top_k_index.numel() == 0:
         return total.to(x.dtype)
@@ -81,7 +99,7 @@ def _grouped(
     for expert, stop in enumerate(stops):
         if stop > start:
             rows = token[start:stop]
-            output = _expert(x[rows], expert, packed).float() * weight[start:stop]
+            output = _expert(x[rows], expert, plain).float() * weight[start:stop]
             total.index_add_(0, rows, output)
         start = stop
     return total.to(x.dtype)

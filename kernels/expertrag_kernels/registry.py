@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from expertrag_kernels.packed import PackedExperts
+from expertrag_kernels.packed import Experts
 
-Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, PackedExperts], torch.Tensor]
-Supports = Callable[[torch.Tensor, PackedExperts], bool]
+Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Experts], torch.Tensor]
+Supports = Callable[[torch.Tensor, Experts], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,6 @@ def implementation(name: str, *, priority: int, supports: Supports) -> Callable[
     return add
 
 
-def choose(x: torch.Tensor, packed: PackedExperts) -> Implementation:
+def choose(x: torch.Tensor, experts: Experts) -> Implementation:
     """Best implementation for tokens like ``x`` (T, H); the reference serves every call."""
-    return next(entry for entry in _implementations if entry.supports(x, packed))
+    return next(entry for entry in _implementations if entry.supports(x, experts))

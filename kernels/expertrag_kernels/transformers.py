@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +17,13 @@ from torch import nn
 from transformers import activations
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, ExpertsInterface
 
+from expertrag_kernels import layout
 from expertrag_kernels.dispatch import fused_experts
-from expertrag_kernels.packed import Activation, PackedExperts
+from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
 
 NAME = "expertrag"
 _FALLBACK = "grouped_mm"
+_PACKED = "_expertrag_packed"
 _log = logging.getLogger(__name__)
 
 _ACTIVATIONS: dict[object, Activation] = {
@@ -32,14 +35,31 @@ _ACTIVATIONS: dict[object, Activation] = {
     nn.ReLU: Activation.RELU,
 }
 
+_OWN_FORMAT = {torch.float32: Format.F32, torch.bfloat16: Format.BF16}
+
 
 def register() -> None:
     """Make ``experts_implementation="expertrag"`` known to transformers; safe to call twice."""
     ExpertsInterface.register(NAME, _experts_forward)
 
 
-def pack(module: nn.Module) -> PackedExperts:
-    """View the weights of a transformers experts module as packed experts; nothing is copied.
+def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) -> PackedExperts:
+    """Pack the experts of one layer for the CPU kernels; the given weights stay as they are.
+
+    :param experts: a transformers experts module, or its tensors.
+    :param format: exact in the weights' own, which None takes.
+    :raises ValueError: if the layout is not ours, or there is no format of the weights' type; the
+        message says why.
+    """
+    plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
+    dtype = plain.down.dtype
+    if format is None and dtype not in _OWN_FORMAT:
+        raise ValueError(f"no format holds {dtype} as it is: name one of {', '.join(Format)}")
+    return layout.packed(plain, _OWN_FORMAT[dtype] if format is None else Format(format))
+
+
+def plain_experts(module: nn.Module) -> PlainExperts:
+    """View the weights of a transformers experts module; nothing is copied.
 
     :raises ValueError: if the module's layout is not ours; the message says why.
     """
@@ -49,30 +69,84 @@ def pack(module: nn.Module) -> PackedExperts:
     return _view(module)
 
 
+def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
+    """Pack the experts of every layer in place, and free the weights that they were made of.
+
+    Returns how many layers were packed; those that cannot be run as before. A packed model is for
+    inference on the CPU: :func:`unpack_model` comes before training, saving or moving it.
+
+    :param format: as for :func:`pack`.
+    :raises ValueError: as :func:`pack` does, but not for layouts.
+    """
+    count = 0
+    for module in model.modules():
+        if not _holds_experts(module) or _unsupported(module) or hasattr(module, _PACKED):
+            continue
+        packed = pack(module, format)
+        hook = module.register_state_dict_pre_hook(_refuse_state)
+        setattr(module, _PACKED, (packed, module.down_proj.dtype, hook))
+        _set_weights(module, torch.empty(0), torch.empty(0))
+        count += 1
+    return count
+
+
+def unpack_model(model: nn.Module) -> None:
+    """Undo :func:`pack_model`; int8 and int4 give back their rounded weights."""
+    for module in model.modules():
+        if hasattr(module, _PACKED):
+            packed, dtype, hook = getattr(module, _PACKED)
+            plain = layout.unpacked(packed)
+            _set_weights(module, plain.gate_up.to(dtype), plain.down.to(dtype))
+            hook.remove()
+            delattr(module, _PACKED)
+
+
+def _set_weights(module: nn.Module, gate_up: torch.Tensor, down: torch.Tensor) -> None:
+    for parameter, data in ((module.gate_up_proj, gate_up), (module.down_proj, down)):
+        assert isinstance(parameter, nn.Parameter)
+        parameter.data = data.to(parameter.dtype)
+
+
+def _refuse_state(module: nn.Module, *_: Any) -> None:
+    raise RuntimeError(
+        f"the weights of {type(module).__name__} are packed and cannot be saved as they are: call "
+        "expertrag_kernels.unpack_model(model) first"
+    )
+
+
 def _experts_forward(
     module: nn.Module,
     hidden_states: torch.Tensor,  # [T, H]
     top_k_index: torch.Tensor,  # [T, K]
     top_k_weights: torch.Tensor,  # [T, K]
 ) -> torch.Tensor:  # [T, H]
-    reason = _unsupported(module)
-    if reason:
+    experts: Experts
+    if hasattr(module, _PACKED):
+        experts = getattr(module, _PACKED)[0]
+    elif reason := _unsupported(module):
         _log_once(type(module).__qualname__, reason)
         output: torch.Tensor = ALL_EXPERTS_FUNCTIONS[_FALLBACK](
             module, hidden_states, top_k_index, top_k_weights
         )
         return output
-    return fused_experts(hidden_states, top_k_index, top_k_weights, _view(module))
+    else:
+        experts = _view(module)
+    return fused_experts(hidden_states, top_k_index, top_k_weights, experts)
 
 
-def _view(module: nn.Module) -> PackedExperts:
+def _view(module: nn.Module) -> PlainExperts:
     gate_up, down = module.gate_up_proj, module.down_proj
     assert isinstance(gate_up, torch.Tensor) and isinstance(down, torch.Tensor)
-    return PackedExperts(gate_up, down, _ACTIVATIONS[_key(module.act_fn)])
+    return PlainExperts(gate_up, down, _ACTIVATIONS[_key(module.act_fn)])
 
 
 def _key(act_fn: object) -> object:
     return type(act_fn) if isinstance(act_fn, nn.Module) else act_fn
+
+
+def _holds_experts(module: nn.Module) -> bool:
+    """Whether a module is one of transformers' experts: the interface sets its flags."""
+    return all(hasattr(module, flag) for flag in _FLAGS)
 
 
 def _unsupported(module: nn.Module) -> str:

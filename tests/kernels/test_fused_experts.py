@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels import Activation, PackedExperts, fused_experts
+from expertrag_kernels import Activation, PlainExperts, fused_experts
 
 _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
     Activation.SILU: F.silu,
@@ -24,10 +24,10 @@ class Call:
     x: torch.Tensor
     index: torch.Tensor
     weights: torch.Tensor
-    packed: PackedExperts
+    experts: PlainExperts
 
     def run(self) -> torch.Tensor:
-        return fused_experts(self.x, self.index, self.weights, self.packed)
+        return fused_experts(self.x, self.index, self.weights, self.experts)
 
 
 def _oracle(call: Call) -> torch.Tensor:
@@ -37,11 +37,11 @@ def _oracle(call: Call) -> torch.Tensor:
         for expert, weight in zip(
             call.index[token].tolist(), call.weights[token].tolist(), strict=True
         ):
-            if expert >= call.packed.num_experts:
+            if expert >= call.experts.num_experts:
                 continue
-            gate, up = (call.packed.gate_up[expert].double() @ call.x[token].double()).chunk(2)
-            inner = _ACTIVATIONS[call.packed.activation](gate) * up
-            out[token] += weight * (call.packed.down[expert].double() @ inner)
+            gate, up = (call.experts.gate_up[expert].double() @ call.x[token].double()).chunk(2)
+            inner = _ACTIVATIONS[call.experts.activation](gate) * up
+            out[token] += weight * (call.experts.down[expert].double() @ inner)
     return out
 
 
@@ -61,12 +61,12 @@ def _call(
         return torch.randn(*shape, generator=generator)
 
     weights, index = normal(tokens, experts).softmax(-1).topk(per_token, dim=-1)
-    packed = PackedExperts(
+    plain = PlainExperts(
         (normal(experts, 2 * inner, hidden) / hidden**0.5).to(dtype),
         (normal(experts, hidden, inner) / inner**0.5).to(dtype),
         activation,
     )
-    return Call(normal(tokens, hidden).to(dtype), index, weights, packed)
+    return Call(normal(tokens, hidden).to(dtype), index, weights, plain)
 
 
 def _assert_close(call: Call, tolerance: float = 1e-5) -> None:
@@ -153,16 +153,16 @@ def test_nan_stays_in_its_token() -> None:
 
 def test_arguments_are_left_alone() -> None:
     call = _call(8, 4, 2)
-    before = [t.clone() for t in (call.x, call.index, call.weights, call.packed.gate_up)]
+    before = [t.clone() for t in (call.x, call.index, call.weights, call.experts.gate_up)]
     call.run()
-    after = (call.x, call.index, call.weights, call.packed.gate_up)
+    after = (call.x, call.index, call.weights, call.experts.gate_up)
     assert all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("tokens", [1, 8])
 def test_gradients_reach_every_input(tokens: int) -> None:
     call = _call(tokens, 4, 2)
-    leaves = [call.x, call.weights, call.packed.gate_up, call.packed.down]
+    leaves = [call.x, call.weights, call.experts.gate_up, call.experts.down]
     for leaf in leaves:
         leaf.requires_grad_()
     gradients = torch.autograd.grad(call.run().square().sum(), leaves)
@@ -176,7 +176,7 @@ def test_a_decode_step_copies_no_weights() -> None:
     chosen = int(call.index[0, 0])
     for expert in range(4):
         if expert != chosen:
-            call.packed.gate_up[expert] = torch.nan
+            call.experts.gate_up[expert] = torch.nan
     assert torch.equal(call.run(), expected)
 
 
@@ -192,7 +192,7 @@ def test_a_decode_step_copies_no_weights() -> None:
         ({"index": torch.full((5, 2), -1)}, "not be negative; got -1"),
         ({"x": torch.zeros(5, 16, dtype=torch.bfloat16)}, "one type"),
         (
-            {"packed": PackedExperts(torch.zeros(4, 47, 16), torch.zeros(4, 16, 24))},
+            {"experts": PlainExperts(torch.zeros(4, 47, 16), torch.zeros(4, 16, 24))},
             r"gate_up must be .*\(4, 47, 16\)",
         ),
     ],

@@ -17,11 +17,20 @@ from transformers import (
     MixtralConfig,
     OlmoeConfig,
     PretrainedConfig,
+    Qwen2MoeConfig,
     Qwen3MoeConfig,
 )
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
-from expertrag_kernels import Activation, fused_experts, pack, register
+from expertrag_kernels import (
+    Activation,
+    Format,
+    fused_experts,
+    pack,
+    pack_model,
+    register,
+    unpack_model,
+)
 from expertrag_kernels import transformers as adapter
 
 _SHAPE: dict[str, Any] = {
@@ -88,7 +97,8 @@ def _registered() -> None:
 
 @pytest.mark.parametrize("tokens", [1, 19])
 @pytest.mark.parametrize(
-    "kind", [OlmoeConfig, Qwen3MoeConfig, MixtralConfig, DeepseekV2Config, GptOssConfig]
+    "kind",
+    [OlmoeConfig, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig, DeepseekV2Config, GptOssConfig],
 )
 def test_logits_equal_eager(kind: type[PretrainedConfig], tokens: int) -> None:
     model = _model(kind)
@@ -135,12 +145,68 @@ def test_fall_back_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
-def test_pack_views_the_weights() -> None:
-    experts = _experts(_model(MixtralConfig))
-    packed = pack(experts)
-    assert packed.gate_up is experts.gate_up_proj and packed.down is experts.down_proj
-    assert (packed.num_experts, packed.hidden_size) == (_EXPERTS, 32)
-    assert packed.activation is Activation.SILU
+def test_pack_tells_the_shape() -> None:
+    packed = pack(_experts(_model(MixtralConfig)))
+    assert (packed.num_experts, packed.hidden_size, packed.inner_size) == (_EXPERTS, 32, 48)
+    assert (packed.activation, packed.format) == (Activation.SILU, Format.F32)
+
+
+_ARCHITECTURES = [OlmoeConfig, Qwen2MoeConfig, Qwen3MoeConfig, MixtralConfig, DeepseekV2Config]
+
+
+@pytest.mark.parametrize("tokens", [1, 19])
+@pytest.mark.parametrize("kind", [*_ARCHITECTURES, GptOssConfig])
+def test_logits_and_text_of_a_packed_model_equal_eager(
+    kind: type[PretrainedConfig], tokens: int
+) -> None:
+    model = _model(kind)
+    ids = torch.randint(3, 97, (1, tokens), generator=torch.Generator().manual_seed(tokens))
+
+    def outputs() -> tuple[torch.Tensor, torch.Tensor]:
+        with torch.inference_mode():
+            text = model.generate(ids, max_new_tokens=12, do_sample=False, eos_token_id=None)
+            return model(ids).logits, text
+
+    eager, text = outputs()
+    model.set_experts_implementation("expertrag")
+    layers = {GptOssConfig: 0, DeepseekV2Config: 1}.get(kind, 2)  # of those that can be packed
+    assert pack_model(model) == layers
+    logits, own_text = outputs()
+    torch.testing.assert_close(logits, eager, atol=1e-5, rtol=1e-5)
+    assert torch.equal(own_text, text)
+
+
+@pytest.mark.parametrize(("format", "most"), [("bf16", 0.02), ("int8", 0.08), ("int4", 0.4)])
+def test_logits_of_a_rounded_model_are_near(format: str, most: float) -> None:
+    model = _model(Qwen3MoeConfig)
+    ids = torch.randint(3, 97, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        eager = model(ids).logits
+        model.set_experts_implementation("expertrag")
+        pack_model(model, format)
+        error = float((model(ids).logits - eager).norm() / eager.norm())
+    assert 0.0 < error < most
+
+
+def test_a_packed_model_frees_its_weights_and_gives_them_back() -> None:
+    model = _model(MixtralConfig)
+    model.set_experts_implementation("expertrag")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    pack_model(model)
+    assert sum(weight.numel() for weight in _experts(model).parameters()) == 0
+    assert pack_model(model) == 0  # again changes nothing
+    with pytest.raises(RuntimeError, match=r"MixtralExperts are packed .*unpack_model"):
+        model.state_dict()
+    unpack_model(model)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_half_precision_has_no_format_of_its_own() -> None:
+    model = _model(MixtralConfig).half()
+    with pytest.raises(ValueError, match=r"no format holds torch.float16 as it is"):
+        pack(_experts(model))
+    assert pack(_experts(model), "bf16").format is Format.BF16
 
 
 def test_pack_refuses_another_layout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -36,25 +37,39 @@ def test_public_names_are_sorted_and_importable(package: str) -> None:
         assert getattr(module, name) is not None
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
+def _build(out: Path, **environment: str) -> Path:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(out), "."]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True
     )
+    assert done.returncode == 0, done.stderr
     return next(out.glob("*.whl"))
 
 
-def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _build(tmp_path_factory.mktemp("wheel"))
+
+
+def _names(wheel: Path) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
+        return archive.namelist()
+
+
+def test_wheel_holds_the_four_packages_and_nothing_else(wheel: Path) -> None:
+    names = _names(wheel)
     tops = {name.split("/")[0] for name in names}
     assert tops == {*PACKAGES, next(top for top in tops if top.endswith(".dist-info"))}
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
+    assert any(name.startswith("expertrag_kernels/_cpu.") for name in names)
+    assert not [name for name in names if "libgomp" in name or name.endswith((".cpp", ".h"))]
+
+
+def test_without_a_compiler_the_same_packages_are_built(tmp_path: Path) -> None:
+    names = _names(_build(tmp_path, CXX="/no/compiler"))
+    assert "expertrag_kernels/cpu_experts.py" in names
+    assert not [name for name in names if name.endswith(".so")]
 
 
 def test_base_install_is_the_sdk(wheel: Path, tmp_path: Path) -> None:

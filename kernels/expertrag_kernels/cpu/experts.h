@@ -1,0 +1,69 @@
+// The experts of one layer, and one call to them. Shared by all instruction sets.
+//
+// T tokens, E experts, K experts per token, H hidden, I inner. Layout: see layout.py.
+#pragma once
+
+#include <cstdint>
+
+namespace expertrag {
+
+enum class Format : int { f32, bf16, int8, int4 };
+enum class Activation : int { silu, gelu, gelu_tanh, relu };
+
+constexpr int64_t kColumns = 64;     // outputs of a block: 32 of gate with 32 of up, or 64 of down
+constexpr int64_t kPad = 32;         // H and I are padded to multiples of this
+constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
+constexpr int64_t kInt4Group = 32;   // weights, and activations, of a scale, in int4
+constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
+
+struct Experts {
+  Format format;
+  Activation activation;
+  int64_t count, hidden, inner;  // E, H, I
+  const uint8_t* data;
+};
+
+struct Call {
+  const void* x;  // (T, H), float or bf16 bits
+  bool bf16;      // type of x and out
+  int64_t tokens, top_k;
+  const int64_t* index;  // (T, K), >= E for none
+  const float* weights;  // (T, K)
+  void* out;             // (T, H)
+  int threads;
+};
+
+inline int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+// Bytes of a block of 64 outputs over `k` inputs, k a multiple of kPad.
+inline int64_t block_bytes(Format format, int64_t k) {
+  switch (format) {
+    case Format::f32: return k * kColumns * 4;
+    case Format::bf16: return k * kColumns * 2;
+    case Format::int8:
+      return kColumns * 4 + padded(k, kInt8Group) / kInt8Group * kColumns * 2 + k * kColumns;
+    case Format::int4: return k / kInt4Group * (kColumns * 2 + kInt4Group * kColumns / 2);
+  }
+  return 0;
+}
+
+// Bytes of all experts.
+inline int64_t data_bytes(const Experts& e) {
+  const int64_t gate_up = padded(e.inner, kPad) / 32 * block_bytes(e.format, padded(e.hidden, kPad));
+  const int64_t down =
+      padded(e.hidden, kColumns) / kColumns * block_bytes(e.format, padded(e.inner, kPad));
+  return e.count * (gate_up + down);
+}
+
+// One of these for every instruction set that was compiled; a negative index is the caller's to
+// refuse.
+using Forward = void (*)(const Experts&, const Call&);
+
+namespace generic { void forward(const Experts&, const Call&); }
+#ifdef EXPERTRAG_X86
+namespace avx2 { void forward(const Experts&, const Call&); }
+namespace avx512 { void forward(const Experts&, const Call&); }
+namespace avx512bf16 { void forward(const Experts&, const Call&); }
+#endif
+
+}  // namespace expertrag

@@ -1,0 +1,4 @@
+#define EXPERTRAG_ISA avx2
+#include "tile_portable.h"
+//
+#include "forward.h"

@@ -1,0 +1,4 @@
+#define EXPERTRAG_ISA avx512
+#include "tile_portable.h"
+//
+#include "forward.h"

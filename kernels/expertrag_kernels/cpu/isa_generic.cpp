@@ -1,0 +1,4 @@
+#define EXPERTRAG_ISA generic
+#include "tile_portable.h"
+//
+#include "forward.h"

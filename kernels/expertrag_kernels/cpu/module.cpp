@@ -1,0 +1,85 @@
+// The Python module: raw addresses in, the GIL released. What is checked in dispatch.py is not
+// checked again, but for what only a pass over the memory can tell.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "experts.h"
+#include "probe.h"
+
+namespace nb = nanobind;
+using namespace expertrag;
+
+namespace {
+
+struct Isa {
+  const char* name;
+  Forward forward;
+  bool usable;
+};
+
+// Best first.
+std::vector<Isa> isas() {
+  return {
+#ifdef EXPERTRAG_X86
+      {"avx512bf16", avx512bf16::forward,
+       __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq")},
+      {"avx512", avx512::forward,
+       __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},
+      {"avx2", avx2::forward, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+#endif
+      {"generic", generic::forward, true},
+  };
+}
+
+std::vector<std::string> usable_isas() {
+  std::vector<std::string> names;
+  for (const Isa& isa : isas())
+    if (isa.usable) names.emplace_back(isa.name);
+  return names;
+}
+
+void forward(const std::string& isa, int format, int activation, int64_t experts, int64_t hidden,
+             int64_t inner, uintptr_t data, uintptr_t x, bool bf16, int64_t tokens, int64_t top_k,
+             uintptr_t index, uintptr_t weights, uintptr_t out, int threads) {
+  static const std::vector<Isa> all = isas();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Isa& some) {
+    return some.usable && isa == some.name;
+  });
+  if (found == all.end())
+    throw nb::value_error(("instruction set " + isa + " is not usable here").c_str());
+  const int64_t* chosen = reinterpret_cast<const int64_t*>(index);
+  const int64_t pairs = tokens * top_k;
+  const int64_t lowest = pairs ? *std::min_element(chosen, chosen + pairs) : 0;
+  if (lowest < 0)
+    throw nb::value_error(
+        ("top_k_index must not be negative; got " + std::to_string(lowest)).c_str());
+  const Experts layer{Format(format), Activation(activation), experts, hidden, inner,
+                      reinterpret_cast<const uint8_t*>(data)};
+  const Call call{reinterpret_cast<const void*>(x), bf16, tokens, top_k, chosen,
+                  reinterpret_cast<const float*>(weights), reinterpret_cast<void*>(out),
+                  std::max(1, threads)};
+  nb::gil_scoped_release released;
+  found->forward(layer, call);
+}
+
+}  // namespace
+
+NB_MODULE(_cpu, m) {
+  m.def("usable_isas", &usable_isas);
+  m.def("forward", &forward);
+  m.def("block_bytes", [](int format, int64_t k) { return block_bytes(Format(format), k); });
+  m.def("read_seconds", [](uintptr_t data, int64_t bytes, int threads) {
+    return read_seconds(reinterpret_cast<const uint8_t*>(data), bytes, threads);
+  });
+#ifdef EXPERTRAG_X86
+  m.def("bf16_flops", &bf16_flops);
+#endif
+}

@@ -1,0 +1,104 @@
+// Number formats, activations and quantisation, in loops that compilers make vector code of.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "experts.h"
+
+namespace expertrag {
+namespace EXPERTRAG_ISA {
+
+inline float from_bf16(uint16_t bits) {
+  uint32_t wide = uint32_t(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, 4);
+  return value;
+}
+
+inline uint16_t to_bf16(float value) {  // to nearest even; NaN stays NaN
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const uint32_t nan = (bits >> 16) | 0x40;
+  return uint16_t((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
+}
+
+// e^x, relative error below 2e-7 (the polynomial of Cephes' expf); without branches, so that loops
+// over it become vector code.
+inline float exp_of(float x) {
+  x = x > 88.3f ? 88.3f : x;
+  x = x < -87.3f ? -87.3f : x;
+  const float n = std::nearbyint(x * 1.44269504088896341f);
+  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  const int32_t bits = (int32_t(n) + 127) << 23;
+  float scale;
+  std::memcpy(&scale, &bits, 4);
+  return p * scale;
+}
+
+inline float silu(float x) { return x / (1.0f + exp_of(-x)); }
+
+inline float gelu_tanh(float x) {
+  const float inside = 0.7978845608028654f * (x + 0.044715f * x * x * x);
+  return x / (1.0f + exp_of(-2.0f * inside));
+}
+
+inline float gelu(float x) {  // erf by Abramowitz & Stegun 7.1.26, absolute error below 1.5e-7
+  const float z = std::fabs(x) * 0.7071067811865476f;
+  const float t = 1.0f / (1.0f + 0.3275911f * z);
+  float p = 1.061405429f;
+  p = p * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  const float tail = p * t * exp_of(-z * z);  // 1 - erf(z)
+  return 0.5f * x * (x < 0.0f ? tail : 2.0f - tail);
+}
+
+// h[j] = act(gate[j]) * up[j] of 32 columns; a tile's row holds gate, then up.
+inline void activate(Activation activation, const float* tile, float* h) {
+  switch (activation) {
+    case Activation::silu:
+      for (int j = 0; j < 32; ++j) h[j] = silu(tile[j]) * tile[32 + j];
+      break;
+    case Activation::gelu:
+      for (int j = 0; j < 32; ++j) h[j] = gelu(tile[j]) * tile[32 + j];
+      break;
+    case Activation::gelu_tanh:
+      for (int j = 0; j < 32; ++j) h[j] = gelu_tanh(tile[j]) * tile[32 + j];
+      break;
+    case Activation::relu:
+      for (int j = 0; j < 32; ++j) h[j] = (tile[j] < 0.0f ? 0.0f : tile[j]) * tile[32 + j];
+      break;
+  }
+}
+
+// Divide n values by their scale, the greatest magnitude / 127, and round. A value that is not
+// finite makes the scale NaN, and so the results of its row, and of no other.
+inline float quantise(const float* values, int64_t n, int8_t* out) {
+  float most = 0.0f, sum = 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float magnitude = std::fabs(values[i]);
+    most = magnitude > most ? magnitude : most;
+    sum += values[i] * 0.0f;  // 0, or NaN
+  }
+  if (sum != 0.0f) {
+    std::memset(out, 0, size_t(n));
+    return NAN;
+  }
+  const float scale = most / 127.0f, inverse = scale > 0.0f ? 127.0f / most : 0.0f;
+  for (int64_t i = 0; i < n; ++i) out[i] = int8_t(std::nearbyint(values[i] * inverse));
+  return scale;
+}
+
+}  // namespace EXPERTRAG_ISA
+}  // namespace expertrag

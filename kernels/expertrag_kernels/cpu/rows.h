@@ -1,0 +1,61 @@
+// Rows of activations, as the tiles read them.
+#pragma once
+
+#include <algorithm>
+
+#include "numbers.h"
+
+namespace expertrag {
+namespace EXPERTRAG_ISA {
+
+// What a tile multiplies: the values of a row in the format's type, and the scales of its groups;
+// in int4 each scale is followed by the bits of an int32, -8 times the sum of the group's values,
+// which takes the zero point out of unsigned weights. In int8 the values are unsigned, 128 too high.
+struct Row {
+  const void* values;
+  const float* scales;
+};
+
+// Rows in the format's type, in scratch memory.
+template <Format F>
+struct Rows {
+  static constexpr int64_t kGroup = F == Format::int8 ? kInt8Group : kInt4Group;
+  static constexpr int64_t kSize = F == Format::f32 ? 4 : F == Format::bf16 ? 2 : 1;
+  static constexpr int64_t kPerGroup = F == Format::int4 ? 2 : F == Format::int8 ? 1 : 0;
+
+  int64_t width;  // a multiple of kPad
+  uint8_t* values;
+  float* scales;
+
+  int64_t scale_count() const { return (width + kGroup - 1) / kGroup * kPerGroup; }
+  Row row(int64_t i) const { return {values + i * width * kSize, scales + i * scale_count()}; }
+
+  // Put `n` columns, from a multiple of the group on, into row i.
+  void put(int64_t i, int64_t column, int64_t n, const float* from) const {
+    uint8_t* to = values + (i * width + column) * kSize;
+    if constexpr (F == Format::f32) {
+      std::memcpy(to, from, size_t(n) * 4);
+    } else if constexpr (F == Format::bf16) {
+      uint16_t* bits = reinterpret_cast<uint16_t*>(to);
+      for (int64_t j = 0; j < n; ++j) bits[j] = to_bf16(from[j]);
+    } else {
+      float* scale = scales + i * scale_count() + column / kGroup * kPerGroup;
+      int8_t* quantised = reinterpret_cast<int8_t*>(to);
+      for (int64_t j = 0; j < n; j += kGroup, scale += kPerGroup) {
+        const int64_t some = std::min(kGroup, n - j);
+        *scale = quantise(from + j, some, quantised + j);
+        if constexpr (F == Format::int8)
+          for (int64_t k = j; k < j + some; ++k) quantised[k] = int8_t(quantised[k] ^ 0x80);
+        if constexpr (F == Format::int4) {
+          int32_t sum = 0;
+          for (int64_t k = j; k < j + some; ++k) sum += quantised[k];
+          sum *= -8;
+          std::memcpy(scale + 1, &sum, 4);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace EXPERTRAG_ISA
+}  // namespace expertrag

@@ -1,0 +1,79 @@
+"""The experts on the CPU, by compiled kernels (``cpu/``)."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import torch
+
+from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts
+from expertrag_kernels.registry import implementation
+
+
+def _load() -> ModuleType | None:
+    try:
+        # after torch, whose OpenMP library it shares
+        return importlib.import_module("expertrag_kernels._cpu")
+    except ImportError:
+        return None
+
+
+_cpu = _load()
+
+ISAS: tuple[str, ...] = tuple(_cpu.usable_isas()) if _cpu else ()
+"""Instruction sets that kernels are there for, best first; empty without compiled kernels."""
+
+_FORMATS = list(Format)
+_ACTIVATIONS = list(Activation)
+
+
+def _supports(x: torch.Tensor, experts: Experts) -> bool:
+    return (
+        bool(ISAS)
+        and isinstance(experts, PackedExperts)
+        and x.device.type == experts.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and not (x.requires_grad and torch.is_grad_enabled())
+    )
+
+
+@implementation("cpu", priority=10, supports=_supports)
+def cpu_experts(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
+) -> torch.Tensor:
+    """Compute :func:`expertrag_kernels.fused_experts` without its checks."""
+    assert isinstance(experts, PackedExperts), "checked by _supports"
+    return run_on(ISAS[0], x, top_k_index, top_k_weights, experts)
+
+
+def run_on(
+    isa: str,
+    x: torch.Tensor,
+    top_k_index: torch.Tensor,
+    top_k_weights: torch.Tensor,
+    experts: PackedExperts,
+) -> torch.Tensor:
+    """Compute it by one of ``ISAS``."""
+    assert _cpu is not None, "ISAS is empty without"
+    x, index = x.contiguous(), top_k_index.contiguous()
+    weights = top_k_weights.detach().float().contiguous()
+    out = torch.empty_like(x)
+    _cpu.forward(
+        isa,
+        _FORMATS.index(experts.format),
+        _ACTIVATIONS.index(experts.activation),
+        experts.num_experts,
+        experts.hidden_size,
+        experts.inner_size,
+        experts.data.data_ptr(),
+        x.data_ptr(),
+        x.dtype == torch.bfloat16,
+        x.shape[0],
+        index.shape[1],
+        index.data_ptr(),
+        weights.data_ptr(),
+        out.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return out

@@ -1,0 +1,231 @@
+"""The order of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
+
+A layer is, expert by expert, its blocks of gate and up, and after those of all experts, expert by
+expert, its blocks of down. A block holds 64 outputs over all inputs, as one stream of whole cache
+lines: 32 columns of gate with the same 32 of up, so that h is ready when the block is, or 64
+outputs of down. Widths are padded by zeros, inputs and inner columns to 32, outputs to 64.
+
+Within a block, inputs come in the small runs that a multiply-add instruction takes at once:
+
+    f32    [k] [64] float
+    bf16   [k/2] [64] [2]
+    int8   64 float scales; for each 128 inputs 64 int16, minus the sum of the weights, and then
+           [k/4] [64] [4] int8
+    int4   for each 32 inputs 64 half-precision scales, and then [4] [64] [4] bytes, whose low
+           nibble is input 4i + j and whose high nibble is input 16 + 4i + j, both plus 8
+"""
+
+from __future__ import annotations
+
+import mmap
+
+import torch
+import torch.nn.functional as F
+
+from expertrag_kernels.packed import Format, PackedExperts, PlainExperts
+
+COLUMNS = 64
+PAD = 32
+INT8_GROUP = 128
+INT4_GROUP = 32
+
+_HUGE_PAGE = 2 << 20
+
+
+def packed(experts: PlainExperts, format: Format) -> PackedExperts:
+    """Pack experts; exact in the formats that they have, else rounded to nearest.
+
+    One expert at a time, so that little more memory is needed than for the result.
+    """
+    count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
+    gate_up_bytes, down_bytes = _bytes(format, hidden, inner)
+    data = _huge(count * (gate_up_bytes + down_bytes))
+    gate_ups = data[: count * gate_up_bytes].view(count, gate_up_bytes)
+    downs = data[count * gate_up_bytes :].view(count, down_bytes)
+    for expert in range(count):
+        gate, up = experts.gate_up[expert].detach().cpu().view(2, inner, hidden)
+        down = experts.down[expert].detach().cpu()  # [H, I]
+        halves = [_padded(half, PAD, PAD).unflatten(0, (-1, 32)) for half in (gate, up)]
+        blocks = torch.cat(halves, dim=1)  # [I/32, 64, H]
+        gate_ups[expert] = _encoded(blocks, format).flatten()
+        downs[expert] = _encoded(
+            _padded(down, COLUMNS, PAD).unflatten(0, (-1, COLUMNS)), format
+        ).flatten()
+    return PackedExperts(data, format, count, hidden, inner, experts.activation)
+
+
+def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExperts:
+    """Return the weights that packed experts stand for, in float32, or bfloat16 if they are in it.
+
+    :param only: of these experts, in this order; None for all.
+    """
+    count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
+    gate_up_bytes, down_bytes = _bytes(experts.format, hidden, inner)
+    gate_ups = experts.data[: count * gate_up_bytes].view(count, gate_up_bytes)
+    downs = experts.data[count * gate_up_bytes :].view(count, down_bytes)
+    chosen = list(range(count)) if only is None else only
+    dtype = torch.bfloat16 if experts.format is Format.BF16 else torch.float32
+    gate_up = torch.empty((len(chosen), 2 * inner, hidden), dtype=dtype)
+    down = torch.empty((len(chosen), hidden, inner), dtype=dtype)
+    for place, expert in enumerate(chosen):
+        blocks = _decoded(gate_ups[expert], experts.format, _up_to(hidden, PAD))  # [I/32, 64, H]
+        for half, rows in enumerate((blocks[:, :32], blocks[:, 32:])):
+            gate_up[place, half * inner : (half + 1) * inner] = rows.flatten(0, 1)[:inner, :hidden]
+        blocks = _decoded(downs[expert], experts.format, _up_to(inner, PAD))  # [H/64, 64, I]
+        down[place] = blocks.flatten(0, 1)[:hidden, :inner]
+    return PlainExperts(gate_up, down, experts.activation)
+
+
+def layer_bytes(format: Format, experts: int, hidden: int, inner: int) -> int:
+    """Size of a packed layer."""
+    return experts * sum(_bytes(format, hidden, inner))
+
+
+def block_bytes(format: Format, inputs: int) -> int:
+    """Size of a block over a padded number of inputs."""
+    match format:
+        case Format.F32:
+            return inputs * COLUMNS * 4
+        case Format.BF16:
+            return inputs * COLUMNS * 2
+        case Format.INT8:
+            groups = -(-inputs // INT8_GROUP)
+            return COLUMNS * 4 + groups * COLUMNS * 2 + inputs * COLUMNS
+        case Format.INT4:
+            return inputs // INT4_GROUP * (COLUMNS * 2 + INT4_GROUP * COLUMNS // 2)
+
+
+def _bytes(format: Format, hidden: int, inner: int) -> tuple[int, int]:
+    """Sizes of one expert's gate and up, and of its down."""
+    gate_up = _up_to(inner, PAD) // 32 * block_bytes(format, _up_to(hidden, PAD))
+    down = _up_to(hidden, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inner, PAD))
+    return gate_up, down
+
+
+def _up_to(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
+    """Pad [O, I] by zeros."""
+    rows, columns = weight.shape
+    return F.pad(weight, (0, _up_to(columns, inputs) - columns, 0, _up_to(rows, outputs) - rows))
+
+
+def _huge(size: int) -> torch.Tensor:
+    """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
+    if not hasattr(mmap, "MADV_HUGEPAGE") or size < _HUGE_PAGE:
+        return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]
+    area = mmap.mmap(-1, _up_to(size, _HUGE_PAGE) + _HUGE_PAGE)
+    area.madvise(mmap.MADV_HUGEPAGE)
+    whole = torch.frombuffer(area, dtype=torch.uint8)  # which keeps the area
+    start = -whole.data_ptr() % _HUGE_PAGE
+    return whole[start : start + size]
+
+
+def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
+    """Bytes of blocks [N, 64, K] of weights, [N, B]."""
+    match format:
+        case Format.F32:
+            return blocks.float().transpose(1, 2).contiguous().view(torch.uint8).flatten(1)
+        case Format.BF16:
+            return _runs(blocks.bfloat16(), 2).view(torch.uint8).flatten(1)
+        case Format.INT8:
+            return _encoded_int8(blocks.float())
+        case Format.INT4:
+            return _encoded_int4(blocks.float())
+
+
+def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
+    """Weights of blocks [N, 64, K], of their bytes."""
+    blocks = data.view(-1, block_bytes(format, inputs))  # [N, B]
+    match format:
+        case Format.F32:
+            return blocks.view(torch.float32).view(-1, inputs, COLUMNS).transpose(1, 2)
+        case Format.BF16:
+            return _columns(blocks.view(torch.bfloat16), 2)
+        case Format.INT8:
+            return _decoded_int8(blocks, inputs)
+        case Format.INT4:
+            return _decoded_int4(blocks)
+
+
+def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:
+    """[N, 64, K] to [N, K/run, 64, run]: of every column the inputs of one instruction."""
+    count, columns, inputs = blocks.shape
+    return blocks.view(count, columns, inputs // run, run).transpose(1, 2).contiguous()
+
+
+def _columns(runs: torch.Tensor, run: int) -> torch.Tensor:
+    """Undo :func:`_runs` on [N, K * 64]."""
+    return runs.view(runs.shape[0], -1, COLUMNS, run).transpose(1, 2).flatten(2)
+
+
+def _encoded_int8(blocks: torch.Tensor) -> torch.Tensor:
+    scale = blocks.abs().amax(dim=2) / 127  # [N, 64]
+    inverse = torch.where(scale > 0, 1 / scale, 0.0)
+    quantised = (blocks * inverse[:, :, None]).round().to(torch.int8)  # [N, 64, K]
+    parts = [scale.view(torch.uint8)]
+    for group in quantised.split(INT8_GROUP, dim=2):
+        sums = (-group.sum(dim=2, dtype=torch.int32)).to(torch.int16)  # [N, 64]
+        parts += [sums.view(torch.uint8), _runs(group, 4).view(torch.uint8).flatten(1)]
+    return torch.cat(parts, dim=1)
+
+
+def _decoded_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
+    scale = blocks[:, : COLUMNS * 4].contiguous().view(torch.float32)  # [N, 64]
+    parts, at = [], COLUMNS * 4
+    for start in range(0, inputs, INT8_GROUP):
+        size = min(INT8_GROUP, inputs - start) * COLUMNS
+        at += COLUMNS * 2
+        parts.append(_columns(blocks[:, at : at + size].contiguous().view(torch.int8), 4))
+        at += size
+    return torch.cat(parts, dim=2).float() * scale[:, :, None]
+
+
+def _encoded_int4(blocks: torch.Tensor) -> torch.Tensor:
+    groups = blocks.unflatten(2, (-1, INT4_GROUP))  # [N, 64, G, 32]
+    scale = _int4_scale(groups)  # [N, 64, G]
+    bits = _int4_bits(groups, scale).to(torch.uint8)  # [N, 64, G, 32]
+    low, high = bits.unflatten(3, (2, 4, 4)).unbind(3)  # [N, 64, G, 4, 4]
+    nibbles = (low | (high << 4)).permute(0, 2, 3, 1, 4)  # [N, G, 4, 64, 4]
+    scales = scale.half().transpose(1, 2).contiguous().view(torch.uint8)  # [N, G, 128]
+    return torch.cat([scales, nibbles.flatten(2)], dim=2).flatten(1)
+
+
+def _decoded_int4(blocks: torch.Tensor) -> torch.Tensor:
+    groups = blocks.view(blocks.shape[0], -1, block_bytes(Format.INT4, INT4_GROUP))  # [N, G, B]
+    scales = groups[:, :, : COLUMNS * 2].contiguous().view(torch.float16).float()  # [N, G, 64]
+    nibbles = groups[:, :, COLUMNS * 2 :].unflatten(2, (4, COLUMNS, 4))  # [N, G, 4, 64, 4]
+    both = torch.stack([nibbles & 15, nibbles >> 4], dim=2)  # [N, G, 2, 4, 64, 4]
+    bits = both.permute(0, 4, 1, 2, 3, 5).flatten(3)  # [N, 64, G, 32]
+    values = (bits.float() - 8) * scales.transpose(1, 2)[:, :, :, None]
+    return values.flatten(2)
+
+
+def _int4_bits(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    inverse = torch.where(scale != 0, 1 / scale, 0.0)
+    return ((groups * inverse[..., None]).round() + 8).clamp(0, 15)
+
+
+def _int4_scale(groups: torch.Tensor) -> torch.Tensor:
+    """Of some scales the one with the least squared error, [N, 64, G], as it is stored.
+
+    The weight of the greatest magnitude lies at -8, as in llama.cpp's Q4_0, or beyond: fifteen of
+    sixteen others gain by finer steps.
+    """
+    place = groups.abs().argmax(dim=3, keepdim=True)
+    extreme = groups.gather(3, place).squeeze(3)  # [N, 64, G]
+    best = torch.zeros_like(extreme)
+    least = torch.full_like(extreme, torch.inf)
+    for steps in _INT4_STEPS:
+        scale = (extreme / -steps).half().float()
+        error = (_int4_bits(groups, scale) - 8).mul_(scale[..., None]).sub_(groups).square_()
+        total = error.sum(dim=3)
+        better = total < least
+        best = torch.where(better, scale, best)
+        least = torch.where(better, total, least)
+    return best
+
+
+_INT4_STEPS = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0)

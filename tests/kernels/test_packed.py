@@ -1,0 +1,285 @@
+"""Packed experts and the compiled kernels, every instruction set that this machine has."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from expertrag_kernels import (
+    Activation,
+    Format,
+    PlainExperts,
+    fused_experts,
+    pack,
+    unpacked,
+)
+from expertrag_kernels.cpu_experts import ISAS, run_on
+from expertrag_kernels.layout import block_bytes, layer_bytes
+from expertrag_kernels.reference import reference_experts
+
+BOTH_WAYS = {"exact": (Format.F32, Format.BF16), "rounded": (Format.INT8, Format.INT4)}
+
+AGAINST_OWN_WEIGHTS = {Format.F32: 1e-5, Format.BF16: 6e-3, Format.INT8: 3e-2, Format.INT4: 3e-2}
+"""Relative errors that are allowed against the weights that a format stands for, in fp32."""
+
+
+def _plain(
+    experts: int, hidden: int, inner: int, activation: Activation = Activation.SILU
+) -> PlainExperts:
+    generator = torch.Generator().manual_seed(experts * 100 + hidden + inner)
+    gate_up = torch.randn(experts, 2 * inner, hidden, generator=generator) / hidden**0.5
+    down = torch.randn(experts, hidden, inner, generator=generator) / inner**0.5
+    return PlainExperts(gate_up, down, activation)
+
+
+def _tokens(
+    tokens: int, experts: int, top_k: int, hidden: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(tokens + top_k)
+    weights, index = torch.randn(tokens, experts, generator=generator).softmax(-1).topk(top_k)
+    return torch.randn(tokens, hidden, generator=generator), index, weights
+
+
+def _error(found: torch.Tensor, wanted: torch.Tensor) -> float:
+    return float((found.float() - wanted.float()).norm() / wanted.float().norm())
+
+
+def test_this_machine_has_compiled_kernels() -> None:
+    """Without, every test below would pass by testing nothing."""
+    if shutil.which("c++") or shutil.which("g++"):
+        assert "generic" in ISAS
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param((1, 4, 1, 64, 96), id="a decode step"),
+        pytest.param((23, 7, 3, 64, 96), id="a prime number of experts"),
+        pytest.param((9, 4, 4, 64, 64), id="every expert for every token"),
+        pytest.param((40, 1, 1, 128, 32), id="a single expert: whole tiles and a rest"),
+        pytest.param((13, 5, 2, 33, 71), id="odd hidden and inner sizes"),
+        pytest.param((3, 2, 1, 1, 1), id="sizes of one"),
+        pytest.param((6, 3, 2, 160, 290), id="groups of scales that are not full"),
+    ],
+)
+def test_equals_the_reference(isa: str, format: Format, shape: tuple[int, ...]) -> None:
+    tokens, experts, top_k, hidden, inner = shape
+    packed = pack(_plain(experts, hidden, inner), format)
+    assert packed.data.shape == (layer_bytes(format, experts, hidden, inner),)
+    x, index, weights = _tokens(tokens, experts, top_k, hidden)
+    found = run_on(isa, x, index, weights, packed)
+    wanted = reference_experts(x, index, weights, packed)
+    assert _error(found, wanted) <= AGAINST_OWN_WEIGHTS[format]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("activation", list(Activation))
+def test_every_activation(isa: str, activation: Activation) -> None:
+    packed = pack(_plain(3, 64, 64, activation))
+    x, index, weights = _tokens(20, 3, 2, 64)
+    x = x * 8  # far into the tails, too
+    found = run_on(isa, x, index, weights, packed)
+    torch.testing.assert_close(
+        found, reference_experts(x, index, weights, packed), atol=2e-5, rtol=2e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("format", "most"), [("f32", 1e-5), ("bf16", 0.006), ("int8", 0.03), ("int4", 0.17)]
+)
+def test_error_against_fp32(format: str, most: float) -> None:
+    plain = _plain(8, 512, 256)
+    x, index, weights = _tokens(64, 8, 2, 512)
+    found = fused_experts(x, index, weights, pack(plain, format))
+    assert _error(found, reference_experts(x, index, weights, plain)) <= most
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_bfloat16_tokens(format: Format) -> None:
+    packed = pack(_plain(4, 64, 96), format)
+    x, index, weights = _tokens(11, 4, 2, 64)
+    found = fused_experts(x.bfloat16(), index, weights.bfloat16(), packed)
+    assert found.dtype == torch.bfloat16
+    assert _error(found, reference_experts(x, index, weights, packed)) < 0.04
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("format", list(Format))
+def test_a_row_is_the_same_alone_in_any_batch_and_with_any_threads(
+    isa: str, format: Format
+) -> None:
+    packed = pack(_plain(5, 96, 160), format)
+    x, index, weights = _tokens(50, 5, 2, 96)
+    whole = run_on(isa, x, index, weights, packed)
+    for row in range(0, 50, 7):
+        some = slice(row, row + 1)
+        assert torch.equal(run_on(isa, x[some], index[some], weights[some], packed)[0], whole[row])
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(0))
+    mixed = run_on(isa, x[order], index[order], weights[order], packed)
+    assert torch.equal(mixed, whole[order])
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            assert torch.equal(run_on(isa, x, index, weights, packed), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_more_tokens_than_one_pass_takes(format: Format) -> None:
+    packed = pack(_plain(2, 32, 32), format)
+    x, index, weights = _tokens(1500, 2, 1, 32)
+    found = fused_experts(x, index, weights, packed)
+    some = fused_experts(x[1200:1210], index[1200:1210], weights[1200:1210], packed)
+    assert torch.equal(found[1200:1210], some)
+    assert _error(found, reference_experts(x, index, weights, packed)) < 0.04
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_cases_that_break(format: Format) -> None:
+    packed = pack(_plain(4, 64, 64), format)
+    x, index, weights = _tokens(10, 4, 2, 64)
+
+    def equal(index: torch.Tensor) -> None:
+        found = fused_experts(x, index, weights, packed)
+        assert _error(found, reference_experts(x, index, weights, packed)) < 0.04
+
+    assert fused_experts(x[:0], index[:0], weights[:0], packed).shape == (0, 64)
+    equal(torch.full_like(index, 3))  # one expert takes all, twice each
+    equal(torch.where(index == 1, 4, index))  # sentinels
+    only = torch.full_like(index, 9)
+    assert torch.equal(fused_experts(x, only, weights, packed), torch.zeros_like(x))
+    with pytest.raises(ValueError, match="must not be negative; got -1"):
+        fused_experts(x, torch.full_like(index, -1), weights, packed)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_what_is_no_number_stays_in_its_row(isa: str, format: Format, bad: float) -> None:
+    packed = pack(_plain(4, 64, 64), format)
+    x, index, weights = _tokens(10, 4, 2, 64)
+    clean = run_on(isa, x, index, weights, packed)
+    x[3, 5] = bad
+    found = run_on(isa, x, index, weights, packed)
+    others = [row for row in range(10) if row != 3]
+    assert torch.equal(found[others], clean[others])
+    assert not found[3].isfinite().all()
+
+
+@pytest.mark.parametrize("format", BOTH_WAYS["exact"])
+def test_exact_formats_give_the_weights_back(format: Format) -> None:
+    plain = _plain(3, 40, 72)
+    if format is Format.BF16:
+        plain = PlainExperts(plain.gate_up.bfloat16(), plain.down.bfloat16())
+    back = unpacked(pack(plain))
+    assert torch.equal(back.gate_up, plain.gate_up) and torch.equal(back.down, plain.down)
+
+
+@pytest.mark.parametrize("format", BOTH_WAYS["rounded"])
+def test_rounded_weights_are_packed_to_themselves(format: Format) -> None:
+    once = unpacked(pack(_plain(3, 64, 96), format))
+    again = unpacked(pack(once, format))
+    torch.testing.assert_close(again.gate_up, once.gate_up, atol=0, rtol=1e-3)
+    torch.testing.assert_close(again.down, once.down, atol=0, rtol=1e-3)
+
+
+def test_chosen_experts_are_unpacked_in_their_order() -> None:
+    plain = _plain(4, 32, 32)
+    some = unpacked(pack(plain), [2, 0])
+    assert torch.equal(some.gate_up, plain.gate_up[[2, 0]])
+
+
+@given(
+    tokens=st.integers(0, 20),
+    experts=st.integers(1, 6),
+    hidden=st.integers(1, 70),
+    inner=st.integers(1, 70),
+    format=st.sampled_from(list(Format)),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_shape(tokens: int, experts: int, hidden: int, inner: int, format: Format) -> None:
+    packed = pack(_plain(experts, hidden, inner), format)
+    x, index, weights = _tokens(tokens, experts, min(2, experts), hidden)
+    found = fused_experts(x, index, weights, packed)
+    wanted = reference_experts(x, index, weights, packed)
+    most = 1e-5 if format is Format.F32 else 0.1  # few numbers, of which some cancel
+    assert float((found - wanted).norm()) <= most * float(wanted.norm()) + 1e-6
+
+
+def test_gradients_reach_the_tokens_through_the_reference() -> None:
+    packed = pack(_plain(3, 32, 32))
+    x, index, weights = _tokens(4, 3, 2, 32)
+    x.requires_grad_()
+    fused_experts(x, index, weights, packed).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data": torch.zeros(64, dtype=torch.uint8)}, r"must be \d+ bytes in one row"),
+        ({"num_experts": 5}, r"must be \d+ bytes in one row"),
+    ],
+)
+def test_packed_experts_that_are_not_whole(change: dict[str, Any], message: str) -> None:
+    packed = replace(pack(_plain(4, 64, 64)), **change)
+    x, index, weights = _tokens(3, 4, 2, 64)
+    with pytest.raises(ValueError, match=message):
+        fused_experts(x, index, weights, packed)
+
+
+def test_packed_experts_that_are_not_aligned() -> None:
+    packed = pack(_plain(4, 64, 64))
+    room = torch.empty(packed.data.numel() + 128, dtype=torch.uint8)
+    start = -room.data_ptr() % 64 + 8
+    moved = room[start : start + packed.data.numel()].copy_(packed.data)
+    x, index, weights = _tokens(3, 4, 2, 64)
+    with pytest.raises(ValueError, match="aligned to 64 bytes"):
+        fused_experts(x, index, weights, replace(packed, data=moved))
+
+
+def test_tokens_of_another_width_or_kind() -> None:
+    packed = pack(_plain(4, 64, 64))
+    x, index, weights = _tokens(3, 4, 2, 64)
+    with pytest.raises(ValueError, match="H = 64"):
+        fused_experts(x[:, :32], index, weights, packed)
+    with pytest.raises(ValueError, match="floating point"):
+        fused_experts(x.long(), index, weights, packed)
+
+
+@pytest.mark.skipif(not ISAS, reason="no compiled kernels")
+def test_sizes_are_the_same_on_both_sides() -> None:
+    from expertrag_kernels import _cpu
+
+    for number, format in enumerate(Format):
+        for inputs in (32, 96, 128, 160, 2048):
+            assert _cpu.block_bytes(number, inputs) == block_bytes(format, inputs)
+
+
+def test_without_compiled_kernels_packed_experts_work() -> None:
+    """As in an installation that had no compiler."""
+    code = (
+        "import sys; sys.modules['expertrag_kernels._cpu'] = None\n"
+        "import torch\n"
+        "from expertrag_kernels import PlainExperts, fused_experts, pack\n"
+        "from expertrag_kernels.cpu_experts import ISAS\n"
+        "assert ISAS == ()\n"
+        "plain = PlainExperts(torch.ones(2, 64, 32), torch.ones(2, 32, 32))\n"
+        "x, index, weights = torch.ones(3, 32), torch.zeros(3, 1).long(), torch.ones(3, 1)\n"
+        "for format in ('f32', 'bf16', 'int8', 'int4'):\n"
+        "    found = fused_experts(x, index, weights, pack(plain, format))\n"
+        "    torch.testing.assert_close(found, torch.full((3, 32), 32768.0), rtol=0.02, atol=0)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
