@@ -54,12 +54,15 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--seeds", type=int, default=3, help="of the folds; the mean is reported")
+    parser.add_argument(
+        "--signals", nargs="*", type=SignalGroup, default=GROUPS, help="groups to choose from"
+    )
     parser.add_argument("--quick", action="store_true", help="the choice alone")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     row_sets = read_row_sets([given.data / "adarague" / "dev"])
     with progress() as report, quiet():
-        source = open_source(GROUPS, ModelConfig(), given.work)
+        source = open_source(given.signals, ModelConfig(), given.work)
         rows = material(row_sets, source, report)
 
         def measured(name: str, seeds: int, **options: Any) -> dict[str, Any]:
@@ -75,14 +78,15 @@ def main() -> int:
             "never": float(rows.never.mean()),
             "always": float(rows.always.mean()),
             "oracle": float((rows.never | rows.always).mean()),
-            "chosen": measured("chosen", given.seeds, groups=GROUPS),
+            "chosen": measured("chosen", given.seeds, groups=given.signals),
         }
         if not given.quick:
             body["models"] = {
-                name: measured(name, 1, groups=GROUPS, models=(name,)) for name in GRID
+                name: measured(name, 1, groups=given.signals, models=(name,)) for name in GRID
             }
             body["signals"] = {
-                str(group): measured(f"{group} alone", 1, groups=(group,)) for group in GROUPS
+                str(group): measured(f"{group} alone", 1, groups=(group,))
+                for group in given.signals
             }
     if given.json:
         given.json.write_text(json.dumps(body, indent=1) + "\n")

@@ -277,7 +277,7 @@ def _domains(
     bundle: GateBundle, question: str, embedder: SentenceTransformerEmbedder
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return what the router says of a question, if the gate looks at it, and warnings."""
-    if not bundle.looks_at_domains:
+    if SignalGroup.DOMAIN not in bundle.groups:
         return {}, ()
     if embedder.fingerprint != bundle.needs.router:
         return {}, (

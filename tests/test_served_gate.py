@@ -32,7 +32,7 @@ from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
 from expertrag_retriever.gate.ways import Way
 
-DOMAIN = "question_domain_finance"
+FINANCE = "domain_of_finance"
 
 
 def _accept(_bundle: GateBundle) -> None:
@@ -50,10 +50,11 @@ def _write(
 ) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
     rows = planted(120)
-    signals, groups = rows.signals, (SignalGroup.STORE, SignalGroup.PREFILL)
+    signals = rows.signals
+    groups: tuple[SignalGroup, ...] = (SignalGroup.STORE, SignalGroup.PREFILL)
     if domains:  # what the store says of a question, told by its domain
-        signals = [Signals({DOMAIN: row.numbers["similarity"]}) for row in rows.signals]
-        groups = (SignalGroup.QUESTION,)
+        signals = [Signals({FINANCE: row.numbers["similarity"]}) for row in rows.signals]
+        groups = (SignalGroup.DOMAIN,)
     fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
     bundle = GateBundle(
@@ -311,11 +312,11 @@ def test_a_gate_looks_at_the_domain_of_the_question_by_its_own_router(
 
     money = decided(shipped.fingerprint, "Is the dividend of a stock fund taxed as income?")
     roses = decided(shipped.fingerprint, "When are roses pruned?")
-    assert money.signals[DOMAIN] > 0.9 > 0.1 > roses.signals[DOMAIN]
-    assert money.contributions["question"] > 0 > roses.contributions["question"]
+    assert money.signals[FINANCE] > 0.9 > 0.1 > roses.signals[FINANCE]
+    assert money.contributions["domain"] > 0 > roses.contributions["domain"]
     assert money.warnings == ()
 
     other = decided("another", "Is the dividend of a stock fund taxed as income?")
-    assert DOMAIN not in other.signals
+    assert FINANCE not in other.signals
     assert "fitted with the domain router of mine" in other.warnings[-1]
-    assert other.contributions["question"] == 0.0
+    assert other.contributions["domain"] == 0.0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from expertrag.eval.types import Skipped
     from expertrag_retriever.gate.bundle import GateBundle
 
-SIGNALS = ("question", "store", "prefill", "draft")
+SIGNALS = ("question", "domain", "store", "prefill", "draft")
 MODELS = (
     "logistic",
     "boosted",

@@ -47,6 +47,8 @@ DRAFT_WORDS = 24
 RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
 """Groups that only a running system can measure."""
 
+_WITHOUT_MODEL = {SignalGroup.QUESTION, SignalGroup.DOMAIN}
+
 
 @dataclass(frozen=True, slots=True)
 class SignalSource:
@@ -61,13 +63,14 @@ class SignalSource:
     @property
     def needs(self) -> Needs:
         """What the signals come from."""
-        reader = self.generator if set(self.groups) - {SignalGroup.QUESTION} else None
+        reader = self.generator if set(self.groups) - _WITHOUT_MODEL else None
+        routed = SignalGroup.DOMAIN in self.groups and self.embedder.experts
         return Needs(
             embedder=self.embedder.name,
             embedder_fingerprint=self.embedder.fingerprint_of_expert(GENERAL),
             generator=reader.name if reader else None,
             generator_fingerprint=reader.fingerprint if reader else None,
-            router=self.embedder.fingerprint if self.embedder.experts else None,
+            router=self.embedder.fingerprint if routed else None,
         )
 
     def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:
@@ -80,7 +83,9 @@ class SignalSource:
         recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
         asked = [row.question for row in row_set.rows]
         questions = self._embedded(asked, progress)
-        domains = domain_signals(self.embedder, asked)
+        domains: Sequence[dict[str, float]] = [{}] * len(asked)
+        if SignalGroup.DOMAIN in self.groups:
+            domains = domain_signals(self.embedder, asked)
         seen = self._prefills(row_set, progress) if SignalGroup.PREFILL in self.groups else {}
         drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
         if SignalGroup.DRAFT in self.groups:

@@ -120,7 +120,10 @@ def test_live_questions_are_answered_on_the_way(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--signals", "question,moon"), "'moon' is none of question, store, prefill, draft"),
+        (
+            ("--signals", "question,moon"),
+            "'moon' is none of question, domain, store, prefill, draft",
+        ),
         (("--models", "oracle"), "'oracle' is none of logistic, boosted"),
         (("--signals", "question,store"), "carry no signals of store; make rows with 'expertrag"),
     ],

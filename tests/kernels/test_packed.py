@@ -214,8 +214,8 @@ def test_any_shape(tokens: int, experts: int, hidden: int, inner: int, format: F
     x, index, weights = _tokens(tokens, experts, min(2, experts), hidden)
     found = fused_experts(x, index, weights, packed)
     wanted = reference_experts(x, index, weights, packed)
-    most = 1e-5 if format is Format.F32 else 0.1  # few numbers, of which some cancel
-    assert float((found - wanted).norm()) <= most * float(wanted.norm()) + 1e-6
+    most = 1e-5 if format is Format.F32 else 0.04  # also of the tokens: few terms may cancel
+    assert float((found - wanted).norm()) <= most * float(wanted.norm() + x.norm())
 
 
 def test_gradients_reach_the_tokens_through_the_reference() -> None:

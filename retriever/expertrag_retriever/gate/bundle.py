@@ -24,7 +24,6 @@ from expertrag_index.durable import write_durably
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.calibrators import dump_calibrator, load_calibrator
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.domains import PREFIX
 from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
@@ -79,12 +78,6 @@ class GateBundle:
     def groups(self) -> tuple[SignalGroup, ...]:
         """Groups of signals that it looks at."""
         return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
-
-    @property
-    def looks_at_domains(self) -> bool:
-        """Whether it looks at what the embedder's router says of the question."""
-        blocks = self.predictor.design.blocks
-        return any(name.startswith(PREFIX) for block in blocks for name in block.names)
 
     @property
     def version(self) -> str:

@@ -12,9 +12,6 @@ from expertrag_retriever.experts.settings import GENERAL
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-PREFIX = "question_domain"
-"""Begins the names of these signals, and of no others."""
-
 
 def domain_signals(
     embedder: SentenceTransformerEmbedder, questions: Sequence[str]
@@ -27,8 +24,8 @@ def domain_signals(
         return [{} for _ in questions]
     posterior = embedder.posteriors(questions).astype(np.float64)  # [N, E + 1]
     entropy = -(posterior * np.log(np.maximum(posterior, 1e-12))).sum(axis=1)
-    names = [f"{PREFIX}_{name}" for name in (*embedder.experts, GENERAL)]
+    names = [f"domain_of_{name}" for name in (*embedder.experts, GENERAL)]
     return [
-        {**dict(zip(names, row.tolist(), strict=True)), f"{PREFIX}s_entropy": float(spread)}
+        {**dict(zip(names, row.tolist(), strict=True)), "domain_entropy": float(spread)}
         for row, spread in zip(posterior, entropy, strict=True)
     ]

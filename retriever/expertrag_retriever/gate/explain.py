@@ -123,6 +123,7 @@ _WAYS = {
 _NOTABLE = 0.05  # nats; less moves a probability by a hundredth at most
 _GROUPS = {
     "question": "the question's wording",
+    "domain": "the domain of the question",
     "store": "what the store covers",
     "prefill": "how sure the model begins",
     "draft": "the model's own draft",

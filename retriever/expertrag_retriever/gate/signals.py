@@ -1,12 +1,14 @@
-"""Everything that is measured of a query before the gate decides, in four groups by their price.
+"""Everything that is measured of a query before the gate decides, in five groups by their price.
 
-    question  the query's text, embedding and domain; no model call beyond those of the search
+    question  the query's text and embedding; no model call beyond the embedding of the search
+    domain    what the embedder's router says of the query: the layers below its experts once more
     store     a look at the store's centroids and term statistics; no search
     prefill   the closed-book prefill, which a closed-book answer goes on from
     draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
 
-A number's group is told by its name: ``question_…``, ``draft_…``, the fields of ``StoreSignals``,
-and those of ``PrefillSignals``. A fifth group, ``evidence_…``, is of the passages of a search.
+A number's group is told by its name: ``question_…``, ``domain_…``, ``draft_…``, the fields of
+``StoreSignals``, and those of ``PrefillSignals``. A group of its own, ``evidence_…``, is of the
+passages of a search.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ class SignalGroup(StrEnum):
     """Where a signal comes from, cheapest first."""
 
     QUESTION = "question"
+    DOMAIN = "domain"
     STORE = "store"
     PREFILL = "prefill"
     DRAFT = "draft"
@@ -37,19 +40,26 @@ class SignalGroup(StrEnum):
 
 GATE_GROUPS = (
     SignalGroup.QUESTION,
+    SignalGroup.DOMAIN,
     SignalGroup.STORE,
     SignalGroup.PREFILL,
     SignalGroup.DRAFT,
 )
 """What a gate can look at."""
 
+_BY_PREFIX = (
+    SignalGroup.QUESTION,
+    SignalGroup.DOMAIN,
+    SignalGroup.DRAFT,
+    SignalGroup.EVIDENCE,
+)
 _STORE = frozenset(item.name for item in fields(StoreSignals)) | {"p_documents"}
 _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
 
 
 def group_of(name: str) -> SignalGroup | None:
     """Return the group of a signal by its name; None of an unknown one."""
-    for group in (SignalGroup.QUESTION, SignalGroup.DRAFT, SignalGroup.EVIDENCE):
+    for group in _BY_PREFIX:
         if name.startswith(f"{group}_"):
             return group
     if name in _STORE:

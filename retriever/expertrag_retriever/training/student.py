@@ -167,7 +167,7 @@ class StudentTrainer:
         loss = (1 - (vectors * teacher).sum(dim=1)).mean()
         if recipe.similarity:
             loss = loss + recipe.similarity * _divergence(vectors, teacher, recipe.temperature)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()

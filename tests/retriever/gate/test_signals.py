@@ -64,7 +64,7 @@ def test_every_signal_has_a_group() -> None:
             vectors={name: np.ones(2, np.float32) for name in ("router_pattern", "hidden_upper")},
         ),
         draft=Draft("Nobody", np.array([0.6, 0.8], np.float32), {"draft_log_probability": -1.0}),
-        extra=Signals({"p_documents": 0.5, "evidence_missing": 1.0}),
+        extra=Signals({"p_documents": 0.5, "evidence_missing": 1.0, "domain_entropy": 0.1}),
     )
     groups = {group_of(name) for name in [*found.numbers, *found.vectors]}
     assert groups == set(SignalGroup)

@@ -63,7 +63,7 @@ class Evidential(GateModel):
                 torch.zeros(()),
             )
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
         rates = np.bincount(outcome.numpy(), minlength=_OUTCOMES) / len(outcome)
         return cls(
