@@ -19,6 +19,19 @@ def forward(
     threads: int,
     /,
 ) -> None: ...
+def pack(
+    isa: str,
+    format: int,
+    experts: int,
+    hidden: int,
+    inner: int,
+    gate_up: int,
+    down: int,
+    bf16: bool,
+    data: int,
+    threads: int,
+    /,
+) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...
 def read_seconds(data: int, bytes: int, threads: int, /) -> float: ...
 def bf16_flops(threads: int, /) -> float: ...

@@ -7,7 +7,8 @@ from types import ModuleType
 
 import torch
 
-from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts
+from expertrag_kernels import layout
+from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
 from expertrag_kernels.registry import implementation
 
 
@@ -45,6 +46,30 @@ def cpu_experts(
     """Compute :func:`expertrag_kernels.fused_experts` without its checks."""
     assert isinstance(experts, PackedExperts), "checked by _supports"
     return run_on(ISAS[0], x, top_k_index, top_k_weights, experts)
+
+
+def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
+    """Pack experts by one of ``ISAS``; :func:`expertrag_kernels.layout.packed` says the same."""
+    assert _cpu is not None, "ISAS is empty without"
+    experts, hidden, inner = plain.num_experts, plain.hidden_size, plain.inner_size
+    dtype = torch.bfloat16 if plain.down.dtype == torch.bfloat16 else torch.float32
+    gate_up, down = (
+        weight.detach().to("cpu", dtype).contiguous() for weight in (plain.gate_up, plain.down)
+    )
+    data = layout.room(layout.layer_bytes(format, experts, hidden, inner))
+    _cpu.pack(
+        isa,
+        _FORMATS.index(format),
+        experts,
+        hidden,
+        inner,
+        gate_up.data_ptr(),
+        down.data_ptr(),
+        dtype == torch.bfloat16,
+        data.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return PackedExperts(data, format, experts, hidden, inner, plain.activation)
 
 
 def run_on(

@@ -39,7 +39,7 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
     gate_up_bytes, down_bytes = _bytes(format, hidden, inner)
-    data = _huge(count * (gate_up_bytes + down_bytes))
+    data = room(count * (gate_up_bytes + down_bytes))
     gate_ups = data[: count * gate_up_bytes].view(count, gate_up_bytes)
     downs = data[count * gate_up_bytes :].view(count, down_bytes)
     for expert in range(count):
@@ -112,7 +112,7 @@ def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
     return F.pad(weight, (0, _up_to(columns, inputs) - columns, 0, _up_to(rows, outputs) - rows))
 
 
-def _huge(size: int) -> torch.Tensor:
+def room(size: int) -> torch.Tensor:
     """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
     if not hasattr(mmap, "MADV_HUGEPAGE") or size < _HUGE_PAGE:
         return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]

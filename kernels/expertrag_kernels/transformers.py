@@ -18,6 +18,7 @@ from transformers import activations
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, ExpertsInterface
 
 from expertrag_kernels import layout
+from expertrag_kernels.cpu_experts import ISAS, pack_on
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
 
@@ -55,7 +56,8 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
     dtype = plain.down.dtype
     if format is None and dtype not in _OWN_FORMAT:
         raise ValueError(f"no format holds {dtype} as it is: name one of {', '.join(Format)}")
-    return layout.packed(plain, _OWN_FORMAT[dtype] if format is None else Format(format))
+    wanted = _OWN_FORMAT[dtype] if format is None else Format(format)
+    return pack_on(ISAS[0], plain, wanted) if ISAS else layout.packed(plain, wanted)
 
 
 def plain_experts(module: nn.Module) -> PlainExperts:

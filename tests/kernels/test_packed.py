@@ -21,8 +21,8 @@ from expertrag_kernels import (
     pack,
     unpacked,
 )
-from expertrag_kernels.cpu_experts import ISAS, run_on
-from expertrag_kernels.layout import block_bytes, layer_bytes
+from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
+from expertrag_kernels.layout import block_bytes, layer_bytes, packed
 from expertrag_kernels.reference import reference_experts
 
 BOTH_WAYS = {"exact": (Format.F32, Format.BF16), "rounded": (Format.INT8, Format.INT4)}
@@ -80,6 +80,27 @@ def test_equals_the_reference(isa: str, format: Format, shape: tuple[int, ...]) 
     found = run_on(isa, x, index, weights, packed)
     wanted = reference_experts(x, index, weights, packed)
     assert _error(found, wanted) <= AGAINST_OWN_WEIGHTS[format]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("format", list(Format))
+def test_packing_equals_the_reference(isa: str, format: Format, dtype: torch.dtype) -> None:
+    plain = _plain(3, 160, 71)
+    plain.gate_up[1, :9] = 0.0  # scales of zero
+    plain.down[2] *= 1e-6  # scales that are subnormal in half precision
+    plain = PlainExperts(plain.gate_up.to(dtype), plain.down.to(dtype))
+    own, oracle = pack_on(isa, plain, format), packed(plain, format)
+    if format is not Format.INT4:
+        assert torch.equal(own.data, oracle.data)
+        return
+    for name in ("gate_up", "down"):  # of two scales that are as good, either may be taken
+        wanted = getattr(plain, name).float()
+        errors = [
+            (getattr(unpacked(some), name) - wanted).flatten(1).norm(dim=1)
+            for some in (own, oracle)
+        ]
+        torch.testing.assert_close(errors[0], errors[1], rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize("isa", ISAS)

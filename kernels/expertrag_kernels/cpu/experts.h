@@ -33,6 +33,13 @@ struct Call {
   int threads;
 };
 
+struct Weights {
+  const void* gate_up;  // (E, 2I, H), float or bf16 bits
+  const void* down;     // (E, H, I)
+  bool bf16;
+  int threads;
+};
+
 inline int64_t padded(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 // Bytes of a block of 64 outputs over `k` inputs, k a multiple of kPad.
@@ -55,15 +62,18 @@ inline int64_t data_bytes(const Experts& e) {
   return e.count * (gate_up + down);
 }
 
-// One of these for every instruction set that was compiled; a negative index is the caller's to
-// refuse.
-using Forward = void (*)(const Experts&, const Call&);
-
-namespace generic { void forward(const Experts&, const Call&); }
+// Every instruction set that was compiled has these two. A negative index is the caller's to refuse.
+#define EXPERTRAG_DECLARE(isa)                                    \
+  namespace isa {                                                 \
+  void forward(const Experts&, const Call&);                      \
+  void pack(const Experts&, const Weights&, uint8_t* data);       \
+  }
+EXPERTRAG_DECLARE(generic)
 #ifdef EXPERTRAG_X86
-namespace avx2 { void forward(const Experts&, const Call&); }
-namespace avx512 { void forward(const Experts&, const Call&); }
-namespace avx512bf16 { void forward(const Experts&, const Call&); }
+EXPERTRAG_DECLARE(avx2)
+EXPERTRAG_DECLARE(avx512)
+EXPERTRAG_DECLARE(avx512bf16)
 #endif
+#undef EXPERTRAG_DECLARE
 
 }  // namespace expertrag

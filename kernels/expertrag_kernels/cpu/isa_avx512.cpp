@@ -2,3 +2,4 @@
 #include "tile_portable.h"
 //
 #include "forward.h"
+#include "pack.h"

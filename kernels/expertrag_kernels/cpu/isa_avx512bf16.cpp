@@ -2,3 +2,4 @@
 #include "tile_avx512bf16.h"
 //
 #include "forward.h"
+#include "pack.h"

@@ -1,0 +1,229 @@
+"""The experts of a layer: our kernels beside other implementations, in one process.
+
+    python benchmarks/bench_kernels.py --json FILE
+
+Every round draws a routing, probes the machine (bytes read and bfloat16 products a second), and
+runs all contestants one after the other, beginning with another one each time; medians are
+reported. ``roofline`` is the share of what the probes allow: time for the bytes of the experts that
+are hit, or for the products, whichever is longer, by the time taken. ``ratio`` is the rival's time
+by ours, of rivals whose weights have as many bits; the bfloat16 rivals of transformers, which has
+no other, also stand beside our int8 and int4. ``rel_error`` is against float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from kernel_rivals import SHAPES, Rival, Run, foreign_rivals, transformers_rivals
+
+from expertrag_kernels import Format, PackedExperts, PlainExperts, fused_experts, layout, pack
+from expertrag_kernels import _cpu as cpu
+from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.reference import reference_experts
+
+TOKENS = (1, 4, 16, 64, 256, 1024)
+FORMATS = ("bf16", "int8", "int4")
+OURS = "expertrag"
+PROBE_BYTES = 256 << 20
+
+
+def main() -> int:
+    """Measure, print to stderr, and write JSON to a file or to stdout."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--tokens", nargs="*", type=int, default=list(TOKENS))
+    parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS))
+    parser.add_argument("--rivals", type=Path, help="folder of wheels that are not dependencies")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, nothing compiled")
+    parser.add_argument("--json", nargs="?", const="-", help="file; stdout without a name")
+    given = parser.parse_args()
+    rows = []
+    for name in given.shapes:
+        shape = Shape.named(name)
+        layers = shape.draw_layers()
+        contestants = [
+            *ours(layers, given.formats),
+            *transformers_rivals(layers, compiled=not given.quick),
+            *foreign_rivals(layers, given.rivals),
+        ]
+        for tokens in given.tokens:
+            for row in measure(shape, layers, contestants, tokens, rounds(tokens, given.quick)):
+                rows.append(row)
+                print(described(row), file=sys.stderr, flush=True)
+        del layers, contestants
+    body = json.dumps({"rows": rows, "machine": machine()}, indent=1)
+    if given.json == "-":
+        print(body)
+    elif given.json:
+        Path(given.json).write_text(body + "\n")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A layer: E experts of which K serve a token, H hidden, I inner; ``layers`` of them."""
+
+    name: str
+    experts: int
+    hidden: int
+    inner: int
+    top_k: int
+    layers: int
+
+    @classmethod
+    def named(cls, name: str) -> Shape:
+        """One of ``SHAPES``."""
+        return cls(name, *SHAPES[name])
+
+    def draw_layers(self) -> list[PlainExperts]:
+        """Gaussian weights, of which outputs have the size of inputs."""
+        torch.manual_seed(0)
+        found = []
+        for _ in range(self.layers):
+            gate_up = torch.empty(self.experts, 2 * self.inner, self.hidden, dtype=torch.bfloat16)
+            down = torch.empty(self.experts, self.hidden, self.inner, dtype=torch.bfloat16)
+            gate_up.normal_(std=self.hidden**-0.5)
+            down.normal_(std=self.inner**-0.5)
+            found.append(PlainExperts(gate_up, down))
+        return found
+
+    def draw_routing(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens, and experts of equal chance."""
+        index = torch.rand(tokens, self.experts).topk(self.top_k).indices
+        weights = torch.rand(tokens, self.top_k) + 0.1
+        weights /= weights.sum(dim=1, keepdim=True)
+        return torch.randn(tokens, self.hidden).bfloat16(), index, weights
+
+    def roof_seconds(
+        self, format: str, hit: float, tokens: int, bandwidth: float, flops: float
+    ) -> float:
+        """Return what reading the experts takes, or multiplying, whichever is longer.
+
+        :param hit: distinct experts.
+        """
+        size = layout.layer_bytes(Format(format), 1, self.hidden, self.inner)
+        peak = flops if format == "bf16" else 2 * flops
+        return max(
+            hit * size / bandwidth, 6 * tokens * self.top_k * self.hidden * self.inner / peak
+        )
+
+
+def ours(layers: Sequence[PlainExperts], formats: Sequence[str]) -> Iterator[Rival]:
+    """Yield our kernels in every format."""
+    for format in formats:
+        yield Rival(OURS, format, [_run(pack(layer, format)) for layer in layers])
+
+
+def _run(packed: PackedExperts) -> Run:
+    return lambda x, index, weights: fused_experts(x, index, weights, packed)
+
+
+def rounds(tokens: int, quick: bool) -> int:
+    """Return how often to measure."""
+    return (5 if tokens >= 256 else 9) if quick else (9 if tokens >= 256 else 25)
+
+
+def measure(
+    shape: Shape,
+    layers: Sequence[PlainExperts],
+    contestants: Sequence[Rival],
+    tokens: int,
+    count: int,
+) -> Iterator[dict[str, Any]]:
+    """Run all contestants in turn; yield a row for each of ours beside each rival."""
+    present = [rival for rival in contestants if tokens <= (rival.most_tokens or tokens)]
+    seconds: list[list[float]] = [[] for _ in present]
+    read = layout.room(PROBE_BYTES).fill_(1)
+    bandwidths, flops, hits = [], [], []
+    threads = torch.get_num_threads()
+    with torch.inference_mode():
+        for number in range(-1, count):  # the first round warms up
+            routing = shape.draw_routing(tokens)
+            bandwidth = PROBE_BYTES / cpu.read_seconds(read.data_ptr(), PROBE_BYTES, threads)
+            flop = cpu.bf16_flops(threads) if ISAS[0] == "avx512bf16" else float("nan")
+            for turn in range(len(present)):
+                place = (number + turn) % len(present)
+                start = time.perf_counter()
+                for run in present[place].layers:  # one after the other, as a model runs them
+                    run(*routing)
+                if number >= 0:
+                    seconds[place].append((time.perf_counter() - start) / len(layers))
+            if number >= 0:
+                bandwidths.append(bandwidth)
+                flops.append(flop)
+                hits.append(len(routing[1].unique()))
+    medians = [statistics.median(some) for some in seconds]
+    bandwidth, flop = statistics.median(bandwidths), statistics.median(flops)
+    for own, spent in zip(present, medians, strict=True):
+        if own.name != OURS:
+            continue
+        roof = shape.roof_seconds(own.format, statistics.mean(hits), tokens, bandwidth, flop)
+        error = _error(shape, layers[0], own, tokens)
+        for rival, theirs in zip(present, medians, strict=True):
+            if rival.name != OURS and rival.format in (own.format, "bf16"):
+                yield {
+                    "shape": shape.name,
+                    "T": tokens,
+                    "format": own.format,
+                    "rival": f"{rival.name} {rival.format}",
+                    "ms": spent * 1e3,
+                    "rival_ms": theirs * 1e3,
+                    "ratio": theirs / spent,
+                    "roofline": roof / spent,
+                    "rel_error": error,
+                    "read_gb_per_s": bandwidth / 1e9,
+                    "peak_gflop_per_s": flop / 1e9,
+                }
+
+
+def _error(shape: Shape, layer: PlainExperts, own: Rival, tokens: int) -> float:
+    """Relative error against float32, over at most 16 tokens."""
+    x, index, weights = shape.draw_routing(min(tokens, 16))
+    used = index.unique()
+    exact = PlainExperts(layer.gate_up[used].float(), layer.down[used].float())
+    wanted = reference_experts(x.float(), torch.searchsorted(used, index), weights, exact)
+    found = own.layers[0](x, index, weights)
+    return float((found.float() - wanted).norm() / wanted.norm())
+
+
+def described(row: dict[str, Any]) -> str:
+    """Write a row as a line."""
+    return (
+        f"{row['shape']:<14} T={row['T']:<5} {row['format']:<5} {row['ms']:8.2f} ms  "
+        f"{row['ratio']:5.2f} x {row['rival']:<25} {row['roofline']:4.0%} of the roofline "
+        f"({row['read_gb_per_s']:.1f} GB/s, {row['peak_gflop_per_s']:.0f} GFLOP/s)  "
+        f"error {row['rel_error']:.4f}"
+    )
+
+
+def machine() -> dict[str, Any]:
+    """Describe where this runs."""
+    return {
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "isa": ISAS[0],
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

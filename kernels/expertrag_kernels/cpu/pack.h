@@ -1,0 +1,205 @@
+// Packing: the order of weights that layout.py describes, block by block on all threads. Included
+// once by the unit of each instruction set. The torch version in layout.py is its oracle.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+
+#include "rows.h"
+
+namespace expertrag {
+namespace EXPERTRAG_ISA {
+
+// Weights [64][k] of a block, in float.
+struct Block {
+  const float* rows;
+  int64_t k;
+  float at(int64_t column, int64_t input) const { return rows[column * k + input]; }
+};
+
+inline uint8_t* put(uint8_t* to, const void* from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+  return to + bytes;
+}
+
+inline void pack_f32(const Block& block, uint8_t* to) {
+  for (int64_t k = 0; k < block.k; ++k)
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float value = block.at(c, k);
+      to = put(to, &value, 4);
+    }
+}
+
+inline void pack_bf16(const Block& block, uint8_t* to) {
+  for (int64_t k = 0; k < block.k; k += 2)
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const uint16_t pair[2] = {to_bf16(block.at(c, k)), to_bf16(block.at(c, k + 1))};
+      to = put(to, pair, 4);
+    }
+}
+
+inline void pack_int8(const Block& block, uint8_t* to) {
+  float scales[kColumns], inverses[kColumns];
+  for (int64_t c = 0; c < kColumns; ++c) {
+    float most = 0.0f;
+    for (int64_t k = 0; k < block.k; ++k) most = std::max(most, std::fabs(block.at(c, k)));
+    scales[c] = most / 127.0f;
+    inverses[c] = scales[c] > 0.0f ? 1.0f / scales[c] : 0.0f;
+  }
+  to = put(to, scales, sizeof(scales));
+  int8_t group[kColumns][kInt8Group];
+  for (int64_t start = 0; start < block.k; start += kInt8Group) {
+    const int64_t n = std::min(kInt8Group, block.k - start);
+    int16_t sums[kColumns];
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float* row = block.rows + c * block.k + start;
+      int32_t sum = 0;
+      for (int64_t k = 0; k < n; ++k) group[c][k] = int8_t(std::nearbyint(row[k] * inverses[c]));
+      for (int64_t k = 0; k < n; ++k) sum += group[c][k];
+      sums[c] = int16_t(-sum);
+    }
+    to = put(to, sums, sizeof(sums));
+    for (int64_t k = 0; k < n; k += 4)
+      for (int64_t c = 0; c < kColumns; ++c) to = put(to, group[c] + k, 4);
+  }
+}
+
+inline uint16_t to_half(float value) {  // to nearest even, as _Float16 rounds
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude >= 0x47800000)  // 65536 and more, or no number
+    return uint16_t(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00));
+  if (magnitude < 0x38800000) {  // subnormal: let the addition of a float round
+    float shifted;
+    std::memcpy(&shifted, &magnitude, 4);
+    shifted += 0.5f;
+    uint32_t rounded;
+    std::memcpy(&rounded, &shifted, 4);
+    return uint16_t(sign | (rounded - 0x3f000000));
+  }
+  const uint32_t rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1);
+  return uint16_t(sign | (rounded >> 13));
+}
+
+inline float from_half(uint16_t half) {
+  const uint32_t magnitude = uint32_t(half & 0x7fff) << 13, sign = uint32_t(half & 0x8000) << 16;
+  float value;
+  std::memcpy(&value, &magnitude, 4);
+  value *= 0x1p112f;
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  bits |= sign;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+inline float int4_value(float weight, float inverse) {
+  const float value = std::nearbyint(weight * inverse) + 8.0f;
+  return value < 0.0f ? 0.0f : value > 15.0f ? 15.0f : value;
+}
+
+// Of some scales the one with the least squared error over 32 weights; see layout.py.
+inline uint16_t int4_scale(const float* row) {
+  float extreme = 0.0f;
+  for (int64_t k = 0; k < kInt4Group; ++k)
+    if (std::fabs(row[k]) > std::fabs(extreme)) extreme = row[k];
+  uint16_t best = 0;
+  float least = INFINITY;
+  for (float steps = 7.0f; steps <= 10.0f; steps += 0.5f) {
+    const uint16_t half = to_half(extreme / -steps);
+    const float scale = from_half(half), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+    float errors[16] = {};
+    for (int64_t k = 0; k < kInt4Group; ++k) {
+      const float error = (int4_value(row[k], inverse) - 8.0f) * scale - row[k];
+      errors[k % 16] += error * error;
+    }
+    float total = 0.0f;
+    for (float error : errors) total += error;
+    if (total < least) {
+      least = total;
+      best = half;
+    }
+  }
+  return best;
+}
+
+inline void pack_int4(const Block& block, uint8_t* to) {
+  for (int64_t start = 0; start < block.k; start += kInt4Group) {
+    uint16_t scales[kColumns];
+    uint8_t values[kColumns][kInt4Group];
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const float* row = block.rows + c * block.k + start;
+      scales[c] = int4_scale(row);
+      const float scale = from_half(scales[c]), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+      for (int64_t k = 0; k < kInt4Group; ++k) values[c][k] = uint8_t(int4_value(row[k], inverse));
+    }
+    to = put(to, scales, sizeof(scales));
+    for (int64_t k = 0; k < 16; k += 4)
+      for (int64_t c = 0; c < kColumns; ++c)
+        for (int64_t j = 0; j < 4; ++j)
+          *to++ = uint8_t(values[c][k + j] | values[c][16 + k + j] << 4);
+  }
+}
+
+inline void pack_block(Format format, const Block& block, uint8_t* to) {
+  switch (format) {
+    case Format::f32: return pack_f32(block, to);
+    case Format::bf16: return pack_bf16(block, to);
+    case Format::int8: return pack_int8(block, to);
+    case Format::int4: return pack_int4(block, to);
+  }
+}
+
+// Row `row` of a matrix with `columns` columns, in float, zeros behind it.
+inline void read_row(const void* matrix, bool bf16, int64_t row, int64_t columns, int64_t width,
+                     float* to) {
+  if (bf16) {
+    const uint16_t* from = static_cast<const uint16_t*>(matrix) + row * columns;
+    for (int64_t k = 0; k < columns; ++k) to[k] = from_bf16(from[k]);
+  } else {
+    std::memcpy(to, static_cast<const float*>(matrix) + row * columns, size_t(columns) * 4);
+  }
+  std::fill(to + columns, to + width, 0.0f);
+}
+
+void pack(const Experts& e, const Weights& weights, uint8_t* data) {
+  const int64_t hidden = padded(e.hidden, kPad), inner = padded(e.inner, kPad);
+  const int64_t gate_ups = inner / 32, downs = padded(e.hidden, kColumns) / kColumns;
+  const int64_t gate_up_bytes = block_bytes(e.format, hidden);
+  const int64_t down_bytes = block_bytes(e.format, inner);
+  uint8_t* down_data = data + e.count * gate_ups * gate_up_bytes;
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    const std::unique_ptr<float[]> rows(new float[size_t(kColumns * std::max(hidden, inner))]);
+    for (int64_t task; (task = next.fetch_add(1)) < e.count * (gate_ups + downs);) {
+      const int64_t expert = task / (gate_ups + downs), place = task % (gate_ups + downs);
+      const bool down = place >= gate_ups;
+      const int64_t block = down ? place - gate_ups : place;
+      const int64_t width = down ? inner : hidden;
+      for (int64_t c = 0; c < kColumns; ++c) {
+        float* to = rows.get() + c * width;
+        const int64_t output = down ? block * kColumns + c : block * 32 + c % 32;
+        if (output >= (down ? e.hidden : e.inner)) {
+          std::fill(to, to + width, 0.0f);
+        } else if (down) {
+          read_row(weights.down, weights.bf16, expert * e.hidden + output, e.inner, width, to);
+        } else {
+          const int64_t row = (expert * 2 + (c >= 32)) * e.inner + output;
+          read_row(weights.gate_up, weights.bf16, row, e.hidden, width, to);
+        }
+      }
+      uint8_t* to = down ? down_data + (expert * downs + block) * down_bytes
+                         : data + (expert * gate_ups + block) * gate_up_bytes;
+      pack_block(e.format, {rows.get(), width}, to);
+    }
+  };
+#ifdef _OPENMP
+#pragma omp parallel num_threads(weights.threads)
+#endif
+  work();
+}
+
+}  // namespace EXPERTRAG_ISA
+}  // namespace expertrag
