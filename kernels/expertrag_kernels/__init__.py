@@ -22,7 +22,14 @@ if TYPE_CHECKING:
         apply_copies,
         apply_low_rank,
     )
-    from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
+    from expertrag_kernels.packed import (
+        Activation,
+        Experts,
+        Format,
+        PackedExperts,
+        PlainExperts,
+        ScaledExperts,
+    )
     from expertrag_kernels.transformers import pack, pack_model, register, unpack_model
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "LowRankExperts",
     "PackedExperts",
     "PlainExperts",
+    "ScaledExperts",
     "apply_copies",
     "apply_low_rank",
     "fused_experts",
@@ -51,6 +59,7 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "LowRankExperts": "linear",
     "PackedExperts": "packed",
     "PlainExperts": "packed",
+    "ScaledExperts": "packed",
     "apply_copies": "linear",
     "apply_low_rank": "linear",
     "fused_experts": "dispatch",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
 from expertrag_kernels import (
@@ -11,8 +13,11 @@ from expertrag_kernels import (
     reference as _reference,  # noqa: F401 - registers itself
 )
 from expertrag_kernels.layout import layer_bytes
-from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts
+from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts, ScaledExperts
 from expertrag_kernels.registry import choose
+
+if importlib.util.find_spec("triton") and torch.cuda.is_available():
+    importlib.import_module("expertrag_kernels.gpu.experts")  # registers itself
 
 
 def fused_experts(
@@ -39,10 +44,10 @@ def fused_experts(
 def _check(
     x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
 ) -> None:
-    if isinstance(experts, PlainExperts):
-        _check_plain(x, experts)
-    else:
+    if isinstance(experts, PackedExperts):
         _check_packed(x, experts)
+    else:
+        _check_plain(x, experts)
     hidden = experts.hidden_size
     if x.ndim != 2 or x.shape[1] != hidden:
         raise ValueError(f"x must be (T, H) with H = {hidden}; got {tuple(x.shape)}")
@@ -69,14 +74,23 @@ def _check(
         )
 
 
-def _check_plain(x: torch.Tensor, experts: PlainExperts) -> None:
+def _check_plain(x: torch.Tensor, experts: PlainExperts | ScaledExperts) -> None:
     gate_up, down = experts.gate_up, experts.down
     if down.ndim != 3 or gate_up.shape != (down.shape[0], 2 * down.shape[2], down.shape[1]):
         raise ValueError(
             "gate_up must be (E, 2I, H) and down (E, H, I); "
             f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
         )
-    if not x.dtype == gate_up.dtype == down.dtype:
+    if isinstance(experts, ScaledExperts):
+        scales = experts.gate_up_scale, experts.down_scale
+        if any(
+            scale.shape != weight.shape[:2] or scale.dtype != torch.float32
+            for scale, weight in zip(scales, (gate_up, down), strict=True)
+        ):
+            raise ValueError("scales must be float32, one for each output: (E, 2I) and (E, H)")
+        if not x.is_floating_point():
+            raise ValueError(f"x must be floating point; got {x.dtype}")
+    elif not x.dtype == gate_up.dtype == down.dtype:
         raise ValueError(
             "x, gate_up and down must have one type; "
             f"got {x.dtype}, {gate_up.dtype} and {down.dtype}"

@@ -62,6 +62,65 @@ class PlainExperts:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaledExperts:
+    """Experts whose weights have 8 bits and a scale for each output, for GPUs.
+
+    gate_up: (E, 2I, H) int8 or float8_e4m3fn
+    down: (E, H, I), the same
+    gate_up_scale: (E, 2I) float32
+    down_scale: (E, H) float32
+    """
+
+    gate_up: torch.Tensor
+    down: torch.Tensor
+    gate_up_scale: torch.Tensor
+    down_scale: torch.Tensor
+    activation: Activation = Activation.SILU
+
+    @classmethod
+    def of(cls, plain: PlainExperts, dtype: torch.dtype) -> ScaledExperts:
+        """Round experts to int8 or float8_e4m3fn."""
+        most = 127.0 if dtype == torch.int8 else torch.finfo(dtype).max
+
+        def scaled(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            scale = weight.float().abs().amax(dim=2).clamp(min=1e-30) / most
+            values = weight.float() / scale[:, :, None]
+            return (values.round() if dtype == torch.int8 else values).to(dtype), scale
+
+        gate_up, gate_up_scale = scaled(plain.gate_up)
+        down, down_scale = scaled(plain.down)
+        return cls(gate_up, down, gate_up_scale, down_scale, plain.activation)
+
+    def plain(self, dtype: torch.dtype) -> PlainExperts:
+        """Return the weights that these stand for."""
+        return PlainExperts(
+            (self.gate_up.float() * self.gate_up_scale[:, :, None]).to(dtype),
+            (self.down.float() * self.down_scale[:, :, None]).to(dtype),
+            self.activation,
+        )
+
+    @property
+    def num_experts(self) -> int:
+        """E, the number of experts held here."""
+        return self.down.shape[0]
+
+    @property
+    def hidden_size(self) -> int:
+        """H, the width of a token."""
+        return self.down.shape[1]
+
+    @property
+    def inner_size(self) -> int:
+        """I, the width of an expert."""
+        return self.down.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.down.device
+
+
+@dataclass(frozen=True, slots=True)
 class PackedExperts:
     """The same experts in one block of memory, in the order in which the kernels read it.
 
@@ -81,4 +140,4 @@ class PackedExperts:
         return self.data.device
 
 
-Experts = PlainExperts | PackedExperts
+Experts = PlainExperts | ScaledExperts | PackedExperts

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from expertrag_kernels.layout import unpacked
-from expertrag_kernels.packed import Activation, Experts, PlainExperts
+from expertrag_kernels.packed import Activation, Experts, PlainExperts, ScaledExperts
 from expertrag_kernels.registry import implementation
 
 
@@ -35,6 +35,8 @@ def reference_experts(
     """Compute :func:`expertrag_kernels.fused_experts` without its checks."""
     if isinstance(experts, PlainExperts):
         return _plain(x, top_k_index, top_k_weights, experts)
+    if isinstance(experts, ScaledExperts):
+        return _plain(x, top_k_index, top_k_weights, experts.plain(x.dtype))
     if top_k_index.numel():
         _refuse_negative(int(top_k_index.min()))
     used = torch.unique(top_k_index[top_k_index < experts.num_experts])

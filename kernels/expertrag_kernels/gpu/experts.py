@@ -1,0 +1,107 @@
+"""The experts on a GPU: what is launched, and with which tiles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+
+from expertrag_kernels.gpu import kernels
+from expertrag_kernels.gpu.tiles import Tiles, choose_tiles
+from expertrag_kernels.packed import Experts, PlainExperts, ScaledExperts
+from expertrag_kernels.registry import implementation
+
+_CHUNK = 64  # pairs that are sorted at a time: [64, E] numbers have to fit into registers
+_SUM_COLUMNS = 256
+
+
+def _supports(x: torch.Tensor, experts: Experts) -> bool:
+    return (
+        isinstance(experts, PlainExperts | ScaledExperts)
+        and x.device.type == experts.device.type == "cuda"
+        and x.dtype in (torch.bfloat16, torch.float16, torch.float32)
+        and not torch.is_grad_enabled()
+    )
+
+
+@implementation("triton", priority=20, supports=_supports)
+def triton_experts(
+    x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
+) -> torch.Tensor:
+    """Compute :func:`expertrag_kernels.fused_experts` without its checks.
+
+    Nothing waits for the host, so that a negative index is not found out: it is a sentinel.
+    """
+    assert isinstance(experts, PlainExperts | ScaledExperts), "checked by _supports"
+    capability = torch.cuda.get_device_capability(x.device)
+    tiles = choose_tiles(
+        top_k_index.numel(),
+        experts.num_experts,
+        experts.hidden_size,
+        experts.inner_size,
+        str(experts.down.dtype).removeprefix("torch."),
+        f"sm{capability[0]}{capability[1]}",
+    )
+    return launch(x, top_k_index, top_k_weights, experts, tiles)
+
+
+def launch(
+    x: torch.Tensor,
+    top_k_index: torch.Tensor,
+    top_k_weights: torch.Tensor,
+    experts: PlainExperts | ScaledExperts,
+    tiles: Tiles,
+    *,
+    upcast: bool = False,
+) -> torch.Tensor:
+    """Run the four kernels.
+
+    :param upcast: multiply in float32, for the interpreter.
+    """
+    tokens, top_k = top_k_index.shape
+    count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
+    pairs = tokens * top_k
+    out = torch.empty_like(x)
+    if not pairs:
+        return out
+    x, index = x.contiguous(), top_k_index.contiguous()
+    routing = top_k_weights.float().contiguous()
+    # every expert may leave a block half empty, and no more are in use than there are pairs
+    blocks = (pairs + min(count, pairs) * (tiles.block_m - 1)) // tiles.block_m
+    places = torch.empty(blocks * tiles.block_m, dtype=torch.int32, device=x.device)
+    expert_of_blocks = torch.empty(blocks, dtype=torch.int32, device=x.device)
+    align: Any = kernels.align_pairs
+    align[(1,)](
+        index, places, expert_of_blocks, pairs, blocks, count,
+        BLOCK_M=tiles.block_m, EXPERTS=triton.next_power_of_2(count), CHUNK=_CHUNK, num_warps=8,
+    )  # fmt: skip
+    scaled = isinstance(experts, ScaledExperts)
+    gate_up_scale = experts.gate_up_scale if isinstance(experts, ScaledExperts) else routing
+    down_scale = experts.down_scale if isinstance(experts, ScaledExperts) else routing
+    shape: dict[str, Any] = {
+        "SCALED": scaled,
+        "UPCAST": upcast,
+        "BLOCK_M": tiles.block_m,
+        "BLOCK_N": tiles.block_n,
+        "BLOCK_K": tiles.block_k,
+        "num_warps": tiles.warps,
+        "num_stages": tiles.stages,
+    }
+    h = torch.empty(pairs, inner, dtype=x.dtype, device=x.device)
+    gate_up: Any = kernels.gate_up_pairs
+    gate_up[(triton.cdiv(inner, tiles.block_n), blocks)](
+        x, experts.gate_up, gate_up_scale, places, expert_of_blocks, h,
+        pairs, count, top_k, hidden, inner, ACTIVATION=str(experts.activation), **shape,
+    )  # fmt: skip
+    y = torch.empty(pairs, hidden, dtype=torch.float32, device=x.device)
+    down: Any = kernels.down_pairs
+    down[(triton.cdiv(hidden, tiles.block_n), blocks)](
+        h, experts.down, down_scale, routing, places, expert_of_blocks, y,
+        pairs, count, hidden, inner, **shape,
+    )  # fmt: skip
+    add_up: Any = kernels.add_up
+    add_up[(tokens, triton.cdiv(hidden, _SUM_COLUMNS))](
+        y, index, out, count, top_k, hidden, BLOCK_N=_SUM_COLUMNS
+    )
+    return out

@@ -1,0 +1,52 @@
+"""Which tiles a call runs with: from a table that was tuned, or by rule."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_TABLES = Path(__file__).with_name("tiles")
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """Places, columns and inputs of a tile, and how a program runs it."""
+
+    block_m: int
+    block_n: int
+    block_k: int
+    warps: int
+    stages: int
+
+
+def choose_tiles(pairs: int, experts: int, hidden: int, inner: int, dtype: str, arch: str) -> Tiles:
+    """Return the tiles for a number of pairs.
+
+    :param dtype: of the weights, as torch names it.
+    :param arch: such as "sm90".
+    """
+    table = _table(f"E={experts},H={hidden},I={inner},dtype={dtype},arch={arch}.json")
+    known = [most for most in table if pairs <= most]
+    return table[min(known)] if known else _by_rule(pairs / experts)
+
+
+def _by_rule(rows: float) -> Tiles:
+    """Choose by the rows of an expert: few are bound by memory, and want long reads of weights."""
+    if rows <= 16:
+        return Tiles(16, 64, 128, 4, 4)
+    if rows <= 48:
+        return Tiles(32, 64, 128, 4, 4)
+    if rows <= 96:
+        return Tiles(64, 64, 64, 4, 4)
+    return Tiles(128, 128, 64, 8, 3)
+
+
+@cache
+def _table(name: str) -> dict[int, Tiles]:
+    """Read tuned tiles by the greatest number of pairs that they are for."""
+    file = _TABLES / name
+    if not file.is_file():
+        return {}
+    return {int(most): Tiles(**tiles) for most, tiles in json.loads(file.read_text()).items()}

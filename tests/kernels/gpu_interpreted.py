@@ -1,0 +1,80 @@
+"""The GPU kernels in Triton's interpreter, which is chosen before they are imported.
+
+Run by test_gpu.py: `TRITON_INTERPRET=1 python gpu_interpreted.py`; prints the cases that hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+
+import torch
+
+from expertrag_kernels import Activation, PlainExperts, ScaledExperts
+from expertrag_kernels.gpu.experts import launch
+from expertrag_kernels.gpu.tiles import Tiles
+from expertrag_kernels.reference import reference_experts
+
+TILES = Tiles(16, 32, 32, 4, 2)
+TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+
+def experts_of(experts: int, hidden: int, inner: int, activation: Activation) -> PlainExperts:
+    generator = torch.Generator().manual_seed(experts)
+    return PlainExperts(
+        torch.randn(experts, 2 * inner, hidden, generator=generator) / hidden**0.5,
+        torch.randn(experts, hidden, inner, generator=generator) / inner**0.5,
+        activation,
+    )
+
+
+def check(
+    name: str,
+    plain: PlainExperts,
+    index: torch.Tensor,
+    dtype: torch.dtype,
+    rounded: torch.dtype | None = None,
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(index.shape[0], plain.hidden_size, generator=generator).to(dtype)
+    weights = torch.rand(index.shape, generator=generator)
+    own: PlainExperts | ScaledExperts
+    own = PlainExperts(plain.gate_up.to(dtype), plain.down.to(dtype), plain.activation)
+    if rounded is not None:
+        own = ScaledExperts.of(plain, rounded)
+    found = launch(x, index, weights, own, TILES, upcast=True)
+    exact = own.plain(torch.float32) if isinstance(own, ScaledExperts) else own
+    exact = PlainExperts(exact.gate_up.float(), exact.down.float(), exact.activation)
+    wanted = reference_experts(x.float(), index, weights, exact)
+    assert found.dtype == dtype and found.shape == x.shape, name
+    scale = float(wanted.abs().max()) if wanted.numel() else 1.0
+    error = float((found.float() - wanted).abs().max()) if wanted.numel() else 0.0
+    assert error <= TOLERANCE[dtype] * max(scale, 1.0), (name, error)
+    sys.stdout.write(f"{name}\n")
+
+
+def main() -> None:
+    draw = torch.Generator().manual_seed(2)
+
+    def routing(tokens: int, experts: int, top_k: int) -> torch.Tensor:
+        return torch.rand(tokens, experts, generator=draw).topk(top_k).indices
+
+    small = experts_of(5, 48, 40, Activation.SILU)
+    for tokens, top_k in itertools.product((0, 1, 3, 40), (1, 2, 5)):
+        check(f"T={tokens} K={top_k}", small, routing(tokens, 5, top_k), torch.float32)
+    for activation in Activation:
+        check(str(activation), experts_of(3, 32, 32, activation), routing(9, 3, 2), torch.float32)
+    for dtype in (torch.float16, torch.bfloat16):
+        check(str(dtype), small, routing(20, 5, 2), dtype)
+        for rounded in (torch.int8, torch.float8_e4m3fn):
+            check(f"{dtype} tokens, {rounded}", small, routing(20, 5, 2), dtype, rounded)
+    odd = experts_of(7, 33, 29, Activation.SILU)
+    check("odd sizes", odd, routing(18, 7, 3), torch.float32)
+    check("one expert takes all", small, torch.full((37, 2), 3), torch.float32)
+    check("the same expert twice", small, routing(6, 5, 1).expand(6, 2), torch.float32)
+    check("sentinels", small, torch.tensor([[0, 5], [9, 5], [2, 3]]), torch.float32)
+    check("more pairs than a chunk", small, routing(100, 5, 2), torch.float32)
+
+
+if __name__ == "__main__":
+    main()
