@@ -3,8 +3,8 @@
 //
 // Two passes over the experts that are in use, within one parallel region:
 //   1  a task is some 32-column blocks of one expert's gate and up: h = act(gate x) * (up x)
-//   2  a task is 64 output columns of all experts: it alone writes them, so that no sum needs an
-//      atomic and every row is added up in the order of its experts
+//   2  a task is some 64-column blocks of the output, of all experts: it alone writes them, so that
+//      no sum needs an atomic and every row is added up in the order of its experts
 // Tasks are taken from a counter: where another program takes a core, the rest goes on. A row's
 // sums have one order whatever else is in the batch, and however many threads there are.
 #pragma once
@@ -59,7 +59,7 @@ struct Pass {
 
   int64_t blocks() const { return inner / 32; }
   int64_t gate_up_tasks() const { return (blocks() + kBlocks - 1) / kBlocks; }
-  int64_t down_tasks() const { return columns / kColumns; }
+  int64_t down_blocks() const { return columns / kColumns; }
 
   // Read token t's row into `line`, hidden floats with zeros behind H.
   void read(int64_t t, float* line) const {
@@ -113,20 +113,23 @@ struct Pass {
         h.put(row, first * 32, width, columns_of_h + (row - group.start) * width);
   }
 
-  void down(int64_t task, float* sums) const {
-    std::memset(sums, 0, size_t(tokens * kColumns) * 4);
+  void down(int64_t first, int64_t last, float* sums) const {
+    const int64_t width = (last - first) * kColumns;
+    std::memset(sums, 0, size_t(tokens * width) * 4);
     const uint8_t* all = experts.data + experts.count * blocks() * gate_up_bytes;
     for (const Group& group : sorted.groups) {
-      const uint8_t* block = all + (group.expert * down_tasks() + task) * down_bytes;
-      multiply(h, group, false, block, [&](int64_t row, const float* results) {
-        float* sum = sums + sorted.token[size_t(row)] * kColumns;
-        const float weight = sorted.weight[size_t(row)];
-        for (int64_t j = 0; j < kColumns; ++j) sum[j] += weight * results[j];
-      });
+      const uint8_t* block = all + (group.expert * down_blocks() + first) * down_bytes;
+      for (int64_t b = first; b < last; ++b, block += down_bytes) {
+        multiply(h, group, false, block, [&](int64_t row, const float* results) {
+          float* sum = sums + sorted.token[size_t(row)] * width + (b - first) * kColumns;
+          const float weight = sorted.weight[size_t(row)];
+          for (int64_t j = 0; j < kColumns; ++j) sum[j] += weight * results[j];
+        });
+      }
     }
-    const int64_t start = task * kColumns, n = std::min(kColumns, experts.hidden - start);
+    const int64_t start = first * kColumns, n = std::min(width, experts.hidden - start);
     for (int64_t t = 0; t < tokens; ++t) {
-      const float* sum = sums + t * kColumns;
+      const float* sum = sums + t * width;
       if (bf16) {
         uint16_t* to = static_cast<uint16_t*>(out) + t * experts.hidden + start;
         for (int64_t j = 0; j < n; ++j) to[j] = to_bf16(sum[j]);
@@ -136,6 +139,20 @@ struct Pass {
     }
   }
 };
+
+// Take spans of tasks from a counter: long ones at first, as memory is read fastest in long
+// streams, and short ones in the end, when no thread should wait long for another.
+template <class Run>
+inline void each_span(std::atomic<int64_t>& counter, int64_t count, int64_t most, int threads,
+                      const Run& run) {
+  int64_t first = counter.load();
+  while (first < count) {
+    const int64_t n = std::clamp<int64_t>((count - first) / (4 * threads), 1, most);
+    if (!counter.compare_exchange_weak(first, first + n)) continue;
+    run(first, first + n);
+    first = counter.load();
+  }
+}
 
 template <Format F>
 void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scratch) {
@@ -152,11 +169,13 @@ void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scra
     pass.x.width = pass.hidden;
     pass.h.width = pass.inner;
 
-    int64_t most = 0;  // rows of one expert
+    const int64_t most_down = tokens <= 64 ? 8 : 2;  // blocks at a time: their sums stay in cache
+    int64_t most = 0;                                // rows of one expert
     for (const Group& group : sorted.groups) most = std::max(most, group.stop - group.start);
     // of a thread: a line of x, the columns of a task's rows, or the sums of its outputs
     const int64_t own = padded(
-        std::max({pass.hidden, Pass<F>::kBlocks * 32 * most, tokens * kColumns}), 16);
+        std::max({pass.hidden, Pass<F>::kBlocks * 32 * most, tokens * kColumns * most_down}),
+        16);
     const int64_t rows = sorted.rows(), kept = pass.direct() ? 0 : tokens;
     scratch.reserve(own * call.threads * 4 + kept * pass.x.width * Rows<F>::kSize +
                     kept * pass.x.scale_count() * 4 + rows * pass.h.width * Rows<F>::kSize +
@@ -180,10 +199,12 @@ void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scra
         }
         barrier();
       }
-      for (int64_t task; (task = next_gate_up.fetch_add(1)) < gate_ups;) pass.gate_up(task, line);
+      each_span(next_gate_up, gate_ups, 8, call.threads, [&](int64_t first, int64_t last) {
+        for (int64_t task = first; task < last; ++task) pass.gate_up(task, line);
+      });
       barrier();
-      for (int64_t task; (task = next_down.fetch_add(1)) < pass.down_tasks();)
-        pass.down(task, line);
+      each_span(next_down, pass.down_blocks(), most_down, call.threads,
+                [&](int64_t first, int64_t last) { pass.down(first, last, line); });
     };
 #ifdef _OPENMP
 #pragma omp parallel num_threads(call.threads)
