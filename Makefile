@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize bench-kernels bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -112,6 +112,22 @@ bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDL
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@
+
+CPU := kernels/expertrag_kernels/cpu
+SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined -fno-sanitize-recover=all -fno-trapping-math -fno-math-errno -Wno-psabi
+AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
+
+sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviour sanitizers
+	@mkdir -p build/sanitize
+	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/isa_$$name.cpp -o $$name.o; }; \
+	  set -e; unit generic; \
+	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
+	  $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_experts.cpp *.o -o test_experts
+	@OMP_NUM_THREADS=2 build/sanitize/test_experts
+X86 := $(if $(filter x86_64,$(shell uname -m)),-DEXPERTRAG_X86)
+
+bench-kernels: $(STAMP) ## the experts' kernels beside other implementations; ARGS="--quick --json"
+	@$(BIN)/python benchmarks/bench_kernels.py $(ARGS)
 
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
+    from expertrag_kernels.files import load_packed, save_packed
     from expertrag_kernels.layout import unpacked
     from expertrag_kernels.linear import (
         CopiedExperts,
@@ -44,9 +45,11 @@ __all__ = [
     "apply_copies",
     "apply_low_rank",
     "fused_experts",
+    "load_packed",
     "pack",
     "pack_model",
     "register",
+    "save_packed",
     "unpack_model",
     "unpacked",
 ]
@@ -63,9 +66,11 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "apply_copies": "linear",
     "apply_low_rank": "linear",
     "fused_experts": "dispatch",
+    "load_packed": "files",
     "pack": "transformers",
     "pack_model": "transformers",
     "register": "transformers",
+    "save_packed": "files",
     "unpack_model": "transformers",
     "unpacked": "layout",
 }

@@ -11,8 +11,9 @@ Within a block, inputs come in the small runs that a multiply-add instruction ta
     bf16   [k/2] [64] [2]
     int8   64 float scales; for each 128 inputs 64 int16, minus the sum of the weights, and then
            [k/4] [64] [4] int8
-    int4   for each 32 inputs 64 half-precision scales, and then [4] [64] [4] bytes, whose low
-           nibble is input 4i + j and whose high nibble is input 16 + 4i + j, both plus 8
+    int4   for each 32 inputs 64 scales and 64 minima in half precision, and then [4] [64] [4]
+           bytes, whose low nibble is input 4i + j and whose high nibble is input 16 + 4i + j; a
+           weight is scale * nibble + minimum, as in llama.cpp's Q4_1
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def block_bytes(format: Format, inputs: int) -> int:
             groups = -(-inputs // INT8_GROUP)
             return COLUMNS * 4 + groups * COLUMNS * 2 + inputs * COLUMNS
         case Format.INT4:
-            return inputs // INT4_GROUP * (COLUMNS * 2 + INT4_GROUP * COLUMNS // 2)
+            return inputs // INT4_GROUP * (COLUMNS * 4 + INT4_GROUP * COLUMNS // 2)
 
 
 def _bytes(format: Format, hidden: int, inner: int) -> tuple[int, int]:
@@ -185,47 +186,47 @@ def _decoded_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
 
 def _encoded_int4(blocks: torch.Tensor) -> torch.Tensor:
     groups = blocks.unflatten(2, (-1, INT4_GROUP))  # [N, 64, G, 32]
-    scale = _int4_scale(groups)  # [N, 64, G]
-    bits = _int4_bits(groups, scale).to(torch.uint8)  # [N, 64, G, 32]
+    scale, least = _int4_range(groups)  # [N, 64, G] each
+    bits = _int4_bits(groups, scale, least).to(torch.uint8)  # [N, 64, G, 32]
     low, high = bits.unflatten(3, (2, 4, 4)).unbind(3)  # [N, 64, G, 4, 4]
     nibbles = (low | (high << 4)).permute(0, 2, 3, 1, 4)  # [N, G, 4, 64, 4]
-    scales = scale.half().transpose(1, 2).contiguous().view(torch.uint8)  # [N, G, 128]
-    return torch.cat([scales, nibbles.flatten(2)], dim=2).flatten(1)
+    halves = torch.stack([scale, least]).half().permute(1, 3, 0, 2)  # [N, G, 2, 64]
+    return torch.cat(
+        [halves.contiguous().view(torch.uint8).flatten(2), nibbles.flatten(2)], dim=2
+    ).flatten(1)
 
 
 def _decoded_int4(blocks: torch.Tensor) -> torch.Tensor:
     groups = blocks.view(blocks.shape[0], -1, block_bytes(Format.INT4, INT4_GROUP))  # [N, G, B]
-    scales = groups[:, :, : COLUMNS * 2].contiguous().view(torch.float16).float()  # [N, G, 64]
-    nibbles = groups[:, :, COLUMNS * 2 :].unflatten(2, (4, COLUMNS, 4))  # [N, G, 4, 64, 4]
+    halves = groups[:, :, : COLUMNS * 4].contiguous().view(torch.float16).float()
+    scale, least = halves.unflatten(2, (2, COLUMNS)).transpose(1, 3).unbind(2)  # [N, 64, G] each
+    nibbles = groups[:, :, COLUMNS * 4 :].unflatten(2, (4, COLUMNS, 4))  # [N, G, 4, 64, 4]
     both = torch.stack([nibbles & 15, nibbles >> 4], dim=2)  # [N, G, 2, 4, 64, 4]
     bits = both.permute(0, 4, 1, 2, 3, 5).flatten(3)  # [N, 64, G, 32]
-    values = (bits.float() - 8) * scales.transpose(1, 2)[:, :, :, None]
-    return values.flatten(2)
+    return (bits.float() * scale[..., None] + least[..., None]).flatten(2)
 
 
-def _int4_bits(groups: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    inverse = torch.where(scale != 0, 1 / scale, 0.0)
-    return ((groups * inverse[..., None]).round() + 8).clamp(0, 15)
+def _int4_bits(groups: torch.Tensor, scale: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    inverse = torch.where(scale > 0, 1 / scale, 0.0)
+    return ((groups - least[..., None]) * inverse[..., None]).round().clamp(0, 15)
 
 
-def _int4_scale(groups: torch.Tensor) -> torch.Tensor:
-    """Of some scales the one with the least squared error, [N, 64, G], as it is stored.
+def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of some ranges of weights those with the least squared error, [N, 64, G] each, as stored.
 
-    The weight of the greatest magnitude lies at -8, as in llama.cpp's Q4_0, or beyond: fifteen of
-    sixteen others gain by finer steps.
+    From the least weight to the greatest, or up to a quarter less: what is cut off loses, and all
+    others gain by finer steps.
     """
-    place = groups.abs().argmax(dim=3, keepdim=True)
-    extreme = groups.gather(3, place).squeeze(3)  # [N, 64, G]
-    best = torch.zeros_like(extreme)
-    least = torch.full_like(extreme, torch.inf)
-    for steps in _INT4_STEPS:
-        scale = (extreme / -steps).half().float()
-        error = (_int4_bits(groups, scale) - 8).mul_(scale[..., None]).sub_(groups).square_()
-        total = error.sum(dim=3)
-        better = total < least
-        best = torch.where(better, scale, best)
-        least = torch.where(better, total, least)
+    low, high = groups.amin(dim=3), groups.amax(dim=3)  # [N, 64, G]
+    best = torch.zeros_like(low), torch.zeros_like(low)
+    fewest = torch.full_like(low, torch.inf)
+    for step in range(8):
+        cut = 0.5 * (high - low) * (0.03125 * step)
+        scale = ((high - low - 2 * cut) / 15).half().float()
+        least = (low + cut).half().float()
+        error = _int4_bits(groups, scale, least).mul_(scale[..., None]).add_(least[..., None])
+        total = error.sub_(groups).square_().sum(dim=3)
+        better = total < fewest
+        best = torch.where(better, scale, best[0]), torch.where(better, least, best[1])
+        fewest = torch.where(better, total, fewest)
     return best
-
-
-_INT4_STEPS = (7.0, 7.5, 8.0, 8.5, 9.0, 9.5, 10.0)

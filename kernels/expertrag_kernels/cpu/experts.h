@@ -13,7 +13,7 @@ enum class Activation : int { silu, gelu, gelu_tanh, relu };
 constexpr int64_t kColumns = 64;     // outputs of a block: 32 of gate with 32 of up, or 64 of down
 constexpr int64_t kPad = 32;         // H and I are padded to multiples of this
 constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
-constexpr int64_t kInt4Group = 32;   // weights, and activations, of a scale, in int4
+constexpr int64_t kInt4Group = 32;   // weights of a scale and a minimum, activations of a scale, in int4
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
 
 struct Experts {
@@ -49,7 +49,7 @@ inline int64_t block_bytes(Format format, int64_t k) {
     case Format::bf16: return k * kColumns * 2;
     case Format::int8:
       return kColumns * 4 + padded(k, kInt8Group) / kInt8Group * kColumns * 2 + k * kColumns;
-    case Format::int4: return k / kInt4Group * (kColumns * 2 + kInt4Group * kColumns / 2);
+    case Format::int4: return k / kInt4Group * (kColumns * 4 + kInt4Group * kColumns / 2);
   }
   return 0;
 }

@@ -95,31 +95,42 @@ inline float from_half(uint16_t half) {
   return value;
 }
 
-inline float int4_value(float weight, float inverse) {
-  const float value = std::nearbyint(weight * inverse) + 8.0f;
+// Scale and minimum of 32 weights, as they are stored.
+struct Range {
+  uint16_t scale, least;
+};
+
+inline float int4_value(float weight, float inverse, float least) {
+  const float value = std::nearbyint((weight - least) * inverse);
   return value < 0.0f ? 0.0f : value > 15.0f ? 15.0f : value;
 }
 
-// Of some scales the one with the least squared error over 32 weights; see layout.py.
-inline uint16_t int4_scale(const float* row) {
-  float extreme = 0.0f;
-  for (int64_t k = 0; k < kInt4Group; ++k)
-    if (std::fabs(row[k]) > std::fabs(extreme)) extreme = row[k];
-  uint16_t best = 0;
-  float least = INFINITY;
-  for (float steps = 7.0f; steps <= 10.0f; steps += 0.5f) {
-    const uint16_t half = to_half(extreme / -steps);
-    const float scale = from_half(half), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
+inline float inverse_of(float scale) { return scale > 0.0f ? 1.0f / scale : 0.0f; }
+
+// Of some ranges the one with the least squared error; see layout.py.
+inline Range int4_range(const float* row) {
+  float low = row[0], high = row[0];
+  for (int64_t k = 1; k < kInt4Group; ++k) {
+    low = std::min(low, row[k]);
+    high = std::max(high, row[k]);
+  }
+  Range best{0, 0};
+  float fewest = INFINITY;
+  for (int step = 0; step < 8; ++step) {
+    const float cut = 0.5f * (high - low) * (0.03125f * float(step));
+    const Range range{to_half((high - low - 2.0f * cut) / 15.0f), to_half(low + cut)};
+    const float scale = from_half(range.scale), least = from_half(range.least);
+    const float inverse = inverse_of(scale);
     float errors[16] = {};
     for (int64_t k = 0; k < kInt4Group; ++k) {
-      const float error = (int4_value(row[k], inverse) - 8.0f) * scale - row[k];
+      const float error = int4_value(row[k], inverse, least) * scale + least - row[k];
       errors[k % 16] += error * error;
     }
     float total = 0.0f;
     for (float error : errors) total += error;
-    if (total < least) {
-      least = total;
-      best = half;
+    if (total < fewest) {
+      fewest = total;
+      best = range;
     }
   }
   return best;
@@ -127,15 +138,19 @@ inline uint16_t int4_scale(const float* row) {
 
 inline void pack_int4(const Block& block, uint8_t* to) {
   for (int64_t start = 0; start < block.k; start += kInt4Group) {
-    uint16_t scales[kColumns];
+    uint16_t scales[kColumns], leasts[kColumns];
     uint8_t values[kColumns][kInt4Group];
     for (int64_t c = 0; c < kColumns; ++c) {
       const float* row = block.rows + c * block.k + start;
-      scales[c] = int4_scale(row);
-      const float scale = from_half(scales[c]), inverse = scale != 0.0f ? 1.0f / scale : 0.0f;
-      for (int64_t k = 0; k < kInt4Group; ++k) values[c][k] = uint8_t(int4_value(row[k], inverse));
+      const Range range = int4_range(row);
+      scales[c] = range.scale;
+      leasts[c] = range.least;
+      const float inverse = inverse_of(from_half(range.scale)), least = from_half(range.least);
+      for (int64_t k = 0; k < kInt4Group; ++k)
+        values[c][k] = uint8_t(int4_value(row[k], inverse, least));
     }
     to = put(to, scales, sizeof(scales));
+    to = put(to, leasts, sizeof(leasts));
     for (int64_t k = 0; k < 16; k += 4)
       for (int64_t c = 0; c < kColumns; ++c)
         for (int64_t j = 0; j < 4; ++j)

@@ -9,8 +9,8 @@ namespace expertrag {
 namespace EXPERTRAG_ISA {
 
 // What a tile multiplies: the values of a row in the format's type, and the scales of its groups;
-// in int4 each scale is followed by the bits of an int32, -8 times the sum of the group's values,
-// which takes the zero point out of unsigned weights. In int8 the values are unsigned, 128 too high.
+// in int4 each scale is followed by the sum of the group's activations, which the weights' minimum
+// multiplies. In int8 the values are unsigned, 128 too high.
 struct Row {
   const void* values;
   const float* scales;
@@ -49,8 +49,7 @@ struct Rows {
         if constexpr (F == Format::int4) {
           int32_t sum = 0;
           for (int64_t k = j; k < j + some; ++k) sum += quantised[k];
-          sum *= -8;
-          std::memcpy(scale + 1, &sum, 4);
+          scale[1] = scale[0] * float(sum);
         }
       }
     }

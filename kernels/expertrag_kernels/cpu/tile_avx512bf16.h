@@ -105,6 +105,10 @@ struct Multiply<Format::int8, R> {
   }
 };
 
+inline __m512 halves(const uint8_t* from) {
+  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(from)));
+}
+
 template <int R>
 struct Multiply<Format::int4, R> {
   static void run(const Row* rows, const uint8_t* block, int64_t width, float* results) {
@@ -113,13 +117,11 @@ struct Multiply<Format::int4, R> {
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < 4; ++c) sums[r][c] = _mm512_setzero_ps();
     for (int64_t start = 0, g = 0; start < width; start += kInt4Group, ++g) {
-      const uint8_t* scale = block;
-      block += kColumns * 2;
+      const uint8_t *scale = block, *least = block + kColumns * 2;
+      block += kColumns * 4;
       __m512i group[R][4];
-      for (int r = 0; r < R; ++r) {
-        const __m512i zero_point = _mm512_set1_epi32(four_bytes(rows[r].scales + 2 * g + 1));
-        for (int c = 0; c < 4; ++c) group[r][c] = zero_point;
-      }
+      for (int r = 0; r < R; ++r)
+        for (int c = 0; c < 4; ++c) group[r][c] = _mm512_setzero_si512();
       for (int64_t k = start; k < start + 16; k += 4, block += 256) {
         __m512i low[4], high[4];
         for (int c = 0; c < 4; ++c) {
@@ -138,12 +140,13 @@ struct Multiply<Format::int4, R> {
         }
       }
       for (int c = 0; c < 4; ++c) {
-        const __m512 s =
-            _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(scale + c * 32)));
-        for (int r = 0; r < R; ++r)
-          sums[r][c] = _mm512_fmadd_ps(
-              _mm512_cvtepi32_ps(group[r][c]),
-              _mm512_mul_ps(s, _mm512_set1_ps(rows[r].scales[2 * g])), sums[r][c]);
+        const __m512 s = halves(scale + c * 32), m = halves(least + c * 32);
+        for (int r = 0; r < R; ++r) {
+          const float* own = rows[r].scales + 2 * g;
+          const __m512 both = _mm512_mul_ps(s, _mm512_set1_ps(own[0]));
+          sums[r][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(group[r][c]), both, sums[r][c]);
+          sums[r][c] = _mm512_fmadd_ps(m, _mm512_set1_ps(own[1]), sums[r][c]);
+        }
       }
     }
     store<R>(sums, results);

@@ -114,14 +114,14 @@ struct Multiply<Format::int4, R> {
   static void run(const Row* rows, const uint8_t* block, int64_t width, float* results) {
     Floats sums[R][4] = {};
     for (int64_t start = 0, g = 0; start < width; start += kInt4Group, ++g) {
-      const uint8_t* scale = block;
-      block += kColumns * 2;
+      const uint8_t *scale = block, *least = block + kColumns * 2;
+      block += kColumns * 4;
       Floats group[R][4] = {};
       for (int64_t k = start; k < start + 16; k += 4, block += 256) {
         for (int c = 0; c < 4; ++c) {
           const Ints eight = loaded<Ints>(block + c * 64);  // of k to k + 3, and 16 further
           for (int j = 0; j < 4; ++j) {
-            const Ints low = ((eight >> (8 * j)) & 15) - 8, high = ((eight >> (8 * j + 4)) & 15) - 8;
+            const Ints low = (eight >> (8 * j)) & 15, high = (eight >> (8 * j + 4)) & 15;
             const Floats w = __builtin_convertvector(low, Floats);
             const Floats v = __builtin_convertvector(high, Floats);
             for (int r = 0; r < R; ++r) {
@@ -133,8 +133,11 @@ struct Multiply<Format::int4, R> {
         }
       }
       for (int c = 0; c < 4; ++c) {
-        const Floats s = half_to_floats(scale + c * 32);
-        for (int r = 0; r < R; ++r) sums[r][c] += group[r][c] * (s * rows[r].scales[2 * g]);
+        const Floats s = half_to_floats(scale + c * 32), m = half_to_floats(least + c * 32);
+        for (int r = 0; r < R; ++r) {
+          sums[r][c] += group[r][c] * (s * rows[r].scales[2 * g]);
+          sums[r][c] += m * rows[r].scales[2 * g + 1];
+        }
       }
     }
     std::memcpy(results, sums, sizeof(sums));
