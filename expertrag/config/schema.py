@@ -45,8 +45,9 @@ class ModelConfig:
     )
     dtype: str = option(
         "auto",
-        "Precision of the language model.",
-        choices=("auto", "float32", "bfloat16", "float16"),
+        "Precision of the language model; int8 and int4 are for its experts, on the CPU, and the "
+        "rest stays as auto has it.",
+        choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
     device: str = option("auto", "Where models run: auto, cpu, cuda, cuda:0, mps.")
 

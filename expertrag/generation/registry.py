@@ -33,7 +33,8 @@ def load_generator(name: str, *, dtype: str = "auto", device: str = "auto") -> G
         ``expertrag_kernels``); or ``openai:URL#MODEL`` for an OpenAI-compatible server, for
         example ``openai:http://127.0.0.1:8000/v1#qwen3``.
     :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
-        ``bfloat16``, ``float16`` or ``float32``; a server chooses for itself.
+        ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the experts, on the
+        CPU, and leave the rest to ``auto``; a server chooses for itself.
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :raises InvalidArgument: if the name, the dtype or the device cannot be.
     :raises NotFound: if there is no such model.

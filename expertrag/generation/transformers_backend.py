@@ -29,8 +29,10 @@ from expertrag.generation.network import Network
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading, read
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
+from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
 
+_ROUNDED = (Format.INT8, Format.INT4)
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -48,11 +50,13 @@ class TransformersGenerator(Generator):
     def load(cls, name: str, *, dtype: str = "auto", device: str = "auto") -> TransformersGenerator:
         """Load a folder or hub id; see :func:`expertrag.generation.load_generator`."""
         target = _device(device)
-        precision = _dtype(dtype, target)
+        rounded = Format(dtype) if dtype in _ROUNDED else None
+        precision = _dtype("auto" if rounded else dtype, target)
         folder = local_folder(name)
         expertrag_kernels.register()
         with model_errors(name), quiet():
             model = _load_model(name, folder, precision, target)
+            _pack_experts(model, name, rounded, target)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         return cls(
             package_name(folder) or (folder.resolve().name if Path(name).exists() else name),
@@ -144,12 +148,25 @@ def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.devic
     missing = sorted(report["missing_keys"])
     if missing:  # transformers would fill them with random numbers and only warn
         raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
-    model = model.to(device).eval().requires_grad_(False)
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _pack_experts(model: Any, name: str, rounded: Format | None, device: torch.device) -> None:
+    """Let a mixture of experts run through our kernels, and pack it for them on the CPU.
+
+    :raises InvalidArgument: experts are to be rounded, and there is nothing that could run them.
+    """
+    packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        if device.type == "cpu" and ISAS and dtype is not torch.float16:
-            expertrag_kernels.pack_model(model)
-    return model
+        if device.type == "cpu" and ISAS and (rounded or model.dtype is not torch.float16):
+            packed = expertrag_kernels.pack_model(model, rounded)
+    if rounded and not packed:
+        raise InvalidArgument(
+            f"the experts of {name} cannot be run in {rounded}: that needs a mixture of experts of "
+            "a supported layout, on the CPU, and compiled kernels (see `expertrag doctor`); use "
+            "--dtype auto"
+        )
 
 
 def _device(name: str) -> torch.device:
@@ -169,7 +186,9 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     if name not in _DTYPES:
-        raise InvalidArgument(f"dtype {name!r} is unknown; use auto or one of {', '.join(_DTYPES)}")
+        raise InvalidArgument(
+            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *_ROUNDED))}"
+        )
     return _DTYPES[name]
 
 

@@ -203,7 +203,8 @@ def _decoded_int4(blocks: torch.Tensor) -> torch.Tensor:
     nibbles = groups[:, :, COLUMNS * 4 :].unflatten(2, (4, COLUMNS, 4))  # [N, G, 4, 64, 4]
     both = torch.stack([nibbles & 15, nibbles >> 4], dim=2)  # [N, G, 2, 4, 64, 4]
     bits = both.permute(0, 4, 1, 2, 3, 5).flatten(3)  # [N, 64, G, 32]
-    return (bits.float() * scale[..., None] + least[..., None]).flatten(2)
+    values: torch.Tensor = bits.float() * scale[..., None] + least[..., None]
+    return values.flatten(2)
 
 
 def _int4_bits(groups: torch.Tensor, scale: torch.Tensor, least: torch.Tensor) -> torch.Tensor:

@@ -276,6 +276,21 @@ def test_dtype_and_device_are_checked() -> None:
         load_generator("any", device="toaster")
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_experts_in_few_bits_answer(dtype: str, smollm_path: Path) -> None:
+    rounded = load_generator(str(smollm_path), dtype=dtype)
+    session = rounded.begin(_QUESTION, Sampling(max_tokens=30))
+    assert "".join(session.stream()) == "The capital of France is Paris."
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_oss"])
+def test_what_has_no_experts_to_round_is_refused(
+    kind: str, tiny_folder: Callable[[str], Path]
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use --dtype auto"):
+        load_generator(str(tiny_folder(kind)), dtype="int8")
+
+
 def test_fingerprint_follows_the_weights(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
