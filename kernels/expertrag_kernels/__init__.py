@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
     from expertrag_kernels.files import load_packed, save_packed
+    from expertrag_kernels.gguf import pack_gguf
     from expertrag_kernels.layout import unpacked
     from expertrag_kernels.linear import (
         CopiedExperts,
@@ -47,6 +48,7 @@ __all__ = [
     "fused_experts",
     "load_packed",
     "pack",
+    "pack_gguf",
     "pack_model",
     "register",
     "save_packed",
@@ -68,6 +70,7 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "fused_experts": "dispatch",
     "load_packed": "files",
     "pack": "transformers",
+    "pack_gguf": "gguf",
     "pack_model": "transformers",
     "register": "transformers",
     "save_packed": "files",

@@ -39,10 +39,8 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
     One expert at a time, so that little more memory is needed than for the result.
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
-    gate_up_bytes, down_bytes = _bytes(format, hidden, inner)
-    data = room(count * (gate_up_bytes + down_bytes))
-    gate_ups = data[: count * gate_up_bytes].view(count, gate_up_bytes)
-    downs = data[count * gate_up_bytes :].view(count, down_bytes)
+    data = room(layer_bytes(format, count, hidden, inner))
+    gate_ups, downs = parts(data, format, count, hidden, inner)
     for expert in range(count):
         gate, up = experts.gate_up[expert].detach().cpu().view(2, inner, hidden)
         down = experts.down[expert].detach().cpu()  # [H, I]
@@ -61,9 +59,7 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
     :param only: of these experts, in this order; None for all.
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
-    gate_up_bytes, down_bytes = _bytes(experts.format, hidden, inner)
-    gate_ups = experts.data[: count * gate_up_bytes].view(count, gate_up_bytes)
-    downs = experts.data[count * gate_up_bytes :].view(count, down_bytes)
+    gate_ups, downs = parts(experts.data, experts.format, count, hidden, inner)
     chosen = list(range(count)) if only is None else only
     dtype = torch.bfloat16 if experts.format is Format.BF16 else torch.float32
     gate_up = torch.empty((len(chosen), 2 * inner, hidden), dtype=dtype)
@@ -79,7 +75,8 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
 
 def layer_bytes(format: Format, experts: int, hidden: int, inner: int) -> int:
     """Size of a packed layer."""
-    return experts * sum(_bytes(format, hidden, inner))
+    down = _up_to(hidden, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inner, PAD))
+    return experts * (_gate_up_bytes(format, hidden, inner) + down)
 
 
 def block_bytes(format: Format, inputs: int) -> int:
@@ -96,11 +93,17 @@ def block_bytes(format: Format, inputs: int) -> int:
             return inputs // INT4_GROUP * (COLUMNS * 4 + INT4_GROUP * COLUMNS // 2)
 
 
-def _bytes(format: Format, hidden: int, inner: int) -> tuple[int, int]:
-    """Sizes of one expert's gate and up, and of its down."""
-    gate_up = _up_to(inner, PAD) // 32 * block_bytes(format, _up_to(hidden, PAD))
-    down = _up_to(hidden, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inner, PAD))
-    return gate_up, down
+def _gate_up_bytes(format: Format, hidden: int, inner: int) -> int:
+    """Size of one expert's gate and up."""
+    return _up_to(inner, PAD) // 32 * block_bytes(format, _up_to(hidden, PAD))
+
+
+def parts(
+    data: torch.Tensor, format: Format, count: int, hidden: int, inner: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """View every expert's gate and up, and every expert's down, [E, B] each."""
+    split = count * _gate_up_bytes(format, hidden, inner)
+    return data[:split].view(count, -1), data[split:].view(count, -1)
 
 
 def _up_to(number: int, multiple: int) -> int:
@@ -216,15 +219,16 @@ def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of some ranges of weights those with the least squared error, [N, 64, G] each, as stored.
 
     From the least weight to the greatest, or up to a quarter less: what is cut off loses, and all
-    others gain by finer steps.
+    others gain by finer steps. Or around 0, as llama.cpp's Q4_0 has it.
     """
     low, high = groups.amin(dim=3), groups.amax(dim=3)  # [N, 64, G]
     best = torch.zeros_like(low), torch.zeros_like(low)
     fewest = torch.full_like(low, torch.inf)
-    for step in range(8):
-        cut = 0.5 * (high - low) * (0.03125 * step)
-        scale = ((high - low - 2 * cut) / 15).half().float()
-        least = (low + cut).half().float()
+    size = torch.maximum(-low, high) / 8
+    around = size, torch.where(-low >= high, low, -7 * size)
+    cuts = [0.5 * (high - low) * (0.03125 * step) for step in range(8)]
+    ranges = [((high - low - 2 * cut) / 15, low + cut) for cut in cuts]
+    for scale, least in (tuple(half.half().float() for half in some) for some in [*ranges, around]):
         error = _int4_bits(groups, scale, least).mul_(scale[..., None]).add_(least[..., None])
         total = error.sub_(groups).square_().sum(dim=3)
         better = total < fewest

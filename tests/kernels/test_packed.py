@@ -212,8 +212,8 @@ def test_exact_formats_give_the_weights_back(format: Format) -> None:
 def test_rounded_weights_are_packed_to_themselves(format: Format) -> None:
     once = unpacked(pack(_plain(3, 64, 96), format))
     again = unpacked(pack(once, format))
-    torch.testing.assert_close(again.gate_up, once.gate_up, atol=0, rtol=1e-3)
-    torch.testing.assert_close(again.down, once.down, atol=0, rtol=1e-3)
+    assert _error(again.gate_up, once.gate_up) < 2e-3  # scales are rounded
+    assert _error(again.down, once.down) < 2e-3
 
 
 def test_chosen_experts_are_unpacked_in_their_order() -> None:

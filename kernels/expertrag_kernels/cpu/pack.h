@@ -116,9 +116,15 @@ inline Range int4_range(const float* row) {
   }
   Range best{0, 0};
   float fewest = INFINITY;
-  for (int step = 0; step < 8; ++step) {
-    const float cut = 0.5f * (high - low) * (0.03125f * float(step));
-    const Range range{to_half((high - low - 2.0f * cut) / 15.0f), to_half(low + cut)};
+  for (int step = 0; step < 9; ++step) {
+    Range range;
+    if (step < 8) {
+      const float cut = 0.5f * (high - low) * (0.03125f * float(step));
+      range = {to_half((high - low - 2.0f * cut) / 15.0f), to_half(low + cut)};
+    } else {  // around 0, with the greatest magnitude at -8 steps or 8
+      const float size = std::max(-low, high) / 8.0f;
+      range = {to_half(size), to_half(-low >= high ? low : -7.0f * size)};
+    }
     const float scale = from_half(range.scale), least = from_half(range.least);
     const float inverse = inverse_of(scale);
     float errors[16] = {};
