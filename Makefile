@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix sanitize bench-kernels bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -114,7 +114,7 @@ bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDL
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@
 
 CPU := kernels/expertrag_kernels/cpu
-SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined -fno-sanitize-recover=all -fno-trapping-math -fno-math-errno -Wno-psabi
+SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-trapping-math -fno-math-errno -Wno-psabi
 AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
 sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviour sanitizers
@@ -125,6 +125,10 @@ sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviou
 	  $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_experts.cpp *.o -o test_experts
 	@OMP_NUM_THREADS=2 build/sanitize/test_experts
 X86 := $(if $(filter x86_64,$(shell uname -m)),-DEXPERTRAG_X86)
+
+eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/kernel_quality.py --data $(DATA) $(ARGS)
 
 bench-kernels: $(STAMP) ## the experts' kernels beside other implementations; ARGS="--quick --json"
 	@$(BIN)/python benchmarks/bench_kernels.py $(ARGS)

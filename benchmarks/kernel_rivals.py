@@ -34,18 +34,24 @@ class Rival:
     layers: Sequence[Run]
     most_tokens: int | None = None
     """What it is meant for; None for any number."""
+    of_transformers: bool = False
+    """It has no other format, and so stands beside all of ours."""
+    exact: bool = True
+    """Its results are those of the layer's weights."""
 
 
 def transformers_rivals(layers: Sequence[PlainExperts], compiled: bool) -> Iterator[Rival]:
     """Yield transformers' own: the class's loop, one grouped product, and a compiled gather."""
     modules = [_module(layer) for layer in layers]
-    yield Rival("eager", "bf16", [_call(module.forward) for module in modules])
+    eager = [_call(module.forward) for module in modules]
+    yield Rival("eager", "bf16", eager, of_transformers=True)
     grouped: Any = ALL_EXPERTS_FUNCTIONS["grouped_mm"]
-    yield Rival("grouped_mm", "bf16", [_bound(grouped, module) for module in modules])
+    runs = [_bound(grouped, module) for module in modules]
+    yield Rival("grouped_mm", "bf16", runs, of_transformers=True)
     if compiled:
         gathered: Any = torch.compile(ALL_EXPERTS_FUNCTIONS["batched_mm"])
         runs = [_bound(gathered, module) for module in modules]
-        yield Rival("compiled batched_mm", "bf16", runs, most_tokens=16)
+        yield Rival("compiled batched_mm", "bf16", runs, most_tokens=16, of_transformers=True)
 
 
 def foreign_rivals(layers: Sequence[PlainExperts], folder: Path | None) -> Iterator[Rival]:
@@ -56,7 +62,7 @@ def foreign_rivals(layers: Sequence[PlainExperts], folder: Path | None) -> Itera
         torch.ops.load_library(str(library))
         yield Rival("vLLM", "bf16", [_vllm(layer) for layer in layers])
         yield Rival("SGLang", "int8", [_sglang_int8(layer) for layer in layers])
-        yield Rival("SGLang", "int4", [_sglang_int4(layer) for layer in layers])
+        yield Rival("SGLang", "int4", [_sglang_int4(layer) for layer in layers], exact=False)
     if any((place / "zentorch").is_dir() for place in places):
         sys.path.extend(str(place) for place in places if str(place) not in sys.path)
         import zentorch  # type: ignore[import-not-found] # noqa: F401 - registers its operators

@@ -190,11 +190,12 @@ def _kernel() -> str:
     packed = kernels.pack(kernels.PlainExperts(torch.ones(2, 8, 8), torch.ones(2, 8, 4)))
     kernels.fused_experts(x, torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1), packed)
     isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
+    name = registry.choose(x, x, packed).name
     if isas:
-        return f"{registry.choose(x, packed).name}, compiled for {isas[0]}"
+        return f"{name}, compiled for {isas[0]}"
     return (
-        f"{registry.choose(x, packed).name} in torch, slower: no kernels were compiled; install a "
-        "C++ compiler, then this package again"
+        f"{name} in torch, slower: no kernels were compiled; install a C++ compiler, then this "
+        "package again"
     )
 
 

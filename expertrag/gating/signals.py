@@ -64,13 +64,12 @@ class SignalSource:
     def needs(self) -> Needs:
         """What the signals come from."""
         reader = self.generator if set(self.groups) - _WITHOUT_MODEL else None
-        routed = SignalGroup.DOMAIN in self.groups and self.embedder.experts
         return Needs(
             embedder=self.embedder.name,
             embedder_fingerprint=self.embedder.fingerprint_of_expert(GENERAL),
             generator=reader.name if reader else None,
             generator_fingerprint=reader.fingerprint if reader else None,
-            router=self.embedder.fingerprint if routed else None,
+            router=self.embedder.fingerprint if SignalGroup.DOMAIN in self.groups else None,
         )
 
     def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:

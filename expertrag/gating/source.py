@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.assemble import open_embedder, open_generator
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.gating.signals import SignalSource
 from expertrag.served_gate import check_models
 from expertrag_retriever.gate.signals import SignalGroup
@@ -27,9 +28,15 @@ def open_source(
     :raises ExpertRAGError: if a model cannot be used, with the cure in the message.
     """
     read = set(groups) & {SignalGroup.DRAFT, SignalGroup.PREFILL}
+    embedder = open_embedder(model, store)
+    if SignalGroup.DOMAIN in groups and not embedder.experts:
+        raise InvalidArgument(
+            f"{embedder.name} has no domain experts, and so tells no domain: name a bundle with "
+            "--embedder, or leave 'domain' out of --signals"
+        )
     return SignalSource(
         groups=tuple(groups),
-        embedder=open_embedder(model, store),
+        embedder=embedder,
         generator=open_generator(model) if read else None,
         work=work,
     )
@@ -52,4 +59,11 @@ def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSourc
         embedder=source.needs.embedder_fingerprint,
         generator=source.needs.generator_fingerprint,
     )
+    if needs.router != source.needs.router:
+        raise Conflict(
+            f"the gate {bundle.version} was fitted with another domain router than that of "
+            f"{source.embedder.name}: fit it again with 'expertrag gate fit'",
+            reason="GATE_MISMATCH",
+            metadata={"gate": bundle.version},
+        )
     return source

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from types import ModuleType
 
 import torch
 
 from expertrag_kernels import layout
 from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
-from expertrag_kernels.registry import implementation
+from expertrag_kernels.registry import implementation, wants_gradients
 
 
 def _load() -> ModuleType | None:
     try:
         # after torch, whose OpenMP library it shares
         return importlib.import_module("expertrag_kernels._cpu")
-    except ImportError:
+    except ModuleNotFoundError:  # nothing was compiled
+        return None
+    except ImportError as error:
+        _log.warning("the compiled kernels cannot be loaded (%s): install the package again", error)
         return None
 
 
+_log = logging.getLogger(__name__)
 _cpu = _load()
 
 ISAS: tuple[str, ...] = tuple(_cpu.usable_isas()) if _cpu else ()
@@ -29,13 +34,13 @@ _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
 
 
-def _supports(x: torch.Tensor, experts: Experts) -> bool:
+def _supports(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) -> bool:
     return (
         bool(ISAS)
         and isinstance(experts, PackedExperts)
         and x.device.type == experts.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
-        and not (x.requires_grad and torch.is_grad_enabled())
+        and not wants_gradients(x, top_k_weights)
     )
 
 
@@ -49,8 +54,11 @@ def cpu_experts(
 
 
 def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
-    """Pack experts by one of ``ISAS``; :func:`expertrag_kernels.layout.packed` says the same."""
-    assert _cpu is not None, "ISAS is empty without"
+    """Pack experts by one of ``ISAS``.
+
+    As :func:`expertrag_kernels.layout.packed` does, but for ties between ranges of int4.
+    """
+    assert _cpu is not None, "ISAS is not empty"
     experts, hidden, inner = plain.num_experts, plain.hidden_size, plain.inner_size
     dtype = torch.bfloat16 if plain.down.dtype == torch.bfloat16 else torch.float32
     gate_up, down = (
@@ -80,7 +88,7 @@ def run_on(
     experts: PackedExperts,
 ) -> torch.Tensor:
     """Compute it by one of ``ISAS``."""
-    assert _cpu is not None, "ISAS is empty without"
+    assert _cpu is not None, "ISAS is not empty"
     x, index = x.contiguous(), top_k_index.contiguous()
     weights = top_k_weights.detach().float().contiguous()
     out = torch.empty_like(x)

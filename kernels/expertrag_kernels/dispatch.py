@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 
 import torch
 
@@ -16,8 +17,13 @@ from expertrag_kernels.layout import layer_bytes
 from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts, ScaledExperts
 from expertrag_kernels.registry import choose
 
+_log = logging.getLogger(__name__)
+
 if importlib.util.find_spec("triton") and torch.cuda.is_available():
-    importlib.import_module("expertrag_kernels.gpu.experts")  # registers itself
+    try:
+        importlib.import_module("expertrag_kernels.gpu.experts")  # registers itself
+    except Exception as error:  # a Triton that does not fit torch or the driver fails in many ways
+        _log.warning("experts on the GPU run in torch: triton cannot be loaded (%s)", error)
 
 
 def fused_experts(
@@ -31,14 +37,15 @@ def fused_experts(
     top_k_weights: (T, K) float — routing weights; may be fp32 beside bf16 tokens
     experts: packed, or plain and of x's type; on x's device
 
-    Returns (T, H) in x's type, accumulated in fp32. With packed experts on the CPU a row is bitwise
-    the same alone and in any batch, and with any number of threads. Gradients flow to x, and to the
-    weights of plain experts.
+    Returns (T, H) in x's type, accumulated in fp32. By the compiled kernels a row is bitwise the
+    same alone and in any batch, and with any number of threads. Gradients flow to x and
+    top_k_weights, and to the weights of plain experts.
 
-    :raises ValueError: if shapes, types or devices do not fit together, or an index is negative.
+    :raises ValueError: if shapes, types or devices do not fit together, or an index is negative; on
+        a GPU, where nothing waits for the host, a negative index is a sentinel.
     """
     _check(x, top_k_index, top_k_weights, experts)
-    return choose(x, experts).run(x, top_k_index, top_k_weights, experts)
+    return choose(x, top_k_weights, experts).run(x, top_k_index, top_k_weights, experts)
 
 
 def _check(
@@ -75,25 +82,12 @@ def _check(
 
 
 def _check_plain(x: torch.Tensor, experts: PlainExperts | ScaledExperts) -> None:
-    gate_up, down = experts.gate_up, experts.down
-    if down.ndim != 3 or gate_up.shape != (down.shape[0], 2 * down.shape[2], down.shape[1]):
+    experts.check()
+    if not x.is_floating_point():
+        raise ValueError(f"x must be floating point; got {x.dtype}")
+    if isinstance(experts, PlainExperts) and x.dtype != experts.down.dtype:
         raise ValueError(
-            "gate_up must be (E, 2I, H) and down (E, H, I); "
-            f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
-        )
-    if isinstance(experts, ScaledExperts):
-        scales = experts.gate_up_scale, experts.down_scale
-        if any(
-            scale.shape != weight.shape[:2] or scale.dtype != torch.float32
-            for scale, weight in zip(scales, (gate_up, down), strict=True)
-        ):
-            raise ValueError("scales must be float32, one for each output: (E, 2I) and (E, H)")
-        if not x.is_floating_point():
-            raise ValueError(f"x must be floating point; got {x.dtype}")
-    elif not x.dtype == gate_up.dtype == down.dtype:
-        raise ValueError(
-            "x, gate_up and down must have one type; "
-            f"got {x.dtype}, {gate_up.dtype} and {down.dtype}"
+            f"x and the experts must have one type; got {x.dtype} and {experts.down.dtype}"
         )
 
 

@@ -24,6 +24,7 @@ from expertrag_kernels.packed import Activation, Format, PackedExperts
 _ALIGNMENT = 64
 _HEAD = struct.Struct("<Q")
 _PIECE = 64 << 20
+_METADATA = "__metadata__"
 _SHAPE = ("format", "num_experts", "hidden_size", "inner_size", "activation")
 
 
@@ -32,27 +33,30 @@ def save_packed(layers: Mapping[str, PackedExperts], path: Path) -> None:
 
     :raises ValueError: no layers.
     """
-    if not layers:
-        raise ValueError("no layers to save")
-    header: dict[str, Any] = {"__metadata__": {}}
+    if not layers or _METADATA in layers:
+        raise ValueError(f"no layers to save, or one named {_METADATA}")
+    header: dict[str, Any] = {_METADATA: {}}
     start = 0
     for name, layer in layers.items():
         about = {field: getattr(layer, field) for field in _SHAPE}
-        header["__metadata__"][name] = json.dumps({**about, "sha256": _digest(layer.data)})
+        header[_METADATA][name] = json.dumps({**about, "sha256": _digest(layer.data)})
         stop = start + layer.data.numel()
         header[name] = {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
         start = stop
     text = json.dumps(header).encode()
     text += b" " * (-(_HEAD.size + len(text)) % _ALIGNMENT)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(_HEAD.pack(len(text)) + text)
-        for layer in layers.values():
-            for piece in layer.data.split(_PIECE):
-                file.write(piece.numpy())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(_HEAD.pack(len(text)) + text)
+            for layer in layers.values():
+                for piece in layer.data.split(_PIECE):
+                    file.write(piece.numpy())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_packed(path: Path, *, mapped: bool = False) -> dict[str, PackedExperts]:
@@ -68,7 +72,7 @@ def load_packed(path: Path, *, mapped: bool = False) -> dict[str, PackedExperts]
             whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         (length,) = _HEAD.unpack_from(whole)
         header = json.loads(whole[_HEAD.size : _HEAD.size + length])
-        metadata = header.pop("__metadata__")
+        metadata = header.pop(_METADATA)
         found = {
             name: _layer(whole, _HEAD.size + length, entry, json.loads(metadata[name]), mapped)
             for name, entry in header.items()
@@ -85,8 +89,10 @@ def _layer(
     form, activation = Format(about.pop("format")), Activation(about.pop("activation"))
     first, stop = entry["data_offsets"]
     size = layer_bytes(form, about["num_experts"], about["hidden_size"], about["inner_size"])
-    if stop - first != size or start + stop > len(whole):
+    if stop - first != size or first < 0 or start + stop > len(whole):
         raise ValueError("its size is not that of its shape")
+    if (start + first) % _ALIGNMENT:
+        raise ValueError(f"its weights are not aligned to {_ALIGNMENT} bytes")
     data = torch.frombuffer(whole, dtype=torch.uint8, offset=start + first, count=size)
     if not mapped:
         if _digest(data) != sha256:

@@ -12,6 +12,7 @@ from expertrag_kernels import layout
 from expertrag_kernels.packed import Activation, Format, PackedExperts, PlainExperts
 
 _NAMES = ("ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+_KNOWN = tuple(f"{name}.weight" for name in _NAMES)
 
 
 def pack_gguf(
@@ -21,7 +22,10 @@ def pack_gguf(
 
     Weights of Q4_0 and Q4_1 are held exactly by "int4", but for the rounding of a scale.
 
-    :raises ValueError: the file is not GGUF, has no experts, or lacks some of a layer's.
+    :param activation: of the architecture, which the file does not tell.
+    :raises ValueError: the file is not GGUF, has no experts, lacks some of a layer's, or has more
+        of them than these kernels compute, such as biases.
+    :raises NotImplementedError: weights of a type that the gguf library does not read.
     """
     import gguf
 
@@ -35,6 +39,8 @@ def pack_gguf(
     )
     if not layers:
         raise ValueError(f"{path} has no experts; dense models need no packing of this kind")
+    if foreign := [name for name in tensors if "_exps." in name and not name.endswith(_KNOWN)]:
+        raise ValueError(f"{path} has experts of another layout, with {foreign[0]}")
     for layer in layers:
         names = [f"blk.{layer}.{name}.weight" for name in _NAMES]
         if missing := [name for name in names if name not in tensors]:

@@ -18,6 +18,7 @@ Within a block, inputs come in the small runs that a multiply-add instruction ta
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 
 import torch
@@ -31,6 +32,7 @@ INT8_GROUP = 128
 INT4_GROUP = 32
 
 _HUGE_PAGE = 2 << 20
+_SMALLEST = 1e-37  # scale: what a smaller one divides is 0
 
 
 def packed(experts: PlainExperts, format: Format) -> PackedExperts:
@@ -120,8 +122,11 @@ def room(size: int) -> torch.Tensor:
     """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
     if not hasattr(mmap, "MADV_HUGEPAGE") or size < _HUGE_PAGE:
         return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]
-    area = mmap.mmap(-1, _up_to(size, _HUGE_PAGE) + _HUGE_PAGE)
-    area.madvise(mmap.MADV_HUGEPAGE)
+    # private: of shared memory the system makes no huge pages
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    area = mmap.mmap(-1, _up_to(size, _HUGE_PAGE) + _HUGE_PAGE, flags=flags)
+    with contextlib.suppress(OSError):  # a system that has none
+        area.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(area, dtype=torch.uint8)  # which keeps the area
     start = -whole.data_ptr() % _HUGE_PAGE
     return whole[start : start + size]
@@ -167,7 +172,7 @@ def _columns(runs: torch.Tensor, run: int) -> torch.Tensor:
 
 def _encoded_int8(blocks: torch.Tensor) -> torch.Tensor:
     scale = blocks.abs().amax(dim=2) / 127  # [N, 64]
-    inverse = torch.where(scale > 0, 1 / scale, 0.0)
+    inverse = torch.where(scale > _SMALLEST, 1 / scale, 0.0)
     quantised = (blocks * inverse[:, :, None]).round().to(torch.int8)  # [N, 64, K]
     parts = [scale.view(torch.uint8)]
     for group in quantised.split(INT8_GROUP, dim=2):
@@ -211,7 +216,7 @@ def _decoded_int4(blocks: torch.Tensor) -> torch.Tensor:
 
 
 def _int4_bits(groups: torch.Tensor, scale: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    inverse = torch.where(scale > 0, 1 / scale, 0.0)
+    inverse = torch.where(scale > _SMALLEST, 1 / scale, 0.0)
     return ((groups - least[..., None]) * inverse[..., None]).round().clamp(0, 15)
 
 

@@ -28,6 +28,19 @@ class Format(StrEnum):
     """4 bits, and for 32 weights a scale and a minimum; activations in 8 bits, a scale for 32."""
 
 
+def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
+    if down.ndim != 3 or gate_up.shape != (down.shape[0], 2 * down.shape[2], down.shape[1]):
+        raise ValueError(
+            "gate_up must be (E, 2I, H) and down (E, H, I); "
+            f"got {tuple(gate_up.shape)} and {tuple(down.shape)}"
+        )
+    if gate_up.dtype != down.dtype or gate_up.device != down.device:
+        raise ValueError(
+            "gate_up and down must have one type and device; "
+            f"got {gate_up.dtype} and {down.dtype} on {gate_up.device} and {down.device}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class PlainExperts:
     """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)), without biases.
@@ -39,6 +52,13 @@ class PlainExperts:
     gate_up: torch.Tensor
     down: torch.Tensor
     activation: Activation = Activation.SILU
+
+    def check(self) -> None:
+        """Check that the weights fit together.
+
+        :raises ValueError: they do not.
+        """
+        _check_weights(self.gate_up, self.down)
 
     @property
     def num_experts(self) -> int:
@@ -76,6 +96,17 @@ class ScaledExperts:
     gate_up_scale: torch.Tensor
     down_scale: torch.Tensor
     activation: Activation = Activation.SILU
+
+    def check(self) -> None:
+        """Check that the weights and scales fit together.
+
+        :raises ValueError: they do not.
+        """
+        _check_weights(self.gate_up, self.down)
+        weights = (self.gate_up, self.down)
+        for scale, weight in zip((self.gate_up_scale, self.down_scale), weights, strict=True):
+            if scale.shape != weight.shape[:2] or scale.dtype != torch.float32:
+                raise ValueError("scales must be float32, one for each output: (E, 2I) and (E, H)")
 
     @classmethod
     def of(cls, plain: PlainExperts, dtype: torch.dtype) -> ScaledExperts:

@@ -28,7 +28,7 @@ _ACTIVATIONS: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-@implementation("reference", priority=0, supports=lambda x, experts: True)
+@implementation("reference", priority=0, supports=lambda x, weights, experts: True)
 def reference_experts(
     x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts
 ) -> torch.Tensor:

@@ -10,7 +10,8 @@ import torch
 from expertrag_kernels.packed import Experts
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Experts], torch.Tensor]
-Supports = Callable[[torch.Tensor, Experts], bool]
+Supports = Callable[[torch.Tensor, torch.Tensor, Experts], bool]
+"""Of x (T, H), the routing weights (T, K) and the experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,11 @@ def implementation(name: str, *, priority: int, supports: Supports) -> Callable[
     return add
 
 
-def choose(x: torch.Tensor, experts: Experts) -> Implementation:
+def choose(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) -> Implementation:
     """Best implementation for tokens like ``x`` (T, H); the reference serves every call."""
-    return next(entry for entry in _implementations if entry.supports(x, experts))
+    return next(entry for entry in _implementations if entry.supports(x, top_k_weights, experts))
+
+
+def wants_gradients(*tensors: torch.Tensor) -> bool:
+    """Whether a call must be differentiable, which the fused kernels are not."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

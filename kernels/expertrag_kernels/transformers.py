@@ -53,11 +53,22 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
         message says why.
     """
     plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
+    plain.check()
     dtype = plain.down.dtype
     if format is None and dtype not in _OWN_FORMAT:
-        raise ValueError(f"no format holds {dtype} as it is: name one of {', '.join(Format)}")
+        raise ValueError(_no_format(dtype))
     wanted = _OWN_FORMAT[dtype] if format is None else Format(format)
+    if wanted in (Format.INT8, Format.INT4) and not _finite(plain):
+        raise ValueError(
+            f"weights that are no numbers cannot be held in {wanted}: fetch them again"
+        )
     return pack_on(ISAS[0], plain, wanted) if ISAS else layout.packed(plain, wanted)
+
+
+def _finite(plain: PlainExperts) -> bool:
+    """Whether all weights are numbers; their sum is none if they are not."""
+    sums = (weight.sum(dtype=torch.float32) for weight in (plain.gate_up, plain.down))
+    return all(bool(total.isfinite()) for total in sums)
 
 
 def plain_experts(module: nn.Module) -> PlainExperts:
@@ -74,22 +85,36 @@ def plain_experts(module: nn.Module) -> PlainExperts:
 def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
     """Pack the experts of every layer in place, and free the weights that they were made of.
 
-    Returns how many layers were packed; those that cannot be run as before. A packed model is for
-    inference on the CPU: :func:`unpack_model` comes before training, saving or moving it.
+    Returns how many layers were packed; those that cannot be packed run as before. A packed model
+    is for inference on the CPU: :func:`unpack_model` comes before training, saving or moving it.
 
     :param format: as for :func:`pack`.
-    :raises ValueError: as :func:`pack` does, but not for layouts.
+    :raises ValueError: as :func:`pack` does, but not for layouts; or the model is not on the CPU,
+        or does not run its experts by "expertrag".
     """
-    count = 0
-    for module in model.modules():
-        if not _holds_experts(module) or _unsupported(module) or hasattr(module, _PACKED):
-            continue
+    found = [
+        module
+        for module in model.modules()
+        if _holds_experts(module) and not _unsupported(module) and not hasattr(module, _PACKED)
+    ]
+    for module in found:
+        plain = _view(module)
+        used = getattr(getattr(module, "config", None), "_experts_implementation", NAME)
+        if used != NAME:
+            raise ValueError(
+                f"the model runs its experts by {used!r}, which needs their weights: call "
+                f"model.set_experts_implementation({NAME!r}) first"
+            )
+        if plain.device.type != "cpu":
+            raise ValueError(f"packed experts run on the CPU; the model is on {plain.device}")
+        if format is None and plain.down.dtype not in _OWN_FORMAT:
+            raise ValueError(_no_format(plain.down.dtype))
+    for module in found:  # each is whole before or after, also if memory ends in between
         packed = pack(module, format)
         hook = module.register_state_dict_pre_hook(_refuse_state)
         setattr(module, _PACKED, (packed, module.down_proj.dtype, hook))
         _set_weights(module, torch.empty(0), torch.empty(0))
-        count += 1
-    return count
+    return len(found)
 
 
 def unpack_model(model: nn.Module) -> None:
@@ -101,6 +126,10 @@ def unpack_model(model: nn.Module) -> None:
             _set_weights(module, plain.gate_up.to(dtype), plain.down.to(dtype))
             hook.remove()
             delattr(module, _PACKED)
+
+
+def _no_format(dtype: torch.dtype) -> str:
+    return f"no format holds {dtype} as it is: name one of {', '.join(Format)}"
 
 
 def _set_weights(module: nn.Module, gate_up: torch.Tensor, down: torch.Tensor) -> None:

@@ -15,6 +15,7 @@ from expertrag_kernels.gpu.experts import launch
 from expertrag_kernels.gpu.tiles import Tiles
 from expertrag_kernels.reference import reference_experts
 
+FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
@@ -45,7 +46,9 @@ def check(
     found = launch(x, index, weights, own, TILES, upcast=True)
     exact = own.plain(torch.float32) if isinstance(own, ScaledExperts) else own
     exact = PlainExperts(exact.gate_up.float(), exact.down.float(), exact.activation)
-    wanted = reference_experts(x.float(), index, weights, exact)
+    sentinel = plain.num_experts
+    valid = torch.where((index < 0) | (index > sentinel), sentinel, index)
+    wanted = reference_experts(x.float(), valid, weights, exact)
     assert found.dtype == dtype and found.shape == x.shape, name
     scale = float(wanted.abs().max()) if wanted.numel() else 1.0
     error = float((found.float() - wanted).abs().max()) if wanted.numel() else 0.0
@@ -69,10 +72,14 @@ def main() -> None:
         for rounded in (torch.int8, torch.float8_e4m3fn):
             check(f"{dtype} tokens, {rounded}", small, routing(20, 5, 2), dtype, rounded)
     odd = experts_of(7, 33, 29, Activation.SILU)
-    check("odd sizes", odd, routing(18, 7, 3), torch.float32)
-    check("one expert takes all", small, torch.full((37, 2), 3), torch.float32)
-    check("the same expert twice", small, routing(6, 5, 1).expand(6, 2), torch.float32)
+    check("odd sizes", odd, routing(18, 7, 3), FLOAT)
+    check("one expert takes all", small, torch.full((37, 2), 3), FLOAT)
+    check("the same expert twice", small, routing(6, 5, 1).expand(6, 2), FLOAT)
     check("sentinels", small, torch.tensor([[0, 5], [9, 5], [2, 3]]), torch.float32)
+    most = torch.iinfo(torch.int64).max
+    check("sentinels that int32 does not hold", small, torch.tensor([[0, 1], [2, most]]), FLOAT)
+    check("another", small, torch.tensor([[0, 1], [2**31, 3], [-1, 2]]), FLOAT)
+    check("one expert", experts_of(1, 32, 32, Activation.SILU), routing(9, 1, 1), FLOAT)
     check("more pairs than a chunk", small, routing(100, 5, 2), torch.float32)
 
 

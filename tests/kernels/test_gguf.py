@@ -68,6 +68,16 @@ def test_files_without_experts_are_refused(tmp_path: Path) -> None:
     _write(path, gguf.GGMLQuantizationType.F32, leave_out="down")
     with pytest.raises(ValueError, match=r"lacks blk\.4\.ffn_down_exps\.weight"):
         next(pack_gguf(path, "int4"))
+    writer = gguf.GGUFWriter(path, "gpt-oss")
+    for name in ("gate", "up", "down"):
+        writer.add_tensor(f"blk.0.ffn_{name}_exps.weight", np.zeros((2, 32, 32), np.float32))
+    writer.add_tensor("blk.0.ffn_up_exps.bias", np.zeros((2, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match=r"another layout, with blk\.0\.ffn_up_exps\.bias"):
+        next(pack_gguf(path, "int4"))
     path.write_bytes(b"no such thing")
     with pytest.raises(ValueError, match="is not a GGUF file"):
         next(pack_gguf(path, "int4"))

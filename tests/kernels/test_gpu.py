@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from expertrag_kernels.gpu.tiles import Tiles, choose_tiles
+from expertrag_kernels.gpu.tiles import Tiles, choose_tiles, shared_bytes
 
 HERE = Path(__file__).parent
 
@@ -29,7 +29,7 @@ def _run(script: str, **environment: str) -> str:
 
 def test_interpreted_kernels_equal_the_reference() -> None:
     held = _run("gpu_interpreted.py", TRITON_INTERPRET="1").splitlines()
-    assert len(held) == 27
+    assert len(held) == 30
     assert {"sentinels", "odd sizes", "torch.bfloat16 tokens, torch.float8_e4m3fn"} <= set(held)
 
 
@@ -46,7 +46,7 @@ def test_kernels_compile_for_three_generations(compiled: list[dict[str, object]]
     kernels = {row["kernel"] for row in compiled}
     assert kernels == {"align_pairs", "gate_up_pairs", "down_pairs", "add_up"}
     for row in compiled:
-        assert int(str(row["shared"])) <= 227 << 10, row
+        assert int(str(row["shared"])) <= {80: 163, 90: 227, 100: 227}[int(str(row["arch"]))] << 10
         assert int(str(row["spills"])) <= 64, row  # bytes of a thread
 
 
@@ -67,6 +67,14 @@ def test_prefill_tiles_use_the_warp_group_products_of_sm_90(
 )
 def test_tiles_by_rule(pairs: int, block_m: int) -> None:
     assert choose_tiles(pairs, 64, 2048, 1024, "bfloat16", "sm_none").block_m == block_m
+
+
+@pytest.mark.parametrize("shared", [99 << 10, 163 << 10])
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("pairs", [8, 2048, 4096, 65536])
+def test_tiles_fit_smaller_gpus(pairs: int, size: int, shared: int) -> None:
+    tiles = choose_tiles(pairs, 64, 2048, 1024, "bfloat16", "sm_none", shared=shared, size=size)
+    assert shared_bytes(tiles, size) <= shared
 
 
 def test_tiles_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from expertrag_kernels import (
     unpacked,
 )
 from expertrag_kernels.cpu_experts import ISAS, pack_on, run_on
-from expertrag_kernels.layout import block_bytes, layer_bytes, packed
+from expertrag_kernels.layout import block_bytes, layer_bytes, packed, room
 from expertrag_kernels.reference import reference_experts
 
 BOTH_WAYS = {"exact": (Format.F32, Format.BF16), "rounded": (Format.INT8, Format.INT4)}
@@ -304,3 +306,51 @@ def test_without_compiled_kernels_packed_experts_work() -> None:
         "    torch.testing.assert_close(found, torch.full((3, 32), 32768.0), rtol=0.02, atol=0)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_weights_that_do_not_fit_together_are_not_packed() -> None:
+    for gate_up, down in (
+        (torch.zeros(1, 64, 32), torch.zeros(1, 64, 64)),
+        (torch.zeros(2, 64, 32), torch.zeros(1, 32, 32)),
+        (torch.zeros(64, 32), torch.zeros(32, 32)),
+    ):
+        with pytest.raises(ValueError, match=r"gate_up must be \(E, 2I, H\)"):
+            pack(PlainExperts(gate_up, down))
+    with pytest.raises(ValueError, match="one type and device"):
+        pack(PlainExperts(torch.zeros(1, 64, 32), torch.zeros(1, 32, 32).bfloat16()))
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_weights_that_are_no_numbers(bad: float) -> None:
+    plain = _plain(2, 64, 64)
+    plain.down[1, 3, 5] = bad
+    for format in BOTH_WAYS["rounded"]:
+        with pytest.raises(ValueError, match="no numbers"):
+            pack(plain, format)
+    x, index, weights = _tokens(4, 2, 2, 64)
+    assert not fused_experts(x, index, weights, pack(plain))[:, 3].isfinite().any()
+
+
+def test_gradients_reach_the_routing_weights() -> None:
+    x, index, weights = _tokens(4, 3, 2, 32)
+    weights = weights.clone().requires_grad_()
+    fused_experts(x, index, weights, pack(_plain(3, 32, 32))).sum().backward()
+    assert weights.grad is not None and weights.grad.abs().sum() > 0
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps").exists()
+    or "[never]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text(),
+    reason="this system has no huge pages",
+)
+def test_packed_weights_lie_in_huge_pages() -> None:
+    data = room(64 << 20).fill_(1)
+    areas = Path("/proc/self/smaps").read_text().split("VmFlags")
+    (own,) = [area for area in areas if _holds(area, data.data_ptr())]
+    huge = next(line for line in own.splitlines() if line.startswith("AnonHugePages"))
+    assert int(huge.split()[1]) >= 32 << 10  # kB
+
+
+def _holds(area: str, address: int) -> bool:
+    spans = re.findall(r"^([0-9a-f]+)-([0-9a-f]+) ", area, re.MULTILINE)
+    return any(int(start, 16) <= address < int(stop, 16) for start, stop in spans)

@@ -202,6 +202,13 @@ def test_a_packed_model_frees_its_weights_and_gives_them_back() -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
+def test_a_model_that_does_not_run_by_our_kernels_keeps_its_weights() -> None:
+    model = _model(MixtralConfig)
+    with pytest.raises(ValueError, match="runs its experts by 'eager'"):
+        pack_model(model)
+    assert sum(weight.numel() for weight in _experts(model).parameters()) > 0
+
+
 def test_half_precision_has_no_format_of_its_own() -> None:
     model = _model(MixtralConfig).half()
     with pytest.raises(ValueError, match=r"no format holds torch.float16 as it is"):

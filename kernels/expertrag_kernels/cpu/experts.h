@@ -11,7 +11,7 @@ enum class Format : int { f32, bf16, int8, int4 };
 enum class Activation : int { silu, gelu, gelu_tanh, relu };
 
 constexpr int64_t kColumns = 64;     // outputs of a block: 32 of gate with 32 of up, or 64 of down
-constexpr int64_t kPad = 32;         // H and I are padded to multiples of this
+constexpr int64_t kPad = 32;         // H and I are padded to multiples of this as inputs, H to kColumns as output
 constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
 constexpr int64_t kInt4Group = 32;   // weights of a scale and a minimum, activations of a scale, in int4
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
@@ -62,18 +62,16 @@ inline int64_t data_bytes(const Experts& e) {
   return e.count * (gate_up + down);
 }
 
-// Every instruction set that was compiled has these two. A negative index is the caller's to refuse.
+// Every instruction set that was compiled has these two. An index must not be negative.
 #define EXPERTRAG_DECLARE(isa)                                    \
   namespace isa {                                                 \
   void forward(const Experts&, const Call&);                      \
   void pack(const Experts&, const Weights&, uint8_t* data);       \
   }
 EXPERTRAG_DECLARE(generic)
-#ifdef EXPERTRAG_X86
 EXPERTRAG_DECLARE(avx2)
 EXPERTRAG_DECLARE(avx512)
 EXPERTRAG_DECLARE(avx512bf16)
-#endif
 #undef EXPERTRAG_DECLARE
 
 }  // namespace expertrag

@@ -5,19 +5,15 @@
 //   1  a task is some 32-column blocks of one expert's gate and up: h = act(gate x) * (up x)
 //   2  a task is some 64-column blocks of the output, of all experts: it alone writes them, so that
 //      no sum needs an atomic and every row is added up in the order of its experts
-// Tasks are taken from a counter: where another program takes a core, the rest goes on. A row's
+// Tasks are taken from a counter, and no thread waits for another that has taken none (crew.h). A row's
 // sums have one order whatever else is in the batch, and however many threads there are.
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstring>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
+#include "crew.h"
 #include "rows.h"
 #include "sorted.h"
 
@@ -140,22 +136,8 @@ struct Pass {
   }
 };
 
-// Take spans of tasks from a counter: long ones at first, as memory is read fastest in long
-// streams, and short ones in the end, when no thread should wait long for another.
-template <class Run>
-inline void each_span(std::atomic<int64_t>& counter, int64_t count, int64_t most, int threads,
-                      const Run& run) {
-  int64_t first = counter.load();
-  while (first < count) {
-    const int64_t n = std::clamp<int64_t>((count - first) / (4 * threads), 1, most);
-    if (!counter.compare_exchange_weak(first, first + n)) continue;
-    run(first, first + n);
-    first = counter.load();
-  }
-}
-
 template <Format F>
-void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scratch) {
+void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scratch, Crew& crew) {
   const int64_t size = call.bf16 ? 2 : 4;
   for (int64_t start = 0; start < call.tokens; start += kChunk) {
     const int64_t tokens = std::min(kChunk, call.tokens - start);
@@ -189,46 +171,38 @@ void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scra
     if (pass.direct())
       pass.x.values = const_cast<uint8_t*>(static_cast<const uint8_t*>(pass.source));
 
-    std::atomic<int64_t> next_line{0}, next_gate_up{0}, next_down{0};
-    const int64_t gate_ups = int64_t(sorted.groups.size()) * pass.gate_up_tasks();
-    const auto work = [&](float* line, auto&& barrier) {
-      if (kept) {
-        for (int64_t t; (t = next_line.fetch_add(1)) < kept;) {
+    Stage lines_read{kept, 1}, gate_ups{int64_t(sorted.groups.size()) * pass.gate_up_tasks(), 8},
+        downs{pass.down_blocks(), most_down};
+    crew.run([&](int thread, int threads) {
+      float* line = lines + thread * own;
+      lines_read.work(threads, [&](int64_t first, int64_t last) {
+        for (int64_t t = first; t < last; ++t) {
           pass.read(t, line);
           pass.x.put(t, 0, pass.hidden, line);
         }
-        barrier();
-      }
-      each_span(next_gate_up, gate_ups, 8, call.threads, [&](int64_t first, int64_t last) {
+      });
+      crew.wait(lines_read, thread);
+      gate_ups.work(threads, [&](int64_t first, int64_t last) {
         for (int64_t task = first; task < last; ++task) pass.gate_up(task, line);
       });
-      barrier();
-      each_span(next_down, pass.down_blocks(), most_down, call.threads,
-                [&](int64_t first, int64_t last) { pass.down(first, last, line); });
-    };
-#ifdef _OPENMP
-#pragma omp parallel num_threads(call.threads)
-    {
-      float* line = lines + omp_get_thread_num() * own;
-      work(line, [] {
-#pragma omp barrier
-      });
-    }
-#else
-    work(lines, [] {});
-#endif
+      crew.wait(gate_ups, thread);
+      downs.work(threads,
+                 [&](int64_t first, int64_t last) { pass.down(first, last, line); });
+    }, call.threads);
   }
 }
 
 void forward(const Experts& experts, const Call& call) {
   thread_local Sorted sorted;
   thread_local Scratch scratch;
+  thread_local Crew crew;
   switch (experts.format) {
-    case Format::f32: return run<Format::f32>(experts, call, sorted, scratch);
-    case Format::bf16: return run<Format::bf16>(experts, call, sorted, scratch);
-    case Format::int8: return run<Format::int8>(experts, call, sorted, scratch);
-    case Format::int4: return run<Format::int4>(experts, call, sorted, scratch);
+    case Format::f32: run<Format::f32>(experts, call, sorted, scratch, crew); break;
+    case Format::bf16: run<Format::bf16>(experts, call, sorted, scratch, crew); break;
+    case Format::int8: run<Format::int8>(experts, call, sorted, scratch, crew); break;
+    case Format::int4: run<Format::int4>(experts, call, sorted, scratch, crew); break;
   }
+  scratch.end();
 }
 
 }  // namespace EXPERTRAG_ISA

@@ -1,5 +1,5 @@
 // The Python module: raw addresses in, the GIL released. What is checked in dispatch.py is not
-// checked again, but for what only a pass over the memory can tell.
+// checked again; that no index is negative is checked here.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -26,15 +26,20 @@ struct Isa {
 // Best first.
 std::vector<Isa> isas() {
   return {
-#ifdef EXPERTRAG_X86
+#ifdef EXPERTRAG_AVX512BF16
       {"avx512bf16", avx512bf16::forward, avx512bf16::pack,
        __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq")},
+#endif
+#ifdef EXPERTRAG_AVX512
       {"avx512", avx512::forward, avx512::pack,
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},
-      {"avx2", avx2::forward, avx2::pack, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+#endif
+#ifdef EXPERTRAG_AVX2
+      {"avx2", avx2::forward, avx2::pack,
+       __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
 #endif
       {"generic", generic::forward, generic::pack, true},
   };
@@ -95,7 +100,7 @@ NB_MODULE(_cpu, m) {
   m.def("read_seconds", [](uintptr_t data, int64_t bytes, int threads) {
     return read_seconds(reinterpret_cast<const uint8_t*>(data), bytes, threads);
   });
-#ifdef EXPERTRAG_X86
+#ifdef EXPERTRAG_AVX512BF16
   m.def("bf16_flops", &bf16_flops);
 #endif
 }

@@ -28,8 +28,9 @@ inline uint16_t to_bf16(float value) {  // to nearest even; NaN stays NaN
 // e^x, relative error below 2e-7 (the polynomial of Cephes' expf); without branches, so that loops
 // over it become vector code.
 inline float exp_of(float x) {
-  x = x > 88.3f ? 88.3f : x;
-  x = x < -87.3f ? -87.3f : x;
+  const bool number = x == x;
+  x = x < 88.3f ? x : 88.3f;  // also NaN, which is put back in the end: no integer holds it
+  x = x > -87.3f ? x : -87.3f;
   const float n = std::nearbyint(x * 1.44269504088896341f);
   const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.9875691500e-4f;
@@ -39,10 +40,10 @@ inline float exp_of(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  const int32_t bits = (int32_t(n) + 127) << 23;
+  const uint32_t bits = uint32_t(int32_t(n) + 127) << 23;
   float scale;
   std::memcpy(&scale, &bits, 4);
-  return p * scale;
+  return number ? p * scale : NAN;
 }
 
 inline float silu(float x) { return x / (1.0f + exp_of(-x)); }
@@ -95,7 +96,8 @@ inline float quantise(const float* values, int64_t n, int8_t* out) {
     std::memset(out, 0, size_t(n));
     return NAN;
   }
-  const float scale = most / 127.0f, inverse = scale > 0.0f ? 127.0f / most : 0.0f;
+  // what is too small to be divided is 0
+  const float scale = most / 127.0f, inverse = most > 1e-35f ? 127.0f / most : 0.0f;
   for (int64_t i = 0; i < n; ++i) out[i] = int8_t(std::nearbyint(values[i] * inverse));
   return scale;
 }

@@ -6,6 +6,10 @@
 #include <atomic>
 #include <memory>
 
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include "rows.h"
 
 namespace expertrag {
@@ -22,6 +26,9 @@ inline uint8_t* put(uint8_t* to, const void* from, size_t bytes) {
   std::memcpy(to, from, bytes);
   return to + bytes;
 }
+
+// 0 for scales that are 0, or so small that what they divide is no number.
+inline float inverse_of(float scale) { return scale > 1e-37f ? 1.0f / scale : 0.0f; }
 
 inline void pack_f32(const Block& block, uint8_t* to) {
   for (int64_t k = 0; k < block.k; ++k)
@@ -45,7 +52,7 @@ inline void pack_int8(const Block& block, uint8_t* to) {
     float most = 0.0f;
     for (int64_t k = 0; k < block.k; ++k) most = std::max(most, std::fabs(block.at(c, k)));
     scales[c] = most / 127.0f;
-    inverses[c] = scales[c] > 0.0f ? 1.0f / scales[c] : 0.0f;
+    inverses[c] = inverse_of(scales[c]);
   }
   to = put(to, scales, sizeof(scales));
   int8_t group[kColumns][kInt8Group];
@@ -104,8 +111,6 @@ inline float int4_value(float weight, float inverse, float least) {
   const float value = std::nearbyint((weight - least) * inverse);
   return value < 0.0f ? 0.0f : value > 15.0f ? 15.0f : value;
 }
-
-inline float inverse_of(float scale) { return scale > 0.0f ? 1.0f / scale : 0.0f; }
 
 // Of some ranges the one with the least squared error; see layout.py.
 inline Range int4_range(const float* row) {
@@ -192,15 +197,17 @@ void pack(const Experts& e, const Weights& weights, uint8_t* data) {
   const int64_t down_bytes = block_bytes(e.format, inner);
   uint8_t* down_data = data + e.count * gate_ups * gate_up_bytes;
   std::atomic<int64_t> next{0};
-  const auto work = [&] {
-    const std::unique_ptr<float[]> rows(new float[size_t(kColumns * std::max(hidden, inner))]);
+  const int64_t own = kColumns * std::max(hidden, inner);  // floats of a thread
+  const std::unique_ptr<float[]> memory(new float[size_t(own * weights.threads)]);
+  const auto work = [&](int thread) {
+    float* rows = memory.get() + thread * own;
     for (int64_t task; (task = next.fetch_add(1)) < e.count * (gate_ups + downs);) {
       const int64_t expert = task / (gate_ups + downs), place = task % (gate_ups + downs);
       const bool down = place >= gate_ups;
       const int64_t block = down ? place - gate_ups : place;
       const int64_t width = down ? inner : hidden;
       for (int64_t c = 0; c < kColumns; ++c) {
-        float* to = rows.get() + c * width;
+        float* to = rows + c * width;
         const int64_t output = down ? block * kColumns + c : block * 32 + c % 32;
         if (output >= (down ? e.hidden : e.inner)) {
           std::fill(to, to + width, 0.0f);
@@ -213,13 +220,15 @@ void pack(const Experts& e, const Weights& weights, uint8_t* data) {
       }
       uint8_t* to = down ? down_data + (expert * downs + block) * down_bytes
                          : data + (expert * gate_ups + block) * gate_up_bytes;
-      pack_block(e.format, {rows.get(), width}, to);
+      pack_block(e.format, {rows, width}, to);
     }
   };
 #ifdef _OPENMP
 #pragma omp parallel num_threads(weights.threads)
+  work(omp_get_thread_num());
+#else
+  work(0);
 #endif
-  work();
 }
 
 }  // namespace EXPERTRAG_ISA

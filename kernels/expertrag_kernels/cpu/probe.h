@@ -8,9 +8,7 @@ namespace expertrag {
 // Seconds that reading `bytes` once takes.
 double read_seconds(const uint8_t* data, int64_t bytes, int threads);
 
-#ifdef EXPERTRAG_X86
 // Floating point operations a second of bfloat16 multiply-adds in registers; needs AVX512-BF16.
 double bf16_flops(int threads);
-#endif
 
 }  // namespace expertrag

@@ -71,9 +71,18 @@ class Scratch {
     base_ = reinterpret_cast<uint8_t*>(padded(int64_t(reinterpret_cast<uintptr_t>(memory_)), 64));
   }
 
+  // Give back what only a large call needed.
+  void end() {
+    if (size_ <= kKept) return;
+    std::free(memory_);
+    memory_ = nullptr;
+    size_ = 0;
+  }
+
   ~Scratch() { std::free(memory_); }
 
  private:
+  static constexpr int64_t kKept = 64 << 20;
   void* memory_ = nullptr;
   uint8_t* base_ = nullptr;
   int64_t size_ = 0, used_ = 0;

@@ -9,20 +9,36 @@ import triton
 
 from expertrag_kernels.gpu import kernels
 from expertrag_kernels.gpu.tiles import Tiles, choose_tiles
-from expertrag_kernels.packed import Experts, PlainExperts, ScaledExperts
-from expertrag_kernels.registry import implementation
+from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts, ScaledExperts
+from expertrag_kernels.registry import implementation, wants_gradients
 
 _CHUNK = 64  # pairs that are sorted at a time: [64, E] numbers have to fit into registers
 _SUM_COLUMNS = 256
+_OLDEST = {  # generation of GPUs that has the numbers
+    torch.float16: (7, 0),
+    torch.float32: (7, 0),
+    torch.bfloat16: (8, 0),
+    torch.float8_e4m3fn: (8, 9),
+}
 
 
-def _supports(x: torch.Tensor, experts: Experts) -> bool:
-    return (
-        isinstance(experts, PlainExperts | ScaledExperts)
-        and x.device.type == experts.device.type == "cuda"
-        and x.dtype in (torch.bfloat16, torch.float16, torch.float32)
-        and not torch.is_grad_enabled()
-    )
+def _supports(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) -> bool:
+    if isinstance(experts, PackedExperts) or wants_gradients(x, top_k_weights, experts.down):
+        return False
+    if not (x.device.type == experts.device.type == "cuda") or torch.version.hip:
+        return False
+    weights = experts.gate_up, experts.down
+    if x.dtype not in _OLDEST or not all(weight.is_contiguous() for weight in weights):
+        return False
+    oldest = max(_OLDEST[x.dtype], _OLDEST.get(experts.down.dtype, _OLDEST[x.dtype]))
+    return torch.cuda.get_device_capability(x.device) >= oldest
+
+
+def _shared_memory(device: torch.device) -> int:
+    """Bytes that a program may have on a GPU."""
+    index = torch.cuda.current_device() if device.index is None else device.index
+    properties = triton.runtime.driver.active.utils.get_device_properties(index)
+    return int(properties["max_shared_mem"])
 
 
 @implementation("triton", priority=20, supports=_supports)
@@ -42,8 +58,11 @@ def triton_experts(
         experts.inner_size,
         str(experts.down.dtype).removeprefix("torch."),
         f"sm{capability[0]}{capability[1]}",
+        shared=_shared_memory(x.device),
+        size=max(x.element_size(), experts.down.element_size()),
     )
-    return launch(x, top_k_index, top_k_weights, experts, tiles)
+    with torch.cuda.device(x.device):  # Triton launches on the current one
+        return launch(x, top_k_index, top_k_weights, experts, tiles)
 
 
 def launch(
@@ -67,7 +86,7 @@ def launch(
         return out
     x, index = x.contiguous(), top_k_index.contiguous()
     routing = top_k_weights.float().contiguous()
-    # every expert may leave a block half empty, and no more are in use than there are pairs
+    # every expert in use may leave up to BLOCK_M - 1 places of its last block empty
     blocks = (pairs + min(count, pairs) * (tiles.block_m - 1)) // tiles.block_m
     places = torch.empty(blocks * tiles.block_m, dtype=torch.int32, device=x.device)
     expert_of_blocks = torch.empty(blocks, dtype=torch.int32, device=x.device)

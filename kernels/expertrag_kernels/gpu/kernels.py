@@ -16,6 +16,13 @@ import triton.language as tl
 
 
 @triton.jit
+def _expert_of(index, pair, pairs, experts):
+    """Load the experts of pairs; E for every sentinel, also one that int32 does not hold."""
+    expert = tl.load(index + pair, mask=pair < pairs, other=experts)
+    return tl.where((expert >= 0) & (expert < experts), expert, experts).to(tl.int32)
+
+
+@triton.jit
 def align_pairs(
     index,  # (S,) int64: expert of every pair
     pairs_of_places,  # (blocks * BLOCK_M,) int32, out
@@ -33,7 +40,7 @@ def align_pairs(
     counts = tl.zeros((EXPERTS,), tl.int32)
     for start in range(0, pairs, CHUNK):
         at = start + chunk
-        expert = tl.load(index + at, mask=at < pairs, other=experts).to(tl.int32)
+        expert = _expert_of(index, at, pairs, experts)
         hits = (expert[:, None] == lanes[None, :]) & (lanes[None, :] < experts)
         counts += tl.sum(hits.to(tl.int32), axis=0)
     own_blocks = (counts + BLOCK_M - 1) // BLOCK_M
@@ -50,7 +57,7 @@ def align_pairs(
     tl.debug_barrier()  # all places are marked empty before any is taken
     for start in range(0, pairs, CHUNK):
         at = start + chunk
-        expert = tl.load(index + at, mask=at < pairs, other=experts).to(tl.int32)
+        expert = _expert_of(index, at, pairs, experts)
         hits = (expert[:, None] == lanes[None, :]) & (lanes[None, :] < experts)
         ones = hits.to(tl.int32)
         rank = tl.cumsum(ones, axis=0) - ones  # within the chunk
@@ -193,5 +200,6 @@ def add_up(
     for k in range(top_k):
         pair = token * top_k + k
         found = tl.load(y + pair * hidden + columns, mask=inside, other=0.0)
-        total += tl.where(tl.load(index + pair) < experts, found, 0.0)
+        expert = tl.load(index + pair)
+        total += tl.where((expert >= 0) & (expert < experts), found, 0.0)
     tl.store(out + token * hidden + columns, total.to(out.dtype.element_ty), mask=inside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -21,15 +21,39 @@ class Tiles:
     stages: int
 
 
-def choose_tiles(pairs: int, experts: int, hidden: int, inner: int, dtype: str, arch: str) -> Tiles:
+def choose_tiles(
+    pairs: int,
+    experts: int,
+    hidden: int,
+    inner: int,
+    dtype: str,
+    arch: str,
+    *,
+    shared: int = 227 << 10,
+    size: int = 2,
+) -> Tiles:
     """Return the tiles for a number of pairs.
 
     :param dtype: of the weights, as torch names it.
     :param arch: such as "sm90".
+    :param shared: bytes of shared memory that a program may have.
+    :param size: bytes of a number in it.
     """
     table = _table(f"E={experts},H={hidden},I={inner},dtype={dtype},arch={arch}.json")
     known = [most for most in table if pairs <= most]
-    return table[min(known)] if known else _by_rule(pairs / experts)
+    if known:
+        return table[min(known)]
+    tiles = _by_rule(pairs / experts)
+    while tiles.stages > 1 and shared_bytes(tiles, size) > shared:
+        tiles = replace(tiles, stages=tiles.stages - 1)
+    while tiles.block_k > 16 and shared_bytes(tiles, size) > shared:
+        tiles = replace(tiles, block_k=tiles.block_k // 2)
+    return tiles
+
+
+def shared_bytes(tiles: Tiles, size: int) -> int:
+    """Shared memory that the stages take: a tile of x, one of gate and one of up."""
+    return tiles.stages * (tiles.block_m + 2 * tiles.block_n) * tiles.block_k * size
 
 
 def _by_rule(rows: float) -> Tiles:
