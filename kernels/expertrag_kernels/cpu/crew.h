@@ -44,7 +44,8 @@ class Stage {
 };
 
 // The threads of one calling thread. Where it has waited for the others longer than it has worked,
-// something else is using their cores, and it does the next calls alone.
+// and that several times in a row, something else is using their cores, and it does the next calls
+// alone.
 class Crew {
  public:
   // work(number of the thread, threads)
@@ -67,8 +68,9 @@ class Crew {
     waited_ += seconds_since(ready);
     const double spent = seconds_since(start);
     const bool crowded = waited_ > kShortWait && waited_ > spent - waited_;
-    patience_ = crowded ? std::min(2 * patience_, kLongest) : kShortest;
-    alone_ = crowded ? patience_ : 0;
+    crowded_ = crowded ? std::min(crowded_ + 1, kOften + 6) : 0;
+    if (crowded_ < kOften) return;
+    alone_ = std::min(kShortest << (crowded_ - kOften), kLongest);
 #else
     work(0, 1);
 #endif
@@ -87,14 +89,14 @@ class Crew {
   using Clock = std::chrono::steady_clock;
   static constexpr double kShortWait = 2e-4;  // seconds; waking a thread takes half of it
   static constexpr int kSpins = 2000;
-  static constexpr int kShortest = 16, kLongest = 1024;  // calls
+  static constexpr int kOften = 4, kShortest = 16, kLongest = 1024;  // calls
 
   static double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
   }
 
   double waited_ = 0.0;
-  int alone_ = 0, patience_ = kShortest;
+  int alone_ = 0, crowded_ = 0;
 };
 
 }  // namespace EXPERTRAG_ISA

@@ -66,6 +66,6 @@ def test_gradients_reach_the_experts_alone(
     encoder: Callable[[str], SentenceTransformer],
 ) -> None:
     model = _with_an_expert(encoder("bert"))
-    Trunk(model).vectors(TEXTS, 0).sum().backward()  # type: ignore[no-untyped-call]
+    Trunk(model).vectors(TEXTS, 0).sum().backward()
     for name, parameter in model.named_parameters():
         assert (parameter.grad is not None) == name.endswith(("first", "second")), name
