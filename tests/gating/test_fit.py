@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from expertrag.config import Config
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.gating.card import CARD
 from expertrag.gating.fit import fit_gate
-from expertrag.gating.source import open_source
+from expertrag.gating.source import open_source, source_of
 from expertrag_retriever.gate.bundle import GateBundle, load_gate
 from expertrag_retriever.gate.signals import SignalGroup
 
@@ -73,3 +75,19 @@ def test_passages_are_judged(bundle: GateBundle, out: Path) -> None:
     assert told["auc"] > 0.95
     assert told["auc_similarity"] == pytest.approx(0.5, abs=0.12)
     assert "AUROC" in (out / CARD).read_text()
+
+
+def test_domains_are_told_by_the_router_of_the_fit(
+    bundle: GateBundle, model_config: Config, tmp_path: Path
+) -> None:
+    """The base model may be the same, and its experts and their router others."""
+    moved = replace(bundle, needs=replace(bundle.needs, router="of another bundle"))
+    with pytest.raises(Conflict, match="fitted with another domain router"):
+        source_of(moved, model_config.model, tmp_path)
+    assert source_of(bundle, model_config.model, tmp_path).needs.router is None
+
+
+def test_an_embedder_without_experts_tells_no_domain(model_config: Config, tmp_path: Path) -> None:
+    model = replace(model_config.model, embedder="all-minilm-l6-v2")
+    with pytest.raises(InvalidArgument, match="has no domain experts"):
+        open_source((SignalGroup.DOMAIN,), model, tmp_path)
