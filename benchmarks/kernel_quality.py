@@ -46,7 +46,7 @@ def main() -> int:
         found[format] = {"perplexity": own, "increase": own / exact - 1}
         print(f"{format:<5} perplexity {own:.4f}, {own / exact - 1:+.2%}", flush=True)
     if given.json:
-        body = {"model": MODEL, "tokens": windows.numel(), "formats": found}
+        body = {"model": MODEL, "tokens": windows[:, 1:].numel(), "formats": found}
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
 

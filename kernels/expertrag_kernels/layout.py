@@ -9,11 +9,11 @@ Within a block, inputs come in the small runs that a multiply-add instruction ta
 
     f32    [k] [64] float
     bf16   [k/2] [64] [2]
-    int8   64 float scales; for each 128 inputs 64 int16, minus the sum of the weights, and then
-           [k/4] [64] [4] int8
+    int8   64 float scales; for each 128 inputs, the last of which may be fewer, 64 int16, minus the
+           sum of each output's weights over them, and then [k/4] [64] [4] int8
     int4   for each 32 inputs 64 scales and 64 minima in half precision, and then [4] [64] [4]
-           bytes, whose low nibble is input 4i + j and whose high nibble is input 16 + 4i + j; a
-           weight is scale * nibble + minimum, as in llama.cpp's Q4_1
+           bytes: the low nibble of byte [i] [column] [j] is input 4i + j, its high nibble input
+           16 + 4i + j; a weight is scale * nibble + minimum, as in llama.cpp's Q4_1
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SMALLEST = 1e-37  # scale: what a smaller one divides is 0
 
 
 def packed(experts: PlainExperts, format: Format) -> PackedExperts:
-    """Pack experts; exact in the formats that they have, else rounded to nearest.
+    """Pack experts: exactly in the format of their own type, else rounded to nearest.
 
     One expert at a time, so that little more memory is needed than for the result.
     """

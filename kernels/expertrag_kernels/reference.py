@@ -1,7 +1,7 @@
 """The experts in plain torch: the path for every machine, and the oracle of all other paths.
 
-The K outputs of a token are added up in fp32, whatever the type of the weights. Packed experts are
-unpacked for the call, those that it uses.
+The K outputs of a token are added up in fp32, whatever the type of the weights. Of packed
+experts, those that a call uses are unpacked for it.
 """
 
 from __future__ import annotations

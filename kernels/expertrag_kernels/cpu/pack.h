@@ -78,7 +78,7 @@ inline uint16_t to_half(float value) {  // to nearest even, as _Float16 rounds
   const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
   if (magnitude >= 0x47800000)  // 65536 and more, or no number
     return uint16_t(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00));
-  if (magnitude < 0x38800000) {  // subnormal: let the addition of a float round
+  if (magnitude < 0x38800000) {  // subnormal: adding .5 rounds off the bits that a half has not
     float shifted;
     std::memcpy(&shifted, &magnitude, 4);
     shifted += 0.5f;

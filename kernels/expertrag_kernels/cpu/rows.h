@@ -10,7 +10,7 @@ namespace EXPERTRAG_ISA {
 
 // What a tile multiplies: the values of a row in the format's type, and the scales of its groups;
 // in int4 each scale is followed by the sum of the group's activations, which the weights' minimum
-// multiplies. In int8 the values are unsigned, 128 too high.
+// multiplies. In int8 a value is stored as an unsigned byte, plus 128.
 struct Row {
   const void* values;
   const float* scales;

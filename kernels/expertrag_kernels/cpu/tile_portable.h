@@ -23,7 +23,7 @@ inline Floats as_floats(Words bits) { return (Floats)bits; }
 #ifdef __AVX512F__
 constexpr int kPortableRows = 4;
 #else
-constexpr int kPortableRows = 1;  // more do not fit into 16 or 32 short registers
+constexpr int kPortableRows = 1;  // more do not fit into 16 registers of 32 bytes, or 32 of 16
 #endif
 
 template <Format F>

@@ -1,4 +1,4 @@
-"""Which tiles a call runs with: from a table that was tuned, or by rule."""
+"""Which tiles a call runs with: from a table, where one was tuned for its shape, or by rule."""
 
 from __future__ import annotations
 

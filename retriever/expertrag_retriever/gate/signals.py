@@ -7,8 +7,8 @@
     draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
 
 A number's group is told by its name: ``question_…``, ``domain_…``, ``draft_…``, the fields of
-``StoreSignals``, and those of ``PrefillSignals``. A group of its own, ``evidence_…``, is of the
-passages of a search.
+``StoreSignals``, and those of ``PrefillSignals``. A sixth group, ``evidence_…``, is of the
+passages of a search, too late for the gate.
 """
 
 from __future__ import annotations
