@@ -34,7 +34,7 @@ EXPERTRAG = [sys.executable, "-m", "expertrag"]
 MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
 QUESTIONS = (
     ("What is a TOAST table?", GateMode.AUTO),
-    ("What is the capital of France?", GateMode.AUTO),
+    ("How many legs does a spider have?", GateMode.AUTO),
     ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
     ("Say hello in French.", GateMode.AUTO),
     ("How do I create a partial index in PostgreSQL?", GateMode.AUTO),
