@@ -41,24 +41,12 @@ def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PlainExperts:
-    """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)), without biases.
+class _ByExpert:
+    """What is told by weights (E, 2I, H) and (E, H, I)."""
 
-    gate_up: (E, 2I, H) — gate in the first I rows, up in the last I
-    down: (E, H, I)
-    """
-
+    __slots__ = ()
     gate_up: torch.Tensor
     down: torch.Tensor
-    activation: Activation = Activation.SILU
-
-    def check(self) -> None:
-        """Check that the weights fit together.
-
-        :raises ValueError: they do not.
-        """
-        _check_weights(self.gate_up, self.down)
 
     @property
     def num_experts(self) -> int:
@@ -82,7 +70,27 @@ class PlainExperts:
 
 
 @dataclass(frozen=True, slots=True)
-class ScaledExperts:
+class PlainExperts(_ByExpert):
+    """Experts of one layer: y = down @ (activation(gate @ x) * (up @ x)), without biases.
+
+    gate_up: (E, 2I, H) — gate in the first I rows, up in the last I
+    down: (E, H, I)
+    """
+
+    gate_up: torch.Tensor
+    down: torch.Tensor
+    activation: Activation = Activation.SILU
+
+    def check(self) -> None:
+        """Check that the weights fit together.
+
+        :raises ValueError: they do not.
+        """
+        _check_weights(self.gate_up, self.down)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledExperts(_ByExpert):
     """Experts whose weights have 8 bits and a scale for each output, for GPUs.
 
     gate_up: (E, 2I, H) int8 or float8_e4m3fn
@@ -129,26 +137,6 @@ class ScaledExperts:
             (self.down.float() * self.down_scale[:, :, None]).to(dtype),
             self.activation,
         )
-
-    @property
-    def num_experts(self) -> int:
-        """E, the number of experts held here."""
-        return self.down.shape[0]
-
-    @property
-    def hidden_size(self) -> int:
-        """H, the width of a token."""
-        return self.down.shape[1]
-
-    @property
-    def inner_size(self) -> int:
-        """I, the width of an expert."""
-        return self.down.shape[2]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.down.device
 
 
 @dataclass(frozen=True, slots=True)
