@@ -159,7 +159,9 @@ def _pack_experts(model: Any, name: str, rounded: Format | None, device: torch.d
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        if device.type == "cpu" and ISAS and (rounded or model.dtype is not torch.float16):
+        # short vectors are faster than torch for single tokens, and slower for long prompts
+        worthwhile = ISAS[:1] in (("avx512bf16",), ("avx512",)) and model.dtype is not torch.float16
+        if device.type == "cpu" and ISAS and (rounded or worthwhile):
             packed = expertrag_kernels.pack_model(model, rounded)
     if rounded and not packed:
         raise InvalidArgument(
