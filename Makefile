@@ -115,6 +115,7 @@ bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDL
 
 CPU := kernels/expertrag_kernels/cpu
 SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-trapping-math -fno-math-errno -Wno-psabi
+X86 := $(if $(filter x86_64,$(shell uname -m)),-DEXPERTRAG_X86)
 AVX512 := -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
 sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviour sanitizers
@@ -124,7 +125,6 @@ sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviou
 	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
 	  $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_experts.cpp *.o -o test_experts
 	@OMP_NUM_THREADS=2 build/sanitize/test_experts
-X86 := $(if $(filter x86_64,$(shell uname -m)),-DEXPERTRAG_X86)
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

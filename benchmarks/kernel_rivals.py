@@ -116,7 +116,7 @@ def _sglang_int8(layer: PlainExperts) -> Run:
         quantised = (weight.float() / scale[:, :, None]).round().to(torch.int8)
         packed.append(torch.ops._C.convert_weight_packed(quantised))
         scales.append(scale)
-    return _sglang(packed, method=1, scales=scales, zeros=(None, None), block=None)
+    return _sglang(packed, method=1, scales=scales, zeros=(None, None))
 
 
 def _sglang_int4(layer: PlainExperts) -> Run:
@@ -132,7 +132,7 @@ def _sglang_int4(layer: PlainExperts) -> Run:
         packed.append(w)
         zeros.append(z)
         scales.append(s)
-    return _sglang(packed, method=3, scales=scales, zeros=zeros, block=None)
+    return _sglang(packed, method=3, scales=scales, zeros=zeros)
 
 
 def _sglang(
@@ -141,13 +141,12 @@ def _sglang(
     method: int,
     scales: Sequence[torch.Tensor],
     zeros: Sequence[torch.Tensor | None],
-    block: Sequence[int] | None,
 ) -> Run:
     def run(x: torch.Tensor, index: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(x)
         torch.ops._C.fused_experts_cpu(
             out, x, *packed, weights, index.int(), method, *scales, *zeros,
-            None, block, None, None, None, None, True,
+            None, None, None, None, None, None, True,
         )  # fmt: skip
         return out
 

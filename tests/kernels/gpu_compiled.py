@@ -18,7 +18,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from expertrag_kernels.gpu import kernels
-from expertrag_kernels.gpu.tiles import _by_rule
+from expertrag_kernels.gpu.tiles import choose_tiles
 
 ARCHITECTURES = (80, 90, 100)
 
@@ -96,7 +96,7 @@ def main() -> None:
         ]:
             if weights == "fp8e4nv" and arch < 89:
                 continue  # no such numbers before
-            tiles = _by_rule(each)
+            tiles = choose_tiles(each * 64, 64, 2048, 1024, weights, "none")
             tile = {
                 "SCALED": weights != "bf16",
                 "UPCAST": False,

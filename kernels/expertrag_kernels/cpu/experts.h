@@ -10,10 +10,11 @@ namespace expertrag {
 enum class Format : int { f32, bf16, int8, int4 };
 enum class Activation : int { silu, gelu, gelu_tanh, relu };
 
-constexpr int64_t kColumns = 64;     // outputs of a block: 32 of gate with 32 of up, or 64 of down
-constexpr int64_t kPad = 32;         // H and I are padded to multiples of this as inputs, H to kColumns as output
+constexpr int64_t kColumns = 64;  // outputs of a block: 32 of gate with 32 of up, or 64 of down
+constexpr int64_t kPad = 32;      // H and I are padded to its multiples as inputs, H to kColumns as
+                                  // output
 constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
-constexpr int64_t kInt4Group = 32;   // weights of a scale and a minimum, activations of a scale, in int4
+constexpr int64_t kInt4Group = 32;   // weights of a scale and a minimum, and activations of a scale
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
 
 struct Experts {
@@ -56,7 +57,8 @@ inline int64_t block_bytes(Format format, int64_t k) {
 
 // Bytes of all experts.
 inline int64_t data_bytes(const Experts& e) {
-  const int64_t gate_up = padded(e.inner, kPad) / 32 * block_bytes(e.format, padded(e.hidden, kPad));
+  const int64_t gate_up =
+      padded(e.inner, kPad) / 32 * block_bytes(e.format, padded(e.hidden, kPad));
   const int64_t down =
       padded(e.hidden, kColumns) / kColumns * block_bytes(e.format, padded(e.inner, kPad));
   return e.count * (gate_up + down);

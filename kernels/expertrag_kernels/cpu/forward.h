@@ -5,8 +5,8 @@
 //   1  a task is some 32-column blocks of one expert's gate and up: h = act(gate x) * (up x)
 //   2  a task is some 64-column blocks of the output, of all experts: it alone writes them, so that
 //      no sum needs an atomic and every row is added up in the order of its experts
-// Tasks are taken from a counter, and no thread waits for another that has taken none (crew.h). A row's
-// sums have one order whatever else is in the batch, and however many threads there are.
+// Tasks are taken from a counter, and no thread waits for another that has taken none (crew.h).
+// A row's sums have one order whatever else is in the batch, and however many threads there are.
 #pragma once
 
 #include <algorithm>
@@ -99,7 +99,8 @@ struct Pass {
     const uint8_t* block = experts.data + (group.expert * blocks() + first) * gate_up_bytes;
     for (int64_t b = first; b < last; ++b, block += gate_up_bytes) {
       multiply(x, group, true, block, [&](int64_t row, const float* results) {
-        float* to = columns_of_h + (kBlocks == 1 ? 0 : (row - group.start) * width + (b - first) * 32);
+        const int64_t place = (row - group.start) * width + (b - first) * 32;
+        float* to = columns_of_h + (kBlocks == 1 ? 0 : place);
         activate(experts.activation, results, to);
         if constexpr (kBlocks == 1) h.put(row, b * 32, 32, to);
       });

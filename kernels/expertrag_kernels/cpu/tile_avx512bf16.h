@@ -1,5 +1,6 @@
-// Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile is as many rows as
-// keep both multipliers busy: with more the compiler spills sums, with fewer weights are read again.
+// Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile is as many rows
+// as keep both multipliers busy: with more the compiler spills sums, with fewer weights are read
+// again.
 #pragma once
 
 #include <immintrin.h>
@@ -76,7 +77,8 @@ struct Multiply<Format::int8, R> {
       for (int c = 0; c < 4; ++c) sums[r][c] = _mm512_setzero_ps();
     for (int64_t start = 0, g = 0; start < width; start += kInt8Group, ++g) {
       __m512i group[R][4];
-      for (int c = 0; c < 4; ++c) {  // -128 times the sum of the weights, as activations are 128 too high
+      // -128 times the sum of the weights, as activations are 128 too high
+      for (int c = 0; c < 4; ++c) {
         const __m256i narrow = _mm256_load_si256(reinterpret_cast<const __m256i*>(block + c * 32));
         const __m512i start_at = _mm512_slli_epi32(_mm512_cvtepi16_epi32(narrow), 7);
         for (int r = 0; r < R; ++r) group[r][c] = start_at;

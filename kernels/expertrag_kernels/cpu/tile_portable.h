@@ -58,7 +58,8 @@ inline void store(const Floats (&sums)[R][kAtOnce<R>], int first, float* results
 
 template <int R>
 struct Multiply<Format::f32, R> : Parts<Format::f32, R> {
-  static void part(const Row* rows, const uint8_t* block, int64_t width, int first, float* results) {
+  static void part(const Row* rows, const uint8_t* block, int64_t width, int first,
+                   float* results) {
     constexpr int C = kAtOnce<R>;
     block += first * 64;
     Floats sums[R][C] = {};
@@ -74,7 +75,8 @@ struct Multiply<Format::f32, R> : Parts<Format::f32, R> {
 
 template <int R>
 struct Multiply<Format::bf16, R> : Parts<Format::bf16, R> {
-  static void part(const Row* rows, const uint8_t* block, int64_t width, int first, float* results) {
+  static void part(const Row* rows, const uint8_t* block, int64_t width, int first,
+                   float* results) {
     constexpr int C = kAtOnce<R>;
     block += first * 64;
     Floats sums[R][C] = {};
@@ -95,7 +97,8 @@ struct Multiply<Format::bf16, R> : Parts<Format::bf16, R> {
 
 template <int R>
 struct Multiply<Format::int8, R> : Parts<Format::int8, R> {
-  static void part(const Row* rows, const uint8_t* block, int64_t width, int first, float* results) {
+  static void part(const Row* rows, const uint8_t* block, int64_t width, int first,
+                   float* results) {
     constexpr int C = kAtOnce<R>;
     const uint8_t* scale = block + first * 64;
     block += kColumns * 4 + first * 64;
@@ -138,7 +141,8 @@ inline Floats half_to_floats(const uint8_t* from) {
 
 template <int R>
 struct Multiply<Format::int4, R> : Parts<Format::int4, R> {
-  static void part(const Row* rows, const uint8_t* block, int64_t width, int first, float* results) {
+  static void part(const Row* rows, const uint8_t* block, int64_t width, int first,
+                   float* results) {
     constexpr int C = kAtOnce<R>;
     Floats sums[R][C] = {};
     for (int64_t start = 0, g = 0; start < width; start += kInt4Group, ++g) {
