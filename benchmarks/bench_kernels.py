@@ -3,11 +3,13 @@
     python benchmarks/bench_kernels.py --json FILE
 
 Every round draws a routing, probes the machine (bytes read and bfloat16 products a second), and
-runs all contestants one after the other, beginning with another one each time; medians are
-reported. ``roofline`` is the share of what the probes allow: time for the bytes of the experts that
-are hit, or for the products, whichever is longer, by the time taken. ``ratio`` is the rival's time
-by ours, of rivals whose weights have as many bits; the bfloat16 rivals of transformers, which has
-no other, also stand beside our int8 and int4. ``rel_error`` is against float32.
+runs all contestants one after the other, in an order drawn anew; medians are reported. Each begins
+with an untimed call of other routing, as the threads of the one before (its own pool, mostly) go on
+turning for a while and would be in the way. ``roofline`` is the share of what the probes allow:
+time for the bytes of the experts that are hit, or for the products, whichever is longer, by the
+time taken. ``ratio`` is the rival's time by ours, of rivals whose weights have as many bits; the
+bfloat16 rivals of transformers, which has no other, also stand beside our int8 and int4.
+``rel_error`` is against float32.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -156,10 +159,11 @@ def measure(
     with torch.inference_mode():
         for number in range(-1, count):  # the first round warms up
             routing = shape.draw_routing(tokens)
+            other = shape.draw_routing(min(tokens, 16))
             bandwidth = PROBE_BYTES / cpu.read_seconds(read.data_ptr(), PROBE_BYTES, threads)
             flop = cpu.bf16_flops(threads) if ISAS[0] == "avx512bf16" else float("nan")
-            for turn in range(len(present)):
-                place = (number + turn) % len(present)
+            for place in random.sample(range(len(present)), len(present)):
+                present[place].layers[0](*other)
                 start = time.perf_counter()
                 for run in present[place].layers:  # one after the other, as a model runs them
                     run(*routing)

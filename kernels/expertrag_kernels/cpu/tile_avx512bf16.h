@@ -12,7 +12,7 @@ namespace EXPERTRAG_ISA {
 
 template <Format F>
 struct Tile {
-  static constexpr int kRows = F == Format::int8 ? 4 : F == Format::int4 ? 3 : 6;
+  static constexpr int kRows = F == Format::int8 ? 5 : F == Format::int4 ? 4 : 6;
 };
 
 template <Format F, int R>
@@ -22,6 +22,14 @@ inline int32_t four_bytes(const void* from) {
   int32_t found;
   std::memcpy(&found, from, 4);
   return found;
+}
+
+// Add to every 32-bit sum the products of four unsigned and four signed bytes. GCC takes a second
+// register for each sum of the intrinsic (seen in 12.4), and then spills sums.
+inline void add_products(__m512i& sum, __m512i unsigned_bytes, __m512i signed_bytes) {
+  __m512i own = sum;
+  asm("vpdpbusd %2, %1, %0" : "+v"(own) : "v"(unsigned_bytes), "v"(signed_bytes));
+  sum = own;
 }
 
 template <int R>
@@ -91,7 +99,7 @@ struct Multiply<Format::int8, R> {
         for (int r = 0; r < R; ++r) {
           const uint8_t* values = static_cast<const uint8_t*>(rows[r].values);
           const __m512i x = _mm512_set1_epi32(four_bytes(values + k));
-          for (int c = 0; c < 4; ++c) group[r][c] = _mm512_dpbusd_epi32(group[r][c], x, w[c]);
+          for (int c = 0; c < 4; ++c) add_products(group[r][c], x, w[c]);
         }
       }
       for (int r = 0; r < R; ++r) {
@@ -136,8 +144,8 @@ struct Multiply<Format::int4, R> {
           const __m512i x = _mm512_set1_epi32(four_bytes(values));
           const __m512i y = _mm512_set1_epi32(four_bytes(values + 16));
           for (int c = 0; c < 4; ++c) {
-            group[r][c] = _mm512_dpbusd_epi32(group[r][c], low[c], x);
-            group[r][c] = _mm512_dpbusd_epi32(group[r][c], high[c], y);
+            add_products(group[r][c], low[c], x);
+            add_products(group[r][c], high[c], y);
           }
         }
       }
