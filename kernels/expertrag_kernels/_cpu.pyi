@@ -32,6 +32,100 @@ def pack(
     threads: int,
     /,
 ) -> None: ...
+def pack_matrix(
+    isa: str,
+    format: int,
+    outputs: int,
+    inputs: int,
+    weights: int,
+    bf16: bool,
+    data: int,
+    threads: int,
+    /,
+) -> None: ...
+
+View = tuple[int, int, int]
+Matrix = tuple[int, int, int, int]
+
+class Program:
+    def __init__(
+        self,
+        format: int,
+        pages: int,
+        heads: int,
+        own: int,
+        shared: int,
+        value: int,
+        data: int,
+        /,
+    ) -> None: ...
+    def slot(self, width: int, /) -> int: ...
+    def embed(self, to: int, table: Matrix, /) -> None: ...
+    def norm(
+        self, from_: View, to: View, width: int, parts: int, weight: int, epsilon: float, /
+    ) -> None: ...
+    def linear(
+        self, from_: View, to: View, weights: Matrix, bias: int, add: bool, /
+    ) -> None: ...
+    def rope(
+        self, at: View, heads: int, width: int, interleaved: bool, cos: int, sin: int, /
+    ) -> None: ...
+    def attend(
+        self,
+        query: View,
+        key: View,
+        shared_key: View,
+        value: View,
+        to: View,
+        layer: int,
+        heads: int,
+        scale: float,
+        /,
+    ) -> None: ...
+    def route(
+        self,
+        logits: View,
+        experts: int,
+        top_k: int,
+        sigmoid: bool,
+        normalise: bool,
+        groups: int,
+        top_groups: int,
+        scale: float,
+        /,
+    ) -> None: ...
+    def mix(
+        self,
+        from_: int,
+        to: int,
+        top_k: int,
+        format: int,
+        activation: int,
+        count: int,
+        hidden: int,
+        inner: int,
+        data: int,
+        /,
+    ) -> None: ...
+    def keep(self, from_: View, width: int, /) -> None: ...
+    def pick(self, from_: int, to: int, /) -> None: ...
+
+def decode(
+    isa: str,
+    program: Program,
+    rows: int,
+    tokens: int,
+    positions: int,
+    texts: list[tuple[int, int, int]],
+    picked: int,
+    picked_rows: int,
+    watched: int,
+    watched_rows: int,
+    kept: int,
+    out: int,
+    threads: int,
+    /,
+) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...
 def read_seconds(data: int, bytes: int, threads: int, /) -> float: ...
 def bf16_flops(threads: int, /) -> float: ...

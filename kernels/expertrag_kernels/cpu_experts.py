@@ -5,11 +5,19 @@ from __future__ import annotations
 import importlib
 import logging
 from types import ModuleType
+from typing import Any
 
 import torch
 
 from expertrag_kernels import layout
-from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
+from expertrag_kernels.packed import (
+    Activation,
+    Experts,
+    Format,
+    PackedExperts,
+    PackedMatrix,
+    PlainExperts,
+)
 from expertrag_kernels.registry import implementation, wants_gradients
 
 
@@ -78,6 +86,43 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
         torch.get_num_threads(),
     )
     return PackedExperts(data, format, experts, hidden, inner, plain.activation)
+
+
+def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
+    """Pack weights (O, I), as :func:`expertrag_kernels.layout.packed_matrix` does."""
+    return pack_matrix_on(ISAS[0], weight, format)
+
+
+def pack_matrix_on(isa: str, weight: torch.Tensor, format: Format) -> PackedMatrix:
+    """Pack weights (O, I) by one of ``ISAS``."""
+    assert _cpu is not None, "ISAS is not empty"
+    outputs, inputs = weight.shape
+    dtype = torch.bfloat16 if weight.dtype == torch.bfloat16 else torch.float32
+    source = weight.detach().to("cpu", dtype).contiguous()
+    data = layout.room(layout.matrix_bytes(format, outputs, inputs))
+    _cpu.pack_matrix(
+        isa,
+        _FORMATS.index(format),
+        outputs,
+        inputs,
+        source.data_ptr(),
+        dtype == torch.bfloat16,
+        data.data_ptr(),
+        torch.get_num_threads(),
+    )
+    return PackedMatrix(data, format, outputs, inputs)
+
+
+def new_program(*shape: int) -> Any:
+    """Return an empty program of the compiled module; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ISAS is not empty"
+    return _cpu.Program(*shape)
+
+
+def decode(program: Any, *batch: Any, isa: str | None = None) -> None:
+    """Run a program on a batch; see ``_cpu.pyi``."""
+    assert _cpu is not None, "ISAS is not empty"
+    _cpu.decode(isa or ISAS[0], program, *batch)
 
 
 def run_on(

@@ -24,7 +24,7 @@ import mmap
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.packed import Format, PackedExperts, PlainExperts
+from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
 
 COLUMNS = 64
 PAD = 32
@@ -75,9 +75,22 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
     return PlainExperts(gate_up, down, experts.activation)
 
 
+def packed_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
+    """Pack weights (O, I) as blocks of 64 outputs, as those of down are."""
+    rows = _padded(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))
+    data = room(matrix_bytes(format, *weight.shape))
+    data.copy_(_encoded(rows, format).flatten())
+    return PackedMatrix(data, format, *weight.shape)
+
+
+def matrix_bytes(format: Format, outputs: int, inputs: int) -> int:
+    """Size of a packed matrix."""
+    return _up_to(outputs, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inputs, PAD))
+
+
 def layer_bytes(format: Format, experts: int, hidden: int, inner: int) -> int:
     """Size of a packed layer."""
-    down = _up_to(hidden, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inner, PAD))
+    down = matrix_bytes(format, hidden, inner)
     return experts * (_gate_up_bytes(format, hidden, inner) + down)
 
 
@@ -120,13 +133,19 @@ def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
 
 def room(size: int) -> torch.Tensor:
     """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
-    if not hasattr(mmap, "MADV_HUGEPAGE") or size < _HUGE_PAGE:
+    if size < _HUGE_PAGE:
         return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]
+    return zeros(size)
+
+
+def zeros(size: int) -> torch.Tensor:
+    """Like :func:`room`, of zeros; the system gives memory to what is touched."""
     # private: of shared memory the system makes no huge pages
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     area = mmap.mmap(-1, _up_to(size, _HUGE_PAGE) + _HUGE_PAGE, flags=flags)
-    with contextlib.suppress(OSError):  # a system that has none
-        area.madvise(mmap.MADV_HUGEPAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system that has none
+            area.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(area, dtype=torch.uint8)  # which keeps the area
     start = -whole.data_ptr() % _HUGE_PAGE
     return whole[start : start + size]

@@ -159,4 +159,17 @@ class PackedExperts:
         return self.data.device
 
 
+@dataclass(frozen=True, slots=True)
+class PackedMatrix:
+    """Weights (O, I) in the order in which the kernels read them.
+
+    data: (B,) uint8, aligned to 64 bytes; see :mod:`expertrag_kernels.layout`
+    """
+
+    data: torch.Tensor
+    format: Format
+    outputs: int
+    inputs: int
+
+
 Experts = PlainExperts | ScaledExperts | PackedExperts

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <thread>
@@ -13,56 +12,29 @@
 #include <omp.h>
 #endif
 
-#include "experts.h"
+#include "plan.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
-
-// Tasks that any thread takes, in spans of at most `most`: long ones at first, as memory is read
-// fastest in long streams, and short ones in the end, when no thread should wait long for another.
-class Stage {
- public:
-  Stage(int64_t count, int64_t most) : count_(count), most_(most) {}
-
-  template <class Run>
-  void work(int threads, const Run& run) {
-    int64_t first = next_.load();
-    while (first < count_) {
-      const int64_t n = std::clamp<int64_t>((count_ - first) / (4 * threads), 1, most_);
-      if (!next_.compare_exchange_weak(first, first + n)) continue;
-      run(first, first + n);
-      done_.fetch_add(n, std::memory_order_release);
-      first = next_.load();
-    }
-  }
-
-  bool done() const { return done_.load(std::memory_order_acquire) >= count_; }
-
- private:
-  int64_t count_, most_;
-  std::atomic<int64_t> next_{0}, done_{0};
-};
 
 // The threads of one calling thread. Where it has waited for the others longer than it has worked,
 // and that several times in a row, something else is using their cores, and it does the next calls
 // alone.
 class Crew {
  public:
-  // work(number of the thread, threads)
-  template <class Work>
-  void run(const Work& work, int wanted) {
+  void run(Plan& plan, int wanted) {
 #ifdef _OPENMP
     const bool together = wanted > 1 && alone_ == 0;
     if (!together) {
       if (alone_ > 0) --alone_;
-      return work(0, 1);
+      return work(plan, 0, 1);
     }
     const auto start = Clock::now();
     waited_ = 0.0;
     Clock::time_point ready;
 #pragma omp parallel num_threads(wanted)
     {
-      work(omp_get_thread_num(), omp_get_num_threads());
+      work(plan, omp_get_thread_num(), omp_get_num_threads());
       if (omp_get_thread_num() == 0) ready = Clock::now();
     }
     waited_ += seconds_since(ready);
@@ -72,8 +44,16 @@ class Crew {
     if (crowded_ < kOften) return;
     alone_ = std::min(kShortest << (crowded_ - kOften), kLongest);
 #else
-    work(0, 1);
+    work(plan, 0, 1);
 #endif
+  }
+
+ private:
+  void work(Plan& plan, int thread, int threads) {
+    for (Stage& stage : plan) {
+      stage.work(thread, threads);
+      wait(stage, thread);
+    }
   }
 
   // Wait until all tasks of a stage are done.
@@ -85,7 +65,6 @@ class Crew {
     if (thread == 0) waited_ += seconds_since(start);
   }
 
- private:
   using Clock = std::chrono::steady_clock;
   static constexpr double kShortWait = 2e-4;  // seconds; waking a thread takes half of it
   static constexpr int kSpins = 2000;

@@ -1,51 +1,51 @@
-// The forward pass of a layer's experts. Included once by the unit of each instruction set, which
-// has defined EXPERTRAG_ISA (its namespace) and the tiles that multiply.
+// The experts of a layer. Included once by the unit of each instruction set, which has defined
+// EXPERTRAG_ISA (its namespace) and the tiles that multiply.
 //
-// Two passes over the experts that are in use, within one parallel region:
+// Stages: the rows are read and sorted by expert, and then there are two passes over the experts that
+// are in use:
 //   1  a task is some 32-column blocks of one expert's gate and up: h = act(gate x) * (up x)
 //   2  a task is some 64-column blocks of the output, of all experts: it alone writes them, so that
 //      no sum needs an atomic and every row is added up in the order of its experts
-// Tasks are taken from a counter, and no thread waits for another that has taken none (crew.h).
+// No thread waits for another that has taken no task (plan.h).
 // A row's sums have one order whatever else is in the batch, and however many threads there are.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 
-#include "crew.h"
-#include "rows.h"
-#include "sorted.h"
+#include "tiles.h"
+#include "workshop.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// Multiply n rows by a block: results [n][64].
-template <Format F, int N = Tile<F>::kRows>
-inline void run_tile(int n, const Row* rows, const uint8_t* block, int64_t width, float* results) {
-  if (n == N) {
-    Multiply<F, N>::run(rows, block, width, results);
-  } else if constexpr (N > 1) {
-    run_tile<F, N - 1>(n, rows, block, width, results);
-  }
-}
+// Tokens in and out, and where they go.
+struct Routed {
+  const void* x;  // (T, H), float or bf16 bits
+  void* out;      // (T, H), the same
+  bool bf16;      // type of x and out
+  bool add;       // to what `out` holds, in float
+  int64_t tokens, top_k;
+  const int64_t* index;  // (T, K), >= E for none; index and weights may be found by an earlier stage
+  const float* weights;  // (T, K)
+};
 
 template <Format F>
 struct Pass {
-  const Experts& experts;
-  const Sorted& sorted;
+  Experts experts;
+  Routed routed;
+  Sorted& sorted;
   int64_t hidden, inner, columns;    // padded: inputs, inner columns, outputs
   int64_t gate_up_bytes, down_bytes;  // of a block
   Rows<F> x, h;
-  bool bf16;
-  const void* source;
-  void* out;
-  int64_t tokens;
 
   static constexpr int64_t kBlocks = F == Format::int8 ? kInt8Group / 32 : 1;  // of a task
 
-  Pass(const Experts& e, const Sorted& s)
+  Pass(const Experts& e, const Routed& r, Sorted& s)
       : experts(e),
+        routed(r),
         sorted(s),
         hidden(padded(e.hidden, kPad)),
         inner(padded(e.inner, kPad)),
@@ -60,11 +60,11 @@ struct Pass {
   // Read token t's row into `line`, hidden floats with zeros behind H.
   void read(int64_t t, float* line) const {
     const int64_t width = experts.hidden;
-    if (bf16) {
-      const uint16_t* from = static_cast<const uint16_t*>(source) + t * width;
+    if (routed.bf16) {
+      const uint16_t* from = static_cast<const uint16_t*>(routed.x) + t * width;
       for (int64_t j = 0; j < width; ++j) line[j] = from_bf16(from[j]);
     } else {
-      std::memcpy(line, static_cast<const float*>(source) + t * width, size_t(width) * 4);
+      std::memcpy(line, static_cast<const float*>(routed.x) + t * width, size_t(width) * 4);
     }
     for (int64_t j = width; j < hidden; ++j) line[j] = 0.0f;
   }
@@ -72,7 +72,13 @@ struct Pass {
   // The token's own memory serves where it has the format's type and needs no padding.
   bool direct() const {
     return hidden == experts.hidden &&
-           ((F == Format::f32 && !bf16) || (F == Format::bf16 && bf16));
+           ((F == Format::f32 && !routed.bf16) || (F == Format::bf16 && routed.bf16));
+  }
+
+  // Sort the rows by expert; returns how many experts are in use.
+  int64_t sort() const {
+    sorted.sort(routed.index, routed.weights, routed.tokens, routed.top_k, experts.count);
+    return int64_t(sorted.groups.size());
   }
 
   // Multiply the rows of a group by a block, and hand each row's 64 results to `use(row, results)`.
@@ -111,7 +117,7 @@ struct Pass {
   }
 
   void down(int64_t first, int64_t last, float* sums) const {
-    const int64_t width = (last - first) * kColumns;
+    const int64_t width = (last - first) * kColumns, tokens = routed.tokens;
     std::memset(sums, 0, size_t(tokens * width) * 4);
     const uint8_t* all = experts.data + experts.count * blocks() * gate_up_bytes;
     for (const Group& group : sorted.groups) {
@@ -127,83 +133,87 @@ struct Pass {
     const int64_t start = first * kColumns, n = std::min(width, experts.hidden - start);
     for (int64_t t = 0; t < tokens; ++t) {
       const float* sum = sums + t * width;
-      if (bf16) {
-        uint16_t* to = static_cast<uint16_t*>(out) + t * experts.hidden + start;
+      const int64_t place = t * experts.hidden + start;
+      if (routed.bf16) {
+        uint16_t* to = static_cast<uint16_t*>(routed.out) + place;
         for (int64_t j = 0; j < n; ++j) to[j] = to_bf16(sum[j]);
       } else {
-        std::memcpy(static_cast<float*>(out) + t * experts.hidden + start, sum, size_t(n) * 4);
+        float* to = static_cast<float*>(routed.out) + place;
+        for (int64_t j = 0; j < n; ++j) to[j] = routed.add ? to[j] + sum[j] : sum[j];
       }
     }
   }
 };
 
+// Plan the experts of a layer, at most kChunk tokens.
 template <Format F>
-void run(const Experts& experts, const Call& call, Sorted& sorted, Scratch& scratch, Crew& crew) {
-  const int64_t size = call.bf16 ? 2 : 4;
-  for (int64_t start = 0; start < call.tokens; start += kChunk) {
-    const int64_t tokens = std::min(kChunk, call.tokens - start);
-    sorted.sort(call.index + start * call.top_k, call.weights + start * call.top_k, tokens,
-                call.top_k, experts.count);
-    Pass<F> pass(experts, sorted);
-    pass.tokens = tokens;
-    pass.bf16 = call.bf16;
-    pass.source = static_cast<const uint8_t*>(call.x) + start * experts.hidden * size;
-    pass.out = static_cast<uint8_t*>(call.out) + start * experts.hidden * size;
-    pass.x.width = pass.hidden;
-    pass.h.width = pass.inner;
+void plan_experts(const Experts& experts, const Routed& routed, int threads, Workshop& shop) {
+  const auto pass = std::make_shared<Pass<F>>(experts, routed, shop.sorted);
+  const int64_t tokens = routed.tokens, rows = tokens * routed.top_k;
+  const int64_t most_down = tokens <= 64 ? 8 : 2;  // blocks at a time: their sums stay in cache
+  // of a thread: a line of x, the columns of a task's rows, or the sums of its outputs
+  const int64_t own = padded(std::max({pass->hidden, Pass<F>::kBlocks * 32 * tokens,
+                                       tokens * kColumns * most_down}), 16);
+  Scratch& scratch = shop.scratch;
+  float* lines = scratch.take<float>(own * threads);
+  pass->x.width = pass->hidden;
+  pass->h.width = pass->inner;
+  const int64_t read = pass->direct() ? 0 : tokens;
+  if (read) {
+    pass->x.take(scratch, tokens);
+  } else {
+    pass->x.values = const_cast<uint8_t*>(static_cast<const uint8_t*>(routed.x));
+    pass->x.scales = nullptr;
+  }
+  pass->h.take(scratch, rows);
 
-    const int64_t most_down = tokens <= 64 ? 8 : 2;  // blocks at a time: their sums stay in cache
-    int64_t most = 0;                                // rows of one expert
-    for (const Group& group : sorted.groups) most = std::max(most, group.stop - group.start);
-    // of a thread: a line of x, the columns of a task's rows, or the sums of its outputs
-    const int64_t own = padded(
-        std::max({pass.hidden, Pass<F>::kBlocks * 32 * most, tokens * kColumns * most_down}),
-        16);
-    const int64_t rows = sorted.rows(), kept = pass.direct() ? 0 : tokens;
-    scratch.reserve(own * call.threads * 4 + kept * pass.x.width * Rows<F>::kSize +
-                    kept * pass.x.scale_count() * 4 + rows * pass.h.width * Rows<F>::kSize +
-                    rows * pass.h.scale_count() * 4 + 5 * 64);
-    scratch.begin();
-    float* lines = scratch.take<float>(own * call.threads);
-    pass.x.values = scratch.take<uint8_t>(kept * pass.x.width * Rows<F>::kSize);
-    pass.x.scales = scratch.take<float>(kept * pass.x.scale_count());
-    pass.h.values = scratch.take<uint8_t>(rows * pass.h.width * Rows<F>::kSize);
-    pass.h.scales = scratch.take<float>(rows * pass.h.scale_count());
-    if (pass.direct())
-      pass.x.values = const_cast<uint8_t*>(static_cast<const uint8_t*>(pass.source));
+  Plan& plan = shop.plan;
+  const size_t gate_ups = plan.size() + 1;
+  plan.emplace_back(read + 1, 1, [=, &plan](int64_t first, int64_t last, int thread) {
+    float* line = lines + thread * own;
+    for (int64_t t = first; t < last; ++t) {
+      if (t == 0) {  // the first task, as it may take longest
+        const int64_t groups = pass->sort();
+        plan[gate_ups].count(groups * pass->gate_up_tasks());
+      } else {
+        pass->read(t - 1, line);
+        pass->x.put(t - 1, 0, pass->hidden, line);
+      }
+    }
+  });
+  plan.emplace_back(0, 8, [=](int64_t first, int64_t last, int thread) {
+    for (int64_t task = first; task < last; ++task) pass->gate_up(task, lines + thread * own);
+  });
+  plan.emplace_back(pass->down_blocks(), most_down, [=](int64_t first, int64_t last, int thread) {
+    pass->down(first, last, lines + thread * own);
+  });
+}
 
-    Stage lines_read{kept, 1}, gate_ups{int64_t(sorted.groups.size()) * pass.gate_up_tasks(), 8},
-        downs{pass.down_blocks(), most_down};
-    crew.run([&](int thread, int threads) {
-      float* line = lines + thread * own;
-      lines_read.work(threads, [&](int64_t first, int64_t last) {
-        for (int64_t t = first; t < last; ++t) {
-          pass.read(t, line);
-          pass.x.put(t, 0, pass.hidden, line);
-        }
-      });
-      crew.wait(lines_read, thread);
-      gate_ups.work(threads, [&](int64_t first, int64_t last) {
-        for (int64_t task = first; task < last; ++task) pass.gate_up(task, line);
-      });
-      crew.wait(gate_ups, thread);
-      downs.work(threads,
-                 [&](int64_t first, int64_t last) { pass.down(first, last, line); });
-    }, call.threads);
+inline void plan_experts(const Experts& experts, const Routed& routed, int threads,
+                         Workshop& shop) {
+  switch (experts.format) {
+    case Format::f32: return plan_experts<Format::f32>(experts, routed, threads, shop);
+    case Format::bf16: return plan_experts<Format::bf16>(experts, routed, threads, shop);
+    case Format::int8: return plan_experts<Format::int8>(experts, routed, threads, shop);
+    case Format::int4: return plan_experts<Format::int4>(experts, routed, threads, shop);
   }
 }
 
 void forward(const Experts& experts, const Call& call) {
-  thread_local Sorted sorted;
-  thread_local Scratch scratch;
-  thread_local Crew crew;
-  switch (experts.format) {
-    case Format::f32: run<Format::f32>(experts, call, sorted, scratch, crew); break;
-    case Format::bf16: run<Format::bf16>(experts, call, sorted, scratch, crew); break;
-    case Format::int8: run<Format::int8>(experts, call, sorted, scratch, crew); break;
-    case Format::int4: run<Format::int4>(experts, call, sorted, scratch, crew); break;
+  Workshop& shop = Workshop::own();
+  const int64_t row = experts.hidden * (call.bf16 ? 2 : 4);
+  for (int64_t start = 0; start < call.tokens; start += kChunk) {
+    const Routed routed{static_cast<const uint8_t*>(call.x) + start * row,
+                        static_cast<uint8_t*>(call.out) + start * row,
+                        call.bf16,
+                        false,
+                        std::min(kChunk, call.tokens - start),
+                        call.top_k,
+                        call.index + start * call.top_k,
+                        call.weights + start * call.top_k};
+    plan_experts(experts, routed, call.threads, shop);
+    shop.run(call.threads);
   }
-  scratch.end();
 }
 
 }  // namespace EXPERTRAG_ISA

@@ -1,5 +1,5 @@
 #define EXPERTRAG_ISA generic
 #include "tile_portable.h"
 //
-#include "forward.h"
+#include "decode.h"
 #include "pack.h"

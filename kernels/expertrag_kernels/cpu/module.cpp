@@ -2,6 +2,7 @@
 // checked again; that no index is negative is checked here.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include "experts.h"
 #include "probe.h"
+#include "program.h"
 
 namespace nb = nanobind;
 using namespace expertrag;
@@ -20,6 +22,8 @@ struct Isa {
   const char* name;
   void (*forward)(const Experts&, const Call&);
   void (*pack)(const Experts&, const Weights&, uint8_t*);
+  void (*pack_matrix)(const Matrix&, const void*, bool, uint8_t*, int);
+  void (*decode)(const Program&, const Batch&);
   bool usable;
 };
 
@@ -27,21 +31,22 @@ struct Isa {
 std::vector<Isa> isas() {
   return {
 #ifdef EXPERTRAG_AVX512BF16
-      {"avx512bf16", avx512bf16::forward, avx512bf16::pack,
+      {"avx512bf16", avx512bf16::forward, avx512bf16::pack, avx512bf16::pack_matrix,
+       avx512bf16::decode,
        __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq")},
 #endif
 #ifdef EXPERTRAG_AVX512
-      {"avx512", avx512::forward, avx512::pack,
+      {"avx512", avx512::forward, avx512::pack, avx512::pack_matrix, avx512::decode,
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},
 #endif
 #ifdef EXPERTRAG_AVX2
-      {"avx2", avx2::forward, avx2::pack,
+      {"avx2", avx2::forward, avx2::pack, avx2::pack_matrix, avx2::decode,
        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
 #endif
-      {"generic", generic::forward, generic::pack, true},
+      {"generic", generic::forward, generic::pack, generic::pack_matrix, generic::decode, true},
   };
 }
 
@@ -90,9 +95,116 @@ void forward(const std::string& isa, int format, int activation, int64_t experts
   found.forward(layer, call);
 }
 
+void pack_matrix(const std::string& isa, int format, int64_t outputs, int64_t inputs,
+                 uintptr_t weights, bool bf16, uintptr_t data, int threads) {
+  const Isa& found = usable(isa);
+  const Matrix matrix{Format(format), outputs, inputs, nullptr};
+  nb::gil_scoped_release released;
+  found.pack_matrix(matrix, reinterpret_cast<const void*>(weights), bf16,
+                    reinterpret_cast<uint8_t*>(data), std::max(1, threads));
+}
+
+using Places = std::tuple<int64_t, int64_t, int64_t>;                  // slot, start, step
+using Weighted = std::tuple<int, int64_t, int64_t, uintptr_t>;         // format, O, I, address
+
+View view(const Places& v) { return {std::get<0>(v), std::get<1>(v), std::get<2>(v)}; }
+
+Matrix matrix(const Weighted& m) {
+  return {Format(std::get<0>(m)), std::get<1>(m), std::get<2>(m),
+          reinterpret_cast<const uint8_t*>(std::get<3>(m))};
+}
+
+const float* floats(uintptr_t address) { return reinterpret_cast<const float*>(address); }
+
+// What decoder.py builds a program by.
+void bind_program(nb::module_& m) {
+  nb::class_<Program>(m, "Program")
+      .def("__init__",
+           [](Program* made, int format, int64_t pages, int64_t heads, int64_t own, int64_t shared,
+              int64_t value, uintptr_t data) {
+             const Cache cache{Format(format), pages, heads, own, shared, value,
+                               reinterpret_cast<uint8_t*>(data)};
+             new (made) Program{{}, {}, cache};
+           })
+      .def("slot",
+           [](Program& p, int64_t width) {
+             p.slots.push_back(width);
+             return int64_t(p.slots.size()) - 1;
+           })
+      .def("embed", [](Program& p, int64_t to,
+                       const Weighted& table) { p.steps.push_back(Embed{to, matrix(table)}); })
+      .def("norm",
+           [](Program& p, const Places& from, const Places& to, int64_t width, int64_t parts,
+              uintptr_t weight, float epsilon) {
+             p.steps.push_back(
+                 Norm{view(from), view(to), width, parts, floats(weight), epsilon});
+           })
+      .def("linear",
+           [](Program& p, const Places& from, const Places& to, const Weighted& weights,
+              uintptr_t bias, bool add) {
+             p.steps.push_back(Linear{view(from), view(to), matrix(weights), floats(bias), add});
+           })
+      .def("rope",
+           [](Program& p, const Places& at, int64_t heads, int64_t width, bool interleaved,
+              uintptr_t cos, uintptr_t sin) {
+             p.steps.push_back(
+                 Rope{view(at), heads, width, interleaved, floats(cos), floats(sin)});
+           })
+      .def("attend",
+           [](Program& p, const Places& query, const Places& key, const Places& shared_key,
+              const Places& value, const Places& to, int64_t layer, int64_t heads, float scale) {
+             p.steps.push_back(Attend{view(query), view(key), view(shared_key), view(value),
+                                      view(to), layer, heads, scale});
+           })
+      .def("route",
+           [](Program& p, const Places& logits, int64_t experts, int64_t top_k, bool sigmoid,
+              bool normalise, int64_t groups, int64_t top_groups, float scale) {
+             p.steps.push_back(Route{view(logits), experts, top_k, sigmoid, normalise, groups,
+                                     top_groups, scale});
+           })
+      .def("mix",
+           [](Program& p, int64_t from, int64_t to, int64_t top_k, int format, int activation,
+              int64_t count, int64_t hidden, int64_t inner, uintptr_t data) {
+             const Experts experts{Format(format), Activation(activation), count, hidden, inner,
+                                   reinterpret_cast<const uint8_t*>(data)};
+             p.steps.push_back(Mix{from, to, top_k, experts});
+           })
+      .def("keep", [](Program& p, const Places& from,
+                      int64_t width) { p.steps.push_back(Keep{view(from), width}); })
+      .def("pick",
+           [](Program& p, int64_t from, int64_t to) { p.steps.push_back(Pick{from, to}); });
+}
+
+void decode(const std::string& isa, const Program& program, int64_t rows, uintptr_t tokens,
+            uintptr_t positions,
+            const std::vector<std::tuple<int64_t, int64_t, uintptr_t>>& sequences,
+            uintptr_t picked, int64_t picked_rows, uintptr_t watched, int64_t watched_rows,
+            uintptr_t kept, uintptr_t out, int threads) {
+  const Isa& found = usable(isa);
+  const auto integers = [](uintptr_t address) { return reinterpret_cast<const int64_t*>(address); };
+  Batch batch{rows,
+              integers(tokens),
+              integers(positions),
+              {},
+              integers(picked),
+              picked_rows,
+              integers(watched),
+              watched_rows,
+              reinterpret_cast<float*>(kept),
+              reinterpret_cast<float*>(out),
+              std::max(1, threads)};
+  for (const auto& [start, stop, pages] : sequences)
+    batch.sequences.push_back({start, stop, integers(pages)});
+  nb::gil_scoped_release released;
+  found.decode(program, batch);
+}
+
 }  // namespace
 
 NB_MODULE(_cpu, m) {
+  bind_program(m);
+  m.def("pack_matrix", &pack_matrix);
+  m.def("decode", &decode);
   m.def("usable_isas", &usable_isas);
   m.def("forward", &forward);
   m.def("pack", &pack);

@@ -26,6 +26,36 @@ inline uint16_t to_bf16(float value) {  // to nearest even; NaN stays NaN
   return uint16_t((bits & 0x7fffffff) > 0x7f800000 ? nan : rounded);
 }
 
+inline uint16_t to_half(float value) {  // to nearest even, as _Float16 rounds
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude >= 0x47800000)  // 65536 and more, or no number
+    return uint16_t(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00));
+  if (magnitude < 0x38800000) {  // subnormal: adding .5 rounds off the bits that a half has not
+    float shifted;
+    std::memcpy(&shifted, &magnitude, 4);
+    shifted += 0.5f;
+    uint32_t rounded;
+    std::memcpy(&rounded, &shifted, 4);
+    return uint16_t(sign | (rounded - 0x3f000000));
+  }
+  const uint32_t rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1);
+  return uint16_t(sign | (rounded >> 13));
+}
+
+inline float from_half(uint16_t half) {
+  const uint32_t magnitude = uint32_t(half & 0x7fff) << 13, sign = uint32_t(half & 0x8000) << 16;
+  float value;
+  std::memcpy(&value, &magnitude, 4);
+  value *= 0x1p112f;
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  bits |= sign;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
 // e^x, relative error below 2e-7 (the polynomial of Cephes' expf); without branches, so that loops
 // over it become vector code.
 inline float exp_of(float x) {

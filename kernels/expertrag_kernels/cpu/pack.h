@@ -10,6 +10,7 @@
 #include <omp.h>
 #endif
 
+#include "program.h"
 #include "rows.h"
 
 namespace expertrag {
@@ -70,36 +71,6 @@ inline void pack_int8(const Block& block, uint8_t* to) {
     for (int64_t k = 0; k < n; k += 4)
       for (int64_t c = 0; c < kColumns; ++c) to = put(to, group[c] + k, 4);
   }
-}
-
-inline uint16_t to_half(float value) {  // to nearest even, as _Float16 rounds
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
-  if (magnitude >= 0x47800000)  // 65536 and more, or no number
-    return uint16_t(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00));
-  if (magnitude < 0x38800000) {  // subnormal: adding .5 rounds off the bits that a half has not
-    float shifted;
-    std::memcpy(&shifted, &magnitude, 4);
-    shifted += 0.5f;
-    uint32_t rounded;
-    std::memcpy(&rounded, &shifted, 4);
-    return uint16_t(sign | (rounded - 0x3f000000));
-  }
-  const uint32_t rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1);
-  return uint16_t(sign | (rounded >> 13));
-}
-
-inline float from_half(uint16_t half) {
-  const uint32_t magnitude = uint32_t(half & 0x7fff) << 13, sign = uint32_t(half & 0x8000) << 16;
-  float value;
-  std::memcpy(&value, &magnitude, 4);
-  value *= 0x1p112f;
-  uint32_t bits;
-  std::memcpy(&bits, &value, 4);
-  bits |= sign;
-  std::memcpy(&value, &bits, 4);
-  return value;
 }
 
 // Scale and minimum of 32 weights, as they are stored.
@@ -190,45 +161,64 @@ inline void read_row(const void* matrix, bool bf16, int64_t row, int64_t columns
   std::fill(to + columns, to + width, 0.0f);
 }
 
+// Pack blocks 0 to count on all threads; one(block, rows) packs one, with room for its weights.
+template <class One>
+void pack_blocks(int64_t count, int64_t most_width, int threads, const One& one) {
+  std::atomic<int64_t> next{0};
+  const int64_t own = kColumns * most_width;
+  const std::unique_ptr<float[]> memory(new float[size_t(own * threads)]);
+  const auto work = [&](int thread) {
+    for (int64_t block; (block = next.fetch_add(1)) < count;) one(block, memory.get() + thread * own);
+  };
+#ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+  work(omp_get_thread_num());
+#else
+  work(0);
+#endif
+}
+
 void pack(const Experts& e, const Weights& weights, uint8_t* data) {
   const int64_t hidden = padded(e.hidden, kPad), inner = padded(e.inner, kPad);
   const int64_t gate_ups = inner / 32, downs = padded(e.hidden, kColumns) / kColumns;
   const int64_t gate_up_bytes = block_bytes(e.format, hidden);
   const int64_t down_bytes = block_bytes(e.format, inner);
   uint8_t* down_data = data + e.count * gate_ups * gate_up_bytes;
-  std::atomic<int64_t> next{0};
-  const int64_t own = kColumns * std::max(hidden, inner);  // floats of a thread
-  const std::unique_ptr<float[]> memory(new float[size_t(own * weights.threads)]);
-  const auto work = [&](int thread) {
-    float* rows = memory.get() + thread * own;
-    for (int64_t task; (task = next.fetch_add(1)) < e.count * (gate_ups + downs);) {
-      const int64_t expert = task / (gate_ups + downs), place = task % (gate_ups + downs);
-      const bool down = place >= gate_ups;
-      const int64_t block = down ? place - gate_ups : place;
-      const int64_t width = down ? inner : hidden;
-      for (int64_t c = 0; c < kColumns; ++c) {
-        float* to = rows + c * width;
-        const int64_t output = down ? block * kColumns + c : block * 32 + c % 32;
-        if (output >= (down ? e.hidden : e.inner)) {
-          std::fill(to, to + width, 0.0f);
-        } else if (down) {
-          read_row(weights.down, weights.bf16, expert * e.hidden + output, e.inner, width, to);
-        } else {
-          const int64_t row = (expert * 2 + (c >= 32)) * e.inner + output;
-          read_row(weights.gate_up, weights.bf16, row, e.hidden, width, to);
-        }
+  const int64_t count = e.count * (gate_ups + downs);
+  pack_blocks(count, std::max(hidden, inner), weights.threads, [&](int64_t task, float* rows) {
+    const int64_t expert = task / (gate_ups + downs), place = task % (gate_ups + downs);
+    const bool down = place >= gate_ups;
+    const int64_t block = down ? place - gate_ups : place;
+    const int64_t width = down ? inner : hidden;
+    for (int64_t c = 0; c < kColumns; ++c) {
+      float* to = rows + c * width;
+      const int64_t output = down ? block * kColumns + c : block * 32 + c % 32;
+      if (output >= (down ? e.hidden : e.inner)) {
+        std::fill(to, to + width, 0.0f);
+      } else if (down) {
+        read_row(weights.down, weights.bf16, expert * e.hidden + output, e.inner, width, to);
+      } else {
+        const int64_t row = (expert * 2 + (c >= 32)) * e.inner + output;
+        read_row(weights.gate_up, weights.bf16, row, e.hidden, width, to);
       }
-      uint8_t* to = down ? down_data + (expert * downs + block) * down_bytes
-                         : data + (expert * gate_ups + block) * gate_up_bytes;
-      pack_block(e.format, {rows, width}, to);
     }
-  };
-#ifdef _OPENMP
-#pragma omp parallel num_threads(weights.threads)
-  work(omp_get_thread_num());
-#else
-  work(0);
-#endif
+    uint8_t* to = down ? down_data + (expert * downs + block) * down_bytes
+                       : data + (expert * gate_ups + block) * gate_up_bytes;
+    pack_block(e.format, {rows, width}, to);
+  });
+}
+
+void pack_matrix(const Matrix& m, const void* weights, bool bf16, uint8_t* data, int threads) {
+  const int64_t width = padded(m.inputs, kPad);
+  pack_blocks(m.blocks(), width, threads, [&](int64_t block, float* rows) {
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const int64_t output = block * kColumns + c;
+      float* to = rows + c * width;
+      if (output < m.outputs) read_row(weights, bf16, output, m.inputs, width, to);
+      else std::fill(to, to + width, 0.0f);
+    }
+    pack_block(m.format, {rows, width}, data + block * m.block_size());
+  });
 }
 
 }  // namespace EXPERTRAG_ISA

@@ -28,6 +28,13 @@ struct Rows {
   float* scales;
 
   int64_t scale_count() const { return (width + kGroup - 1) / kGroup * kPerGroup; }
+
+  template <class Memory>
+  void take(Memory& memory, int64_t rows) {
+    values = memory.template take<uint8_t>(rows * width * kSize);
+    scales = memory.template take<float>(rows * scale_count());
+  }
+
   Row row(int64_t i) const { return {values + i * width * kSize, scales + i * scale_count()}; }
 
   // Put `n` columns, from a multiple of the group on, into row i.

@@ -1,9 +1,7 @@
-// The rows of every expert, and the memory of a call.
+// The rows of every expert.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "experts.h"
@@ -47,45 +45,6 @@ struct Sorted {
   }
 
   int64_t rows() const { return groups.empty() ? 0 : groups.back().stop; }
-};
-
-// Memory that grows and is kept by the thread that calls.
-class Scratch {
- public:
-  void begin() { used_ = 0; }
-
-  // 64-byte aligned room for n of T; an earlier reserve() must have covered all of a call.
-  template <class T>
-  T* take(int64_t n) {
-    T* found = reinterpret_cast<T*>(base_ + used_);
-    used_ += padded(n * int64_t(sizeof(T)), 64);
-    return found;
-  }
-
-  void reserve(int64_t bytes) {
-    if (bytes <= size_) return;
-    std::free(memory_);
-    memory_ = std::malloc(size_t(bytes) + 64);
-    size_ = memory_ ? bytes : 0;
-    if (!memory_) throw std::bad_alloc();
-    base_ = reinterpret_cast<uint8_t*>(padded(int64_t(reinterpret_cast<uintptr_t>(memory_)), 64));
-  }
-
-  // Give back what only a large call needed.
-  void end() {
-    if (size_ <= kKept) return;
-    std::free(memory_);
-    memory_ = nullptr;
-    size_ = 0;
-  }
-
-  ~Scratch() { std::free(memory_); }
-
- private:
-  static constexpr int64_t kKept = 64 << 20;
-  void* memory_ = nullptr;
-  uint8_t* base_ = nullptr;
-  int64_t size_ = 0, used_ = 0;
 };
 
 }  // namespace EXPERTRAG_ISA

@@ -1,0 +1,288 @@
+"""A transformers decoder as steps of our own: weights packed, modules read, nothing guessed.
+
+Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE and
+DeepSeek-V2 (multi-head latent attention, shared experts). What a model has beyond these is a reason
+to leave it to transformers, which stays the oracle of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from expertrag_kernels import Format, PlainExperts, pack
+from expertrag_kernels.cpu_experts import ISAS, pack_matrix
+from expertrag_kernels.decoder import OUTPUT, CacheShape, Decoder, View
+from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
+from expertrag_kernels.transformers import plain_experts
+
+_DENSE = ("llama", "mistral", "qwen2", "qwen3")
+_MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
+_MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the length of the text
+_ACTIVATIONS = {
+    "silu": Activation.SILU,
+    "gelu": Activation.GELU,
+    "gelu_pytorch_tanh": Activation.GELU_TANH,
+    "relu": Activation.RELU,
+}
+
+
+class Unsupported(ValueError):
+    """A model has something that our steps do not compute; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A decoder, and where to find what it keeps of watched rows.
+
+    ``routers``: places of the layers' router logits among what is kept; ``middle`` and ``upper`` of
+    the states half and three quarters of the way up.
+    """
+
+    decoder: Decoder
+    routers: tuple[int, ...]
+    middle: int
+    upper: int
+
+
+def lower(model: Any, format: Format, pages: int, *, context_tokens: int) -> Lowered:
+    """Pack a model's weights, and plan its steps for the CPU.
+
+    :param model: of transformers, on the CPU; its weights stay as they are.
+    :param format: of the weights; int8 and int4 leave routers and norms in bfloat16 and float32.
+    :param pages: of the cache, 64 tokens each.
+    :raises Unsupported: the model is not computed by our steps.
+    """
+    config = model.config.get_text_config()
+    if reason := _unsupported(config, context_tokens):
+        raise Unsupported(reason)
+    return _Lowering(model, config, format, pages, context_tokens).done()
+
+
+def _unsupported(config: Any, context_tokens: int) -> str:
+    """Why a model is left to transformers; empty if it is not."""
+    kind = config.model_type
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    window = getattr(config, "sliding_window", None)
+    reasons = {
+        "there are no compiled kernels": not ISAS,
+        f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
+        f"activation {config.hidden_act}": config.hidden_act not in _ACTIVATIONS,
+        f"position encoding {rope}": rope in _MOVING_ROPE,
+        f"sliding windows of {window} tokens": bool(window) and window < context_tokens,
+        "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+@dataclass(slots=True)
+class _Lowering:
+    """One model being lowered; slots are rows of x (residual), y (normed) and what layers need."""
+
+    model: Any
+    config: Any
+    format: Format
+    pages: int
+    context_tokens: int
+    decoder: Decoder = field(init=False)
+    kept: int = field(init=False, default=0)
+    routers: list[int] = field(init=False, default_factory=list)
+
+    def done(self) -> Lowered:
+        base, layers = self.model.model, self.model.model.layers
+        exact = Format.F32 if self.format is Format.F32 else Format.BF16
+        attention = layers[0].self_attn
+        latent = hasattr(attention, "kv_a_proj_with_mqa")
+        shape = (
+            CacheShape(
+                len(layers),
+                attention.num_heads,
+                attention.qk_nope_head_dim,
+                attention.v_head_dim,
+                attention.qk_rope_head_dim,
+                format=exact,
+            )
+            if latent
+            else CacheShape(
+                len(layers),
+                self.config.num_key_value_heads,
+                attention.head_dim,
+                attention.head_dim,
+                format=exact,
+            )
+        )
+        d = self.decoder = Decoder(shape, self.pages)
+        hidden = self.config.hidden_size
+        x, y = d.slot(hidden), d.slot(hidden)
+        cos, sin = _angles(base.rotary_emb, self.context_tokens)
+        head = self._matrix(self.model.lm_head.weight)
+        tied = self.model.lm_head.weight.data_ptr() == base.embed_tokens.weight.data_ptr()
+        d.embed(x, head if tied else pack_matrix(base.embed_tokens.weight, exact))
+        attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
+        mixture = self._mixture(x, y)
+        middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
+        states = {}
+        for number, layer in enumerate(layers):
+            self._norm(x, y, layer.input_layernorm)
+            attend(number, layer.self_attn)
+            self._norm(x, y, layer.post_attention_layernorm)
+            mixture(layer.mlp)
+            if number + 1 in (middle, upper):
+                states[number + 1] = self._keep(x, hidden)
+        last = d.slot(hidden)
+        d.pick(x, last)
+        self._norm(last, last, base.norm)
+        d.linear(last, OUTPUT, head)
+        return Lowered(d, tuple(self.routers), states[middle], states[upper])
+
+    def _attention(
+        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+    ) -> Callable[[int, Any], None]:
+        """Grouped-query attention."""
+        d, config = self.decoder, self.config
+        heads, groups, width = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            d.shape.own_width,
+        )
+        qkv = d.slot((heads + 2 * groups) * width)
+        query, key, value = (
+            View(qkv.slot, start * width, width) for start in (0, heads, heads + groups)
+        )
+        out = d.slot(heads * width)
+
+        def attend(number: int, module: Any) -> None:
+            projections = module.q_proj, module.k_proj, module.v_proj
+            weight = torch.cat([projection.weight for projection in projections])
+            biases = [p.bias for p in projections if p.bias is not None]
+            d.linear(y, qkv, self._matrix(weight), torch.cat(biases) if biases else None)
+            if hasattr(module, "q_norm"):
+                self._norm(query, query, module.q_norm, heads)
+                self._norm(key, key, module.k_norm, groups)
+            d.rope(query, heads, cos, sin, interleaved=False)
+            d.rope(key, groups, cos, sin, interleaved=False)
+            to = View(out.slot, 0, width)
+            d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
+            d.linear(out, x, self._matrix(module.o_proj.weight), module.o_proj.bias, add=True)
+
+        return attend
+
+    def _latent(
+        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+    ) -> Callable[[int, Any], None]:
+        """Multi-head latent attention (DeepSeek-V2), with keys and values as they are expanded."""
+        d, config = self.decoder, self.config
+        heads = config.num_attention_heads
+        own, turned, value_width = (
+            config.qk_nope_head_dim,
+            config.qk_rope_head_dim,
+            config.v_head_dim,
+        )
+        low = d.slot(config.q_lora_rank) if config.q_lora_rank else y
+        query = View(d.slot(heads * (own + turned)).slot, 0, own + turned)
+        latent = d.slot(config.kv_lora_rank + turned)
+        shared = View(latent.slot, config.kv_lora_rank, 0)
+        expanded = View(d.slot(heads * (own + value_width)).slot, 0, own + value_width)
+        value = View(expanded.slot, own, own + value_width)
+        out = d.slot(heads * value_width)
+
+        def attend(number: int, module: Any) -> None:
+            if config.q_lora_rank:
+                d.linear(y, low, self._matrix(module.q_a_proj.weight), module.q_a_proj.bias)
+                self._norm(low, low, module.q_a_layernorm)
+                d.linear(low, query, self._matrix(module.q_b_proj.weight))
+            else:
+                d.linear(y, query, self._matrix(module.q_proj.weight))
+            compress = module.kv_a_proj_with_mqa
+            d.linear(y, latent, self._matrix(compress.weight), compress.bias)
+            self._norm(latent, latent, module.kv_a_layernorm)
+            d.linear(latent, expanded, self._matrix(module.kv_b_proj.weight))
+            d.rope(query._replace(start=own), heads, cos, sin, interleaved=True)
+            d.rope(shared, 1, cos, sin, interleaved=True)
+            d.attend(
+                query, expanded, value, View(out.slot, 0, value_width),
+                layer=number, heads=heads, scale=module.scaling, shared_key=shared,
+            )  # fmt: skip
+            d.linear(out, x, self._matrix(module.o_proj.weight), module.o_proj.bias, add=True)
+
+        return attend
+
+    def _mixture(self, x: View, y: View) -> Callable[[Any], None]:
+        """Experts, shared experts, or a dense layer, which is one expert of all tokens."""
+        d, config = self.decoder, self.config
+        experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
+        logits = d.slot(max(experts or 0, 1))
+
+        def mix(module: Any) -> None:
+            if not hasattr(module, "experts"):
+                d.mix(y, x, self._dense(module))
+                return
+            gate = module.gate
+            d.linear(y, logits, self._small(gate.weight))
+            self.routers.append(self._keep(logits, gate.num_experts))
+            limited = getattr(gate, "topk_method", "") == "group_limited_greedy"
+            d.route(
+                logits,
+                gate.num_experts,
+                gate.top_k,
+                normalise=config.model_type == "mixtral" or bool(getattr(gate, "norm_topk_prob", 0)),
+                groups=gate.num_group if limited else 1,
+                top_groups=gate.topk_group if limited else 1,
+                scale=getattr(gate, "routed_scaling_factor", 1.0),
+            )
+            d.mix(y, x, self._experts(module.experts), gate.top_k)
+            if hasattr(module, "shared_expert"):
+                d.linear(y, logits, self._small(module.shared_expert_gate.weight))
+                d.route(logits, 1, 1, sigmoid=True)
+                d.mix(y, x, self._dense(module.shared_expert), 1)
+            if hasattr(module, "shared_experts"):
+                d.mix(y, x, self._dense(module.shared_experts))
+
+        return mix
+
+    def _keep(self, view: View, width: int) -> int:
+        self.decoder.keep(view, width)
+        self.kept += 1
+        return self.kept - 1
+
+    def _norm(self, source: View, to: View, module: Any, heads: int = 1) -> None:
+        """Normalise a row, or each head of it, as wide as the weight is."""
+        width = source.step * heads
+        parts = heads if module.weight.numel() < width else 1
+        self.decoder.norm(source, to, module.weight, module.variance_epsilon, parts)
+
+    def _matrix(self, weight: torch.Tensor) -> PackedMatrix:
+        return pack_matrix(weight, self.format)
+
+    def _small(self, weight: torch.Tensor) -> PackedMatrix:
+        """A router, which is read as exactly as it is written."""
+        return pack_matrix(weight, Format.BF16 if weight.dtype == torch.bfloat16 else Format.F32)
+
+    def _experts(self, module: nn.Module) -> PackedExperts:
+        try:
+            return pack(plain_experts(module), self.format)
+        except ValueError as error:
+            raise Unsupported(str(error)) from error
+
+    def _dense(self, module: Any) -> PackedExperts:
+        gate_up = torch.cat([module.gate_proj.weight, module.up_proj.weight])
+        if any(getattr(part, "bias", None) is not None for part in module.children()):
+            raise Unsupported("biases of a dense layer")
+        plain = PlainExperts(
+            gate_up[None], module.down_proj.weight[None], _ACTIVATIONS[self.config.hidden_act]
+        )
+        return pack(plain, self.format)
+
+
+def _angles(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine of every pair at every position, (positions, W) each, of the model's own."""
+    places = torch.arange(positions)[None]
+    found = rotary(torch.zeros(1, dtype=torch.float32), places)
+    if isinstance(found, tuple):  # both halves of a head have the same
+        half = found[0].shape[-1] // 2
+        return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
+    return found[0].real.contiguous(), found[0].imag.contiguous()

@@ -1,0 +1,328 @@
+// A decoder's steps as stages of work. Steps that look at one row alone are joined: a thread takes a
+// row through all of them before it takes another.
+#pragma once
+
+#include <cmath>
+#include <memory>
+
+#include "attention.h"
+#include "forward.h"
+#include "linear.h"
+#include "program.h"
+
+namespace expertrag {
+namespace EXPERTRAG_ISA {
+
+class Decoder {
+ public:
+  Decoder(const Program& program, const Batch& batch)
+      : program_(program), batch_(batch), shop_(Workshop::own()), rows_(batch.rows) {
+    for (const int64_t width : program.slots)
+      slots_.push_back(shop_.scratch.take<float>(rows_ * width));
+    index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
+    weights_ = shop_.scratch.take<float>(rows_ * kMostTopK);
+  }
+
+  void run() {
+    for (const Step& step : program_.steps) std::visit([this](const auto& s) { plan(s); }, step);
+    flush();
+    shop_.run(batch_.threads);
+  }
+
+ private:
+  static constexpr int64_t kMostTopK = 64;
+  using ByRow = std::function<void(int64_t row)>;
+
+  float* at(const View& view, int64_t row) const {
+    return start(view.slot) + row * width(view.slot) + view.start;
+  }
+  float* start(int64_t slot) const {
+    return slot == kOutput ? batch_.out : slots_[size_t(slot)];
+  }
+  int64_t width(int64_t slot) const {
+    return slot == kOutput ? output_width_ : program_.slots[size_t(slot)];
+  }
+
+  void by_row(ByRow work) { waiting_.push_back(std::move(work)); }
+
+  // Plan what waits for its rows.
+  void flush() {
+    if (waiting_.empty()) return;
+    shop_.plan.emplace_back(
+        rows_, 8, [works = std::move(waiting_)](int64_t first, int64_t last, int) {
+          for (int64_t row = first; row < last; ++row)
+            for (const ByRow& work : works) work(row);
+        });
+    waiting_.clear();
+  }
+
+  void plan(const Embed& s) {
+    by_row([=](int64_t row) {
+      read_output(s.table, batch_.tokens[row], at({s.to, 0, 0}, row));
+    });
+  }
+
+  void plan(const Norm& s) {
+    by_row([=](int64_t row) {
+      const float* from = at(s.from, row);
+      float* to = at(s.to, row);
+      for (int64_t part = 0; part < s.parts; ++part, from += s.from.step, to += s.to.step)
+        normalise(from, s.width, s.weight, s.epsilon, to);
+    });
+  }
+
+  static void normalise(const float* from, int64_t n, const float* weight, float epsilon,
+                        float* to) {
+    float lanes[16] = {};
+    for (int64_t j = 0; j + 16 <= n; j += 16)
+      for (int64_t lane = 0; lane < 16; ++lane) lanes[lane] += from[j + lane] * from[j + lane];
+    float sum = 0.0f;
+    for (int64_t j = n / 16 * 16; j < n; ++j) sum += from[j] * from[j];
+    for (const float lane : lanes) sum += lane;
+    const float scale = 1.0f / std::sqrt(sum / float(n) + epsilon);
+    for (int64_t j = 0; j < n; ++j) to[j] = from[j] * scale * weight[j];
+  }
+
+  void plan(const Linear& s) {
+    switch (s.matrix.format) {
+      case Format::f32: return plan_linear<Format::f32>(s);
+      case Format::bf16: return plan_linear<Format::bf16>(s);
+      case Format::int8: return plan_linear<Format::int8>(s);
+      case Format::int4: return plan_linear<Format::int4>(s);
+    }
+  }
+
+  template <Format F>
+  void plan_linear(const Linear& s) {
+    if (s.to.slot == kOutput) output_width_ = s.matrix.outputs;
+    const Scratch::Mark mark = shop_.scratch.mark();
+    Rows<F> x;
+    x.width = padded(s.matrix.inputs, kPad);
+    x.take(shop_.scratch, rows_);
+    const bool padding = x.width != s.matrix.inputs;
+    float* lines = padding ? shop_.scratch.take<float>(rows_ * x.width) : nullptr;
+    by_row([=](int64_t row) {
+      const float* from = at(s.from, row);
+      if (padding) {
+        float* line = lines + row * x.width;
+        std::memcpy(line, from, size_t(s.matrix.inputs) * 4);
+        std::fill(line + s.matrix.inputs, line + x.width, 0.0f);
+        from = line;
+      }
+      x.put(row, 0, x.width, from);
+    });
+    flush();
+    const int64_t rows = rows_;
+    shop_.plan.emplace_back(s.matrix.blocks(), 8, [=](int64_t first, int64_t last, int) {
+      multiply_blocks<F>(
+          s.matrix, x, rows, first, last, [&](int64_t row, int64_t column, const float* results) {
+            const int64_t n = std::min(kColumns, s.matrix.outputs - column);
+            float* to = at(s.to, row) + column;
+            const float* bias = s.bias ? s.bias + column : nullptr;
+            for (int64_t j = 0; j < n; ++j) {
+              const float value = bias ? results[j] + bias[j] : results[j];
+              to[j] = s.add ? to[j] + value : value;
+            }
+          });
+    });
+    shop_.scratch.release(mark);
+  }
+
+  void plan(const Rope& s) {
+    by_row([=](int64_t row) {
+      const int64_t half = s.width / 2, place = batch_.positions[row] * half;
+      const float *cos = s.cos + place, *sin = s.sin + place;
+      float* head = at(s.at, row);
+      for (int64_t h = 0; h < s.heads; ++h, head += s.at.step)
+        for (int64_t i = 0; i < half; ++i) {
+          float& a = head[s.interleaved ? 2 * i : i];
+          float& b = head[s.interleaved ? 2 * i + 1 : i + half];
+          const float x = a, y = b;
+          a = x * cos[i] - y * sin[i];
+          b = y * cos[i] + x * sin[i];
+        }
+    });
+  }
+
+  void plan(const Attend& s) {
+    if (program_.cache.format == Format::f32) plan_attend<Format::f32>(s);
+    else plan_attend<Format::bf16>(s);
+  }
+
+  // Tokens of a sequence whose queries pass over a head's pages together.
+  struct Span {
+    const Sequence* sequence;
+    int64_t start, stop;
+  };
+
+  template <Format F>
+  void plan_attend(const Attend& s) {
+    const Cache& cache = program_.cache;
+    const auto sequence_of = std::make_shared<std::vector<const Sequence*>>(size_t(rows_));
+    const auto spans = std::make_shared<std::vector<Span>>();
+    const int64_t group = s.heads / cache.heads;
+    const int64_t together = std::max<int64_t>(1, kQueries / group);
+    for (const Sequence& sequence : batch_.sequences)
+      for (int64_t row = sequence.start; row < sequence.stop; ++row) {
+        (*sequence_of)[size_t(row)] = &sequence;
+        if ((row - sequence.start) % together == 0)
+          spans->push_back({&sequence, row, std::min(row + together, sequence.stop)});
+      }
+    by_row([=](int64_t row) {
+      const int64_t position = batch_.positions[row];
+      const int64_t page = (*sequence_of)[size_t(row)]->pages[position / kPage];
+      for (int64_t h = 0; h < cache.heads; ++h)
+        write_head<F>(cache, cache.head(s.layer, page, h), position,
+                      at(s.key, row) + h * s.key.step, at(s.shared_key, row),
+                      at(s.value, row) + h * s.value.step);
+    });
+    flush();
+
+    const int64_t most = together * group, columns = cache.value_blocks() * kColumns;
+    const Scratch::Mark mark = shop_.scratch.mark();
+    Rows<F> rows, shares;
+    rows.width = padded(cache.key_width(), kPad);
+    shares.width = kPage;
+    rows.take(shop_.scratch, most * batch_.threads);
+    shares.take(shop_.scratch, Tile<F>::kRows * batch_.threads);
+    const int64_t own = most * (2 + columns) + rows.width;
+    float* memory = shop_.scratch.take<float>(own * batch_.threads);
+    const auto work = [=](const Span& span, int64_t h, int thread) {
+      Queries<F> q;
+      q.count = (span.stop - span.start) * group;
+      q.group = group;
+      q.positions = batch_.positions + span.start;
+      q.rows = rows;
+      q.rows.values += thread * most * rows.width * Rows<F>::kSize;
+      q.shares = shares;
+      q.shares.values += thread * Tile<F>::kRows * shares.width * Rows<F>::kSize;
+      q.most = memory + thread * own;
+      q.total = q.most + most;
+      q.sums = q.total + most;
+      float* line = q.sums + most * columns;
+      std::fill(line + cache.key_width(), line + rows.width, 0.0f);
+      for (int64_t i = 0; i < q.count; ++i) {
+        const float* from = at(s.query, span.start + i / group);
+        from += (h * group + i % group) * s.query.step;
+        std::memcpy(line, from, size_t(cache.key_width()) * 4);
+        q.rows.put(i, 0, rows.width, line);
+        q.most[i] = -INFINITY;
+        q.total[i] = 0.0f;
+      }
+      std::fill(q.sums, q.sums + q.count * columns, 0.0f);
+      const int64_t last = q.position(q.count - 1) / kPage;
+      for (int64_t page = 0; page <= last; ++page)
+        attend_page<F>(cache, cache.head(s.layer, span.sequence->pages[page], h), page, s.scale,
+                       q);
+      for (int64_t i = 0; i < q.count; ++i) {
+        float* to = at(s.to, span.start + i / group) + (h * group + i % group) * s.to.step;
+        const float inverse = 1.0f / q.total[i];
+        for (int64_t c = 0; c < cache.value_width; ++c) to[c] = q.sums[i * columns + c] * inverse;
+      }
+    };
+    // the last spans first, as they have the most pages to pass over
+    const int64_t tasks = int64_t(spans->size()) * cache.heads;
+    shop_.plan.emplace_back(tasks, 1, [=](int64_t first, int64_t last, int thread) {
+      for (int64_t task = tasks - 1 - first; task > tasks - 1 - last; --task)
+        work((*spans)[size_t(task / cache.heads)], task % cache.heads, thread);
+    });
+    shop_.scratch.release(mark);
+  }
+
+  void plan(const Route& s) {
+    by_row([=](int64_t row) {
+      route(s, at(s.logits, row), index_ + row * s.top_k, weights_ + row * s.top_k);
+    });
+  }
+
+  static void route(const Route& s, const float* logits, int64_t* index, float* weights) {
+    if (s.sigmoid) {
+      for (int64_t k = 0; k < s.top_k; ++k) {
+        index[k] = k;
+        weights[k] = 1.0f / (1.0f + std::exp(-logits[k]));
+      }
+      return;
+    }
+    float most = -INFINITY, total = 0.0f;
+    for (int64_t e = 0; e < s.experts; ++e) most = std::max(most, logits[e]);
+    for (int64_t e = 0; e < s.experts; ++e) total += std::exp(logits[e] - most);
+    uint64_t open = ~uint64_t{0};  // groups that experts may be taken of
+    const int64_t size = s.experts / s.groups;
+    if (s.top_groups < s.groups) {
+      open = 0;
+      for (int64_t taken = 0; taken < s.top_groups; ++taken) {
+        int64_t best = -1;
+        float highest = -INFINITY;
+        for (int64_t e = 0; e < s.experts; ++e)
+          if (!(open >> (e / size) & 1) && (best < 0 || logits[e] > highest)) {
+            best = e / size;
+            highest = logits[e];
+          }
+        open |= uint64_t{1} << best;
+      }
+    }
+    float sum = 0.0f;
+    for (int64_t k = 0; k < s.top_k; ++k) {
+      int64_t best = s.experts;  // for none
+      for (int64_t e = 0; e < s.experts; ++e)
+        if ((open >> (e / size) & 1) && std::find(index, index + k, e) == index + k &&
+            (best == s.experts || logits[e] > logits[best]))
+          best = e;
+      index[k] = best;
+      weights[k] = best < s.experts ? std::exp(logits[best] - most) / total : 0.0f;
+      sum += weights[k];
+    }
+    const float scale = s.normalise ? s.scale / sum : s.scale;
+    for (int64_t k = 0; k < s.top_k; ++k) weights[k] *= scale;
+  }
+
+  void plan(const Mix& s) {
+    if (s.top_k == 0)
+      by_row([=](int64_t row) {
+        index_[row] = 0;
+        weights_[row] = 1.0f;
+      });
+    flush();
+    const Scratch::Mark mark = shop_.scratch.mark();
+    const Routed routed{start(s.from), start(s.to), false,  true,
+                        rows_,         std::max<int64_t>(1, s.top_k), index_, weights_};
+    plan_experts(s.experts, routed, batch_.threads, shop_);
+    shop_.scratch.release(mark);
+  }
+
+  void plan(const Keep& s) {
+    if (!batch_.watched_rows) return;
+    flush();
+    float* to = batch_.kept + kept_;
+    kept_ += batch_.watched_rows * s.width;
+    shop_.plan.emplace_back(batch_.watched_rows, 8, [=](int64_t first, int64_t last, int) {
+      for (int64_t i = first; i < last; ++i)
+        std::memcpy(to + i * s.width, at(s.from, batch_.watched[i]), size_t(s.width) * 4);
+    });
+  }
+
+  void plan(const Pick& s) {
+    flush();
+    rows_ = batch_.picked_rows;
+    by_row([=](int64_t row) {
+      std::memcpy(at({s.to, 0, 0}, row), at({s.from, 0, 0}, batch_.picked[row]),
+                  size_t(width(s.from)) * 4);
+    });
+  }
+
+  static constexpr int64_t kQueries = 24;  // of a span: what is kept of them stays in the first cache
+
+  const Program& program_;
+  const Batch& batch_;
+  Workshop& shop_;
+  int64_t rows_, output_width_ = 0, kept_ = 0;
+  std::vector<float*> slots_;
+  int64_t* index_;
+  float* weights_;
+  std::vector<ByRow> waiting_;
+};
+
+void decode(const Program& program, const Batch& batch) { Decoder(program, batch).run(); }
+
+}  // namespace EXPERTRAG_ISA
+}  // namespace expertrag

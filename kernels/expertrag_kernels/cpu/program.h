@@ -1,0 +1,145 @@
+// What a decoder computes, step by step, and one batch of its rows. Shared by all instruction sets.
+//
+// A slot holds a vector of floats for every row (token) of the batch. Steps read and write slots,
+// one after the other; memory is theirs to plan (decode.h).
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "experts.h"
+
+namespace expertrag {
+
+// Weights (O, I) as blocks of 64 outputs; see layout.py.
+struct Matrix {
+  Format format;
+  int64_t outputs, inputs;
+  const uint8_t* data;
+
+  int64_t blocks() const { return padded(outputs, kColumns) / kColumns; }
+  int64_t block_size() const { return block_bytes(format, padded(inputs, kPad)); }
+};
+
+constexpr int64_t kOutput = -1;  // the slot that is the batch's `out`
+
+// Floats of a slot's row from `start` on; `step` lies between heads.
+struct View {
+  int64_t slot, start, step;
+};
+
+struct Embed {  // to = table[token]
+  int64_t to;
+  Matrix table;
+};
+
+struct Norm {  // of each part of `width`: x / rms(x) * weight
+  View from, to;
+  int64_t width, parts;
+  const float* weight;
+  float epsilon;
+};
+
+struct Linear {  // to (+)= matrix from + bias
+  View from, to;
+  Matrix matrix;
+  const float* bias;  // or null
+  bool add;
+};
+
+struct Rope {  // rotates pairs (i, i + width / 2), or (2i, 2i + 1) if interleaved, of each head
+  View at;
+  int64_t heads, width;
+  bool interleaved;
+  const float *cos, *sin;  // (positions, width / 2)
+};
+
+struct Attend {  // causal, over the pages of the row's sequence; writes the row's own key and value
+  View query, key, shared_key, value, to;  // a key is its head's own part, then the shared one
+  int64_t layer, heads;
+  float scale;
+};
+
+struct Route {  // the experts of each row and their weights, by logits
+  View logits;
+  int64_t experts, top_k;
+  bool sigmoid;    // weight = sigmoid(logit); otherwise shares of all by softmax
+  bool normalise;  // weights to the sum of 1
+  int64_t groups, top_groups;  // only experts of the best groups, by their best expert
+  float scale;
+};
+
+struct Mix {  // to += what the experts that were routed to make of from; top_k 0: expert 0 of all
+  int64_t from, to, top_k;
+  Experts experts;
+};
+
+struct Keep {  // what the caller wants to see of watched rows
+  View from;
+  int64_t width;
+};
+
+struct Pick {  // from here on, only the rows that the batch has picked
+  int64_t from, to;
+};
+
+using Step = std::variant<Embed, Norm, Linear, Rope, Attend, Route, Mix, Keep, Pick>;
+
+// Keys and values of all layers, in pages of 64 tokens. A page of a head is a block of 64 outputs,
+// the tokens, over the key's width, and then blocks of 64 value columns over the 64 tokens: what
+// tiles multiply.
+struct Cache {
+  Format format;  // f32 or bf16
+  int64_t pages, heads, own_width, shared_width, value_width;
+  uint8_t* data;
+
+  int64_t key_width() const { return own_width + shared_width; }
+  int64_t key_bytes() const { return block_bytes(format, padded(key_width(), kPad)); }
+  int64_t value_blocks() const { return padded(value_width, kColumns) / kColumns; }
+  int64_t value_bytes() const { return block_bytes(format, kPage); }  // of a block
+  int64_t head_bytes() const { return key_bytes() + value_blocks() * value_bytes(); }
+
+  uint8_t* head(int64_t layer, int64_t page, int64_t h) const {
+    return data + ((layer * pages + page) * heads + h) * head_bytes();
+  }
+
+  static constexpr int64_t kPage = kColumns;
+};
+
+struct Program {
+  std::vector<int64_t> slots;  // widths
+  std::vector<Step> steps;
+  Cache cache;
+};
+
+struct Sequence {  // rows of one text, in the order of their positions
+  int64_t start, stop;
+  const int64_t* pages;
+};
+
+struct Batch {
+  int64_t rows;
+  const int64_t *tokens, *positions;
+  std::vector<Sequence> sequences;
+  const int64_t* picked;
+  int64_t picked_rows;
+  const int64_t* watched;
+  int64_t watched_rows;
+  float* kept;  // of each Keep, one after the other, the watched rows (W, width)
+  float* out;
+  int threads;
+};
+
+#define EXPERTRAG_DECLARE(isa)                                          \
+  namespace isa {                                                       \
+  void decode(const Program&, const Batch&);                            \
+  void pack_matrix(const Matrix&, const void* weights, bool bf16, uint8_t* data, int threads); \
+  }
+EXPERTRAG_DECLARE(generic)
+EXPERTRAG_DECLARE(avx2)
+EXPERTRAG_DECLARE(avx512)
+EXPERTRAG_DECLARE(avx512bf16)
+#undef EXPERTRAG_DECLARE
+
+}  // namespace expertrag
