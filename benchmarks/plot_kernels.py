@@ -21,6 +21,9 @@ RIVALS = {
     "vLLM bf16": ("vLLM, bf16", OURS["bf16"], "v"),
     "SGLang int8": ("SGLang, int8", OURS["int8"], "^"),
     "SGLang int4": ("SGLang, int4", OURS["int4"], "^"),
+    "llama.cpp BF16 bf16": ("llama.cpp, bf16", OURS["bf16"], "x"),
+    "llama.cpp Q8_0 int8": ("llama.cpp, Q8_0", OURS["int8"], "x"),
+    "llama.cpp Q4_1 int4": ("llama.cpp, Q4_1", OURS["int4"], "x"),
 }
 TITLES = {
     "olmoe": "OLMoE: 64 experts, 8 of a token",
@@ -42,8 +45,8 @@ def main() -> int:
         panel(axis, [row for row in rows if row["shape"] == shape])
         axis.set_title(TITLES.get(shape, shape))
     handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=5, frameon=False)
-    figure.tight_layout(rect=(0, 0.12, 1, 1))
+    figure.legend(handles, labels, loc="lower center", ncols=6, frameon=False)
+    figure.tight_layout(rect=(0, 0.13, 1, 1))
     figure.savefig(out, metadata={"Date": None})
     return 0
 
