@@ -83,7 +83,12 @@ def open_generator(model: ModelConfig) -> Generator:
 
     :raises ExpertRAGError: if it cannot be used, with the cure in the message.
     """
-    return load_generator(models.resolve(model.generator), dtype=model.dtype, device=model.device)
+    return load_generator(
+        models.resolve(model.generator),
+        dtype=model.dtype,
+        device=model.device,
+        cache_mib=model.cache_mib,
+    )
 
 
 def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:

@@ -45,11 +45,15 @@ class ModelConfig:
     )
     dtype: str = option(
         "auto",
-        "Precision of the language model; int8 and int4 are for its experts, on the CPU, and the "
-        "rest stays as auto has it.",
+        "Precision of the language model; int8 and int4 round its weights, on the CPU.",
         choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
     device: str = option("auto", "Where models run: auto, cpu, cuda, cuda:0, mps.")
+    cache_mib: int = option(
+        1024,
+        "Memory for keys and values of the texts in work, on the CPU; what is not used takes none.",
+        minimum=1,
+    )
 
     def __post_init__(self) -> None:
         _validate(self, "model")

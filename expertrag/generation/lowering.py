@@ -16,13 +16,14 @@ from torch import nn
 
 from expertrag_kernels import Format, PlainExperts, pack
 from expertrag_kernels.cpu_experts import ISAS, pack_matrix
-from expertrag_kernels.decoder import OUTPUT, CacheShape, Decoder, View
+from expertrag_kernels.decoder import OUTPUT, PAGE_TOKENS, CacheShape, Decoder, View
 from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
 from expertrag_kernels.transformers import plain_experts
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")
 _MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
 _MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the length of the text
+_MOST_TEXTS = 64
 _ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu": Activation.GELU,
@@ -49,31 +50,31 @@ class Lowered:
     upper: int
 
 
-def lower(model: Any, format: Format, pages: int, *, context_tokens: int) -> Lowered:
+def lower(model: Any, format: Format, *, cache_bytes: int, context_tokens: int) -> Lowered:
     """Pack a model's weights, and plan its steps for the CPU.
 
     :param model: of transformers, on the CPU; its weights stay as they are.
     :param format: of the weights; int8 and int4 leave routers and norms in bfloat16 and float32.
-    :param pages: of the cache, 64 tokens each.
+    :param cache_bytes: of keys and values; more than 64 texts of full length need are not taken.
     :raises Unsupported: the model is not computed by our steps.
     """
     config = model.config.get_text_config()
     if reason := _unsupported(config, context_tokens):
         raise Unsupported(reason)
-    return _Lowering(model, config, format, pages, context_tokens).done()
+    return _Lowering(model, config, format, cache_bytes, context_tokens).done()
 
 
 def _unsupported(config: Any, context_tokens: int) -> str:
     """Why a model is left to transformers; empty if it is not."""
     kind = config.model_type
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
-    window = getattr(config, "sliding_window", None)
+    window = getattr(config, "sliding_window", None) or context_tokens
     reasons = {
         "there are no compiled kernels": not ISAS,
         f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
         f"activation {config.hidden_act}": config.hidden_act not in _ACTIVATIONS,
         f"position encoding {rope}": rope in _MOVING_ROPE,
-        f"sliding windows of {window} tokens": bool(window) and window < context_tokens,
+        f"sliding windows of {window} tokens": window < context_tokens,
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
@@ -86,7 +87,7 @@ class _Lowering:
     model: Any
     config: Any
     format: Format
-    pages: int
+    cache_bytes: int
     context_tokens: int
     decoder: Decoder = field(init=False)
     kept: int = field(init=False, default=0)
@@ -115,10 +116,15 @@ class _Lowering:
                 format=exact,
             )
         )
-        d = self.decoder = Decoder(shape, self.pages)
+        needed = -(-self.context_tokens // PAGE_TOKENS)
+        pages = min(_MOST_TEXTS * needed, self.cache_bytes // shape.page_bytes())
+        if not pages:
+            raise Unsupported(f"a cache of {self.cache_bytes >> 20} MiB, which holds no 64 tokens")
+        d = self.decoder = Decoder(shape, pages)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
-        cos, sin = _angles(base.rotary_emb, self.context_tokens)
+        longest = min(self.context_tokens, pages * PAGE_TOKENS)
+        cos, sin = _angles(base.rotary_emb, longest)
         head = self._matrix(self.model.lm_head.weight)
         tied = self.model.lm_head.weight.data_ptr() == base.embed_tokens.weight.data_ptr()
         d.embed(x, head if tied else pack_matrix(base.embed_tokens.weight, exact))
@@ -229,7 +235,8 @@ class _Lowering:
                 logits,
                 gate.num_experts,
                 gate.top_k,
-                normalise=config.model_type == "mixtral" or bool(getattr(gate, "norm_topk_prob", 0)),
+                normalise=config.model_type == "mixtral"
+                or bool(getattr(gate, "norm_topk_prob", 0)),
                 groups=gate.num_group if limited else 1,
                 top_groups=gate.topk_group if limited else 1,
                 scale=getattr(gate, "routed_scaling_factor", 1.0),
@@ -259,7 +266,7 @@ class _Lowering:
         return pack_matrix(weight, self.format)
 
     def _small(self, weight: torch.Tensor) -> PackedMatrix:
-        """A router, which is read as exactly as it is written."""
+        """Pack a router, which is read as exactly as it is written."""
         return pack_matrix(weight, Format.BF16 if weight.dtype == torch.bfloat16 else Format.F32)
 
     def _experts(self, module: nn.Module) -> PackedExperts:

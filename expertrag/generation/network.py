@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import DynamicCache
 
 from expertrag.errors import Overloaded
+from expertrag.generation.reading import Reading, read
 from expertrag.generation.watching import Watched, watch
 
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
@@ -25,22 +26,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """A transformers model with what sessions need to know of it. It holds no session's state."""
+class Limits:
+    """How long a model's texts may be, and which tokens end them."""
 
-    model: Any
-    device: torch.device
     context_tokens: int
     end_tokens: frozenset[int]
-    has_router: bool
-    cache_argument: str
-    options: dict[str, Any]
 
     @classmethod
-    def of(cls, model: Any, tokenizer: Any) -> Network:
-        """Read the limits and abilities of a loaded model."""
+    def of(cls, model: Any, tokenizer: Any) -> Limits:
+        """Read the limits of a loaded model."""
         config = model.config.get_text_config()
-        accepted = inspect.signature(model.forward).parameters
         limits = [
             limit
             for limit in (
@@ -50,33 +45,70 @@ class Network:
             if limit is not None and limit < _UNLIMITED
         ]
         ends = model.generation_config.eos_token_id, tokenizer.eos_token_id
-        return cls(
-            model=model,
-            device=model.device,
-            context_tokens=int(min(limits, default=_UNLIMITED)),
-            end_tokens=frozenset(_flat(ends)),
-            has_router="output_router_logits" in accepted,
-            # Renamed in the course of transformers 5; the old name warns with the new versions.
-            cache_argument="cache" if "cache" in accepted else "past_key_values",
-            # Logits of the last token only: of 512 they would be 100 MB at a vocabulary of 49k.
-            options={"logits_to_keep": 1} if "logits_to_keep" in accepted else {},
-        )
+        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)))
+
+
+class Network(Protocol):
+    """A model with what sessions need to know of it. It holds no session's state."""
+
+    device: torch.device
+    context_tokens: int
+    end_tokens: frozenset[int]
+
+    def new_cache(self) -> Any:
+        """Return an empty cache of keys and values for one session."""
+        ...
+
+    def free(self, cache: Any) -> None:
+        """Give a cache's memory back."""
+        ...
+
+    def forward(self, tokens: Sequence[int], cache: Any, *, watched: bool = False) -> Step:
+        """Append ``tokens`` to what ``cache`` holds and predict the next one.
+
+        :raises Overloaded: if the memory is full.
+        """
+        ...
+
+    def read(
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> Iterator[tuple[int, Reading]]:
+        """Read continuations after prompts, both as token ids; yields (place, reading)."""
+        ...
+
+
+class TransformersNetwork(Network):
+    """A transformers model."""
+
+    def __init__(self, model: Any, limits: Limits) -> None:
+        accepted = inspect.signature(model.forward).parameters
+        self.model = model
+        self.device = model.device
+        self.context_tokens = limits.context_tokens
+        self.end_tokens = limits.end_tokens
+        self._has_router = "output_router_logits" in accepted
+        # Renamed in the course of transformers 5; the old name warns with the new versions.
+        self._cache_argument = "cache" if "cache" in accepted else "past_key_values"
+        self._keeps_logits = "logits_to_keep" in accepted
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache of keys and values for one session."""
         return DynamicCache(config=self.model.config)
 
+    def free(self, cache: DynamicCache) -> None:
+        """See :meth:`Network.free`; torch takes the memory of what nobody holds."""
+        cache.layers.clear()
+
     @torch.inference_mode()
     def forward(self, tokens: Sequence[int], cache: DynamicCache, *, watched: bool = False) -> Step:
-        """Append ``tokens`` to what ``cache`` holds and predict the next one.
-
-        :raises Overloaded: if the accelerator's memory is full.
-        """
+        """See :meth:`Network.forward`."""
         ids = torch.tensor([tokens], device=self.device)  # [1, T]
-        options = {**self.options, self.cache_argument: cache}
+        options: dict[str, Any] = {self._cache_argument: cache}
+        if self._keeps_logits:  # of the last token only: of 512 they would be 100 MB
+            options["logits_to_keep"] = 1
         if watched:
             options["output_hidden_states"] = True
-            if self.has_router:
+            if self._has_router:
                 options["output_router_logits"] = True
         try:
             output = self.model(input_ids=ids, use_cache=True, **options)
@@ -85,6 +117,12 @@ class Network:
                 "out of accelerator memory; ask again later or shorten the prompt"
             ) from error
         return Step(output.logits[0, -1], watch(output) if watched else None)
+
+    def read(
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> Iterator[tuple[int, Reading]]:
+        """See :meth:`Network.read`; short ones come first."""
+        return read(self.model, items, keeps_logits=self._keeps_logits)
 
 
 def _flat(ids: Sequence[int | list[int] | None]) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from expertrag.errors import Overloaded
 from expertrag.generation.watching import middle_and_upper
-
-if TYPE_CHECKING:
-    from expertrag.generation.network import Network
 
 _MOST_TOKENS = 2048  # of a batch, padding included
 MOST_READ_TOKENS = 64
@@ -36,9 +33,12 @@ class Reading:
 
 @torch.inference_mode()
 def read(
-    network: Network, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+    model: Any, items: Sequence[tuple[Sequence[int], Sequence[int]]], *, keeps_logits: bool
 ) -> Iterator[tuple[int, Reading]]:
-    """Read continuations after prompts, both as token ids; yields (place, reading), short first."""
+    """Read continuations after prompts, both as token ids; yields (place, reading), short first.
+
+    :param keeps_logits: whether the model can leave out those of the prompts.
+    """
     lengths = [len(prompt) + len(text) for prompt, text in items]
     for batch in _batches(lengths):
         most = lengths[batch[-1]]
@@ -48,11 +48,11 @@ def read(
         mask = torch.arange(most)[None, :] < torch.tensor([lengths[p] for p in batch])[:, None]
         # Logits from the last prompt token on: of whole prompts they would be gigabytes.
         first = min(len(items[place][0]) for place in batch) - 1
-        options = {"logits_to_keep": most - first} if network.options else {}
+        options = {"logits_to_keep": most - first} if keeps_logits else {}
         try:
-            output = network.model(
-                input_ids=ids.to(network.device),
-                attention_mask=mask.long().to(network.device),
+            output = model(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.long().to(model.device),
                 output_hidden_states=True,
                 use_cache=False,
                 **options,
@@ -61,7 +61,7 @@ def read(
             raise Overloaded(
                 "out of accelerator memory; ask again later or shorten the prompt"
             ) from error
-        skipped = first if options else 0
+        skipped = first if keeps_logits else 0
         for row, place in enumerate(batch):
             start, stop = len(items[place][0]), lengths[place]
             yield place, _reading(output, row, ids[row], start, stop, skipped)

@@ -7,35 +7,42 @@ from collections.abc import Callable
 from expertrag.errors import MissingExtra
 from expertrag.generation.base import Generator
 
-Load = Callable[[str, str, str], Generator]
-"""Make a generator from the name without its prefix, the dtype and the device."""
+Load = Callable[[str, str, str, int], Generator]
+"""Make a generator from the name without its prefix, the dtype, the device and the cache's MiB."""
 
 
-def _openai(name: str, dtype: str, device: str) -> Generator:
+def _openai(name: str, dtype: str, device: str, cache_mib: int) -> Generator:
     from expertrag.generation.openai_backend import OpenAIGenerator
 
     return OpenAIGenerator.connect(name)
 
 
-def _transformers(name: str, dtype: str, device: str) -> Generator:
+def _transformers(name: str, dtype: str, device: str, cache_mib: int) -> Generator:
     from expertrag.generation.transformers_backend import TransformersGenerator
 
-    return TransformersGenerator.load(name, dtype=dtype, device=device)
+    return TransformersGenerator.load(name, dtype=dtype, device=device, cache_mib=cache_mib)
 
 
 _BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" takes what is left
 
 
-def load_generator(name: str, *, dtype: str = "auto", device: str = "auto") -> Generator:
+def load_generator(
+    name: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    cache_mib: int = 1024,
+) -> Generator:
     """Load a language model by name.
 
-    :param name: a folder or hub id, loaded with transformers (mixtures of experts run through
-        ``expertrag_kernels``); or ``openai:URL#MODEL`` for an OpenAI-compatible server, for
+    :param name: a folder or hub id that transformers loads (on the CPU most run on an engine of
+        our own, all others in transformers); or ``openai:URL#MODEL`` for an OpenAI-compatible server, for
         example ``openai:http://127.0.0.1:8000/v1#qwen3``.
     :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
-        ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the experts, on the
-        CPU, and leave the rest to ``auto``; a server chooses for itself.
+        ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the weights, on
+        the CPU; a server chooses for itself.
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
+    :param cache_mib: memory for keys and values on the CPU; what is not used takes none.
     :raises InvalidArgument: if the name, the dtype or the device cannot be.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -43,7 +50,7 @@ def load_generator(name: str, *, dtype: str = "auto", device: str = "auto") -> G
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     try:
-        return _BACKENDS[prefix](name.removeprefix(prefix), dtype, device)
+        return _BACKENDS[prefix](name.removeprefix(prefix), dtype, device, cache_mib)
     except ImportError as error:
         raise MissingExtra(
             f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",

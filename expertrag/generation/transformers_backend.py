@@ -1,10 +1,13 @@
-"""Any causal language model of transformers, in this process.
+"""Any causal language model that transformers loads, in this process.
 
-Mixtures of experts run through ``expertrag_kernels``; dense models load as well.
+On the CPU the families of lowering.py run on an engine of our own, which batches what is asked at
+the same time; all others run in transformers, their mixtures of experts through
+``expertrag_kernels``.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,15 +27,20 @@ from expertrag.generation.base import (
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint, package_name
 from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
+from expertrag.generation.lowering import Unsupported, lower
 from expertrag.generation.mixture import MixedSession
-from expertrag.generation.network import Network
-from expertrag.generation.reading import MOST_READ_TOKENS, Reading, read
+from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.native_session import NativeSession
+from expertrag.generation.network import Limits, Network, TransformersNetwork
+from expertrag.generation.reading import MOST_READ_TOKENS, Reading
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
 
+_log = logging.getLogger(__name__)
 _ROUNDED = (Format.INT8, Format.INT4)
+_EXACT = {torch.float32: Format.F32, torch.bfloat16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -47,8 +55,19 @@ class TransformersGenerator(Generator):
         self._chat = chat
 
     @classmethod
-    def load(cls, name: str, *, dtype: str = "auto", device: str = "auto") -> TransformersGenerator:
-        """Load a folder or hub id; see :func:`expertrag.generation.load_generator`."""
+    def load(
+        cls,
+        name: str,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        cache_mib: int = 1024,
+        native: bool = True,
+    ) -> TransformersGenerator:
+        """Load a folder or hub id; see :func:`expertrag.generation.load_generator`.
+
+        :param native: on our engine where it can; False leaves everything to transformers.
+        """
         target = _device(device)
         rounded = Format(dtype) if dtype in _ROUNDED else None
         precision = _dtype("auto" if rounded else dtype, target)
@@ -56,12 +75,17 @@ class TransformersGenerator(Generator):
         expertrag_kernels.register()
         with model_errors(name), quiet():
             model = _load_model(name, folder, precision, target)
-            _pack_experts(model, name, rounded, target)
             tokenizer = AutoTokenizer.from_pretrained(folder)
+            limits = Limits.of(model, tokenizer)
+            network: Network | None = None
+            if native:
+                network = _native(model, name, limits, rounded, cache_mib)
+            if network is None:
+                network = TransformersNetwork(_packed(model, name, rounded), limits)
         return cls(
             package_name(folder) or (folder.resolve().name if Path(name).exists() else name),
             fingerprint(folder),
-            Network.of(model, tokenizer),
+            network,
             ChatTokenizer(tokenizer),
         )
 
@@ -77,6 +101,8 @@ class TransformersGenerator(Generator):
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
+        if isinstance(self._network, NativeNetwork):
+            return NativeSession(self._network, self._chat.decode, prompt, sampling, should_stop)
         return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
 
     def begin_mixed(
@@ -132,7 +158,7 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        return read(self._network, encoded)
+        return self._network.read(encoded)
 
 
 def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
@@ -151,7 +177,26 @@ def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.devic
     return model.to(device).eval().requires_grad_(False)
 
 
-def _pack_experts(model: Any, name: str, rounded: Format | None, device: torch.device) -> None:
+def _native(
+    model: Any, name: str, limits: Limits, rounded: Format | None, cache_mib: int
+) -> NativeNetwork | None:
+    """Run a model on our engine; None where it is left to transformers."""
+    format = rounded or _EXACT.get(model.dtype)
+    # short vectors are faster than torch for single tokens, and slower for long prompts
+    worthwhile = rounded or ISAS[:1] in (("avx512bf16",), ("avx512",))
+    if model.device.type != "cpu" or format is None or not worthwhile:
+        return None
+    try:
+        lowered = lower(
+            model, format, cache_bytes=cache_mib << 20, context_tokens=limits.context_tokens
+        )
+    except Unsupported as reason:
+        _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
+        return None
+    return NativeNetwork(lowered, limits)
+
+
+def _packed(model: Any, name: str, rounded: Format | None) -> Any:
     """Let a mixture of experts run through our kernels, and pack it for them on the CPU.
 
     :raises InvalidArgument: experts are to be rounded, and there is nothing that could run them.
@@ -159,16 +204,15 @@ def _pack_experts(model: Any, name: str, rounded: Format | None, device: torch.d
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        # short vectors are faster than torch for single tokens, and slower for long prompts
         worthwhile = ISAS[:1] in (("avx512bf16",), ("avx512",)) and model.dtype is not torch.float16
-        if device.type == "cpu" and ISAS and (rounded or worthwhile):
+        if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
             packed = expertrag_kernels.pack_model(model, rounded)
     if rounded and not packed:
         raise InvalidArgument(
-            f"the experts of {name} cannot be run in {rounded}: that needs a mixture of experts of "
-            "a supported layout, on the CPU, and compiled kernels (see `expertrag doctor`); use "
-            "--dtype auto"
+            f"{name} cannot be run in {rounded}: that needs a model of a supported kind, on the "
+            "CPU, and compiled kernels (see `expertrag doctor`); use --dtype auto"
         )
+    return model
 
 
 def _device(name: str) -> torch.device:

@@ -14,9 +14,6 @@ from expertrag.generation.watching import Watched
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
-FREQUENCY_PENALTY = 0.7
-"""Default: the smallest value at which SmolLM2-135M seldom loops, at no loss of right answers."""
-
 _SLICE_TOKENS = 512  # of a prefill, between two looks at the deadline
 
 
@@ -39,16 +36,7 @@ class TransformersSession(Session):
         self._prompt = prompt
         self._max_tokens = sampling.max_tokens
         self._should_stop = should_stop
-        self._sampler = Sampler(
-            sampling.temperature,
-            sampling.seed,
-            network.device,
-            frequency_penalty=(
-                FREQUENCY_PENALTY
-                if sampling.frequency_penalty is None
-                else sampling.frequency_penalty
-            ),
-        )
+        self._sampler = Sampler.of(sampling, network.device)
         self._detokenizer = Detokenizer(decode)
         self._filter = StopFilter(sampling.stop)
         self._cache = network.new_cache()
@@ -93,7 +81,7 @@ class TransformersSession(Session):
         """Free the cache; see :meth:`Session.close`."""
         self._end(self.finish_reason)
         self._streamed = len(self._drawn)
-        self._cache = self._network.new_cache()
+        self._network.free(self._cache)
 
     def _next(self) -> int | None:
         """Return the next token of the text, None at the end."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from expertrag_index.types import FloatArray
 
-_ROUTER_TOKENS = 32  # the end of a prompt tells most of what comes next
+ROUTER_TOKENS = 32
+"""The end of a prompt tells most of what comes next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,14 +35,16 @@ class Watched:
 
 def watch(output: Any) -> Watched:
     """Read what a forward pass of transformers put out for one prompt, or the end of one."""
-    vectors = {}
-    if getattr(output, "hidden_states", None):
-        middle, upper = middle_and_upper(output.hidden_states)
-        vectors = {"hidden_middle": _array(middle[0, -1]), "hidden_upper": _array(upper[0, -1])}
     routers = getattr(output, "router_logits", None) or ()
-    if not routers:
+    middle, upper = middle_and_upper(output.hidden_states)
+    return watched_of([logits[-ROUTER_TOKENS:] for logits in routers], middle[0, -1], upper[0, -1])
+
+
+def watched_of(last: Sequence[torch.Tensor], middle: torch.Tensor, upper: torch.Tensor) -> Watched:
+    """Make of router logits, [T, E] of each layer, and the last token's states [D]."""
+    vectors = {"hidden_middle": _array(middle), "hidden_upper": _array(upper)}
+    if not last:
         return Watched(vectors=vectors)
-    last = [logits[-_ROUTER_TOKENS:] for logits in routers]  # each [T, E]
     entropies = torch.stack([entropy(logits).mean() for logits in last])
     pattern = torch.cat([logits.float().softmax(-1).mean(0) for logits in last])
     vectors |= {"router_entropies": _array(entropies), "router_pattern": _array(pattern)}

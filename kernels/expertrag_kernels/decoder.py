@@ -39,8 +39,10 @@ OUTPUT = View(-1)
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """Keys and values of L layers with G heads; keys have a part of their head's own, and may
-    have one that all heads share."""
+    """Keys and values of all layers, each with as many heads.
+
+    Keys have a part of their head's own, and may have one that all heads share.
+    """
 
     layers: int
     heads: int
@@ -190,6 +192,11 @@ class Decoder:
     def pick(self, source: View, to: View) -> None:
         """Go on with the picked rows only."""
         self._program.pick(source.slot, to.slot)
+
+    def copy_page(self, source: int, to: int) -> None:
+        """Copy what a page holds, of all layers."""
+        pages = self._cache.view(self.shape.layers, self.pages, -1)
+        pages[:, to] = pages[:, source]
 
     def run(
         self,

@@ -15,6 +15,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from expertrag.generation.network import TransformersNetwork
 from expertrag.generation.transformers_backend import TransformersGenerator
 
 _SHAPE: dict[str, Any] = {
@@ -35,6 +36,7 @@ _SHAPE: dict[str, Any] = {
 }
 _EXTRA: dict[str, dict[str, Any]] = {
     "olmoe": {"num_experts": 5},
+    "qwen2_moe": {"num_experts": 5, "shared_expert_intermediate_size": 40},
     "qwen3_moe": {"num_experts": 5},
     "mixtral": {"num_local_experts": 5},
     "gpt_oss": {"num_local_experts": 4, "sliding_window": 64},
@@ -79,8 +81,23 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> Callable[[str], Pat
 
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
-    """A random Mixtral, in float32."""
+    """A random Mixtral, in float32, on our engine."""
     return TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def tiny_left(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
+    """The same, left to transformers."""
+    folder = str(tiny_folder("mixtral"))
+    return TransformersGenerator.load(folder, dtype="float32", native=False)
+
+
+@pytest.fixture(params=["engine", "transformers"])
+def either(
+    request: pytest.FixtureRequest, tiny: TransformersGenerator, tiny_left: TransformersGenerator
+) -> TransformersGenerator:
+    """Both of them, one after the other."""
+    return tiny if request.param == "engine" else tiny_left
 
 
 @pytest.fixture(scope="session")
@@ -162,9 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def _server(tiny: TransformersGenerator) -> Iterator[_Server]:
+def _server(tiny_left: TransformersGenerator) -> Iterator[_Server]:
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.model = tiny
+    server.model = tiny_left
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield server
@@ -202,7 +219,8 @@ def _answer(
     tiny: TransformersGenerator, body: dict[str, Any], *, with_logprobs: bool
 ) -> Iterator[dict[str, Any]]:
     """Greedy decoding, written without the session that it is compared with."""
-    tokenizer, model = tiny._chat._tokenizer, tiny._network.model
+    tokenizer, network = tiny._chat._tokenizer, tiny._network
+    assert isinstance(network, TransformersNetwork)
     text = tokenizer.apply_chat_template(
         body["messages"], tokenize=False, add_generation_prompt=True
     )
@@ -210,7 +228,7 @@ def _answer(
     prompt, finish = len(ids), "length"
     for _ in range(body["max_tokens"]):
         with torch.inference_mode():
-            log_p = model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+            log_p = network.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
         token = int(log_p.argmax())
         ids.append(token)
         if token == tokenizer.eos_token_id:

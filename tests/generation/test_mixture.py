@@ -41,17 +41,17 @@ def by_formula(generator: TransformersGenerator, weight: float) -> str:
 
 
 @pytest.mark.parametrize("weight", [0.05, 0.5, 0.9])
-def test_tokens_are_those_of_the_marginal(tiny: TransformersGenerator, weight: float) -> None:
-    session = tiny.begin_mixed(_BOOK, _ALONE, weight, _GREEDY)
-    assert "".join(session.stream()) == by_formula(tiny, weight)
+def test_tokens_are_those_of_the_marginal(either: TransformersGenerator, weight: float) -> None:
+    session = either.begin_mixed(_BOOK, _ALONE, weight, _GREEDY)
+    assert "".join(session.stream()) == by_formula(either, weight)
 
 
-def test_it_costs_both_prompts(tiny: TransformersGenerator) -> None:
-    session = tiny.begin_mixed(_BOOK, _ALONE, 0.5, _GREEDY)
+def test_it_costs_both_prompts(either: TransformersGenerator) -> None:
+    session = either.begin_mixed(_BOOK, _ALONE, 0.5, _GREEDY)
     assert session.lm_calls == 0
     list(session.stream())
     assert session.lm_calls == 2
-    assert session.prompt_tokens == tiny.count_tokens(_BOOK) + tiny.count_tokens(_ALONE)
+    assert session.prompt_tokens == either.count_tokens(_BOOK) + either.count_tokens(_ALONE)
     assert session.completion_tokens == 12
     assert session.finish_reason is FinishReason.LENGTH
     session.close()
@@ -73,15 +73,15 @@ def test_a_sure_weight_is_that_way_alone(smollm: TransformersGenerator) -> None:
     assert "".join(mixed.stream()) == "".join(smollm.begin(_BOOK, sampling).stream())
 
 
-def test_either_prompt_may_be_too_long(tiny: TransformersGenerator) -> None:
+def test_either_prompt_may_be_too_long(either: TransformersGenerator) -> None:
     long = [Message("user", "word " * 3000)]
     for prompts in ((long, _ALONE), (_ALONE, long)):
         with pytest.raises(InvalidArgument, match="exceed the model's 2048"):
-            tiny.begin_mixed(*prompts, 0.5, _GREEDY)
+            either.begin_mixed(*prompts, 0.5, _GREEDY)
 
 
-def test_the_weights_stay_a_distribution(tiny: TransformersGenerator) -> None:
-    session = tiny.begin_mixed(_BOOK, _ALONE, 0.3, _GREEDY)
+def test_the_weights_stay_a_distribution(either: TransformersGenerator) -> None:
+    session = either.begin_mixed(_BOOK, _ALONE, 0.3, _GREEDY)
     list(session.stream())
     assert isinstance(session, MixedSession)
     weights = session._log_weights

@@ -48,12 +48,13 @@ def test_a_model_without_a_router() -> None:
     assert (seen.vectors["hidden_middle"][0], seen.vectors["hidden_upper"][0]) == (2, 3)
 
 
+@pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("kind", ["olmoe", "qwen3_moe", "mixtral", "llama"])
 def test_a_session_shows_what_the_plain_model_computes(
-    kind: str, tiny_folder: Callable[[str], Path]
+    kind: str, native: bool, tiny_folder: Callable[[str], Path]
 ) -> None:
     folder = tiny_folder(kind)
-    generator = TransformersGenerator.load(str(folder), dtype="float32")
+    generator = TransformersGenerator.load(str(folder), dtype="float32", native=native)
     signals = generator.begin(_QUESTION, Sampling(max_tokens=1)).peek(1)
     eager = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     options = {} if kind == "llama" else {"output_router_logits": True}
@@ -77,7 +78,8 @@ def test_a_session_shows_what_the_plain_model_computes(
 def test_what_nobody_asks_for_is_not_watched(
     tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    generator = TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
+    folder = str(tiny_folder("mixtral"))
+    generator = TransformersGenerator.load(folder, dtype="float32", native=False)
 
     def refuse(_output: object) -> None:
         raise AssertionError("watched")

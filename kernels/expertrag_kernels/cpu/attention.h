@@ -24,9 +24,10 @@ inline void put_in_block(uint8_t* block, int64_t k, int64_t c, float value) {
   }
 }
 
-// Write the key and value of a token at `position` into its page of a head.
+// Write the key and value of a token at `position` into its page of a head. What an earlier text has
+// left behind the last token of a batch would be multiplied by 0, which no NaN survives.
 template <Format F>
-void write_head(const Cache& cache, uint8_t* head, int64_t position, const float* own,
+void write_head(const Cache& cache, uint8_t* head, int64_t position, bool last, const float* own,
                 const float* shared, const float* value) {
   const int64_t slot = position % kPage;
   for (int64_t k = 0; k < cache.own_width; ++k) put_in_block<F>(head, k, slot, own[k]);
@@ -37,8 +38,7 @@ void write_head(const Cache& cache, uint8_t* head, int64_t position, const float
     const int64_t n = std::min(kColumns, cache.value_width - first);
     for (int64_t c = 0; c < n; ++c) {
       put_in_block<F>(block, slot, c, value[first + c]);
-      // what an earlier text left beside it would be multiplied by 0, which no NaN survives
-      if (F == Format::bf16 && slot % 2 == 0) put_in_block<F>(block, slot + 1, c, 0.0f);
+      if (F == Format::bf16 && last && slot % 2 == 0) put_in_block<F>(block, slot + 1, c, 0.0f);
     }
     block += cache.value_bytes();
   }

@@ -170,9 +170,10 @@ class Decoder {
       }
     by_row([=](int64_t row) {
       const int64_t position = batch_.positions[row];
-      const int64_t page = (*sequence_of)[size_t(row)]->pages[position / kPage];
+      const Sequence& sequence = *(*sequence_of)[size_t(row)];
+      const int64_t page = sequence.pages[position / kPage];
       for (int64_t h = 0; h < cache.heads; ++h)
-        write_head<F>(cache, cache.head(s.layer, page, h), position,
+        write_head<F>(cache, cache.head(s.layer, page, h), position, row + 1 == sequence.stop,
                       at(s.key, row) + h * s.key.step, at(s.shared_key, row),
                       at(s.value, row) + h * s.value.step);
     });

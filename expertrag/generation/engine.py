@@ -1,0 +1,394 @@
+"""Continuous batching: the rows of many texts in each step of one decoder.
+
+A thread runs the steps. Each takes the texts that are being written first, with guesses of what
+follows (lookup.py), and fills up with parts of prompts in the order of their arrival. Texts that
+do not fit into the cache wait; where one that is being written needs a page and none can be given
+away, the one that came last gives its own back and is read again later, which changes no token, as
+a row's result is the same to the bit in any batch.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from expertrag.errors import InvalidArgument, Overloaded, ServerError
+from expertrag.generation.certainty import Certainty
+from expertrag.generation.lookup import Lookup
+from expertrag.generation.pages import ROOT, Pages
+from expertrag.generation.sampling import Sampler, certainty
+from expertrag_kernels.decoder import PAGE_TOKENS, Decoder
+from expertrag_kernels.decoder import Text as Rows
+
+_STEP_ROWS = (
+    256  # a prompt's part: long enough to multiply well, and others wait a tenth of a second
+)
+_GUESSED_ROWS = 16  # of a step, above which guesses cost as much as they save
+_MOST_GUESSED = 6  # tokens of a text
+_POLL_S = 0.05  # how late a deadline may be noticed
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token that was drawn, and how sure the model was where that was asked for."""
+
+    token: int
+    certainty: Certainty | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was asked of the last rows: logits (N, V), and what the decoder keeps of each (N, …)."""
+
+    logits: torch.Tensor
+    kept: list[torch.Tensor]
+
+
+@dataclass(slots=True, eq=False)
+class Text:
+    """A prompt and what was drawn after it. Made by the engine; sessions hold it as a handle."""
+
+    tokens: list[int]
+    sampler: Sampler | None = None
+    end_tokens: frozenset[int] = frozenset()
+    allowed: int = 0
+    """How many tokens may be drawn before the session asks for more."""
+    sure: bool = False
+    """Tell how sure the model is of each token."""
+    asked: int = 0
+    """Rows whose logits are asked for, the last ones; 0 where tokens are drawn."""
+    watched: int = 0
+    """Rows of which more is to be seen, the last ones; they are in one step."""
+    results: queue.SimpleQueue[Drawn | Looked | Exception] = field(
+        default_factory=queue.SimpleQueue
+    )
+    drawn: int = 0
+    computed: int = 0
+    closed: bool = False
+    pages: list[int] = field(default_factory=list)
+    serial: int = ROOT
+    registered: int = 0
+    lookup: Lookup = field(default_factory=Lookup)
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is something to compute."""
+        return self.asked > 0 or self.drawn < self.allowed
+
+
+@dataclass(slots=True)
+class Counters:
+    """What an engine has done since it began."""
+
+    steps: int = 0
+    rows: int = 0
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    guessed_tokens: int = 0
+    right_tokens: int = 0
+    preempted: int = 0
+
+
+@dataclass(slots=True)
+class _Part:
+    """The rows of one text in a step: some of its tokens, and guesses after them."""
+
+    text: Text
+    start: int
+    stop: int
+    guesses: list[int]
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.start + len(self.guesses)
+
+    @property
+    def last(self) -> bool:
+        """Whether the text ends here, so that the next token can be drawn."""
+        return self.stop == len(self.text.tokens)
+
+
+class Engine:
+    """Runs texts on one decoder. Thread-safe; its thread ends with :meth:`stop`."""
+
+    def __init__(self, decoder: Decoder, *, guesses: bool = True, reuse: bool = True) -> None:
+        self.counters = Counters()
+        self._decoder = decoder
+        self._guesses = guesses
+        self._reuse = reuse
+        self._pages = Pages(decoder.pages)
+        self._texts: list[Text] = []  # in the order of their arrival
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def most_tokens(self) -> int:
+        """Length of the longest text that the cache holds."""
+        return self._decoder.pages * PAGE_TOKENS
+
+    def submit(self, text: Text) -> None:
+        """Take a text; its results come into its queue.
+
+        :raises InvalidArgument: it does not fit into the cache, even alone.
+        """
+        longest = len(text.tokens) + text.allowed
+        if longest > self.most_tokens:
+            raise InvalidArgument(
+                f"{longest} tokens do not fit into the cache of {self.most_tokens}; shorten the "
+                "prompt, lower max_tokens, or give the cache more memory",
+                reason="CONTEXT_EXCEEDED",
+            )
+        with self._changed:
+            self.counters.prompt_tokens += len(text.tokens)
+            self._texts.append(text)
+            self._changed.notify()
+
+    def allow(self, text: Text, tokens: int, *, sure: bool) -> None:
+        """Let a text have so many drawn tokens in all."""
+        with self._changed:
+            text.allowed, text.sure = tokens, sure
+            self._changed.notify()
+
+    def ask(self, text: Text, tokens: Sequence[int], rows: int, *, watched: bool) -> None:
+        """Append tokens to a text, and ask for the logits of its last rows."""
+        with self._changed:
+            text.tokens.extend(tokens)
+            text.asked, text.watched = rows, rows if watched else 0
+            self._changed.notify()
+
+    def close(self, text: Text) -> None:
+        """End a text; its pages are free before the next step. Safe to call twice."""
+        with self._changed:
+            text.closed = True
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread, after the step that runs; texts that are open get an error."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:  # which may drop the last user
+            self._thread.join()  # the interpreter must not end while it computes
+
+    @staticmethod
+    def result(text: Text, should_stop: Callable[[], None]) -> Drawn | Looked:
+        """Wait for the next result of a text, asking ``should_stop`` meanwhile.
+
+        :raises ServerError: the step failed.
+        """
+        while True:
+            should_stop()
+            try:
+                found = text.results.get(timeout=_POLL_S)
+            except queue.Empty:
+                continue
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not (parts := self._compose()):
+                    if self._stopped:
+                        return
+                    self._changed.wait()
+                if self._stopped:
+                    for text in self._texts:
+                        text.results.put(ServerError("the model is being unloaded"))
+                    return
+            try:
+                logits, kept = self._step(parts)
+            except Exception as error:
+                self._fail([part.text for part in parts], error)
+                continue
+            self._distribute(parts, logits, kept)
+
+    def _compose(self) -> list[_Part]:
+        """Choose the rows of the next step."""
+        for text in [text for text in self._texts if text.closed]:
+            self._texts.remove(text)
+            self._give_back(text)
+        running = [text for text in self._texts if text.runs and len(text.tokens) > text.computed]
+        writing = [text for text in running if len(text.tokens) - text.computed == 1]
+        reading = [text for text in running if len(text.tokens) - text.computed > 1]
+        guessed = self._most_guessed(len(writing))
+        parts: list[_Part] = []
+        left = _STEP_ROWS
+        for text in (*writing, *reading):
+            if left == 0:
+                break
+            part = self._part(text, left, guessed, [part.text for part in parts])
+            if part:
+                parts.append(part)
+                left -= part.rows
+        return parts
+
+    def _most_guessed(self, writing: int) -> int:
+        if not self._guesses or not writing:
+            return 0
+        return min(_MOST_GUESSED, max(0, _GUESSED_ROWS // writing - 1))
+
+    def _part(self, text: Text, most: int, guessed: int, scheduled: list[Text]) -> _Part | None:
+        """Take some rows of a text and the pages for them; None where there are none now."""
+        if not text.pages:
+            self._begin(text)
+        start, end = text.computed, len(text.tokens)
+        stop = min(end, start + most)
+        tail = max(text.asked, text.watched, 1)
+        if stop < end and end - stop < tail:  # what is looked at together stays together
+            stop = end - tail
+        if stop <= start:
+            return None
+        guesses: list[int] = []
+        if stop == end and end - start == 1 and not text.asked:
+            room = min(guessed, most - 1, text.allowed - text.drawn - 1)
+            guesses = text.lookup.guess(text.tokens, room) if room > 0 else []
+        while (stop + len(guesses) - 1) // PAGE_TOKENS >= len(text.pages):
+            page = self._page_for(text, scheduled)
+            if page is None:
+                return None
+            text.pages.append(page)
+        return _Part(text, start, stop, guesses)
+
+    def _begin(self, text: Text) -> None:
+        """Find the beginning of a text in the cache."""
+        if not self._reuse:
+            return
+        most = len(text.tokens) - max(text.asked, text.watched, 1)
+        found = self._pages.find(text.tokens, most)
+        text.pages, text.serial = found.pages, found.serial
+        text.registered = len(found.pages)
+        text.computed = len(found.pages) * PAGE_TOKENS
+        if found.copied is not None:
+            page = self._pages.take()
+            if page is not None:
+                self._decoder.copy_page(found.copied, page)
+                text.pages.append(page)
+                text.computed += found.copied_tokens
+            self._pages.release(found.copied)
+        self.counters.reused_tokens += text.computed
+
+    def _page_for(self, text: Text, scheduled: list[Text]) -> int | None:
+        """Take a page, if need be from the text that came last and is not in this step."""
+        while (page := self._pages.take()) is None:
+            place = self._texts.index(text)
+            later = [
+                other
+                for other in self._texts[place + 1 :]
+                if other.pages and other not in scheduled
+            ]
+            paused = [other for other in self._texts if other.pages and not other.runs]
+            victim = next(iter(paused or reversed(later)), None)
+            if victim is None:
+                return None
+            self.counters.preempted += 1
+            self._give_back(victim)
+        return page
+
+    def _give_back(self, text: Text) -> None:
+        for page in text.pages:
+            self._pages.release(page)
+        text.pages = []
+        text.computed = text.registered = 0
+        text.serial = ROOT
+
+    def _step(self, parts: Sequence[_Part]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        tokens: list[int] = []
+        positions: list[int] = []
+        picked: list[int] = []
+        watched: list[int] = []
+        rows: list[Rows] = []
+        for part in parts:
+            first = len(tokens)
+            tokens += part.text.tokens[part.start : part.stop] + part.guesses
+            positions += range(part.start, part.start + part.rows)
+            end = len(tokens)
+            rows.append(Rows(first, end, torch.tensor(part.text.pages)))
+            if part.last:
+                picked += range(end - max(part.text.asked, 1 + len(part.guesses)), end)
+                watched += range(end - part.text.watched, end)
+        self.counters.steps += 1
+        self.counters.rows += len(tokens)
+        return self._decoder.run(
+            torch.tensor(tokens),
+            torch.tensor(positions),
+            rows,
+            torch.tensor(picked, dtype=torch.long),
+            torch.tensor(watched, dtype=torch.long),
+        )
+
+    def _distribute(
+        self, parts: Sequence[_Part], logits: torch.Tensor, kept: list[torch.Tensor]
+    ) -> None:
+        row = seen = 0
+        for part in parts:
+            text = part.text
+            with self._changed:
+                text.computed = part.stop
+            if not part.last:
+                self._register(text)
+                continue
+            looks = max(text.asked, 1 + len(part.guesses))
+            own = logits[row : row + looks]
+            own_kept = [values[seen : seen + text.watched] for values in kept]
+            row, seen = row + looks, seen + text.watched
+            if text.asked or text.watched:
+                text.results.put(Looked(own, own_kept))
+            if text.asked:
+                with self._changed:
+                    text.asked = text.watched = 0
+            else:
+                text.watched = 0
+                self._draw(part, own)
+            self._register(text)
+
+    @torch.inference_mode()
+    def _draw(self, part: _Part, logits: torch.Tensor) -> None:
+        """Draw the next token, and more as long as guesses are right."""
+        text = part.text
+        assert text.sampler is not None, "texts without one are asked"
+        right = 0
+        for place, row in enumerate(logits):
+            sure = certainty(row) if text.sure else None
+            token = text.sampler.draw(row)
+            ended = token in text.end_tokens
+            with self._changed:
+                text.drawn += 1
+                if ended:
+                    text.allowed = 0
+                else:
+                    text.tokens.append(token)
+            text.results.put(Drawn(token, sure))
+            if ended or place == len(part.guesses) or token != part.guesses[place]:
+                break
+            right += 1
+        with self._changed:
+            text.computed += right
+        if part.guesses:
+            text.lookup.judge(len(part.guesses), right)
+            self.counters.guessed_tokens += len(part.guesses)
+            self.counters.right_tokens += right
+
+    def _register(self, text: Text) -> None:
+        """Keep the pages that are full for their tokens."""
+        while self._reuse and (text.registered + 1) * PAGE_TOKENS <= text.computed:
+            start = text.registered * PAGE_TOKENS
+            tokens = text.tokens[start : start + PAGE_TOKENS]
+            text.serial = self._pages.register(text.serial, tokens, text.pages[text.registered])
+            text.registered += 1
+
+    def _fail(self, texts: Sequence[Text], error: Exception) -> None:
+        told: Exception = ServerError(f"the model failed: {error}")
+        if isinstance(error, MemoryError):
+            told = Overloaded("out of memory; ask again later or shorten the prompt")
+        with self._changed:
+            for text in texts:
+                text.closed = True
+                text.results.put(told)

@@ -1,0 +1,83 @@
+"""A model on an engine of our own: the same passes as transformers makes, batched with others'."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from expertrag.generation.base import never_stop
+from expertrag.generation.engine import Engine, Looked, Text
+from expertrag.generation.lowering import Lowered
+from expertrag.generation.network import Limits, Network, Step
+from expertrag.generation.reading import Reading
+from expertrag.generation.watching import ROUTER_TOKENS, Watched, watched_of
+
+_MOST_OPEN = 16  # texts that are read at a time
+
+
+class NativeNetwork(Network):
+    """A lowered model, its limits, and the engine that runs it."""
+
+    def __init__(self, lowered: Lowered, limits: Limits, **engine: Any) -> None:
+        self.device = torch.device("cpu")
+        self.engine = Engine(lowered.decoder, **engine)
+        self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
+        self.end_tokens = limits.end_tokens
+        self._lowered = lowered
+        weakref.finalize(self, self.engine.stop)
+
+    def new_cache(self) -> Text:
+        """Return an empty text, for :meth:`forward`."""
+        text = Text([])
+        self.engine.submit(text)
+        return text
+
+    def free(self, cache: Text) -> None:
+        """End a text."""
+        self.engine.close(cache)
+
+    def forward(self, tokens: Sequence[int], cache: Text, *, watched: bool = False) -> Step:
+        """See :meth:`Network.forward`."""
+        rows = min(ROUTER_TOKENS, len(tokens)) if watched else 1
+        self.engine.ask(cache, tokens, rows, watched=watched)
+        looked = self.engine.result(cache, never_stop)
+        assert isinstance(looked, Looked), "it was asked"
+        return Step(looked.logits[-1], self.watched(looked) if watched else None)
+
+    def watched(self, looked: Looked) -> Watched:
+        """Read what the decoder kept of a prompt's last rows."""
+        routers = [looked.kept[place] for place in self._lowered.routers]
+        middle, upper = (looked.kept[p][-1] for p in (self._lowered.middle, self._lowered.upper))
+        return watched_of(routers, middle, upper)
+
+    def read(
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+    ) -> Iterator[tuple[int, Reading]]:
+        """See :meth:`Network.read`; short ones come first."""
+        order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
+        for start in range(0, len(order), _MOST_OPEN):
+            texts = {place: self.new_cache() for place in order[start : start + _MOST_OPEN]}
+            try:
+                for place, text in texts.items():
+                    prompt, continuation = items[place]
+                    # the last token's logits say what comes after the end
+                    rows = len(continuation) + 1
+                    self.engine.ask(text, [*prompt, *continuation], rows, watched=True)
+                for place, text in texts.items():
+                    looked = self.engine.result(text, never_stop)
+                    assert isinstance(looked, Looked), "it was asked"
+                    yield place, self._reading(looked, items[place][1])
+            finally:
+                for text in texts.values():
+                    self.free(text)
+
+    def _reading(self, looked: Looked, continuation: Sequence[int]) -> Reading:
+        chosen = torch.tensor(continuation)[:, None]
+        log_probabilities = looked.logits[:-1].log_softmax(-1).gather(1, chosen)[:, 0]
+        middle, upper = (
+            looked.kept[place][1:].mean(0) for place in (self._lowered.middle, self._lowered.upper)
+        )
+        return Reading(log_probabilities.numpy(), middle.numpy(), upper.numpy())

@@ -1,0 +1,118 @@
+"""One prompt being answered by an engine: it draws, the session reads along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from expertrag.generation.base import Session, ShouldStop
+from expertrag.generation.certainty import Certainty, average
+from expertrag.generation.detokenize import Detokenizer, StopFilter
+from expertrag.generation.engine import Drawn, Looked, Text
+from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.sampling import Sampler
+from expertrag.generation.watching import ROUTER_TOKENS, Watched
+from expertrag.types import FinishReason, Sampling
+from expertrag_retriever.types import PrefillSignals
+
+
+class NativeSession(Session):
+    """Owns a text of the engine; its first pass begins with ``peek`` or ``stream``."""
+
+    def __init__(
+        self,
+        network: NativeNetwork,
+        decode: Callable[[Sequence[int]], str],
+        prompt: list[int],
+        sampling: Sampling,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.prompt_tokens = len(prompt)
+        self.finish_reason = FinishReason.LENGTH
+        self._network = network
+        self._max_tokens = sampling.max_tokens
+        self._should_stop = should_stop
+        self._text = Text(prompt, Sampler.of(sampling, network.device), network.end_tokens)
+        self._detokenizer = Detokenizer(decode)
+        self._filter = StopFilter(sampling.stop)
+        self._watched = Watched()
+        self._certainties: list[Certainty] = []
+        self._peeked: list[int] = []  # tokens that are not yet streamed
+        self._ended = False
+
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        """Prefill and draw the first tokens; see :meth:`Session.peek`."""
+        wanted = min(tokens, self._max_tokens)
+        if len(self._certainties) < wanted and not self._ended:
+            self._allow(wanted, sure=True)
+        while len(self._certainties) < wanted and not self._ended:
+            token = self._take()
+            if token is not None:
+                self._peeked.append(token)
+        if not self._certainties:
+            return None
+        return replace(
+            average(self._certainties[:tokens]),
+            router_entropy=self._watched.router_entropy,
+            vectors=self._watched.vectors,
+        )
+
+    def stream(self) -> Iterator[str]:
+        """Yield the text; see :meth:`Session.stream`."""
+        if not self._ended:
+            self._allow(self._max_tokens, sure=False)
+        while (token := self._next()) is not None:
+            piece = self._filter.push(self._detokenizer.push(token))
+            if piece:
+                yield piece
+            if self._filter.stopped:
+                self._end(FinishReason.STOP)
+                return
+        tail = self._filter.push(self._detokenizer.flush()) + self._filter.flush()
+        if self._filter.stopped:
+            self.finish_reason = FinishReason.STOP
+        if tail:
+            yield tail
+
+    def close(self) -> None:
+        """Free the cache; see :meth:`Session.close`."""
+        self._end(self.finish_reason)
+        self._peeked.clear()
+
+    def _allow(self, tokens: int, *, sure: bool) -> None:
+        if self.lm_calls:
+            self._network.engine.allow(self._text, tokens, sure=sure)
+            return
+        self.lm_calls = 1
+        self._text.allowed, self._text.sure = tokens, sure
+        if sure:
+            self._text.watched = min(ROUTER_TOKENS, self.prompt_tokens)
+        self._network.engine.submit(self._text)
+
+    def _next(self) -> int | None:
+        """Return the next token of the text, None at the end."""
+        if self._peeked:
+            return self._peeked.pop(0)
+        return None if self._ended else self._take()
+
+    def _take(self) -> int | None:
+        """Wait for a token; None if it is the end."""
+        found = self._network.engine.result(self._text, self._should_stop)
+        if isinstance(found, Looked):
+            self._watched = self._network.watched(found)
+            found = self._network.engine.result(self._text, self._should_stop)
+        assert isinstance(found, Drawn), "a text is looked at once"
+        if found.certainty is not None:
+            self._certainties.append(found.certainty)
+        self.completion_tokens += 1
+        if found.token in self._network.end_tokens:
+            self._end(FinishReason.STOP)
+            return None
+        if self.completion_tokens == self._max_tokens:
+            self._end(FinishReason.LENGTH)
+        return found.token
+
+    def _end(self, reason: FinishReason) -> None:
+        self._ended = True
+        self.finish_reason = reason
+        self._network.engine.close(self._text)
