@@ -8,7 +8,7 @@ from expertrag.errors import MissingExtra
 from expertrag.generation.base import Generator
 
 Load = Callable[[str, str, str, int], Generator]
-"""Make a generator from the name without its prefix, the dtype, the device and the cache's MiB."""
+"""Make a generator from the name without its prefix, dtype, device and the MiB of its cache."""
 
 
 def _openai(name: str, dtype: str, device: str, cache_mib: int) -> Generator:
@@ -36,8 +36,8 @@ def load_generator(
     """Load a language model by name.
 
     :param name: a folder or hub id that transformers loads (on the CPU most run on an engine of
-        our own, all others in transformers); or ``openai:URL#MODEL`` for an OpenAI-compatible server, for
-        example ``openai:http://127.0.0.1:8000/v1#qwen3``.
+        our own, all others in transformers); or ``openai:URL#MODEL`` for an OpenAI-compatible
+        server, for example ``openai:http://127.0.0.1:8000/v1#qwen3``.
     :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
         ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the weights, on
         the CPU; a server chooses for itself.
