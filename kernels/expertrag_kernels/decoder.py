@@ -93,6 +93,7 @@ class Decoder:
         )
         self._held: list[torch.Tensor] = [self._cache]  # the program has their addresses
         self._kept_widths: list[int] = []
+        self._vocabulary = 0
         self._outputs = 0
         self._positions = 0
 
@@ -102,6 +103,7 @@ class Decoder:
 
     def embed(self, to: View, table: PackedMatrix) -> None:
         """Begin with the token's row of a table."""
+        self._vocabulary = table.outputs
         self._program.embed(to.slot, self._matrix(table))
 
     def norm(
@@ -218,6 +220,9 @@ class Decoder:
         """
         rows = tokens.shape[0]
         self._check(rows, tokens, positions, texts)
+        for chosen in (picked, watched):
+            if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < rows:
+                raise ValueError(f"of rows 0 to {rows - 1} some may be picked; got others")
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -246,12 +251,18 @@ class Decoder:
     ) -> None:
         if not 0 < rows <= MOST_ROWS or positions.shape != tokens.shape:
             raise ValueError(f"a batch has 1 to {MOST_ROWS} tokens, each with a position")
+        if not 0 <= int(tokens.min()) <= int(tokens.max()) < self._vocabulary:
+            raise ValueError(f"tokens must be 0 to {self._vocabulary - 1}; got others")
         at = 0
         for text in texts:
             if text.start != at or text.stop <= at:
                 raise ValueError("texts must have all rows, one after the other")
             at = text.stop
-            last = int(positions[at - 1])
+            if not 0 <= int(text.pages.min()) <= int(text.pages.max()) < self.pages:
+                raise ValueError(f"the cache has pages 0 to {self.pages - 1}; got others")
+            first, last = int(positions[text.start]), int(positions[at - 1])
+            if first < 0 or last - first != text.stop - text.start - 1:
+                raise ValueError("the rows of a text must follow each other")
             if last >= self._positions:
                 raise ValueError(f"position {last} is beyond the decoder's {self._positions}")
             if last // PAGE_TOKENS >= text.pages.shape[0]:

@@ -1,0 +1,472 @@
+"""The generation engine beside transformers and llama.cpp, in one process, on real questions.
+
+    python benchmarks/bench_generation.py ../shared/data/squad2 --llamacpp FOLDER --json FILE
+
+Prompts are the system's own: questions of the test split with the passages that share most words
+with them (TF-IDF). Contestants take turns, in an order drawn anew each round; ratios are theirs by
+ours, above 1 we are faster. All write greedily and go on past the end of an answer, so that all
+write as much. llama.cpp runs the same weights: ``dense`` with the first expert of each layer as a
+dense model, ``mixture`` as the mixture that it is.
+
+- equal: greedy tokens of the engine in float32 against transformers' generate; agreement of bf16,
+  int8 and int4 with transformers' bf16; perplexity of the passages
+- single: one text at a time; tokens a second while it is written, and of the prompt
+- concurrent: 8 and 16 texts that come at once, against one padded batch of generate
+- guesses: prompt look-up on and off
+- prefix: a stream of questions over one index, with and without reuse of beginnings
+- memory: resident memory over 500 requests
+- service: the same answers through gRPC
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gzip
+import json
+import math
+import os
+import random
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_kernels import machine
+from generation_llamacpp import TYPES, LlamaCpp, write_gguf
+from sklearn.feature_extraction.text import TfidfVectorizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from expertrag import models, prompt
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.engine import Drawn, Engine, Looked, Text
+from expertrag.generation.loading import quiet
+from expertrag.generation.lowering import lower
+from expertrag.generation.sampling import Sampler
+from expertrag.types import Passage
+from expertrag_kernels import Format
+
+FORMATS = ("bf16", "int8", "int4")
+PARTS = ("equal", "single", "concurrent", "guesses", "prefix", "memory")
+PASSAGES = 4
+TOKENS = 64
+CACHE_BYTES = 1 << 30
+
+
+def main() -> int:
+    """Measure the parts, and write JSON to a file or to stdout."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
+    parser.add_argument("--model", default="smollm2-135m-instruct-moe")
+    parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
+    parser.add_argument("--json", nargs="?", const="-", help="file; stdout without a name")
+    given = parser.parse_args()
+    bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
+    found: dict[str, Any] = {}
+    for part in given.parts:
+        print(f"-- {part}", file=sys.stderr, flush=True)
+        found |= getattr(bench, part)()
+    body = json.dumps({**found, "machine": machine()}, indent=1)
+    if given.json == "-":
+        print(body)
+    elif given.json:
+        Path(given.json).write_text(body + "\n")
+    return 0
+
+
+@dataclass(slots=True)
+class Run:
+    """Some texts being written: tokens of each, seconds to all, to the first token of each."""
+
+    drawn: list[list[int]]
+    seconds: float
+    first: list[float]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of all texts together, their prompts' time included."""
+        return sum(map(len, self.drawn)) / self.seconds
+
+
+Write = Callable[[Sequence[list[int]], int], Run]
+
+
+class Bench:
+    """The model in all its forms, and the prompts."""
+
+    def __init__(
+        self, model: Any, chat: ChatTokenizer, prompts: list[list[int]], *, quick: bool
+    ) -> None:
+        self.model, self.chat, self.prompts, self.quick = model, chat, prompts, quick
+        self.llamacpp: Path | None = None
+        self.folder = tempfile.TemporaryDirectory()
+
+    @classmethod
+    def open(cls, data: Path, name: str, llamacpp: Path | None, *, quick: bool) -> Bench:
+        """Load the model, and make the prompts."""
+        folder = models.resolve(name)
+        with quiet():
+            load: Any = AutoModelForCausalLM.from_pretrained  # without annotations
+            model = load(folder, dtype=torch.bfloat16).eval()
+        chat = ChatTokenizer(AutoTokenizer.from_pretrained(folder))
+        bench = cls(model, chat, [], quick=quick)
+        bench.llamacpp = llamacpp
+        bench.prompts = [chat.encode(messages) for messages in questions_of(data, 200)]
+        lengths = sorted(map(len, bench.prompts))
+        print(f"prompts of {lengths[0]} to {lengths[-1]} tokens", file=sys.stderr)
+        return bench
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def equal(self) -> dict[str, Any]:
+        """Compare tokens with transformers, and the perplexity of texts."""
+        count, tokens = (5, 16) if self.quick else (50, 24)
+        chosen = self.prompts[:count]
+        exact = self.model.float()
+        wanted = [self._generate(exact, [p], tokens)[0] for p in chosen]
+        text = [token for p in self.prompts for token in p]
+        windows = [text[at : at + 256] for at in range(0, 256 * (4 if self.quick else 32), 256)]
+        perplexities = {"transformers float32": _perplexity(windows, self._logits(exact))}
+        found: dict[str, Any] = {"prompts": count, "tokens": tokens}
+        with self._engine("f32") as engine:
+            got = write(engine, chosen, tokens).drawn
+            found["f32_equal"] = sum(a == b for a, b in zip(got, wanted, strict=True))
+        rounded = self.model.bfloat16()
+        wanted = [self._generate(rounded, [p], tokens)[0] for p in chosen]
+        perplexities["transformers bfloat16"] = _perplexity(windows, self._logits(rounded))
+        for format in FORMATS:
+            with self._engine(format) as engine:
+                got = write(engine, chosen, tokens).drawn
+                same = [_same(a, b) / tokens for a, b in zip(got, wanted, strict=True)]
+                found[f"{format}_first_tokens_as_bf16"] = statistics.mean(same)
+                perplexities[format] = _perplexity(windows, functools.partial(_logits, engine))
+        found["perplexity"] = perplexities
+        print(json.dumps(found), file=sys.stderr)
+        return {"equal": found}
+
+    def single(self) -> dict[str, Any]:
+        """One text at a time."""
+        rounds = 2 if self.quick else 8
+        contestants = {f"ours {f}": self._ours(f) for f in FORMATS}
+        contestants["transformers bf16"] = self._transformers
+        contestants |= self._llamacpp(texts=1)
+        runs: dict[str, list[Run]] = {name: [] for name in contestants}
+        for number in range(-1, rounds):
+            chosen = [self.prompts[number]]
+            for name in random.sample(list(contestants), len(contestants)):
+                run = contestants[name](chosen, TOKENS)
+                if number >= 0:
+                    runs[name].append(run)
+        rows = {}
+        for name, some in runs.items():
+            rows[name] = {
+                "tokens_per_s": statistics.median(
+                    (TOKENS - 1) / (run.seconds - run.first[0]) for run in some
+                ),
+                "prompt_tokens_per_s": statistics.median(
+                    len(self.prompts[number]) / run.first[0] for number, run in enumerate(some)
+                ),
+            }
+        return {"single": _with_ratios(rows, "tokens_per_s", "prompt_tokens_per_s")}
+
+    def concurrent(self) -> dict[str, Any]:
+        """Several texts that come at once."""
+        found = {}
+        for texts in (8, 16):
+            rounds = 1 if self.quick else 3
+            contestants = {f"ours {f}": self._ours(f) for f in FORMATS}
+            contestants["transformers bf16"] = self._transformers
+            contestants |= self._llamacpp(texts=texts)
+            runs: dict[str, list[Run]] = {name: [] for name in contestants}
+            for number in range(rounds):
+                chosen = self.prompts[number * texts : (number + 1) * texts]
+                for name in random.sample(list(contestants), len(contestants)):
+                    runs[name].append(contestants[name](chosen, TOKENS))
+            rows = {
+                name: {
+                    "tokens_per_s": statistics.median(run.tokens_per_s for run in some),
+                    "ttft_p95_ms": 1e3 * _p95([first for run in some for first in run.first]),
+                }
+                for name, some in runs.items()
+            }
+            found[f"concurrent_{texts}"] = _with_ratios(rows, "tokens_per_s")
+        return found
+
+    def guesses(self) -> dict[str, Any]:
+        """Prompt look-up on and off: the same tokens, sooner."""
+        count = 6 if self.quick else 30
+        found = {}
+        for format in FORMATS:
+            lowered = self._lower(format)
+            seconds = {True: 0.0, False: 0.0}
+            equal = True
+            engines = {
+                on: Engine(lowered.decoder if on else self._lower(format).decoder, guesses=on)
+                for on in (True, False)
+            }
+            for chosen in self.prompts[:count]:
+                runs = {}
+                for on in random.sample([True, False], 2):
+                    runs[on] = write(engines[on], [chosen], TOKENS, penalty=0.7)
+                    seconds[on] += runs[on].seconds - runs[on].first[0]
+                equal &= runs[True].drawn == runs[False].drawn
+            counters = engines[True].counters
+            found[format] = {
+                "ratio": seconds[False] / seconds[True],
+                "equal": equal,
+                "guessed": counters.guessed_tokens,
+                "right": counters.right_tokens,
+            }
+            print(format, found[format], file=sys.stderr)
+            for engine in engines.values():
+                engine.stop()
+        return {"guesses": found}
+
+    def prefix(self) -> dict[str, Any]:
+        """Answer a stream of questions over one index, with and without reuse."""
+        chosen = self.prompts[:20] if self.quick else self.prompts
+        engines = {on: Engine(self._lower("int8").decoder, reuse=on) for on in (True, False)}
+        seconds = {True: 0.0, False: 0.0}
+        equal = True
+        for prompt_tokens in chosen:
+            runs = {}
+            for on in random.sample([True, False], 2):
+                runs[on] = write(engines[on], [prompt_tokens], 32)
+                seconds[on] += runs[on].seconds
+            equal &= runs[True].drawn == runs[False].drawn
+        counters = engines[True].counters
+        for engine in engines.values():
+            engine.stop()
+        found = {
+            "questions": len(chosen),
+            "prompt_tokens_saved": counters.reused_tokens / counters.prompt_tokens,
+            "time_saved": 1 - seconds[True] / seconds[False],
+            "answers_equal": equal,
+        }
+        print(json.dumps(found), file=sys.stderr)
+        return {"prefix": found}
+
+    def memory(self) -> dict[str, Any]:
+        """Resident memory over many requests."""
+        requests = 60 if self.quick else 500
+        with self._engine("int8") as engine:
+            sizes = []
+            for start in range(0, requests, 20):
+                some = [self.prompts[at % len(self.prompts)] for at in range(start, start + 20)]
+                write(engine, some, 8)
+                sizes.append(_resident_mib())
+        found = {
+            "requests": requests,
+            "rss_mib_first_fifth": sizes[len(sizes) // 5],
+            "rss_mib_end": sizes[-1],
+        }
+        print(json.dumps(found), file=sys.stderr)
+        return {"memory": found}
+
+    # -- contestants ---------------------------------------------------------------------------
+
+    def _lower(self, format: str) -> Any:
+        with torch.no_grad():
+            return lower(self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096)
+
+    def _engine(self, format: str) -> _Running:
+        return _Running(Engine(self._lower(format).decoder))
+
+    def _ours(self, format: str) -> Write:
+        engine = Engine(self._lower(format).decoder, guesses=False, reuse=False)
+        return lambda prompts, tokens: write(engine, prompts, tokens)
+
+    def _transformers(self, prompts: Sequence[list[int]], tokens: int) -> Run:
+        started = time.perf_counter()
+        first: list[float] = []
+        drawn = self._generate(self.model, prompts, tokens, first=first)
+        return Run(drawn, time.perf_counter() - started, [first[0] - started] * len(prompts))
+
+    @torch.inference_mode()
+    def _generate(
+        self,
+        model: Any,
+        prompts: Sequence[list[int]],
+        tokens: int,
+        first: list[float] | None = None,
+    ) -> list[list[int]]:
+        most = max(map(len, prompts))
+        ids = torch.tensor([[2] * (most - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (most - len(p)) + [1] * len(p) for p in prompts])
+        out = model.generate(
+            ids,
+            attention_mask=mask,
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+            do_sample=False,
+            stopping_criteria=[] if first is None else [_clock(first)],
+        )
+        return [row[most:].tolist() for row in out]
+
+    @staticmethod
+    def _logits(model: Any) -> Callable[[list[int]], torch.Tensor]:
+        @torch.inference_mode()
+        def run(window: list[int]) -> torch.Tensor:
+            logits: torch.Tensor = model(input_ids=torch.tensor([window])).logits[0, :-1]
+            return logits.float()
+
+        return run
+
+    def _llamacpp(self, texts: int) -> dict[str, Write]:
+        if self.llamacpp is None:
+            return {}
+        found: dict[str, Write] = {}
+        for dense in (True, False):
+            for format, type in TYPES.items():
+                if not dense and "without" in format:
+                    continue
+                kind = "dense" if dense else "mixture"
+                path = Path(self.folder.name) / f"{kind}-{type.name}.gguf"
+                if not path.exists():
+                    write_gguf(self.model, path, type, dense=dense)
+                loaded = LlamaCpp(self.llamacpp, path, texts=texts, context_tokens=1536)
+
+                def run(
+                    prompts: Sequence[list[int]], tokens: int, loaded: LlamaCpp = loaded
+                ) -> Run:
+                    return Run(*loaded.run(prompts, tokens))
+
+                found[f"llama.cpp {kind} {format}"] = run
+        return found
+
+
+def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
+    """Make a criterion that never stops, and notes when it is asked: after each token."""
+
+    def note(ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        times.append(time.perf_counter())
+        return torch.zeros(len(ids), dtype=torch.bool)
+
+    return note
+
+
+class _Running:
+    """An engine that is stopped in the end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __enter__(self) -> Engine:
+        return self.engine
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.stop()
+
+
+def write(engine: Engine, prompts: Sequence[list[int]], tokens: int, penalty: float = 0.0) -> Run:
+    """Write after prompts that come at once, past the end of an answer."""
+    cpu = torch.device("cpu")
+    texts = [
+        Text(list(p), Sampler(0.0, 0, cpu, frequency_penalty=penalty), allowed=tokens)
+        for p in prompts
+    ]
+    first = [0.0] * len(texts)
+    started = time.perf_counter()
+
+    def follow(place: int) -> None:
+        for number in range(tokens):
+            found = engine.result(texts[place], lambda: None)
+            assert isinstance(found, Drawn)
+            if number == 0:
+                first[place] = time.perf_counter() - started
+
+    threads = [threading.Thread(target=follow, args=(place,)) for place in range(len(texts))]
+    for text in texts:
+        engine.submit(text)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - started
+    for text in texts:
+        engine.close(text)
+    return Run([text.tokens[-tokens:] for text in texts], seconds, first)
+
+
+def _logits(engine: Engine, window: list[int]) -> torch.Tensor:
+    text = Text([])
+    engine.submit(text)
+    engine.ask(text, window, len(window), watched=False)
+    looked = engine.result(text, lambda: None)
+    engine.close(text)
+    assert isinstance(looked, Looked)
+    return looked.logits[:-1]
+
+
+def _perplexity(windows: Sequence[list[int]], logits: Callable[[list[int]], torch.Tensor]) -> float:
+    total, count = 0.0, 0
+    for window in windows:
+        said = logits(window).log_softmax(-1)
+        total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
+        count += len(window) - 1
+    return math.exp(total / count)
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _same(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of what two texts have in common at their beginning."""
+    pairs = zip(one, other, strict=True)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), len(one))
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[max(0, math.ceil(0.95 * len(values)) - 1)]
+
+
+def _with_ratios(rows: dict[str, Any], *figures: str) -> dict[str, Any]:
+    """Add how many times as fast ours is, of the same bits."""
+    for name, row in rows.items():
+        if name.startswith("ours"):
+            continue
+        bits = name.split("bf16")[0] and next(f for f in FORMATS if f in name)
+        for figure in figures:
+            row[f"ratio_{figure}"] = rows[f"ours {bits}"][figure] / row[figure]
+    for name, row in rows.items():
+        print(f"{name:<44}", {k: round(v, 2) for k, v in row.items()}, file=sys.stderr)
+    return rows
+
+
+def questions_of(data: Path, count: int) -> Iterator[list[Any]]:
+    """Yield prompts of a dataset's test questions, with passages by the words they share."""
+    documents = _lines(data / "corpus.jsonl.gz")
+    queries = {query["_id"]: query["text"] for query in _lines(data / "queries.jsonl.gz")}
+    lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    wanted = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:count]
+    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
+    vectors = vectorizer.fit_transform([f"{d['title']} {d['text']}" for d in documents])
+    for name in wanted:
+        scores = (vectors @ vectorizer.transform([queries[name]]).T).toarray()[:, 0]
+        best = scores.argsort()[::-1][:PASSAGES]
+        passages = [_passage(documents[place]) for place in best]
+        yield prompt.open_book(queries[name], passages)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def _passage(document: dict[str, Any]) -> Passage:
+    text = document["text"]
+    return Passage(document["_id"], 0, text, 0, len(text), 1.0, title=document["title"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

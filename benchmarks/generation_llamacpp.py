@@ -1,0 +1,170 @@
+"""A checkpoint of Mixtral's kind run by llama.cpp, as ``bench_generation.py`` compares with it.
+
+The checkpoint is written as GGUF in llama.cpp's own types, as the mixture that it is, or with one
+expert of each layer as a dense model, which llama.cpp multiplies faster. The library is that of
+llama-cpp-python in a folder, built for the machine:
+
+    pip install --target FOLDER llama-cpp-python diskcache
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+from gguf import GGMLQuantizationType as Type
+from gguf.quants import quantize
+
+TYPES = {"bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_1, "int4 without minima": Type.Q4_0}
+
+
+def write_gguf(model: Any, path: Path, type: Type, *, dense: bool) -> None:
+    """Write a transformers model of Mixtral's kind; norms and routers stay in float32."""
+    config = model.config
+    heads, groups, layers = (
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        config.num_hidden_layers,
+    )
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(groups)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("no_vocab")
+    if not dense:
+        writer.add_expert_count(config.num_local_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+
+    def add(name: str, weight: torch.Tensor) -> None:
+        values = weight.detach().float().numpy()
+        exact = values.ndim == 1 or "ffn_gate_inp" in name
+        kind = Type.F32 if exact else type
+        writer.add_tensor(f"{name}.weight", quantize(values, kind), raw_dtype=kind)
+
+    base = model.model
+    add("token_embd", base.embed_tokens.weight)
+    add("output_norm", base.norm.weight)
+    for number, layer in enumerate(base.layers):
+        at, attention, moe = f"blk.{number}", layer.self_attn, layer.mlp
+        add(f"{at}.attn_norm", layer.input_layernorm.weight)
+        add(f"{at}.attn_q", _paired(attention.q_proj.weight, heads))
+        add(f"{at}.attn_k", _paired(attention.k_proj.weight, groups))
+        add(f"{at}.attn_v", attention.v_proj.weight)
+        add(f"{at}.attn_output", attention.o_proj.weight)
+        add(f"{at}.ffn_norm", layer.post_attention_layernorm.weight)
+        gate, up = moe.experts.gate_up_proj.chunk(2, dim=1)
+        parts = {"ffn_gate": gate, "ffn_up": up, "ffn_down": moe.experts.down_proj}
+        for name, weight in parts.items():
+            add(f"{at}.{name}" if dense else f"{at}.{name}_exps", weight[0] if dense else weight)
+        if not dense:
+            add(f"{at}.ffn_gate_inp", moe.gate.weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _paired(weight: torch.Tensor, heads: int) -> torch.Tensor:
+    """Bring the two halves of each head's outputs together, as llama.cpp rotates neighbours."""
+    paired: torch.Tensor = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2)
+    return paired.flatten(0, 2)
+
+
+class LlamaCpp:
+    """A loaded GGUF, with room for some texts at a time."""
+
+    def __init__(self, folder: Path, path: Path, *, texts: int, context_tokens: int) -> None:
+        sys.path.append(str(folder))
+        if list(folder.glob("libllama.so")):
+            os.environ.setdefault("LLAMA_CPP_LIB_PATH", str(folder))
+        llama_cpp: Any = importlib.import_module("llama_cpp")
+        self._lib = llama_cpp
+        silent = llama_cpp.llama_log_callback(lambda *_: None)
+        llama_cpp.llama_log_set(silent, None)
+        self._silent = silent  # which must live as long as the library
+        llama_cpp.llama_backend_init()
+        self._model = llama_cpp.llama_model_load_from_file(
+            str(path).encode(), llama_cpp.llama_model_default_params()
+        )
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = texts * context_tokens
+        params.n_batch = 2048
+        params.n_ubatch = 512
+        params.n_seq_max = texts
+        params.kv_unified = False
+        params.n_threads = params.n_threads_batch = torch.get_num_threads()
+        self._context = llama_cpp.llama_init_from_model(self._model, params)
+        if not self._context:
+            raise RuntimeError(f"llama.cpp cannot load {path}")
+        self._vocabulary = llama_cpp.llama_vocab_n_tokens(
+            llama_cpp.llama_model_get_vocab(self._model)
+        )
+        self._batch = llama_cpp.llama_batch_init(2048, 0, 1)
+
+    def run(
+        self, prompts: Sequence[Sequence[int]], tokens: int
+    ) -> tuple[list[list[int]], float, list[float]]:
+        """Write after all prompts at once, greedily.
+
+        Prompts are read one after the other, and then every step has a row of each text. Returns
+        the tokens, the seconds to all of them, and to the first one of each text.
+        """
+        memory = self._lib.llama_get_memory(self._context)
+        self._lib.llama_memory_clear(memory, True)
+        drawn: list[list[int]] = [[] for _ in prompts]
+        first: list[float] = []
+        started = time.perf_counter()
+        for text, prompt in enumerate(prompts):
+            rows = [(token, place, text) for place, token in enumerate(prompt)]
+            self._decode(rows, [len(rows) - 1])
+            drawn[text].append(self._best(len(rows) - 1))
+            first.append(time.perf_counter() - started)
+        for step in range(tokens - 1):
+            rows = [
+                (drawn[text][-1], len(prompt) + step, text) for text, prompt in enumerate(prompts)
+            ]
+            self._decode(rows, range(len(rows)))
+            for text in range(len(prompts)):
+                drawn[text].append(self._best(text))
+        return drawn, time.perf_counter() - started, first
+
+    def _decode(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> None:
+        batch = self._batch
+        batch.n_tokens = len(rows)
+        for place, (token, position, text) in enumerate(rows):
+            batch.token[place] = token
+            batch.pos[place] = position
+            batch.n_seq_id[place] = 1
+            batch.seq_id[place][0] = text
+            batch.logits[place] = 0
+        for place in wanted:
+            batch.logits[place] = 1
+        if self._lib.llama_decode(self._context, batch):
+            raise RuntimeError("llama.cpp cannot decode")
+
+    def _best(self, place: int) -> int:
+        logits = self._lib.llama_get_logits_ith(self._context, place)
+        return int(np.ctypeslib.as_array(logits, (self._vocabulary,)).argmax())
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._lib.llama_batch_free(self._batch)
+        self._lib.llama_free(self._context)
+        self._lib.llama_model_free(self._model)
