@@ -114,14 +114,21 @@ def test_many_texts_share_steps(engine: Make) -> None:
         assert running.counters.steps - before < 8 * 12 / 2
 
 
-def test_guesses_change_nothing(engine: Make) -> None:
-    prompt = _prompt(1, 10) * 6  # the tiny model repeats what it reads now and then
-    for temperature in (0.0, 0.3):
-        with engine(guesses=False) as plain:
-            wanted = _alone(plain, prompt, temperature=temperature)
-        with engine() as guessing:
-            assert _alone(guessing, prompt, temperature=temperature) == wanted
-            assert guessing.counters.guessed_tokens > 0
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_wrong_guesses_change_nothing(
+    temperature: float, engine: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = _prompt(1, 60)
+    with engine(guesses=False) as plain:
+        wanted = _alone(plain, prompt, temperature=temperature)
+    monkeypatch.setattr(
+        "expertrag.generation.lookup.Lookup.guess",
+        lambda _self, tokens, most: [*wanted[len(tokens) - 60 :][:1], 5, 6][:most],
+    )
+    with engine() as guessing:
+        assert _alone(guessing, prompt, temperature=temperature) == wanted
+        counters = guessing.counters
+        assert 0 < counters.right_tokens < counters.guessed_tokens
 
 
 def test_right_guesses_save_steps(engine: Make, monkeypatch: pytest.MonkeyPatch) -> None:
