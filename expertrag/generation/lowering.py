@@ -125,7 +125,9 @@ class _Lowering:
         x, y = d.slot(hidden), d.slot(hidden)
         longest = min(self.context_tokens, pages * PAGE_TOKENS)
         cos, sin = _angles(base.rotary_emb, longest)
-        head = self._matrix(self.model.lm_head.weight)
+        # in 4 bits, the words that go in and out cost more than all else together
+        rounded = Format.INT8 if self.format is Format.INT4 else self.format
+        head = pack_matrix(self.model.lm_head.weight, rounded)
         tied = self.model.lm_head.weight.data_ptr() == base.embed_tokens.weight.data_ptr()
         d.embed(x, head if tied else pack_matrix(base.embed_tokens.weight, exact))
         attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)

@@ -26,12 +26,15 @@ def test_a_short_text_has_nothing_to_look_up() -> None:
     assert Lookup().guess([1, 1, 1], most=3) == [1]
 
 
-def test_wrong_guesses_end_it_and_right_ones_do_not() -> None:
+def test_wrong_guesses_end_it_and_right_ones_make_them_longer() -> None:
     tokens = [1, 2, 3, 4, 5, 6, 1, 2, 3]
     wrong, right = Lookup(), Lookup()
-    for _ in range(6):
+    assert right.guess(tokens, most=6) == [4, 5]
+    for _ in range(12):
         wrong.judge(4, 0)
         right.judge(4, 4)
-    assert wrong.guess(tokens, most=4) == []
-    assert right.guess(tokens, most=4) == [4, 5, 6, 1]
-    assert (right.guessed, right.right) == (24, 24)
+    assert wrong.guess(tokens, most=6) == []
+    assert right.guess(tokens, most=6) == [4, 5, 6, 1, 2, 3]
+    for _ in range(5):  # now and then it is tried again
+        wrong.guess(tokens, most=6)
+    assert len(wrong.guess(tokens, most=6)) == 1

@@ -56,6 +56,19 @@ struct Queries {
   int64_t position(int64_t query) const { return positions[query / group]; }
 };
 
+// Fold 64 values with a first one, 16 lanes at a time, in one order.
+template <class Both>
+inline float folded(const float* values, float first, const Both& both) {
+  float lanes[16];
+  for (int64_t lane = 0; lane < 16; ++lane) lanes[lane] = both(values[lane], values[lane + 16]);
+  for (int64_t lane = 0; lane < 16; ++lane)
+    lanes[lane] = both(lanes[lane], both(values[lane + 32], values[lane + 48]));
+  for (int64_t width = 8; width; width /= 2)
+    for (int64_t lane = 0; lane < width; ++lane)
+      lanes[lane] = both(lanes[lane], lanes[lane + width]);
+  return both(lanes[0], first);
+}
+
 template <Format F>
 void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float scale,
                  const Queries<F>& q) {
@@ -78,14 +91,10 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
       longest = std::max(longest, keys);
       float* scores = results + r * kColumns;
       for (int64_t c = 0; c < kColumns; ++c) scores[c] = c < keys ? scores[c] * scale : -INFINITY;
-      float most = q.most[query];
-      for (int64_t c = 0; c < kColumns; ++c) most = scores[c] > most ? scores[c] : most;
-      float lanes[16] = {};
+      const float most = folded(scores, q.most[query], [](float a, float b) { return a > b ? a : b; });
       for (int64_t c = 0; c < kColumns; ++c)
         terms[c] = c < keys ? exp_of(scores[c] - most) : 0.0f;
-      for (int64_t c = 0; c < kColumns; ++c) lanes[c % 16] += terms[c];
-      float total = 0.0f;
-      for (float lane : lanes) total += lane;
+      const float total = folded(terms, 0.0f, [](float a, float b) { return a + b; });
       fading[r] = exp_of(q.most[query] - most);
       q.most[query] = most;
       q.total[query] = q.total[query] * fading[r] + total;

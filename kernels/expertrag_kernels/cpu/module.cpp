@@ -202,6 +202,7 @@ void decode(const std::string& isa, const Program& program, int64_t rows, uintpt
 }  // namespace
 
 NB_MODULE(_cpu, m) {
+  nb::set_leak_warnings(false);  // a thread may hold a program when the interpreter ends
   bind_program(m);
   m.def("pack_matrix", &pack_matrix);
   m.def("decode", &decode);
