@@ -15,7 +15,7 @@ dense model, ``mixture`` as the mixture that it is.
 - guesses: prompt look-up on and off
 - prefix: a stream of questions over one index, with and without reuse of beginnings
 - memory: resident memory over 500 requests
-- service: the same answers through gRPC
+- service: answers streamed through gRPC, from a server in a process of its own
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import math
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -43,17 +44,17 @@ from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from sklearn.feature_extraction.text import TfidfVectorizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expertrag import models, prompt
+from expertrag import Client, models, prompt
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.engine import Drawn, Engine, Looked, Text
 from expertrag.generation.loading import quiet
 from expertrag.generation.lowering import lower
 from expertrag.generation.sampling import Sampler
-from expertrag.types import Passage
+from expertrag.types import DeltaEvent, Passage, UsageEvent
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")
-PARTS = ("equal", "single", "concurrent", "guesses", "prefix", "memory")
+PARTS = ("equal", "single", "concurrent", "guesses", "prefix", "memory", "service")
 PASSAGES = 4
 TOKENS = 64
 CACHE_BYTES = 1 << 30
@@ -155,7 +156,7 @@ class Bench:
     def single(self) -> dict[str, Any]:
         """One text at a time."""
         rounds = 2 if self.quick else 8
-        contestants = {f"ours {f}": self._ours(f) for f in FORMATS}
+        contestants = self._all_ours()
         contestants["transformers bf16"] = self._transformers
         contestants |= self._llamacpp(texts=1)
         runs: dict[str, list[Run]] = {name: [] for name in contestants}
@@ -181,8 +182,8 @@ class Bench:
         """Several texts that come at once."""
         found = {}
         for texts in (8, 16):
-            rounds = 1 if self.quick else 3
-            contestants = {f"ours {f}": self._ours(f) for f in FORMATS}
+            rounds = 1 if self.quick else 2
+            contestants = self._all_ours()
             contestants["transformers bf16"] = self._transformers
             contestants |= self._llamacpp(texts=texts)
             runs: dict[str, list[Run]] = {name: [] for name in contestants}
@@ -271,6 +272,44 @@ class Bench:
         print(json.dumps(found), file=sys.stderr)
         return {"memory": found}
 
+    def service(self) -> dict[str, Any]:
+        """Stream the same answers from a server, and from a pipeline in this process."""
+        place = Path(self.folder.name)
+        (place / "docs").mkdir()
+        (place / "docs" / "one.txt").write_text("The harbour of Example Town opened in 1901.\n")
+        expertrag = [sys.executable, "-m", "expertrag"]
+        store = str(place / "store")
+        build = [*expertrag, "index", "build", str(place / "docs"), "--out", store]
+        subprocess.run(build, check=True, capture_output=True)
+        address = f"unix:{place / 'socket'}"
+        serve = [*expertrag, "serve", "--index", store, "--address", address]
+        count = 8 if self.quick else 40
+        runs: dict[str, list[tuple[float, float]]] = {"in process": [], "grpc": []}
+        with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as server:
+            try:
+                with Client(store) as local, Client(address) as remote:
+                    clients = {"in process": local, "grpc": remote}
+                    for client in clients.values():
+                        client.wait_ready()
+                    for number in range(-1, count):
+                        for name in random.sample(list(clients), 2):
+                            run = _streamed(clients[name], f"Tell me about the number {number}.")
+                            if number >= 0:
+                                runs[name].append(run)
+            finally:
+                server.terminate()
+        first = {name: statistics.median(run[0] for run in some) for name, some in runs.items()}
+        speed = {name: statistics.median(run[1] for run in some) for name, some in runs.items()}
+        found = {
+            "answers": count,
+            "first_token_ms": {name: 1e3 * value for name, value in first.items()},
+            "tokens_per_s": speed,
+            "tokens_per_s_lost": 1 - speed["grpc"] / speed["in process"],
+            "first_token_lost": first["grpc"] / first["in process"] - 1,
+        }
+        print(json.dumps(found), file=sys.stderr)
+        return {"service": found}
+
     # -- contestants ---------------------------------------------------------------------------
 
     def _lower(self, format: str) -> Any:
@@ -280,9 +319,14 @@ class Bench:
     def _engine(self, format: str) -> _Running:
         return _Running(Engine(self._lower(format).decoder))
 
-    def _ours(self, format: str) -> Write:
-        engine = Engine(self._lower(format).decoder, guesses=False, reuse=False)
-        return lambda prompts, tokens: write(engine, prompts, tokens)
+    def _all_ours(self) -> dict[str, Write]:
+        """Make an engine for each format; "plain" without guesses and reuse of beginnings."""
+        found: dict[str, Write] = {}
+        for format in FORMATS:
+            for kind, on in (("", True), (" plain", False)):
+                engine = Engine(self._lower(format).decoder, guesses=on, reuse=on)
+                found[f"ours {format}{kind}"] = functools.partial(write, engine)
+        return found
 
     def _transformers(self, prompts: Sequence[list[int]], tokens: int) -> Run:
         started = time.perf_counter()
@@ -394,6 +438,19 @@ def write(engine: Engine, prompts: Sequence[list[int]], tokens: int, penalty: fl
     for text in texts:
         engine.close(text)
     return Run([text.tokens[-tokens:] for text in texts], seconds, first)
+
+
+def _streamed(client: Client, question: str) -> tuple[float, float]:
+    """Seconds to the first text of an answer, and tokens a second of all of it."""
+    started = time.perf_counter()
+    first = 0.0
+    tokens = 0
+    for event in client.stream(question, mode="never", max_tokens=TOKENS):
+        if isinstance(event, DeltaEvent):
+            first = first or time.perf_counter() - started
+        elif isinstance(event, UsageEvent):
+            tokens = event.usage.completion_tokens
+    return first, tokens / (time.perf_counter() - started)
 
 
 def _logits(engine: Engine, window: list[int]) -> torch.Tensor:
