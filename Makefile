@@ -123,8 +123,8 @@ sanitize: ## the CPU kernels' C++ tests under the address and undefined behaviou
 	@cd build/sanitize && unit() { name=$$1; shift; $(CXX) $(SANITIZED) $(X86) "$$@" -c ../../$(CPU)/isa_$$name.cpp -o $$name.o; }; \
 	  set -e; unit generic; \
 	  if [ "$(X86)" ]; then unit avx2 -mavx2 -mfma -mf16c; unit avx512 $(AVX512); unit avx512bf16 $(AVX512) -mavx512bf16 -mavx512vnni; fi; \
-	  $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_experts.cpp *.o -o test_experts
-	@OMP_NUM_THREADS=2 build/sanitize/test_experts
+	  for test in experts decoder; do $(CXX) $(SANITIZED) $(X86) ../../tests/kernels/cpp/test_$$test.cpp *.o -o test_$$test; done
+	@for test in experts decoder; do OMP_NUM_THREADS=2 build/sanitize/test_$$test || exit 1; done
 
 eval-kernels: $(STAMP) ## perplexity of the default model by the format of its experts; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

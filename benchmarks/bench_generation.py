@@ -248,7 +248,8 @@ class Bench:
             engine.stop()
         found = {
             "questions": len(chosen),
-            "prompt_tokens_saved": counters.reused_tokens / counters.prompt_tokens,
+            "prompt_tokens_saved": counters.reused_tokens
+            / (counters.reused_tokens + counters.read_tokens),
             "time_saved": 1 - seconds[True] / seconds[False],
             "answers_equal": equal,
         }

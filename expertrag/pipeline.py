@@ -15,7 +15,7 @@ exchanged under it while answers are being written.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +208,10 @@ class Pipeline:
     def stats(self) -> IndexStats:
         """Describe the generation that is being served."""
         return self._served.stats()
+
+    def generation_counters(self) -> Mapping[str, int]:
+        """Return what the language model has done; see :meth:`Generator.counters`."""
+        return self._generator.counters()
 
     def info(self) -> ServerInfo:
         """Say what answers."""

@@ -131,7 +131,7 @@ class ServiceConfig:
 
     address: str = option("127.0.0.1:50051", "Where to listen: HOST:PORT or unix:PATH.")
     max_concurrency: int = option(
-        2, "Calls of one method that run at the same time.", minimum=1, maximum=1_024
+        8, "Calls of one method that run at the same time.", minimum=1, maximum=1_024
     )
     queue_depth: int = option(
         16, "Calls of one method that may wait; more are refused.", minimum=0, maximum=65_536

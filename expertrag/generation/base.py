@@ -8,7 +8,7 @@ is given closed book costs no second pass.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,6 +68,10 @@ class Generator(ABC):
     name: str
     fingerprint: str
     context_tokens: int
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what was done since the start, by name; nothing if the back end does not count."""
+        return {}
 
     @abstractmethod
     def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -86,8 +86,10 @@ class Counters:
 
     steps: int = 0
     rows: int = 0
-    prompt_tokens: int = 0
+    read_tokens: int = 0
+    """Of prompts, and again of texts that had given their pages back."""
     reused_tokens: int = 0
+    """Of prompts that were found in the cache, and not read."""
     guessed_tokens: int = 0
     right_tokens: int = 0
     preempted: int = 0
@@ -115,9 +117,17 @@ class _Part:
 class Engine:
     """Runs texts on one decoder. Thread-safe; its thread ends with :meth:`stop`."""
 
-    def __init__(self, decoder: Decoder, *, guesses: bool = True, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        threads: int | None = None,
+        guesses: bool = True,
+        reuse: bool = True,
+    ) -> None:
         self.counters = Counters()
         self._decoder = decoder
+        self._threads = threads
         self._guesses = guesses
         self._reuse = reuse
         self._pages = Pages(decoder.pages)
@@ -145,7 +155,6 @@ class Engine:
                 reason="CONTEXT_EXCEEDED",
             )
         with self._changed:
-            self.counters.prompt_tokens += len(text.tokens)
             self._texts.append(text)
             self._changed.notify()
 
@@ -307,6 +316,8 @@ class Engine:
         rows: list[Rows] = []
         for part in parts:
             first = len(tokens)
+            if part.stop - part.start > 1 or not part.text.drawn:
+                self.counters.read_tokens += part.stop - part.start
             tokens += part.text.tokens[part.start : part.stop] + part.guesses
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
@@ -322,6 +333,7 @@ class Engine:
             rows,
             torch.tensor(picked, dtype=torch.long),
             torch.tensor(watched, dtype=torch.long),
+            threads=self._threads,
         )
 
     def _distribute(

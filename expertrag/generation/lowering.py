@@ -68,11 +68,12 @@ def _unsupported(config: Any, context_tokens: int) -> str:
     """Why a model is left to transformers; empty if it is not."""
     kind = config.model_type
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    activation = getattr(config, "hidden_act", None)
     window = getattr(config, "sliding_window", None) or context_tokens
     reasons = {
         "there are no compiled kernels": not ISAS,
         f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
-        f"activation {config.hidden_act}": config.hidden_act not in _ACTIVATIONS,
+        f"activation {activation}": activation not in _ACTIVATIONS,
         f"position encoding {rope}": rope in _MOVING_ROPE,
         f"sliding windows of {window} tokens": window < context_tokens,
         "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
@@ -14,6 +13,7 @@ from expertrag.generation.lowering import Lowered
 from expertrag.generation.network import Limits, Network, Step
 from expertrag.generation.reading import Reading
 from expertrag.generation.watching import ROUTER_TOKENS, Watched, watched_of
+from expertrag_retriever.cores import available_cores
 
 _MOST_OPEN = 16  # texts that are read at a time
 
@@ -21,9 +21,10 @@ _MOST_OPEN = 16  # texts that are read at a time
 class NativeNetwork(Network):
     """A lowered model, its limits, and the engine that runs it."""
 
-    def __init__(self, lowered: Lowered, limits: Limits, **engine: Any) -> None:
+    def __init__(self, lowered: Lowered, limits: Limits) -> None:
         self.device = torch.device("cpu")
-        self.engine = Engine(lowered.decoder, **engine)
+        # all cores, where torch has half of them: its steps serve all texts at once
+        self.engine = Engine(lowered.decoder, threads=available_cores())
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
         self.end_tokens = limits.end_tokens
         self._lowered = lowered

@@ -8,7 +8,8 @@ the same time; all others run in transformers, their mixtures of experts through
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ class TransformersGenerator(Generator):
             network,
             ChatTokenizer(tokenizer),
         )
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what the engine has done; see :class:`expertrag.generation.engine.Counters`."""
+        if isinstance(self._network, NativeNetwork):
+            return asdict(self._network.engine.counters)
+        return {}
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt in tokens, chat template included."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from expertrag.errors import Conflict
 from expertrag.types import (
@@ -20,6 +22,24 @@ from expertrag.types import (
 )
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class _Engine(Collector):
+    """Counters of the generation engine, which counts for itself."""
+
+    def __init__(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        self._counters = counters
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Yield them under one name; the share of beginnings that were reused is among them."""
+        family = CounterMetricFamily(
+            "expertrag_engine",
+            "Steps, rows and tokens of the generation engine.",
+            labels=["what"],
+        )
+        for name, value in self._counters().items():
+            family.add_metric([name], value)
+        yield family
 
 
 class Metrics:
@@ -65,6 +85,10 @@ class Metrics:
     def watch_waiting(self, waiting: Callable[[], int]) -> None:
         """Show the length of the queue at each scrape."""
         self._waiting.set_function(waiting)
+
+    def watch_engine(self, counters: Callable[[], Mapping[str, int]]) -> None:
+        """Show what the generation engine has done at each scrape."""
+        self.registry.register(_Engine(counters))
 
     def observe(self, event: AnswerEvent) -> None:
         """Count what an event of an answer tells."""

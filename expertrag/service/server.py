@@ -135,6 +135,7 @@ class Server:
         pipeline = await asyncio.to_thread(self._load)
         self._runtime.loaded = pipeline
         self._metrics.observe_index(pipeline.stats())
+        self._metrics.watch_engine(pipeline.generation_counters)
         await self._health.set(True)
         _log.info("ready", address=self.address)
 

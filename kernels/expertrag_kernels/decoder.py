@@ -207,6 +207,8 @@ class Decoder:
         texts: Sequence[Text],
         picked: torch.Tensor,
         watched: torch.Tensor = _NONE,
+        *,
+        threads: int | None = None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Run a batch of T rows.
 
@@ -215,6 +217,7 @@ class Decoder:
         :param texts: all rows, in order.
         :param picked: (N,) int64, rows whose logits are wanted.
         :param watched: (W,) int64, rows of which the kept values are wanted.
+        :param threads: torch's number of them for None.
         :returns: logits (N, V) float32, and of each ``keep`` the watched rows (W, width).
         :raises ValueError: the batch does not fit together, or to the cache.
         """
@@ -237,7 +240,7 @@ class Decoder:
             watched.shape[0],
             kept.data_ptr(),
             logits.data_ptr(),
-            torch.get_num_threads(),
+            threads or torch.get_num_threads(),
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

@@ -33,7 +33,7 @@ def test_flag_over_environment_over_file(
     assert f"queue_depth = 1  # file {file}" in ran.out
     assert "metrics_port = 2  # environment EXPERTRAG_SERVICE_METRICS_PORT" in ran.out
     assert "drain_s = 3.0  # flag --drain-s" in ran.out
-    assert "max_concurrency = 2  # default" in ran.out
+    assert "max_concurrency = 8  # default" in ran.out
 
 
 def test_a_default_given_as_a_flag_still_wins(

@@ -83,14 +83,14 @@ def test_every_page_is_somewhere() -> None:
             pages.release(found.copied)
         own, serial = found.pages, found.serial
         while len(own) < 3:
-            page = pages.take()
-            assert page is not None
+            taken = pages.take()
+            assert taken is not None
             start = len(own) * _PAGE
-            serial = pages.register(serial, tokens[start : start + _PAGE], page)
-            own.append(page)
+            serial = pages.register(serial, tokens[start : start + _PAGE], taken)
+            own.append(taken)
         held.append(own)
     for own in held:
         for page in own:
             pages.release(page)
     assert pages.available == 20
-    assert sorted(page for page in iter(pages.take, None)) == list(range(20))
+    assert sorted(left for left in iter(pages.take, None)) == list(range(20))

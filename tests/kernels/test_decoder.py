@@ -40,9 +40,8 @@ class Model:
             self._turned(k.view(len(x), -1, _WIDTH)),
         )
         repeated = k.repeat_interleave(2, dim=1), v.view(len(x), -1, _VALUE).repeat_interleave(2, 1)
-        heads = F.scaled_dot_product_attention(
-            *(part.transpose(0, 1)[None] for part in (q, *repeated)), is_causal=True, scale=0.3
-        )
+        q, k, v = (part.transpose(0, 1)[None] for part in (q, *repeated))
+        heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
         x = x + heads[0].transpose(0, 1).flatten(1) @ self.out.T
         gate, up = (x @ self.experts.gate_up[0].T).chunk(2, dim=1)
         return (x + (F.silu(gate) * up) @ self.experts.down[0].T) @ self.table.T

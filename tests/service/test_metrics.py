@@ -5,10 +5,14 @@ from __future__ import annotations
 import socket
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from expertrag.assemble import open_pipeline
 from expertrag.client import Client
+from expertrag.config import Config
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.pipeline import Pipeline
 from expertrag.service import Server
@@ -54,6 +58,21 @@ def test_scrape(
     assert samples["expertrag_index_generation"] == 1
     assert samples["expertrag_index_documents"] == 18
     assert samples["expertrag_index_chunks"] >= 18
+
+
+def test_what_the_engine_does_is_shown(
+    start_server: Callable[..., Server], built_store: Path, model_config: Config, port: int
+) -> None:
+    server = start_server(
+        lambda: open_pipeline(replace(model_config, index=str(built_store))), metrics_port=port
+    )
+    with Client(server.address) as client:
+        for _ in range(2):
+            client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)
+    samples = scrape(port)
+    of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
+    assert 0 < of["steps"] < of["rows"]
+    assert samples['expertrag_engine_total{what="reused_tokens"}'] > 0
 
 
 def test_the_port_is_freed(
