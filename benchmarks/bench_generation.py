@@ -349,7 +349,7 @@ class Bench:
         out = model.generate(
             ids,
             attention_mask=mask,
-            min_new_tokens=tokens,
+            eos_token_id=-1,  # none: all write as much
             max_new_tokens=tokens,
             do_sample=False,
             stopping_criteria=[] if first is None else [_clock(first)],
