@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import gzip
 import json
 import math
@@ -68,18 +69,21 @@ def main() -> int:
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
-    parser.add_argument("--json", nargs="?", const="-", help="file; stdout without a name")
+    parser.add_argument(
+        "--json", nargs="?", const="-", help="file, whose other parts stay; stdout without a name"
+    )
     given = parser.parse_args()
     bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
-    found: dict[str, Any] = {}
+    file = Path(given.json) if given.json not in (None, "-") else None
+    found: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
     for part in given.parts:
         print(f"-- {part}", file=sys.stderr, flush=True)
-        found |= getattr(bench, part)()
-    body = json.dumps({**found, "machine": machine()}, indent=1)
+        found |= {**getattr(bench, part)(), "machine": machine()}
+        bench.close()
+        if file:  # after each part, as all of them take most of an hour
+            file.write_text(json.dumps(found, indent=1) + "\n")
     if given.json == "-":
-        print(body)
-    elif given.json:
-        Path(given.json).write_text(body + "\n")
+        print(json.dumps(found, indent=1))
     return 0
 
 
@@ -109,6 +113,7 @@ class Bench:
         self.model, self.chat, self.prompts, self.quick = model, chat, prompts, quick
         self.llamacpp: Path | None = None
         self.folder = tempfile.TemporaryDirectory()
+        self._open: list[Engine | LlamaCpp] = []
 
     @classmethod
     def open(cls, data: Path, name: str, llamacpp: Path | None, *, quick: bool) -> Bench:
@@ -137,18 +142,17 @@ class Bench:
         windows = [text[at : at + 256] for at in range(0, 256 * (4 if self.quick else 32), 256)]
         perplexities = {"transformers float32": _perplexity(windows, self._logits(exact))}
         found: dict[str, Any] = {"prompts": count, "tokens": tokens}
-        with self._engine("f32") as engine:
-            got = write(engine, chosen, tokens).drawn
-            found["f32_equal"] = sum(a == b for a, b in zip(got, wanted, strict=True))
+        got = write(self._engine("f32"), chosen, tokens).drawn
+        found["f32_equal"] = sum(a == b for a, b in zip(got, wanted, strict=True))
         rounded = self.model.bfloat16()
         wanted = [self._generate(rounded, [p], tokens)[0] for p in chosen]
         perplexities["transformers bfloat16"] = _perplexity(windows, self._logits(rounded))
         for format in FORMATS:
-            with self._engine(format) as engine:
-                got = write(engine, chosen, tokens).drawn
-                same = [_same(a, b) / tokens for a, b in zip(got, wanted, strict=True)]
-                found[f"{format}_first_tokens_as_bf16"] = statistics.mean(same)
-                perplexities[format] = _perplexity(windows, functools.partial(_logits, engine))
+            engine = self._engine(format)
+            got = write(engine, chosen, tokens).drawn
+            same = [_same(a, b) / tokens for a, b in zip(got, wanted, strict=True)]
+            found[f"{format}_first_tokens_as_bf16"] = statistics.mean(same)
+            perplexities[format] = _perplexity(windows, functools.partial(_logits, engine))
         found["perplexity"] = perplexities
         print(json.dumps(found), file=sys.stderr)
         return {"equal": found}
@@ -206,13 +210,9 @@ class Bench:
         count = 6 if self.quick else 30
         found = {}
         for format in FORMATS:
-            lowered = self._lower(format)
             seconds = {True: 0.0, False: 0.0}
             equal = True
-            engines = {
-                on: Engine(lowered.decoder if on else self._lower(format).decoder, guesses=on)
-                for on in (True, False)
-            }
+            engines = {on: self._engine(format, guesses=on) for on in (True, False)}
             for chosen in self.prompts[:count]:
                 runs = {}
                 for on in random.sample([True, False], 2):
@@ -227,14 +227,13 @@ class Bench:
                 "right": counters.right_tokens,
             }
             print(format, found[format], file=sys.stderr)
-            for engine in engines.values():
-                engine.stop()
+            self.close()
         return {"guesses": found}
 
     def prefix(self) -> dict[str, Any]:
         """Answer a stream of questions over one index, with and without reuse."""
         chosen = self.prompts[:20] if self.quick else self.prompts
-        engines = {on: Engine(self._lower("int8").decoder, reuse=on) for on in (True, False)}
+        engines = {on: self._engine("int8", reuse=on) for on in (True, False)}
         seconds = {True: 0.0, False: 0.0}
         equal = True
         for prompt_tokens in chosen:
@@ -244,8 +243,6 @@ class Bench:
                 seconds[on] += runs[on].seconds
             equal &= runs[True].drawn == runs[False].drawn
         counters = engines[True].counters
-        for engine in engines.values():
-            engine.stop()
         found = {
             "questions": len(chosen),
             "prompt_tokens_saved": counters.reused_tokens
@@ -259,12 +256,12 @@ class Bench:
     def memory(self) -> dict[str, Any]:
         """Resident memory over many requests."""
         requests = 60 if self.quick else 500
-        with self._engine("int8") as engine:
-            sizes = []
-            for start in range(0, requests, 20):
-                some = [self.prompts[at % len(self.prompts)] for at in range(start, start + 20)]
-                write(engine, some, 8)
-                sizes.append(_resident_mib())
+        engine = self._engine("int8")
+        sizes = []
+        for start in range(0, requests, 20):
+            some = [self.prompts[at % len(self.prompts)] for at in range(start, start + 20)]
+            write(engine, some, 8)
+            sizes.append(_resident_mib())
         found = {
             "requests": requests,
             "rss_mib_first_fifth": sizes[len(sizes) // 5],
@@ -311,21 +308,30 @@ class Bench:
         print(json.dumps(found), file=sys.stderr)
         return {"service": found}
 
+    def close(self) -> None:
+        """Free the contestants of a part."""
+        for some in self._open:
+            some.stop()
+        self._open.clear()
+        gc.collect()
+
     # -- contestants ---------------------------------------------------------------------------
 
     def _lower(self, format: str) -> Any:
         with torch.no_grad():
             return lower(self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096)
 
-    def _engine(self, format: str) -> _Running:
-        return _Running(Engine(self._lower(format).decoder))
+    def _engine(self, format: str, **options: bool) -> Engine:
+        engine = Engine(self._lower(format).decoder, **options)
+        self._open.append(engine)
+        return engine
 
     def _all_ours(self) -> dict[str, Write]:
         """Make an engine for each format; "plain" without guesses and reuse of beginnings."""
         found: dict[str, Write] = {}
         for format in FORMATS:
             for kind, on in (("", True), (" plain", False)):
-                engine = Engine(self._lower(format).decoder, guesses=on, reuse=on)
+                engine = self._engine(format, guesses=on, reuse=on)
                 found[f"ours {format}{kind}"] = functools.partial(write, engine)
         return found
 
@@ -378,6 +384,7 @@ class Bench:
                 if not path.exists():
                     write_gguf(self.model, path, type, dense=dense)
                 loaded = LlamaCpp(self.llamacpp, path, texts=texts, context_tokens=1536)
+                self._open.append(loaded)
 
                 def run(
                     prompts: Sequence[list[int]], tokens: int, loaded: LlamaCpp = loaded
@@ -396,19 +403,6 @@ def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
         return torch.zeros(len(ids), dtype=torch.bool)
 
     return note
-
-
-class _Running:
-    """An engine that is stopped in the end."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __enter__(self) -> Engine:
-        return self.engine
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.stop()
 
 
 def write(engine: Engine, prompts: Sequence[list[int]], tokens: int, penalty: float = 0.0) -> Run:

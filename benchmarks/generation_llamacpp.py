@@ -163,7 +163,7 @@ class LlamaCpp:
         logits = self._lib.llama_get_logits_ith(self._context, place)
         return int(np.ctypeslib.as_array(logits, (self._vocabulary,)).argmax())
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Free the memory."""
         self._lib.llama_batch_free(self._batch)
         self._lib.llama_free(self._context)
