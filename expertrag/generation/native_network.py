@@ -26,6 +26,7 @@ class NativeNetwork(Network):
         # all cores, where torch has half of them: its steps serve all texts at once
         self.engine = Engine(lowered.decoder, threads=available_cores())
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
+        self.cut_by_cache = self.context_tokens < limits.context_tokens
         self.end_tokens = limits.end_tokens
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)

@@ -141,7 +141,7 @@ class TransformersGenerator(Generator):
         if len(prompt) + sampling.max_tokens > self.context_tokens:
             raise InvalidArgument(
                 f"the prompt's {len(prompt)} tokens and max_tokens {sampling.max_tokens} exceed "
-                f"the model's {self.context_tokens}; shorten the prompt or lower max_tokens",
+                f"{self._limit()}; shorten the prompt or lower max_tokens",
                 reason="CONTEXT_EXCEEDED",
                 metadata={
                     "prompt_tokens": str(len(prompt)),
@@ -150,6 +150,11 @@ class TransformersGenerator(Generator):
                 },
             )
         return prompt
+
+    def _limit(self) -> str:
+        if isinstance(self._network, NativeNetwork) and self._network.cut_by_cache:
+            return f"the {self.context_tokens} that the cache holds (--cache-mib gives it more)"
+        return f"the model's {self.context_tokens}"
 
     def read(self, items: Sequence[tuple[Sequence[Message], str]]) -> Iterator[tuple[int, Reading]]:
         """Read texts as answers to prompts; yields (place, reading) as they come, short first.

@@ -293,10 +293,19 @@ def test_dtype_and_device_are_checked() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4"])
-def test_experts_in_few_bits_answer(dtype: str, smollm_path: Path) -> None:
+def test_a_model_in_few_bits_answers(dtype: str, smollm_path: Path) -> None:
     rounded = load_generator(str(smollm_path), dtype=dtype)
-    session = rounded.begin(_QUESTION, Sampling(max_tokens=30))
-    assert "Paris" in "".join(session.stream())
+    question = [Message("user", "What is the capital of Japan?")]  # France sits on a tie
+    session = rounded.begin(question, Sampling(max_tokens=30))
+    assert "".join(session.stream()) == "The capital of Japan is Tokyo."
+
+
+def test_a_cache_shorter_than_the_context_says_so(smollm_path: Path) -> None:
+    small = load_generator(str(smollm_path), cache_mib=4)
+    assert small.context_tokens == 128
+    with pytest.raises(InvalidArgument, match=r"exceed the 128 that the cache holds \(--cache-mib"):
+        small.begin(_QUESTION, Sampling(max_tokens=100))
+    assert "".join(small.begin(_QUESTION, Sampling(max_tokens=30)).stream())
 
 
 def test_what_cannot_be_rounded_is_refused(tiny_folder: Callable[[str], Path]) -> None:
