@@ -125,7 +125,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   const int64_t rows = int64_t(tokens.size());
   std::vector<int64_t> picked(tokens.size());
   std::iota(picked.begin(), picked.end(), 0);
-  std::vector<float> out(size_t(rows * kWords)), kept(size_t(kExperts));
+  std::vector<float> out(size_t(rows * kWords)), kept(kExperts);
   const int64_t watched = rows - 1;
   isa.decode(program, {rows, tokens.data(), positions.data(), sequences, picked.data(), rows,
                        &watched, 1, kept.data(), out.data(), threads});
