@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
-from expertrag.generation.base import Session, ShouldStop
-from expertrag.generation.certainty import Certainty, average
-from expertrag.generation.detokenize import Detokenizer, StopFilter
+from expertrag.generation.base import ShouldStop
 from expertrag.generation.engine import Drawn, Looked, Text
+from expertrag.generation.local_session import LocalSession
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.sampling import Sampler
-from expertrag.generation.watching import ROUTER_TOKENS, Watched
+from expertrag.generation.watching import ROUTER_TOKENS
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 
-class NativeSession(Session):
+class NativeSession(LocalSession):
     """Owns a text of the engine; its first pass begins with ``peek`` or ``stream``."""
 
     def __init__(
@@ -27,18 +25,10 @@ class NativeSession(Session):
         sampling: Sampling,
         should_stop: ShouldStop,
     ) -> None:
-        self.prompt_tokens = len(prompt)
-        self.finish_reason = FinishReason.LENGTH
+        super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
-        self._max_tokens = sampling.max_tokens
-        self._should_stop = should_stop
         self._text = Text(prompt, Sampler.of(sampling, network.device), network.end_tokens)
-        self._detokenizer = Detokenizer(decode)
-        self._filter = StopFilter(sampling.stop)
-        self._watched = Watched()
-        self._certainties: list[Certainty] = []
         self._peeked: list[int] = []  # tokens that are not yet streamed
-        self._ended = False
 
     def peek(self, tokens: int) -> PrefillSignals | None:
         """Prefill and draw the first tokens; see :meth:`Session.peek`."""
@@ -49,30 +39,13 @@ class NativeSession(Session):
             token = self._take()
             if token is not None:
                 self._peeked.append(token)
-        if not self._certainties:
-            return None
-        return replace(
-            average(self._certainties[:tokens]),
-            router_entropy=self._watched.router_entropy,
-            vectors=self._watched.vectors,
-        )
+        return self._signals(tokens)
 
     def stream(self) -> Iterator[str]:
         """Yield the text; see :meth:`Session.stream`."""
         if not self._ended:
             self._allow(self._max_tokens, sure=False)
-        while (token := self._next()) is not None:
-            piece = self._filter.push(self._detokenizer.push(token))
-            if piece:
-                yield piece
-            if self._filter.stopped:
-                self._end(FinishReason.STOP)
-                return
-        tail = self._filter.push(self._detokenizer.flush()) + self._filter.flush()
-        if self._filter.stopped:
-            self.finish_reason = FinishReason.STOP
-        if tail:
-            yield tail
+        yield from super().stream()
 
     def close(self) -> None:
         """Free the cache; see :meth:`Session.close`."""
@@ -90,7 +63,6 @@ class NativeSession(Session):
         self._network.engine.submit(self._text)
 
     def _next(self) -> int | None:
-        """Return the next token of the text, None at the end."""
         if self._peeked:
             return self._peeked.pop(0)
         return None if self._ended else self._take()
@@ -113,6 +85,5 @@ class NativeSession(Session):
         return found.token
 
     def _end(self, reason: FinishReason) -> None:
-        self._ended = True
-        self.finish_reason = reason
+        super()._end(reason)
         self._network.engine.close(self._text)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
-from expertrag.generation.base import Session, ShouldStop
-from expertrag.generation.certainty import Certainty, average
-from expertrag.generation.detokenize import Detokenizer, StopFilter
+from expertrag.generation.base import ShouldStop
+from expertrag.generation.local_session import LocalSession
 from expertrag.generation.network import Network, Step
 from expertrag.generation.sampling import Sampler, certainty
-from expertrag.generation.watching import Watched
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 _SLICE_TOKENS = 512  # of a prefill, between two looks at the deadline
 
 
-class TransformersSession(Session):
+class TransformersSession(LocalSession):
     """Owns its cache and its sampler; the network is shared."""
 
     def __init__(
@@ -28,50 +25,19 @@ class TransformersSession(Session):
         sampling: Sampling,
         should_stop: ShouldStop,
     ) -> None:
-        self.lm_calls = 0
-        self.prompt_tokens = len(prompt)
-        self.completion_tokens = 0
-        self.finish_reason = FinishReason.LENGTH
+        super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         self._prompt = prompt
-        self._max_tokens = sampling.max_tokens
-        self._should_stop = should_stop
         self._sampler = Sampler.of(sampling, network.device)
-        self._detokenizer = Detokenizer(decode)
-        self._filter = StopFilter(sampling.stop)
         self._cache = network.new_cache()
-        self._watched = Watched()
-        self._certainties: list[Certainty] = []
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0
-        self._ended = False
 
     def peek(self, tokens: int) -> PrefillSignals | None:
         """Prefill and draw the first tokens; see :meth:`Session.peek`."""
         while len(self._certainties) < tokens and not self._ended:
             self._draw(watch=True)
-        if not self._certainties:
-            return None
-        return replace(
-            average(self._certainties[:tokens]),
-            router_entropy=self._watched.router_entropy,
-            vectors=self._watched.vectors,
-        )
-
-    def stream(self) -> Iterator[str]:
-        """Yield the text; see :meth:`Session.stream`."""
-        while (token := self._next()) is not None:
-            piece = self._filter.push(self._detokenizer.push(token))
-            if piece:
-                yield piece
-            if self._filter.stopped:
-                self._end(FinishReason.STOP)
-                return
-        tail = self._filter.push(self._detokenizer.flush()) + self._filter.flush()
-        if self._filter.stopped:
-            self.finish_reason = FinishReason.STOP
-        if tail:
-            yield tail
+        return self._signals(tokens)
 
     def follow(self, token: int) -> None:
         """Take a token that was drawn elsewhere as the next one."""
@@ -84,7 +50,6 @@ class TransformersSession(Session):
         self._network.free(self._cache)
 
     def _next(self) -> int | None:
-        """Return the next token of the text, None at the end."""
         if self._streamed == len(self._drawn) and not self._ended:
             self._draw(watch=False)
         if self._streamed == len(self._drawn):
@@ -121,10 +86,6 @@ class TransformersSession(Session):
         step = self._network.forward(self._prompt[last], self._cache, watched=watch)
         self._watched = step.watched or self._watched
         return step
-
-    def _end(self, reason: FinishReason) -> None:
-        self._ended = True
-        self.finish_reason = reason
 
 
 def _slices(tokens: int) -> list[slice]:
