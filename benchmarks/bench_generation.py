@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import functools
 import gc
-import gzip
 import json
 import math
 import os
@@ -34,7 +33,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,21 +41,20 @@ from typing import Any
 import torch
 from bench_kernels import machine
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
-from sklearn.feature_extraction.text import TfidfVectorizer
+from generation_prompts import questions_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expertrag import Client, models, prompt
+from expertrag import Client, models
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.engine import Drawn, Engine, Looked, Text
 from expertrag.generation.loading import quiet
 from expertrag.generation.lowering import lower
 from expertrag.generation.sampling import Sampler
-from expertrag.types import DeltaEvent, Passage, UsageEvent
+from expertrag.types import DeltaEvent, UsageEvent
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")
 PARTS = ("equal", "single", "concurrent", "guesses", "prefix", "memory", "service")
-PASSAGES = 4
 TOKENS = 64
 CACHE_BYTES = 1 << 30
 
@@ -487,37 +485,12 @@ def _with_ratios(rows: dict[str, Any], *figures: str) -> dict[str, Any]:
     for name, row in rows.items():
         if name.startswith("ours"):
             continue
-        bits = name.split("bf16")[0] and next(f for f in FORMATS if f in name)
+        bits = next(format for format in FORMATS if format in name)
         for figure in figures:
             row[f"ratio_{figure}"] = rows[f"ours {bits}"][figure] / row[figure]
     for name, row in rows.items():
         print(f"{name:<44}", {k: round(v, 2) for k, v in row.items()}, file=sys.stderr)
     return rows
-
-
-def questions_of(data: Path, count: int) -> Iterator[list[Any]]:
-    """Yield prompts of a dataset's test questions, with passages by the words they share."""
-    documents = _lines(data / "corpus.jsonl.gz")
-    queries = {query["_id"]: query["text"] for query in _lines(data / "queries.jsonl.gz")}
-    lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]
-    wanted = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:count]
-    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    vectors = vectorizer.fit_transform([f"{d['title']} {d['text']}" for d in documents])
-    for name in wanted:
-        scores = (vectors @ vectorizer.transform([queries[name]]).T).toarray()[:, 0]
-        best = scores.argsort()[::-1][:PASSAGES]
-        passages = [_passage(documents[place]) for place in best]
-        yield prompt.open_book(queries[name], passages)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt") as file:
-        return [json.loads(line) for line in file]
-
-
-def _passage(document: dict[str, Any]) -> Passage:
-    text = document["text"]
-    return Passage(document["_id"], 0, text, 0, len(text), 1.0, title=document["title"])
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ class NativeNetwork(Network):
     def watched(self, looked: Looked) -> Watched:
         """Read what the decoder kept of a prompt's last rows."""
         routers = [looked.kept[place] for place in self._lowered.routers]
-        middle, upper = (looked.kept[p][-1] for p in (self._lowered.middle, self._lowered.upper))
-        return watched_of(routers, middle, upper)
+        states = [looked.kept[p][-1] for p in (self._lowered.middle, self._lowered.upper)]
+        return watched_of(routers, states)
 
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]]

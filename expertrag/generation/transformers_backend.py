@@ -41,6 +41,8 @@ from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
 _ROUNDED = (Format.INT8, Format.INT4)
+# short ones are faster than torch for single tokens, and slower for long prompts
+_LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
 _EXACT = {torch.float32: Format.F32, torch.bfloat16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
@@ -194,9 +196,7 @@ def _native(
 ) -> NativeNetwork | None:
     """Run a model on our engine; None where it is left to transformers."""
     format = rounded or _EXACT.get(model.dtype)
-    # short vectors are faster than torch for single tokens, and slower for long prompts
-    worthwhile = rounded or ISAS[:1] in (("avx512bf16",), ("avx512",))
-    if model.device.type != "cpu" or format is None or not worthwhile:
+    if model.device.type != "cpu" or format is None or not (rounded or _LONG_VECTORS):
         return None
     try:
         lowered = lower(
@@ -216,7 +216,7 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
-        worthwhile = ISAS[:1] in (("avx512bf16",), ("avx512",)) and model.dtype is not torch.float16
+        worthwhile = _LONG_VECTORS and model.dtype is not torch.float16
         if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
             packed = expertrag_kernels.pack_model(model, rounded)
     if rounded and not packed:

@@ -36,13 +36,15 @@ class Watched:
 def watch(output: Any) -> Watched:
     """Read what a forward pass of transformers put out for one prompt, or the end of one."""
     routers = getattr(output, "router_logits", None) or ()
-    middle, upper = middle_and_upper(output.hidden_states)
-    return watched_of([logits[-ROUTER_TOKENS:] for logits in routers], middle[0, -1], upper[0, -1])
+    states = getattr(output, "hidden_states", None) or ()  # some models put out none
+    seen = [state[0, -1] for state in middle_and_upper(states)] if states else []
+    return watched_of([logits[-ROUTER_TOKENS:] for logits in routers], seen)
 
 
-def watched_of(last: Sequence[torch.Tensor], middle: torch.Tensor, upper: torch.Tensor) -> Watched:
-    """Make of router logits, [T, E] of each layer, and the last token's states [D]."""
-    vectors = {"hidden_middle": _array(middle), "hidden_upper": _array(upper)}
+def watched_of(last: Sequence[torch.Tensor], states: Sequence[torch.Tensor]) -> Watched:
+    """Make of router logits, [T, E] of each layer, and the last token's two states [D], or none."""
+    names = ("hidden_middle", "hidden_upper") if states else ()
+    vectors = {name: _array(state) for name, state in zip(names, states, strict=True)}
     if not last:
         return Watched(vectors=vectors)
     entropies = torch.stack([entropy(logits).mean() for logits in last])

@@ -90,18 +90,13 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
 
 def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
     """Pack weights (O, I), as :func:`expertrag_kernels.layout.packed_matrix` does."""
-    return pack_matrix_on(ISAS[0], weight, format)
-
-
-def pack_matrix_on(isa: str, weight: torch.Tensor, format: Format) -> PackedMatrix:
-    """Pack weights (O, I) by one of ``ISAS``."""
     assert _cpu is not None, "ISAS is not empty"
     outputs, inputs = weight.shape
     dtype = torch.bfloat16 if weight.dtype == torch.bfloat16 else torch.float32
     source = weight.detach().to("cpu", dtype).contiguous()
     data = layout.room(layout.matrix_bytes(format, outputs, inputs))
     _cpu.pack_matrix(
-        isa,
+        ISAS[0],
         _FORMATS.index(format),
         outputs,
         inputs,
@@ -119,10 +114,10 @@ def new_program(*shape: int) -> Any:
     return _cpu.Program(*shape)
 
 
-def decode(program: Any, *batch: Any, isa: str | None = None) -> None:
+def decode(program: Any, *batch: Any) -> None:
     """Run a program on a batch; see ``_cpu.pyi``."""
     assert _cpu is not None, "ISAS is not empty"
-    _cpu.decode(isa or ISAS[0], program, *batch)
+    _cpu.decode(ISAS[0], program, *batch)
 
 
 def run_on(

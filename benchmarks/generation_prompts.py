@@ -1,0 +1,42 @@
+"""Real prompts for ``bench_generation.py``: the system's own, over a dataset's test questions."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from expertrag import prompt
+from expertrag.generation import Message
+from expertrag.types import Passage
+
+PASSAGES = 4
+
+
+def questions_of(data: Path, count: int) -> Iterator[list[Message]]:
+    """Yield prompts of a dataset's test questions, with passages by the words they share."""
+    documents = _lines(data / "corpus.jsonl.gz")
+    queries = {query["_id"]: query["text"] for query in _lines(data / "queries.jsonl.gz")}
+    lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]
+    wanted = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:count]
+    vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
+    vectors = vectorizer.fit_transform([f"{d['title']} {d['text']}" for d in documents])
+    for name in wanted:
+        scores = (vectors @ vectorizer.transform([queries[name]]).T).toarray()[:, 0]
+        best = scores.argsort()[::-1][:PASSAGES]
+        passages = [_passage(documents[place]) for place in best]
+        yield prompt.open_book(queries[name], passages)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    with gzip.open(path, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def _passage(document: dict[str, Any]) -> Passage:
+    text = document["text"]
+    return Passage(document["_id"], 0, text, 0, len(text), 1.0, title=document["title"])
