@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,34 @@ from expertrag.types import Passage
 PASSAGES = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, its passages, and what answers are accepted; none where there is no answer."""
+
+    question: str
+    passages: list[Passage]
+    answers: list[str]
+
+
 def questions_of(data: Path, count: int) -> Iterator[list[Message]]:
-    """Yield prompts of a dataset's test questions, with passages by the words they share."""
+    """Yield the prompts of a dataset's test questions."""
+    for one in asked(data, count):
+        yield prompt.open_book(one.question, one.passages)
+
+
+def asked(data: Path, count: int) -> Iterator[Asked]:
+    """Yield a dataset's test questions, with the passages that share most words with them."""
     documents = _lines(data / "corpus.jsonl.gz")
-    queries = {query["_id"]: query["text"] for query in _lines(data / "queries.jsonl.gz")}
+    queries = {query["_id"]: query for query in _lines(data / "queries.jsonl.gz")}
     lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]
     wanted = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:count]
     vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
     vectors = vectorizer.fit_transform([f"{d['title']} {d['text']}" for d in documents])
     for name in wanted:
-        scores = (vectors @ vectorizer.transform([queries[name]]).T).toarray()[:, 0]
+        scores = (vectors @ vectorizer.transform([queries[name]["text"]]).T).toarray()[:, 0]
         best = scores.argsort()[::-1][:PASSAGES]
         passages = [_passage(documents[place]) for place in best]
-        yield prompt.open_book(queries[name], passages)
+        yield Asked(queries[name]["text"], passages, queries[name].get("answers", []))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -21,8 +21,9 @@ from expertrag.generation.certainty import Certainty
 from expertrag.generation.lookup import Lookup
 from expertrag.generation.pages import ROOT, Pages
 from expertrag.generation.sampling import Sampler, certainty
-from expertrag_kernels.decoder import PAGE_TOKENS, Decoder
-from expertrag_kernels.decoder import Text as Rows
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.steps import PAGE_TOKENS
+from expertrag_kernels.steps import Text as Rows
 
 _STEP_ROWS = (
     256  # a prompt's part: long enough to multiply well, and others wait a tenth of a second

@@ -16,8 +16,9 @@ from torch import nn
 
 from expertrag_kernels import Format, PlainExperts, pack
 from expertrag_kernels.cpu_experts import ISAS, pack_matrix
-from expertrag_kernels.decoder import OUTPUT, PAGE_TOKENS, CacheShape, Decoder, View
+from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
+from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, View
 from expertrag_kernels.transformers import plain_experts
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from expertrag_kernels.decoder import PAGE_TOKENS
+from expertrag_kernels.steps import PAGE_TOKENS
 
 ROOT = 0
 _WORTH_COPYING = 8  # tokens of a page; fewer are as soon computed

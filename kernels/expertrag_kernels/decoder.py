@@ -1,77 +1,31 @@
-"""A whole decoder as one call: its steps are planned once, and run on batches of token rows.
+"""A whole decoder as one call on the CPU: its steps run in one parallel region, in compiled code.
 
-Rows of many texts share a batch, those of a prompt beside those of texts that are being written;
-keys and values lie in pages of a cache that the caller hands out. The result of a row is the same
-to the bit in any batch. See ``cpu/program.h`` for what the steps compute.
+See ``cpu/program.h`` for what the steps compute.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
 from expertrag_kernels import cpu_experts, layout
-from expertrag_kernels.packed import Activation, Format, PackedExperts, PackedMatrix
-
-PAGE_TOKENS = 64
-MOST_ROWS = 1024
-"""Of a batch."""
+from expertrag_kernels.packed import (
+    Activation,
+    Format,
+    PackedExperts,
+    PackedMatrix,
+    PlainExperts,
+)
+from expertrag_kernels.steps import NO_ROWS, OUTPUT, CacheShape, Steps, Text, View, check_batch
+from expertrag_kernels.transformers import pack
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
-_NONE = torch.empty(0, dtype=torch.long)
 
 
-class View(NamedTuple):
-    """Floats of a slot's row from ``start`` on; heads lie ``step`` apart."""
-
-    slot: int
-    start: int = 0
-    step: int = 0
-
-
-OUTPUT = View(-1)
-"""Where the logits go."""
-
-
-@dataclass(frozen=True, slots=True)
-class CacheShape:
-    """Keys and values of all layers, each with as many heads.
-
-    Keys have a part of their head's own, and may have one that all heads share.
-    """
-
-    layers: int
-    heads: int
-    own_width: int
-    value_width: int
-    shared_width: int = 0
-    format: Format = Format.BF16
-
-    def page_bytes(self) -> int:
-        """Size of a page of all layers."""
-        keys = layout.block_bytes(self.format, -(-(self.own_width + self.shared_width) // 32) * 32)
-        values = -(-self.value_width // 64) * layout.block_bytes(self.format, PAGE_TOKENS)
-        return self.layers * self.heads * (keys + values)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Rows ``start`` to ``stop`` of a batch: of one text, in the order of their positions.
-
-    pages: (P,) int64, the cache's pages of the text from its beginning on
-    """
-
-    start: int
-    stop: int
-    pages: torch.Tensor
-
-
-class Decoder:
-    """A decoder's steps, its weights, and its cache of ``pages`` pages."""
+class Decoder(Steps[PackedMatrix, PackedExperts]):
+    """See :class:`Steps`; a row's result is the same to the bit in any batch."""
 
     def __init__(self, shape: CacheShape, pages: int) -> None:
         if not cpu_experts.ISAS:
@@ -97,19 +51,27 @@ class Decoder:
         self._outputs = 0
         self._positions = 0
 
+    def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
+        """See :meth:`Steps.matrix`."""
+        return cpu_experts.pack_matrix(weight, format)
+
+    def experts(self, plain: PlainExperts, format: Format) -> PackedExperts:
+        """See :meth:`Steps.experts`."""
+        return pack(plain, format)
+
     def slot(self, width: int) -> View:
-        """Room for ``width`` floats of every row."""
+        """See :meth:`Steps.slot`."""
         return View(self._program.slot(width))
 
     def embed(self, to: View, table: PackedMatrix) -> None:
-        """Begin with the token's row of a table."""
+        """See :meth:`Steps.embed`."""
         self._vocabulary = table.outputs
         self._program.embed(to.slot, self._matrix(table))
 
     def norm(
         self, source: View, to: View, weight: torch.Tensor, epsilon: float, parts: int = 1
     ) -> None:
-        """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019)."""
+        """See :meth:`Steps.norm`."""
         self._program.norm(source, to, weight.numel(), parts, self._floats(weight), epsilon)
 
     def linear(
@@ -121,7 +83,7 @@ class Decoder:
         *,
         add: bool = False,
     ) -> None:
-        """Multiply by a matrix; ``add`` to what is there."""
+        """See :meth:`Steps.linear`."""
         if to.slot == OUTPUT.slot:
             self._outputs = matrix.outputs
         address = 0 if bias is None else self._floats(bias)
@@ -130,10 +92,7 @@ class Decoder:
     def rope(
         self, at: View, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
-        """Rotate the first 2W values of each head by its position (Su et al. 2021).
-
-        cos, sin: (positions, W)
-        """
+        """See :meth:`Steps.rope`."""
         self._positions = cos.shape[0]
         places = self._floats(cos), self._floats(sin)
         self._program.rope(at, heads, 2 * cos.shape[1], interleaved, *places)
@@ -150,7 +109,7 @@ class Decoder:
         scale: float,
         shared_key: View | None = None,
     ) -> None:
-        """Write the row's key and value into its page, and attend over the text up to it."""
+        """See :meth:`Steps.attend`."""
         shared = shared_key or key
         self._program.attend(query, key, shared, value, to, layer, heads, scale)
 
@@ -166,13 +125,13 @@ class Decoder:
         top_groups: int = 1,
         scale: float = 1.0,
     ) -> None:
-        """Choose the experts of the next :meth:`mix`."""
+        """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
             raise ValueError("at most 64 experts of a token, and 64 groups")
         self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)
 
     def mix(self, source: View, to: View, experts: PackedExperts, top_k: int = 0) -> None:
-        """Add what experts make of a row: the routed ones, or for 0 the only one."""
+        """See :meth:`Steps.mix`."""
         self._held.append(experts.data)
         self._program.mix(
             source.slot,
@@ -187,16 +146,16 @@ class Decoder:
         )
 
     def keep(self, source: View, width: int) -> None:
-        """Let the caller see this of the rows that it watches."""
+        """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
         self._program.keep(source, width)
 
     def pick(self, source: View, to: View) -> None:
-        """Go on with the picked rows only."""
+        """See :meth:`Steps.pick`."""
         self._program.pick(source.slot, to.slot)
 
     def copy_page(self, source: int, to: int) -> None:
-        """Copy what a page holds, of all layers."""
+        """See :meth:`Steps.copy_page`."""
         pages = self._cache.view(self.shape.layers, self.pages, -1)
         pages[:, to] = pages[:, source]
 
@@ -206,26 +165,16 @@ class Decoder:
         positions: torch.Tensor,
         texts: Sequence[Text],
         picked: torch.Tensor,
-        watched: torch.Tensor = _NONE,
+        watched: torch.Tensor = NO_ROWS,
         *,
         threads: int | None = None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Run a batch of T rows.
-
-        :param tokens: (T,) int64.
-        :param positions: (T,) int64, of each row in its text.
-        :param texts: all rows, in order.
-        :param picked: (N,) int64, rows whose logits are wanted.
-        :param watched: (W,) int64, rows of which the kept values are wanted.
-        :param threads: torch's number of them for None.
-        :returns: logits (N, V) float32, and of each ``keep`` the watched rows (W, width).
-        :raises ValueError: the batch does not fit together, or to the cache.
-        """
+        """See :meth:`Steps.run`."""
         rows = tokens.shape[0]
-        self._check(rows, tokens, positions, texts)
-        for chosen in (picked, watched):
-            if chosen.numel() and not 0 <= int(chosen.min()) <= int(chosen.max()) < rows:
-                raise ValueError(f"of rows 0 to {rows - 1} some may be picked; got others")
+        check_batch(
+            tokens, positions, texts, (picked, watched),
+            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+        )  # fmt: skip
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -248,30 +197,6 @@ class Decoder:
             for part, width in zip(kept.split(sizes), self._kept_widths, strict=True)
         ]
         return logits, parts
-
-    def _check(
-        self, rows: int, tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text]
-    ) -> None:
-        if not 0 < rows <= MOST_ROWS or positions.shape != tokens.shape:
-            raise ValueError(f"a batch has 1 to {MOST_ROWS} tokens, each with a position")
-        if not 0 <= int(tokens.min()) <= int(tokens.max()) < self._vocabulary:
-            raise ValueError(f"tokens must be 0 to {self._vocabulary - 1}; got others")
-        at = 0
-        for text in texts:
-            if text.start != at or text.stop <= at:
-                raise ValueError("texts must have all rows, one after the other")
-            at = text.stop
-            if not 0 <= int(text.pages.min()) <= int(text.pages.max()) < self.pages:
-                raise ValueError(f"the cache has pages 0 to {self.pages - 1}; got others")
-            first, last = int(positions[text.start]), int(positions[at - 1])
-            if first < 0 or last - first != text.stop - text.start - 1:
-                raise ValueError("the rows of a text must follow each other")
-            if last >= self._positions:
-                raise ValueError(f"position {last} is beyond the decoder's {self._positions}")
-            if last // PAGE_TOKENS >= text.pages.shape[0]:
-                raise ValueError(f"position {last} has no page")
-        if at != rows:
-            raise ValueError("texts must have all rows, one after the other")
 
     def _matrix(self, matrix: PackedMatrix) -> tuple[int, int, int, int]:
         self._held.append(matrix.data)

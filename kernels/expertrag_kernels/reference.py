@@ -56,10 +56,15 @@ def _plain(
     return _grouped(x, top_k_index, top_k_weights, plain)
 
 
+def activate(x: torch.Tensor, activation: Activation) -> torch.Tensor:
+    """Apply an expert's activation."""
+    return _ACTIVATIONS[activation](x)
+
+
 def _expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
     """Apply one expert to x (N, H). Indexing by an int gives a view: no weight is copied."""
     gate, up = F.linear(x, plain.gate_up[expert]).chunk(2, dim=-1)  # [N, I] each
-    return F.linear(_ACTIVATIONS[plain.activation](gate) * up, plain.down[expert])  # [N, H]
+    return F.linear(activate(gate, plain.activation) * up, plain.down[expert])  # [N, H]
 
 
 def _one_token(

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from expertrag.generation.lowering import Unsupported, lower
 from expertrag_kernels import Format
-from expertrag_kernels.decoder import Text
+from expertrag_kernels.steps import Text
 
 _SHAPE: dict[str, Any] = {
     "vocab_size": 301,

@@ -17,7 +17,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from expertrag_kernels.gpu import kernels
+from expertrag_kernels.gpu import attention_kernels, kernels
 from expertrag_kernels.gpu.tiles import choose_tiles
 
 ARCHITECTURES = (80, 90, 100)
@@ -70,6 +70,16 @@ def spills(cubin: bytes) -> int:
     return max(map(int, local), default=0)
 
 
+def attention(arch: int, width: int) -> dict[str, Any]:
+    pointers = {"query": "*bf16", "keys": "*bf16", "values": "*bf16"}
+    pointers |= {"tables": "*i32", "lengths": "*i32", "found": "*fp32", "sums": "*fp32"}
+    integers = ("query_row", "query_head", "table_row", "heads", "groups", "width", "value_width")
+    types = {**pointers, **dict.fromkeys(integers, "i32"), "scale": "fp32"}
+    constants = {"PAGE": 64, "PARTS": 8, "SHARING": 16, "UPCAST": False}
+    constants |= {"WIDTH": width, "VALUE_WIDTH": width}
+    return compiled(attention_kernels.attend_parts, arch, types, constants, 4, 3)
+
+
 def main() -> None:
     rows = []
     for arch in ARCHITECTURES:
@@ -115,6 +125,7 @@ def main() -> None:
                 types = {**places, **own, **some(kernel.arg_names)}
                 row = compiled(kernel, arch, types, {**tile, **more}, tiles.warps, tiles.stages)
                 rows.append({**row, "block_m": tiles.block_m, "weights": weights})
+        rows += [attention(arch, width) for width in (64, 128, 256)]
     sys.stdout.write(json.dumps([{"block_m": 0, "weights": "", **row} for row in rows]))
 
 

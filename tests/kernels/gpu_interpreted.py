@@ -11,9 +11,11 @@ import sys
 import torch
 
 from expertrag_kernels import Activation, PlainExperts, ScaledExperts
+from expertrag_kernels.gpu.attention import paged_attention
 from expertrag_kernels.gpu.experts import launch
 from expertrag_kernels.gpu.tiles import Tiles
 from expertrag_kernels.reference import reference_experts
+from expertrag_kernels.torch_decoder import gathered_attention
 
 FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)
@@ -56,6 +58,31 @@ def check(
     sys.stdout.write(f"{name}\n")
 
 
+def check_attention(
+    dtype: torch.dtype, heads: int, groups: int, width: int, value_width: int
+) -> None:
+    """Rows of texts from one token to more pages than parts, against torch."""
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.tensor([1, 64, 65, 200, 64 * 11 + 5], dtype=torch.int32)
+    rows, pages = len(lengths), 13
+
+    def numbers(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).to(dtype)
+
+    tables = torch.stack([torch.randperm(pages, generator=generator)[:12] for _ in range(rows)])
+    # heads of a slot, behind something else
+    query = numbers(rows, 5 + heads * width)[:, 5:].view(rows, heads, width)
+    keys, values = numbers(pages * 64, groups, width), numbers(pages * 64, groups, value_width)
+    given = keys, values, tables.int(), lengths, 0.2
+    found = paged_attention(query, *given, upcast=True)
+    exact = query.float(), keys.float(), values.float(), *given[2:]
+    wanted = gathered_attention(*exact)
+    name = f"attention of {heads} heads by {groups}, {width} and {value_width} wide, {dtype}"
+    error = float((found.float() - wanted).abs().max())
+    assert found.dtype == dtype and error <= TOLERANCE[dtype], (name, error)
+    sys.stdout.write(f"{name}\n")
+
+
 def main() -> None:
     draw = torch.Generator().manual_seed(2)
 
@@ -81,6 +108,9 @@ def main() -> None:
     check("another", small, torch.tensor([[0, 1], [2**31, 3], [-1, 2]]), FLOAT)
     check("one expert", experts_of(1, 32, 32, Activation.SILU), routing(9, 1, 1), FLOAT)
     check("more pairs than a chunk", small, routing(100, 5, 2), torch.float32)
+    check_attention(FLOAT, 9, 3, 64, 64)
+    check_attention(FLOAT, 4, 4, 24, 12)
+    check_attention(torch.bfloat16, 32, 1, 128, 128)
 
 
 if __name__ == "__main__":

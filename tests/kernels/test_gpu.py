@@ -29,7 +29,7 @@ def _run(script: str, **environment: str) -> str:
 
 def test_interpreted_kernels_equal_the_reference() -> None:
     held = _run("gpu_interpreted.py", TRITON_INTERPRET="1").splitlines()
-    assert len(held) == 30
+    assert len(held) == 33
     assert {"sentinels", "odd sizes", "torch.bfloat16 tokens, torch.float8_e4m3fn"} <= set(held)
 
 
@@ -44,7 +44,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]
 def test_kernels_compile_for_three_generations(compiled: list[dict[str, object]]) -> None:
     assert {row["arch"] for row in compiled} == {80, 90, 100}
     kernels = {row["kernel"] for row in compiled}
-    assert kernels == {"align_pairs", "gate_up_pairs", "down_pairs", "add_up"}
+    assert kernels == {"align_pairs", "gate_up_pairs", "down_pairs", "add_up", "attend_parts"}
     for row in compiled:
         assert int(str(row["shared"])) <= {80: 163, 90: 227, 100: 227}[int(str(row["arch"]))] << 10
         assert int(str(row["spills"])) <= 64, row  # bytes of a thread

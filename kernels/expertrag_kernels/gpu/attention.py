@@ -1,0 +1,60 @@
+"""Attention of single rows over the pages of their texts, in Triton (flash decoding, Dao 2023).
+
+    R rows, H heads, G of them share a key, D width of a key, V width of a value
+
+Each program reads some of a row's pages for the heads that share a key; a row's parts are then
+joined by their sums. Nothing depends on the lengths but what the programs read, so that a captured
+graph serves all texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+
+from expertrag_kernels.gpu import attention_kernels
+from expertrag_kernels.steps import PAGE_TOKENS
+
+_PARTS = 8  # of a row, each a program: a single text has to occupy the GPU
+_LEAST = 16  # rows and columns of a product of tiles
+
+
+def paged_attention(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    tables: torch.Tensor,
+    lengths: torch.Tensor,
+    scale: float,
+    *,
+    upcast: bool = False,
+) -> torch.Tensor:
+    """Attend with each row over the first tokens of its pages.
+
+    query: (R, H, D); keys: (places, H / G, D); values: (places, H / G, V)
+    tables: (R, M) int32, pages of 64 places; lengths: (R,) int32, at least 1
+
+    :param upcast: multiply in float32, for the interpreter.
+    :returns: (R, H, V) in the query's type.
+    """
+    rows, heads, width = query.shape
+    groups, value_width = values.shape[1:]
+    found = torch.empty(rows, heads, _PARTS, value_width, dtype=torch.float32, device=query.device)
+    sums = torch.empty(rows, heads, _PARTS, dtype=torch.float32, device=query.device)
+    kernel: Any = attention_kernels.attend_parts
+    kernel[(rows, groups, _PARTS)](
+        query, keys, values, tables, lengths, found, sums,
+        query.stride(0), query.stride(1), tables.stride(0), heads, groups, width, value_width,
+        scale,
+        PAGE=PAGE_TOKENS,
+        PARTS=_PARTS,
+        SHARING=max(_LEAST, triton.next_power_of_2(heads // groups)),
+        WIDTH=max(_LEAST, triton.next_power_of_2(width)),
+        VALUE_WIDTH=max(_LEAST, triton.next_power_of_2(value_width)),
+        UPCAST=upcast,
+    )  # fmt: skip
+    shares = sums.softmax(2)
+    joined: torch.Tensor = (found * shares[..., None]).sum(2)
+    return joined.to(query.dtype)

@@ -1,0 +1,430 @@
+"""The steps of a decoder in torch, for GPUs.
+
+Weights are plain, and everything is in their type but norms,
+angles, routing and logits, which are in float32. Rows of texts that are being written attend by
+pages (``gpu/attention.py``) and, on a GPU, run as one captured graph (``gpu/graphs.py``), since
+launching their many small kernels would take longer than computing them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from expertrag_kernels.dispatch import fused_experts
+from expertrag_kernels.packed import Format, PlainExperts
+from expertrag_kernels.reference import activate
+from expertrag_kernels.steps import (
+    NO_ROWS,
+    OUTPUT,
+    PAGE_TOKENS,
+    CacheShape,
+    Steps,
+    Text,
+    View,
+    check_batch,
+)
+
+if TYPE_CHECKING:
+    from expertrag_kernels.gpu.graphs import Graphs
+
+SHORT_ROWS = 8
+"""Rows of a text up to which each attends by itself; more are one product."""
+MOST_CAPTURED = 64
+"""Rows of a captured step; more are launched one by one, which the GPU's own work then hides."""
+
+
+class Attention(Protocol):
+    """Attention of rows that each have pages of their own; see :func:`paged_attention`."""
+
+    def __call__(
+        self,
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        tables: torch.Tensor,
+        lengths: torch.Tensor,
+        scale: float,
+    ) -> torch.Tensor:
+        """Return (R, heads, V)."""
+        ...
+
+
+@dataclass(slots=True)
+class Rows:
+    """A batch on the device: T rows, of which the first R are of short texts.
+
+    tokens, positions, places: (T,) int64; a place is that of the row's key in the cache
+    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to the row's own
+    long: start and stop of each other text, the places of its tokens (L,), and which of them each
+        row sees (rows, L)
+    picked, watched: int64
+    """
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    places: torch.Tensor
+    tables: torch.Tensor
+    lengths: torch.Tensor
+    long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
+    picked: torch.Tensor
+    watched: torch.Tensor
+    slots: list[torch.Tensor] = field(default_factory=list)
+    routed: tuple[torch.Tensor, torch.Tensor] | None = None
+    kept: list[torch.Tensor] = field(default_factory=list)
+    logits: torch.Tensor = NO_ROWS
+
+    def columns(self, view: View, width: int) -> torch.Tensor:
+        """Columns (T, width) of a slot."""
+        return self.slots[view.slot][:, view.start : view.start + width]
+
+    def heads(self, view: View, heads: int, width: int) -> torch.Tensor:
+        """Heads (T, heads, width) of a slot, ``view.step`` apart."""
+        slot = self.slots[view.slot]
+        size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
+        return slot.as_strided(size, strides, slot.storage_offset() + view.start)
+
+    def write(self, view: View, values: torch.Tensor, *, add: bool = False) -> None:
+        """Put (T, width) into a slot; all of one takes its place, and nothing is copied."""
+        slot = self.slots[view.slot]
+        if add:
+            self.columns(view, values.shape[1]).add_(values)
+        elif values.shape == slot.shape and values.dtype == slot.dtype:
+            self.slots[view.slot] = values
+        else:
+            self.columns(view, values.shape[1]).copy_(values)
+
+
+class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
+    """See :class:`Steps`; all of it on one device, in one type."""
+
+    def __init__(
+        self, shape: CacheShape, pages: int, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self.shape = shape
+        self.pages = pages
+        self.device, self.dtype = device, dtype
+        places = (pages + 1) * PAGE_TOKENS  # the last page is for rows that nobody asked for
+        keys = shape.own_width + shape.shared_width
+
+        def cache(width: int) -> torch.Tensor:
+            return torch.zeros(shape.layers, places, shape.heads, width, dtype=dtype, device=device)
+
+        self._keys, self._values = cache(keys), cache(shape.value_width)
+        self._widths: list[int] = []
+        self._steps: list[Callable[[Rows], None]] = []
+        self._attention = _attention_of(device)
+        self._graphs: Graphs | None = None
+        self._vocabulary = 0
+        self._positions = 0
+
+    # -- planning ----------------------------------------------------------------------------------
+
+    def matrix(self, weight: torch.Tensor, format: Format) -> torch.Tensor:
+        """See :meth:`Steps.matrix`; the format is the decoder's own."""
+        return weight.detach().to(self.device, self.dtype)
+
+    def experts(self, plain: PlainExperts, format: Format) -> PlainExperts:
+        """See :meth:`Steps.experts`; the format is the decoder's own."""
+        weights = self.matrix(plain.gate_up, format), self.matrix(plain.down, format)
+        return PlainExperts(*weights, plain.activation)
+
+    def slot(self, width: int) -> View:
+        """See :meth:`Steps.slot`."""
+        self._widths.append(width)
+        return View(len(self._widths) - 1)
+
+    def embed(self, to: View, table: torch.Tensor) -> None:
+        """See :meth:`Steps.embed`."""
+        self._vocabulary = table.shape[0]
+        self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table)))
+
+    def norm(
+        self, source: View, to: View, weight: torch.Tensor, epsilon: float, parts: int = 1
+    ) -> None:
+        """See :meth:`Steps.norm`."""
+        width, own = weight.numel(), weight.to(self.device, torch.float32)
+
+        def step(rows: Rows) -> None:
+            heads = rows.heads(source, parts, width).float()
+            found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
+            if parts == 1:
+                rows.write(to, found[:, 0])
+            else:
+                rows.heads(to, parts, width).copy_(found)
+
+        self._steps.append(step)
+
+    def linear(
+        self,
+        source: View,
+        to: View,
+        matrix: torch.Tensor,
+        bias: torch.Tensor | None = None,
+        *,
+        add: bool = False,
+    ) -> None:
+        """See :meth:`Steps.linear`."""
+        own = None if bias is None else bias.to(self.device, matrix.dtype)
+
+        def step(rows: Rows) -> None:
+            inputs = rows.columns(source, matrix.shape[1]).to(matrix.dtype)
+            found = F.linear(inputs, matrix, own)
+            if to.slot == OUTPUT.slot:
+                rows.logits = found.float()
+            else:
+                rows.write(to, found, add=add)
+
+        self._steps.append(step)
+
+    def rope(
+        self, at: View, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
+    ) -> None:
+        """See :meth:`Steps.rope`."""
+        self._positions, half = cos.shape
+        own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
+
+        def step(rows: Rows) -> None:
+            pairs = rows.heads(at, heads, 2 * half)
+            by_pair = (half, 2) if interleaved else (2, half)
+            first, second = pairs.float().unflatten(2, by_pair).unbind(3 if interleaved else 2)
+            c, s = own_cos[rows.positions][:, None], own_sin[rows.positions][:, None]
+            turned = first * c - second * s, second * c + first * s
+            pairs.copy_(torch.stack(turned, 3 if interleaved else 2).flatten(2))
+
+        self._steps.append(step)
+
+    def attend(
+        self,
+        query: View,
+        key: View,
+        value: View,
+        to: View,
+        *,
+        layer: int,
+        heads: int,
+        scale: float,
+        shared_key: View | None = None,
+    ) -> None:
+        """See :meth:`Steps.attend`."""
+        shape = self.shape
+        keys, values = self._keys[layer], self._values[layer]
+
+        def step(rows: Rows) -> None:
+            own = rows.heads(key, shape.heads, shape.own_width)
+            if shared_key is not None:
+                shared = rows.heads(shared_key, shape.heads, shape.shared_width)
+                own = torch.cat([own, shared], dim=2)
+            keys[rows.places] = own
+            values[rows.places] = rows.heads(value, shape.heads, shape.value_width)
+            queries = rows.heads(query, heads, keys.shape[2])
+            out = rows.heads(to, heads, shape.value_width)
+            short = rows.lengths.shape[0]
+            if short:
+                found = self._attention(
+                    queries[:short], keys, values, rows.tables, rows.lengths, scale
+                )
+                out[:short].copy_(found)
+            for start, stop, places, seen in rows.long:
+                own_rows = queries[start:stop], keys[places], values[places]
+                out[start:stop].copy_(_attend(*own_rows, seen, scale))
+
+        self._steps.append(step)
+
+    def route(
+        self,
+        logits: View,
+        experts: int,
+        top_k: int,
+        *,
+        sigmoid: bool = False,
+        normalise: bool = False,
+        groups: int = 1,
+        top_groups: int = 1,
+        scale: float = 1.0,
+    ) -> None:
+        """See :meth:`Steps.route`."""
+
+        def step(rows: Rows) -> None:
+            found = rows.columns(logits, experts).float()
+            shares = found.sigmoid() if sigmoid else found.softmax(-1)
+            eligible = shares
+            if top_groups < groups:
+                grouped = shares.view(-1, groups, experts // groups)
+                best = grouped.amax(2).topk(top_groups).indices
+                inside = torch.zeros_like(grouped[:, :, 0]).scatter_(1, best, 1.0)
+                eligible = (grouped * inside[:, :, None]).flatten(1)
+            weights, index = eligible.topk(top_k)
+            if normalise:
+                weights = weights / weights.sum(-1, keepdim=True)
+            rows.routed = index, weights * scale
+
+        self._steps.append(step)
+
+    def mix(self, source: View, to: View, experts: PlainExperts, top_k: int = 0) -> None:
+        """See :meth:`Steps.mix`."""
+
+        def step(rows: Rows) -> None:
+            x = rows.columns(source, experts.hidden_size)
+            if top_k and experts.num_experts > 1:
+                assert rows.routed is not None, "a route comes before"
+                index, weights = rows.routed
+                found = fused_experts(x.contiguous(), index, weights, experts)
+            else:
+                gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
+                found = F.linear(activate(gate, experts.activation) * up, experts.down[0])
+                if top_k:
+                    assert rows.routed is not None, "a route comes before"
+                    found = (found * rows.routed[1]).to(found.dtype)
+            rows.write(to, found, add=True)
+
+        self._steps.append(step)
+
+    def keep(self, source: View, width: int) -> None:
+        """See :meth:`Steps.keep`."""
+        self._steps.append(
+            lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float())
+        )
+
+    def pick(self, source: View, to: View) -> None:
+        """See :meth:`Steps.pick`."""
+
+        def step(rows: Rows) -> None:
+            rows.slots[to.slot] = rows.slots[source.slot][rows.picked]
+
+        self._steps.append(step)
+
+    def copy_page(self, source: int, to: int) -> None:
+        """See :meth:`Steps.copy_page`."""
+        for cache in (self._keys, self._values):
+            pages = cache.unflatten(1, (-1, PAGE_TOKENS))
+            pages[:, to] = pages[:, source]
+
+    # -- running -----------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def run(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        texts: Sequence[Text],
+        picked: torch.Tensor,
+        watched: torch.Tensor = NO_ROWS,
+        *,
+        threads: int | None = None,
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """See :meth:`Steps.run`; what comes is on the device."""
+        check_batch(
+            tokens, positions, texts, (picked, watched),
+            vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+        )  # fmt: skip
+        # short texts first, so that they are one block
+        order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
+        moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
+        rows = self.rows_of(tokens[moved], positions[moved], order)
+        back = moved.argsort()  # where a row has gone
+        rows.picked, rows.watched = back[picked].to(self.device), back[watched].to(self.device)
+        if self._in_a_graph(rows):
+            found = self._captured().run(rows)
+            return found.logits[rows.picked], found.kept
+        self.compute(rows)
+        return rows.logits, rows.kept
+
+    def compute(self, rows: Rows) -> None:
+        """Run all steps; nothing of it waits for the host."""
+        count = rows.tokens.shape[0]
+        rows.slots = [
+            torch.empty(count, width, dtype=self.dtype, device=self.device)
+            for width in self._widths
+        ]
+        for step in self._steps:
+            step(rows)
+
+    def _in_a_graph(self, rows: Rows) -> bool:
+        if self.device.type != "cuda" or rows.long or rows.watched.numel():
+            return False
+        return rows.tokens.shape[0] <= MOST_CAPTURED
+
+    def _captured(self) -> Graphs:
+        if self._graphs is None:
+            from expertrag_kernels.gpu.graphs import Graphs
+
+            self._graphs = Graphs(self.compute, self.pages, self._positions, self.device)
+        return self._graphs
+
+    def rows_of(self, tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text]) -> Rows:
+        """Bring a batch to the device, its short texts first."""
+        places, tables, long = [], [], []
+        at = 0
+        most = max(text.pages.shape[0] for text in texts)
+        for text in texts:
+            count = text.stop - text.start
+            own = (text.pages[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)).flatten()
+            places.append(own[positions[at : at + count]])
+            if count <= SHORT_ROWS:
+                table = F.pad(text.pages, (0, most - text.pages.shape[0]))
+                tables.append(table.expand(count, most))
+            else:
+                length = int(positions[at + count - 1]) + 1
+                seen = torch.ones(count, length, dtype=torch.bool).tril(length - count)
+                on_device = own[:length].to(self.device), seen.to(self.device)
+                long.append((at, at + count, *on_device))
+            at += count
+        short = sum(map(len, tables))
+        table = torch.cat(tables) if tables else torch.empty(0, most)
+        return Rows(
+            tokens.to(self.device),
+            positions.to(self.device),
+            torch.cat(places).to(self.device),
+            table.to(self.device, torch.int32),
+            (positions[:short] + 1).to(self.device, torch.int32),
+            long,
+            NO_ROWS,
+            NO_ROWS,
+        )
+
+
+def _attention_of(device: torch.device) -> Attention:
+    """Choose what attends by pages."""
+    if device.type == "cuda" and importlib.util.find_spec("triton"):
+        from expertrag_kernels.gpu.attention import paged_attention
+
+        return paged_attention
+    return gathered_attention
+
+
+def gathered_attention(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    tables: torch.Tensor,
+    lengths: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Attend by pages as ``gpu/attention.py`` does, in torch, which copies what is attended to."""
+    tokens = torch.arange(PAGE_TOKENS, device=query.device)
+    places = (tables.long()[:, :, None] * PAGE_TOKENS + tokens).flatten(1)  # (R, L)
+    seen = torch.arange(places.shape[1], device=query.device) < lengths[:, None]
+    k, v = (part[places].transpose(1, 2) for part in (keys, values))  # (R, H / G, L, D)
+    found = F.scaled_dot_product_attention(
+        query[:, :, None], k, v, attn_mask=seen[:, None, None], scale=scale, enable_gqa=True
+    )
+    return found[:, :, 0]
+
+
+def _attend(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    seen: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    """Attend with a text's rows (N, heads, D) over all of it (L, heads, D)."""
+    q, k, v = (part.transpose(0, 1)[None] for part in (query, keys, values))
+    found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=True)
+    return found[0].transpose(0, 1)

@@ -1,0 +1,99 @@
+"""The decoder for GPUs, on the CPU: the same steps in torch; graphs need a GPU."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_decoder import HIDDEN, PAGES, VOCABULARY, Model, small_model, whole_text
+
+from expertrag_kernels import Format
+from expertrag_kernels.gpu.graphs import fill, spare_rows
+from expertrag_kernels.steps import Text
+from expertrag_kernels.torch_decoder import SHORT_ROWS, TorchDecoder
+
+_CPU = torch.device("cpu")
+_TYPES = {torch.float32: (Format.F32, 1e-5), torch.bfloat16: (Format.BF16, 0.03)}
+
+
+def _model(dtype: torch.dtype) -> Model:
+    format = _TYPES[dtype][0]
+    return small_model(format, lambda shape, pages: TorchDecoder(shape, pages, _CPU, dtype))
+
+
+@pytest.mark.parametrize("dtype", _TYPES)
+def test_logits_are_those_of_torch(dtype: torch.dtype) -> None:
+    model = _model(dtype)
+    tokens = torch.randint(VOCABULARY, (150,), generator=torch.Generator().manual_seed(1))
+    wanted = model.expected(tokens)
+    found = whole_text(model, tokens, torch.tensor([7, 0, 11]))
+    assert (found - wanted).norm() / wanted.norm() < _TYPES[dtype][1]
+
+
+def test_a_row_is_the_same_in_any_batch() -> None:
+    model = _model(torch.float32)
+    draw = torch.Generator().manual_seed(2)
+    one, other = (torch.randint(VOCABULARY, (length,), generator=draw) for length in (140, 67))
+    pages = torch.tensor([4, 0, 3]), torch.tensor([2, 1])
+    found: list[list[torch.Tensor]] = [[], []]
+    # a long part beside a short one, in both orders, and rows one by one
+    for first, second in (((0, 61), (0, 1)), ((61, 62), (1, 60)), ((62, 140), (60, 67))):
+        rows = [one[slice(*first)], other[slice(*second)]]
+        places = [torch.arange(*first), torch.arange(*second)]
+        middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
+        texts = [Text(0, middle, pages[0]), Text(middle, end, pages[1])]
+        logits, _ = model.decoder.run(torch.cat(rows), torch.cat(places), texts, torch.arange(end))
+        found[0].append(logits[:middle])
+        found[1].append(logits[middle:])
+    for parts, tokens in zip(found, (one, other), strict=True):
+        torch.testing.assert_close(torch.cat(parts), model.expected(tokens), atol=1e-4, rtol=1e-4)
+
+
+def test_picked_and_watched_rows() -> None:
+    model = _model(torch.float32)
+    tokens = torch.arange(20)
+    whole = whole_text(model, tokens, torch.tensor([0]))
+    logits, (kept,) = model.decoder.run(
+        tokens,
+        torch.arange(20),
+        [Text(0, 20, torch.tensor([1]))],
+        torch.tensor([19, 3]),
+        torch.tensor([3, 4]),
+    )
+    torch.testing.assert_close(logits, whole[[19, 3]])
+    assert kept.shape == (2, HIDDEN)
+    assert torch.allclose(kept[0] @ model.table.T, logits[1], atol=1e-3)
+
+
+def test_a_copied_page_continues_as_the_first() -> None:
+    model = _model(torch.float32)
+    tokens = torch.arange(70)
+    whole = whole_text(model, tokens, torch.tensor([0, 1]))
+    model.decoder.copy_page(0, 5)
+    texts = [Text(0, 30, torch.tensor([5, 6]))]
+    rest = model.decoder.run(tokens[40:], torch.arange(40, 70), texts, torch.arange(30))[0]
+    torch.testing.assert_close(rest, whole[40:])
+
+
+def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
+    """What is captured on a GPU runs on rows that a batch is copied into; some are left over."""
+    model = _model(torch.float32)
+    decoder = model.decoder
+    assert isinstance(decoder, TorchDecoder)
+    tokens = torch.arange(70)
+    whole = whole_text(model, tokens, torch.tensor([2, 9]))
+    own = spare_rows(4, PAGES, PAGES, _CPU)
+    with torch.inference_mode():
+        decoder.compute(own)  # as a capture does; nobody's page takes it
+        last = Text(0, 3, torch.tensor([2, 9]))
+        rows = decoder.rows_of(tokens[67:], torch.arange(67, 70), [last])
+        fill(own, rows, PAGES)
+        decoder.compute(own)
+    torch.testing.assert_close(own.logits[:3], whole[67:])
+    assert SHORT_ROWS >= 3
+    assert torch.isfinite(own.logits).all()
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    one = torch.tensor([0])
+    with pytest.raises(ValueError, match="tokens must be 0 to 69"):
+        _model(torch.float32).decoder.run(torch.tensor([VOCABULARY]), one, [Text(0, 1, one)], one)

@@ -1,0 +1,88 @@
+"""A decoder of a few steps, and what torch makes of the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from expertrag_kernels import Format, PlainExperts
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.steps import OUTPUT, CacheShape, Steps, Text, View
+
+HIDDEN, HEADS, GROUPS, WIDTH, VALUE, VOCABULARY, PAGES = 48, 4, 2, 20, 12, 70, 12
+KEYS = GROUPS * WIDTH
+LONGEST = 4 * 64
+
+
+@dataclass
+class Model:
+    """One layer of attention and a dense layer, in our steps and in torch."""
+
+    decoder: Steps[Any, Any]
+    table: torch.Tensor
+    qkv: torch.Tensor
+    out: torch.Tensor
+    experts: PlainExperts
+    cos: torch.Tensor
+    sin: torch.Tensor
+
+    def expected(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits (T, V) of a text, in float32."""
+        x = self.table[tokens]
+        y = F.rms_norm(x, (HIDDEN,), eps=1e-6)
+        q, k, v = (y @ self.qkv.T).split([HEADS * WIDTH, KEYS, GROUPS * VALUE], dim=1)
+        q, k = (
+            self._turned(q.view(len(x), HEADS, WIDTH)),
+            self._turned(k.view(len(x), -1, WIDTH)),
+        )
+        repeated = k.repeat_interleave(2, dim=1), v.view(len(x), -1, VALUE).repeat_interleave(2, 1)
+        q, k, v = (part.transpose(0, 1)[None] for part in (q, *repeated))
+        heads = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=0.3)
+        x = x + heads[0].transpose(0, 1).flatten(1) @ self.out.T
+        gate, up = (x @ self.experts.gate_up[0].T).chunk(2, dim=1)
+        return (x + (F.silu(gate) * up) @ self.experts.down[0].T) @ self.table.T
+
+    def _turned(self, heads: torch.Tensor) -> torch.Tensor:
+        half = self.cos.shape[1]
+        cos, sin = (part[: len(heads), None] for part in (self.cos, self.sin))
+        a, b, rest = heads.split([half, half, WIDTH - 2 * half], dim=2)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=2)
+
+
+def small_model(
+    format: Format, make: Callable[[CacheShape, int], Steps[Any, Any]] = Decoder
+) -> Model:
+    torch.manual_seed(0)
+    table = torch.randn(VOCABULARY, HIDDEN)
+    qkv = torch.randn((HEADS + GROUPS) * WIDTH + GROUPS * VALUE, HIDDEN) / 7
+    out = torch.randn(HIDDEN, HEADS * VALUE) / 7
+    experts = PlainExperts(torch.randn(1, 72, HIDDEN) / 7, torch.randn(1, HIDDEN, 36) / 6)
+    angles = torch.arange(LONGEST)[:, None] * torch.rand(8)[None]
+    exact = Format.F32 if format is Format.F32 else Format.BF16
+    d = make(CacheShape(1, GROUPS, WIDTH, VALUE, format=exact), PAGES)
+    x, y, both = d.slot(HIDDEN), d.slot(HIDDEN), d.slot(qkv.shape[0])
+    heads, last = d.slot(HEADS * VALUE), d.slot(HIDDEN)
+    packed_table = d.matrix(table, format)
+    d.embed(x, packed_table)
+    d.norm(x, y, torch.ones(HIDDEN), 1e-6)
+    d.linear(y, both, d.matrix(qkv, format))
+    query, key = View(both.slot, 0, WIDTH), View(both.slot, HEADS * WIDTH, WIDTH)
+    value = View(both.slot, (HEADS + GROUPS) * WIDTH, VALUE)
+    for view, count in ((query, HEADS), (key, GROUPS)):
+        d.rope(view, count, angles.cos(), angles.sin(), interleaved=False)
+    d.attend(query, key, value, View(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3)
+    d.linear(heads, x, d.matrix(out, format), add=True)
+    d.mix(x, x, d.experts(experts, format))
+    d.keep(x, HIDDEN)
+    d.pick(x, last)
+    d.linear(last, OUTPUT, packed_table)
+    return Model(d, table, qkv, out, experts, angles.cos(), angles.sin())
+
+
+def whole_text(model: Model, tokens: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
+    places = torch.arange(len(tokens))
+    return model.decoder.run(tokens, places, [Text(0, len(tokens), pages)], places)[0]
