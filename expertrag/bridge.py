@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 
+from expertrag.folding import joined
 from expertrag.stop import Stop
 from expertrag.types import AnswerEvent, DeltaEvent
 
@@ -115,14 +116,14 @@ class EventBridge:
 
 
 def _joined(events: list[AnswerEvent]) -> Iterator[AnswerEvent]:
-    text: list[str] = []
+    deltas: list[DeltaEvent] = []
     for event in events:
         if isinstance(event, DeltaEvent):
-            text.append(event.text)
+            deltas.append(event)
             continue
-        if text:
-            yield DeltaEvent("".join(text))
-            text.clear()
+        if deltas:
+            yield joined(deltas)
+            deltas.clear()
         yield event
-    if text:
-        yield DeltaEvent("".join(text))
+    if deltas:
+        yield joined(deltas)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from expertrag import prompt
 from expertrag.errors import Conflict
 from expertrag.evidence import Encode, evidence_signals
+from expertrag.folding import joined
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import (
     GATE_STAGES,
     AnswerRequest,
+    DeltaEvent,
     GateAction,
     GateDecision,
     GateMode,
@@ -53,16 +55,16 @@ LEAST_BENEFIT = 0.001
 
 @dataclass(slots=True)
 class ClosedBook:
-    """A closed-book answer under way; ``draft`` is its whole text where the gate asked for it."""
+    """A closed-book answer under way; ``draft`` is all of it where the gate asked for it."""
 
     session: Session
-    draft: str | None = None
+    draft: DeltaEvent | None = None
 
-    def stream(self) -> Iterator[str]:
+    def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the answer's text; a draft that is there already, in one piece."""
         if self.draft is None:
-            yield from self.session.stream()
-        elif self.draft:
+            yield from self.session.deltas()
+        elif self.draft.text:
             yield self.draft
 
 
@@ -264,9 +266,9 @@ class Decider:
         reader = self._generator
         assert isinstance(reader, TransformersGenerator), "checked when the gate was loaded"
         with meter.stage("draft"):
-            answer.draft = "".join(answer.session.stream())
+            answer.draft = joined(list(answer.session.deltas()))
             should_stop()
-            text = looked_at(answer.draft)
+            text = looked_at(answer.draft.text)
             ((_, reading),) = reader.read([(prompt.closed_book(question), text)])
             embedding = base_encoder(view.embedder)([text or " "])
         meter.add(lm_calls=1)  # the reading

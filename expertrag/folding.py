@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
+from itertools import chain
 
 from expertrag.errors import ServerError
 from expertrag.types import (
@@ -26,7 +27,7 @@ class AnswerFolder:
     def __init__(self) -> None:
         self._decision: GateDecision | None = None
         self._found: PassagesEvent | None = None
-        self._text: list[str] = []
+        self._deltas: list[DeltaEvent] = []
         self._citations: list[Citation] = []
         self._usage = Usage()
         self._done: DoneEvent | None = None
@@ -39,7 +40,7 @@ class AnswerFolder:
             case PassagesEvent():
                 self._found = event
             case DeltaEvent():
-                self._text.append(event.text)
+                self._deltas.append(event)
             case CitationEvent():
                 self._citations.append(event.citation)
             case UsageEvent():
@@ -56,9 +57,9 @@ class AnswerFolder:
             raise ServerError(
                 "the answer broke off before its end; ask again", reason="ANSWER_INCOMPLETE"
             )
-        found = self._found
+        found, written = self._found, joined(self._deltas)
         return Answer(
-            text="".join(self._text),
+            text=written.text,
             decision=self._decision,
             passages=found.passages if found else (),
             citations=tuple(self._citations),
@@ -68,7 +69,16 @@ class AnswerFolder:
             generation=found.generation if found else None,
             model=self._done.model,
             p_sufficient=self._done.p_sufficient,
+            logprobs=written.logprobs,
         )
+
+
+def joined(deltas: Sequence[DeltaEvent]) -> DeltaEvent:
+    """Make one piece of text of several."""
+    return DeltaEvent(
+        "".join(delta.text for delta in deltas),
+        tuple(chain.from_iterable(delta.logprobs for delta in deltas)),
+    )
 
 
 def fold(events: Iterable[AnswerEvent]) -> Answer:

@@ -42,6 +42,7 @@ from expertrag.client.requests import DEFAULT_K, SAMPLING
 from expertrag.folding import AnswerFolder
 from expertrag.types import (
     Answer,
+    Constraint,
     DeltaEvent,
     GateMode,
     Passage,
@@ -87,9 +88,8 @@ class ExpertRAGChatModel(BaseChatModel):
 
     Earlier messages are not sent: ExpertRAG answers single questions. ``response_metadata`` of
     the answer holds its id (for ``client.feedback``), the gate's decision, the citations, the
-    support and the model's name;
-    ``usage_metadata`` holds the tokens. Asynchronous calls use ``async_client`` where it is given,
-    else the client in a thread.
+    support, log probabilities where asked for, and the model's name; ``usage_metadata`` holds the
+    tokens. Asynchronous calls use ``async_client`` where it is given, else the client in a thread.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -105,6 +105,8 @@ class ExpertRAGChatModel(BaseChatModel):
     temperature: float = SAMPLING.temperature
     seed: int = SAMPLING.seed
     frequency_penalty: float | None = SAMPLING.frequency_penalty
+    constraint: Constraint | None = None
+    logprobs: int | None = None
     both_ways: bool = False
     steps: int = 1
 
@@ -186,6 +188,8 @@ class ExpertRAGChatModel(BaseChatModel):
             "temperature",
             "seed",
             "frequency_penalty",
+            "constraint",
+            "logprobs",
             "both_ways",
             "steps",
         )
@@ -262,6 +266,7 @@ def _response_metadata(answer: Answer) -> dict[str, Any]:
         "support": answer.support,
         "p_sufficient": answer.p_sufficient,
         "generation": answer.generation,
+        "logprobs": [asdict(token) for token in answer.logprobs],
         "lm_calls": answer.usage.lm_calls,
         "retrieval_calls": answer.usage.retrieval_calls,
     }

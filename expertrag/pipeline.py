@@ -27,6 +27,7 @@ from expertrag.audit import Audit
 from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider, base_encoder
 from expertrag.evidence import evidence_signals
+from expertrag.folding import joined
 from expertrag.gathering import DRAFT_TOKENS, gather
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.generation.transformers_backend import TransformersGenerator
@@ -109,6 +110,7 @@ class Pipeline:
         Work happens while the iterator is advanced; closing it frees everything at once.
         """
         validation.check_answer(request)
+        self._generator.check(request.sampling)
         return self._answer(request, should_stop)
 
     def retrieve(
@@ -285,7 +287,7 @@ class Pipeline:
         return self._generator.begin_mixed(messages, alone, weight, sampling, should_stop)
 
     def _closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
-        yield from meter.stream("generate", map(DeltaEvent, answer.stream()))
+        yield from meter.stream("generate", answer.deltas())
         meter.count(answer.session)
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
@@ -321,11 +323,11 @@ class Pipeline:
         with closing(
             self._begin_open_book(request, messages, weight, sampling, should_stop)
         ) as session:
-            pieces = meter.stream("generate", session.stream())
+            deltas = meter.stream("generate", session.deltas())
             if strict:
-                yield from self._strict(request, session, pieces, packed.kept, p_sufficient, meter)
+                yield from self._strict(request, session, deltas, packed.kept, p_sufficient, meter)
             else:
-                yield from self._cited(request, session, pieces, packed.kept, meter)
+                yield from self._cited(request, session, deltas, packed.kept, meter)
 
     def _gather(
         self,
@@ -340,6 +342,8 @@ class Pipeline:
             request.sampling,
             max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
             stop=(*request.sampling.stop, prompt.NEXT_PASSAGE),
+            constraint=None,  # of the answer, not of what is searched for
+            logprobs=None,
         )
 
         def search(query: str) -> SearchResult:
@@ -386,14 +390,14 @@ class Pipeline:
         self,
         request: AnswerRequest,
         session: Session,
-        pieces: Iterator[str],
+        deltas: Iterator[DeltaEvent],
         passages: Sequence[Passage],
         meter: Meter,
     ) -> Iterator[AnswerEvent]:
         text = []
-        for piece in pieces:
-            text.append(piece)
-            yield DeltaEvent(piece)
+        for delta in deltas:
+            text.append(delta.text)
+            yield delta
         meter.count(session)
         grounding = self._ground(request, "".join(text), passages, meter)
         yield from map(CitationEvent, grounding.citations)
@@ -404,19 +408,19 @@ class Pipeline:
         self,
         request: AnswerRequest,
         session: Session,
-        pieces: Iterator[str],
+        deltas: Iterator[DeltaEvent],
         passages: Sequence[Passage],
         p_sufficient: float | None,
         meter: Meter,
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
-        text = "".join(pieces)
+        whole = joined(list(deltas))
         meter.count(session)
-        grounding = self._ground(request, text, passages, meter)
+        grounding = self._ground(request, whole.text, passages, meter)
         if grounding.support < SUPPORTED:
             yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
             return
-        yield DeltaEvent(text)
+        yield whole
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(meter.usage())
         yield DoneEvent(

@@ -21,6 +21,7 @@ __all__ = [
     "AnswerRequest",
     "Citation",
     "CitationEvent",
+    "Constraint",
     "DeltaEvent",
     "DocumentInput",
     "DoneEvent",
@@ -40,6 +41,8 @@ __all__ = [
     "Scalar",
     "SearchMode",
     "ServerInfo",
+    "TokenLogprob",
+    "TopLogprob",
     "UpdateReport",
     "Usage",
     "UsageEvent",
@@ -61,6 +64,21 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Constraint:
+    """What the whole text of an answer has to be; exactly one field is set.
+
+    ``regex`` matches all of the text, in Rust's syntax, which has no look-around; digits are 0 to
+    9. ``json_schema`` is a JSON Schema, ``choices`` are the texts to choose from, ``grammar`` is in
+    Lark's syntax and begins with the rule ``start``. An abstention is no answer and obeys none.
+    """
+
+    regex: str | None = None
+    json_schema: Mapping[str, object] | None = None
+    choices: tuple[str, ...] | None = None
+    grammar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sampling:
     """How tokens are drawn. Temperature 0 is greedy; the same seed gives the same answer.
 
@@ -68,6 +86,9 @@ class Sampling:
     the token already (OpenAI's definition); the prompt does not count, so that passages can be
     quoted. None leaves it to the back end: 0.7 for a model run here, since small models loop
     without it, and the server's own for an OpenAI-compatible endpoint.
+
+    ``logprobs``, 0 to 20, asks for the log probability of each token and of so many others at its
+    place, as the model has them: before penalty, temperature and constraint.
     """
 
     max_tokens: int = 256
@@ -75,6 +96,8 @@ class Sampling:
     seed: int = 0
     stop: tuple[str, ...] = ()
     frequency_penalty: float | None = None
+    constraint: Constraint | None = None
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +161,27 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class TopLogprob:
+    """A token that could have stood at a place; the text that it would have added there."""
+
+    text: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of the answer, its log probability, and the most probable ones at its place.
+
+    ``text`` is what the token adds to the answer, so that the texts of all tokens join to it: empty
+    where a token only begins a character, and cut where a stop string begins within a token.
+    """
+
+    text: str
+    logprob: float
+    top: tuple[TopLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What an answer cost. ``lm_calls`` counts prefills; seconds are given by stage."""
 
@@ -167,9 +211,10 @@ class PassagesEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeltaEvent:
-    """The next piece of the answer's text."""
+    """The next piece of the answer's text, and the tokens that end in it where asked for."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +263,7 @@ class Answer:
     generation: int | None
     model: str
     p_sufficient: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
     @property
     def id(self) -> str:

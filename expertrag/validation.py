@@ -5,13 +5,16 @@ Each raises ``InvalidArgument`` whose metadata names the field.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from expertrag.errors import InvalidArgument
 from expertrag.types import (
     AnswerRequest,
+    Constraint,
     DocumentInput,
     Feedback,
     GateMode,
@@ -26,6 +29,8 @@ MAX_NEW_TOKENS = 4_096
 MAX_TEMPERATURE = 5.0
 MAX_FREQUENCY_PENALTY = 2.0
 MAX_STOP_STRINGS = 16
+MAX_LOGPROBS = 20
+MAX_CONSTRAINT_BYTES = 64 * 1024
 MAX_BATCH = 256
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 MAX_CORRECT_ANSWER_BYTES = 4 * 1024
@@ -83,6 +88,52 @@ def check_sampling(sampling: Sampling) -> None:
         raise invalid(
             "frequency_penalty", f"is {penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}"
         )
+    if sampling.logprobs is not None and not 0 <= sampling.logprobs <= MAX_LOGPROBS:
+        raise invalid("logprobs", f"is {sampling.logprobs}; choose from 0 to {MAX_LOGPROBS}")
+    if sampling.constraint is not None:
+        check_constraint(sampling.constraint)
+
+
+def check_constraint(constraint: Constraint) -> None:
+    """Refuse a constraint that says nothing or several things; what it says the model checks."""
+    names = [item.name for item in fields(constraint)]
+    given = [name for name in names if getattr(constraint, name) is not None]
+    if len(given) != 1:
+        told = " and ".join(given) or "nothing"
+        raise invalid("constraint", f"sets {told}; set exactly one of {', '.join(names)}")
+    field = f"constraint.{given[0]}"
+    if constraint.choices is None:
+        text = constraint.regex or constraint.grammar or ""
+        if constraint.json_schema is not None:
+            text = schema_to_text(constraint.json_schema)
+        check_text(field, text, MAX_CONSTRAINT_BYTES)
+        return
+    if isinstance(constraint.choices, str):  # a sequence of strings, of its letters
+        raise invalid(field, "is one string; give several")
+    if not constraint.choices:
+        raise invalid(field, "is empty; give at least one text to choose")
+    for choice in constraint.choices:
+        check_text(field, choice, MAX_CONSTRAINT_BYTES)
+    check_text(field, "".join(constraint.choices), MAX_CONSTRAINT_BYTES)
+
+
+def schema_to_text(schema: Mapping[str, object]) -> str:
+    """Return a JSON Schema as JSON."""
+    try:
+        return json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise invalid("constraint.json_schema", f"is not JSON ({error})") from None
+
+
+def schema_from_text(text: str) -> dict[str, object]:
+    """Return the JSON Schema that a text holds."""
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise invalid("constraint.json_schema", f"is not JSON ({error})") from None
+    if not isinstance(schema, dict):
+        raise invalid("constraint.json_schema", "is not a JSON object; a schema is one")
+    return schema
 
 
 def check_answer(request: AnswerRequest) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from expertrag.config import Config, ModelConfig, ServiceConfig
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
-from expertrag.types import FinishReason, Sampling
+from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ class PacedSession(Session):
         self._stop()
         return PrefillSignals(margin=0.1, entropy=3.0, max_probability=0.2, tokens=tokens)
 
-    def stream(self) -> Iterator[str]:
+    def deltas(self) -> Iterator[DeltaEvent]:
         self.lm_calls = 1
         words = min(self._model.words, self._sampling.max_tokens)
         for number in range(words):
             self._stop()
             time.sleep(self._model.step_s)
             self.completion_tokens += 1
-            yield f"{number} "
+            yield DeltaEvent(f"{number} ")
         cut = words < self._model.words
         self.finish_reason = FinishReason.LENGTH if cut else FinishReason.STOP
 

@@ -13,7 +13,7 @@ from serving_fixtures import Background
 from expertrag.bridge import CAPACITY, FLUSH_PIECES, EventBridge
 from expertrag.errors import Cancelled, NotFound
 from expertrag.stop import Stop
-from expertrag.types import AnswerEvent, DeltaEvent, DoneEvent, FinishReason
+from expertrag.types import AnswerEvent, DeltaEvent, DoneEvent, FinishReason, TokenLogprob
 
 DONE = DoneEvent(FinishReason.STOP)
 
@@ -32,12 +32,16 @@ async def crossed(events: Iterator[AnswerEvent], pause_s: float = 0.0) -> list[A
 
 @pytest.mark.parametrize("pieces", [0, 1, FLUSH_PIECES, CAPACITY, 10 * CAPACITY + 3])
 def test_nothing_is_lost_or_reordered(background: Background, pieces: int) -> None:
-    made: list[AnswerEvent] = [DeltaEvent(f"{number},") for number in range(pieces)]
+    tokens = [TokenLogprob(f"{number},", -number) for number in range(pieces)]
+    made: list[AnswerEvent] = [DeltaEvent(token.text, (token,)) for token in tokens]
     *deltas, last = background.run(crossed(iter([*made, DONE])))
     assert last == DONE
-    assert all(isinstance(delta, DeltaEvent) for delta in deltas)
-    text = "".join(delta.text for delta in deltas if isinstance(delta, DeltaEvent))
-    assert text == "".join(f"{number}," for number in range(pieces))
+    arrived: list[TokenLogprob] = []
+    for delta in deltas:
+        assert isinstance(delta, DeltaEvent)
+        assert delta.text == "".join(token.text for token in delta.logprobs)
+        arrived += delta.logprobs
+    assert arrived == tokens
 
 
 def test_a_slow_reader_holds_the_worker_back(background: Background) -> None:

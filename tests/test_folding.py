@@ -19,6 +19,7 @@ from expertrag.types import (
     GateMode,
     Passage,
     PassagesEvent,
+    TokenLogprob,
     Usage,
     UsageEvent,
 )
@@ -29,8 +30,8 @@ CITATION = Citation(0, 5, 1, "d", 0, 4, 0.9)
 EVENTS: list[AnswerEvent] = [
     GateEvent(DECISION),
     PassagesEvent((PASSAGE,), 7),
-    DeltaEvent("two "),
-    DeltaEvent("words"),
+    DeltaEvent("two ", (TokenLogprob("two ", -0.5),)),
+    DeltaEvent("words", (TokenLogprob("word", -1.0), TokenLogprob("s", -0.1))),
     CitationEvent(CITATION),
     UsageEvent(Usage(lm_calls=1)),
     DoneEvent(FinishReason.STOP, 0.9, "model"),
@@ -39,7 +40,7 @@ EVENTS: list[AnswerEvent] = [
 
 def test_every_event_has_its_place() -> None:
     answer = fold(EVENTS)
-    assert answer.text == "two words"
+    assert answer.text == "".join(token.text for token in answer.logprobs) == "two words"
     assert answer.decision is DECISION
     assert answer.passages == (PASSAGE,)
     assert answer.citations == (CITATION,)

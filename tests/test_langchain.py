@@ -16,7 +16,7 @@ from expertrag.errors import InvalidArgument
 from expertrag.langchain import ExpertRAGChatModel, ExpertRAGRetriever
 from expertrag.pipeline import Pipeline
 from expertrag.service import Server
-from expertrag.types import GateMode
+from expertrag.types import Constraint, GateMode
 
 QUESTION = "When are roses pruned?"
 
@@ -83,7 +83,10 @@ def test_sampling_reaches_the_server(client: Client) -> None:
     model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER, frequency_penalty=3)
     with pytest.raises(InvalidArgument, match="frequency_penalty: is 3"):
         model.invoke(QUESTION)
-    assert model.invoke(QUESTION, frequency_penalty=1, max_tokens=1).content == "0 "
+    with pytest.raises(InvalidArgument, match=r"constraint\.choices: is empty"):
+        model.invoke(QUESTION, frequency_penalty=1, constraint=Constraint(choices=()))
+    message = model.invoke(QUESTION, frequency_penalty=1, logprobs=0, max_tokens=1)
+    assert message.content == "0 " and message.response_metadata["logprobs"] == []
 
 
 def test_the_question_comes_last(client: Client) -> None:

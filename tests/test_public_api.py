@@ -10,7 +10,16 @@ import pytest
 import expertrag
 from expertrag import errors, types
 
-HEAVY = {"grpc", "google.protobuf", "numpy", "torch", "faiss", "transformers", "structlog"}
+HEAVY = {
+    "grpc",
+    "google.protobuf",
+    "numpy",
+    "torch",
+    "faiss",
+    "transformers",
+    "llguidance",
+    "structlog",
+}
 
 
 def test_all_is_sorted_and_importable() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from expertrag.cli.constraint import constrained
 from expertrag.cli.options import (
     configured,
     domain_option,
@@ -24,7 +25,7 @@ from expertrag.cli.output import (
     printable,
 )
 from expertrag.config import Config
-from expertrag.types import DeltaEvent, GateMode, Sampling
+from expertrag.types import Constraint, DeltaEvent, GateMode, Sampling
 
 if TYPE_CHECKING:
     from expertrag.client import Client
@@ -92,6 +93,14 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     type=float,
     help="0 to 2; more of it breaks repetition loops. Unset: what suits the model.",
 )
+@constrained
+@flag(
+    "--logprobs",
+    type=int,
+    metavar="N",
+    help="0 to 20: log probability of each token, and of N others at its place, in what --json "
+    "prints.",
+)
 @flag(
     "--both-ways",
     is_flag=True,
@@ -114,6 +123,8 @@ def ask(
     temperature: float,
     seed: int,
     frequency_penalty: float | None,
+    constraint: Constraint | None,
+    logprobs: int | None,
     both_ways: bool,
     steps: int,
     metadata_filter: Mapping[str, object] | None,
@@ -136,6 +147,8 @@ def ask(
         "temperature": temperature,
         "seed": seed,
         "frequency_penalty": frequency_penalty,
+        "constraint": constraint,
+        "logprobs": logprobs,
         "both_ways": both_ways,
         "steps": steps,
         **timeout_argument(timeout),

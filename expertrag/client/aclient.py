@@ -27,6 +27,7 @@ from expertrag.convert.embed import Role
 from expertrag.types import (
     Answer,
     AnswerEvent,
+    Constraint,
     DocumentInput,
     Feedback,
     GateDecision,
@@ -97,6 +98,8 @@ class AsyncClient:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        constraint: Constraint | None = None,
+        logprobs: int | None = None,
         both_ways: bool = False,
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
@@ -110,6 +113,9 @@ class AsyncClient:
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
         :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
             holds it already. More of it breaks loops, and hinders honest repetition.
+        :param constraint: what the whole text has to be, such as ``Constraint(choices=("yes",
+            "no"))``; an abstention obeys none.
+        :param logprobs: 0 to 20; tell the log probability of each token, and of so many others.
         :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
             documents, where a fitted gate finds them about as likely to be right; costs about as
             much as both answers.
@@ -128,6 +134,8 @@ class AsyncClient:
             seed,
             stop,
             frequency_penalty,
+            constraint,
+            logprobs,
             both_ways,
             steps,
         )
@@ -147,6 +155,8 @@ class AsyncClient:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        constraint: Constraint | None = None,
+        logprobs: int | None = None,
         both_ways: bool = False,
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
@@ -167,6 +177,8 @@ class AsyncClient:
             seed,
             stop,
             frequency_penalty,
+            constraint,
+            logprobs,
             both_ways,
             steps,
         )

@@ -26,6 +26,7 @@ from expertrag.convert.embed import Role
 from expertrag.types import (
     Answer,
     AnswerEvent,
+    Constraint,
     DocumentInput,
     Feedback,
     GateDecision,
@@ -104,6 +105,8 @@ class Client:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        constraint: Constraint | None = None,
+        logprobs: int | None = None,
         both_ways: bool = False,
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
@@ -117,6 +120,9 @@ class Client:
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
         :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
             holds it already. More of it breaks loops, and hinders honest repetition.
+        :param constraint: what the whole text has to be, such as ``Constraint(choices=("yes",
+            "no"))``; an abstention obeys none.
+        :param logprobs: 0 to 20; tell the log probability of each token, and of so many others.
         :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
             documents, where a fitted gate finds them about as likely to be right; costs about as
             much as both answers.
@@ -135,6 +141,8 @@ class Client:
             seed,
             stop,
             frequency_penalty,
+            constraint,
+            logprobs,
             both_ways,
             steps,
         )
@@ -154,6 +162,8 @@ class Client:
         seed: int = SAMPLING.seed,
         stop: Iterable[str] = (),
         frequency_penalty: float | None = SAMPLING.frequency_penalty,
+        constraint: Constraint | None = None,
+        logprobs: int | None = None,
         both_ways: bool = False,
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
@@ -174,6 +184,8 @@ class Client:
             seed,
             stop,
             frequency_penalty,
+            constraint,
+            logprobs,
             both_ways,
             steps,
         )

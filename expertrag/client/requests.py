@@ -8,7 +8,14 @@ from typing import TypeVar
 
 from expertrag.convert.embed import ROLES, EmbedCall, Role
 from expertrag.convert.gate import DecideCall
-from expertrag.types import AnswerRequest, GateMode, RetrieveRequest, Sampling, SearchMode
+from expertrag.types import (
+    AnswerRequest,
+    Constraint,
+    GateMode,
+    RetrieveRequest,
+    Sampling,
+    SearchMode,
+)
 from expertrag.validation import invalid
 
 DEFAULT_TIMEOUT_S = 30.0
@@ -33,6 +40,8 @@ def answer_request(
     seed: int,
     stop: Iterable[str],
     frequency_penalty: float | None,
+    constraint: Constraint | None,
+    logprobs: int | None,
     both_ways: bool,
     steps: int,
 ) -> AnswerRequest:
@@ -50,6 +59,8 @@ def answer_request(
             seed=seed,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
             frequency_penalty=frequency_penalty,
+            constraint=constraint,
+            logprobs=logprobs,
         ),
         both_ways=both_ways,
         steps=steps,

@@ -15,11 +15,15 @@ from expertrag.types import (
     Answer,
     AnswerRequest,
     Citation,
+    Constraint,
     FinishReason,
     Sampling,
+    TokenLogprob,
+    TopLogprob,
     Usage,
 )
 from expertrag.v1 import answer_pb2
+from expertrag.validation import check_constraint, schema_from_text, schema_to_text
 
 FINISH_REASONS = EnumMap(
     "finish_reason",
@@ -48,6 +52,8 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
                 seed=sampling.seed,
                 stop=sampling.stop,
                 frequency_penalty=sampling.frequency_penalty,
+                constraint=_constraint_to_proto(sampling.constraint),
+                logprobs=sampling.logprobs,
             ),
             both_ways=request.both_ways,
             steps=request.steps,
@@ -96,6 +102,18 @@ def citation_from_proto(citation: answer_pb2.Citation) -> Citation:
     )
 
 
+def logprob_to_proto(token: TokenLogprob) -> answer_pb2.TokenLogprob:
+    """Return the message."""
+    top = [answer_pb2.TopLogprob(text=other.text, logprob=other.logprob) for other in token.top]
+    return answer_pb2.TokenLogprob(text=token.text, logprob=token.logprob, top=top)
+
+
+def logprob_from_proto(token: answer_pb2.TokenLogprob) -> TokenLogprob:
+    """Return the value."""
+    top = tuple(TopLogprob(other.text, other.logprob) for other in token.top)
+    return TokenLogprob(token.text, token.logprob, top)
+
+
 def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
     """Return the message."""
     return answer_pb2.Usage(
@@ -135,6 +153,7 @@ def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
         generation=answer.generation,
         model=answer.model,
         p_sufficient=answer.p_sufficient,
+        logprobs=map(logprob_to_proto, answer.logprobs),
     )
 
 
@@ -151,6 +170,7 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
         generation=response.generation if response.HasField("generation") else None,
         model=response.model,
         p_sufficient=response.p_sufficient if response.HasField("p_sufficient") else None,
+        logprobs=tuple(map(logprob_from_proto, response.logprobs)),
     )
 
 
@@ -171,4 +191,33 @@ def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
         frequency_penalty=(
             sampling.frequency_penalty if has("frequency_penalty") else default.frequency_penalty
         ),
+        constraint=_constraint_from_proto(sampling.constraint) if has("constraint") else None,
+        logprobs=sampling.logprobs if has("logprobs") else None,
     )
+
+
+def _constraint_to_proto(constraint: Constraint | None) -> answer_pb2.Constraint | None:
+    if constraint is None:
+        return None
+    check_constraint(constraint)  # the message would keep one of several
+    schema, choices = constraint.json_schema, constraint.choices
+    return answer_pb2.Constraint(
+        regex=constraint.regex,
+        json_schema=None if schema is None else schema_to_text(schema),
+        choices=None if choices is None else answer_pb2.Choices(values=choices),
+        grammar=constraint.grammar,
+    )
+
+
+def _constraint_from_proto(constraint: answer_pb2.Constraint) -> Constraint:
+    match constraint.WhichOneof("kind"):
+        case "regex":
+            return Constraint(regex=constraint.regex)
+        case "json_schema":
+            return Constraint(json_schema=schema_from_text(constraint.json_schema))
+        case "choices":
+            return Constraint(choices=tuple(constraint.choices.values))
+        case "grammar":
+            return Constraint(grammar=constraint.grammar)
+        case _:
+            return Constraint()

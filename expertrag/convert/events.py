@@ -6,6 +6,8 @@ from expertrag.convert.answer import (
     FINISH_REASONS,
     citation_from_proto,
     citation_to_proto,
+    logprob_from_proto,
+    logprob_to_proto,
     usage_from_proto,
     usage_to_proto,
 )
@@ -36,7 +38,9 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
             )
             return StreamAnswerResponse(seq=seq, passages=passages)
         case DeltaEvent():
-            return StreamAnswerResponse(seq=seq, delta=answer_pb2.Delta(text=event.text))
+            logprobs = map(logprob_to_proto, event.logprobs)
+            delta = answer_pb2.Delta(text=event.text, logprobs=logprobs)
+            return StreamAnswerResponse(seq=seq, delta=delta)
         case CitationEvent():
             return StreamAnswerResponse(seq=seq, citation=citation_to_proto(event.citation))
         case UsageEvent():
@@ -63,7 +67,8 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
             found = response.passages
             return PassagesEvent(tuple(map(passage_from_proto, found.passages)), found.generation)
         case "delta":
-            return DeltaEvent(response.delta.text)
+            logprobs = tuple(map(logprob_from_proto, response.delta.logprobs))
+            return DeltaEvent(response.delta.text, logprobs)
         case "citation":
             return CitationEvent(citation_from_proto(response.citation))
         case "usage":

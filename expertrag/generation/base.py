@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from expertrag.types import FinishReason, Sampling
+from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 ShouldStop = Callable[[], None]
@@ -44,17 +44,23 @@ class Session(ABC):
         """Prefill, draw up to ``tokens`` tokens and tell how sure the model was.
 
         None when the back end does not expose token probabilities. The drawn tokens are the
-        first ones that ``stream`` yields.
+        first ones that ``deltas`` yields.
         """
         ...
 
     @abstractmethod
-    def stream(self) -> Iterator[str]:
+    def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the answer's text piece by piece, whole characters only, until it ends.
 
-        ``finish_reason`` and ``completion_tokens`` hold once the iterator is exhausted.
+        Log probabilities come with the piece that their token ends in; where a stop string cuts a
+        token, in a last piece that may have no text. ``finish_reason`` and ``completion_tokens``
+        hold once the iterator is exhausted.
         """
         ...
+
+    def stream(self) -> Iterator[str]:
+        """Yield the text of ``deltas`` alone."""
+        return (delta.text for delta in self.deltas() if delta.text)
 
     @abstractmethod
     def close(self) -> None:
@@ -73,6 +79,12 @@ class Generator(ABC):
         """Return what was done since the start, by name; nothing if the back end does not count."""
         return {}
 
+    def check(self, sampling: Sampling) -> None:  # noqa: B027 - a server checks for itself
+        """Refuse what can be known to be impossible, before there is a prompt.
+
+        :raises InvalidArgument: the constraint cannot be obeyed.
+        """
+
     @abstractmethod
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt in tokens, chat template included."""
@@ -85,8 +97,9 @@ class Generator(ABC):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
     ) -> Session:
-        """Open a session; work starts with ``peek`` or ``stream``.
+        """Open a session; work starts with ``peek`` or ``deltas``.
 
-        :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``.
+        :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
+            constraint cannot be obeyed.
         """
         ...

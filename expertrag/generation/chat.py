@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from expertrag.errors import InvalidArgument
 from expertrag.generation.base import Message
+from expertrag.generation.constraints import Vocabulary
 from expertrag.generation.loading import first_line
 
 
@@ -48,6 +49,10 @@ class ChatTokenizer:
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return text
+
+    def vocabulary(self, end_tokens: Collection[int]) -> Vocabulary:
+        """Return the tokens for constraints to choose from."""
+        return Vocabulary(self._tokenizer, end_tokens)
 
     def _plain(self, content: str) -> str:
         """Break control tokens apart, so that a document cannot end its turn and begin another.

@@ -31,6 +31,10 @@ class Detokenizer:
             return ""
         return self._advance(text)
 
+    def would_add(self, token: int) -> str:
+        """Return the text that a token would complete now, and leave it at that."""
+        return self._decode([*self._tokens, token])[len(self._prefix) :]
+
     def flush(self) -> str:
         """Return what is held back; an unfinished character comes as U+FFFD."""
         return self._advance(self._decode(self._tokens))

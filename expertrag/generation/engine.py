@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from expertrag.errors import InvalidArgument, Overloaded, ServerError
+from expertrag.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.generation.certainty import Certainty
+from expertrag.generation.logprobs import Ranked
 from expertrag.generation.lookup import Lookup
 from expertrag.generation.pages import ROOT, Pages
 from expertrag.generation.sampling import Sampler, certainty
@@ -35,10 +36,13 @@ _POLL_S = 0.05  # how late a deadline may be noticed
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A token that was drawn, and how sure the model was where that was asked for."""
+    """A token that was drawn, and what the model thought of it where that was asked for."""
 
     token: int
-    certainty: Certainty | None
+    certainty: Certainty | None = None
+    ranked: Ranked | None = None
+    last: bool = False
+    """Whether the text's constraint lets nothing follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Text:
     """How many tokens may be drawn before the session asks for more."""
     sure: bool = False
     """Tell how sure the model is of each token."""
+    logprobs: int | None = None
+    """Tell the log probability of each token, and of so many others."""
     asked: int = 0
     """Rows whose logits are asked for, the last ones; 0 where tokens are drawn."""
     watched: int = 0
@@ -259,13 +265,19 @@ class Engine:
         guesses: list[int] = []
         if stop == end and end - start == 1 and not text.asked:
             room = min(guessed, most - 1, text.allowed - text.drawn - 1)
-            guesses = text.lookup.guess(text.tokens, room) if room > 0 else []
+            guesses = self._guess(text, room) if room > 0 else []
         while (stop + len(guesses) - 1) // PAGE_TOKENS >= len(text.pages):
             page = self._page_for(text, scheduled)
             if page is None:
                 return None
             text.pages.append(page)
         return _Part(text, start, stop, guesses)
+
+    @staticmethod
+    def _guess(text: Text, room: int) -> list[int]:
+        """Take what a constraint forces, else what followed the same words before."""
+        assert text.sampler is not None, "texts without one are asked"
+        return text.sampler.forced()[:room] or text.lookup.guess(text.tokens, room)
 
     def _begin(self, text: Text) -> None:
         """Find the beginning of a text in the cache."""
@@ -359,7 +371,11 @@ class Engine:
                     text.asked = text.watched = 0
             else:
                 text.watched = 0
-                self._draw(part, own)
+                try:
+                    self._draw(part, own)
+                except Exception as error:  # a constraint that proves too complex
+                    self._fail([text], error)
+                    continue
             self._register(text)
 
     @torch.inference_mode()
@@ -371,15 +387,17 @@ class Engine:
         for place, row in enumerate(logits):
             sure = certainty(row) if text.sure else None
             token = text.sampler.draw(row)
+            ranked = None if text.logprobs is None else Ranked.of(row, token, text.logprobs)
             ended = token in text.end_tokens
+            last = ended or text.sampler.complete
             with self._changed:
                 text.drawn += 1
-                if ended:
+                if last:
                     text.allowed = 0
-                else:
+                if not ended:
                     text.tokens.append(token)
-            text.results.put(Drawn(token, sure))
-            if ended or place == len(part.guesses) or token != part.guesses[place]:
+            text.results.put(Drawn(token, sure, ranked, last))
+            if last or place == len(part.guesses) or token != part.guesses[place]:
                 break
             right += 1
         with self._changed:
@@ -401,6 +419,8 @@ class Engine:
         told: Exception = ServerError(f"the model failed: {error}")
         if isinstance(error, MemoryError):
             told = Overloaded("out of memory; ask again later or shorten the prompt")
+        elif isinstance(error, ExpertRAGError):
+            told = error
         with self._changed:
             for text in texts:
                 text.closed = True

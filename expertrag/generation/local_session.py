@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from expertrag.generation.base import Session, ShouldStop
 from expertrag.generation.certainty import Certainty, average
 from expertrag.generation.detokenize import Detokenizer, StopFilter
+from expertrag.generation.logprobs import Ranked, Spelling
 from expertrag.generation.watching import Watched
-from expertrag.types import FinishReason, Sampling
+from expertrag.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
 from expertrag_retriever.types import PrefillSignals
 
 
@@ -27,27 +29,46 @@ class LocalSession(Session):
         self.prompt_tokens = len(prompt)
         self.finish_reason = FinishReason.LENGTH
         self._max_tokens = sampling.max_tokens
+        self._logprobs = sampling.logprobs
         self._should_stop = should_stop
         self._detokenizer = Detokenizer(decode)
         self._filter = StopFilter(sampling.stop)
         self._watched = Watched()
         self._certainties: list[Certainty] = []
+        self._ranked: deque[Ranked] = deque()  # of the tokens that come next, where asked for
+        self._spelling = Spelling()
         self._ended = False
 
-    def stream(self) -> Iterator[str]:
-        """Yield the text; see :meth:`Session.stream`."""
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the text; see :meth:`Session.deltas`."""
         while (token := self._next()) is not None:
-            piece = self._filter.push(self._detokenizer.push(token))
-            if piece:
-                yield piece
+            piece = self._filter.push(self._spell(token))
             if self._filter.stopped:
                 self._end(FinishReason.STOP)
+                yield from self._last(piece)
                 return
-        tail = self._filter.push(self._detokenizer.flush()) + self._filter.flush()
+            if piece:
+                yield DeltaEvent(piece, self._spelling.take(len(piece)))
+        rest = self._detokenizer.flush()
+        self._spelling.complete(rest)
+        tail = self._filter.push(rest) + self._filter.flush()
         if self._filter.stopped:
             self.finish_reason = FinishReason.STOP
-        if tail:
-            yield tail
+        yield from self._last(tail)
+
+    def _spell(self, token: int) -> str:
+        """Return the text that a token completes."""
+        if not self._ranked:
+            return self._detokenizer.push(token)
+        top = self._ranked[0].top_in_text(self._detokenizer.would_add)
+        text = self._detokenizer.push(token)
+        self._spelling.push(TokenLogprob(text, self._ranked.popleft().logprob, top))
+        return text
+
+    def _last(self, piece: str) -> Iterator[DeltaEvent]:
+        logprobs = self._spelling.take_last(len(piece))
+        if piece or logprobs:
+            yield DeltaEvent(piece, logprobs)
 
     def _signals(self, tokens: int) -> PrefillSignals | None:
         """Signals of the first ``tokens`` tokens, of those that were looked at."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from expertrag.generation.base import ShouldStop
+from expertrag.generation.constraints import Matcher
 from expertrag.generation.network import Network, Step
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
@@ -31,9 +32,10 @@ class MixedSession(TransformersSession):
         weight: float,
         sampling: Sampling,
         should_stop: ShouldStop,
+        matcher: Matcher | None = None,
     ) -> None:
         """Begin; ``weight`` in (0, 1) is that of ``prompt``, the rest that of ``other``."""
-        super().__init__(network, decode, prompt, sampling, should_stop)
+        super().__init__(network, decode, prompt, sampling, should_stop, matcher)
         self.prompt_tokens += other.prompt_tokens
         self._other = other
         self._log_weights = torch.tensor([math.log(weight), math.log1p(-weight)])

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from expertrag.generation.base import ShouldStop
+from expertrag.generation.constraints import Matcher
 from expertrag.generation.engine import Drawn, Looked, Text
 from expertrag.generation.local_session import LocalSession
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.sampling import Sampler
 from expertrag.generation.watching import ROUTER_TOKENS
-from expertrag.types import FinishReason, Sampling
+from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
 
 class NativeSession(LocalSession):
-    """Owns a text of the engine; its first pass begins with ``peek`` or ``stream``."""
+    """Owns a text of the engine; its first pass begins with ``peek`` or ``deltas``."""
 
     def __init__(
         self,
@@ -24,10 +25,12 @@ class NativeSession(LocalSession):
         prompt: list[int],
         sampling: Sampling,
         should_stop: ShouldStop,
+        matcher: Matcher | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
-        self._text = Text(prompt, Sampler.of(sampling, network.device), network.end_tokens)
+        sampler = Sampler.of(sampling, network.device, matcher)
+        self._text = Text(prompt, sampler, network.end_tokens, logprobs=sampling.logprobs)
         self._peeked: list[int] = []  # tokens that are not yet streamed
 
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -41,11 +44,11 @@ class NativeSession(LocalSession):
                 self._peeked.append(token)
         return self._signals(tokens)
 
-    def stream(self) -> Iterator[str]:
-        """Yield the text; see :meth:`Session.stream`."""
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the text; see :meth:`Session.deltas`."""
         if not self._ended:
             self._allow(self._max_tokens, sure=False)
-        yield from super().stream()
+        yield from super().deltas()
 
     def close(self) -> None:
         """Free the cache; see :meth:`Session.close`."""
@@ -80,7 +83,11 @@ class NativeSession(LocalSession):
         if found.token in self._network.end_tokens:
             self._end(FinishReason.STOP)
             return None
-        if self.completion_tokens == self._max_tokens:
+        if found.ranked is not None:
+            self._ranked.append(found.ranked)
+        if found.last:
+            self._end(FinishReason.STOP)
+        elif self.completion_tokens == self._max_tokens:
             self._end(FinishReason.LENGTH)
         return found.token
 

@@ -14,9 +14,11 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from expertrag.errors import InvalidArgument
 from expertrag.generation.background import Background, Running
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
+from expertrag.generation.openai_constraints import extra_body, response_format
 from expertrag.generation.openai_errors import API_KEY, translate
 from expertrag.generation.openai_session import OpenAISession
 from expertrag.types import Sampling
+from expertrag.validation import invalid
 
 _DEFAULT_CONTEXT_TOKENS = 4096  # where the server does not tell; the least that is still common
 _BYTES_PER_TOKEN = 3  # English has 4 to 5 and other languages 2 to 4: rather too many tokens
@@ -109,9 +111,14 @@ class OpenAIGenerator(Generator):
     async def _open(
         self, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> openai.AsyncStream[ChatCompletionChunk]:
-        """Send the request; a server that knows no log probabilities is asked once more without."""
+        """Send the request; a server that knows no log probabilities is asked once more without.
+
+        :raises InvalidArgument: the caller wants them.
+        """
         while True:
             wanted = self._logprobs
+            if sampling.logprobs is not None and not wanted:
+                raise invalid("logprobs", f"the model server {self._where} gives none; unset it")
             try:
                 return await self._client.chat.completions.create(
                     model=self.name,
@@ -129,6 +136,8 @@ class OpenAIGenerator(Generator):
                     top_logprobs=_TOP_LOGPROBS if wanted else openai.omit,
                     stream=True,
                     stream_options={"include_usage": True},
+                    response_format=response_format(sampling.constraint) or openai.omit,
+                    extra_body=extra_body(sampling.constraint),
                 )
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 if not wanted or "logprob" not in str(error):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_token_logprob import ChatCompletionTokenLogprob
@@ -14,12 +15,21 @@ from expertrag.generation.background import Running
 from expertrag.generation.base import Session, ShouldStop
 from expertrag.generation.certainty import Certainty, average
 from expertrag.generation.detokenize import StopFilter
-from expertrag.types import FinishReason, Sampling
+from expertrag.generation.logprobs import Spelling
+from expertrag.types import DeltaEvent, FinishReason, Sampling, TokenLogprob, TopLogprob
 from expertrag_retriever.types import PrefillSignals
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The text of a chunk, and its tokens where the caller wants to know of them."""
+
+    text: str
+    tokens: list[TokenLogprob]
+
+
 class OpenAISession(Session):
-    """Sends its request at the first ``peek`` or ``stream``; the connection is its cache."""
+    """Sends its request at the first ``peek`` or ``deltas``; the connection is its cache."""
 
     def __init__(
         self,
@@ -38,8 +48,10 @@ class OpenAISession(Session):
         self._should_stop = should_stop
         self._filter = StopFilter(sampling.stop)
         self._running: Running[ChatCompletionChunk] | None = None
-        self._pieces: Iterator[str] = self._read()
-        self._waiting: deque[str] = deque()  # read by peek, not yet streamed
+        self._pieces: Iterator[_Piece] = self._read()
+        self._waiting: deque[_Piece] = deque()  # read by peek, not yet streamed
+        self._logprobs = sampling.logprobs
+        self._spelling = Spelling()
         self._certainties: list[Certainty] = []
 
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -53,17 +65,23 @@ class OpenAISession(Session):
                 return None
         return average(self._certainties[:tokens]) if self._certainties else None
 
-    def stream(self) -> Iterator[str]:
-        """Yield the text; see :meth:`Session.stream`."""
-        while not self._filter.stopped:
-            piece = self._waiting.popleft() if self._waiting else next(self._pieces, None)
-            shown = self._filter.flush() if piece is None else self._filter.push(piece)
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the text; see :meth:`Session.deltas`."""
+        while (piece := self._next()) is not None:
+            for token in piece.tokens:
+                self._spelling.push(token)
+            shown = self._filter.push(piece.text)
+            if self._filter.stopped:
+                self.finish_reason = FinishReason.STOP
+                self.close()
+                break
             if shown:
-                yield shown
-            if piece is None:
-                return
-        self.finish_reason = FinishReason.STOP
-        self.close()
+                yield DeltaEvent(shown, self._spelling.take(len(shown)))
+        else:
+            shown = self._filter.flush()
+        logprobs = self._spelling.take_last(len(shown))
+        if shown or logprobs:
+            yield DeltaEvent(shown, logprobs)
 
     def close(self) -> None:
         """Close the connection, which ends the server's work; safe to call twice."""
@@ -72,7 +90,10 @@ class OpenAISession(Session):
         self._pieces = iter(())
         self._waiting.clear()
 
-    def _read(self) -> Iterator[str]:
+    def _next(self) -> _Piece | None:
+        return self._waiting.popleft() if self._waiting else next(self._pieces, None)
+
+    def _read(self) -> Iterator[_Piece]:
         """Yield the text of each chunk, and note what comes with it."""
         self._should_stop()
         self._running = self._start()
@@ -83,20 +104,43 @@ class OpenAISession(Session):
                 self.prompt_tokens = chunk.usage.prompt_tokens
                 self.completion_tokens = chunk.usage.completion_tokens
             for choice in chunk.choices or ():
-                if choice.logprobs is not None:
-                    self._certainties += map(_certainty, choice.logprobs.content or ())
+                tokens = (choice.logprobs.content if choice.logprobs else None) or []
+                self._certainties += map(_certainty, tokens)
                 if choice.finish_reason is not None:
                     finished = True
                     length = choice.finish_reason == "length"
                     self.finish_reason = FinishReason.LENGTH if length else FinishReason.STOP
-                if choice.delta.content:
+                text = choice.delta.content or ""
+                if text:
                     self.completion_tokens += 1  # an estimate until the server tells
-                    yield choice.delta.content
+                if text or tokens:
+                    yield _Piece(text, self._told(text, tokens))
         if not finished:
             raise ServerError(
                 f"the model server {self._where} ended its answer midway; ask again",
                 reason="MODEL_SERVER_INVALID",
             )
+
+    def _told(self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]) -> list[TokenLogprob]:
+        """Return what the caller wants to know of a chunk's tokens.
+
+        The server's texts of tokens need not join to the chunk's, as where several tokens make one
+        character; the last one then has all of it.
+        """
+        if self._logprobs is None or not tokens:
+            return []
+        texts = [token.token for token in tokens]
+        if "".join(texts) != text:
+            texts = [*[""] * (len(tokens) - 1), text]
+        return [
+            TokenLogprob(its, token.logprob, _top(token, self._logprobs))
+            for its, token in zip(texts, tokens, strict=True)
+        ]
+
+
+def _top(token: ChatCompletionTokenLogprob, count: int) -> tuple[TopLogprob, ...]:
+    likely = sorted(token.top_logprobs, key=lambda entry: -entry.logprob)
+    return tuple(TopLogprob(entry.token, entry.logprob) for entry in likely[:count])
 
 
 def _certainty(token: ChatCompletionTokenLogprob) -> Certainty:

@@ -7,6 +7,7 @@ from collections import Counter
 import torch
 
 from expertrag.generation.certainty import Certainty
+from expertrag.generation.constraints import Matcher
 from expertrag.types import Sampling
 
 FREQUENCY_PENALTY = 0.7
@@ -17,7 +18,8 @@ class Sampler:
     """Draws one token at a time; greedy at temperature 0. Each session has its own.
 
     Before each draw, a token's logit falls by ``frequency_penalty`` times the number of times that
-    it was drawn before (OpenAI's definition; the prompt does not count).
+    it was drawn before (OpenAI's definition; the prompt does not count). A matcher, which follows
+    the draws, says what may be drawn at all.
     """
 
     def __init__(
@@ -27,15 +29,19 @@ class Sampler:
         device: torch.device,
         *,
         frequency_penalty: float = 0.0,
+        matcher: Matcher | None = None,
     ) -> None:
         self._temperature = temperature
+        self._matcher = matcher
         self._frequency_penalty = frequency_penalty
         self._counts: Counter[int] = Counter()
         # Seeds are 64 bits for torch; ours come from anywhere, negative ones included.
         self._generator = torch.Generator(device).manual_seed(seed % 2**63)
 
     @classmethod
-    def of(cls, sampling: Sampling, device: torch.device) -> Sampler:
+    def of(
+        cls, sampling: Sampling, device: torch.device, matcher: Matcher | None = None
+    ) -> Sampler:
         """Make one as a request asks for it."""
         penalty = sampling.frequency_penalty
         return cls(
@@ -43,13 +49,34 @@ class Sampler:
             sampling.seed,
             device,
             frequency_penalty=FREQUENCY_PENALTY if penalty is None else penalty,
+            matcher=matcher,
         )
 
+    @property
+    def complete(self) -> bool:
+        """Whether only the text's end may be drawn."""
+        return self._matcher is not None and self._matcher.complete
+
+    def forced(self) -> list[int]:
+        """Return tokens that have to be drawn next, if any."""
+        return self._matcher.forced() if self._matcher else []
+
     def draw(self, logits: torch.Tensor) -> int:
-        """Return the id of the next token, given its logits (V,), which stay as they are."""
-        token = self._choose(self._penalized(logits))
+        """Return the id of the next token, given its logits (V,), which stay as they are.
+
+        :raises InvalidArgument: the constraint cannot be obeyed any more.
+        """
+        token = self._choose(self._allowed(self._penalized(logits)))
         self._counts[token] += 1
+        if self._matcher:
+            self._matcher.consume(token)
         return token
+
+    def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
+        if not self._matcher:
+            return logits
+        allowed = self._matcher.allowed(len(logits)).to(logits.device)
+        return logits.masked_fill(~allowed, -torch.inf)
 
     def _penalized(self, logits: torch.Tensor) -> torch.Tensor:
         """Return new logits in float32; in bfloat16, small penalties would be rounded away."""

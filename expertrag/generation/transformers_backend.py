@@ -26,6 +26,7 @@ from expertrag.generation.base import (
     never_stop,
 )
 from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.constraints import Matcher
 from expertrag.generation.fingerprint import fingerprint, package_name
 from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
 from expertrag.generation.lowering import Unsupported, lower
@@ -56,6 +57,7 @@ class TransformersGenerator(Generator):
         self.context_tokens = network.context_tokens
         self._network = network
         self._chat = chat
+        self._vocabulary = chat.vocabulary(network.end_tokens)
 
     @classmethod
     def load(
@@ -98,6 +100,10 @@ class TransformersGenerator(Generator):
             return asdict(self._network.engine.counters)
         return {}
 
+    def check(self, sampling: Sampling) -> None:
+        """See :meth:`Generator.check`; compiling takes a millisecond, so that it is done again."""
+        self._matcher(sampling)
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of the prompt in tokens, chat template included."""
         return len(self._chat.encode(messages))
@@ -110,9 +116,10 @@ class TransformersGenerator(Generator):
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
-        if isinstance(self._network, NativeNetwork):
-            return NativeSession(self._network, self._chat.decode, prompt, sampling, should_stop)
-        return TransformersSession(self._network, self._chat.decode, prompt, sampling, should_stop)
+        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        if isinstance(network, NativeNetwork):
+            return NativeSession(network, decode, prompt, sampling, should_stop, matcher)
+        return TransformersSession(network, decode, prompt, sampling, should_stop, matcher)
 
     def begin_mixed(
         self,
@@ -128,9 +135,14 @@ class TransformersGenerator(Generator):
         :raises InvalidArgument: as :meth:`begin` does.
         """
         prompts = self._encode(messages, sampling), self._encode(others, sampling)
-        network, decode = self._network, self._chat.decode
+        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
         other = TransformersSession(network, decode, prompts[1], sampling, should_stop)
-        return MixedSession(network, decode, prompts[0], other, weight, sampling, should_stop)
+        return MixedSession(
+            network, decode, prompts[0], other, weight, sampling, should_stop, matcher
+        )
+
+    def _matcher(self, sampling: Sampling) -> Matcher | None:
+        return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None
 
     def _encode(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
         """Return the tokens of a prompt that fits, with what may be drawn, into the context."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from expertrag.generation.base import ShouldStop
+from expertrag.generation.constraints import Matcher
 from expertrag.generation.local_session import LocalSession
+from expertrag.generation.logprobs import Ranked
 from expertrag.generation.network import Network, Step
 from expertrag.generation.sampling import Sampler, certainty
 from expertrag.types import FinishReason, Sampling
@@ -24,11 +26,12 @@ class TransformersSession(LocalSession):
         prompt: list[int],
         sampling: Sampling,
         should_stop: ShouldStop,
+        matcher: Matcher | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         self._prompt = prompt
-        self._sampler = Sampler.of(sampling, network.device)
+        self._sampler = Sampler.of(sampling, network.device, matcher)
         self._cache = network.new_cache()
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0
@@ -67,7 +70,11 @@ class TransformersSession(LocalSession):
             self._end(FinishReason.STOP)
             return
         self._drawn.append(token)
-        if self.completion_tokens == self._max_tokens:
+        if self._logprobs is not None:
+            self._ranked.append(Ranked.of(step.logits, token, self._logprobs))
+        if self._sampler.complete:
+            self._end(FinishReason.STOP)
+        elif self.completion_tokens == self._max_tokens:
             self._end(FinishReason.LENGTH)
 
     def _step(self, *, watch: bool) -> Step:

@@ -22,18 +22,40 @@ FINISH_REASON_LENGTH: FinishReason
 FINISH_REASON_ABSTAINED: FinishReason
 
 class Sampling(_message.Message):
-    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty")
+    __slots__ = ("max_tokens", "temperature", "seed", "stop", "frequency_penalty", "constraint", "logprobs")
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     FREQUENCY_PENALTY_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     max_tokens: int
     temperature: float
     seed: int
     stop: _containers.RepeatedScalarFieldContainer[str]
     frequency_penalty: float
-    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ...) -> None: ...
+    constraint: Constraint
+    logprobs: int
+    def __init__(self, max_tokens: _Optional[int] = ..., temperature: _Optional[float] = ..., seed: _Optional[int] = ..., stop: _Optional[_Iterable[str]] = ..., frequency_penalty: _Optional[float] = ..., constraint: _Optional[_Union[Constraint, _Mapping]] = ..., logprobs: _Optional[int] = ...) -> None: ...
+
+class Constraint(_message.Message):
+    __slots__ = ("regex", "json_schema", "choices", "grammar")
+    REGEX_FIELD_NUMBER: _ClassVar[int]
+    JSON_SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    CHOICES_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
+    regex: str
+    json_schema: str
+    choices: Choices
+    grammar: str
+    def __init__(self, regex: _Optional[str] = ..., json_schema: _Optional[str] = ..., choices: _Optional[_Union[Choices, _Mapping]] = ..., grammar: _Optional[str] = ...) -> None: ...
+
+class Choices(_message.Message):
+    __slots__ = ("values",)
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
     __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "both_ways", "steps")
@@ -73,6 +95,24 @@ class Citation(_message.Message):
     score: float
     def __init__(self, answer_start: _Optional[int] = ..., answer_end: _Optional[int] = ..., passage: _Optional[int] = ..., document_id: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
+class TokenLogprob(_message.Message):
+    __slots__ = ("text", "logprob", "top")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    logprob: float
+    top: _containers.RepeatedCompositeFieldContainer[TopLogprob]
+    def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ..., top: _Optional[_Iterable[_Union[TopLogprob, _Mapping]]] = ...) -> None: ...
+
+class TopLogprob(_message.Message):
+    __slots__ = ("text", "logprob")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    logprob: float
+    def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
+
 class Usage(_message.Message):
     __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds")
     class StageSecondsEntry(_message.Message):
@@ -105,7 +145,7 @@ class AnswerRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
 
 class AnswerResponse(_message.Message):
-    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient")
+    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +156,7 @@ class AnswerResponse(_message.Message):
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     P_SUFFICIENT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     text: str
     decision: _gate_pb2.GateDecision
     passages: _containers.RepeatedCompositeFieldContainer[_retrieve_pb2.Passage]
@@ -126,7 +167,8 @@ class AnswerResponse(_message.Message):
     generation: int
     model: str
     p_sufficient: float
-    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ...) -> None: ...
+    logprobs: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
+    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
 
 class StreamAnswerRequest(_message.Message):
     __slots__ = ("question",)
@@ -161,10 +203,12 @@ class Passages(_message.Message):
     def __init__(self, passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class Delta(_message.Message):
-    __slots__ = ("text",)
+    __slots__ = ("text", "logprobs")
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    LOGPROBS_FIELD_NUMBER: _ClassVar[int]
     text: str
-    def __init__(self, text: _Optional[str] = ...) -> None: ...
+    logprobs: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
+    def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
 
 class Done(_message.Message):
     __slots__ = ("finish_reason", "support", "model", "p_sufficient")

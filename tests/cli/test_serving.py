@@ -77,6 +77,20 @@ def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.Mon
     assert (answer["passages"], answer["citations"]) == ([], [])
 
 
+def test_ask_holds_the_answer_to_a_form(run: Run, server: str, tmp_path: Path) -> None:
+    ask = ("ask", "What is compost?", "--server", server, "--mode", "never", "--json")
+    answer = json.loads(run(*ask, "--choice", "soil", "--choice", "a sea", "--logprobs", 1).out)
+    assert answer["text"] in ("soil", "a sea")
+    assert "".join(token["text"] for token in answer["logprobs"]) == answer["text"]
+    assert len(answer["logprobs"][0]["top"]) == 1
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"enum": [1, "two"]}')
+    assert json.loads(json.loads(run(*ask, "--json-schema", schema).out)["text"]) in (1, "two")
+    grammar = tmp_path / "grammar.lark"
+    grammar.write_text('start: "so" "il"')
+    assert json.loads(run(*ask, "--grammar", grammar).out)["text"] == "soil"
+
+
 def test_retrieve_and_gate(run: Run, server: str) -> None:
     ran = run("retrieve", "manual", "--server", server, "-k", 2, "--json")
     assert [len(json.loads(ran.out)["passages"]), ran.code] == [2, 0]
@@ -108,6 +122,9 @@ def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
         (("ask", ""), "question"),
         (("ask", "x" * 2**20), "question"),
         (("ask", "x", "--frequency-penalty", "3"), "frequency_penalty"),
+        (("ask", "x", "--regex", "(ab"), "constraint.regex: cannot be obeyed (unclosed group)"),
+        (("ask", "x", "--regex", "a", "--choice", "b"), "sets regex and choices"),
+        (("ask", "x", "--json-schema", __file__), "constraint.json_schema: is not JSON"),
         (("retrieve", "x", "--filter", '{"flavour": "mint"}'), "flavour"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from expertrag.config import AuditConfig, Config, ServiceConfig
 from expertrag.errors import DeadlineExceeded, ExpertRAGError, NotFound
 from expertrag.folding import fold
 from expertrag.service import Server
-from expertrag.types import STAGES, Answer, DocumentInput, Feedback, GateEvent
+from expertrag.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
 
 QUESTION = "How many days of paid leave do employees of Northwind get?"
 
@@ -72,6 +73,26 @@ def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
         assert here.usage.lm_calls == 1
 
 
+@pytest.mark.parametrize("mode", ["never", "always", "strict"])
+def test_constrained_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
+    wanted = Constraint(regex=r"(27|28) days(, paid)?")
+    options: dict[str, Any] = {"mode": mode, "k": 2, "constraint": wanted, "logprobs": 2}
+    here = local.answer(QUESTION, **options)
+    assert timeless(remote.answer(QUESTION, **options)) == timeless(here)
+    assert timeless(fold(remote.stream(QUESTION, **options))) == timeless(here)
+    assert not here.abstained
+    assert re.fullmatch(r"(27|28) days(, paid)?", here.text)
+    assert "".join(token.text for token in here.logprobs) == here.text
+    assert all(len(token.top) == 2 for token in here.logprobs)
+
+
+def test_an_abstention_obeys_no_constraint(local: Client) -> None:
+    wanted = Constraint(choices=("the moon", "a spoon"))
+    answer = local.answer(QUESTION, mode="strict", constraint=wanted, logprobs=0)
+    assert answer.abstained and answer.text not in ("the moon", "a spoon")
+    assert answer.logprobs == ()
+
+
 def test_everything_else_is_equal(local: Client, remote: Client) -> None:
     here, there = (client.retrieve(QUESTION, k=3) for client in (local, remote))
     assert replace(here, seconds=0) == replace(there, seconds=0)
@@ -90,6 +111,9 @@ def test_everything_else_is_equal(local: Client, remote: Client) -> None:
         lambda client: client.retrieve("x", k=0),
         lambda client: client.retrieve("x", filter={"colour": "red"}),
         lambda client: client.answer("x", mode="sometimes"),
+        lambda client: client.answer("x", constraint=Constraint()),
+        lambda client: client.answer("x", constraint=Constraint(regex="(")),
+        lambda client: list(client.stream("x", constraint=Constraint(json_schema={"not": {}}))),
         lambda client: client.embed([]),
         lambda client: client.answer(QUESTION, threshold=1.5),
         lambda client: client.feedback("?", helpful=True),
@@ -121,7 +145,8 @@ def test_deadlines_end_both(local: Client, remote: Client) -> None:
 def test_the_asynchronous_twins(
     built_store: Path, model_config: Config, address: str, local: Client, background: Background
 ) -> None:
-    options: dict[str, Any] = {"mode": "always", "k": 2, "max_tokens": 8}
+    wanted = Constraint(choices=("27", "28"))
+    options: dict[str, Any] = {"mode": "always", "k": 2, "constraint": wanted, "logprobs": 1}
     expected = timeless(local.answer(QUESTION, **options))
 
     async def ask(client: AsyncClient) -> None:

@@ -47,6 +47,20 @@ DECISIONS = values(
 PASSAGES = st.lists(values(types.Passage, metadata=METADATA, domain=optional(TEXT)), max_size=2)
 USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
 CITATIONS = values(types.Citation)
+LOGPROBS = st.lists(
+    values(types.TokenLogprob, top=st.lists(values(types.TopLogprob), max_size=2).map(tuple)),
+    max_size=2,
+).map(tuple)
+WRITTEN = TEXT.filter(str.strip)
+CONSTRAINTS = (
+    values(types.Constraint, regex=WRITTEN)
+    | values(types.Constraint, json_schema=METADATA)
+    | values(types.Constraint, choices=st.lists(WRITTEN, min_size=1, max_size=3).map(tuple))
+    | values(types.Constraint, grammar=WRITTEN)
+)
+SAMPLINGS = values(
+    types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
+)
 FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
 STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 
@@ -58,7 +72,11 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
         answer.question_to_proto,
         answer.question_from_proto,
         values(
-            types.AnswerRequest, filter=FILTERS, domain=optional(TEXT), threshold=optional(UNIT)
+            types.AnswerRequest,
+            filter=FILTERS,
+            domain=optional(TEXT),
+            threshold=optional(UNIT),
+            sampling=SAMPLINGS,
         ),
     ),
     (
@@ -70,6 +88,7 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             passages=PASSAGES.map(tuple),
             citations=st.lists(CITATIONS, max_size=2).map(tuple),
             usage=USAGES,
+            logprobs=LOGPROBS,
         ),
     ),
     (
@@ -103,7 +122,7 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
 EVENTS = st.one_of(
     values(types.GateEvent, decision=DECISIONS),
     values(types.PassagesEvent, passages=PASSAGES.map(tuple)),
-    values(types.DeltaEvent),
+    values(types.DeltaEvent, logprobs=LOGPROBS),
     values(types.CitationEvent, citation=CITATIONS),
     values(types.UsageEvent, usage=USAGES),
     values(types.DoneEvent),

@@ -125,6 +125,7 @@ _REFUSALS = {  # by the model's name: status, the server's words
     "limited": (429, "slow down"),
     "too-long": (400, "maximum context length is 777 tokens"),
     "broken": (503, "loading"),
+    "free": (400, "Unrecognized request argument supplied: structured_outputs"),
     "unknown": (404, "The model does not exist"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from expertrag.errors import (
 from expertrag.generation import Message, load_generator
 from expertrag.generation.openai_backend import OpenAIGenerator
 from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import FinishReason, Sampling
+from expertrag.types import Constraint, FinishReason, Sampling
 
 _QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
 _GREEDY = Sampling(max_tokens=8, seed=5, frequency_penalty=0)  # as the server decodes
@@ -62,6 +63,63 @@ def test_sampling_is_passed_on(openai_server: Any) -> None:
     assert request["frequency_penalty"] == 0.6
     assert request["stop"] == ["a", "b", "c", "d"]
     assert [m["role"] for m in request["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "sent"),
+    [
+        (Constraint(regex="a+"), {"structured_outputs": {"regex": "a+"}}),
+        (Constraint(choices=("a", "b")), {"structured_outputs": {"choice": ["a", "b"]}}),
+        (Constraint(grammar='start: "a"'), {"structured_outputs": {"grammar": 'start: "a"'}}),
+        (
+            Constraint(json_schema={"type": "string"}),
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": {"type": "string"}, "strict": True},
+                }
+            },
+        ),
+    ],
+)
+def test_constraints_are_passed_on(
+    constraint: Constraint, sent: dict[str, Any], openai_server: Any
+) -> None:
+    sampling = Sampling(max_tokens=2, constraint=constraint)
+    list(_generator(openai_server).begin(_QUESTION, sampling).stream())
+    [request] = openai_server.requests
+    kept = {name: request.get(name) for name in ("response_format", "structured_outputs")}
+    assert {name: value for name, value in kept.items() if value is not None} == sent
+
+
+def test_a_server_that_takes_no_constraints_says_so(openai_server: Any) -> None:
+    sampling = Sampling(max_tokens=2, constraint=Constraint(regex="a+"))
+    with pytest.raises(InvalidArgument, match=r"refused by .* supplied: structured_outputs"):
+        list(_generator(openai_server, "free").begin(_QUESTION, sampling).stream())
+
+
+def test_logprobs_are_those_of_the_server(openai_server: Any, tiny: TransformersGenerator) -> None:
+    sampling = replace(_GREEDY, logprobs=3, stop=("zzz",))
+    found = []
+    for generator in (tiny, _generator(openai_server)):
+        session = generator.begin(_QUESTION, sampling)
+        session.peek(2)
+        deltas = list(session.deltas())
+        found.append([token for delta in deltas for token in delta.logprobs])
+        text = "".join(delta.text for delta in deltas)
+        assert "".join(token.text for token in found[-1]) == text
+    for here, there in zip(*found, strict=True):
+        assert there.logprob == pytest.approx(here.logprob, abs=1e-4)
+        ours, theirs = ([other.logprob for other in one.top] for one in (here, there))
+        assert theirs == pytest.approx(ours, abs=1e-4) and len(theirs) == 3
+
+
+def test_a_server_that_has_no_logprobs_says_so(openai_server: Any) -> None:
+    generator = _generator(openai_server, "rejects-logprobs")
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* gives none"):
+            list(generator.begin(_QUESTION, replace(_GREEDY, logprobs=0)).stream())
+    assert len(openai_server.requests) == 1
 
 
 def test_context_length_and_estimate(openai_server: Any, tiny: TransformersGenerator) -> None:

@@ -15,6 +15,7 @@ from expertrag.client import Client
 from expertrag.errors import InvalidArgument, Overloaded
 from expertrag.pipeline import Pipeline
 from expertrag.service import Server
+from expertrag.types import Constraint
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 
 METHODS = [
@@ -51,6 +52,10 @@ def details_of(error: Any) -> list[Any]:
         detail.Unpack(message)
         found.append(message)
     return found
+
+
+def _choices(*texts: str) -> Constraint:
+    return Constraint(choices=texts)
 
 
 def send(channel: Any, path: str, method: Any, message: bytes) -> None:
@@ -111,6 +116,17 @@ def test_the_field_is_named_in_bad_request(server: Server) -> None:
         ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=-0.1)),
         ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=2.1)),
         ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=math.nan)),
+        ("logprobs", lambda client: client.answer("x", logprobs=21)),
+        ("constraint", lambda client: client.answer("x", constraint=Constraint())),
+        ("constraint", lambda client: client.answer("x", constraint=Constraint("a", {}))),
+        ("constraint.regex", lambda client: client.answer("x", constraint=Constraint(regex=""))),
+        ("constraint.choices", lambda client: client.answer("x", constraint=_choices())),
+        ("constraint.choices", lambda client: client.answer("x", constraint=_choices("a", ""))),
+        ("constraint.choices", lambda client: client.answer("x", constraint=_choices("a" * 2**17))),
+        (
+            "constraint.json_schema",
+            lambda client: client.answer("x", constraint=Constraint(json_schema={"a": object()})),
+        ),
         ("texts", lambda client: client.embed([])),
         ("texts", lambda client: client.embed(["x"] * 257)),
         ("texts", lambda client: client.embed("one string")),
@@ -125,6 +141,19 @@ def test_the_field_is_named(client: Client, field: str, ask: Callable[[Client], 
     assert caught.value.metadata["field"] == field
     assert caught.value.message.startswith(f"{field}: ")
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_schema_that_is_no_json(server: Server, text: str) -> None:
+    sampling = answer_pb2.Sampling(constraint=answer_pb2.Constraint(json_schema=text))
+    question = answer_pb2.Question(text="x", sampling=sampling)
+    with grpc.insecure_channel(server.address) as channel:
+        call: Any = channel.unary_unary("/expertrag.v1.AnswerService/Answer")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(answer_pb2.AnswerRequest(question=question).SerializeToString(), timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    _, bad = details_of(caught.value)
+    assert bad.field_violations[0].field == "constraint.json_schema"
 
 
 @pytest.mark.parametrize(
