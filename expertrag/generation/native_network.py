@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import torch
 
@@ -26,10 +27,21 @@ class NativeNetwork(Network):
         # all cores, where torch has half of them: its steps serve all texts at once
         self.engine = Engine(lowered.decoder, threads=available_cores())
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
-        self.cut_by_cache = self.context_tokens < limits.context_tokens
+        self._cut = self.context_tokens < limits.context_tokens
         self.end_tokens = limits.end_tokens
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
+
+    @property
+    def limit(self) -> str:
+        """See :attr:`Network.limit`."""
+        if self._cut:
+            return f"the {self.context_tokens} that the cache holds (--cache-mib gives it more)"
+        return f"the model's {self.context_tokens}"
+
+    def counters(self) -> Mapping[str, int]:
+        """See :meth:`Network.counters` and :class:`expertrag.generation.engine.Counters`."""
+        return asdict(self.engine.counters)
 
     def new_cache(self) -> Text:
         """Return an empty text, for :meth:`forward`."""

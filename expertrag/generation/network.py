@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,6 +55,15 @@ class Network(Protocol):
     context_tokens: int
     end_tokens: frozenset[int]
 
+    @property
+    def limit(self) -> str:
+        """What limits a text to ``context_tokens``, for a message."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Return what was done since the start, by name; nothing if it is not counted."""
+        ...
+
     def new_cache(self) -> Any:
         """Return an empty cache of keys and values for one session."""
         ...
@@ -90,6 +99,15 @@ class TransformersNetwork(Network):
         # Renamed in the course of transformers 5; the old name warns with the new versions.
         self._cache_argument = "cache" if "cache" in accepted else "past_key_values"
         self._keeps_logits = "logits_to_keep" in accepted
+
+    @property
+    def limit(self) -> str:
+        """See :attr:`Network.limit`."""
+        return f"the model's {self.context_tokens}"
+
+    def counters(self) -> Mapping[str, int]:
+        """See :meth:`Network.counters`."""
+        return {}
 
     def new_cache(self) -> DynamicCache:
         """Return an empty cache of keys and values for one session."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +94,8 @@ class TransformersGenerator(Generator):
         )
 
     def counters(self) -> Mapping[str, int]:
-        """Return what the engine has done; see :class:`expertrag.generation.engine.Counters`."""
-        if isinstance(self._network, NativeNetwork):
-            return asdict(self._network.engine.counters)
-        return {}
+        """See :meth:`Generator.counters`."""
+        return self._network.counters()
 
     def check(self, sampling: Sampling) -> None:
         """See :meth:`Generator.check`; compiling takes a millisecond, so that it is done again."""
@@ -155,7 +152,7 @@ class TransformersGenerator(Generator):
         if len(prompt) + sampling.max_tokens > self.context_tokens:
             raise InvalidArgument(
                 f"the prompt's {len(prompt)} tokens and max_tokens {sampling.max_tokens} exceed "
-                f"{self._limit()}; shorten the prompt or lower max_tokens",
+                f"{self._network.limit}; shorten the prompt or lower max_tokens",
                 reason="CONTEXT_EXCEEDED",
                 metadata={
                     "prompt_tokens": str(len(prompt)),
@@ -164,11 +161,6 @@ class TransformersGenerator(Generator):
                 },
             )
         return prompt
-
-    def _limit(self) -> str:
-        if isinstance(self._network, NativeNetwork) and self._network.cut_by_cache:
-            return f"the {self.context_tokens} that the cache holds (--cache-mib gives it more)"
-        return f"the model's {self.context_tokens}"
 
     def read(self, items: Sequence[tuple[Sequence[Message], str]]) -> Iterator[tuple[int, Reading]]:
         """Read texts as answers to prompts; yields (place, reading) as they come, short first.
