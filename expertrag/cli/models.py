@@ -1,18 +1,20 @@
-"""``expertrag models``: the models that travel as Python packages."""
+"""``expertrag models``: the models that travel as Python packages, and models packed for us."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
 from expertrag import models as package_models
-from expertrag.cli.options import json_flag
+from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
 
 
 @click.group()
 def models() -> None:
-    """List, pull and find the models that travel as Python packages."""
+    """List, pull and find the models that travel as Python packages; pack models."""
 
 
 @models.command("list")
@@ -58,3 +60,36 @@ def show_path(name: str, as_json: bool) -> None:
         emit_json({"name": name, "folder": folder})
         return
     click.echo(folder)
+
+
+@models.command()
+@click.argument("model")
+@flag(
+    "--dtype",
+    env="EXPERTRAG_PACK_DTYPE",
+    type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
+    required=True,
+    help="Of the weights.",
+)
+@out_folder("EXPERTRAG_PACK_OUT", "FOLDER")
+def pack(model: str, dtype: str, out: Path) -> None:
+    """Pack MODEL (a folder, a GGUF file, a hub id or a package model) for our engine on the CPU.
+
+    FOLDER serves as --generator. Its weights are mapped: nothing is converted at the start, and
+    several servers share one copy in memory.
+    """
+    from expertrag.generation.packing import pack_folder
+
+    with progress() as report:
+        pack_folder(package_models.resolve(model), dtype, out, report)
+    click.echo(f"wrote {out}")
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def verify(folder: Path) -> None:
+    """Compare all weights of a packed FOLDER with their checksums."""
+    from expertrag.generation.packing import verify_folder
+
+    verify_folder(folder)
+    click.echo(f"{folder} is whole")

@@ -41,7 +41,7 @@ class ModelConfig:
     )
     generator: str = option(
         "smollm2-135m-instruct-moe",
-        "Language model: package model, folder, hub id, or openai:URL#MODEL.",
+        "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL.",
     )
     dtype: str = option(
         "auto",

@@ -7,8 +7,6 @@ routing gives the dense output until the experts are trained apart.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shutil
 import tempfile
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.errors import Conflict, InvalidArgument
-from expertrag.generation.loading import model_errors, quiet
+from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
 
 if TYPE_CHECKING:
     import torch
@@ -94,54 +92,21 @@ def upcycle(
 
 def _load(base: str | Path, gguf_file: str | None) -> _Dense:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if gguf_file is None:
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        name, licence = Path(base).name, "see the base model"
-    else:
-        # transformers offers no switch for this one bar
-        with contextlib.redirect_stderr(io.StringIO()):
-            model = AutoModelForCausalLM.from_pretrained(
-                base, gguf_file=gguf_file, dtype=torch.float32
-            )
-            tokenizer = AutoTokenizer.from_pretrained(base, gguf_file=gguf_file)
-        fields = _gguf_fields(Path(base) / gguf_file)
-        name, licence = Path(gguf_file).stem, fields.get("general.license", "see the base model")
-        if fields.get("tokenizer.ggml.pre") == "smollm":
-            _split_digits(tokenizer)
-    kind = model.config.model_type
-    if kind not in _DENSE_TYPES or getattr(model.config, "attention_bias", False):
+    from expertrag.generation.source import ModelSource
+
+    files = ModelFiles(Path(base), gguf_file) if gguf_file else model_files(str(base))
+    source = ModelSource(files)
+    name = Path(gguf_file).stem if gguf_file else Path(base).name
+    licence = (source.gguf.licence() if source.gguf else None) or "see the base model"
+    kind = source.config.model_type
+    if kind not in _DENSE_TYPES or getattr(source.config, "attention_bias", False):
         raise InvalidArgument(
             f"only models of type {' or '.join(_DENSE_TYPES)} without biases can be upcycled; "
             f"{name!r} is {kind!r}"
         )
-    return _Dense(model, tokenizer, name, licence)
-
-
-def _gguf_fields(path: Path) -> Mapping[str, str]:
-    """Text fields of a GGUF header; the file is memory-mapped, not read."""
-    from gguf import GGUFReader
-
-    fields = GGUFReader(path).fields
-    wanted = ("general.license", "tokenizer.ggml.pre")
-    return {key: str(fields[key].contents()) for key in wanted if key in fields}
-
-
-def _split_digits(tokenizer: Tokenizer) -> None:
-    """Restore a step that transformers' GGUF conversion loses.
-
-    SmolLM splits digits one by one *before* the byte-level regular expression. Without it a run
-    of spaces before a number is cut differently from how the model was trained.
-    """
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import pre_tokenizers
-
-    backend: Backend = tokenizer.backend_tokenizer
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
-    )
+    model = source.whole(str(base), torch.float32)
+    return _Dense(model, source.tokenizer, name, licence)
 
 
 def _config(dense: PretrainedConfig, num_experts: int, experts_per_token: int) -> MixtralConfig:

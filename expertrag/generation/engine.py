@@ -13,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -22,13 +23,9 @@ from expertrag.generation.logprobs import Ranked
 from expertrag.generation.lookup import Lookup
 from expertrag.generation.pages import ROOT, Pages
 from expertrag.generation.sampling import Sampler, certainty
-from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import PAGE_TOKENS
+from expertrag_kernels.steps import PAGE_TOKENS, Steps
 from expertrag_kernels.steps import Text as Rows
 
-_STEP_ROWS = (
-    256  # a prompt's part: long enough to multiply well, and others wait a tenth of a second
-)
 _GUESSED_ROWS = 16  # of a step, above which guesses cost as much as they save
 _MOST_GUESSED = 6  # tokens of a text
 _POLL_S = 0.05  # how late a deadline may be noticed
@@ -126,7 +123,7 @@ class Engine:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Steps[Any, Any],
         *,
         threads: int | None = None,
         guesses: bool = True,
@@ -236,7 +233,7 @@ class Engine:
         reading = [text for text in running if len(text.tokens) - text.computed > 1]
         guessed = self._most_guessed(len(writing))
         parts: list[_Part] = []
-        left = _STEP_ROWS
+        left = self._decoder.step_rows
         for text in (*writing, *reading):
             if left == 0:
                 break

@@ -20,11 +20,15 @@ def package_name(folder: Path) -> str | None:
     return str(name)
 
 
-def fingerprint(folder: Path) -> str:
+def fingerprint(folder: Path, gguf: str | None = None) -> str:
     """Hash of what decides a model's answers: small files whole, weights by header and samples.
 
     Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too.
+
+    :param gguf: the file of the folder that has all of it.
     """
+    if gguf:
+        return _sampled(folder / gguf).hex()[:16]
     digest = hashlib.sha256()
     for name in _READ_WHOLE:
         path = folder / name
@@ -39,8 +43,9 @@ def _sampled(path: Path) -> bytes:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with path.open("rb") as file:
-        header_bytes = int.from_bytes(file.read(8), "little")
-        digest.update(file.read(min(header_bytes, size)))
+        if path.suffix == ".safetensors":
+            header_bytes = int.from_bytes(file.read(8), "little")
+            digest.update(file.read(min(header_bytes, size)))
         for sample in range(_SAMPLES):
             file.seek(size * sample // _SAMPLES)
             digest.update(file.read(_SAMPLE_BYTES))

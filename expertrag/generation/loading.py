@@ -6,12 +6,35 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
 from expertrag.generation.fingerprint import package_name
 
 _LOGGERS = ("transformers", "huggingface_hub", "accelerate")
+PACKED_FILE = "packed.safetensors"
+"""What a folder that ``expertrag models pack`` made has for weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A folder with a model: a checkpoint, packed weights, or the GGUF file of that name."""
+
+    folder: Path
+    gguf: str | None = None
+
+    @property
+    def packed(self) -> Path | None:
+        """The file of packed weights; None where there is none."""
+        path = self.folder / PACKED_FILE
+        return path if self.gguf is None and path.is_file() else None
+
+    @property
+    def name(self) -> str:
+        """What to call the model by its place."""
+        package = None if self.gguf else package_name(self.folder)
+        return package or (Path(self.gguf).stem if self.gguf else self.folder.resolve().name)
 
 
 @contextmanager
@@ -69,25 +92,37 @@ def damaged(name: str, why: str) -> ServerError:
     )
 
 
-def local_folder(name: str) -> Path:
-    """Folder that holds model ``name``: itself, or the hub's snapshot of it, fetched if need be.
+def model_files(name: str) -> ModelFiles:
+    """Find the files of model ``name``: a folder, a GGUF file, or what the hub has, fetched.
 
-    :raises NotFound: if it is neither.
+    :raises NotFound: if it is none of them.
     """
-    folder = Path(name).expanduser()
-    if (folder / "config.json").is_file():
-        return folder
-    if folder.is_dir():
-        raise _not_found(name, "the folder has no config.json")
-    if name.count("/") != 1 or name.startswith((".", "~", "/")):
-        raise _not_found(name, "there is no such folder")
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return ModelFiles(path)
+    if path.is_file() and path.suffix == ".gguf":
+        return ModelFiles(path.parent, path.name)
+    if path.is_dir():
+        return ModelFiles(path, _only_gguf(name, path))
+    if name.count("/") != 1 or name.startswith((".", "~", "/")) or path.suffix == ".gguf":
+        raise _not_found(name, f"there is no such {'file' if path.suffix == '.gguf' else 'folder'}")
     from huggingface_hub import snapshot_download
 
     try:
         with quiet():
-            return Path(snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"]))
+            found = snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"])
     except Exception as error:  # offline, no such repository, no valid id, no network
         raise _not_found(name, first_line(error)) from error
+    return ModelFiles(Path(found))
+
+
+def _only_gguf(name: str, folder: Path) -> str:
+    found = [path.name for path in folder.glob("*.gguf")]
+    if len(found) > 1:
+        raise _not_found(name, f"the folder has {len(found)} .gguf files: name one of them")
+    if not found:
+        raise _not_found(name, "the folder has no config.json")
+    return found[0]
 
 
 def first_line(error: BaseException) -> str:
@@ -109,5 +144,8 @@ def _cure(name: str) -> str:
     folder = Path(name).expanduser()
     pulled = package_name(folder)
     if pulled is None and (folder.exists() or "/" in name):
-        return "name a folder with a complete model (config.json, safetensors, tokenizer)"
+        return (
+            "name a folder with a complete model (config.json, safetensors, tokenizer), "
+            "or a .gguf file"
+        )
     return f"run: expertrag models pull {pulled or name}"

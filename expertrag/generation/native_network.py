@@ -23,7 +23,7 @@ class NativeNetwork(Network):
     """A lowered model, its limits, and the engine that runs it."""
 
     def __init__(self, lowered: Lowered, limits: Limits) -> None:
-        self.device = torch.device("cpu")
+        self.device = lowered.decoder.device
         # all cores, where torch has half of them: its steps serve all texts at once
         self.engine = Engine(lowered.decoder, threads=available_cores())
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
@@ -90,8 +90,7 @@ class NativeNetwork(Network):
 
     def _reading(self, looked: Looked, continuation: Sequence[int]) -> Reading:
         chosen = torch.tensor(continuation)[:, None]
-        log_probabilities = looked.logits[:-1].log_softmax(-1).gather(1, chosen)[:, 0]
-        middle, upper = (
-            looked.kept[place][1:].mean(0) for place in (self._lowered.middle, self._lowered.upper)
-        )
+        log_probabilities = looked.logits[:-1].log_softmax(-1).cpu().gather(1, chosen)[:, 0]
+        places = self._lowered.middle, self._lowered.upper
+        middle, upper = (looked.kept[place][1:].mean(0).cpu() for place in places)
         return Reading(log_probabilities.numpy(), middle.numpy(), upper.numpy())

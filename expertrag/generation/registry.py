@@ -35,9 +35,10 @@ def load_generator(
 ) -> Generator:
     """Load a language model by name.
 
-    :param name: a folder or hub id that transformers loads (on the CPU most run on an engine of
-        our own, all others in transformers); or ``openai:URL#MODEL`` for an OpenAI-compatible
-        server, for example ``openai:http://127.0.0.1:8000/v1#qwen3``.
+    :param name: a folder or hub id that transformers loads, or a GGUF file (on the CPU most run on
+        an engine of our own, all others in transformers); a folder of ``expertrag models pack``; or
+        ``openai:URL#MODEL`` for an OpenAI-compatible server, for example
+        ``openai:http://127.0.0.1:8000/v1#qwen3``.
     :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
         ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the weights, on
         the CPU; a server chooses for itself.

@@ -7,13 +7,11 @@ the same time; all others run in transformers, their mixtures of experts through
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 import expertrag_kernels
 from expertrag.errors import InvalidArgument
@@ -26,24 +24,23 @@ from expertrag.generation.base import (
 )
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.constraints import Matcher
-from expertrag.generation.fingerprint import fingerprint, package_name
-from expertrag.generation.loading import damaged, local_folder, model_errors, quiet
-from expertrag.generation.lowering import Unsupported, lower
+from expertrag.generation.fingerprint import fingerprint
+from expertrag.generation.loading import model_errors, model_files, quiet
 from expertrag.generation.mixture import MixedSession
+from expertrag.generation.native_loading import ROUNDED, native_network, packed_network
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.native_session import NativeSession
 from expertrag.generation.network import Limits, Network, TransformersNetwork
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading
+from expertrag.generation.source import ModelSource
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
 
-_log = logging.getLogger(__name__)
-_ROUNDED = (Format.INT8, Format.INT4)
 # short ones are faster than torch for single tokens, and slower for long prompts
 _LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
-_EXACT = {torch.float32: Format.F32, torch.bfloat16: Format.BF16}
+_FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
@@ -73,24 +70,28 @@ class TransformersGenerator(Generator):
         :param native: on our engine where it can; False leaves everything to transformers.
         """
         target = _device(device)
-        rounded = Format(dtype) if dtype in _ROUNDED else None
+        rounded = Format(dtype) if dtype in ROUNDED else None
         precision = _dtype("auto" if rounded else dtype, target)
-        folder = local_folder(name)
+        files = model_files(name)
         expertrag_kernels.register()
         with model_errors(name), quiet():
-            model = _load_model(name, folder, precision, target)
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            limits = Limits.of(model, tokenizer)
+            source = ModelSource(files)
             network: Network | None = None
-            if native:
-                network = _native(model, name, limits, rounded, cache_mib)
+            if files.packed:
+                _check_packed(name, target, native=native)
+                network = packed_network(name, source, files.packed, dtype, cache_mib)
+            elif native and _on_our_engine(target, precision, rounded):
+                format = rounded or _FORMATS[precision]
+                network = native_network(name, source, format, precision, target, cache_mib)
             if network is None:
+                model = source.whole(name, precision, target)
+                limits = Limits.of(model, source.tokenizer)
                 network = TransformersNetwork(_packed(model, name, rounded), limits)
         return cls(
-            package_name(folder) or (folder.resolve().name if Path(name).exists() else name),
-            fingerprint(folder),
+            files.name if Path(name).expanduser().exists() else name,
+            fingerprint(files.folder, files.gguf),
             network,
-            ChatTokenizer(tokenizer),
+            ChatTokenizer(source.tokenizer),
         )
 
     def counters(self) -> Mapping[str, int]:
@@ -179,37 +180,19 @@ class TransformersGenerator(Generator):
         return self._network.read(encoded)
 
 
-def _load_model(name: str, folder: Path, dtype: torch.dtype, device: torch.device) -> Any:
-    config = AutoConfig.from_pretrained(folder)
-    load: Any = AutoModelForCausalLM.from_pretrained  # annotated without the report
-    model, report = load(
-        folder,
-        config=config,
-        dtype=dtype,
-        use_safetensors=True,  # pickled weights could run code
-        output_loading_info=True,
-    )
-    missing = sorted(report["missing_keys"])
-    if missing:  # transformers would fill them with random numbers and only warn
-        raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
-    return model.to(device).eval().requires_grad_(False)
+def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:
+    """Whether our engine computes a type on a device, and sooner than transformers does."""
+    if device.type != "cpu":
+        return device.type == "cuda" and rounded is None
+    return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
 
 
-def _native(
-    model: Any, name: str, limits: Limits, rounded: Format | None, cache_mib: int
-) -> NativeNetwork | None:
-    """Run a model on our engine; None where it is left to transformers."""
-    format = rounded or _EXACT.get(model.dtype)
-    if model.device.type != "cpu" or format is None or not (rounded or _LONG_VECTORS):
-        return None
-    try:
-        lowered = lower(
-            model, format, cache_bytes=cache_mib << 20, context_tokens=limits.context_tokens
+def _check_packed(name: str, device: torch.device, *, native: bool) -> None:
+    if device.type != "cpu" or not native:
+        raise InvalidArgument(
+            f"{name} is packed for our engine on the CPU; use --device cpu, or the checkpoint that "
+            "it was packed from"
         )
-    except Unsupported as reason:
-        _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
-        return None
-    return NativeNetwork(lowered, limits)
 
 
 def _packed(model: Any, name: str, rounded: Format | None) -> Any:
@@ -249,7 +232,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
     if name not in _DTYPES:
         raise InvalidArgument(
-            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *_ROUNDED))}"
+            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *ROUNDED))}"
         )
     return _DTYPES[name]
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from expertrag_kernels.dispatch import fused_experts
-    from expertrag_kernels.files import load_packed, save_packed
-    from expertrag_kernels.gguf import pack_gguf
+    from expertrag_kernels.files import Packed, load_packed, save_packed, verify_packed
     from expertrag_kernels.layout import unpacked
     from expertrag_kernels.linear import (
         CopiedExperts,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         Experts,
         Format,
         PackedExperts,
+        PackedMatrix,
         PlainExperts,
         ScaledExperts,
     )
@@ -40,7 +40,9 @@ __all__ = [
     "Experts",
     "Format",
     "LowRankExperts",
+    "Packed",
     "PackedExperts",
+    "PackedMatrix",
     "PlainExperts",
     "ScaledExperts",
     "apply_copies",
@@ -48,12 +50,12 @@ __all__ = [
     "fused_experts",
     "load_packed",
     "pack",
-    "pack_gguf",
     "pack_model",
     "register",
     "save_packed",
     "unpack_model",
     "unpacked",
+    "verify_packed",
 ]
 
 _HOMES = {  # imported on first use, so that importing the package does not load torch
@@ -62,7 +64,9 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "Experts": "packed",
     "Format": "packed",
     "LowRankExperts": "linear",
+    "Packed": "files",
     "PackedExperts": "packed",
+    "PackedMatrix": "packed",
     "PlainExperts": "packed",
     "ScaledExperts": "packed",
     "apply_copies": "linear",
@@ -70,12 +74,12 @@ _HOMES = {  # imported on first use, so that importing the package does not load
     "fused_experts": "dispatch",
     "load_packed": "files",
     "pack": "transformers",
-    "pack_gguf": "gguf",
     "pack_model": "transformers",
     "register": "transformers",
     "save_packed": "files",
     "unpack_model": "transformers",
     "unpacked": "layout",
+    "verify_packed": "files",
 }
 
 

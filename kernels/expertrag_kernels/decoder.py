@@ -27,6 +27,9 @@ _ACTIVATIONS = list(Activation)
 class Decoder(Steps[PackedMatrix, PackedExperts]):
     """See :class:`Steps`; a row's result is the same to the bit in any batch."""
 
+    device = torch.device("cpu")
+    step_rows = 256
+
     def __init__(self, shape: CacheShape, pages: int) -> None:
         if not cpu_experts.ISAS:
             raise ValueError("compiled kernels are needed: install with a C++ compiler at hand")

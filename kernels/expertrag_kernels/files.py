@@ -1,8 +1,9 @@
-"""Packed experts on disk: a safetensors file whose weights lie where the kernels can read them.
+"""Packed weights on disk: a safetensors file whose weights lie where the kernels can read them.
 
-Every layer is a tensor of bytes, which begins at a multiple of 64 in the file, so that a mapping of
-it is aligned; shape, format and SHA-256 stand in the file's metadata. Any reader of safetensors
-reads the file; the writer is our own, as the library's aligns to 8.
+Experts and matrices are tensors of bytes, which begin at a multiple of 64 in the file, so that a
+mapping of it is aligned; vectors of floats follow them. Shapes, formats and SHA-256 stand in the
+file's metadata, with the version of the layout. Any reader of safetensors reads the file; the
+writer is our own, as the library's aligns to 8.
 """
 
 from __future__ import annotations
@@ -12,45 +13,60 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from expertrag_kernels.layout import layer_bytes, room
-from expertrag_kernels.packed import Activation, Format, PackedExperts
+from expertrag_kernels.layout import VERSION, layer_bytes, matrix_bytes, room
+from expertrag_kernels.packed import Activation, Format, PackedExperts, PackedMatrix
+
+Packed = PackedExperts | PackedMatrix | torch.Tensor
+"""What a file holds; tensors are of float32."""
 
 _ALIGNMENT = 64
 _HEAD = struct.Struct("<Q")
 _PIECE = 64 << 20
 _METADATA = "__metadata__"
-_SHAPE = ("format", "num_experts", "hidden_size", "inner_size", "activation")
+_VERSION = "layout"
+_FIELDS = {
+    PackedExperts: ("format", "num_experts", "hidden_size", "inner_size", "activation"),
+    PackedMatrix: ("format", "outputs", "inputs"),
+}
 
 
-def save_packed(layers: Mapping[str, PackedExperts], path: Path) -> None:
-    """Write packed layers, by name; the file appears whole or not at all.
+def save_packed(weights: Mapping[str, Packed], path: Path) -> None:
+    """Write packed weights, by name; the file appears whole or not at all.
 
-    :raises ValueError: no layers.
+    :raises ValueError: nothing to save, a name that is taken, or a tensor of another type.
     """
-    if not layers or _METADATA in layers:
-        raise ValueError(f"no layers to save, or one named {_METADATA}")
-    header: dict[str, Any] = {_METADATA: {}}
+    if not weights or {_METADATA, _VERSION} & weights.keys():
+        raise ValueError(f"nothing to save, or something named {_METADATA} or {_VERSION}")
+    # packed ones first, whose sizes are multiples of 64: all of them are aligned
+    ordered = sorted(weights.items(), key=lambda item: isinstance(item[1], torch.Tensor))
+    metadata = {_VERSION: str(VERSION)}
+    header: dict[str, Any] = {_METADATA: metadata}
     start = 0
-    for name, layer in layers.items():
-        about = {field: getattr(layer, field) for field in _SHAPE}
-        header[_METADATA][name] = json.dumps({**about, "sha256": _digest(layer.data)})
-        stop = start + layer.data.numel()
-        header[name] = {"dtype": "U8", "shape": [stop - start], "data_offsets": [start, stop]}
-        start = stop
+    for name, item in ordered:
+        data = _bytes(item)
+        about = {field: getattr(item, field) for field in _FIELDS.get(type(item), ())}
+        metadata[name] = json.dumps({**about, "sha256": _digest(data)})
+        header[name] = {
+            "dtype": "F32" if isinstance(item, torch.Tensor) else "U8",
+            "shape": list(item.shape) if isinstance(item, torch.Tensor) else [data.numel()],
+            "data_offsets": [start, start + data.numel()],
+        }
+        start += data.numel()
     text = json.dumps(header).encode()
     text += b" " * (-(_HEAD.size + len(text)) % _ALIGNMENT)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             file.write(_HEAD.pack(len(text)) + text)
-            for layer in layers.values():
-                for piece in layer.data.split(_PIECE):
+            for _, item in ordered:
+                for piece in _bytes(item).split(_PIECE):
                     file.write(piece.numpy())
             file.flush()
             os.fsync(file.fileno())
@@ -59,46 +75,114 @@ def save_packed(layers: Mapping[str, PackedExperts], path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def load_packed(path: Path, *, mapped: bool = False) -> dict[str, PackedExperts]:
-    """Read packed layers, by name.
+def load_packed(path: Path, *, mapped: bool = False) -> dict[str, Packed]:
+    """Read packed weights, by name.
 
-    :param mapped: leave the weights in the file, which the system reads as they are used and drops
-        when memory is short. Checksums are not verified then, as that reads everything; otherwise
-        the weights are copied into huge pages, which are faster.
-    :raises ValueError: the file is not one of packed layers, or is damaged.
+    :param mapped: leave the weights in the file, which the system reads as they are used, shares
+        between processes and drops when memory is short. Checksums are not verified then, as that
+        reads everything; otherwise the weights are copied into huge pages, which are faster.
+    :raises ValueError: the file is not one of packed weights, is of another version, or is damaged.
     """
+    return {stored.name: stored.load(mapped=mapped) for stored in _stored(path)}
+
+
+def verify_packed(path: Path) -> None:
+    """Compare all weights of a file with their checksums.
+
+    :raises ValueError: as :func:`load_packed` does.
+    """
+    for stored in _stored(path):
+        stored.verify()
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """An entry of a file: where its bytes are mapped, and what they are."""
+
+    name: str
+    path: Path
+    data: torch.Tensor
+    shape: list[int]
+    about: dict[str, Any]
+    sha256: str
+
+    def load(self, *, mapped: bool) -> Packed:
+        data = self.data
+        if not mapped:
+            self.verify()
+        if not self.about:  # a vector: small, and what computes with it may want it aligned
+            return data.clone().view(torch.float32).view(self.shape)
+        if not mapped:
+            data = room(data.numel()).copy_(data)
+        about = {**self.about, "format": Format(self.about["format"])}
+        if "activation" not in about:
+            return PackedMatrix(data, **about)
+        return PackedExperts(data, **{**about, "activation": Activation(about["activation"])})
+
+    def verify(self) -> None:
+        if _digest(self.data) != self.sha256:
+            raise ValueError(f"{self.path} is damaged: the checksum of {self.name} does not hold")
+
+
+def _stored(path: Path) -> Iterator[_Stored]:
+    """Entries of a file, once all of them are known to be there."""
     try:
         with path.open("rb") as file:
             whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
         (length,) = _HEAD.unpack_from(whole)
         header = json.loads(whole[_HEAD.size : _HEAD.size + length])
         metadata = header.pop(_METADATA)
-        found = {
-            name: _layer(whole, _HEAD.size + length, entry, json.loads(metadata[name]), mapped)
-            for name, entry in header.items()
-        }
+        version = int(metadata[_VERSION])
+        found = []
+        if version == VERSION:
+            found = [
+                _entry(name, path, whole, _HEAD.size + length, entry, json.loads(metadata[name]))
+                for name, entry in header.items()
+            ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ValueError(f"{path} holds no packed experts, or is damaged ({error})") from error
-    return found
+        raise ValueError(f"{path} holds no packed weights, or is damaged ({error})") from error
+    if version != VERSION:
+        raise ValueError(
+            f"{path} holds weights in layout {version}, and these kernels read layout {VERSION}: "
+            "pack the model again"
+        )
+    return iter(found)
 
 
-def _layer(
-    whole: mmap.mmap, start: int, entry: Mapping[str, Any], about: dict[str, Any], mapped: bool
-) -> PackedExperts:
+def _entry(
+    name: str,
+    path: Path,
+    whole: mmap.mmap,
+    start: int,
+    entry: Mapping[str, Any],
+    about: dict[str, Any],
+) -> _Stored:
     sha256 = about.pop("sha256")
-    form, activation = Format(about.pop("format")), Activation(about.pop("activation"))
     first, stop = entry["data_offsets"]
-    size = layer_bytes(form, about["num_experts"], about["hidden_size"], about["inner_size"])
+    size = _size(about, entry["shape"])
     if stop - first != size or first < 0 or start + stop > len(whole):
         raise ValueError("its size is not that of its shape")
-    if (start + first) % _ALIGNMENT:
+    if about and (start + first) % _ALIGNMENT:
         raise ValueError(f"its weights are not aligned to {_ALIGNMENT} bytes")
     data = torch.frombuffer(whole, dtype=torch.uint8, offset=start + first, count=size)
-    if not mapped:
-        if _digest(data) != sha256:
-            raise ValueError("a checksum does not hold")
-        data = room(size).copy_(data)
-    return PackedExperts(data, form, activation=activation, **about)
+    return _Stored(name, path, data, entry["shape"], about, sha256)
+
+
+def _size(about: Mapping[str, Any], shape: list[int]) -> int:
+    if not about:
+        return 4 * int(torch.Size(shape).numel())
+    form = Format(about["format"])
+    if "activation" in about:
+        return layer_bytes(form, about["num_experts"], about["hidden_size"], about["inner_size"])
+    return matrix_bytes(form, about["outputs"], about["inputs"])
+
+
+def _bytes(item: Packed) -> torch.Tensor:
+    if not isinstance(item, torch.Tensor):
+        return item.data
+    if item.dtype != torch.float32 or not item.numel():
+        raise ValueError(f"vectors are saved in float32; got {item.dtype} of {tuple(item.shape)}")
+    return item.detach().contiguous().view(-1).view(torch.uint8)
 
 
 def _digest(data: torch.Tensor) -> str:

@@ -26,6 +26,9 @@ import torch.nn.functional as F
 
 from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
 
+VERSION = 1
+"""Of this order; files have it, and those of another are refused."""
+
 COLUMNS = 64
 PAD = 32
 INT8_GROUP = 128

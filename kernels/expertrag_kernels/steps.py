@@ -79,6 +79,9 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
     shape: CacheShape
     pages: int
+    device: torch.device
+    step_rows: int
+    """Rows of a step that keep those who wait for about a tenth of a second, and multiply well."""
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:

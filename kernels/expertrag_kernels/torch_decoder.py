@@ -20,6 +20,7 @@ from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Format, PlainExperts
 from expertrag_kernels.reference import activate
 from expertrag_kernels.steps import (
+    MOST_ROWS,
     NO_ROWS,
     OUTPUT,
     PAGE_TOKENS,
@@ -102,6 +103,8 @@ class Rows:
 
 class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     """See :class:`Steps`; all of it on one device, in one type."""
+
+    step_rows = MOST_ROWS
 
     def __init__(
         self, shape: CacheShape, pages: int, device: torch.device, dtype: torch.dtype

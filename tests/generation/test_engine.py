@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from expertrag.generation.lowering import lower
 from expertrag.generation.sampling import Sampler
 from expertrag_kernels import Format
 from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.torch_decoder import TorchDecoder
 
 _CPU = torch.device("cpu")
 _PAGE = 64
@@ -100,6 +102,24 @@ def test_greedy_tokens_are_those_of_transformers(engine: Make, model: Any) -> No
         # min_new_tokens forbids the end, which our text without an end may draw
         if 2 not in drawn:
             assert drawn == out[0, length:].tolist()
+
+
+def test_a_decoder_for_gpus_runs_the_same_texts(engine: Make, model: Any) -> None:
+    prompts = [_prompt(seed, 20 + 31 * seed) for seed in range(5)]
+    with engine() as running:
+        wanted = [_alone(running, p, temperature=0.0) for p in prompts]
+    make = partial(TorchDecoder, device=_CPU, dtype=torch.float32)
+    options: dict[str, Any] = {"cache_bytes": 1 << 26, "context_tokens": 2048, "make": make}
+    running = Engine(lower(model, Format.F32, **options).decoder)
+    try:
+        texts = [_text(p, temperature=0.0) for p in prompts]
+        for text in texts:
+            running.submit(text)
+        assert [_finish(running, text) for text in texts] == wanted
+        assert _alone(running, prompts[4], temperature=0.0) == wanted[4]
+        assert running.counters.reused_tokens > 64
+    finally:
+        running.stop()
 
 
 def test_many_texts_share_steps(engine: Make) -> None:

@@ -1,4 +1,4 @@
-"""Packed experts on disk."""
+"""Packed weights on disk."""
 
 from __future__ import annotations
 
@@ -7,54 +7,106 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
-from expertrag_kernels import Format, PlainExperts, fused_experts, load_packed, pack, save_packed
-from expertrag_kernels.packed import PackedExperts
+from expertrag_kernels import (
+    Format,
+    Packed,
+    PackedExperts,
+    PackedMatrix,
+    PlainExperts,
+    files,
+    fused_experts,
+    load_packed,
+    pack,
+    save_packed,
+    verify_packed,
+)
+from expertrag_kernels.layout import packed_matrix
 
 
-def _layers() -> dict[str, PackedExperts]:
+def _weights() -> dict[str, Packed]:
+    """Experts and a matrix of each format, and vectors of sizes that are no multiples of 64."""
     torch.manual_seed(0)
     plain = PlainExperts(torch.randn(3, 80, 33), torch.randn(3, 33, 40))
-    return {f"layer {format}": pack(plain, format) for format in Format}
+    found: dict[str, Packed] = {"norm": torch.randn(33), "bias": torch.randn(7)}
+    for format in Format:
+        found[f"layer {format}"] = pack(plain, format)
+        found[f"matrix {format}"] = packed_matrix(torch.randn(70, 33), format)
+    return found
 
 
 @pytest.mark.parametrize("mapped", [False, True])
-def test_layers_come_back(tmp_path: Path, mapped: bool) -> None:
-    layers = _layers()
-    save_packed(layers, tmp_path / "experts.safetensors")
-    found = load_packed(tmp_path / "experts.safetensors", mapped=mapped)
-    assert found.keys() == layers.keys()
-    x, index, weights = torch.randn(4, 33), torch.tensor([[0, 2]] * 4), torch.ones(4, 2)
-    for name, layer in layers.items():
-        assert torch.equal(found[name].data, layer.data)
-        assert found[name].data.data_ptr() % 64 == 0
-        assert torch.equal(
-            fused_experts(x, index, weights, found[name]), fused_experts(x, index, weights, layer)
-        )
+def test_weights_come_back(tmp_path: Path, mapped: bool) -> None:
+    weights = _weights()
+    save_packed(weights, tmp_path / "packed.safetensors")
+    found = load_packed(tmp_path / "packed.safetensors", mapped=mapped)
+    verify_packed(tmp_path / "packed.safetensors")
+    assert found.keys() == weights.keys()
+    x, index, shares = torch.randn(4, 33), torch.tensor([[0, 2]] * 4), torch.ones(4, 2)
+    for name, wanted in weights.items():
+        loaded = found[name]
+        if isinstance(wanted, torch.Tensor):
+            assert isinstance(loaded, torch.Tensor) and torch.equal(loaded, wanted)
+            continue
+        assert not isinstance(loaded, torch.Tensor)
+        assert torch.equal(loaded.data, wanted.data) and loaded.format is wanted.format
+        assert loaded.data.data_ptr() % 64 == 0
+        if isinstance(wanted, PackedMatrix):
+            assert isinstance(loaded, PackedMatrix)
+            assert (loaded.outputs, loaded.inputs) == (70, 33)
+        else:
+            assert isinstance(loaded, PackedExperts)
+            assert torch.equal(
+                fused_experts(x, index, shares, loaded), fused_experts(x, index, shares, wanted)
+            )
 
 
 def test_the_file_is_one_of_safetensors(tmp_path: Path) -> None:
-    layers = _layers()
-    save_packed(layers, tmp_path / "experts.safetensors")
-    with safe_open(tmp_path / "experts.safetensors", "pt") as file:
-        assert set(file.keys()) == set(layers)
-        assert torch.equal(file.get_tensor("layer int4"), layers["layer int4"].data)
+    weights = _weights()
+    save_packed(weights, tmp_path / "packed.safetensors")
+    norm, layer = weights["norm"], weights["layer int4"]
+    with safe_open(tmp_path / "packed.safetensors", "pt") as file:
+        assert set(file.keys()) == set(weights)
+        assert isinstance(norm, torch.Tensor) and isinstance(layer, PackedExperts)
+        assert torch.equal(file.get_tensor("norm"), norm)
+        assert torch.equal(file.get_tensor("layer int4"), layer.data)
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "experts.safetensors"
-    save_packed(_layers(), path)
+    path = tmp_path / "packed.safetensors"
+    save_packed(_weights(), path)
     whole = path.read_bytes()
     for damaged, why in (
         (whole[:-1000], "size"),
-        (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum"),
+        (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum of bias does not hold"),
         (whole[:20], "damaged"),
         (b"", "damaged"),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=why):
-            load_packed(path)
-    with pytest.raises(ValueError, match="no packed experts"):
+        for read in (load_packed, verify_packed):
+            with pytest.raises(ValueError, match=why):
+                read(path)
+    with pytest.raises(ValueError, match="no packed weights"):
         load_packed(tmp_path / "none")
-    with pytest.raises(ValueError, match="no layers"):
+    save_file({"norm": torch.ones(3)}, path)
+    with pytest.raises(ValueError, match="no packed weights"):
+        load_packed(path)
+
+
+def test_what_cannot_be_saved(tmp_path: Path) -> None:
+    path = tmp_path / "packed.safetensors"
+    with pytest.raises(ValueError, match="nothing to save"):
         save_packed({}, path)
+    with pytest.raises(ValueError, match=r"in float32; got torch\.float64"):
+        save_packed({"norm": torch.ones(3).double()}, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "packed.safetensors"
+    monkeypatch.setattr(files, "VERSION", 7)
+    save_packed(_weights(), path)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"layout 7, and these kernels read layout 1: pack"):
+        load_packed(path, mapped=True)

@@ -1,0 +1,130 @@
+"""Weights of a checkpoint, read one module at a time into a model on the meta device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import nn
+
+Read = Callable[[str], torch.Tensor]
+
+
+class Checkpoint(Protocol):
+    """Tensors in files."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shapes of the tensors, by the names that they have in the files."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Read]:
+        """Open the files, to read tensors by name."""
+        ...
+
+
+class NotStreamed(ValueError):
+    """Why a checkpoint is left to transformers, which loads it whole."""
+
+
+class _Part(NamedTuple):
+    """A stored tensor, and which part of a parameter it is."""
+
+    name: str
+    at: tuple[int | slice, ...]
+
+
+# one expert of a layer, or one projection of all; newer checkpoints have them merged as models do
+_EXPERTS = re.compile(
+    r"(?P<stem>.*\.experts)(\.(?P<number>\d+))?"
+    r"\.((?P<gate>gate_proj|w1)|(?P<up>up_proj|w3)|down_proj|w2)(\.weight)?"
+)
+
+
+class Streamed:
+    """A model on the meta device, whose modules are filled from a checkpoint for a while each."""
+
+    def __init__(self, model: nn.Module, checkpoint: Checkpoint) -> None:
+        """Find every parameter's parts among the tensors of a checkpoint.
+
+        :raises NotStreamed: something is missing, in parts that do not fit, or there twice.
+        """
+        self._checkpoint = checkpoint
+        self._parts: dict[nn.Parameter, list[_Part]] = {}
+        parameters = dict(model.named_parameters(remove_duplicate=False))
+        for name in checkpoint.shapes:
+            parameter, at = _place(name, parameters)
+            if parameter is not None:
+                self._parts.setdefault(parameter, []).append(_Part(name, at))
+        for name, parameter in parameters.items():
+            self._check(name, parameter)
+
+    @contextmanager
+    def filled(self, module: nn.Module) -> Iterator[None]:
+        """Give a module's parameters their values, and take them away in the end."""
+        empty = [
+            (owner, name, parameter)
+            for owner in module.modules()
+            for name, parameter in owner.named_parameters(recurse=False)
+        ]
+        try:
+            with self._checkpoint.reading() as read:
+                for owner, name, parameter in empty:
+                    value = self._value(parameter, read)
+                    setattr(owner, name, nn.Parameter(value, requires_grad=False))
+                del value
+            yield
+        finally:
+            for owner, name, parameter in empty:
+                setattr(owner, name, parameter)
+
+    def _value(self, parameter: nn.Parameter, read: Read) -> torch.Tensor:
+        parts = self._parts[parameter]
+        if not parts[0].at:
+            return read(parts[0].name).to(parameter.dtype)
+        whole = torch.empty(parameter.shape, dtype=parameter.dtype)
+        for part in parts:
+            whole[part.at] = read(part.name).to(parameter.dtype)
+        return whole
+
+    def _check(self, name: str, parameter: nn.Parameter) -> None:
+        parts = self._parts.get(parameter, [])
+        shapes = self._checkpoint.shapes
+        for part in parts:
+            try:
+                wanted = tuple(parameter[part.at].shape)
+            except IndexError:
+                raise NotStreamed(f"{part.name} belongs to no expert of {name}") from None
+            if shapes[part.name] != wanted:
+                raise NotStreamed(f"{part.name} is {shapes[part.name]} and not {wanted}")
+        stored = sum(torch.Size(shapes[part.name]).numel() for part in parts)
+        if len({str(part.at) for part in parts}) < len(parts) or stored > parameter.numel():
+            raise NotStreamed(f"{name} is there twice")  # tied ones may differ
+        if stored < parameter.numel():
+            raise NotStreamed(f"{name} is missing")
+
+
+def _place(
+    name: str, parameters: Mapping[str, nn.Parameter]
+) -> tuple[nn.Parameter | None, tuple[Any, ...]]:
+    """Which parameter a stored tensor is of, and which part of it; None for that of none."""
+
+    def find(name: str) -> nn.Parameter | None:
+        return parameters.get(name, parameters.get(f"model.{name}"))
+
+    name = name.replace(".block_sparse_moe.", ".mlp.")  # Mixtral's, formerly
+    found = find(name)
+    match = _EXPERTS.fullmatch(name)
+    if found is not None or match is None:
+        return found, ()
+    expert = int(match["number"]) if match["number"] else slice(None)
+    if not (match["gate"] or match["up"]):
+        return find(f"{match['stem']}.down_proj"), (expert,)
+    found = find(f"{match['stem']}.gate_up_proj")
+    if found is None:
+        return None, ()
+    half = found.shape[1] // 2
+    return found, (expert, slice(half) if match["gate"] else slice(half, None))

@@ -1,0 +1,123 @@
+"""A model packed once, into a folder that is mapped at every start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from expertrag.errors import InvalidArgument
+from expertrag.generation.fingerprint import fingerprint
+from expertrag.generation.loading import (
+    PACKED_FILE,
+    first_line,
+    model_errors,
+    model_files,
+    quiet,
+)
+from expertrag.generation.lowering import Filled, Unsupported, lower
+from expertrag.generation.native_loading import DTYPES, outline, unusable
+from expertrag.generation.network import Limits
+from expertrag.generation.source import ModelSource
+from expertrag_kernels import Format, Packed, save_packed, verify_packed
+from expertrag_retriever.publish import published
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+
+def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
+    """Pack a model into a folder, which appears whole or not at all.
+
+    :param name: as of :func:`expertrag.generation.load_generator`.
+    :param dtype: ``bfloat16``, ``float32``, ``int8`` or ``int4``.
+    :raises NotFound: if there is no such model.
+    :raises InvalidArgument: if our engine does not run the model, or it is packed already.
+    :raises ServerError: if the model's files are damaged.
+    """
+    files = model_files(name)
+    if files.packed:
+        raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
+    with model_errors(name), quiet():
+        source = ModelSource(files)
+        model, weights = _packed(name, source, DTYPES[dtype], progress)
+        progress(f"write {out}", 0, 1)
+        with published(out) as scratch:
+            model.config.save_pretrained(scratch)
+            model.generation_config.save_pretrained(scratch)
+            source.tokenizer.save_pretrained(scratch)
+            (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
+            # last: without its weights what a killed command leaves is no model
+            save_packed(weights, scratch / PACKED_FILE)
+        progress(f"write {out}", 1, 1)
+
+
+def verify_folder(folder: Path) -> None:
+    """Compare all weights of a packed folder with their checksums.
+
+    :raises InvalidArgument: if it is not a packed folder.
+    :raises ServerError: if it is damaged, or was packed by another version.
+    """
+    if not (folder / PACKED_FILE).is_file():
+        raise InvalidArgument(f"{folder} is not packed: it has no {PACKED_FILE}")
+    try:
+        verify_packed(folder / PACKED_FILE)
+    except ValueError as error:
+        raise unusable(str(folder), error) from error
+
+
+def _packed(
+    name: str, source: ModelSource, format: Format, progress: Progress
+) -> tuple[Any, dict[str, Packed]]:
+    # of what is not rounded; the same on any processor
+    dtype = torch.float32 if format is Format.F32 else torch.bfloat16
+    try:
+        model, filled = outline(name, source, format, dtype)
+        lowered = lower(
+            model,
+            format,
+            cache_bytes=1 << 30,  # of addresses: no page of it is touched
+            context_tokens=Limits.of(model, source.tokenizer).context_tokens,
+            filled=_told(filled, f"pack {name}", model, progress),
+        )
+    except Unsupported as reason:
+        raise InvalidArgument(
+            f"{name} cannot be packed ({first_line(reason)}); serve it as it is"
+        ) from reason
+    return model, dict(lowered.weights)
+
+
+def _told(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:
+    """Tell how many weights have been read."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    done = 0
+
+    @contextmanager
+    def telling(module: nn.Module) -> Iterator[None]:
+        nonlocal done
+        with filled(module):
+            yield
+        done += sum(parameter.numel() for parameter in module.parameters())
+        progress(stage, done, total)
+
+    return telling
+
+
+def _card(source: ModelSource, dtype: str) -> str:
+    files = source.files
+    return f"""---
+library_name: expertrag
+---
+# {files.name}, packed in {dtype}
+
+The weights of {files.name} in the order in which ExpertRAG's kernels read them, made by
+`expertrag models pack`. They are mapped: `expertrag serve --generator FOLDER` starts at once.
+
+- From: {files.gguf or files.name} (fingerprint {fingerprint(files.folder, files.gguf)})
+- Weights: {dtype}; `expertrag models verify FOLDER` compares them with their checksums
+- Licence: {(source.gguf.licence() if source.gguf else None) or "that of the model"}
+"""

@@ -1,0 +1,135 @@
+"""Packed folders: what they answer, and what of them is refused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from expertrag.errors import InvalidArgument, NotFound, ServerError
+from expertrag.generation import load_generator
+from expertrag.generation.loading import PACKED_FILE
+from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.packing import pack_folder, verify_folder
+from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag_kernels import files, load_packed, save_packed
+
+TinyFolder = Callable[[str], Path]
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    del stage, done, total
+
+
+def _pack(model: Path, dtype: str, out: Path) -> Path:
+    pack_folder(str(model), dtype, out, _silent)
+    return out
+
+
+def _logits(folder: Path, dtype: str = "auto") -> torch.Tensor:
+    generator = load_generator(str(folder), dtype=dtype)
+    assert isinstance(generator, TransformersGenerator)
+    network = generator._network
+    assert isinstance(network, NativeNetwork)
+    cache = network.new_cache()
+    found = network.forward(list(range(3, 43)), cache).logits
+    network.free(cache)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
+def test_a_packed_folder_is_the_model(kind: str, tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    fingerprints = set()
+    for dtype in ("float32", "bfloat16", "int8", "int4"):
+        folder = _pack(tiny_folder(kind), dtype, tmp_path / dtype)
+        assert torch.equal(_logits(folder), _logits(tiny_folder(kind), dtype)), dtype
+        verify_folder(folder)
+        fingerprints.add(load_generator(str(folder), dtype=dtype).fingerprint)
+    assert len(fingerprints) == 4
+
+
+def test_progress_is_told(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    pack_folder(
+        str(tiny_folder("mixtral")), "int8", tmp_path / "out", lambda *step: told.append(step)
+    )
+    packed = [(done, total) for stage, done, total in told if stage.startswith("pack ")]
+    assert len(packed) == 4 and packed[-1][0] == packed[-1][1]  # words, two layers, a norm
+    assert [step[1:] for step in told[-2:]] == [(0, 1), (1, 1)]
+    assert (tmp_path / "out" / "README.md").read_text().count("int8") == 2
+
+
+def test_another_dtype_is_refused(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int4", tmp_path / "packed")
+    with pytest.raises(InvalidArgument, match=r"packed in int4, and cannot be run in bfloat16"):
+        load_generator(str(folder), dtype="bfloat16")
+    with pytest.raises(InvalidArgument, match="is packed for our engine on the CPU"):
+        TransformersGenerator.load(str(folder), native=False)
+    with pytest.raises(InvalidArgument, match="is packed already"):
+        _pack(folder, "int8", tmp_path / "again")
+
+
+def test_what_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be packed .models of type gpt_oss"):
+        _pack(tiny_folder("gpt_oss"), "int8", tmp_path / "out")
+    with pytest.raises(NotFound):
+        _pack(tmp_path / "none", "int8", tmp_path / "out")
+    with pytest.raises(InvalidArgument, match="is not packed"):
+        verify_folder(tiny_folder("llama"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_folders_are_one_typed_line(
+    tiny_folder: TinyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int8", tmp_path / "packed")
+    path = folder / PACKED_FILE
+    whole = path.read_bytes()
+    weights = load_packed(path)
+    without = {name: item for name, item in weights.items() if name != "layers.1.experts"}
+
+    def other_version() -> None:
+        monkeypatch.setattr(files, "VERSION", 7)
+        save_packed(weights, path)
+        monkeypatch.undo()
+
+    for damage, why in (
+        (lambda: path.write_bytes(whole[:-1000]), "its size"),
+        (lambda: path.write_bytes(b""), "damaged"),
+        (lambda: save_file({"a": torch.ones(3)}, path), "holds no packed weights"),
+        (lambda: save_packed(without, path), r"layers\.1\.experts is missing"),
+        (lambda: save_packed({**weights, "norm": torch.ones(3)}, path), r"norm is \(3,\)"),
+        (other_version, r"layout 7, .* pack the model again"),
+    ):
+        damage()
+        with pytest.raises(ServerError, match=why) as caught:
+            load_generator(str(folder))
+        assert "\n" not in caught.value.message
+        assert "run: expertrag models pack" in caught.value.message
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ServerError, match=r"the checksum of .* does not hold"):
+        verify_folder(folder)
+
+
+def test_a_killed_pack_leaves_nothing_that_loads(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "expertrag", "models", "pack", str(tiny_folder("llama"))]
+    command += ["--dtype", "int8", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob(".out.*/*.json")):
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+    for left in tmp_path.iterdir():
+        if left.name != "out":  # published in the last moment, whole
+            with pytest.raises((NotFound, ServerError)):
+                load_generator(str(left))
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    _pack(tiny_folder("llama"), "int8", tmp_path / "out")

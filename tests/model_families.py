@@ -1,0 +1,88 @@
+"""Tiny random models of every family that our engine runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+_SHAPE: dict[str, Any] = {
+    "vocab_size": 301,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "moe_intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "num_experts_per_tok": 2,
+    "max_position_embeddings": 512,
+    "pad_token_id": 2,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+_LATENT: dict[str, Any] = {
+    "n_routed_experts": 8,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+    "num_key_value_heads": 4,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 12,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 12,
+}
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {"tie_word_embeddings": True}),
+    "llama with biases": ("llama", {"attention_bias": True}),
+    "llama 3's angles": (
+        "llama",
+        {
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            }
+        },
+    ),
+    "mistral": ("mistral", {"sliding_window": None}),
+    "qwen2": ("qwen2", {}),
+    "qwen3": ("qwen3", {}),
+    "mixtral": ("mixtral", {"num_local_experts": 5}),
+    "olmoe": ("olmoe", {"num_experts": 5}),
+    "qwen2_moe": ("qwen2_moe", {"num_experts": 5, "shared_expert_intermediate_size": 40}),
+    "qwen3_moe": ("qwen3_moe", {"num_experts": 5, "norm_topk_prob": True}),
+    "qwen3_moe, some layers dense": (
+        "qwen3_moe",
+        {"num_experts": 5, "norm_topk_prob": False, "mlp_only_layers": [1]},
+    ),
+    "deepseek_v2": ("deepseek_v2", {**_LATENT, "topk_method": "greedy", "q_lora_rank": None}),
+    "deepseek_v2 in groups": (
+        "deepseek_v2",
+        {
+            **_LATENT,
+            "topk_method": "group_limited_greedy",
+            "n_group": 4,
+            "topk_group": 2,
+            "routed_scaling_factor": 2.0,
+        },
+    ),
+}
+
+
+def model_of(kind: str, **change: Any) -> Any:
+    """A random model in float32."""
+    torch.manual_seed(0)
+    from_config: Any = AutoModelForCausalLM.from_config  # without annotations
+    model = from_config(AutoConfig.for_model(kind, **{**_SHAPE, **change})).float().eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.3)
+            else:
+                parameter.normal_(1.0 if "norm" in name else 0.0, 0.1)
+    return model
