@@ -13,6 +13,7 @@ dense model, ``mixture`` as the mixture that it is.
 - single: one text at a time; tokens a second while it is written, and of the prompt
 - concurrent: 8 and 16 texts that come at once, against one padded batch of generate
 - guesses: prompt look-up on and off
+- constrained: texts held to a JSON Schema beside free ones, and what a mask costs
 - prefix: a stream of questions over one index, with and without reuse of beginnings
 - memory: resident memory over 500 requests
 - service: answers streamed through gRPC, from a server in a process of its own
@@ -31,30 +32,29 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from bench_kernels import machine
+from generation_constrained import constrained
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from generation_prompts import questions_of
+from generation_runs import Run, Write, write
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import Client, models
 from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.engine import Drawn, Engine, Looked, Text
+from expertrag.generation.engine import Engine, Looked, Text
 from expertrag.generation.loading import quiet
 from expertrag.generation.lowering import lower
-from expertrag.generation.sampling import Sampler
 from expertrag.types import DeltaEvent, UsageEvent
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")
-PARTS = ("equal", "single", "concurrent", "guesses", "prefix", "memory", "service")
+PARTS = ("equal", "single", "concurrent", "guesses", "constrained", "prefix", "memory", "service")
 TOKENS = 64
 CACHE_BYTES = 1 << 30
 
@@ -83,23 +83,6 @@ def main() -> int:
     if given.json == "-":
         print(json.dumps(found, indent=1))
     return 0
-
-
-@dataclass(slots=True)
-class Run:
-    """Some texts being written: tokens of each, seconds to all, to the first token of each."""
-
-    drawn: list[list[int]]
-    seconds: float
-    first: list[float]
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Of all texts together, their prompts' time included."""
-        return sum(map(len, self.drawn)) / self.seconds
-
-
-Write = Callable[[Sequence[list[int]], int], Run]
 
 
 class Bench:
@@ -227,6 +210,12 @@ class Bench:
             print(format, found[format], file=sys.stderr)
             self.close()
         return {"guesses": found}
+
+    def constrained(self) -> dict[str, Any]:
+        """Hold texts to a form."""
+        engines = {on: self._engine("bf16", guesses=on) for on in (True, False)}
+        count = 4 if self.quick else 24
+        return {"constrained": constrained(engines, self.chat, self.prompts[:count], TOKENS)}
 
     def prefix(self) -> dict[str, Any]:
         """Answer a stream of questions over one index, with and without reuse."""
@@ -401,36 +390,6 @@ def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
         return torch.zeros(len(ids), dtype=torch.bool)
 
     return note
-
-
-def write(engine: Engine, prompts: Sequence[list[int]], tokens: int, penalty: float = 0.0) -> Run:
-    """Write after prompts that come at once, past the end of an answer."""
-    cpu = torch.device("cpu")
-    texts = [
-        Text(list(p), Sampler(0.0, 0, cpu, frequency_penalty=penalty), allowed=tokens)
-        for p in prompts
-    ]
-    first = [0.0] * len(texts)
-    started = time.perf_counter()
-
-    def follow(place: int) -> None:
-        for number in range(tokens):
-            found = engine.result(texts[place], lambda: None)
-            assert isinstance(found, Drawn)
-            if number == 0:
-                first[place] = time.perf_counter() - started
-
-    threads = [threading.Thread(target=follow, args=(place,)) for place in range(len(texts))]
-    for text in texts:
-        engine.submit(text)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - started
-    for text in texts:
-        engine.close(text)
-    return Run([text.tokens[-tokens:] for text in texts], seconds, first)
 
 
 def _streamed(client: Client, question: str) -> tuple[float, float]:

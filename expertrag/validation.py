@@ -96,6 +96,8 @@ def check_sampling(sampling: Sampling) -> None:
 
 def check_constraint(constraint: Constraint) -> None:
     """Refuse a constraint that says nothing or several things; what it says the model checks."""
+    if not isinstance(constraint, Constraint):
+        raise invalid("constraint", f"is a {type(constraint).__name__}; give a Constraint")
     names = [item.name for item in fields(constraint)]
     given = [name for name in names if getattr(constraint, name) is not None]
     if len(given) != 1:
@@ -119,6 +121,8 @@ def check_constraint(constraint: Constraint) -> None:
 
 def schema_to_text(schema: Mapping[str, object]) -> str:
     """Return a JSON Schema as JSON."""
+    if not isinstance(schema, Mapping):
+        raise invalid("constraint.json_schema", f"is a {type(schema).__name__}; give a mapping")
     try:
         return json.dumps(schema, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

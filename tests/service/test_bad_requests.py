@@ -119,6 +119,11 @@ def test_the_field_is_named_in_bad_request(server: Server) -> None:
         ("logprobs", lambda client: client.answer("x", logprobs=21)),
         ("constraint", lambda client: client.answer("x", constraint=Constraint())),
         ("constraint", lambda client: client.answer("x", constraint=Constraint("a", {}))),
+        ("constraint", lambda client: client.answer("x", constraint={"regex": "a"})),
+        (
+            "constraint.json_schema",
+            lambda client: client.answer("x", constraint=Constraint(None, "{}")),  # type: ignore[arg-type]
+        ),
         ("constraint.regex", lambda client: client.answer("x", constraint=Constraint(regex=""))),
         ("constraint.choices", lambda client: client.answer("x", constraint=_choices())),
         ("constraint.choices", lambda client: client.answer("x", constraint=_choices("a", ""))),

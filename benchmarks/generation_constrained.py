@@ -1,0 +1,83 @@
+"""What it costs to hold a text to a form; a part of ``bench_generation.py``."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from generation_runs import write
+
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.constraints import Matcher
+from expertrag.generation.engine import Engine
+from expertrag.types import Constraint
+
+# Longer than what is written, so that no text ends early.
+SCHEMA = {
+    "type": "array",
+    "minItems": 100,
+    "items": {
+        "type": "object",
+        "properties": {"name": {"type": "string", "maxLength": 40}, "year": {"type": "integer"}},
+        "required": ["name", "year"],
+        "additionalProperties": False,
+    },
+}
+AT_ONCE = 8
+
+
+def constrained(
+    engines: Mapping[bool, Engine], chat: ChatTokenizer, prompts: Sequence[list[int]], tokens: int
+) -> dict[str, Any]:
+    """Write free texts and JSON in turns, alone and several at once.
+
+    :param engines: with guesses and without.
+    """
+    vocabulary = chat.vocabulary([2])
+    constraint = Constraint(json_schema=SCHEMA)
+    started = time.perf_counter()
+    vocabulary.matcher(constraint)
+    found: dict[str, Any] = {"first_constraint_s": time.perf_counter() - started}
+    held: dict[str, Callable[[], Matcher | None]] = {
+        "free": lambda: None,
+        "json": lambda: vocabulary.matcher(constraint),
+    }
+    for engine in engines.values():
+        write(engine, prompts, 1)  # the prompts are read: what is timed writes
+    equal = True
+    for texts in (1, AT_ONCE):
+        speeds: dict[str, list[float]] = {}
+        for start in range(0, len(prompts) - texts + 1, texts):
+            some = prompts[start : start + texts]
+            for name in random.sample(list(held), len(held)):
+                drawn = []
+                for on in random.sample([True, False], 2):
+                    run = write(engines[on], some, tokens, matcher=held[name])
+                    kind = name if on else f"{name} plain"
+                    speeds.setdefault(kind, []).append(run.tokens_per_s)
+                    drawn.append(run.drawn)
+                equal &= drawn[0] == drawn[1]
+        found[f"tokens_per_s_{texts}"] = {k: statistics.median(v) for k, v in speeds.items()}
+    found["equal"] = equal
+    [text] = write(engines[True], prompts[:1], tokens, matcher=held["json"]).drawn
+    found["us_per_token"] = _us_per_token(vocabulary.matcher(constraint), text)
+    print(json.dumps(found), file=sys.stderr)
+    return found
+
+
+def _us_per_token(matcher: Matcher, drawn: Sequence[int]) -> float:
+    """Median time to mask the logits and to go on by the token that was drawn."""
+    times = []
+    logits = torch.zeros(49152)
+    for token in drawn:
+        started = time.perf_counter()
+        logits.masked_fill(~matcher.allowed(len(logits)), -torch.inf)
+        matcher.consume(token)
+        times.append(time.perf_counter() - started)
+    return 1e6 * statistics.median(times)

@@ -1,0 +1,71 @@
+"""Texts written by an engine, and the time that they take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from expertrag.generation.constraints import Matcher
+from expertrag.generation.engine import Drawn, Engine, Text
+from expertrag.generation.sampling import Sampler
+
+
+@dataclass(slots=True)
+class Run:
+    """Some texts being written: tokens of each, seconds to all, to the first token of each."""
+
+    drawn: list[list[int]]
+    seconds: float
+    first: list[float]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of all texts together, their prompts' time included."""
+        return sum(map(len, self.drawn)) / self.seconds
+
+
+Write = Callable[[Sequence[list[int]], int], Run]
+
+
+def write(
+    engine: Engine,
+    prompts: Sequence[list[int]],
+    tokens: int,
+    penalty: float = 0.0,
+    matcher: Callable[[], Matcher | None] = lambda: None,
+) -> Run:
+    """Write greedily after prompts that come at once, past the end of an answer."""
+    cpu = torch.device("cpu")
+    texts = [
+        Text(
+            list(p),
+            Sampler(0.0, 0, cpu, frequency_penalty=penalty, matcher=matcher()),
+            allowed=tokens,
+        )
+        for p in prompts
+    ]
+    first = [0.0] * len(texts)
+    started = time.perf_counter()
+
+    def follow(place: int) -> None:
+        for number in range(tokens):
+            found = engine.result(texts[place], lambda: None)
+            assert isinstance(found, Drawn)
+            if number == 0:
+                first[place] = time.perf_counter() - started
+
+    threads = [threading.Thread(target=follow, args=(place,)) for place in range(len(texts))]
+    for text in texts:
+        engine.submit(text)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.perf_counter() - started
+    for text in texts:
+        engine.close(text)
+    return Run([text.tokens[-tokens:] for text in texts], seconds, first)
