@@ -13,6 +13,7 @@ dense model, ``mixture`` as the mixture that it is.
 - single: one text at a time; tokens a second while it is written, and of the prompt
 - concurrent: 8 and 16 texts that come at once, against one padded batch of generate
 - guesses: prompt look-up on and off
+- experts: batches whose texts share experts, beside those that come as they come
 - constrained: texts held to a JSON Schema beside free ones, and what a mask costs
 - prefix: a stream of questions over one index, with and without reuse of beginnings
 - memory: resident memory over 500 requests
@@ -40,6 +41,7 @@ from typing import Any
 import torch
 from bench_kernels import machine
 from generation_constrained import constrained
+from generation_experts import expert_sharing
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from generation_prompts import questions_of
 from generation_runs import Run, Write, write
@@ -54,7 +56,17 @@ from expertrag.types import DeltaEvent, UsageEvent
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")
-PARTS = ("equal", "single", "concurrent", "guesses", "constrained", "prefix", "memory", "service")
+PARTS = (
+    "equal",
+    "single",
+    "concurrent",
+    "guesses",
+    "constrained",
+    "experts",
+    "prefix",
+    "memory",
+    "service",
+)
 TOKENS = 64
 CACHE_BYTES = 1 << 30
 
@@ -216,6 +228,12 @@ class Bench:
         engines = {on: self._engine("bf16", guesses=on) for on in (True, False)}
         count = 4 if self.quick else 24
         return {"constrained": constrained(engines, self.chat, self.prompts[:count], TOKENS)}
+
+    def experts(self) -> dict[str, Any]:
+        """Batches that share experts."""
+        count = 8 if self.quick else 32
+        engine = functools.partial(self._engine, "bf16")
+        return {"experts": expert_sharing(self.model, engine, self.prompts[:count], TOKENS)}
 
     def prefix(self) -> dict[str, Any]:
         """Answer a stream of questions over one index, with and without reuse."""
