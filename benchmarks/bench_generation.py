@@ -49,9 +49,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import Client, models
 from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.engine import Engine, Looked, Text
+from expertrag.generation.engine import Engine
 from expertrag.generation.loading import quiet
 from expertrag.generation.lowering import lower
+from expertrag.generation.texts import Looked, Text
 from expertrag.types import DeltaEvent, UsageEvent
 from expertrag_kernels import Format
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 
 from expertrag.generation.constraints import Matcher
-from expertrag.generation.engine import Drawn, Engine, Text
+from expertrag.generation.engine import Engine
 from expertrag.generation.sampling import Sampler
+from expertrag.generation.texts import Drawn, Text
 
 
 @dataclass(slots=True)

@@ -9,10 +9,11 @@ from dataclasses import asdict
 import torch
 
 from expertrag.generation.base import never_stop
-from expertrag.generation.engine import Engine, Looked, Text
+from expertrag.generation.engine import Engine
 from expertrag.generation.lowering import Lowered
 from expertrag.generation.network import Limits, Network, Step
 from expertrag.generation.reading import Reading
+from expertrag.generation.texts import Looked, Text
 from expertrag.generation.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag_retriever.cores import available_cores
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from expertrag.generation.base import ShouldStop
 from expertrag.generation.constraints import Matcher
-from expertrag.generation.engine import Drawn, Looked, Text
 from expertrag.generation.local_session import LocalSession
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.sampling import Sampler
+from expertrag.generation.texts import Drawn, Looked, Text
 from expertrag.generation.watching import ROUTER_TOKENS
 from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals

@@ -15,9 +15,10 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from expertrag.errors import Cancelled, InvalidArgument, ServerError
-from expertrag.generation.engine import Drawn, Engine, Looked, Text
+from expertrag.generation.engine import Engine
 from expertrag.generation.lowering import lower
 from expertrag.generation.sampling import Sampler
+from expertrag.generation.texts import Drawn, Looked, Text
 from expertrag_kernels import Format
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.torch_decoder import TorchDecoder
