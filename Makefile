@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -135,6 +135,10 @@ bench-kernels: $(STAMP) ## the experts' kernels beside other implementations; AR
 
 bench-generation: $(STAMP) ## generation beside transformers and llama.cpp: speed, equality, reuse (DATA=, ARGS=)
 	@$(BIN)/python benchmarks/bench_generation.py $(DATA)/squad2 $(ARGS)
+
+bench-reuse: $(STAMP) ## what of prompts could be reused, by order and by passage; DATA=..., ARGS="--json FILE"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/bench_reuse.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)
 
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)
