@@ -19,7 +19,7 @@ import torch
 
 from expertrag.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.generation.logprobs import Ranked
-from expertrag.generation.pages import ROOT, Pages
+from expertrag.generation.pages import Pages, root_of
 from expertrag.generation.sampling import certainty
 from expertrag.generation.texts import Drawn, Looked, Text
 from expertrag_kernels.steps import PAGE_TOKENS, Steps
@@ -227,7 +227,7 @@ class Engine:
         if not self._reuse:
             return
         most = len(text.tokens) - max(text.asked, text.watched, 1)
-        found = self._pages.find(text.tokens, most)
+        found = self._pages.find(text.tokens, most, root_of(text.expert))
         text.pages, text.serial = found.pages, found.serial
         text.registered = len(found.pages)
         text.computed = len(found.pages) * PAGE_TOKENS
@@ -262,7 +262,7 @@ class Engine:
             self._pages.release(page)
         text.pages = []
         text.computed = text.registered = 0
-        text.serial = ROOT
+        text.serial = root_of(text.expert)
 
     def _step(self, parts: Sequence[_Part]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         tokens: list[int] = []
@@ -277,7 +277,7 @@ class Engine:
             tokens += part.text.tokens[part.start : part.stop] + part.guesses
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
-            rows.append(Rows(first, end, torch.tensor(part.text.pages)))
+            rows.append(Rows(first, end, torch.tensor(part.text.pages), part.text.expert))
             if part.last:
                 picked += range(end - max(part.text.asked, 1 + len(part.guesses)), end)
                 watched += range(end - part.text.watched, end)

@@ -1,6 +1,7 @@
 """The pages of a cache: free, held by texts, or kept for texts that begin with the same tokens.
 
-A full page is found by its tokens and the page before it, so equal beginnings (a system prompt,
+A full page is found by its tokens and the page before it, or for the first the expert of the text
+(other experts leave other keys), so equal beginnings (a system prompt,
 passages in the same order, the turns of a talk) are computed once, as long as nothing needs the
 room. Pages that no text holds are given away when there are no free ones, the longest unused first.
 """
@@ -14,9 +15,15 @@ from dataclasses import dataclass
 from expertrag_kernels.steps import PAGE_TOKENS
 
 ROOT = 0
+"""Before the first page of a text."""
 _WORTH_COPYING = 8  # tokens of a page; fewer are as soon computed
 
 _Key = tuple[int, tuple[int, ...]]  # serial number of the page before, and the page's tokens
+
+
+def root_of(expert: int) -> int:
+    """Return what is before the first page of a text with an expert of its own, or without."""
+    return min(ROOT, -1 - expert)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +90,10 @@ class Pages:
         self._followers.setdefault(before, set()).add(key)
         return self._serial
 
-    def find(self, tokens: Sequence[int], most: int) -> Found:
+    def find(self, tokens: Sequence[int], most: int, root: int = ROOT) -> Found:
         """Find the beginning of a text, at most so many tokens of it, and hold its pages."""
         pages: list[int] = []
-        serial = ROOT
+        serial = root
         for start in range(0, most - PAGE_TOKENS + 1, PAGE_TOKENS):
             entry = self._by_key.get((serial, tuple(tokens[start : start + PAGE_TOKENS])))
             if entry is None:

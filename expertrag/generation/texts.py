@@ -40,6 +40,8 @@ class Text:
     tokens: list[int]
     sampler: Sampler | None = None
     end_tokens: frozenset[int] = frozenset()
+    expert: int = -1
+    """Of all its tokens, whatever routers say; negative for what they say."""
     allowed: int = 0
     """How many tokens may be drawn before the session asks for more."""
     sure: bool = False

@@ -122,6 +122,7 @@ def decode(
     kept: int,
     out: int,
     threads: int,
+    experts: int,
     /,
 ) -> None: ...
 def block_bytes(format: int, k: int, /) -> int: ...

@@ -53,6 +53,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._vocabulary = 0
         self._outputs = 0
         self._positions = 0
+        self._experts = 0  # of the layer that has fewest
 
     def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
         """See :meth:`Steps.matrix`."""
@@ -131,6 +132,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
             raise ValueError("at most 64 experts of a token, and 64 groups")
+        if not sigmoid:
+            self._experts = min(self._experts or experts, experts)
         self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)
 
     def mix(self, source: View, to: View, experts: PackedExperts, top_k: int = 0) -> None:
@@ -177,7 +180,11 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         check_batch(
             tokens, positions, texts, (picked, watched),
             vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            experts=self._experts,
         )  # fmt: skip
+        experts = torch.tensor(
+            [text.expert for text in texts for _ in range(text.start, text.stop)]
+        )
         logits = torch.empty(picked.shape[0], self._outputs)
         kept = torch.empty(sum(self._kept_widths) * watched.shape[0])
         cpu_experts.decode(
@@ -193,6 +200,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             kept.data_ptr(),
             logits.data_ptr(),
             threads or torch.get_num_threads(),
+            experts.data_ptr(),
         )
         sizes = [watched.shape[0] * width for width in self._kept_widths]
         parts = [

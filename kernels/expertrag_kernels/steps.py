@@ -64,11 +64,13 @@ class Text:
     """Rows ``start`` to ``stop`` of a batch: of one text, in the order of their positions.
 
     pages: (P,) int64, the cache's pages of the text from its beginning on
+    expert: of all rows, whatever routers say (routing by text); negative for what they say
     """
 
     start: int
     stop: int
     pages: torch.Tensor
+    expert: int = -1
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
@@ -219,6 +221,7 @@ def check_batch(
     vocabulary: int,
     pages: int,
     longest: int,
+    experts: int,
 ) -> None:
     """Check that a batch fits together, and to a decoder.
 
@@ -237,6 +240,8 @@ def check_batch(
         if text.start != at or text.stop <= at:
             raise ValueError("texts must have all rows, one after the other")
         at = text.stop
+        if text.expert >= experts:
+            raise ValueError(f"experts are 0 to {experts - 1}; got {text.expert}")
         _check_text(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
     if at != rows:
         raise ValueError("texts must have all rows, one after the other")

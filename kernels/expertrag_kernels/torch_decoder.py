@@ -60,7 +60,8 @@ class Attention(Protocol):
 class Rows:
     """A batch on the device: T rows, of which the first R are of short texts.
 
-    tokens, positions, places: (T,) int64; a place is that of the row's key in the cache
+    tokens, positions, places, experts: (T,) int64; a place is that of the row's key in the cache,
+        an expert that of the row's text, or negative
     tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to the row's own
     long: start and stop of each other text, the places of its tokens (L,), and which of them each
         row sees (rows, L)
@@ -70,6 +71,7 @@ class Rows:
     tokens: torch.Tensor
     positions: torch.Tensor
     places: torch.Tensor
+    experts: torch.Tensor
     tables: torch.Tensor
     lengths: torch.Tensor
     long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
@@ -125,6 +127,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._graphs: Graphs | None = None
         self._vocabulary = 0
         self._positions = 0
+        self._experts = 0  # of the layer that has fewest
 
     # -- planning ----------------------------------------------------------------------------------
 
@@ -265,8 +268,15 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             weights, index = eligible.topk(top_k)
             if normalise:
                 weights = weights / weights.sum(-1, keepdim=True)
+            if not sigmoid:
+                own = rows.experts[:, None]
+                only = F.pad(own, (0, top_k - 1), value=experts)  # and none beside it
+                index = torch.where(own < 0, index, only)
+                weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
 
+        if not sigmoid:
+            self._experts = min(self._experts or experts, experts)
         self._steps.append(step)
 
     def mix(self, source: View, to: View, experts: PlainExperts, top_k: int = 0) -> None:
@@ -325,6 +335,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         check_batch(
             tokens, positions, texts, (picked, watched),
             vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
+            experts=self._experts,
         )  # fmt: skip
         # short texts first, so that they are one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
@@ -363,6 +374,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     def rows_of(self, tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text]) -> Rows:
         """Bring a batch to the device, its short texts first."""
         places, tables, long = [], [], []
+        experts = [text.expert for text in texts for _ in range(text.start, text.stop)]
         at = 0
         most = max(text.pages.shape[0] for text in texts)
         for text in texts:
@@ -384,6 +396,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             tokens.to(self.device),
             positions.to(self.device),
             torch.cat(places).to(self.device),
+            torch.tensor(experts, device=self.device),
             table.to(self.device, torch.int32),
             (positions[:short] + 1).to(self.device, torch.int32),
             long,

@@ -123,6 +123,29 @@ def test_a_decoder_for_gpus_runs_the_same_texts(engine: Make, model: Any) -> Non
         running.stop()
 
 
+def test_texts_of_other_experts_share_no_beginning(engine: Make) -> None:
+    prompt = _prompt(1, 150)
+
+    def written(running: Engine, expert: int) -> list[int]:
+        text = _text(prompt, temperature=0.0)
+        text.expert = expert
+        running.submit(text)
+        drawn = _finish(running, text)
+        running.close(text)
+        return drawn
+
+    alone = []
+    for expert in (-1, 0, 1):
+        with engine() as running:
+            alone.append(written(running, expert))
+    with engine() as running:
+        assert [written(running, expert) for expert in (-1, 0, 1)] == alone
+        assert running.counters.reused_tokens == 0
+        assert written(running, 1) == alone[2]
+        assert running.counters.reused_tokens > 64
+    assert alone[1] != alone[2]
+
+
 def test_many_texts_share_steps(engine: Make) -> None:
     prompts = [_prompt(seed, 20 + 31 * seed) for seed in range(8)]
     with engine(guesses=False, reuse=False) as running:

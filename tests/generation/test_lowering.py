@@ -53,6 +53,30 @@ def test_the_decoder_for_gpus_gives_them_too(family: str) -> None:
     torch.testing.assert_close(torch.cat(found), wanted, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_text_may_have_an_expert_of_its_own(kind: str) -> None:
+    model = model_of("mixtral", num_local_experts=5)
+    gpu = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
+    options: dict[str, Any] = {} if kind == "cpu" else {"make": gpu}
+    decoder = _lower(model, Format.F32, **options).decoder
+    ids = torch.arange(3, 33)
+    texts = [Text(0, 30, torch.tensor([0]), expert=3), Text(30, 60, torch.tensor([1]))]
+    places, every = torch.arange(30).repeat(2), torch.arange(60)
+    found, _ = decoder.run(ids.repeat(2), places, texts, every)
+    more = decoder.run(ids[:1], torch.tensor([30]), [Text(0, 1, torch.tensor([0]), 3)], every[:1])
+    with torch.inference_mode():
+        routed = model(input_ids=ids[None]).logits[0]
+        for layer in model.model.layers:  # as if each router chose it
+            for weights in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
+                weights.copy_(weights[3].clone().expand_as(weights))
+        wanted = model(input_ids=torch.cat([ids, ids[:1]])[None]).logits[0]
+    torch.testing.assert_close(found[:30], wanted[:30], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(more[0], wanted[30:], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found[30:], routed, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="experts are 0 to 4"):
+        decoder.run(ids[:1], every[:1], [Text(0, 1, torch.tensor([0]), expert=5)], every[:1])
+
+
 def test_what_is_kept_of_watched_rows() -> None:
     model = model_of("mixtral", num_local_experts=5)
     lowered = _lower(model, Format.F32)

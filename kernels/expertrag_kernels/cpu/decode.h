@@ -232,7 +232,14 @@ class Decoder {
 
   void plan(const Route& s) {
     by_row([=](int64_t row) {
-      route(s, at(s.logits, row), index_ + row * s.top_k, weights_ + row * s.top_k);
+      int64_t* index = index_ + row * s.top_k;
+      float* weights = weights_ + row * s.top_k;
+      const int64_t own = batch_.experts ? batch_.experts[row] : -1;
+      if (own < 0 || s.sigmoid) return route(s, at(s.logits, row), index, weights);
+      std::fill(index, index + s.top_k, s.experts);  // none
+      std::fill(weights, weights + s.top_k, 0.0f);
+      index[0] = own;
+      weights[0] = s.scale;
     });
   }
 

@@ -61,7 +61,7 @@ struct Attend {  // causal, over the pages of the row's sequence; writes the row
   float scale;
 };
 
-struct Route {  // the experts of each row and their weights, by logits
+struct Route {  // the experts of each row and their weights, by logits, or the row's own expert
   View logits;
   int64_t experts, top_k;
   bool sigmoid;    // weight = sigmoid(logit); otherwise shares of all by softmax
@@ -121,6 +121,7 @@ struct Sequence {  // rows of one text, in the order of their positions
 struct Batch {
   int64_t rows;
   const int64_t *tokens, *positions;
+  const int64_t* experts;  // of each row, whatever its logits; negative for none, null for no row
   std::vector<Sequence> sequences;
   const int64_t* picked;
   int64_t picked_rows;

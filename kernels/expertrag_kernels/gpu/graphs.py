@@ -62,6 +62,7 @@ def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> 
         tokens=numbers,
         positions=numbers.clone(),
         places=torch.full_like(numbers, spare_page * PAGE_TOKENS),
+        experts=torch.full_like(numbers, -1),
         tables=torch.full((size, pages), spare_page, dtype=torch.int32, device=device),
         lengths=torch.ones(size, dtype=torch.int32, device=device),
         long=[],
@@ -77,6 +78,7 @@ def fill(own: Rows, rows: Rows, spare_page: int) -> None:
         (own.tokens, rows.tokens, 0),
         (own.positions, rows.positions, 0),
         (own.places, rows.places, spare_page * PAGE_TOKENS),
+        (own.experts, rows.experts, -1),
         (own.lengths, rows.lengths, 1),
     ):
         to[:count].copy_(source)

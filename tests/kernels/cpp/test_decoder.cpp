@@ -112,13 +112,14 @@ struct Part {  // rows `start` to `stop` of a text
 std::vector<float> run(const Isa& isa, const Program& program, const std::vector<Part>& parts,
                        int threads) {
   const int64_t pages[2][5] = {{4, 0, 6, 2, 5}, {3, 1, 3, 3, 3}};
-  std::vector<int64_t> tokens, positions;
+  std::vector<int64_t> tokens, positions, experts;
   std::vector<Sequence> sequences;
   for (const Part& part : parts) {
     const int64_t start = int64_t(tokens.size());
     for (int64_t p = part.start; p < part.stop; ++p) {
       tokens.push_back((p * 31 + part.text * 7) % kWords);
       positions.push_back(p);
+      experts.push_back(part.text ? 2 : -1);  // its own, or by the router
     }
     sequences.push_back({start, int64_t(tokens.size()), pages[part.text]});
   }
@@ -127,7 +128,7 @@ std::vector<float> run(const Isa& isa, const Program& program, const std::vector
   std::iota(picked.begin(), picked.end(), 0);
   std::vector<float> out(size_t(rows * kWords)), kept(kExperts);
   const int64_t watched = rows - 1;
-  isa.decode(program, {rows, tokens.data(), positions.data(), sequences, picked.data(), rows,
+  isa.decode(program, {rows, tokens.data(), positions.data(), experts.data(), sequences, picked.data(), rows,
                        &watched, 1, kept.data(), out.data(), threads});
   for (const std::vector<float>* some : {&out, &kept})
     for (const float value : *some)
