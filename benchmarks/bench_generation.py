@@ -17,6 +17,7 @@ dense model, ``mixture`` as the mixture that it is.
 - constrained: texts held to a JSON Schema beside free ones, and what a mask costs
 - prefix: a stream of questions over one index, with and without reuse of beginnings
 - memory: resident memory over 500 requests
+- loading: seconds and peak memory until a model stands on the engine; mapped weights against copied
 - service: answers streamed through gRPC, from a server in a process of its own
 """
 
@@ -43,6 +44,7 @@ from bench_kernels import machine
 from generation_constrained import constrained
 from generation_experts import expert_sharing
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
+from generation_loading import loading
 from generation_prompts import questions_of
 from generation_runs import Run, Write, write
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -66,6 +68,7 @@ PARTS = (
     "experts",
     "prefix",
     "memory",
+    "loading",
     "service",
 )
 TOKENS = 64
@@ -78,6 +81,7 @@ def main() -> int:
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
+    parser.add_argument("--gguf", type=Path, help="file that is loaded, too")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
     parser.add_argument(
@@ -85,6 +89,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
+    bench.gguf = given.gguf
     file = Path(given.json) if given.json not in (None, "-") else None
     found: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
     for part in given.parts:
@@ -105,7 +110,9 @@ class Bench:
         self, model: Any, chat: ChatTokenizer, prompts: list[list[int]], *, quick: bool
     ) -> None:
         self.model, self.chat, self.prompts, self.quick = model, chat, prompts, quick
+        self.name = ""
         self.llamacpp: Path | None = None
+        self.gguf: Path | None = None
         self.folder = tempfile.TemporaryDirectory()
         self._open: list[Engine | LlamaCpp] = []
 
@@ -118,7 +125,7 @@ class Bench:
             model = load(folder, dtype=torch.bfloat16).eval()
         chat = ChatTokenizer(AutoTokenizer.from_pretrained(folder))
         bench = cls(model, chat, [], quick=quick)
-        bench.llamacpp = llamacpp
+        bench.name, bench.llamacpp = name, llamacpp
         bench.prompts = [chat.encode(messages) for messages in questions_of(data, 200)]
         lengths = sorted(map(len, bench.prompts))
         print(f"prompts of {lengths[0]} to {lengths[-1]} tokens", file=sys.stderr)
@@ -275,6 +282,10 @@ class Bench:
         }
         print(json.dumps(found), file=sys.stderr)
         return {"memory": found}
+
+    def loading(self) -> dict[str, Any]:
+        """Time and memory until a model stands on the engine."""
+        return {"loading": loading(self.name, self.gguf, write, self.prompts, quick=self.quick)}
 
     def service(self) -> dict[str, Any]:
         """Stream the same answers from a server, and from a pipeline in this process."""

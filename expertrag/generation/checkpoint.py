@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
-
-Read = Callable[[str], torch.Tensor]
 
 
 class Checkpoint(Protocol):
@@ -21,8 +19,8 @@ class Checkpoint(Protocol):
         """Shapes of the tensors, by the names that they have in the files."""
         ...
 
-    def reading(self) -> AbstractContextManager[Read]:
-        """Open the files, to read tensors by name."""
+    def read(self, name: str) -> torch.Tensor:
+        """Read one of them."""
         ...
 
 
@@ -71,18 +69,16 @@ class Streamed:
             for name, parameter in owner.named_parameters(recurse=False)
         ]
         try:
-            with self._checkpoint.reading() as read:
-                for owner, name, parameter in empty:
-                    value = self._value(parameter, read)
-                    setattr(owner, name, nn.Parameter(value, requires_grad=False))
-                del value
+            for owner, name, parameter in empty:
+                setattr(owner, name, nn.Parameter(self._value(parameter), requires_grad=False))
             yield
         finally:
             for owner, name, parameter in empty:
                 setattr(owner, name, parameter)
 
-    def _value(self, parameter: nn.Parameter, read: Read) -> torch.Tensor:
+    def _value(self, parameter: nn.Parameter) -> torch.Tensor:
         parts = self._parts[parameter]
+        read = self._checkpoint.read
         if not parts[0].at:
             return read(parts[0].name).to(parameter.dtype)
         whole = torch.empty(parameter.shape, dtype=parameter.dtype)

@@ -6,8 +6,7 @@ experts, and positions that are scaled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, MixtralConfig
 
-from expertrag.generation.checkpoint import NotStreamed, Read
+from expertrag.generation.checkpoint import NotStreamed
 
 _WIDTHS = {  # by the end of their names
     "attention.key_length": "head_dim",
@@ -120,12 +119,8 @@ class GGUFCheckpoint:
             name: _shape(tensor) for name, tensor in self._tensors.items()
         }
 
-    @contextmanager
-    def reading(self) -> Iterator[Read]:
-        """See :meth:`Checkpoint.reading`."""
-        yield self._floats
-
-    def _floats(self, name: str) -> torch.Tensor:
+    def read(self, name: str) -> torch.Tensor:
+        """See :meth:`Checkpoint.read`."""
         tensor = self._tensors[name]
         values = torch.from_numpy(_read(self._path, tensor)).view(self.shapes[name])
         heads = self._heads.get(tensor.name.split(".")[-2])

@@ -82,7 +82,7 @@ def _packed(
             format,
             cache_bytes=1 << 30,  # of addresses: no page of it is touched
             context_tokens=Limits.of(model, source.tokenizer).context_tokens,
-            filled=_told(filled, f"pack {name}", model, progress),
+            filled=_told(filled, f"pack {source.files.name}", model, progress),
         )
     except Unsupported as reason:
         raise InvalidArgument(

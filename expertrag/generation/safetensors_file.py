@@ -3,56 +3,67 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from safetensors import safe_open
 
-from expertrag.generation.checkpoint import NotStreamed, Read
+from expertrag.generation.checkpoint import NotStreamed
 
-_FLOATS = ("F32", "F16", "BF16")
-_open: Any = safe_open  # without annotations
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+class _Place(NamedTuple):
+    """Where a tensor lies."""
+
+    path: Path
+    start: int
+    size_bytes: int
+    dtype: torch.dtype
 
 
 class SafetensorsCheckpoint:
     """The floating-point tensors of a folder's files.
 
-    The files are mapped while they are read, and let go of after each module, so that no more of
-    them than that module is ever resident.
+    They are read, where the library maps them: pages of a mapping stay resident beside the copy
+    that experts are merged in, which would make two layers of one.
     """
 
     def __init__(self, folder: Path) -> None:
         """Read the headers.
 
         :raises NotStreamed: there are no such files.
+        :raises ValueError: a file is damaged.
         """
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self._files: dict[str, Path] = {}
+        self._places: dict[str, _Place] = {}
         for path in _files(folder):
-            with _open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118  it is no mapping
-                    tensor = file.get_slice(name)
-                    if tensor.get_dtype() in _FLOATS:
-                        self.shapes[name] = tuple(tensor.get_shape())
-                        self._files[name] = path
+            self._add(path)
 
-    @contextmanager
-    def reading(self) -> Iterator[Read]:
-        """See :meth:`Checkpoint.reading`."""
-        with ExitStack() as stack:
-            files: dict[Path, Any] = {}
+    def read(self, name: str) -> torch.Tensor:
+        """See :meth:`Checkpoint.read`."""
+        place = self._places[name]
+        data = np.fromfile(place.path, np.uint8, count=place.size_bytes, offset=place.start)
+        return torch.from_numpy(data).view(place.dtype).view(self.shapes[name])
 
-            def read(name: str) -> torch.Tensor:
-                path = self._files[name]
-                if path not in files:
-                    files[path] = stack.enter_context(_open(path, framework="pt"))
-                tensor: torch.Tensor = files[path].get_tensor(name)
-                return tensor
-
-            yield read
+    def _add(self, path: Path) -> None:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, size)))
+        for name, entry in header.items():
+            dtype = _DTYPES.get(entry.get("dtype"))
+            if dtype is None:  # the metadata, or what is no weight of ours
+                continue
+            first, stop = (8 + length + offset for offset in entry["data_offsets"])
+            shape = tuple(entry["shape"])
+            if not 0 <= first <= stop <= size or stop - first != (
+                torch.Size(shape).numel() * dtype.itemsize
+            ):
+                raise ValueError(f"{path} is cut off, or {name} is not of its shape")
+            self.shapes[name] = shape
+            self._places[name] = _Place(path, first, stop - first, dtype)
 
 
 def _files(folder: Path) -> list[Path]:

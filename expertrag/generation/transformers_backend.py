@@ -78,7 +78,7 @@ class TransformersGenerator(Generator):
             source = ModelSource(files)
             network: Network | None = None
             if files.packed:
-                _check_packed(name, target, native=native)
+                _check_packed(name, device, native=native)
                 network = packed_network(name, source, files.packed, dtype, cache_mib)
             elif native and _on_our_engine(target, precision, rounded):
                 format = rounded or _FORMATS[precision]
@@ -187,8 +187,8 @@ def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | N
     return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
 
 
-def _check_packed(name: str, device: torch.device, *, native: bool) -> None:
-    if device.type != "cpu" or not native:
+def _check_packed(name: str, device: str, *, native: bool) -> None:
+    if device not in ("auto", "cpu") or not native:
         raise InvalidArgument(
             f"{name} is packed for our engine on the CPU; use --device cpu, or the checkpoint that "
             "it was packed from"

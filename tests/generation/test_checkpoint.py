@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from expertrag.generation.checkpoint import NotStreamed, Streamed
 from expertrag.generation.lowering import Filled, Lowered, as_it_is, lower
+from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.safetensors_file import SafetensorsCheckpoint
+from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag_kernels import Format
 from expertrag_kernels.steps import Text
 
@@ -150,6 +153,19 @@ def test_both_ends_of_tied_words_are_left_to_transformers(tmp_path: Path) -> Non
     save_file(twice, path, metadata={"format": "pt"})
     with pytest.raises(NotStreamed, match=r"embed_tokens\.weight is there twice"):
         _streamed(folder, torch.float32)
+
+
+def test_what_is_loaded_whole_runs_on_the_engine(
+    tiny_folder: Callable[[str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(tiny_folder("mixtral"), tmp_path / "model")
+    whole = load_file(folder / "model.safetensors")
+    whole["lm_head.weight"] = whole["model.embed_tokens.weight"] * 2
+    save_file(whole, folder / "model.safetensors", metadata={"format": "pt"})
+    generator = TransformersGenerator.load(str(folder), dtype="float32")
+    assert isinstance(generator._network, NativeNetwork)
+    (line,) = [r.message for r in caplog.records if r.name.startswith("expertrag")]
+    assert line.endswith("packed: model.embed_tokens.weight is there twice")
 
 
 def test_an_index_names_the_files(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""``expertrag models pack`` and ``verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from model_families import model_of
+from transformers import AutoTokenizer
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def tiny(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama with SmolLM2's tokenizer."""
+    folder = tmp_path_factory.mktemp("llama")
+    model_of("llama", vocab_size=49152).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
+    return folder
+
+
+def test_pack_then_verify(run: Run, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    ran = run("models", "pack", tiny, "--dtype", "int8", "--out", out)
+    assert (ran.code, ran.out) == (0, f"wrote {out}\n")
+    assert "pack " in ran.err and f"write {out}: 1/1" in ran.err
+    ran = run("models", "verify", out)
+    assert (ran.code, ran.out) == (0, f"{out} is whole\n")
+    ran = run("models", "pack", tiny, "--dtype", "int8", "--out", out)
+    assert ran.code != 0 and "exists; delete it" in ran.err
+
+
+def test_what_cannot_be_packed_is_one_line(run: Run, tiny: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    ran = run("models", "pack", tmp_path / "none", "--dtype", "int8", "--out", out)
+    assert ran.code != 0 and ran.err.startswith("error: ") and ran.err.count("\n") == 1
+    assert not out.exists()
+    ran = run("models", "verify", tiny)
+    assert ran.code != 0 and "is not packed" in ran.err
