@@ -58,6 +58,7 @@ from expertrag.types import (
     UpdateReport,
     UsageEvent,
 )
+from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ class Pipeline:
             self._audit.answering(question, view.index.generation) as entry,
         ):
             vector = self._embed_query(request, view, meter, should_stop)
-            with closing(self._begin_closed_book(request, should_stop)) as session:
+            domain = self._domain(request, view)
+            with closing(self._begin_closed_book(request, domain, should_stop)) as session:
                 answer = ClosedBook(session)
                 decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
                 meter.count(session)
@@ -240,7 +242,8 @@ class Pipeline:
             vector = None
             if request.mode is not GateMode.NEVER:
                 vector = self._embed_query(request, view, meter, should_stop)
-            session = self._begin_closed_book(request, should_stop)
+            domain = self._domain(request, view)
+            session = self._begin_closed_book(request, domain, should_stop)
             with closing(session):
                 answer = ClosedBook(session)
                 decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
@@ -256,7 +259,7 @@ class Pipeline:
                 steps=decision.steps or request.steps,
             )
             weight = decision.retrieval_weight
-            events = self._open_book(request, view, vector, weight, meter, should_stop)
+            events = self._open_book(request, view, vector, domain, weight, meter, should_stop)
             yield from map(entry.noted, events)
             self._decider.answered(decision, meter.usage())
 
@@ -267,24 +270,34 @@ class Pipeline:
         with meter.stage("embed"):
             return view.searcher.encode(request.question, request.domain, request.filter or None)
 
-    def _begin_closed_book(self, request: AnswerRequest, should_stop: ShouldStop) -> Session:
-        return self._generator.begin(
-            prompt.closed_book(request.question), request.sampling, should_stop
-        )
+    def _domain(self, request: AnswerRequest, view: View) -> str | None:
+        """Whose expert answers, where the language model has experts for domains."""
+        if not self._generator.experts or request.domain:
+            return request.domain
+        embedder = view.embedder
+        names = (*embedder.experts, GENERAL)
+        return names[int(embedder.posteriors([request.question])[0].argmax())]
+
+    def _begin_closed_book(
+        self, request: AnswerRequest, domain: str | None, should_stop: ShouldStop
+    ) -> Session:
+        messages = prompt.closed_book(request.question)
+        return self._generator.begin(messages, request.sampling, should_stop, domain)
 
     def _begin_open_book(
         self,
         request: AnswerRequest,
         messages: Sequence[Message],
+        domain: str | None,
         weight: float | None,
         sampling: Sampling,
         should_stop: ShouldStop,
     ) -> Session:
         if weight is None:
-            return self._generator.begin(messages, sampling, should_stop)
+            return self._generator.begin(messages, sampling, should_stop, domain)
         assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
         alone = prompt.closed_book(request.question)
-        return self._generator.begin_mixed(messages, alone, weight, sampling, should_stop)
+        return self._generator.begin_mixed(messages, alone, weight, sampling, should_stop, domain)
 
     def _closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
         yield from meter.stream("generate", answer.deltas())
@@ -297,16 +310,17 @@ class Pipeline:
         request: AnswerRequest,
         view: View,
         vector: QueryVectors | None,
+        domain: str | None,
         weight: float | None,
         meter: Meter,
         should_stop: ShouldStop,
     ) -> Iterator[AnswerEvent]:
         """Answer from the documents; with a weight of them, from both prompts."""
-        result = self._gather(request, view, vector, meter, should_stop)
+        result = self._gather(request, view, vector, domain, meter, should_stop)
         strict = request.mode is GateMode.STRICT
         if not result.passages:
             yield PassagesEvent((), result.generation)
-            yield from self._without_passages(request, strict, meter, should_stop)
+            yield from self._without_passages(request, domain, strict, meter, should_stop)
             return
         packed = self._packed(request, result.passages)
         meter.add(passages_dropped=len(packed.dropped))
@@ -321,7 +335,7 @@ class Pipeline:
         sampling = request.sampling
         sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
         with closing(
-            self._begin_open_book(request, messages, weight, sampling, should_stop)
+            self._begin_open_book(request, messages, domain, weight, sampling, should_stop)
         ) as session:
             deltas = meter.stream("generate", session.deltas())
             if strict:
@@ -334,6 +348,7 @@ class Pipeline:
         request: AnswerRequest,
         view: View,
         vector: QueryVectors | None,
+        domain: str | None,
         meter: Meter,
         should_stop: ShouldStop,
     ) -> SearchResult:
@@ -361,7 +376,7 @@ class Pipeline:
 
         def draft(passages: Sequence[Passage]) -> str:
             messages = prompt.open_book(request.question, self._packed(request, passages).kept)
-            with closing(self._generator.begin(messages, sampling, should_stop)) as session:
+            with closing(self._generator.begin(messages, sampling, should_stop, domain)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
                 meter.count(session)
             return text
@@ -377,13 +392,18 @@ class Pipeline:
         )
 
     def _without_passages(
-        self, request: AnswerRequest, strict: bool, meter: Meter, should_stop: ShouldStop
+        self,
+        request: AnswerRequest,
+        domain: str | None,
+        strict: bool,
+        meter: Meter,
+        should_stop: ShouldStop,
     ) -> Iterator[AnswerEvent]:
         """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
         if strict:
             yield from self._abstention(meter, support=0.0)
             return
-        with closing(self._begin_closed_book(request, should_stop)) as session:
+        with closing(self._begin_closed_book(request, domain, should_stop)) as session:
             yield from self._closed_book(ClosedBook(session), meter)
 
     def _cited(

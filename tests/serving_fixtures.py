@@ -103,6 +103,7 @@ class PacedGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         return PacedSession(self, self.count_tokens(messages), sampling, should_stop)
 

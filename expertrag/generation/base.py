@@ -74,6 +74,8 @@ class Generator(ABC):
     name: str
     fingerprint: str
     context_tokens: int
+    experts: tuple[str, ...] = ()
+    """Names of the experts of a mixture that is routed by text, "general" among them; else none."""
 
     def counters(self) -> Mapping[str, int]:
         """Return what was done since the start, by name; nothing if the back end does not count."""
@@ -96,9 +98,11 @@ class Generator(ABC):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
+        :param domain: one of ``experts``, which answers; any other is the general one's.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
             constraint cannot be obeyed.
         """

@@ -33,9 +33,10 @@ class MixedSession(TransformersSession):
         sampling: Sampling,
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
+        domain: str | None = None,
     ) -> None:
         """Begin; ``weight`` in (0, 1) is that of ``prompt``, the rest that of ``other``."""
-        super().__init__(network, decode, prompt, sampling, should_stop, matcher)
+        super().__init__(network, decode, prompt, sampling, should_stop, matcher, domain)
         self.prompt_tokens += other.prompt_tokens
         self._other = other
         self._log_weights = torch.tensor([math.log(weight), math.log1p(-weight)])

@@ -29,6 +29,7 @@ class NativeNetwork(Network):
         self.engine = Engine(lowered.decoder, threads=available_cores())
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
         self._cut = self.context_tokens < limits.context_tokens
+        self.limits = limits
         self.end_tokens = limits.end_tokens
         self._lowered = lowered
         weakref.finalize(self, self.engine.stop)
@@ -44,9 +45,9 @@ class NativeNetwork(Network):
         """See :meth:`Network.counters` and :class:`expertrag.generation.engine.Counters`."""
         return asdict(self.engine.counters)
 
-    def new_cache(self) -> Text:
+    def new_cache(self, domain: str | None = None) -> Text:
         """Return an empty text, for :meth:`forward`."""
-        text = Text([])
+        text = Text([], expert=self.limits.expert_of(domain))
         self.engine.submit(text)
         return text
 

@@ -26,11 +26,15 @@ class NativeSession(LocalSession):
         sampling: Sampling,
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         sampler = Sampler.of(sampling, network.device, matcher)
-        self._text = Text(prompt, sampler, network.end_tokens, logprobs=sampling.logprobs)
+        expert = network.limits.expert_of(domain)
+        self._text = Text(
+            prompt, sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
+        )
         self._peeked: list[int] = []  # tokens that are not yet streamed
 
     def peek(self, tokens: int) -> PrefillSignals | None:

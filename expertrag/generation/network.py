@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from transformers import DynamicCache
 
 from expertrag.errors import Overloaded
+from expertrag.generation.chosen_expert import ChosenExpert
 from expertrag.generation.reading import Reading, read
 from expertrag.generation.watching import Watched, watch
+from expertrag_retriever.experts.settings import GENERAL
 
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
@@ -27,10 +30,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a model's texts may be, and which tokens end them."""
+    """How long a model's texts may be, which tokens end them, and the names of its experts."""
 
     context_tokens: int
     end_tokens: frozenset[int]
+    experts: tuple[str, ...] = ()
+    """Of a mixture that is routed by text, as ``config.json`` names them; else none."""
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any) -> Limits:
@@ -45,13 +50,29 @@ class Limits:
             if limit is not None and limit < _UNLIMITED
         ]
         ends = model.generation_config.eos_token_id, tokenizer.eos_token_id
-        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)))
+        experts = tuple(getattr(config, "expert_names", None) or ())
+        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)), experts)
+
+    def expert_of(self, domain: str | None) -> int:
+        """Return the expert of a domain's texts: its own or the general one; -1: by the routers."""
+        if not self.experts:
+            return -1
+        known = [self.experts.index(name) for name in (domain, GENERAL) if name in self.experts]
+        return known[0] if known else 0
+
+
+class Cache(NamedTuple):
+    """Keys and values of a session, and the expert that all its tokens have; -1 for none."""
+
+    kept: DynamicCache
+    expert: int
 
 
 class Network(Protocol):
     """A model with what sessions need to know of it. It holds no session's state."""
 
     device: torch.device
+    limits: Limits
     context_tokens: int
     end_tokens: frozenset[int]
 
@@ -64,8 +85,8 @@ class Network(Protocol):
         """Return what was done since the start, by name; nothing if it is not counted."""
         ...
 
-    def new_cache(self) -> Any:
-        """Return an empty cache of keys and values for one session."""
+    def new_cache(self, domain: str | None = None) -> Any:
+        """Return an empty cache of keys and values for one session, of a domain's expert."""
         ...
 
     def free(self, cache: Any) -> None:
@@ -93,8 +114,10 @@ class TransformersNetwork(Network):
         accepted = inspect.signature(model.forward).parameters
         self.model = model
         self.device = model.device
+        self.limits = limits
         self.context_tokens = limits.context_tokens
         self.end_tokens = limits.end_tokens
+        self._experts = ChosenExpert(model) if limits.experts else None
         self._has_router = "output_router_logits" in accepted
         # Renamed in the course of transformers 5; the old name warns with the new versions.
         self._cache_argument = "cache" if "cache" in accepted else "past_key_values"
@@ -109,19 +132,19 @@ class TransformersNetwork(Network):
         """See :meth:`Network.counters`."""
         return {}
 
-    def new_cache(self) -> DynamicCache:
-        """Return an empty cache of keys and values for one session."""
-        return DynamicCache(config=self.model.config)
+    def new_cache(self, domain: str | None = None) -> Cache:
+        """See :meth:`Network.new_cache`."""
+        return Cache(DynamicCache(config=self.model.config), self.limits.expert_of(domain))
 
-    def free(self, cache: DynamicCache) -> None:
+    def free(self, cache: Cache) -> None:
         """See :meth:`Network.free`; torch takes the memory of what nobody holds."""
-        cache.layers.clear()
+        cache.kept.layers.clear()
 
     @torch.inference_mode()
-    def forward(self, tokens: Sequence[int], cache: DynamicCache, *, watched: bool = False) -> Step:
+    def forward(self, tokens: Sequence[int], cache: Cache, *, watched: bool = False) -> Step:
         """See :meth:`Network.forward`."""
         ids = torch.tensor([tokens], device=self.device)  # [1, T]
-        options: dict[str, Any] = {self._cache_argument: cache}
+        options: dict[str, Any] = {self._cache_argument: cache.kept}
         if self._keeps_logits:  # of the last token only: of 512 they would be 100 MB
             options["logits_to_keep"] = 1
         if watched:
@@ -129,7 +152,8 @@ class TransformersNetwork(Network):
             if self._has_router:
                 options["output_router_logits"] = True
         try:
-            output = self.model(input_ids=ids, use_cache=True, **options)
+            with self._only(cache.expert):
+                output = self.model(input_ids=ids, use_cache=True, **options)
         except torch.OutOfMemoryError as error:
             raise Overloaded(
                 "out of accelerator memory; ask again later or shorten the prompt"
@@ -140,7 +164,11 @@ class TransformersNetwork(Network):
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
     ) -> Iterator[tuple[int, Reading]]:
         """See :meth:`Network.read`; short ones come first."""
-        return read(self.model, items, keeps_logits=self._keeps_logits)
+        with self._only(self.limits.expert_of(None)):
+            yield from read(self.model, items, keeps_logits=self._keeps_logits)
+
+    def _only(self, expert: int) -> AbstractContextManager[None]:
+        return self._experts.only(expert) if self._experts else nullcontext()
 
 
 def _flat(ids: Sequence[int | list[int] | None]) -> list[int]:

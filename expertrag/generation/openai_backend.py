@@ -87,6 +87,7 @@ class OpenAIGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         """Open a session; the server itself checks the prompt's length when it starts."""
         turns = [_turn(message) for message in messages]

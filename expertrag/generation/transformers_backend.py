@@ -51,6 +51,7 @@ class TransformersGenerator(Generator):
         self.name = name
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
+        self.experts = network.limits.experts
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
@@ -111,13 +112,14 @@ class TransformersGenerator(Generator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
         if isinstance(network, NativeNetwork):
-            return NativeSession(network, decode, prompt, sampling, should_stop, matcher)
-        return TransformersSession(network, decode, prompt, sampling, should_stop, matcher)
+            return NativeSession(network, decode, prompt, sampling, should_stop, matcher, domain)
+        return TransformersSession(network, decode, prompt, sampling, should_stop, matcher, domain)
 
     def begin_mixed(
         self,
@@ -126,6 +128,7 @@ class TransformersGenerator(Generator):
         weight: float,
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         """Open a session that draws one answer from two prompts.
 
@@ -134,9 +137,11 @@ class TransformersGenerator(Generator):
         """
         prompts = self._encode(messages, sampling), self._encode(others, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
-        other = TransformersSession(network, decode, prompts[1], sampling, should_stop)
+        other = TransformersSession(
+            network, decode, prompts[1], sampling, should_stop, domain=domain
+        )
         return MixedSession(
-            network, decode, prompts[0], other, weight, sampling, should_stop, matcher
+            network, decode, prompts[0], other, weight, sampling, should_stop, matcher, domain
         )
 
     def _matcher(self, sampling: Sampling) -> Matcher | None:

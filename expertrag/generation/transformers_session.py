@@ -27,12 +27,13 @@ class TransformersSession(LocalSession):
         sampling: Sampling,
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
+        domain: str | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         self._prompt = prompt
         self._sampler = Sampler.of(sampling, network.device, matcher)
-        self._cache = network.new_cache()
+        self._cache = network.new_cache(domain)
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0
 

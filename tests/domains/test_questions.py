@@ -58,6 +58,7 @@ class ScriptedGenerator(PacedGenerator):
         messages: Sequence[Message],
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         self.begun += 1
         [name] = [name for name, text in TEXTS.items() if text in messages[-1].content]

@@ -36,7 +36,11 @@ class Judge(PacedGenerator):
         self.asked: list[str] = []
 
     def begin(
-        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         output = messages[-1].content.split("Given answer: ")[1].split("\n")[0]
         self.asked.append(output)

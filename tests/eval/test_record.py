@@ -39,7 +39,11 @@ class MortalGenerator(PacedGenerator):
         self.lives = lives
 
     def begin(
-        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         if self.lives == 0:
             raise Unavailable("the endpoint is gone")

@@ -34,7 +34,11 @@ class FailingGenerator(PacedGenerator):
         self._broken = broken
 
     def begin(
-        self, messages: Sequence[Message], sampling: Sampling, should_stop: ShouldStop = never_stop
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
     ) -> Session:
         if any(text in message.content for text in self._broken for message in messages):
             raise Unavailable("the endpoint is gone")
