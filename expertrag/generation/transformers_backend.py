@@ -78,7 +78,7 @@ class TransformersGenerator(Generator):
             format = rounded or _EXACT.get(precision)
             network: Network | None = None
             if files.packed:
-                _check_packed(name, target, native=native)
+                _check_packed(name, device, native=native)
                 network = packed_network(name, source, files.packed, dtype, cache_mib)
             elif native and target.type == "cpu" and format and (rounded or _LONG_VECTORS):
                 network = native_network(name, source, format, precision, cache_mib)
@@ -176,8 +176,8 @@ class TransformersGenerator(Generator):
         return self._network.read(encoded)
 
 
-def _check_packed(name: str, device: torch.device, *, native: bool) -> None:
-    if device.type != "cpu" or not native:
+def _check_packed(name: str, device: str, *, native: bool) -> None:
+    if device not in ("auto", "cpu") or not native:
         raise InvalidArgument(
             f"{name} is packed for our engine on the CPU; use --device cpu, or the checkpoint that "
             "it was packed from"
