@@ -67,8 +67,9 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
 
 def _finite(plain: PlainExperts) -> bool:
     """Whether all weights are numbers; their sum is none if they are not."""
-    sums = (weight.sum(dtype=torch.float32) for weight in (plain.gate_up, plain.down))
-    return all(bool(total.isfinite()) for total in sums)
+    # one expert after the other, as torch makes a copy in float32
+    experts = (expert for weights in (plain.gate_up, plain.down) for expert in weights)
+    return all(bool(expert.sum(dtype=torch.float32).isfinite()) for expert in experts)
 
 
 def plain_experts(module: nn.Module) -> PlainExperts:
