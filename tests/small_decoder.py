@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,10 +13,14 @@ import torch.nn.functional as F
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import OUTPUT, CacheShape, Steps, Text, View
+from expertrag_kernels.torch_decoder import TorchDecoder
 
 HIDDEN, HEADS, GROUPS, WIDTH, VALUE, VOCABULARY, PAGES = 48, 4, 2, 20, 12, 70, 12
 KEYS = GROUPS * WIDTH
 LONGEST = 4 * 64
+
+
+Make = Callable[[CacheShape, int], Steps[Any, Any]]
 
 
 @dataclass
@@ -53,9 +58,12 @@ class Model:
         return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=2)
 
 
-def small_model(
-    format: Format, make: Callable[[CacheShape, int], Steps[Any, Any]] = Decoder
-) -> Model:
+def in_torch(dtype: torch.dtype) -> Make:
+    """Make decoders for GPUs, on the CPU."""
+    return partial(TorchDecoder, device=torch.device("cpu"), dtype=dtype)
+
+
+def small_model(format: Format, make: Make = Decoder) -> Model:
     torch.manual_seed(0)
     table = torch.randn(VOCABULARY, HIDDEN)
     qkv = torch.randn((HEADS + GROUPS) * WIDTH + GROUPS * VALUE, HIDDEN) / 7

@@ -360,7 +360,7 @@ class Engine:
 
     def _fail(self, texts: Sequence[Text], error: Exception) -> None:
         told: Exception = ServerError(f"the model failed: {error}")
-        if isinstance(error, MemoryError):
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
             told = Overloaded("out of memory; ask again later or shorten the prompt")
         elif isinstance(error, ExpertRAGError):
             told = error

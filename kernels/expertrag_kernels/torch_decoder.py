@@ -1,15 +1,17 @@
 """The steps of a decoder in torch, for GPUs.
 
-Weights are plain, and everything is in their type but norms,
-angles, routing and logits, which are in float32. Rows of texts that are being written attend by
-pages (``gpu/attention.py``) and, on a GPU, run as one captured graph (``gpu/graphs.py``), since
-launching their many small kernels would take longer than computing them.
+Weights are plain, and everything is in their type but norms, angles, routing and logits, which are
+in float32. Rows of texts that are being written attend by pages (``gpu/attention.py``) and, on a
+GPU, run as one captured graph (``gpu/graphs.py``), since launching their many small kernels would
+take longer than computing them.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +36,7 @@ from expertrag_kernels.steps import (
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
 
+_log = logging.getLogger(__name__)
 SHORT_ROWS = 8
 """Rows of a text up to which each attends by itself; more are one product."""
 MOST_CAPTURED = 64
@@ -125,6 +128,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._steps: list[Callable[[Rows], None]] = []
         self._attention = _attention_of(device)
         self._graphs: Graphs | None = None
+        self._capturable = device.type == "cuda"
         self._vocabulary = 0
         self._positions = 0
         self._experts = 0  # of the layer that has fewest
@@ -343,10 +347,11 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         rows = self.rows_of(tokens[moved], positions[moved], order)
         back = moved.argsort()  # where a row has gone
         rows.picked, rows.watched = back[picked].to(self.device), back[watched].to(self.device)
-        if self._in_a_graph(rows):
-            found = self._captured().run(rows)
-            return found.logits[rows.picked], found.kept
-        self.compute(rows)
+        with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
+            graph = self._replayed(rows) if self._in_a_graph(rows) else None
+            if graph is not None:
+                return graph.logits[rows.picked], graph.kept
+            self.compute(rows)
         return rows.logits, rows.kept
 
     def compute(self, rows: Rows) -> None:
@@ -360,16 +365,25 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             step(rows)
 
     def _in_a_graph(self, rows: Rows) -> bool:
-        if self.device.type != "cuda" or rows.long or rows.watched.numel():
+        if not self._capturable or rows.long or rows.watched.numel():
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 
-    def _captured(self) -> Graphs:
-        if self._graphs is None:
-            from expertrag_kernels.gpu.graphs import Graphs
+    def _replayed(self, rows: Rows) -> Rows | None:
+        """Run a batch as a graph; None, now and for good, where steps cannot be captured."""
+        from expertrag_kernels.gpu.graphs import Graphs
 
-            self._graphs = Graphs(self.compute, self.pages, self._positions, self.device)
-        return self._graphs
+        self._graphs = self._graphs or Graphs(
+            self.compute, self.pages, self._positions, self.device
+        )
+        try:
+            return self._graphs.run(rows)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:  # experts without Triton's kernels wait for the host
+            _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
+            self._capturable = False
+            return None
 
     def rows_of(self, tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text]) -> Rows:
         """Bring a batch to the device, its short texts first."""

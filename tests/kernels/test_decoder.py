@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_decoder import GROUPS, HIDDEN, LONGEST, PAGES, VOCABULARY, small_model, whole_text
+from small_decoder import (
+    GROUPS,
+    HIDDEN,
+    LONGEST,
+    PAGES,
+    VOCABULARY,
+    Make,
+    in_torch,
+    small_model,
+    whole_text,
+)
 
 from expertrag_kernels import Format, cpu_experts, layout
 from expertrag_kernels.cpu_experts import ISAS
@@ -85,8 +95,9 @@ def test_what_a_page_held_before_does_not_matter(format: Format, length: int) ->
     assert (found - wanted).norm() / wanted.norm() < 0.02
 
 
-def test_picked_and_watched_rows() -> None:
-    model = small_model(Format.F32)
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+def test_picked_and_watched_rows(make: Make) -> None:
+    model = small_model(Format.F32, make)
     tokens = torch.arange(20)
     whole = whole_text(model, tokens, torch.tensor([0]))
     logits, (kept,) = model.decoder.run(
@@ -96,13 +107,14 @@ def test_picked_and_watched_rows() -> None:
         torch.tensor([19, 3]),
         torch.tensor([3, 4]),
     )
-    assert torch.equal(logits, whole[[19, 3]])
+    torch.testing.assert_close(logits, whole[[19, 3]])
     assert kept.shape == (2, HIDDEN)
     assert torch.allclose(kept[0] @ model.table.T, logits[1], atol=1e-3)
 
 
-def test_a_copied_page_continues_as_the_first() -> None:
-    model = small_model(Format.BF16)
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+def test_a_copied_page_continues_as_the_first(make: Make) -> None:
+    model = small_model(Format.F32, make)
     tokens = torch.arange(70)
     whole = whole_text(model, tokens, torch.tensor([0, 1]))
     model.decoder.copy_page(0, 5)
@@ -112,7 +124,7 @@ def test_a_copied_page_continues_as_the_first() -> None:
         [Text(0, 30, torch.tensor([5, 6]))],
         torch.arange(30),
     )[0]
-    assert torch.equal(rest, whole[40:])
+    torch.testing.assert_close(rest, whole[40:])
 
 
 @pytest.mark.parametrize("format", list(Format))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_decoder import HIDDEN, PAGES, VOCABULARY, Model, small_model, whole_text
+from small_decoder import PAGES, VOCABULARY, Model, in_torch, small_model, whole_text
 
 from expertrag_kernels import Format
 from expertrag_kernels.gpu.graphs import fill, spare_rows
@@ -16,8 +16,7 @@ _TYPES = {torch.float32: (Format.F32, 1e-5), torch.bfloat16: (Format.BF16, 0.03)
 
 
 def _model(dtype: torch.dtype) -> Model:
-    format = _TYPES[dtype][0]
-    return small_model(format, lambda shape, pages: TorchDecoder(shape, pages, _CPU, dtype))
+    return small_model(_TYPES[dtype][0], in_torch(dtype))
 
 
 @pytest.mark.parametrize("dtype", _TYPES)
@@ -46,32 +45,6 @@ def test_a_row_is_the_same_in_any_batch() -> None:
         found[1].append(logits[middle:])
     for parts, tokens in zip(found, (one, other), strict=True):
         torch.testing.assert_close(torch.cat(parts), model.expected(tokens), atol=1e-4, rtol=1e-4)
-
-
-def test_picked_and_watched_rows() -> None:
-    model = _model(torch.float32)
-    tokens = torch.arange(20)
-    whole = whole_text(model, tokens, torch.tensor([0]))
-    logits, (kept,) = model.decoder.run(
-        tokens,
-        torch.arange(20),
-        [Text(0, 20, torch.tensor([1]))],
-        torch.tensor([19, 3]),
-        torch.tensor([3, 4]),
-    )
-    torch.testing.assert_close(logits, whole[[19, 3]])
-    assert kept.shape == (2, HIDDEN)
-    assert torch.allclose(kept[0] @ model.table.T, logits[1], atol=1e-3)
-
-
-def test_a_copied_page_continues_as_the_first() -> None:
-    model = _model(torch.float32)
-    tokens = torch.arange(70)
-    whole = whole_text(model, tokens, torch.tensor([0, 1]))
-    model.decoder.copy_page(0, 5)
-    texts = [Text(0, 30, torch.tensor([5, 6]))]
-    rest = model.decoder.run(tokens[40:], torch.arange(40, 70), texts, torch.arange(30))[0]
-    torch.testing.assert_close(rest, whole[40:])
 
 
 def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
