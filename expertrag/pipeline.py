@@ -21,17 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from expertrag import prompt, validation
+from expertrag import validation
 from expertrag._version import __version__
+from expertrag.answering import Answering, Call
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
 from expertrag.deciding import ClosedBook, Decider, base_encoder
 from expertrag.evidence import evidence_signals
-from expertrag.folding import joined
-from expertrag.gathering import DRAFT_TOKENS, gather
-from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
-from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.grounding import SUPPORTED, Grounding, ground
+from expertrag.generation.base import Generator, ShouldStop, never_stop
 from expertrag.meter import Meter
 from expertrag.served_gate import ServedGate
 from expertrag.served_index import LoadEmbedder, ServedIndex, View
@@ -39,32 +36,22 @@ from expertrag.translate import translated_errors
 from expertrag.types import (
     AnswerEvent,
     AnswerRequest,
-    CitationEvent,
-    DeltaEvent,
     DocumentInput,
-    DoneEvent,
     Feedback,
-    FinishReason,
     GateDecision,
     GateEvent,
     GateMode,
     IndexStats,
     Passage,
-    PassagesEvent,
     RetrieveRequest,
     RetrieveResult,
     Sampling,
     ServerInfo,
     UpdateReport,
-    UsageEvent,
 )
-from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
-    from expertrag_retriever.partitions import QueryVectors
-    from expertrag_retriever.types import SearchResult
 
 SAMPLING = Sampling()
 
@@ -94,6 +81,7 @@ class Pipeline:
         """
         self._generator = generator
         self._decider = Decider(generator, gate, policy or GateConfig())
+        self._answering = Answering(generator, self._decider)
         self._audit = audit or Audit()
         with translated_errors():
             self._served = ServedIndex(store, embedder, load_embedder)
@@ -162,11 +150,9 @@ class Pipeline:
             self._served.lease() as view,
             self._audit.answering(question, view.index.generation) as entry,
         ):
-            vector = self._embed_query(request, view, meter, should_stop)
-            domain = self._domain(request, view)
-            with closing(self._begin_closed_book(request, domain, should_stop)) as session:
-                answer = ClosedBook(session)
-                decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
+            call = self._call(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(call)) as session:
+                decision = self._decide(call, ClosedBook(session))
                 meter.count(session)
                 return entry.decided(decision)
 
@@ -239,17 +225,13 @@ class Pipeline:
             self._served.lease() as view,
             self._audit.answering(request.question, view.index.generation, meter) as entry,
         ):
-            vector = None
-            if request.mode is not GateMode.NEVER:
-                vector = self._embed_query(request, view, meter, should_stop)
-            domain = self._domain(request, view)
-            session = self._begin_closed_book(request, domain, should_stop)
-            with closing(session):
+            call = self._call(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(call)) as session:
                 answer = ClosedBook(session)
-                decision = self._decider.decide(request, view, vector, answer, meter, should_stop)
+                decision = self._decide(call, answer)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
-                    yield from map(entry.noted, self._closed_book(answer, meter))
+                    yield from map(entry.noted, self._answering.closed_book(answer, meter))
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
@@ -258,204 +240,26 @@ class Pipeline:
                 k=min(decision.k or request.k, request.k),
                 steps=decision.steps or request.steps,
             )
-            weight = decision.retrieval_weight
-            events = self._open_book(request, view, vector, domain, weight, meter, should_stop)
+            call = replace(call, request=request)
+            events = self._answering.open_book(call, decision.retrieval_weight)
             yield from map(entry.noted, events)
             self._decider.answered(decision, meter.usage())
 
-    def _embed_query(
+    def _call(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
-    ) -> QueryVectors:
-        should_stop()
-        with meter.stage("embed"):
-            return view.searcher.encode(request.question, request.domain, request.filter or None)
-
-    def _domain(self, request: AnswerRequest, view: View) -> str | None:
-        """Whose expert answers, where the language model has experts for domains."""
-        if not self._generator.experts or request.domain:
-            return request.domain
-        embedder = view.embedder
-        names = (*embedder.experts, GENERAL)
-        return names[int(embedder.posteriors([request.question])[0].argmax())]
-
-    def _begin_closed_book(
-        self, request: AnswerRequest, domain: str | None, should_stop: ShouldStop
-    ) -> Session:
-        messages = prompt.closed_book(request.question)
-        return self._generator.begin(messages, request.sampling, should_stop, domain)
-
-    def _begin_open_book(
-        self,
-        request: AnswerRequest,
-        messages: Sequence[Message],
-        domain: str | None,
-        weight: float | None,
-        sampling: Sampling,
-        should_stop: ShouldStop,
-    ) -> Session:
-        if weight is None:
-            return self._generator.begin(messages, sampling, should_stop, domain)
-        assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
-        alone = prompt.closed_book(request.question)
-        return self._generator.begin_mixed(messages, alone, weight, sampling, should_stop, domain)
-
-    def _closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
-        yield from meter.stream("generate", answer.deltas())
-        meter.count(answer.session)
-        yield UsageEvent(meter.usage())
-        yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
-
-    def _open_book(
-        self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors | None,
-        domain: str | None,
-        weight: float | None,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> Iterator[AnswerEvent]:
-        """Answer from the documents; with a weight of them, from both prompts."""
-        result = self._gather(request, view, vector, domain, meter, should_stop)
-        strict = request.mode is GateMode.STRICT
-        if not result.passages:
-            yield PassagesEvent((), result.generation)
-            yield from self._without_passages(request, domain, strict, meter, should_stop)
-            return
-        packed = self._packed(request, result.passages)
-        meter.add(passages_dropped=len(packed.dropped))
-        yield PassagesEvent(packed.kept, result.generation)
-        p_sufficient = None
-        if strict and request.steps == 1:  # the judge knows similarities to the question alone
-            p_sufficient = self._decider.p_sufficient(request.question, packed.kept, view, meter)
-            if p_sufficient is not None and p_sufficient < SUFFICIENT:
-                yield from self._abstention(meter, p_sufficient=p_sufficient)
-                return
-        messages = prompt.open_book(request.question, packed.kept, strict=strict)
-        sampling = request.sampling
-        sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
-        with closing(
-            self._begin_open_book(request, messages, domain, weight, sampling, should_stop)
-        ) as session:
-            deltas = meter.stream("generate", session.deltas())
-            if strict:
-                yield from self._strict(request, session, deltas, packed.kept, p_sufficient, meter)
-            else:
-                yield from self._cited(request, session, deltas, packed.kept, meter)
-
-    def _gather(
-        self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors | None,
-        domain: str | None,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> SearchResult:
-        """Search as often as asked, each time with the answer to what was found before."""
-        sampling = replace(
-            request.sampling,
-            max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
-            stop=(*request.sampling.stop, prompt.NEXT_PASSAGE),
-            constraint=None,  # of the answer, not of what is searched for
-            logprobs=None,
-        )
-
-        def search(query: str) -> SearchResult:
+    ) -> Call:
+        """Begin a call: embed its question, but for a mode that looks at no document."""
+        vector = None
+        if request.mode is not GateMode.NEVER:
             should_stop()
-            with meter.stage("search"):
-                result = view.searcher.search(
-                    query,
-                    k=request.k,
-                    filter=request.filter or None,
-                    domain=request.domain,
-                    query_vector=vector if query == request.question else None,
+            with meter.stage("embed"):
+                vector = view.searcher.encode(
+                    request.question, request.domain, request.filter or None
                 )
-            meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
-            return result
+        domain = self._answering.domain(request, view)
+        return Call(request, view, vector, domain, meter, should_stop)
 
-        def draft(passages: Sequence[Passage]) -> str:
-            messages = prompt.open_book(request.question, self._packed(request, passages).kept)
-            with closing(self._generator.begin(messages, sampling, should_stop, domain)) as session:
-                text = "".join(meter.stream("generate", session.stream()))
-                meter.count(session)
-            return text
-
-        return gather(request.question, request.k, request.steps, search, draft)
-
-    def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
-        return prompt.pack(
-            request.question,
-            passages,
-            self._generator.count_tokens,
-            self._generator.context_tokens - request.sampling.max_tokens,
+    def _decide(self, call: Call, answer: ClosedBook) -> GateDecision:
+        return self._decider.decide(
+            call.request, call.view, call.vector, answer, call.meter, call.should_stop
         )
-
-    def _without_passages(
-        self,
-        request: AnswerRequest,
-        domain: str | None,
-        strict: bool,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> Iterator[AnswerEvent]:
-        """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
-        if strict:
-            yield from self._abstention(meter, support=0.0)
-            return
-        with closing(self._begin_closed_book(request, domain, should_stop)) as session:
-            yield from self._closed_book(ClosedBook(session), meter)
-
-    def _cited(
-        self,
-        request: AnswerRequest,
-        session: Session,
-        deltas: Iterator[DeltaEvent],
-        passages: Sequence[Passage],
-        meter: Meter,
-    ) -> Iterator[AnswerEvent]:
-        text = []
-        for delta in deltas:
-            text.append(delta.text)
-            yield delta
-        meter.count(session)
-        grounding = self._ground(request, "".join(text), passages, meter)
-        yield from map(CitationEvent, grounding.citations)
-        yield UsageEvent(meter.usage())
-        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
-
-    def _strict(
-        self,
-        request: AnswerRequest,
-        session: Session,
-        deltas: Iterator[DeltaEvent],
-        passages: Sequence[Passage],
-        p_sufficient: float | None,
-        meter: Meter,
-    ) -> Iterator[AnswerEvent]:
-        """Hold the answer back until it is known to be supported."""
-        whole = joined(list(deltas))
-        meter.count(session)
-        grounding = self._ground(request, whole.text, passages, meter)
-        if grounding.support < SUPPORTED:
-            yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
-            return
-        yield whole
-        yield from map(CitationEvent, grounding.citations)
-        yield UsageEvent(meter.usage())
-        yield DoneEvent(
-            session.finish_reason, grounding.support, self._generator.name, p_sufficient
-        )
-
-    def _abstention(
-        self, meter: Meter, *, support: float | None = None, p_sufficient: float | None = None
-    ) -> Iterator[AnswerEvent]:
-        yield DeltaEvent(prompt.ABSTENTION)
-        yield UsageEvent(meter.usage())
-        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name, p_sufficient)
-
-    def _ground(
-        self, request: AnswerRequest, text: str, passages: Sequence[Passage], meter: Meter
-    ) -> Grounding:
-        with meter.stage("ground"):
-            return ground(text, passages, request.question)

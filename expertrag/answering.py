@@ -1,0 +1,225 @@
+"""The two ways to answer a question: closed book, and from the documents.
+
+gather    passages, by one search or several
+generate  tokens
+ground    citations and support, or an abstention
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from expertrag import prompt
+from expertrag.deciding import ClosedBook, Decider
+from expertrag.folding import joined
+from expertrag.gathering import DRAFT_TOKENS, gather
+from expertrag.generation.base import Generator, Message, Session, ShouldStop
+from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.grounding import SUPPORTED, Grounding, ground
+from expertrag.meter import Meter
+from expertrag.served_index import View
+from expertrag.types import (
+    AnswerEvent,
+    AnswerRequest,
+    CitationEvent,
+    DeltaEvent,
+    DoneEvent,
+    FinishReason,
+    GateMode,
+    Passage,
+    PassagesEvent,
+    Sampling,
+    UsageEvent,
+)
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.sufficiency import SUFFICIENT
+
+if TYPE_CHECKING:
+    from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import SearchResult
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A question that is being answered, and what all stages of it need.
+
+    ``vector``: the question's, where there is one; ``domain``: whose expert of the language model
+    answers.
+    """
+
+    request: AnswerRequest
+    view: View
+    vector: QueryVectors | None
+    domain: str | None
+    meter: Meter
+    should_stop: ShouldStop
+
+
+class Answering:
+    """Answers calls by a language model; what is decided, the caller decides."""
+
+    def __init__(self, generator: Generator, decider: Decider) -> None:
+        self._generator = generator
+        self._decider = decider
+
+    def domain(self, request: AnswerRequest, view: View) -> str | None:
+        """Whose expert answers, where the language model has experts for domains."""
+        if not self._generator.experts or request.domain:
+            return request.domain
+        names = (*view.embedder.experts, GENERAL)
+        return names[int(view.embedder.posteriors([request.question])[0].argmax())]
+
+    def begin_closed_book(self, call: Call) -> Session:
+        """Open the session of an answer without documents."""
+        return self._begin(call, prompt.closed_book(call.request.question), call.request.sampling)
+
+    def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
+        """Answer without documents, in a session that is open."""
+        yield from meter.stream("generate", answer.deltas())
+        meter.count(answer.session)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
+
+    def open_book(self, call: Call, weight: float | None) -> Iterator[AnswerEvent]:
+        """Answer from the documents; with a weight of them, from both prompts."""
+        request, meter = call.request, call.meter
+        result = self._gather(call)
+        strict = request.mode is GateMode.STRICT
+        if not result.passages:
+            yield PassagesEvent((), result.generation)
+            yield from self._without_passages(call)
+            return
+        packed = self._packed(request, result.passages)
+        meter.add(passages_dropped=len(packed.dropped))
+        yield PassagesEvent(packed.kept, result.generation)
+        p_sufficient = None
+        if strict and request.steps == 1:  # the judge knows similarities to the question alone
+            p_sufficient = self._decider.p_sufficient(
+                request.question, packed.kept, call.view, meter
+            )
+            if p_sufficient is not None and p_sufficient < SUFFICIENT:
+                yield from self._abstention(meter, p_sufficient=p_sufficient)
+                return
+        with closing(self._begin_open_book(call, packed.kept, weight)) as session:
+            if strict:
+                yield from self._strict(call, session, packed.kept, p_sufficient)
+            else:
+                yield from self._cited(call, session, packed.kept)
+
+    def _begin(self, call: Call, messages: Sequence[Message], sampling: Sampling) -> Session:
+        return self._generator.begin(messages, sampling, call.should_stop, call.domain)
+
+    def _begin_open_book(
+        self, call: Call, passages: Sequence[Passage], weight: float | None
+    ) -> Session:
+        request = call.request
+        strict = request.mode is GateMode.STRICT
+        messages = prompt.open_book(request.question, passages, strict=strict)
+        sampling = request.sampling
+        sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
+        if weight is None:
+            return self._begin(call, messages, sampling)
+        assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
+        alone = prompt.closed_book(request.question)
+        return self._generator.begin_mixed(
+            messages, alone, weight, sampling, call.should_stop, call.domain
+        )
+
+    def _gather(self, call: Call) -> SearchResult:
+        """Search as often as asked, each time with the answer to what was found before."""
+        request, meter = call.request, call.meter
+        sampling = replace(
+            request.sampling,
+            max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
+            stop=(*request.sampling.stop, prompt.NEXT_PASSAGE),
+            constraint=None,  # of the answer, not of what is searched for
+            logprobs=None,
+        )
+
+        def search(query: str) -> SearchResult:
+            call.should_stop()
+            with meter.stage("search"):
+                result = call.view.searcher.search(
+                    query,
+                    k=request.k,
+                    filter=request.filter or None,
+                    domain=request.domain,
+                    query_vector=call.vector if query == request.question else None,
+                )
+            meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+            return result
+
+        def draft(passages: Sequence[Passage]) -> str:
+            messages = prompt.open_book(request.question, self._packed(request, passages).kept)
+            with closing(self._begin(call, messages, sampling)) as session:
+                text = "".join(meter.stream("generate", session.stream()))
+                meter.count(session)
+            return text
+
+        return gather(request.question, request.k, request.steps, search, draft)
+
+    def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
+        return prompt.pack(
+            request.question,
+            passages,
+            self._generator.count_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens,
+        )
+
+    def _without_passages(self, call: Call) -> Iterator[AnswerEvent]:
+        """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
+        if call.request.mode is GateMode.STRICT:
+            yield from self._abstention(call.meter, support=0.0)
+            return
+        with closing(self.begin_closed_book(call)) as session:
+            yield from self.closed_book(ClosedBook(session), call.meter)
+
+    def _cited(
+        self, call: Call, session: Session, passages: Sequence[Passage]
+    ) -> Iterator[AnswerEvent]:
+        text = []
+        for delta in call.meter.stream("generate", session.deltas()):
+            text.append(delta.text)
+            yield delta
+        call.meter.count(session)
+        grounding = _ground(call, "".join(text), passages)
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(call.meter.usage())
+        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
+
+    def _strict(
+        self,
+        call: Call,
+        session: Session,
+        passages: Sequence[Passage],
+        p_sufficient: float | None,
+    ) -> Iterator[AnswerEvent]:
+        """Hold the answer back until it is known to be supported."""
+        meter = call.meter
+        whole = joined(list(meter.stream("generate", session.deltas())))
+        meter.count(session)
+        grounding = _ground(call, whole.text, passages)
+        if grounding.support < SUPPORTED:
+            yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
+            return
+        yield whole
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(
+            session.finish_reason, grounding.support, self._generator.name, p_sufficient
+        )
+
+    def _abstention(
+        self, meter: Meter, *, support: float | None = None, p_sufficient: float | None = None
+    ) -> Iterator[AnswerEvent]:
+        yield DeltaEvent(prompt.ABSTENTION)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name, p_sufficient)
+
+
+def _ground(call: Call, text: str, passages: Sequence[Passage]) -> Grounding:
+    with call.meter.stage("ground"):
+        return ground(text, passages, call.request.question)
