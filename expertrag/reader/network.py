@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -46,7 +47,7 @@ class ReaderNetwork:
     """A dense model with its updates."""
 
     def __init__(self, model: PreTrainedModel, adapters: Adapters, chat: ChatTokenizer) -> None:
-        self._model = model
+        self._model: Any = model  # transformers annotates little of it
         self._adapters = adapters
         self._chat = chat
         self.end: int = model.config.eos_token_id

@@ -74,7 +74,8 @@ Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact
     {report.command}
 
 with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
-{recipe.learning_rate:g}, seed {recipe.seed}. Files of the base: `{report.fingerprint}`; prompts: `{report.prompts}`.
+{recipe.learning_rate:g}, seed {recipe.seed}. Files of the base: `{report.fingerprint}`; prompts:
+`{report.prompts}`.
 """
 
 
