@@ -31,11 +31,11 @@ class Scores:
     auroc: float | None
 
 
-def measure(dev: DevQuestions, most: int, answer: Answer) -> Scores:
-    """Answer the first ``most`` questions of each kind."""
-    alone, among, open_ = (some[:most] for some in (dev.alone, dev.among, dev.unanswerable))
-    told = answer(among)
-    doubts = [item.doubt for item in (*answer(open_), *told)]
+def measure(dev: DevQuestions, answer: Answer) -> Scores:
+    """Answer the dev questions of a data set."""
+    alone, among = dev.alone, dev.among
+    told, abstained = answer(among), answer(dev.unanswerable)
+    doubts = [item.doubt for item in (*abstained, *told)]
     return Scores(
         questions=len(among),
         alone=_share(_right(alone, answer(alone))),
@@ -47,7 +47,7 @@ def measure(dev: DevQuestions, most: int, answer: Answer) -> Scores:
                 if contains(item.reply.answer, asked.accepted)
             ]
         ),
-        auroc=auc(doubts, [place < len(open_) for place in range(len(doubts))]),
+        auroc=auc(doubts, [place < len(abstained) for place in range(len(doubts))]),
     )
 
 

@@ -65,7 +65,7 @@ alone: share of dev questions whose answer, from the gold passage alone, holds a
 among: with distractors, {recipe.passages} passages; cited: of those right among distractors, how
 many cite gold passages alone; AUROC: of the probability of abstention, unanswerable questions
 against the others. Before is the base model with the same prompts. The dev questions, at most
-{recipe.measured} a set, are of the train split, and none is about a document that another is
+{recipe.dev_questions} a set, are of the train split, and none is about a document that another is
 trained on. The bundle holds no text of the sets.
 
 Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} ->

@@ -64,10 +64,10 @@ def train_reader(
     steps, dev = _rows(materials, network, chat, recipe)
     with work_folder(out) as partial:
         work = partial / _digest(identity, steps, dev, recipe)
-        before = _before(materials, network, recipe, work, progress)
+        before = _before(materials, network, work, progress)
         learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
         adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
-        after = _measured(materials, network, recipe, progress, "after")
+        after = _measured(materials, network, progress, "after")
         report = ReaderReport(
             base=dense.name,
             fingerprint=identity,
@@ -105,7 +105,12 @@ def _rows(
 ) -> tuple[list[list[Row]], list[Row]]:
     """Lay out the steps of the training, and the dev questions' rows."""
     examples = [example for item in materials for example in item.examples]
-    tried = [example for item in materials for example in (*item.dev.among, *item.dev.unanswerable)]
+    watched = [
+        example
+        for item in materials
+        for some in (item.dev.among, item.dev.unanswerable)
+        for example in some[: recipe.watched]
+    ]
     steps = plan(
         encode(examples, chat, network.end),
         epochs=recipe.epochs,
@@ -114,7 +119,7 @@ def _rows(
         general=recipe.general,
         seed=recipe.seed,
     )
-    return steps, pack(encode(tried, chat, network.end), recipe.row_tokens)
+    return steps, pack(encode(watched, chat, network.end), recipe.row_tokens)
 
 
 def _digest(
@@ -128,17 +133,13 @@ def _digest(
 
 
 def _before(
-    materials: Sequence[Material],
-    network: ReaderNetwork,
-    recipe: Recipe,
-    work: Path,
-    progress: Progress,
+    materials: Sequence[Material], network: ReaderNetwork, work: Path, progress: Progress
 ) -> dict[str, Scores]:
     """Measure the base model, once: a killed training finds the figures again."""
     path = work / "before.json"
     if path.is_file():
         return {name: Scores(**body) for name, body in json.loads(path.read_bytes()).items()}
-    found = _measured(materials, network, recipe, progress, "before")
+    found = _measured(materials, network, progress, "before")
     work.mkdir(parents=True, exist_ok=True)
     body = {name: asdict(scores) for name, scores in found.items()}
     write_durably(path, json.dumps(body).encode())
@@ -146,11 +147,7 @@ def _before(
 
 
 def _measured(
-    materials: Sequence[Material],
-    network: ReaderNetwork,
-    recipe: Recipe,
-    progress: Progress,
-    when: str,
+    materials: Sequence[Material], network: ReaderNetwork, progress: Progress, when: str
 ) -> dict[str, Scores]:
     found = {}
     for done, item in enumerate(materials):
@@ -159,7 +156,7 @@ def _measured(
         def answer(asked: Sequence[Example], domain: str = item.domain) -> list[Told]:
             return network.answer(asked, domain)
 
-        found[item.name] = measure(item.dev, recipe.measured, answer)
+        found[item.name] = measure(item.dev, answer)
     return found
 
 
