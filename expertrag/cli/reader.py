@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
 from expertrag.cli.progress import progress
 from expertrag.cli.train import seed_option
+
+
+def _by_name(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    if not all(sign and text for _, sign, text in pairs):
+        raise click.BadParameter("write DATASET=LICENCE, such as 'squad2=CC BY-SA 4.0'")
+    return {name.strip(): text.strip() for name, _, text in pairs}
 
 
 @click.command()
@@ -45,10 +55,20 @@ from expertrag.cli.train import seed_option
     type=click.IntRange(min=1),
     help="Examples of a set at most [default: the profile's].",
 )
+@flag(
+    "licences",
+    "--licence",
+    env="EXPERTRAG_TRAIN_LICENCE",
+    multiple=True,
+    metavar="DATASET=LICENCE",
+    callback=_by_name,
+    help="Licence of a data set, for the card.",
+)
 @seed_option
 @json_flag
 def reader(
     data: tuple[str, ...],
+    licences: Mapping[str, str],
     base: str,
     out: Path,
     profile: str,
@@ -78,10 +98,11 @@ def reader(
     known_as = Path(base).name if Path(base).is_dir() else base
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
     options += [f"--examples {examples}"] if examples else []
+    options += [f'--licence "{name}={text}"' for name, text in licences.items()]
     with translated_errors(), quiet(), progress() as report:
         report("reader: reading data sets", 0, None)
         made = train_reader(
-            materials(sets, recipe),
+            materials(sets, recipe, licences),
             models.resolve(base),
             recipe,
             out,

@@ -48,7 +48,7 @@ class DevQuestions:
 class Material:
     """What a data set gives: examples to train on, dev questions, and what was left out, by reason.
 
-    ``sha256``: of the questions and judgements of the train split.
+    ``sha256``: of the questions and judgements of the train split. ``licence``: as the user says.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Material:
     sha256: str
     examples: tuple[Example, ...]
     dev: DevQuestions
+    licence: str = "not stated"
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.domains.data import TRAIN, Data
+from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, Query, load_dataset
 from expertrag.eval.qrels import splits
 from expertrag.prompt import ABSTAINS, Reply
@@ -30,12 +31,21 @@ if TYPE_CHECKING:
 _DEV_SHARE = 10  # percent of the documents
 
 
-def materials(data: Data, recipe: Recipe) -> list[Material]:
+def materials(data: Data, recipe: Recipe, licences: Mapping[str, str]) -> list[Material]:
     """Read the data sets of every domain.
 
-    :raises ExpertRAGError: a data set is missing or damaged, or has no train split.
+    :param licences: by the name of the data set.
+    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
+        another one; or a licence of none of them.
     """
-    return [material(path, domain, recipe) for domain, paths in data.items() for path in paths]
+    named = [(domain, path) for domain, paths in data.items() for path in paths]
+    names = [path.name for _, path in named]
+    if len(set(names)) < len(names):
+        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
+    if unknown := licences.keys() - set(names):
+        raise InvalidArgument(f"licence: no data set is called {', '.join(sorted(unknown))}")
+    found = [material(path, domain, recipe) for domain, path in named]
+    return [replace(item, licence=licences.get(item.name, item.licence)) for item in found]
 
 
 def material(folder: Path, domain: str, recipe: Recipe) -> Material:

@@ -20,6 +20,7 @@ class SetReport:
 
     name: str
     domain: str
+    licence: str
     sha256: str
     examples: int
     abstain: int
@@ -81,12 +82,13 @@ with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
 
 def _sets(report: ReaderReport) -> str:
     lines = [
-        "| data set (hash) | domain | examples (to abstain) | alone | among | cited | AUROC |",
-        "|---|---|---|---|---|---|---|",
+        "| data set (hash) | licence | domain | examples (to abstain) | alone | among | cited "
+        "| AUROC |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {item.name} (`{item.sha256[:12]}`) | {item.domain} | {item.examples:,} "
-        f"({item.abstain:,}) | {_change(item.before.alone, item.after.alone)} "
+        f"| {item.name} (`{item.sha256[:12]}`) | {item.licence} | {item.domain} "
+        f"| {item.examples:,} ({item.abstain:,}) | {_change(item.before.alone, item.after.alone)} "
         f"| {_change(item.before.among, item.after.among)} "
         f"| {_change(item.before.cited, item.after.cited)} "
         f"| {_change(item.before.auroc, item.after.auroc)} |"

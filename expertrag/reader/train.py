@@ -164,6 +164,7 @@ def _told(item: Material, before: Mapping[str, Scores], after: Mapping[str, Scor
     return SetReport(
         name=item.name,
         domain=item.domain,
+        licence=item.licence,
         sha256=item.sha256,
         examples=len(item.examples),
         abstain=sum(not example.reply.found for example in item.examples),

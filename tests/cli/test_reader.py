@@ -44,9 +44,11 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     trained = run(
         *("train", "reader", "--data", f"encyclopedia={births}", "--base", moe),
         *("--profile", "small", "--examples", "48", "--out", bundle, "--json"),
+        *("--licence", "births=CC0-1.0"),
     )
     assert trained.code == 0, trained.err
     report = json.loads(trained.out)
+    assert [item["licence"] for item in report["sets"]] == ["CC0-1.0"]
     assert report["base"] == "moe" and report["points"][-1]["step"] == report["steps"]
     assert "dev loss" in trained.err and "dev exact" in trained.err
     done = run("experts", "merge-adapters", moe, bundle, "--out", merged, "--json")
