@@ -139,7 +139,7 @@ class _Maker:
         return self._example(item.query, self._distractors(item, count), ABSTAINS)
 
     def _unanswerable(self, query: Query, count: int) -> Example:
-        near = list(self.passages.of(str(query.metadata.get("near_doc"))))[:1]
+        near = list(self.passages.of(str(query.metadata.get("near_doc"))))[:count]
         others = [item for item in self._found(query, count) if item not in near]
         shown = [*near, *others[: count - len(near)]]
         self.rng.shuffle(shown)
