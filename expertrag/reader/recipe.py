@@ -24,8 +24,8 @@ class Recipe:
     dev_questions: int = 40
     watched: int = 16
     epochs: int = 2
-    row_tokens: int = 2048
-    rows: int = 4
+    row_tokens: int = 1024
+    rows: int = 8
     general: float = 0.25
     learning_rate: float = 1e-3
     warm_up: float = 0.05
@@ -42,7 +42,6 @@ SMALL = Recipe(
     dev_questions=4,
     watched=4,
     epochs=1,
-    row_tokens=1024,
     rows=2,
     evaluations=2,
 )
