@@ -45,7 +45,7 @@ SMALL = Recipe(
     rows=2,
     evaluations=2,
 )
-"""Under 5 minutes on two cores: shows that all works, and that the dev loss falls."""
+"""Minutes on two cores: shows that all works, and that the dev loss falls."""
 
 FULL = Recipe()
 
