@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -108,6 +108,18 @@ MEASURED_DATA = $(filter-out technical=%,$(SHIPPED_DATA)) \
 bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE) $(ARGS)
+
+READER ?= .eval/reader
+# PolicyQA, the only legal set with answers, is for research and teaching, and so left out
+READER_DATA = encyclopedia=$(DATA)/squad2 encyclopedia=$(DATA)/hotpotqa encyclopedia=$(DATA)/popqa \
+  biomedicine=$(DATA)/pubmedqa biomedicine=$(DATA)/bioasq finance=$(DATA)/tatqa
+READER_LICENCES = --licence "squad2=CC BY-SA 4.0" --licence "hotpotqa=CC BY-SA 4.0" \
+  --licence "popqa=MIT, passages CC BY-SA" --licence "pubmedqa=MIT" --licence "bioasq=CC BY 2.5" \
+  --licence "tatqa=CC BY 4.0"
+
+reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped; DATA=..., READER=folder to make, ARGS=...
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(READER_LICENCES) --out $(READER) $(ARGS)
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2

@@ -1,7 +1,13 @@
-"""What the language model is told: the prompts, and how passages are packed into its context."""
+"""What the language model is told, and what a trained reader replies: prompts, markers, packing.
+
+Training, serving and evaluation share this file. A reader (``expertrag train reader``) learns from
+the prompts below as they stand, so that serving it needs no prompt of its own.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +39,12 @@ QUESTION = (
 NEXT_PASSAGE = "\n\n["
 """Where an answer ends at the latest: small models go on with a passage of their own making."""
 
+NOT_FOUND = "Not in the passages."
+"""What a reader replies where no passage holds the answer. Hardly an answer begins with its first
+token, so that the probability of that token is the reader's doubt."""
+
+_MARKERS = re.compile(r"\s*((?:\[\d+\])+)\s*$")
+
 TokenCounter = Callable[[Sequence[Message]], int]
 """Length of a prompt in tokens, chat template included."""
 
@@ -43,6 +55,37 @@ class Packed:
 
     kept: tuple[Passage, ...]
     dropped: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a reader replied: the answer without its markers, and the numbers of what it cites."""
+
+    answer: str
+    cited: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reply as the reader writes it: the answer, then a marker for each passage."""
+        markers = "".join(f"[{number}]" for number in self.cited)
+        return f"{self.answer} {markers}".rstrip()
+
+    @property
+    def found(self) -> bool:
+        """Whether it is an answer: False where the reader abstains."""
+        return not self.answer.startswith(NOT_FOUND.rstrip("."))
+
+    @classmethod
+    def of(cls, text: str) -> Reply:
+        """Read a reply; markers count at its end alone."""
+        text = text.partition(NEXT_PASSAGE)[0].strip()
+        markers = _MARKERS.search(text)
+        if markers is None:
+            return cls(text)
+        return cls(text[: markers.start()], tuple(map(int, re.findall(r"\d+", markers[1]))))
+
+
+ABSTAINS = Reply(NOT_FOUND)
 
 
 def closed_book(question: str) -> list[Message]:
@@ -100,3 +143,12 @@ def pack(
 def _numbered(number: int, passage: Passage) -> str:
     heading = f"[{number}] {passage.title}".rstrip()
     return f"{heading}\n{passage.text}"
+
+
+def fingerprint() -> str:
+    """Hash of the prompts and of the form of replies: what is trained with others reads worse."""
+    passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
+    shown = [open_book("question", [passage], strict=strict) for strict in (False, True)]
+    messages = [*closed_book("question"), *shown[0], *shown[1]]
+    forms = (messages, NEXT_PASSAGE, ABSTAINS.text, Reply("answer", (1, 2)).text)
+    return hashlib.sha256(repr(forms).encode()).hexdigest()[:16]

@@ -14,10 +14,12 @@ from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
+from expertrag.cli.experts import experts
 from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
 from expertrag.cli.models import models
+from expertrag.cli.reader import reader
 from expertrag.cli.router import router
 from expertrag.cli.serve import serve
 from expertrag.cli.train import train
@@ -40,10 +42,13 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, evaluation, gate, index, models, retrieve, router, serve, train):
+for command in (ask, doctor, evaluation, experts, gate, index, models, retrieve, router):
+    cli.add_command(command)
+for command in (serve, train):
     cli.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)
+train.add_command(reader)
 
 
 def main() -> NoReturn:

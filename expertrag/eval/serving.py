@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ def open_pipeline_for(
                 "embedder": model_inputs(embedder),
                 "generator": {**model_inputs(generator), **_asked_for(config.model)},
                 "gate": pipeline.info().gate,
-                "prompts": _prompts(),
+                "prompts": prompt.fingerprint(),
             }
             base = embedder.fingerprint_of_expert(GENERAL)
             yield Opened(pipeline, generator, index, skipped, inputs, base)
@@ -119,10 +118,3 @@ def _asked_for(model: ModelConfig) -> dict[str, JSON]:
     """
     chosen = {"dtype": model.dtype, "device": model.device}
     return {name: value for name, value in chosen.items() if value != "auto"}
-
-
-def _prompts() -> str:
-    """Hash of the prompts, which an answer depends on as much as on the model."""
-    passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
-    messages = [*prompt.closed_book("question"), *prompt.open_book("question", [passage])]
-    return hashlib.sha256(repr((messages, prompt.NEXT_PASSAGE)).encode()).hexdigest()[:16]

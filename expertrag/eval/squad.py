@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_VERDICTS = frozenset({"yes", "no", "maybe"})
+VERDICTS = frozenset({"yes", "no", "maybe"})
 
 
 def normalise(text: str) -> str:
@@ -41,9 +41,9 @@ def contains(output: str, answers: Sequence[str]) -> bool:
     "no" is a part of "know".
     """
     accepted = set(filter(None, map(normalise, answers)))
-    if accepted and accepted <= _VERDICTS:
+    if accepted and accepted <= VERDICTS:
         words = normalise(output).split()
-        return next((word for word in words if word in _VERDICTS), None) in accepted
+        return next((word for word in words if word in VERDICTS), None) in accepted
     return substring(output, answers)
 
 

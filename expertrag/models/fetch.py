@@ -152,7 +152,7 @@ def _upcycle(model: PackageModel, base: Path, out: Path, progress: Progress) -> 
     try:
         from expertrag.experts.upcycle import upcycle
 
-        upcycle(base, out, num_experts=4, experts_per_token=1, gguf_file=model.gguf)
+        upcycle(base / (model.gguf or ""), out, num_experts=4, experts_per_token=1)
     except ModuleNotFoundError as error:
         message = (
             f"making {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "

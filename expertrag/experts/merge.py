@@ -1,0 +1,65 @@
+"""Merge a reader's updates into plain weights: a mixture of its experts, or one expert alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from expertrag.errors import InvalidArgument
+from expertrag.experts.checkpoint import mixture_config, new_folder, write_mixture, write_plain
+from expertrag.experts.dense import load_dense
+from expertrag.generation.fingerprint import fingerprint
+from expertrag.generation.loading import model_files, quiet
+from expertrag.reader.adapters import adapt
+from expertrag.reader.bundle import Bundle, load_bundle
+
+
+def merge(base: str, bundle: Path, out: Path, *, domain: str | None = None) -> tuple[str, ...]:
+    """Write the model that a bundle makes of its base, in bfloat16.
+
+    :param base: folder or hub id of the model that the bundle was trained on.
+    :param domain: write this expert alone, as a plain Llama-type model; else a Mixtral-format
+        mixture, one expert for "general" and each domain, whose names stand in ``config.json``.
+    :return: names of the experts written.
+    :raises Conflict: ``out`` exists, or the bundle is for other files of the base.
+    :raises InvalidArgument: no bundle, or no expert of that name.
+    """
+    made = load_bundle(bundle)
+    names = made.settings.experts if domain is None else (domain,)
+    if not set(names) <= set(made.settings.experts):
+        raise InvalidArgument(
+            f"no expert is called {domain!r}; there are: {', '.join(made.settings.experts)}"
+        )
+    files = model_files(base)
+    made.check_base(fingerprint(files.folder, files.gguf))
+    with new_folder(out) as scratch:
+        dense = load_dense(base)
+        plain = dict(dense.model.state_dict())  # before the updates, whose layers are named apart
+        adapters = adapt(dense.model, made.settings)
+        adapters.load(made.weights)
+        card = _card(made, names, dense.license)
+        with quiet():
+            if domain is not None:
+                write_plain(dense, {**plain, **adapters.merged(domain)}, card, scratch)
+                return names
+            config = mixture_config(dense, len(names), 1, names)
+            experts = ({**plain, **adapters.merged(name)} for name in names)
+            write_mixture(dense, config, experts, card, scratch)
+    return names
+
+
+def _card(bundle: Bundle, names: Sequence[str], licence: str) -> str:
+    return f"""---
+license: {licence}
+base_model: {bundle.base}
+tags: [retrieval-augmented-generation, mixture-of-experts]
+---
+# A reader on {bundle.base}, merged
+
+{bundle.base} with the updates of a reader added to its weights by ExpertRAG: it answers from
+numbered passages, cites them, and says where they do not hold the answer. Weights in bfloat16.
+
+- Experts: {", ".join(names)}
+- Prompts that it was trained with: `{bundle.prompts}`
+- Router of a mixture: random; choose the expert of a whole text by its domain
+"""

@@ -1,0 +1,1 @@
+"""The reader: the language model trained to answer from passages, cite and abstain."""

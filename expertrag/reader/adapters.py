@@ -1,0 +1,137 @@
+"""Low-rank updates beside the frozen layers of a dense Llama-type model (Hu et al. 2022).
+
+    y = W x + U D x + U_d D_d x
+
+The first update is shared by all domains and sits beside every linear layer of attention and
+feed-forward; the second is the domain's own, beside the feed-forward layers alone: those become
+the experts of a mixture. "general" has no update of its own.
+
+H in, O out, R rank, T tokens
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from expertrag_retriever.experts.settings import GENERAL
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from expertrag.experts.dense import State
+
+_ATTENTION = tuple(f"self_attn.{name}_proj" for name in "qkvo")
+_FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSettings:
+    """What updates a model gets; ``domains`` without "general"."""
+
+    domains: tuple[str, ...]
+    rank: int = 8
+    domain_rank: int = 2
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts of the mixture that this becomes."""
+        return (GENERAL, *self.domains)
+
+
+class _Update(nn.Module):
+    """U D; it starts as zero, in float32 beside a base of any format."""
+
+    def __init__(self, base: nn.Linear, rank: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(base.in_features)
+        self.down = nn.Parameter(torch.empty(rank, base.in_features).uniform_(-bound, bound))
+        self.up = nn.Parameter(torch.zeros(base.out_features, rank))
+
+
+class _LowRank(nn.Module):
+    """A frozen linear layer with its updates."""
+
+    def __init__(
+        self, base: nn.Linear, rank: int, domains: Sequence[str], domain_rank: int
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.updates = nn.ModuleDict({GENERAL: _Update(base, rank)})
+        self.updates.update({name: _Update(base, domain_rank) for name in domains})
+        self.domain = GENERAL
+
+    def factors(self, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Put the updates of a domain side by side: (R, H) and (O, R)."""
+        names = [name for name in dict.fromkeys((GENERAL, domain)) if name in self.updates]
+        updates = [self.updates[name] for name in names]
+        return (
+            torch.cat([update.get_parameter("down") for update in updates]),
+            torch.cat([update.get_parameter("up") for update in updates], dim=1),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        down, up = (factor.to(x.dtype) for factor in self.factors(self.domain))
+        y: torch.Tensor = self.base(x) + functional.linear(functional.linear(x, down), up)
+        return y
+
+
+class Adapters:
+    """The updates of a model, which :func:`adapt` has put into it."""
+
+    def __init__(self, layers: Mapping[str, _LowRank], settings: AdapterSettings) -> None:
+        self.settings = settings
+        self._layers = layers
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """What is trained, by name."""
+        return {
+            f"{name}.{key}": value
+            for name, layer in self._layers.items()
+            for key, value in layer.updates.named_parameters()
+        }
+
+    def use(self, domain: str) -> None:
+        """Let the model run with the updates of a domain."""
+        for layer in self._layers.values():
+            layer.domain = domain
+
+    def load(self, weights: State) -> None:
+        """Put weights into the model.
+
+        :raises KeyError: some are missing.
+        """
+        for name, parameter in self.parameters.items():
+            parameter.data.copy_(weights[name])
+
+    def merged(self, domain: str) -> dict[str, torch.Tensor]:
+        """Weights of the layers with the updates of a domain added, by the layers' own names."""
+        found = {}
+        for name, layer in self._layers.items():
+            down, up = layer.factors(domain)
+            weight = layer.base.weight
+            found[f"{name}.weight"] = (weight.float() + up @ down).detach().to(weight.dtype)
+        return found
+
+
+def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> Adapters:
+    """Freeze a model and put updates into it, which change nothing before they are trained."""
+    torch.manual_seed(seed)
+    model.requires_grad_(False)
+    found = {}
+    for number in range(model.config.num_hidden_layers):
+        for part in (*_ATTENTION, *_FEED_FORWARD):
+            name = f"model.layers.{number}.{part}"
+            domains = settings.domains if part in _FEED_FORWARD else ()
+            base = model.get_submodule(name)
+            assert isinstance(base, nn.Linear)
+            found[name] = _LowRank(base, settings.rank, domains, settings.domain_rank)
+            model.set_submodule(name, found[name])
+    return Adapters(found, settings)

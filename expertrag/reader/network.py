@@ -1,0 +1,102 @@
+"""The model that is trained: loss of a row, and answers to questions.
+
+T tokens of a row, A of them replies, H hidden, V vocabulary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.prompt import NOT_FOUND, Reply
+from expertrag.reader.adapters import Adapters
+from expertrag.reader.attention import PACKED
+from expertrag.reader.examples import Example
+from expertrag.reader.rows import Row
+
+ANSWER_TOKENS = 24
+_BATCH = 8  # questions that are answered together
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """Sum of the losses of a row's reply tokens, and of which replies all tokens were likeliest.
+
+    Such a reply is what greedy decoding gives.
+    """
+
+    total: torch.Tensor
+    exact: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was replied to a question, and how probable abstention was, in [0, 1]."""
+
+    reply: Reply
+    doubt: float
+
+
+class ReaderNetwork:
+    """A dense model with its updates."""
+
+    def __init__(self, model: PreTrainedModel, adapters: Adapters, chat: ChatTokenizer) -> None:
+        self._model: Any = model  # transformers annotates little of it
+        self._adapters = adapters
+        self._chat = chat
+        self.end: int = model.config.eos_token_id
+
+    def loss(self, row: Row) -> RowLoss:
+        """Loss of the replies of a row; logits are computed for their tokens alone."""
+        self._model.set_attn_implementation(PACKED)
+        self._adapters.use(row.domain)
+        hidden = self._model.base_model(
+            input_ids=torch.tensor([row.tokens]),
+            position_ids=torch.tensor([row.positions]),
+            borders=row.borders,
+            use_cache=False,
+        ).last_hidden_state[0, row.answering]  # [A, H]
+        logits = self._model.get_output_embeddings()(hidden).float()  # [A, V]
+        targets = torch.tensor(row.targets)  # [A]
+        right = (logits.detach().argmax(1) == targets).split([len(e.reply) for e in row.examples])
+        return RowLoss(
+            functional.cross_entropy(logits, targets, reduction="sum"),
+            tuple(bool(some.all()) for some in right),
+        )
+
+    @torch.inference_mode()
+    def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
+        """Answer questions greedily, as the expert of one domain."""
+        self._model.set_attn_implementation("sdpa")
+        self._adapters.use(domain)
+        prompts = [self._chat.encode(item.messages) for item in examples]
+        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+        told: dict[int, Told] = {}
+        for start in range(0, len(order), _BATCH):
+            some = order[start : start + _BATCH]
+            told.update(zip(some, self._generate([prompts[place] for place in some]), strict=True))
+        return [told[place] for place in range(len(prompts))]
+
+    def _generate(self, prompts: Sequence[list[int]]) -> list[Told]:
+        width = max(map(len, prompts))
+        ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        made = self._model.generate(
+            ids,
+            attention_mask=mask,
+            max_new_tokens=ANSWER_TOKENS,
+            do_sample=False,
+            pad_token_id=self.end,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        first = self._chat.encode_text(NOT_FOUND)[0]
+        doubts = made.logits[0].float().softmax(1)[:, first].tolist()
+        texts = [self._chat.decode(tokens) for tokens in made.sequences[:, width:].tolist()]
+        return [Told(Reply.of(text), doubt) for text, doubt in zip(texts, doubts, strict=True)]

@@ -1,0 +1,101 @@
+"""What a reader was trained on and what it gains: the report, and the card in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from expertrag.prompt import NOT_FOUND
+from expertrag.reader.measure import Scores
+from expertrag.reader.recipe import Recipe
+from expertrag.reader.trainer import Point
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """One data set: what was trained on, and its dev figures before and after.
+
+    ``abstain``: how many of the examples are to be abstained from.
+    """
+
+    name: str
+    domain: str
+    licence: str
+    sha256: str
+    examples: int
+    abstain: int
+    dropped: Mapping[str, int]
+    before: Scores
+    after: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderReport:
+    """A training. ``tokens`` were read in it; ``seconds`` is the time since it was last started."""
+
+    base: str
+    fingerprint: str
+    prompts: str
+    recipe: Recipe
+    command: str
+    sets: tuple[SetReport, ...]
+    points: tuple[Point, ...]
+    steps: int
+    tokens: int
+    seconds: float
+
+
+def card(report: ReaderReport, licence: str) -> str:
+    """Write the card."""
+    first, best = report.points[0], min(report.points, key=lambda point: point.mean)
+    recipe = report.recipe
+    return f"""---
+license: {licence}
+base_model: {report.base}
+tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
+---
+# A reader on {report.base}
+
+Low-rank updates that make {report.base} answer from numbered passages, cite them (`Paris [2]`),
+and say "{NOT_FOUND}" where none holds the answer. One update is shared, and each
+domain's expert has its own.
+
+{_sets(report)}
+
+alone: share of dev questions whose answer, from the gold passage alone, holds an accepted one;
+among: with distractors, {recipe.passages} passages; cited: of those right among distractors, how
+many cite gold passages alone; AUROC: of the probability of abstention, unanswerable questions
+against the others. Before is the base model with the same prompts. The dev questions, at most
+{recipe.dev_questions} a set, are of the train split, and none is about a document that another is
+trained on. The bundle holds no text of the sets.
+
+Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} ->
+{best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens). Trained by
+
+    {report.command}
+
+with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
+{recipe.learning_rate:g}, seed {recipe.seed}. Files of the base: `{report.fingerprint}`; prompts:
+`{report.prompts}`.
+"""
+
+
+def _sets(report: ReaderReport) -> str:
+    lines = [
+        "| data set (hash) | licence | domain | examples (to abstain) | alone | among | cited "
+        "| AUROC |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {item.name} (`{item.sha256[:12]}`) | {item.licence} | {item.domain} "
+        f"| {item.examples:,} ({item.abstain:,}) | {_change(item.before.alone, item.after.alone)} "
+        f"| {_change(item.before.among, item.after.among)} "
+        f"| {_change(item.before.cited, item.after.cited)} "
+        f"| {_change(item.before.auroc, item.after.auroc)} |"
+        for item in report.sets
+    ]
+    return "\n".join(lines)
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return " -> ".join("none" if value is None else f"{value:.2f}" for value in (before, after))

@@ -1,0 +1,174 @@
+"""From data sets to a reader's bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from expertrag import prompt
+from expertrag.errors import InvalidArgument
+from expertrag.experts.dense import load_dense
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.fingerprint import fingerprint
+from expertrag.generation.loading import model_files
+from expertrag.reader.adapters import AdapterSettings, adapt
+from expertrag.reader.bundle import save_bundle
+from expertrag.reader.examples import Example, Material
+from expertrag.reader.measure import Scores, measure
+from expertrag.reader.network import ReaderNetwork, Told
+from expertrag.reader.recipe import Recipe
+from expertrag.reader.report import ReaderReport, SetReport, card
+from expertrag.reader.rows import Row, encode, pack, plan
+from expertrag.reader.trainer import ReaderTrainer
+from expertrag_index.durable import write_durably
+from expertrag_index.types import Progress
+from expertrag_retriever.encoder import number_format
+from expertrag_retriever.publish import published, work_folder
+
+_FEWEST = 32
+"""Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
+
+
+def train_reader(
+    materials: Sequence[Material],
+    source: str,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    *,
+    command: str,
+) -> ReaderReport:
+    """Train the updates of a dense model and write the bundle ``out``, whole or not at all.
+
+    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+
+    :param source: folder or hub id of the base model, or of a mixture fresh from upcycling.
+    :param command: what repeats this, for the card.
+    :raises InvalidArgument: a domain with too few examples, no dev question, or a base that is no
+        Llama-type model.
+    :raises TrainingError: another training for ``out`` is under way.
+    """
+    domains = _domains(materials)
+    started = time.monotonic()
+    files = model_files(source)
+    dense = load_dense(source, dtype=number_format("cpu"))
+    settings = AdapterSettings(domains, recipe.rank, recipe.domain_rank)
+    adapters = adapt(dense.model, settings, recipe.seed)
+    chat = ChatTokenizer(dense.tokenizer)
+    network = ReaderNetwork(dense.model, adapters, chat)
+    identity = fingerprint(files.folder, files.gguf)
+    steps, dev = _rows(materials, network, chat, recipe)
+    with work_folder(out) as partial:
+        work = partial / _digest(identity, steps, dev, recipe)
+        before = _before(materials, network, work, progress)
+        learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
+        adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
+        after = _measured(materials, network, progress, "after")
+        report = ReaderReport(
+            base=dense.name,
+            fingerprint=identity,
+            prompts=prompt.fingerprint(),
+            recipe=recipe,
+            command=command,
+            sets=tuple(_told(item, before, after) for item in materials),
+            points=learned.points,
+            steps=len(steps),
+            tokens=sum(len(row.tokens) for step in steps for row in step),
+            seconds=time.monotonic() - started,
+        )
+        with published(out) as scratch:
+            save_bundle(settings, learned.weights, report, card(report, dense.license), scratch)
+    return report
+
+
+def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for item in materials:
+        counts[item.domain] = counts.get(item.domain, 0) + len(item.examples)
+    for domain, examples in counts.items():
+        if examples < _FEWEST:
+            raise InvalidArgument(
+                f"data: {domain} gives {examples} reading examples, and {_FEWEST} are needed: add "
+                "questions with answers that their documents hold"
+            )
+    if not any(item.dev.among for item in materials):
+        raise InvalidArgument("data: no question is left for dev; add questions with answers")
+    return tuple(counts)
+
+
+def _rows(
+    materials: Sequence[Material], network: ReaderNetwork, chat: ChatTokenizer, recipe: Recipe
+) -> tuple[list[list[Row]], list[Row]]:
+    """Lay out the steps of the training, and the dev questions' rows."""
+    examples = [example for item in materials for example in item.examples]
+    watched = [
+        example
+        for item in materials
+        for some in (item.dev.among, item.dev.unanswerable)
+        for example in some[: recipe.watched]
+    ]
+    steps = plan(
+        encode(examples, chat, network.end),
+        epochs=recipe.epochs,
+        row_tokens=recipe.row_tokens,
+        rows=recipe.rows,
+        general=recipe.general,
+        seed=recipe.seed,
+    )
+    return steps, pack(encode(watched, chat, network.end), recipe.row_tokens)
+
+
+def _digest(
+    identity: str, steps: Sequence[Sequence[Row]], dev: Sequence[Row], recipe: Recipe
+) -> str:
+    """Hash of everything that a training depends on: the state of another one is no use here."""
+    state = hashlib.sha256(json.dumps([identity, asdict(recipe)]).encode())
+    for row in (*(row for step in steps for row in step), *dev):
+        state.update(repr((row.domain, row.tokens, row.targets)).encode())
+    return state.hexdigest()[:16]
+
+
+def _before(
+    materials: Sequence[Material], network: ReaderNetwork, work: Path, progress: Progress
+) -> dict[str, Scores]:
+    """Measure the base model, once: a killed training finds the figures again."""
+    path = work / "before.json"
+    if path.is_file():
+        return {name: Scores(**body) for name, body in json.loads(path.read_bytes()).items()}
+    found = _measured(materials, network, progress, "before")
+    work.mkdir(parents=True, exist_ok=True)
+    body = {name: asdict(scores) for name, scores in found.items()}
+    write_durably(path, json.dumps(body).encode())
+    return found
+
+
+def _measured(
+    materials: Sequence[Material], network: ReaderNetwork, progress: Progress, when: str
+) -> dict[str, Scores]:
+    found = {}
+    for done, item in enumerate(materials):
+        progress(f"reader: answering dev questions {when} training", done, len(materials))
+
+        def answer(asked: Sequence[Example], domain: str = item.domain) -> list[Told]:
+            return network.answer(asked, domain)
+
+        found[item.name] = measure(item.dev, answer)
+    return found
+
+
+def _told(item: Material, before: Mapping[str, Scores], after: Mapping[str, Scores]) -> SetReport:
+    return SetReport(
+        name=item.name,
+        domain=item.domain,
+        licence=item.licence,
+        sha256=item.sha256,
+        examples=len(item.examples),
+        abstain=sum(not example.reply.found for example in item.examples),
+        dropped=item.dropped,
+        before=before[item.name],
+        after=after[item.name],
+    )

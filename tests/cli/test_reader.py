@@ -1,0 +1,71 @@
+"""``expertrag experts`` and ``expertrag train reader``: from a dense model to a merged mixture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reader_samples import write_births, write_llama
+from transformers import AutoModelForCausalLM
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def base(smollm_path: Path, tmp_path: Path) -> Path:
+    """Folder of a tiny Llama."""
+    return write_llama(tmp_path / "base", smollm_path)
+
+
+@pytest.fixture
+def births(tmp_path: Path) -> Path:
+    """Folder of a data set to read in."""
+    return write_births(tmp_path / "births")
+
+
+def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None:
+    names = "general,biomedicine,legal"
+    made = run("experts", "upcycle", base, "--experts", names, "--out", tmp_path / "moe")
+    assert made.code == 0, made.err
+    config = json.loads((tmp_path / "moe" / "config.json").read_text())
+    assert config["model_type"] == "mixtral" and config["num_local_experts"] == 3
+    assert config["expert_names"] == names.split(",")
+
+
+def test_a_reader_of_an_upcycled_mixture_is_merged(
+    run: Run, base: Path, births: Path, tmp_path: Path
+) -> None:
+    """The base may be a mixture fresh from upcycling, as the default model is."""
+    moe, bundle, merged = (tmp_path / name for name in ("moe", "bundle", "merged"))
+    assert run("experts", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
+    trained = run(
+        *("train", "reader", "--data", f"encyclopedia={births}", "--base", moe),
+        *("--profile", "small", "--examples", "48", "--out", bundle, "--json"),
+        *("--licence", "births=CC0-1.0"),
+    )
+    assert trained.code == 0, trained.err
+    report = json.loads(trained.out)
+    assert [item["licence"] for item in report["sets"]] == ["CC0-1.0"]
+    assert report["base"] == "moe" and report["points"][-1]["step"] == report["steps"]
+    assert "dev loss" in trained.err and "dev exact" in trained.err
+    done = run("experts", "merge-adapters", moe, bundle, "--out", merged, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["experts"] == ["general", "encyclopedia"]
+    again = run("train", "reader", "--data", births, "--out", bundle)
+    assert again.code == 6 and "delete it" in again.err
+
+
+def test_experts_that_differ_are_no_base(
+    run: Run, base: Path, births: Path, tmp_path: Path
+) -> None:
+    moe = tmp_path / "moe"
+    assert run("experts", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
+    model = AutoModelForCausalLM.from_pretrained(moe)
+    model.model.layers[0].mlp.experts.down_proj.data[1] += 1
+    model.save_pretrained(moe)
+    data = ("--data", f"encyclopedia={births}")
+    refused = run("train", "reader", *data, "--base", moe, "--out", tmp_path / "bundle")
+    assert refused.code == 2 and "differ" in refused.err

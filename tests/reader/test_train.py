@@ -1,0 +1,170 @@
+"""Training on a tiny model: it learns, a killed one ends the same, and merging changes nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from expertrag.errors import Conflict, InvalidArgument, ServerError
+from expertrag.experts.dense import load_dense
+from expertrag.experts.merge import merge
+from expertrag.generation import load_generator
+from expertrag.generation.base import Message
+from expertrag.reader.adapters import AdapterSettings, adapt
+from expertrag.reader.bundle import load_bundle
+from expertrag.reader.material import material
+from expertrag.reader.recipe import FULL, Recipe
+from expertrag.reader.report import ReaderReport
+from expertrag.reader.train import train_reader
+from expertrag.types import Sampling
+
+RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=2, evaluations=3, dev_questions=2, watched=2)
+
+
+def train(base: Path, dataset: Path, out: Path, recipe: Recipe = RECIPE) -> ReaderReport:
+    """Train on one set in two domains' names."""
+    sets = [
+        replace(material(dataset, domain, recipe), name=f"births {domain}")
+        for domain in ("encyclopedia", "legal")
+    ]
+    return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test")
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_llama: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained") / "bundle"
+    report = train(tiny_llama, dataset, out)
+    assert min(point.mean for point in report.points) < report.points[0].mean - 0.5
+    return out
+
+
+def test_a_bundle_says_what_it_is(bundle: Path) -> None:
+    body = json.loads((bundle / "reader.json").read_text())
+    assert body["settings"]["domains"] == ["encyclopedia", "legal"]
+    assert {item["domain"] for item in body["training"]["sets"]} == {"encyclopedia", "legal"}
+    assert "expertrag" not in (bundle / "adapters.safetensors").name
+    assert "## " not in (bundle / "README.md").read_text()
+    assert not bundle.with_name("bundle.partial").exists()
+    made = load_bundle(bundle)
+    assert made.settings.experts == ("general", "encyclopedia", "legal")
+    assert {value.dtype for value in made.weights.values()} == {torch.bfloat16}
+
+
+def test_a_killed_training_ends_the_same(
+    bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "killed"
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from expertrag_retriever.training.checkpoint import Checkpoint\n"
+        "from test_train import train\n"
+        "saved = Checkpoint.save\n"
+        "def save(self, step, best, about):\n"
+        "    saved(self, step, best, about)\n"
+        "    if step:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Checkpoint.save = save\n"
+        "train(*map(Path, sys.argv[1:4]))\n"
+    )
+    command = [sys.executable, "-c", script, str(tiny_llama), str(dataset), str(out)]
+    killed = subprocess.run(command, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    assert not out.exists()
+    train(tiny_llama, dataset, out)
+    whole, resumed = (load_file(folder / "adapters.safetensors") for folder in (bundle, out))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+@pytest.mark.parametrize("domain", ["general", "encyclopedia", "legal"])
+def test_merging_changes_nothing(
+    domain: str, bundle: Path, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written in float32, the merged weights give the logits of the updates beside the base."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
+    names = merge(str(tiny_llama), bundle, tmp_path / "mixture")
+    merge(str(tiny_llama), bundle, tmp_path / "plain", domain=domain)
+    monkeypatch.undo()
+    plain, mixture = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / name, dtype=torch.float32)
+        for name in ("plain", "mixture")
+    )
+    assert plain.config.model_type == "llama"
+    assert mixture.config.expert_names == list(names) == ["general", "encyclopedia", "legal"]
+    for layer in mixture.model.layers:  # every token to this expert, as routing by text does
+        experts, place = layer.mlp.experts, names.index(domain)
+        for weights in (experts.gate_up_proj, experts.down_proj):
+            weights.data = weights.data[place].repeat(len(names), 1, 1)
+    ids, expected = _logits(tiny_llama, bundle, domain)
+    with torch.inference_mode():
+        torch.testing.assert_close(plain(ids).logits, expected, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(mixture(ids).logits, expected, atol=2e-4, rtol=1e-4)
+
+
+def test_a_merged_model_answers(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
+    merge(str(tiny_llama), bundle, tmp_path / "mixture")
+    generator = load_generator(str(tmp_path / "mixture"))
+    with closing(generator.begin([Message("user", "Where?")], Sampling(max_tokens=4))) as session:
+        assert "".join(session.stream()) and session.completion_tokens <= 4
+
+
+def _logits(base: Path, bundle: Path, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits of the base with the updates beside it."""
+    made, dense = load_bundle(bundle), load_dense(base)
+    adapters = adapt(dense.model, made.settings)
+    adapters.load(made.weights)
+    adapters.use(domain)
+    ids = torch.randint(20, 49152, (2, 24), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        return ids, dense.model(ids).logits
+
+
+def test_experts_differ(bundle: Path, tiny_llama: Path) -> None:
+    _, general = _logits(tiny_llama, bundle, "general")
+    _, legal = _logits(tiny_llama, bundle, "legal")
+    assert (general - legal).abs().max() > 1e-3
+
+
+def test_untrained_updates_change_nothing(tiny_llama: Path) -> None:
+    dense = load_dense(tiny_llama)
+    ids = torch.arange(20, 60)[None]
+    with torch.inference_mode():
+        before = dense.model(ids).logits
+        adapt(dense.model, AdapterSettings(("legal",))).use("legal")
+        assert torch.equal(dense.model(ids).logits, before)
+
+
+def test_another_base_is_refused(bundle: Path, smollm_path: Path, tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match="other files"):
+        merge(str(smollm_path), bundle, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
+
+
+def test_an_unknown_expert_is_refused(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="there are: general, encyclopedia, legal"):
+        merge(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
+
+
+def test_a_damaged_bundle_is_told(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "damaged")
+    (tmp_path / "damaged" / "adapters.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ServerError, match="damaged"):
+        load_bundle(tmp_path / "damaged")
+
+
+def test_too_few_examples_are_told(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="encyclopedia gives 5 reading examples"):
+        train(tiny_llama, dataset, tmp_path / "b", replace(RECIPE, most_examples=5))

@@ -1,0 +1,65 @@
+"""A tiny Llama with the default model's tokenizer, and a data set to read in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
+TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
+
+
+def write_llama(folder: Path, tokenizer_from: Path) -> Path:
+    """Write a model with random weights that bfloat16 can hold."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+        tie_word_embeddings=True,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_((parameter * 4).bfloat16())
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
+    return folder
+
+
+def write_births(folder: Path) -> Path:
+    """Write 80 documents with a question each, every fourth unanswerable, and two splits."""
+    (folder / "qrels").mkdir(parents=True)
+    corpus, queries = [], []
+    judgements = {"train": ["query-id\tcorpus-id\tscore"], "test": ["query-id\tcorpus-id\tscore"]}
+    people = [f"{name} {town[:3]}son" for name in NAMES for town in TOWNS]
+    for number, person in enumerate(people):
+        town = TOWNS[number % len(TOWNS)]
+        split = "test" if number >= 70 else "train"
+        text = f"{person} was born in {town} in {1800 + number}. {person} painted ships."
+        corpus.append({"_id": f"d{number}", "title": person, "text": text})
+        answers = [] if number % 4 == 3 else [town]
+        metadata = {"split": split} | ({} if answers else {"near_doc": f"d{number}"})
+        asked = "die" if not answers else "come from: where was the painter born"
+        query = {"_id": f"q{number}", "text": f"Where did {person} {asked}?", "answers": answers}
+        queries.append({**query, "metadata": metadata})
+        if answers:
+            judgements[split].append(f"q{number}\td{number}\t1")
+    queries.append({**queries[72], "_id": "again", "metadata": {"split": "train"}})
+    judgements["train"].append("again\td72\t1")
+    for name, records in (("corpus", corpus), ("queries", queries)):
+        lines = "".join(f"{json.dumps(record)}\n" for record in records)
+        (folder / f"{name}.jsonl").write_text(lines)
+    for split, judged in judgements.items():
+        (folder / "qrels" / f"{split}.tsv").write_text("\n".join(judged) + "\n")
+    return folder
