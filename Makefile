@@ -60,7 +60,7 @@ docs-check: $(STAMP) ## the generated docs are current
 	@$(BIN)/python -m expertrag.cli.docs --check
 
 unit: $(STAMP) ## tests only
-	@$(BIN)/python -m pytest -q --durations=10 tests
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
 
 fix: $(STAMP) ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
