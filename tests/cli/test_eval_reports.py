@@ -103,8 +103,12 @@ def test_damaged_reports_are_refused_in_one_line(
 
 
 def test_ls_lists_data_sets_rows_and_reports(
-    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
+    run: Run,
+    saved: Callable[[str, samples.Report], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "500")  # so that no path, however long, cuts a cell
     saved("gate.json", samples.gate())
     ran = run("eval", "ls", DATA, tmp_path)
     assert ran.code == 0, ran.err
