@@ -8,12 +8,10 @@ take longer than computing them.
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -32,78 +30,15 @@ from expertrag_kernels.steps import (
     View,
     check_batch,
 )
+from expertrag_kernels.torch_attention import attention_of, attention_of_rows
+from expertrag_kernels.torch_rows import SHORT_ROWS, Rows, rows_of
 
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
 
 _log = logging.getLogger(__name__)
-SHORT_ROWS = 8
-"""Rows of a text up to which each attends by itself; more are one product."""
 MOST_CAPTURED = 64
 """Rows of a captured step; more are launched one by one, which the GPU's own work then hides."""
-
-
-class Attention(Protocol):
-    """Attention of rows that each have pages of their own; see :func:`paged_attention`."""
-
-    def __call__(
-        self,
-        query: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        tables: torch.Tensor,
-        lengths: torch.Tensor,
-        scale: float,
-    ) -> torch.Tensor:
-        """Return (R, heads, V)."""
-        ...
-
-
-@dataclass(slots=True)
-class Rows:
-    """A batch on the device: T rows, of which the first R are of short texts.
-
-    tokens, positions, places, experts: (T,) int64; a place is that of the row's key in the cache,
-        an expert that of the row's text, or negative
-    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to the row's own
-    long: start and stop of each other text, the places of its tokens (L,), and which of them each
-        row sees (rows, L)
-    picked, watched: int64
-    """
-
-    tokens: torch.Tensor
-    positions: torch.Tensor
-    places: torch.Tensor
-    experts: torch.Tensor
-    tables: torch.Tensor
-    lengths: torch.Tensor
-    long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
-    picked: torch.Tensor
-    watched: torch.Tensor
-    slots: list[torch.Tensor] = field(default_factory=list)
-    routed: tuple[torch.Tensor, torch.Tensor] | None = None
-    kept: list[torch.Tensor] = field(default_factory=list)
-    logits: torch.Tensor = NO_ROWS
-
-    def columns(self, view: View, width: int) -> torch.Tensor:
-        """Columns (T, width) of a slot."""
-        return self.slots[view.slot][:, view.start : view.start + width]
-
-    def heads(self, view: View, heads: int, width: int) -> torch.Tensor:
-        """Heads (T, heads, width) of a slot, ``view.step`` apart."""
-        slot = self.slots[view.slot]
-        size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
-        return slot.as_strided(size, strides, slot.storage_offset() + view.start)
-
-    def write(self, view: View, values: torch.Tensor, *, add: bool = False) -> None:
-        """Put (T, width) into a slot; all of one takes its place, and nothing is copied."""
-        slot = self.slots[view.slot]
-        if add:
-            self.columns(view, values.shape[1]).add_(values)
-        elif values.shape == slot.shape and values.dtype == slot.dtype:
-            self.slots[view.slot] = values
-        else:
-            self.columns(view, values.shape[1]).copy_(values)
 
 
 class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
@@ -126,7 +61,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._keys, self._values = cache(keys), cache(shape.value_width)
         self._widths: list[int] = []
         self._steps: list[Callable[[Rows], None]] = []
-        self._attention = _attention_of(device)
+        self._attention = attention_of(device)
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
@@ -242,7 +177,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 out[:short].copy_(found)
             for start, stop, places, seen in rows.long:
                 own_rows = queries[start:stop], keys[places], values[places]
-                out[start:stop].copy_(_attend(*own_rows, seen, scale))
+                out[start:stop].copy_(attention_of_rows(*own_rows, seen, scale))
 
         self._steps.append(step)
 
@@ -344,7 +279,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         # short texts first, so that they are one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
         moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
-        rows = self.rows_of(tokens[moved], positions[moved], order)
+        rows = rows_of(tokens[moved], positions[moved], order, self.device)
         back = moved.argsort()  # where a row has gone
         rows.picked, rows.watched = back[picked].to(self.device), back[watched].to(self.device)
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
@@ -384,77 +319,3 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
             self._capturable = False
             return None
-
-    def rows_of(self, tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text]) -> Rows:
-        """Bring a batch to the device, its short texts first."""
-        places, tables, long = [], [], []
-        experts = [text.expert for text in texts for _ in range(text.start, text.stop)]
-        at = 0
-        most = max(text.pages.shape[0] for text in texts)
-        for text in texts:
-            count = text.stop - text.start
-            own = (text.pages[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)).flatten()
-            places.append(own[positions[at : at + count]])
-            if count <= SHORT_ROWS:
-                table = F.pad(text.pages, (0, most - text.pages.shape[0]))
-                tables.append(table.expand(count, most))
-            else:
-                length = int(positions[at + count - 1]) + 1
-                seen = torch.ones(count, length, dtype=torch.bool).tril(length - count)
-                on_device = own[:length].to(self.device), seen.to(self.device)
-                long.append((at, at + count, *on_device))
-            at += count
-        short = sum(map(len, tables))
-        table = torch.cat(tables) if tables else torch.empty(0, most)
-        return Rows(
-            tokens.to(self.device),
-            positions.to(self.device),
-            torch.cat(places).to(self.device),
-            torch.tensor(experts, device=self.device),
-            table.to(self.device, torch.int32),
-            (positions[:short] + 1).to(self.device, torch.int32),
-            long,
-            NO_ROWS,
-            NO_ROWS,
-        )
-
-
-def _attention_of(device: torch.device) -> Attention:
-    """Choose what attends by pages."""
-    if device.type == "cuda" and importlib.util.find_spec("triton"):
-        from expertrag_kernels.gpu.attention import paged_attention
-
-        return paged_attention
-    return gathered_attention
-
-
-def gathered_attention(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    tables: torch.Tensor,
-    lengths: torch.Tensor,
-    scale: float,
-) -> torch.Tensor:
-    """Attend by pages as ``gpu/attention.py`` does, in torch, which copies what is attended to."""
-    tokens = torch.arange(PAGE_TOKENS, device=query.device)
-    places = (tables.long()[:, :, None] * PAGE_TOKENS + tokens).flatten(1)  # (R, L)
-    seen = torch.arange(places.shape[1], device=query.device) < lengths[:, None]
-    k, v = (part[places].transpose(1, 2) for part in (keys, values))  # (R, H / G, L, D)
-    found = F.scaled_dot_product_attention(
-        query[:, :, None], k, v, attn_mask=seen[:, None, None], scale=scale, enable_gqa=True
-    )
-    return found[:, :, 0]
-
-
-def _attend(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    seen: torch.Tensor,
-    scale: float,
-) -> torch.Tensor:
-    """Attend with a text's rows (N, heads, D) over all of it (L, heads, D)."""
-    q, k, v = (part.transpose(0, 1)[None] for part in (query, keys, values))
-    found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=True)
-    return found[0].transpose(0, 1)

@@ -15,7 +15,7 @@ from expertrag_kernels.gpu.attention import paged_attention
 from expertrag_kernels.gpu.experts import launch
 from expertrag_kernels.gpu.tiles import Tiles
 from expertrag_kernels.reference import reference_experts
-from expertrag_kernels.torch_decoder import gathered_attention
+from expertrag_kernels.torch_attention import gathered_attention
 
 FLOAT = torch.float32
 TILES = Tiles(16, 32, 32, 4, 2)

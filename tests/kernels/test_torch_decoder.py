@@ -9,7 +9,8 @@ from small_decoder import PAGES, VOCABULARY, Model, in_torch, small_model, whole
 from expertrag_kernels import Format
 from expertrag_kernels.gpu.graphs import fill, spare_rows
 from expertrag_kernels.steps import Text
-from expertrag_kernels.torch_decoder import SHORT_ROWS, TorchDecoder
+from expertrag_kernels.torch_decoder import TorchDecoder
+from expertrag_kernels.torch_rows import SHORT_ROWS, rows_of
 
 _CPU = torch.device("cpu")
 _TYPES = {torch.float32: (Format.F32, 1e-5), torch.bfloat16: (Format.BF16, 0.03)}
@@ -58,7 +59,7 @@ def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
     with torch.inference_mode():
         decoder.compute(own)  # as a capture does; nobody's page takes it
         last = Text(0, 3, torch.tensor([2, 9]))
-        rows = decoder.rows_of(tokens[67:], torch.arange(67, 70), [last])
+        rows = rows_of(tokens[67:], torch.arange(67, 70), [last], _CPU)
         fill(own, rows, PAGES)
         decoder.compute(own)
     torch.testing.assert_close(own.logits[:3], whole[67:])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from expertrag_kernels.steps import PAGE_TOKENS
-from expertrag_kernels.torch_decoder import Rows
+from expertrag_kernels.torch_rows import Rows
 
 
 class Graphs:

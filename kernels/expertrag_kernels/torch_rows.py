@@ -1,0 +1,97 @@
+"""A batch on a device, as the steps of :mod:`expertrag_kernels.torch_decoder` read and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+
+from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, Text, View
+
+SHORT_ROWS = 8
+"""Rows of a text up to which each attends by itself; more are one product."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """A batch on the device: T rows, of which the first R are of short texts.
+
+    tokens, positions, places, experts: (T,) int64; a place is that of the row's key in the cache,
+        an expert that of the row's text, or negative
+    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to the row's own
+    long: start and stop of each other text, the places of its tokens (L,), and which of them each
+        row sees (rows, L)
+    picked, watched: int64
+    """
+
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    places: torch.Tensor
+    experts: torch.Tensor
+    tables: torch.Tensor
+    lengths: torch.Tensor
+    long: list[tuple[int, int, torch.Tensor, torch.Tensor]]
+    picked: torch.Tensor
+    watched: torch.Tensor
+    slots: list[torch.Tensor] = field(default_factory=list)
+    routed: tuple[torch.Tensor, torch.Tensor] | None = None
+    kept: list[torch.Tensor] = field(default_factory=list)
+    logits: torch.Tensor = NO_ROWS
+
+    def columns(self, view: View, width: int) -> torch.Tensor:
+        """Columns (T, width) of a slot."""
+        return self.slots[view.slot][:, view.start : view.start + width]
+
+    def heads(self, view: View, heads: int, width: int) -> torch.Tensor:
+        """Heads (T, heads, width) of a slot, ``view.step`` apart."""
+        slot = self.slots[view.slot]
+        size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
+        return slot.as_strided(size, strides, slot.storage_offset() + view.start)
+
+    def write(self, view: View, values: torch.Tensor, *, add: bool = False) -> None:
+        """Put (T, width) into a slot; all of one takes its place, and nothing is copied."""
+        slot = self.slots[view.slot]
+        if add:
+            self.columns(view, values.shape[1]).add_(values)
+        elif values.shape == slot.shape and values.dtype == slot.dtype:
+            self.slots[view.slot] = values
+        else:
+            self.columns(view, values.shape[1]).copy_(values)
+
+
+def rows_of(
+    tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text], device: torch.device
+) -> Rows:
+    """Bring a batch to the device; its short texts come first."""
+    places, tables, long = [], [], []
+    experts = [text.expert for text in texts for _ in range(text.start, text.stop)]
+    at = 0
+    most = max(text.pages.shape[0] for text in texts)
+    for text in texts:
+        count = text.stop - text.start
+        own = (text.pages[:, None] * PAGE_TOKENS + torch.arange(PAGE_TOKENS)).flatten()
+        places.append(own[positions[at : at + count]])
+        if count <= SHORT_ROWS:
+            table = F.pad(text.pages, (0, most - text.pages.shape[0]))
+            tables.append(table.expand(count, most))
+        else:
+            length = int(positions[at + count - 1]) + 1
+            seen = torch.ones(count, length, dtype=torch.bool).tril(length - count)
+            on_device = own[:length].to(device), seen.to(device)
+            long.append((at, at + count, *on_device))
+        at += count
+    short = sum(map(len, tables))
+    table = torch.cat(tables) if tables else torch.empty(0, most)
+    return Rows(
+        tokens.to(device),
+        positions.to(device),
+        torch.cat(places).to(device),
+        torch.tensor(experts, device=device),
+        table.to(device, torch.int32),
+        (positions[:short] + 1).to(device, torch.int32),
+        long,
+        NO_ROWS,
+        NO_ROWS,
+    )
