@@ -126,7 +126,8 @@ class _Maker:
         )
 
     def _count(self) -> int:
-        return self.rng.randint(1, self._recipe.passages)
+        """Draw how many passages are shown: mostly few, which are more examples a token."""
+        return self.rng.randint(1, self.rng.randint(1, self._recipe.passages))
 
     def _answerable(self, item: Answered, count: int) -> Example:
         shown = [*item.evidence, *item.beside]

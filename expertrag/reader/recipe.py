@@ -20,14 +20,14 @@ class Recipe:
     most_examples: int | None = None
     passages: int = 5
     words: int = 120
-    unanswered: float = 0.25
+    unanswered: float = 0.12
     dev_questions: int = 40
     watched: int = 16
     epochs: int = 2
     row_tokens: int = 1024
-    rows: int = 8
+    rows: int = 2
     general: float = 0.25
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     warm_up: float = 0.05
     evaluations: int = 8
     rank: int = 8

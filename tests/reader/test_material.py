@@ -32,8 +32,8 @@ def test_the_cited_passage_holds_the_answer(made: Material) -> None:
 
 
 def test_the_gold_passage_is_in_every_place(made: Material) -> None:
-    places = {item.reply.cited for item in made.examples if len(item.passages) == 3}
-    assert {(1,), (2,), (3,)} <= places
+    places = {item.reply.cited for item in made.examples if len(item.passages) == 2}
+    assert {(1,), (2,)} <= places
 
 
 def test_the_share_to_abstain_from_is_kept(made: Material) -> None:

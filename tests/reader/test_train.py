@@ -29,7 +29,7 @@ from expertrag.reader.report import ReaderReport
 from expertrag.reader.train import train_reader
 from expertrag.types import Sampling
 
-RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=2, evaluations=3, dev_questions=2, watched=2)
+RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2)
 
 
 def train(base: Path, dataset: Path, out: Path, recipe: Recipe = RECIPE) -> ReaderReport:
