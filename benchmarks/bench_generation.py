@@ -31,7 +31,6 @@ import math
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -47,15 +46,15 @@ from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from generation_loading import loading
 from generation_prompts import questions_of
 from generation_runs import Run, Write, write
+from generation_service import service
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expertrag import Client, models
+from expertrag import models
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.engine import Engine
 from expertrag.generation.loading import quiet
 from expertrag.generation.lowering import lower
 from expertrag.generation.texts import Looked, Text
-from expertrag.types import DeltaEvent, UsageEvent
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")
@@ -289,41 +288,7 @@ class Bench:
 
     def service(self) -> dict[str, Any]:
         """Stream the same answers from a server, and from a pipeline in this process."""
-        place = Path(self.folder.name)
-        (place / "docs").mkdir()
-        (place / "docs" / "one.txt").write_text("The harbour of Example Town opened in 1901.\n")
-        expertrag = [sys.executable, "-m", "expertrag"]
-        store = str(place / "store")
-        build = [*expertrag, "index", "build", str(place / "docs"), "--out", store]
-        subprocess.run(build, check=True, capture_output=True)
-        address = f"unix:{place / 'socket'}"
-        serve = [*expertrag, "serve", "--index", store, "--address", address]
-        count = 8 if self.quick else 40
-        runs: dict[str, list[tuple[float, float]]] = {"in process": [], "grpc": []}
-        with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as server:
-            try:
-                with Client(store) as local, Client(address) as remote:
-                    clients = {"in process": local, "grpc": remote}
-                    for client in clients.values():
-                        client.wait_ready()
-                    for number in range(-1, count):
-                        for name in random.sample(list(clients), 2):
-                            run = _streamed(clients[name], f"Tell me about the number {number}.")
-                            if number >= 0:
-                                runs[name].append(run)
-            finally:
-                server.terminate()
-        first = {name: statistics.median(run[0] for run in some) for name, some in runs.items()}
-        speed = {name: statistics.median(run[1] for run in some) for name, some in runs.items()}
-        found = {
-            "answers": count,
-            "first_token_ms": {name: 1e3 * value for name, value in first.items()},
-            "tokens_per_s": speed,
-            "tokens_per_s_lost": 1 - speed["grpc"] / speed["in process"],
-            "first_token_lost": first["grpc"] / first["in process"] - 1,
-        }
-        print(json.dumps(found), file=sys.stderr)
-        return {"service": found}
+        return {"service": service(Path(self.folder.name), 8 if self.quick else 40)}
 
     def close(self) -> None:
         """Free the contestants of a part."""
@@ -420,19 +385,6 @@ def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
         return torch.zeros(len(ids), dtype=torch.bool)
 
     return note
-
-
-def _streamed(client: Client, question: str) -> tuple[float, float]:
-    """Seconds to the first text of an answer, and tokens a second of all of it."""
-    started = time.perf_counter()
-    first = 0.0
-    tokens = 0
-    for event in client.stream(question, mode="never", max_tokens=TOKENS):
-        if isinstance(event, DeltaEvent):
-            first = first or time.perf_counter() - started
-        elif isinstance(event, UsageEvent):
-            tokens = event.usage.completion_tokens
-    return first, tokens / (time.perf_counter() - started)
 
 
 def _logits(engine: Engine, window: list[int]) -> torch.Tensor:

@@ -61,6 +61,8 @@ def _one_expert(model: Any) -> Iterator[None]:
     with torch.no_grad():
         for gate in gates:
             gate.weight.zero_()
-        yield
-        for gate, weight in zip(gates, weights, strict=True):
-            gate.weight.copy_(weight)
+        try:
+            yield
+        finally:
+            for gate, weight in zip(gates, weights, strict=True):
+                gate.weight.copy_(weight)

@@ -11,7 +11,7 @@ import click
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
 from expertrag.cli.progress import progress
-from expertrag.cli.train import seed_option
+from expertrag.cli.train import profile_option, seed_option
 
 
 def _by_name(
@@ -41,14 +41,7 @@ def _by_name(
     help="Llama-type model that is trained: package model, folder or hub id.",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@flag(
-    "--profile",
-    env="EXPERTRAG_TRAIN_PROFILE",
-    type=click.Choice(["small", "full"]),
-    default="full",
-    show_default=True,
-    help="small ends in minutes and shows that all works; full takes hours.",
-)
+@profile_option("full takes hours")
 @flag(
     "--examples",
     env="EXPERTRAG_TRAIN_EXAMPLES",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
@@ -9,7 +10,7 @@ from statistics import fmean
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.options import configured, flag, json_flag, out_folder
+from expertrag.cli.options import Command, configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, note_failures
 from expertrag.cli.progress import progress
 from expertrag.config import Config
@@ -34,6 +35,18 @@ seed_option = flag(
 )
 
 
+def profile_option(full: str) -> Callable[[Command], Command]:
+    """Offer the profiles; ``full`` says how long the whole training takes."""
+    return flag(
+        "--profile",
+        env="EXPERTRAG_TRAIN_PROFILE",
+        type=click.Choice(["small", "full"]),
+        default="full",
+        show_default=True,
+        help=f"small ends in minutes and shows that all works; {full}.",
+    )
+
+
 @click.group()
 def train() -> None:
     """Train models on your own data."""
@@ -49,14 +62,7 @@ def train() -> None:
     help="Model that gets experts: package model, folder or hub id (sentence-transformers).",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@flag(
-    "--profile",
-    env="EXPERTRAG_TRAIN_PROFILE",
-    type=click.Choice(["small", "full"]),
-    default="full",
-    show_default=True,
-    help="small ends in minutes and shows that all works; full takes about 15 minutes a domain.",
-)
+@profile_option("full takes about 15 minutes a domain")
 @flag(
     "--pairs",
     env="EXPERTRAG_TRAIN_PAIRS",

@@ -1,8 +1,7 @@
 """Any causal language model that transformers loads, in this process.
 
-On the CPU the families of lowering.py run on an engine of our own, which batches what is asked at
-the same time; all others run in transformers, their mixtures of experts through
-``expertrag_kernels``.
+The families of lowering.py run on an engine of our own, which batches what is asked at the same
+time; all others run in transformers, their mixtures of experts through ``expertrag_kernels``.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class TransformersGenerator(Generator):
         cache_mib: int = 1024,
         native: bool = True,
     ) -> TransformersGenerator:
-        """Load a folder or hub id; see :func:`expertrag.generation.load_generator`.
+        """Load a folder, GGUF file or hub id; see :func:`expertrag.generation.load_generator`.
 
         :param native: on our engine where it can; False leaves everything to transformers.
         """

@@ -42,7 +42,6 @@ SMALL = Recipe(
     dev_questions=4,
     watched=4,
     epochs=1,
-    rows=2,
     evaluations=2,
 )
 """Minutes on two cores: shows that all works, and that the dev loss falls."""

@@ -1,0 +1,67 @@
+"""What the service costs: the same answers from a server and from a pipeline in this process."""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from expertrag import Client
+from expertrag.types import DeltaEvent, UsageEvent
+
+TOKENS = 64
+
+
+def service(place: Path, count: int) -> dict[str, Any]:
+    """Stream ``count`` answers both ways; the store and the socket are made in ``place``."""
+    (place / "docs").mkdir()
+    (place / "docs" / "one.txt").write_text("The harbour of Example Town opened in 1901.\n")
+    expertrag = [sys.executable, "-m", "expertrag"]
+    store = str(place / "store")
+    build = [*expertrag, "index", "build", str(place / "docs"), "--out", store]
+    subprocess.run(build, check=True, capture_output=True)
+    address = f"unix:{place / 'socket'}"
+    serve = [*expertrag, "serve", "--index", store, "--address", address]
+    runs: dict[str, list[tuple[float, float]]] = {"in process": [], "grpc": []}
+    with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as server:
+        try:
+            with Client(store) as local, Client(address) as remote:
+                clients = {"in process": local, "grpc": remote}
+                for client in clients.values():
+                    client.wait_ready()
+                for number in range(-1, count):
+                    for name in random.sample(list(clients), 2):
+                        run = _streamed(clients[name], f"Tell me about the number {number}.")
+                        if number >= 0:
+                            runs[name].append(run)
+        finally:
+            server.terminate()
+    first = {name: statistics.median(run[0] for run in some) for name, some in runs.items()}
+    speed = {name: statistics.median(run[1] for run in some) for name, some in runs.items()}
+    found = {
+        "answers": count,
+        "first_token_ms": {name: 1e3 * value for name, value in first.items()},
+        "tokens_per_s": speed,
+        "tokens_per_s_lost": 1 - speed["grpc"] / speed["in process"],
+        "first_token_lost": first["grpc"] / first["in process"] - 1,
+    }
+    print(json.dumps(found), file=sys.stderr)
+    return found
+
+
+def _streamed(client: Client, question: str) -> tuple[float, float]:
+    """Seconds to the first text of an answer, and tokens a second of all of it."""
+    started = time.perf_counter()
+    first = 0.0
+    tokens = 0
+    for event in client.stream(question, mode="never", max_tokens=TOKENS):
+        if isinstance(event, DeltaEvent):
+            first = first or time.perf_counter() - started
+        elif isinstance(event, UsageEvent):
+            tokens = event.usage.completion_tokens
+    return first, tokens / (time.perf_counter() - started)
