@@ -65,7 +65,7 @@ class _LowRank(nn.Module):
         self.base = base
         self.updates = nn.ModuleDict({GENERAL: _Update(base, rank)})
         self.updates.update({name: _Update(base, domain_rank) for name in domains})
-        self.domain = GENERAL
+        self.domain: str | None = GENERAL
 
     def factors(self, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the updates of a domain side by side: (R, H) and (O, R)."""
@@ -77,9 +77,11 @@ class _LowRank(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.base(x)
+        if self.domain is None:
+            return y
         down, up = (factor.to(x.dtype) for factor in self.factors(self.domain))
-        y: torch.Tensor = self.base(x) + functional.linear(functional.linear(x, down), up)
-        return y
+        return y + functional.linear(functional.linear(x, down), up)
 
 
 class Adapters:
@@ -98,8 +100,8 @@ class Adapters:
             for key, value in layer.updates.named_parameters()
         }
 
-    def use(self, domain: str) -> None:
-        """Let the model run with the updates of a domain."""
+    def use(self, domain: str | None) -> None:
+        """Let the model run with the updates of a domain; without any, as the base, if None."""
         for layer in self._layers.values():
             layer.domain = domain
 

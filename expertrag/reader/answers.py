@@ -29,15 +29,17 @@ NO_ANSWER = "no answer that could be learned"
 ASKED = "asked in another split, too"
 
 _MOST_VERDICT_PASSAGES = 3
+_HOPS = 2  # with more judged documents, each is one that answers, and none leads to another
 _SUPPORTED = 0.7  # of a sentence's words must stand in its passage
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with its reply; ``beside`` are judged passages that do not hold the answer.
+    """A question with its reply.
 
-    ``held_by``: what a passage must not hold to be a distractor.
+    ``beside``: a judged passage that does not hold the answer, but leads to it. ``held_by``: what a
+    passage must not hold to be a distractor.
     """
 
     query: Query
@@ -45,6 +47,11 @@ class Answered:
     evidence: tuple[Passage, ...]
     beside: tuple[Passage, ...] = ()
     held_by: tuple[str, ...] = ()
+
+    @property
+    def cited(self) -> tuple[Passage, ...]:
+        """What the reply cites."""
+        return (*self.evidence, *self.beside)
 
 
 def answered(
@@ -72,11 +79,15 @@ def _span(
     text = holding(gold, accepted).strip()
     if len(text.split()) > MOST_WORDS:
         return TOO_LONG
-    # the other hop of a question in two: shown, but not cited
-    beside = [
-        item for item in firsts if item not in holders and item.document_id != gold.document_id
-    ]
-    return Answered(query, text, (gold,), tuple(beside[:1]), accepted)
+    beside: list[Passage] = []
+    if len(firsts) == _HOPS:
+        beside = [
+            item for item in firsts if item not in holders and item.document_id != gold.document_id
+        ]
+    title = gold.title.strip()
+    if beside and title and not _words(title) & _words(text):
+        text = f"{title}: {text}"  # the hop between: what is found first, then what is asked of it
+    return Answered(query, text, (gold,), tuple(beside), accepted)
 
 
 def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:
@@ -99,5 +110,9 @@ def holding(passage: Passage, accepted: Sequence[str]) -> str:
 
 
 def _share(sentence: str, passage: Passage) -> float:
-    words = set(_WORD.findall(sentence.lower()))
-    return len(words & set(_WORD.findall(passage.text.lower()))) / max(1, len(words))
+    words = _words(sentence)
+    return len(words & _words(passage.text)) / max(1, len(words))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))

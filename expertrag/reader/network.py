@@ -13,10 +13,11 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from expertrag.generation.base import Message
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.prompt import NOT_FOUND, Reply
 from expertrag.reader.adapters import Adapters
-from expertrag.reader.attention import PACKED
+from expertrag.reader.attention import PACKED, Part
 from expertrag.reader.examples import Example
 from expertrag.reader.rows import Row
 
@@ -43,6 +44,14 @@ class Told:
     doubt: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Tokens of a reply, and the probability of abstention."""
+
+    tokens: list[int]
+    doubt: float
+
+
 class ReaderNetwork:
     """A dense model with its updates."""
 
@@ -53,37 +62,59 @@ class ReaderNetwork:
         self.end: int = model.config.eos_token_id
 
     def loss(self, row: Row) -> RowLoss:
-        """Loss of the replies of a row; logits are computed for their tokens alone."""
+        """Loss of the replies of a row; logits are computed for their tokens alone.
+
+        Of a row that is kept, the divergence from the base model's probabilities.
+        """
         self._model.set_attn_implementation(PACKED)
         self._adapters.use(row.domain)
+        logits = self._logits(row)
+        targets = torch.tensor(row.targets)  # [A]
+        right = (logits.detach().argmax(1) == targets).split([len(e.reply) for e in row.branches])
+        if row.kept:
+            self._adapters.use(None)
+            with torch.no_grad():
+                base = self._logits(row).log_softmax(1)
+            total = functional.kl_div(logits.log_softmax(1), base, reduction="sum", log_target=True)
+        else:
+            total = functional.cross_entropy(logits, targets, reduction="sum")
+        return RowLoss(total, tuple(bool(some.all()) for some in right))
+
+    def _logits(self, row: Row) -> torch.Tensor:
+        """Logits of the reply tokens, [A, V]."""
         hidden = self._model.base_model(
             input_ids=torch.tensor([row.tokens]),
             position_ids=torch.tensor([row.positions]),
-            borders=row.borders,
+            parts=[Part.of(borders) for borders in row.borders],
             use_cache=False,
         ).last_hidden_state[0, row.answering]  # [A, H]
-        logits = self._model.get_output_embeddings()(hidden).float()  # [A, V]
-        targets = torch.tensor(row.targets)  # [A]
-        right = (logits.detach().argmax(1) == targets).split([len(e.reply) for e in row.examples])
-        return RowLoss(
-            functional.cross_entropy(logits, targets, reduction="sum"),
-            tuple(bool(some.all()) for some in right),
-        )
+        logits: torch.Tensor = self._model.get_output_embeddings()(hidden)
+        return logits.float()
 
     @torch.inference_mode()
     def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
         """Answer questions greedily, as the expert of one domain."""
-        self._model.set_attn_implementation("sdpa")
         self._adapters.use(domain)
-        prompts = [self._chat.encode(item.messages) for item in examples]
+        written = self._written([item.messages for item in examples])
+        return [Told(Reply.of(self._chat.decode(item.tokens)), item.doubt) for item in written]
+
+    @torch.inference_mode()
+    def base_replies(self, asked: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Tokens that the base model, without updates, writes greedily."""
+        self._adapters.use(None)
+        return [item.tokens for item in self._written(asked)]
+
+    def _written(self, asked: Sequence[Sequence[Message]]) -> list[_Written]:
+        self._model.set_attn_implementation("sdpa")
+        prompts = [self._chat.encode(item) for item in asked]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        told: dict[int, Told] = {}
+        found: dict[int, _Written] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            told.update(zip(some, self._generate([prompts[place] for place in some]), strict=True))
-        return [told[place] for place in range(len(prompts))]
+            found.update(zip(some, self._generate([prompts[place] for place in some]), strict=True))
+        return [found[place] for place in range(len(prompts))]
 
-    def _generate(self, prompts: Sequence[list[int]]) -> list[Told]:
+    def _generate(self, prompts: Sequence[list[int]]) -> list[_Written]:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -98,5 +129,11 @@ class ReaderNetwork:
         )
         first = self._chat.encode_text(NOT_FOUND)[0]
         doubts = made.logits[0].float().softmax(1)[:, first].tolist()
-        texts = [self._chat.decode(tokens) for tokens in made.sequences[:, width:].tolist()]
-        return [Told(Reply.of(text), doubt) for text, doubt in zip(texts, doubts, strict=True)]
+        rows = made.sequences[:, width:].tolist()
+        return [
+            _Written(self._reply(tokens), doubt) for tokens, doubt in zip(rows, doubts, strict=True)
+        ]
+
+    def _reply(self, tokens: list[int]) -> list[int]:
+        """Cut off what follows the end of a reply to fill its batch."""
+        return tokens[: tokens.index(self.end) + 1] if self.end in tokens else tokens

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The figures of a training.
 
-    Data: at most ``most_examples`` of a set, each with up to ``passages`` passages of ``words``
-    words; a share ``unanswered`` is to be abstained from. ``dev_questions`` of a set, of those kept
-    from training, are answered before and after it; the loss of the first ``watched`` is followed.
-    Steps: ``epochs`` over the examples, packed into rows of ``row_tokens``, ``rows`` a step; a
-    share ``general`` of the rows trains the shared updates alone. ``evaluations`` on the dev
-    questions over the training.
+    Data: at most ``most_examples`` questions of a set, up to ``questions`` of them on a sheet of up
+    to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from.
+    Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
+    ``most_epochs``. What the base model says closed book to ``closed_book`` questions is kept.
+    ``dev_questions`` of a set, of those kept from training, are answered before and after it; the
+    loss of the first ``watched`` is followed.
+    Steps: rows of ``row_tokens``, ``rows`` a step; a share ``general`` of the rows trains the
+    shared updates alone. ``evaluations`` on the dev questions over the training.
     """
 
     most_examples: int | None = None
     passages: int = 5
-    words: int = 120
-    unanswered: float = 0.12
-    dev_questions: int = 40
-    watched: int = 16
+    words: int = 160
+    questions: int = 12
+    unanswered: float = 0.2
     epochs: int = 2
+    views: int = 1000
+    most_epochs: int = 4
+    closed_book: int = 400
+    dev_questions: int = 20
+    watched: int = 8
     row_tokens: int = 1024
     rows: int = 2
     general: float = 0.25
@@ -34,18 +40,27 @@ class Recipe:
     domain_rank: int = 2
     seed: int = 0
 
+    def epochs_of(self, questions: int) -> int:
+        """How often each of a set's questions is asked."""
+        return max(self.epochs, min(self.most_epochs, self.views // questions))
+
 
 SMALL = Recipe(
     most_examples=40,
     passages=2,
     words=60,
+    closed_book=16,
     dev_questions=4,
     watched=4,
     epochs=1,
+    most_epochs=1,
     evaluations=2,
 )
 """Minutes on two cores: shows that all works, and that the dev loss falls."""
 
 FULL = Recipe()
 
-PROFILES = {"small": SMALL, "full": FULL}
+MEDIUM = replace(FULL, epochs=1, views=500, closed_book=200)
+"""About an hour: every question once, those of small sets twice."""
+
+PROFILES = {"small": SMALL, "medium": MEDIUM, "full": FULL}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from expertrag.reader.measure import Scores, measure
 from expertrag.reader.network import ReaderNetwork, Told
 from expertrag.reader.recipe import Recipe
 from expertrag.reader.report import ReaderReport, SetReport, card
-from expertrag.reader.rows import Row, encode, pack, plan
+from expertrag.reader.rows import Row, Sheet, encode, pack, plan, sheet
 from expertrag.reader.trainer import ReaderTrainer
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
@@ -31,6 +32,9 @@ from expertrag_retriever.publish import published, work_folder
 
 _FEWEST = 32
 """Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
+
+_ON_A_SHEET = 12
+"""Closed-book questions that are computed together."""
 
 
 def train_reader(
@@ -61,10 +65,11 @@ def train_reader(
     chat = ChatTokenizer(dense.tokenizer)
     network = ReaderNetwork(dense.model, adapters, chat)
     identity = fingerprint(files.folder, files.gguf)
-    steps, dev = _rows(materials, network, chat, recipe)
     with work_folder(out) as partial:
-        work = partial / _digest(identity, steps, dev, recipe)
+        work = partial / _digest(identity, materials, recipe)
         before = _before(materials, network, work, progress)
+        kept = _closed_book(materials, network, chat, recipe, work, progress)
+        steps, dev = _rows(materials, kept, network, chat, recipe)
         learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
         adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
         after = _measured(materials, network, progress, "after")
@@ -101,7 +106,11 @@ def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
 
 
 def _rows(
-    materials: Sequence[Material], network: ReaderNetwork, chat: ChatTokenizer, recipe: Recipe
+    materials: Sequence[Material],
+    kept: Sequence[Sheet],
+    network: ReaderNetwork,
+    chat: ChatTokenizer,
+    recipe: Recipe,
 ) -> tuple[list[list[Row]], list[Row]]:
     """Lay out the steps of the training, and the dev questions' rows."""
     examples = [example for item in materials for example in item.examples]
@@ -112,8 +121,7 @@ def _rows(
         for example in some[: recipe.watched]
     ]
     steps = plan(
-        encode(examples, chat, network.end),
-        epochs=recipe.epochs,
+        [*encode(examples, chat, network.end), *kept],
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
         general=recipe.general,
@@ -122,14 +130,43 @@ def _rows(
     return steps, pack(encode(watched, chat, network.end), recipe.row_tokens)
 
 
-def _digest(
-    identity: str, steps: Sequence[Sequence[Row]], dev: Sequence[Row], recipe: Recipe
-) -> str:
+def _digest(identity: str, materials: Sequence[Material], recipe: Recipe) -> str:
     """Hash of everything that a training depends on: the state of another one is no use here."""
-    state = hashlib.sha256(json.dumps([identity, asdict(recipe)]).encode())
-    for row in (*(row for step in steps for row in step), *dev):
-        state.update(repr((row.domain, row.tokens, row.targets)).encode())
+    state = hashlib.sha256(json.dumps([identity, asdict(recipe), prompt.fingerprint()]).encode())
+    for item in materials:
+        for example in (*item.examples, *item.dev.among, *item.dev.unanswerable):
+            state.update(repr(example).encode())
     return state.hexdigest()[:16]
+
+
+def _closed_book(
+    materials: Sequence[Material],
+    network: ReaderNetwork,
+    chat: ChatTokenizer,
+    recipe: Recipe,
+    work: Path,
+    progress: Progress,
+) -> list[Sheet]:
+    """Ask the base model questions of all sets closed book: what it says is to stay."""
+    asked: dict[str, str] = {}
+    share = math.ceil(recipe.closed_book / len(materials))
+    for item in materials:
+        questions = dict.fromkeys(example.question for example in item.examples)
+        asked |= dict.fromkeys(list(questions)[:share], item.domain)
+    prompts = [prompt.closed_book(question) for question in asked]
+    path = work / "closed_book.json"
+    if not path.is_file():
+        progress("reader: what the base model says closed book", 0, None)
+        write_durably(path, json.dumps(network.base_replies(prompts)).encode())
+    replies = json.loads(path.read_bytes())
+    sheets = []
+    for domain in dict.fromkeys(asked.values()):
+        own = [place for place, other in enumerate(asked.values()) if other == domain]
+        for start in range(0, len(own), _ON_A_SHEET):
+            some = own[start : start + _ON_A_SHEET]
+            texts = [(chat.encode(prompts[place]), replies[place]) for place in some]
+            sheets.append(sheet(domain, texts, kept=True))
+    return sheets
 
 
 def _before(

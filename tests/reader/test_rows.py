@@ -1,47 +1,71 @@
-"""Rows: packing keeps every example whole, of one domain, and apart from its neighbours."""
+"""Rows: packing keeps every sheet whole, of one domain, and apart from its neighbours."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from expertrag.experts.dense import load_dense
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.reader.adapters import AdapterSettings, adapt
+from expertrag.reader.material import material
 from expertrag.reader.network import ReaderNetwork
-from expertrag.reader.rows import Encoded, Row, pack, plan
+from expertrag.reader.recipe import FULL
+from expertrag.reader.rows import Borders, Branch, Row, Sheet, encode, pack, plan, sheet
 from expertrag_retriever.experts.settings import GENERAL
 
-EXAMPLES = [
-    Encoded(domain, tuple(range(20 + 3 * n, 20 + 3 * n + size)), (300 + n, 2))
+SHEETS = [
+    sheet(domain, [(range(20 + 3 * n, 20 + 3 * n + size), (300 + n, 2))])
     for n, (domain, size) in enumerate([("a", 9), ("b", 14), ("a", 5), ("a", 30), ("b", 3)])
 ]
+FORKED = sheet("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 7, 8), (13, 2))])
 
 
 def test_a_row_lists_what_is_asked_and_answered() -> None:
-    row = Row("a", (Encoded("a", (5, 6), (7, 8, 2)), Encoded("a", (9,), (4, 2))))
-    assert row.tokens == [5, 6, 7, 8, 9, 4]
-    assert row.positions == [0, 1, 2, 3, 0, 1]
-    assert row.borders == [(0, 4), (4, 6)]
-    assert row.answering == [1, 2, 3, 4, 5]
-    assert row.targets == [7, 8, 2, 4, 2]
+    row = Row("a", (FORKED, sheet("a", [((9,), (4, 2))])))
+    assert row.tokens == [5, 6, 7, 8, 9, 10, 11, 12, 7, 8, 13, 9, 4]
+    assert row.positions == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 0, 1]
+    assert row.borders == [Borders(0, 2, (5, 8, 11)), Borders(11, 0, (13,))]
+    assert row.answering == [3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert row.targets == [9, 2, 11, 12, 2, 13, 2, 4, 2]
+
+
+def test_questions_about_the_same_passages_share_them(smollm_path: Path, dataset: Path) -> None:
+    chat = ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
+    examples = material(dataset, "legal", replace(FULL, unanswered=0.4)).examples
+    sheets = encode(examples, chat, 2)
+    assert len(sheets) < len(examples)
+    texts = [
+        (*item.shared, *branch.prompt, *branch.reply) for item in sheets for branch in item.branches
+    ]
+    asked = [(*chat.encode(e.messages), *chat.encode_text(e.reply.text), 2) for e in examples]
+    assert sorted(texts) == sorted(asked)
 
 
 def test_rows_are_full_but_not_over() -> None:
-    rows = pack(EXAMPLES, 20)
+    rows = pack(SHEETS, 20)
     assert sorted(len(row.tokens) for row in rows) == [16, 19, 31]  # one is longer than a row
-    assert all(item.domain == row.domain for row in rows for item in row.examples)
-    assert sum(len(row.examples) for row in rows) == len(EXAMPLES)
+    assert all(item.domain == row.domain for row in rows for item in row.sheets)
+    assert sum(len(row.sheets) for row in rows) == len(SHEETS)
 
 
-def test_every_epoch_has_all_examples() -> None:
-    steps = plan(EXAMPLES, epochs=3, row_tokens=40, rows=2, general=0.5, seed=0)
-    shown = [item for step in steps for row in step for item in row.examples]
-    assert sorted(map(hash, shown)) == sorted(3 * list(map(hash, EXAMPLES)))
+def test_a_training_has_all_sheets() -> None:
+    steps = plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+    shown = [item for step in steps for row in step for item in row.sheets]
+    assert sorted(map(hash, shown)) == sorted(map(hash, SHEETS))
     assert GENERAL in {row.domain for step in steps for row in step}
-    assert steps == plan(EXAMPLES, epochs=3, row_tokens=40, rows=2, general=0.5, seed=0)
+    assert steps == plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+
+
+def test_what_is_kept_has_rows_of_its_own() -> None:
+    kept = [replace(item, kept=True) for item in SHEETS]
+    rows = pack([*SHEETS, *kept], 100)
+    assert all(item.kept == row.kept for row in rows for item in row.sheets)
+    assert sum(row.kept for row in rows) == 2
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +75,8 @@ def network(tiny_llama: Path) -> ReaderNetwork:
     return ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer))
 
 
-def test_no_example_sees_its_neighbours(network: ReaderNetwork) -> None:
-    first, second, third = (item for item in EXAMPLES if item.domain == "a")
+def test_no_sheet_sees_its_neighbours(network: ReaderNetwork) -> None:
+    first, second, third = (item for item in SHEETS if item.domain == "a")
     with torch.no_grad():
         apart = [network.loss(Row("a", (item,))).total for item in (first, second, third)]
         packed = network.loss(Row("a", (first, second, third))).total
@@ -61,12 +85,39 @@ def test_no_example_sees_its_neighbours(network: ReaderNetwork) -> None:
     torch.testing.assert_close(packed, others)
 
 
+def test_a_branch_is_its_question_alone(network: ReaderNetwork) -> None:
+    """A sheet's loss is the sum of those of its questions, each with all of its prompt."""
+    alone = [
+        Sheet("a", (), (Branch((*FORKED.shared, *branch.prompt), branch.reply),))
+        for branch in FORKED.branches
+    ]
+    with torch.no_grad():
+        apart = [network.loss(Row("a", (item,))).total for item in alone]
+        torch.testing.assert_close(sum(apart), network.loss(Row("a", (FORKED,))).total)
+
+
 def test_the_loss_is_that_of_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
     """Of the reply tokens alone, and the last prompt token predicts the first of them."""
-    item = EXAMPLES[0]
+    [branch], shared = SHEETS[0].branches, SHEETS[0].shared
     model = load_dense(tiny_llama).model
-    ids = torch.tensor([[*item.prompt, *item.reply]])
-    labels = torch.tensor([[-100] * len(item.prompt) + list(item.reply)])
+    ids = torch.tensor([[*shared, *branch.prompt, *branch.reply]])
+    asked = len(shared) + len(branch.prompt)
+    labels = torch.tensor([[-100] * asked + list(branch.reply)])
     with torch.no_grad():
-        expected = model(input_ids=ids, labels=labels).loss * len(item.reply)
-        torch.testing.assert_close(network.loss(Row("a", (item,))).total, expected)
+        expected = model(input_ids=ids, labels=labels).loss * len(branch.reply)
+        torch.testing.assert_close(network.loss(Row("a", (SHEETS[0],))).total, expected)
+
+
+def test_what_the_base_says_is_kept(tiny_llama: Path) -> None:
+    """The divergence from the base is nothing before training, and has a slope after."""
+    dense = load_dense(tiny_llama)
+    adapters = adapt(dense.model, AdapterSettings(("a",)))
+    network = ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer))
+    row = Row("a", (FORKED,), kept=True)
+    assert network.loss(row).total.abs() < 1e-5
+    for parameter in adapters.parameters.values():
+        parameter.data.add_(0.05)
+    moved = network.loss(row).total
+    assert moved > 1e-3
+    moved.backward()
+    assert any(item.grad is not None and item.grad.any() for item in adapters.parameters.values())

@@ -1,0 +1,191 @@
+"""Which passages are shown, and which questions are asked about them.
+
+Training examples come in sheets: up to ``Recipe.passages`` passages, and all the questions that
+these answer, so that a training reads them once. What one question is asked about is what
+distracts from another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from expertrag.prompt import ABSTAINS, Reply
+from expertrag.reader.answers import Answered, holding
+from expertrag.reader.examples import DevQuestions, Example, numbered
+
+if TYPE_CHECKING:
+    from expertrag.eval.datasets import Dataset, Query
+    from expertrag.reader.passages import Passages
+    from expertrag.reader.recipe import Recipe
+    from expertrag_retriever.types import Passage
+
+T = TypeVar("T")
+
+_JOINED = 0.5  # of the sheets: filled with what other questions are about, not with look-alikes
+_TRIED = 20  # questions that are tried for joining
+
+
+class Sheets:
+    """Makes the examples of one data set; ``rng`` draws everything."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        domain: str,
+        recipe: Recipe,
+        passages: Passages,
+        rng: random.Random,
+    ) -> None:
+        self._dataset = dataset
+        self._domain = domain
+        self._recipe = recipe
+        self._passages = passages
+        self._rng = rng
+
+    def training(
+        self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
+    ) -> tuple[Example, ...]:
+        """Make examples, a share of which is to be abstained from, sheet by sheet.
+
+        Every question is asked ``Recipe.epochs`` times, that of a small set more often, each time
+        among other passages. Where the set has too few questions without an answer, others are
+        asked once more without their gold passage.
+        """
+        if not answerable:
+            return ()
+        most = self._recipe.most_examples or len(answerable) + len(unanswerable)
+        answerable = answerable[: round(most * (1 - self._recipe.unanswered))]
+        epochs = self._recipe.epochs_of(len(answerable))
+        return tuple(
+            example for _ in range(epochs) for example in self._epoch(answerable, unanswerable)
+        )
+
+    def dev(self, answerable: Sequence[Answered], unanswerable: Sequence[Query]) -> DevQuestions:
+        """Make dev questions, those with distractors with as many passages as are ever shown."""
+        most = self._recipe.passages
+        return DevQuestions(
+            alone=tuple(self._alone(item, 0) for item in answerable),
+            among=tuple(self._alone(item, most) for item in answerable),
+            unanswerable=tuple(self._tempted(query, most) for query in unanswerable),
+        )
+
+    def _epoch(
+        self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
+    ) -> list[Example]:
+        rng = self._rng
+        waiting = {item.query.id: item for item in rng.sample(answerable, len(answerable))}
+        tempting = {item.id: item for item in rng.sample(unanswerable, len(unanswerable))}
+        about = _by_document((item.evidence[0].document_id, item) for item in answerable)
+        near = _by_document((str(item.metadata.get("near_doc")), item) for item in unanswerable)
+        examples: list[Example] = []
+        abstained = 0
+        while waiting:
+            if self._recipe.unanswered * len(examples) - abstained < 1:
+                item = waiting.pop(next(iter(waiting)))
+                sheet = [self._answered(item, self._shown(item, waiting))]
+            elif tempting:
+                sheet = [self._tempted(tempting.pop(next(iter(tempting))), self._count())]
+            else:
+                item = rng.choice(answerable)
+                sheet = [self._abstained(item.query, self._distractors(item, self._count()))]
+            shown = sheet[0].passages
+            if not shown:  # a small corpus: nothing is like this question
+                abstained += 1
+                continue
+            documents = dict.fromkeys(passage.document_id for passage in shown)
+            for other in (other for name in documents for other in about.get(name, ())):
+                fits = other.query.id in waiting and len(sheet) < self._recipe.questions
+                if fits and _answers(shown, other) and not self._spoilt(shown, other):
+                    del waiting[other.query.id]
+                    sheet.append(self._answered(other, shown))
+            abstained += sum(not example.reply.found for example in sheet)
+            for query in (query for name in documents for query in near.get(name, ())):
+                wanted = self._recipe.unanswered * (len(examples) + len(sheet)) - abstained
+                if query.id in tempting and wanted > 0:
+                    del tempting[query.id]
+                    sheet.append(self._abstained(query, shown))
+                    abstained += 1
+            strict = rng.random() < 0.5
+            examples += [replace(example, strict=strict) for example in sheet]
+        return examples
+
+    def _count(self) -> int:
+        """Draw how many passages are shown: mostly few, which are more examples a token."""
+        return self._rng.randint(1, self._rng.randint(1, self._recipe.passages))
+
+    def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
+        """Draw the passages of a sheet that begins with a question."""
+        count = self._count()
+        shown = [*item.evidence, *item.beside]
+        if self._rng.random() < _JOINED:
+            for other in list(waiting.values())[:_TRIED]:
+                more = [p for p in (*other.evidence, *other.beside) if p not in shown]
+                if len(shown) + len(more) <= count and not self._spoilt(more, item):
+                    shown += more
+        more = self._distractors(item, max(0, count - len(shown)))
+        shown += [passage for passage in more if passage not in shown]
+        self._rng.shuffle(shown)
+        return shown
+
+    def _spoilt(self, shown: Iterable[Passage], item: Answered) -> bool:
+        """Whether a passage that is not judged for a question answers it all the same."""
+        judged = self._dataset.relevant(item.query.id)
+        own = (*item.evidence, *item.beside)
+        return any(
+            passage.document_id in judged or holding(passage, item.held_by) != ""
+            for passage in shown
+            if passage not in own
+        )
+
+    def _alone(self, item: Answered, count: int) -> Example:
+        shown = [*item.evidence, *item.beside]
+        shown += self._distractors(item, max(0, count - len(shown)))
+        self._rng.shuffle(shown)
+        return self._answered(item, shown)
+
+    def _tempted(self, query: Query, count: int) -> Example:
+        near = list(self._passages.of(str(query.metadata.get("near_doc"))))[:count]
+        others = [item for item in self._found(query, count) if item not in near]
+        shown = [*near, *others[: count - len(near)]]
+        self._rng.shuffle(shown)
+        return self._abstained(query, shown)
+
+    def _distractors(self, item: Answered, count: int) -> list[Passage]:
+        judged = frozenset(self._dataset.relevant(item.query.id))
+        found = self._found(item.query, count + len(judged)) if count else []
+        return [
+            passage
+            for passage in found
+            if passage.document_id not in judged and not holding(passage, item.held_by)
+        ][:count]
+
+    def _found(self, query: Query, count: int) -> list[Passage]:
+        return self._passages.search(query.text, 2 * count + 4)
+
+    def _answered(self, item: Answered, shown: Sequence[Passage]) -> Example:
+        reply = Reply(item.text, numbered(shown, item.cited))
+        return self._example(item.query, shown, reply, item.query.answers or ())
+
+    def _abstained(self, query: Query, shown: Sequence[Passage]) -> Example:
+        return self._example(query, shown, ABSTAINS)
+
+    def _example(
+        self, query: Query, shown: Iterable[Passage], reply: Reply, accepted: Sequence[str] = ()
+    ) -> Example:
+        return Example(
+            self._dataset.name, self._domain, query.text, tuple(shown), reply, tuple(accepted)
+        )
+
+
+def _answers(shown: Sequence[Passage], item: Answered) -> bool:
+    return all(passage in shown for passage in (*item.evidence, *item.beside))
+
+
+def _by_document(named: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = {}
+    for name, item in named:
+        found.setdefault(name, []).append(item)
+    return found
