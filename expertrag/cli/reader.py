@@ -41,7 +41,7 @@ def _by_name(
     help="Llama-type model that is trained: package model, folder or hub id.",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@profile_option("full takes hours")
+@profile_option("medium takes an hour or two, full some hours", "medium")
 @flag(
     "--examples",
     env="EXPERTRAG_TRAIN_EXAMPLES",
