@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.types import Answer, GateDecision, Passage
+from expertrag.types import Answer, GateDecision, GateMode, Passage
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
@@ -102,10 +102,9 @@ def print_answer_facts(answer: Answer) -> None:
             origin = _origin(answer.passages[rank - 1])
             click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
     if answer.p_sufficient is not None:
-        judged = "reach" if answer.support is not None else "do not reach"
+        asked = ", and STRICT asks for 0.50" if answer.decision.mode is GateMode.STRICT else ""
         click.echo(
-            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}, and so "
-            f"{judged} the 0.50 that STRICT asks for"
+            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}{asked}"
         )
     if answer.passages and not best and answer.support is not None:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
