@@ -101,13 +101,13 @@ def print_answer_facts(answer: Answer) -> None:
         if 1 <= rank <= len(answer.passages):
             origin = _origin(answer.passages[rank - 1])
             click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
+    if answer.passages and not best and answer.support is not None:
+        click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     if answer.p_sufficient is not None:
         asked = ", and STRICT asks for 0.50" if answer.decision.mode is GateMode.STRICT else ""
         click.echo(
             f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}{asked}"
         )
-    if answer.passages and not best and answer.support is not None:
-        click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     print_decision(answer.decision)
     if answer.id:
         click.echo(f"Id: {answer.id}")
