@@ -13,7 +13,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from expertrag.prompt import Reply
+from expertrag.prompt import without_markers
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -56,7 +56,7 @@ def substring(output: str, answers: Sequence[str]) -> bool:
 
 
 def _said(output: str) -> str:
-    return normalise(Reply.of(output).answer)
+    return normalise(without_markers(output))
 
 
 def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:
