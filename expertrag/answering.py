@@ -20,6 +20,7 @@ from expertrag.generation.base import Generator, Message, Session, ShouldStop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
+from expertrag.replying import SURE, Spoken, draft_of, ground_reply
 from expertrag.served_index import View
 from expertrag.types import (
     AnswerEvent,
@@ -157,7 +158,7 @@ class Answering:
             with closing(self._begin(call, messages, sampling)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
                 meter.count(session)
-            return text
+            return draft_of(text) if self._generator.reader else text
 
         return gather(request.question, request.k, request.steps, search, draft)
 
@@ -180,15 +181,17 @@ class Answering:
     def _cited(
         self, call: Call, session: Session, passages: Sequence[Passage]
     ) -> Iterator[AnswerEvent]:
-        text = []
-        for delta in call.meter.stream("generate", session.deltas()):
+        spoken, text = self._spoken(call, session), []
+        for delta in spoken:
             text.append(delta.text)
             yield delta
         call.meter.count(session)
-        grounding = _ground(call, "".join(text), passages)
-        yield from map(CitationEvent, grounding.citations)
-        yield UsageEvent(call.meter.usage())
-        yield DoneEvent(session.finish_reason, grounding.support, self._generator.name)
+        p_sufficient = _p_sufficient(session)
+        if spoken.abstained:
+            yield from self._abstention(call.meter, p_sufficient=p_sufficient)
+            return
+        grounding = self._ground(call, "".join(text), passages)
+        yield from self._end(call, session, grounding, p_sufficient)
 
     def _strict(
         self,
@@ -198,19 +201,21 @@ class Answering:
         p_sufficient: float | None,
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
-        meter = call.meter
-        whole = joined(list(meter.stream("generate", session.deltas())))
+        meter, spoken = call.meter, self._spoken(call, session)
+        whole = joined(list(spoken))
         meter.count(session)
-        grounding = _ground(call, whole.text, passages)
+        sure = _p_sufficient(session)
+        doubted = spoken.abstained or (sure is not None and sure < SURE)
+        p_sufficient = sure if p_sufficient is None else p_sufficient
+        if doubted:
+            yield from self._abstention(meter, p_sufficient=p_sufficient)
+            return
+        grounding = self._ground(call, whole.text, passages)
         if grounding.support < SUPPORTED:
             yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
             return
         yield whole
-        yield from map(CitationEvent, grounding.citations)
-        yield UsageEvent(meter.usage())
-        yield DoneEvent(
-            session.finish_reason, grounding.support, self._generator.name, p_sufficient
-        )
+        yield from self._end(call, session, grounding, p_sufficient)
 
     def _abstention(
         self, meter: Meter, *, support: float | None = None, p_sufficient: float | None = None
@@ -219,7 +224,29 @@ class Answering:
         yield UsageEvent(meter.usage())
         yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name, p_sufficient)
 
+    def _end(
+        self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
+    ) -> Iterator[AnswerEvent]:
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(call.meter.usage())
+        yield DoneEvent(
+            session.finish_reason, grounding.support, self._generator.name, p_sufficient
+        )
 
-def _ground(call: Call, text: str, passages: Sequence[Passage]) -> Grounding:
-    with call.meter.stage("ground"):
-        return ground(text, passages, call.request.question)
+    def _replies(self, call: Call) -> bool:
+        """Whether the text is a reader's reply; one in a form is only what the form asks for."""
+        return self._generator.reader and call.request.sampling.constraint is None
+
+    def _spoken(self, call: Call, session: Session) -> Spoken:
+        deltas = call.meter.stream("generate", session.deltas())
+        return Spoken(deltas, reader=self._replies(call))
+
+    def _ground(self, call: Call, text: str, passages: Sequence[Passage]) -> Grounding:
+        find = ground_reply if self._replies(call) else ground
+        with call.meter.stage("ground"):
+            return find(text, passages, call.request.question)
+
+
+def _p_sufficient(session: Session) -> float | None:
+    """Probability that the passages hold the answer, as the reader sees it; None of others."""
+    return None if session.doubt is None else 1 - session.doubt

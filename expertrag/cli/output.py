@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.types import Answer, GateDecision, Passage
+from expertrag.types import Answer, GateDecision, GateMode, Passage
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
@@ -101,14 +101,13 @@ def print_answer_facts(answer: Answer) -> None:
         if 1 <= rank <= len(answer.passages):
             origin = _origin(answer.passages[rank - 1])
             click.echo(f"Source [{rank}]: {origin}, support {score:.2f}")
-    if answer.p_sufficient is not None:
-        judged = "reach" if answer.support is not None else "do not reach"
-        click.echo(
-            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}, and so "
-            f"{judged} the 0.50 that STRICT asks for"
-        )
     if answer.passages and not best and answer.support is not None:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
+    if answer.p_sufficient is not None:
+        asked = ", and STRICT asks for 0.50" if answer.decision.mode is GateMode.STRICT else ""
+        click.echo(
+            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}{asked}"
+        )
     print_decision(answer.decision)
     if answer.id:
         click.echo(f"Id: {answer.id}")

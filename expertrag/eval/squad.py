@@ -3,7 +3,7 @@
 Normalisation, exact match and F1 are those of SQuAD's official script (Rajpurkar et al. 2016):
 lower case, no punctuation, no articles, single spaces. Containment asks whether a normalised
 accepted answer is a part of the normalised output, as AdaRAGUE's ``InAcc`` and most work on
-adaptive retrieval does.
+adaptive retrieval does. Markers of passages at an output's end ("[2]") are no part of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 import string
 from collections import Counter
 from collections.abc import Sequence
+
+from expertrag.prompt import without_markers
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -25,12 +27,12 @@ def normalise(text: str) -> str:
 
 def exact_match(output: str, answers: Sequence[str]) -> bool:
     """Whether the output is an accepted answer and nothing else, after normalisation."""
-    return normalise(output) in set(map(normalise, answers))
+    return _said(output) in set(map(normalise, answers))
 
 
 def token_f1(output: str, answers: Sequence[str]) -> float:
     """F1 in [0, 1] of the output's words against the accepted answer that fits best."""
-    return max((_f1(normalise(output).split(), normalise(a).split()) for a in answers), default=0.0)
+    return max((_f1(_said(output).split(), normalise(a).split()) for a in answers), default=0.0)
 
 
 def contains(output: str, answers: Sequence[str]) -> bool:
@@ -42,15 +44,19 @@ def contains(output: str, answers: Sequence[str]) -> bool:
     """
     accepted = set(filter(None, map(normalise, answers)))
     if accepted and accepted <= VERDICTS:
-        words = normalise(output).split()
+        words = _said(output).split()
         return next((word for word in words if word in VERDICTS), None) in accepted
     return substring(output, answers)
 
 
 def substring(output: str, answers: Sequence[str]) -> bool:
     """Whether a normalised accepted answer is a part of the normalised output, no more asked."""
-    text = normalise(output)
+    text = _said(output)
     return any(answer in text for answer in filter(None, map(normalise, answers)))
+
+
+def _said(output: str) -> str:
+    return normalise(without_markers(output))
 
 
 def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:

@@ -14,12 +14,19 @@ from expertrag.reader.adapters import adapt
 from expertrag.reader.bundle import Bundle, load_bundle
 
 
-def merge(base: str, bundle: Path, out: Path, *, domain: str | None = None) -> tuple[str, ...]:
+def merge(
+    base: str, bundle: Path, out: Path, *, domain: str | None = None, pinned: bool = False
+) -> tuple[str, ...]:
     """Write the model that a bundle makes of its base, in bfloat16.
+
+    The fingerprint of the prompts that it was trained with stands in ``config.json`` as
+    ``reader_prompts``: so a server knows a reader.
 
     :param base: folder or hub id of the model that the bundle was trained on.
     :param domain: write this expert alone, as a plain Llama-type model; else a Mixtral-format
         mixture, one expert for "general" and each domain, whose names stand in ``config.json``.
+    :param pinned: the base is known for the right one, and its files may differ in form: each
+        version of transformers writes a ``config.json`` of its own.
     :return: names of the experts written.
     :raises Conflict: ``out`` exists, or the bundle is for other files of the base.
     :raises InvalidArgument: no bundle, or no expert of that name.
@@ -31,18 +38,22 @@ def merge(base: str, bundle: Path, out: Path, *, domain: str | None = None) -> t
             f"no expert is called {domain!r}; there are: {', '.join(made.settings.experts)}"
         )
     files = model_files(base)
-    made.check_base(fingerprint(files.folder, files.gguf))
+    if not pinned:
+        made.check_base(fingerprint(files.folder, files.gguf))
     with new_folder(out) as scratch:
         dense = load_dense(base)
         plain = dict(dense.model.state_dict())  # before the updates, whose layers are named apart
         adapters = adapt(dense.model, made.settings)
         adapters.load(made.weights)
         card = _card(made, names, dense.license)
+        told = {"reader_prompts": made.prompts}
         with quiet():
             if domain is not None:
+                dense.model.config.update(told)
                 write_plain(dense, {**plain, **adapters.merged(domain)}, card, scratch)
                 return names
             config = mixture_config(dense, len(names), 1, names)
+            config.update(told)
             experts = ({**plain, **adapters.merged(name)} for name in names)
             write_mixture(dense, config, experts, card, scratch)
     return names

@@ -38,6 +38,9 @@ class Session(ABC):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
+    doubt: float | None = None
+    """Probability that a reader's answer begins as ``prompt.NOT_FOUND`` does, once a token is
+    drawn; None of any other model, and of an answer from two prompts."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -76,6 +79,8 @@ class Generator(ABC):
     context_tokens: int
     experts: tuple[str, ...] = ()
     """Names of the experts of a mixture that is routed by text, "general" among them; else none."""
+    reader: bool = False
+    """Whether it was trained to reply to our prompts as ``prompt.Reply`` has it."""
 
     def counters(self) -> Mapping[str, int]:
         """Return what was done since the start, by name; nothing if the back end does not count."""

@@ -27,13 +27,19 @@ class NativeSession(LocalSession):
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
         domain: str | None = None,
+        doubted: int | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         sampler = Sampler.of(sampling, network.device, matcher)
         expert = network.limits.expert_of(domain)
         self._text = Text(
-            prompt, sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
+            prompt,
+            sampler,
+            network.end_tokens,
+            expert=expert,
+            logprobs=sampling.logprobs,
+            doubted=doubted,
         )
         self._peeked: list[int] = []  # tokens that are not yet streamed
 
@@ -83,6 +89,8 @@ class NativeSession(LocalSession):
         assert isinstance(found, Drawn), "a text is looked at once"
         if found.certainty is not None:
             self._certainties.append(found.certainty)
+        if found.doubt is not None:
+            self.doubt = found.doubt
         self.completion_tokens += 1
         if found.token in self._network.end_tokens:
             self._end(FinishReason.STOP)

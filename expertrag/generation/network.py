@@ -30,12 +30,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a model's texts may be, which tokens end them, and the names of its experts."""
+    """How long a model's texts may be, which tokens end them, and what ``config.json`` adds."""
 
     context_tokens: int
     end_tokens: frozenset[int]
     experts: tuple[str, ...] = ()
-    """Of a mixture that is routed by text, as ``config.json`` names them; else none."""
+    """Names of those of a mixture that is routed by text; else none."""
+    reader_prompts: str = ""
+    """Of a reader, the fingerprint of the prompts that it was trained with; else empty."""
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any) -> Limits:
@@ -51,7 +53,8 @@ class Limits:
         ]
         ends = model.generation_config.eos_token_id, tokenizer.eos_token_id
         experts = tuple(getattr(config, "expert_names", None) or ())
-        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)), experts)
+        prompts = str(getattr(config, "reader_prompts", None) or "")
+        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)), experts, prompts)
 
     def expert_of(self, domain: str | None) -> int:
         """Return the expert of a domain's texts: its own or the general one; -1: by the routers."""

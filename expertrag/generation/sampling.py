@@ -102,6 +102,11 @@ def certainty(logits: torch.Tensor) -> Certainty:
     return Certainty(first - second, float(entropy(logits)), first)
 
 
+def probability(logits: torch.Tensor, token: int) -> float:
+    """Probability of a token, at temperature 1, from logits (V,)."""
+    return float(logits.float().softmax(-1)[token])
+
+
 def entropy(logits: torch.Tensor) -> torch.Tensor:
     """Entropy in nats over the last dimension; where p is 0, so is p log p."""
     terms: torch.Tensor = torch.special.entr(logits.float().softmax(-1))

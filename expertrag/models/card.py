@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.errors import NotFound, ServerError
 from expertrag.models.registry import PackageModel
+from expertrag.models.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -90,7 +91,11 @@ def _complaint(file: Path, entry: FileCard, thorough: bool) -> str:
 
 
 def _source(model: PackageModel) -> str:
-    return f"{model.requirement} sha256:{model.wheel_sha256} revision:{model.revision}"
+    source = f"{model.requirement} sha256:{model.wheel_sha256} revision:{model.revision}"
+    if not model.reader:
+        return source
+    parts = sorted(item for item in shipped_folder(model.reader).glob("*") if item.suffix != ".md")
+    return " ".join([source, *(f"{item.name}:{sha256_of(item)}" for item in parts)])
 
 
 def sha256_of(file: Path) -> str:

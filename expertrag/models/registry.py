@@ -15,6 +15,7 @@ from expertrag.errors import InvalidArgument, MissingExtra
 class PackageModel:
     """A model inside a wheel. ``gguf`` names a dense GGUF that is upcycled to a MoE once pulled.
 
+    ``base`` and ``reader``: made of this other package model, by merging a shipped reader into it.
     ``revision`` counts changes in how the folder is made: an older folder is made anew.
     """
 
@@ -26,6 +27,8 @@ class PackageModel:
     folder: str
     licence: str
     gguf: str = ""
+    base: str = ""
+    reader: str = ""
     revision: int = 1
 
 

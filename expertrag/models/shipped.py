@@ -1,4 +1,4 @@
-"""Bundles of domain experts, and gates, that lie in this package, trained and ready.
+"""Bundles of domain experts, gates and readers that lie in this package, trained and ready.
 
 How each was made, and what it gains, stands in its card (``README.md`` in its folder).
 """

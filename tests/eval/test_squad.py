@@ -22,6 +22,8 @@ def test_normalise_is_that_of_the_official_script() -> None:
         ("It is the Eiffel Tower", ["Eiffel Tower"], False, 2 * 2 / (4 + 2)),
         ("red red blue", ["red blue blue"], False, 2 * 2 / 6),
         ("Rome", ["Paris", "Rome, Italy"], False, 2 * 1 / 3),
+        ("Rome [2][1]", ["Rome"], True, 1.0),
+        ("Article [2] of it", ["article of it"], False, 2 * 3 / 7),
         ("", ["Paris"], False, 0.0),
         ("the", ["a"], True, 1.0),
         ("anything", [], False, 0.0),
@@ -37,6 +39,8 @@ def test_exact_match_and_f1(output: str, answers: list[str], exact: bool, f1: fl
     [
         ("She was born in Paris, France.", ["Paris"], True),
         ("She was born in Rome.", ["Paris", "rome"], True),
+        ("In Paris. [2]", ["2"], False),
+        ("In short:\n\n[1] Paris", ["Paris"], True),
         ("Parisian", ["Paris"], True),  # a part of the text, as AdaRAGUE counts
         ("Boy Hits Car", ["The The"], False),  # normalises to nothing
         ("It costs /- 5", ["/-", "shilling"], False),

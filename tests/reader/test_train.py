@@ -114,11 +114,17 @@ def test_merging_changes_nothing(
         torch.testing.assert_close(mixture(ids).logits, expected, atol=2e-4, rtol=1e-4)
 
 
-def test_a_merged_model_answers(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
-    merge(str(tiny_llama), bundle, tmp_path / "mixture")
-    generator = load_generator(str(tmp_path / "mixture"))
+@pytest.mark.parametrize("domain", [None, "legal"])
+def test_a_merged_model_answers(
+    domain: str | None, bundle: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """It is known as a reader, whether as a mixture or as one expert alone."""
+    merge(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
+    generator = load_generator(str(tmp_path / "merged"))
+    assert generator.reader
     with closing(generator.begin([Message("user", "Where?")], Sampling(max_tokens=4))) as session:
         assert "".join(session.stream()) and session.completion_tokens <= 4
+        assert session.doubt is not None and 0 < session.doubt < 1
 
 
 def _logits(base: Path, bundle: Path, domain: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,56 @@
+"""What a reader replies, as an answer: its abstention is held back, its markers become citations.
+
+A plain model's text passes through as it comes, and so does any text in a form (a constraint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from expertrag.folding import joined
+from expertrag.grounding import Grounding, ground
+from expertrag.prompt import NOT_FOUND, Reply
+from expertrag.types import DeltaEvent, Passage
+
+SURE = 0.5
+"""``p_sufficient`` below which STRICT abstains from a reader's answer. From there on greedy drawing
+abstains by itself; at a temperature an answer could be drawn against the odds."""
+
+
+class Spoken:
+    """The pieces of an answer as they come; none of an abstention, which holds to the end.
+
+    ``abstained``: whether it was one, once the pieces are over.
+    """
+
+    def __init__(self, deltas: Iterator[DeltaEvent], *, reader: bool) -> None:
+        self.abstained = False
+        self._deltas = deltas
+        self._reader = reader
+
+    def __iter__(self) -> Iterator[DeltaEvent]:
+        """Yield the pieces; a reader's first ones wait while they may become an abstention."""
+        held: list[DeltaEvent] = []
+        for delta in self._deltas if self._reader else ():
+            held.append(delta)
+            text = joined(held).text.lstrip()
+            if not Reply.of(text).found:
+                self.abstained = True
+                return
+            if not NOT_FOUND.startswith(text):
+                break
+        yield from held
+        yield from self._deltas
+
+
+def draft_of(text: str) -> str:
+    """Return what a reader's reply says, for a search to go on from: no marker, no abstention."""
+    reply = Reply.of(text)
+    return reply.answer if reply.found else ""
+
+
+def ground_reply(text: str, passages: Sequence[Passage], question: str) -> Grounding:
+    """Ground a reply: the passages are those that it names, the stretches of them are found."""
+    reply = Reply.of(text)
+    end = text.find(reply.answer) + len(reply.answer)
+    return ground(text[:end], passages, question, reply.cited)
