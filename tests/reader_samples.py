@@ -1,4 +1,4 @@
-"""A tiny Llama with the default model's tokenizer, and a data set to read in."""
+"""A tiny Llama with the default model's tokenizer, a reader on it, and a data set to read in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from expertrag import prompt
+from expertrag.experts.dense import load_dense
+from expertrag.generation.fingerprint import fingerprint
+from expertrag.reader.adapters import AdapterSettings, adapt
+from expertrag.reader.bundle import save_bundle
+from expertrag.reader.recipe import FULL
+from expertrag.reader.report import ReaderReport
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
 TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
@@ -34,6 +42,21 @@ def write_llama(folder: Path, tokenizer_from: Path) -> Path:
             parameter.copy_((parameter * 4).bfloat16())
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
+    return folder
+
+
+def write_bundle(folder: Path, base: Path) -> Path:
+    """Write a reader whose updates are random, and matter."""
+    settings = AdapterSettings(("biomedicine", "legal"))
+    weights = {
+        name: torch.randn_like(value) / 3
+        for name, value in adapt(load_dense(base).model, settings).parameters.items()
+    }
+    report = ReaderReport(
+        base.name, fingerprint(base), prompt.fingerprint(), FULL, "test", (), (), 0, 0, 0.0
+    )
+    folder.mkdir(parents=True)
+    save_bundle(settings, weights, report, "# A reader\n", folder)
     return folder
 
 

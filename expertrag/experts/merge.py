@@ -17,6 +17,9 @@ from expertrag.reader.bundle import Bundle, load_bundle
 def merge(base: str, bundle: Path, out: Path, *, domain: str | None = None) -> tuple[str, ...]:
     """Write the model that a bundle makes of its base, in bfloat16.
 
+    The fingerprint of the prompts that it was trained with stands in ``config.json`` as
+    ``reader_prompts``: so a server knows a reader.
+
     :param base: folder or hub id of the model that the bundle was trained on.
     :param domain: write this expert alone, as a plain Llama-type model; else a Mixtral-format
         mixture, one expert for "general" and each domain, whose names stand in ``config.json``.
@@ -38,11 +41,14 @@ def merge(base: str, bundle: Path, out: Path, *, domain: str | None = None) -> t
         adapters = adapt(dense.model, made.settings)
         adapters.load(made.weights)
         card = _card(made, names, dense.license)
+        told = {"reader_prompts": made.prompts}
         with quiet():
             if domain is not None:
+                dense.model.config.update(told)
                 write_plain(dense, {**plain, **adapters.merged(domain)}, card, scratch)
                 return names
             config = mixture_config(dense, len(names), 1, names)
+            config.update(told)
             experts = ({**plain, **adapters.merged(name)} for name in names)
             write_mixture(dense, config, experts, card, scratch)
     return names
