@@ -1,4 +1,4 @@
-"""A tiny Llama with the default model's tokenizer, a reader on it, and a data set to read in."""
+"""A tiny Llama with the default model's tokenizer, a reader of it, and a data set to read in."""
 
 from __future__ import annotations
 
@@ -45,15 +45,25 @@ def write_llama(folder: Path, tokenizer_from: Path) -> Path:
     return folder
 
 
-def write_bundle(folder: Path, base: Path) -> Path:
-    """Write a reader whose updates are random, and matter."""
-    settings = AdapterSettings(("biomedicine", "legal"))
+def write_reader(folder: Path, base: Path, *, seed: int = 0) -> Path:
+    """Write a bundle of random updates, with an expert for law, of a base that has these files."""
+    dense = load_dense(base)
+    settings = AdapterSettings(("legal",), rank=2, domain_rank=1)
     weights = {
-        name: torch.randn_like(value) / 3
-        for name, value in adapt(load_dense(base).model, settings).parameters.items()
+        name: torch.randn_like(value) * 0.1
+        for name, value in adapt(dense.model, settings, seed).parameters.items()
     }
     report = ReaderReport(
-        base.name, fingerprint(base), prompt.fingerprint(), FULL, "test", (), (), 0, 0, 0.0
+        base=dense.name,
+        fingerprint=fingerprint(base),
+        prompts=prompt.fingerprint(),
+        recipe=FULL,
+        command="none",
+        sets=(),
+        points=(),
+        steps=0,
+        tokens=0,
+        seconds=0.0,
     )
     folder.mkdir(parents=True)
     save_bundle(settings, weights, report, "# A reader\n", folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from reader_samples import write_bundle, write_llama
+from reader_samples import write_llama, write_reader
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -28,7 +28,7 @@ from expertrag.generation import Message, load_generator
 from expertrag.generation.gguf_file import GGUFFile
 from expertrag.types import DeltaEvent, Sampling
 
-EXPERTS = ("general", "biomedicine", "legal")
+EXPERTS = ("general", "legal")
 EXACT = ("attn_norm", "ffn_norm", "ffn_gate_inp")
 TEXTS = (
     "Aspirin inhibits 12 enzymes, doesn't it?\n\n  Yes: COX-1 [2].",
@@ -58,7 +58,7 @@ def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A reader on it."""
-    return write_bundle(tmp_path_factory.mktemp("made") / "bundle", base)
+    return write_reader(tmp_path_factory.mktemp("made") / "bundle", base)
 
 
 def _logits(model: Any) -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_transformers_reads_one_expert(
         assert getattr(read, name) == getattr(plain, name), name
 
 
-@pytest.mark.parametrize("domain", ["biomedicine", None])
+@pytest.mark.parametrize("domain", ["legal", None])
 def test_our_engine_says_the_same(
     domain: str | None, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_file_says_what_it_is(base: Path, bundle: Path, tmp_path: Path) -> Non
     config = file.config()
     assert config.expert_names == list(EXPERTS)
     assert config.reader_prompts == prompt.fingerprint()
-    assert (config.num_local_experts, config.num_experts_per_tok) == (3, 1)
+    assert (config.num_local_experts, config.num_experts_per_tok) == (2, 1)
     assert file.licence() == "see the base model"
     fields = file.reader.fields
     assert fields["general.base_model.0.name"].contents() == base.name
