@@ -8,6 +8,7 @@ import click
 
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
+from expertrag.errors import InvalidArgument
 
 model_out = out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL")
 
@@ -65,19 +66,46 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
     env="EXPERTRAG_EXPERTS_DOMAIN",
     help="Write this expert alone, as a plain Llama-type model; 'general' has the shared updates.",
 )
-@model_out
+@out_folder(
+    "EXPERTRAG_EXPERTS_OUT", "MODEL", "Folder to make, or a file to make whose name ends in .gguf."
+)
+@flag(
+    "--dtype",
+    env="EXPERTRAG_EXPERTS_DTYPE",
+    type=click.Choice(["bfloat16", "float16"]),
+    default="bfloat16",
+    show_default=True,
+    help="Of the matrices of a .gguf file; a folder is in bfloat16.",
+)
 @json_flag
-def merge_adapters(base: str, bundle: Path, domain: str | None, out: Path, as_json: bool) -> None:
+def merge_adapters(
+    base: str, bundle: Path, domain: str | None, out: Path, dtype: str, as_json: bool
+) -> None:
     """Add the updates of a reader to the weights of its BASE.
 
     BUNDLE was made by `expertrag train reader`. Without --domain, the result is a Mixtral-format
     mixture with an expert for general questions and one for each domain. It loads by `--generator`
     and in any tool that reads such checkpoints.
+
+    As a .gguf file, one expert alone runs in llama.cpp and what is built on it; of a mixture,
+    llama.cpp would choose experts at random.
     """
     from expertrag import models
-    from expertrag.experts.merge import merge
 
-    _told(out, merge(models.resolve(base), bundle, out, domain=domain), as_json)
+    path = models.resolve(base)
+    if out.suffix == ".gguf":
+        from expertrag.experts.gguf import merge_gguf
+
+        names = merge_gguf(path, bundle, out, domain=domain, dtype=dtype)
+    else:
+        from expertrag.experts.merge import merge
+
+        if dtype != "bfloat16":
+            raise InvalidArgument(
+                f"a folder is written in bfloat16: name a file that ends in .gguf for {dtype}"
+            )
+        names = merge(path, bundle, out, domain=domain)
+    _told(out, names, as_json)
 
 
 def _told(out: Path, names: tuple[str, ...], as_json: bool) -> None:

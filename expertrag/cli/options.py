@@ -27,7 +27,9 @@ def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Co
 json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout.")
 
 
-def out_folder(env: str, metavar: str) -> Callable[[Command], Command]:
+def out_folder(
+    env: str, metavar: str, help: str = "Folder to make."
+) -> Callable[[Command], Command]:
     """Make the option that names a folder to make; one that is there is not written over."""
     return flag(
         "--out",
@@ -36,13 +38,13 @@ def out_folder(env: str, metavar: str) -> Callable[[Command], Command]:
         required=True,
         metavar=metavar,
         callback=_absent,
-        help="Folder to make.",
+        help=help,
     )
 
 
 def _absent(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
     if path.exists():
-        raise Conflict(f"{path} exists; delete it or choose another folder")
+        raise Conflict(f"{path} exists; delete it or choose another name")
     return path
 
 

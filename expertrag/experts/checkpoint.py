@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from expertrag.errors import Conflict
 from expertrag.experts.dense import SHARED, Dense, State, head_dim
+from expertrag_index.durable import fsync_folder
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +35,37 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
+    with _beside(out) as scratch:
+        yield scratch
+        _publishable(scratch)
+        os.replace(scratch, out)
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[Path]:
+    """Give a path to write to, which becomes ``out`` when the block ends without an error.
+
+    :raises Conflict: ``out`` exists.
+    """
+    taken = Conflict(f"{out} exists; delete it or choose another name")
+    if out.exists():
+        raise taken
+    with _beside(out) as scratch:
+        yield scratch / out.name
+        _publishable(scratch)
+        if out.exists():  # made meanwhile; unlike a folder, it would be replaced
+            raise taken
+        os.replace(scratch / out.name, out)
+        fsync_folder(out.parent)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """Give a folder to work in on the file system of ``out``; it is removed in the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         yield scratch
-        _publishable(scratch)
-        os.replace(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

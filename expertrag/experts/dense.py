@@ -73,7 +73,7 @@ def load_dense(base: str | Path, *, dtype: torch.dtype | None = None) -> Dense:
         model = source.whole(str(base), dtype or torch.float32)
         if kind == "mixtral":
             model = _only_expert(model)
-    licence = source.gguf.licence() if source.gguf else _licence(files.folder)
+    licence = source.gguf.licence() if source.gguf else card_value(files.folder, "license")
     return Dense(model, source.tokenizer, name, licence or _UNKNOWN_LICENCE)
 
 
@@ -117,9 +117,9 @@ def _only_expert(mixture: Any) -> PreTrainedModel:
     return dense
 
 
-def _licence(folder: Path) -> str:
-    """Licence in the front matter of a model's card."""
+def card_value(folder: Path, key: str) -> str | None:
+    """Value of a key in the front matter of a model's card."""
     card = folder / "README.md"
     lines = card.read_text(encoding="utf-8").splitlines() if card.is_file() else []
-    named = (line.partition(":")[2].strip() for line in lines[1:20] if line.startswith("license:"))
-    return next(named, _UNKNOWN_LICENCE)
+    named = (line.partition(":")[2].strip() for line in lines[1:20] if line.startswith(f"{key}:"))
+    return next(named, None)

@@ -1,7 +1,7 @@
 """A GGUF file: its model's configuration and tokenizer by transformers, its tensors one by one.
 
 What transformers leaves out of the header is added here: mixtures of Llama's kind, the widths of
-experts, and positions that are scaled.
+experts, positions that are scaled, and what we write of a reader.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, MixtralConfig
 
-from expertrag.generation.checkpoint import NotStreamed
+from expertrag.generation.gguf_layout import OWN_KEYS, parameter_names, part, turned_heads
 
 _WIDTHS = {  # by the end of their names
     "attention.key_length": "head_dim",
@@ -61,6 +61,8 @@ class GGUFFile:
                     "num_experts_per_tok": self._of_model("expert_used_count"),
                 }
             )
+        own = {name: self._field(key) for name, key in OWN_KEYS.items()}
+        config.update({name: value for name, value in own.items() if value is not None})
         return config
 
     def tokenizer(self) -> Any:
@@ -107,13 +109,13 @@ class GGUFCheckpoint:
         """
         config: Any = model.config
         self._path = file.path
-        self._heads: dict[str, int] = {}
-        if file.architecture == "llama":
-            heads = config.num_attention_heads
-            self._heads = {"attn_q": heads, "attn_k": config.num_key_value_heads or heads}
-        names = _names(file.architecture, config.num_hidden_layers, model)
+        names = parameter_names(file.architecture, config.num_hidden_layers, model)
         self._tensors = {
             names[tensor.name]: tensor for tensor in file.reader.tensors if tensor.name in names
+        }
+        self._heads = {
+            name: turned_heads(file.architecture, tensor.name, config)
+            for name, tensor in self._tensors.items()
         }
         self.shapes: Mapping[str, tuple[int, ...]] = {
             name: _shape(tensor) for name, tensor in self._tensors.items()
@@ -123,27 +125,8 @@ class GGUFCheckpoint:
         """See :meth:`Checkpoint.read`."""
         tensor = self._tensors[name]
         values = torch.from_numpy(_read(self._path, tensor)).view(self.shapes[name])
-        heads = self._heads.get(tensor.name.split(".")[-2])
-        if heads:  # llama.cpp rotates neighbours, and has brought them together for that
-            values = values.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
-        return values
-
-
-def _names(architecture: str, layers: int, model: nn.Module) -> Mapping[str, str]:
-    """Names of a model's parameters, by those in the file."""
-    numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
-    if architecture not in numbers:
-        raise NotStreamed(f"no names are known of the architecture {architecture}")
-    table = gguf.get_tensor_name_map(numbers[architecture], layers)
-    found = {}
-    for whole, _ in model.named_parameters(remove_duplicate=False):
-        gate, up = (whole.replace(".gate_up_proj", f".{part}_proj") for part in ("gate", "up"))
-        for name in {gate, up}:  # one, but for experts, which are apart in the file
-            stem, _, end = name.rpartition(".")
-            if end not in ("weight", "bias"):
-                stem, end = name, "weight"
-            found[f"{table.get_name(stem)}.{end}"] = name
-    return found
+        heads = self._heads[name]
+        return part(values, heads) if heads else values
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

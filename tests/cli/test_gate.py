@@ -94,7 +94,7 @@ def test_a_gate_of_the_question_alone_needs_no_language_model(
 
     ran = run(*fit)
     assert (ran.code, ran.out) == (6, "")
-    assert f"{out} exists; delete it or choose another folder" in ran.err
+    assert f"{out} exists; delete it or choose another name" in ran.err
 
 
 def test_live_questions_are_answered_on_the_way(

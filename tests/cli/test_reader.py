@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader_samples import write_births, write_llama
+from reader_samples import write_births, write_llama, write_reader
 from transformers import AutoModelForCausalLM
+
+from expertrag.generation.gguf_file import GGUFFile
 
 Run = Callable[..., Any]
 
@@ -69,3 +71,20 @@ def test_experts_that_differ_are_no_base(
     data = ("--data", f"encyclopedia={births}")
     refused = run("train", "reader", *data, "--base", moe, "--out", tmp_path / "bundle")
     assert refused.code == 2 and "differ" in refused.err
+
+
+def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Path) -> None:
+    merge = ("experts", "merge-adapters", base, write_reader(tmp_path / "bundle", base))
+    one = (*merge, "--domain", "legal", "--dtype", "float16")
+    done = run(*one, "--out", tmp_path / "one.gguf", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == {
+        "model": str(tmp_path / "one.gguf"),
+        "experts": ["legal"],
+    }
+    file = GGUFFile(tmp_path / "one.gguf")
+    assert {tensor.tensor_type.name for tensor in file.reader.tensors} == {"F16", "F32"}
+    again = run(*merge, "--out", tmp_path / "one.gguf")
+    assert again.code == 6 and "delete it" in again.err
+    folder = run(*one, "--out", tmp_path / "folder")
+    assert folder.code == 2 and "ends in .gguf" in folder.err
