@@ -9,10 +9,10 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 $(STAMP): pyproject.toml constraints.txt kernels/CMakeLists.txt $(wildcard kernels/expertrag_kernels/cpu/*)
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
@@ -120,6 +120,10 @@ READER_LICENCES = --licence "squad2=CC BY-SA 4.0" --licence "hotpotqa=CC BY-SA 4
 reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped; DATA=..., READER=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(READER_LICENCES) --out $(READER) $(ARGS)
+
+train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...
+	@rm -rf .eval/reader-small .eval/reader-small.partial
+	@$(MAKE) --no-print-directory reader READER=.eval/reader-small ARGS="--profile small $(ARGS)"
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
