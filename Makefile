@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -124,6 +124,11 @@ reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped;
 train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...
 	@rm -rf .eval/reader-small .eval/reader-small.partial
 	@$(MAKE) --no-print-directory reader READER=.eval/reader-small ARGS="--profile small $(ARGS)"
+
+eval-reader: $(STAMP) ## a reader beside its base on test splits; DATA=..., READER=its folder, ARGS="--json FILE --questions N"
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/python benchmarks/eval_reader.py --data $(DATA) --reader $(READER) $(ARGS)
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2

@@ -38,16 +38,21 @@ def write(
     tokens: int,
     penalty: float = 0.0,
     matcher: Callable[[], Matcher | None] = lambda: None,
+    experts: Sequence[int] = (-1,),
 ) -> Run:
-    """Write greedily after prompts that come at once, past the end of an answer."""
+    """Write greedily after prompts that come at once, past the end of an answer.
+
+    :param experts: of a mixture, which the texts have in turn; -1: as its routers choose.
+    """
     cpu = torch.device("cpu")
     texts = [
         Text(
             list(p),
             Sampler(0.0, 0, cpu, frequency_penalty=penalty, matcher=matcher()),
             allowed=tokens,
+            expert=experts[place % len(experts)],
         )
-        for p in prompts
+        for place, p in enumerate(prompts)
     ]
     first = [0.0] * len(texts)
     started = time.perf_counter()

@@ -70,12 +70,12 @@ class NativeNetwork(Network):
         return watched_of(routers, states)
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
     ) -> Iterator[tuple[int, Reading]]:
         """See :meth:`Network.read`; short ones come first."""
         order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
         for start in range(0, len(order), _MOST_OPEN):
-            texts = {place: self.new_cache() for place in order[start : start + _MOST_OPEN]}
+            texts = {place: self.new_cache(domain) for place in order[start : start + _MOST_OPEN]}
             try:
                 for place, text in texts.items():
                     prompt, continuation = items[place]

@@ -104,9 +104,12 @@ class Network(Protocol):
         ...
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
     ) -> Iterator[tuple[int, Reading]]:
-        """Read continuations after prompts, both as token ids; yields (place, reading)."""
+        """Read continuations after prompts, both as token ids, by a domain's expert.
+
+        Yields (place, reading).
+        """
         ...
 
 
@@ -164,10 +167,10 @@ class TransformersNetwork(Network):
         return Step(output.logits[0, -1], watch(output) if watched else None)
 
     def read(
-        self, items: Sequence[tuple[Sequence[int], Sequence[int]]]
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
     ) -> Iterator[tuple[int, Reading]]:
         """See :meth:`Network.read`; short ones come first."""
-        with self._only(self.limits.expert_of(None)):
+        with self._only(self.limits.expert_of(domain)):
             yield from read(self.model, items, keeps_logits=self._keeps_logits)
 
     def _only(self, expert: int) -> AbstractContextManager[None]:

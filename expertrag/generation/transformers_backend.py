@@ -174,11 +174,15 @@ class TransformersGenerator(Generator):
             )
         return prompt
 
-    def read(self, items: Sequence[tuple[Sequence[Message], str]]) -> Iterator[tuple[int, Reading]]:
+    def read(
+        self, items: Sequence[tuple[Sequence[Message], str]], domain: str | None = None
+    ) -> Iterator[tuple[int, Reading]]:
         """Read texts as answers to prompts; yields (place, reading) as they come, short first.
 
         Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
         token.
+
+        :param domain: whose expert reads, as in :meth:`begin`.
         """
         end = min(self._network.end_tokens)
         encoded = [
@@ -188,7 +192,7 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        return self._network.read(encoded)
+        return self._network.read(encoded, domain)
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:

@@ -1,0 +1,313 @@
+"""A reader beside its base model: answers, citations, abstention, experts, cost; test splits.
+
+    python benchmarks/eval_reader.py --data DATA --reader BUNDLE --json FILE
+
+Both are asked through the generation engine, as they are served: greedily, with the prompts of
+``expertrag/prompt.py``, each question by the expert that the embedder's router chooses. What is
+shown with a question, and how answers are kept: ``reader_questions.py``, ``reader_answers.py``.
+
+    gold        answers from the gold passages alone: squad2, hotpotqa, popqa
+    found       answers from the system's five best passages
+    verdicts    pubmedqa: yes, no or maybe, as the answer begins
+    citations   where they point, from the system's passages and from gold among them
+    abstention  squad2: does its probability tell unanswerable questions from the others
+    experts     test questions of each domain by the routed expert, against each of the others
+    general     what questions without passages lose, and general questions by the general expert
+    speed       tokens a second and parameters a token, beside the dense base
+
+"before" is the base model, but for ``experts`` and the last rows of ``general``: there the expert
+that is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from reader_answers import Contestants, Told
+from reader_figures import (
+    HEADER,
+    Figure,
+    areas,
+    citations,
+    exact,
+    holds_answer,
+    is_gold,
+    mean,
+    means,
+    recall,
+    right,
+    scored,
+    shares,
+)
+from reader_questions import FOUND, Asked, QuestionSet, Search
+from reader_speed import ROUNDS, TEXTS, speed
+
+from expertrag.assemble import open_embedder
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.serving import model_inputs
+from expertrag.eval.stores import build_store, default_work
+from expertrag.eval.types import JSON
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.loading import model_files, quiet
+from expertrag.generation.source import ModelSource
+from expertrag.pipeline import Pipeline
+from expertrag.reader.network import ANSWER_TOKENS
+from expertrag.types import RetrieveRequest
+from expertrag_index.types import Progress
+from expertrag_retriever.experts.settings import GENERAL
+
+BASE = "smollm2-135m-instruct-moe"
+GENERAL_SETS = ("squad2", "hotpotqa", "popqa")
+DOMAINS = {  # the sets with short answers
+    "biomedicine": ("pubmedqa", "bioasq"),
+    "finance": ("tatqa",),
+    "encyclopedia": GENERAL_SETS,
+}
+GOLD_BARS = {"squad2": 0.5, "hotpotqa": 0.5, "popqa": 0.7}
+FOUND_BARS = {"squad2": 0.4}
+QUICK = 20
+
+
+def main() -> int:
+    """Measure part by part, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--reader", type=Path, required=True, help="bundle of `train reader`")
+    parser.add_argument("--base", default=BASE, help="the model that it was trained on")
+    parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--questions", type=int, default=300, help="of each set")
+    parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS, help="of an answer")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} questions of each set")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    count = QUICK if given.quick else given.questions
+    found: dict[str, list[Figure]] = {}
+    with progress() as report, quiet(), Bench(given, count, report) as bench:
+        for part in given.parts:
+            found[part] = PARTS[part](bench)
+            print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found[part]))))
+            sys.stdout.flush()
+            if given.json:  # after each part, as all of them take hours
+                body = {
+                    "manifest": asdict(make_manifest("reader", bench.inputs)),
+                    "figures": {name: list(map(asdict, some)) for name, some in found.items()},
+                }
+                given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+class Bench:
+    """The models, the sets and the stores, each opened when it is asked for."""
+
+    def __init__(self, given: argparse.Namespace, count: int, report: Progress) -> None:
+        self.report, self.quick = report, given.quick
+        self._data, self._work, self._count = given.data, given.work, count
+        self._embedder = open_embedder(Config().model, None)
+        self.models = Contestants(
+            given.base, given.reader, self._embedder, given.work, given.tokens, report
+        )
+        self._sets: dict[str, QuestionSet] = {}
+        self._pipelines: dict[str, Pipeline] = {}
+        self._open = ExitStack()
+        self._tokens = given.tokens
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def inputs(self) -> dict[str, JSON]:
+        """What the figures depend on, for the manifest."""
+        return {
+            "base": model_inputs(self.models.base.generator),
+            "reader": model_inputs(self.models.reader.generator),
+            "embedder": model_inputs(self._embedder),
+            "questions": self._count,
+            "tokens": self._tokens,
+            "sets": {name: item.dataset.sha256 for name, item in sorted(self._sets.items())},
+        }
+
+    def set(self, name: str) -> QuestionSet:
+        """Open the test questions of a set."""
+        if name not in self._sets:
+            self._sets[name] = QuestionSet(self._data / name, self._count)
+        return self._sets[name]
+
+    def search(self, name: str) -> Search:
+        """Search a store of a set's corpus as the pipeline does; it is built if need be."""
+        if name not in self._pipelines:
+            store, _ = build_store(
+                self.set(name).dataset, self._embedder, "chunk", self._work, self.report
+            )
+            opened = Pipeline(store, self._embedder, self.models.base.generator)
+            self._pipelines[name] = opened
+            self._open.callback(opened.close)
+        pipeline = self._pipelines[name]
+        return lambda question, k: pipeline.retrieve(RetrieveRequest(question, k=k)).passages
+
+
+def gold(bench: Bench) -> list[Figure]:
+    """Answers from the gold passages."""
+    figures = []
+    for name, bar in GOLD_BARS.items():
+        asked = bench.set(name).alone()
+        told = bench.models.both(asked)
+        figures.append(_compared(f"{name} gold", right, asked, told).at_least(bar))
+        figures.append(_compared(f"{name} gold, exact", exact, asked, told))
+    return figures
+
+
+def found(bench: Bench) -> list[Figure]:
+    """Answers from what the system finds."""
+    figures = []
+    for name in GENERAL_SETS:
+        asked = bench.set(name).found(bench.search(name))
+        told = bench.models.both(asked)
+        figure = _compared(f"{name} top-{FOUND}", right, asked, told)
+        figures.append(figure.at_least(FOUND_BARS[name]) if name in FOUND_BARS else figure)
+        figures.append(mean(f"{name} recall@{FOUND} of gold documents", list(map(recall, asked))))
+    return figures
+
+
+def verdicts(bench: Bench) -> list[Figure]:
+    """Yes, no or maybe."""
+    testset = bench.set("pubmedqa")
+    asked = testset.alone()
+    told = bench.models.both(asked)
+    name = f"pubmedqa verdict (commonest {testset.majority:.3f})"
+    return [_compared(name, scored, asked, told).at_least(testset.majority + 0.05)]
+
+
+def cited(bench: Bench) -> list[Figure]:
+    """Where citations point, and how many answers have one."""
+    testset, search = bench.set("squad2"), bench.search("squad2")
+    figures = []
+    for form, asked in (
+        (f"top-{FOUND}", testset.found(search)),
+        ("gold among others", testset.among(search)),
+    ):
+        told = bench.models.both(asked)
+        for whose, chosen in (("all", None), ("right", right)):
+            for what, points in (("answer", holds_answer), ("gold", is_gold)):
+                before, after = (
+                    [
+                        citations(item, answer, points)
+                        for item, answer in zip(asked, some, strict=True)
+                        if chosen is None or chosen(item, answer)
+                    ]
+                    for some in told
+                )
+                name = f"squad2 {form}: citations of {what}, {whose} answers"
+                figure = shares(name, before, after)
+                barred = form == f"top-{FOUND}" and what == "answer"
+                figures.append(figure.at_least(0.8) if barred else figure)
+        cites = _compared(f"squad2 {form}: answers that cite", _cites, asked, told)
+        figures.append(cites)
+    return figures
+
+
+def abstention(bench: Bench) -> list[Figure]:
+    """Unanswerable questions, each with a tempting document, against those with gold passages."""
+    testset = bench.set("squad2")
+    tempting, alone = testset.tempting(), testset.alone()
+    before, after = bench.models.both([*tempting, *alone])
+    labels = [place < len(tempting) for place in range(len(before))]
+    doubt_before, doubt = ([item.doubt for item in some] for some in (before, after))
+    figures = [areas("squad2 AUROC of abstention", doubt_before, doubt, labels).at_least(0.7)]
+    for name, part in (
+        ("unanswerable", slice(len(tempting))),
+        ("answerable", slice(len(tempting), None)),
+    ):
+        rates = ([float(not item.reply.found) for item in some[part]] for some in (before, after))
+        figures.append(means(f"squad2 abstains, {name}", *rates))
+    return figures
+
+
+def experts(bench: Bench) -> list[Figure]:
+    """Each domain's questions by the routed expert, against the expert that is named."""
+    figures = []
+    for domain in [name for name in bench.models.experts if name in DOMAINS]:
+        sets = [bench.set(name).alone() for name in DOMAINS[domain]]
+        asked = [item for some in sets for item in some if item.reply]
+        chosen = bench.models.chosen(asked)
+        own = [float(name == domain) for name in chosen]
+        figures.append(mean(f"{domain}: questions routed to it", own))
+        routed = bench.models.routed(asked)
+        for expert in bench.models.experts:
+            rival = bench.models.by(expert, asked)
+            name = f"{domain}: routed after {expert}"
+            figures.append(_compared(name, scored, asked, (rival, routed)))
+            likely = ([item.likely or 0.0 for item in some] for some in (rival, routed))
+            figures.append(means(f"{name}, log p of a gold token", *likely))
+    return figures
+
+
+def general(bench: Bench) -> list[Figure]:
+    """Questions without passages, and general questions by the general expert."""
+    closed = bench.set("openqa").closed()
+    base, routed = bench.models.both(closed)
+    plain = bench.models.by(GENERAL, closed)
+    figures = [
+        _compared("openqa closed book, routed", right, closed, (base, routed)).losing_at_most(0.01),
+        _compared("openqa closed book, general", right, closed, (base, plain)).losing_at_most(0.01),
+    ]
+    if "encyclopedia" in bench.models.experts:
+        for name in GENERAL_SETS:
+            asked = bench.set(name).alone()
+            pair = bench.models.by("encyclopedia", asked), bench.models.by(GENERAL, asked)
+            figures.append(
+                _compared(f"{name} gold: general after encyclopedia", right, asked, pair)
+            )
+    return figures
+
+
+def cost(bench: Bench) -> list[Figure]:
+    """Speed and parameters, on gold prompts of squad2."""
+    asked = bench.set("squad2").alone()[:TEXTS]
+    chat = ChatTokenizer(ModelSource(model_files(bench.models.base_folder)).tokenizer)
+    prompts = [chat.encode(item.messages) for item in asked]
+    folders = bench.models.base_folder, bench.models.merged_folder
+    return speed(*folders, prompts, bench.report, 2 if bench.quick else ROUNDS)
+
+
+PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "gold": gold,
+    "found": found,
+    "verdicts": verdicts,
+    "citations": cited,
+    "abstention": abstention,
+    "experts": experts,
+    "general": general,
+    "speed": cost,
+}
+
+
+def _compared(
+    name: str,
+    score: Callable[[Asked, Told], bool],
+    asked: Sequence[Asked],
+    told: tuple[Sequence[Told], Sequence[Told]],
+) -> Figure:
+    before, after = (
+        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in told
+    )
+    return means(name, before, after)
+
+
+def _cites(_asked: Asked, told: Told) -> bool:
+    return bool(told.reply.cited)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

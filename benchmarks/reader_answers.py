@@ -1,0 +1,156 @@
+"""Answers of the base model and of the reader, many at a time in one engine, kept on disk.
+
+WORK/reader/merged-HASH           the bundle merged into its base
+WORK/reader/answers-HASH.jsonl    the answers of a model by what it was asked: a killed run goes on
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from reader_questions import Asked
+
+from expertrag import models, prompt
+from expertrag.eval.resume import appending, read_results
+from expertrag.experts.merge import merge
+from expertrag.generation import load_generator
+from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.types import Sampling
+from expertrag_index.types import Progress
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.experts.settings import GENERAL
+
+AT_A_TIME = 12  # texts
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer. ``doubt``: probability that abstention begins it, in [0, 1].
+
+    ``likely``: mean log probability of the tokens of the reply that was to be learned, its end
+    among them; None where there is none.
+    """
+
+    text: str
+    doubt: float
+    likely: float | None = None
+
+    @property
+    def reply(self) -> prompt.Reply:
+        """The answer apart from its markers."""
+        return prompt.Reply.of(self.text)
+
+
+class Model:
+    """A language model that is asked, and what it has answered before."""
+
+    def __init__(self, folder: str, work: Path, tokens: int, report: Progress) -> None:
+        generator = load_generator(folder)
+        assert isinstance(generator, TransformersGenerator), "it is a folder"
+        self.generator = generator
+        self._path = work / f"answers-{generator.fingerprint[:12]}.jsonl"
+        self._sampling = Sampling(max_tokens=tokens, stop=(prompt.NEXT_PASSAGE,))
+        self._report = report
+
+    def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[Told]:
+        """Answer questions, each by an expert, which a model without named ones ignores."""
+        own = self.generator.experts
+        chosen = [expert if expert in own else GENERAL for expert in experts]
+        keys = [self._key(*pair) for pair in zip(asked, chosen, strict=True)]
+        wanted = dict(zip(keys, zip(asked, chosen, strict=True), strict=True))
+        with appending(self._path) as file, ThreadPoolExecutor(AT_A_TIME) as pool:
+            known = read_results(self._path, _parsed)
+            missing = {
+                pool.submit(self._told, *pair): key
+                for key, pair in wanted.items()
+                if key not in known
+            }
+            try:
+                for done, future in enumerate(as_completed(missing), start=1):
+                    told, key = future.result(), missing[future]
+                    file.write(json.dumps({"key": key, **asdict(told)}) + "\n")
+                    file.flush()
+                    known[key] = told
+                    self._report(f"{self.generator.name}: answers", done, len(missing))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        return [known[key] for key in keys]
+
+    def _key(self, asked: Asked, expert: str) -> str:
+        content = repr((asked.messages, asked.reply, expert, self._sampling))
+        return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+    def _told(self, asked: Asked, expert: str) -> Told:
+        messages = asked.messages
+        with closing(self.generator.begin(messages, self._sampling, domain=expert)) as session:
+            text = "".join(session.stream())
+        # the prompt is in the engine's cache by now
+        texts = [prompt.NOT_FOUND, *filter(None, [asked.reply])]
+        read = dict(self.generator.read([(messages, text) for text in texts], expert))
+        doubt = float(np.exp(read[0].log_probabilities[0]))
+        return Told(text, doubt, float(read[1].log_probabilities.mean()) if asked.reply else None)
+
+
+class Contestants:
+    """The base, the reader, and the router that chooses the reader's expert for a question."""
+
+    def __init__(
+        self,
+        base: str,
+        bundle: Path,
+        embedder: SentenceTransformerEmbedder,
+        work: Path,
+        tokens: int,
+        report: Progress,
+    ) -> None:
+        own = work / "reader"
+        self.base_folder, self.merged_folder = models.resolve(base), _merged(base, bundle, own)
+        self.base = Model(self.base_folder, own, tokens, report)
+        self.reader = Model(str(self.merged_folder), own, tokens, report)
+        self.experts = self.reader.generator.experts
+        self._embedder = embedder
+
+    def both(self, asked: Sequence[Asked]) -> tuple[list[Told], list[Told]]:
+        """Answer before and after, as it is served: the question's domain chooses the expert."""
+        return self.base.ask(asked, [GENERAL] * len(asked)), self.routed(asked)
+
+    def routed(self, asked: Sequence[Asked]) -> list[Told]:
+        """Answer each question by the expert that the router chooses."""
+        return self.reader.ask(asked, self.chosen(asked))
+
+    def by(self, expert: str, asked: Sequence[Asked]) -> list[Told]:
+        """Answer all questions by one expert."""
+        return self.reader.ask(asked, [expert] * len(asked))
+
+    def chosen(self, asked: Sequence[Asked]) -> list[str]:
+        """Name the experts that the router chooses."""
+        if not asked:
+            return []
+        names = (*self._embedder.experts, GENERAL)
+        places = self._embedder.posteriors([item.question for item in asked]).argmax(1)
+        found = [names[place] for place in places.tolist()]
+        return [name if name in self.experts else GENERAL for name in found]
+
+
+def _merged(base: str, bundle: Path, work: Path) -> Path:
+    """Merge the bundle, unless that was done before."""
+    digest = hashlib.sha256()
+    for path in sorted(bundle.iterdir()):
+        if path.suffix != ".md":  # the card changes no answer
+            digest.update(path.read_bytes())
+    folder = work / f"merged-{digest.hexdigest()[:12]}"
+    if not folder.exists():
+        merge(models.resolve(base), bundle, folder)
+    return folder
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, Told]:
+    return item["key"], Told(item["text"], item["doubt"], item["likely"])

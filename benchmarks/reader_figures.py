@@ -1,0 +1,177 @@
+"""From answers to the figures of ``eval_reader.py``, each with its 95 % bootstrap interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from reader_answers import Told
+from reader_questions import Asked
+
+from expertrag.eval import squad, stats
+from expertrag.eval.calibration import auc
+from expertrag.eval.types import Estimate
+from expertrag.reader.answers import holding
+from expertrag.types import Passage
+
+DRAWS = 1_000
+EDGES = (0.025, 0.975)
+
+Points = Callable[[Asked, Passage], bool]
+"""Whether a citation of a passage is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure before and after, with what it is to reach; None where there is nothing to measure.
+
+    ``change`` is after minus before on the same questions. ``bar`` says what is to be reached, and
+    ``reached`` whether it is; both are empty where nothing is asked.
+    """
+
+    name: str
+    after: Estimate | None
+    before: Estimate | None = None
+    change: Estimate | None = None
+    bar: str = ""
+    reached: bool | None = None
+
+    def at_least(self, bar: float) -> Figure:
+        """Ask for a least figure."""
+        reached = self.after is not None and self.after.mean >= bar
+        return self._asked(f">= {bar:.2f}", reached)
+
+    def losing_at_most(self, bar: float) -> Figure:
+        """Ask for a most loss."""
+        reached = self.change is not None and self.change.mean >= -bar
+        return self._asked(f"loses <= {bar:.2f}", reached)
+
+    def near_one(self, bar: float) -> Figure:
+        """Ask for a ratio that is near 1."""
+        reached = self.after is not None and abs(self.after.mean - 1) <= bar
+        return self._asked(f"1 +- {bar:.2f}", reached)
+
+    @property
+    def row(self) -> str:
+        """The figure as a line of a Markdown table."""
+        n = self.after.n if self.after else 0
+        verdict = "" if self.reached is None else ", reached" if self.reached else ", missed"
+        before = "" if self.before is None else f"{self.before.mean:.3f}"
+        cells = (self.name, f"{n}", before, _shown(self.after), _shown(self.change, "+"))
+        return f"| {' | '.join(cells)} | {self.bar}{verdict} |"
+
+    def _asked(self, bar: str, reached: bool) -> Figure:
+        return Figure(self.name, self.after, self.before, self.change, bar, reached)
+
+
+HEADER = """| figure | n | before | after [95 %] | change [95 %] | bar |
+|---|---|---|---|---|---|"""
+
+
+def means(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
+    """Compare means over the same questions."""
+    if not after:
+        return Figure(name, None)
+    change = stats.difference(before, after)
+    return Figure(name, stats.estimate(after), stats.estimate(before), change)
+
+
+def mean(name: str, values: Sequence[float]) -> Figure:
+    """Estimate a mean that has no before."""
+    return Figure(name, stats.estimate(values) if values else None)
+
+
+def shares(
+    name: str, before: Sequence[tuple[int, int]], after: Sequence[tuple[int, int]]
+) -> Figure:
+    """Compare shares of things of which each question has some: (right, all) of each."""
+    return Figure(name, _share(after), _share(before))
+
+
+def areas(
+    name: str,
+    before: Sequence[float],
+    after: Sequence[float],
+    labels: Sequence[bool],
+) -> Figure:
+    """Compare areas under ROC curves of scores of the same questions."""
+    truth = np.array(labels)
+
+    def area(scores: Sequence[float]) -> Estimate | None:
+        values = np.array(scores)
+        return _bootstrapped(
+            lambda chosen: auc(values[chosen].tolist(), truth[chosen].tolist()), len(truth)
+        )
+
+    return Figure(name, area(after), area(before))
+
+
+def right(asked: Asked, told: Told) -> bool:
+    """Whether an answer holds an accepted one; markers do not count."""
+    return squad.contains(told.reply.answer, asked.answers)
+
+
+def exact(asked: Asked, told: Told) -> bool:
+    """Whether an answer is an accepted one and nothing else."""
+    return squad.exact_match(told.reply.answer, asked.answers)
+
+
+def scored(asked: Asked, told: Told) -> bool:
+    """Whether an answer is right; a verdict has to begin it."""
+    if not set(map(squad.normalise, asked.answers)) <= squad.VERDICTS:
+        return right(asked, told)
+    first, *_ = squad.normalise(told.reply.answer).split() or [""]
+    return exact(asked, Told(first, told.doubt))
+
+
+def citations(asked: Asked, told: Told, points: Points) -> tuple[int, int]:
+    """Count the right citations of an answer, and all; a number that was not shown is wrong."""
+    shown = asked.passages or ()
+    cited = set(told.reply.cited)
+    found = [shown[number - 1] for number in cited if 1 <= number <= len(shown)]
+    return sum(points(asked, passage) for passage in found), len(cited)
+
+
+def holds_answer(asked: Asked, passage: Passage) -> bool:
+    """Whether a passage holds an accepted answer as whole words."""
+    return bool(holding(passage, asked.answers))
+
+
+def is_gold(asked: Asked, passage: Passage) -> bool:
+    """Whether a passage is of a judged document."""
+    return passage.document_id in asked.gold
+
+
+def recall(asked: Asked) -> float:
+    """Share of a question's judged documents that are shown."""
+    shown = {passage.document_id for passage in asked.passages or ()}
+    return len(shown & set(asked.gold)) / len(asked.gold)
+
+
+def _share(counts: Sequence[tuple[int, int]]) -> Estimate | None:
+    pairs = np.array(counts).reshape(-1, 2)
+    pairs = pairs[pairs[:, 1] > 0]
+    if not len(pairs):
+        return None
+    return _bootstrapped(
+        lambda chosen: float(pairs[chosen, 0].sum() / pairs[chosen, 1].sum()), len(pairs)
+    )
+
+
+def _bootstrapped(figure: Callable[[np.ndarray], float | None], count: int) -> Estimate | None:
+    """Estimate a figure of ``count`` questions, given their places; draws that have none go."""
+    value = figure(np.arange(count))
+    if value is None:
+        return None
+    draws = np.random.default_rng(0).integers(0, count, (DRAWS, count))
+    found = [drawn for chosen in draws if (drawn := figure(chosen)) is not None]
+    low, high = np.quantile(found, EDGES).tolist()
+    return Estimate(value, low, high, count)
+
+
+def _shown(estimate: Estimate | None, sign: str = "") -> str:
+    if estimate is None:
+        return "none" if not sign else ""
+    form = f"{sign}.3f"
+    return f"{estimate.mean:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
