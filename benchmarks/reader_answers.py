@@ -23,6 +23,7 @@ from expertrag.eval.resume import appending, read_results
 from expertrag.experts.merge import merge
 from expertrag.generation import load_generator
 from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.replying import reply_sampling
 from expertrag.types import Sampling
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -57,7 +58,8 @@ class Model:
         assert isinstance(generator, TransformersGenerator), "it is a folder"
         self.generator = generator
         self._path = work / f"answers-{generator.fingerprint[:12]}.jsonl"
-        self._sampling = Sampling(max_tokens=tokens, stop=(prompt.NEXT_PASSAGE,))
+        self._closed = Sampling(max_tokens=tokens)
+        self._open = reply_sampling(self._closed, reader=generator.reader)
         self._report = report
 
     def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[Told]:
@@ -85,12 +87,15 @@ class Model:
         return [known[key] for key in keys]
 
     def _key(self, asked: Asked, expert: str) -> str:
-        content = repr((asked.messages, asked.reply, expert, self._sampling))
+        content = repr((asked.messages, asked.reply, expert, self._sampling(asked)))
         return hashlib.sha256(content.encode()).hexdigest()[:24]
 
+    def _sampling(self, asked: Asked) -> Sampling:
+        return self._closed if asked.passages is None else self._open
+
     def _told(self, asked: Asked, expert: str) -> Told:
-        messages = asked.messages
-        with closing(self.generator.begin(messages, self._sampling, domain=expert)) as session:
+        messages, sampling = asked.messages, self._sampling(asked)
+        with closing(self.generator.begin(messages, sampling, domain=expert)) as session:
             text = "".join(session.stream())
         # the prompt is in the engine's cache by now
         texts = [prompt.NOT_FOUND, *filter(None, [asked.reply])]

@@ -20,7 +20,7 @@ from expertrag.generation.base import Generator, Message, Session, ShouldStop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply
+from expertrag.replying import SURE, Spoken, draft_of, ground_reply, reply_sampling
 from expertrag.served_index import View
 from expertrag.types import (
     AnswerEvent,
@@ -119,8 +119,7 @@ class Answering:
         request = call.request
         strict = request.mode is GateMode.STRICT
         messages = prompt.open_book(request.question, passages, strict=strict)
-        sampling = request.sampling
-        sampling = replace(sampling, stop=(*sampling.stop, prompt.NEXT_PASSAGE))
+        sampling = reply_sampling(request.sampling, reader=self._generator.reader)
         if weight is None:
             return self._begin(call, messages, sampling)
         assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
@@ -133,9 +132,8 @@ class Answering:
         """Search as often as asked, each time with the answer to what was found before."""
         request, meter = call.request, call.meter
         sampling = replace(
-            request.sampling,
+            reply_sampling(request.sampling, reader=self._generator.reader),
             max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
-            stop=(*request.sampling.stop, prompt.NEXT_PASSAGE),
             constraint=None,  # of the answer, not of what is searched for
             logprobs=None,
         )

@@ -6,15 +6,28 @@ A plain model's text passes through as it comes, and so does any text in a form 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from expertrag.folding import joined
 from expertrag.grounding import Grounding, ground
-from expertrag.prompt import NOT_FOUND, Reply
-from expertrag.types import DeltaEvent, Passage
+from expertrag.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
+from expertrag.types import DeltaEvent, Passage, Sampling
 
 SURE = 0.5
 """``p_sufficient`` below which STRICT abstains from a reader's answer. From there on greedy drawing
 abstains by itself; at a temperature an answer could be drawn against the odds."""
+
+
+def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
+    """Return the sampling of an answer from passages, which ends where a passage would follow.
+
+    A reader copies, so that nothing keeps it from repetition ("1999" has three nines) unless the
+    caller asks for that.
+    """
+    penalty = sampling.frequency_penalty
+    if reader and penalty is None:
+        penalty = 0.0
+    return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
 
 
 class Spoken:

@@ -86,7 +86,8 @@ class Sampling:
     ``frequency_penalty``, 0 to 2, is taken off a token's logit for each time that the answer holds
     the token already (OpenAI's definition); the prompt does not count, so that passages can be
     quoted. None leaves it to the back end: 0.7 for a model run here, since small models loop
-    without it, and the server's own for an OpenAI-compatible endpoint.
+    without it, 0 for a reader's answer from passages, which copies, and the server's own for an
+    OpenAI-compatible endpoint.
 
     ``logprobs``, 0 to 20, asks for the log probability of each token and of so many others at its
     place, as the model has them: before penalty, temperature and constraint.

@@ -14,7 +14,7 @@ from expertrag import prompt
 from expertrag.client import Client
 from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply
+from expertrag.replying import SURE, Spoken, draft_of, ground_reply, reply_sampling
 from expertrag.service import Server
 from expertrag.types import (
     Answer,
@@ -51,6 +51,16 @@ def test_of_an_abstention_nothing_is_said(text: str, size: int) -> None:
     spoken = Spoken(deltas(text, size), reader=True)
     assert list(spoken) == []
     assert spoken.abstained
+
+
+@pytest.mark.parametrize(
+    ("asked", "reader", "sampled"), [(None, True, 0.0), (None, False, None), (0.3, True, 0.3)]
+)
+def test_a_reader_may_repeat_what_it_copies(
+    asked: float | None, reader: bool, sampled: float | None
+) -> None:
+    made = reply_sampling(Sampling(stop=("\n",), frequency_penalty=asked), reader=reader)
+    assert made == Sampling(stop=("\n", prompt.NEXT_PASSAGE), frequency_penalty=sampled)
 
 
 def test_words_wait_no_longer_than_they_must() -> None:
