@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from expertrag.prompt import ABSTAINS, Reply
 from expertrag.reader.answers import Answered, holding
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from expertrag.reader.passages import Passages
     from expertrag.reader.recipe import Recipe
     from expertrag_retriever.types import Passage
-
-T = TypeVar("T")
 
 _JOINED = 0.5  # of the sheets: filled with what other questions are about, not with look-alikes
 _TRIED = 20  # questions that are tried for joining
@@ -75,42 +73,42 @@ class Sheets:
     def _epoch(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
     ) -> list[Example]:
-        rng = self._rng
-        waiting = {item.query.id: item for item in rng.sample(answerable, len(answerable))}
-        tempting = {item.id: item for item in rng.sample(unanswerable, len(unanswerable))}
-        about = _by_document((item.evidence[0].document_id, item) for item in answerable)
-        near = _by_document((str(item.metadata.get("near_doc")), item) for item in unanswerable)
+        """Ask every answerable question once."""
+        pool = _Pool(answerable, unanswerable, self._rng)
+        share = self._recipe.unanswered
         examples: list[Example] = []
         abstained = 0
-        while waiting:
-            if self._recipe.unanswered * len(examples) - abstained < 1:
-                item = waiting.pop(next(iter(waiting)))
-                sheet = [self._answered(item, self._shown(item, waiting))]
-            elif tempting:
-                sheet = [self._tempted(tempting.pop(next(iter(tempting))), self._count())]
-            else:
-                item = rng.choice(answerable)
-                sheet = [self._abstained(item.query, self._distractors(item, self._count()))]
-            shown = sheet[0].passages
+        while pool.waiting:
+            first = self._first(pool, answerable, abstain=share * len(examples) - abstained >= 1)
+            shown = first.passages
             if not shown:  # a small corpus: nothing is like this question
                 abstained += 1
                 continue
-            documents = dict.fromkeys(passage.document_id for passage in shown)
-            for other in (other for name in documents for other in about.get(name, ())):
-                fits = other.query.id in waiting and len(sheet) < self._recipe.questions
-                if fits and _answers(shown, other) and not self._spoilt(shown, other):
-                    del waiting[other.query.id]
-                    sheet.append(self._answered(other, shown))
-            abstained += sum(not example.reply.found for example in sheet)
-            for query in (query for name in documents for query in near.get(name, ())):
-                wanted = self._recipe.unanswered * (len(examples) + len(sheet)) - abstained
-                if query.id in tempting and wanted > 0:
-                    del tempting[query.id]
+            sheet = [first]
+            for item in pool.about(shown):
+                fits = _answers(shown, item) and not self._spoilt(shown, item)
+                if fits and len(sheet) < self._recipe.questions:
+                    del pool.waiting[item.query.id]
+                    sheet.append(self._answered(item, shown))
+            abstained += not first.reply.found
+            for query in pool.near(shown):
+                if share * (len(examples) + len(sheet)) > abstained:
+                    del pool.tempting[query.id]
                     sheet.append(self._abstained(query, shown))
                     abstained += 1
-            strict = rng.random() < 0.5
+            strict = self._rng.random() < 0.5
             examples += [replace(example, strict=strict) for example in sheet]
         return examples
+
+    def _first(self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool) -> Example:
+        """Take the question that a sheet begins with, among passages."""
+        if not abstain:
+            item = pool.waiting.pop(next(iter(pool.waiting)))
+            return self._answered(item, self._shown(item, pool.waiting))
+        if pool.tempting:
+            return self._tempted(pool.tempting.pop(next(iter(pool.tempting))), self._count())
+        item = self._rng.choice(answerable)
+        return self._abstained(item.query, self._distractors(item, self._count()))
 
     def _count(self) -> int:
         """Draw how many passages are shown: mostly few, which are more examples a token."""
@@ -184,8 +182,31 @@ def _answers(shown: Sequence[Passage], item: Answered) -> bool:
     return all(passage in shown for passage in (*item.evidence, *item.beside))
 
 
-def _by_document(named: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
-    found: dict[str, list[T]] = {}
-    for name, item in named:
-        found.setdefault(name, []).append(item)
-    return found
+class _Pool:
+    """The questions of an epoch that are not asked yet, by id and by what they are about."""
+
+    def __init__(
+        self, answerable: Sequence[Answered], unanswerable: Sequence[Query], rng: random.Random
+    ) -> None:
+        self.waiting = {item.query.id: item for item in rng.sample(answerable, len(answerable))}
+        self.tempting = {item.id: item for item in rng.sample(unanswerable, len(unanswerable))}
+        self._about: dict[str, list[Answered]] = {}
+        for item in answerable:
+            self._about.setdefault(item.evidence[0].document_id, []).append(item)
+        self._near: dict[str, list[Query]] = {}
+        for query in unanswerable:
+            self._near.setdefault(str(query.metadata.get("near_doc")), []).append(query)
+
+    def about(self, shown: Iterable[Passage]) -> list[Answered]:
+        """Find answerable questions about the documents of passages."""
+        found = (item for name in _documents(shown) for item in self._about.get(name, ()))
+        return [item for item in found if item.query.id in self.waiting]
+
+    def near(self, shown: Iterable[Passage]) -> list[Query]:
+        """Find unanswerable questions that these documents tempt to answer."""
+        found = (query for name in _documents(shown) for query in self._near.get(name, ()))
+        return [query for query in found if query.id in self.tempting]
+
+
+def _documents(shown: Iterable[Passage]) -> list[str]:
+    return list(dict.fromkeys(passage.document_id for passage in shown))
