@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
 TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
@@ -34,6 +39,25 @@ def write_llama(folder: Path, tokenizer_from: Path) -> Path:
             parameter.copy_((parameter * 4).bfloat16())
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
+    return folder
+
+
+def write_birth_store(
+    folder: Path, embedder: SentenceTransformerEmbedder, more: Sequence[Document] = ()
+) -> Path:
+    """Build a store of 80 documents with a date each, and of ``more``."""
+    people = [f"{name} {town[:3]}son" for name in NAMES for town in TOWNS]
+    documents = [
+        Document(
+            f"d{number}",
+            f"{person} was born in {TOWNS[number % len(TOWNS)]} in {1800 + number}. "
+            f"{person} painted ships.",
+            person,
+        )
+        for number, person in enumerate(people)
+    ]
+    with IndexWriter.open(folder, embedder) as writer:
+        writer.build([*documents, *more])
     return folder
 
 
