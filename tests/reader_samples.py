@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,9 @@ from expertrag.reader.adapters import AdapterSettings, adapt
 from expertrag.reader.bundle import save_bundle
 from expertrag.reader.recipe import FULL
 from expertrag.reader.report import ReaderReport
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
 TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
@@ -67,6 +71,25 @@ def write_reader(folder: Path, base: Path, *, seed: int = 0) -> Path:
     )
     folder.mkdir(parents=True)
     save_bundle(settings, weights, report, "# A reader\n", folder)
+    return folder
+
+
+def write_birth_store(
+    folder: Path, embedder: SentenceTransformerEmbedder, more: Sequence[Document] = ()
+) -> Path:
+    """Build a store of 80 documents with a date each, and of ``more``."""
+    people = [f"{name} {town[:3]}son" for name in NAMES for town in TOWNS]
+    documents = [
+        Document(
+            f"d{number}",
+            f"{person} was born in {TOWNS[number % len(TOWNS)]} in {1800 + number}. "
+            f"{person} painted ships.",
+            person,
+        )
+        for number, person in enumerate(people)
+    ]
+    with IndexWriter.open(folder, embedder) as writer:
+        writer.build([*documents, *more])
     return folder
 
 

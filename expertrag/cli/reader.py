@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from expertrag.cli.options import flag, json_flag, out_folder
-from expertrag.cli.output import emit_json
+from expertrag.cli.output import emit_json, note
 from expertrag.cli.progress import progress
 from expertrag.cli.train import profile_option, seed_option
+from expertrag.config import AUTO_EMBEDDER, load
+from expertrag.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from expertrag.reader.recipe import Recipe
+    from expertrag_index.types import Progress
 
 
 def _by_name(
@@ -28,10 +35,25 @@ def _by_name(
     "--data",
     env="EXPERTRAG_TRAIN_DATA",
     multiple=True,
-    required=True,
     metavar="[DOMAIN=]DATASET",
     help="Data set of a domain: a BEIR folder whose questions have answers; its name is the domain "
     "unless given. Only its train split is read.",
+)
+@flag(
+    "stores",
+    "--from-index",
+    env="EXPERTRAG_TRAIN_FROM_INDEX",
+    multiple=True,
+    metavar="[DOMAIN=]STORE",
+    help="Store of a domain that has no questions: they are made of its chunks, from headings, "
+    "sentences and examples.",
+)
+@flag(
+    "--generator",
+    env="EXPERTRAG_TRAIN_GENERATOR",
+    metavar="MODEL",
+    help="Language model that asks about passages of each --from-index, too, a thousand at most: "
+    "a name as `serve` takes it; each question costs a reply [default: none].",
 )
 @flag(
     "--base",
@@ -61,6 +83,8 @@ def _by_name(
 @json_flag
 def reader(
     data: tuple[str, ...],
+    stores: tuple[str, ...],
+    generator: str | None,
     licences: Mapping[str, str],
     base: str,
     out: Path,
@@ -73,7 +97,7 @@ def reader(
 
     BUNDLE gets low-rank updates, shared ones and those of each domain's expert; `experts
     merge-adapters` adds them to the base model. A killed training goes on where it was with the
-    same command.
+    same command, and with the questions that it had made of a store.
     """
     from expertrag import models
     from expertrag.domains.data import parse_data
@@ -86,13 +110,30 @@ def reader(
     recipe = replace(PROFILES[profile], seed=seed)
     if examples is not None:
         recipe = replace(recipe, most_examples=examples)
-    sets = parse_data(data)
-    named = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
+    sets, indexes = parse_data(data), parse_data(stores)
+    if not sets and not indexes:
+        raise InvalidArgument("no data given: add --data DATASET, or --from-index STORE")
+    if generator and not indexes:
+        raise InvalidArgument(
+            "generator: asks about the passages of a store; add --from-index STORE"
+        )
+    named = [
+        f"{option} {name}={path.name}"
+        for option, some in (("--data", sets), ("--from-index", indexes))
+        for name, paths in some.items()
+        for path in paths
+    ]
+    if generator:
+        local = Path(generator)
+        named.append(f"--generator {local.name if local.exists() else generator}")
     known_as = Path(base).name if Path(base).is_dir() else base
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
     options += [f"--examples {examples}"] if examples else []
     options += [f'--licence "{name}={text}"' for name, text in licences.items()]
     with translated_errors(), quiet(), progress() as report:
+        for domain, paths in indexes.items():
+            made_sets = [_made_of(path, out, recipe, generator, report) for path in paths]
+            sets[domain] = (*sets.get(domain, ()), *made_sets)
         report("reader: reading data sets", 0, None)
         made = train_reader(
             materials(sets, recipe, licences),
@@ -111,6 +152,26 @@ def reader(
             f"{_percent(item.before.among)} -> {_percent(item.after.among)}"
         )
     click.echo(f"wrote {out}")
+
+
+def _made_of(
+    store: Path, out: Path, recipe: Recipe, generator: str | None, report: Progress
+) -> Path:
+    """Make the data set of a store beside what the training keeps; say what it holds."""
+    from expertrag.assemble import open_embedder, open_generator
+    from expertrag.reader.made.dataset import Asker, make_dataset
+    from expertrag_retriever.publish import work_folder
+
+    asker = None
+    if generator:
+        model = replace(load().config.model, generator=generator, embedder=AUTO_EMBEDDER)
+        asker = Asker(open_generator(model), open_embedder(model, store))
+    with work_folder(out, keep=True) as work:
+        folder, made = make_dataset(
+            store, work, report, words=recipe.words, seed=recipe.seed, asker=asker
+        )
+    note(made.told())
+    return folder
 
 
 def _percent(share: float | None) -> str:

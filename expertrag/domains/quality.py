@@ -35,7 +35,7 @@ LOST = f"without their passage among the first {DEPTH}"
 REASONS = (NO_QUESTION, REFERS, COPIES, REPEATED, ASKED, LOST)
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")  # noqa: RUF001 (the apostrophe of typeset text)
-_LABEL = re.compile(r"^(?:[-*•]|\d+[.)]|(?:question|q)\s*\d*:)\s*", re.IGNORECASE)
+_LABEL = re.compile(r"^(?:[-*•]|#+|\d+[.)]|(?:question|q)\s*\d*:)\s*", re.IGNORECASE)
 _QUOTES = "\"'`*“”‘’ "  # noqa: RUF001 (typeset quotes)
 _TEXT = (
     "passage|text|document|article|paragraph|excerpt|snippet|abstract|author|authors|study|paper|"

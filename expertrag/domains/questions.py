@@ -11,12 +11,12 @@ import gzip
 import hashlib
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from expertrag.domains.quality import question_of, sift
+from expertrag.domains.quality import Sifted, question_of, sift
 from expertrag.domains.records import is_pair_file
 from expertrag.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from expertrag.eval.files import existing, read_lines
@@ -103,21 +103,41 @@ def write_questions(
     :raises Conflict: ``out`` exists, another run writes it, or work of an earlier one is damaged.
     """
     drawn = draw_passages(source.documents, embedder, count, seed)
-    passages = {_key(generator, text): text for text in drawn}
     with appending(out.with_name(f"{out.name}.partial")) as file:
         check_out(out)  # again, now that no other run can make it
-        replies = _ask_all(passages, generator, file, progress)
-        questions = {name: question_of(reply) for name, reply in replies.items()}
-        progress("check questions", 0, 1)
-        sifted = sift(questions, passages, embedder, source.asked)
-        progress("check questions", 1, 1)
-        dropped = {REFUSED: len(passages) - len(replies), **sifted.dropped}
-        report = QuestionsReport(len(passages), len(sifted.kept), dropped)
-        if not sifted.kept:
+        found = ask_about(drawn, generator, embedder, file, progress, source.asked)
+        report = QuestionsReport(len(drawn), len(found.kept), found.dropped)
+        if not found.kept:
             raise InvalidArgument(f"no question is of use ({told(report)}); try another generator")
-        _publish(out, ((question, passages[name]) for name, question in sifted.kept.items()))
+        _publish(out, ((question, text) for text, question in found.kept.items()))
         Path(file.name).unlink()
     return report
+
+
+def ask_about(
+    texts: Sequence[str],
+    generator: Generator,
+    embedder: SentenceTransformerEmbedder,
+    file: TextIO,
+    progress: Progress,
+    asked: Collection[str] = (),
+) -> Sifted:
+    """Ask one question about each of different texts, and keep those of use, by text.
+
+    :param file: of the replies (``appending``); a run that was killed goes on there.
+    :param asked: queries that are there already.
+    :raises Unavailable: the model failed; the same command goes on there.
+    """
+    passages = {_key(generator, text): text for text in texts}
+    replies = _ask_all(passages, generator, file, progress)
+    questions = {name: question_of(reply) for name, reply in replies.items()}
+    progress("check questions", 0, 1)
+    sifted = sift(questions, passages, embedder, asked)
+    progress("check questions", 1, 1)
+    return Sifted(
+        {passages[name]: question for name, question in sifted.kept.items()},
+        {REFUSED: len(passages) - len(replies), **sifted.dropped},
+    )
 
 
 def told(report: QuestionsReport) -> str:

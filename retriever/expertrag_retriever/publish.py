@@ -14,9 +14,10 @@ from expertrag_retriever.errors import TrainingError
 
 
 @contextmanager
-def work_folder(out: Path) -> Iterator[Path]:
+def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
     """Give ``OUT.partial`` to work in, alone; it goes when the block ends without an error.
 
+    :param keep: leave it, for a step that goes on there.
     :raises TrainingError: another training works there.
     """
     folder = out.with_name(f"{out.name}.partial")
@@ -25,7 +26,8 @@ def work_folder(out: Path) -> Iterator[Path]:
     try:
         _hold(lock, out)
         yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader_samples import write_births, write_llama, write_reader
+from reader_samples import write_birth_store, write_births, write_llama, write_reader
 from transformers import AutoModelForCausalLM
 
 from expertrag.generation.gguf_file import GGUFFile
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 Run = Callable[..., Any]
 
@@ -88,3 +89,30 @@ def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Pat
     assert again.code == 6 and "delete it" in again.err
     folder = run(*one, "--out", tmp_path / "folder")
     assert folder.code == 2 and "ends in .gguf" in folder.err
+
+
+def test_a_store_without_questions_trains_a_reader(
+    run: Run, base: Path, embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    store = write_birth_store(tmp_path / "births", embedder)
+    bundle = tmp_path / "bundle"
+    trained = run(
+        *("train", "reader", "--from-index", f"encyclopedia={store}", "--base", base),
+        *("--profile", "small", "--out", bundle, "--json"),
+    )
+    assert trained.code == 0, trained.err
+    [told] = json.loads(trained.out)["sets"]
+    assert (told["name"], told["domain"]) == ("births", "encyclopedia")
+    assert "births: 80 questions of 80 passages (80 cloze); dropped: none" in trained.err
+    assert "--from-index encyclopedia=births" in (bundle / "README.md").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "births", "bundle"]
+
+
+def test_what_is_no_store_to_train_on(run: Run, births: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "bundle")
+    nothing = run("train", "reader", *out)
+    assert nothing.code == 2 and "--from-index STORE" in nothing.err
+    missing = run("train", "reader", "--from-index", births, *out)
+    assert missing.code == 4 and "no store at" in missing.err
+    unused = run("train", "reader", "--data", births, "--generator", "x", *out)
+    assert unused.code == 2 and "add --from-index" in unused.err

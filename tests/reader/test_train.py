@@ -173,4 +173,9 @@ def test_a_damaged_bundle_is_told(bundle: Path, tmp_path: Path) -> None:
 
 def test_too_few_examples_are_told(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="encyclopedia gives 5 reading examples"):
-        train(tiny_llama, dataset, tmp_path / "b", replace(RECIPE, most_examples=5, most_epochs=1, epochs=1))
+        train(
+            tiny_llama,
+            dataset,
+            tmp_path / "b",
+            replace(RECIPE, most_examples=5, most_epochs=1, epochs=1),
+        )

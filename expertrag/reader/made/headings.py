@@ -1,0 +1,78 @@
+"""Questions that headings ask, and titles whose first sentence says what they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from expertrag.reader.made.types import Made, Piece
+from expertrag.reader.made.verbs import lowered, pronoun_for
+from expertrag_index.sentences import spans
+
+MAKER = "heading"
+
+_FEWEST_WORDS, _MOST_WORDS = 5, 40  # of an answer
+_LINE = re.compile(r"^(?:#{1,6}[ \t]+)?(?P<heading>\S[^\n]{5,100}?)[ \t]*#*[ \t]*$", re.MULTILINE)
+_MARKED = re.compile(r"^#{1,6}[ \t]+")
+_ASKS = re.compile(
+    r"^(?:how|what|why|when|where|who|which|can|does|do|is|are|should|may|must)\b.*\?$",
+    re.IGNORECASE,
+)
+_HOW_TO = re.compile(r"^how to (?P<what>[a-z].*[^?.:])$", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?:\d+[.)])+\s*|^q(?:uestion)?\s*\d*[:.]\s*", re.IGNORECASE)
+_UNSPEAKING = re.compile(
+    r"^(?:yes|no|it|this|that|these|those|they|here|there|see|as|also|but|for more)\b",
+    re.IGNORECASE,
+)
+_DEFINES = (
+    r"^(?:(?:the|a|an) )?{name}(?: \([^)]*\))?,? (?P<verb>is|are) (?:a|an|the|one of|used to)\b"
+)
+
+
+def headings(piece: Piece) -> Iterator[Made]:
+    """Yield the questions of a piece's title and of the headings in its text."""
+    yield from _defined(piece)
+    if question := question_of(piece.title):
+        yield from _answered(question, piece.text, piece)
+    for match in _LINE.finditer(piece.text):
+        heading = match["heading"]
+        if not (_MARKED.match(match[0]) or heading.endswith("?")):
+            continue
+        if question := question_of(heading):
+            yield from _answered(question, piece.text[match.end() :], piece)
+
+
+def question_of(heading: str) -> str:
+    """Return the question that a heading is; empty if it is none."""
+    heading = _NUMBERED.sub("", " ".join(heading.split()))
+    if how := _HOW_TO.match(heading):
+        return f"How do I {how['what']}?"
+    return heading[0].upper() + heading[1:] if _ASKS.match(heading) else ""
+
+
+def _answered(question: str, text: str, piece: Piece) -> Iterator[Made]:
+    """Take the first sentence below a heading for the answer, if it can stand alone."""
+    if sentence := _first(text):
+        yield Made(question, sentence, piece, MAKER, sentence=True)
+
+
+def _defined(piece: Piece) -> Iterator[Made]:
+    """Ask what a title is where the first sentence says it."""
+    title = " ".join(piece.title.split())
+    sentence = _first(piece.text)
+    name = re.escape(title)
+    found = re.match(_DEFINES.format(name=name), sentence, re.IGNORECASE) if title else None
+    if found:
+        given = re.sub(r"\s*\(.*", "", sentence[: found.start("verb")]).strip(" ,")
+        word = "Who" if pronoun_for(sentence[len(given) :]) == "Who" else "What"
+        question = f"{word} {found['verb']} {lowered(given, piece.text)}?"
+        yield Made(question, sentence, piece, MAKER, sentence=True)
+
+
+def _first(text: str) -> str:
+    """Return the first sentence of a text; empty where it does not speak for itself."""
+    start, end = next(iter(spans(text)), (0, 0))
+    sentence = " ".join(text[start:end].split())
+    if _FEWEST_WORDS <= len(sentence.split()) <= _MOST_WORDS and sentence[-1] in ".!":
+        return "" if _UNSPEAKING.match(sentence) else sentence
+    return ""
