@@ -43,6 +43,10 @@ NOT_FOUND = "Not in the passages."
 """What a reader replies where no passage holds the answer. Hardly an answer begins with its first
 token, so that the probability of that token is the reader's doubt."""
 
+ABSTAINS_FROM = 0.5
+"""Doubt from which a reader abstains. Below it the answer's own words are drawn, though each of the
+first ones may be less probable than abstention: it stands for all answers together."""
+
 _MARKERS = re.compile(r"\s*((?:\[\d+\])+)\s*$")
 
 TokenCounter = Callable[[Sequence[Message]], int]
@@ -107,6 +111,11 @@ def open_book(question: str, passages: Sequence[Passage], *, strict: bool = Fals
         Message("system", STRICT if strict else OPEN_BOOK),
         Message("user", f"{shown}\n\nQuestion: {question}"),
     ]
+
+
+def shows_passages(messages: Sequence[Message]) -> bool:
+    """Tell whether a prompt is one of :func:`open_book`."""
+    return messages[0].content in (OPEN_BOOK, STRICT)
 
 
 def question_about(passage: str) -> list[Message]:

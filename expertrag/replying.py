@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from expertrag.folding import joined
 from expertrag.grounding import Grounding, ground
-from expertrag.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
+from expertrag.prompt import ABSTAINS_FROM, NEXT_PASSAGE, NOT_FOUND, Reply
 from expertrag.types import DeltaEvent, Passage, Sampling
 
-SURE = 0.5
-"""``p_sufficient`` below which STRICT abstains from a reader's answer. From there on greedy drawing
-abstains by itself; at a temperature an answer could be drawn against the odds."""
+SURE = 1 - ABSTAINS_FROM
+"""``p_sufficient`` from which a reader answers. Its text abstains below by itself; one in a form
+cannot, so that STRICT looks here."""
 
 
 def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:

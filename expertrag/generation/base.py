@@ -39,8 +39,8 @@ class Session(ABC):
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None
-    """Probability that a reader's answer begins as ``prompt.NOT_FOUND`` does, once a token is
-    drawn; None of any other model, and of an answer from two prompts."""
+    """Probability that a reader's answer from passages begins as ``prompt.NOT_FOUND`` does, once a
+    token is drawn; None of any other model, without passages, and of an answer from two prompts."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:

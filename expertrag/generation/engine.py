@@ -20,7 +20,7 @@ import torch
 from expertrag.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
 from expertrag.generation.logprobs import Ranked
 from expertrag.generation.pages import Pages, root_of
-from expertrag.generation.sampling import certainty, probability
+from expertrag.generation.sampling import certainty
 from expertrag.generation.texts import Drawn, Looked, Text
 from expertrag_kernels.steps import PAGE_TOKENS, Steps
 from expertrag_kernels.steps import Text as Rows
@@ -329,7 +329,6 @@ class Engine:
         right = 0
         for place, row in enumerate(logits):
             sure = certainty(row) if text.sure else None
-            doubt = _doubt(text, row)
             token = text.sampler.draw(row)
             ranked = None if text.logprobs is None else Ranked.of(row, token, text.logprobs)
             ended = token in text.end_tokens
@@ -340,7 +339,7 @@ class Engine:
                     text.allowed = 0
                 if not ended:
                     text.tokens.append(token)
-            text.results.put(Drawn(token, sure, ranked, last, doubt))
+            text.results.put(Drawn(token, sure, ranked, last))
             if last or place == len(part.guesses) or token != part.guesses[place]:
                 break
             right += 1
@@ -369,10 +368,3 @@ class Engine:
             for text in texts:
                 text.closed = True
                 text.results.put(told)
-
-
-def _doubt(text: Text, logits: torch.Tensor) -> float | None:
-    """Probability of the token that a text asks for, where its first one is to be drawn."""
-    if text.doubted is None or text.drawn:
-        return None
-    return probability(logits, text.doubted)

@@ -31,15 +31,10 @@ class NativeSession(LocalSession):
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
-        sampler = Sampler.of(sampling, network.device, matcher)
+        self._sampler = Sampler.of(sampling, network.device, matcher, doubted)
         expert = network.limits.expert_of(domain)
         self._text = Text(
-            prompt,
-            sampler,
-            network.end_tokens,
-            expert=expert,
-            logprobs=sampling.logprobs,
-            doubted=doubted,
+            prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
         )
         self._peeked: list[int] = []  # tokens that are not yet streamed
 
@@ -89,8 +84,7 @@ class NativeSession(LocalSession):
         assert isinstance(found, Drawn), "a text is looked at once"
         if found.certainty is not None:
             self._certainties.append(found.certainty)
-        if found.doubt is not None:
-            self.doubt = found.doubt
+        self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if found.token in self._network.end_tokens:
             self._end(FinishReason.STOP)

@@ -8,6 +8,7 @@ import torch
 
 from expertrag.generation.certainty import Certainty
 from expertrag.generation.constraints import Matcher
+from expertrag.prompt import ABSTAINS_FROM
 from expertrag.types import Sampling
 
 FREQUENCY_PENALTY = 0.7
@@ -20,6 +21,9 @@ class Sampler:
     Before each draw, a token's logit falls by ``frequency_penalty`` times the number of times that
     it was drawn before (OpenAI's definition; the prompt does not count). A matcher, which follows
     the draws, says what may be drawn at all.
+
+    ``doubted`` is the token by which a reader abstains. Whether the first draw is that is decided
+    by its probability, ``doubt``, whatever the temperature; a matcher decides for itself.
     """
 
     def __init__(
@@ -30,7 +34,10 @@ class Sampler:
         *,
         frequency_penalty: float = 0.0,
         matcher: Matcher | None = None,
+        doubted: int | None = None,
     ) -> None:
+        self.doubt: float | None = None
+        self._doubted = doubted
         self._temperature = temperature
         self._matcher = matcher
         self._frequency_penalty = frequency_penalty
@@ -40,7 +47,11 @@ class Sampler:
 
     @classmethod
     def of(
-        cls, sampling: Sampling, device: torch.device, matcher: Matcher | None = None
+        cls,
+        sampling: Sampling,
+        device: torch.device,
+        matcher: Matcher | None = None,
+        doubted: int | None = None,
     ) -> Sampler:
         """Make one as a request asks for it."""
         penalty = sampling.frequency_penalty
@@ -50,6 +61,7 @@ class Sampler:
             device,
             frequency_penalty=FREQUENCY_PENALTY if penalty is None else penalty,
             matcher=matcher,
+            doubted=doubted,
         )
 
     @property
@@ -66,11 +78,24 @@ class Sampler:
 
         :raises InvalidArgument: the constraint cannot be obeyed any more.
         """
-        token = self._choose(self._allowed(self._penalized(logits)))
+        token = self._choose(self._allowed(self._penalized(self._decided(logits))))
         self._counts[token] += 1
         if self._matcher:
             self._matcher.consume(token)
         return token
+
+    def _decided(self, logits: torch.Tensor) -> torch.Tensor:
+        """Decide on abstention at the first draw: leave nothing else, or anything else."""
+        if self._doubted is None or self._counts:
+            return logits
+        self.doubt = float(logits.float().softmax(-1)[self._doubted])
+        if self._matcher:
+            return logits
+        abstains = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
+        abstains[self._doubted] = True
+        if self.doubt >= ABSTAINS_FROM:
+            abstains = ~abstains
+        return logits.masked_fill(abstains, -torch.inf)
 
     def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
         if not self._matcher:
@@ -100,11 +125,6 @@ def certainty(logits: torch.Tensor) -> Certainty:
     """Tell how sure the model was, from the logits (V,) of a token."""
     first, second = logits.float().softmax(-1).topk(2).values.tolist()
     return Certainty(first - second, float(entropy(logits)), first)
-
-
-def probability(logits: torch.Tensor, token: int) -> float:
-    """Probability of a token, at temperature 1, from logits (V,)."""
-    return float(logits.float().softmax(-1)[token])
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:

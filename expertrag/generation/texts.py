@@ -23,8 +23,6 @@ class Drawn:
     ranked: Ranked | None = None
     last: bool = False
     """Whether the text's constraint lets nothing follow."""
-    doubt: float | None = None
-    """Probability of the text's ``doubted`` token; of the first one that is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Text:
     """Tell how sure the model is of each token."""
     logprobs: int | None = None
     """Tell the log probability of each token, and of so many others."""
-    doubted: int | None = None
-    """Tell how probable this token was as the first one."""
     asked: int = 0
     """Rows whose logits are asked for, the last ones; 0 where tokens are drawn."""
     watched: int = 0

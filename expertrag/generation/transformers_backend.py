@@ -122,7 +122,8 @@ class TransformersGenerator(Generator):
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
-        options = prompt, sampling, should_stop, matcher, domain, self._doubted
+        doubted = self._doubted if prompts.shows_passages(messages) else None
+        options = prompt, sampling, should_stop, matcher, domain, doubted
         if isinstance(network, NativeNetwork):
             return NativeSession(network, decode, *options)
         return TransformersSession(network, decode, *options)

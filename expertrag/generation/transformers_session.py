@@ -9,7 +9,7 @@ from expertrag.generation.constraints import Matcher
 from expertrag.generation.local_session import LocalSession
 from expertrag.generation.logprobs import Ranked
 from expertrag.generation.network import Network, Step
-from expertrag.generation.sampling import Sampler, certainty, probability
+from expertrag.generation.sampling import Sampler, certainty
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
@@ -33,9 +33,8 @@ class TransformersSession(LocalSession):
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         self._prompt = prompt
-        self._sampler = Sampler.of(sampling, network.device, matcher)
+        self._sampler = Sampler.of(sampling, network.device, matcher, doubted)
         self._cache = network.new_cache(domain)
-        self._doubted = doubted  # the token by which an abstention begins
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0
 
@@ -67,9 +66,8 @@ class TransformersSession(LocalSession):
         step = self._step(watch=watch)
         if watch:
             self._certainties.append(certainty(step.logits))
-        if self._doubted is not None and not self.completion_tokens:
-            self.doubt = probability(step.logits, self._doubted)
         token = self._sampler.draw(step.logits)
+        self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if token in self._network.end_tokens:
             self._end(FinishReason.STOP)

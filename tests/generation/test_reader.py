@@ -15,12 +15,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from expertrag import prompt
-from expertrag.generation.base import Message
 from expertrag.generation.packing import pack_folder
 from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import Constraint, Sampling
+from expertrag.types import Constraint, Passage, Sampling
 
-_QUESTION = [Message("user", "What is the harbour for?")]
+_PASSAGE = Passage("harbour", 0, "The harbour is for ships.", 0, 25, 1.0)
+_QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 
 @pytest.fixture
@@ -60,6 +60,11 @@ def test_its_doubt_is_a_probability_of_the_model(
             assert session.doubt == expected
             list(session.deltas())
             assert session.doubt == expected
+    with closing(
+        reader.begin(prompt.closed_book("What is a harbour for?"), Sampling(2))
+    ) as session:
+        list(session.deltas())
+        assert session.doubt is None
     with closing(reader.begin_mixed(_QUESTION, _QUESTION, 0.5, Sampling(3))) as mixed:
         list(mixed.deltas())
         assert mixed.doubt is None

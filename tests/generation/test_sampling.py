@@ -38,6 +38,23 @@ def test_greedy_takes_the_best() -> None:
     assert Sampler(0.0, 0, _CPU).draw(torch.tensor([0.0, 3.0, 2.0])) == 1
 
 
+@pytest.mark.parametrize(
+    ("doubt", "others", "token"), [(0.4, (0.3, 0.3), 0), (0.6, (0.2, 0.2), 2), (0.5, (0.5, 0.0), 2)]
+)
+def test_abstention_is_decided_by_half(
+    doubt: float, others: tuple[float, float], token: int
+) -> None:
+    """An answer has several first words, none of which need be likelier than abstention."""
+    logits = torch.tensor([*others, doubt]).log()
+    sampler = Sampler(0.0, 0, _CPU, doubted=2)
+    assert sampler.draw(logits) == token
+    assert sampler.doubt == pytest.approx(doubt)
+    assert sampler.draw(torch.tensor([0.0, 0.1, 0.2])) == 2  # later on the token is any other
+    assert sampler.doubt == pytest.approx(doubt)
+    drawn = {Sampler(5.0, seed, _CPU, doubted=2).draw(logits) for seed in range(50)}
+    assert (2 in drawn) == (token == 2) and (drawn == {2}) == (token == 2)
+
+
 def test_temperature_follows_the_probabilities() -> None:
     sampler = Sampler(2.0, 0, _CPU)
     logits = torch.tensor([0.75, 0.25]).log() * 2  # at temperature 2: 0.75 and 0.25
