@@ -76,7 +76,7 @@ GATE ?= .eval/adarague-drafts
 gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
-	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --out $(GATE) $(ARGS)
+	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --generator smollm2-135m-instruct-moe --out $(GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)

@@ -62,7 +62,9 @@ def main() -> int:
     given = parser.parse_args()
     row_sets = read_row_sets([given.data / "adarague" / "dev"])
     with progress() as report, quiet():
-        source = open_source(given.signals, ModelConfig(), given.work)
+        # the plain model, as the shipped gate has it: a reader knows passages, not drafts
+        model = ModelConfig(generator="smollm2-135m-instruct-moe")
+        source = open_source(given.signals, model, given.work)
         rows = material(row_sets, source, report)
 
         def measured(name: str, seeds: int, **options: Any) -> dict[str, Any]:

@@ -37,6 +37,14 @@ def smollm_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reader_path() -> Path:
+    """Folder of the default generator: the same, trained as a reader."""
+    from expertrag import models
+
+    return Path(models.ensure("smollm2-135m-reader"))
+
+
+@pytest.fixture(scope="session")
 def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
     """The MiniLM embedder, loaded once."""
     from expertrag_retriever.encoder import load_embedder

