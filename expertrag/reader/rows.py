@@ -31,15 +31,11 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Questions whose prompts begin with the same tokens, ``shared``.
-
-    ``kept``: the base model's probabilities of the replies are to be kept, not the replies learned.
-    """
+    """Questions whose prompts begin with the same tokens, ``shared``."""
 
     domain: str
     shared: tuple[int, ...]
     branches: tuple[Branch, ...]
-    kept: bool = False
 
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self.branches))
@@ -56,7 +52,10 @@ class Borders:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Sheets that are computed together, with the updates of ``domain``."""
+    """Sheets that are computed together, with the updates of ``domain``.
+
+    ``kept``: the base model's probabilities of the replies are to be kept, not the replies learned.
+    """
 
     domain: str
     sheets: tuple[Sheet, ...]
@@ -136,26 +135,22 @@ def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[S
     ]
 
 
-def sheet(
-    domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]], *, kept: bool = False
-) -> Sheet:
+def sheet(domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Sheet:
     """Put prompts with their replies together, what all prompts begin with once."""
     # a branch keeps the last token of its prompt: what predicts the first of the reply
     columns = zip(*(asked[:-1] for asked, _ in texts), strict=False)  # as long as the shortest
     shared = [column[0] for column in itertools.takewhile(lambda c: len({*c}) == 1, columns)]
     branches = tuple(Branch(tuple(asked[len(shared) :]), tuple(reply)) for asked, reply in texts)
-    return Sheet(domain, tuple(shared), branches, kept)
+    return Sheet(domain, tuple(shared), branches)
 
 
 def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[Row]:
     """Fill rows one after the other with sheets of one domain; a longer sheet has its own."""
-    of: dict[tuple[str, bool], list[Sheet]] = {}
+    of: dict[str, list[Sheet]] = {}
     for item in sheets:
-        of.setdefault((item.domain, item.kept), []).append(item)
+        of.setdefault(item.domain, []).append(item)
     return [
-        Row(domain, tuple(some), kept)
-        for (domain, kept), own in of.items()
-        for some in _filled(own, most_tokens)
+        Row(domain, tuple(some)) for domain, own in of.items() for some in _filled(own, most_tokens)
     ]
 
 
@@ -172,17 +167,30 @@ def _filled(sheets: Sequence[Sheet], most_tokens: int) -> list[list[Sheet]]:
 
 
 def plan(
-    sheets: Sequence[Sheet], *, row_tokens: int, rows: int, general: float, seed: int
+    sheets: Sequence[Sheet],
+    kept: Sequence[Sheet],
+    *,
+    row_tokens: int,
+    rows: int,
+    general: float,
+    seed: int,
 ) -> list[list[Row]]:
-    """Lay out the rows of every step of a training.
+    """Lay out the rows of every step of a training: some of the sheets, and one that is kept.
 
     A share ``general`` of the rows runs without its domain's updates: what all domains share must
     serve questions of none of them, too.
     """
     rng = random.Random(seed)
     packed = pack(rng.sample(sheets, len(sheets)), row_tokens)
-    packed = [
-        Row(GENERAL, row.sheets, row.kept) if rng.random() < general else row for row in packed
-    ]
     rng.shuffle(packed)
-    return [packed[start : start + rows] for start in range(0, len(packed), rows)]
+    steps = [packed[start : start + rows] for start in range(0, len(packed), rows)]
+    if kept:  # in every step: what the base said is forgotten as steadily as reading is learned
+        turns = itertools.cycle(rng.sample(kept, len(kept)))
+        steps = [
+            [*step, Row(item.domain, (item,), kept=True)]
+            for step, item in zip(steps, turns, strict=False)
+        ]
+    return [
+        [Row(GENERAL, row.sheets, row.kept) if rng.random() < general else row for row in step]
+        for step in steps
+    ]

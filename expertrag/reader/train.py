@@ -33,7 +33,7 @@ from expertrag_retriever.publish import published, work_folder
 _FEWEST = 32
 """Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
 
-_ON_A_SHEET = 12
+_ON_A_SHEET = 4
 """Closed-book questions that are computed together."""
 
 
@@ -121,7 +121,8 @@ def _rows(
         for example in some[: recipe.watched]
     ]
     steps = plan(
-        [*encode(examples, chat, network.end), *kept],
+        encode(examples, chat, network.end),
+        kept,
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
         general=recipe.general,
@@ -165,7 +166,7 @@ def _closed_book(
         for start in range(0, len(own), _ON_A_SHEET):
             some = own[start : start + _ON_A_SHEET]
             texts = [(chat.encode(prompts[place]), replies[place]) for place in some]
-            sheets.append(sheet(domain, texts, kept=True))
+            sheets.append(sheet(domain, texts))
     return sheets
 
 

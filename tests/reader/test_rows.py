@@ -54,18 +54,18 @@ def test_rows_are_full_but_not_over() -> None:
 
 
 def test_a_training_has_all_sheets() -> None:
-    steps = plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+    steps = plan(SHEETS, [], row_tokens=40, rows=2, general=0.5, seed=1)
     shown = [item for step in steps for row in step for item in row.sheets]
     assert sorted(map(hash, shown)) == sorted(map(hash, SHEETS))
     assert GENERAL in {row.domain for step in steps for row in step}
-    assert steps == plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+    assert steps == plan(SHEETS, [], row_tokens=40, rows=2, general=0.5, seed=1)
 
 
-def test_what_is_kept_has_rows_of_its_own() -> None:
-    kept = [replace(item, kept=True) for item in SHEETS]
-    rows = pack([*SHEETS, *kept], 100)
-    assert all(item.kept == row.kept for row in rows for item in row.sheets)
-    assert sum(row.kept for row in rows) == 2
+def test_every_step_has_what_is_to_be_kept() -> None:
+    steps = plan(SHEETS, [FORKED, SHEETS[1]], row_tokens=20, rows=1, general=0.0, seed=1)
+    assert len(steps) > 2
+    assert all([row.kept for row in step] == [False, True] for step in steps)
+    assert {step[-1].sheets[0] for step in steps} == {FORKED, SHEETS[1]}
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,18 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from expertrag import prompt
 from expertrag.errors import Conflict, InvalidArgument, ServerError
 from expertrag.experts.dense import load_dense
 from expertrag.experts.merge import merge
 from expertrag.generation import load_generator
-from expertrag.generation.base import Message
 from expertrag.reader.adapters import AdapterSettings, adapt
 from expertrag.reader.bundle import load_bundle
 from expertrag.reader.material import material
 from expertrag.reader.recipe import FULL, Recipe
 from expertrag.reader.report import ReaderReport
 from expertrag.reader.train import train_reader
-from expertrag.types import Sampling
+from expertrag.types import Passage, Sampling
 
 RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2)
 
@@ -122,7 +122,8 @@ def test_a_merged_model_answers(
     merge(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
     generator = load_generator(str(tmp_path / "merged"))
     assert generator.reader
-    with closing(generator.begin([Message("user", "Where?")], Sampling(max_tokens=4))) as session:
+    asked = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
+    with closing(generator.begin(asked, Sampling(max_tokens=4))) as session:
         assert "".join(session.stream()) and session.completion_tokens <= 4
         assert session.doubt is not None and 0 < session.doubt < 1
 
