@@ -146,11 +146,16 @@ class TellingGenerator(PacedGenerator):
 
     reader = True
 
-    def __init__(self, reply: str, doubt: float | None = None) -> None:
+    def __init__(self, reply: str = "", doubt: float | None = None) -> None:
         super().__init__()
         self.name = "telling"
         self.reply = reply
         self.doubt = doubt
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        """Return the reply to a prompt; the same to all, unless a test wants others."""
+        del messages
+        return self.reply
 
     def begin(
         self,
@@ -159,15 +164,21 @@ class TellingGenerator(PacedGenerator):
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
     ) -> Session:
-        return TellingSession(self, self.count_tokens(messages), sampling, should_stop)
+        reply, tokens = self.reply_to(messages), self.count_tokens(messages)
+        return TellingSession(self, reply, tokens, sampling, should_stop)
 
 
 class TellingSession(PacedSession):
     def __init__(
-        self, model: TellingGenerator, prompt_tokens: int, sampling: Sampling, stop: ShouldStop
+        self,
+        model: TellingGenerator,
+        reply: str,
+        prompt_tokens: int,
+        sampling: Sampling,
+        stop: ShouldStop,
     ) -> None:
         super().__init__(model, prompt_tokens, sampling, stop)
-        self._reply = model.reply
+        self._reply = reply
         self._doubt = model.doubt
 
     def deltas(self) -> Iterator[DeltaEvent]:

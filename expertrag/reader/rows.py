@@ -118,7 +118,7 @@ class Row:
 
 def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[Sheet]:
     """Turn examples into tokens, prompts exactly as they are served; replies end with ``end``."""
-    groups: dict[tuple[object, ...], list[Example]] = {}
+    groups: dict[tuple[str, bool, tuple[str, ...]], list[Example]] = {}
     for item in examples:
         texts = tuple(passage.text for passage in item.passages)
         groups.setdefault((item.domain, item.strict, texts), []).append(item)
@@ -130,8 +130,7 @@ def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[S
                 for item in some
             ],
         )
-        for (domain, *_), some in groups.items()
-        if isinstance(domain, str)
+        for (domain, _, _), some in groups.items()
     ]
 
 

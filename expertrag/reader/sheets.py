@@ -117,10 +117,10 @@ class Sheets:
     def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
         """Draw the passages of a sheet that begins with a question."""
         count = self._count()
-        shown = [*item.evidence, *item.beside]
+        shown = [*item.cited]
         if self._rng.random() < _JOINED:
             for other in list(waiting.values())[:_TRIED]:
-                more = [p for p in (*other.evidence, *other.beside) if p not in shown]
+                more = [p for p in other.cited if p not in shown]
                 if len(shown) + len(more) <= count and not self._spoilt(more, item):
                     shown += more
         more = self._distractors(item, max(0, count - len(shown)))
@@ -131,15 +131,14 @@ class Sheets:
     def _spoilt(self, shown: Iterable[Passage], item: Answered) -> bool:
         """Whether a passage that is not judged for a question answers it all the same."""
         judged = self._dataset.relevant(item.query.id)
-        own = (*item.evidence, *item.beside)
         return any(
             passage.document_id in judged or holding(passage, item.held_by) != ""
             for passage in shown
-            if passage not in own
+            if passage not in item.cited
         )
 
     def _alone(self, item: Answered, count: int) -> Example:
-        shown = [*item.evidence, *item.beside]
+        shown = [*item.cited]
         shown += self._distractors(item, max(0, count - len(shown)))
         self._rng.shuffle(shown)
         return self._answered(item, shown)
@@ -179,7 +178,7 @@ class Sheets:
 
 
 def _answers(shown: Sequence[Passage], item: Answered) -> bool:
-    return all(passage in shown for passage in (*item.evidence, *item.beside))
+    return all(passage in shown for passage in item.cited)
 
 
 class _Pool:

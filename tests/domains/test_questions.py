@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from serving_fixtures import PacedGenerator, PacedSession
+from serving_fixtures import TellingGenerator
 
 from expertrag.domains.quality import LOST, NO_QUESTION
 from expertrag.domains.questions import (
@@ -22,8 +22,7 @@ from expertrag.domains.questions import (
 )
 from expertrag.domains.records import read_pairs
 from expertrag.errors import Conflict, ExpertRAGError, InvalidArgument, NotFound, Unavailable
-from expertrag.generation.base import Message, Session, ShouldStop, never_stop
-from expertrag.types import Sampling
+from expertrag.generation.base import Message
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
@@ -45,7 +44,7 @@ REPLIES = {
 }
 
 
-class ScriptedGenerator(PacedGenerator):
+class ScriptedGenerator(TellingGenerator):
     """Replies by the passage; counts what it is asked."""
 
     def __init__(self, replies: Mapping[str, str | ExpertRAGError] = REPLIES) -> None:
@@ -53,30 +52,13 @@ class ScriptedGenerator(PacedGenerator):
         self.replies = replies
         self.begun = 0
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-    ) -> Session:
+    def reply_to(self, messages: Sequence[Message]) -> str:
         self.begun += 1
         [name] = [name for name, text in TEXTS.items() if text in messages[-1].content]
         reply = self.replies[name]
         if isinstance(reply, ExpertRAGError):
             raise reply
-        return ScriptedSession(self, reply, sampling, should_stop)
-
-
-class ScriptedSession(PacedSession):
-    def __init__(
-        self, model: PacedGenerator, reply: str, sampling: Sampling, stop: ShouldStop
-    ) -> None:
-        super().__init__(model, 1, sampling, stop)
-        self.reply = reply
-
-    def stream(self) -> Iterator[str]:
-        yield from (self.reply[start : start + 7] for start in range(0, len(self.reply), 7))
+        return reply
 
 
 class KilledError(BaseException):

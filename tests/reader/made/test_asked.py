@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from serving_fixtures import PacedGenerator, PacedSession
+from serving_fixtures import TellingGenerator
 
-from expertrag.generation.base import Message, Session, ShouldStop, never_stop
+from expertrag.generation.base import Message
 from expertrag.reader.made.asked import NO_SENTENCE, answering, asked
 from expertrag.reader.made.types import Piece
-from expertrag.types import Sampling
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 ROSES = Piece(
@@ -33,27 +32,10 @@ REPLIES = {
 }
 
 
-class AskingGenerator(PacedGenerator):
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-    ) -> Session:
+class AskingGenerator(TellingGenerator):
+    def reply_to(self, messages: Sequence[Message]) -> str:
         [reply] = [text for title, text in REPLIES.items() if title in messages[-1].content]
-        return AskingSession(self, reply, sampling, should_stop)
-
-
-class AskingSession(PacedSession):
-    def __init__(
-        self, model: PacedGenerator, reply: str, sampling: Sampling, stop: ShouldStop
-    ) -> None:
-        super().__init__(model, 1, sampling, stop)
-        self.reply = reply
-
-    def stream(self) -> Iterator[str]:
-        yield self.reply
+        return reply
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None: ...
