@@ -60,6 +60,7 @@ def write_reader(folder: Path, base: Path, *, seed: int = 0) -> Path:
     report = ReaderReport(
         base=dense.name,
         fingerprint=fingerprint(base),
+        start="",
         prompts=prompt.fingerprint(),
         recipe=FULL,
         command="none",

@@ -62,6 +62,13 @@ def _by_name(
     show_default=True,
     help="Llama-type model that is trained: package model, folder or hub id.",
 )
+@flag(
+    "--start",
+    env="EXPERTRAG_TRAIN_START",
+    metavar="BUNDLE",
+    help="Reader of the same base that the training goes on from: smollm2-135m-reader, or a "
+    "folder; its other domains stay [default: none].",
+)
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
 @profile_option("medium takes an hour or two, full some hours", "medium")
 @flag(
@@ -87,6 +94,7 @@ def reader(
     generator: str | None,
     licences: Mapping[str, str],
     base: str,
+    start: str | None,
     out: Path,
     profile: str,
     examples: int | None,
@@ -102,6 +110,7 @@ def reader(
     from expertrag import models
     from expertrag.domains.data import parse_data
     from expertrag.generation.loading import quiet
+    from expertrag.reader.bundle import load_bundle
     from expertrag.reader.material import materials
     from expertrag.reader.recipe import PROFILES
     from expertrag.reader.train import train_reader
@@ -128,6 +137,8 @@ def reader(
         named.append(f"--generator {local.name if local.exists() else generator}")
     known_as = Path(base).name if Path(base).is_dir() else base
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
+    begun = load_bundle(models.reader_folder(start)) if start else None
+    options += [f"--start {Path(start).name}"] if start else []
     options += [f"--examples {examples}"] if examples else []
     options += [f'--licence "{name}={text}"' for name, text in licences.items()]
     with translated_errors(), quiet(), progress() as report:
@@ -142,6 +153,7 @@ def reader(
             out,
             report,
             command=" ".join(["expertrag train reader", *named, *options]),
+            start=begun,
         )
     if as_json:
         emit_json(asdict(made))

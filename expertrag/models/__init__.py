@@ -21,7 +21,13 @@ from expertrag.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
 from expertrag.models.fetch import pull, size_of
 from expertrag.models.registry import REGISTRY, PackageModel, cache_folder, folder_of, registered
-from expertrag.models.shipped import SHIPPED, SHIPPED_GATES, gate_folder, shipped_folder
+from expertrag.models.shipped import (
+    SHIPPED,
+    SHIPPED_GATES,
+    gate_folder,
+    reader_folder,
+    shipped_folder,
+)
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -39,6 +45,7 @@ __all__ = [
     "listing",
     "path",
     "pull",
+    "reader_folder",
     "resolve",
 ]
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from expertrag.models.registry import REGISTRY
+
 _FOLDER = Path(__file__).with_name("bundles")
 
 SHIPPED: tuple[str, ...] = ("minilm-domains",)
@@ -20,6 +22,12 @@ SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts",)
 def gate_folder(name: str) -> Path:
     """Folder of a gate: a shipped one by its name, or the folder that is named."""
     return shipped_folder(name) if name in SHIPPED_GATES else Path(name)
+
+
+def reader_folder(name: str) -> Path:
+    """Folder of a reader's bundle: that of a package model, or the folder that is named."""
+    model = REGISTRY.get(name)
+    return shipped_folder(model.reader) if model and model.reader else Path(name)
 
 
 def shipped_folder(name: str) -> Path:

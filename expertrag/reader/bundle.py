@@ -7,6 +7,7 @@ BUNDLE/README.md              the card
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ _ABOUT = "reader.json"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle holds; ``fingerprint`` is that of the base model's files.
+    """What a bundle holds; ``fingerprint`` is that of the base model's files, ``digest`` its own.
 
     ``prompts``: of the prompts that it was trained with (``prompt.fingerprint``).
     """
@@ -34,6 +35,7 @@ class Bundle:
     base: str
     fingerprint: str
     prompts: str
+    digest: str
     weights: State
 
     def check_base(self, fingerprint: str) -> None:
@@ -82,6 +84,7 @@ def load_bundle(folder: Path) -> Bundle:
             str(training["base"]),
             str(training["fingerprint"]),
             str(training["prompts"]),
+            hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:16],
             load_file(folder / _WEIGHTS),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -11,17 +11,20 @@ from typing import Any
 
 import torch
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from expertrag.generation.base import Message
 from expertrag.generation.chat import ChatTokenizer
-from expertrag.prompt import NOT_FOUND, Reply
+from expertrag.prompt import ABSTAINS_FROM, NOT_FOUND, Reply
 from expertrag.reader.adapters import Adapters
 from expertrag.reader.attention import PACKED, Part
 from expertrag.reader.examples import Example
 from expertrag.reader.rows import Row
 
 ANSWER_TOKENS = 24
+KEPT_TOKENS = 48
+"""Of what the base model says closed book: longer than answers are, as it is to stay so."""
+
 _BATCH = 8  # questions that are answered together
 
 
@@ -52,6 +55,23 @@ class _Written:
     doubt: float
 
 
+class _Doubted(LogitsProcessor):  # type: ignore[misc]  # transformers annotates it as Any
+    """Abstention or an answer, by the doubt at the first token: as a reader is served."""
+
+    def __init__(self, abstention: int, width: int) -> None:
+        self._abstention = abstention
+        self._width = width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Let the first token begin an abstention where its probability is enough, else never."""
+        if input_ids.shape[1] > self._width:
+            return scores
+        sure = scores.float().softmax(1)[:, self._abstention] < ABSTAINS_FROM
+        decided = scores.clone()  # those given are kept by who asks for the logits
+        decided[:, self._abstention] = torch.where(sure, -torch.inf, torch.inf)
+        return decided
+
+
 class ReaderNetwork:
     """A dense model with its updates."""
 
@@ -59,6 +79,7 @@ class ReaderNetwork:
         self._model: Any = model  # transformers annotates little of it
         self._adapters = adapters
         self._chat = chat
+        self._abstention = chat.encode_text(NOT_FOUND)[0]
         self.end: int = model.config.eos_token_id
 
     def loss(self, row: Row) -> RowLoss:
@@ -95,40 +116,47 @@ class ReaderNetwork:
     def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
         """Answer questions greedily, as the expert of one domain."""
         self._adapters.use(domain)
-        written = self._written([item.messages for item in examples])
+        written = self._written([item.messages for item in examples], ANSWER_TOKENS, reads=True)
         return [Told(Reply.of(self._chat.decode(item.tokens)), item.doubt) for item in written]
 
     @torch.inference_mode()
     def base_replies(self, asked: Sequence[Sequence[Message]]) -> list[list[int]]:
         """Tokens that the base model, without updates, writes greedily."""
         self._adapters.use(None)
-        return [item.tokens for item in self._written(asked)]
+        return [item.tokens for item in self._written(asked, KEPT_TOKENS, reads=False)]
 
-    def _written(self, asked: Sequence[Sequence[Message]]) -> list[_Written]:
+    def _written(
+        self, asked: Sequence[Sequence[Message]], most_tokens: int, *, reads: bool
+    ) -> list[_Written]:
         self._model.set_attn_implementation("sdpa")
         prompts = [self._chat.encode(item) for item in asked]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         found: dict[int, _Written] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            found.update(zip(some, self._generate([prompts[place] for place in some]), strict=True))
+            own = [prompts[place] for place in some]
+            found.update(zip(some, self._generate(own, most_tokens, reads=reads), strict=True))
         return [found[place] for place in range(len(prompts))]
 
-    def _generate(self, prompts: Sequence[list[int]]) -> list[_Written]:
+    def _generate(
+        self, prompts: Sequence[list[int]], most_tokens: int, *, reads: bool
+    ) -> list[_Written]:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         made = self._model.generate(
             ids,
             attention_mask=mask,
-            max_new_tokens=ANSWER_TOKENS,
+            max_new_tokens=most_tokens,
             do_sample=False,
+            logits_processor=LogitsProcessorList(
+                [_Doubted(self._abstention, width)] if reads else []
+            ),
             pad_token_id=self.end,
             output_logits=True,
             return_dict_in_generate=True,
         )
-        first = self._chat.encode_text(NOT_FOUND)[0]
-        doubts = made.logits[0].float().softmax(1)[:, first].tolist()
+        doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
         rows = made.sequences[:, width:].tolist()
         return [
             _Written(self._reply(tokens), doubt) for tokens, doubt in zip(rows, doubts, strict=True)

@@ -10,9 +10,11 @@ class Recipe:
     """The figures of a training.
 
     Data: at most ``most_examples`` questions of a set, up to ``questions`` of them on a sheet of up
-    to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from.
+    to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from,
+    ``tempted`` where the set has questions that are marked as such.
     Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
-    ``most_epochs``. What the base model says closed book to ``closed_book`` questions is kept.
+    ``most_epochs``. What the base model says closed book is kept: to ``closed_book`` questions, up
+    to half of which are everyday requests.
     ``dev_questions`` of a set, of those kept from training, are answered before and after it; the
     loss of the first ``watched`` is followed.
     Steps: rows of ``row_tokens``, ``rows`` a step; a share ``general`` of the rows trains the
@@ -24,6 +26,7 @@ class Recipe:
     words: int = 160
     questions: int = 12
     unanswered: float = 0.2
+    tempted: float = 0.3
     epochs: int = 2
     views: int = 1000
     most_epochs: int = 4
@@ -60,7 +63,7 @@ SMALL = Recipe(
 
 FULL = Recipe()
 
-MEDIUM = replace(FULL, epochs=1, views=500, closed_book=200)
-"""About an hour: every question once, those of small sets twice."""
+MEDIUM = replace(FULL, epochs=1, views=700)
+"""An hour or two: every question once, those of small sets up to three times."""
 
 PROFILES = {"small": SMALL, "medium": MEDIUM, "full": FULL}

@@ -31,10 +31,14 @@ class SetReport:
 
 @dataclass(frozen=True, slots=True)
 class ReaderReport:
-    """A training. ``tokens`` were read in it; ``seconds`` is the time since it was last started."""
+    """A training. ``tokens`` were read in it; ``seconds`` is the time since it was last started.
+
+    ``start``: hash of the weights of the reader that it went on from, if any.
+    """
 
     base: str
     fingerprint: str
+    start: str
     prompts: str
     recipe: Recipe
     command: str
@@ -49,6 +53,7 @@ def card(report: ReaderReport, licence: str) -> str:
     """Write the card."""
     first, best = report.points[0], min(report.points, key=lambda point: point.mean)
     recipe = report.recipe
+    start = f"from the reader whose weights are `{report.start}`, " if report.start else ""
     return f"""---
 license: {licence}
 base_model: {report.base}
@@ -74,7 +79,7 @@ Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact
 
     {report.command}
 
-with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
+{start}with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
 {recipe.learning_rate:g}, seed {recipe.seed}. Files of the base: `{report.fingerprint}`; prompts:
 `{report.prompts}`.
 """

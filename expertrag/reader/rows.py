@@ -165,6 +165,11 @@ def _filled(sheets: Sequence[Sheet], most_tokens: int) -> list[list[Sheet]]:
     return rows
 
 
+def kept_rows(sheets: Iterable[Sheet]) -> list[Row]:
+    """Turn sheets into rows of their own whose probabilities are to be kept."""
+    return [Row(item.domain, (item,), kept=True) for item in sheets]
+
+
 def plan(
     sheets: Sequence[Sheet],
     kept: Sequence[Sheet],
@@ -184,11 +189,8 @@ def plan(
     rng.shuffle(packed)
     steps = [packed[start : start + rows] for start in range(0, len(packed), rows)]
     if kept:  # in every step: what the base said is forgotten as steadily as reading is learned
-        turns = itertools.cycle(rng.sample(kept, len(kept)))
-        steps = [
-            [*step, Row(item.domain, (item,), kept=True)]
-            for step, item in zip(steps, turns, strict=False)
-        ]
+        turns = itertools.cycle(kept_rows(rng.sample(kept, len(kept))))
+        steps = [[*step, row] for step, row in zip(steps, turns, strict=False)]
     return [
         [Row(GENERAL, row.sheets, row.kept) if rng.random() < general else row for row in step]
         for step in steps

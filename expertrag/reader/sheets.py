@@ -55,7 +55,7 @@ class Sheets:
         if not answerable:
             return ()
         most = self._recipe.most_examples or len(answerable) + len(unanswerable)
-        answerable = answerable[: round(most * (1 - self._recipe.unanswered))]
+        answerable = answerable[: round(most * (1 - self._share(unanswerable)))]
         epochs = self._recipe.epochs_of(len(answerable))
         return tuple(
             example for _ in range(epochs) for example in self._epoch(answerable, unanswerable)
@@ -75,7 +75,7 @@ class Sheets:
     ) -> list[Example]:
         """Ask every answerable question once."""
         pool = _Pool(answerable, unanswerable, self._rng)
-        share = self._recipe.unanswered
+        share = self._share(unanswerable)
         examples: list[Example] = []
         abstained = 0
         while pool.waiting:
@@ -99,6 +99,10 @@ class Sheets:
             strict = self._rng.random() < 0.5
             examples += [replace(example, strict=strict) for example in sheet]
         return examples
+
+    def _share(self, unanswerable: Sequence[Query]) -> float:
+        """Share of the examples that is to be abstained from."""
+        return self._recipe.tempted if unanswerable else self._recipe.unanswered
 
     def _first(self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool) -> Example:
         """Take the question that a sheet begins with, among passages."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
+import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from importlib import resources
 from pathlib import Path
 
 from expertrag import prompt
@@ -17,13 +20,13 @@ from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint
 from expertrag.generation.loading import model_files
 from expertrag.reader.adapters import AdapterSettings, adapt
-from expertrag.reader.bundle import save_bundle
+from expertrag.reader.bundle import Bundle, save_bundle
 from expertrag.reader.examples import Example, Material
 from expertrag.reader.measure import Scores, measure
 from expertrag.reader.network import ReaderNetwork, Told
 from expertrag.reader.recipe import Recipe
 from expertrag.reader.report import ReaderReport, SetReport, card
-from expertrag.reader.rows import Row, Sheet, encode, pack, plan, sheet
+from expertrag.reader.rows import Row, Sheet, encode, kept_rows, pack, plan, sheet
 from expertrag.reader.trainer import ReaderTrainer
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
@@ -33,8 +36,11 @@ from expertrag_retriever.publish import published, work_folder
 _FEWEST = 32
 """Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
 
-_ON_A_SHEET = 4
+_ON_A_SHEET = 2
 """Closed-book questions that are computed together."""
+
+_DEV_SHARE = 0.1
+"""Of the closed-book sheets: kept from training."""
 
 
 def train_reader(
@@ -45,6 +51,7 @@ def train_reader(
     progress: Progress,
     *,
     command: str,
+    start: Bundle | None = None,
 ) -> ReaderReport:
     """Train the updates of a dense model and write the bundle ``out``, whole or not at all.
 
@@ -52,30 +59,38 @@ def train_reader(
 
     :param source: folder or hub id of the base model, or of a mixture fresh from upcycling.
     :param command: what repeats this, for the card.
+    :param start: reader that the training goes on from; it keeps its ranks, and the domains that
+        ``materials`` lack.
     :raises InvalidArgument: a domain with too few examples, no dev question, or a base that is no
         Llama-type model.
+    :raises Conflict: ``start`` belongs to another base.
     :raises TrainingError: another training for ``out`` is under way.
     """
-    domains = _domains(materials)
+    settings = _settings(materials, recipe, start)
+    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
     started = time.monotonic()
     files = model_files(source)
     dense = load_dense(source, dtype=number_format("cpu"))
-    settings = AdapterSettings(domains, recipe.rank, recipe.domain_rank)
+    identity = fingerprint(files.folder, files.gguf)
+    if start:
+        start.check_base(identity)
     adapters = adapt(dense.model, settings, recipe.seed)
     chat = ChatTokenizer(dense.tokenizer)
     network = ReaderNetwork(dense.model, adapters, chat)
-    identity = fingerprint(files.folder, files.gguf)
     with work_folder(out) as partial:
-        work = partial / _digest(identity, materials, recipe)
+        work = partial / _digest(identity, materials, recipe, start)
         before = _before(materials, network, work, progress)
         kept = _closed_book(materials, network, chat, recipe, work, progress)
         steps, dev = _rows(materials, kept, network, chat, recipe)
+        if start:
+            adapters.load({**adapters.parameters, **start.weights})
         learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
         adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
         after = _measured(materials, network, progress, "after")
         report = ReaderReport(
             base=dense.name,
             fingerprint=identity,
+            start=start.digest if start else "",
             prompts=prompt.fingerprint(),
             recipe=recipe,
             command=command,
@@ -88,6 +103,17 @@ def train_reader(
         with published(out) as scratch:
             save_bundle(settings, learned.weights, report, card(report, dense.license), scratch)
     return report
+
+
+def _settings(
+    materials: Sequence[Material], recipe: Recipe, start: Bundle | None
+) -> AdapterSettings:
+    domains = _domains(materials)
+    if start is None:
+        return AdapterSettings(domains, recipe.rank, recipe.domain_rank)
+    return replace(
+        start.settings, domains=tuple(dict.fromkeys((*start.settings.domains, *domains)))
+    )
 
 
 def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
@@ -112,7 +138,9 @@ def _rows(
     chat: ChatTokenizer,
     recipe: Recipe,
 ) -> tuple[list[list[Row]], list[Row]]:
-    """Lay out the steps of the training, and the dev questions' rows."""
+    """Lay out the steps of the training, and the rows of dev: questions, and what is kept."""
+    kept = random.Random(recipe.seed).sample(kept, len(kept))
+    watched_kept = math.ceil(_DEV_SHARE * len(kept))
     examples = [example for item in materials for example in item.examples]
     watched = [
         example
@@ -122,18 +150,22 @@ def _rows(
     ]
     steps = plan(
         encode(examples, chat, network.end),
-        kept,
+        kept[watched_kept:],
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
         general=recipe.general,
         seed=recipe.seed,
     )
-    return steps, pack(encode(watched, chat, network.end), recipe.row_tokens)
+    dev = pack(encode(watched, chat, network.end), recipe.row_tokens)
+    return steps, [*dev, *kept_rows(kept[:watched_kept])]
 
 
-def _digest(identity: str, materials: Sequence[Material], recipe: Recipe) -> str:
+def _digest(
+    identity: str, materials: Sequence[Material], recipe: Recipe, start: Bundle | None
+) -> str:
     """Hash of everything that a training depends on: the state of another one is no use here."""
-    state = hashlib.sha256(json.dumps([identity, asdict(recipe), prompt.fingerprint()]).encode())
+    about = [identity, asdict(recipe), prompt.fingerprint(), start.digest if start else ""]
+    state = hashlib.sha256(json.dumps(about).encode())
     for item in materials:
         for example in (*item.examples, *item.dev.among, *item.dev.unanswerable):
             state.update(repr(example).encode())
@@ -148,9 +180,15 @@ def _closed_book(
     work: Path,
     progress: Progress,
 ) -> list[Sheet]:
-    """Ask the base model questions of all sets closed book: what it says is to stay."""
-    asked: dict[str, str] = {}
-    share = math.ceil(recipe.closed_book / len(materials))
+    """Ask the base model closed book: what it says is to stay.
+
+    Half of the questions are everyday requests, as many as there are, by turns as each domain; the
+    others are those of the sets.
+    """
+    requests = _everyday_requests()[: recipe.closed_book // 2]
+    domains = itertools.cycle(dict.fromkeys(item.domain for item in materials))
+    asked = dict(zip(requests, domains, strict=False))
+    share = math.ceil((recipe.closed_book - len(asked)) / len(materials))
     for item in materials:
         questions = dict.fromkeys(example.question for example in item.examples)
         asked |= dict.fromkeys(list(questions)[:share], item.domain)
@@ -168,6 +206,11 @@ def _closed_book(
             texts = [(chat.encode(prompts[place]), replies[place]) for place in some]
             sheets.append(sheet(domain, texts))
     return sheets
+
+
+def _everyday_requests() -> list[str]:
+    text = resources.files("expertrag.reader").joinpath("everyday_requests.txt").read_text("utf-8")
+    return text.splitlines()
 
 
 def _before(

@@ -11,12 +11,15 @@ from transformers import AutoTokenizer
 
 from expertrag.experts.dense import load_dense
 from expertrag.generation.chat import ChatTokenizer
+from expertrag.prompt import ABSTAINS, NOT_FOUND
 from expertrag.reader.adapters import AdapterSettings, adapt
+from expertrag.reader.examples import Example
 from expertrag.reader.material import material
 from expertrag.reader.network import ReaderNetwork
 from expertrag.reader.recipe import FULL
 from expertrag.reader.rows import Borders, Branch, Row, Sheet, encode, pack, plan, sheet
 from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.types import Passage
 
 SHEETS = [
     sheet(domain, [(range(20 + 3 * n, 20 + 3 * n + size), (300 + n, 2))])
@@ -106,6 +109,20 @@ def test_the_loss_is_that_of_transformers(tiny_llama: Path, network: ReaderNetwo
     with torch.no_grad():
         expected = model(input_ids=ids, labels=labels).loss * len(branch.reply)
         torch.testing.assert_close(network.loss(Row("a", (SHEETS[0],))).total, expected)
+
+
+@pytest.mark.parametrize(("least", "abstains"), [(0.0, True), (1.0, False)])
+def test_the_doubt_decides(
+    least: float, abstains: bool, network: ReaderNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As served: abstention from a doubt on, and never below, whatever word is likeliest."""
+    monkeypatch.setattr("expertrag.reader.network.ABSTAINS_FROM", least)
+    shown = (Passage("ships", 0, "A painter of ships.", 0, 19, 1.0),)
+    examples = [Example("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")]
+    told = network.answer(examples, "a")
+    first_word = NOT_FOUND.split()[0]
+    assert [item.reply.answer.startswith(first_word) for item in told] == [abstains] * 2
+    assert all(0 < item.doubt < 1 for item in told)  # of the model, not of what was decided
 
 
 def test_what_the_base_says_is_kept(tiny_llama: Path) -> None:

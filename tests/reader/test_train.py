@@ -7,12 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from reader_samples import write_llama
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -22,23 +24,30 @@ from expertrag.experts.dense import load_dense
 from expertrag.experts.merge import merge
 from expertrag.generation import load_generator
 from expertrag.reader.adapters import AdapterSettings, adapt
-from expertrag.reader.bundle import load_bundle
+from expertrag.reader.bundle import Bundle, load_bundle
 from expertrag.reader.material import material
 from expertrag.reader.recipe import FULL, Recipe
 from expertrag.reader.report import ReaderReport
 from expertrag.reader.train import train_reader
+from expertrag.reader.trainer import CLOSED_BOOK
 from expertrag.types import Passage, Sampling
 
 RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2)
 
 
-def train(base: Path, dataset: Path, out: Path, recipe: Recipe = RECIPE) -> ReaderReport:
-    """Train on one set in two domains' names."""
+def train(
+    base: Path,
+    dataset: Path,
+    out: Path,
+    recipe: Recipe = RECIPE,
+    domains: Sequence[str] = ("encyclopedia", "legal"),
+    start: Bundle | None = None,
+) -> ReaderReport:
+    """Train on one set in the names of some domains."""
     sets = [
-        replace(material(dataset, domain, recipe), name=f"births {domain}")
-        for domain in ("encyclopedia", "legal")
+        replace(material(dataset, domain, recipe), name=f"births {domain}") for domain in domains
     ]
-    return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test")
+    return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test", start=start)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +96,52 @@ def test_a_killed_training_ends_the_same(
     whole, resumed = (load_file(folder / "adapters.safetensors") for folder in (bundle, out))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_a_training_goes_on_from_a_reader(
+    bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """It begins with what that one has learned, and keeps the experts that it does not train."""
+    start = load_bundle(bundle)
+    recipe = replace(RECIPE, epochs=1, most_epochs=1, rank=3)
+    report = train(tiny_llama, dataset, tmp_path / "more", recipe, ("technical",), start)
+    alone = train(tiny_llama, dataset, tmp_path / "alone", recipe, ("technical",))
+    assert report.points[0].dev["technical"] < alone.points[0].dev["technical"] - 0.5
+    assert report.start == start.digest and alone.start == ""
+    assert f"`{start.digest}`" in (tmp_path / "more" / "README.md").read_text()
+    made = load_bundle(tmp_path / "more")
+    assert made.settings.domains == ("encyclopedia", "legal", "technical")
+    assert made.settings.rank == report.recipe.rank == start.settings.rank != 3
+    kept = {name for name in start.weights if ".legal." in name or ".encyclopedia." in name}
+    same = {name for name in start.weights if torch.equal(made.weights[name], start.weights[name])}
+    assert kept == same
+
+
+def test_a_reader_of_another_base_is_no_start(
+    bundle: Path, dataset: Path, smollm_path: Path, tmp_path: Path
+) -> None:
+    base = write_llama(tmp_path / "other", smollm_path)
+    (base / "config.json").write_text((base / "config.json").read_text() + "\n")
+    with pytest.raises(Conflict, match="other files"):
+        train(base, dataset, tmp_path / "b", start=load_bundle(bundle))
+    assert not (tmp_path / "b.partial").exists()
+
+
+def test_closed_book_is_watched(bundle: Path) -> None:
+    """Dev holds what the base model says closed book: nothing is lost before training."""
+    points = json.loads((bundle / "reader.json").read_text())["training"]["points"]
+    assert all(point["dev"].keys() == {"encyclopedia", "legal", CLOSED_BOOK} for point in points)
+    assert abs(points[0]["dev"][CLOSED_BOOK]) < 1e-3 < points[-1]["dev"][CLOSED_BOOK] < 1
+
+
+def test_everyday_requests_are_not_those_of_the_benchmarks() -> None:
+    root = Path(__file__).parents[2]
+    trained, measured = (
+        (root / folder / "everyday_requests.txt").read_text().splitlines()
+        for folder in ("expertrag/reader", "benchmarks")
+    )
+    assert len(trained) > 100 and len({*trained}) == len(trained)
+    assert {item.lower() for item in trained}.isdisjoint(item.lower() for item in measured)
 
 
 @pytest.mark.parametrize("domain", ["general", "encyclopedia", "legal"])
