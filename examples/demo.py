@@ -31,7 +31,7 @@ from expertrag import (
 
 HERE = Path(os.path.relpath(Path(__file__).parent))  # as a person would type it
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
-MODELS = ("all-minilm-l6-v2", "smollm2-135m-instruct-moe")
+MODELS = ("all-minilm-l6-v2", "smollm2-135m-reader")
 QUESTIONS = (
     ("What is a TOAST table?", GateMode.AUTO),
     ("How many legs does a spider have?", GateMode.AUTO),

@@ -40,7 +40,7 @@ class ModelConfig:
         "experts; auto is the one that made the store, minilm-domains for a new one.",
     )
     generator: str = option(
-        "smollm2-135m-instruct-moe",
+        "smollm2-135m-reader",
         "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL.",
     )
     dtype: str = option(

@@ -55,7 +55,7 @@ class _Written:
     doubt: float
 
 
-class _Doubted(LogitsProcessor):  # type: ignore[misc]  # transformers annotates it as Any
+class _Doubted(LogitsProcessor):
     """Abstention or an answer, by the doubt at the first token: as a reader is served."""
 
     def __init__(self, abstention: int, width: int) -> None:

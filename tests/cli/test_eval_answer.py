@@ -20,7 +20,7 @@ QUICK = ("--limit", "2", "--max-tokens", "8", "-k", "2")
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, smollm_path: Path) -> Path:
+def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, reader_path: Path) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
@@ -42,8 +42,8 @@ def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_pa
         report["manifest"].pop(changing)
         again["manifest"].pop(changing)
     assert again == report  # seconds too: the answers were kept
-    judged = json.loads(run(*arguments, "--judge", "smollm2-135m-instruct-moe").out)
-    assert judged["judge"]["name"] == "smollm2-135m-instruct-moe"
+    judged = json.loads(run(*arguments, "--judge", "smollm2-135m-reader").out)
+    assert judged["judge"]["name"] == "smollm2-135m-reader"
     inputs = judged["manifest"]["inputs"]
     assert inputs["judge"] == inputs["sets"]["squad_small"]["generator"]  # the same model judges
     table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto")

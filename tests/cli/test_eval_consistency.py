@@ -13,7 +13,7 @@ SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 
 
 def test_three_questions_in_other_words(
-    run: Run, tmp_path: Path, minilm_path: Path, smollm_path: Path
+    run: Run, tmp_path: Path, minilm_path: Path, reader_path: Path
 ) -> None:
     few = ("--limit", 3, "--variants", 2, "-k", 1, "--work", tmp_path / "work")
     ran = run("eval", "consistency", SQUAD, *few, "--max-tokens", 6, "--json")

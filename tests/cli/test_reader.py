@@ -116,3 +116,28 @@ def test_what_is_no_store_to_train_on(run: Run, births: Path, tmp_path: Path) ->
     assert missing.code == 4 and "no store at" in missing.err
     unused = run("train", "reader", "--data", births, "--generator", "x", *out)
     assert unused.code == 2 and "add --from-index" in unused.err
+
+
+def test_a_training_starts_from_a_reader(
+    run: Run, base: Path, births: Path, tmp_path: Path
+) -> None:
+    first = write_reader(tmp_path / "first", base)
+    more = ("train", "reader", "--data", f"history={births}", "--base", base)
+    small = ("--profile", "small", "--examples", "48", "--out", tmp_path / "more")
+    trained = run(*more, *small, "--start", first, "--json")
+    assert trained.code == 0, trained.err
+    assert len(json.loads(trained.out)["start"]) == 16
+    assert "--start first" in (tmp_path / "more" / "README.md").read_text()
+    merged = ("experts", "merge-adapters", base, tmp_path / "more", "--out", tmp_path / "merged")
+    assert json.loads(run(*merged, "--json").out)["experts"] == ["general", "legal", "history"]
+
+
+def test_what_is_no_reader_to_start_from(
+    run: Run, base: Path, births: Path, tmp_path: Path
+) -> None:
+    more = ("train", "reader", "--data", births, "--base", base, "--out", tmp_path / "more")
+    other = run(*more, "--start", "smollm2-135m-reader")
+    assert other.code == 6 and "smollm2-135m-instruct-moe: name that model" in other.err
+    none = run(*more, "--start", births)
+    assert none.code == 2 and "is no reader" in none.err
+    assert not (tmp_path / "more.partial").exists()

@@ -24,7 +24,7 @@ READY_S = 90.0
 
 @pytest.fixture(scope="module")
 def server(
-    built: Path, smollm_path: Path, tmp_path_factory: pytest.TempPathFactory
+    built: Path, reader_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Address of ``expertrag serve``; it must end with 0 on SIGTERM."""
     folder = tmp_path_factory.mktemp("serve")
@@ -54,7 +54,7 @@ def server(
 
 def test_ask_streams_then_explains(run: Run, server: str) -> None:
     ran = run(
-        "ask", "What is in the manual?", "--server", server, "--mode", "always",
+        "ask", "What is run every night?", "--server", server, "--mode", "always",
         "--max-tokens", 8, "-k", 2,
     )  # fmt: skip
     assert (ran.code, ran.err) == (0, "")

@@ -155,7 +155,9 @@ def test_questions_about_documents_the_same_after_a_kill(
     import sys
     import time
 
-    ask = ("train", "questions", DATA / "beir_small", "--count", "6", "--seed", "1", "--out")
+    plain = ("--generator", smollm_path)  # the default one is a reader, which answers
+    some = ("--count", "6", "--seed", "1")
+    ask = ("train", "questions", DATA / "beir_small", *plain, *some, "--out")
     cut, whole = tmp_path / "cut.jsonl.gz", tmp_path / "whole.jsonl.gz"
     killed = subprocess.Popen(
         [sys.executable, "-m", "expertrag", *map(str, (*ask, cut))],

@@ -67,7 +67,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def asked(work: Path, minilm_path: Path, smollm_path: Path) -> Iterator[Asked]:
+def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
     """Three questions, with the real models."""
     config: Config = load(environ={}).config
     yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
@@ -220,7 +220,7 @@ def test_one_writer_at_a_time_and_a_damaged_manifest(
 
 
 def test_a_store_of_other_documents_is_refused(
-    work: Path, asked: Asked, minilm_path: Path, smollm_path: Path
+    work: Path, asked: Asked, minilm_path: Path, reader_path: Path
 ) -> None:
     beir = SQUAD.parent / "beir_small"
     store = next((asked.work / "stores").glob("squad_small-*"))

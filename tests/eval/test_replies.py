@@ -58,7 +58,7 @@ def silent(_stage: str, _done: int, _total: int | None) -> None:
 
 @pytest.fixture(scope="module")
 def asked(
-    tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, smollm_path: Path
+    tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, reader_path: Path
 ) -> Iterator[Asked]:
     """Three questions, with the real models."""
     config, work = load(environ={}).config, tmp_path_factory.mktemp("work")

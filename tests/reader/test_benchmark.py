@@ -221,7 +221,7 @@ def bundle(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     parameters = adapt(load_dense(tiny_llama).model, settings).parameters
     weights = {name: torch.randn_like(value) / 10 for name, value in parameters.items()}
     own = fingerprint(tiny_llama, None)
-    report = ReaderReport("tiny", own, prompt.fingerprint(), FULL, "test", (), (), 0, 0, 0.0)
+    report = ReaderReport("tiny", own, "", prompt.fingerprint(), FULL, "test", (), (), 0, 0, 0.0)
     save_bundle(settings, weights, report, "card", folder)
     return folder
 

@@ -39,7 +39,7 @@ def test_a_row_lists_what_is_asked_and_answered() -> None:
 
 def test_questions_about_the_same_passages_share_them(smollm_path: Path, dataset: Path) -> None:
     chat = ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
-    examples = material(dataset, "legal", replace(FULL, unanswered=0.4)).examples
+    examples = material(dataset, "legal", replace(FULL, tempted=0.4)).examples
     sheets = encode(examples, chat, 2)
     assert len(sheets) < len(examples)
     texts = [

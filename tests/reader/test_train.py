@@ -77,7 +77,7 @@ def test_a_killed_training_ends_the_same(
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"sys.path += [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]\n"
         "from expertrag_retriever.training.checkpoint import Checkpoint\n"
         "from test_train import train\n"
         "saved = Checkpoint.save\n"
