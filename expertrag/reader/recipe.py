@@ -64,6 +64,6 @@ SMALL = Recipe(
 FULL = Recipe()
 
 MEDIUM = replace(FULL, epochs=1, views=700)
-"""An hour or two: every question once, those of small sets up to three times."""
+"""An hour or two: every question once, those of small sets up to four times."""
 
 PROFILES = {"small": SMALL, "medium": MEDIUM, "full": FULL}
