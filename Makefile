@@ -116,14 +116,26 @@ READER_DATA = encyclopedia=$(DATA)/squad2 encyclopedia=$(DATA)/hotpotqa encyclop
 READER_LICENCES = --licence "squad2=CC BY-SA 4.0" --licence "hotpotqa=CC BY-SA 4.0" \
   --licence "popqa=MIT, passages CC BY-SA" --licence "pubmedqa=MIT" --licence "bioasq=CC BY 2.5" \
   --licence "tatqa=CC BY 4.0"
+MADE_LICENCES = --licence "manuals=PostgreSQL Licence, tldr CC BY 4.0" \
+  --licence "first-paragraphs=CC BY-SA 4.0"
+
+# whose own questions are made of them, and their domains
+READER_STORES = technical=.eval/stores/manuals encyclopedia=.eval/stores/first-paragraphs
 
 reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped; DATA=..., READER=folder to make, ARGS=...
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
-	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(READER_LICENCES) --out $(READER) $(ARGS)
+	@$(BIN)/python benchmarks/reader_documents.py --data $(DATA) --out .eval/documents
+	@for name in manuals first-paragraphs; do \
+	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
+	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
+	  $(READER_LICENCES) $(MADE_LICENCES) --out $(READER) $(ARGS)
 
 train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...
 	@rm -rf .eval/reader-small .eval/reader-small.partial
-	@$(MAKE) --no-print-directory reader READER=.eval/reader-small ARGS="--profile small $(ARGS)"
+	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
+	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(READER_LICENCES) --profile small \
+	  --out .eval/reader-small $(ARGS)
 
 eval-reader: $(STAMP) ## a reader beside its base on test splits; DATA=..., READER=its folder, ARGS="--json FILE --questions N"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2

@@ -15,6 +15,10 @@ from typing import Literal
 from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
+BASE = "base"
+"""Expert of a mixture that answers what shows no passages: of a reader, the model that it is made
+of, bit for bit. Nothing else is answered by it."""
+
 ShouldStop = Callable[[], None]
 """Called before a prefill and between decode steps; raises to end the work."""
 
@@ -107,7 +111,8 @@ class Generator(ABC):
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
-        :param domain: one of ``experts``, which answers; any other is the general one's.
+        :param domain: one of ``experts``, which answers from passages; any other is the general
+            one's. Without passages ``BASE`` answers, where there is that expert.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
             constraint cannot be obeyed.
         """

@@ -17,6 +17,7 @@ import expertrag_kernels
 from expertrag import prompt as prompts
 from expertrag.errors import InvalidArgument
 from expertrag.generation.base import (
+    BASE,
     Generator,
     Message,
     Session,
@@ -123,7 +124,7 @@ class TransformersGenerator(Generator):
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
         doubted = self._doubted if prompts.shows_passages(messages) else None
-        options = prompt, sampling, should_stop, matcher, domain, doubted
+        options = prompt, sampling, should_stop, matcher, self._expert(messages, domain), doubted
         if isinstance(network, NativeNetwork):
             return NativeSession(network, decode, *options)
         return TransformersSession(network, decode, *options)
@@ -144,12 +145,21 @@ class TransformersGenerator(Generator):
         """
         prompts = self._encode(messages, sampling), self._encode(others, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        experts = self._expert(messages, domain), self._expert(others, domain)
         other = TransformersSession(
-            network, decode, prompts[1], sampling, should_stop, domain=domain
+            network, decode, prompts[1], sampling, should_stop, domain=experts[1]
         )
         return MixedSession(
-            network, decode, prompts[0], other, weight, sampling, should_stop, matcher, domain
+            network, decode, prompts[0], other, weight, sampling, should_stop, matcher, experts[0]
         )
+
+    def _expert(self, messages: Sequence[Message], domain: str | None) -> str | None:
+        """Choose the expert of a prompt by what it shows."""
+        if BASE not in self.experts:
+            return domain
+        if prompts.shows_passages(messages):
+            return domain if domain != BASE else None
+        return BASE
 
     def _matcher(self, sampling: Sampling) -> Matcher | None:
         return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None
@@ -183,8 +193,11 @@ class TransformersGenerator(Generator):
         Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
         token.
 
+        :param items: their prompts all show passages, or none does.
         :param domain: whose expert reads, as in :meth:`begin`.
         """
+        experts = {self._expert(messages, domain) for messages, _ in items}
+        assert len(experts) <= 1, "one expert reads"
         end = min(self._network.end_tokens)
         encoded = [
             (
@@ -193,7 +206,7 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        return self._network.read(encoded, domain)
+        return self._network.read(encoded, *experts)
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:

@@ -2,9 +2,9 @@
 
     y = W x + U D x + U_d D_d x
 
-The first update is shared by all domains and sits beside every linear layer of attention and
-feed-forward; the second is the domain's own, beside the feed-forward layers alone: those become
-the experts of a mixture. "general" has no update of its own.
+Beside the feed-forward layers, which become the experts of a mixture: the first update is shared
+by all domains, the second is the domain's own. "general" has the first alone, and "base" none: as
+attention stays as it is, that expert of the mixture is the dense model bit for bit.
 
 H in, O out, R rank, T tokens
 """
@@ -20,6 +20,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from expertrag.errors import Conflict
+from expertrag.generation.base import BASE
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
@@ -27,13 +29,12 @@ if TYPE_CHECKING:
 
     from expertrag.experts.dense import State
 
-_ATTENTION = tuple(f"self_attn.{name}_proj" for name in "qkvo")
 _FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterSettings:
-    """What updates a model gets; ``domains`` without "general"."""
+    """What updates a model gets; ``domains`` without "general" and "base"."""
 
     domains: tuple[str, ...]
     rank: int = 8
@@ -42,7 +43,7 @@ class AdapterSettings:
     @property
     def experts(self) -> tuple[str, ...]:
         """Names of the experts of the mixture that this becomes."""
-        return (GENERAL, *self.domains)
+        return (GENERAL, *self.domains, BASE)
 
 
 class _Update(nn.Module):
@@ -65,7 +66,7 @@ class _LowRank(nn.Module):
         self.base = base
         self.updates = nn.ModuleDict({GENERAL: _Update(base, rank)})
         self.updates.update({name: _Update(base, domain_rank) for name in domains})
-        self.domain: str | None = GENERAL
+        self.domain = GENERAL
 
     def factors(self, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Put the updates of a domain side by side: (R, H) and (O, R)."""
@@ -78,7 +79,7 @@ class _LowRank(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x)
-        if self.domain is None:
+        if self.domain == BASE:
             return y
         down, up = (factor.to(x.dtype) for factor in self.factors(self.domain))
         return y + functional.linear(functional.linear(x, down), up)
@@ -100,21 +101,29 @@ class Adapters:
             for key, value in layer.updates.named_parameters()
         }
 
-    def use(self, domain: str | None) -> None:
-        """Let the model run with the updates of a domain; without any, as the base, if None."""
+    def use(self, domain: str) -> None:
+        """Let the model run with the updates of a domain; "base": without any."""
         for layer in self._layers.values():
             layer.domain = domain
 
     def load(self, weights: State) -> None:
         """Put weights into the model.
 
-        :raises KeyError: some are missing.
+        :raises Conflict: they are those of other updates.
         """
-        for name, parameter in self.parameters.items():
+        own = self.parameters
+        if own.keys() != weights.keys():
+            raise Conflict(
+                "these updates belong beside other layers, as those of readers by older versions "
+                "do: train the reader again"
+            )
+        for name, parameter in own.items():
             parameter.data.copy_(weights[name])
 
     def merged(self, domain: str) -> dict[str, torch.Tensor]:
         """Weights of the layers with the updates of a domain added, by the layers' own names."""
+        if domain == BASE:
+            return {f"{name}.weight": layer.base.weight for name, layer in self._layers.items()}
         found = {}
         for name, layer in self._layers.items():
             down, up = layer.factors(domain)
@@ -129,11 +138,10 @@ def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> A
     model.requires_grad_(False)
     found = {}
     for number in range(model.config.num_hidden_layers):
-        for part in (*_ATTENTION, *_FEED_FORWARD):
+        for part in _FEED_FORWARD:
             name = f"model.layers.{number}.{part}"
-            domains = settings.domains if part in _FEED_FORWARD else ()
             base = model.get_submodule(name)
             assert isinstance(base, nn.Linear)
-            found[name] = _LowRank(base, settings.rank, domains, settings.domain_rank)
+            found[name] = _LowRank(base, settings.rank, settings.domains, settings.domain_rank)
             model.set_submodule(name, found[name])
     return Adapters(found, settings)

@@ -13,7 +13,6 @@ import torch
 from torch.nn import functional
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from expertrag.generation.base import Message
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.prompt import ABSTAINS_FROM, NOT_FOUND, Reply
 from expertrag.reader.adapters import Adapters
@@ -22,9 +21,6 @@ from expertrag.reader.examples import Example
 from expertrag.reader.rows import Row
 
 ANSWER_TOKENS = 24
-KEPT_TOKENS = 48
-"""Of what the base model says closed book: longer than answers are, as it is to stay so."""
-
 _BATCH = 8  # questions that are answered together
 
 
@@ -44,14 +40,6 @@ class Told:
     """What was replied to a question, and how probable abstention was, in [0, 1]."""
 
     reply: Reply
-    doubt: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """Tokens of a reply, and the probability of abstention."""
-
-    tokens: list[int]
     doubt: float
 
 
@@ -83,22 +71,13 @@ class ReaderNetwork:
         self.end: int = model.config.eos_token_id
 
     def loss(self, row: Row) -> RowLoss:
-        """Loss of the replies of a row; logits are computed for their tokens alone.
-
-        Of a row that is kept, the divergence from the base model's probabilities.
-        """
+        """Loss of the replies of a row; logits are computed for their tokens alone."""
         self._model.set_attn_implementation(PACKED)
         self._adapters.use(row.domain)
         logits = self._logits(row)
         targets = torch.tensor(row.targets)  # [A]
         right = (logits.detach().argmax(1) == targets).split([len(e.reply) for e in row.branches])
-        if row.kept:
-            self._adapters.use(None)
-            with torch.no_grad():
-                base = self._logits(row).log_softmax(1)
-            total = functional.kl_div(logits.log_softmax(1), base, reduction="sum", log_target=True)
-        else:
-            total = functional.cross_entropy(logits, targets, reduction="sum")
+        total = functional.cross_entropy(logits, targets, reduction="sum")
         return RowLoss(total, tuple(bool(some.all()) for some in right))
 
     def _logits(self, row: Row) -> torch.Tensor:
@@ -116,42 +95,25 @@ class ReaderNetwork:
     def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
         """Answer questions greedily, as the expert of one domain."""
         self._adapters.use(domain)
-        written = self._written([item.messages for item in examples], ANSWER_TOKENS, reads=True)
-        return [Told(Reply.of(self._chat.decode(item.tokens)), item.doubt) for item in written]
-
-    @torch.inference_mode()
-    def base_replies(self, asked: Sequence[Sequence[Message]]) -> list[list[int]]:
-        """Tokens that the base model, without updates, writes greedily."""
-        self._adapters.use(None)
-        return [item.tokens for item in self._written(asked, KEPT_TOKENS, reads=False)]
-
-    def _written(
-        self, asked: Sequence[Sequence[Message]], most_tokens: int, *, reads: bool
-    ) -> list[_Written]:
         self._model.set_attn_implementation("sdpa")
-        prompts = [self._chat.encode(item) for item in asked]
+        prompts = [self._chat.encode(item.messages) for item in examples]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        found: dict[int, _Written] = {}
+        found: dict[int, Told] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            own = [prompts[place] for place in some]
-            found.update(zip(some, self._generate(own, most_tokens, reads=reads), strict=True))
+            found.update(zip(some, self._told([prompts[place] for place in some]), strict=True))
         return [found[place] for place in range(len(prompts))]
 
-    def _generate(
-        self, prompts: Sequence[list[int]], most_tokens: int, *, reads: bool
-    ) -> list[_Written]:
+    def _told(self, prompts: Sequence[list[int]]) -> list[Told]:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         made = self._model.generate(
             ids,
             attention_mask=mask,
-            max_new_tokens=most_tokens,
+            max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
-            logits_processor=LogitsProcessorList(
-                [_Doubted(self._abstention, width)] if reads else []
-            ),
+            logits_processor=LogitsProcessorList([_Doubted(self._abstention, width)]),
             pad_token_id=self.end,
             output_logits=True,
             return_dict_in_generate=True,
@@ -159,7 +121,8 @@ class ReaderNetwork:
         doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
         rows = made.sequences[:, width:].tolist()
         return [
-            _Written(self._reply(tokens), doubt) for tokens, doubt in zip(rows, doubts, strict=True)
+            Told(Reply.of(self._chat.decode(self._reply(tokens))), doubt)
+            for tokens, doubt in zip(rows, doubts, strict=True)
         ]
 
     def _reply(self, tokens: list[int]) -> list[int]:

@@ -13,8 +13,7 @@ class Recipe:
     to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from,
     ``tempted`` where the set has questions that are marked as such.
     Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
-    ``most_epochs``. What the base model says closed book is kept: to ``closed_book`` questions, up
-    to half of which are everyday requests.
+    ``most_epochs``.
     ``dev_questions`` of a set, of those kept from training, are answered before and after it; the
     loss of the first ``watched`` is followed.
     Steps: rows of ``row_tokens``, ``rows`` a step; a share ``general`` of the rows trains the
@@ -30,7 +29,6 @@ class Recipe:
     epochs: int = 2
     views: int = 1000
     most_epochs: int = 4
-    closed_book: int = 400
     dev_questions: int = 20
     watched: int = 8
     row_tokens: int = 1024
@@ -52,7 +50,6 @@ SMALL = Recipe(
     most_examples=40,
     passages=2,
     words=60,
-    closed_book=16,
     dev_questions=4,
     watched=4,
     epochs=1,

@@ -52,14 +52,10 @@ class Borders:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Sheets that are computed together, with the updates of ``domain``.
-
-    ``kept``: the base model's probabilities of the replies are to be kept, not the replies learned.
-    """
+    """Sheets that are computed together, with the updates of ``domain``."""
 
     domain: str
     sheets: tuple[Sheet, ...]
-    kept: bool = False
 
     @property
     def branches(self) -> list[Branch]:
@@ -165,21 +161,15 @@ def _filled(sheets: Sequence[Sheet], most_tokens: int) -> list[list[Sheet]]:
     return rows
 
 
-def kept_rows(sheets: Iterable[Sheet]) -> list[Row]:
-    """Turn sheets into rows of their own whose probabilities are to be kept."""
-    return [Row(item.domain, (item,), kept=True) for item in sheets]
-
-
 def plan(
     sheets: Sequence[Sheet],
-    kept: Sequence[Sheet],
     *,
     row_tokens: int,
     rows: int,
     general: float,
     seed: int,
 ) -> list[list[Row]]:
-    """Lay out the rows of every step of a training: some of the sheets, and one that is kept.
+    """Lay out the rows of every step of a training.
 
     A share ``general`` of the rows runs without its domain's updates: what all domains share must
     serve questions of none of them, too.
@@ -188,10 +178,7 @@ def plan(
     packed = pack(rng.sample(sheets, len(sheets)), row_tokens)
     rng.shuffle(packed)
     steps = [packed[start : start + rows] for start in range(0, len(packed), rows)]
-    if kept:  # in every step: what the base said is forgotten as steadily as reading is learned
-        turns = itertools.cycle(kept_rows(rng.sample(kept, len(kept))))
-        steps = [[*step, row] for step, row in zip(steps, turns, strict=False)]
     return [
-        [Row(GENERAL, row.sheets, row.kept) if rng.random() < general else row for row in step]
+        [Row(GENERAL, row.sheets) if rng.random() < general else row for row in step]
         for step in steps
     ]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import math
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from expertrag import prompt
 from expertrag.errors import InvalidArgument
 from expertrag.experts.dense import load_dense
+from expertrag.generation.base import BASE
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint
 from expertrag.generation.loading import model_files
@@ -26,21 +24,20 @@ from expertrag.reader.measure import Scores, measure
 from expertrag.reader.network import ReaderNetwork, Told
 from expertrag.reader.recipe import Recipe
 from expertrag.reader.report import ReaderReport, SetReport, card
-from expertrag.reader.rows import Row, Sheet, encode, kept_rows, pack, plan, sheet
+from expertrag.reader.rows import Row, encode, pack, plan
 from expertrag.reader.trainer import ReaderTrainer
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import number_format
 from expertrag_retriever.publish import published, work_folder
 
+if TYPE_CHECKING:
+    import torch
+
+    from expertrag.experts.dense import State
+
 _FEWEST = 32
 """Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
-
-_ON_A_SHEET = 2
-"""Closed-book questions that are computed together."""
-
-_DEV_SHARE = 0.1
-"""Of the closed-book sheets: kept from training."""
 
 
 def train_reader(
@@ -80,10 +77,9 @@ def train_reader(
     with work_folder(out) as partial:
         work = partial / _digest(identity, materials, recipe, start)
         before = _before(materials, network, work, progress)
-        kept = _closed_book(materials, network, chat, recipe, work, progress)
-        steps, dev = _rows(materials, kept, network, chat, recipe)
+        steps, dev = _rows(materials, network, chat, recipe)
         if start:
-            adapters.load({**adapters.parameters, **start.weights})
+            adapters.load(_begun(adapters.parameters, start.weights))
         learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
         adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
         after = _measured(materials, network, progress, "after")
@@ -109,6 +105,11 @@ def _settings(
     materials: Sequence[Material], recipe: Recipe, start: Bundle | None
 ) -> AdapterSettings:
     domains = _domains(materials)
+    if BASE in domains:
+        raise InvalidArgument(
+            f"data: {BASE!r} is the expert of prompts without passages, which is not trained; give "
+            "the domain another name"
+        )
     if start is None:
         return AdapterSettings(domains, recipe.rank, recipe.domain_rank)
     return replace(
@@ -133,14 +134,11 @@ def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
 
 def _rows(
     materials: Sequence[Material],
-    kept: Sequence[Sheet],
     network: ReaderNetwork,
     chat: ChatTokenizer,
     recipe: Recipe,
 ) -> tuple[list[list[Row]], list[Row]]:
-    """Lay out the steps of the training, and the rows of dev: questions, and what is kept."""
-    kept = random.Random(recipe.seed).sample(kept, len(kept))
-    watched_kept = math.ceil(_DEV_SHARE * len(kept))
+    """Lay out the steps of the training, and the rows of dev."""
     examples = [example for item in materials for example in item.examples]
     watched = [
         example
@@ -150,14 +148,21 @@ def _rows(
     ]
     steps = plan(
         encode(examples, chat, network.end),
-        kept[watched_kept:],
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
         general=recipe.general,
         seed=recipe.seed,
     )
     dev = pack(encode(watched, chat, network.end), recipe.row_tokens)
-    return steps, [*dev, *kept_rows(kept[:watched_kept])]
+    return steps, dev
+
+
+def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
+    """Weights that a training begins with: those of a reader, and fresh ones of new domains.
+
+    Updates beside attention, which readers of older versions have, are left out.
+    """
+    return {name: start.get(name, value) for name, value in fresh.items()}
 
 
 def _digest(
@@ -170,47 +175,6 @@ def _digest(
         for example in (*item.examples, *item.dev.among, *item.dev.unanswerable):
             state.update(repr(example).encode())
     return state.hexdigest()[:16]
-
-
-def _closed_book(
-    materials: Sequence[Material],
-    network: ReaderNetwork,
-    chat: ChatTokenizer,
-    recipe: Recipe,
-    work: Path,
-    progress: Progress,
-) -> list[Sheet]:
-    """Ask the base model closed book: what it says is to stay.
-
-    Half of the questions are everyday requests, as many as there are, by turns as each domain; the
-    others are those of the sets.
-    """
-    requests = _everyday_requests()[: recipe.closed_book // 2]
-    domains = itertools.cycle(dict.fromkeys(item.domain for item in materials))
-    asked = dict(zip(requests, domains, strict=False))
-    share = math.ceil((recipe.closed_book - len(asked)) / len(materials))
-    for item in materials:
-        questions = dict.fromkeys(example.question for example in item.examples)
-        asked |= dict.fromkeys(list(questions)[:share], item.domain)
-    prompts = [prompt.closed_book(question) for question in asked]
-    path = work / "closed_book.json"
-    if not path.is_file():
-        progress("reader: what the base model says closed book", 0, None)
-        write_durably(path, json.dumps(network.base_replies(prompts)).encode())
-    replies = json.loads(path.read_bytes())
-    sheets = []
-    for domain in dict.fromkeys(asked.values()):
-        own = [place for place, other in enumerate(asked.values()) if other == domain]
-        for start in range(0, len(own), _ON_A_SHEET):
-            some = own[start : start + _ON_A_SHEET]
-            texts = [(chat.encode(prompts[place]), replies[place]) for place in some]
-            sheets.append(sheet(domain, texts))
-    return sheets
-
-
-def _everyday_requests() -> list[str]:
-    text = resources.files("expertrag.reader").joinpath("everyday_requests.txt").read_text("utf-8")
-    return text.splitlines()
 
 
 def _before(

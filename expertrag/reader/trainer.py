@@ -21,9 +21,6 @@ from expertrag.reader.rows import Row
 from expertrag_index.types import Progress
 from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
 
-CLOSED_BOOK = "closed book"
-"""Key of the dev loss of what is kept of the base model."""
-
 _CLIP = 1.0
 
 
@@ -31,9 +28,8 @@ _CLIP = 1.0
 class Point:
     """The state at one evaluation: ``loss`` is the mean since the last, None before any step.
 
-    ``dev``: loss of a reply token of the dev questions of each domain, and divergence from the base
-    model closed book; ``exact``: share of the dev questions from passages whose reply greedy
-    decoding gives to the letter.
+    ``dev``: loss of a reply token of the dev questions of each domain; ``exact``: share of them
+    whose reply greedy decoding gives to the letter.
     """
 
     step: int
@@ -43,7 +39,7 @@ class Point:
 
     @property
     def mean(self) -> float:
-        """Mean dev loss over the domains and closed book."""
+        """Mean dev loss over the domains."""
         return sum(self.dev.values()) / len(self.dev)
 
 
@@ -123,11 +119,10 @@ class ReaderTrainer:
         exact: list[bool] = []
         for row in dev:
             found = self._network.loss(row)
-            part = CLOSED_BOOK if row.kept else row.domain
-            totals[part] = totals.get(part, 0.0) + float(found.total)
-            counts[part] = counts.get(part, 0) + len(row.targets)
-            exact += () if row.kept else found.exact
-        losses = {part: total / counts[part] for part, total in totals.items()}
+            totals[row.domain] = totals.get(row.domain, 0.0) + float(found.total)
+            counts[row.domain] = counts.get(row.domain, 0) + len(row.targets)
+            exact += found.exact
+        losses = {domain: total / counts[domain] for domain, total in totals.items()}
         return Point(step, loss, losses, sum(exact) / len(exact))
 
     def _save(self, points: Sequence[Point], best: Weights) -> None:

@@ -15,21 +15,23 @@ from pathlib import Path
 import pytest
 import torch
 from reader_samples import write_llama
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from expertrag import prompt
 from expertrag.errors import Conflict, InvalidArgument, ServerError
 from expertrag.experts.dense import load_dense
 from expertrag.experts.merge import merge
+from expertrag.experts.upcycle import upcycle
 from expertrag.generation import load_generator
+from expertrag.generation.base import Message
+from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.reader.adapters import AdapterSettings, adapt
 from expertrag.reader.bundle import Bundle, load_bundle
 from expertrag.reader.material import material
 from expertrag.reader.recipe import FULL, Recipe
 from expertrag.reader.report import ReaderReport
 from expertrag.reader.train import train_reader
-from expertrag.reader.trainer import CLOSED_BOOK
 from expertrag.types import Passage, Sampling
 
 RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2)
@@ -66,7 +68,7 @@ def test_a_bundle_says_what_it_is(bundle: Path) -> None:
     assert "## " not in (bundle / "README.md").read_text()
     assert not bundle.with_name("bundle.partial").exists()
     made = load_bundle(bundle)
-    assert made.settings.experts == ("general", "encyclopedia", "legal")
+    assert made.settings.experts == ("general", "encyclopedia", "legal", "base")
     assert {value.dtype for value in made.weights.values()} == {torch.bfloat16}
 
 
@@ -127,24 +129,61 @@ def test_a_reader_of_another_base_is_no_start(
     assert not (tmp_path / "b.partial").exists()
 
 
-def test_closed_book_is_watched(bundle: Path) -> None:
-    """Dev holds what the base model says closed book: nothing is lost before training."""
-    points = json.loads((bundle / "reader.json").read_text())["training"]["points"]
-    assert all(point["dev"].keys() == {"encyclopedia", "legal", CLOSED_BOOK} for point in points)
-    assert abs(points[0]["dev"][CLOSED_BOOK]) < 1e-3 < points[-1]["dev"][CLOSED_BOOK] < 1
+def test_a_reader_with_other_updates_is_a_start_and_no_model(
+    bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
+) -> None:
+    """Older readers have updates beside attention, too: what is known of them is gone on with."""
+    old = tmp_path / "old"
+    shutil.copytree(bundle, old)
+    weights = load_file(old / "adapters.safetensors")
+    weights["model.layers.0.self_attn.q_proj.updates.general.up"] = torch.ones(32, 2)
+    save_file(weights, old / "adapters.safetensors")
+    with pytest.raises(Conflict, match="older versions do: train the reader again"):
+        merge(str(tiny_llama), old, tmp_path / "merged")
+    recipe = replace(RECIPE, epochs=1, most_epochs=1)
+    train(tiny_llama, dataset, tmp_path / "more", recipe, start=load_bundle(old))
+    assert load_bundle(tmp_path / "more").weights.keys() == load_bundle(bundle).weights.keys()
 
 
-def test_everyday_requests_are_not_those_of_the_benchmarks() -> None:
-    root = Path(__file__).parents[2]
-    trained, measured = (
-        (root / folder / "everyday_requests.txt").read_text().splitlines()
-        for folder in ("expertrag/reader", "benchmarks")
-    )
-    assert len(trained) > 100 and len({*trained}) == len(trained)
-    assert {item.lower() for item in trained}.isdisjoint(item.lower() for item in measured)
+def test_the_name_of_the_base_is_taken(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="give the domain another name"):
+        train(tiny_llama, dataset, tmp_path / "b", domains=("base",))
+    assert not (tmp_path / "b.partial").exists()
 
 
-@pytest.mark.parametrize("domain", ["general", "encyclopedia", "legal"])
+def test_without_passages_it_is_the_base_bit_for_bit(
+    bundle: Path, tiny_llama: Path, tmp_path: Path
+) -> None:
+    """Beside the base as a mixture, whose kernels round as those of the reader do."""
+    merge(str(tiny_llama), bundle, tmp_path / "reader")
+    upcycle(tiny_llama, tmp_path / "base")
+    asked = prompt.closed_book("Where do ships go?")
+    read = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
+    for native in (True, False):
+        models = [
+            TransformersGenerator.load(str(folder), dtype="bfloat16", native=native)
+            for folder in (tmp_path / "base", tmp_path / "reader")
+        ]
+        for domain in (None, "legal", "base"):
+            assert _said(models[0], asked, domain) == _said(models[1], asked, domain)
+            assert _said(models[0], read, domain) != _said(models[1], read, domain)
+        readings = [
+            dict(model.read([(asked, "In the harbour.")], "legal"))[0].log_probabilities.tolist()
+            for model in models
+        ]
+        assert readings[0] == readings[1]
+
+
+def _said(
+    model: TransformersGenerator, asked: Sequence[Message], domain: str | None
+) -> list[tuple[str, float]]:
+    """Tokens with their log probabilities."""
+    with closing(model.begin(asked, Sampling(max_tokens=12, logprobs=1), domain=domain)) as session:
+        deltas = list(session.deltas())
+    return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]
+
+
+@pytest.mark.parametrize("domain", ["general", "encyclopedia", "legal", "base"])
 def test_merging_changes_nothing(
     domain: str, bundle: Path, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +197,16 @@ def test_merging_changes_nothing(
         for name in ("plain", "mixture")
     )
     assert plain.config.model_type == "llama"
-    assert mixture.config.expert_names == list(names) == ["general", "encyclopedia", "legal"]
+    assert (
+        mixture.config.expert_names
+        == list(names)
+        == [
+            "general",
+            "encyclopedia",
+            "legal",
+            "base",
+        ]
+    )
     for layer in mixture.model.layers:  # every token to this expert, as routing by text does
         experts, place = layer.mlp.experts, names.index(domain)
         for weights in (experts.gate_up_proj, experts.down_proj):
@@ -216,7 +264,7 @@ def test_another_base_is_refused(bundle: Path, smollm_path: Path, tmp_path: Path
 
 
 def test_an_unknown_expert_is_refused(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="there are: general, encyclopedia, legal"):
+    with pytest.raises(InvalidArgument, match="there are: general, encyclopedia, legal, base"):
         merge(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
 
 

@@ -5,6 +5,7 @@
     SUBJECT is ... SPAN REST.    WH is SUBJECT ... REST?      an auxiliary changes places
     SUBJECT VERBs ... SPAN REST. WH does SUBJECT VERB ...?    any other verb does not
     SUBJECT VERBs REST.          What does SUBJECT VERB?      the span is all that is said
+    SUBJECT is a NOUN REST.      What is SUBJECT?             the whole sentence
 
 A sentence that has none of these forms gives no question.
 """
@@ -76,7 +77,7 @@ def cloze(piece: Piece) -> Iterator[Made]:
                 break
         question, said = ask_what(sentence, piece.text)
         if question:
-            yield Made(question, said, piece, MAKER)
+            yield Made(question, said, piece, MAKER, sentence=said == sentence)
 
 
 def _without_title(sentence: str, title: str) -> str:
@@ -115,7 +116,7 @@ def ask_what(sentence: str, text: str) -> tuple[str, str]:
         return f"{question.strip()}?", said["what"]
     defines = found.states and _DEFINES.match(found.rest) and not subject.startswith("the ")
     word = "Who" if pronoun_for(f"{found.verb} {found.rest}") == "Who" else "What"
-    return (f"{word} {found.verb} {subject}?", found.rest) if defines else ("", "")
+    return (f"{word} {found.verb} {subject}?", sentence) if defines else ("", "")
 
 
 def _is_name(subject: str) -> bool:

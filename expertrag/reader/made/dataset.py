@@ -2,7 +2,7 @@
 
     NAME/corpus.jsonl      a passage a line, its id DOCUMENT#CHUNK.NUMBER
     NAME/queries.jsonl     with ``answers``, or a sentence in ``metadata.ideal_answer``
-    NAME/qrels/train.tsv   the passage; for a sentence, all those of the document that hold it
+    NAME/qrels/train.tsv   the passage, or both; for a sentence, all of the document that hold it
     NAME/made.json         counts
 
 Chunks are cut into the passages that a reader is shown at once: in a whole chunk, a passage beside
@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING
 from expertrag.domains.data import TRAIN
 from expertrag.errors import InvalidArgument
 from expertrag.reader.made.asked import asked
+from expertrag.reader.made.bridges import bridges
 from expertrag.reader.made.cloze import cloze
+from expertrag.reader.made.comparisons import comparisons
 from expertrag.reader.made.headings import headings
 from expertrag.reader.made.sifting import Sifter
 from expertrag.reader.made.steps import steps
@@ -44,7 +46,7 @@ FEWEST_QUESTIONS = 48
 _MOST_CHUNKS = 50_000  # read of a store; more give more of the same
 _MOST_ASKED = 1000  # passages that a language model is asked about
 _MAKERS: tuple[Callable[[Piece], Iterator[Made]], ...] = (headings, steps, cloze)
-_FORM = 1  # of the makers: what an older form made is not gone on with
+_FORM = 2  # of the makers: what an older form made is not gone on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def _made(
         if not done % 100:
             progress("reader: making questions", done, len(pieces))
         by_rules += [item for make in _MAKERS for item in make(piece)]
+    by_rules += [*comparisons(pieces, seed), *bridges(pieces)]
     progress("reader: making questions", len(pieces), len(pieces))
     by_model: list[Made] = []
     dropped: Counter[str] = Counter()
@@ -173,7 +176,7 @@ def _write(folder: Path, pieces: Sequence[Piece], made: Sequence[Made], report: 
 def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]:
     """Find the pieces that answer: neighbours overlap, and no distractor may hold the answer."""
     if not item.sentence:
-        return [item.piece]
+        return [item.piece, item.beside] if item.beside else [item.piece]
     return [
         piece
         for piece in siblings[item.piece.document_id]

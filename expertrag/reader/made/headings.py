@@ -1,4 +1,4 @@
-"""Questions that headings ask, and titles whose first sentence says what they are."""
+"""Questions that headings ask, and titles of which a sentence says what they are or do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from expertrag.reader.made.types import Made, Piece
-from expertrag.reader.made.verbs import lowered, pronoun_for
+from expertrag.reader.made.verbs import AUXILIARIES, lowered, pronoun_for
 from expertrag_index.sentences import spans
 
 MAKER = "heading"
@@ -27,11 +27,17 @@ _UNSPEAKING = re.compile(
 _DEFINES = (
     r"^(?:(?:the|a|an) )?{name}(?: \([^)]*\))?,? (?P<verb>is|are) (?:a|an|the|one of|used to)\b"
 )
+_DOES = (
+    r"(?:^|[.!?]\s|\b(?i:description)\s)"
+    rf"(?P<sentence>{{name}} (?!{'|'.join(sorted(AUXILIARIES))}|has\b)[a-z]+[a-z]s "
+    r"[^.!?;:]+(?:\.(?!\s)[^.!?;:]+)*\.)(?=\s|$)"
+)
 
 
 def headings(piece: Piece) -> Iterator[Made]:
     """Yield the questions of a piece's title and of the headings in its text."""
     yield from _defined(piece)
+    yield from _doing(piece)
     if question := question_of(piece.title):
         yield from _answered(question, piece.text, piece)
     for match in _LINE.finditer(piece.text):
@@ -52,14 +58,14 @@ def question_of(heading: str) -> str:
 
 def _answered(question: str, text: str, piece: Piece) -> Iterator[Made]:
     """Take the first sentence below a heading for the answer, if it can stand alone."""
-    if sentence := _first(text):
+    if sentence := first_sentence(text):
         yield Made(question, sentence, piece, MAKER, sentence=True)
 
 
 def _defined(piece: Piece) -> Iterator[Made]:
     """Ask what a title is where the first sentence says it."""
     title = " ".join(piece.title.split())
-    sentence = _first(piece.text)
+    sentence = first_sentence(piece.text)
     name = re.escape(title)
     found = re.match(_DEFINES.format(name=name), sentence, re.IGNORECASE) if title else None
     if found:
@@ -69,7 +75,17 @@ def _defined(piece: Piece) -> Iterator[Made]:
         yield Made(question, sentence, piece, MAKER, sentence=True)
 
 
-def _first(text: str) -> str:
+def _doing(piece: Piece) -> Iterator[Made]:
+    """Ask what a command or a function does where a sentence of its page says it."""
+    title = piece.title.strip()
+    named = title.isupper() or (title[:1].islower() and " " not in title)
+    found = re.search(_DOES.format(name=re.escape(title)), piece.text) if named else None
+    if found and _FEWEST_WORDS <= len(found["sentence"].split()) <= _MOST_WORDS:
+        sentence = " ".join(found["sentence"].split())
+        yield Made(f"What does {title} do?", sentence, piece, MAKER, sentence=True)
+
+
+def first_sentence(text: str) -> str:
     """Return the first sentence of a text; empty where it does not speak for itself."""
     start, end = next(iter(spans(text)), (0, 0))
     sentence = " ".join(text[start:end].split())

@@ -11,7 +11,7 @@ from expertrag_index.sentences import spans
 FEWEST_WORDS, MOST_WORDS = 8, 30
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
-_NO_PROSE = re.compile(r"[{}<>|;=→\\…?!]|::|--|\.\.|\b[A-Z]\.$|\b\d+(?:\.\d+)+\b|https?:|\(\s*\)")
+_NO_PROSE = re.compile(r"[{}<>|;=#→\\…?!]|::|--|\.\.|\b[A-Z]\.$|\b\d+(?:\.\d+)+\b|https?:|\(\s*\)")
 _POINTS = re.compile(
     r"\b(?:see|following|previous|preceding|next|former|latter|aforementioned|described|earlier|"
     r"later|likewise|similarly|respectively|i\.e|e\.g|etc|example|this|these|those|such|here|"

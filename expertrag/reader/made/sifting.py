@@ -56,25 +56,29 @@ class Sifter:
         return self._spread(kept, random.Random(seed))
 
     def _clear(self, made: Iterable[Made]) -> Iterator[Made]:
-        """Drop what tells its answer, what is asked twice, and what has two answers."""
+        """Drop what tells its answer, what is asked twice, and what has two answers.
+
+        Of sentences each is right; of two documents an answer may be one of what is compared.
+        """
         groups: dict[str, list[Made]] = defaultdict(list)
         for item in made:
-            if not item.sentence and _tells(item):
+            if not item.sentence and not item.beside and _tells(item):
                 self.dropped[TELLS] += 1
             else:
                 groups[normalise(item.question)].append(item)
         for group in groups.values():
             answers = [normalise(item.answer) for item in group]
             longest = max(answers, key=len)
-            if not all(answer in longest for answer in answers):
+            sentences = all(item.sentence for item in group)
+            if not sentences and not all(answer in longest for answer in answers):
                 self.dropped[UNCLEAR] += len(group)
                 continue
             self.dropped[REPEATED] += len(group) - 1
             yield group[0]
 
     def _found(self, item: Made) -> bool:
-        found = self._passages.search(item.question, DEPTH)
-        return any(passage.document_id == item.piece.id for passage in found)
+        found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
+        return (item.beside or item.piece).id in found  # a bridge does not name what it leads to
 
     def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
         """Draw at most a share of all from each document."""

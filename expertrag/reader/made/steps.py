@@ -1,10 +1,14 @@
-"""Questions of examples: a line that ends in a colon, followed by a line of code."""
+"""Questions of examples: what is done, a colon, and the code that does it.
+
+What a command's page says of it at its beginning is asked for, too.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from expertrag.reader.made.headings import first_sentence
 from expertrag.reader.made.types import Made, Piece
 
 MAKER = "example"
@@ -15,6 +19,12 @@ _STEP = re.compile(
     r"|^[ \t]*(?:[-*+•]|\d+[.)])?[ \t]*(?P<said>[A-Z][^\n]*):\s*\n"
     r"[ \t]*(?:```\w*\n(?P<fenced>[^\n]+)\n\s*```|(?:\t| {4,})(?P<indented>\S[^\n]*)$)",
     re.MULTILINE,
+)
+_RUN_IN = re.compile(r" - (?=[A-Z\[])")  # items of a list whose line breaks are lost
+_STATEMENT = re.compile(
+    r"\bTo (?P<what>[a-z][^.:;\n]{8,150}?)"
+    r"(?:, (?:use|you|we|one|specify|issue|execute|do|enter|run|write)\b[^.:;\n]*)?:\s+"
+    r"(?P<code>[A-Z]{3,}\s[^;]{3,200};)"
 )
 _FEWEST_WORDS, _MOST_WORDS = 2, 24  # of what is done
 _FEWEST_CODE_WORDS, _MOST_CODE_WORDS = 1, 30
@@ -28,12 +38,30 @@ _NO_IMPERATIVE = frozenset(_NO_IMPERATIVE_WORDS.split())
 
 
 def steps(piece: Piece) -> Iterator[Made]:
-    """Yield "How do I ...?" for each example; the answer is the code."""
-    for match in _STEP.finditer(piece.text):
-        what = _plain(match["what"] or match["said"])
-        code = (match["code"] or match["fenced"] or match["indented"]).strip()
+    """Yield "How do I ...?" for each example; the answer is the code.
+
+    And "What does ... do?" for the command that these are examples of.
+    """
+    names = set()
+    for match in _STATEMENT.finditer(piece.text):
+        what, code = _plain(match["what"]), " ".join(match["code"].split())
+        if _usable(what, code):
+            yield Made(f"How do I {what}?", code, piece, MAKER)
+    for what, code in _steps(piece.text):
         if _usable(what, code):
             yield Made(_question(what, code, piece), code, piece, MAKER)
+            names.add(_command(code, piece.title))
+    if piece.title in names and (sentence := first_sentence(piece.text)):
+        yield Made(f"What does {piece.title} do?", sentence, piece, MAKER, sentence=True)
+
+
+def _steps(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what is done, and the code: of lines, and of a list without line breaks."""
+    if "\n" not in text:
+        text = _RUN_IN.sub("\n- ", text)
+    for match in _STEP.finditer(text):
+        code = match["code"] or match["fenced"] or match["indented"]
+        yield _plain(match["what"] or match["said"]), code.strip()
 
 
 def _question(what: str, code: str, piece: Piece) -> str:
@@ -67,5 +95,6 @@ def _usable(what: str, code: str) -> bool:
         and words[0].lower() not in _NO_IMPERATIVE
         and words[0].isalpha()
         and not re.search(r"[.?!;]\s", what)
+        and "..." not in code
         and _FEWEST_CODE_WORDS <= len(code.split()) <= _MOST_CODE_WORDS
     )

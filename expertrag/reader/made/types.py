@@ -18,13 +18,17 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short one."""
+    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short one.
+
+    ``beside``: a second piece that is needed, too.
+    """
 
     question: str
     answer: str
     piece: Piece
     maker: str
     sentence: bool = False
+    beside: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)

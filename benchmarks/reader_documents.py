@@ -1,0 +1,60 @@
+"""Documents that the shipped reader's own questions are made of, as folders for ``index build``.
+
+python benchmarks/reader_documents.py --data DATA --out FOLDER
+
+FOLDER/manuals            the PostgreSQL manual and pages of tldr, none that the demo indexes
+FOLDER/first-paragraphs   of Wikipedia, from hotpotqa, none that a test question is about
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from expertrag.eval.datasets import load_dataset
+
+SHOWN = Path(__file__).parents[1] / "examples" / "documents"
+PAGES = 250
+"""Of tldr: each has about four examples."""
+
+
+def main() -> None:
+    """Write both folders."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    _write(given.out / "manuals", _manuals(given.data / "demo_docs"))
+    _write(given.out / "first-paragraphs", _first_paragraphs(given.data / "hotpotqa"))
+
+
+def _manuals(folder: Path) -> Iterator[Mapping[str, str]]:
+    shown = {item["_id"] for path in SHOWN.glob("*.jsonl.gz") for item in _read(path)}
+    yield from (p for p in _read(folder / "postgresql.jsonl.gz") if p["_id"] not in shown)
+    pages = [page for page in _read(folder / "tldr.jsonl.gz") if page["_id"] not in shown]
+    yield from random.Random(0).sample(pages, PAGES)
+
+
+def _first_paragraphs(folder: Path) -> Iterator[Mapping[str, str]]:
+    tests = load_dataset(folder, "test")
+    asked = {name for query in tests.queries for name in tests.relevant(query.id)}
+    yield from (item for item in _read(folder / "corpus.jsonl.gz") if item["_id"] not in asked)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def _write(folder: Path, documents: Iterable[Mapping[str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in documents)
+    (folder / "documents.jsonl").write_text(lines, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
