@@ -60,7 +60,7 @@ SMALL = Recipe(
 
 FULL = Recipe()
 
-MEDIUM = replace(FULL, epochs=1, views=700)
-"""An hour or two: every question once, those of small sets up to four times."""
+MEDIUM = replace(FULL, epochs=1, views=500)
+"""An hour or two: every question once, those of small sets more often."""
 
 PROFILES = {"small": SMALL, "medium": MEDIUM, "full": FULL}
