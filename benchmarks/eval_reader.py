@@ -256,12 +256,8 @@ def experts(bench: Bench) -> list[Figure]:
 def general(bench: Bench) -> list[Figure]:
     """Questions without passages, and general questions by the general expert."""
     closed = bench.set("openqa").closed()
-    base, routed = bench.models.both(closed)
-    plain = bench.models.by(GENERAL, closed)
-    figures = [
-        _compared("openqa closed book, routed", right, closed, (base, routed)).losing_at_most(0.01),
-        _compared("openqa closed book, general", right, closed, (base, plain)).losing_at_most(0.01),
-    ]
+    pair = bench.models.both(closed)
+    figures = [_compared("openqa closed book", right, closed, pair).losing_at_most(0.01)]
     if "encyclopedia" in bench.models.experts:
         for name in GENERAL_SETS:
             asked = bench.set(name).alone()

@@ -22,6 +22,7 @@ from expertrag import models, prompt
 from expertrag.eval.resume import appending, read_results
 from expertrag.experts.merge import merge
 from expertrag.generation import load_generator
+from expertrag.generation.base import BASE
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.replying import reply_sampling
 from expertrag.types import Sampling
@@ -120,7 +121,7 @@ class Contestants:
         self.base_folder, self.merged_folder = models.resolve(base), _merged(base, bundle, own)
         self.base = Model(self.base_folder, own, tokens, report)
         self.reader = Model(str(self.merged_folder), own, tokens, report)
-        self.experts = self.reader.generator.experts
+        self.experts = [name for name in self.reader.generator.experts if name != BASE]
         self._embedder = embedder
 
     def both(self, asked: Sequence[Asked]) -> tuple[list[Told], list[Told]]:

@@ -57,4 +57,13 @@ def test_a_title_that_is_defined() -> None:
         "Who is Ada Abeson?"
     ]
     assert not _asked("Logging costs a little time on every server.", "Logging")
+
+
+def test_a_command_that_does_something() -> None:
+    said = "REINDEX rebuilds an index using the data stored in its table."
+    page = f"REINDEX REINDEX — rebuild Synopsis REINDEX [ ( option ) ] Description {said} More."
+    assert _asked(page, "REINDEX") == {"What does REINDEX do?": said}
+    assert _asked("pg_dump writes a script of version 1.2 into a file.", "pg_dump")
+    assert not _asked("REINDEX is done rarely by most of us.", "REINDEX")
+    assert not _asked("REINDEX rebuilds.", "REINDEX")
     assert not _asked("", "Logging")

@@ -49,6 +49,21 @@ def test_one_answer_in_two_lengths_is_clear() -> None:
     assert _sifter(ROSES).sifted([long, _made("What are roses?", "flowers", ROSES)]) == [long]
 
 
+def test_one_of_several_sentences_is_enough() -> None:
+    made = [
+        _made("What do roses do?", f"Roses {verb} a lot.", ROSES, sentence=True)
+        for verb in ("grow", "bloom")
+    ]
+    sifter = _sifter(ROSES)
+    assert sifter.sifted(made) == made[:1] and sifter.dropped[REPEATED] == 1
+
+
+def test_of_two_documents_the_answer_may_be_named_and_one_be_found() -> None:
+    asked = Made("Which is paid, Leave or Roses?", "Leave", LEAVE, "comparison", beside=ROSES)
+    lost = Made("Which is free, Lilies or Daisies?", "Lilies", LEAVE, "comparison", beside=ROSES)
+    assert _sifter(ROSES, LEAVE, *OTHERS).sifted([asked, lost]) == [asked]
+
+
 def test_what_a_model_asked_needs_no_words_of_its_passage() -> None:
     asked = _made("Month for cutting back thorny shrubs?", "March", ROSES)
     assert _sifter(ROSES, LEAVE).sifted([], [asked]) == [asked]

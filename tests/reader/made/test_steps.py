@@ -34,6 +34,31 @@ def test_fenced_and_indented_code() -> None:
     }
 
 
+def test_a_page_whose_line_breaks_are_lost() -> None:
+    text = (
+        "Archive and unpack many kinds of files. - Archive it: `tar cf a b` - List it: `tar tf a`"
+    )
+    assert _asked(text, "tar") == {
+        "How do I archive it with tar?": "tar cf a b",
+        "How do I list it with tar?": "tar tf a",
+        "What does tar do?": "Archive and unpack many kinds of files.",
+    }
+
+
+def test_statements() -> None:
+    text = (
+        "Now read. To drop a view named kinds: DROP VIEW kinds; To create a partial index that "
+        "suits our example, use a command such as this: CREATE INDEX i ON log (ip) WHERE ip > 0; "
+        "To do more, read on: see below; To make a type: CREATE TYPE t AS (...);"
+    )
+    assert _asked(text) == {
+        "How do I drop a view named kinds?": "DROP VIEW kinds;",
+        "How do I create a partial index that suits our example?": (
+            "CREATE INDEX i ON log (ip) WHERE ip > 0;"
+        ),
+    }
+
+
 def test_what_is_no_step() -> None:
     assert not _asked("For example:\n`ls`\n")
     assert not _asked("The output of the command:\n`ok`\n")
