@@ -46,7 +46,7 @@ def _by_name(
     multiple=True,
     metavar="[DOMAIN=]STORE",
     help="Store of a domain that has no questions: they are made of its chunks, from headings, "
-    "sentences and examples.",
+    "sentences, examples, and pairs of documents.",
 )
 @flag(
     "--generator",
@@ -104,7 +104,8 @@ def reader(
     """Train a reader: it answers from passages, cites them, and abstains where they hold no answer.
 
     BUNDLE gets low-rank updates, shared ones and those of each domain's expert; `experts
-    merge-adapters` adds them to the base model. A killed training goes on where it was with the
+    merge-adapters` adds them to the base model, which goes on to answer what shows no passages. A
+    killed training goes on where it was with the
     same command, and with the questions that it had made of a store.
     """
     from expertrag import models

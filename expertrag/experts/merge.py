@@ -8,6 +8,7 @@ from pathlib import Path
 from expertrag.errors import InvalidArgument
 from expertrag.experts.checkpoint import mixture_config, new_folder, write_mixture, write_plain
 from expertrag.experts.dense import load_dense
+from expertrag.generation.base import BASE
 from expertrag.generation.fingerprint import fingerprint
 from expertrag.generation.loading import model_files, quiet
 from expertrag.reader.adapters import adapt
@@ -24,7 +25,8 @@ def merge(
 
     :param base: folder or hub id of the model that the bundle was trained on.
     :param domain: write this expert alone, as a plain Llama-type model; else a Mixtral-format
-        mixture, one expert for "general" and each domain, whose names stand in ``config.json``.
+        mixture, one expert for "general", each domain and "base", whose names stand in
+        ``config.json``.
     :param pinned: the base is known for the right one, and its files may differ in form: each
         version of transformers writes a ``config.json`` of its own.
     :return: names of the experts written.
@@ -72,5 +74,6 @@ numbered passages, cites them, and says where they do not hold the answer. Weigh
 
 - Experts: {", ".join(names)}
 - Prompts that it was trained with: `{bundle.prompts}`
-- Router of a mixture: random; choose the expert of a whole text by its domain
+- Router of a mixture: random; choose the expert of a whole text by its domain, and for prompts
+  without passages "{BASE}", which has the weights of {bundle.base}
 """

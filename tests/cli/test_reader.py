@@ -56,7 +56,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert "dev loss" in trained.err and "dev exact" in trained.err
     done = run("experts", "merge-adapters", moe, bundle, "--out", merged, "--json")
     assert done.code == 0, done.err
-    assert json.loads(done.out)["experts"] == ["general", "encyclopedia"]
+    assert json.loads(done.out)["experts"] == ["general", "encyclopedia", "base"]
     again = run("train", "reader", "--data", births, "--out", bundle)
     assert again.code == 6 and "delete it" in again.err
 
@@ -129,7 +129,12 @@ def test_a_training_starts_from_a_reader(
     assert len(json.loads(trained.out)["start"]) == 16
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
     merged = ("experts", "merge-adapters", base, tmp_path / "more", "--out", tmp_path / "merged")
-    assert json.loads(run(*merged, "--json").out)["experts"] == ["general", "legal", "history"]
+    assert json.loads(run(*merged, "--json").out)["experts"] == [
+        "general",
+        "legal",
+        "history",
+        "base",
+    ]
 
 
 def test_what_is_no_reader_to_start_from(

@@ -28,7 +28,7 @@ from expertrag.generation import Message, load_generator
 from expertrag.generation.gguf_file import GGUFFile
 from expertrag.types import DeltaEvent, Sampling
 
-EXPERTS = ("general", "legal")
+EXPERTS = ("general", "legal", "base")
 EXACT = ("attn_norm", "ffn_norm", "ffn_gate_inp")
 TEXTS = (
     "Aspirin inhibits 12 enzymes, doesn't it?\n\n  Yes: COX-1 [2].",
