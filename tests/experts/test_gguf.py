@@ -24,9 +24,9 @@ from expertrag import prompt
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.experts.gguf import merge_gguf, write_gguf
 from expertrag.experts.merge import merge
-from expertrag.generation import Message, load_generator
+from expertrag.generation import load_generator
 from expertrag.generation.gguf_file import GGUFFile
-from expertrag.types import DeltaEvent, Sampling
+from expertrag.types import DeltaEvent, Passage, Sampling
 
 EXPERTS = ("general", "legal", "base")
 EXACT = ("attn_norm", "ffn_norm", "ffn_gate_inp")
@@ -80,7 +80,8 @@ def _said(path: Path, domain: str | None) -> list[DeltaEvent]:
     """What our engine writes, and how sure it was."""
     generator = load_generator(str(path), dtype="float32")
     sampling = Sampling(max_tokens=8, logprobs=1)
-    question = [Message("user", "What inhibits 12  enzymes?")]
+    shown = Passage("acid", 0, "Acid inhibits 12  enzymes.", 0, 26, 1.0)
+    question = prompt.open_book("What inhibits 12  enzymes?", [shown])
     with closing(generator.begin(question, sampling, domain=domain)) as session:
         return list(session.deltas())
 
