@@ -33,7 +33,7 @@ HERE = Path(os.path.relpath(Path(__file__).parent))  # as a person would type it
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
 MODELS = ("all-minilm-l6-v2", "smollm2-135m-reader")
 QUESTIONS = (
-    ("What is a TOAST table?", GateMode.AUTO),
+    ("What is write-ahead logging?", GateMode.AUTO),
     ("How many legs does a spider have?", GateMode.AUTO),
     ("What does VACUUM do in PostgreSQL?", GateMode.AUTO),
     ("Say hello in French.", GateMode.AUTO),

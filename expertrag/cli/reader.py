@@ -70,7 +70,7 @@ def _by_name(
     "folder; its other domains stay [default: none].",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@profile_option("medium takes an hour or two, full some hours", "medium")
+@profile_option("full reads 20,000 tokens a minute on two cores")
 @flag(
     "--examples",
     env="EXPERTRAG_TRAIN_EXAMPLES",

@@ -35,12 +35,12 @@ seed_option = flag(
 )
 
 
-def profile_option(full: str, *others: str) -> Callable[[Command], Command]:
-    """Offer the profiles; ``full`` says how long the whole training takes, and the others."""
+def profile_option(full: str) -> Callable[[Command], Command]:
+    """Offer the profiles; ``full`` says how long the whole training takes."""
     return flag(
         "--profile",
         env="EXPERTRAG_TRAIN_PROFILE",
-        type=click.Choice(["small", *others, "full"]),
+        type=click.Choice(["small", "full"]),
         default="full",
         show_default=True,
         help=f"small ends in minutes and shows that all works; {full}.",
