@@ -54,7 +54,7 @@ def server(
 
 def test_ask_streams_then_explains(run: Run, server: str) -> None:
     ran = run(
-        "ask", "What is run every night?", "--server", server, "--mode", "always",
+        "ask", "When are backups made?", "--server", server, "--mode", "always",
         "--max-tokens", 8, "-k", 2,
     )  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
