@@ -13,6 +13,7 @@ from expertrag.eval import squad, stats
 from expertrag.eval.calibration import auc
 from expertrag.eval.types import Estimate
 from expertrag.reader.answers import holding
+from expertrag.replying import ground_reply
 from expertrag.types import Passage
 
 DRAWS = 1_000
@@ -126,11 +127,14 @@ def scored(asked: Asked, told: Told) -> bool:
 
 
 def citations(asked: Asked, told: Told, points: Points) -> tuple[int, int]:
-    """Count the right citations of an answer, and all; a number that was not shown is wrong."""
+    """Count the right citations of an answer, as they are served, and all."""
+    if not told.reply.cited:
+        return 0, 0
     shown = asked.passages or ()
-    cited = set(told.reply.cited)
-    found = [shown[number - 1] for number in cited if 1 <= number <= len(shown)]
-    return sum(points(asked, passage) for passage in found), len(cited)
+    found = ground_reply(told.text, shown, asked.question).citations
+    cited = {citation.passage for citation in found} or {*told.reply.cited}
+    right = [points(asked, shown[number - 1]) for number in cited if 1 <= number <= len(shown)]
+    return sum(right), len(cited)
 
 
 def holds_answer(asked: Asked, passage: Passage) -> bool:

@@ -20,7 +20,7 @@ from expertrag.generation.base import Generator, Message, Session, ShouldStop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply, reply_sampling
+from expertrag.replying import SURE, Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.served_index import View
 from expertrag.types import (
     AnswerEvent,
@@ -188,7 +188,9 @@ class Answering:
         if spoken.abstained:
             yield from self._abstention(call.meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(call, "".join(text), passages)
+        written = [*text, joined(spoken.markers).text]
+        grounding = self._ground(call, "".join(written), passages)
+        yield from marked(spoken.markers, grounding)
         yield from self._end(call, session, grounding, p_sufficient)
 
     def _strict(
@@ -200,7 +202,7 @@ class Answering:
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
         meter, spoken = call.meter, self._spoken(call, session)
-        whole = joined(list(spoken))
+        said = list(spoken)
         meter.count(session)
         sure = _p_sufficient(session)
         doubted = spoken.abstained or (sure is not None and sure < SURE)
@@ -208,11 +210,11 @@ class Answering:
         if doubted:
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(call, whole.text, passages)
+        grounding = self._ground(call, joined([*said, *spoken.markers]).text, passages)
         if grounding.support < SUPPORTED:
             yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
             return
-        yield whole
+        yield joined([*said, *marked(spoken.markers, grounding)])
         yield from self._end(call, session, grounding, p_sufficient)
 
     def _abstention(

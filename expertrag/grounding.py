@@ -55,9 +55,9 @@ def ground(
     """Find what supports ``answer``.
 
     :param question: ties a bare answer such as "Paris." to the stretch that is also about it.
-    :param named: numbers, from 1, of passages that the writer gives as sources. Those that exist
-        are cited for the whole answer, each by its best stretch, in place of what is found for
-        each sentence; ``support`` stays the same.
+    :param named: numbers, from 1, of passages that the writer gives as sources. Those that support
+        the answer are cited for all of it, each by its best stretch, in place of what is found for
+        each sentence; those that do not where nothing is found. ``support`` stays the same.
     """
     evidence = Evidence(passages, question)
     claims = list(_claims(answer, evidence))
@@ -66,7 +66,9 @@ def ground(
         whole, matches = (claims[0].start, claims[-1].end), _matches(_said(answer), evidence)
         by_number = {match.passage + 1: match for match in matches}
         sources = [by_number[number] for number in dict.fromkeys(named) if number in by_number]
-        cited = [(*whole, match) for match in sources] or cited
+        holding = [match for match in sources if match.score >= SUPPORTED]
+        instead = [(*whole, match) for match in holding or sources]
+        cited = instead if holding else cited or instead
     total = sum(claim.words for claim in claims)
     supported = sum(claim.words for claim in claims if claim.cited)
     return Grounding(

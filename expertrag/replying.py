@@ -1,17 +1,23 @@
 """What a reader replies, as an answer: its abstention is held back, its markers become citations.
 
+A marker at a passage that does not support the answer is set right where another one does.
+
 A plain model's text passes through as it comes, and so does any text in a form (a constraint).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from expertrag.folding import joined
 from expertrag.grounding import Grounding, ground
 from expertrag.prompt import ABSTAINS_FROM, NEXT_PASSAGE, NOT_FOUND, Reply
 from expertrag.types import DeltaEvent, Passage, Sampling
+
+_MAY_MARK = re.compile(r"\s*(?:\[\d+\]\s*)*(?:\[\d*)?")
 
 SURE = 1 - ABSTAINS_FROM
 """``p_sufficient`` from which a reader answers. Its text abstains below by itself; one in a form
@@ -31,13 +37,15 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
 
 
 class Spoken:
-    """The pieces of an answer as they come; none of an abstention, which holds to the end.
+    """The pieces of an answer as they come, without the markers at its end; none of an abstention.
 
-    ``abstained``: whether it was one, once the pieces are over.
+    ``abstained``: whether it was one, once the pieces are over. ``markers``: the pieces that follow
+    them.
     """
 
     def __init__(self, deltas: Iterator[DeltaEvent], *, reader: bool) -> None:
         self.abstained = False
+        self.markers: list[DeltaEvent] = []
         self._deltas = deltas
         self._reader = reader
 
@@ -52,8 +60,23 @@ class Spoken:
                 return
             if not NOT_FOUND.startswith(text):
                 break
-        yield from held
-        yield from self._deltas
+        for delta in chain(held, self._deltas):
+            self.markers.append(delta)
+            if not (self._reader and _MAY_MARK.fullmatch(joined(self.markers).text)):
+                yield from self.markers
+                self.markers.clear()
+
+
+def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:
+    """Return the markers of what is cited: those that were written, if they are the same.
+
+    Others have no log probabilities, as nobody drew them.
+    """
+    written = Reply.of(joined(markers).text).cited
+    cited = tuple(dict.fromkeys(citation.passage for citation in grounding.citations))
+    if not written or not cited or {*written} == {*cited}:
+        return markers
+    return [DeltaEvent(Reply("", cited).text)]
 
 
 def draft_of(text: str) -> str:
@@ -63,7 +86,7 @@ def draft_of(text: str) -> str:
 
 
 def ground_reply(text: str, passages: Sequence[Passage], question: str) -> Grounding:
-    """Ground a reply: the passages are those that it names, the stretches of them are found."""
+    """Ground a reply in the passages that it names, or in others if those do not support it."""
     reply = Reply.of(text)
     end = text.find(reply.answer) + len(reply.answer)
     return ground(text[:end], passages, question, reply.cited)

@@ -14,7 +14,7 @@ from expertrag import prompt
 from expertrag.client import Client
 from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply, reply_sampling
+from expertrag.replying import SURE, Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.service import Server
 from expertrag.types import (
     Answer,
@@ -41,8 +41,27 @@ def deltas(text: str, size: int = 1) -> Iterator[DeltaEvent]:
 @pytest.mark.parametrize("text", ["Paris [2]", "No", "Not in Paris. [1]", " Not", "", "[1]"])
 def test_what_is_no_abstention_is_said_whole(text: str, size: int) -> None:
     spoken = Spoken(deltas(text, size), reader=True)
-    assert "".join(delta.text for delta in spoken) == text
+    said = "".join(delta.text for delta in spoken)
+    assert said + "".join(delta.text for delta in spoken.markers) == text
     assert not spoken.abstained
+
+
+@pytest.mark.parametrize(
+    ("text", "markers"),
+    [
+        ("Paris [2]", " [2]"),
+        ("In [2] and [1][3]", " [1][3]"),
+        ("No", ""),
+        ("a [1] b", ""),
+        ("x [", " ["),
+    ],
+)
+def test_markers_wait_for_the_end(text: str, markers: str) -> None:
+    spoken = Spoken(deltas(text), reader=True)
+    assert "".join(delta.text for delta in spoken) == text.removesuffix(markers)
+    assert "".join(delta.text for delta in spoken.markers) == markers
+    plain = Spoken(deltas(text), reader=False)
+    assert "".join(delta.text for delta in plain) == text and not plain.markers
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -108,6 +127,25 @@ def test_without_a_passage_of_its_own_the_best_is_found(marker: str) -> None:
 def test_one_that_exists_is_enough() -> None:
     found = ground_reply("In June [9][2][2]", [ROSES, TULIPS], "When do roses bloom?")
     assert [citation.passage for citation in found.citations] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "served"),
+    [
+        ("In March [2]", " [1]"),  # of another passage
+        ("In March [1]", " [1]"),
+        ("In March [1][2]", " [1]"),  # one of two
+        ("In Bergen [2]", " [2]"),  # of none: as it was written
+        ("In March", ""),
+    ],
+)
+def test_a_wrong_marker_is_set_right(text: str, served: str) -> None:
+    found = ground_reply(text, [ROSES, TULIPS], "When to prune roses?")
+    spoken = Spoken(deltas(text), reader=True)
+    assert "".join(delta.text for delta in spoken) + served == f"{text.split(' [')[0]}{served}"
+    assert "".join(delta.text for delta in marked(spoken.markers, found)) == served
+    numbers = [f"[{citation.passage}]" for citation in found.citations]
+    assert not served or served.strip() == "".join(numbers)
 
 
 def test_a_wrong_marker_lends_no_support() -> None:

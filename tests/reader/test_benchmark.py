@@ -166,9 +166,10 @@ def test_scores(text: str, answers: tuple[str, ...], expected: tuple[bool, ...])
     [
         ("Paris [2]", (1, 1), (1, 1)),
         ("Paris [2][3]", (2, 2), (1, 2)),
-        ("Paris [1][2][2]", (1, 2), (1, 2)),
-        ("Paris [4]", (0, 1), (0, 1)),  # nothing of that number was shown
-        ("Paris [0]", (0, 1), (0, 1)),
+        ("Paris [1][2][2]", (1, 1), (1, 1)),  # as served: what does not hold it is left out,
+        ("Paris [4]", (2, 2), (1, 2)),  # and what holds it found, where the number is wrong
+        ("Bergen [1]", (0, 1), (0, 1)),
+        ("Bergen [4]", (0, 1), (0, 1)),
         ("Paris", (0, 0), (0, 0)),
     ],
 )
