@@ -274,3 +274,12 @@ def start_server(background: Background) -> Iterator[Callable[..., Server]]:
 def model_config(minilm_path: Path, smollm_path: Path) -> Config:
     """The default models, from the cache."""
     return Config(model=ModelConfig(embedder=str(minilm_path), generator=str(smollm_path)))
+
+
+def wait_until(done: Callable[[], bool], timeout: float = 5.0) -> float:
+    """Return the seconds until something holds."""
+    started = time.perf_counter()
+    while not done():
+        assert time.perf_counter() - started < timeout
+        time.sleep(0.001)
+    return time.perf_counter() - started

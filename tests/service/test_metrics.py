@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from serving_fixtures import wait_until
 
 from expertrag.assemble import open_pipeline
 from expertrag.client import Client
@@ -44,9 +45,10 @@ def test_scrape(
         client.answer("What is two and two?", mode="never", max_tokens=5)
         with pytest.raises(InvalidArgument):
             client.retrieve("")
+    failed = 'expertrag_calls_total{code="INVALID_ARGUMENT",method="RetrieveService/Retrieve"}'
+    wait_until(lambda: failed in scrape(port))  # a call is counted once its client knows
     samples = scrape(port)
     assert samples['expertrag_calls_total{code="OK",method="AnswerService/Answer"}'] == 2
-    failed = 'expertrag_calls_total{code="INVALID_ARGUMENT",method="RetrieveService/Retrieve"}'
     assert samples[failed] == 1
     assert samples['expertrag_call_seconds_count{method="AnswerService/Answer"}'] == 2
     assert samples['expertrag_gate_total{action="retrieve",mode="always"}'] == 1

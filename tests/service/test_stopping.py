@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
-from serving_fixtures import Background, PacedGenerator
+from serving_fixtures import Background, PacedGenerator, wait_until
 
 from expertrag.client import AsyncClient, Client
 from expertrag.errors import DeadlineExceeded
@@ -30,15 +30,6 @@ def slow(
     yield server
     assert wait_until(lambda: server.running == 0) < 1
     assert paced.open_sessions == 0
-
-
-def wait_until(done: Callable[[], bool], timeout: float = 5.0) -> float:
-    """Return the seconds until something holds."""
-    started = time.perf_counter()
-    while not done():
-        assert time.perf_counter() - started < timeout
-        time.sleep(0.001)
-    return time.perf_counter() - started
 
 
 def test_closing_a_stream_frees_the_slot(slow: Server, paced: PacedGenerator) -> None:
