@@ -126,7 +126,7 @@ reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped;
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/reader_documents.py --data $(DATA) --out .eval/documents
-	@for name in manuals first-paragraphs; do \
+	@for name in $(notdir $(READER_STORES)); do \
 	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
 	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
 	  $(READER_LICENCES) $(MADE_LICENCES) --out $(READER) $(ARGS)

@@ -1,9 +1,11 @@
 """Documents that the shipped reader's own questions are made of, as folders for ``index build``.
 
-python benchmarks/reader_documents.py --data DATA --out FOLDER
+    python benchmarks/reader_documents.py --data DATA --out FOLDER
 
-FOLDER/manuals            the PostgreSQL manual and pages of tldr, none that the demo indexes
-FOLDER/first-paragraphs   of Wikipedia, from hotpotqa, none that a test question is about
+Nothing that the demo indexes or a test question is about is among them:
+
+    FOLDER/manuals            the PostgreSQL manual and pages of tldr
+    FOLDER/first-paragraphs   of Wikipedia, from hotpotqa
 """
 
 from __future__ import annotations

@@ -10,24 +10,23 @@ import re
 from collections.abc import Iterator, Sequence
 
 from expertrag.reader.made.cloze import cloze
-from expertrag.reader.made.subjects import Subject, subjects
-from expertrag.reader.made.types import Made, Piece
+from expertrag.reader.made.subjects import Subject
+from expertrag.reader.made.types import Made
 
 MAKER = "bridge"
 
 _MOST_BETWEEN = 60  # characters between "by" and the name: "by the American director "
-_DONE = re.compile(
-    r"\b(?P<verb>directed|written|produced|created|composed|founded|formed|developed|designed|built"
+_BY = re.compile(
+    r"\b(?:(?P<verb>directed|written|produced|created|composed|founded|formed|developed|designed|built"
     r"|owned|published|recorded|painted|invented|hosted|managed|coached|performed|sung|released)"
-    r" by\b"
+    r"|album|song|single|EP|novel|book|poem|play|opera|painting) by\b"
 )
-_WORK = re.compile(r"\b(?:album|song|single|EP|novel|book|poem|play|opera|painting) by\b")
+_ENDS = re.compile(r"[,.;()]|\band\b")
 _PAST = {"written": "wrote", "sung": "sang"}
 
 
-def bridges(pieces: Sequence[Piece]) -> Iterator[Made]:
+def bridges(found: Sequence[Subject]) -> Iterator[Made]:
     """Ask about the subject of one document by what another one says that it did."""
-    found = subjects(pieces)
     named = {item.name: item for item in found}
     pattern = _any_of(named)
     for item in found:
@@ -46,13 +45,11 @@ def _any_of(names: dict[str, Subject]) -> re.Pattern[str]:
 def _did(before: str) -> str:
     """Say what was done "by" whoever is named behind this text; empty where that is not said."""
     near = before[-_MOST_BETWEEN:]
-    done = [*_DONE.finditer(near)]
-    if done and not re.search(r"[,.;()]|\band\b", near[done[-1].end() :]):
-        return _PAST.get(done[-1]["verb"], done[-1]["verb"])
-    work = [*_WORK.finditer(near)]
-    if work and not re.search(r"[,.;()]|\band\b", near[work[-1].end() :]):
-        return "made"
-    return ""
+    last = next(iter(reversed([*_BY.finditer(near)])), None)
+    if last is None or _ENDS.search(near[last.end() :]):
+        return ""
+    verb = last["verb"] or "made"
+    return _PAST.get(verb, verb)
 
 
 def _asked(did: str, item: Subject, other: Subject) -> Iterator[Made]:

@@ -6,8 +6,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from expertrag.reader.made.subjects import Subject, subjects
-from expertrag.reader.made.types import Made, Piece
+from expertrag.reader.made.subjects import Subject
+from expertrag.reader.made.types import Made
 
 MAKER = "comparison"
 
@@ -15,11 +15,11 @@ _MOST = 400  # of a store: more are more of the same
 _COMMON = 8  # documents about things of a kind: so many show that the word is one for them
 
 
-def comparisons(pieces: Sequence[Piece], seed: int) -> Iterator[Made]:
+def comparisons(among: Sequence[Subject], seed: int) -> list[Made]:
     """Compare the subjects of documents with others of their kind, and of other kinds."""
     rng = random.Random(seed)
     alike: dict[str, list[Subject]] = defaultdict(list)
-    for item in subjects(pieces):
+    for item in among:
         alike[item.noun].append(item)
     found = [item for some in alike.values() if len(some) >= _COMMON for item in some]
     made: list[Made] = []
@@ -30,7 +30,7 @@ def comparisons(pieces: Sequence[Piece], seed: int) -> Iterator[Made]:
         if item.noun not in other.piece.text.lower() and other.name != item.name:
             question = f"Are {item.name} and {other.name} both {_plural(item.noun)}?"
             made.append(Made(question, "no", item.piece, MAKER, beside=other.piece))
-    return iter(made[:_MOST])
+    return made[:_MOST]
 
 
 def _compared(one: Subject, other: Subject, rng: random.Random) -> Iterator[Made]:

@@ -29,6 +29,7 @@ from expertrag.reader.made.comparisons import comparisons
 from expertrag.reader.made.headings import headings
 from expertrag.reader.made.sifting import Sifter
 from expertrag.reader.made.steps import steps
+from expertrag.reader.made.subjects import subjects
 from expertrag.reader.made.types import Made, MadeReport, Piece
 from expertrag.reader.passages import Passages
 from expertrag.translate import translated_errors
@@ -138,7 +139,8 @@ def _made(
         if not done % 100:
             progress("reader: making questions", done, len(pieces))
         by_rules += [item for make in _MAKERS for item in make(piece)]
-    by_rules += [*comparisons(pieces, seed), *bridges(pieces)]
+    found = subjects(pieces)
+    by_rules += [*comparisons(found, seed), *bridges(found)]
     progress("reader: making questions", len(pieces), len(pieces))
     by_model: list[Made] = []
     dropped: Counter[str] = Counter()

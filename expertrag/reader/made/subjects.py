@@ -31,14 +31,13 @@ _ASIDE = re.compile(r"\s*\([^()]*\)")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``kind``: of what it is said to be, such as "English mathematician"; ``noun`` its last word.
+    """``noun``: what it is said to be, such as "mathematician".
 
     ``born``: date as it is written; ``began``: what was done to it at first, and the year.
     """
 
     piece: Piece
     name: str
-    kind: str
     noun: str
     born: str
     began: tuple[str, int] | None
@@ -80,7 +79,6 @@ def _subject(piece: Piece) -> Subject | None:
     return Subject(
         piece,
         name,
-        found["kind"],
         noun,
         born["date"] if born else "",
         (began["verb"], int(began["year"])) if began else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from expertrag.reader.made.comparisons import comparisons
+from expertrag.reader.made.subjects import subjects
 from expertrag.reader.made.types import Made, Piece
 
 YEARS = range(1801, 1811)
@@ -23,7 +24,7 @@ SHIPS = [
 
 
 def _made(pieces: list[Piece], seed: int = 0) -> list[Made]:
-    return [*comparisons(pieces, seed)]
+    return comparisons(subjects(pieces), seed)
 
 
 def _year(piece: Piece) -> int:
