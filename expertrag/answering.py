@@ -65,6 +65,7 @@ class Answering:
     def __init__(self, generator: Generator, decider: Decider) -> None:
         self._generator = generator
         self._decider = decider
+        self._family = prompt.FAMILIES[generator.family]
 
     def domain(self, request: AnswerRequest, view: View) -> str | None:
         """Whose expert answers, where the language model has experts for domains."""
@@ -118,7 +119,7 @@ class Answering:
     ) -> Session:
         request = call.request
         strict = request.mode is GateMode.STRICT
-        messages = prompt.open_book(request.question, passages, strict=strict)
+        messages = prompt.open_book(request.question, passages, strict=strict, family=self._family)
         sampling = reply_sampling(request.sampling, reader=self._generator.reader)
         if weight is None:
             return self._begin(call, messages, sampling)
@@ -152,7 +153,9 @@ class Answering:
             return result
 
         def draft(passages: Sequence[Passage]) -> str:
-            messages = prompt.open_book(request.question, self._packed(request, passages).kept)
+            messages = prompt.open_book(
+                request.question, self._packed(request, passages).kept, family=self._family
+            )
             with closing(self._begin(call, messages, sampling)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
                 meter.count(session)
@@ -166,6 +169,7 @@ class Answering:
             passages,
             self._generator.count_tokens,
             self._generator.context_tokens - request.sampling.max_tokens,
+            self._family,
         )
 
     def _without_passages(self, call: Call) -> Iterator[AnswerEvent]:

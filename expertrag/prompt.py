@@ -1,14 +1,16 @@
-"""What the language model is told, and what a trained reader replies: prompts, markers, packing.
+"""What the language model is told, and what it replies: prompts, markers, packing.
 
-Training, serving and evaluation share this file. A reader (``expertrag train reader``) learns from
-the prompts below as they stand, so that serving it needs no prompt of its own.
+Training, serving and evaluation share this file. Prompts that show passages come in families
+(:class:`Family`), by the kind of model; a reader (``expertrag train reader``) learns from those of
+``PLAIN`` as they stand, so that serving it needs no prompt of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from expertrag.errors import InvalidArgument
@@ -47,7 +49,71 @@ ABSTAINS_FROM = 0.5
 """Doubt from which a reader abstains. Below it the answer's own words are drawn, though each of the
 first ones may be less probable than abstention: it stands for all answers together."""
 
-_MARKERS = re.compile(r"\s*((?:\[\d+\])+)\s*$")
+INSTRUCTED_FROM = 1_000_000_000
+"""Parameters, of all experts together, from which a chat model follows the rule of ``INSTRUCT``.
+SmolLM2-135M-Instruct repeats the rule in place of an answer."""
+
+_LEAST = 1e-9  # probability whose log odds are still finite in float64
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Platt scaling of a reader's doubt: slope and intercept of its log odds (Platt 1999).
+
+    A model that was not trained to abstain is too sure, or too unsure, that no passage holds the
+    answer; the order of its doubts tells more than their size.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def calibrated(self, probability: float) -> float:
+        """Return the probability that no passage holds the answer.
+
+        :param probability: that ``NOT_FOUND`` begins the reply.
+        """
+        clipped = min(max(probability, _LEAST), 1.0 - _LEAST)
+        odds = self.slope * math.log(clipped / (1.0 - clipped)) + self.intercept
+        return 1.0 / (1.0 + math.exp(-odds))
+
+
+UNSCALED = Doubt()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The prompts with passages of one kind of models.
+
+    ``open_book`` and ``strict`` are system turns; ``rule`` follows the question. ``replies``:
+    whether models of the family reply as :class:`Reply` has it, by the rule alone.
+    """
+
+    name: str
+    open_book: str
+    strict: str
+    rule: str = ""
+    replies: bool = False
+    doubt: Doubt = UNSCALED
+
+
+PLAIN = Family("plain", OPEN_BOOK, STRICT)
+"""Of readers, and of models that are too small to follow a rule."""
+
+INSTRUCT = Family(
+    "instruct",
+    "You are a helpful assistant. You answer questions from numbered passages.",
+    "You are a helpful assistant. You answer questions from numbered passages.",
+    "Reply with the shortest answer, copied from the passages, then the number of its passage in "
+    'brackets, for example: Paris [2]. If the passages do not say it, reply "Not in the '
+    'passages."',
+    replies=True,
+)
+"""Of chat models that follow a rule without training."""
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (PLAIN, INSTRUCT)}
+"""By name, as :attr:`expertrag.generation.base.Generator.family` has it."""
+
+_MARKERS = re.compile(r"\s*((?:\[\d+\][,;]?\s*)+)\.?\s*$")
 
 TokenCounter = Callable[[Sequence[Message]], int]
 """Length of a prompt in tokens, chat template included."""
@@ -102,20 +168,28 @@ def closed_book(question: str) -> list[Message]:
     return [Message("system", CLOSED_BOOK), Message("user", question)]
 
 
-def open_book(question: str, passages: Sequence[Passage], *, strict: bool = False) -> list[Message]:
+def open_book(
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    strict: bool = False,
+    family: Family = PLAIN,
+) -> list[Message]:
     """Return the prompt for an answer from ``passages``, which are numbered from 1, best first."""
     shown = "\n\n".join(
         _numbered(number, passage) for number, passage in enumerate(passages, start=1)
     )
+    asked = f"{shown}\n\nQuestion: {question}"
     return [
-        Message("system", STRICT if strict else OPEN_BOOK),
-        Message("user", f"{shown}\n\nQuestion: {question}"),
+        Message("system", family.strict if strict else family.open_book),
+        Message("user", f"{asked}\n\n{family.rule}" if family.rule else asked),
     ]
 
 
 def shows_passages(messages: Sequence[Message]) -> bool:
     """Tell whether a prompt is one of :func:`open_book`."""
-    return messages[0].content in (OPEN_BOOK, STRICT)
+    shown = {turn for family in FAMILIES.values() for turn in (family.open_book, family.strict)}
+    return messages[0].content in shown
 
 
 def question_about(passage: str) -> list[Message]:
@@ -124,7 +198,11 @@ def question_about(passage: str) -> list[Message]:
 
 
 def pack(
-    question: str, passages: Sequence[Passage], count: TokenCounter, budget_tokens: int
+    question: str,
+    passages: Sequence[Passage],
+    count: TokenCounter,
+    budget_tokens: int,
+    family: Family = PLAIN,
 ) -> Packed:
     """Keep the first passages, whole, as many as fit; stop at the first that does not fit.
 
@@ -133,15 +211,19 @@ def pack(
     :param passages: best first.
     :raises InvalidArgument: if not even the best passage fits.
     """
-    empty_tokens = count(open_book(question, (), strict=True))
+
+    def tokens(shown: Sequence[Passage]) -> int:
+        return count(open_book(question, shown, strict=True, family=family))
+
+    empty_tokens = tokens(())
     left_tokens, fitting = budget_tokens - empty_tokens, 0
     for passage in passages:
-        left_tokens -= count(open_book(question, (passage,), strict=True)) - empty_tokens
+        left_tokens -= tokens((passage,)) - empty_tokens
         if left_tokens < 0:
             break
         fitting += 1
     # Counts of parts do not quite add up (token merges, longer numbers), so the sum is checked.
-    while fitting and count(open_book(question, passages[:fitting], strict=True)) > budget_tokens:
+    while fitting and tokens(passages[:fitting]) > budget_tokens:
         fitting -= 1
     if passages and not fitting:
         raise InvalidArgument(
@@ -159,10 +241,12 @@ def _numbered(number: int, passage: Passage) -> str:
     return f"{heading}\n{passage.text}"
 
 
-def fingerprint() -> str:
+def fingerprint(family: Family = PLAIN) -> str:
     """Hash of the prompts and of the form of replies: what is trained with others reads worse."""
     passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
-    shown = [open_book("question", [passage], strict=strict) for strict in (False, True)]
+    shown = [
+        open_book("question", [passage], strict=strict, family=family) for strict in (False, True)
+    ]
     messages = [*closed_book("question"), *shown[0], *shown[1]]
     forms = (messages, NEXT_PASSAGE, ABSTAINS.text, Reply("answer", (1, 2)).text)
     return hashlib.sha256(repr(forms).encode()).hexdigest()[:16]

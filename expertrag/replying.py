@@ -17,7 +17,7 @@ from expertrag.grounding import Grounding, ground
 from expertrag.prompt import ABSTAINS_FROM, NEXT_PASSAGE, NOT_FOUND, Reply
 from expertrag.types import DeltaEvent, Passage, Sampling
 
-_MAY_MARK = re.compile(r"\s*(?:\[\d+\]\s*)*(?:\[\d*)?")
+_MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
 
 SURE = 1 - ABSTAINS_FROM
 """``p_sufficient`` from which a reader answers. Its text abstains below by itself; one in a form

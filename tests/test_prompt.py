@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -35,10 +36,48 @@ def test_open_book_numbers_the_passages_and_keeps_their_text() -> None:
     assert content.endswith("Who wrote Emma?")
 
 
-def test_strict_is_the_longer_prompt() -> None:
+@pytest.mark.parametrize("family", prompt.FAMILIES.values())
+def test_strict_is_the_longer_prompt(family: prompt.Family) -> None:
     """``pack`` counts the strict form, so the other one always fits too."""
-    strict, free = (prompt.open_book("q", (), strict=strict) for strict in (True, False))
+    strict, free = (
+        prompt.open_book("q", (), strict=strict, family=family) for strict in (True, False)
+    )
     assert count(strict) >= count(free)
+
+
+@pytest.mark.parametrize("family", prompt.FAMILIES.values())
+def test_a_prompt_tells_whether_it_shows_passages(family: prompt.Family) -> None:
+    assert prompt.shows_passages(prompt.open_book("q", (), family=family))
+    assert not prompt.shows_passages(prompt.closed_book("q"))
+
+
+def test_a_family_that_replies_by_a_rule_is_told_the_form() -> None:
+    for family in prompt.FAMILIES.values():
+        told = " ".join(item.content for item in prompt.open_book("q", (), family=family))
+        assert (prompt.NOT_FOUND in told) == family.replies
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "cited"),
+    [
+        ("1999 [3]", "1999", (3,)),
+        ("1999 [3].", "1999", (3,)),
+        ("1999. [3]", "1999.", (3,)),
+        ("1999 [3][1]", "1999", (3, 1)),
+        ("1999 [3], [1].", "1999", (3, 1)),
+        ("In [3] it is 1999.", "In [3] it is 1999.", ()),
+        ("1999 [3]\n\n[4] Title", "1999", (3,)),
+    ],
+)
+def test_replies_are_read(text: str, answer: str, cited: tuple[int, ...]) -> None:
+    assert prompt.Reply.of(text) == prompt.Reply(answer, cited)
+
+
+def test_doubt_is_scaled_in_log_odds() -> None:
+    """Log odds of .8 are log 4: half of that, and log 2 more, is log 4 again."""
+    assert prompt.Doubt(0.5, math.log(2)).calibrated(0.8) == pytest.approx(0.8)
+    assert prompt.UNSCALED.calibrated(0.5) == 0.5
+    assert 0.0 < prompt.UNSCALED.calibrated(0.0) < prompt.UNSCALED.calibrated(1.0) < 1.0
 
 
 def test_everything_is_kept_in_its_order_when_it_fits() -> None:

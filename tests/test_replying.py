@@ -54,6 +54,9 @@ def test_what_is_no_abstention_is_said_whole(text: str, size: int) -> None:
         ("No", ""),
         ("a [1] b", ""),
         ("x [", " ["),
+        ("1999 [3].", " [3]."),
+        ("1999 [3], [1].", " [3], [1]."),
+        ("It ended in 1999.", ""),
     ],
 )
 def test_markers_wait_for_the_end(text: str, markers: str) -> None:

@@ -88,7 +88,7 @@ def open_pipeline_for(
                 "embedder": model_inputs(embedder),
                 "generator": {**model_inputs(generator), **_asked_for(config.model)},
                 "gate": pipeline.info().gate,
-                "prompts": prompt.fingerprint(),
+                "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }
             base = embedder.fingerprint_of_expert(GENERAL)
             yield Opened(pipeline, generator, index, skipped, inputs, base)

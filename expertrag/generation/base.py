@@ -43,8 +43,9 @@ class Session(ABC):
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None
-    """Probability that a reader's answer from passages begins as ``prompt.NOT_FOUND`` does, once a
-    token is drawn; None of any other model, without passages, and of an answer from two prompts."""
+    """Probability that no passage holds the answer, by that with which ``prompt.NOT_FOUND`` begins
+    a reader's reply, once a token is drawn; None of any other model, without passages, and of an
+    answer from two prompts."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -84,7 +85,10 @@ class Generator(ABC):
     experts: tuple[str, ...] = ()
     """Names of the experts of a mixture that is routed by text, "general" among them; else none."""
     reader: bool = False
-    """Whether it was trained to reply to our prompts as ``prompt.Reply`` has it."""
+    """Whether it replies to our prompts as ``prompt.Reply`` has it, by training or by the rule of
+    its family."""
+    family: str = "plain"
+    """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 
     def counters(self) -> Mapping[str, int]:
         """Return what was done since the start, by name; nothing if the back end does not count."""

@@ -20,6 +20,11 @@ class ChatTokenizer:
         control = {token.content for token in added if token.special}
         self._control = sorted(control | set(tokenizer.all_special_tokens))
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the model was made for chats; others continue text."""
+        return self._tokenizer.chat_template is not None
+
     def encode(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of the prompt that asks for the next answer.
 

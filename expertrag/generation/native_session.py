@@ -8,7 +8,7 @@ from expertrag.generation.base import ShouldStop
 from expertrag.generation.constraints import Matcher
 from expertrag.generation.local_session import LocalSession
 from expertrag.generation.native_network import NativeNetwork
-from expertrag.generation.sampling import Sampler
+from expertrag.generation.sampling import Abstention, Sampler
 from expertrag.generation.texts import Drawn, Looked, Text
 from expertrag.generation.watching import ROUTER_TOKENS
 from expertrag.types import DeltaEvent, FinishReason, Sampling
@@ -27,11 +27,11 @@ class NativeSession(LocalSession):
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
         domain: str | None = None,
-        doubted: int | None = None,
+        abstention: Abstention | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
-        self._sampler = Sampler.of(sampling, network.device, matcher, doubted)
+        self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
         self._text = Text(
             prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs

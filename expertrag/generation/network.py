@@ -38,6 +38,8 @@ class Limits:
     """Names of those of a mixture that is routed by text; else none."""
     reader_prompts: str = ""
     """Of a reader, the fingerprint of the prompts that it was trained with; else empty."""
+    parameters: int = 0
+    """Of all weights, those of every expert among them; tied ones count once."""
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any) -> Limits:
@@ -54,7 +56,9 @@ class Limits:
         ends = model.generation_config.eos_token_id, tokenizer.eos_token_id
         experts = tuple(getattr(config, "expert_names", None) or ())
         prompts = str(getattr(config, "reader_prompts", None) or "")
-        return cls(int(min(limits, default=_UNLIMITED)), frozenset(_flat(ends)), experts, prompts)
+        context_tokens = int(min(limits, default=_UNLIMITED))
+        parameters = sum(item.numel() for item in model.parameters())
+        return cls(context_tokens, frozenset(_flat(ends)), experts, prompts, parameters)
 
     def expert_of(self, domain: str | None) -> int:
         """Return the expert of a domain's texts: its own or the general one; -1: by the routers."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import torch
 
 from expertrag.generation.certainty import Certainty
 from expertrag.generation.constraints import Matcher
-from expertrag.prompt import ABSTAINS_FROM
+from expertrag.prompt import ABSTAINS_FROM, UNSCALED, Doubt
 from expertrag.types import Sampling
 
 FREQUENCY_PENALTY = 0.7
 """Default: the smallest value at which SmolLM2-135M seldom loops, at no loss of right answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """The tokens of a reader's abstention, and how the probability of the first is calibrated."""
+
+    tokens: tuple[int, ...]
+    doubt: Doubt = UNSCALED
 
 
 class Sampler:
@@ -22,8 +31,8 @@ class Sampler:
     it was drawn before (OpenAI's definition; the prompt does not count). A matcher, which follows
     the draws, says what may be drawn at all.
 
-    ``doubted`` is the token by which a reader abstains. Whether the first draw is that is decided
-    by its probability, ``doubt``, whatever the temperature; a matcher decides for itself.
+    ``abstention`` is what a reader abstains with. Whether it does is decided at the first draw, by
+    its calibrated probability, ``doubt``, whatever the temperature; a matcher decides for itself.
     """
 
     def __init__(
@@ -34,10 +43,11 @@ class Sampler:
         *,
         frequency_penalty: float = 0.0,
         matcher: Matcher | None = None,
-        doubted: int | None = None,
+        abstention: Abstention | None = None,
     ) -> None:
         self.doubt: float | None = None
-        self._doubted = doubted
+        self._abstention = abstention
+        self._saying: list[int] = []  # what is left to say of an abstention
         self._temperature = temperature
         self._matcher = matcher
         self._frequency_penalty = frequency_penalty
@@ -51,7 +61,7 @@ class Sampler:
         sampling: Sampling,
         device: torch.device,
         matcher: Matcher | None = None,
-        doubted: int | None = None,
+        abstention: Abstention | None = None,
     ) -> Sampler:
         """Make one as a request asks for it."""
         penalty = sampling.frequency_penalty
@@ -61,7 +71,7 @@ class Sampler:
             device,
             frequency_penalty=FREQUENCY_PENALTY if penalty is None else penalty,
             matcher=matcher,
-            doubted=doubted,
+            abstention=abstention,
         )
 
     @property
@@ -71,31 +81,38 @@ class Sampler:
 
     def forced(self) -> list[int]:
         """Return tokens that have to be drawn next, if any."""
-        return self._matcher.forced() if self._matcher else []
+        return self._matcher.forced() if self._matcher else list(self._saying)
 
     def draw(self, logits: torch.Tensor) -> int:
         """Return the id of the next token, given its logits (V,), which stay as they are.
 
         :raises InvalidArgument: the constraint cannot be obeyed any more.
         """
-        token = self._choose(self._allowed(self._penalized(self._decided(logits))))
+        logits = self._decided(logits)
+        if self._saying:
+            token = self._saying.pop(0)
+        else:
+            token = self._choose(self._allowed(self._penalized(logits)))
         self._counts[token] += 1
         if self._matcher:
             self._matcher.consume(token)
         return token
 
     def _decided(self, logits: torch.Tensor) -> torch.Tensor:
-        """Decide on abstention at the first draw: leave nothing else, or anything else."""
-        if self._doubted is None or self._counts:
+        """Decide on abstention at the first draw: say all of it, or anything else."""
+        if self._abstention is None or self._counts:
             return logits
-        self.doubt = float(logits.float().softmax(-1)[self._doubted])
+        first = self._abstention.tokens[0]
+        probability = float(logits.float().softmax(-1)[first])
+        self.doubt = self._abstention.doubt.calibrated(probability)
         if self._matcher:
             return logits
-        abstains = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
-        abstains[self._doubted] = True
         if self.doubt >= ABSTAINS_FROM:
-            abstains = ~abstains
-        return logits.masked_fill(abstains, -torch.inf)
+            self._saying = list(self._abstention.tokens)
+            return logits
+        others = logits.clone()
+        others[first] = -torch.inf
+        return others
 
     def _allowed(self, logits: torch.Tensor) -> torch.Tensor:
         if not self._matcher:

@@ -34,6 +34,7 @@ from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.native_session import NativeSession
 from expertrag.generation.network import Limits, Network, TransformersNetwork
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading
+from expertrag.generation.sampling import Abstention
 from expertrag.generation.source import ModelSource
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
@@ -56,11 +57,18 @@ class TransformersGenerator(Generator):
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
         self.experts = network.limits.experts
-        self.reader = _reads_our_prompts(name, network.limits.reader_prompts)
+        trained = _reads_our_prompts(name, network.limits.reader_prompts)
+        family = _family(network.limits, trained=trained, chats=chat.has_template)
+        self.family = family.name
+        self.reader = trained or family.replies
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
-        self._doubted = chat.encode_text(prompts.NOT_FOUND)[0] if self.reader else None
+        self._abstention = (
+            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), family.doubt)
+            if self.reader
+            else None
+        )
 
     @classmethod
     def load(
@@ -123,8 +131,9 @@ class TransformersGenerator(Generator):
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
-        doubted = self._doubted if prompts.shows_passages(messages) else None
-        options = prompt, sampling, should_stop, matcher, self._expert(messages, domain), doubted
+        abstention = self._abstention if prompts.shows_passages(messages) else None
+        expert = self._expert(messages, domain)
+        options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
             return NativeSession(network, decode, *options)
         return TransformersSession(network, decode, *options)
@@ -221,6 +230,12 @@ def _reads_our_prompts(name: str, trained_with: str) -> bool:
             prompts.fingerprint(),
         )
     return trained_with == prompts.fingerprint()
+
+
+def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
+    """Choose the prompts of a model: a reader's are those of its training."""
+    follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
+    return prompts.INSTRUCT if follows and not trained else prompts.PLAIN
 
 
 def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:

@@ -9,7 +9,7 @@ from expertrag.generation.constraints import Matcher
 from expertrag.generation.local_session import LocalSession
 from expertrag.generation.logprobs import Ranked
 from expertrag.generation.network import Network, Step
-from expertrag.generation.sampling import Sampler, certainty
+from expertrag.generation.sampling import Abstention, Sampler, certainty
 from expertrag.types import FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
@@ -28,12 +28,12 @@ class TransformersSession(LocalSession):
         should_stop: ShouldStop,
         matcher: Matcher | None = None,
         domain: str | None = None,
-        doubted: int | None = None,
+        abstention: Abstention | None = None,
     ) -> None:
         super().__init__(decode, prompt, sampling, should_stop)
         self._network = network
         self._prompt = prompt
-        self._sampler = Sampler.of(sampling, network.device, matcher, doubted)
+        self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         self._cache = network.new_cache(domain)
         self._drawn: list[int] = []  # tokens not yet streamed follow those that are
         self._streamed = 0

@@ -7,6 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,34 @@ def test_its_doubt_is_a_probability_of_the_model(
     with closing(reader.begin_mixed(_QUESTION, _QUESTION, 0.5, Sampling(3))) as mixed:
         list(mixed.deltas())
         assert mixed.doubt is None
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_large_chat_model_is_told_the_rule(
+    tiny_folder: Callable[[str], Path], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its doubt is the scaled probability of the abstention's first token."""
+    scaled = replace(prompt.INSTRUCT, doubt=prompt.Doubt(0.5, 1.0))
+    monkeypatch.setattr(prompt, "INSTRUCT", scaled)
+    monkeypatch.setattr(prompt, "INSTRUCTED_FROM", 1)
+    monkeypatch.setattr(prompt, "FAMILIES", {"plain": prompt.PLAIN, "instruct": scaled})
+    folder = tiny_folder("mixtral")
+    model = TransformersGenerator.load(str(folder), dtype="float32", native=native)
+    assert (model.reader, model.family) == (True, "instruct")
+    asked = prompt.open_book("What is the harbour for?", [_PASSAGE], family=scaled)
+    load: Any = AutoModelForCausalLM.from_pretrained
+    ids = torch.tensor([model._chat.encode(asked)])
+    with torch.inference_mode():
+        said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
+    expected = scaled.doubt.calibrated(float(said[model._chat.encode_text("Not")[0]]))
+    with closing(model.begin(asked, Sampling(3))) as session:
+        list(session.deltas())
+        assert session.doubt == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_small_chat_model_is_not(tiny_folder: Callable[[str], Path]) -> None:
+    model = TransformersGenerator.load(str(tiny_folder("mixtral")))
+    assert (model.reader, model.family) == (False, "plain")
 
 
 def test_it_stays_a_reader_when_packed(write: Callable[[str], Path], tmp_path: Path) -> None:

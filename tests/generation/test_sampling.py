@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from expertrag.generation.certainty import Certainty, average
-from expertrag.generation.sampling import Sampler, certainty
+from expertrag.generation.sampling import Abstention, Sampler, certainty
+from expertrag.prompt import Doubt
 
 _CPU = torch.device("cpu")
 
@@ -46,13 +47,30 @@ def test_abstention_is_decided_by_half(
 ) -> None:
     """An answer has several first words, none of which need be likelier than abstention."""
     logits = torch.tensor([*others, doubt]).log()
-    sampler = Sampler(0.0, 0, _CPU, doubted=2)
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2,)))
     assert sampler.draw(logits) == token
     assert sampler.doubt == pytest.approx(doubt)
     assert sampler.draw(torch.tensor([0.0, 0.1, 0.2])) == 2  # later on the token is any other
     assert sampler.doubt == pytest.approx(doubt)
-    drawn = {Sampler(5.0, seed, _CPU, doubted=2).draw(logits) for seed in range(50)}
+    abstention = Abstention((2,))
+    drawn = {Sampler(5.0, seed, _CPU, abstention=abstention).draw(logits) for seed in range(50)}
     assert (2 in drawn) == (token == 2) and (drawn == {2}) == (token == 2)
+
+
+def test_an_abstention_is_said_to_its_end() -> None:
+    """An untrained model begins it, and may go on in words of its own."""
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2, 0, 1)))
+    assert [sampler.draw(torch.tensor([0.0, 1.0, 5.0])) for _ in range(2)] == [2, 0]
+    assert sampler.forced() == [1]
+    own = torch.tensor([9.0, 0.0, 0.0])
+    assert [sampler.draw(own) for _ in range(2)] == [1, 0]  # then its own words again
+
+
+def test_doubt_is_calibrated() -> None:
+    """Log odds 0 of the first token, slope 2 and intercept -1: e^-1 / (1 + e^-1)."""
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), Doubt(2.0, -1.0)))
+    assert sampler.draw(torch.tensor([0.0, 0.0])) == 0
+    assert sampler.doubt == pytest.approx(0.26894142)
 
 
 def test_temperature_follows_the_probabilities() -> None:

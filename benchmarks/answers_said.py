@@ -1,0 +1,102 @@
+"""What one language model says through the pipeline over one store, kept on disk.
+
+WORK/answers/SET-HASH.jsonl    by question and mode: a killed run goes on
+
+HASH is of everything that an answer depends on: models, store, gate, prompts, passages asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from expertrag.eval.datasets import Query
+from expertrag.eval.manifest import inputs_id
+from expertrag.eval.resume import appending, read_results
+from expertrag.eval.serving import Opened
+from expertrag.eval.types import JSON
+from expertrag.folding import fold
+from expertrag.reader.answers import holding
+from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag_index.types import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer as it was served.
+
+    ``holding``: for each passage, whether it holds an accepted answer as whole words; ``cited``:
+    numbers of the passages that are cited, from 1. ``seconds`` are of all stages.
+    """
+
+    text: str
+    abstained: bool
+    p_sufficient: float | None
+    support: float | None
+    retrieved: bool
+    holding: tuple[bool, ...]
+    cited: tuple[int, ...]
+    seconds: float
+    prompt_tokens: int
+
+    @property
+    def shown(self) -> bool:
+        """Whether one of the passages holds an accepted answer."""
+        return any(self.holding)
+
+    @property
+    def citations(self) -> tuple[int, int]:
+        """Citations of passages that hold an accepted answer, and all."""
+        return sum(self.holding[number - 1] for number in self.cited), len(self.cited)
+
+
+class Speaker:
+    """A pipeline, as it is asked here: greedily, ``k`` passages, ``tokens`` at most."""
+
+    def __init__(self, opened: Opened, name: str, tokens: int, k: int, work: Path) -> None:
+        self._opened = opened
+        self._name = name
+        self._request = AnswerRequest("", k=k, sampling=Sampling(max_tokens=tokens))
+        self.inputs: dict[str, JSON] = {**opened.inputs, "tokens": tokens, "k": k}
+        self._path = work / "answers" / f"{name}-{inputs_id(self.inputs)}.jsonl"
+
+    def ask(self, queries: Sequence[Query], mode: GateMode, report: Progress) -> list[Said]:
+        """Answer questions in one mode; what was answered before is not asked again."""
+        model = self._opened.generator.name
+        with appending(self._path) as file:
+            known = read_results(self._path, _parsed)
+            missing = [query for query in queries if f"{mode}/{query.id}" not in known]
+            for done, query in enumerate(missing, start=1):
+                said, key = self._ask(query, mode), f"{mode}/{query.id}"
+                file.write(json.dumps({"key": key, **asdict(said)}) + "\n")
+                file.flush()
+                known[key] = said
+                report(f"{model}, {self._name}, {mode}", done, len(missing))
+        return [known[f"{mode}/{query.id}"] for query in queries]
+
+    def _ask(self, query: Query, mode: GateMode) -> Said:
+        request = replace(self._request, question=query.text, mode=mode)
+        return _said(fold(self._opened.pipeline.answer(request)), query)
+
+
+def _said(answer: Answer, query: Query) -> Said:
+    return Said(
+        text=answer.text,
+        abstained=answer.abstained,
+        p_sufficient=answer.p_sufficient,
+        support=answer.support,
+        retrieved=bool(answer.usage.retrieval_calls),
+        holding=tuple(bool(holding(item, query.answers or ())) for item in answer.passages),
+        cited=tuple(dict.fromkeys(citation.passage for citation in answer.citations)),
+        seconds=sum(answer.usage.stage_seconds.values()),
+        prompt_tokens=answer.usage.prompt_tokens,
+    )
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, Said]:
+    fields = {name: value for name, value in item.items() if name != "key"}
+    tuples = {name: tuple(fields[name]) for name in ("holding", "cited")}
+    return item["key"], Said(**{**fields, **tuples})

@@ -1,0 +1,281 @@
+"""What users get: answers of language models through the whole system, on test splits.
+
+    python benchmarks/eval_answers.py --data DATA --json FILE
+
+Every answer comes from the pipeline as it is served: five best passages of hybrid search over a
+store of the set's corpus, greedy, 25 tokens at most. The models take turns; the first is the one
+that the others are compared with. How answers are kept: ``answers_said.py``.
+
+    found       ALWAYS: an accepted answer is in the reply; it is the reply and nothing else (exact)
+    citations   of the same answers: share that points at a passage with an accepted answer
+    abstention  squad2, questions that its passages do not answer beside those that they do
+    policies    never, always and auto on the sets and on everyday requests: accuracy, searches, time
+
+``--small`` asks 20 questions a set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from answers_said import Said, Speaker
+from reader_figures import HEADER, Figure, areas, mean, means, shares
+
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval import squad
+from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
+from expertrag.eval.files import read_lines
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.serving import open_pipeline_for
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON
+from expertrag.generation.loading import quiet
+from expertrag.prompt import Reply
+from expertrag.types import GateMode
+from expertrag_index.types import Progress
+
+MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
+SETS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "tatqa")
+UNANSWERABLE = "squad2"
+TOKENS, PASSAGES, QUESTIONS, FEW = 25, 5, 100, 20
+CONTAINS = {"squad2": 0.90, "hotpotqa": 0.60, "popqa": 0.85, "pubmedqa": 0.65, "tatqa": 0.70}
+EXACT = {"squad2": 0.60}
+_HERE = Path(__file__).parent
+
+Asked = tuple[list[Query], dict[GateMode, list[Said]]]
+
+
+def main() -> int:
+    """Ask, compare, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="the first is compared with")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
+    parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    count = FEW if given.small else given.questions
+    with progress() as report, quiet():
+        found = [asked(name, given, count, report) for name in given.models]
+    answers, inputs = [item for item, _ in found], [item for _, item in found]
+    figures = compared(answers[0], answers[-1])
+    for part, some in figures.items():
+        print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
+    if given.json:
+        body = {
+            "manifest": asdict(make_manifest("answers", {"models": inputs, "questions": count})),
+            "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
+        }
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def asked(
+    model: str, given: argparse.Namespace, count: int, report: Progress
+) -> tuple[dict[str, Asked], dict[str, JSON]]:
+    """Ask one model everything; by set, and what its answers depend on."""
+    config = Config()
+    config = replace(config, model=replace(config.model, generator=model))
+    found: dict[str, Asked] = {}
+    inputs: dict[str, JSON] = {}
+    everyday = [*facts(), *requests()]
+    for place, name in enumerate(given.sets):
+        dataset = load_dataset(given.data / name, "test")
+        with open_pipeline_for(dataset, config, given.work, report) as opened:
+            speaker = Speaker(opened, name, TOKENS, PASSAGES, given.work)
+            inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
+            some = {name: answerable(dataset, count)}
+            if name == UNANSWERABLE:
+                some[f"{name} unanswerable"] = unanswerable(dataset, count)
+            some[f"everyday, {name}"] = everyday[place :: len(given.sets)]
+            for kind, queries in some.items():
+                modes = [mode for mode in GateMode if wanted(kind, mode)]
+                found[kind] = (
+                    queries,
+                    {mode: speaker.ask(queries, mode, report) for mode in modes},
+                )
+    return found, inputs
+
+
+def wanted(kind: str, mode: GateMode) -> bool:
+    """Whether a kind of questions is asked in a mode; STRICT where it is measured."""
+    if kind.endswith("unanswerable"):
+        return mode in (GateMode.ALWAYS, GateMode.STRICT)
+    return mode is not GateMode.STRICT or kind == UNANSWERABLE
+
+
+def answerable(dataset: Dataset, count: int) -> list[Query]:
+    """Draw judged questions with accepted answers; of TAT-QA those of a span."""
+    queries = [query for query in dataset.judged if query.answers]
+    if dataset.name == "tatqa":
+        queries = [query for query in queries if query.metadata.get("answer_type") == "span"]
+    return list(sample(queries, count, 0))
+
+
+def unanswerable(dataset: Dataset, count: int) -> list[Query]:
+    """Draw questions that the corpus does not answer."""
+    return list(sample([query for query in dataset.queries if query.answers == ()], count, 0))
+
+
+def facts() -> list[Query]:
+    """Everyday questions with accepted answers, which no store is needed for."""
+    lines, _ = read_lines(_HERE / "everyday_facts.jsonl")
+    return [
+        Query(f"fact-{place}", item["question"], tuple(item["answers"])) for place, item in lines
+    ]
+
+
+def requests() -> list[Query]:
+    """Everyday requests without accepted answers."""
+    lines = (_HERE / "everyday_requests.txt").read_text(encoding="utf-8").splitlines()
+    return [Query(f"request-{place}", text) for place, text in enumerate(lines)]
+
+
+def compared(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> dict[str, list[Figure]]:
+    """Compare two models part by part."""
+    return {
+        "found": found(before, after),
+        "citations": citations(before, after),
+        "abstention": abstention(before, after),
+        "policies": [*policies("first model", before), *policies("last model", after)],
+    }
+
+
+def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
+    """Right answers from the five best passages."""
+    figures = []
+    for name in [name for name in SETS if name in after]:
+        both = before[name], after[name]
+        verdicts = name == "pubmedqa"
+        figure = means(
+            f"{name}, {'verdict' if verdicts else 'contains'}",
+            *(scores(item, verdict if verdicts else contains) for item in both),
+        )
+        figures.append(figure.at_least(CONTAINS[name]))
+        if verdicts:
+            continue
+        figure = means(f"{name}, exact", *(scores(item, exact) for item in both))
+        figures.append(figure.at_least(EXACT[name]) if name in EXACT else figure)
+        shown = [float(said.shown) for said in after[name][1][GateMode.ALWAYS]]
+        figures.append(mean(f"{name}, a passage holds an answer", shown))
+    return figures
+
+
+def citations(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
+    """Where citations point; of verdicts nobody can tell."""
+    figures = []
+    for name in [name for name in SETS if name in after and name != "pubmedqa"]:
+        counts = [
+            [said.citations for said in item[name][1][GateMode.ALWAYS] if not said.abstained]
+            for item in (before, after)
+        ]
+        figures.append(shares(f"{name}, citations that hold the answer", *counts).at_least(0.92))
+        figures.append(
+            means(
+                f"{name}, answers that cite",
+                *(
+                    [float(bool(said.cited)) for said in item[name][1][GateMode.ALWAYS]]
+                    for item in (before, after)
+                ),
+            )
+        )
+    return figures
+
+
+def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
+    """How well a model tells what its passages do not answer."""
+    if UNANSWERABLE not in after:
+        return []
+    names = f"{UNANSWERABLE} unanswerable", UNANSWERABLE
+    modes = GateMode.ALWAYS, GateMode.STRICT
+    said = {
+        (which, name, mode): item[name][1][mode]
+        for which, item in (("before", before), ("after", after))
+        for name in names
+        for mode in modes
+    }
+    doubts, labels = [], [False]
+    for which in ("before", "after"):
+        some = [said[which, name, GateMode.ALWAYS] for name in names]
+        doubts.append([1 - (item.p_sufficient or 0.0) for part in some for item in part])
+        labels = [place == 0 for place, part in enumerate(some) for _ in part]
+    figures = [areas("AUROC of abstention", *doubts, labels).at_least(0.80)]
+    for mode in modes:
+        for name in names:
+            rates = [
+                [float(item.abstained) for item in said[which, name, mode]]
+                for which in ("before", "after")
+            ]
+            figures.append(means(f"{mode} abstains, {name}", *rates))
+    return figures
+
+
+def policies(whose: str, answers: Mapping[str, Asked]) -> list[Figure]:
+    """Never, always and auto: accuracy where there are answers, searches and seconds over all."""
+    kinds = [name for name in answers if not name.endswith("unanswerable")]
+    figures = []
+    rights: dict[GateMode, list[float]] = {}
+    for mode in (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO):
+        said = [item for name in kinds for item in answers[name][1][mode]]
+        rights[mode] = [right for name in kinds for right in scores(answers[name], judged, mode)]
+        figures += [
+            mean(f"{whose}, {mode}: right", rights[mode]),
+            mean(f"{whose}, {mode}: searches", [float(item.retrieved) for item in said]),
+            mean(f"{whose}, {mode}: seconds", [item.seconds for item in said]),
+        ]
+    figures.append(
+        means(f"{whose}, auto after always", rights[GateMode.ALWAYS], rights[GateMode.AUTO])
+    )
+    closed = [
+        judged(said, query)
+        for name in kinds
+        if name.startswith("everyday")
+        for query, said in zip(answers[name][0], answers[name][1][GateMode.AUTO], strict=True)
+        if query.answers and not said.retrieved
+    ]
+    figures.append(
+        mean(f"{whose}, auto: closed-book everyday facts right", list(map(float, closed)))
+    )
+    return figures
+
+
+def scores(
+    asked: Asked, score: Callable[[Said, Query], bool], mode: GateMode = GateMode.ALWAYS
+) -> list[float]:
+    """Score the answers to the questions that have accepted ones."""
+    pairs: Sequence[tuple[Query, Said]] = list(zip(asked[0], asked[1][mode], strict=True))
+    return [float(score(said, query)) for query, said in pairs if query.answers]
+
+
+def contains(said: Said, query: Query) -> bool:
+    """Whether an accepted answer is part of the reply."""
+    return squad.contains(said.text, query.answers or ())
+
+
+def exact(said: Said, query: Query) -> bool:
+    """Whether the reply is an accepted answer, its markers taken off."""
+    return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
+
+
+def verdict(said: Said, query: Query) -> bool:
+    """Whether the reply begins with the right one of yes, no and maybe."""
+    first, *_ = squad.normalise(said.text).split() or [""]
+    return squad.exact_match(first, query.answers or ())
+
+
+def judged(said: Said, query: Query) -> bool:
+    """Whether an answer is right, whatever is asked for."""
+    accepted = set(map(squad.normalise, query.answers or ()))
+    return (verdict if accepted <= squad.VERDICTS else contains)(said, query)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
