@@ -8,7 +8,7 @@ DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit \
+.PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
         fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
@@ -61,6 +61,11 @@ docs-check: $(STAMP) ## the generated docs are current
 
 unit: $(STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
+
+test-default-model: $(STAMP) ## the large default generator end to end; pulls it (1.1 GB) where it is missing
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct
+	@$(BIN)/python -m pytest -q tests/test_large_model.py
 
 fix: $(STAMP) ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

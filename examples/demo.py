@@ -27,11 +27,13 @@ from expertrag import (
     GateMode,
     PassagesEvent,
     UsageEvent,
+    models,
 )
+from expertrag_kernels.cpu_experts import ISAS
 
 HERE = Path(os.path.relpath(Path(__file__).parent))  # as a person would type it
 EXPERTRAG = [sys.executable, "-m", "expertrag"]
-MODELS = ("all-minilm-l6-v2", "smollm2-135m-reader")
+EMBEDDER = "all-minilm-l6-v2"
 QUESTIONS = (
     ("What is write-ahead logging?", GateMode.AUTO),
     ("How many legs does a spider have?", GateMode.AUTO),
@@ -50,7 +52,10 @@ def main() -> int:
     parser.add_argument("--documents", type=Path, default=HERE / "documents")
     arguments = parser.parse_args()
 
-    for model in MODELS:
+    # what --generator auto takes, once it has been pulled
+    choice = models.suited(kernels=bool(ISAS))
+    print(f"generator {choice.told}\n", flush=True)
+    for model in (EMBEDDER, choice.name):
         run(["models", "pull", model])
     run(["index", "build", str(arguments.documents), "--out", str(arguments.store)])
     address = f"127.0.0.1:{free_port()}"
@@ -63,8 +68,13 @@ def main() -> int:
                 ask(client, question, mode)
         print("\nstopping the server")
     print("server stopped cleanly\n")
-    print("The default language model is small (135 million parameters): trust its citations,")
-    print("and name a larger one with --generator where you have the hardware.\n")
+    if choice.name == models.SMALL:
+        print(
+            "This language model is small (135 million parameters): trust its citations, and name"
+        )
+        print(
+            f"a larger one with --generator where you have the hardware, such as {models.LARGE}.\n"
+        )
     print("Now yours:")
     print("  .venv/bin/expertrag index build YOUR_DOCUMENTS --out my-store")
     print("  .venv/bin/expertrag serve --index my-store")

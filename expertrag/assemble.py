@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag import models
 from expertrag.audit import Audit
-from expertrag.config import AUTO_EMBEDDER, Config, GateConfig, ModelConfig
+from expertrag.config import AUTO_EMBEDDER, AUTO_GENERATOR, Config, GateConfig, ModelConfig
 from expertrag.deciding import check_drafts
 from expertrag.errors import InvalidArgument
 from expertrag.generation import load_generator
@@ -18,15 +19,18 @@ from expertrag.served_gate import ServedGate, check_models
 from expertrag.translate import translated_errors
 from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.index import Index
+from expertrag_kernels.cpu_experts import ISAS
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.bundle import base_of, is_bundle
 from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
     from expertrag.generation.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
 
+_log = logging.getLogger(__name__)
 DEFAULT_EMBEDDER = "minilm-domains"
 """What a new store is built with unless the caller names another."""
 
@@ -44,7 +48,7 @@ def open_pipeline(config: Config) -> Pipeline:
         )
     model, store = config.model, Path(config.index)
     audit = Audit.of(config.audit)  # first: a wrong path is told before the models are loaded
-    embedder, generator = open_embedder(model, store), open_generator(model)
+    embedder, generator = open_embedder(model, store), open_generator(model, config.gate)
     return Pipeline(
         store,
         embedder,
@@ -78,17 +82,34 @@ def open_gate(
     return served
 
 
-def open_generator(model: ModelConfig) -> Generator:
+def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Generator:
     """Load the language model that is configured.
+
+    ``auto`` is the one that the fitted gate reads, if there is such a gate, else the best that this
+    machine has memory for.
 
     :raises ExpertRAGError: if it cannot be used, with the cure in the message.
     """
+    name = _auto_generator(model, gate) if model.generator == AUTO_GENERATOR else model.generator
     return load_generator(
-        models.resolve(model.generator),
+        models.resolve(name),
         dtype=model.dtype,
         device=model.device,
         cache_mib=model.cache_mib,
     )
+
+
+def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
+    if gate and gate.bundle:
+        with translated_errors():
+            bundle = load_gate(models.gate_folder(gate.bundle))
+        if bundle.needs.generator:
+            _log.info("generator %s: the gate reads it", bundle.needs.generator)
+            return bundle.needs.generator
+    choice = models.choose(dtype=model.dtype, device=model.device, kernels=bool(ISAS))
+    # a better one is within reach: told to those, too, who do not read on
+    _log.log(logging.WARNING if choice.cure else logging.INFO, "generator %s", choice.told)
+    return choice.name
 
 
 def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:

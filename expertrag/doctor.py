@@ -19,7 +19,8 @@ from typing import Literal
 from expertrag import models
 from expertrag._version import __version__
 from expertrag.config import load
-from expertrag.errors import ExpertRAGError
+from expertrag.errors import ExpertRAGError, NotFound
+from expertrag.models import choice
 from expertrag_retriever.cores import available_cores
 
 CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
@@ -206,12 +207,28 @@ def _models() -> Iterator[Finding]:
         yield Finding("models", "cache", "absent", error.message, "pip install 'expertrag[server]'")
         return
     needed = bool(_version("torch"))
+    if needed:
+        yield _default_generator()
     for model in found:
         cure = f"expertrag models pull {model.name}"
+        optional = not needed or model.name == choice.LARGE
         if model.state == "ready":
             yield Finding("models", model.name, "ok", f"checksums hold, in {model.folder}")
-        elif model.state == "missing" and not needed:
+        elif model.state == "missing" and optional:
             yield Finding("models", model.name, "absent", "not pulled", cure)
         else:
             problem = model.problem.removesuffix(f": run `{cure}`")
             yield Finding("models", model.name, model.state, problem, cure)
+
+
+def _default_generator() -> Finding:
+    """Which generator ``auto`` is here, and why."""
+    name = "default generator"
+    try:
+        isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
+        chosen = models.choose(kernels=bool(isas))
+    except NotFound as error:
+        cure = f"expertrag models pull {models.suited(kernels=bool(isas)).name}"
+        problem = error.message.replace(f": run `{cure}`", "")
+        return Finding("models", name, "missing", problem, cure)
+    return Finding("models", name, "ok", f"{chosen.name}: {chosen.reason}", chosen.cure)

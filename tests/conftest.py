@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("EXPERTRAG_MODEL_GENERATOR", "smollm2-135m-reader")  # not what memory allows
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 share_cores()  # before torch and faiss are loaded, as the command line does
 
@@ -38,7 +39,7 @@ def smollm_path() -> Path:
 
 @pytest.fixture(scope="session")
 def reader_path() -> Path:
-    """Folder of the default generator: the same, trained as a reader."""
+    """Folder of the small generator: the same, trained as a reader."""
     from expertrag import models
 
     return Path(models.ensure("smollm2-135m-reader"))

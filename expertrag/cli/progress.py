@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from expertrag.cli.output import note
+from expertrag.cli.output import note, size
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -18,15 +18,18 @@ LINE_EVERY_S = 5.0
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
-    """Give a progress function; what it draws is cleared or ended with the block."""
+def progress(in_bytes: tuple[str, ...] = ()) -> Iterator[Progress]:
+    """Give a progress function; what it draws is cleared or ended with the block.
+
+    :param in_bytes: first words of the stages that count bytes.
+    """
     if not _has_columns():
-        yield _Lines()
+        yield _Lines(in_bytes)
         return
     try:
-        bars: _Bars | _Lines = _Bars()
+        bars: _Bars | _Lines = _Bars(in_bytes)
     except ModuleNotFoundError:  # tqdm comes with the server extra
-        bars = _Lines()
+        bars = _Lines(in_bytes)
     try:
         yield bars
     finally:
@@ -45,7 +48,8 @@ def _has_columns() -> bool:
 class _Lines:
     """The first and the last step of every stage, and one line each few seconds between."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_bytes: tuple[str, ...] = ()) -> None:
+        self._in_bytes = in_bytes
         self._stage = ""
         self._next = 0.0
         self._began = (0.0, 0)  # time and steps done when the stage was first heard of
@@ -55,7 +59,10 @@ class _Lines:
         if stage != self._stage:
             self._stage, self._next, self._began = stage, now, (now, done)
         if now >= self._next or done == total:
-            counts = f"{done}" if total is None else f"{done}/{total}{self._left(now, done, total)}"
+            write = size if _first_word(stage) in self._in_bytes else str
+            counts = write(done)
+            if total is not None:
+                counts += f"/{write(total)}{self._left(now, done, total)}"
             note(f"{stage}: {counts}")
             self._next = now + LINE_EVERY_S
 
@@ -70,9 +77,10 @@ class _Lines:
 class _Bars:
     """One tqdm bar at a time, for the stage at work."""
 
-    def __init__(self) -> None:
+    def __init__(self, in_bytes: tuple[str, ...] = ()) -> None:
         from tqdm import tqdm
 
+        self._in_bytes = in_bytes
         self._tqdm: Any = tqdm
         self._bar: Any = None
         self._stage = ""
@@ -81,7 +89,12 @@ class _Bars:
         if self._bar is None or stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = self._tqdm(desc=stage, total=total, file=sys.stderr, dynamic_ncols=True)
+            unit = {}
+            if _first_word(stage) in self._in_bytes:
+                unit = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+            self._bar = self._tqdm(
+                desc=stage, total=total, file=sys.stderr, dynamic_ncols=True, initial=done, **unit
+            )
         self._bar.total = total
         self._bar.update(done - self._bar.n)  # draws ten times a second at most
 
@@ -89,3 +102,7 @@ class _Bars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _first_word(stage: str) -> str:
+    return stage.partition(" ")[0]

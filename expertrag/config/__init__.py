@@ -9,6 +9,7 @@ from expertrag.config.loading import CONFIG_ENV, Loaded, load
 from expertrag.config.render import render, table
 from expertrag.config.schema import (
     AUTO_EMBEDDER,
+    AUTO_GENERATOR,
     ENV_PREFIX,
     AuditConfig,
     Config,
@@ -23,6 +24,7 @@ from expertrag.config.schema import (
 
 __all__ = [
     "AUTO_EMBEDDER",
+    "AUTO_GENERATOR",
     "CONFIG_ENV",
     "ENV_PREFIX",
     "AuditConfig",

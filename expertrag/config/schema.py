@@ -15,6 +15,7 @@ from expertrag.types import AnswerRequest
 
 ENV_PREFIX = "EXPERTRAG_"
 AUTO_EMBEDDER = "auto"
+AUTO_GENERATOR = "auto"
 
 
 def option(
@@ -40,8 +41,10 @@ class ModelConfig:
         "experts; auto is the one that made the store, minilm-domains for a new one.",
     )
     generator: str = option(
-        "smollm2-135m-reader",
-        "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL.",
+        AUTO_GENERATOR,
+        "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL; auto is "
+        "qwen2.5-coder-1.5b-instruct where 6 GiB of memory are available, else "
+        "smollm2-135m-reader.",
     )
     dtype: str = option(
         "auto",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from expertrag.generation.native_loading import DTYPES, outline, unusable
 from expertrag.generation.network import Limits
 from expertrag.generation.source import ModelSource
 from expertrag_kernels import Format, Packed, save_packed, verify_packed
+from expertrag_retriever.cores import available_cores
 from expertrag_retriever.publish import published
 
 if TYPE_CHECKING:
@@ -42,18 +45,19 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     files = model_files(name)
     if files.packed:
         raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
-    with model_errors(name), quiet():
+    with model_errors(name), quiet(), _all_cores():
         source = ModelSource(files)
         model, weights = _packed(name, source, DTYPES[dtype], progress)
-        progress(f"write {out}", 0, 1)
-        with published(out) as scratch:
-            model.config.save_pretrained(scratch)
-            model.generation_config.save_pretrained(scratch)
-            source.tokenizer.save_pretrained(scratch)
-            (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
-            # last: without its weights what a killed command leaves is no model
-            save_packed(weights, scratch / PACKED_FILE)
-        progress(f"write {out}", 1, 1)
+    progress(f"write {out}", 0, 1)
+    # not within model_errors: a full disk is no damaged model
+    with quiet(), published(out) as scratch:
+        model.config.save_pretrained(scratch)
+        model.generation_config.save_pretrained(scratch)
+        source.tokenizer.save_pretrained(scratch)
+        (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
+        # last: without its weights what a killed command leaves is no model
+        save_packed(weights, scratch / PACKED_FILE)
+    progress(f"write {out}", 1, 1)
 
 
 def verify_folder(folder: Path) -> None:
@@ -70,6 +74,17 @@ def verify_folder(folder: Path) -> None:
         raise unusable(str(folder), error) from error
 
 
+@contextmanager
+def _all_cores() -> Iterator[None]:
+    """Let one computation have all cores: nothing else is at work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(available_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _packed(
     name: str, source: ModelSource, format: Format, progress: Progress
 ) -> tuple[Any, dict[str, Packed]]:
@@ -77,18 +92,44 @@ def _packed(
     dtype = torch.float32 if format is Format.F32 else torch.bfloat16
     try:
         model, filled = outline(name, source, format, dtype)
-        lowered = lower(
-            model,
-            format,
-            cache_bytes=1 << 30,  # of addresses: no page of it is touched
-            context_tokens=Limits.of(model, source.tokenizer).context_tokens,
-            filled=_told(filled, f"pack {source.files.name}", model, progress),
-        )
+        with ThreadPoolExecutor(max_workers=1) as reading:
+            lowered = lower(
+                model,
+                format,
+                cache_bytes=1 << 30,  # of addresses: no page of it is touched
+                context_tokens=Limits.of(model, source.tokenizer).context_tokens,
+                filled=_told(
+                    _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
+                ),
+            )
     except Unsupported as reason:
         raise InvalidArgument(
             f"{name} cannot be packed ({first_line(reason)}); serve it as it is"
         ) from reason
     return model, dict(lowered.weights)
+
+
+def _ahead(filled: Filled, model: Any, reading: ThreadPoolExecutor) -> Filled:
+    """Read each layer while the one before it is packed."""
+    layers = list(model.model.layers)
+    after = dict(pairwise(layers))
+    begun: dict[nn.Module, Future[ExitStack]] = {}
+
+    def read(module: nn.Module) -> ExitStack:
+        stack = ExitStack()
+        stack.enter_context(filled(module))
+        return stack
+
+    @contextmanager
+    def ahead(module: nn.Module) -> Iterator[None]:
+        there = begun.pop(module, None) or reading.submit(read, module)
+        with there.result():
+            following = after.get(module)
+            if following is not None:
+                begun[following] = reading.submit(read, following)
+            yield
+
+    return ahead
 
 
 def _told(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:

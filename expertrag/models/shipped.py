@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from expertrag.models.registry import REGISTRY
+from expertrag.models.registry import REGISTRY, ReaderModel
 
-_FOLDER = Path(__file__).with_name("bundles")
+SHIPPED_FOLDER = Path(__file__).with_name("bundles")
 
 SHIPPED: tuple[str, ...] = ("minilm-domains",)
 """Names of the bundles, which are names of embedders, too."""
@@ -27,9 +27,9 @@ def gate_folder(name: str) -> Path:
 def reader_folder(name: str) -> Path:
     """Folder of a reader's bundle: that of a package model, or the folder that is named."""
     model = REGISTRY.get(name)
-    return shipped_folder(model.reader) if model and model.reader else Path(name)
+    return shipped_folder(model.reader) if isinstance(model, ReaderModel) else Path(name)
 
 
 def shipped_folder(name: str) -> Path:
     """Folder of a shipped bundle."""
-    return _FOLDER / name
+    return SHIPPED_FOLDER / name

@@ -1,0 +1,109 @@
+"""Package models as a table that people choose by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from expertrag.models import ModelState
+
+_GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """``rank``: in a narrow terminal the columns of the highest rank are left out first."""
+
+    title: str
+    cell: Callable[[ModelState], str]
+    rank: int = 0
+    left: bool = False
+
+
+def table(models: Sequence[ModelState], width: int) -> Iterator[str]:
+    """Yield the lines of a table, and of notes on what it does not say.
+
+    :param width: of the terminal, in characters.
+    """
+    columns, left_out = _fitting(models, width)
+    rows = [[column.title for column in columns]]
+    rows += [[column.cell(model) for column in columns] for model in models]
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        yield _GAP.join(
+            cell.ljust(wide) if column.left else cell.rjust(wide)
+            for cell, wide, column in zip(row, widths, columns, strict=True)
+        ).rstrip()
+    yield ""
+    yield from _notes(models)
+    if left_out:
+        yield f"{' and '.join(left_out)}: in a wider terminal, or with --json"
+
+
+def _fitting(models: Sequence[ModelState], width: int) -> tuple[list[_Column], list[str]]:
+    columns, left_out = list(_columns(models)), []
+    while _width(columns, models) > width and max(column.rank for column in columns):
+        least = max(columns, key=lambda column: column.rank)
+        columns.remove(least)
+        left_out.append(least.title)
+    return columns, left_out
+
+
+def _width(columns: Sequence[_Column], models: Sequence[ModelState]) -> int:
+    cells = [[column.title, *map(column.cell, models)] for column in columns]
+    return sum(max(map(len, column)) for column in cells) + len(_GAP) * (len(columns) - 1)
+
+
+def _columns(models: Sequence[ModelState]) -> Iterator[_Column]:
+    yield _Column("name", lambda model: model.name, left=True)
+    yield _Column("state", lambda model: model.state, left=True)
+    yield _Column("params", lambda model: _count(model.parameters))
+    yield _Column("active", lambda model: _count(model.active), rank=2)
+    yield _Column("disk", _disk)
+    yield _Column("RAM", _memory)
+    yield _Column("tok/s", lambda m: f"{m.speed.tokens_per_s:.0f}" if m.speed else "")
+    yield _Column("first", lambda m: f"{m.speed.first_token_s:.1f} s" if m.speed else "")
+    for name in dict.fromkeys(name for model in models for name in model.answers):
+        yield _Column(name, partial(_share, name), rank=1)
+    yield _Column("licence", lambda model: model.licence, rank=3, left=True)
+
+
+def _notes(models: Sequence[ModelState]) -> Iterator[str]:
+    if any(model.speed for model in models):
+        yield "tok/s: tokens a second, first: time to the first, after a prompt of five passages;"
+        yield "RAM: the most that was resident meanwhile; all measured on this machine"
+    if any(not model.speed for model in models if model.role == "generator"):
+        yield "tok/s, first: empty until `expertrag models bench [NAME]` has measured them here"
+    if any(not model.speed for model in models):
+        yield "~: measured elsewhere"
+    if any(model.answers for model in models):
+        yield "names of data sets: share of questions answered right from five passages"
+    for model in models:
+        if model.state == "damaged":
+            yield model.problem
+
+
+def _count(number: int) -> str:
+    if not number:
+        return ""
+    return f"{number / 1e9:.1f}B" if number >= 999.5e6 else f"{number / 1e6:.0f}M"
+
+
+def _disk(model: ModelState) -> str:
+    return _bytes(model.size_bytes) if model.size_bytes else f"~{_bytes(model.disk_bytes)}"
+
+
+def _memory(model: ModelState) -> str:
+    if model.speed:
+        return _bytes(model.speed.memory_bytes)
+    return f"~{_bytes(model.memory_bytes)}" if model.memory_bytes else ""
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f}G" if number >= 999.5e6 else f"{number / 1e6:.0f}M"
+
+
+def _share(name: str, model: ModelState) -> str:
+    share = model.answers.get(name)
+    return "" if share is None else f"{share:.2f}".lstrip("0")

@@ -1,0 +1,156 @@
+"""How fast a generator is on this machine, and how much memory it takes."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import re
+import resource
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.models.card import source_of
+from expertrag.models.registry import REGISTRY, PackageModel, folder_of
+from expertrag.models.shipped import SHIPPED_FOLDER
+
+if TYPE_CHECKING:
+    from expertrag.generation import Generator, Message
+
+PASSAGES = 5
+PROMPT_TOKENS = 1180
+"""Of five passages, as they are served."""
+ANSWER_TOKENS = 64
+_RUNS = 3
+_QUESTION = "What do these passages say, and how was it measured?"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What was measured: medians of three answers, one at a time, from passages not read before.
+
+    ``memory_bytes``: peak of resident memory of a process that does nothing else, mapped weights
+    included.
+    """
+
+    prompt_tokens: int
+    first_token_s: float
+    prompt_tokens_per_s: float
+    tokens_per_s: float
+    memory_bytes: int
+    cores: int
+    source: str = ""
+
+
+def bench(name: str, folder: str) -> Speed:
+    """Measure a generator, in a process of its own; a package model's figures are kept.
+
+    :param folder: what ``name`` resolves to.
+    :raises ExpertRAGError: if it cannot be loaded, with the cure in the message.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+        speed = process.submit(_measure, folder).result()
+    if name in REGISTRY:
+        speed = replace(speed, source=source_of(REGISTRY[name]))
+        _write(_file(REGISTRY[name]), speed)
+    return speed
+
+
+def measured(model: PackageModel) -> Speed | None:
+    """Return what was measured of a package model as it is made now; None if nothing was."""
+    try:
+        speed = Speed(**json.loads(_file(model).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return speed if speed.source == source_of(model) else None
+
+
+def _file(model: PackageModel) -> Path:
+    return folder_of(model).with_name(f"{model.name}.bench.json")
+
+
+def _write(file: Path, speed: Speed) -> None:
+    partial = file.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(asdict(speed), indent=1), encoding="utf-8")
+    partial.replace(file)
+
+
+def _measure(folder: str) -> Speed:
+    from expertrag.generation import load_generator
+    from expertrag.generation.loading import quiet
+    from expertrag_retriever.cores import available_cores
+
+    with quiet():
+        generator = load_generator(folder)
+    prompts = _prompts(generator)
+    _answer(generator, prompts[0][:1], 4)  # the system's words alone: weights are read then
+    runs = [_answer(generator, prompt, ANSWER_TOKENS) for prompt in prompts]
+    tokens = [generator.count_tokens(prompt) for prompt in prompts]
+    return Speed(
+        prompt_tokens=round(statistics.median(tokens)),
+        first_token_s=statistics.median(first for first, _ in runs),
+        prompt_tokens_per_s=statistics.median(
+            count / first for count, (first, _) in zip(tokens, runs, strict=True)
+        ),
+        tokens_per_s=statistics.median(rate for _, rate in runs),
+        memory_bytes=_peak_bytes(),
+        cores=available_cores(),
+    )
+
+
+def _answer(generator: Generator, prompt: list[Message], tokens: int) -> tuple[float, float]:
+    """Return the seconds to the first token, and the tokens a second after it."""
+    from expertrag.types import Constraint, Sampling
+
+    # any text, but a long one: an answer that ends early says little
+    form = Constraint(regex=f"(?s:.{{{8 * tokens},}})")
+    sampling = Sampling(max_tokens=tokens, constraint=form)
+    generator.check(sampling)
+    session = generator.begin(prompt, sampling)
+    try:
+        started = time.perf_counter()
+        session.peek(1)
+        first = time.perf_counter()
+        for _ in session.deltas():
+            pass
+        done = time.perf_counter()
+        return first - started, (session.completion_tokens - 1) / (done - first)
+    finally:
+        session.close()
+
+
+def _prompts(generator: Generator) -> list[list[Message]]:
+    """Prompts that begin differently, of cards of shipped bundles, which are English at hand."""
+    cards = sorted(SHIPPED_FOLDER.glob("*/README.md"))
+    words = " ".join(card.read_text(encoding="utf-8") for card in cards).split()
+    width = 100
+    for _ in range(3):
+        tokens = generator.count_tokens(_prompt(words, 0, width))
+        width = max(1, round(width * PROMPT_TOKENS / tokens))
+    return [_prompt(words, (run + 1) * width // 2, width) for run in range(_RUNS)]
+
+
+def _prompt(words: list[str], start: int, width: int) -> list[Message]:
+    from expertrag.prompt import open_book
+    from expertrag.types import Passage
+
+    passages = []
+    for number in range(PASSAGES):
+        at = [(start + number * width + place) % len(words) for place in range(width)]
+        text = " ".join(words[place] for place in at)
+        passages.append(Passage(f"card/{number}", 0, text, 0, len(text), 1.0, title=text[:20]))
+    return open_book(_QUESTION, passages)
+
+
+def _peak_bytes() -> int:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0

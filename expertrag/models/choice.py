@@ -1,0 +1,77 @@
+"""Which generator ``auto`` is here, and why: the best one that this machine has memory for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from expertrag.errors import NotFound
+from expertrag.models.card import find_problem
+from expertrag.models.memory import available_bytes
+from expertrag.models.registry import folder_of, registered
+
+LARGE = "qwen2.5-coder-1.5b-instruct"
+SMALL = "smollm2-135m-reader"
+NEEDED_BYTES = 6 << 30
+"""Memory to spare that ``LARGE`` is chosen from; a server with it takes less than half of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A generator and the reason for it; ``cure`` is a command that leads to a better one."""
+
+    name: str
+    reason: str
+    cure: str = ""
+
+    @property
+    def told(self) -> str:
+        """The whole choice in one line."""
+        cure = f"; better: `{self.cure}`" if self.cure else ""
+        return f"{self.name}: {self.reason}{cure}"
+
+
+def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
+    """Choose a generator for this machine, pulled or not.
+
+    :param dtype: of the configuration, as ``device``; what is packed is in int4, for the CPU.
+    :param kernels: whether there are compiled ones, without which nothing packed runs.
+    """
+    if not kernels:
+        return Choice(SMALL, f"there are no compiled kernels, which {LARGE} needs")
+    if dtype not in ("auto", "int4") or device not in ("auto", "cpu"):
+        asked = f"dtype {dtype}" if dtype not in ("auto", "int4") else f"device {device}"
+        return Choice(SMALL, f"{LARGE} is packed in int4 for the CPU, and {asked} is asked for")
+    memory = available_bytes()
+    if memory is None:
+        return Choice(SMALL, "this system does not tell how much memory is available")
+    text = f"{memory / 2**30:.1f} GiB of memory are available"
+    needed = f"{NEEDED_BYTES >> 30}"
+    if memory < NEEDED_BYTES:
+        return Choice(SMALL, f"{text}, {LARGE} needs {needed}")
+    return Choice(LARGE, f"{text}, {needed} are needed")
+
+
+def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
+    """Choose among what has been pulled: the one that suits, else the small one.
+
+    A folder that is damaged is chosen, too, so that whoever loads it is told.
+
+    :raises NotFound: if neither has been pulled.
+    """
+    wanted = suited(dtype=dtype, device=device, kernels=kernels)
+    problem = _absence(wanted.name)
+    if problem is None:
+        return wanted
+    if wanted.name == SMALL or _absence(SMALL) is not None:
+        raise NotFound(f"{problem.message} ({wanted.reason})", reason=problem.reason)
+    return Choice(
+        SMALL,
+        f"{wanted.reason} for {wanted.name}, which is not pulled",
+        f"expertrag models pull {wanted.name}",
+    )
+
+
+def _absence(name: str) -> NotFound | None:
+    model = registered(name)
+    problem = find_problem(model, folder_of(model), thorough=False)
+    return problem if isinstance(problem, NotFound) else None

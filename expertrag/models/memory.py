@@ -1,0 +1,58 @@
+"""How much memory this process could still take, the limits of its containers included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/")
+
+
+def available_bytes(root: Path = _ROOT) -> int | None:
+    """Bytes that could be taken without swapping; None where the system does not tell.
+
+    The least of what the machine has (``MemAvailable``) and of what every control group above this
+    process leaves of its limit. Pages of files that a group holds can be dropped, and so count as
+    free.
+
+    :param root: where ``proc`` and ``sys`` lie.
+    """
+    found = [*_of_machine(root), *_of_groups(root)]
+    return min(found) if found else None
+
+
+def _of_machine(root: Path) -> Iterator[int]:
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", _read(root / "proc/meminfo"), re.MULTILINE)
+    if match:
+        yield int(match[1]) * 1024
+
+
+def _of_groups(root: Path) -> Iterator[int]:
+    """Yield what control groups leave, of version 2 ("0::/path") and 1 ("4:memory:/path")."""
+    mounted = root / "sys/fs/cgroup"
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not controllers:
+            names = "memory.max", "memory.current", "inactive_file"
+            yield from _left(mounted, path, *names)
+        elif "memory" in controllers.split(","):
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+            yield from _left(mounted / "memory", path, *names)
+
+
+def _left(mounted: Path, path: str, limit: str, usage: str, files: str) -> Iterator[int]:
+    inner = mounted / path.strip("/")
+    # within a container the group may be mounted as the root, and the path be that of the host
+    for folder in (inner, *(above for above in inner.parents if above.is_relative_to(mounted))):
+        most, used = (_read(folder / name).strip() for name in (limit, usage))
+        if most.isdigit() and used.isdigit():
+            match = re.search(rf"^{files} (\d+)$", _read(folder / "memory.stat"), re.MULTILINE)
+            yield max(0, int(most) - int(used) + (int(match[1]) if match else 0))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

