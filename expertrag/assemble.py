@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 
 from expertrag import models
 from expertrag.audit import Audit
-from expertrag.config import AUTO_EMBEDDER, AUTO_GENERATOR, Config, GateConfig, ModelConfig
+from expertrag.config import (
+    AUTO_EMBEDDER,
+    AUTO_GATE,
+    AUTO_GENERATOR,
+    Config,
+    GateConfig,
+    ModelConfig,
+    needs_fitted_gate,
+)
 from expertrag.deciding import check_drafts
-from expertrag.errors import InvalidArgument
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation import load_generator
 from expertrag.generation.loading import quiet
 from expertrag.pipeline import Pipeline
@@ -65,18 +73,33 @@ def open_gate(
 ) -> ServedGate | None:
     """Open the fitted gate that is configured; None where it is the training-free one.
 
+    ``auto`` is the shipped gate of the language model, where the embedder is its own, too.
+
     :raises ExpertRAGError: if it cannot be used with these models.
     """
-    if not gate.bundle:
-        return None
+    served = None
+    if gate.named:
+        served = _open_gate(gate.bundle, embedder, generator)
+    elif gate.bundle == AUTO_GATE and (shipped := models.gate_of(generator.name)):
+        try:
+            served = _open_gate(shipped, embedder, generator)
+        except Conflict as reason:
+            _log.warning("the training-free gate decides: %s", reason.message)
+    if served is None and gate.answer_value_s is not None:
+        raise needs_fitted_gate()
+    return served
 
+
+def _open_gate(
+    name: str, embedder: SentenceTransformerEmbedder, generator: Generator
+) -> ServedGate:
     def check(bundle: GateBundle) -> None:
         # Not the embedder: the store may have moved to another one since, and the gate with it.
         check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
         check_drafts(bundle, generator)
 
     own = generator.fingerprint
-    served = ServedGate(models.gate_folder(gate.bundle), check)
+    served = ServedGate(models.gate_folder(name), check)
     base = embedder.fingerprint_of_expert(GENERAL)
     check_models(served.current(), embedder=base, generator=own)
     return served
@@ -100,7 +123,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
-    if gate and gate.bundle:
+    if gate and gate.named:
         with translated_errors():
             bundle = load_gate(models.gate_folder(gate.bundle))
         if bundle.needs.generator:

@@ -90,4 +90,4 @@ def test_threshold_and_target_rate_together() -> None:
     with pytest.raises(InvalidArgument, match=r"answer_value_s: is set beside gate\.target_rate"):
         GateConfig(bundle="mine", target_rate=0.5, answer_value_s=9.0)
     with pytest.raises(InvalidArgument, match=r"answer_value_s: needs a calibrated probability"):
-        GateConfig(answer_value_s=9.0)
+        GateConfig(bundle="training-free", answer_value_s=9.0)

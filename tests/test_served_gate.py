@@ -12,7 +12,8 @@ import pytest
 from retriever.gate.conftest import planted
 from serving_fixtures import PacedGenerator
 
-from expertrag.assemble import open_embedder
+from expertrag import models
+from expertrag.assemble import open_embedder, open_gate
 from expertrag.client import Client
 from expertrag.config import GateConfig, ModelConfig
 from expertrag.errors import Conflict, InvalidArgument
@@ -98,6 +99,29 @@ def test_the_first_gate_must_be_usable(tmp_path: Path) -> None:
         ServedGate(
             tmp_path / "gate", lambda gate: check_models(gate, embedder="mine", generator=None)
         )
+
+
+def test_auto_is_the_shipped_gate_of_the_language_model(
+    embedder: Any,
+    paced: PacedGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without one, and with one of other models, the training-free gate decides."""
+    assert open_gate(GateConfig(), embedder, paced) is None
+    with pytest.raises(InvalidArgument, match=r"gate\.answer_value_s: needs a calibrated"):
+        open_gate(GateConfig(answer_value_s=9.0), embedder, paced)
+    shipped = tmp_path / "gate"
+    monkeypatch.setattr(models.shipped, "GATES_OF_GENERATORS", {paced.name: str(shipped)})
+    base = embedder.fingerprint_of_expert(GENERAL)
+    _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, paced.fingerprint))
+    served = open_gate(GateConfig(answer_value_s=9.0), embedder, paced)
+    assert served is not None and served.current().threshold == 0.3
+    assert open_gate(GateConfig(bundle="training-free"), embedder, paced) is None
+    _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, "another"))
+    assert open_gate(GateConfig(), embedder, paced) is None
+    assert "the training-free gate decides" in caplog.text
 
 
 def test_a_server_explains_by_the_fitted_gate(

@@ -9,6 +9,7 @@ from expertrag.config.loading import CONFIG_ENV, Loaded, load
 from expertrag.config.render import render, table
 from expertrag.config.schema import (
     AUTO_EMBEDDER,
+    AUTO_GATE,
     AUTO_GENERATOR,
     ENV_PREFIX,
     AuditConfig,
@@ -19,11 +20,13 @@ from expertrag.config.schema import (
     SearchConfig,
     ServiceConfig,
     Setting,
+    needs_fitted_gate,
     settings,
 )
 
 __all__ = [
     "AUTO_EMBEDDER",
+    "AUTO_GATE",
     "AUTO_GENERATOR",
     "CONFIG_ENV",
     "ENV_PREFIX",
@@ -37,6 +40,7 @@ __all__ = [
     "ServiceConfig",
     "Setting",
     "load",
+    "needs_fitted_gate",
     "render",
     "settings",
     "table",

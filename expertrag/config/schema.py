@@ -16,6 +16,8 @@ from expertrag.types import AnswerRequest
 ENV_PREFIX = "EXPERTRAG_"
 AUTO_EMBEDDER = "auto"
 AUTO_GENERATOR = "auto"
+AUTO_GATE = "auto"
+TRAINING_FREE = "training-free"
 
 
 def option(
@@ -67,8 +69,9 @@ class GateConfig:
     """When the documents are consulted."""
 
     bundle: str = option(
-        "",
-        "Fitted gate: a folder of `expertrag gate fit`, or a shipped one. Unset: training-free.",
+        AUTO_GATE,
+        "Fitted gate: a folder of `expertrag gate fit`, a shipped one, or training-free; auto is "
+        "the shipped one that was fitted on the language model, training-free where there is none.",
     )
     threshold: float | None = option(
         None,
@@ -97,6 +100,11 @@ class GateConfig:
         minimum=1e-6,
     )
 
+    @property
+    def named(self) -> bool:
+        """Whether ``bundle`` names one certain fitted gate."""
+        return self.bundle not in (AUTO_GATE, TRAINING_FREE)
+
     def __post_init__(self) -> None:
         _validate(self, "gate")
         ways = ("threshold", "target_rate", "answer_value_s")
@@ -105,12 +113,8 @@ class GateConfig:
             raise invalid(
                 f"gate.{given[1]}", f"is set beside gate.{given[0]}, which decides alone; leave one"
             )
-        if self.answer_value_s is not None and not self.bundle:
-            raise invalid(
-                "gate.answer_value_s",
-                "needs a calibrated probability of the benefit, which the training-free gate does "
-                "not give; name a fitted gate with gate.bundle",
-            )
+        if self.answer_value_s is not None and self.bundle == TRAINING_FREE:
+            raise needs_fitted_gate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +264,15 @@ def settings() -> tuple[Setting, ...]:
 def invalid(key: str, message: str) -> InvalidArgument:
     """Return the error for one key; the message starts with it."""
     return InvalidArgument(f"{key}: {message}", reason="INVALID_CONFIG", metadata={"field": key})
+
+
+def needs_fitted_gate() -> InvalidArgument:
+    """Return the error for a price without a fitted gate."""
+    return invalid(
+        "gate.answer_value_s",
+        "needs a calibrated probability of the benefit, which the training-free gate does not "
+        "give; name a fitted gate with gate.bundle",
+    )
 
 
 _KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {

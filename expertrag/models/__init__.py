@@ -43,6 +43,7 @@ from expertrag.models.shipped import (
     SHIPPED,
     SHIPPED_GATES,
     gate_folder,
+    gate_of,
     reader_folder,
     shipped_folder,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "choose",
     "ensure",
     "gate_folder",
+    "gate_of",
     "listing",
     "path",
     "pull",

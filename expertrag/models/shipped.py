@@ -5,6 +5,7 @@ How each was made, and what it gains, stands in its card (``README.md`` in its f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from expertrag.models.registry import REGISTRY, ReaderModel
@@ -17,6 +18,15 @@ SHIPPED: tuple[str, ...] = ("minilm-domains",)
 
 SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts",)
 """Names of the gates."""
+
+
+GATES_OF_GENERATORS: Mapping[str, str] = {}
+"""The shipped gate that was fitted on a package model, by the model's name."""
+
+
+def gate_of(generator: str) -> str | None:
+    """Name of the shipped gate that was fitted on a language model; None where there is none."""
+    return GATES_OF_GENERATORS.get(generator)
 
 
 def gate_folder(name: str) -> Path:
