@@ -24,11 +24,12 @@ def write_tiny_gguf(path: Path) -> None:
     words = ["<|im_start|>", "<|im_end|>", "<|endoftext|>", *sorted(ByteLevel.alphabet()), "th"]
     added = [{"content": word} for word in words[:3]]
     vocabulary = {word: number for number, word in enumerate(words)}
-    model = {"vocab": vocabulary, "merges": [["t", "h"]]}
-    (folder / "tokenizer.json").write_text(json.dumps({"model": model, "added_tokens": added}))
+    about = {"model": {"vocab": vocabulary, "merges": [["t", "h"]]}, "added_tokens": added}
+    (folder / "tokenizer.json").write_text(json.dumps(about))
     template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
     (folder / "chat_template.jinja").write_text(template)
-    write_gguf(model_of("qwen2", vocab_size=len(words)), path, tokenizer=folder)
+    model = model_of("qwen2", vocab_size=len(words), max_position_embeddings=2048)
+    write_gguf(model, path, tokenizer=folder)
 
 
 def sliced_model(gguf: Path, wheels: Path) -> GGUFModel:

@@ -12,7 +12,7 @@ from expertrag import models as package_models
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
-from expertrag.errors import NotFound
+from expertrag.errors import InvalidArgument, NotFound
 
 
 @click.group()
@@ -33,11 +33,10 @@ def list_models(as_json: bool) -> None:
     if as_json:
         emit_json(found)
         return
-    for role in ("generator", "embedder"):
-        click.echo(f"{role}s")
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
-        for line in table([model for model in found if model.role == role], width):
-            click.echo(line)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
+    for line in table(sorted(found, key=lambda model: model.role, reverse=True), width):
+        click.echo(line)
+    click.echo(f"--generator auto is {package_models.suited().told}")
 
 
 @models.command()
@@ -73,6 +72,10 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     tokens are written, three times; nothing else should be at work. `expertrag models list` shows
     the figures of package models.
     """
+    for name in names:
+        model = package_models.REGISTRY.get(name)
+        if model and model.role != "generator":
+            raise InvalidArgument(f"{name} is no generator, but an {model.role}")
     wanted = {name: package_models.resolve(name) for name in names or _pulled_generators()}
     found = {}
     with progress() as report:

@@ -27,14 +27,23 @@ def table(models: Sequence[ModelState], width: int) -> Iterator[str]:
     :param width: of the terminal, in characters.
     """
     columns, left_out = _fitting(models, width)
-    rows = [[column.title for column in columns]]
-    rows += [[column.cell(model) for column in columns] for model in models]
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    for row in rows:
-        yield _GAP.join(
+    rows = {model.name: [column.cell(model) for column in columns] for model in models}
+    titles = [column.title for column in columns]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows.values(), strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        return _GAP.join(
             cell.ljust(wide) if column.left else cell.rjust(wide)
-            for cell, wide, column in zip(row, widths, columns, strict=True)
+            for cell, wide, column in zip(cells, widths, columns, strict=True)
         ).rstrip()
+
+    for number, role in enumerate(dict.fromkeys(model.role for model in models)):
+        if number:
+            yield ""
+        yield line([role, *titles[1:]]) if not number else role
+        for model in models:
+            if model.role == role:
+                yield line(rows[model.name])
     yield ""
     yield from _notes(models)
     if left_out:
@@ -44,7 +53,7 @@ def table(models: Sequence[ModelState], width: int) -> Iterator[str]:
 def _fitting(models: Sequence[ModelState], width: int) -> tuple[list[_Column], list[str]]:
     columns, left_out = list(_columns(models)), []
     while _width(columns, models) > width and max(column.rank for column in columns):
-        least = max(columns, key=lambda column: column.rank)
+        least = max(reversed(columns), key=lambda column: column.rank)
         columns.remove(least)
         left_out.append(least.title)
     return columns, left_out
@@ -70,13 +79,14 @@ def _columns(models: Sequence[ModelState]) -> Iterator[_Column]:
 
 
 def _notes(models: Sequence[ModelState]) -> Iterator[str]:
-    if any(model.speed for model in models):
+    generators = [model for model in models if model.role == "generator"]
+    if any(model.speed for model in generators):
         yield "tok/s: tokens a second, first: time to the first, after a prompt of five passages;"
         yield "RAM: the most that was resident meanwhile; all measured on this machine"
-    if any(not model.speed for model in models if model.role == "generator"):
+    if not all(model.speed for model in generators):
         yield "tok/s, first: empty until `expertrag models bench [NAME]` has measured them here"
-    if any(not model.speed for model in models):
-        yield "~: measured elsewhere"
+    if not all(model.speed and model.size_bytes for model in generators):
+        yield "~: as it was elsewhere"
     if any(model.answers for model in models):
         yield "names of data sets: share of questions answered right from five passages"
     for model in models:

@@ -128,11 +128,14 @@ def _prompts(generator: Generator) -> list[list[Message]]:
     """Prompts that begin differently, of cards of shipped bundles, which are English at hand."""
     cards = sorted(SHIPPED_FOLDER.glob("*/README.md"))
     words = " ".join(card.read_text(encoding="utf-8") for card in cards).split()
-    width = 100
-    for _ in range(3):
-        tokens = generator.count_tokens(_prompt(words, 0, width))
-        width = max(1, round(width * PROMPT_TOKENS / tokens))
-    return [_prompt(words, (run + 1) * width // 2, width) for run in range(_RUNS)]
+    prompts = []
+    for run in range(_RUNS):
+        width, start = 100, run * len(words) // _RUNS
+        for _ in range(3):
+            tokens = generator.count_tokens(_prompt(words, start, width))
+            width = max(1, round(width * PROMPT_TOKENS / tokens))
+        prompts.append(_prompt(words, start, width))
+    return prompts
 
 
 def _prompt(words: list[str], start: int, width: int) -> list[Message]:

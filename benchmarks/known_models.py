@@ -1,0 +1,390 @@
+"""Models that people will name: whether our engine runs them, and what their weights need.
+
+    python benchmarks/known_models.py           write the tables of docs/models.md and README.md
+    python benchmarks/known_models.py --check   fail if one is not current
+
+Nothing is downloaded. A model is made on the meta device by transformers, from the shapes of its
+published configuration, and lowered as ``--generator`` would lower it, by a decoder that counts the
+bytes of the weights that it is given; so what is said of the engine is what the engine says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from expertrag.generation.loading import quiet
+from expertrag.generation.lowering import Unsupported, lower
+from expertrag_kernels import Format, PlainExperts
+from expertrag_kernels.layout import layer_bytes, matrix_bytes
+from expertrag_kernels.steps import CacheShape, View
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "docs/models.md", ROOT / "README.md")
+BEGIN, END = "<!-- made by `make docs`: known models -->", "<!-- end of known models -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A model's name, its type in transformers, what its configuration sets, and its licence."""
+
+    name: str
+    kind: str
+    licence: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is said of a model; ``reason`` is why it is left to transformers, else empty."""
+
+    known: Known
+    parameters: int
+    active: int
+    reason: str
+    weight_bytes: int
+
+
+class _Counting:
+    """A decoder that counts the bytes of packed weights, and computes nothing."""
+
+    def __init__(self, shape: CacheShape, pages: int) -> None:
+        self.shape, self.pages, self.size_bytes = shape, pages, 0
+
+    def matrix(self, weight: torch.Tensor, format: Format) -> None:
+        self.size_bytes += matrix_bytes(format, weight.shape[0], weight.shape[1])
+
+    def experts(self, plain: PlainExperts, format: Format) -> None:
+        shape = plain.num_experts, plain.hidden_size, plain.inner_size
+        self.size_bytes += layer_bytes(format, *shape)
+
+    def slot(self, width: int) -> View:
+        return View(0)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **options: None
+
+
+def examine(known: Known) -> Row:
+    """Make a model without weights, and see what becomes of it."""
+    from_config: Any = AutoModelForCausalLM.from_config
+    with quiet():
+        config = AutoConfig.for_model(known.kind, **known.config)
+        with torch.device("meta"):
+            model = from_config(config, dtype=torch.bfloat16).eval()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    experts = sum(p.numel() for name, p in model.named_parameters() if ".experts." in name)
+    count = _first(config, "num_local_experts", "n_routed_experts", "num_experts")
+    active = parameters
+    if experts:
+        active -= experts - experts * config.num_experts_per_tok // count
+    if hasattr(model.base_model, "rotary_emb"):  # its angles are computed, not loaded
+        model.base_model.rotary_emb = type(model.base_model.rotary_emb)(config)
+    try:
+        return Row(known, parameters, active, "", packed_bytes(model, Format.INT4))
+    except Unsupported as reason:
+        return Row(known, parameters, active, str(reason), 2 * parameters)
+
+
+def packed_bytes(model: Any, format: Format) -> int:
+    """Bytes of a model's matrices and experts, as our engine packs them.
+
+    :raises Unsupported: it does not run the model.
+    """
+    made: list[_Counting] = []
+
+    def make(shape: CacheShape, pages: int) -> Any:
+        made.append(_Counting(shape, pages))
+        return made[-1]
+
+    context_tokens = model.config.max_position_embeddings
+    lower(model, format, cache_bytes=1 << 30, context_tokens=context_tokens, make=make)
+    return made[-1].size_bytes
+
+
+def _first(config: Any, *names: str) -> int:
+    found = (getattr(config, name, None) for name in names)
+    return next((int(value) for value in found if value), 0)
+
+
+def table() -> str:
+    """Return the table in Markdown."""
+    lines = [
+        "| model | licence | parameters | active | runs on | its weights |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in map(examine, KNOWN):
+        engine = "our engine" if not row.reason else f"transformers ({row.reason})"
+        form = "int4" if not row.reason else "bfloat16"
+        lines.append(
+            f"| {row.known.name} | {row.known.licence} | {_count(row.parameters)} "
+            f"| {_count(row.active)} | {engine} | {row.weight_bytes / 1e9:.1f} GB, {form} |"
+        )
+    return "\n".join(lines)
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e9:.1f} B"
+
+
+def renewed(page: str, lines: str) -> str:
+    """Put a table between a page's markers."""
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n{lines}\n{END}{rest.split(END)[1]}"
+
+
+def main() -> int:
+    """Write or check the tables; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    lines, stale = table(), []
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if renewed(page, lines) != page:
+            stale.append(path.relative_to(ROOT))
+            if not check:
+                path.write_text(renewed(page, lines), encoding="utf-8")
+    for path in stale:
+        print(f"{path} {'is not current: run make docs' if check else 'written'}")
+    return int(bool(check and stale))
+
+
+_QWEN3_MOE = {"norm_topk_prob": True, "num_experts_per_tok": 8, "head_dim": 128}
+KNOWN = (
+    Known(
+        "Llama-3.2-3B-Instruct",
+        "llama",
+        "Llama 3.2",
+        {
+            "vocab_size": 128256,
+            "hidden_size": 3072,
+            "intermediate_size": 8192,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 24,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 131072,
+            "tie_word_embeddings": True,
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 500000.0,
+                "factor": 32.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 8192,
+            },
+        },
+    ),
+    Known(
+        "Qwen3-4B",
+        "qwen3",
+        "Apache-2.0",
+        {
+            "vocab_size": 151936,
+            "hidden_size": 2560,
+            "intermediate_size": 9728,
+            "num_hidden_layers": 36,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 40960,
+            "tie_word_embeddings": True,
+        },
+    ),
+    Known(
+        "Qwen2.5-7B-Instruct",
+        "qwen2",
+        "Apache-2.0",
+        {
+            "vocab_size": 152064,
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "max_position_embeddings": 32768,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "Mistral-7B-Instruct-v0.3",
+        "mistral",
+        "Apache-2.0",
+        {
+            "vocab_size": 32768,
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 32768,
+            "sliding_window": None,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "OLMoE-1B-7B-0924-Instruct",
+        "olmoe",
+        "Apache-2.0",
+        {
+            "vocab_size": 50304,
+            "hidden_size": 2048,
+            "intermediate_size": 1024,
+            "num_hidden_layers": 16,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "max_position_embeddings": 4096,
+            "num_experts": 64,
+            "num_experts_per_tok": 8,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "Qwen1.5-MoE-A2.7B-Chat",
+        "qwen2_moe",
+        "Tongyi Qianwen",
+        {
+            "vocab_size": 151936,
+            "hidden_size": 2048,
+            "intermediate_size": 5632,
+            "moe_intermediate_size": 1408,
+            "shared_expert_intermediate_size": 5632,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "max_position_embeddings": 8192,
+            "num_experts": 60,
+            "num_experts_per_tok": 4,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "DeepSeek-V2-Lite-Chat",
+        "deepseek_v2",
+        "DeepSeek",
+        {
+            "vocab_size": 102400,
+            "hidden_size": 2048,
+            "intermediate_size": 10944,
+            "moe_intermediate_size": 1408,
+            "num_hidden_layers": 27,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 16,
+            "n_routed_experts": 64,
+            "n_shared_experts": 2,
+            "num_experts_per_tok": 6,
+            "first_k_dense_replace": 1,
+            "kv_lora_rank": 512,
+            "q_lora_rank": None,
+            "qk_nope_head_dim": 128,
+            "qk_rope_head_dim": 64,
+            "v_head_dim": 128,
+            "topk_method": "greedy",
+            "max_position_embeddings": 163840,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 40.0,
+                "beta_fast": 32,
+                "beta_slow": 1,
+                "mscale": 0.707,
+                "mscale_all_dim": 0.707,
+                "original_max_position_embeddings": 4096,
+            },
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "Qwen3-30B-A3B",
+        "qwen3_moe",
+        "Apache-2.0",
+        {
+            **_QWEN3_MOE,
+            "vocab_size": 151936,
+            "hidden_size": 2048,
+            "intermediate_size": 6144,
+            "moe_intermediate_size": 768,
+            "num_hidden_layers": 48,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 4,
+            "num_experts": 128,
+            "max_position_embeddings": 40960,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "Mixtral-8x7B-Instruct-v0.1",
+        "mixtral",
+        "Apache-2.0",
+        {
+            "vocab_size": 32000,
+            "hidden_size": 4096,
+            "intermediate_size": 14336,
+            "num_hidden_layers": 32,
+            "num_attention_heads": 32,
+            "num_key_value_heads": 8,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+            "max_position_embeddings": 32768,
+            "sliding_window": None,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "gpt-oss-20b",
+        "gpt_oss",
+        "Apache-2.0",
+        {
+            "vocab_size": 201088,
+            "hidden_size": 2880,
+            "intermediate_size": 2880,
+            "num_hidden_layers": 24,
+            "num_attention_heads": 64,
+            "num_key_value_heads": 8,
+            "head_dim": 64,
+            "num_local_experts": 32,
+            "num_experts_per_tok": 4,
+            "sliding_window": 128,
+            "max_position_embeddings": 131072,
+            "tie_word_embeddings": False,
+        },
+    ),
+    Known(
+        "granite-4.0-h-tiny",
+        "granitemoehybrid",
+        "Apache-2.0",
+        {
+            "vocab_size": 100352,
+            "hidden_size": 1536,
+            "intermediate_size": 512,
+            "shared_intermediate_size": 1024,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 12,
+            "num_key_value_heads": 4,
+            "num_local_experts": 64,
+            "num_experts_per_tok": 6,
+            "layer_types": [
+                "attention" if number in (5, 15, 25, 35) else "mamba" for number in range(40)
+            ],
+            "mamba_n_heads": 48,
+            "mamba_d_head": 64,
+            "mamba_d_state": 128,
+            "mamba_n_groups": 1,
+            "mamba_expand": 2,
+            "max_position_embeddings": 131072,
+            "tie_word_embeddings": True,
+        },
+    ),
+)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""Measuring a generator: a real one, in a process of its own; what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sliced_models import NAME
+
+from expertrag import models
+from expertrag.errors import ExpertRAGError
+from expertrag.models import card
+from expertrag.models.registry import PACKED_LAYOUT
+
+
+def state() -> models.ModelState:
+    return next(state for state in models.listing() if state.name == NAME)
+
+
+def test_it_is_measured_and_kept(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = models.pull(NAME)
+    assert state().speed is None
+    speed = models.bench(NAME, str(folder))
+    assert 1100 < speed.prompt_tokens < 1260
+    assert speed.first_token_s > 0 and speed.tokens_per_s > 1
+    assert speed.prompt_tokens_per_s == pytest.approx(
+        speed.prompt_tokens / speed.first_token_s, rel=0.1
+    )
+    assert 50 << 20 < speed.memory_bytes < 4 << 30
+    assert state().speed == speed
+    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # packed otherwise: not this
+    assert state().speed is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', "\x00", '{"prompt_tokens": 1}'])
+def test_a_damaged_record_is_none(sliced: Any, text: str) -> None:
+    file = models.path(NAME).with_name(f"{NAME}.bench.json")
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert state().speed is None
+
+
+def test_of_a_folder_nothing_is_kept(sliced: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    models.pull(NAME).rename(copy)
+    assert models.bench(str(copy), str(copy)).cores > 0
+    assert not list(models.cache_folder().rglob("*.bench.json"))
+
+
+def test_what_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "none"}))
+    with pytest.raises(ExpertRAGError, match="cannot be loaded"):
+        models.bench("x", str(tmp_path))
