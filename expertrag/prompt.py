@@ -99,16 +99,22 @@ class Family:
 PLAIN = Family("plain", OPEN_BOOK, STRICT)
 """Of readers, and of models that are too small to follow a rule."""
 
+# Tried with Qwen2.5-Coder-1.5B-Instruct on train questions of squad2, 16 to 40 of each form, three
+# passages, the rule after the question. "The shortest answer" cost right answers (.54, here .69,
+# as without a rule); an example, "Paris [2]", was given for an answer, as were answers of example
+# turns. That no passage answers was told with an AUROC of .78 by all forms, and by asking whether
+# the passages hold the answer with .71.
 INSTRUCT = Family(
     "instruct",
-    "You are a helpful assistant. You answer questions from numbered passages.",
-    "You are a helpful assistant. You answer questions from numbered passages.",
-    "Reply with the shortest answer, copied from the passages, then the number of its passage in "
-    'brackets, for example: Paris [2]. If the passages do not say it, reply "Not in the '
-    'passages."',
+    OPEN_BOOK,
+    OPEN_BOOK,
+    "Answer in as few words as possible, copied from the passages. After the answer, write the "
+    "number of its passage in brackets. If the passages do not answer the question, reply "
+    f'"{NOT_FOUND}"',
     replies=True,
 )
-"""Of chat models that follow a rule without training."""
+"""Of chat models that follow a rule without training. STRICT asks what the other modes ask, so that
+a question has one doubt, and its passages are read once."""
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (PLAIN, INSTRUCT)}
 """By name, as :attr:`expertrag.generation.base.Generator.family` has it."""
