@@ -149,6 +149,10 @@ eval-reader: $(STAMP) ## a reader beside its base on test splits; DATA=..., READ
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/eval_reader.py --data $(DATA) --reader $(READER) $(ARGS)
 
+eval-answers: $(STAMP) ## answers of the small and the large default model, as they are served; DATA=..., ARGS="--json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-reader qwen2.5-coder-1.5b-instruct; do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/eval_answers.py --data $(DATA) $(ARGS)
+
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@

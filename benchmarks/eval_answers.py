@@ -9,7 +9,8 @@ that the others are compared with. How answers are kept: ``answers_said.py``.
     found       ALWAYS: an accepted answer is in the reply; it is the reply and nothing else (exact)
     citations   of the same answers: share that points at a passage with an accepted answer
     abstention  squad2, questions that its passages do not answer beside those that they do
-    policies    never, always and auto on the sets and on everyday requests: accuracy, searches, time
+    policies    never, always and auto on the sets, openqa (which no store was made for) and everyday
+                requests, as many of each: right answers, searches and seconds
 
 ``--small`` asks 20 questions a set.
 """
@@ -30,7 +31,6 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.eval import squad
 from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
-from expertrag.eval.files import read_lines
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.stores import default_work
@@ -86,7 +86,10 @@ def asked(
     config = replace(config, model=replace(config.model, generator=model))
     found: dict[str, Asked] = {}
     inputs: dict[str, JSON] = {}
-    everyday = [*facts(), *requests()]
+    elsewhere = {
+        "openqa": list(sample(load_dataset(given.data / "openqa", "test").queries, count, 0)),
+        "everyday": list(sample(load_dataset(_HERE / "everyday", "test").queries, count, 0)),
+    }
     for place, name in enumerate(given.sets):
         dataset = load_dataset(given.data / name, "test")
         with open_pipeline_for(dataset, config, given.work, report) as opened:
@@ -95,7 +98,8 @@ def asked(
             some = {name: answerable(dataset, count)}
             if name == UNANSWERABLE:
                 some[f"{name} unanswerable"] = unanswerable(dataset, count)
-            some[f"everyday, {name}"] = everyday[place :: len(given.sets)]
+            for kind, queries in elsewhere.items():
+                some[f"{kind}, {name}"] = queries[place :: len(given.sets)]
             for kind, queries in some.items():
                 modes = [mode for mode in GateMode if wanted(kind, mode)]
                 found[kind] = (
@@ -123,20 +127,6 @@ def answerable(dataset: Dataset, count: int) -> list[Query]:
 def unanswerable(dataset: Dataset, count: int) -> list[Query]:
     """Draw questions that the corpus does not answer."""
     return list(sample([query for query in dataset.queries if query.answers == ()], count, 0))
-
-
-def facts() -> list[Query]:
-    """Everyday questions with accepted answers, which no store is needed for."""
-    lines, _ = read_lines(_HERE / "everyday_facts.jsonl")
-    return [
-        Query(f"fact-{place}", item["question"], tuple(item["answers"])) for place, item in lines
-    ]
-
-
-def requests() -> list[Query]:
-    """Everyday requests without accepted answers."""
-    lines = (_HERE / "everyday_requests.txt").read_text(encoding="utf-8").splitlines()
-    return [Query(f"request-{place}", text) for place, text in enumerate(lines)]
 
 
 def compared(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> dict[str, list[Figure]]:
