@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -84,6 +84,22 @@ gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to 
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --generator smollm2-135m-instruct-moe --out $(GATE) $(ARGS)
+
+QWEN_GATE ?= .eval/qwen-signals
+QWEN := qwen2.5-coder-1.5b-instruct
+ROWS_OF ?= 30
+
+gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set
+	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/expertrag index build examples/documents --out $(STORE)
+	@mkdir -p .eval/rows
+	@for name in squad2 hotpotqa popqa pubmedqa tatqa; do \
+	  $(BIN)/expertrag eval record $(DATA)/$$name --split train --limit $(ROWS_OF) --generator $(QWEN) \
+	    --out .eval/rows/$$name.jsonl || exit 1; done
+	@for folder in $(DATA)/openqa benchmarks/everyday; do \
+	  $(BIN)/expertrag eval record $$folder --split train --limit $(ROWS_OF) --generator $(QWEN) --index $(STORE) \
+	    --out .eval/rows/$$(basename $$folder).jsonl || exit 1; done
+	@$(BIN)/expertrag gate fit .eval/rows --signals store,prefill --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)

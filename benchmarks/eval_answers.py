@@ -9,8 +9,8 @@ that the others are compared with. How answers are kept: ``answers_said.py``.
     found       ALWAYS: an accepted answer is in the reply; it is the reply and nothing else (exact)
     citations   of the same answers: share that points at a passage with an accepted answer
     abstention  squad2, questions that its passages do not answer beside those that they do
-    policies    never, always and auto on the sets, openqa (which no store was made for) and everyday
-                requests, as many of each: right answers, searches and seconds
+    policies    never, always and auto on the sets, on openqa, which no store was made for, and on
+                everyday requests, as many of each: right answers, searches and seconds
 
 ``--small`` asks 20 questions a set.
 """

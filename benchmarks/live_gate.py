@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag.cli.progress import progress
-from expertrag.config import Config
+from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import Dataset, Query
 from expertrag.eval.files import read_lines
@@ -73,7 +73,7 @@ def main() -> int:
     given = parser.parse_args()
     work = given.work / "live"
     store = joint_store(given.data, work)
-    config = Config(index=str(store))
+    config = Config(index=str(store), gate=GateConfig(bundle=TRAINING_FREE))
     rows: dict[str, list[RowSet]] = {}
     with progress() as report, quiet():
         for split in ("train", "test"):

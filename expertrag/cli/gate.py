@@ -20,7 +20,7 @@ from expertrag.cli.eval.options import (
 from expertrag.cli.options import configured, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
-from expertrag.config import Config, GateConfig
+from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def fit(
     row_sets = [*read_row_sets(rows)]
     failed: list[Skipped] = []
     recording = Recording(config.search.k, ways=ways)
-    ungated = replace(config, gate=GateConfig())
+    ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
     with progress() as report:
         for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
             if asked.dataset.name in {row_set.name for row_set in row_sets}:

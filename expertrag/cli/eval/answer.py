@@ -21,7 +21,7 @@ from expertrag.cli.eval.options import (
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
-from expertrag.config import Config, GateConfig
+from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag.errors import InvalidArgument
 
 MAX_TOKENS = 32
@@ -171,7 +171,7 @@ def record(
         raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
     recording = Recording(config.search.k, max_tokens, ways=ways)
     with progress() as report:
-        ungated = replace(config, gate=GateConfig())
+        ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
         for asked in questions((dataset,), split, limit, seed, ungated, work, report):
             recorded = record(asked, recording, out, report)
     if as_json:
