@@ -87,7 +87,7 @@ def ask(client: Client, question: str, mode: GateMode) -> None:
     print(f"\n\x1b[1m? {question}\x1b[0m" if sys.stdout.isatty() else f"\n? {question}")
     if mode is not GateMode.AUTO:
         print(f"  mode      {mode}")
-    for event in client.stream(question, mode=mode, max_tokens=64, timeout=120):
+    for event in client.stream(question, mode=mode, max_tokens=128, timeout=120):
         match event:
             case GateEvent(decision):
                 print(f"  gate      {decision.action}: {decision.reason}")

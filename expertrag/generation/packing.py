@@ -46,7 +46,9 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     if files.packed:
         raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
     with model_errors(name), quiet(), _all_cores():
+        progress(f"read {files.name}", 0, 1)  # a GGUF file's words take a while
         source = ModelSource(files)
+        progress(f"read {files.name}", 1, 1)
         model, weights = _packed(name, source, DTYPES[dtype], progress)
     progress(f"write {out}", 0, 1)
     # not within model_errors: a full disk is no damaged model

@@ -46,6 +46,24 @@ def test_lines_tell_the_time_left(
     ]
 
 
+def test_bytes_are_told_as_such(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
+    clock = iter([0.0, 10.0, 20.0, 21.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    with progress(in_bytes=("download",)) as report:
+        for mib in (0, 50, 100):
+            report("download x", mib << 20, 100 << 20)
+        report("pack x", 7, 7)
+    assert capsys.readouterr().err.splitlines() == [
+        "download x: 0 B/100.0 MiB",
+        "download x: 50.0 MiB/100.0 MiB, 0 min 10 s left",
+        "download x: 100.0 MiB/100.0 MiB",
+        "pack x: 7/7",
+    ]
+
+
 def test_a_bar_on_a_terminal() -> None:
     shown = _on_a_terminal(columns=80)
     assert b"\rembed: 100%" in shown

@@ -65,7 +65,9 @@ def left() -> list[str]:
 def test_it_is_joined_checked_packed_and_served(sliced: Any) -> None:
     stages: dict[str, int] = {}
     folder = models.pull(NAME, lambda stage, done, total: stages.__setitem__(stage, done))
-    assert list(stages) == [f"{work} {NAME}" for work in ("download", "pack", "write", "check")]
+    assert list(stages) == [
+        f"{work} {NAME}" for work in ("download", "read", "pack", "write", "check")
+    ]
     assert stages[f"download {NAME}"] == sliced.model.size_bytes
     names = {item.name for item in folder.iterdir()}
     assert {"card.json", "config.json", "packed.safetensors"} <= names
