@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -199,6 +199,12 @@ bench-generation: $(STAMP) ## generation beside transformers and llama.cpp: spee
 bench-reuse: $(STAMP) ## what of prompts could be reused, by order and by passage; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/bench_reuse.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)
+
+bench-server-start: $(STAMP) ## seconds until a server answers, and its memory by kind; STORE=..., ARGS="--generator PACKED --json FILE"
+	@$(BIN)/python benchmarks/bench_server_start.py --index $(STORE) $(ARGS)
+
+bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--generator PACKED --json FILE"
+	@$(BIN)/python benchmarks/bench_kept.py $(DATA)/squad2 $(DATA)/hotpotqa $(ARGS)
 
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)

@@ -29,9 +29,9 @@ from expertrag.generation import Message
 from expertrag.generation.engine import Engine
 from expertrag.generation.loading import PACKED_FILE, model_files, quiet
 from expertrag.generation.lowering import lower
-from expertrag.generation.native_loading import DTYPES
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.network import Limits
+from expertrag.generation.packed_loading import DTYPES
 from expertrag.generation.packing import pack_folder
 from expertrag.generation.source import ModelSource
 from expertrag.generation.transformers_backend import TransformersGenerator

@@ -21,7 +21,6 @@ from expertrag.config import (
 from expertrag.deciding import check_drafts
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation import load_generator
-from expertrag.generation.loading import quiet
 from expertrag.pipeline import Pipeline
 from expertrag.served_gate import ServedGate, check_models
 from expertrag.translate import translated_errors
@@ -119,6 +118,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         dtype=model.dtype,
         device=model.device,
         cache_mib=model.cache_mib,
+        reuse_mib=model.reuse_mib,
     )
 
 
@@ -141,7 +141,7 @@ def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformer
     :param store: None for a store that is yet to be made.
     :raises ExpertRAGError: if it cannot be used, with the cure in the message.
     """
-    with translated_errors(), quiet():
+    with translated_errors():
         name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
         if Path(name).is_dir():
             name = str(Path(name).resolve())  # the store remembers it, wherever it is opened from

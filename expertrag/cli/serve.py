@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from expertrag.cli.options import configured, index_of
 from expertrag.config import Config
+
+if TYPE_CHECKING:
+    from expertrag.pipeline import Pipeline
 
 
 @click.command()
@@ -17,18 +22,19 @@ def serve(config: Config) -> None:
     """
     import asyncio
 
-    from expertrag import logs
-    from expertrag.assemble import open_pipeline
-    from expertrag.generation.loading import quiet
-    from expertrag.pipeline import Pipeline
+    from expertrag import logs, memory
     from expertrag.service import serve as run
     from expertrag_index.index import Index
 
+    memory.share()
     logs.configure(config.log)
     Index.open(index_of(config)).close()  # a wrong store is told at once, not after the models
 
     def load_pipeline() -> Pipeline:
-        with quiet():  # a bar of a library has no place between the lines of a log
-            return open_pipeline(config)
+        from expertrag.assemble import open_pipeline  # torch, which takes longer than to listen
+
+        pipeline = open_pipeline(config)
+        memory.trim()
+        return pipeline
 
     asyncio.run(run(config.service, load_pipeline))

@@ -59,6 +59,12 @@ class ModelConfig:
         "Memory for keys and values of the texts in work, on the CPU; what is not used takes none.",
         minimum=1,
     )
+    reuse_mib: int = option(
+        64,
+        "Memory for keys and values that stays when no text needs it, for texts that begin like "
+        "earlier ones; the rest goes back to the system.",
+        minimum=0,
+    )
 
     def __post_init__(self) -> None:
         _validate(self, "model")

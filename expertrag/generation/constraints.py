@@ -11,10 +11,10 @@ import threading
 from collections.abc import Collection
 from typing import Any
 
-import llguidance.hf
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
+from tokenizers import Tokenizer
 
 from expertrag.types import Constraint
 from expertrag.validation import invalid, schema_to_text
@@ -27,7 +27,7 @@ class Vocabulary:
     """A model's tokens as llguidance reads them; built at the first constraint. Thread-safe."""
 
     def __init__(self, tokenizer: Any, end_tokens: Collection[int]) -> None:
-        """Take a tokenizer of transformers, and the tokens that end a text."""
+        """Take a tokenizer, of transformers or of a file, and the tokens that end a text."""
         self._tokenizer = tokenizer
         self._end_tokens = sorted(end_tokens)
         self._lock = threading.Lock()
@@ -47,15 +47,19 @@ class Vocabulary:
     def _read(self) -> LLTokenizer:
         with self._lock:
             if self._built is None:
-                try:
-                    self._built = llguidance.hf.from_tokenizer(
-                        self._tokenizer, eos_token=self._end_tokens or None
-                    )
-                except ValueError as error:
-                    raise invalid(
-                        "constraint", f"cannot be held to by this model's tokenizer ({error})"
-                    ) from error
+                self._built = self._build()
             return self._built
+
+    def _build(self) -> LLTokenizer:
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            raise invalid(
+                "constraint", "cannot be held to by this model's tokenizer (it has no fast form)"
+            )
+        plain = Tokenizer.from_str(backend.to_str())
+        plain.no_padding()
+        plain.no_truncation()
+        return LLTokenizer(plain.to_str(), eos_token=self._end_tokens or None)
 
 
 class Matcher:

@@ -74,13 +74,19 @@ class Engine:
         threads: int | None = None,
         guesses: bool = True,
         reuse: bool = True,
+        kept_bytes: int | None = None,
     ) -> None:
+        """Begin.
+
+        :param kept_bytes: of keys and values that stay when no text needs them; None for all.
+        """
         self.counters = Counters()
         self._decoder = decoder
         self._threads = threads
         self._guesses = guesses
         self._reuse = reuse
-        self._pages = Pages(decoder.pages)
+        kept = decoder.pages if kept_bytes is None else decoder.shape.most_pages(kept_bytes)
+        self._pages = Pages(decoder.pages, kept, decoder.give_back)
         self._texts: list[Text] = []  # in the order of their arrival
         self._changed = threading.Condition()
         self._stopped = False
@@ -174,6 +180,7 @@ class Engine:
         for text in [text for text in self._texts if text.closed]:
             self._texts.remove(text)
             self._give_back(text)
+            self._pages.trim()
         running = [text for text in self._texts if text.runs and len(text.tokens) > text.computed]
         writing = [text for text in running if len(text.tokens) - text.computed == 1]
         reading = [text for text in running if len(text.tokens) - text.computed > 1]
@@ -258,7 +265,7 @@ class Engine:
         return page
 
     def _give_back(self, text: Text) -> None:
-        for page in text.pages:
+        for page in reversed(text.pages):  # the first, which others may have too, are kept longest
             self._pages.release(page)
         text.pages = []
         text.computed = text.registered = 0

@@ -6,7 +6,7 @@ experts, positions that are scaled, and what we write of a reader.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ _WIDTHS = {  # by the end of their names
     "expert_feed_forward_length": "moe_intermediate_size",
     "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
 }
+_WORDS = ("token_embd.weight", "output.weight")
+_SAMPLED_ROWS = 256
+_ROUNDING = 0.2  # of the norm; 2 bits a weight lose about that much
 _SCALED = ("linear", "yarn")
 _ANGLES = "rope_freqs.weight"
 
@@ -61,6 +64,8 @@ class GGUFFile:
                     "num_experts_per_tok": self._of_model("expert_used_count"),
                 }
             )
+        if self._one_matrix():
+            config.tie_word_embeddings = True
         own = {name: self._field(key) for name, key in OWN_KEYS.items()}
         config.update({name: value for name, value in own.items() if value is not None})
         return config
@@ -91,6 +96,18 @@ class GGUFFile:
             if tensor.name == _ANGLES:
                 rotary.inv_freq = rotary.inv_freq / torch.from_numpy(_read(self.path, tensor))
 
+    def _one_matrix(self) -> bool:
+        """Whether the words that go in and out are one matrix, of which the file has two roundings.
+
+        The two differ by some percent then; of different matrices by more than either is.
+        """
+        found = [tensor for tensor in self.reader.tensors if tensor.name in _WORDS]
+        if len(found) < len(_WORDS) or found[0].data.shape[0] != found[1].data.shape[0]:
+            return False
+        rows = slice(None, None, max(1, found[0].data.shape[0] // _SAMPLED_ROWS))
+        one, other = (_floats(tensor.data[rows], tensor.tensor_type) for tensor in found)
+        return bool(np.linalg.norm(one - other) < _ROUNDING * np.linalg.norm(other))
+
     def _of_model(self, name: str) -> Any:
         return self._field(f"{self.architecture}.{name}")
 
@@ -109,7 +126,9 @@ class GGUFCheckpoint:
         """
         config: Any = model.config
         self._path = file.path
-        names = parameter_names(file.architecture, config.num_hidden_layers, model)
+        names = dict(parameter_names(file.architecture, config.num_hidden_layers, model))
+        if config.tie_word_embeddings:
+            _leave_coarser(names, file.reader.tensors)
         self._tensors = {
             names[tensor.name]: tensor for tensor in file.reader.tensors if tensor.name in names
         }
@@ -129,6 +148,17 @@ class GGUFCheckpoint:
         return part(values, heads) if heads else values
 
 
+def _leave_coarser(names: dict[str, str], tensors: Sequence[Any]) -> None:
+    """Leave out the coarser of two roundings of the words."""
+    found = sorted((t for t in tensors if t.name in _WORDS), key=lambda tensor: tensor.n_bytes)
+    for tensor in found[:-1]:
+        del names[tensor.name]
+
+
+def _floats(stored: Any, kind: Any) -> Any:
+    return gguf.quants.dequantize(stored, kind).astype(np.float32, copy=False)
+
+
 def _shape(tensor: Any) -> tuple[int, ...]:
     shape = tuple(int(size) for size in reversed(tensor.shape))
     # a matrix of one row is a vector in the file
@@ -140,8 +170,7 @@ def _read(path: Path, tensor: Any) -> Any:
     stored = np.fromfile(
         path, tensor.data.dtype, count=tensor.data.size, offset=tensor.data_offset
     ).reshape(tensor.data.shape)
-    values = gguf.quants.dequantize(stored, tensor.tensor_type)
-    return values.astype(np.float32, copy=False)
+    return _floats(stored, tensor.tensor_type)
 
 
 def _split_digits(tokenizer: Any) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
 from expertrag.generation.fingerprint import package_name
+from expertrag_retriever.quiet import quiet as quiet
 
-_LOGGERS = ("transformers", "huggingface_hub", "accelerate")
 PACKED_FILE = "packed.safetensors"
 """What a folder that ``expertrag models pack`` made has for weights."""
 
@@ -35,30 +33,6 @@ class ModelFiles:
         """What to call the model by its place."""
         package = None if self.gguf else package_name(self.folder)
         return package or (Path(self.gguf).stem if self.gguf else self.folder.resolve().name)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back the libraries' progress bars and warnings; real failures still raise."""
-    from transformers.utils import logging as hf_logging
-
-    # transformers leaves these two without annotations
-    hide_bars: Callable[[], None] = hf_logging.disable_progress_bar
-    show_bars: Callable[[], None] = hf_logging.enable_progress_bar
-    bars = hf_logging.is_progress_bar_enabled()
-    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    hide_bars()
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        if bars:
-            show_bars()
 
 
 @contextmanager

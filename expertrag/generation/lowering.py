@@ -15,17 +15,16 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from expertrag.generation.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
 from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, Steps, View
-from expertrag_kernels.transformers import plain_experts
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")
 _MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
 _MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the length of the text
-_MOST_TEXTS = 64
 _ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu": Activation.GELU,
@@ -124,6 +123,8 @@ def _unsupported(config: Any, context_tokens: int) -> str:
 
 
 def _unknown_experts(model: Any) -> str:
+    from expertrag_kernels.transformers import plain_experts
+
     try:
         for layer in model.model.layers:
             if hasattr(layer.mlp, "experts"):
@@ -174,8 +175,7 @@ class _Lowering:
                 format=exact,
             )
         )
-        needed = -(-self.context_tokens // PAGE_TOKENS)
-        pages = min(_MOST_TEXTS * needed, self.cache_bytes // shape.page_bytes())
+        pages = shape.most_pages(self.cache_bytes, self.context_tokens)
         if not pages:
             raise Unsupported(f"a cache of {self.cache_bytes >> 20} MiB, which holds no 64 tokens")
         d = self.decoder = self.make(shape, pages)
@@ -184,7 +184,7 @@ class _Lowering:
         longest = min(self.context_tokens, pages * PAGE_TOKENS)
         # a file may have angles of its own
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
-        cos, sin = _angles(base.rotary_emb, longest)
+        cos, sin = angles_of(base.rotary_emb, longest)
         # in 4 bits, the words that go in and out cost more than all else together
         rounded = Format.INT8 if self.format is Format.INT4 else self.format
         head, words = self.model.lm_head, base.embed_tokens
@@ -288,6 +288,8 @@ class _Lowering:
 
     def _mixture(self, x: View, y: View) -> Callable[[Any], None]:
         """Experts, shared experts, or a dense layer, which is one expert of all tokens."""
+        from expertrag_kernels.transformers import plain_experts
+
         d, config = self.decoder, self.config
         experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
         logits = d.slot(max(experts or 0, 1))
@@ -388,13 +390,3 @@ class _Lowering:
     def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
         if found != wanted:
             raise ValueError(f"{self.at}{name} is {tuple(found)}, and not {tuple(wanted)}")
-
-
-def _angles(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of every pair at every position, (positions, W) each, of the model's own."""
-    places = torch.arange(positions)[None]
-    found = rotary(torch.zeros(1, dtype=torch.float32), places)
-    if isinstance(found, tuple):  # both halves of a head have the same
-        half = found[0].shape[-1] // 2
-        return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
-    return found[0].real.contiguous(), found[0].imag.contiguous()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -20,13 +20,21 @@ from expertrag_retriever.cores import available_cores
 _MOST_OPEN = 16  # texts that are read at a time
 
 
+@dataclass(frozen=True, slots=True)
+class CacheRoom:
+    """Memory for keys and values: the most, and what stays when no text needs it."""
+
+    bytes: int
+    kept_bytes: int
+
+
 class NativeNetwork(Network):
     """A lowered model, its limits, and the engine that runs it."""
 
-    def __init__(self, lowered: Lowered, limits: Limits) -> None:
+    def __init__(self, lowered: Lowered, limits: Limits, kept_bytes: int | None = None) -> None:
         self.device = lowered.decoder.device
         # all cores, where torch has half of them: its steps serve all texts at once
-        self.engine = Engine(lowered.decoder, threads=available_cores())
+        self.engine = Engine(lowered.decoder, threads=available_cores(), kept_bytes=kept_bytes)
         self.context_tokens = min(limits.context_tokens, self.engine.most_tokens)
         self._cut = self.context_tokens < limits.context_tokens
         self.limits = limits

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from expertrag.errors import InvalidArgument
+from expertrag.generation.description import describe
 from expertrag.generation.fingerprint import fingerprint
 from expertrag.generation.loading import (
     PACKED_FILE,
@@ -21,11 +22,13 @@ from expertrag.generation.loading import (
     model_files,
     quiet,
 )
-from expertrag.generation.lowering import Filled, Unsupported, lower
-from expertrag.generation.native_loading import DTYPES, outline, unusable
+from expertrag.generation.lowering import Filled, Lowered, Unsupported, lower
+from expertrag.generation.native_loading import outline
 from expertrag.generation.network import Limits
+from expertrag.generation.packed_loading import DTYPES, unusable
+from expertrag.generation.program import recorded
 from expertrag.generation.source import ModelSource
-from expertrag_kernels import Format, Packed, save_packed, verify_packed
+from expertrag_kernels import Format, save_packed, verify_packed
 from expertrag_retriever.cores import available_cores
 from expertrag_retriever.publish import published
 
@@ -49,16 +52,17 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
         progress(f"read {files.name}", 0, 1)  # a GGUF file's words take a while
         source = ModelSource(files)
         progress(f"read {files.name}", 1, 1)
-        model, weights = _packed(name, source, DTYPES[dtype], progress)
+        model, lowered = _packed(name, source, DTYPES[dtype], progress)
     progress(f"write {out}", 0, 1)
     # not within model_errors: a full disk is no damaged model
     with quiet(), published(out) as scratch:
         model.config.save_pretrained(scratch)
         model.generation_config.save_pretrained(scratch)
         source.tokenizer.save_pretrained(scratch)
+        describe(scratch, lowered, model, source.tokenizer)
         (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
         # last: without its weights what a killed command leaves is no model
-        save_packed(weights, scratch / PACKED_FILE)
+        save_packed(lowered.weights, scratch / PACKED_FILE)
     progress(f"write {out}", 1, 1)
 
 
@@ -89,7 +93,7 @@ def _all_cores() -> Iterator[None]:
 
 def _packed(
     name: str, source: ModelSource, format: Format, progress: Progress
-) -> tuple[Any, dict[str, Packed]]:
+) -> tuple[Any, Lowered]:
     # of what is not rounded; the same on any processor
     dtype = torch.float32 if format is Format.F32 else torch.bfloat16
     try:
@@ -103,12 +107,13 @@ def _packed(
                 filled=_told(
                     _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
                 ),
+                make=recorded,
             )
     except Unsupported as reason:
         raise InvalidArgument(
             f"{name} cannot be packed ({first_line(reason)}); serve it as it is"
         ) from reason
-    return model, dict(lowered.weights)
+    return model, lowered
 
 
 def _ahead(filled: Filled, model: Any, reading: ThreadPoolExecutor) -> Filled:

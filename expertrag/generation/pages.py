@@ -3,13 +3,16 @@
 A full page is found by its tokens and the page before it, or for the first the expert of the text
 (other experts leave other keys), so equal beginnings (a system prompt,
 passages in the same order, the turns of a talk) are computed once, as long as nothing needs the
-room. Pages that no text holds are given away when there are no free ones, the longest unused first.
+room. Pages that no text holds are given away, the longest unused first, when there is no free one.
+
+Memory is taken by pages as they are used for the first time. Up to ``kept`` of them it stays; what
+many texts at a time take beyond that goes back to the system when they end.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from expertrag_kernels.steps import PAGE_TOKENS
@@ -18,7 +21,12 @@ ROOT = 0
 """Before the first page of a text."""
 _WORTH_COPYING = 8  # tokens of a page; fewer are as soon computed
 
+GiveBack = Callable[[Sequence[int]], None]
 _Key = tuple[int, tuple[int, ...]]  # serial number of the page before, and the page's tokens
+
+
+def _keep_all(pages: Sequence[int]) -> None:
+    del pages
 
 
 def root_of(expert: int) -> int:
@@ -39,9 +47,19 @@ class Found:
 class Pages:
     """Hands out the numbers of pages. Not thread-safe."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(
+        self, count: int, kept: int | None = None, give_back: GiveBack = _keep_all
+    ) -> None:
+        """Begin with free pages.
+
+        :param kept: pages whose memory stays when no text holds them; None for all.
+        :param give_back: gives the memory of pages to the system.
+        """
         self.count = count
-        self._free = list(range(count - 1, -1, -1))
+        self._kept = count if kept is None else min(kept, count)
+        self._give_back = give_back
+        self._free = list(range(count - 1, -1, -1))  # without memory, the first one last
+        self._ready: list[int] = []  # free, with memory
         self._holders = [0] * count
         self._by_key: dict[_Key, tuple[int, int]] = {}  # page and its serial number
         self._keys: dict[int, _Key] = {}
@@ -52,11 +70,18 @@ class Pages:
     @property
     def available(self) -> int:
         """How many pages :meth:`take` can give."""
-        return len(self._free) + len(self._unheld)
+        return len(self._ready) + len(self._free) + len(self._unheld)
+
+    @property
+    def with_memory(self) -> int:
+        """How many pages have memory: held, kept, or free again."""
+        return self.count - len(self._free)
 
     def take(self) -> int | None:
         """Give a page to a text; None if all are held."""
-        if self._free:
+        if self._ready:
+            page = self._ready.pop()
+        elif self._free and (self.with_memory < self._kept or not self._unheld):
             page = self._free.pop()
         elif self._unheld:
             page, _ = self._unheld.popitem(last=False)
@@ -74,7 +99,21 @@ class Pages:
         if page in self._keys:
             self._unheld[page] = None
         else:
-            self._free.append(page)
+            self._ready.append(page)
+
+    def trim(self) -> None:
+        """Give back the memory of what no text holds, as far as it is more than may be kept."""
+        given: list[int] = []
+        while self.with_memory - len(given) > self._kept and (self._ready or self._unheld):
+            if self._ready:
+                page = self._ready.pop()
+            else:
+                page, _ = self._unheld.popitem(last=False)
+                self._forget(page)
+            given.append(page)
+        if given:
+            self._give_back(given)
+            self._free += sorted(given, reverse=True)
 
     def register(self, before: int, tokens: Sequence[int], page: int) -> int:
         """Keep a full page for its tokens; returns its serial number.

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-import expertrag_kernels
 from expertrag import prompt as prompts
 from expertrag.errors import InvalidArgument
 from expertrag.generation.base import (
@@ -27,15 +26,14 @@ from expertrag.generation.base import (
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.constraints import Matcher
 from expertrag.generation.fingerprint import fingerprint
-from expertrag.generation.loading import model_errors, model_files, quiet
+from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
 from expertrag.generation.mixture import MixedSession
-from expertrag.generation.native_loading import ROUNDED, native_network, packed_network
-from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.native_network import CacheRoom, NativeNetwork
 from expertrag.generation.native_session import NativeSession
-from expertrag.generation.network import Limits, Network, TransformersNetwork
+from expertrag.generation.network import Limits, Network
+from expertrag.generation.packed_loading import ROUNDED, packed_network
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading
 from expertrag.generation.sampling import Abstention
-from expertrag.generation.source import ModelSource
 from expertrag.generation.transformers_session import TransformersSession
 from expertrag.types import Sampling
 from expertrag_kernels import Format
@@ -78,6 +76,7 @@ class TransformersGenerator(Generator):
         dtype: str = "auto",
         device: str = "auto",
         cache_mib: int = 1024,
+        reuse_mib: int = 64,
         native: bool = True,
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.generation.load_generator`.
@@ -88,25 +87,21 @@ class TransformersGenerator(Generator):
         rounded = Format(dtype) if dtype in ROUNDED else None
         precision = _dtype("auto" if rounded else dtype, target)
         files = model_files(name)
-        expertrag_kernels.register()
-        with model_errors(name), quiet():
-            source = ModelSource(files)
-            network: Network | None = None
+        room = CacheRoom(cache_mib << 20, reuse_mib << 20)
+        network: Network
+        with model_errors(name):
             if files.packed:
                 _check_packed(name, device, native=native)
-                network = packed_network(name, source, files.packed, dtype, cache_mib)
-            elif native and _on_our_engine(target, precision, rounded):
-                format = rounded or _FORMATS[precision]
-                network = native_network(name, source, format, precision, target, cache_mib)
-            if network is None:
-                model = source.whole(name, precision, target)
-                limits = Limits.of(model, source.tokenizer)
-                network = TransformersNetwork(_packed(model, name, rounded), limits)
+                network, tokenizer = packed_network(name, files, dtype, room)
+            else:
+                on_engine = native and _on_our_engine(target, precision, rounded)
+                given = name, files, rounded, precision, target
+                network, tokenizer = _of_checkpoint(*given, room if on_engine else None)
         return cls(
             files.name if Path(name).expanduser().exists() else name,
             fingerprint(files.folder, files.gguf),
             network,
-            ChatTokenizer(source.tokenizer),
+            ChatTokenizer(tokenizer),
         )
 
     def counters(self) -> Mapping[str, int]:
@@ -232,6 +227,37 @@ def _reads_our_prompts(name: str, trained_with: str) -> bool:
     return trained_with == prompts.fingerprint()
 
 
+def _of_checkpoint(
+    name: str,
+    files: ModelFiles,
+    rounded: Format | None,
+    precision: torch.dtype,
+    target: torch.device,
+    room: CacheRoom | None,
+) -> tuple[Network, Any]:
+    """Load a checkpoint, with its tokenizer.
+
+    :param room: for our engine, which runs it if it can; None leaves it to transformers.
+    """
+    # transformers, whose import packed folders do without
+    import expertrag_kernels
+    from expertrag.generation.native_loading import native_network
+    from expertrag.generation.source import ModelSource
+    from expertrag.generation.transformers_network import TransformersNetwork
+
+    expertrag_kernels.register()
+    with quiet():
+        source = ModelSource(files)
+        if room is not None:
+            format = rounded or _FORMATS[precision]
+            network = native_network(name, source, format, precision, target, room)
+            if network is not None:
+                return network, source.tokenizer
+        model = source.whole(name, precision, target)
+    limits = Limits.of(model, source.tokenizer)
+    return TransformersNetwork(_packed(model, name, rounded), limits), source.tokenizer
+
+
 def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
     """Choose the prompts of a model: a reader's are those of its training."""
     follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
@@ -258,12 +284,14 @@ def _packed(model: Any, name: str, rounded: Format | None) -> Any:
 
     :raises InvalidArgument: experts are to be rounded, and there is nothing that could run them.
     """
+    from expertrag_kernels import pack_model
+
     packed = 0
     if any(hasattr(module, "is_concatenated") for module in model.modules()):
         model.set_experts_implementation("expertrag")
         worthwhile = _LONG_VECTORS and model.dtype is not torch.float16
         if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
-            packed = expertrag_kernels.pack_model(model, rounded)
+            packed = pack_model(model, rounded)
     if rounded and not packed:
         raise InvalidArgument(
             f"{name} cannot be run in {rounded}: that needs a model of a supported kind, on the "

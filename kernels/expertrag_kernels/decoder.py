@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from expertrag_kernels import cpu_experts, layout
+from expertrag_kernels import cpu_experts
 from expertrag_kernels.packed import (
     Activation,
     Format,
@@ -17,8 +17,8 @@ from expertrag_kernels.packed import (
     PackedMatrix,
     PlainExperts,
 )
+from expertrag_kernels.paged_memory import PagedMemory
 from expertrag_kernels.steps import NO_ROWS, OUTPUT, CacheShape, Steps, Text, View, check_batch
-from expertrag_kernels.transformers import pack
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
@@ -38,7 +38,8 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self.shape = shape
         self.pages = pages
         # zeros, which is what tiles read beside a key's width; untouched pages take no memory
-        self._cache = layout.zeros(pages * shape.page_bytes())
+        self._memory = PagedMemory(shape, pages)
+        self._cache = self._memory.bytes
         self._program = cpu_experts.new_program(
             _FORMATS.index(shape.format),
             pages,
@@ -61,6 +62,9 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def experts(self, plain: PlainExperts, format: Format) -> PackedExperts:
         """See :meth:`Steps.experts`."""
+        # imports transformers, which packed weights do without
+        from expertrag_kernels.transformers import pack
+
         return pack(plain, format)
 
     def slot(self, width: int) -> View:
@@ -164,6 +168,10 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         """See :meth:`Steps.copy_page`."""
         pages = self._cache.view(self.shape.layers, self.pages, -1)
         pages[:, to] = pages[:, source]
+
+    def give_back(self, pages: Sequence[int]) -> None:
+        """See :meth:`Steps.give_back`."""
+        self._memory.give_back(pages)
 
     def run(
         self,

@@ -34,7 +34,8 @@ PAD = 32
 INT8_GROUP = 128
 INT4_GROUP = 32
 
-_HUGE_PAGE = 2 << 20
+HUGE_PAGE = 2 << 20
+"""Bytes that some systems hand out at a time."""
 _SMALLEST = 1e-37  # scale: what a smaller one divides is 0
 
 
@@ -136,22 +137,27 @@ def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
 
 def room(size: int) -> torch.Tensor:
     """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
-    if size < _HUGE_PAGE:
+    if size < HUGE_PAGE:
         return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]
     return zeros(size)
 
 
 def zeros(size: int) -> torch.Tensor:
     """Like :func:`room`, of zeros; the system gives memory to what is touched."""
+    return mapped_zeros(size)[1]
+
+
+def mapped_zeros(size: int) -> tuple[mmap.mmap, torch.Tensor, int]:
+    """Give :func:`zeros` with the mapping that they lie in, and where they begin there."""
     # private: of shared memory the system makes no huge pages
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    area = mmap.mmap(-1, _up_to(size, _HUGE_PAGE) + _HUGE_PAGE, flags=flags)
+    area = mmap.mmap(-1, _up_to(size, HUGE_PAGE) + HUGE_PAGE, flags=flags)
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a system that has none
             area.madvise(mmap.MADV_HUGEPAGE)
     whole = torch.frombuffer(area, dtype=torch.uint8)  # which keeps the area
-    start = -whole.data_ptr() % _HUGE_PAGE
-    return whole[start : start + size]
+    start = -whole.data_ptr() % HUGE_PAGE
+    return area, whole[start : start + size], start
 
 
 def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:

@@ -7,6 +7,7 @@ runs the steps on the CPU, :mod:`expertrag_kernels.torch_decoder` on a GPU.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from expertrag_kernels.packed import Format, PlainExperts
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
 """Of a batch."""
+_MOST_TEXTS = 64
 NO_ROWS = torch.empty(0, dtype=torch.long)
 
 Matrix = TypeVar("Matrix")
@@ -57,6 +59,20 @@ class CacheShape:
         keys = layout.block_bytes(self.format, -(-(self.own_width + self.shared_width) // 32) * 32)
         values = -(-self.value_width // 64) * layout.block_bytes(self.format, PAGE_TOKENS)
         return self.layers * self.heads * (keys + values)
+
+    def most_pages(self, size: int, context_tokens: int | None = None) -> int:
+        """Count the pages of so many bytes, and not more than 64 texts of full length need.
+
+        Many are a multiple of what fills huge pages of the system, which come and go as a whole: no
+        two layers share one then.
+        """
+        pages = size // self.page_bytes()
+        piece = self.page_bytes() // self.layers
+        whole = layout.HUGE_PAGE // math.gcd(layout.HUGE_PAGE, piece)
+        pages = pages // whole * whole or pages
+        if context_tokens is None:
+            return pages
+        return min(pages, _MOST_TEXTS * -(-context_tokens // PAGE_TOKENS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +202,9 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     def copy_page(self, source: int, to: int) -> None:
         """Copy what a page holds, of all layers."""
         ...
+
+    def give_back(self, pages: Sequence[int]) -> None:
+        """Give the memory of pages that nobody reads again to the system; a GPU keeps its own."""
 
     @abstractmethod
     def run(

@@ -6,7 +6,6 @@ N texts, L tokens of the longest text of a batch, D dimensions.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
+from expertrag_retriever.model_folder import CURE, folder_of, is_ours
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
     from expertrag_retriever.experts.settings import ExpertSettings
+    from expertrag_retriever.plain_encoder import PlainEncoder
 
 _BATCH_TOKENS = 2048
 """Padded tokens of a batch. MiniLM on one core, CPU seconds for 64 documents of 240 tokens: 1.3
 with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
-_CURE = "correct its name or its files, or use that of `expertrag models pull all-minilm-l6-v2`"
 
 
 class SentenceTransformerEmbedder:
@@ -44,19 +44,27 @@ class SentenceTransformerEmbedder:
     """
 
     def __init__(
-        self, name: str, model: Any, fingerprint: str, parts: Mapping[str, str] | None = None
+        self,
+        name: str,
+        model: Any,
+        fingerprint: str,
+        parts: Mapping[str, str] | None = None,
+        whole: Callable[[], SentenceTransformer] | None = None,
     ) -> None:
         """Wrap a loaded model; use :func:`load_embedder`.
 
         :param parts: fingerprints of base model ("general") and experts, by name.
+        :param whole: loads the model by sentence-transformers, where ``model`` is a plain one.
         """
         self._name = name
         self._model = model
+        self._whole = whole
         self._fingerprint = fingerprint
         self._parts = parts or {GENERAL: fingerprint}
         self._dimension = int(model.get_embedding_dimension())
         self._max_tokens = int(model.max_seq_length)
-        self._counter = _tokenizer(model)
+        # that of a plain model is nobody else's, and never changed
+        self._counter = _tokenizer(model) if whole is None else model.tokenizer.backend_tokenizer
         self._encoder = _tokenizer(model)
         self._encoder.enable_truncation(self._max_tokens)
         self._pad_id = int(model.tokenizer.pad_token_id or 0)
@@ -79,7 +87,9 @@ class SentenceTransformerEmbedder:
 
     @property
     def model(self) -> SentenceTransformer:
-        """The model itself, for what looks inside it."""
+        """The model itself, for what looks inside it; a plain one is loaded once more for that."""
+        if self._whole is not None:
+            self._model, self._whole = self._whole(), None
         loaded: SentenceTransformer = self._model
         return loaded
 
@@ -236,25 +246,48 @@ def load_embedder(
     :raises DeviceError: the device is not usable here.
     :raises EmbedderError: missing, damaged, not a text transformer, or experts of another model.
     """
-    model = load_model(source, device)
-    fingerprint = fingerprint_of(source)
-    parts = {GENERAL: fingerprint}
+    plain = _plain(source, device)
+    model = plain or load_model(source, device)
+    fingerprint = base = fingerprint_of(source)
+    parts = {GENERAL: base}
     if experts is not None:
         from expertrag_retriever.experts.bundle import attach
 
-        attach(model, experts, fingerprint)
-        parts = _parts(experts, fingerprint)
-        fingerprint = hashlib.sha256(
-            f"{fingerprint} {folder_fingerprint(experts)}".encode()
-        ).hexdigest()[:32]
+        attach(model, experts, base)
+        parts = _parts(experts, base)
+        fingerprint = hashlib.sha256(f"{base} {folder_fingerprint(experts)}".encode()).hexdigest()
+        fingerprint = fingerprint[:32]
     elif getattr(model[0], "settings", None) is not None:
         from expertrag_retriever.experts.storage import FILES
 
-        folder = _folder(source)
+        folder = folder_of(source)
         parts = _parts(folder, folder_fingerprint(folder, without=FILES))
+
+    def whole() -> SentenceTransformer:
+        loaded = load_model(source, device)
+        if experts is not None:
+            attach(loaded, experts, base)
+        _ready(loaded)
+        return loaded
+
+    _ready(model)
+    again = None if plain is None else whole
+    return SentenceTransformerEmbedder(name or source, model, fingerprint, parts, again)
+
+
+def _plain(source: str, device: str) -> PlainEncoder | None:
+    """Load a model without its library, where that is all it needs."""
+    try:
+        from expertrag_retriever.plain_encoder import plain_encoder_of
+    except ImportError:  # which load_model tells
+        return None
+    return plain_encoder_of(source, device)
+
+
+def _ready(model: Any) -> None:
+    """Bring a model into the number format of its device, for inference."""
     model.eval()
     model[0].to(number_format(model.device.type))
-    return SentenceTransformerEmbedder(name or source, model, fingerprint, parts)
 
 
 def _parts(folder: Path, base: str) -> dict[str, str]:
@@ -271,6 +304,7 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer
 
         from expertrag_retriever import nomic_moe
+        from expertrag_retriever.quiet import quiet
     except ImportError as error:
         raise EmbedderError(
             f"embedding needs {error.name}: pip install 'expertrag[server]'"
@@ -279,7 +313,7 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
     if not Path(source).expanduser().is_dir() and (
         source.startswith((".", "~")) or os.path.isabs(source)
     ):
-        raise EmbedderError(f"no embedder folder {source}: {_CURE}")
+        raise EmbedderError(f"no embedder folder {source}: {CURE}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -287,64 +321,24 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
     except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
         raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
-        with nomic_moe.loadable():
-            model = SentenceTransformer(source, device=device, trust_remote_code=_is_ours(source))
+        with quiet(), nomic_moe.loadable():
+            model = SentenceTransformer(source, device=device, trust_remote_code=is_ours(source))
     except EmbedderError:  # our own module says what is wrong better than the lines below
         raise
     # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
     # missing or damaged file (OSError, SafetensorError, JSONDecodeError, RuntimeError, KeyError).
     except Exception as error:
         raise EmbedderError(
-            f"cannot load embedder {source} ({_first_line(error)}): {_CURE}"
+            f"cannot load embedder {source} ({_first_line(error)}): {CURE}"
         ) from error
     if not hasattr(model[0], "auto_model") or model.max_seq_length is None:
-        raise EmbedderError(f"embedder {source} is not a text transformer: {_CURE}")
+        raise EmbedderError(f"embedder {source} is not a text transformer: {CURE}")
     return model
 
 
 def fingerprint_of(source: str) -> str:
     """Hash of the files of a model that was loaded."""
-    return folder_fingerprint(_folder(source))
-
-
-def _is_ours(source: str) -> bool:
-    """Whether the only foreign code that a folder names is our own module of experts.
-
-    To trust it is to trust all code that the folder names, and transformers reads such names
-    ("auto_map") from several files.
-    """
-    folder = Path(source).expanduser()
-    names_code = False
-
-    def seen(body: dict[str, Any]) -> dict[str, Any]:
-        nonlocal names_code
-        names_code = names_code or "auto_map" in body
-        return body
-
-    try:
-        kinds = {
-            str(module["type"]) for module in json.loads((folder / "modules.json").read_bytes())
-        }
-        for path in folder.rglob("*.json"):
-            json.loads(path.read_bytes(), object_hook=seen)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    foreign = {kind for kind in kinds if not kind.startswith("sentence_transformers.")}
-    return foreign == {"expertrag_retriever.experts.module.ExpertTransformer"} and not names_code
-
-
-def _folder(name: str) -> Path:
-    """Where the files of a loaded model lie: the folder itself, or the hub's local snapshot."""
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        return folder
-    from huggingface_hub import try_to_load_from_cache
-
-    for file in ("modules.json", "config.json"):
-        path = try_to_load_from_cache(name, file)
-        if isinstance(path, str):
-            return Path(path).parent
-    raise EmbedderError(f"the files of embedder {name} are not in the hub's cache: {_CURE}")
+    return folder_fingerprint(folder_of(source))
 
 
 def number_format(device: str) -> torch.dtype:

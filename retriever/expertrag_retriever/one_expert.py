@@ -17,7 +17,7 @@ class OneExpert(SentenceTransformerEmbedder):
     """
 
     def __init__(self, embedder: SentenceTransformerEmbedder, expert: str) -> None:
-        super().__init__(embedder.name, embedder.model, embedder.fingerprint_of_expert(expert))
+        super().__init__(embedder.name, embedder._model, embedder.fingerprint_of_expert(expert))
         self._expert = expert
 
     @property

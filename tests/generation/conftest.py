@@ -15,8 +15,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from expertrag.generation.network import TransformersNetwork
 from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.generation.transformers_network import TransformersNetwork
 
 _SHAPE: dict[str, Any] = {
     "vocab_size": 49152,

@@ -307,3 +307,22 @@ def test_stopping_tells_those_who_wait(engine: Make) -> None:
         with pytest.raises(ServerError, match="unloaded"):
             while True:
                 running.result(text, lambda: None)
+
+
+def test_memory_goes_back_and_changes_no_token(engine: Make, model: Any) -> None:
+    whole = lower(model, Format.F32, cache_bytes=1 << 30, context_tokens=2048).decoder
+    kept = 6 * whole.shape.page_bytes()
+    prompts = [[*_prompt(0, 70), *_prompt(seed, 60 * seed)] for seed in range(1, 9)]
+    with engine(pages=60) as running, engine(pages=60, kept_bytes=kept) as frugal:
+        wanted = [_alone(running, prompt) for prompt in prompts]
+        assert [_alone(frugal, prompt) for prompt in prompts] == wanted
+        assert frugal.counters.reused_tokens  # the beginning that all have
+        texts = [_text(prompt) for prompt in prompts]
+        for text in texts:
+            frugal.submit(text)
+        assert [_finish(frugal, text) for text in texts] == wanted
+        assert frugal._pages.with_memory > 6
+        for text in texts:
+            frugal.close(text)
+        assert _alone(frugal, prompts[0]) == wanted[0]
+        assert frugal._pages.with_memory <= 6

@@ -133,3 +133,16 @@ def test_damaged_files_are_one_typed_line(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ServerError, match="cannot be loaded"):
         load_generator(str(path))
+
+
+def test_two_roundings_of_the_words_are_one_matrix(tmp_path: Path) -> None:
+    config = {**FAMILIES["qwen2"][1], "tie_word_embeddings": True}
+    model = model_of("qwen2", **config)
+    words = model.model.embed_tokens.weight.detach()
+    coarse = (words * 16 / words.abs().max()).round() * words.abs().max() / 16
+    other = model_of("qwen2", **FAMILIES["qwen2"][1]).model.embed_tokens.weight.detach()
+    for name, output, one in (("same", coarse, True), ("another", other.flip(0), False)):
+        path = tmp_path / f"{name}.gguf"
+        write_gguf(model, path, output=output)
+        lowered = _streamed(path, *_WHOLE)
+        assert ("words" not in lowered.weights) is one, name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from safetensors.torch import save_file
 
 from expertrag.errors import InvalidArgument, NotFound, ServerError
 from expertrag.generation import load_generator
+from expertrag.generation.description import DESCRIPTION_FILE
 from expertrag.generation.loading import PACKED_FILE
 from expertrag.generation.native_network import NativeNetwork
 from expertrag.generation.packing import pack_folder, verify_folder
@@ -55,6 +58,71 @@ def test_a_packed_folder_is_the_model(kind: str, tiny_folder: TinyFolder, tmp_pa
         verify_folder(folder)
         fingerprints.add(load_generator(str(folder), dtype=dtype).fingerprint)
     assert len(fingerprints) == 4
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
+def test_a_folder_without_a_program_is_the_same_model(
+    kind: str, tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
+    folder = _pack(tiny_folder(kind), "int8", tmp_path / "packed")
+    described = _logits(folder)
+    (folder / DESCRIPTION_FILE).unlink()  # as those of earlier versions are
+    assert torch.equal(_logits(folder), described)
+
+
+def test_a_packed_folder_starts_without_transformers(smollm_path: Path, tmp_path: Path) -> None:
+    out = _pack(smollm_path, "int4", tmp_path / "packed")
+    ask = """
+import sys
+from expertrag.generation import Message, load_generator
+from expertrag.types import Constraint, Sampling
+
+generator = load_generator(sys.argv[1])
+chat = [Message("system", "Be brief."), Message("user", "Which <|im_end|> colour has the sky?")]
+for constraint in (None, Constraint(choices=("blue", "green"))):
+    session = generator.begin(chat, Sampling(max_tokens=8, constraint=constraint))
+    print(session.prompt_tokens, repr("".join(session.stream())))
+    session.close()
+print(sorted({"transformers", "sklearn", "torch._dynamo"} & set(sys.modules)))
+"""
+    run = [sys.executable, "-c", ask, str(out)]
+    light = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    (out / DESCRIPTION_FILE).unlink()
+    heavy = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert light[:2] == heavy[:2]
+    assert light[2] == "[]" and "transformers" in heavy[2]
+
+
+def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int8", tmp_path / "packed")
+    path = folder / DESCRIPTION_FILE
+    whole = json.loads(path.read_text())
+
+    def changed(name: str, arguments: list[Any]) -> str:
+        body = json.loads(json.dumps(whole))
+        place = next(n for n, step in enumerate(body["program"]["steps"]) if step[0] == name)
+        body["program"]["steps"][place][1] = arguments
+        return json.dumps(body)
+
+    view = {"view": [0, 0, 0]}
+    for text, why in (
+        ("{", f"{DESCRIPTION_FILE} is damaged"),
+        (json.dumps({**whole, "program": {}}), f"{DESCRIPTION_FILE} is damaged"),
+        (changed("keep", [view, 10**6]), "a step 'keep' goes beyond its slots"),
+        (changed("keep", [{"view": [99, 0, 0]}, 1]), "a step 'keep' goes beyond its slots"),
+        (changed("linear", [view]), "the step 'linear' is not whole"),
+        (changed("linear", [view, view, {"weight": "angles"}]), "the step 'linear' is not whole"),
+        (changed("route", [view, 4, 9]), "9 of 4 experts cannot be chosen"),
+        (changed("mix", [view, view, {"weight": "layers.0.experts"}, 1]), "not routed to"),
+        (json.dumps(whole).replace('["norm"', '["absorb"'), "the step 'absorb' is not known"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ServerError, match=why) as caught:
+            load_generator(str(folder))
+        assert "\n" not in caught.value.message
+        assert "run: expertrag models pack" in caught.value.message
+    path.write_text(json.dumps({**whole, "version": 0}))  # planned by transformers
+    assert load_generator(str(folder)).context_tokens
 
 
 def test_progress_is_told(tiny_folder: TinyFolder, tmp_path: Path) -> None:

@@ -94,3 +94,47 @@ def test_every_page_is_somewhere() -> None:
             pages.release(page)
     assert pages.available == 20
     assert sorted(left for left in iter(pages.take, None)) == list(range(20))
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    given: list[int] = []
+    pages = Pages(8, kept=3, give_back=given.extend)
+    taken = _fill(pages, list(range(5 * _PAGE)))
+    assert pages.with_memory == 5 and not given  # held pages stay whatever the limit
+    for page in reversed(taken):
+        pages.release(page)
+    pages.trim()
+    assert given == [4, 3] and pages.with_memory == 3
+    assert pages.available == 8
+    assert pages.find(list(range(5 * _PAGE)), most=5 * _PAGE).pages == [0, 1, 2]
+
+
+def test_the_longest_unused_makes_room_before_new_memory_does() -> None:
+    pages = Pages(8, kept=2)
+    for number in (1, 2, 3):
+        (page,) = _fill(pages, [number] * _PAGE)
+        pages.release(page)
+        assert pages.with_memory == min(number, 2)
+    assert pages.find([1] * _PAGE, most=_PAGE).pages == []
+    assert pages.find([3] * _PAGE, most=_PAGE).pages == [0]
+
+
+def test_nothing_is_lost_or_given_twice_within_a_limit() -> None:
+    rng = random.Random(5)
+    given: list[int] = []
+    pages = Pages(40, kept=10, give_back=given.extend)
+    texts: list[list[int]] = []
+    for _ in range(2000):
+        given.clear()
+        if texts and (rng.random() < 0.5 or len(texts) > 5):
+            for page in reversed(texts.pop(rng.randrange(len(texts)))):
+                pages.release(page)
+            pages.trim()
+        else:
+            texts.append(
+                _fill(pages, [rng.randrange(3) for _ in range(rng.randrange(1, 7) * _PAGE)])
+            )
+        held = [page for text in texts for page in text]
+        assert len(set(held)) == len(held) and not set(held) & set(given)
+        assert pages.available == 40 - len(held)
+        assert pages.with_memory <= max(10, len(held)) or not given

@@ -11,13 +11,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.storage import SETTINGS, load_experts
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 MODULES = "modules.json"  # of a whole sentence-transformers model
 
@@ -54,13 +51,14 @@ def base_of(folder: Path) -> Base:
         ) from error
 
 
-def attach(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
+def attach(model: Any, folder: Path, fingerprint: str) -> None:
     """Put the experts and the router of a bundle into its loaded base model.
 
+    :param model: of sentence-transformers, or a plain one of ours.
     :param fingerprint: of the base model's files.
     :raises EmbedderError: the bundle is damaged, or was trained on another base.
     """
-    from expertrag_retriever.experts.module import expert_transformer
+    from expertrag_retriever.experts.routed import WithExperts
 
     base = base_of(folder)
     if base.fingerprint != fingerprint:
@@ -68,4 +66,9 @@ def attach(model: SentenceTransformer, folder: Path, fingerprint: str) -> None:
             f"the experts in {folder} were trained on other files of {base.name}: "
             "use that base model, or train them again on this one"
         )
-    load_experts(expert_transformer(model), folder)
+    module = model[0]
+    if not isinstance(module, WithExperts):
+        from expertrag_retriever.experts.module import expert_transformer
+
+        module = expert_transformer(model)
+    load_experts(module, folder)

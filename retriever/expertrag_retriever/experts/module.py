@@ -4,103 +4,34 @@
     model.encode(texts)                                            # each text by its own router
     model.encode(texts, domain="legal")                            # all by one expert
 
-The forward pass is that of the base model. Where the experts begin, the router reads the mean
-hidden states and chooses, so that routing costs no pass of its own.
-
-    N texts, L tokens of the longest, E experts, K experts of a text, H hidden
+Its passes are those of :class:`WithExperts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Transformer
 
 from expertrag_retriever import nomic_moe
-from expertrag_retriever.experts.routing import Routing, current, routed
+from expertrag_retriever.experts.routed import WithExperts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.storage import load_experts, save_experts
-from expertrag_retriever.experts.surgery import base_state, install
-from expertrag_retriever.router.router import Router, choose, of_experts
+from expertrag_retriever.experts.surgery import base_state
 
 
-class _Routed(BaseException):
-    """Ends a pass of which the routing alone is wanted.
-
-    No Exception: nothing between the layers and us may take it for a fault of its own.
-    """
-
-
-class ExpertTransformer(Transformer):
-    """A transformer whose upper feed-forward layers hold domain experts.
-
-    ``settings`` and ``router`` are None for a base model without experts, and without a router
-    texts whose domain is not given go through the base model.
-    """
+class ExpertTransformer(Transformer, WithExperts):
+    """A transformer whose upper feed-forward layers hold domain experts."""
 
     forward_kwargs: set[str] = {"domain", "allowed"}  # noqa: RUF012 - as the library declares it
 
-    settings: ExpertSettings | None = None
-    router: Router | None = None
-    first_layer: int = 0
+    # the library's class comes first: a loaded module becomes one of this class
+    forward = WithExperts.forward
 
-    def add_experts(self, settings: ExpertSettings) -> None:
-        """Give the model experts that equal it, to be trained or loaded."""
-        self.first_layer = install(self.model, settings, self._begin)
-        self.settings = settings
-
-    def forward(
-        self,
-        features: dict[str, Any],
-        domain: str | None = None,
-        allowed: Collection[str] | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Encode a batch; see :class:`Transformer` for the features.
-
-        The experts are those of ``expert_index`` (N,) in the features, E and above for none, else
-        that of ``domain``, else the router chooses among the ``allowed`` domains. What served each
-        text comes back as ``expert_index`` and ``expert_weights`` (N, K), with the router's
-        ``domain_posterior`` (N, E + 1) where it chose.
-        """
-        if self.settings is None:
-            return dict(super().forward(features, **kwargs))
-        routing = Routing(features["attention_mask"], allowed)
-        index = features.pop("expert_index", None)
-        if index is None and domain is not None:
-            index = torch.full((len(routing.mask),), self.settings.index_of(domain))
-        if index is not None:
-            routing.index = index.unsqueeze(1).to(routing.mask.device)
-            routing.weights = torch.ones_like(routing.index, dtype=torch.float32)
-        with routed(routing):
-            features = super().forward(features, **kwargs)
-        # Pooling, and a loss in training, add up many values: not in the base model's bfloat16.
-        features[self.module_output_name] = features[self.module_output_name].float()
-        features["expert_index"], features["expert_weights"] = routing.index, routing.weights
-        features["domain_posterior"] = routing.posterior
-        return features
-
-    def posterior(self, features: dict[str, Any]) -> torch.Tensor:
-        """Domain posteriors (N, E + 1) of a batch, the last column none; no expert is run.
-
-        Safe beside passes of other threads. Without a router every text is of none.
-        """
-        assert self.settings is not None, "called on a module with experts"
-        mask = features["attention_mask"]
-        if self.router is None:
-            rows = torch.zeros(len(mask), len(self.settings.domains) + 1)
-            rows[:, -1] = 1.0
-            return rows
-        routing = Routing(mask, alone=True)
-        with suppress(_Routed), routed(routing):
-            super().forward(features)
-        assert routing.posterior is not None, "the pass has reached the layers with experts"
-        return routing.posterior
+    def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return dict(Transformer.forward(self, features, **kwargs))
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
         """Write the base model as it was, the experts and the router beside it."""
@@ -120,30 +51,6 @@ class ExpertTransformer(Transformer):
         folder = Path(model_name_or_path) / str(kwargs.get("subfolder") or "")
         load_experts(module, folder)
         return module
-
-    def _begin(self, hidden: torch.Tensor) -> None:
-        """Route the texts of the running pass by their hidden states (N, L, H)."""
-        routing = current()
-        assert routing is not None, "called in passes that have one"
-        assert self.settings is not None, "and in modules with experts"
-        if routing.index is not None or self.router is None:
-            return
-        routing.pooled = mean_pooled(hidden, routing.mask)
-        routing.posterior = of_experts(
-            self.router.posterior(routing.pooled.cpu(), routing.allowed),
-            len(self.settings.domains),
-        )
-        if routing.alone:
-            raise _Routed
-        choice = choose(routing.posterior)
-        routing.index = choice.index.to(hidden.device)
-        routing.weights = choice.weights.to(hidden.device)
-
-
-def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean of hidden states (N, L, H) over the tokens of ``mask`` (N, L), as (N, H) float32."""
-    share = mask.unsqueeze(-1).float()
-    return (hidden.float() * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
 
 
 def expert_transformer(model: SentenceTransformer) -> ExpertTransformer:

@@ -29,7 +29,7 @@ from expertrag_retriever.router.storage import (
 if TYPE_CHECKING:
     from torch import nn
 
-    from expertrag_retriever.experts.module import ExpertTransformer
+    from expertrag_retriever.experts.routed import WithExperts
 
 EXPERTS = "experts.safetensors"
 SETTINGS = "experts.json"
@@ -60,7 +60,7 @@ def save_experts(
     (folder / SETTINGS).write_text(json.dumps(body, indent=2, sort_keys=True) + "\n")
 
 
-def load_experts(module: ExpertTransformer, folder: Path) -> None:
+def load_experts(module: WithExperts, folder: Path) -> None:
     """Give a module the experts and the router of a folder, if it holds any.
 
     :raises EmbedderError: damaged files, or experts of another base model.

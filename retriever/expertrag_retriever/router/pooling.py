@@ -15,7 +15,7 @@ import torch
 
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import token_batches
-from expertrag_retriever.experts.module import mean_pooled
+from expertrag_retriever.experts.routed import mean_pooled
 from expertrag_retriever.experts.trunk import ending_below_experts
 
 if TYPE_CHECKING:

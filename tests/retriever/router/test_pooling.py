@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from expertrag_retriever.experts.module import mean_pooled, with_experts
+from expertrag_retriever.experts.module import with_experts
+from expertrag_retriever.experts.routed import mean_pooled
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.trunk import first_layer_of
 from expertrag_retriever.router.pooling import pooled_states

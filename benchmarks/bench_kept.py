@@ -1,0 +1,96 @@
+"""What of prompts is found in a cache that keeps so many MiB, question after question.
+
+    python benchmarks/bench_kept.py ../shared/data/squad2 --generator FOLDER --json FILE
+
+The prompts are the system's own over 200 of a dataset's test questions, as they come and shuffled,
+in the tokens of a packed model; the pages are those of the engine. No model is run. Figures are the
+share of the prompts' tokens that need not be read, by what may be kept (``--reuse-mib``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from generation_prompts import questions_of
+
+from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.description import Description
+from expertrag.generation.file_tokenizer import FileTokenizer
+from expertrag.generation.pages import Pages
+from expertrag_kernels.steps import PAGE_TOKENS
+
+KEPT_MIB = (0, 64, 128, 256, 512, 1024)
+_CACHE_BYTES = 1 << 30
+_ANSWER_TOKENS = 40
+
+
+def main() -> int:
+    """Count, and write JSON to a file or to stdout."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
+    parser.add_argument("--generator", required=True, type=Path, help="folder of `models pack`")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    described = Description.read(given.generator)
+    assert described is not None, "packed by this version"
+    chat = ChatTokenizer(FileTokenizer(given.generator, described.special_tokens))
+    shape = described.program.shape
+    found = {}
+    for data in given.data:
+        prompts = [chat.encode(some) for some in questions_of(data, given.questions)]
+        shuffled = random.Random(1).sample(prompts, len(prompts))
+        found[data.name] = {
+            "tokens_a_prompt": sum(map(len, prompts)) / len(prompts),
+            **{
+                order: {
+                    kept: round(
+                        reused(
+                            stream,
+                            shape.most_pages(_CACHE_BYTES),
+                            shape.most_pages(kept << 20),
+                        ),
+                        3,
+                    )
+                    for kept in KEPT_MIB
+                }
+                for order, stream in (("as they come", prompts), ("shuffled", shuffled))
+            },
+        }
+    text = json.dumps(found, indent=1) + "\n"
+    if given.json:
+        given.json.write_text(text)
+    print(text, end="")
+    return 0
+
+
+def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:
+    """Share of the prompts' tokens that a cache has when they come one after the other."""
+    pages, known = Pages(count, kept), 0
+    for tokens in prompts:
+        found = pages.find(tokens, len(tokens) - 1)
+        own, serial = found.pages, found.serial
+        known += len(own) * PAGE_TOKENS + found.copied_tokens
+        registered = len(own)
+        if found.copied is not None:
+            pages.release(found.copied)
+        while len(own) * PAGE_TOKENS < len(tokens) + _ANSWER_TOKENS:
+            page = pages.take()
+            assert page is not None, "one text fits"
+            own.append(page)
+        for place in range(registered, len(tokens) // PAGE_TOKENS):
+            part = tokens[place * PAGE_TOKENS : (place + 1) * PAGE_TOKENS]
+            serial = pages.register(serial, part, own[place])
+        for page in reversed(own):
+            pages.release(page)
+        pages.trim()
+    return known / sum(map(len, prompts))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

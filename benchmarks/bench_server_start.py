@@ -1,0 +1,182 @@
+"""How long a server takes until it answers, and how much memory it then holds, by kind.
+
+    python benchmarks/bench_server_start.py --index STORE --generator FOLDER --json FILE
+
+Each round starts ``expertrag serve`` in a process of its own and measures the seconds from there
+until it listens, until it is ready (with the seconds of processor that took, as other work on the
+machine stretches time), and until the first answer is whole. The server of the last
+round answers ``--questions`` questions from the documents. Its memory is what the system accounts
+to the process (``/proc/PID/smaps``), in MB of 10^6 bytes:
+
+- weights: pages of the packed weights, which are mapped and shared by all servers of the machine
+- files: pages of libraries and other files, which the system can drop and read again
+- anonymous: what the process alone holds: keys and values, Python's objects, the embedder
+
+``--beside PYTHON`` takes turns with the server of another installation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench_kernels import machine
+
+from expertrag import Client, NotFound, Unavailable
+from expertrag.generation.loading import PACKED_FILE
+
+TOPICS = (
+    "VACUUM", "ANALYZE", "write-ahead logging", "a partial index", "a materialized view", "EXPLAIN",
+    "pg_dump", "pg_restore", "logical replication", "hot standby", "row security", "a trigger",
+    "autovacuum", "a sequence", "COPY", "LISTEN", "a foreign data wrapper", "table partitioning",
+    "a tablespace", "pg_basebackup", "an advisory lock", "a domain", "an enumerated type", "BRIN",
+    "full text search", "a savepoint", "TOAST", "pg_hba.conf", "a generated column", "GIN", "psql",
+    "a common table expression",
+)  # fmt: skip
+READY_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server that is asked: its process, a client, and the seconds that it took to be there."""
+
+    process: subprocess.Popen[bytes]
+    client: Client
+    seconds: dict[str, float]
+
+
+def main() -> int:
+    """Measure, and write JSON to a file or to stdout."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--index", required=True, help="store that the questions are asked of")
+    parser.add_argument("--generator", required=True, help="folder of `expertrag models pack`")
+    parser.add_argument("--rounds", type=int, default=5, help="starts of each installation")
+    parser.add_argument("--questions", type=int, default=30, help="answered before memory is read")
+    parser.add_argument("--beside", help="python of another installation to take turns with")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("options", nargs="*", help="after --: more for `expertrag serve`")
+    given = parser.parse_args()
+    pythons = {"here": sys.executable, **({"beside": given.beside} if given.beside else {})}
+    serve = ["serve", "--index", given.index, "--generator", given.generator, *given.options]
+    starts: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
+    memory: dict[str, dict[str, Any]] = {}
+    for number in range(given.rounds):
+        for name in random.sample(list(pythons), len(pythons)):
+            with served(pythons[name], serve) as server:
+                starts[name].append(server.seconds)
+                if number == given.rounds - 1:
+                    memory[name] = remembered(server, given.questions)
+    found = {
+        "machine": machine(),
+        "seconds": {name: medians(some) for name, some in starts.items()},
+        "memory_mb": memory,
+    }
+    text = json.dumps(found, indent=1) + "\n"
+    if given.json:
+        given.json.write_text(text)
+    print(text, end="")
+    return 0
+
+
+@contextmanager
+def served(python: str, serve: list[str]) -> Iterator[Served]:
+    """Start a server, wait until it has answered once, and stop it in the end."""
+    with tempfile.TemporaryDirectory() as place:
+        address = f"unix:{place}/socket"
+        command = [python, "-m", "expertrag", *serve, "--address", address]
+        started = time.perf_counter()
+        with subprocess.Popen([*command, "--log-level", "warning"]) as process:
+            try:
+                seconds = {"listening": _until(started, Path(place, "socket").exists)}
+                with Client(address) as client:
+                    seconds["ready"] = _until(started, lambda: _answers(client))
+                    seconds["processor until ready"] = _processor(process.pid)
+                    client.answer("Hello?", mode="never", max_tokens=1)
+                    seconds["first answer"] = time.perf_counter() - started
+                    yield Served(process, client, seconds)
+            finally:
+                process.terminate()
+
+
+def _until(started: float, there: Any) -> float:
+    while not there():
+        if time.perf_counter() > started + READY_S:
+            raise TimeoutError("the server does not get ready")
+        time.sleep(0.01)
+    return time.perf_counter() - started
+
+
+def _processor(pid: int) -> float:
+    """Seconds of processor that a process has had, which others on the machine stretch less."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def _answers(client: Client) -> bool:
+    try:
+        client.stats()
+    except Unavailable:
+        return False
+    except NotFound:
+        pass
+    return True
+
+
+def remembered(server: Served, questions: int) -> dict[str, Any]:
+    """Read the memory of a server when it is ready, and after each half of some answers."""
+    found: dict[str, Any] = {"ready": resident(server.process.pid)}
+    started = time.perf_counter()
+    tokens = 0
+    for number in range(questions):
+        topic = TOPICS[number % len(TOPICS)]
+        question = f"What is {topic} for?" if number < len(TOPICS) else f"How is {topic} used?"
+        answer = server.client.answer(question, mode="always", max_tokens=64, timeout=READY_S * 5)
+        tokens += answer.usage.prompt_tokens
+        if number + 1 in (questions // 2, questions):
+            found[f"after {number + 1} answers"] = resident(server.process.pid)
+    found["prompt_tokens"] = tokens
+    found["seconds_an_answer"] = (time.perf_counter() - started) / max(questions, 1)
+    return found
+
+
+def resident(pid: int) -> dict[str, float]:
+    """Resident memory of a process by kind, in MB; ``proportional`` shares what others map too."""
+    kinds = dict.fromkeys(("resident", "weights", "files", "anonymous", "proportional"), 0.0)
+    path = ""
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        name, *values = line.split()
+        if not name.endswith(":"):  # the head of a mapping
+            path = values[4] if len(values) > 4 else ""
+            continue
+        if name not in ("Rss:", "Pss:", "Anonymous:"):
+            continue
+        size = int(values[0]) * 1024 / 1e6
+        if name == "Pss:":
+            kinds["proportional"] += size
+            continue
+        kinds["weights" if path.endswith(PACKED_FILE) else "files"] += (
+            size if name == "Rss:" else -size
+        )
+        kinds["resident" if name == "Rss:" else "anonymous"] += size
+    return {kind: round(size, 1) for kind, size in kinds.items()}
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each figure."""
+    return {name: round(statistics.median(run[name] for run in runs), 2) for name in runs[0]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A model that ``expertrag models pack`` has packed, on our engine: mapped, and read by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from expertrag.errors import InvalidArgument, ServerError
+from expertrag.generation.description import Description
+from expertrag.generation.file_tokenizer import FileTokenizer
+from expertrag.generation.loading import PACKED_FILE, ModelFiles, quiet
+from expertrag.generation.lowering import Lowered, Unsupported, lower
+from expertrag.generation.native_network import CacheRoom, NativeNetwork
+from expertrag.generation.network import Limits
+from expertrag_kernels import Format, Packed, PackedMatrix, load_packed
+from expertrag_kernels.cpu_experts import ISAS
+
+ROUNDED = (Format.INT8, Format.INT4)
+DTYPES = {
+    "bfloat16": Format.BF16,
+    "float32": Format.F32,
+    **{str(format): format for format in ROUNDED},
+}
+"""Names of formats on the command line."""
+
+
+def packed_network(
+    name: str, files: ModelFiles, dtype: str, room: CacheRoom
+) -> tuple[NativeNetwork, Any]:
+    """Run a packed folder; its weights stay in the file. Returns the network and its tokenizer.
+
+    :raises InvalidArgument: another dtype is wanted than that of the folder, or there are no
+        compiled kernels.
+    :raises ServerError: the file is damaged, or was packed by another version.
+    """
+    try:
+        packed = load_packed(files.folder / PACKED_FILE, mapped=True)
+        format = _format(packed)
+    except ValueError as error:
+        raise unusable(name, error) from error
+    if dtype != "auto" and DTYPES.get(dtype) != format:
+        there = next(name for name, known in DTYPES.items() if known is format)
+        raise InvalidArgument(
+            f"{name} is packed in {there}, and cannot be run in {dtype}: use --dtype auto, or pack "
+            f"the model again in {dtype}"
+        )
+    try:
+        if not ISAS:
+            raise Unsupported("there are no compiled kernels")
+        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes)
+    except Unsupported as reason:
+        raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
+    except ValueError as error:
+        raise unusable(name, error) from error
+    return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
+
+
+def _planned(
+    files: ModelFiles, packed: Mapping[str, Packed], format: Format, cache_bytes: int
+) -> tuple[Lowered, Limits, Any]:
+    """Plan the steps as the folder describes them, or by transformers' modules."""
+    described = Description.read(files.folder)
+    if described:
+        limits = described.limits
+        tokenizer = FileTokenizer(files.folder, described.special_tokens)
+        lowered = described.program.planned(
+            packed, cache_bytes=cache_bytes, context_tokens=limits.context_tokens
+        )
+        return lowered, limits, tokenizer
+    from expertrag.generation.source import ModelSource  # transformers, which takes seconds
+
+    with quiet():
+        source = ModelSource(files)
+        model = source.outline(source.config.dtype)
+    limits = Limits.of(model, source.tokenizer)
+    lowered = lower(
+        model,
+        format,
+        cache_bytes=cache_bytes,
+        context_tokens=limits.context_tokens,
+        packed=packed,
+    )
+    return lowered, limits, source.tokenizer
+
+
+def unusable(name: str, error: ValueError) -> ServerError:
+    """Error for packed weights that are damaged, or of another version or model."""
+    return ServerError(
+        f"the packed model {name!r} cannot be used ({error}); run: expertrag models pack",
+        reason="MODEL_DAMAGED",
+        metadata={"model": name},
+    )
+
+
+def _format(packed: Mapping[str, Packed]) -> Format:
+    layer = packed.get("layers.0.out")
+    if not isinstance(layer, PackedMatrix):
+        raise ValueError("layers.0.out is missing")
+    return layer.format

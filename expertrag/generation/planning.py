@@ -1,0 +1,186 @@
+"""Steps that were read from a file, planned on a decoder of packed weights.
+
+Compiled code trusts a plan: what is read from a file is checked here to stay within its slots, its
+heads and its weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from expertrag_kernels import Packed, PackedExperts, PackedMatrix
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.steps import OUTPUT, View
+
+STEPS = ("slot", "embed", "norm", "linear", "rope", "attend", "route", "mix", "keep", "pick")
+"""Calls that plan a step, or make room for it."""
+FREQUENCIES = "angles"
+"""Weight that says how fast each pair of a head turns."""
+
+_Touched = tuple[View, int, int]  # a view, its heads, and the floats of each
+
+
+@dataclass(slots=True)
+class Plan:
+    """A decoder's steps so far.
+
+    ``scaling`` is of cosines and sines; ``longest`` counts the positions that have them.
+    """
+
+    decoder: Decoder
+    packed: Mapping[str, Packed]
+    scaling: float
+    longest: int
+    widths: list[int] = field(init=False, default_factory=list)
+    routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and those of a token
+    turned: dict[bool, tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=dict)
+
+    def add(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        """Plan one more step; views and weights are named.
+
+        :raises ValueError: it is not known, or does not fit to those before it.
+        """
+        if name not in STEPS:
+            raise ValueError(f"the step {name!r} is not known")
+        given = [self._meant(value) for value in arguments]
+        named = {key: self._meant(value) for key, value in options.items()}
+        if name == "rope":
+            given += self._angles(polar=named["interleaved"])
+        if name == "slot":
+            self.widths.append(*given)
+        else:
+            try:
+                touched = list(getattr(self, f"_{name}")(*given, **named))
+            except (TypeError, AttributeError) as error:
+                raise ValueError(f"the step {name!r} is not whole ({error})") from error
+            if not all(self._within(*some) for some in touched):
+                raise ValueError(f"a step {name!r} goes beyond its slots")
+        getattr(self.decoder, name)(*given, **named)
+
+    def _meant(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return View(*value["view"]) if "view" in value else self.packed[value["weight"]]
+
+    def _angles(self, *, polar: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        if polar not in self.turned:
+            frequencies = self.packed[FREQUENCIES]
+            assert isinstance(frequencies, torch.Tensor), "weights were checked to be what they are"
+            self.turned[polar] = angles(frequencies, self.scaling, self.longest, polar=polar)
+        return self.turned[polar]
+
+    def _within(self, view: View, heads: int, width: int) -> bool:
+        if not 0 <= view.slot < len(self.widths) or min(view.start, view.step, width, heads) < 0:
+            return False
+        last = view.start + max(heads - 1, 0) * view.step
+        return last + width <= self.widths[view.slot]
+
+    # -- what each step reads and writes ---------------------------------------------------------
+
+    def _embed(self, to: View, table: PackedMatrix) -> Iterator[_Touched]:
+        yield to, 1, table.inputs
+
+    def _norm(
+        self, source: View, to: View, weight: torch.Tensor, _epsilon: float, parts: int = 1
+    ) -> Iterator[_Touched]:
+        yield source, parts, weight.numel()
+        yield to, parts, weight.numel()
+
+    def _linear(
+        self,
+        source: View,
+        to: View,
+        matrix: PackedMatrix,
+        bias: torch.Tensor | None = None,
+        *,
+        add: bool = False,
+    ) -> Iterator[_Touched]:
+        del add
+        if bias is not None and bias.numel() != matrix.outputs:
+            raise ValueError("a bias is not as long as its matrix has outputs")
+        yield source, 1, matrix.inputs
+        if to != OUTPUT:
+            yield to, 1, matrix.outputs
+
+    def _rope(
+        self, at: View, heads: int, cos: torch.Tensor, _sin: torch.Tensor, *, interleaved: bool
+    ) -> Iterator[_Touched]:
+        del interleaved
+        yield at, heads, 2 * cos.shape[1]
+
+    def _attend(
+        self,
+        query: View,
+        key: View,
+        value: View,
+        to: View,
+        *,
+        layer: int,
+        heads: int,
+        scale: float,
+        shared_key: View | None = None,
+    ) -> Iterator[_Touched]:
+        del scale
+        shape = self.decoder.shape
+        if not 0 <= layer < shape.layers or heads < 1 or heads % shape.heads:
+            raise ValueError(f"layer {layer} with {heads} heads is not of the cache")
+        yield query, heads, shape.own_width + shape.shared_width
+        yield key, shape.heads, shape.own_width
+        yield value, shape.heads, shape.value_width
+        yield to, heads, shape.value_width
+        if shape.shared_width:
+            if shared_key is None:
+                raise ValueError("a cache with a shared part of keys needs it")
+            yield shared_key, 1, shape.shared_width
+
+    def _route(self, logits: View, experts: int, top_k: int, **_how: Any) -> Iterator[_Touched]:
+        if not 0 < top_k <= experts:
+            raise ValueError(f"{top_k} of {experts} experts cannot be chosen")
+        self.routed = experts, top_k
+        yield logits, 1, experts
+
+    def _mix(
+        self, source: View, to: View, experts: PackedExperts, top_k: int = 0
+    ) -> Iterator[_Touched]:
+        if top_k and self.routed != (experts.num_experts, top_k):
+            raise ValueError("experts are mixed that were not routed to")
+        yield source, 1, experts.hidden_size
+        yield to, 1, experts.hidden_size
+
+    def _keep(self, source: View, width: int) -> Iterator[_Touched]:
+        yield source, 1, width
+
+    def _pick(self, source: View, to: View) -> Iterator[_Touched]:
+        width = self.widths[source.slot] if 0 <= source.slot < len(self.widths) else 0
+        yield source, 1, width
+        yield to, 1, width
+
+
+def angles(
+    frequencies: torch.Tensor, scaling: float, positions: int, *, polar: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine of every pair at every position, (positions, W) each, as transformers' are.
+
+    :param frequencies: (W,), radians a position.
+    :param scaling: what cosines and sines are multiplied by.
+    :param polar: computed as complex numbers, which some models do.
+    """
+    turned = torch.arange(positions, dtype=torch.float32)[:, None] * frequencies.float()
+    if polar:
+        found = torch.polar(torch.ones_like(turned), turned) * scaling
+        return found.real.contiguous(), found.imag.contiguous()
+    return turned.cos() * scaling, turned.sin() * scaling
+
+
+def angles_of(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the same by a module of transformers."""
+    places = torch.arange(positions)[None]
+    found = rotary(torch.zeros(1, dtype=torch.float32), places)
+    if isinstance(found, tuple):  # both halves of a head have the same
+        half = found[0].shape[-1] // 2
+        return found[0][0, :, :half].contiguous(), found[1][0, :, :half].contiguous()
+    return found[0].real.contiguous(), found[0].imag.contiguous()

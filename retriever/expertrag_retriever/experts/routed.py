@@ -1,0 +1,124 @@
+"""What a transformer with domain experts adds to one without: routing, around its own pass.
+
+The pass is that of the base model. Where the experts begin, the router reads the mean hidden
+states and chooses, so that routing costs no pass of its own.
+
+    N texts, L tokens of the longest, E experts, K experts of a text, H hidden
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any
+
+import torch
+
+from expertrag_retriever.experts.routing import Routing, current, routed
+from expertrag_retriever.experts.settings import ExpertSettings
+from expertrag_retriever.experts.surgery import install
+from expertrag_retriever.router.router import Router, choose, of_experts
+
+
+class _Routed(BaseException):
+    """Ends a pass of which the routing alone is wanted.
+
+    No Exception: nothing between the layers and us may take it for a fault of its own.
+    """
+
+
+class WithExperts:
+    """Before a module that encodes features, and has the encoder as ``model``.
+
+    ``settings`` and ``router`` are None for a base model without experts, and without a router
+    texts whose domain is not given go through the base model.
+    """
+
+    __slots__ = ()  # so that a loaded module can become one of this class
+
+    model: Any
+    module_output_name: str
+    settings: ExpertSettings | None = None
+    router: Router | None = None
+    first_layer: int = 0
+
+    def add_experts(self, settings: ExpertSettings) -> None:
+        """Give the model experts that equal it, to be trained or loaded."""
+        self.first_layer = install(self.model, settings, self._begin)
+        self.settings = settings
+
+    def forward(
+        self,
+        features: dict[str, Any],
+        domain: str | None = None,
+        allowed: Collection[str] | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Encode a batch of features as the base model takes them.
+
+        The experts are those of ``expert_index`` (N,) in the features, E and above for none, else
+        that of ``domain``, else the router chooses among the ``allowed`` domains. What served each
+        text comes back as ``expert_index`` and ``expert_weights`` (N, K), with the router's
+        ``domain_posterior`` (N, E + 1) where it chose.
+        """
+        if self.settings is None:
+            return dict(self._encoded(features, **kwargs))
+        routing = Routing(features["attention_mask"], allowed)
+        index = features.pop("expert_index", None)
+        if index is None and domain is not None:
+            index = torch.full((len(routing.mask),), self.settings.index_of(domain))
+        if index is not None:
+            routing.index = index.unsqueeze(1).to(routing.mask.device)
+            routing.weights = torch.ones_like(routing.index, dtype=torch.float32)
+        with routed(routing):
+            features = self._encoded(features, **kwargs)
+        # Pooling, and a loss in training, add up many values: not in the base model's bfloat16.
+        features[self.module_output_name] = features[self.module_output_name].float()
+        features["expert_index"], features["expert_weights"] = routing.index, routing.weights
+        features["domain_posterior"] = routing.posterior
+        return features
+
+    def posterior(self, features: dict[str, Any]) -> torch.Tensor:
+        """Domain posteriors (N, E + 1) of a batch, the last column none; no expert is run.
+
+        Safe beside passes of other threads. Without a router every text is of none.
+        """
+        assert self.settings is not None, "called on a module with experts"
+        mask = features["attention_mask"]
+        if self.router is None:
+            rows = torch.zeros(len(mask), len(self.settings.domains) + 1)
+            rows[:, -1] = 1.0
+            return rows
+        routing = Routing(mask, alone=True)
+        with suppress(_Routed), routed(routing):
+            self._encoded(features)
+        assert routing.posterior is not None, "the pass has reached the layers with experts"
+        return routing.posterior
+
+    def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Run the base model."""
+        raise NotImplementedError
+
+    def _begin(self, hidden: torch.Tensor) -> None:
+        """Route the texts of the running pass by their hidden states (N, L, H)."""
+        routing = current()
+        assert routing is not None, "called in passes that have one"
+        assert self.settings is not None, "and in modules with experts"
+        if routing.index is not None or self.router is None:
+            return
+        routing.pooled = mean_pooled(hidden, routing.mask)
+        routing.posterior = of_experts(
+            self.router.posterior(routing.pooled.cpu(), routing.allowed),
+            len(self.settings.domains),
+        )
+        if routing.alone:
+            raise _Routed
+        choice = choose(routing.posterior)
+        routing.index = choice.index.to(hidden.device)
+        routing.weights = choice.weights.to(hidden.device)
+
+
+def mean_pooled(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean of hidden states (N, L, H) over the tokens of ``mask`` (N, L), as (N, H) float32."""
+    share = mask.unsqueeze(-1).float()
+    return (hidden.float() * share).sum(dim=1) / share.sum(dim=1).clamp(min=1.0)
