@@ -11,9 +11,14 @@ Within a block, inputs come in the small runs that a multiply-add instruction ta
     bf16   [k/2] [64] [2]
     int8   64 float scales; for each 128 inputs, the last of which may be fewer, 64 int16, minus the
            sum of each output's weights over them, and then [k/4] [64] [4] int8
-    int4   for each 32 inputs 64 scales and 64 minima in half precision, and then [4] [64] [4]
-           bytes: the low nibble of byte [i] [column] [j] is input 4i + j, its high nibble input
-           16 + 4i + j; a weight is scale * nibble + minimum, as in llama.cpp's Q4_1
+    int4   super-blocks of 128 inputs, the last of which may have fewer: 64 scales in bfloat16; then
+           the codes [4] [G] [16] [2], slope and least byte of each group of 32 inputs and each of
+           4 times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is
+           input k of the group's column 16c + 4j + i in its low nibble, input 16 + k in its high one
+
+A nibble n of int4 is a weight of scale * (min(255, (17 * slope * n >> 7) + least) - 127): what is
+multiplied has 8 bits. So the steps of a group are as free as those of llama.cpp's Q4_K, all products
+of a super-block add up as integers, and many rows are multiplied at the speed of int8.
 """
 
 from __future__ import annotations
@@ -26,16 +31,18 @@ import torch.nn.functional as F
 
 from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
 
-VERSION = 1
+VERSION = 2
 """Of this order; files have it, and those of another are refused."""
 
 COLUMNS = 64
 PAD = 32
 INT8_GROUP = 128
 INT4_GROUP = 32
+INT4_SUPER = 128
 
 HUGE_PAGE = 2 << 20
 """Bytes that some systems hand out at a time."""
+_ZERO = 127  # the byte of int4 that is no weight at all
 _SMALLEST = 1e-37  # scale: what a smaller one divides is 0
 
 
@@ -109,7 +116,9 @@ def block_bytes(format: Format, inputs: int) -> int:
             groups = -(-inputs // INT8_GROUP)
             return COLUMNS * 4 + groups * COLUMNS * 2 + inputs * COLUMNS
         case Format.INT4:
-            return inputs // INT4_GROUP * (COLUMNS * 4 + INT4_GROUP * COLUMNS // 2)
+            codes_and_nibbles = COLUMNS * 2 + INT4_GROUP * COLUMNS // 2
+            supers, groups = -(-inputs // INT4_SUPER), inputs // INT4_GROUP
+            return supers * COLUMNS * 2 + groups * codes_and_nibbles
 
 
 def _gate_up_bytes(format: Format, hidden: int, inner: int) -> int:
@@ -184,7 +193,7 @@ def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
         case Format.INT8:
             return _decoded_int8(blocks, inputs)
         case Format.INT4:
-            return _decoded_int4(blocks)
+            return _decoded_int4(blocks, inputs)
 
 
 def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:
@@ -221,50 +230,96 @@ def _decoded_int8(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
 
 
 def _encoded_int4(blocks: torch.Tensor) -> torch.Tensor:
-    groups = blocks.unflatten(2, (-1, INT4_GROUP))  # [N, 64, G, 32]
-    scale, least = _int4_range(groups)  # [N, 64, G] each
-    bits = _int4_bits(groups, scale, least).to(torch.uint8)  # [N, 64, G, 32]
-    low, high = bits.unflatten(3, (2, 4, 4)).unbind(3)  # [N, 64, G, 4, 4]
-    nibbles = (low | (high << 4)).permute(0, 2, 3, 1, 4)  # [N, G, 4, 64, 4]
-    halves = torch.stack([scale, least]).half().permute(1, 3, 0, 2)  # [N, G, 2, 64]
-    return torch.cat(
-        [halves.contiguous().view(torch.uint8).flatten(2), nibbles.flatten(2)], dim=2
-    ).flatten(1)
+    parts = []
+    for block in blocks.split(INT4_SUPER, dim=2):
+        scale = (block.abs().amax(dim=2) / _ZERO).bfloat16()  # [N, 64]
+        wide = scale.float()[:, :, None]
+        inverse = torch.where(wide > _SMALLEST, 1 / wide, 0.0)
+        groups = (block * inverse + _ZERO).unflatten(2, (-1, INT4_GROUP))  # [N, 64, G, 32]
+        slope, least = _int4_range(groups)  # [N, 64, G] each
+        codes = torch.stack([slope, least], dim=3).to(torch.uint8)  # [N, 64, G, 2]
+        bits = _int4_nibbles(groups, slope, least).to(torch.uint8)  # [N, 64, G, 32]
+        both = bits[..., :16] | (bits[..., 16:] << 4)  # [N, 64, G, 16]
+        parts += [
+            scale.view(torch.uint8),
+            codes.unflatten(1, (4, 16)).transpose(2, 3).flatten(1),
+            both.unflatten(1, (4, 4, 4)).permute(0, 1, 4, 3, 2, 5).flatten(1),
+        ]
+    return torch.cat(parts, dim=1)
 
 
-def _decoded_int4(blocks: torch.Tensor) -> torch.Tensor:
-    groups = blocks.view(blocks.shape[0], -1, block_bytes(Format.INT4, INT4_GROUP))  # [N, G, B]
-    halves = groups[:, :, : COLUMNS * 4].contiguous().view(torch.float16).float()
-    scale, least = halves.unflatten(2, (2, COLUMNS)).transpose(1, 3).unbind(2)  # [N, 64, G] each
-    nibbles = groups[:, :, COLUMNS * 4 :].unflatten(2, (4, COLUMNS, 4))  # [N, G, 4, 64, 4]
-    both = torch.stack([nibbles & 15, nibbles >> 4], dim=2)  # [N, G, 2, 4, 64, 4]
-    bits = both.permute(0, 4, 1, 2, 3, 5).flatten(3)  # [N, 64, G, 32]
-    values: torch.Tensor = bits.float() * scale[..., None] + least[..., None]
-    return values.flatten(2)
+def _decoded_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
+    parts = []
+    for start in range(0, inputs, INT4_SUPER):
+        count = min(INT4_SUPER, inputs - start) // INT4_GROUP  # G
+        sizes = COLUMNS * 2, COLUMNS * 2 * count, COLUMNS * 16 * count
+        ends, codes, both, blocks = blocks.split([*sizes, blocks.shape[1] - sum(sizes)], dim=1)
+        scale = ends.contiguous().view(torch.bfloat16).float()  # [N, 64]
+        pairs = codes.unflatten(1, (4, count, 16, 2)).transpose(2, 3).flatten(1, 2)
+        slope, least = pairs.float().unbind(3)  # [N, 64, G] each
+        columns = both.unflatten(1, (4, count, 4, 4, 16)).permute(0, 1, 4, 3, 2, 5).flatten(1, 3)
+        bits = torch.cat([columns & 15, columns >> 4], dim=3).float()  # [N, 64, G, 32]
+        weights = (_int4_bytes(bits, slope, least) - _ZERO) * scale[:, :, None, None]
+        parts.append(weights.flatten(2))
+    return torch.cat(parts, dim=2)
 
 
-def _int4_bits(groups: torch.Tensor, scale: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    inverse = torch.where(scale > _SMALLEST, 1 / scale, 0.0)
-    return ((groups - least[..., None]) * inverse[..., None]).round().clamp(0, 15)
+def _int4_bytes(bits: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """What nibbles stand for, [N, 64, G, 32]."""
+    steps = (17 * slope / 128)[..., None]
+    return ((bits * steps).floor() + least[..., None]).clamp(max=255)
+
+
+def _int4_nibbles(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    """Return the nibbles that are nearest; a byte is on average half below its line."""
+    inverse = torch.where(slope > 0, 128 / (17 * slope), 0.0)
+    return ((groups - least[..., None] + 0.5) * inverse[..., None]).round().clamp(0, 15)
 
 
 def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Of some ranges of weights those with the least squared error, [N, 64, G] each, as stored.
 
     From the least weight to the greatest, or up to a quarter less: what is cut off loses, and all
-    others gain by finer steps. Or around 0, as llama.cpp's Q4_0 has it.
+    others gain by finer steps. Or in fewer steps than there are nibbles, which finds those of
+    weights that were rounded before. Or around 0, as llama.cpp's Q4_0 has it. What is best of these is
+    fitted to its weights.
+
+    :param groups: [N, 64, G, 32] weights in steps of their super-blocks, plus 127.
     """
-    low, high = groups.amin(dim=3), groups.amax(dim=3)  # [N, 64, G]
+    low = groups.amin(dim=3).clamp(max=_ZERO)  # [N, 64, G]
+    high = torch.maximum(groups.amax(dim=3), low)
     best = torch.zeros_like(low), torch.zeros_like(low)
     fewest = torch.full_like(low, torch.inf)
-    size = torch.maximum(-low, high) / 8
-    around = size, torch.where(-low >= high, low, -7 * size)
     cuts = [0.5 * (high - low) * (0.03125 * step) for step in range(8)]
-    ranges = [((high - low - 2 * cut) / 15, low + cut) for cut in cuts]
-    for scale, least in (tuple(half.half().float() for half in some) for some in [*ranges, around]):
-        error = _int4_bits(groups, scale, least).mul_(scale[..., None]).add_(least[..., None])
-        total = error.sub_(groups).square_().sum(dim=3)
-        better = total < fewest
-        best = torch.where(better, scale, best[0]), torch.where(better, least, best[1])
-        fewest = torch.where(better, total, fewest)
-    return best
+    ranges = [(low + cut, (high - low - 2 * cut) / 15) for cut in cuts]
+    ranges += [(low, (high - low) / steps) for steps in range(14, 7, -1)]
+    size = torch.maximum(_ZERO - low, high - _ZERO) / 8
+    ranges.append((torch.where(_ZERO - low >= high - _ZERO, low, _ZERO - 7 * size), size))
+    for first, step in ranges:
+        slope = (step * (128 / 17)).round().clamp(0, 127)
+        least = (first + 0.5 * (slope > 0)).round().clamp(0, 127)
+        error = _int4_error(groups, slope, least)
+        better = error < fewest
+        best = torch.where(better, slope, best[0]), torch.where(better, least, best[1])
+        fewest = torch.where(better, error, fewest)
+    slope, least = _int4_fitted(groups, *best)
+    better = _int4_error(groups, slope, least) < fewest
+    return torch.where(better, slope, best[0]), torch.where(better, least, best[1])
+
+
+def _int4_error(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
+    nibbles = _int4_nibbles(groups, slope, least)
+    return _int4_bytes(nibbles, slope, least).sub_(groups).square_().sum(dim=3)
+
+
+def _int4_fitted(
+    groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the line through a range's nibbles and the weights that has the least squares."""
+    x = _int4_nibbles(groups, slope, least)
+    spread = INT4_GROUP * x.square().sum(dim=3) - x.sum(dim=3) ** 2
+    along = INT4_GROUP * (x * groups).sum(dim=3) - x.sum(dim=3) * groups.sum(dim=3)
+    fitted = (along / spread * (128 / 17)).round().clamp(0, 127)
+    found = torch.where(spread > 0, fitted, slope)
+    rest = groups - (x * (17 * found / 128)[..., None]).floor()
+    return found, torch.where(spread > 0, rest.mean(dim=3).round().clamp(0, 127), least)

@@ -25,7 +25,7 @@ class Format(StrEnum):
     INT8 = "int8"
     """8 bits and a scale for each output; activations in 8 bits, a scale for 128 of them."""
     INT4 = "int4"
-    """4 bits, and for 32 weights a scale and a minimum; activations in 8 bits, a scale for 32."""
+    """4 bits, a slope and a least value for 32 weights, a scale for 128; activations as in int8."""
 
 
 def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:

@@ -108,5 +108,5 @@ def test_another_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(files, "VERSION", 7)
     save_packed(_weights(), path)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"layout 7, and these kernels read layout 1: pack"):
+    with pytest.raises(ValueError, match=r"layout 7, and these kernels read layout 2: pack"):
         load_packed(path, mapped=True)

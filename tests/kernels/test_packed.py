@@ -102,7 +102,7 @@ def test_packing_equals_the_reference(isa: str, format: Format, dtype: torch.dty
             (getattr(unpacked(some), name) - wanted).flatten(1).norm(dim=1)
             for some in (own, oracle)
         ]
-        torch.testing.assert_close(errors[0], errors[1], rtol=1e-4, atol=0)
+        torch.testing.assert_close(errors[0], errors[1], rtol=5e-4, atol=0)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -214,8 +214,10 @@ def test_exact_formats_give_the_weights_back(format: Format) -> None:
 def test_rounded_weights_are_packed_to_themselves(format: Format) -> None:
     once = unpacked(pack(_plain(3, 64, 96), format))
     again = unpacked(pack(once, format))
-    assert _error(again.gate_up, once.gate_up) < 2e-3  # scales are rounded
-    assert _error(again.down, once.down) < 2e-3
+    # scales are rounded; in int4 the weights are, to 8 bits
+    most = 0.012 if format is Format.INT4 else 2e-3
+    assert _error(again.gate_up, once.gate_up) < most
+    assert _error(again.down, once.down) < most
 
 
 def test_chosen_experts_are_unpacked_in_their_order() -> None:

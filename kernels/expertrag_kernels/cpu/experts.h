@@ -14,7 +14,9 @@ constexpr int64_t kColumns = 64;  // outputs of a block: 32 of gate with 32 of u
 constexpr int64_t kPad = 32;      // H and I are padded to its multiples as inputs, H to kColumns as
                                   // output
 constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
-constexpr int64_t kInt4Group = 32;   // weights of a scale and a minimum, and activations of a scale
+constexpr int64_t kInt4Group = 32;   // weights of a slope and a least value
+constexpr int64_t kInt4Super = 128;  // weights of a scale, and activations of one
+constexpr int kInt4Zero = 127;       // the byte that is no weight at all
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
 
 struct Experts {
@@ -50,7 +52,9 @@ inline int64_t block_bytes(Format format, int64_t k) {
     case Format::bf16: return k * kColumns * 2;
     case Format::int8:
       return kColumns * 4 + padded(k, kInt8Group) / kInt8Group * kColumns * 2 + k * kColumns;
-    case Format::int4: return k / kInt4Group * (kColumns * 4 + kInt4Group * kColumns / 2);
+    case Format::int4:
+      return padded(k, kInt4Super) / kInt4Super * kColumns * 2 +
+             k / kInt4Group * (kColumns * 2 + kInt4Group * kColumns / 2);
   }
   return 0;
 }

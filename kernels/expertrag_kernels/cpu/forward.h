@@ -41,7 +41,8 @@ struct Pass {
   int64_t gate_up_bytes, down_bytes;  // of a block
   Rows<F> x, h;
 
-  static constexpr int64_t kBlocks = F == Format::int8 ? kInt8Group / 32 : 1;  // of a task
+  // of a task: its columns have one scale
+  static constexpr int64_t kBlocks = Rows<F>::kPerGroup ? Rows<F>::kGroup / 32 : 1;
 
   Pass(const Experts& e, const Routed& r, Sorted& s)
       : experts(e),

@@ -1,6 +1,7 @@
 // Rows by a matrix, and rows of a matrix.
 #pragma once
 
+#include "int4.h"
 #include "program.h"
 #include "tiles.h"
 
@@ -55,18 +56,17 @@ inline void read_output(const Matrix& matrix, int64_t o, float* to) {
       break;
     }
     case Format::int4:
-      for (int64_t start = 0; start < width; start += kInt4Group) {
-        uint16_t scale, least;
-        std::memcpy(&scale, block + c * 2, 2);
-        std::memcpy(&least, block + (kColumns + c) * 2, 2);
-        const uint8_t* nibbles = block + kColumns * 4;
-        for (int64_t k = start; k < std::min(start + kInt4Group, matrix.inputs); ++k) {
-          const int64_t place = (k - start) % 16;
-          const uint8_t both = nibbles[(place / 4 * kColumns + c) * 4 + place % 4];
-          const float value = float(k - start < 16 ? both & 15 : both >> 4);
-          to[k] = from_half(scale) * value + from_half(least);
+      for (int64_t start = 0; start < width; start += kInt4Super) {
+        const SuperBlock super(block, width - start);
+        const int64_t stop = std::min(start + kInt4Super, matrix.inputs);
+        for (int64_t k = start; k < stop; ++k) {
+          const int64_t group = (k - start) / kInt4Group, place = (k - start) % kInt4Group;
+          const uint8_t* code = super.code(c, group);
+          const int both = super.line(c, group)[place % 16];
+          const int byte = int4_byte(code[0], code[1], place < 16 ? both & 15 : both >> 4);
+          to[k] = super.scale(c) * float(byte - kInt4Zero);
         }
-        block += block_bytes(Format::int4, kInt4Group);
+        block = super.end();
       }
       break;
   }

@@ -10,6 +10,7 @@
 #include <omp.h>
 #endif
 
+#include "int4.h"
 #include "program.h"
 #include "rows.h"
 
@@ -73,70 +74,117 @@ inline void pack_int8(const Block& block, uint8_t* to) {
   }
 }
 
-// Scale and minimum of 32 weights, as they are stored.
+// Slope and least byte of 32 weights, as they are stored.
 struct Range {
-  uint16_t scale, least;
+  uint8_t slope, least;
 };
 
-inline float int4_value(float weight, float inverse, float least) {
-  const float value = std::nearbyint((weight - least) * inverse);
-  return value < 0.0f ? 0.0f : value > 15.0f ? 15.0f : value;
+// The nibble that is nearest to a weight in steps of its super-block, plus kInt4Zero.
+inline float int4_nibble(float weight, float inverse, float least) {
+  const float nibble = std::nearbyint((weight - least + 0.5f) * inverse);
+  return nibble < 0.0f ? 0.0f : nibble > 15.0f ? 15.0f : nibble;
+}
+
+// What divides by a slope; 0 for none.
+inline float inverse_slope(int slope) { return slope ? 128.0f / float(17 * slope) : 0.0f; }
+
+// The code whose first nibble is `low`, in steps of `step`; a byte is on average half below its line.
+inline Range int4_code(float low, float step) {
+  const float slope = std::nearbyint(step * (128.0f / 17.0f));
+  const float least = std::nearbyint(low + (slope > 0.0f ? 0.5f : 0.0f));
+  return {uint8_t(std::clamp(slope, 0.0f, 127.0f)), uint8_t(std::clamp(least, 0.0f, 127.0f))};
+}
+
+inline float int4_error(const float* row, Range range) {
+  const float inverse = inverse_slope(range.slope), least = float(range.least);
+  const float step = float(17 * range.slope) / 128.0f;
+  float errors[16] = {};
+  for (int64_t k = 0; k < kInt4Group; ++k) {
+    const float byte = std::floor(int4_nibble(row[k], inverse, least) * step) + least;
+    const float error = (byte > 255.0f ? 255.0f : byte) - row[k];
+    errors[k % 16] += error * error;
+  }
+  float total = 0.0f;
+  for (float error : errors) total += error;
+  return total;
+}
+
+// The line through a range's nibbles and the weights that has the least squares, as it is stored.
+inline Range int4_fitted(const float* row, Range range) {
+  const float inverse = inverse_slope(range.slope), least = float(range.least);
+  float nibbles[kInt4Group], n = float(kInt4Group), x = 0, xx = 0, y = 0, xy = 0;
+  for (int64_t k = 0; k < kInt4Group; ++k) {
+    nibbles[k] = int4_nibble(row[k], inverse, least);
+    x += nibbles[k];
+    xx += nibbles[k] * nibbles[k];
+    y += row[k];
+    xy += nibbles[k] * row[k];
+  }
+  const float spread = n * xx - x * x;
+  if (!(spread > 0.0f)) return range;
+  Range found = int4_code(0.0f, (n * xy - x * y) / spread);
+  const float step = float(17 * found.slope) / 128.0f;
+  for (const float nibble : nibbles) y -= std::floor(nibble * step);
+  found.least = uint8_t(std::clamp(std::nearbyint(y / n), 0.0f, 127.0f));
+  return found;
 }
 
 // Of some ranges the one with the least squared error; see layout.py.
 inline Range int4_range(const float* row) {
-  float low = row[0], high = row[0];
-  for (int64_t k = 1; k < kInt4Group; ++k) {
+  float low = float(kInt4Zero), high = row[0];
+  for (int64_t k = 0; k < kInt4Group; ++k) {
     low = std::min(low, row[k]);
     high = std::max(high, row[k]);
   }
+  high = std::max(high, low);
   Range best{0, 0};
   float fewest = INFINITY;
-  for (int step = 0; step < 9; ++step) {
+  for (int number = 0; number < 16; ++number) {
     Range range;
-    if (step < 8) {
-      const float cut = 0.5f * (high - low) * (0.03125f * float(step));
-      range = {to_half((high - low - 2.0f * cut) / 15.0f), to_half(low + cut)};
+    if (number < 8) {  // less than all
+      const float cut = 0.5f * (high - low) * (0.03125f * float(number));
+      range = int4_code(low + cut, (high - low - 2.0f * cut) / 15.0f);
+    } else if (number < 15) {  // all, in 14 to 8 steps
+      range = int4_code(low, (high - low) / float(22 - number));
     } else {  // around 0, with the greatest magnitude at -8 steps or 8
-      const float size = std::max(-low, high) / 8.0f;
-      range = {to_half(size), to_half(-low >= high ? low : -7.0f * size)};
+      const float zero = float(kInt4Zero), size = std::max(zero - low, high - zero) / 8.0f;
+      range = int4_code(zero - low >= high - zero ? low : zero - 7.0f * size, size);
     }
-    const float scale = from_half(range.scale), least = from_half(range.least);
-    const float inverse = inverse_of(scale);
-    float errors[16] = {};
-    for (int64_t k = 0; k < kInt4Group; ++k) {
-      const float error = int4_value(row[k], inverse, least) * scale + least - row[k];
-      errors[k % 16] += error * error;
-    }
-    float total = 0.0f;
-    for (float error : errors) total += error;
-    if (total < fewest) {
-      fewest = total;
+    const float error = int4_error(row, range);
+    if (error < fewest) {
+      fewest = error;
       best = range;
     }
   }
-  return best;
+  const Range fitted = int4_fitted(row, best);
+  return int4_error(row, fitted) < fewest ? fitted : best;
 }
 
 inline void pack_int4(const Block& block, uint8_t* to) {
-  for (int64_t start = 0; start < block.k; start += kInt4Group) {
-    uint16_t scales[kColumns], leasts[kColumns];
-    uint8_t values[kColumns][kInt4Group];
+  for (int64_t start = 0; start < block.k; start += kInt4Super) {
+    const SuperBlock super(to, block.k - start);
     for (int64_t c = 0; c < kColumns; ++c) {
       const float* row = block.rows + c * block.k + start;
-      const Range range = int4_range(row);
-      scales[c] = range.scale;
-      leasts[c] = range.least;
-      const float inverse = inverse_of(from_half(range.scale)), least = from_half(range.least);
-      for (int64_t k = 0; k < kInt4Group; ++k)
-        values[c][k] = uint8_t(int4_value(row[k], inverse, least));
+      float most = 0.0f;
+      for (int64_t k = 0; k < super.groups * kInt4Group; ++k)
+        most = std::max(most, std::fabs(row[k]));
+      const uint16_t scale = to_bf16(most / float(kInt4Zero));
+      std::memcpy(super.scales + c * 2, &scale, 2);
+      const float inverse = inverse_of(from_bf16(scale));
+      for (int64_t g = 0; g < super.groups; ++g) {
+        float group[kInt4Group];
+        for (int64_t k = 0; k < kInt4Group; ++k)
+          group[k] = row[g * kInt4Group + k] * inverse + float(kInt4Zero);
+        const Range range = int4_range(group);
+        super.code(c, g)[0] = range.slope;
+        super.code(c, g)[1] = range.least;
+        const float divided = inverse_slope(range.slope), least = float(range.least);
+        for (int64_t k = 0; k < 16; ++k)
+          super.line(c, g)[k] = uint8_t(int(int4_nibble(group[k], divided, least)) |
+                                        int(int4_nibble(group[16 + k], divided, least)) << 4);
+      }
     }
-    to = put(to, scales, sizeof(scales));
-    to = put(to, leasts, sizeof(leasts));
-    for (int64_t k = 0; k < 16; k += 4)
-      for (int64_t c = 0; c < kColumns; ++c)
-        for (int64_t j = 0; j < 4; ++j)
-          *to++ = uint8_t(values[c][k + j] | values[c][16 + k + j] << 4);
+    to = super.end();
   }
 }
 

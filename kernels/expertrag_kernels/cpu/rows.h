@@ -8,9 +8,10 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// What a tile multiplies: the values of a row in the format's type, and the scales of its groups;
-// in int4 each scale is followed by the sum of the group's activations, which the weights' minimum
-// multiplies. In int8 a value is stored as an unsigned byte, plus 128.
+// What a tile multiplies: the values of a row in the format's type, and the scales of its groups.
+// In int8 a value is stored as an unsigned byte, plus 128. In int4, whose weights are unsigned bytes
+// that are kInt4Zero too high, each scale is followed by what takes that off a group's products, in
+// the bits of an integer.
 struct Row {
   const void* values;
   const float* scales;
@@ -19,7 +20,7 @@ struct Row {
 // Rows in the format's type, in scratch memory.
 template <Format F>
 struct Rows {
-  static constexpr int64_t kGroup = F == Format::int8 ? kInt8Group : kInt4Group;
+  static constexpr int64_t kGroup = F == Format::int8 ? kInt8Group : kInt4Super;
   static constexpr int64_t kSize = F == Format::f32 ? 4 : F == Format::bf16 ? 2 : 1;
   static constexpr int64_t kPerGroup = F == Format::int4 ? 2 : F == Format::int8 ? 1 : 0;
 
@@ -56,7 +57,8 @@ struct Rows {
         if constexpr (F == Format::int4) {
           int32_t sum = 0;
           for (int64_t k = j; k < j + some; ++k) sum += quantised[k];
-          scale[1] = scale[0] * float(sum);
+          sum *= -kInt4Zero;
+          std::memcpy(scale + 1, &sum, 4);
         }
       }
     }

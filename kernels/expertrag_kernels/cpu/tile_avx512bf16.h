@@ -1,6 +1,6 @@
 // Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile is as many rows
 // as keep both multipliers busy: with more the compiler spills sums, with fewer weights are read
-// again.
+// again. Those of int4 are in tile_int4_avx512bf16.h.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +12,7 @@ namespace EXPERTRAG_ISA {
 
 template <Format F>
 struct Tile {
-  static constexpr int kRows = F == Format::int8 ? 5 : F == Format::int4 ? 4 : 6;
+  static constexpr int kRows = F == Format::int8 ? 5 : 6;
 };
 
 template <Format F, int R>
@@ -111,54 +111,6 @@ struct Multiply<Format::int8, R> {
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < 4; ++c)
         sums[r][c] = _mm512_mul_ps(sums[r][c], _mm512_load_ps(scale + c * 64));
-    store<R>(sums, results);
-  }
-};
-
-inline __m512 halves(const uint8_t* from) {
-  return _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(from)));
-}
-
-template <int R>
-struct Multiply<Format::int4, R> {
-  static void run(const Row* rows, const uint8_t* block, int64_t width, float* results) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-    __m512 sums[R][4];
-    for (int r = 0; r < R; ++r)
-      for (int c = 0; c < 4; ++c) sums[r][c] = _mm512_setzero_ps();
-    for (int64_t start = 0, g = 0; start < width; start += kInt4Group, ++g) {
-      const uint8_t *scale = block, *least = block + kColumns * 2;
-      block += kColumns * 4;
-      __m512i group[R][4];
-      for (int r = 0; r < R; ++r)
-        for (int c = 0; c < 4; ++c) group[r][c] = _mm512_setzero_si512();
-      for (int64_t k = start; k < start + 16; k += 4, block += 256) {
-        __m512i low[4], high[4];
-        for (int c = 0; c < 4; ++c) {
-          const __m512i both = _mm512_load_si512(block + c * 64);
-          low[c] = _mm512_and_si512(both, nibble);
-          high[c] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-        }
-        for (int r = 0; r < R; ++r) {
-          const int8_t* values = static_cast<const int8_t*>(rows[r].values) + k;
-          const __m512i x = _mm512_set1_epi32(four_bytes(values));
-          const __m512i y = _mm512_set1_epi32(four_bytes(values + 16));
-          for (int c = 0; c < 4; ++c) {
-            add_products(group[r][c], low[c], x);
-            add_products(group[r][c], high[c], y);
-          }
-        }
-      }
-      for (int c = 0; c < 4; ++c) {
-        const __m512 s = halves(scale + c * 32), m = halves(least + c * 32);
-        for (int r = 0; r < R; ++r) {
-          const float* own = rows[r].scales + 2 * g;
-          const __m512 both = _mm512_mul_ps(s, _mm512_set1_ps(own[0]));
-          sums[r][c] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(group[r][c]), both, sums[r][c]);
-          sums[r][c] = _mm512_fmadd_ps(m, _mm512_set1_ps(own[1]), sums[r][c]);
-        }
-      }
-    }
     store<R>(sums, results);
   }
 };

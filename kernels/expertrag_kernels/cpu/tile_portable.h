@@ -1,8 +1,8 @@
 // Tiles in GCC's and Clang's vector extensions, which any instruction set has something for. They
-// compute the integers of the quantised formats in float, exactly: no sum of a group reaches 2^24.
+// compute the integers of int8 in float, exactly: no sum of a group reaches 2^24.
 #pragma once
 
-#include "rows.h"
+#include "int4.h"
 
 namespace expertrag {
 namespace EXPERTRAG_ISA {
@@ -127,55 +127,52 @@ struct Multiply<Format::int8, R> : Parts<Format::int8, R> {
   }
 };
 
-inline Floats half_to_floats(const uint8_t* from) {
-  uint16_t bits[16];
-  std::memcpy(bits, from, 32);
-  Words wide;
-  for (int i = 0; i < 16; ++i) wide[i] = bits[i];
-  // move exponent and fraction into place, then set the exponent's bias right by a product, which
-  // also serves subnormal halves
-  const Words magnitude = (wide & 0x7fffu) << 13, sign = (wide & 0x8000u) << 16;
-  const float bias = 0x1p112f;
-  return as_floats((Words)(as_floats(magnitude) * bias) | sign);
-}
+// In int4 the bytes of a super-block are written out once for all rows, column by column.
+template <>
+struct Tile<Format::int4> {
+  static constexpr int kRows = 64;
+};
 
-template <int R>
-struct Multiply<Format::int4, R> : Parts<Format::int4, R> {
-  static void part(const Row* rows, const uint8_t* block, int64_t width, int first,
-                   float* results) {
-    constexpr int C = kAtOnce<R>;
-    Floats sums[R][C] = {};
-    for (int64_t start = 0, g = 0; start < width; start += kInt4Group, ++g) {
-      const uint8_t *scale = block + first * 32, *least = scale + kColumns * 2;
-      const uint8_t* nibbles = block + kColumns * 4 + first * 64;
-      block += kColumns * 4 + kInt4Group * kColumns / 2;
-      Floats group[R][C] = {};
-      for (int64_t k = start; k < start + 16; k += 4, nibbles += 256) {
-        for (int c = 0; c < C; ++c) {
-          const Ints eight = loaded<Ints>(nibbles + c * 64);  // of k to k + 3, and 16 further
-          for (int j = 0; j < 4; ++j) {
-            const Ints low = (eight >> (8 * j)) & 15, high = (eight >> (8 * j + 4)) & 15;
-            const Floats w = __builtin_convertvector(low, Floats);
-            const Floats v = __builtin_convertvector(high, Floats);
-            for (int r = 0; r < R; ++r) {
-              const int8_t* x = static_cast<const int8_t*>(rows[r].values) + k + j;
-              group[r][c] += w * float(x[0]);
-              group[r][c] += v * float(x[16]);
-            }
-          }
-        }
-      }
-      for (int c = 0; c < C; ++c) {
-        const Floats s = half_to_floats(scale + c * 32), m = half_to_floats(least + c * 32);
-        for (int r = 0; r < R; ++r) {
-          sums[r][c] += group[r][c] * (s * rows[r].scales[2 * g]);
-          sums[r][c] += m * rows[r].scales[2 * g + 1];
-        }
+inline void write_bytes(const SuperBlock<const uint8_t>& super, int16_t* bytes) {
+  for (int64_t c = 0; c < kColumns; ++c)
+    for (int64_t g = 0; g < super.groups; ++g, bytes += kInt4Group) {
+      const uint8_t *code = super.code(c, g), *line = super.line(c, g);
+      const uint16_t slope = uint16_t(17 * code[0]), least = code[1];
+      for (int k = 0; k < 16; ++k) {  // in 16 bits
+        const uint16_t low = uint16_t(uint16_t(slope * (line[k] & 15)) >> 7);
+        const uint16_t high = uint16_t(uint16_t(slope * (line[k] >> 4)) >> 7);
+        bytes[k] = int16_t(std::min<uint16_t>(255, uint16_t(low + least)));
+        bytes[16 + k] = int16_t(std::min<uint16_t>(255, uint16_t(high + least)));
       }
     }
-    store<R>(sums, first, results);
+}
+
+inline int32_t dot(const int16_t* a, const int16_t* b, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t k = 0; k < n; ++k) sum += int32_t(a[k]) * b[k];
+  return sum;
+}
+
+inline void multiply_int4(int n, const Row* rows, const uint8_t* block, int64_t width,
+                          float* results) {
+  alignas(64) int16_t bytes[kColumns * kInt4Super], x[kInt4Super];
+  std::memset(results, 0, size_t(n) * kColumns * 4);
+  for (int64_t start = 0, s = 0; start < width; start += kInt4Super, ++s) {
+    const SuperBlock super(block, width - start);
+    const int64_t inputs = super.groups * kInt4Group;
+    write_bytes(super, bytes);
+    for (int r = 0; r < n; ++r) {
+      const int8_t* values = static_cast<const int8_t*>(rows[r].values) + start;
+      for (int64_t k = 0; k < inputs; ++k) x[k] = values[k];
+      int32_t base;
+      std::memcpy(&base, rows[r].scales + 2 * s + 1, 4);
+      for (int64_t c = 0; c < kColumns; ++c)
+        results[r * kColumns + c] += float(base + dot(bytes + c * inputs, x, inputs)) *
+                                     (super.scale(c) * rows[r].scales[2 * s]);
+    }
+    block = super.end();
   }
-};
+}
 
 }  // namespace EXPERTRAG_ISA
 }  // namespace expertrag

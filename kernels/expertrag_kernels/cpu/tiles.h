@@ -6,10 +6,12 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// Multiply n rows by a block: results [n][64].
+// Multiply n rows, kRows at most, by a block: results [n][64].
 template <Format F, int N = Tile<F>::kRows>
 inline void run_tile(int n, const Row* rows, const uint8_t* block, int64_t width, float* results) {
-  if (n == N) {
+  if constexpr (F == Format::int4) {
+    multiply_int4(n, rows, block, width, results);
+  } else if (n == N) {
     Multiply<F, N>::run(rows, block, width, results);
   } else if constexpr (N > 1) {
     run_tile<F, N - 1>(n, rows, block, width, results);
