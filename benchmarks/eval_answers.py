@@ -197,7 +197,7 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
         some = [said[which, name, GateMode.ALWAYS] for name in names]
         doubts.append([1 - (item.p_sufficient or 0.0) for part in some for item in part])
         labels = [place == 0 for place, part in enumerate(some) for _ in part]
-    figures = [areas("AUROC of abstention", *doubts, labels).at_least(0.80)]
+    figures = [areas("AUROC of abstention", doubts[0], doubts[1], labels).at_least(0.80)]
     for mode in modes:
         for name in names:
             rates = [

@@ -10,7 +10,7 @@ from typing import Literal
 
 from expertrag.errors import InvalidArgument, MissingExtra
 
-PACKED_LAYOUT = 1
+PACKED_LAYOUT = 2
 """``expertrag_kernels.layout.VERSION``, which is not imported here: torch comes with it."""
 
 

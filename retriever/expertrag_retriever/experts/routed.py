@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -34,7 +34,8 @@ class WithExperts:
     texts whose domain is not given go through the base model.
     """
 
-    __slots__ = ()  # so that a loaded module can become one of this class
+    if not TYPE_CHECKING:  # mypy takes it for all attributes that there are
+        __slots__ = ()  # so that a loaded module can become one of this class
 
     model: Any
     module_output_name: str
