@@ -209,8 +209,8 @@ bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--g
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)
 
-eval: $(STAMP) ## a small real report of everything, under 5 minutes: .eval/small/report.html
-	@$(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)
+eval: $(STAMP) ## a small real report of everything, by the small generator, under 5 minutes: .eval/small/report.html
+	@EXPERTRAG_MODEL_GENERATOR=$${EXPERTRAG_MODEL_GENERATOR:-smollm2-135m-reader} $(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)
 
 eval-full: $(STAMP) ## the whole report; DATA=folder of data sets, ARGS="--json FILE"
 	@$(BIN)/python benchmarks/evaluate.py full --data $(DATA) --out .eval/full $(ARGS)

@@ -84,8 +84,9 @@ def examine(known: Known) -> Row:
     active = parameters
     if experts:
         active -= experts - experts * config.num_experts_per_tok // count
-    if hasattr(model.base_model, "rotary_emb"):  # its angles are computed, not loaded
-        model.base_model.rotary_emb = type(model.base_model.rotary_emb)(config)
+    rotary = getattr(model.base_model, "rotary_emb", None)
+    if rotary is not None:  # its angles are computed, not loaded
+        model.base_model.rotary_emb = type(rotary)(config)
     try:
         return Row(known, parameters, active, "", packed_bytes(model, Format.INT4))
     except Unsupported as reason:

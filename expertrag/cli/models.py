@@ -72,6 +72,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     tokens are written, three times; nothing else should be at work. `expertrag models list` shows
     the figures of package models.
     """
+    from expertrag.models.bench import bench as measure
+
     for name in names:
         model = package_models.REGISTRY.get(name)
         if model and model.role != "generator":
@@ -81,7 +83,7 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     with progress() as report:
         for done, (name, folder) in enumerate(wanted.items()):
             report("measure models", done, len(wanted))
-            found[name] = package_models.bench(name, folder)
+            found[name] = measure(name, folder)
         report("measure models", len(wanted), len(wanted))
     if as_json:
         emit_json(found)

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag.errors import NotFound, ServerError
-from expertrag.models.bench import Speed, bench, measured
 from expertrag.models.card import find_problem
 from expertrag.models.choice import LARGE, SMALL, Choice, choose, suited
 from expertrag.models.fetch import pull
@@ -47,6 +46,7 @@ from expertrag.models.shipped import (
     reader_folder,
     shipped_folder,
 )
+from expertrag.models.speed import Speed, measured
 from expertrag.models.wheels import size_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,6 @@ __all__ = [
     "Speed",
     "Wheel",
     "WheelModel",
-    "bench",
     "cache_folder",
     "check",
     "choose",

