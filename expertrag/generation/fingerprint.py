@@ -23,13 +23,17 @@ def package_name(folder: Path) -> str | None:
 def fingerprint(folder: Path, gguf: str | None = None) -> str:
     """Hash of what decides a model's answers: small files whole, weights by header and samples.
 
-    Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too.
+    Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too. A
+    packed folder has the hash of what it was packed from and of its dtype: the same on every
+    machine, whatever versions of libraries wrote its small files.
 
     :param gguf: the file of the folder that has all of it.
     """
     if gguf:
         return _sampled(folder / gguf).hex()[:16]
     digest = hashlib.sha256()
+    if packed_from := _packed_from(folder):
+        return hashlib.sha256(packed_from.encode()).hexdigest()[:16]
     for name in _READ_WHOLE:
         path = folder / name
         if path.is_file():
@@ -37,6 +41,14 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(path.name.encode() + _sampled(path))
     return digest.hexdigest()[:16]
+
+
+def _packed_from(folder: Path) -> str | None:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config["packed_from"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _sampled(path: Path) -> bytes:

@@ -56,6 +56,7 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     progress(f"write {out}", 0, 1)
     # not within model_errors: a full disk is no damaged model
     with quiet(), published(out) as scratch:
+        model.config.packed_from = f"{fingerprint(files.folder, files.gguf)} in {dtype}"
         model.config.save_pretrained(scratch)
         model.generation_config.save_pretrained(scratch)
         source.tokenizer.save_pretrained(scratch)
