@@ -216,5 +216,6 @@ NB_MODULE(_cpu, m) {
   });
 #ifdef EXPERTRAG_AVX512BF16
   m.def("bf16_flops", &bf16_flops);
+  m.def("int8_products", &int8_products);
 #endif
 }

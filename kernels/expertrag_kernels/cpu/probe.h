@@ -11,4 +11,7 @@ double read_seconds(const uint8_t* data, int64_t bytes, int threads);
 // Floating point operations a second of bfloat16 multiply-adds in registers; needs AVX512-BF16.
 double bf16_flops(int threads);
 
+// Multiply-adds a second of bytes in registers; needs AVX512-VNNI.
+double int8_products(int threads);
+
 }  // namespace expertrag
