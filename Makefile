@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -195,6 +195,12 @@ bench-kernels: $(STAMP) ## the experts' kernels beside other implementations; AR
 
 bench-generation: $(STAMP) ## generation beside transformers and llama.cpp: speed, equality, reuse (DATA=, ARGS=)
 	@$(BIN)/python benchmarks/bench_generation.py $(DATA)/squad2 $(ARGS)
+
+bench-limits: $(STAMP) ## shares of the int8 peak and of bandwidth, beside llama.cpp; DATA=..., ARGS="--packed FOLDER ..."
+	@$(BIN)/python benchmarks/generation_limits.py $(DATA)/squad2 $(ARGS)
+
+eval-int4: $(STAMP) ## perplexity of a GGUF file's model in int4 beside its own weights; DATA=..., ARGS="--gguf FILE --packed FOLDER"
+	@$(BIN)/python benchmarks/generation_quality.py $(DATA) $(ARGS)
 
 bench-reuse: $(STAMP) ## what of prompts could be reused, by order and by passage; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe

@@ -35,7 +35,7 @@ def packed_network(
     """
     try:
         packed = load_packed(files.folder / PACKED_FILE, mapped=True)
-        format = _format(packed)
+        format = packed_format(packed)
     except ValueError as error:
         raise unusable(name, error) from error
     if dtype != "auto" and DTYPES.get(dtype) != format:
@@ -92,7 +92,11 @@ def unusable(name: str, error: ValueError) -> ServerError:
     )
 
 
-def _format(packed: Mapping[str, Packed]) -> Format:
+def packed_format(packed: Mapping[str, Packed]) -> Format:
+    """Return the format that a packed model's layers are in.
+
+    :raises ValueError: it has none.
+    """
     layer = packed.get("layers.0.out")
     if not isinstance(layer, PackedMatrix):
         raise ValueError("layers.0.out is missing")

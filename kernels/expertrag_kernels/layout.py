@@ -13,12 +13,12 @@ Within a block, inputs come in the small runs that a multiply-add instruction ta
            sum of each output's weights over them, and then [k/4] [64] [4] int8
     int4   super-blocks of 128 inputs, the last of which may have fewer: 64 scales in bfloat16; then
            the codes [4] [G] [16] [2], slope and least byte of each group of 32 inputs and each of
-           4 times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is
-           input k of the group's column 16c + 4j + i in its low nibble, input 16 + k in its high one
+           4 times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is of
+           column 16c + 4j + i, the group's input k in its low nibble, input 16 + k in its high one
 
 A nibble n of int4 is a weight of scale * (min(255, (17 * slope * n >> 7) + least) - 127): what is
-multiplied has 8 bits. So the steps of a group are as free as those of llama.cpp's Q4_K, all products
-of a super-block add up as integers, and many rows are multiplied at the speed of int8.
+multiplied has 8 bits. So the steps of a group are as free as those of llama.cpp's Q4_K, products of
+a super-block add up as integers, and many rows are multiplied at the speed of int8.
 """
 
 from __future__ import annotations
@@ -265,7 +265,7 @@ def _decoded_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
 
 
 def _int4_bytes(bits: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """What nibbles stand for, [N, 64, G, 32]."""
+    """Return the bytes that nibbles stand for, [N, 64, G, 32]."""
     steps = (17 * slope / 128)[..., None]
     return ((bits * steps).floor() + least[..., None]).clamp(max=255)
 
@@ -281,8 +281,8 @@ def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     From the least weight to the greatest, or up to a quarter less: what is cut off loses, and all
     others gain by finer steps. Or in fewer steps than there are nibbles, which finds those of
-    weights that were rounded before. Or around 0, as llama.cpp's Q4_0 has it. What is best of these is
-    fitted to its weights.
+    weights that were rounded before. Or around 0, as llama.cpp's Q4_0 has it. What is best of
+    these is fitted to its weights.
 
     :param groups: [N, 64, G, 32] weights in steps of their super-blocks, plus 127.
     """

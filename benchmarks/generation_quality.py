@@ -1,0 +1,101 @@
+"""What int4 costs a GGUF file's model: perplexity beside that of the file's own weights.
+
+    python benchmarks/generation_quality.py DATA --gguf FILE --packed FOLDER --json FILE
+
+Both run on our engine: what ``models pack`` made of the file, and the file's weights in bfloat16,
+which loses nothing to speak of. Text: documents of two sets, in windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench_kernels import machine
+
+from expertrag.eval.datasets import load_dataset
+from expertrag.generation.engine import Engine
+from expertrag.generation.loading import PACKED_FILE, ModelFiles
+from expertrag.generation.native_loading import native_network, packed_network
+from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.source import ModelSource
+from expertrag.generation.texts import Looked, Text
+from expertrag_index.types import LoadFailure
+from expertrag_kernels import Format
+
+SETS = ("squad2", "pydocs")
+WINDOW = 256
+CACHE_MIB = 256
+
+
+def main() -> int:
+    """Measure, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("data", type=Path, help="a folder of datasets")
+    parser.add_argument("--gguf", type=Path, required=True)
+    parser.add_argument("--packed", type=Path, required=True, help="what models pack made of it")
+    parser.add_argument("--windows", type=int, default=12)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    found: dict[str, Any] = {}
+    for name, network in networks(given.gguf, given.packed):
+        windows = draw_windows(given.data, network[0].tokenizer, given.windows)
+        found[name] = perplexity(network[1].engine, windows)
+        network[1].engine.stop()
+        print(f"{name}: {found[name]:.4f}", file=sys.stderr, flush=True)
+    found["increase"] = found["packed"] / found["weights of the file"] - 1
+    found |= {"tokens": given.windows * (WINDOW - 1), "machine": machine()}
+    print(json.dumps(found, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, tuple[ModelSource, NativeNetwork]]]:
+    """Load one after the other, as both together may not fit into memory."""
+    source = ModelSource(ModelFiles(packed))
+    network = packed_network(packed.name, source, packed / PACKED_FILE, "auto", CACHE_MIB)
+    yield "packed", (source, network)
+    source = ModelSource(ModelFiles(gguf.parent, gguf.name))
+    cpu = torch.device("cpu")
+    exact = native_network(gguf.name, source, Format.BF16, torch.bfloat16, cpu, CACHE_MIB)
+    assert exact is not None, "its packed form runs on the engine"
+    yield "weights of the file", (source, exact)
+
+
+def draw_windows(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
+    """Take the first documents of each set, ``count`` windows of WINDOW tokens in all."""
+    failures: list[LoadFailure] = []
+    rows: list[list[int]] = []
+    for name in SETS:
+        documents = load_dataset(data / name).documents(failures)
+        text = "\n\n".join(item.text for item in itertools.islice(documents, 40 * count))
+        ids = tokenizer(text[: count * WINDOW * 8], verbose=False)["input_ids"]
+        rows += [ids[at * WINDOW : (at + 1) * WINDOW] for at in range(count // len(SETS))]
+    return rows
+
+
+def perplexity(engine: Engine, windows: list[list[int]]) -> float:
+    """Of all tokens of the windows but the first of each."""
+    total = 0.0
+    for window in windows:
+        text = Text([])
+        engine.submit(text)
+        engine.ask(text, window, len(window), watched=False)
+        looked = engine.result(text, lambda: None)
+        engine.close(text)
+        assert isinstance(looked, Looked), "it was asked"
+        said = looked.logits[:-1].float().log_softmax(-1)
+        total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
+    return math.exp(total / sum(len(window) - 1 for window in windows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
