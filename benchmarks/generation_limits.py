@@ -33,8 +33,8 @@ from generation_runs import Run, write
 from expertrag.generation.engine import Engine
 from expertrag.generation.loading import PACKED_FILE, ModelFiles, quiet
 from expertrag.generation.lowering import Lowered, lower
-from expertrag.generation.packed_loading import packed_format
 from expertrag.generation.network import Limits
+from expertrag.generation.packed_loading import packed_format
 from expertrag.generation.source import ModelSource
 from expertrag_kernels import PackedExperts, PackedMatrix, load_packed
 from expertrag_kernels.cpu_experts import ISAS, _cpu
