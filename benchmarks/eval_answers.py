@@ -82,8 +82,7 @@ def asked(
     model: str, given: argparse.Namespace, count: int, report: Progress
 ) -> tuple[dict[str, Asked], dict[str, JSON]]:
     """Ask one model everything; by set, and what its answers depend on."""
-    config = Config()
-    config = replace(config, model=replace(config.model, generator=model))
+    config = config_of(model)
     found: dict[str, Asked] = {}
     inputs: dict[str, JSON] = {}
     elsewhere = {
@@ -107,6 +106,12 @@ def asked(
                     {mode: speaker.ask(queries, mode, report) for mode in modes},
                 )
     return found, inputs
+
+
+def config_of(model: str) -> Config:
+    """Return the defaults, but for the language model."""
+    config = Config()
+    return replace(config, model=replace(config.model, generator=model))
 
 
 def wanted(kind: str, mode: GateMode) -> bool:

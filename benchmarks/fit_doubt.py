@@ -1,0 +1,114 @@
+"""How a model's doubt is to be scaled: Platt's two numbers, from train questions.
+
+    python benchmarks/fit_doubt.py --data DATA --questions 40 --json FILE
+
+The default language model reads the five best passages of train questions, with the prompt of its
+family, and the probability that "Not in the passages." begins its reply is its doubt. Slope and
+intercept (``prompt.Doubt``) are fitted on squad2's questions, half of them unanswerable; what the
+scaled doubt does to answerable questions of other sets is printed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from eval_answers import MODELS, UNANSWERABLE, answerable, config_of, unanswerable
+
+from expertrag import prompt
+from expertrag.cli.progress import progress
+from expertrag.eval.calibration import auc
+from expertrag.eval.datasets import Query, load_dataset
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.serving import Opened, open_pipeline_for
+from expertrag.eval.stores import default_work
+from expertrag.generation.loading import quiet
+from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.types import RetrieveRequest
+from expertrag_index.types import Progress
+
+SETS = (UNANSWERABLE, "hotpotqa", "popqa")
+
+
+def main() -> int:
+    """Ask, fit, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--model", default=MODELS[-1])
+    parser.add_argument("--questions", type=int, default=40, help="of each set and kind")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    doubts: dict[str, list[float]] = {}
+    inputs = {}
+    with progress() as report, quiet():
+        for name in SETS:
+            dataset = load_dataset(given.data / name, "train")
+            kinds = {name: answerable(dataset, given.questions)}
+            if name == UNANSWERABLE:
+                kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions)
+            with open_pipeline_for(dataset, config_of(given.model), given.work, report) as opened:
+                inputs[name] = {**opened.inputs, "queries": dataset.sha256}
+                for kind, queries in kinds.items():
+                    doubts[kind] = measured(opened, queries, kind, report)
+    found = fitted(doubts[f"{UNANSWERABLE} unanswerable"], doubts[UNANSWERABLE])
+    body = {
+        "manifest": asdict(make_manifest("doubt", {"sets": inputs, "questions": given.questions})),
+        "doubt": asdict(found),
+        "auroc": auc(
+            [*doubts[UNANSWERABLE], *doubts[f"{UNANSWERABLE} unanswerable"]],
+            [False] * len(doubts[UNANSWERABLE])
+            + [True] * len(doubts[f"{UNANSWERABLE} unanswerable"]),
+        ),
+        "abstains": {
+            kind: sum(found.calibrated(item) >= prompt.ABSTAINS_FROM for item in some) / len(some)
+            for kind, some in doubts.items()
+        },
+        "log_odds": {
+            kind: [round(log_odds(item), 3) for item in some] for kind, some in doubts.items()
+        },
+    }
+    print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def measured(opened: Opened, queries: Sequence[Query], kind: str, report: Progress) -> list[float]:
+    """Return the unscaled doubt of each question, in [0, 1]."""
+    model = opened.generator
+    assert isinstance(model, TransformersGenerator), "it gives probabilities"
+    family = prompt.FAMILIES[model.family]
+    doubts = []
+    for done, query in enumerate(queries, start=1):
+        passages = opened.pipeline.retrieve(RetrieveRequest(query.text)).passages
+        asked = prompt.open_book(query.text, passages, family=family)
+        ((_, reading),) = model.read([(asked, prompt.NOT_FOUND)])
+        doubts.append(math.exp(float(reading.log_probabilities[0])))
+        report(f"{model.name}, {kind}", done, len(queries))
+    return doubts
+
+
+def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt.Doubt:
+    """Fit slope and intercept by logistic regression, without a penalty to speak of."""
+    from sklearn.linear_model import LogisticRegression
+
+    odds = np.array([[log_odds(item)] for item in (*unanswerable, *answerable)])
+    labels = [True] * len(unanswerable) + [False] * len(answerable)
+    model = LogisticRegression(C=1e6).fit(odds, labels)
+    return prompt.Doubt(round(float(model.coef_[0, 0]), 3), round(float(model.intercept_[0]), 3))
+
+
+def log_odds(probability: float) -> float:
+    """Log odds of a probability that is not 0 or 1."""
+    return math.log(probability / (1.0 - probability))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
