@@ -4,8 +4,8 @@
 
 The default language model reads the five best passages of train questions, with the prompt of its
 family, and the probability that "Not in the passages." begins its reply is its doubt. Slope and
-intercept (``prompt.Doubt``) are fitted on squad2's questions, half of them unanswerable; what the
-scaled doubt does to answerable questions of other sets is printed beside it.
+intercept (``prompt.Doubt``) are fitted on the answerable questions of three sets and as many
+unanswerable ones of squad2 as there are of one set, a quarter of all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from expertrag.eval.datasets import Query, load_dataset
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON
 from expertrag.generation.loading import quiet
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import RetrieveRequest
@@ -57,15 +58,24 @@ def main() -> int:
                 inputs[name] = {**opened.inputs, "queries": dataset.sha256}
                 for kind, queries in kinds.items():
                     doubts[kind] = measured(opened, queries, kind, report)
-    found = fitted(doubts[f"{UNANSWERABLE} unanswerable"], doubts[UNANSWERABLE])
     body = {
         "manifest": asdict(make_manifest("doubt", {"sets": inputs, "questions": given.questions})),
-        "doubt": asdict(found),
-        "auroc": auc(
-            [*doubts[UNANSWERABLE], *doubts[f"{UNANSWERABLE} unanswerable"]],
-            [False] * len(doubts[UNANSWERABLE])
-            + [True] * len(doubts[f"{UNANSWERABLE} unanswerable"]),
-        ),
+        **scaled(doubts),
+    }
+    print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
+    if given.json:
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def scaled(doubts: Mapping[str, Sequence[float]]) -> dict[str, JSON]:
+    """Fit, and say how each kind of questions fares; ``auroc`` is of squad2's questions alone."""
+    lost = doubts[f"{UNANSWERABLE} unanswerable"]
+    found = fitted(lost, [item for name in SETS for item in doubts[name]])
+    own = doubts[UNANSWERABLE]
+    return {
+        "doubt": {"slope": found.slope, "intercept": found.intercept},
+        "auroc": auc([*own, *lost], [False] * len(own) + [True] * len(lost)),
         "abstains": {
             kind: sum(found.calibrated(item) >= prompt.ABSTAINS_FROM for item in some) / len(some)
             for kind, some in doubts.items()
@@ -74,10 +84,6 @@ def main() -> int:
             kind: [round(log_odds(item), 3) for item in some] for kind, some in doubts.items()
         },
     }
-    print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
-    return 0
 
 
 def measured(opened: Opened, queries: Sequence[Query], kind: str, report: Progress) -> list[float]:

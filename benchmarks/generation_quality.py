@@ -22,9 +22,10 @@ from bench_kernels import machine
 
 from expertrag.eval.datasets import load_dataset
 from expertrag.generation.engine import Engine
-from expertrag.generation.loading import PACKED_FILE, ModelFiles
-from expertrag.generation.native_loading import native_network, packed_network
-from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.loading import ModelFiles
+from expertrag.generation.native_loading import native_network
+from expertrag.generation.native_network import CacheRoom, NativeNetwork
+from expertrag.generation.packed_loading import packed_network
 from expertrag.generation.source import ModelSource
 from expertrag.generation.texts import Looked, Text
 from expertrag_index.types import LoadFailure
@@ -32,7 +33,7 @@ from expertrag_kernels import Format
 
 SETS = ("squad2", "pydocs")
 WINDOW = 256
-CACHE_MIB = 256
+ROOM = CacheRoom(256 << 20, 256 << 20)
 
 
 def main() -> int:
@@ -45,10 +46,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found: dict[str, Any] = {}
-    for name, network in networks(given.gguf, given.packed):
-        windows = draw_windows(given.data, network[0].tokenizer, given.windows)
-        found[name] = perplexity(network[1].engine, windows)
-        network[1].engine.stop()
+    for name, network, tokenizer in networks(given.gguf, given.packed):
+        windows = draw_windows(given.data, tokenizer, given.windows)
+        found[name] = perplexity(network.engine, windows)
+        network.engine.stop()
         print(f"{name}: {found[name]:.4f}", file=sys.stderr, flush=True)
     found["increase"] = found["packed"] / found["weights of the file"] - 1
     found |= {"tokens": given.windows * (WINDOW - 1), "machine": machine()}
@@ -58,16 +59,14 @@ def main() -> int:
     return 0
 
 
-def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, tuple[ModelSource, NativeNetwork]]]:
+def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any]]:
     """Load one after the other, as both together may not fit into memory."""
-    source = ModelSource(ModelFiles(packed))
-    network = packed_network(packed.name, source, packed / PACKED_FILE, "auto", CACHE_MIB)
-    yield "packed", (source, network)
+    yield "packed", *packed_network(packed.name, ModelFiles(packed), "auto", ROOM)
     source = ModelSource(ModelFiles(gguf.parent, gguf.name))
     cpu = torch.device("cpu")
-    exact = native_network(gguf.name, source, Format.BF16, torch.bfloat16, cpu, CACHE_MIB)
+    exact = native_network(gguf.name, source, Format.BF16, torch.bfloat16, cpu, ROOM)
     assert exact is not None, "its packed form runs on the engine"
-    yield "weights of the file", (source, exact)
+    yield "weights of the file", exact, source.tokenizer
 
 
 def draw_windows(data: Path, tokenizer: Any, count: int) -> list[list[int]]:

@@ -104,7 +104,9 @@ PLAIN = Family("plain", OPEN_BOOK, STRICT)
 # question. Asked for "the shortest answer" or "as few words as possible" it was right less often
 # (.54 to .58, this form .81, none .69; +- .12), and "How do I ...?" got two words. An example,
 # "Paris [2]", was given for an answer, as were those of example turns. That no passage answers was
-# told about as well by all forms (AUROC .78 to .86), and less well by asking for that (.71).
+# told about as well by all forms (AUROC .78 to .86), and less well by asking for that (.71); with
+# five passages and 40 questions of each kind this form has .71. The scaling is by `make fit-doubt`
+# (benchmarks/results/doubt.json).
 INSTRUCT = Family(
     "instruct",
     OPEN_BOOK,
@@ -112,6 +114,7 @@ INSTRUCT = Family(
     "Answer briefly, in the words of the passages. After the answer, write the number of its "
     f'passage in brackets. If the passages do not answer the question, reply "{NOT_FOUND}"',
     replies=True,
+    doubt=Doubt(slope=0.444, intercept=-0.467),
 )
 """Of chat models that follow a rule without training. STRICT asks what the other modes ask, so that
 a question has one doubt, and its passages are read once."""
