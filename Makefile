@@ -53,13 +53,15 @@ proto-check: $(STAMP) ## buf lint, and the committed stubs are what protos/ give
 	@diff -r --exclude=__init__.py --exclude=__pycache__ build/proto/expertrag/v1 expertrag/v1 \
 	  || { echo "error: expertrag/v1 is not what protos/ gives; run make proto"; exit 1; }
 
-docs: $(STAMP) ## regenerate docs/cli.md, docs/config.md and the tables of known models
+docs: $(STAMP) ## regenerate docs/cli.md, docs/config.md and the tables of models and answers
 	@$(BIN)/python -m expertrag.cli.docs
 	@$(BIN)/python benchmarks/known_models.py
+	@$(BIN)/python benchmarks/answer_figures.py
 
 docs-check: $(STAMP) ## the generated docs are current
 	@$(BIN)/python -m expertrag.cli.docs --check
 	@$(BIN)/python benchmarks/known_models.py --check
+	@$(BIN)/python benchmarks/answer_figures.py --check
 
 unit: $(STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests

@@ -57,6 +57,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--models", nargs="+", default=MODELS, help="the first is compared with")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
     parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
     parser.add_argument("--work", type=Path, default=default_work())
@@ -66,7 +67,7 @@ def main() -> int:
     with progress() as report, quiet():
         found = [asked(name, given, count, report) for name in given.models]
     answers, inputs = [item for item, _ in found], [item for _, item in found]
-    figures = compared(answers[0], answers[-1])
+    figures = compared(answers[0], answers[-1], given.parts)
     for part, some in figures.items():
         print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
     if given.json:
@@ -97,10 +98,11 @@ def asked(
             some = {name: answerable(dataset, count)}
             if name == UNANSWERABLE:
                 some[f"{name} unanswerable"] = unanswerable(dataset, count)
-            for kind, queries in elsewhere.items():
-                some[f"{kind}, {name}"] = queries[place :: len(given.sets)]
+            if "policies" in given.parts:
+                for kind, queries in elsewhere.items():
+                    some[f"{kind}, {name}"] = queries[place :: len(given.sets)]
             for kind, queries in some.items():
-                modes = [mode for mode in GateMode if wanted(kind, mode)]
+                modes = [mode for mode in GateMode if wanted(kind, mode, given.parts)]
                 found[kind] = (
                     queries,
                     {mode: speaker.ask(queries, mode, report) for mode in modes},
@@ -114,11 +116,13 @@ def config_of(model: str) -> Config:
     return replace(config, model=replace(config.model, generator=model))
 
 
-def wanted(kind: str, mode: GateMode) -> bool:
-    """Whether a kind of questions is asked in a mode; STRICT where it is measured."""
-    if kind.endswith("unanswerable"):
-        return mode in (GateMode.ALWAYS, GateMode.STRICT)
-    return mode is not GateMode.STRICT or kind == UNANSWERABLE
+def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
+    """Whether a kind of questions is asked in a mode."""
+    if mode is GateMode.STRICT:
+        return kind.startswith(UNANSWERABLE) and "abstention" in parts
+    if mode is GateMode.ALWAYS:
+        return True
+    return not kind.endswith("unanswerable") and "policies" in parts
 
 
 def answerable(dataset: Dataset, count: int) -> list[Query]:
@@ -134,14 +138,11 @@ def unanswerable(dataset: Dataset, count: int) -> list[Query]:
     return list(sample([query for query in dataset.queries if query.answers == ()], count, 0))
 
 
-def compared(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> dict[str, list[Figure]]:
+def compared(
+    before: Mapping[str, Asked], after: Mapping[str, Asked], parts: Sequence[str]
+) -> dict[str, list[Figure]]:
     """Compare two models part by part."""
-    return {
-        "found": found(before, after),
-        "citations": citations(before, after),
-        "abstention": abstention(before, after),
-        "policies": [*policies("first model", before), *policies("last model", after)],
-    }
+    return {part: PARTS[part](before, after) for part in parts}
 
 
 def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
@@ -213,8 +214,12 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
     return figures
 
 
-def policies(whose: str, answers: Mapping[str, Asked]) -> list[Figure]:
+def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
     """Never, always and auto: accuracy where there are answers, searches and seconds over all."""
+    return [*_policies("first model", before), *_policies("last model", after)]
+
+
+def _policies(whose: str, answers: Mapping[str, Asked]) -> list[Figure]:
     kinds = [name for name in answers if not name.endswith("unanswerable")]
     figures = []
     rights: dict[GateMode, list[float]] = {}
@@ -270,6 +275,14 @@ def judged(said: Said, query: Query) -> bool:
     """Whether an answer is right, whatever is asked for."""
     accepted = set(map(squad.normalise, query.answers or ()))
     return (verdict if accepted <= squad.VERDICTS else contains)(said, query)
+
+
+PARTS: Mapping[str, Callable[[Mapping[str, Asked], Mapping[str, Asked]], list[Figure]]] = {
+    "found": found,
+    "citations": citations,
+    "abstention": abstention,
+    "policies": policies,
+}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from answers_said import Said, Speaker
-from eval_answers import Asked, compared
+from eval_answers import PARTS, Asked, compared
 from fit_doubt import fitted
 from reader_figures import Figure
 from serving_fixtures import TellingGenerator
@@ -86,7 +86,7 @@ def _asked() -> dict[str, Asked]:
 
 
 def test_figures_are_counted_by_hand() -> None:
-    parts = compared(_asked(), _asked())
+    parts = compared(_asked(), _asked(), list(PARTS))
     figures: dict[str, Figure] = {item.name: item for some in parts.values() for item in some}
 
     def mean(name: str) -> float:
