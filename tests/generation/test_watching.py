@@ -84,5 +84,5 @@ def test_what_nobody_asks_for_is_not_watched(
     def refuse(_output: object) -> None:
         raise AssertionError("watched")
 
-    monkeypatch.setattr("expertrag.generation.network.watch", refuse)
+    monkeypatch.setattr("expertrag.generation.transformers_network.watch", refuse)
     assert list(generator.begin(_QUESTION, Sampling(max_tokens=2)).stream())
