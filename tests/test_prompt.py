@@ -51,12 +51,6 @@ def test_a_prompt_tells_whether_it_shows_passages(family: prompt.Family) -> None
     assert not prompt.shows_passages(prompt.closed_book("q"))
 
 
-def test_a_family_that_replies_by_a_rule_is_told_the_form() -> None:
-    for family in prompt.FAMILIES.values():
-        told = " ".join(item.content for item in prompt.open_book("q", (), family=family))
-        assert (prompt.NOT_FOUND in told) == family.replies
-
-
 @pytest.mark.parametrize(
     ("text", "answer", "cited"),
     [

@@ -85,8 +85,8 @@ class Generator(ABC):
     experts: tuple[str, ...] = ()
     """Names of the experts of a mixture that is routed by text, "general" among them; else none."""
     reader: bool = False
-    """Whether it replies to our prompts as ``prompt.Reply`` has it, by training or by the rule of
-    its family."""
+    """Whether what it says of passages is served as a ``prompt.Reply``: it was trained to reply so,
+    or is of a family that reads well without."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 

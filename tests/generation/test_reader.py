@@ -72,7 +72,7 @@ def test_its_doubt_is_a_probability_of_the_model(
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_a_large_chat_model_is_told_the_rule(
+def test_a_large_chat_model_is_a_reader_without_training(
     tiny_folder: Callable[[str], Path], native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its doubt is the scaled probability of the abstention's first token."""
