@@ -18,10 +18,14 @@ FREQUENCY_PENALTY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """The tokens of a reader's abstention, and how the probability of the first is calibrated."""
+    """The tokens of a reader's abstention, and how the probability of the first is calibrated.
+
+    ``decides``: whether that probability decides on abstention; else it is only told.
+    """
 
     tokens: tuple[int, ...]
     doubt: Doubt = UNSCALED
+    decides: bool = True
 
 
 class Sampler:
@@ -105,7 +109,7 @@ class Sampler:
         first = self._abstention.tokens[0]
         probability = float(logits.float().softmax(-1)[first])
         self.doubt = self._abstention.doubt.calibrated(probability)
-        if self._matcher:
+        if self._matcher or not self._abstention.decides:
             return logits
         if self.doubt >= ABSTAINS_FROM:
             self._saying = list(self._abstention.tokens)

@@ -63,7 +63,7 @@ class TransformersGenerator(Generator):
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
         self._abstention = (
-            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), family.doubt)
+            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), family.doubt, decides=trained)
             if self.reader
             else None
         )

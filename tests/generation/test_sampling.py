@@ -66,6 +66,15 @@ def test_an_abstention_is_said_to_its_end() -> None:
     assert [sampler.draw(own) for _ in range(2)] == [1, 0]  # then its own words again
 
 
+def test_doubt_may_be_told_and_decide_nothing() -> None:
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), decides=False))
+    assert sampler.draw(torch.tensor([0.75, 0.25]).log()) == 0
+    assert sampler.doubt == pytest.approx(0.25)
+    sure = Sampler(0.0, 0, _CPU, abstention=Abstention((1, 0), decides=False))
+    assert sure.draw(torch.tensor([0.25, 0.75]).log()) == 1
+    assert (sure.doubt, sure.forced()) == (pytest.approx(0.75), [])
+
+
 def test_doubt_is_calibrated() -> None:
     """Log odds 0 of the first token, slope 2 and intercept -1: e^-1 / (1 + e^-1)."""
     sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), Doubt(2.0, -1.0)))
