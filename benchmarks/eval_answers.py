@@ -12,7 +12,9 @@ that the others are compared with. How answers are kept: ``answers_said.py``.
     policies    never, always and auto on the sets, on openqa, which no store was made for, and on
                 everyday requests, as many of each: right answers, searches and seconds
 
-``--small`` asks 20 questions a set.
+``--small`` asks 20 questions a set. ``--dev`` asks those of the train split that no reader is
+trained on: choices follow from these, and from test questions none. ``--reader FOLDER`` sets one
+beside the last model.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
 
 from expertrag.cli.progress import progress
-from expertrag.config import Config
+from expertrag.config import AUTO_READER, Config
 from expertrag.eval import squad
 from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
 from expertrag.eval.manifest import make_manifest
@@ -37,6 +39,7 @@ from expertrag.eval.stores import default_work
 from expertrag.eval.types import JSON
 from expertrag.generation.loading import quiet
 from expertrag.prompt import Reply
+from expertrag.reader.material import is_dev
 from expertrag.types import GateMode
 from expertrag_index.types import Progress
 
@@ -60,6 +63,8 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
     parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
+    parser.add_argument("--dev", action="store_true", help="dev questions of the train split")
+    parser.add_argument("--reader", default="auto", help="beside the last model")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -83,21 +88,23 @@ def asked(
     model: str, given: argparse.Namespace, count: int, report: Progress
 ) -> tuple[dict[str, Asked], dict[str, JSON]]:
     """Ask one model everything; by set, and what its answers depend on."""
-    config = config_of(model)
+    last = model == given.models[-1]
+    config = config_of(model, given.reader if last else AUTO_READER)
     found: dict[str, Asked] = {}
     inputs: dict[str, JSON] = {}
+    split = "train" if given.dev else "test"
     elsewhere = {
-        "openqa": list(sample(load_dataset(given.data / "openqa", "test").queries, count, 0)),
+        "openqa": list(sample(load_dataset(given.data / "openqa", split).queries, count, 0)),
         "everyday": list(sample(load_dataset(_HERE / "everyday", "test").queries, count, 0)),
     }
     for place, name in enumerate(given.sets):
-        dataset = load_dataset(given.data / name, "test")
+        dataset = load_dataset(given.data / name, split)
         with open_pipeline_for(dataset, config, given.work, report) as opened:
             speaker = Speaker(opened, name, TOKENS, PASSAGES, given.work)
             inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
-            some = {name: answerable(dataset, count)}
+            some = {name: answerable(dataset, count, dev=given.dev)}
             if name == UNANSWERABLE:
-                some[f"{name} unanswerable"] = unanswerable(dataset, count)
+                some[f"{name} unanswerable"] = unanswerable(dataset, count, dev=given.dev)
             if "policies" in given.parts:
                 for kind, queries in elsewhere.items():
                     some[f"{kind}, {name}"] = queries[place :: len(given.sets)]
@@ -110,10 +117,10 @@ def asked(
     return found, inputs
 
 
-def config_of(model: str) -> Config:
-    """Return the defaults, but for the language model."""
+def config_of(model: str, reader: str = AUTO_READER) -> Config:
+    """Return the defaults, but for the language model, and the reader beside it."""
     config = Config()
-    return replace(config, model=replace(config.model, generator=model))
+    return replace(config, model=replace(config.model, generator=model, reader=reader))
 
 
 def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
@@ -125,17 +132,24 @@ def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
     return not kind.endswith("unanswerable") and "policies" in parts
 
 
-def answerable(dataset: Dataset, count: int) -> list[Query]:
+def answerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Query]:
     """Draw judged questions with accepted answers; of TAT-QA those of a span."""
-    queries = [query for query in dataset.judged if query.answers]
+    queries = [
+        query for query in dataset.judged if query.answers and (not dev or is_dev(query, dataset))
+    ]
     if dataset.name == "tatqa":
         queries = [query for query in queries if query.metadata.get("answer_type") == "span"]
     return list(sample(queries, count, 0))
 
 
-def unanswerable(dataset: Dataset, count: int) -> list[Query]:
+def unanswerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Query]:
     """Draw questions that the corpus does not answer."""
-    return list(sample([query for query in dataset.queries if query.answers == ()], count, 0))
+    queries = [
+        query
+        for query in dataset.queries
+        if query.answers == () and (not dev or is_dev(query, dataset))
+    ]
+    return list(sample(queries, count, 0))
 
 
 def compared(

@@ -1,11 +1,13 @@
 """How a model's doubt is to be scaled: Platt's two numbers, from train questions.
 
-    python benchmarks/fit_doubt.py --data DATA --questions 40 --json FILE
+    python benchmarks/fit_doubt.py --data DATA --questions 40 --json FILE [--reader FOLDER --write]
 
-The default language model reads the five best passages of train questions, with the prompt of its
-family, and the probability that "Not in the passages." begins its reply is its doubt. Slope and
-intercept (``prompt.Doubt``) are fitted on the answerable questions of three sets and as many
-unanswerable ones of squad2 as there are of one set, a quarter of all.
+The default language model answers train questions from the five best passages, as it is served, and
+its doubt is the probability that "Not in the passages." begins its reply. Slope and intercept
+(``prompt.Doubt``) are fitted on the answerable questions of three sets and as many unanswerable
+ones of squad2 as there are of one set, a quarter of all. Only dev questions are asked, which no
+reader is trained on; their answers are kept, and are those of ``eval_answers.py --dev``.
+``--write`` puts the two numbers into the folder of the reader.
 """
 
 from __future__ import annotations
@@ -19,20 +21,31 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from eval_answers import MODELS, UNANSWERABLE, answerable, config_of, unanswerable
+from answers_said import Speaker
+from eval_answers import (
+    MODELS,
+    PASSAGES,
+    TOKENS,
+    UNANSWERABLE,
+    answerable,
+    config_of,
+    unanswerable,
+)
 
 from expertrag import prompt
 from expertrag.cli.progress import progress
+from expertrag.config import AUTO_READER
 from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import Query, load_dataset
+from expertrag.eval.datasets import load_dataset
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.serving import Opened, open_pipeline_for
+from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.stores import default_work
 from expertrag.eval.types import JSON
+from expertrag.generation.base import Generator
 from expertrag.generation.loading import quiet
 from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import RetrieveRequest
-from expertrag_index.types import Progress
+from expertrag.reader.bundle import scale_bundle
+from expertrag.types import GateMode
 
 SETS = (UNANSWERABLE, "hotpotqa", "popqa")
 
@@ -42,6 +55,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--model", default=MODELS[-1])
+    parser.add_argument("--reader", default=AUTO_READER, help="beside the model")
+    parser.add_argument("--write", action="store_true", help="into the folder of the reader")
     parser.add_argument("--questions", type=int, default=40, help="of each set and kind")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
@@ -51,27 +66,39 @@ def main() -> int:
     with progress() as report, quiet():
         for name in SETS:
             dataset = load_dataset(given.data / name, "train")
-            kinds = {name: answerable(dataset, given.questions)}
+            kinds = {name: answerable(dataset, given.questions, dev=True)}
             if name == UNANSWERABLE:
-                kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions)
-            with open_pipeline_for(dataset, config_of(given.model), given.work, report) as opened:
-                inputs[name] = {**opened.inputs, "queries": dataset.sha256}
+                kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions, dev=True)
+            config = config_of(given.model, given.reader)
+            with open_pipeline_for(dataset, config, given.work, report) as opened:
+                speaker = Speaker(opened, name, TOKENS, PASSAGES, given.work)
+                inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
+                scale = doubt_of(opened.generator)
                 for kind, queries in kinds.items():
-                    doubts[kind] = measured(opened, queries, kind, report)
+                    told = speaker.ask(queries, GateMode.ALWAYS, report)
+                    doubts[kind] = [
+                        scale.raw(1 - item.p_sufficient)
+                        for item in told
+                        if item.p_sufficient is not None
+                    ]
+    found = fitted(
+        doubts[f"{UNANSWERABLE} unanswerable"], [item for name in SETS for item in doubts[name]]
+    )
     body = {
         "manifest": asdict(make_manifest("doubt", {"sets": inputs, "questions": given.questions})),
-        **scaled(doubts),
+        **scaled(doubts, found),
     }
     print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
+    if given.write:
+        scale_bundle(Path(given.reader), found)
     if given.json:
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
 
 
-def scaled(doubts: Mapping[str, Sequence[float]]) -> dict[str, JSON]:
-    """Fit, and say how each kind of questions fares; ``auroc`` is of squad2's questions alone."""
+def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[str, JSON]:
+    """Say how each kind of questions fares; ``auroc`` is of squad2's questions alone."""
     lost = doubts[f"{UNANSWERABLE} unanswerable"]
-    found = fitted(lost, [item for name in SETS for item in doubts[name]])
     own = doubts[UNANSWERABLE]
     return {
         "doubt": {"slope": found.slope, "intercept": found.intercept},
@@ -86,19 +113,10 @@ def scaled(doubts: Mapping[str, Sequence[float]]) -> dict[str, JSON]:
     }
 
 
-def measured(opened: Opened, queries: Sequence[Query], kind: str, report: Progress) -> list[float]:
-    """Return the unscaled doubt of each question, in [0, 1]."""
-    model = opened.generator
+def doubt_of(model: Generator) -> prompt.Doubt:
+    """Return how the doubt that a model tells was scaled."""
     assert isinstance(model, TransformersGenerator), "it gives probabilities"
-    family = prompt.FAMILIES[model.family]
-    doubts = []
-    for done, query in enumerate(queries, start=1):
-        passages = opened.pipeline.retrieve(RetrieveRequest(query.text)).passages
-        asked = prompt.open_book(query.text, passages, family=family)
-        ((_, reading),) = model.read([(asked, prompt.NOT_FOUND)])
-        doubts.append(math.exp(float(reading.log_probabilities[0])))
-        report(f"{model.name}, {kind}", done, len(queries))
-    return doubts
+    return model.doubt
 
 
 def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt.Doubt:

@@ -13,6 +13,8 @@ from expertrag.config import (
     AUTO_EMBEDDER,
     AUTO_GATE,
     AUTO_GENERATOR,
+    AUTO_READER,
+    NO_READER,
     Config,
     GateConfig,
     ModelConfig,
@@ -34,6 +36,7 @@ from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
     from expertrag.generation.base import Generator
+    from expertrag.generation.beside import Beside
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
 
@@ -119,7 +122,21 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
+        beside=_reader(model.reader, name),
     )
+
+
+def _reader(named: str, generator: str) -> Beside | None:
+    """Read the reader that is configured, or the shipped one of the generator; None for none."""
+    if named == NO_READER:
+        return None
+    folder = models.reader_of(generator) if named == AUTO_READER else Path(named)
+    if folder is None:
+        return None
+    from expertrag.reader.bundle import load_bundle
+    from expertrag.reader.serving import beside_of
+
+    return beside_of(load_bundle(folder))
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:

@@ -71,9 +71,20 @@ class Doubt:
 
         :param probability: that ``NOT_FOUND`` begins the reply.
         """
-        clipped = min(max(probability, _LEAST), 1.0 - _LEAST)
-        odds = self.slope * math.log(clipped / (1.0 - clipped)) + self.intercept
-        return 1.0 / (1.0 + math.exp(-odds))
+        return _probability(self.slope * _log_odds(probability) + self.intercept)
+
+    def raw(self, calibrated: float) -> float:
+        """Return the probability that :meth:`calibrated` was given."""
+        return _probability((_log_odds(calibrated) - self.intercept) / self.slope)
+
+
+def _log_odds(probability: float) -> float:
+    clipped = min(max(probability, _LEAST), 1.0 - _LEAST)
+    return math.log(clipped / (1.0 - clipped))
+
+
+def _probability(log_odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-log_odds))
 
 
 UNSCALED = Doubt()

@@ -10,6 +10,8 @@ serve one computation, the other half the next one, and waiting threads sleep.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from expertrag_retriever.cores import available_cores
 
@@ -18,3 +20,16 @@ def share_cores() -> None:
     """Set the defaults; what the user has set stands. No effect once torch or faiss is loaded."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, available_cores() // 2)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Let one computation of torch have all cores: nothing else is at work."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(available_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

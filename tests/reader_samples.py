@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,14 +14,19 @@ from expertrag import prompt
 from expertrag.experts.dense import load_dense
 from expertrag.generation.fingerprint import fingerprint
 from expertrag.reader.adapters import AdapterSettings, adapt
-from expertrag.reader.bundle import save_bundle
-from expertrag.reader.recipe import FULL
+from expertrag.reader.bundle import Bundle, save_bundle
+from expertrag.reader.material import material
+from expertrag.reader.recipe import FULL, Recipe
 from expertrag.reader.report import ReaderReport
+from expertrag.reader.train import train_reader
 from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
+BIRTHS_RECIPE = replace(
+    FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2
+)
 TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
 
 
@@ -120,3 +126,18 @@ def write_births(folder: Path) -> Path:
     for split, judged in judgements.items():
         (folder / "qrels" / f"{split}.tsv").write_text("\n".join(judged) + "\n")
     return folder
+
+
+def train_births(
+    base: Path,
+    dataset: Path,
+    out: Path,
+    recipe: Recipe = BIRTHS_RECIPE,
+    domains: Sequence[str] = ("encyclopedia", "legal"),
+    start: Bundle | None = None,
+) -> ReaderReport:
+    """Train on one set in the names of some domains."""
+    sets = [
+        replace(material(dataset, domain, recipe), name=f"births {domain}") for domain in domains
+    ]
+    return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test", start=start)

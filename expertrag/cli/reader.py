@@ -30,6 +30,19 @@ def _by_name(
     return {name.strip(): text.strip() for name, _, text in pairs}
 
 
+def _counts(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, int]:
+    """Read numbers by the name of a data set; "" stands for all."""
+    found = {}
+    for value in values:
+        name, _, number = value.rpartition("=")
+        if not number.strip().isdecimal() or int(number) < 1:
+            raise click.BadParameter("write a number of at least 1, or DATASET=NUMBER")
+        found[name.strip()] = int(number)
+    return found
+
+
 @click.command()
 @flag(
     "--data",
@@ -74,8 +87,11 @@ def _by_name(
 @flag(
     "--examples",
     env="EXPERTRAG_TRAIN_EXAMPLES",
-    type=click.IntRange(min=1),
-    help="Examples of a set at most [default: the profile's].",
+    multiple=True,
+    metavar="[DATASET=]N",
+    callback=_counts,
+    help="Examples of a set at most, of all sets or of the one that is named [default: the "
+    "profile's].",
 )
 @flag(
     "licences",
@@ -97,7 +113,7 @@ def reader(
     start: str | None,
     out: Path,
     profile: str,
-    examples: int | None,
+    examples: Mapping[str, int],
     seed: int,
     as_json: bool,
 ) -> None:
@@ -114,12 +130,12 @@ def reader(
     from expertrag.reader.bundle import load_bundle
     from expertrag.reader.material import materials
     from expertrag.reader.recipe import PROFILES
-    from expertrag.reader.train import train_reader
+    from expertrag.reader.train import recipe_for, train_reader
     from expertrag.translate import translated_errors
 
     recipe = replace(PROFILES[profile], seed=seed)
-    if examples is not None:
-        recipe = replace(recipe, most_examples=examples)
+    if "" in examples:
+        recipe = replace(recipe, most_examples=examples[""])
     sets, indexes = parse_data(data), parse_data(stores)
     if not sets and not indexes:
         raise InvalidArgument("no data given: add --data DATASET, or --from-index STORE")
@@ -140,16 +156,19 @@ def reader(
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
     begun = load_bundle(models.reader_folder(start)) if start else None
     options += [f"--start {Path(start).name}"] if start else []
-    options += [f"--examples {examples}"] if examples else []
+    options += [f"--examples {name}={n}".replace(" =", " ") for name, n in examples.items()]
     options += [f'--licence "{name}={text}"' for name, text in licences.items()]
     with translated_errors(), quiet(), progress() as report:
+        report("reader: reading the base model", 0, None)
+        source = models.resolve(base)
+        recipe = recipe_for(source, recipe)
         for domain, paths in indexes.items():
             made_sets = [_made_of(path, out, recipe, generator, report) for path in paths]
             sets[domain] = (*sets.get(domain, ()), *made_sets)
         report("reader: reading data sets", 0, None)
         made = train_reader(
-            materials(sets, recipe, licences),
-            models.resolve(base),
+            materials(sets, recipe, licences, examples),
+            source,
             recipe,
             out,
             report,

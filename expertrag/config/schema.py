@@ -17,6 +17,8 @@ ENV_PREFIX = "EXPERTRAG_"
 AUTO_EMBEDDER = "auto"
 AUTO_GENERATOR = "auto"
 AUTO_GATE = "auto"
+AUTO_READER = "auto"
+NO_READER = "none"
 TRAINING_FREE = "training-free"
 
 
@@ -47,6 +49,12 @@ class ModelConfig:
         "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL; auto is "
         "qwen2.5-coder-1.5b-instruct where 6 GiB of memory are available, else "
         "smollm2-135m-reader.",
+    )
+    reader: str = option(
+        AUTO_READER,
+        "Reader beside the language model, which it answers from passages by: a folder of "
+        "`expertrag train reader`, or none; auto is the shipped one that was trained beside it, "
+        "none where there is no such reader.",
     )
     dtype: str = option(
         "auto",

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from expertrag.errors import InvalidArgument
-from expertrag.generation.loading import model_errors, model_files, quiet
+from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
 
 if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig, PreTrainedModel
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
+    from expertrag.generation.source import ModelSource
+
 State = Mapping[str, "torch.Tensor"]
 """Weights of a model by name."""
 
 DENSE_TYPES = ("llama", "mistral")
+"""What can become a mixture of Mixtral's format."""
+LARGE_TYPES = ("qwen2", "qwen3")
+"""What cannot, and is trained with small experts beside it."""
 SHARED = (  # what the dense families and Mixtral define alike
     "vocab_size",
     "hidden_size",
@@ -49,11 +54,14 @@ class Dense:
     license: str
 
 
-def load_dense(base: str | Path, *, dtype: torch.dtype | None = None) -> Dense:
+def load_dense(
+    base: str | Path, *, dtype: torch.dtype | None = None, upcycled: bool = True
+) -> Dense:
     """Load a dense model, or the one that all experts of a mixture fresh from upcycling are.
 
     :param base: folder, GGUF file or hub id.
     :param dtype: of the weights; float32 unless given.
+    :param upcycled: whether a mixture is to be made of it; else it may be one of ``LARGE_TYPES``.
     :raises InvalidArgument: neither a Llama-type model nor a mixture of equal experts.
     :raises ServerError: the files are damaged.
     """
@@ -62,19 +70,52 @@ def load_dense(base: str | Path, *, dtype: torch.dtype | None = None) -> Dense:
     from expertrag.generation.source import ModelSource
 
     with model_errors(str(base)), quiet():
-        files = model_files(str(base))
+        files = weights_of(str(base))
         source, name = ModelSource(files), files.name
         kind = source.config.model_type
-        if kind not in (*DENSE_TYPES, "mixtral") or getattr(source.config, "attention_bias", False):
+        beside = kind in LARGE_TYPES and not upcycled
+        plain = kind in (*DENSE_TYPES, "mixtral")
+        if not beside and (not plain or getattr(source.config, "attention_bias", False)):
             raise InvalidArgument(
                 f"only models of type {' or '.join(DENSE_TYPES)} without biases can be upcycled; "
                 f"{name!r} is {kind!r}"
             )
-        model = source.whole(str(base), dtype or torch.float32)
+        model = _whole(source, str(base), dtype or torch.float32)
         if kind == "mixtral":
             model = _only_expert(model)
     licence = source.gguf.licence() if source.gguf else card_value(files.folder, "license")
     return Dense(model, source.tokenizer, name, licence or _UNKNOWN_LICENCE)
+
+
+def weights_of(base: str) -> ModelFiles:
+    """Find the files of a model whose weights are numbers: of a packed one the GGUF file beside it.
+
+    :raises InvalidArgument: it is packed, and that file was not kept.
+    """
+    files = model_files(base)
+    if not files.packed:
+        return files
+    kept = sorted(path.name for path in files.folder.glob("*.gguf"))
+    if not kept:
+        raise InvalidArgument(
+            f"{files.name} is packed, and what it was packed from is needed: run `expertrag models "
+            f"pull {files.name} --keep`, or name the GGUF file or the checkpoint"
+        )
+    return ModelFiles(files.folder, kept[0])
+
+
+def _whole(source: ModelSource, name: str, dtype: torch.dtype) -> PreTrainedModel:
+    """Load all weights, those of a GGUF file as numbers: transformers may leave them rounded."""
+    from expertrag.generation.checkpoint import NotStreamed, Streamed
+
+    if source.gguf:
+        model: PreTrainedModel = source.outline(dtype)
+        try:
+            Streamed(model, source.checkpoint(model)).fill()
+        except NotStreamed:  # its names are not known
+            return cast("PreTrainedModel", source.whole(name, dtype))
+        return model
+    return cast("PreTrainedModel", source.whole(name, dtype))
 
 
 def head_dim(config: PretrainedConfig) -> int:

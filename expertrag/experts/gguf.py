@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType as Type
 
 from expertrag.errors import InvalidArgument
 from expertrag.experts.checkpoint import new_file
-from expertrag.experts.dense import card_value, head_dim
+from expertrag.experts.dense import DENSE_TYPES, card_value, head_dim
 from expertrag.experts.gguf_tokenizer import add_tokenizer
 from expertrag.experts.merge import merge
 from expertrag.generation.gguf_layout import OWN_KEYS, interleave, parameter_names, turned_heads
@@ -87,6 +87,11 @@ def _check(config: Any) -> None:
 
     :raises InvalidArgument: there is such a thing.
     """
+    if config.model_type not in (*DENSE_TYPES, "mixtral"):
+        raise InvalidArgument(
+            f"a model of type {config.model_type} cannot be written into a GGUF file; name a "
+            "folder to write instead"
+        )
     positions = config.rope_parameters["rope_type"]
     for found, known in ((positions, "default"), (config.hidden_act, "silu")):
         if found != known:

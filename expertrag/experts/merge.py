@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from expertrag.errors import InvalidArgument
 from expertrag.experts.checkpoint import mixture_config, new_folder, write_mixture, write_plain
-from expertrag.experts.dense import load_dense
+from expertrag.experts.dense import State, load_dense, weights_of
 from expertrag.generation.base import BASE
 from expertrag.generation.fingerprint import fingerprint
-from expertrag.generation.loading import model_files, quiet
+from expertrag.generation.loading import quiet
 from expertrag.reader.adapters import adapt
 from expertrag.reader.bundle import Bundle, load_bundle
+from expertrag.reader.serving import beside_of
+
+_BLOCK = 64
+"""A layer that is made wider is so by a multiple of this, which kernels everywhere like."""
 
 
 def merge(
@@ -39,17 +45,29 @@ def merge(
         raise InvalidArgument(
             f"no expert is called {domain!r}; there are: {', '.join(made.settings.experts)}"
         )
-    files = model_files(base)
+    if made.settings.beside and domain is None:
+        raise InvalidArgument(
+            f"{bundle.name} has small experts beside {made.base}, which is served with all of them "
+            "as it is (`expertrag serve --reader`): name one with --domain to write it into a "
+            "plain model"
+        )
+    files = weights_of(base)
     if not pinned:
         made.check_base(fingerprint(files.folder, files.gguf))
     with new_folder(out) as scratch:
-        dense = load_dense(base)
+        dense = load_dense(base, upcycled=not made.settings.beside)
         plain = dict(dense.model.state_dict())  # before the updates, whose layers are named apart
-        adapters = adapt(dense.model, made.settings)
-        adapters.load(made.weights)
         card = _card(made, names, dense.license)
-        told = {"reader_prompts": made.prompts}
+        told: dict[str, object] = {"reader_prompts": made.prompts}
         with quiet():
+            if made.settings.beside:
+                widened = _widened(plain, made, names[0])
+                told["intermediate_size"] = widened["model.layers.0.mlp.gate_proj.weight"].shape[0]
+                dense.model.config.update(told)
+                write_plain(dense, widened, card, scratch)
+                return names
+            adapters = adapt(dense.model, made.settings)
+            adapters.load(made.weights)
             if domain is not None:
                 dense.model.config.update(told)
                 write_plain(dense, {**plain, **adapters.merged(domain)}, card, scratch)
@@ -59,6 +77,29 @@ def merge(
             experts = ({**plain, **adapters.merged(name)} for name in names)
             write_mixture(dense, config, experts, card, scratch)
     return names
+
+
+def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:
+    """Give every feed-forward layer the inner units of a domain's expert, or units of zeros."""
+    beside = beside_of(bundle)
+    found = dict(plain)
+    width = -(-max(expert.inner_size for expert in beside.layers.values()) // _BLOCK) * _BLOCK
+    layers = {int(name.split(".")[2]) for name in plain if ".mlp." in name}
+    for number in layers:
+        names = [f"model.layers.{number}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
+        gate, up, down = (plain[name] for name in names)
+        more = [gate.new_zeros(width, gate.shape[1]) for _ in names]  # down's turned
+        if number in beside.layers and domain != BASE:
+            experts, place = beside.layers[number], beside.names.index(domain)
+            small = (*experts.gate_up[place].chunk(2), experts.down[place].T)
+            for rows, own in zip(more, small, strict=True):
+                rows[: len(own)] = own
+        found |= zip(
+            names,
+            (torch.cat([gate, more[0]]), torch.cat([up, more[1]]), torch.cat([down.T, more[2]]).T),
+            strict=True,
+        )
+    return {name: value.contiguous() for name, value in found.items()}
 
 
 def _card(bundle: Bundle, names: Sequence[str], licence: str) -> str:

@@ -50,6 +50,7 @@ class Streamed:
 
         :raises NotStreamed: something is missing, in parts that do not fit, or there twice.
         """
+        self._model = model
         self._checkpoint = checkpoint
         self._parts: dict[nn.Parameter, list[_Part]] = {}
         parameters = dict(model.named_parameters(remove_duplicate=False))
@@ -60,14 +61,18 @@ class Streamed:
         for name, parameter in parameters.items():
             self._check(name, parameter)
 
+    def fill(self) -> None:
+        """Give the whole model its values."""
+        read: dict[nn.Parameter, nn.Parameter] = {}  # tied ones are read once
+        for owner, name, parameter in _owned(self._model):
+            if parameter not in read:
+                read[parameter] = nn.Parameter(self._value(parameter), requires_grad=False)
+            setattr(owner, name, read[parameter])
+
     @contextmanager
     def filled(self, module: nn.Module) -> Iterator[None]:
         """Give a module's parameters their values, and take them away in the end."""
-        empty = [
-            (owner, name, parameter)
-            for owner in module.modules()
-            for name, parameter in owner.named_parameters(recurse=False)
-        ]
+        empty = _owned(module)
         try:
             for owner, name, parameter in empty:
                 setattr(owner, name, nn.Parameter(self._value(parameter), requires_grad=False))
@@ -101,6 +106,15 @@ class Streamed:
             raise NotStreamed(f"{name} is there twice")  # tied ones may differ
         if stored < parameter.numel():
             raise NotStreamed(f"{name} is missing")
+
+
+def _owned(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
+    """List the parameters of a module and those in it, with who owns each under which name."""
+    return [
+        (owner, name, parameter)
+        for owner in module.modules()
+        for name, parameter in owner.named_parameters(recurse=False)
+    ]
 
 
 def _place(

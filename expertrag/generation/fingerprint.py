@@ -43,6 +43,12 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
     return digest.hexdigest()[:16]
 
 
+def source_fingerprint(folder: Path, gguf: str | None = None) -> str:
+    """Return the fingerprint of what a folder was packed from; of any other model its own."""
+    packed_from = None if gguf else _packed_from(folder)
+    return packed_from.partition(" ")[0] if packed_from else fingerprint(folder, gguf)
+
+
 def _packed_from(folder: Path) -> str | None:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

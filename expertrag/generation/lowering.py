@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from expertrag.generation.beside import Beside
 from expertrag.generation.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -75,6 +76,7 @@ def lower(
     filled: Filled = as_it_is,
     packed: Mapping[str, Packed] | None = None,
     make: MakeDecoder = Decoder,
+    beside: Beside | None = None,
 ) -> Lowered:
     """Pack a model's weights, and plan its steps.
 
@@ -84,6 +86,7 @@ def lower(
     :param filled: opened around the reading of each layer of a model that is on the meta device.
     :param packed: what an earlier run packed (``Lowered.weights``); nothing is read of the model.
     :param make: makes the decoder that runs the steps, of a cache's shape and number of pages.
+    :param beside: experts beside the layers of a dense model.
     :raises Unsupported: the model is not computed by our steps; nothing was filled then.
     :raises ValueError: weights that are no numbers, or ``packed`` is of another model.
     """
@@ -91,7 +94,7 @@ def lower(
     if make is Decoder and not ISAS:
         raise Unsupported("there are no compiled kernels")
     config = model.config.get_text_config()
-    given = model, config, format, cache_bytes, context_tokens, filled, packed, make
+    given = model, config, format, cache_bytes, context_tokens, filled, packed, make, beside
     return _Lowering(*given).done()
 
 
@@ -146,6 +149,7 @@ class _Lowering:
     filled: Filled
     given: Mapping[str, Packed] | None
     make: MakeDecoder
+    beside: Beside | None
     weights: dict[str, Any] = field(init=False, default_factory=dict)
     at: str = field(init=False, default="")  # of the layer, before the names of its weights
     decoder: Steps[Any, Any] = field(init=False)
@@ -204,6 +208,8 @@ class _Lowering:
                 attend(number, layer.self_attn)
                 self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
                 mixture(layer.mlp)
+                if self.beside:
+                    self.beside.plan(d, number, y, x, self.format)
             if number + 1 in (middle, upper):
                 states[number + 1] = self._keep(x, hidden)
         self.at = ""

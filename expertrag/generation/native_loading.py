@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from expertrag.generation.beside import Beside
 from expertrag.generation.checkpoint import NotStreamed, Streamed
 from expertrag.generation.lowering import (
     Filled,
@@ -36,16 +37,19 @@ def native_network(
     precision: torch.dtype,
     device: torch.device,
     room: CacheRoom,
+    beside: Beside | None = None,
 ) -> NativeNetwork | None:
     """Load a model onto our engine; None, with one logged reason, where transformers runs it.
 
     :param precision: of what ``format`` leaves as it is; on a GPU of everything.
+    :param beside: experts beside the model's layers.
     """
     make = _decoder_of(device, precision)
     try:
         model, filled = outline(name, source, format, precision)
         limits = Limits.of(model, source.tokenizer)
-        return _network(model, format, limits, room, filled=filled, make=make)
+        limits = beside.limits(limits) if beside else limits
+        return _network(model, format, limits, room, filled=filled, make=make, beside=beside)
     except Unsupported as reason:
         _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
         return None

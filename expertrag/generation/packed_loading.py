@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from expertrag.errors import InvalidArgument, ServerError
+from expertrag.generation.beside import Beside
 from expertrag.generation.description import Description
 from expertrag.generation.file_tokenizer import FileTokenizer
 from expertrag.generation.loading import PACKED_FILE, ModelFiles, quiet
@@ -25,10 +27,11 @@ DTYPES = {
 
 
 def packed_network(
-    name: str, files: ModelFiles, dtype: str, room: CacheRoom
+    name: str, files: ModelFiles, dtype: str, room: CacheRoom, beside: Beside | None = None
 ) -> tuple[NativeNetwork, Any]:
     """Run a packed folder; its weights stay in the file. Returns the network and its tokenizer.
 
+    :param beside: experts beside the model's layers.
     :raises InvalidArgument: another dtype is wanted than that of the folder, or there are no
         compiled kernels.
     :raises ServerError: the file is damaged, or was packed by another version.
@@ -47,16 +50,21 @@ def packed_network(
     try:
         if not ISAS:
             raise Unsupported("there are no compiled kernels")
-        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes)
+        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes, beside)
     except Unsupported as reason:
         raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
     except ValueError as error:
         raise unusable(name, error) from error
+    limits = beside.limits(limits) if beside else limits
     return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
 
 
 def _planned(
-    files: ModelFiles, packed: Mapping[str, Packed], format: Format, cache_bytes: int
+    files: ModelFiles,
+    packed: Mapping[str, Packed],
+    format: Format,
+    cache_bytes: int,
+    beside: Beside | None,
 ) -> tuple[Lowered, Limits, Any]:
     """Plan the steps as the folder describes them, or by transformers' modules."""
     described = Description.read(files.folder)
@@ -64,7 +72,10 @@ def _planned(
         limits = described.limits
         tokenizer = FileTokenizer(files.folder, described.special_tokens)
         lowered = described.program.planned(
-            packed, cache_bytes=cache_bytes, context_tokens=limits.context_tokens
+            packed,
+            cache_bytes=cache_bytes,
+            context_tokens=limits.context_tokens,
+            beside=partial(beside.plan, format=format) if beside else None,
         )
         return lowered, limits, tokenizer
     from expertrag.generation.source import ModelSource  # transformers, which takes seconds
@@ -79,6 +90,7 @@ def _planned(
         cache_bytes=cache_bytes,
         context_tokens=limits.context_tokens,
         packed=packed,
+        beside=beside,
     )
     return lowered, limits, source.tokenizer
 

@@ -28,8 +28,8 @@ from expertrag.generation.network import Limits
 from expertrag.generation.packed_loading import DTYPES, unusable
 from expertrag.generation.program import recorded
 from expertrag.generation.source import ModelSource
+from expertrag.threads import all_cores
 from expertrag_kernels import Format, save_packed, verify_packed
-from expertrag_retriever.cores import available_cores
 from expertrag_retriever.publish import published
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     files = model_files(name)
     if files.packed:
         raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
-    with model_errors(name), quiet(), _all_cores():
+    with model_errors(name), quiet(), all_cores():
         progress(f"read {files.name}", 0, 1)  # a GGUF file's words take a while
         source = ModelSource(files)
         progress(f"read {files.name}", 1, 1)
@@ -79,17 +79,6 @@ def verify_folder(folder: Path) -> None:
         verify_packed(folder / PACKED_FILE)
     except ValueError as error:
         raise unusable(str(folder), error) from error
-
-
-@contextmanager
-def _all_cores() -> Iterator[None]:
-    """Let one computation have all cores: nothing else is at work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(available_cores())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _packed(

@@ -6,7 +6,7 @@ What :mod:`expertrag.generation.lowering` plans on a ``recorded`` decoder is not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -50,6 +50,11 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     if not ISAS:
         raise Unsupported("there are no compiled kernels")
     return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
+
+
+PlanBeside = Callable[[Steps[Any, Any], int, View, View], None]
+"""Plans more steps after a layer's feed-forward network, of its number, what it reads and what it
+adds to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,16 @@ class Program:
         return asdict(self)
 
     def planned(
-        self, packed: Mapping[str, Packed], *, cache_bytes: int, context_tokens: int
+        self,
+        packed: Mapping[str, Packed],
+        *,
+        cache_bytes: int,
+        context_tokens: int,
+        beside: PlanBeside | None = None,
     ) -> Lowered:
         """Plan the steps on a decoder of packed weights.
 
+        :param beside: plans what each layer has beside its feed-forward network.
         :raises Unsupported: the cache holds no page.
         :raises ValueError: weights are missing or others, or the steps do not fit together.
         """
@@ -130,8 +141,12 @@ class Program:
         decoder = Decoder(self.shape, pages)
         longest = min(context_tokens, pages * PAGE_TOKENS)
         plan = Plan(decoder, packed, self.scaling, longest)
-        for step in self.steps:
-            plan.add(*step)
+        for name, arguments, options in self.steps:
+            plan.add(name, arguments, options)
+            if beside and name == "mix":
+                source, to, weight = arguments[:3]
+                layer = int(weight["weight"].split(".")[1])  # layers.N.dense
+                beside(decoder, layer, View(*source["view"]), View(*to["view"]))
         return Lowered(decoder, packed, self.routers, self.middle, self.upper)
 
 

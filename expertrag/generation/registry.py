@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from expertrag.errors import MissingExtra
+from expertrag.errors import InvalidArgument, MissingExtra
 from expertrag.generation.base import Generator
 
-Load = Callable[[str, str, str, int, int], Generator]
-"""Make a generator from the name without its prefix, dtype, device, and the MiB of its cache and of
-what is kept of it."""
+if TYPE_CHECKING:
+    from expertrag.generation.beside import Beside
+
+Load = Callable[[str, str, str, int, int, "Beside | None"], Generator]
+"""Make a generator from the name without its prefix, dtype, device, the MiB of its cache and of
+what is kept of it, and the experts beside it."""
 
 
-def _openai(name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int) -> Generator:
+def _openai(
+    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+) -> Generator:
     from expertrag.generation.openai_backend import OpenAIGenerator
 
+    if beside:
+        raise InvalidArgument(
+            "reader: it runs beside a model on our own engine, and a server has none; name a model "
+            "for the engine, or merge the reader into the server's"
+        )
     return OpenAIGenerator.connect(name)
 
 
-def _transformers(name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int) -> Generator:
+def _transformers(
+    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+) -> Generator:
     from expertrag.generation.transformers_backend import TransformersGenerator
 
     return TransformersGenerator.load(
-        name, dtype=dtype, device=device, cache_mib=cache_mib, reuse_mib=reuse_mib
+        name,
+        dtype=dtype,
+        device=device,
+        cache_mib=cache_mib,
+        reuse_mib=reuse_mib,
+        beside=beside,
     )
 
 
@@ -36,6 +54,7 @@ def load_generator(
     device: str = "auto",
     cache_mib: int = 1024,
     reuse_mib: int = 64,
+    beside: Beside | None = None,
 ) -> Generator:
     """Load a language model by name.
 
@@ -49,14 +68,19 @@ def load_generator(
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory for keys and values on the CPU; what is not used takes none.
     :param reuse_mib: what of it stays when no text needs it, for others that begin alike.
-    :raises InvalidArgument: if the name, the dtype or the device cannot be.
+    :param beside: experts of a reader, on our engine alone.
+    :raises InvalidArgument: if the name, the dtype or the device cannot be, or it does not run on
+        our engine and is to have experts beside it.
+    :raises Conflict: if those were trained beside another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
     :raises MissingExtra: if the back end is not installed.
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     try:
-        return _BACKENDS[prefix](name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib)
+        return _BACKENDS[prefix](
+            name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib, beside
+        )
     except ImportError as error:
         raise MissingExtra(
             f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",

@@ -23,9 +23,10 @@ from expertrag.generation.base import (
     ShouldStop,
     never_stop,
 )
+from expertrag.generation.beside import Beside
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.constraints import Matcher
-from expertrag.generation.fingerprint import fingerprint
+from expertrag.generation.fingerprint import fingerprint, source_fingerprint
 from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
 from expertrag.generation.mixture import MixedSession
 from expertrag.generation.native_network import CacheRoom, NativeNetwork
@@ -50,7 +51,15 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torc
 class TransformersGenerator(Generator):
     """A loaded model and its tokenizer, shared by all sessions and never changed by them."""
 
-    def __init__(self, name: str, fingerprint: str, network: Network, chat: ChatTokenizer) -> None:
+    def __init__(
+        self,
+        name: str,
+        fingerprint: str,
+        network: Network,
+        chat: ChatTokenizer,
+        doubt: prompts.Doubt | None = None,
+    ) -> None:
+        """Take what was loaded; ``doubt`` is a reader's own scale."""
         self.name = name
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
@@ -59,11 +68,13 @@ class TransformersGenerator(Generator):
         family = _family(network.limits, trained=trained, chats=chat.has_template)
         self.family = family.name
         self.reader = trained or family.replies
+        self.doubt = doubt if trained and doubt else family.doubt
+        """How the probability of an abstention is scaled."""
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
         self._abstention = (
-            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), family.doubt, decides=trained)
+            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), self.doubt, decides=trained)
             if self.reader
             else None
         )
@@ -78,6 +89,7 @@ class TransformersGenerator(Generator):
         cache_mib: int = 1024,
         reuse_mib: int = 64,
         native: bool = True,
+        beside: Beside | None = None,
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.generation.load_generator`.
 
@@ -88,20 +100,25 @@ class TransformersGenerator(Generator):
         precision = _dtype("auto" if rounded else dtype, target)
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
+        identity = fingerprint(files.folder, files.gguf)
+        if beside:
+            beside.check_base(files.name, source_fingerprint(files.folder, files.gguf))
+            identity = beside.fingerprint(identity)
         network: Network
         with model_errors(name):
             if files.packed:
                 _check_packed(name, device, native=native)
-                network, tokenizer = packed_network(name, files, dtype, room)
+                network, tokenizer = packed_network(name, files, dtype, room, beside)
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
                 given = name, files, rounded, precision, target
-                network, tokenizer = _of_checkpoint(*given, room if on_engine else None)
+                network, tokenizer = _of_checkpoint(*given, room if on_engine else None, beside)
         return cls(
             files.name if Path(name).expanduser().exists() else name,
-            fingerprint(files.folder, files.gguf),
+            identity,
             network,
             ChatTokenizer(tokenizer),
+            beside.doubt if beside else None,
         )
 
     def counters(self) -> Mapping[str, int]:
@@ -234,10 +251,12 @@ def _of_checkpoint(
     precision: torch.dtype,
     target: torch.device,
     room: CacheRoom | None,
+    beside: Beside | None,
 ) -> tuple[Network, Any]:
     """Load a checkpoint, with its tokenizer.
 
     :param room: for our engine, which runs it if it can; None leaves it to transformers.
+    :raises InvalidArgument: transformers runs it, and it is to have experts beside it.
     """
     # transformers, whose import packed folders do without
     import expertrag_kernels
@@ -250,9 +269,14 @@ def _of_checkpoint(
         source = ModelSource(files)
         if room is not None:
             format = rounded or _FORMATS[precision]
-            network = native_network(name, source, format, precision, target, room)
+            network = native_network(name, source, format, precision, target, room, beside)
             if network is not None:
                 return network, source.tokenizer
+        if beside:
+            raise InvalidArgument(
+                f"reader: {name} does not run on our engine here, beside whose layers it has "
+                "experts; use --dtype int8, or set the reader to none"
+            )
         model = source.whole(name, precision, target)
     limits = Limits.of(model, source.tokenizer)
     return TransformersNetwork(_packed(model, name, rounded), limits), source.tokenizer

@@ -44,6 +44,7 @@ from expertrag.models.shipped import (
     gate_folder,
     gate_of,
     reader_folder,
+    reader_of,
     shipped_folder,
 )
 from expertrag.models.speed import Speed, measured
@@ -77,6 +78,7 @@ __all__ = [
     "path",
     "pull",
     "reader_folder",
+    "reader_of",
     "resolve",
     "suited",
 ]

@@ -24,6 +24,16 @@ GATES_OF_GENERATORS: Mapping[str, str] = {}
 """The shipped gate that was fitted on a package model, by the model's name."""
 
 
+READERS_OF_GENERATORS: Mapping[str, str] = {}
+"""The shipped reader that runs beside a package model, by the model's name."""
+
+
+def reader_of(generator: str) -> Path | None:
+    """Folder of the shipped reader that runs beside a package model; None where there is none."""
+    name = READERS_OF_GENERATORS.get(generator)
+    return shipped_folder(name) if name else None
+
+
 def gate_of(generator: str) -> str | None:
     """Name of the shipped gate that was fitted on a language model; None where there is none."""
     return GATES_OF_GENERATORS.get(generator)

@@ -1,12 +1,18 @@
-"""Low-rank updates beside the frozen layers of a dense Llama-type model (Hu et al. 2022).
+"""What is trained beside the frozen feed-forward layers of a dense Llama-type model.
+
+Low-rank updates of its projections (LoRA, Hu et al. 2022), which are merged into copies of them:
 
     y = W x + U D x + U_d D_d x
 
-Beside the feed-forward layers, which become the experts of a mixture: the first update is shared
-by all domains, the second is the domain's own. "general" has the first alone, and "base" none: as
-attention stays as it is, that expert of the mixture is the dense model bit for bit.
+or small experts beside the whole layer (parallel adapters, He et al. 2022), which stay small:
 
-H in, O out, R rank, T tokens
+    y = F(x) + E(x) + E_d(x)        E(x) = down (silu(gate x) * up x)
+
+The first is shared by all domains, the second is the domain's own. "general" has the first alone,
+and "base" none: as attention stays as it is, that expert of the mixture is the dense model bit for
+bit.
+
+H in, O out, R rank of an update, or inner width of a small expert, T tokens
 """
 
 from __future__ import annotations
@@ -34,11 +40,17 @@ _FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
 
 @dataclass(frozen=True, slots=True)
 class AdapterSettings:
-    """What updates a model gets; ``domains`` without "general" and "base"."""
+    """What a model gets; ``domains`` without "general" and "base".
+
+    ``beside``: small experts of that inner width, in ``first_layer`` and all above it, instead of
+    updates of that rank in all layers.
+    """
 
     domains: tuple[str, ...]
     rank: int = 8
     domain_rank: int = 2
+    beside: bool = False
+    first_layer: int = 0
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -85,10 +97,48 @@ class _LowRank(nn.Module):
         return y + functional.linear(functional.linear(x, down), up)
 
 
+class _Expert(nn.Module):
+    """A small feed-forward network; it adds nothing at first. float32 beside a base of any format.
+
+    ``gate_up`` (2 R, H), ``down`` (H, R), as the experts of a mixture are.
+    """
+
+    def __init__(self, hidden: int, width: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Parameter(torch.empty(2 * width, hidden).normal_(std=hidden**-0.5))
+        self.down = nn.Parameter(torch.zeros(hidden, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gate, up = functional.linear(x, self.gate_up.to(x.dtype)).chunk(2, dim=-1)
+        return functional.linear(functional.silu(gate) * up, self.down.to(x.dtype))
+
+
+class _Beside(nn.Module):
+    """A frozen feed-forward layer with small experts beside it."""
+
+    def __init__(
+        self, base: nn.Module, hidden: int, width: int, domains: Sequence[str], domain_width: int
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.updates = nn.ModuleDict({GENERAL: _Expert(hidden, width)})
+        self.updates.update({name: _Expert(hidden, domain_width) for name in domains})
+        self.domain = GENERAL
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.base(x)
+        if self.domain == BASE:
+            return y
+        for name in dict.fromkeys((GENERAL, self.domain)):
+            if name in self.updates:
+                y = y + self.updates[name](x)
+        return y
+
+
 class Adapters:
     """The updates of a model, which :func:`adapt` has put into it."""
 
-    def __init__(self, layers: Mapping[str, _LowRank], settings: AdapterSettings) -> None:
+    def __init__(self, layers: Mapping[str, _LowRank | _Beside], settings: AdapterSettings) -> None:
         self.settings = settings
         self._layers = layers
 
@@ -122,10 +172,14 @@ class Adapters:
 
     def merged(self, domain: str) -> dict[str, torch.Tensor]:
         """Weights of the layers with the updates of a domain added, by the layers' own names."""
+        layers = {
+            name: layer for name, layer in self._layers.items() if isinstance(layer, _LowRank)
+        }
+        assert len(layers) == len(self._layers), "small experts are not merged"
         if domain == BASE:
-            return {f"{name}.weight": layer.base.weight for name, layer in self._layers.items()}
+            return {f"{name}.weight": layer.base.weight for name, layer in layers.items()}
         found = {}
-        for name, layer in self._layers.items():
+        for name, layer in layers.items():
             down, up = layer.factors(domain)
             weight = layer.base.weight
             found[f"{name}.weight"] = (weight.float() + up @ down).detach().to(weight.dtype)
@@ -136,12 +190,20 @@ def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> A
     """Freeze a model and put updates into it, which change nothing before they are trained."""
     torch.manual_seed(seed)
     model.requires_grad_(False)
-    found = {}
-    for number in range(model.config.num_hidden_layers):
+    found: dict[str, _LowRank | _Beside] = {}
+    some = settings.domains, settings.domain_rank
+    for number in range(settings.first_layer, model.config.num_hidden_layers):
+        layer = f"model.layers.{number}"
+        if settings.beside:
+            name = f"{layer}.mlp"
+            base = model.get_submodule(name)
+            found[name] = _Beside(base, model.config.hidden_size, settings.rank, *some)
+            continue
         for part in _FEED_FORWARD:
-            name = f"model.layers.{number}.{part}"
+            name = f"{layer}.{part}"
             base = model.get_submodule(name)
             assert isinstance(base, nn.Linear)
-            found[name] = _LowRank(base, settings.rank, settings.domains, settings.domain_rank)
-            model.set_submodule(name, found[name])
+            found[name] = _LowRank(base, settings.rank, *some)
+    for name, module in found.items():
+        model.set_submodule(name, module)
     return Adapters(found, settings)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.errors import Conflict, InvalidArgument, ServerError
+from expertrag.prompt import UNSCALED, Doubt
 from expertrag.reader.adapters import AdapterSettings
+from expertrag_index.durable import write_durably
 
 if TYPE_CHECKING:
     from expertrag.experts.dense import State
@@ -28,7 +30,8 @@ _ABOUT = "reader.json"
 class Bundle:
     """What a bundle holds; ``fingerprint`` is that of the base model's files, ``digest`` its own.
 
-    ``prompts``: of the prompts that it was trained with (``prompt.fingerprint``).
+    ``prompts``: of the prompts that it was trained with (``prompt.fingerprint``). ``doubt``: how
+    its doubt is scaled.
     """
 
     settings: AdapterSettings
@@ -37,6 +40,7 @@ class Bundle:
     prompts: str
     digest: str
     weights: State
+    doubt: Doubt = UNSCALED
 
     def check_base(self, fingerprint: str) -> None:
         """Refuse another base model.
@@ -63,6 +67,18 @@ def save_bundle(
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
+def scale_bundle(folder: Path, doubt: Doubt) -> None:
+    """Write into a bundle how its reader's doubt is to be scaled.
+
+    :raises InvalidArgument: the folder is no bundle.
+    :raises ServerError: it is damaged.
+    """
+    load_bundle(folder)
+    path = folder / _ABOUT
+    body = {**json.loads(path.read_bytes()), "doubt": asdict(doubt)}
+    write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
+
+
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle.
 
@@ -86,6 +102,7 @@ def load_bundle(folder: Path) -> Bundle:
             str(training["prompts"]),
             hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:16],
             load_file(folder / _WEIGHTS),
+            Doubt(**body.get("doubt", {})),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ServerError(

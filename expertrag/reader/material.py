@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from expertrag.domains.data import TRAIN, Data
@@ -30,20 +31,34 @@ if TYPE_CHECKING:
 _DEV_SHARE = 10  # percent of the documents
 
 
-def materials(data: Data, recipe: Recipe, licences: Mapping[str, str]) -> list[Material]:
+def materials(
+    data: Data,
+    recipe: Recipe,
+    licences: Mapping[str, str],
+    most_examples: Mapping[str, int] = MappingProxyType({}),
+) -> list[Material]:
     """Read the data sets of every domain.
 
     :param licences: by the name of the data set.
+    :param most_examples: instead of the recipe's, by the name of the data set; "" is of none.
     :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
-        another one; or a licence of none of them.
+        another one; or a licence or number is of none of them.
     """
     named = [(domain, path) for domain, paths in data.items() for path in paths]
     names = [path.name for _, path in named]
     if len(set(names)) < len(names):
         raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
-    if unknown := licences.keys() - set(names):
-        raise InvalidArgument(f"licence: no data set is called {', '.join(sorted(unknown))}")
-    found = [material(path, domain, recipe) for domain, path in named]
+    for option, known in (("licence", licences), ("examples", most_examples)):
+        if unknown := known.keys() - {*names, ""}:
+            raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
+    found = [
+        material(
+            path,
+            domain,
+            replace(recipe, most_examples=most_examples.get(path.name, recipe.most_examples)),
+        )
+        for domain, path in named
+    ]
     return [replace(item, licence=licences.get(item.name, item.licence)) for item in found]
 
 
@@ -68,24 +83,24 @@ def material(folder: Path, domain: str, recipe: Recipe) -> Material:
             found.append(item)
     for some in (found, open_):
         rng.shuffle(some)
-    dev = [item for item in found if _is_dev(item.query, dataset)]
-    dev_open = [query for query in open_ if _is_dev(query, dataset)]
+    dev = [item for item in found if is_dev(item.query, dataset)]
+    dev_open = [query for query in open_ if is_dev(query, dataset)]
     sheets = Sheets(dataset, domain, recipe, passages, rng)
     return Material(
         name=dataset.name,
         domain=domain,
         sha256=dataset.sha256,
         examples=sheets.training(
-            [item for item in found if not _is_dev(item.query, dataset)],
-            [query for query in open_ if not _is_dev(query, dataset)],
+            [item for item in found if not is_dev(item.query, dataset)],
+            [query for query in open_ if not is_dev(query, dataset)],
         ),
         dev=sheets.dev(dev[: recipe.dev_questions], dev_open[: recipe.dev_questions]),
         dropped=dict(dropped),
     )
 
 
-def _is_dev(query: Query, dataset: Dataset) -> bool:
-    """Whether a question is dev: all those about one document are, or none."""
+def is_dev(query: Query, dataset: Dataset) -> bool:
+    """Whether no reader is trained on a question: all those about one document are dev, or none."""
     about = next(iter(dataset.relevant(query.id)), query.metadata.get("near_doc"))
     return zlib.crc32(str(about or query.id).encode()) % 100 < _DEV_SHARE
 

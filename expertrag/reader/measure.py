@@ -31,6 +31,10 @@ class Scores:
     auroc: float | None
 
 
+NOT_ANSWERED = Scores(0, None, None, None, None)
+"""Of a training that answers no dev questions."""
+
+
 def measure(dev: DevQuestions, answer: Answer) -> Scores:
     """Answer the dev questions of a data set."""
     alone, among = dev.alone, dev.among

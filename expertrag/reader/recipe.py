@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,12 @@ class Recipe:
     ``tempted`` where the set has questions that are marked as such.
     Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
     ``most_epochs``.
-    ``dev_questions`` of a set, of those kept from training, are answered before and after it; the
-    loss of the first ``watched`` is followed.
+    ``dev_questions`` of a set, of those kept from training, are answered before and after it, if
+    they are to be ``answered``; the loss of the first ``watched`` is followed.
     Steps: rows of ``row_tokens``, ``rows`` a step; a share ``general`` of the rows trains the
     shared updates alone. ``evaluations`` on the dev questions over the training.
+    ``beside``: what is trained is small experts in the upper half of the layers, with ``rank`` and
+    ``domain_rank`` for their widths, instead of low-rank updates in all layers.
     """
 
     most_examples: int | None = None
@@ -31,6 +33,7 @@ class Recipe:
     most_epochs: int = 4
     dev_questions: int = 20
     watched: int = 8
+    answered: bool = True
     row_tokens: int = 1024
     rows: int = 2
     general: float = 0.25
@@ -39,6 +42,7 @@ class Recipe:
     evaluations: int = 8
     rank: int = 8
     domain_rank: int = 2
+    beside: bool = False
     seed: int = 0
 
     def epochs_of(self, questions: int) -> int:
@@ -61,3 +65,23 @@ FULL = Recipe()
 """Hours: every question once, those of small sets more often."""
 
 PROFILES = {"small": SMALL, "full": FULL}
+
+
+def beside(recipe: Recipe) -> Recipe:
+    """Return the recipe for a base that stays as it is, with small experts beside it.
+
+    Such a base is large: it reads well already, so that few tokens teach it the form, and its dev
+    questions are answered by the engine later (``make eval-answers``), not by the training.
+    """
+    return replace(
+        recipe,
+        beside=True,
+        answered=False,
+        watched=2,
+        evaluations=3,
+        most_epochs=1,
+        rows=1,
+        learning_rate=1e-3,
+        rank=40,
+        domain_rank=8,
+    )

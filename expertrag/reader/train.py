@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING
 
 from expertrag import prompt
 from expertrag.errors import InvalidArgument
-from expertrag.experts.dense import load_dense
+from expertrag.experts.dense import LARGE_TYPES, load_dense, weights_of
 from expertrag.generation.base import BASE
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.fingerprint import fingerprint
-from expertrag.generation.loading import model_files
+from expertrag.generation.loading import model_errors
 from expertrag.reader.adapters import AdapterSettings, adapt
 from expertrag.reader.bundle import Bundle, save_bundle
 from expertrag.reader.examples import Example, Material
-from expertrag.reader.measure import Scores, measure
+from expertrag.reader.measure import NOT_ANSWERED, Scores, measure
 from expertrag.reader.network import ReaderNetwork, Told
-from expertrag.reader.recipe import Recipe
+from expertrag.reader.recipe import Recipe, beside
 from expertrag.reader.report import ReaderReport, SetReport, card
 from expertrag.reader.rows import Row, encode, pack, plan
 from expertrag.reader.trainer import ReaderTrainer
+from expertrag.threads import all_cores
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import number_format
@@ -38,6 +39,18 @@ if TYPE_CHECKING:
 
 _FEWEST = 32
 """Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
+
+
+def recipe_for(source: str, recipe: Recipe) -> Recipe:
+    """Return the recipe as it is for a base of this kind.
+
+    :param source: as for :func:`train_reader`.
+    """
+    from expertrag.generation.source import ModelSource
+
+    with model_errors(source):
+        kind = ModelSource(weights_of(source)).config.model_type
+    return beside(recipe) if kind in LARGE_TYPES else recipe
 
 
 def train_reader(
@@ -63,11 +76,11 @@ def train_reader(
     :raises Conflict: ``start`` belongs to another base.
     :raises TrainingError: another training for ``out`` is under way.
     """
-    settings = _settings(materials, recipe, start)
-    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
     started = time.monotonic()
-    files = model_files(source)
-    dense = load_dense(source, dtype=number_format("cpu"))
+    files = weights_of(source)
+    dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.beside)
+    settings = _settings(materials, recipe, start, dense.model.config.num_hidden_layers)
+    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
     identity = fingerprint(files.folder, files.gguf)
     if start:
         start.check_base(identity)
@@ -76,13 +89,14 @@ def train_reader(
     network = ReaderNetwork(dense.model, adapters, chat)
     with work_folder(out) as partial:
         work = partial / _digest(identity, materials, recipe, start)
-        before = _before(materials, network, work, progress)
+        before = _before(materials, network, work, progress) if recipe.answered else {}
         steps, dev = _rows(materials, network, chat, recipe)
         if start:
             adapters.load(_begun(adapters.parameters, start.weights))
-        learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
+        with all_cores():
+            learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
         adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
-        after = _measured(materials, network, progress, "after")
+        after = _measured(materials, network, progress, "after") if recipe.answered else {}
         report = ReaderReport(
             base=dense.name,
             fingerprint=identity,
@@ -102,7 +116,7 @@ def train_reader(
 
 
 def _settings(
-    materials: Sequence[Material], recipe: Recipe, start: Bundle | None
+    materials: Sequence[Material], recipe: Recipe, start: Bundle | None, layers: int
 ) -> AdapterSettings:
     domains = _domains(materials)
     if BASE in domains:
@@ -111,7 +125,8 @@ def _settings(
             "the domain another name"
         )
     if start is None:
-        return AdapterSettings(domains, recipe.rank, recipe.domain_rank)
+        first = layers // 2 if recipe.beside else 0
+        return AdapterSettings(domains, recipe.rank, recipe.domain_rank, recipe.beside, first)
     return replace(
         start.settings, domains=tuple(dict.fromkeys((*start.settings.domains, *domains)))
     )
@@ -214,6 +229,6 @@ def _told(item: Material, before: Mapping[str, Scores], after: Mapping[str, Scor
         examples=len(item.examples),
         abstain=sum(not example.reply.found for example in item.examples),
         dropped=item.dropped,
-        before=before[item.name],
-        after=after[item.name],
+        before=before.get(item.name, NOT_ANSWERED),
+        after=after.get(item.name, NOT_ANSWERED),
     )

@@ -61,6 +61,26 @@ def cpu_experts(
     return run_on(ISAS[0], x, top_k_index, top_k_weights, experts)
 
 
+def pack_plain(plain: PlainExperts, format: Format) -> PackedExperts:
+    """Pack experts for the kernels of this machine, or for those of another one if it has none.
+
+    :raises ValueError: the weights do not fit together, or are no numbers and are to be rounded.
+    """
+    plain.check()
+    if format in (Format.INT8, Format.INT4) and not _finite(plain):
+        raise ValueError(
+            f"weights that are no numbers cannot be held in {format}: fetch them again"
+        )
+    return pack_on(ISAS[0], plain, format) if ISAS else layout.packed(plain, format)
+
+
+def _finite(plain: PlainExperts) -> bool:
+    """Whether all weights are numbers; their sum is none if they are not."""
+    # one expert after the other, as torch makes a copy in float32
+    experts = (expert for weights in (plain.gate_up, plain.down) for expert in weights)
+    return all(bool(expert.sum(dtype=torch.float32).isfinite()) for expert in experts)
+
+
 def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
     """Pack experts by one of ``ISAS``.
 

@@ -62,10 +62,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def experts(self, plain: PlainExperts, format: Format) -> PackedExperts:
         """See :meth:`Steps.experts`."""
-        # imports transformers, which packed weights do without
-        from expertrag_kernels.transformers import pack
-
-        return pack(plain, format)
+        return cpu_experts.pack_plain(plain, format)
 
     def slot(self, width: int) -> View:
         """See :meth:`Steps.slot`."""

@@ -18,7 +18,7 @@ from transformers import activations
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, ExpertsInterface
 
 from expertrag_kernels import layout
-from expertrag_kernels.cpu_experts import ISAS, pack_on
+from expertrag_kernels.cpu_experts import pack_plain
 from expertrag_kernels.dispatch import fused_experts
 from expertrag_kernels.packed import Activation, Experts, Format, PackedExperts, PlainExperts
 
@@ -53,23 +53,11 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
         message says why.
     """
     plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
-    plain.check()
     dtype = plain.down.dtype
     if format is None and dtype not in _OWN_FORMAT:
+        plain.check()
         raise ValueError(_no_format(dtype))
-    wanted = _OWN_FORMAT[dtype] if format is None else Format(format)
-    if wanted in (Format.INT8, Format.INT4) and not _finite(plain):
-        raise ValueError(
-            f"weights that are no numbers cannot be held in {wanted}: fetch them again"
-        )
-    return pack_on(ISAS[0], plain, wanted) if ISAS else layout.packed(plain, wanted)
-
-
-def _finite(plain: PlainExperts) -> bool:
-    """Whether all weights are numbers; their sum is none if they are not."""
-    # one expert after the other, as torch makes a copy in float32
-    experts = (expert for weights in (plain.gate_up, plain.down) for expert in weights)
-    return all(bool(expert.sum(dtype=torch.float32).isfinite()) for expert in experts)
+    return pack_plain(plain, _OWN_FORMAT[dtype] if format is None else Format(format))
 
 
 def plain_experts(module: nn.Module) -> PlainExperts:

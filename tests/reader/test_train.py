@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from reader_samples import BIRTHS_RECIPE as RECIPE
+from reader_samples import train_births as train
 from reader_samples import write_llama
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
@@ -27,29 +29,8 @@ from expertrag.generation import load_generator
 from expertrag.generation.base import Message
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.reader.adapters import AdapterSettings, adapt
-from expertrag.reader.bundle import Bundle, load_bundle
-from expertrag.reader.material import material
-from expertrag.reader.recipe import FULL, Recipe
-from expertrag.reader.report import ReaderReport
-from expertrag.reader.train import train_reader
+from expertrag.reader.bundle import load_bundle
 from expertrag.types import Passage, Sampling
-
-RECIPE = replace(FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2)
-
-
-def train(
-    base: Path,
-    dataset: Path,
-    out: Path,
-    recipe: Recipe = RECIPE,
-    domains: Sequence[str] = ("encyclopedia", "legal"),
-    start: Bundle | None = None,
-) -> ReaderReport:
-    """Train on one set in the names of some domains."""
-    sets = [
-        replace(material(dataset, domain, recipe), name=f"births {domain}") for domain in domains
-    ]
-    return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test", start=start)
 
 
 @pytest.fixture(scope="module")
