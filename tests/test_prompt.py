@@ -70,6 +70,10 @@ def test_replies_are_read(text: str, answer: str, cited: tuple[int, ...]) -> Non
 def test_doubt_is_scaled_in_log_odds() -> None:
     """Log odds of .8 are log 4: half of that, and log 2 more, is log 4 again."""
     assert prompt.Doubt(0.5, math.log(2)).calibrated(0.8) == pytest.approx(0.8)
+    assert prompt.Doubt(0.5, math.log(2)).raw(0.8) == pytest.approx(0.8)
+    assert prompt.Doubt(2.0, -1.0).raw(prompt.Doubt(2.0, -1.0).calibrated(0.3)) == pytest.approx(
+        0.3
+    )
     assert prompt.UNSCALED.calibrated(0.5) == 0.5
     assert 0.0 < prompt.UNSCALED.calibrated(0.0) < prompt.UNSCALED.calibrated(1.0) < 1.0
 

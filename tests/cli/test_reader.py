@@ -114,6 +114,9 @@ def test_what_is_no_store_to_train_on(run: Run, births: Path, tmp_path: Path) ->
     assert nothing.code == 2 and "--from-index STORE" in nothing.err
     missing = run("train", "reader", "--from-index", births, *out)
     assert missing.code == 4 and "no store at" in missing.err
+    for count in ("0", "births=", "many"):
+        odd = run("train", "reader", "--data", births, "--examples", count, *out)
+        assert odd.code == 2 and "DATASET=NUMBER" in odd.err
     unused = run("train", "reader", "--data", births, "--generator", "x", *out)
     assert unused.code == 2 and "add --from-index" in unused.err
 

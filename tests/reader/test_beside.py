@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,19 @@ from expertrag.experts.gguf import merge_gguf
 from expertrag.experts.merge import merge
 from expertrag.generation import load_generator
 from expertrag.generation.base import Message
+from expertrag.generation.lowering import lower
 from expertrag.generation.native_network import NativeNetwork
+from expertrag.generation.network import Limits
 from expertrag.generation.packing import pack_folder
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.reader.adapters import adapt
-from expertrag.reader.bundle import load_bundle
+from expertrag.reader.bundle import load_bundle, scale_bundle
 from expertrag.reader.recipe import FULL, beside
 from expertrag.reader.serving import beside_of
 from expertrag.reader.train import recipe_for
 from expertrag.types import Passage, Sampling
+from expertrag_kernels import Format
+from expertrag_kernels.torch_decoder import TorchDecoder
 
 RECIPE = replace(
     beside(FULL),
@@ -123,6 +129,25 @@ def test_the_engine_computes_what_was_trained(
     assert len({tuple(logits.tolist()) for logits in found.values()}) == 4
 
 
+def test_the_decoder_of_gpus_computes_the_same(base: Path, bundle: Path) -> None:
+    """On the CPU, where it runs in torch."""
+    experts = beside_of(load_bundle(bundle))
+    generator = load_generator(str(base), dtype="float32", beside=experts)
+    assert isinstance(generator, TransformersGenerator)
+    make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
+    dense = load_dense(base, upcycled=False).model
+    lowered = lower(
+        dense, Format.F32, cache_bytes=1 << 20, context_tokens=256, make=make, beside=experts
+    )
+    limits = experts.limits(Limits(256, frozenset({2})))
+    network, ids = NativeNetwork(lowered, limits), list(range(20, 60))
+    for domain in generator.experts:
+        text = network.new_cache(domain)
+        found = network.forward(ids, text).logits
+        torch.testing.assert_close(found, _logits(generator, ids, domain), atol=2e-4, rtol=1e-4)
+        network.free(text)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
 def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bundle: Path) -> None:
     reader = load_generator(str(base), dtype=dtype, beside=beside_of(load_bundle(bundle)))
@@ -165,6 +190,22 @@ def test_the_configuration_names_it(base: Path, bundle: Path) -> None:
     assert not open_generator(replace(model, reader="none")).reader
     with pytest.raises(InvalidArgument, match="is no reader"):
         open_generator(replace(model, reader=str(base)))
+
+
+def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path: Path) -> None:
+    scaled = tmp_path / "scaled"
+    shutil.copytree(bundle, scaled)
+    scale_bundle(scaled, prompt.Doubt(0.5, 1.0))
+    doubts, fingerprints = [], set()
+    for folder in (bundle, scaled):
+        reader = load_generator(str(base), dtype="float32", beside=beside_of(load_bundle(folder)))
+        with closing(reader.begin(READ, Sampling(max_tokens=1))) as session:
+            list(session.deltas())
+            doubts.append(session.doubt)
+        fingerprints.add(reader.fingerprint)
+    assert doubts[0] is not None
+    assert doubts[1] == pytest.approx(prompt.Doubt(0.5, 1.0).calibrated(doubts[0]))
+    assert len(fingerprints) == 2
 
 
 def test_what_cannot_have_it_is_told(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from expertrag.errors import InvalidArgument
 from expertrag.prompt import ABSTAINS
 from expertrag.reader.answers import ASKED
 from expertrag.reader.examples import Material
-from expertrag.reader.material import material
+from expertrag.reader.material import material, materials
 from expertrag.reader.recipe import FULL
 
 RECIPE = replace(FULL, dev_questions=10, unanswered=0.1, tempted=0.4, passages=3)
@@ -67,3 +68,10 @@ def test_questions_of_the_test_split_are_dropped(made: Material) -> None:
 def test_it_is_the_same_again(dataset: Path, made: Material) -> None:
     assert material(dataset, "encyclopedia", RECIPE) == made
     assert material(dataset, "encyclopedia", replace(RECIPE, seed=1)).examples != made.examples
+
+
+def test_a_set_may_give_fewer_examples(dataset: Path, made: Material) -> None:
+    (fewer,) = materials({"encyclopedia": (dataset,)}, RECIPE, {}, {dataset.name: 8})
+    assert 0 < len(fewer.examples) < len(made.examples)
+    with pytest.raises(InvalidArgument, match="examples: no data set is called squad3"):
+        materials({"encyclopedia": (dataset,)}, RECIPE, {}, {"squad3": 8})
