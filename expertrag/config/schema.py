@@ -52,9 +52,9 @@ class ModelConfig:
     )
     reader: str = option(
         AUTO_READER,
-        "Reader beside the language model, which it answers from passages by: a folder of "
-        "`expertrag train reader`, or none; auto is the shipped one that was trained beside it, "
-        "none where there is no such reader.",
+        "Reader that runs beside the language model and answers from passages: a folder of "
+        "`expertrag train reader`, or none; auto is the shipped one of that model, if there is "
+        "one.",
     )
     dtype: str = option(
         "auto",
