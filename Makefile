@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader train-reader-small eval-reader eval-answers fit-doubt gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers fit-doubt gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -155,6 +155,24 @@ reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped;
 	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
 	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
 	  $(READER_LICENCES) $(MADE_LICENCES) --out $(READER) $(ARGS)
+
+QWEN_READER ?= .eval/qwen-reader
+# few of each set: the base reads well, and learns the form of replies, and when there is none
+QWEN_EXAMPLES = $(addprefix --examples ,squad2=350 hotpotqa=130 popqa=80 pubmedqa=60 bioasq=50 tatqa=100 \
+  manuals=80 first-paragraphs=60)
+
+qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minutes; DATA=..., QWEN_READER=folder to make
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/expertrag models pull --keep $(QWEN)
+	@$(BIN)/python benchmarks/reader_documents.py --data $(DATA) --out .eval/documents
+	@for name in $(notdir $(READER_STORES)); do \
+	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
+	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
+	  $(READER_LICENCES) $(MADE_LICENCES) $(QWEN_EXAMPLES) --base $(QWEN) --out $(QWEN_READER) $(ARGS)
+	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --reader $(QWEN_READER) --write
+
+bench-hot: $(STAMP) ## passages read apart, which later questions reuse, beside all in one prompt; DATA=..., ARGS="--json FILE"
+	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)
 
 train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...
 	@rm -rf .eval/reader-small .eval/reader-small.partial

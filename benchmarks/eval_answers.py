@@ -227,7 +227,11 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
                 [float(item.abstained) for item in said[which, name, mode]]
                 for which in ("before", "after")
             ]
-            figures.append(means(f"{mode} abstains, {name}", *rates))
+            figure = means(f"{mode} abstains, {name}", *rates)
+            if mode is GateMode.STRICT:
+                lost = name != UNANSWERABLE
+                figure = figure.at_least(0.85) if lost else figure.at_most(0.12)
+            figures.append(figure)
     return figures
 
 

@@ -48,6 +48,9 @@ from expertrag.reader.bundle import scale_bundle
 from expertrag.types import GateMode
 
 SETS = (UNANSWERABLE, "hotpotqa", "popqa")
+STRICT_FROM = 0.25
+"""Doubt from which STRICT withholds an answer: there, a wrong one counts as three that are withheld
+(3 p = 1 - p)."""
 
 
 def main() -> int:
@@ -101,11 +104,14 @@ def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[s
     lost = doubts[f"{UNANSWERABLE} unanswerable"]
     own = doubts[UNANSWERABLE]
     return {
-        "doubt": {"slope": found.slope, "intercept": found.intercept},
+        "doubt": dict(asdict(found)),
         "auroc": auc([*own, *lost], [False] * len(own) + [True] * len(lost)),
         "abstains": {
-            kind: sum(found.calibrated(item) >= prompt.ABSTAINS_FROM for item in some) / len(some)
-            for kind, some in doubts.items()
+            mode: {
+                kind: sum(found.calibrated(item) >= least for item in some) / len(some)
+                for kind, some in doubts.items()
+            }
+            for mode, least in (("always", prompt.ABSTAINS_FROM), ("strict", found.strict_from))
         },
         "log_odds": {
             kind: [round(log_odds(item), 3) for item in some] for kind, some in doubts.items()
@@ -126,7 +132,8 @@ def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt
     odds = np.array([[log_odds(item)] for item in (*unanswerable, *answerable)])
     labels = [True] * len(unanswerable) + [False] * len(answerable)
     model = LogisticRegression(C=1e6).fit(odds, labels)
-    return prompt.Doubt(round(float(model.coef_[0, 0]), 3), round(float(model.intercept_[0]), 3))
+    scale = round(float(model.coef_[0, 0]), 3), round(float(model.intercept_[0]), 3)
+    return prompt.Doubt(*scale, strict_from=STRICT_FROM)
 
 
 def log_odds(probability: float) -> float:

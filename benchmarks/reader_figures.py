@@ -43,6 +43,11 @@ class Figure:
         reached = self.after is not None and self.after.mean >= bar
         return self._asked(f">= {bar:.2f}", reached)
 
+    def at_most(self, bar: float) -> Figure:
+        """Ask for a most figure."""
+        reached = self.after is not None and self.after.mean <= bar
+        return self._asked(f"<= {bar:.2f}", reached)
+
     def losing_at_most(self, bar: float) -> Figure:
         """Ask for a most loss."""
         reached = self.change is not None and self.change.mean >= -bar

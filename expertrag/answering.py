@@ -20,7 +20,7 @@ from expertrag.generation.base import Generator, Message, Session, ShouldStop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
 from expertrag.meter import Meter
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.replying import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.served_index import View
 from expertrag.types import (
     AnswerEvent,
@@ -209,7 +209,8 @@ class Answering:
         said = list(spoken)
         meter.count(session)
         sure = _p_sufficient(session)
-        doubted = spoken.abstained or (sure is not None and sure < SURE)
+        least = 1 - self._generator.strict_from
+        doubted = spoken.abstained or (sure is not None and sure < least)
         p_sufficient = sure if p_sufficient is None else p_sufficient
         if doubted:
             yield from self._abstention(meter, p_sufficient=p_sufficient)

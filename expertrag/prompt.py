@@ -60,11 +60,13 @@ class Doubt:
     """Platt scaling of a reader's doubt: slope and intercept of its log odds (Platt 1999).
 
     A model that was not trained to abstain is too sure, or too unsure, that no passage holds the
-    answer; the order of its doubts tells more than their size.
+    answer; the order of its doubts tells more than their size. ``strict_from``: calibrated doubt
+    from which STRICT withholds an answer, where a wrong one costs more than none.
     """
 
     slope: float = 1.0
     intercept: float = 0.0
+    strict_from: float = ABSTAINS_FROM
 
     def calibrated(self, probability: float) -> float:
         """Return the probability that no passage holds the answer.

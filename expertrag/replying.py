@@ -14,14 +14,10 @@ from itertools import chain
 
 from expertrag.folding import joined
 from expertrag.grounding import Grounding, ground
-from expertrag.prompt import ABSTAINS_FROM, NEXT_PASSAGE, NOT_FOUND, Reply
+from expertrag.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 from expertrag.types import DeltaEvent, Passage, Sampling
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
-
-SURE = 1 - ABSTAINS_FROM
-"""``p_sufficient`` from which a reader answers. Its text abstains below by itself; one in a form
-cannot, so that STRICT looks here."""
 
 
 def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:

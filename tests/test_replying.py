@@ -14,7 +14,7 @@ from expertrag import prompt
 from expertrag.client import Client
 from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
-from expertrag.replying import SURE, Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.replying import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.service import Server
 from expertrag.types import (
     Answer,
@@ -212,11 +212,14 @@ def test_strict_asks_for_support_and_a_sure_reader(served: Served) -> None:
     wrong = served(TellingGenerator("28 [1]", doubt=0.1), request)
     assert wrong.abstained and wrong.support == 0.0
     assert wrong.p_sufficient == pytest.approx(0.9)
-    unsure = served(TellingGenerator("27 [1]", doubt=1.01 - SURE), request)
+    unsure = served(TellingGenerator("27 [1]", doubt=0.51), request)
     assert unsure.abstained and unsure.support is None
-    sure = served(TellingGenerator("27 [1]", doubt=0.99 - SURE), request)
+    sure = served(TellingGenerator("27 [1]", doubt=0.49), request)
     assert sure.text == "27 [1]"
-    assert sure.p_sufficient == pytest.approx(SURE + 0.01)
+    assert sure.p_sufficient == pytest.approx(0.51)
+    wary = TellingGenerator("27 [1]", doubt=0.49)
+    wary.strict_from = 0.25
+    assert served(wary, request).abstained
     always = served(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert always.text == "27 [1]"
     assert always.p_sufficient == pytest.approx(0.1)

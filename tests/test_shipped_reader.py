@@ -4,20 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from expertrag import models, prompt
 from expertrag.generation import load_generator
 from expertrag.reader.bundle import load_bundle
+from expertrag.reader.serving import beside_of
 
 NAME = "smollm2-135m-reader"
 FOLDER = models.reader_folder(NAME)
+LARGE_FOLDER = models.reader_folder(models.LARGE)
 
 
-def test_its_folder_is_small_and_says_what_it_is() -> None:
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 10e6
+@pytest.mark.parametrize("folder", [FOLDER, LARGE_FOLDER])
+def test_its_folder_is_small_and_says_what_it_is(folder: Path) -> None:
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
+    made = load_bundle(folder)
+    assert made.prompts == prompt.fingerprint()
+    card = (folder / "README.md").read_text()
+    assert f"base_model: {made.base}\n" in card and "license: apache-2.0\n" in card
+    assert "/tmp" not in card + (folder / "reader.json").read_text()
+
+
+def test_each_belongs_to_a_package_model() -> None:
     model = models.REGISTRY[NAME]
     assert isinstance(model, models.ReaderModel)
     assert load_bundle(FOLDER).base == model.base
-    assert (FOLDER / "README.md").is_file()
+    assert models.reader_of(models.LARGE) == LARGE_FOLDER
+    beside = beside_of(load_bundle(LARGE_FOLDER))
+    assert beside.base_name == models.LARGE
+    assert beside.names == load_bundle(FOLDER).settings.experts
+    assert 0.5 > beside.doubt.strict_from > 0
 
 
 def test_it_was_trained_with_the_prompts_that_are_served(reader_path: Path) -> None:

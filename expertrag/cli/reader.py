@@ -154,7 +154,7 @@ def reader(
     if generator:
         local = Path(generator)
         named.append(f"--generator {local.name if local.exists() else generator}")
-    known_as = Path(base).name if Path(base).is_dir() else base
+    known_as = Path(base).name if Path(base).exists() else base
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
     begun = load_bundle(models.reader_folder(start)) if start else None
     options += [f"--start {Path(start).name}"] if start else []

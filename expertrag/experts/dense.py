@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from expertrag.errors import InvalidArgument
+from expertrag.generation.fingerprint import package_name, package_value
 from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def load_dense(
 
     with model_errors(str(base)), quiet():
         files = weights_of(str(base))
-        source, name = ModelSource(files), files.name
+        # of a packed folder that name: the GGUF file in it has one of its own
+        source, name = ModelSource(files), package_name(files.folder) or files.name
         kind = source.config.model_type
         beside = kind in LARGE_TYPES and not upcycled
         plain = kind in (*DENSE_TYPES, "mixtral")
@@ -84,7 +86,8 @@ def load_dense(
         if kind == "mixtral":
             model = _only_expert(model)
     licence = source.gguf.licence() if source.gguf else card_value(files.folder, "license")
-    return Dense(model, source.tokenizer, name, licence or _UNKNOWN_LICENCE)
+    licence = licence or (package_value(files.folder, "licence") or _UNKNOWN_LICENCE).lower()
+    return Dense(model, source.tokenizer, name, licence)
 
 
 def weights_of(base: str) -> ModelFiles:

@@ -87,6 +87,8 @@ class Generator(ABC):
     reader: bool = False
     """Whether what it says of passages is served as a ``prompt.Reply``: it was trained to reply so,
     or is of a family that reads well without."""
+    strict_from: float = 0.5
+    """Doubt from which STRICT withholds an answer."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 

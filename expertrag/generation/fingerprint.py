@@ -13,11 +13,16 @@ _READ_WHOLE = ("config.json", "generation_config.json", "tokenizer.json", "chat_
 
 def package_name(folder: Path) -> str | None:
     """Name under which ``expertrag models pull`` fetched a folder; None for any other folder."""
+    return package_value(folder, "name")
+
+
+def package_value(folder: Path, key: str) -> str | None:
+    """Read a value of the card of a folder that was pulled; None for any other folder."""
     try:
-        name = json.loads((folder / "card.json").read_text(encoding="utf-8"))["name"]
+        value = json.loads((folder / "card.json").read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return str(name)
+    return str(value)
 
 
 def fingerprint(folder: Path, gguf: str | None = None) -> str:

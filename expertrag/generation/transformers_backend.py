@@ -70,6 +70,7 @@ class TransformersGenerator(Generator):
         self.reader = trained or family.replies
         self.doubt = doubt if trained and doubt else family.doubt
         """How the probability of an abstention is scaled."""
+        self.strict_from = self.doubt.strict_from
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)

@@ -24,7 +24,7 @@ GATES_OF_GENERATORS: Mapping[str, str] = {}
 """The shipped gate that was fitted on a package model, by the model's name."""
 
 
-READERS_OF_GENERATORS: Mapping[str, str] = {}
+READERS_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-reader"}
 """The shipped reader that runs beside a package model, by the model's name."""
 
 
@@ -46,6 +46,8 @@ def gate_folder(name: str) -> Path:
 
 def reader_folder(name: str) -> Path:
     """Folder of a reader's bundle: that of a package model, or the folder that is named."""
+    if beside := reader_of(name):
+        return beside
     model = REGISTRY.get(name)
     return shipped_folder(model.reader) if isinstance(model, ReaderModel) else Path(name)
 

@@ -54,6 +54,17 @@ def card(report: ReaderReport, licence: str) -> str:
     first, best = report.points[0], min(report.points, key=lambda point: point.mean)
     recipe = report.recipe
     start = f"from the reader whose weights are `{report.start}`, " if report.start else ""
+    what, sizes = (
+        (
+            "Small experts beside the upper half of the layers, one for each domain, that make",
+            f"widths {recipe.rank} and {recipe.domain_rank}",
+        )
+        if recipe.beside
+        else (
+            "Low-rank updates, one that is shared and one for each domain's expert, that make",
+            f"ranks {recipe.rank} and {recipe.domain_rank}",
+        )
+    )
     return f"""---
 license: {licence}
 base_model: {report.base}
@@ -61,31 +72,38 @@ tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
 ---
 # A reader on {report.base}
 
-Low-rank updates that make {report.base} answer from numbered passages, cite them (`Paris [2]`),
-and say "{NOT_FOUND}" where none holds the answer. One update is shared, and each
-domain's expert has its own.
+{what}
+{report.base} answer from numbered passages, cite them (`Paris [2]`), and say
+"{NOT_FOUND}" where none holds the answer.
 
-{_sets(report)}
+{_answered(report) if recipe.answered else _examples(report)}
 
-alone: share of dev questions whose answer, from the gold passage alone, holds an accepted one;
-among: with distractors, {recipe.passages} passages; cited: of those right among distractors, how
-many cite gold passages alone; AUROC: of the probability of abstention, unanswerable questions
-against the others. Before is the base model with the same prompts. The dev questions, at most
-{recipe.dev_questions} a set, are of the train split, and none is about a document that another is
-trained on. The bundle holds no text of the sets.
-
-Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} ->
-{best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens). Trained by
+Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} -> \
+{best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens).
+Dev questions are of the train split, and none is about a document that another is trained on. The
+bundle holds no text of the sets. Trained by
 
     {report.command}
 
-{start}with ranks {recipe.rank} and {recipe.domain_rank} (of a domain), learning rate
-{recipe.learning_rate:g}, seed {recipe.seed}. Files of the base: `{report.fingerprint}`; prompts:
-`{report.prompts}`.
+{start}with {sizes} (of a domain), learning rate {recipe.learning_rate:g}, seed {recipe.seed}.
+Files of the base: `{report.fingerprint}`; prompts: `{report.prompts}`.
 """
 
 
-def _sets(report: ReaderReport) -> str:
+def _examples(report: ReaderReport) -> str:
+    lines = [
+        "| data set (hash) | licence | domain | examples (to abstain) |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {item.name} (`{item.sha256[:12]}`) | {item.licence} | {item.domain} "
+        f"| {item.examples:,} ({item.abstain:,}) |"
+        for item in report.sets
+    ]
+    return "\n".join(lines)
+
+
+def _answered(report: ReaderReport) -> str:
     lines = [
         "| data set (hash) | licence | domain | examples (to abstain) | alone | among | cited "
         "| AUROC |",
@@ -98,6 +116,15 @@ def _sets(report: ReaderReport) -> str:
         f"| {_change(item.before.cited, item.after.cited)} "
         f"| {_change(item.before.auroc, item.after.auroc)} |"
         for item in report.sets
+    ]
+    lines += [
+        "",
+        "alone: share of dev questions whose answer, from the gold passage alone, holds an",
+        f"accepted one; among: with distractors, {report.recipe.passages} passages; cited: of",
+        "those right among distractors, how many cite gold passages alone; AUROC: of the",
+        "probability of abstention, unanswerable questions against the others. Before is the base",
+        "model with the same prompts. At most",
+        f"{report.recipe.dev_questions} questions of a set were asked.",
     ]
     return "\n".join(lines)
 

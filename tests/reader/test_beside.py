@@ -195,7 +195,7 @@ def test_the_configuration_names_it(base: Path, bundle: Path) -> None:
 def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path: Path) -> None:
     scaled = tmp_path / "scaled"
     shutil.copytree(bundle, scaled)
-    scale_bundle(scaled, prompt.Doubt(0.5, 1.0))
+    scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))
     doubts, fingerprints = [], set()
     for folder in (bundle, scaled):
         reader = load_generator(str(base), dtype="float32", beside=beside_of(load_bundle(folder)))
@@ -203,6 +203,7 @@ def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path:
             list(session.deltas())
             doubts.append(session.doubt)
         fingerprints.add(reader.fingerprint)
+        assert reader.strict_from == (0.25 if folder == scaled else 0.5)
     assert doubts[0] is not None
     assert doubts[1] == pytest.approx(prompt.Doubt(0.5, 1.0).calibrated(doubts[0]))
     assert len(fingerprints) == 2
