@@ -133,10 +133,10 @@ def _reader(named: str, generator: str) -> Beside | None:
     folder = models.reader_of(generator) if named == AUTO_READER else Path(named)
     if folder is None:
         return None
-    from expertrag.reader.bundle import load_bundle
-    from expertrag.reader.serving import beside_of
+    from expertrag.reader.serving import load_beside
 
-    return beside_of(load_bundle(folder))
+    _log.info("reader %s: beside %s", folder.name, generator)
+    return load_beside(folder)
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
 from expertrag.errors import InvalidArgument
 from expertrag.generation.beside import Beside
-from expertrag.reader.bundle import Bundle
+from expertrag.reader.bundle import Bundle, load_bundle
 from expertrag_kernels import PlainExperts
 from expertrag_retriever.experts.settings import GENERAL
+
+
+def load_beside(folder: Path) -> Beside:
+    """Read a bundle whose experts are to run beside its base.
+
+    :raises InvalidArgument: the folder is no bundle, or one of low-rank updates.
+    :raises ServerError: it is damaged.
+    """
+    return beside_of(load_bundle(folder))
 
 
 def beside_of(bundle: Bundle) -> Beside:

@@ -32,7 +32,7 @@ from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.reader.adapters import adapt
 from expertrag.reader.bundle import load_bundle, scale_bundle
 from expertrag.reader.recipe import FULL, beside
-from expertrag.reader.serving import beside_of
+from expertrag.reader.serving import beside_of, load_beside
 from expertrag.reader.train import recipe_for
 from expertrag.types import Passage, Sampling
 from expertrag_kernels import Format
@@ -131,7 +131,7 @@ def test_the_engine_computes_what_was_trained(
 
 def test_the_decoder_of_gpus_computes_the_same(base: Path, bundle: Path) -> None:
     """On the CPU, where it runs in torch."""
-    experts = beside_of(load_bundle(bundle))
+    experts = load_beside(bundle)
     generator = load_generator(str(base), dtype="float32", beside=experts)
     assert isinstance(generator, TransformersGenerator)
     make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
@@ -150,7 +150,7 @@ def test_the_decoder_of_gpus_computes_the_same(base: Path, bundle: Path) -> None
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
 def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bundle: Path) -> None:
-    reader = load_generator(str(base), dtype=dtype, beside=beside_of(load_bundle(bundle)))
+    reader = load_generator(str(base), dtype=dtype, beside=load_beside(bundle))
     alone = load_generator(str(base), dtype=dtype)
     assert reader.reader and not alone.reader
     assert _said(reader, CLOSED, "legal") == _said(alone, CLOSED, None)
@@ -167,7 +167,7 @@ def test_one_expert_becomes_a_plain_model(
     plain = kind.from_pretrained(tmp_path / "plain", dtype=torch.float32)
     assert plain.config.intermediate_size == 48 + 64
     ids = list(range(20, 60))
-    experts = beside_of(load_bundle(bundle))
+    experts = load_beside(bundle)
     generator = load_generator(str(base), dtype="float32", beside=experts)
     assert isinstance(generator, TransformersGenerator)
     with torch.inference_mode():
@@ -198,7 +198,7 @@ def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path:
     scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))
     doubts, fingerprints = [], set()
     for folder in (bundle, scaled):
-        reader = load_generator(str(base), dtype="float32", beside=beside_of(load_bundle(folder)))
+        reader = load_generator(str(base), dtype="float32", beside=load_beside(folder))
         with closing(reader.begin(READ, Sampling(max_tokens=1))) as session:
             list(session.deltas())
             doubts.append(session.doubt)
@@ -212,7 +212,7 @@ def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path:
 def test_what_cannot_have_it_is_told(
     base: Path, bundle: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
-    experts = beside_of(load_bundle(bundle))
+    experts = load_beside(bundle)
     other = write_llama(tmp_path / "other", smollm_path)
     with pytest.raises(Conflict, match="trained beside base, and other is another model"):
         load_generator(str(other), beside=experts)
