@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,15 @@ def test_it_answers_from_documents_and_cites(client: Client) -> None:
     assert answer.citations[0].document_id.startswith("notice")
 
 
-def test_strict_it_abstains(client: Client) -> None:
+@pytest.mark.parametrize("mode", ["strict", "always"])
+def test_its_reader_abstains(client: Client, mode: str) -> None:
     question = "Who won the football World Cup in 1998?"
-    answer = client.answer(question, mode="strict", max_tokens=48, timeout=ANSWER_S)
+    answer = client.answer(question, mode=mode, max_tokens=48, timeout=ANSWER_S)
     assert answer.abstained, answer.text
+    assert answer.p_sufficient is not None and answer.p_sufficient < 0.5
+
+
+def test_its_reader_answers_in_few_words(client: Client) -> None:
+    question = "What does a wash in the laundry room cost?"
+    answer = client.answer(question, mode="strict", max_tokens=48, timeout=ANSWER_S)
+    assert re.fullmatch(r"two tokens\W*\[\d\]\W*", answer.text), answer.text
