@@ -170,6 +170,14 @@ class Adapters:
         for name, parameter in own.items():
             parameter.data.copy_(weights[name])
 
+    def weakened(self, weights: State, strength: float) -> dict[str, torch.Tensor]:
+        """Return weights of small experts that add this share of what ``weights`` add."""
+        assert self.settings.beside or strength == 1, "low-rank updates are served as trained"
+        return {
+            name: value * strength if name.endswith(".down") else value
+            for name, value in weights.items()
+        }
+
     def merged(self, domain: str) -> dict[str, torch.Tensor]:
         """Weights of the layers with the updates of a domain added, by the layers' own names."""
         layers = {

@@ -57,7 +57,7 @@ def card(report: ReaderReport, licence: str) -> str:
     what, sizes = (
         (
             "Small experts beside the upper half of the layers, one for each domain, that make",
-            f"widths {recipe.rank} and {recipe.domain_rank}",
+            f"strength {recipe.strength:g}, widths {recipe.rank} and {recipe.domain_rank}",
         )
         if recipe.beside
         else (

@@ -95,7 +95,8 @@ def train_reader(
             adapters.load(_begun(adapters.parameters, start.weights))
         with all_cores():
             learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
-        adapters.load({name: value.bfloat16() for name, value in learned.weights.items()})
+        weights = adapters.weakened(learned.weights, recipe.strength)
+        adapters.load({name: value.bfloat16() for name, value in weights.items()})
         after = _measured(materials, network, progress, "after") if recipe.answered else {}
         report = ReaderReport(
             base=dense.name,
@@ -111,7 +112,7 @@ def train_reader(
             seconds=time.monotonic() - started,
         )
         with published(out) as scratch:
-            save_bundle(settings, learned.weights, report, card(report, dense.license), scratch)
+            save_bundle(settings, weights, report, card(report, dense.license), scratch)
     return report
 
 
