@@ -30,7 +30,7 @@ from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
 
 from expertrag.cli.progress import progress
-from expertrag.config import AUTO_READER, Config
+from expertrag.config import NO_READER, Config
 from expertrag.eval import squad
 from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
 from expertrag.eval.manifest import make_manifest
@@ -66,7 +66,7 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
     parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
     parser.add_argument("--dev", action="store_true", help="dev questions of the train split")
-    parser.add_argument("--reader", default="auto", help="beside the last model")
+    parser.add_argument("--reader", default=NO_READER, help="beside the last model")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -91,7 +91,7 @@ def asked(
 ) -> tuple[dict[str, Asked], dict[str, JSON]]:
     """Ask one model everything; by set, and what its answers depend on."""
     last = model == given.models[-1]
-    config = config_of(model, given.reader if last else AUTO_READER)
+    config = config_of(model, given.reader if last else NO_READER)
     found: dict[str, Asked] = {}
     inputs: dict[str, JSON] = {}
     split = "train" if given.dev else "test"
@@ -119,7 +119,7 @@ def asked(
     return found, inputs
 
 
-def config_of(model: str, reader: str = AUTO_READER) -> Config:
+def config_of(model: str, reader: str = NO_READER) -> Config:
     """Return the defaults, but for the language model, and the reader beside it."""
     config = Config()
     return replace(config, model=replace(config.model, generator=model, reader=reader))

@@ -45,7 +45,7 @@ def client(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     subprocess.run([*command, *build], check=True, capture_output=True)
     address = f"unix:{folder}/s"
     process = subprocess.Popen(
-        [*command, "serve", "--index", store, "--generator", LARGE],
+        [*command, "serve", "--index", store, "--generator", LARGE, "--reader", "auto"],
         env={**os.environ, "EXPERTRAG_SERVICE_ADDRESS": address},
         stderr=subprocess.DEVNULL,
     )

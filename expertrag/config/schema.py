@@ -51,10 +51,9 @@ class ModelConfig:
         "smollm2-135m-reader.",
     )
     reader: str = option(
-        AUTO_READER,
+        NO_READER,
         "Reader that runs beside the language model and answers from passages: a folder of "
-        "`expertrag train reader`, or none; auto is the shipped one of that model, if there is "
-        "one.",
+        "`expertrag train reader`; auto is the shipped one of that model, if there is one; none.",
     )
     dtype: str = option(
         "auto",

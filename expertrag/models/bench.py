@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from expertrag.models.card import source_of
 from expertrag.models.registry import REGISTRY
-from expertrag.models.shipped import SHIPPED_FOLDER, reader_of
+from expertrag.models.shipped import SHIPPED_FOLDER
 from expertrag.models.speed import Speed, keep
 
 if TYPE_CHECKING:
@@ -31,28 +31,25 @@ _QUESTION = "What do these passages say, and how was it measured?"
 def bench(name: str, folder: str) -> Speed:
     """Measure a generator, in a process of its own; a package model's figures are kept.
 
-    A shipped reader runs beside its model, as it is served.
-
     :param folder: what ``name`` resolves to.
     :raises ExpertRAGError: if it cannot be loaded, with the cure in the message.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-        speed = process.submit(_measure, folder, reader_of(name)).result()
+        speed = process.submit(_measure, folder).result()
     if name in REGISTRY:
         speed = replace(speed, source=source_of(REGISTRY[name]))
         keep(REGISTRY[name], speed)
     return speed
 
 
-def _measure(folder: str, reader: Path | None) -> Speed:
+def _measure(folder: str) -> Speed:
     from expertrag.generation import load_generator
     from expertrag.generation.loading import quiet
-    from expertrag.reader.serving import load_beside
     from expertrag_retriever.cores import available_cores
 
     with quiet():
-        generator = load_generator(folder, beside=load_beside(reader) if reader else None)
+        generator = load_generator(folder)
     prompts = _prompts(generator)
     _answer(generator, prompts[0][:1], 4)  # the system's words alone: weights are read then
     runs = [_answer(generator, prompt, ANSWER_TOKENS) for prompt in prompts]
