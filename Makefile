@@ -169,7 +169,7 @@ qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minu
 	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
 	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
 	  $(READER_LICENCES) $(MADE_LICENCES) $(QWEN_EXAMPLES) --base $(QWEN) --out $(QWEN_READER) $(ARGS)
-	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --reader $(QWEN_READER) --write
+	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --questions 24 --reader $(QWEN_READER) --write
 
 bench-hot: $(STAMP) ## passages read apart, which later questions reuse, beside all in one prompt; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
@@ -24,29 +25,30 @@ from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 NAMES = ("Ada", "Boris", "Clara", "David", "Edith", "Felix", "Greta", "Henry", "Irene", "Jacob")
+TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
+
 BIRTHS_RECIPE = replace(
     FULL, row_tokens=600, rows=2, epochs=4, evaluations=3, dev_questions=2, watched=2
 )
-TOWNS = ("Aberdeen", "Bergen", "Cadiz", "Dresden", "Esbjerg", "Florence", "Ghent", "Haarlem")
+TINY: dict[str, Any] = {
+    "vocab_size": 49152,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": 2,
+    "tie_word_embeddings": True,
+}
+"""Configuration of tiny models with the default model's tokenizer, but for their layers."""
 
 
 def write_llama(folder: Path, tokenizer_from: Path) -> Path:
     """Write a model with random weights that bfloat16 can hold."""
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
-    model = LlamaForCausalLM(config)
+    model = LlamaForCausalLM(LlamaConfig(**TINY, num_hidden_layers=2))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_((parameter * 4).bfloat16())

@@ -53,7 +53,8 @@ class ModelConfig:
     reader: str = option(
         NO_READER,
         "Reader that runs beside the language model and answers from passages: a folder of "
-        "`expertrag train reader`; auto is the shipped one of that model, if there is one; none.",
+        "`expertrag train reader`; auto is the one that is shipped for the model, if any; none "
+        "runs the model alone.",
     )
     dtype: str = option(
         "auto",

@@ -275,8 +275,8 @@ def _of_checkpoint(
                 return network, source.tokenizer
         if beside:
             raise InvalidArgument(
-                f"reader: {name} does not run on our engine here, beside whose layers it has "
-                "experts; use --dtype int8, or set the reader to none"
+                f"reader: {name} does not run on our engine here, which a reader needs; use "
+                "--dtype int8, or --reader none"
             )
         model = source.whole(name, precision, target)
     limits = Limits.of(model, source.tokenizer)

@@ -180,17 +180,14 @@ class Adapters:
 
     def merged(self, domain: str) -> dict[str, torch.Tensor]:
         """Weights of the layers with the updates of a domain added, by the layers' own names."""
-        layers = {
-            name: layer for name, layer in self._layers.items() if isinstance(layer, _LowRank)
-        }
-        assert len(layers) == len(self._layers), "small experts are not merged"
-        if domain == BASE:
-            return {f"{name}.weight": layer.base.weight for name, layer in layers.items()}
         found = {}
-        for name, layer in layers.items():
-            down, up = layer.factors(domain)
+        for name, layer in self._layers.items():
+            assert isinstance(layer, _LowRank), "small experts are not merged"
             weight = layer.base.weight
-            found[f"{name}.weight"] = (weight.float() + up @ down).detach().to(weight.dtype)
+            if domain != BASE:
+                down, up = layer.factors(domain)
+                weight = (weight.float() + up @ down).detach().to(weight.dtype)
+            found[f"{name}.weight"] = weight
         return found
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from expertrag.prompt import NOT_FOUND
 from expertrag.reader.measure import Scores
 from expertrag.reader.recipe import Recipe
 from expertrag.reader.trainer import Point
+
+_FIGURES = ("alone", "among", "cited", "AUROC")
+"""Columns of dev questions, named as in ``Scores``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
 {report.base} answer from numbered passages, cite them (`Paris [2]`), and say
 "{NOT_FOUND}" where none holds the answer.
 
-{_answered(report) if recipe.answered else _examples(report)}
-
+{_sets(report)}
+{_explained(recipe) if recipe.answered else ""}
 Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} -> \
 {best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens).
 Dev questions are of the train split, and none is about a document that another is trained on. The
@@ -90,43 +93,30 @@ Files of the base: `{report.fingerprint}`; prompts: `{report.prompts}`.
 """
 
 
-def _examples(report: ReaderReport) -> str:
-    lines = [
-        "| data set (hash) | licence | domain | examples (to abstain) |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {item.name} (`{item.sha256[:12]}`) | {item.licence} | {item.domain} "
-        f"| {item.examples:,} ({item.abstain:,}) |"
-        for item in report.sets
-    ]
-    return "\n".join(lines)
+def _sets(report: ReaderReport) -> str:
+    """Table of the data sets, with the figures of dev questions where these were answered."""
+    columns = ["data set (hash)", "licence", "domain", "examples (to abstain)"]
+    if report.recipe.answered:
+        columns += _FIGURES
+    rows = [columns, ["---"] * len(columns)]
+    for item in report.sets:
+        row = [f"{item.name} (`{item.sha256[:12]}`)", item.licence, item.domain]
+        row.append(f"{item.examples:,} ({item.abstain:,})")
+        if report.recipe.answered:
+            before, after = asdict(item.before), asdict(item.after)
+            row += [_change(before[name.lower()], after[name.lower()]) for name in _FIGURES]
+        rows.append(row)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _answered(report: ReaderReport) -> str:
-    lines = [
-        "| data set (hash) | licence | domain | examples (to abstain) | alone | among | cited "
-        "| AUROC |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {item.name} (`{item.sha256[:12]}`) | {item.licence} | {item.domain} "
-        f"| {item.examples:,} ({item.abstain:,}) | {_change(item.before.alone, item.after.alone)} "
-        f"| {_change(item.before.among, item.after.among)} "
-        f"| {_change(item.before.cited, item.after.cited)} "
-        f"| {_change(item.before.auroc, item.after.auroc)} |"
-        for item in report.sets
-    ]
-    lines += [
-        "",
-        "alone: share of dev questions whose answer, from the gold passage alone, holds an",
-        f"accepted one; among: with distractors, {report.recipe.passages} passages; cited: of",
-        "those right among distractors, how many cite gold passages alone; AUROC: of the",
-        "probability of abstention, unanswerable questions against the others. Before is the base",
-        "model with the same prompts. At most",
-        f"{report.recipe.dev_questions} questions of a set were asked.",
-    ]
-    return "\n".join(lines)
+def _explained(recipe: Recipe) -> str:
+    return f"""
+alone: share of dev questions whose answer, from the gold passage alone, holds an accepted one;
+among: with distractors, {recipe.passages} passages; cited: of those right among distractors, how
+many cite gold passages alone; AUROC: of the probability of abstention, unanswerable questions
+against the others. Before is the base model with the same prompts. At most
+{recipe.dev_questions} questions of a set were asked.
+"""
 
 
 def _change(before: float | None, after: float | None) -> str:

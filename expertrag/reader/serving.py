@@ -54,16 +54,9 @@ def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> Pla
     """Join what all domains share with what each has of its own: inner units side by side."""
     found = [_joined(weights, name) for name in names]
     width = max(down.shape[1] for _, _, down in found)
-    gates, ups, downs = zip(*found, strict=True)
-    return PlainExperts(
-        torch.stack(
-            [
-                torch.cat([_taller(g, width), _taller(u, width)])
-                for g, u in zip(gates, ups, strict=True)
-            ]
-        ),
-        torch.stack([_taller(down.T, width).T for down in downs]).contiguous(),
-    )
+    gate_up = [torch.cat([_taller(gate, width), _taller(up, width)]) for gate, up, _ in found]
+    down = [_taller(down.T, width).T for _, _, down in found]
+    return PlainExperts(torch.stack(gate_up), torch.stack(down).contiguous())
 
 
 def _joined(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from reader_samples import train_births, write_llama
+from reader_samples import TINY, train_births, write_llama
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from expertrag import prompt
@@ -57,20 +57,7 @@ def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random Qwen2, whose biases no mixture of Mixtral's format has."""
     folder = tmp_path_factory.mktemp("qwen2") / "base"
     torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=49152,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=2,
-        tie_word_embeddings=True,
-    )
-    model = Qwen2ForCausalLM(config)
+    model = Qwen2ForCausalLM(Qwen2Config(**TINY, num_hidden_layers=3))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn_like(parameter) if name.endswith("bias") else parameter * 4
