@@ -8,12 +8,12 @@ HASH is of everything that an answer depends on: models, store, gate, prompts, p
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from expertrag.eval.datasets import Query
+from expertrag.eval.datasets import Dataset, Query
 from expertrag.eval.manifest import inputs_id
 from expertrag.eval.resume import appending, read_results
 from expertrag.eval.serving import Opened
@@ -28,8 +28,9 @@ from expertrag_index.types import Progress
 class Said:
     """An answer as it was served.
 
-    ``holding``: for each passage, whether it holds an accepted answer as whole words; ``cited``:
-    numbers of the passages that are cited, from 1. ``seconds`` are of all stages.
+    ``holding``: for each passage, whether it holds an accepted answer as whole words; ``judged``:
+    whether its document is judged relevant, as one that leads to the answer is. ``cited``: numbers
+    of the passages that are cited, from 1. ``seconds`` are of all stages.
     """
 
     text: str
@@ -38,6 +39,7 @@ class Said:
     support: float | None
     retrieved: bool
     holding: tuple[bool, ...]
+    judged: tuple[bool, ...]
     cited: tuple[int, ...]
     seconds: float
     prompt_tokens: int
@@ -52,16 +54,22 @@ class Said:
         """Citations of passages that hold an accepted answer, and all."""
         return sum(self.holding[number - 1] for number in self.cited), len(self.cited)
 
+    @property
+    def right_citations(self) -> tuple[int, int]:
+        """Citations of passages that hold an accepted answer or are judged, and all."""
+        right = [self.holding[n - 1] or self.judged[n - 1] for n in self.cited]
+        return sum(right), len(right)
+
 
 class Speaker:
     """A pipeline, as it is asked here: greedily, ``k`` passages, ``tokens`` at most."""
 
-    def __init__(self, opened: Opened, name: str, tokens: int, k: int, work: Path) -> None:
+    def __init__(self, opened: Opened, dataset: Dataset, tokens: int, k: int, work: Path) -> None:
         self._opened = opened
-        self._name = name
+        self._dataset = dataset
         self._request = AnswerRequest("", k=k, sampling=Sampling(max_tokens=tokens))
         self.inputs: dict[str, JSON] = {**opened.inputs, "tokens": tokens, "k": k}
-        self._path = work / "answers" / f"{name}-{inputs_id(self.inputs)}.jsonl"
+        self._path = work / "answers" / f"{dataset.name}-{inputs_id(self.inputs)}.jsonl"
 
     def ask(self, queries: Sequence[Query], mode: GateMode, report: Progress) -> list[Said]:
         """Answer questions in one mode; what was answered before is not asked again."""
@@ -74,15 +82,16 @@ class Speaker:
                 file.write(json.dumps({"key": key, **asdict(said)}) + "\n")
                 file.flush()
                 known[key] = said
-                report(f"{model}, {self._name}, {mode}", done, len(missing))
+                report(f"{model}, {self._dataset.name}, {mode}", done, len(missing))
         return [known[f"{mode}/{query.id}"] for query in queries]
 
     def _ask(self, query: Query, mode: GateMode) -> Said:
         request = replace(self._request, question=query.text, mode=mode)
-        return _said(fold(self._opened.pipeline.answer(request)), query)
+        answer = fold(self._opened.pipeline.answer(request))
+        return _said(answer, query, self._dataset.relevant(query.id))
 
 
-def _said(answer: Answer, query: Query) -> Said:
+def _said(answer: Answer, query: Query, relevant: Collection[str]) -> Said:
     return Said(
         text=answer.text,
         abstained=answer.abstained,
@@ -90,6 +99,7 @@ def _said(answer: Answer, query: Query) -> Said:
         support=answer.support,
         retrieved=bool(answer.usage.retrieval_calls),
         holding=tuple(bool(holding(item, query.answers or ())) for item in answer.passages),
+        judged=tuple(item.document_id in relevant for item in answer.passages),
         cited=tuple(dict.fromkeys(citation.passage for citation in answer.citations)),
         seconds=sum(answer.usage.stage_seconds.values()),
         prompt_tokens=answer.usage.prompt_tokens,
@@ -98,5 +108,5 @@ def _said(answer: Answer, query: Query) -> Said:
 
 def _parsed(item: Mapping[str, Any]) -> tuple[str, Said]:
     fields = {name: value for name, value in item.items() if name != "key"}
-    tuples = {name: tuple(fields[name]) for name in ("holding", "cited")}
+    tuples = {name: tuple(fields[name]) for name in ("holding", "judged", "cited")}
     return item["key"], Said(**{**fields, **tuples})

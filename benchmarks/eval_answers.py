@@ -7,7 +7,8 @@ store of the set's corpus, greedy, 25 tokens at most. The models take turns; the
 that the others are compared with. How answers are kept: ``answers_said.py``.
 
     found       ALWAYS: an accepted answer is in the reply; it is the reply and nothing else (exact)
-    citations   of the same answers: share that points at a passage with an accepted answer
+    citations   of the same answers: share that points at a passage with an accepted answer, or at
+                one that is judged relevant, too: the first hop of a question that needs two
     abstention  squad2, questions that its passages do not answer beside those that they do
     policies    never, always and auto on the sets, on openqa, which no store was made for, and on
                 everyday requests, as many of each: right answers, searches and seconds
@@ -102,7 +103,7 @@ def asked(
     for place, name in enumerate(given.sets):
         dataset = load_dataset(given.data / name, split)
         with open_pipeline_for(dataset, config, given.work, report) as opened:
-            speaker = Speaker(opened, name, TOKENS, PASSAGES, given.work)
+            speaker = Speaker(opened, dataset, TOKENS, PASSAGES, given.work)
             inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
             some = {name: answerable(dataset, count, dev=given.dev)}
             if name == UNANSWERABLE:
@@ -185,12 +186,15 @@ def citations(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[F
     """Where citations point; of verdicts nobody can tell."""
     figures = []
     for name in [name for name in (*SETS, *LEFT_OUT) if name in after and name != "pubmedqa"]:
-        counts = [
-            [said.citations for said in item[name][1][GateMode.ALWAYS] if not said.abstained]
+        given = [
+            [said for said in item[name][1][GateMode.ALWAYS] if not said.abstained]
             for item in (before, after)
         ]
-        figure = shares(f"{name}, citations that hold the answer", *counts)
+        holding = ([said.citations for said in some] for some in given)
+        figure = shares(f"{name}, citations that hold the answer", *holding)
         figures.append(figure.at_least(0.92) if name in SETS else figure)
+        right = ([said.right_citations for said in some] for some in given)
+        figures.append(shares(f"{name}, citations that hold it or are judged", *right))
         figures.append(
             means(
                 f"{name}, answers that cite",

@@ -74,7 +74,7 @@ def main() -> int:
                 kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions, dev=True)
             config = config_of(given.model, given.reader)
             with open_pipeline_for(dataset, config, given.work, report) as opened:
-                speaker = Speaker(opened, name, TOKENS, PASSAGES, given.work)
+                speaker = Speaker(opened, dataset, TOKENS, PASSAGES, given.work)
                 inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
                 scale = doubt_of(opened.generator)
                 for kind, queries in kinds.items():

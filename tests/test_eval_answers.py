@@ -13,13 +13,14 @@ from fit_doubt import fitted
 from reader_figures import Figure
 from serving_fixtures import TellingGenerator
 
-from expertrag.eval.datasets import Query
+from expertrag.eval.datasets import Dataset, Query
 from expertrag.eval.serving import Opened
 from expertrag.pipeline import Pipeline
 from expertrag.types import GateMode
 from expertrag_index.index import Index
 
 LEAVE = Query("leave", "How many days of paid leave do employees of Northwind get?", ("27",))
+OFFICE = Dataset("office", Path(), "test", (LEAVE,), {"leave": {"office/leave": 1}}, (), "")
 
 
 def said(text: str, **fields: Any) -> Said:
@@ -30,6 +31,7 @@ def said(text: str, **fields: Any) -> Said:
         "support": None,
         "retrieved": False,
         "holding": (),
+        "judged": (),
         "cited": (),
         "seconds": 1.0,
         "prompt_tokens": 10,
@@ -46,18 +48,25 @@ def test_answers_are_kept(built_store: Path, embedder: Any, tmp_path: Path) -> N
             closing(Pipeline(built_store, embedder, model)) as pipeline,
             Index.open(built_store) as index,
         ):
-            speaker = Speaker(Opened(pipeline, model, index, (), {}), "office", 8, 3, tmp_path)
+            speaker = Speaker(Opened(pipeline, model, index, (), {}), OFFICE, 8, 3, tmp_path)
             (found,) = speaker.ask([LEAVE], GateMode.ALWAYS, lambda *_: told.append(1))
         assert (found.text, found.p_sufficient, found.retrieved) == ("27 [1]", 0.75, True)
         assert (found.cited, found.holding[0], found.shown) == ((1,), True, True)
-        assert found.citations == (1, 1)
+        assert found.citations == found.right_citations == (1, 1)
+        assert found.judged == found.holding
     assert len(told) == 1
 
 
 def _asked() -> dict[str, Asked]:
     """Two questions that the documents answer, one that they do not, and an everyday one."""
     one, two = Query("1", "When?", ("1999",)), Query("2", "Who?", ("Ada", "Ada Lovelace"))
-    found = {"retrieved": True, "holding": (False, True), "p_sufficient": 0.9, "seconds": 4.0}
+    found = {
+        "retrieved": True,
+        "holding": (False, True),
+        "judged": (True, False),
+        "p_sufficient": 0.9,
+        "seconds": 4.0,
+    }
     always = [
         said("1999 [2].", **found, cited=(2,)),
         said("It was Ada [1]", **found, cited=(1, 2)),
@@ -98,6 +107,7 @@ def test_figures_are_counted_by_hand() -> None:
     assert mean("squad2, exact") == 0.5  # "It was Ada" holds more than the answer
     assert figures["squad2, exact"].bar == ">= 0.60" and figures["squad2, exact"].reached is False
     assert mean("squad2, citations that hold the answer") == pytest.approx(2 / 3)
+    assert mean("squad2, citations that hold it or are judged") == 1.0
     assert mean("AUROC of abstention") == 1.0
     assert mean("always abstains, squad2 unanswerable") == 1.0
     assert mean("strict abstains, squad2") == 0.5
