@@ -185,8 +185,8 @@ class Decoder {
     rows.width = padded(cache.key_width(), kPad);
     shares.width = kPage;
     rows.take(shop_.scratch, most * batch_.threads);
-    shares.take(shop_.scratch, Tile<F>::kRows * batch_.threads);
-    const int64_t own = most * (2 + columns) + rows.width;
+    shares.take(shop_.scratch, most * batch_.threads);
+    const int64_t own = padded(most * (3 + kColumns + columns) + rows.width, 16);
     float* memory = shop_.scratch.take<float>(own * batch_.threads);
     const auto work = [=](const Span& span, int64_t h, int thread) {
       Queries<F> q;
@@ -196,11 +196,13 @@ class Decoder {
       q.rows = rows;
       q.rows.values += thread * most * rows.width * Rows<F>::kSize;
       q.shares = shares;
-      q.shares.values += thread * Tile<F>::kRows * shares.width * Rows<F>::kSize;
-      q.most = memory + thread * own;
+      q.shares.values += thread * most * shares.width * Rows<F>::kSize;
+      q.scores = memory + thread * own;
+      q.sums = q.scores + most * kColumns;
+      q.most = q.sums + most * columns;
       q.total = q.most + most;
-      q.sums = q.total + most;
-      float* line = q.sums + most * columns;
+      q.fading = q.total + most;
+      float* line = q.fading + most;
       std::fill(line + cache.key_width(), line + rows.width, 0.0f);
       for (int64_t i = 0; i < q.count; ++i) {
         const float* from = at(s.query, span.start + i / group);
