@@ -93,7 +93,9 @@ void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float sc
                  const Queries<F>& q) {
   constexpr int kMost = Tile<F>::kRows;
   const int64_t first_key = page * kPage, columns = cache.value_blocks() * kColumns;
-  const auto keys = [&](int64_t query) { return std::min(kPage, q.position(query) - first_key + 1); };
+  const auto keys = [&](int64_t query) {
+    return std::min(kPage, q.position(query) - first_key + 1);
+  };
   int64_t first = 0;
   while (first < q.count && keys(first) < 1) ++first;
 
