@@ -6,9 +6,10 @@
 The prompt's share of the peak of byte products, and the share of the bandwidth that a written token
 reads its weights with. Both limits are measured in every round, beside what is compared with them,
 as neighbours take cores and bandwidth away: a share is of its own round, and medians are reported.
-Products are those of the weights alone, so that attention and all else counts as lost. llama.cpp
-(llama-cpp-python, built for the machine) runs the same file, in turns and in both orders, one text
-at a time and eight that come at once.
+Products are those of the weights alone, so that attention and all else counts as lost, and only
+those that are done: of the last layer a prompt's tokens have what makes their keys and values.
+llama.cpp (llama-cpp-python, built for the machine) runs the same file, in turns and in both orders,
+one text at a time and eight that come at once.
 """
 
 from __future__ import annotations
@@ -148,15 +149,17 @@ def limits(
 def work(weights: Mapping[str, Any], config: Any) -> tuple[int, int]:
     """Multiply-adds of a prompt's token, and bytes of weights that a written token reads."""
     chosen = getattr(config, "num_experts_per_tok", None) or 1
+    last = f"layers.{config.num_hidden_layers - 1}."
     products = read = 0
     for name, weight in weights.items():
         if isinstance(weight, PackedExperts):
             some = min(chosen, weight.num_experts)
-            products += some * 3 * weight.hidden_size * weight.inner_size
+            if not name.startswith(last):
+                products += some * 3 * weight.hidden_size * weight.inner_size
             read += weight.data.numel() * some // weight.num_experts
         elif isinstance(weight, PackedMatrix) and name != "words":
             read += weight.data.numel()
-            if name != "head":  # which only the last token of a prompt has
+            if name not in ("head", f"{last}out"):  # which only the last token of a prompt has
                 products += weight.outputs * weight.inputs
     return products, read
 

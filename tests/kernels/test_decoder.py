@@ -67,6 +67,25 @@ def test_a_row_is_the_same_in_any_batch(isa: str, format: Format) -> None:
         assert torch.equal(torch.cat(parts), whole)
 
 
+@pytest.mark.parametrize("format", list(Format))
+def test_picked_rows_are_the_same_without_the_others(isa: str, format: Format) -> None:
+    model = small_model(format)
+    tokens = torch.randint(VOCABULARY, (140,), generator=torch.Generator().manual_seed(4))
+    places, whole = torch.arange(140), whole_text(model, tokens, torch.tensor([0, 1, 2]))
+    texts, watched = [Text(0, 140, torch.tensor([5, 3, 4]))], torch.tensor([7, 90, 91])
+    seen = model.decoder.run(tokens, places, texts, places, watched)[1]
+    picked = torch.tensor([139, 3, 64, 65, 3])
+    logits, kept = model.decoder.run(tokens, places, texts, picked, watched)
+    assert torch.equal(logits, whole[picked])
+    assert torch.equal(kept[0], seen[0])
+    # what nobody looks at leaves its keys and values
+    texts = [Text(0, 130, torch.tensor([6, 8, 9]))]
+    model.decoder.run(tokens[:130], places[:130], texts, torch.empty(0, dtype=torch.long))
+    texts = [Text(0, 10, torch.tensor([6, 8, 9]))]
+    logits, _ = model.decoder.run(tokens[130:], places[130:], texts, torch.tensor([9]))
+    assert torch.equal(logits, whole[139:])
+
+
 def test_threads_change_nothing() -> None:
     model = small_model(Format.BF16)
     tokens = torch.arange(70)

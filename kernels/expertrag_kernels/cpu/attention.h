@@ -50,69 +50,97 @@ struct Queries {
   int64_t count;             // tokens * group, by token
   int64_t group;             // heads of queries for the head of keys
   const int64_t* positions;  // of the tokens
-  Rows<F> rows, shares;      // queries [count], and softmax terms [rows of a tile] over a page
-  float *most, *total, *sums;  // [count], [count], [count][value_blocks * 64]
+  Rows<F> rows, shares;      // [count]: queries, and their softmax terms over a page
+  float *most, *total, *fading;  // [count]: of the softmax, and what a page leaves of sums
+  float *scores, *sums;          // [count][64] of a page, [count][value_blocks * 64]
 
   int64_t position(int64_t query) const { return positions[query / group]; }
 };
 
-// Fold 64 values with a first one, 16 lanes at a time, in one order.
-template <class Both>
-inline float folded(const float* values, float first, const Both& both) {
-  float lanes[16];
-  for (int64_t lane = 0; lane < 16; ++lane) lanes[lane] = both(values[lane], values[lane + 16]);
-  for (int64_t lane = 0; lane < 16; ++lane)
-    lanes[lane] = both(lanes[lane], both(values[lane + 32], values[lane + 48]));
-  for (int64_t width = 8; width; width /= 2)
-    for (int64_t lane = 0; lane < width; ++lane)
-      lanes[lane] = both(lanes[lane], lanes[lane + width]);
-  return both(lanes[0], first);
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+// Fold N values to one, 16 lanes at a time, in one order. Halves are vectors, as compilers leave
+// loops over few values to single instructions.
+template <int N, class Both>
+inline float folded(const float* values, const Both& both) {
+  if constexpr (N == 2) {
+    return both(values[0], values[1]);
+  } else {
+    constexpr int kPart = std::min(N / 2, 16), kWide = std::min(kPart, kLanes);
+    typedef float Vector __attribute__((vector_size(kWide * 4)));
+    float half[N / 2];
+    for (int at = 0; at < N / 2; at += kWide) {
+      const float* from = values + at / kPart * 2 * kPart + at % kPart;
+      Vector low, high;
+      std::memcpy(&low, from, sizeof(Vector));
+      std::memcpy(&high, from + kPart, sizeof(Vector));
+      low = both(low, high);
+      std::memcpy(half + at, &low, sizeof(Vector));
+    }
+    return folded<N / 2>(half, both);
+  }
 }
 
+// Each part for all queries before the next part, as a tile alone would wait for its own results.
 template <Format F>
 void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float scale,
                  const Queries<F>& q) {
   constexpr int kMost = Tile<F>::kRows;
-  alignas(64) float results[kMost * kColumns];
-  alignas(64) float terms[kColumns];
-  Row tile[kMost], shares[kMost];
-  float fading[kMost];
   const int64_t first_key = page * kPage, columns = cache.value_blocks() * kColumns;
-  int64_t start = 0;
-  while (start < q.count && q.position(start) < first_key) ++start;
-  for (; start < q.count; start += kMost) {
+  const auto keys = [&](int64_t query) {
+    return std::min(kPage, q.position(query) - first_key + 1);
+  };
+  int64_t first = 0;
+  while (first < q.count && keys(first) < 1) ++first;
+
+  Row tile[kMost];
+  for (int64_t start = first; start < q.count; start += kMost) {
     const int n = int(std::min<int64_t>(kMost, q.count - start));
     for (int r = 0; r < n; ++r) tile[r] = q.rows.row(start + r);
-    run_tile<F>(n, tile, head, q.rows.width, results);
-    int64_t longest = 0;
-    for (int r = 0; r < n; ++r) {
-      const int64_t query = start + r;
-      const int64_t keys = std::min(kPage, q.position(query) - first_key + 1);
-      longest = std::max(longest, keys);
-      float* scores = results + r * kColumns;
-      for (int64_t c = 0; c < kColumns; ++c) scores[c] = c < keys ? scores[c] * scale : -INFINITY;
-      const float most = folded(scores, q.most[query], [](float a, float b) { return a > b ? a : b; });
-      for (int64_t c = 0; c < kColumns; ++c)
-        terms[c] = c < keys ? exp_of(scores[c] - most) : 0.0f;
-      const float total = folded(terms, 0.0f, [](float a, float b) { return a + b; });
-      fading[r] = exp_of(q.most[query] - most);
-      q.most[query] = most;
-      q.total[query] = q.total[query] * fading[r] + total;
-      q.shares.put(r, 0, kPage, terms);
-      shares[r] = q.shares.row(r);
-    }
-    const int64_t width = padded(longest, F == Format::bf16 ? 2 : 1);
-    const uint8_t* block = head + cache.key_bytes();
-    for (int64_t column = 0; column < columns; column += kColumns) {
-      run_tile<F>(n, shares, block, width, results);
-      block += cache.value_bytes();
+    run_tile<F>(n, tile, head, q.rows.width, q.scores + start * kColumns);
+  }
+
+  const auto larger = [](auto a, auto b) { return a > b ? a : b; };
+  for (int64_t query = first; query < q.count; ++query) {
+    float* scores = q.scores + query * kColumns;
+    for (int64_t c = 0; c < kColumns; ++c) scores[c] *= scale;
+    std::fill(scores + keys(query), scores + kColumns, -INFINITY);  // of the last page alone
+    const float most = larger(folded<kColumns>(scores, larger), q.most[query]);
+    q.fading[query] = q.most[query] - most;
+    q.most[query] = most;
+  }
+  for (int64_t query = first; query < q.count; ++query)
+    q.fading[query] = exp_of(q.fading[query]);
+  for (int64_t query = first; query < q.count; ++query) {
+    float* terms = q.scores + query * kColumns;
+    const float most = q.most[query];
+    for (int64_t c = 0; c < kColumns; ++c) terms[c] = exp_of(terms[c] - most);
+    std::fill(terms + keys(query), terms + kColumns, 0.0f);
+    const float total = folded<kColumns>(terms, [](auto a, auto b) { return a + b; });
+    q.total[query] = q.total[query] * q.fading[query] + total;
+    q.shares.put(query, 0, kPage, terms);
+  }
+
+  alignas(64) float results[kMost * kColumns];
+  const uint8_t* block = head + cache.key_bytes();
+  for (int64_t column = 0; column < columns; column += kColumns, block += cache.value_bytes())
+    for (int64_t start = first; start < q.count; start += kMost) {
+      const int n = int(std::min<int64_t>(kMost, q.count - start));
+      for (int r = 0; r < n; ++r) tile[r] = q.shares.row(start + r);
+      const int64_t longest = keys(start + n - 1);  // of the tile's last token
+      run_tile<F>(n, tile, block, padded(longest, F == Format::bf16 ? 2 : 1), results);
       for (int r = 0; r < n; ++r) {
         float* sum = q.sums + (start + r) * columns + column;
-        for (int64_t c = 0; c < kColumns; ++c)
-          sum[c] = sum[c] * fading[r] + results[r * kColumns + c];
+        const float fading = q.fading[start + r];
+        for (int64_t c = 0; c < kColumns; ++c) sum[c] = sum[c] * fading + results[r * kColumns + c];
       }
     }
-  }
 }
 
 }  // namespace EXPERTRAG_ISA

@@ -2,8 +2,10 @@
 // row through all of them before it takes another.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
+#include <vector>
 
 #include "attention.h"
 #include "forward.h"
@@ -16,7 +18,12 @@ namespace EXPERTRAG_ISA {
 class Decoder {
  public:
   Decoder(const Program& program, const Batch& batch)
-      : program_(program), batch_(batch), shop_(Workshop::own()), rows_(batch.rows) {
+      : program_(program),
+        batch_(batch),
+        shop_(Workshop::own()),
+        rows_(batch.rows),
+        picked_(batch.picked, batch.picked + batch.picked_rows),
+        watched_(batch.watched, batch.watched + batch.watched_rows) {
     for (const int64_t width : program.slots)
       slots_.push_back(shop_.scratch.take<float>(rows_ * width));
     index_ = shop_.scratch.take<int64_t>(rows_ * kMostTopK);
@@ -24,7 +31,13 @@ class Decoder {
   }
 
   void run() {
-    for (const Step& step : program_.steps) std::visit([this](const auto& s) { plan(s); }, step);
+    find_needed();
+    const Step* narrowing = int64_t(needed_.size()) < rows_ ? narrowing_step() : nullptr;
+    for (const Step& step : program_.steps) {
+      if (&step == narrowing) narrows_ = true;
+      std::visit([this](const auto& s) { plan(s); }, step);
+      if (&step == narrowing) narrow();
+    }
     flush();
     shop_.run(batch_.threads);
   }
@@ -54,6 +67,56 @@ class Decoder {
             for (const ByRow& work : works) work(row);
         });
     waiting_.clear();
+  }
+
+  // The last attention, after which rows look at no other: those that are neither picked nor watched
+  // have left their keys and values by then, and are done. Null where there is none.
+  const Step* narrowing_step() const {
+    const Step* found = nullptr;
+    bool routed = false, alone = false;
+    for (const Step& step : program_.steps) {
+      if (std::holds_alternative<Attend>(step)) {
+        found = &step;
+        routed = false;
+        alone = true;
+      } else if (std::holds_alternative<Pick>(step)) {
+        return alone ? found : nullptr;
+      } else if (std::holds_alternative<Route>(step)) {
+        routed = true;
+      } else if (const Mix* mix = std::get_if<Mix>(&step)) {
+        alone = alone && (mix->top_k == 0 || routed);
+      } else if (std::holds_alternative<Rope>(step) || std::holds_alternative<Embed>(step)) {
+        alone = false;  // they look at the batch by their row
+      }
+    }
+    return nullptr;
+  }
+
+  void find_needed() {
+    needed_ = picked_;
+    needed_.insert(needed_.end(), watched_.begin(), watched_.end());
+    std::sort(needed_.begin(), needed_.end());
+    needed_.erase(std::unique(needed_.begin(), needed_.end()), needed_.end());
+  }
+
+  // Whether the attention that is planned has to be computed for a row.
+  bool needed(int64_t row) const {
+    return !narrows_ || std::binary_search(needed_.begin(), needed_.end(), row);
+  }
+
+  // Go on with the rows that are needed, at the beginning of all slots.
+  void narrow() {
+    shop_.plan.emplace_back(1, 1, [=](int64_t, int64_t, int) {
+      for (size_t slot = 0; slot < slots_.size(); ++slot) {
+        const int64_t n = width(int64_t(slot));
+        for (size_t i = 0; i < needed_.size(); ++i)
+          std::memmove(slots_[slot] + int64_t(i) * n, slots_[slot] + needed_[i] * n, size_t(n) * 4);
+      }
+    });
+    rows_ = int64_t(needed_.size());
+    for (auto* rows : {&picked_, &watched_})
+      for (int64_t& row : *rows)
+        row = std::lower_bound(needed_.begin(), needed_.end(), row) - needed_.begin();
   }
 
   void plan(const Embed& s) {
@@ -165,8 +228,11 @@ class Decoder {
     for (const Sequence& sequence : batch_.sequences)
       for (int64_t row = sequence.start; row < sequence.stop; ++row) {
         (*sequence_of)[size_t(row)] = &sequence;
-        if ((row - sequence.start) % together == 0)
-          spans->push_back({&sequence, row, std::min(row + together, sequence.stop)});
+        if (!needed(row)) continue;
+        Span* last = spans->empty() ? nullptr : &spans->back();
+        const bool follows = last && last->sequence == &sequence && last->stop == row;
+        if (follows && row - last->start < together) ++last->stop;
+        else spans->push_back({&sequence, row, row + 1});
       }
     by_row([=](int64_t row) {
       const int64_t position = batch_.positions[row];
@@ -185,8 +251,8 @@ class Decoder {
     rows.width = padded(cache.key_width(), kPad);
     shares.width = kPage;
     rows.take(shop_.scratch, most * batch_.threads);
-    shares.take(shop_.scratch, Tile<F>::kRows * batch_.threads);
-    const int64_t own = most * (2 + columns) + rows.width;
+    shares.take(shop_.scratch, most * batch_.threads);
+    const int64_t own = padded(most * (3 + kColumns + columns) + rows.width, 16);
     float* memory = shop_.scratch.take<float>(own * batch_.threads);
     const auto work = [=](const Span& span, int64_t h, int thread) {
       Queries<F> q;
@@ -196,11 +262,13 @@ class Decoder {
       q.rows = rows;
       q.rows.values += thread * most * rows.width * Rows<F>::kSize;
       q.shares = shares;
-      q.shares.values += thread * Tile<F>::kRows * shares.width * Rows<F>::kSize;
-      q.most = memory + thread * own;
+      q.shares.values += thread * most * shares.width * Rows<F>::kSize;
+      q.scores = memory + thread * own;
+      q.sums = q.scores + most * kColumns;
+      q.most = q.sums + most * columns;
       q.total = q.most + most;
-      q.sums = q.total + most;
-      float* line = q.sums + most * columns;
+      q.fading = q.total + most;
+      float* line = q.fading + most;
       std::fill(line + cache.key_width(), line + rows.width, 0.0f);
       for (int64_t i = 0; i < q.count; ++i) {
         const float* from = at(s.query, span.start + i / group);
@@ -231,10 +299,11 @@ class Decoder {
   }
 
   void plan(const Route& s) {
-    by_row([=](int64_t row) {
+    by_row([=, narrowed = narrows_](int64_t row) {
+      const int64_t first = narrowed ? needed_[size_t(row)] : row;  // in the batch
       int64_t* index = index_ + row * s.top_k;
       float* weights = weights_ + row * s.top_k;
-      const int64_t own = batch_.experts ? batch_.experts[row] : -1;
+      const int64_t own = batch_.experts ? batch_.experts[first] : -1;
       if (own < 0 || s.sigmoid) return route(s, at(s.logits, row), index, weights);
       std::fill(index, index + s.top_k, s.experts);  // none
       std::fill(weights, weights + s.top_k, 0.0f);
@@ -303,9 +372,11 @@ class Decoder {
     flush();
     float* to = batch_.kept + kept_;
     kept_ += batch_.watched_rows * s.width;
+    const auto copy = [=, watched = watched_](int64_t i) {
+      std::memcpy(to + i * s.width, at(s.from, watched[size_t(i)]), size_t(s.width) * 4);
+    };
     shop_.plan.emplace_back(batch_.watched_rows, 8, [=](int64_t first, int64_t last, int) {
-      for (int64_t i = first; i < last; ++i)
-        std::memcpy(to + i * s.width, at(s.from, batch_.watched[i]), size_t(s.width) * 4);
+      for (int64_t i = first; i < last; ++i) copy(i);
     });
   }
 
@@ -313,7 +384,7 @@ class Decoder {
     flush();
     rows_ = batch_.picked_rows;
     by_row([=](int64_t row) {
-      std::memcpy(at({s.to, 0, 0}, row), at({s.from, 0, 0}, batch_.picked[row]),
+      std::memcpy(at({s.to, 0, 0}, row), at({s.from, 0, 0}, picked_[size_t(row)]),
                   size_t(width(s.from)) * 4);
     });
   }
@@ -324,6 +395,8 @@ class Decoder {
   const Batch& batch_;
   Workshop& shop_;
   int64_t rows_, output_width_ = 0, kept_ = 0;
+  std::vector<int64_t> picked_, watched_, needed_;
+  bool narrows_ = false;
   std::vector<float*> slots_;
   int64_t* index_;
   float* weights_;

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <algorithm>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #include "numbers.h"
 
@@ -16,6 +19,18 @@ struct Row {
   const void* values;
   const float* scales;
 };
+
+// Round n values, in one instruction for 16 where there is one; it takes subnormal ones for 0.
+inline void to_bf16(const float* from, int64_t n, uint16_t* to) {
+  int64_t j = 0;
+#ifdef __AVX512BF16__
+  for (; j + 16 <= n; j += 16) {
+    const __m256bh rounded = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + j));
+    std::memcpy(to + j, &rounded, sizeof(rounded));
+  }
+#endif
+  for (; j < n; ++j) to[j] = to_bf16(from[j]);
+}
 
 // Rows in the format's type, in scratch memory.
 template <Format F>
@@ -44,8 +59,7 @@ struct Rows {
     if constexpr (F == Format::f32) {
       std::memcpy(to, from, size_t(n) * 4);
     } else if constexpr (F == Format::bf16) {
-      uint16_t* bits = reinterpret_cast<uint16_t*>(to);
-      for (int64_t j = 0; j < n; ++j) bits[j] = to_bf16(from[j]);
+      to_bf16(from, n, reinterpret_cast<uint16_t*>(to));
     } else {
       float* scale = scales + i * scale_count() + column / kGroup * kPerGroup;
       int8_t* quantised = reinterpret_cast<int8_t*>(to);

@@ -146,8 +146,8 @@ inline void multiply_few(const Lookup& lookup, const Row* rows, const uint8_t* b
   store<R>(sums, results);
 }
 
-// Write the bytes of a super-block, [input / 4][64][4].
-inline void write_bytes(const Lookup& lookup, const SuperBlock<const uint8_t>& super,
+// Write the bytes of a super-block, [input / 4][64][4], and fetch the next one where that is asked.
+inline void write_bytes(const Lookup& lookup, const SuperBlock<const uint8_t>& super, bool fetching,
                         uint8_t* bytes) {
   const auto put = [&](__m512i a, __m512i b, __m512i c, __m512i d, uint8_t* to) {
     const __m512i ab = _mm512_unpacklo_epi32(a, b), cd = _mm512_unpacklo_epi32(c, d);
@@ -159,7 +159,7 @@ inline void write_bytes(const Lookup& lookup, const SuperBlock<const uint8_t>& s
   };
   for (int c = 0; c < 4; ++c)
     for (int64_t g = 0; g < super.groups; ++g) {
-      fetch_next(super, c, g);
+      if (fetching) fetch_next(super, c, g);
       const __m512i codes = codes_of(super, c, g);
       const uint8_t* line = super.nibbles(c, g);
       Looked w[4];
@@ -186,10 +186,12 @@ template <int R>
                                      const uint8_t* bytes, const __m512 (&scale)[4],
                                      float* results) {
   const int8_t* values[R];
+  float own[R];
   __m512i group[R][4];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     values[r] = static_cast<const int8_t*>(rows[r].values) + s * kInt4Super;
+    own[r] = rows[r].scales[2 * s];
     const __m512i base = _mm512_set1_epi32(four_bytes(rows[r].scales + 2 * s + 1));
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c) group[r][c] = base;
@@ -197,7 +199,10 @@ template <int R>
   for (int64_t k = 0; k < inputs; k += 4, bytes += 256) {
     __m512i w[4];
 #pragma GCC unroll 4
-    for (int c = 0; c < 4; ++c) w[c] = _mm512_load_si512(bytes + c * 64);
+    for (int c = 0; c < 4; ++c) {
+      w[c] = _mm512_load_si512(bytes + c * 64);
+      if (R == 3) asm("" : "+v"(w[c]));  // loaded once, where GCC 12 does it for each row
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 4
@@ -209,8 +214,7 @@ template <int R>
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c) {
       float* sum = results + r * kColumns + c * 16;
-      _mm512_store_ps(sum, with_products(_mm512_load_ps(sum), group[r][c], scale[c],
-                                         rows[r].scales[2 * s]));
+      _mm512_store_ps(sum, with_products(_mm512_load_ps(sum), group[r][c], scale[c], own[r]));
     }
   }
 }
@@ -246,12 +250,20 @@ inline void multiply_int4(int n, const Row* rows, const uint8_t* block, int64_t 
     return multiply_up_to<Sizes::kFew>(n, lookup, rows, block, width, results);
   alignas(64) uint8_t bytes[kInt4Super * kColumns];
   std::memset(results, 0, size_t(n) * kColumns * 4);
+  // Each tile fetches its part of the next super-block, which would be waited for all at once. Of
+  // few tiles each would fetch so much that it is better done while bytes are written.
+  const int tiles = (n + Sizes::kMany - 1) / Sizes::kMany;
+  const bool few = tiles < 3;
   for (int64_t start = 0, s = 0; start < width; start += kInt4Super, ++s) {
     const SuperBlock super(block, width - start);
-    write_bytes(lookup, super, bytes);
+    write_bytes(lookup, super, few, bytes);
     __m512 scale[4];
     for (int c = 0; c < 4; ++c) scale[c] = scales_of(super, c);
-    for (int r = 0; r < n; r += Sizes::kMany) {
+    const int64_t part = few ? 0 : padded(super.end() - block, tiles * 64) / tiles;
+    const uint8_t* coming = super.end();
+    for (int r = 0; r < n; r += Sizes::kMany, coming += part) {
+      for (int64_t at = 0; at < part; at += 64)
+        _mm_prefetch(reinterpret_cast<const char*>(coming + at), _MM_HINT_T0);
       const int next = r + Sizes::kMany;
       if (next < n) fetch(rows + next, std::min(Sizes::kMany, n - next), start);
       else fetch(rows, std::min(Sizes::kMany, n), start + kInt4Super);
