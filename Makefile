@@ -158,8 +158,8 @@ reader: $(STAMP) ## train a reader on the sets whose licences let it be shipped;
 
 QWEN_READER ?= .eval/qwen-reader
 # few of each set: the base reads well, and learns the form of replies, and when there is none
-QWEN_EXAMPLES = $(addprefix --examples ,squad2=300 hotpotqa=100 popqa=70 pubmedqa=50 bioasq=40 tatqa=130 \
-  manuals=60 first-paragraphs=40)
+QWEN_EXAMPLES = $(addprefix --examples ,squad2=350 hotpotqa=130 popqa=80 pubmedqa=60 bioasq=50 tatqa=100 \
+  manuals=80 first-paragraphs=60)
 
 qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minutes; DATA=..., QWEN_READER=folder to make
 	@$(BIN)/expertrag models pull all-minilm-l6-v2

@@ -97,7 +97,7 @@ def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:
     if len(ideal.split()) > MOST_WORDS:
         return TOO_LONG
     best = max(judged, key=lambda item: _share(ideal, item))
-    if not supported(ideal, best):
+    if _share(ideal, best) < _SUPPORTED:
         return NOT_HELD
     return Answered(query, " ".join(ideal.split()), (best,))
 
@@ -107,11 +107,6 @@ def holding(passage: Passage, accepted: Sequence[str]) -> str:
     text = f" {normalise(passage.text)} "
     found = (item for item in accepted if (words := normalise(item)) and f" {words} " in text)
     return next(found, "")
-
-
-def supported(sentence: str, passage: Passage) -> bool:
-    """Whether a passage holds most of the words of a sentence."""
-    return _share(sentence, passage) >= _SUPPORTED
 
 
 def _share(sentence: str, passage: Passage) -> float:

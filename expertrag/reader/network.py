@@ -37,14 +37,10 @@ class RowLoss:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was replied to a question, and how probable abstention was, in [0, 1].
-
-    ``ended``: False where the reply was cut off at the limit of its tokens.
-    """
+    """What was replied to a question, and how probable abstention was, in [0, 1]."""
 
     reply: Reply
     doubt: float
-    ended: bool = True
 
 
 class _Doubted(LogitsProcessor):
@@ -96,9 +92,7 @@ class ReaderNetwork:
         return logits.float()
 
     @torch.inference_mode()
-    def answer(
-        self, examples: Sequence[Example], domain: str, most_tokens: int = ANSWER_TOKENS
-    ) -> list[Told]:
+    def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
         """Answer questions greedily, as the expert of one domain."""
         self._adapters.use(domain)
         self._model.set_attn_implementation("sdpa")
@@ -107,18 +101,17 @@ class ReaderNetwork:
         found: dict[int, Told] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            told = self._told([prompts[place] for place in some], most_tokens)
-            found.update(zip(some, told, strict=True))
+            found.update(zip(some, self._told([prompts[place] for place in some]), strict=True))
         return [found[place] for place in range(len(prompts))]
 
-    def _told(self, prompts: Sequence[list[int]], most_tokens: int) -> list[Told]:
+    def _told(self, prompts: Sequence[list[int]]) -> list[Told]:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         made = self._model.generate(
             ids,
             attention_mask=mask,
-            max_new_tokens=most_tokens,
+            max_new_tokens=ANSWER_TOKENS,
             do_sample=False,
             logits_processor=LogitsProcessorList([_Doubted(self._abstention, width)]),
             pad_token_id=self.end,
@@ -128,7 +121,7 @@ class ReaderNetwork:
         doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
         rows = made.sequences[:, width:].tolist()
         return [
-            Told(Reply.of(self._chat.decode(self._reply(tokens))), doubt, self.end in tokens)
+            Told(Reply.of(self._chat.decode(self._reply(tokens))), doubt)
             for tokens, doubt in zip(rows, doubts, strict=True)
         ]
 

@@ -11,10 +11,7 @@ class Recipe:
 
     Data: at most ``most_examples`` questions of a set, up to ``questions`` of them on a sheet of up
     to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from,
-    ``tempted`` where the set has questions that are marked as such. A share ``served`` of the
-    sheets has all ``passages``, as a prompt that is served; the others have mostly few, which are
-    more questions a token.
-    ``own_words``: where a set's answers are sentences, the base's own replies are learned instead.
+    ``tempted`` where the set has questions that are marked as such.
     Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
     ``most_epochs``.
     ``dev_questions`` of a set, of those kept from training, are answered before and after it, if
@@ -32,8 +29,6 @@ class Recipe:
     questions: int = 12
     unanswered: float = 0.2
     tempted: float = 0.3
-    served: float = 0.0
-    own_words: bool = False
     epochs: int = 1
     views: int = 500
     most_epochs: int = 4
@@ -79,18 +74,20 @@ def beside(recipe: Recipe) -> Recipe:
 
     Such a base is large: it reads well already, so that few tokens teach it the form, and its dev
     questions are answered by the engine later (``make eval-answers``), not by the training.
+    At full strength it forgets some of its reading: of 24 dev questions of squad2 and 24 of popqa
+    15 and 18 are right, at half of it 19 and 22, and it tells unanswerable ones nearly as well
+    (AUROC .91 and .89).
     """
     return replace(
         recipe,
         beside=True,
+        strength=0.5,
         answered=False,
-        served=0.6,
-        own_words=True,
         watched=2,
         evaluations=3,
         most_epochs=1,
         rows=1,
-        learning_rate=5e-4,
+        learning_rate=1e-3,
         rank=40,
         domain_rank=8,
     )

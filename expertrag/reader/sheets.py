@@ -115,11 +115,8 @@ class Sheets:
         return self._abstained(item.query, self._distractors(item, self._count()))
 
     def _count(self) -> int:
-        """Draw how many passages are shown: all as in a served prompt, or mostly few."""
-        most, served = self._recipe.passages, self._recipe.served
-        if served and self._rng.random() < served:
-            return most
-        return self._rng.randint(1, self._rng.randint(1, most))
+        """Draw how many passages are shown: mostly few, which are more examples a token."""
+        return self._rng.randint(1, self._rng.randint(1, self._recipe.passages))
 
     def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
         """Draw the passages of a sheet that begins with a question."""

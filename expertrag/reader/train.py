@@ -22,7 +22,6 @@ from expertrag.reader.bundle import Bundle, save_bundle
 from expertrag.reader.examples import Example, Material
 from expertrag.reader.measure import NOT_ANSWERED, Scores, measure
 from expertrag.reader.network import ReaderNetwork, Told
-from expertrag.reader.own_words import in_own_words
 from expertrag.reader.recipe import Recipe, beside
 from expertrag.reader.report import ReaderReport, SetReport, card
 from expertrag.reader.rows import Row, encode, pack, plan
@@ -91,9 +90,6 @@ def train_reader(
     with work_folder(out) as partial:
         work = partial / _digest(identity, materials, recipe, start)
         before = _before(materials, network, work, progress) if recipe.answered else {}
-        if recipe.own_words:
-            with all_cores():
-                materials = in_own_words(materials, network, work / "own_words.jsonl", progress)
         steps, dev = _rows(materials, network, chat, recipe)
         if start:
             adapters.load(_begun(adapters.parameters, start.weights))

@@ -37,11 +37,6 @@ def test_the_gold_passage_is_in_every_place(made: Material) -> None:
     assert {(1,), (2,)} <= places
 
 
-def test_a_share_of_the_sheets_is_as_long_as_a_served_prompt(dataset: Path) -> None:
-    examples = material(dataset, "encyclopedia", replace(RECIPE, served=1.0)).examples
-    assert {len(item.passages) for item in examples} == {RECIPE.passages}
-
-
 def test_the_share_to_abstain_from_is_kept(made: Material) -> None:
     abstained = [item for item in made.examples if not item.reply.found]
     assert abs(len(abstained) / len(made.examples) - RECIPE.tempted) < 0.05
