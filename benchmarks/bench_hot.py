@@ -31,7 +31,7 @@ from eval_answers import MODELS, PASSAGES, TOKENS, answerable, config_of
 
 from expertrag import prompt
 from expertrag.cli.progress import progress
-from expertrag.config import AUTO_READER
+from expertrag.config import NO_READER
 from expertrag.eval import squad
 from expertrag.eval.datasets import Query, load_dataset
 from expertrag.eval.manifest import make_manifest
@@ -80,7 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--model", default=MODELS[-1])
-    parser.add_argument("--reader", default=AUTO_READER, help="beside the model")
+    parser.add_argument("--reader", default=NO_READER, help="beside the model")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--questions", type=int, default=24, help="of each set")
     parser.add_argument("--dev", action="store_true", help="dev questions of the train split")

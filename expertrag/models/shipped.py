@@ -16,11 +16,11 @@ SHIPPED: tuple[str, ...] = ("minilm-domains",)
 """Names of the bundles, which are names of embedders, too."""
 
 
-SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts",)
+SHIPPED_GATES: tuple[str, ...] = ("adarague-drafts", "qwen-gate")
 """Names of the gates."""
 
 
-GATES_OF_GENERATORS: Mapping[str, str] = {}
+GATES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-gate"}
 """The shipped gate that was fitted on a package model, by the model's name."""
 
 
