@@ -90,8 +90,9 @@ gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to 
 QWEN_GATE ?= .eval/qwen-signals
 QWEN := qwen2.5-coder-1.5b-instruct
 ROWS_OF ?= 30
+ROWS_ELSEWHERE ?= 50
 
-gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set
+gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set, ROWS_ELSEWHERE=of those about no documents
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/expertrag index build examples/documents --out $(STORE)
 	@mkdir -p .eval/rows
@@ -99,7 +100,7 @@ gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., 
 	  $(BIN)/expertrag eval record $(DATA)/$$name --split train --limit $(ROWS_OF) --generator $(QWEN) \
 	    --out .eval/rows/$$name.jsonl || exit 1; done
 	@for folder in $(DATA)/openqa benchmarks/everyday; do \
-	  $(BIN)/expertrag eval record $$folder --split train --limit $(ROWS_OF) --generator $(QWEN) --index $(STORE) \
+	  $(BIN)/expertrag eval record $$folder --split train --limit $(ROWS_ELSEWHERE) --generator $(QWEN) --index $(STORE) \
 	    --out .eval/rows/$$(basename $$folder).jsonl || exit 1; done
 	@$(BIN)/expertrag gate fit .eval/rows --signals store,prefill --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
 

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from expertrag import Client, models
+from expertrag.assemble import open_generator
+from expertrag.config import ModelConfig
 from expertrag.errors import NotFound
 from expertrag.models.choice import LARGE
+from expertrag_retriever.gate.bundle import load_gate
 
 READY_S = 300.0
 ANSWER_S = 120.0
@@ -69,6 +72,14 @@ def test_it_answers_from_documents_and_cites(client: Client) -> None:
     answer = client.answer(question, mode="always", max_tokens=48, timeout=ANSWER_S)
     assert "nine weeks" in answer.text
     assert answer.citations[0].document_id.startswith("notice")
+
+
+@pytest.mark.usefixtures("client")
+def test_the_shipped_gate_was_fitted_on_it() -> None:
+    """Without a reader, as it is by default."""
+    gate = load_gate(models.gate_folder(str(models.gate_of(LARGE))))
+    generator = open_generator(ModelConfig(generator=LARGE))
+    assert gate.needs.generator_fingerprint == generator.fingerprint
 
 
 @pytest.mark.parametrize("mode", ["strict", "always"])

@@ -1,4 +1,4 @@
-"""The gate that lies in the package: whole, small, described, and of the package's own models."""
+"""The gates that lie in the package: whole, small, described, and of the package's own models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from expertrag_retriever.gate.bundle import load_gate as load_bundle
 from expertrag_retriever.gate.signals import SignalGroup
 
 ADARAGUE = Path(__file__).parent / "data" / "adarague_small"
-(NAME,) = models.SHIPPED_GATES
+NAME, LARGE_GATE = models.SHIPPED_GATES
 
 
 def test_its_folder_is_small_and_says_what_it_is() -> None:
@@ -28,6 +28,20 @@ def test_its_folder_is_small_and_says_what_it_is() -> None:
     assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 3000
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert bundle.version in card
+
+
+def test_the_large_default_model_has_a_gate_of_its_own() -> None:
+    """Whether its fingerprint is the model's, tests of the pulled model say."""
+    assert models.gate_of(models.LARGE) == LARGE_GATE
+    folder = models.gate_folder(LARGE_GATE)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
+    bundle = load_bundle(folder)
+    assert bundle.version.startswith(f"{LARGE_GATE}@")
+    assert bundle.needs.generator == models.LARGE
+    assert bundle.groups == (SignalGroup.STORE, SignalGroup.PREFILL)
+    assert len(bundle.card["rows"]) == 7
+    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 240
+    assert bundle.version in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_it_decides_on_rows_with_the_models_of_the_package(
