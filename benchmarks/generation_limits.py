@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--packed", type=Path, required=True, help="what models pack made")
     parser.add_argument("--gguf", type=Path, help="the file it was made of, for llama.cpp")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
+    parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="that come at once")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> int:
         "limits": limits(engine, work(weights, source.config), prompts, given.rounds)
     }
     if given.llamacpp:
-        for texts in (1, 8):
+        for texts in given.texts:
             rival = LlamaCpp(given.llamacpp, given.gguf, texts=texts, context_tokens=1536)
             chosen = prompts[:8]
             found[f"llama.cpp, {texts} texts"] = beside(engine, rival, chosen, texts, given.rounds)

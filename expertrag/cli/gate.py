@@ -141,6 +141,14 @@ def explain(
     "server a second call of the model.",
 )
 @models_option
+@flag(
+    "--judge/--no-judge",
+    env="EXPERTRAG_FIT_JUDGE",
+    default=True,
+    show_default=True,
+    help="Whether to learn from the rows of `eval record` which passages hold an answer: STRICT "
+    "then abstains before the model is asked.",
+)
 @cost_option
 @seed_option
 @work_option
@@ -155,6 +163,7 @@ def fit(
     ways: tuple[str, ...],
     signals: tuple[str, ...] | None,
     models: tuple[str, ...],
+    judge: bool,
     cost: float,
     seed: int,
     work: Path | None,
@@ -198,7 +207,14 @@ def fit(
         store = Path(config.index) if config.index else None
         source = open_source(groups, config.model, work or default_work(), store)
         fitted = fit_gate(
-            row_sets, source, out, models=models, cost=cost, seed=seed, progress=report
+            row_sets,
+            source,
+            out,
+            models=models,
+            judge=judge,
+            cost=cost,
+            seed=seed,
+            progress=report,
         )
     if as_json:
         emit_json({"out": str(out), "threshold": fitted.threshold, "card": fitted.card})

@@ -58,18 +58,22 @@ def fit_gate(
     out: Path,
     *,
     models: Sequence[str],
+    judge: bool = True,
     cost: float = COST,
     seed: int = 0,
     progress: Progress,
 ) -> GateBundle:
     """Fit a gate and write it to ``out``.
 
+    :param judge: whether it learns to judge passages, too.
     :param cost: accuracy that a retrieval must bring on average; sets the threshold.
     :raises InvalidArgument: rows without what is needed, too few, or nothing to learn from.
     """
     given = material(row_sets, source, progress)
     with translated_errors():
-        bundle = _fitted(out.name, given, row_sets, source, models, cost, seed, progress)
+        bundle = _fitted(
+            out.name, given, row_sets, source, models, cost, seed, progress, judge=judge
+        )
         return _written(bundle, out)
 
 
@@ -182,6 +186,8 @@ def _fitted(
     cost: float,
     seed: int,
     progress: Progress,
+    *,
+    judge: bool = True,
 ) -> GateBundle:
     fitted = fit_predictor(
         given.signals,
@@ -196,7 +202,7 @@ def _fitted(
         {"model": item.name, "settings": item.settings, "loss": item.loss}
         for item in fitted.candidates
     ]
-    sufficiency, judged = _sufficiency(row_sets, seed)
+    sufficiency, judged = _sufficiency(row_sets, seed) if judge else (None, {})
     ways, read = _ways(given, fitted, source, cost, seed, progress)
     return GateBundle(
         name=name,
