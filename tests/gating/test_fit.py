@@ -43,13 +43,18 @@ def _row(number: int, rng: random.Random) -> Row:
     )
 
 
-@pytest.fixture(scope="module")
-def out(model_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rng, folder = random.Random(0), tmp_path_factory.mktemp("fit")
+def _fitted(model_config: Config, folder: Path, *, judge: bool = True) -> Path:
+    rng = random.Random(0)
     rows = RowSet("towers", tuple(_row(number, rng) for number in range(160)), (), "0" * 64)
     source = open_source((SignalGroup.QUESTION, SignalGroup.STORE), model_config.model, folder)
-    fit_gate([rows], source, folder / "gate", models=("logistic",), progress=_silent)
-    return folder / "gate"
+    out = folder / "gate"
+    fit_gate([rows], source, out, models=("logistic",), judge=judge, progress=_silent)
+    return out
+
+
+@pytest.fixture(scope="module")
+def out(model_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fitted(model_config, tmp_path_factory.mktemp("fit"))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +80,14 @@ def test_passages_are_judged(bundle: GateBundle, out: Path) -> None:
     assert told["auc"] > 0.95
     assert told["auc_similarity"] == pytest.approx(0.5, abs=0.12)
     assert "AUROC" in (out / CARD).read_text()
+
+
+def test_the_judge_can_be_left_out(
+    bundle: GateBundle, model_config: Config, tmp_path: Path
+) -> None:
+    without = load_gate(_fitted(model_config, tmp_path, judge=False))
+    assert without.sufficiency is None and "passages" not in without.card
+    assert (without.threshold, without.benefits) == (bundle.threshold, bundle.benefits)
 
 
 def test_domains_are_told_by_the_router_of_the_fit(
