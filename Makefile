@@ -87,7 +87,7 @@ gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to 
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --generator smollm2-135m-instruct-moe --out $(GATE) $(ARGS)
 
-QWEN_GATE ?= .eval/qwen-signals
+QWEN_GATE ?= .eval/qwen-gate
 QWEN := qwen2.5-coder-1.5b-instruct
 ROWS_OF ?= 30
 ROWS_ELSEWHERE ?= 50

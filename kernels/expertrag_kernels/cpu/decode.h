@@ -69,8 +69,8 @@ class Decoder {
     waiting_.clear();
   }
 
-  // The last attention, after which rows look at no other: those that are neither picked nor watched
-  // have left their keys and values by then, and are done. Null where there is none.
+  // The last attention: rows that are neither picked nor watched have written their keys and values
+  // before it, and nothing after it reads them. Null where a later step reads rows by their number.
   const Step* narrowing_step() const {
     const Step* found = nullptr;
     bool routed = false, alone = false;
