@@ -172,6 +172,18 @@ qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minu
 	  $(READER_LICENCES) $(MADE_LICENCES) $(QWEN_EXAMPLES) --base $(QWEN) --out $(QWEN_READER) $(ARGS)
 	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --questions 24 --reader $(QWEN_READER) --write
 
+QWEN_PROBE ?= .eval/qwen-probe
+PROBE_SHEETS = $(addprefix --sheets ,squad2=110 hotpotqa=45 popqa=45 pubmedqa=25 bioasq=40 tatqa=40 manuals=40 \
+  first-paragraphs=40)
+
+qwen-probe: $(STAMP) ## train the sufficiency probe of the default language model, half an hour; DATA=..., QWEN_PROBE=folder to make
+	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/reader_documents.py --data $(DATA) --out .eval/documents
+	@for name in $(notdir $(READER_STORES)); do \
+	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
+	@$(BIN)/expertrag train probe $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
+	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SHEETS) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
+
 bench-hot: $(STAMP) ## passages read apart, which later questions reuse, beside all in one prompt; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)
 

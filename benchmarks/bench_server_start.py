@@ -5,7 +5,8 @@
 Each round starts ``expertrag serve`` in a process of its own and measures the seconds from there
 until it listens, until it is ready (with the seconds of processor that took, as other work on the
 machine stretches time), and until the first answer is whole. The server of the last
-round answers ``--questions`` questions from the documents. Its memory is what the system accounts
+round answers ``--questions`` questions from the documents, then a third as many from three passages
+each. Its memory is what the system accounts
 to the process (``/proc/PID/smaps``), in MB of 10^6 bytes:
 
 - weights: pages of the packed weights, which are mapped and shared by all servers of the machine
@@ -140,15 +141,24 @@ def remembered(server: Served, questions: int) -> dict[str, Any]:
     started = time.perf_counter()
     tokens = 0
     for number in range(questions):
-        topic = TOPICS[number % len(TOPICS)]
-        question = f"What is {topic} for?" if number < len(TOPICS) else f"How is {topic} used?"
-        answer = server.client.answer(question, mode="always", max_tokens=64, timeout=READY_S * 5)
-        tokens += answer.usage.prompt_tokens
+        tokens += _prompt_tokens(server, number)
         if number + 1 in (questions // 2, questions):
             found[f"after {number + 1} answers"] = resident(server.process.pid)
     found["prompt_tokens"] = tokens
     found["seconds_an_answer"] = (time.perf_counter() - started) / max(questions, 1)
+    started = time.perf_counter()
+    few = range(max(questions // 3, 1))
+    found["prompt_tokens_of_three_passages"] = sum(_prompt_tokens(server, n, k=3) for n in few)
+    found["seconds_an_answer_of_three_passages"] = (time.perf_counter() - started) / len(few)
     return found
+
+
+def _prompt_tokens(server: Served, number: int, k: int = 5) -> int:
+    """Let a question be answered; returns the tokens of its prompt."""
+    topic = TOPICS[number % len(TOPICS)]
+    question = f"What is {topic} for?" if number < len(TOPICS) else f"How is {topic} used?"
+    answer = server.client.answer(question, mode="always", k=k, max_tokens=64, timeout=READY_S * 5)
+    return answer.usage.prompt_tokens
 
 
 def resident(pid: int) -> dict[str, float]:

@@ -31,7 +31,7 @@ from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
 
 from expertrag.cli.progress import progress
-from expertrag.config import NO_READER, Config
+from expertrag.config import AUTO_PROBE, NO_READER, Config
 from expertrag.eval import squad
 from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
 from expertrag.eval.manifest import make_manifest
@@ -120,10 +120,11 @@ def asked(
     return found, inputs
 
 
-def config_of(model: str, reader: str = NO_READER) -> Config:
-    """Return the defaults, but for the language model, and the reader beside it."""
+def config_of(model: str, reader: str = NO_READER, probe: str = AUTO_PROBE) -> Config:
+    """Return the defaults, but for the language model, the reader beside it, and its probe."""
     config = Config()
-    return replace(config, model=replace(config.model, generator=model, reader=reader))
+    chosen = replace(config.model, generator=model, reader=reader, probe=probe)
+    return replace(config, model=chosen)
 
 
 def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:

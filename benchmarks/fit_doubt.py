@@ -34,7 +34,7 @@ from eval_answers import (
 
 from expertrag import prompt
 from expertrag.cli.progress import progress
-from expertrag.config import AUTO_READER
+from expertrag.config import AUTO_READER, NO_PROBE
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import load_dataset
 from expertrag.eval.manifest import make_manifest
@@ -72,7 +72,7 @@ def main() -> int:
             kinds = {name: answerable(dataset, given.questions, dev=True)}
             if name == UNANSWERABLE:
                 kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions, dev=True)
-            config = config_of(given.model, given.reader)
+            config = config_of(given.model, given.reader, NO_PROBE)
             with open_pipeline_for(dataset, config, given.work, report) as opened:
                 speaker = Speaker(opened, dataset, TOKENS, PASSAGES, given.work)
                 inputs[name] = {**speaker.inputs, "queries": dataset.sha256}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag import prompt
@@ -119,7 +120,10 @@ class Answering:
     ) -> Session:
         request = call.request
         strict = request.mode is GateMode.STRICT
-        messages = prompt.open_book(request.question, passages, strict=strict, family=self._family)
+        begun = request.sampling.constraint is None and weight is None
+        messages = prompt.open_book(
+            request.question, passages, strict=strict, family=self._family, begun=begun
+        )
         sampling = reply_sampling(request.sampling, reader=self._generator.reader)
         if weight is None:
             return self._begin(call, messages, sampling)
@@ -206,13 +210,16 @@ class Answering:
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
         meter, spoken = call.meter, self._spoken(call, session)
-        said = list(spoken)
-        meter.count(session)
-        sure = _p_sufficient(session)
         least = 1 - self._generator.strict_from
-        doubted = spoken.abstained or (sure is not None and sure < least)
-        p_sufficient = sure if p_sufficient is None else p_sufficient
-        if doubted:
+
+        def doubted() -> bool:
+            sure = _p_sufficient(session)
+            return spoken.abstained or (sure is not None and sure < least)
+
+        said = list(takewhile(lambda _: not doubted(), spoken))  # what is withheld is not written
+        meter.count(session)
+        p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
+        if doubted():
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
         grounding = self._ground(call, joined([*said, *spoken.markers]).text, passages)

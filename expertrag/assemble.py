@@ -13,7 +13,9 @@ from expertrag.config import (
     AUTO_EMBEDDER,
     AUTO_GATE,
     AUTO_GENERATOR,
+    AUTO_PROBE,
     AUTO_READER,
+    NO_PROBE,
     NO_READER,
     Config,
     GateConfig,
@@ -116,7 +118,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     :raises ExpertRAGError: if it cannot be used, with the cure in the message.
     """
     name = _auto_generator(model, gate) if model.generator == AUTO_GENERATOR else model.generator
-    return load_generator(
+    opened = load_generator(
         models.resolve(name),
         dtype=model.dtype,
         device=model.device,
@@ -124,6 +126,37 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         reuse_mib=model.reuse_mib,
         beside=_reader(model.reader, name),
     )
+    _probe(model.probe, opened)
+    return opened
+
+
+def _probe(named: str, generator: Generator) -> None:
+    """Let the probe that is configured tell whether passages hold the answer.
+
+    ``auto`` is the shipped one of the generator; with a reader beside it, the reader tells.
+
+    :raises Conflict: the one that is named belongs to another model.
+    :raises InvalidArgument: the generator shows no hidden states.
+    """
+    folder = models.probe_of(generator.name) if named == AUTO_PROBE else Path(named)
+    if named == NO_PROBE or folder is None:
+        return
+    from expertrag.generation.probe import load_probe
+    from expertrag.generation.transformers_backend import TransformersGenerator
+
+    if not isinstance(generator, TransformersGenerator):
+        raise InvalidArgument(
+            "probe: it reads hidden states, which a server does not show; set the probe to none"
+        )
+    probe = load_probe(folder)
+    try:
+        generator.probe_with(probe)
+    except Conflict:
+        if named != AUTO_PROBE:
+            raise
+        _log.info("no probe: the shipped one is of %s as it is packed, alone", generator.name)
+    else:
+        _log.info("probe %s: tells whether passages hold the answer", folder.name)
 
 
 def _reader(named: str, generator: str) -> Beside | None:

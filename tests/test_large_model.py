@@ -21,6 +21,7 @@ from expertrag_retriever.gate.bundle import load_gate
 
 READY_S = 300.0
 ANSWER_S = 120.0
+COMMAND = (sys.executable, "-m", "expertrag")
 DOCUMENTS = {
     "notice": "# Leaving the cooperative\nThe notice period for members of the cooperative is nine "
     "weeks. It begins on the first day of the month after the letter has arrived.",
@@ -32,8 +33,8 @@ DOCUMENTS = {
 
 
 @pytest.fixture(scope="module")
-def client(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of ``expertrag serve`` with the large model over three documents."""
+def store(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of three documents, where the large model has been pulled."""
     try:
         models.resolve(LARGE)
     except NotFound:
@@ -42,13 +43,27 @@ def client(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     (folder / "documents").mkdir()
     for name, text in DOCUMENTS.items():
         (folder / "documents" / f"{name}.md").write_text(text)
-    command = [sys.executable, "-m", "expertrag"]
-    store = str(folder / "store")
-    build = ["index", "build", str(folder / "documents"), "--out", store]
-    subprocess.run([*command, *build], check=True, capture_output=True)
-    address = f"unix:{folder}/s"
+    build = ["index", "build", str(folder / "documents"), "--out", str(folder / "store")]
+    subprocess.run([*COMMAND, *build], check=True, capture_output=True)
+    return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def client(store: Path) -> Iterator[Client]:
+    """A client of ``expertrag serve`` with the large model and its reader."""
+    yield from _served(store, "--reader", "auto")
+
+
+@pytest.fixture(scope="module")
+def alone(store: Path) -> Iterator[Client]:
+    """A client of the large model as it is served by default."""
+    yield from _served(store)
+
+
+def _served(store: Path, *options: str) -> Iterator[Client]:
+    address = f"unix:{store.parent}/s{len(options)}"
     process = subprocess.Popen(
-        [*command, "serve", "--index", store, "--generator", LARGE, "--reader", "auto"],
+        [*COMMAND, "serve", "--index", str(store), "--generator", LARGE, *options],
         env={**os.environ, "EXPERTRAG_SERVICE_ADDRESS": address},
         stderr=subprocess.DEVNULL,
     )
@@ -74,7 +89,7 @@ def test_it_answers_from_documents_and_cites(client: Client) -> None:
     assert answer.citations[0].document_id.startswith("notice")
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("store")
 def test_the_shipped_gate_was_fitted_on_it() -> None:
     """Without a reader, as it is by default."""
     gate = load_gate(models.gate_folder(str(models.gate_of(LARGE))))
@@ -94,3 +109,21 @@ def test_its_reader_answers_in_few_words(client: Client) -> None:
     question = "What does a wash in the laundry room cost?"
     answer = client.answer(question, mode="strict", max_tokens=48, timeout=ANSWER_S)
     assert re.fullmatch(r"two tokens\W*\[\d\]\W*", answer.text), answer.text
+
+
+@pytest.mark.parametrize("mode", ["strict", "always"])
+def test_by_default_its_probe_abstains(alone: Client, mode: str) -> None:
+    question = "What does a guest parking space in the courtyard cost?"
+    answer = alone.answer(question, mode=mode, max_tokens=48, timeout=ANSWER_S)
+    assert answer.abstained, answer.text
+    assert answer.p_sufficient is not None and answer.p_sufficient < 0.5
+    assert answer.usage.completion_tokens == 0
+
+
+@pytest.mark.parametrize("mode", ["strict", "always"])
+def test_by_default_it_answers_what_they_hold(alone: Client, mode: str) -> None:
+    answer = alone.answer(
+        "Who has spare parts for broken lamps?", mode=mode, max_tokens=48, timeout=ANSWER_S
+    )
+    assert "Okafor" in answer.text
+    assert answer.p_sufficient is not None and answer.p_sufficient > 0.5

@@ -45,6 +45,29 @@ def test_strict_is_the_longer_prompt(family: prompt.Family) -> None:
     assert count(strict) >= count(free)
 
 
+@pytest.mark.parametrize(
+    ("question", "beginning"),
+    [
+        ("Who wrote Emma?", "Short answer:"),
+        ("How many legs does a spider have?", "Short answer:"),
+        ("how long is the notice period", "Short answer:"),
+        ("What does VACUUM do?", "Short answer:"),
+        ("Howard who?", "Short answer:"),
+        ("How do I create a partial index?", "Answer:"),
+        ("how can I list files?", "Answer:"),
+        ("  Why is the sky blue?", "Answer:"),
+        ('"Explain" MVCC.', "Answer:"),
+        ("", "Short answer:"),
+    ],
+)
+def test_the_turn_of_a_chat_model_is_begun(question: str, beginning: str) -> None:
+    begun = prompt.open_book(question, (), family=prompt.INSTRUCT)
+    assert begun[-1] == Message("assistant", beginning)
+    alone = prompt.open_book(question, (), family=prompt.INSTRUCT, begun=False)
+    assert alone == begun[:-1]
+    assert prompt.open_book(question, ())[-1].role == "user"
+
+
 @pytest.mark.parametrize("family", prompt.FAMILIES.values())
 def test_a_prompt_tells_whether_it_shows_passages(family: prompt.Family) -> None:
     assert prompt.shows_passages(prompt.open_book("q", (), family=family))

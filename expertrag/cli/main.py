@@ -19,6 +19,7 @@ from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
 from expertrag.cli.models import models
+from expertrag.cli.probe import probe
 from expertrag.cli.reader import reader
 from expertrag.cli.router import router
 from expertrag.cli.serve import serve
@@ -49,6 +50,7 @@ for command in (serve, train):
 for command in (annotate, feedback, replay):
     gate.add_command(command)
 train.add_command(reader)
+train.add_command(probe)
 
 
 def main() -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +17,11 @@ from expertrag.config import AUTO_EMBEDDER, load
 from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from expertrag.reader.recipe import Recipe
+    from expertrag.domains.data import Data
     from expertrag_index.types import Progress
+
+Given = dict[str, tuple[Path, ...]]
+"""Data sets or stores by domain."""
 
 
 def _by_name(
@@ -30,7 +33,7 @@ def _by_name(
     return {name.strip(): text.strip() for name, _, text in pairs}
 
 
-def _counts(
+def counts(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, int]:
     """Read numbers by the name of a data set; "" stands for all."""
@@ -43,8 +46,7 @@ def _counts(
     return found
 
 
-@click.command()
-@flag(
+data_option = flag(
     "--data",
     env="EXPERTRAG_TRAIN_DATA",
     multiple=True,
@@ -52,7 +54,7 @@ def _counts(
     help="Data set of a domain: a BEIR folder whose questions have answers; its name is the domain "
     "unless given. Only its train split is read.",
 )
-@flag(
+stores_option = flag(
     "stores",
     "--from-index",
     env="EXPERTRAG_TRAIN_FROM_INDEX",
@@ -61,6 +63,29 @@ def _counts(
     help="Store of a domain that has no questions: they are made of its chunks, from headings, "
     "sentences, examples, and pairs of documents.",
 )
+examples_option = flag(
+    "--examples",
+    env="EXPERTRAG_TRAIN_EXAMPLES",
+    multiple=True,
+    metavar="[DATASET=]N",
+    callback=counts,
+    help="Examples of a set at most, of all sets or of the one that is named [default: the "
+    "profile's].",
+)
+licences_option = flag(
+    "licences",
+    "--licence",
+    env="EXPERTRAG_TRAIN_LICENCE",
+    multiple=True,
+    metavar="DATASET=LICENCE",
+    callback=_by_name,
+    help="Licence of a data set, for the card.",
+)
+
+
+@click.command()
+@data_option
+@stores_option
 @flag(
     "--generator",
     env="EXPERTRAG_TRAIN_GENERATOR",
@@ -85,24 +110,8 @@ def _counts(
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
 @profile_option("full reads 20,000 tokens a minute on two cores, 5,000 of a 1.5B base")
-@flag(
-    "--examples",
-    env="EXPERTRAG_TRAIN_EXAMPLES",
-    multiple=True,
-    metavar="[DATASET=]N",
-    callback=_counts,
-    help="Examples of a set at most, of all sets or of the one that is named [default: the "
-    "profile's].",
-)
-@flag(
-    "licences",
-    "--licence",
-    env="EXPERTRAG_TRAIN_LICENCE",
-    multiple=True,
-    metavar="DATASET=LICENCE",
-    callback=_by_name,
-    help="Licence of a data set, for the card.",
-)
+@examples_option
+@licences_option
 @seed_option
 @json_flag
 def reader(
@@ -127,7 +136,6 @@ def reader(
     that it had made of a store.
     """
     from expertrag import models
-    from expertrag.domains.data import parse_data
     from expertrag.generation.loading import quiet
     from expertrag.reader.bundle import load_bundle
     from expertrag.reader.material import materials
@@ -138,19 +146,12 @@ def reader(
     recipe = replace(PROFILES[profile], seed=seed)
     if "" in examples:
         recipe = replace(recipe, most_examples=examples[""])
-    sets, indexes = parse_data(data), parse_data(stores)
-    if not sets and not indexes:
-        raise InvalidArgument("no data given: add --data DATASET, or --from-index STORE")
+    sets, indexes = given_data(data, stores)
     if generator and not indexes:
         raise InvalidArgument(
             "generator: asks about the passages of a store; add --from-index STORE"
         )
-    named = [
-        f"{option} {name}={path.name}"
-        for option, some in (("--data", sets), ("--from-index", indexes))
-        for name, paths in some.items()
-        for path in paths
-    ]
+    named = named_data(sets, indexes)
     if generator:
         local = Path(generator)
         named.append(f"--generator {local.name if local.exists() else generator}")
@@ -158,14 +159,18 @@ def reader(
     options = [f"--base {known_as}", f"--profile {profile}", f"--seed {seed}"]
     begun = load_bundle(models.reader_folder(start)) if start else None
     options += [f"--start {Path(start).name}"] if start else []
-    options += [f"--examples {name}={n}".replace(" =", " ") for name, n in examples.items()]
-    options += [f'--licence "{name}={text}"' for name, text in licences.items()]
+    options += named_options(examples, licences)
     with translated_errors(), quiet(), progress() as report:
         report("reader: reading the base model", 0, None)
         source = models.resolve(base)
         recipe = recipe_for(source, recipe)
         for domain, paths in indexes.items():
-            made_sets = [_made_of(path, out, recipe, generator, report) for path in paths]
+            made_sets = [
+                made_of(
+                    path, out, report, words=recipe.words, seed=recipe.seed, generator=generator
+                )
+                for path in paths
+            ]
             sets[domain] = (*sets.get(domain, ()), *made_sets)
         report("reader: reading data sets", 0, None)
         made = train_reader(
@@ -188,8 +193,44 @@ def reader(
     click.echo(f"wrote {out}")
 
 
-def _made_of(
-    store: Path, out: Path, recipe: Recipe, generator: str | None, report: Progress
+def given_data(data: Sequence[str], stores: Sequence[str]) -> tuple[Given, Given]:
+    """Read what --data and --from-index name, by domain.
+
+    :raises InvalidArgument: neither names anything.
+    """
+    from expertrag.domains.data import parse_data
+
+    if not data and not stores:
+        raise InvalidArgument("no data given: add --data DATASET, or --from-index STORE")
+    return parse_data(data), parse_data(stores)
+
+
+def named_data(sets: Data, indexes: Data) -> list[str]:
+    """Write --data and --from-index as they were given, without the folders' places."""
+    return [
+        f"{option} {name}={path.name}"
+        for option, some in (("--data", sets), ("--from-index", indexes))
+        for name, paths in some.items()
+        for path in paths
+    ]
+
+
+def named_options(
+    numbers: Mapping[str, int], licences: Mapping[str, str], *, of: str = "examples"
+) -> list[str]:
+    """Write --examples, or what ``of`` names, and --licence as they were given."""
+    options = [f"--{of} {name}={n}".replace(" =", " ") for name, n in numbers.items()]
+    return options + [f'--licence "{name}={text}"' for name, text in licences.items()]
+
+
+def made_of(
+    store: Path,
+    out: Path,
+    report: Progress,
+    *,
+    words: int,
+    seed: int,
+    generator: str | None = None,
 ) -> Path:
     """Make the data set of a store beside what the training keeps; say what it holds."""
     from expertrag.assemble import open_embedder, open_generator
@@ -201,9 +242,7 @@ def _made_of(
         model = replace(load().config.model, generator=generator, embedder=AUTO_EMBEDDER)
         asker = Asker(open_generator(model), open_embedder(model, store))
     with work_folder(out, keep=True) as work:
-        folder, made = make_dataset(
-            store, work, report, words=recipe.words, seed=recipe.seed, asker=asker
-        )
+        folder, made = make_dataset(store, work, report, words=words, seed=seed, asker=asker)
     note(made.told())
     return folder
 

@@ -19,6 +19,8 @@ AUTO_GENERATOR = "auto"
 AUTO_GATE = "auto"
 AUTO_READER = "auto"
 NO_READER = "none"
+AUTO_PROBE = "auto"
+NO_PROBE = "none"
 TRAINING_FREE = "training-free"
 
 
@@ -55,6 +57,12 @@ class ModelConfig:
         "Reader that runs beside the language model and answers from passages: a folder of "
         "`expertrag train reader`; auto is the one that is shipped for the model, if any; none "
         "runs the model alone.",
+    )
+    probe: str = option(
+        AUTO_PROBE,
+        "Probe that tells from the language model's hidden states whether the passages hold the "
+        "answer: a folder of `expertrag train probe`; auto is the one that is shipped for the "
+        "model, if any; none goes by the model's words alone.",
     )
     dtype: str = option(
         "auto",

@@ -86,7 +86,11 @@ def open_pipeline_for(
                 "corpus": index.manifest.corpus_hash if served else read_corpus(dataset).sha256,
                 "chunker": index.manifest.chunker,
                 "embedder": model_inputs(embedder),
-                "generator": {**model_inputs(generator), **_asked_for(config.model)},
+                "generator": {
+                    **model_inputs(generator),
+                    **_asked_for(config.model),
+                    **({"probe": generator.probe} if generator.probe else {}),
+                },
                 "gate": pipeline.info().gate,
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }

@@ -43,9 +43,9 @@ class Session(ABC):
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None
-    """Probability that no passage holds the answer, by that with which ``prompt.NOT_FOUND`` begins
-    a reader's reply, once a token is drawn; None of any other model, without passages, and of an
-    answer from two prompts."""
+    """Probability that no passage holds the answer, once a token is drawn: by a probe, or by the
+    probability with which ``prompt.NOT_FOUND`` begins a reader's reply. None of any other model,
+    without passages, and of an answer from two prompts."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -89,6 +89,8 @@ class Generator(ABC):
     or is of a family that reads well without."""
     strict_from: float = 0.5
     """Doubt from which STRICT withholds an answer."""
+    probe: str = ""
+    """Hash of the probe that tells its sessions' doubt, if one does."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 

@@ -11,6 +11,11 @@ from expertrag.generation.constraints import Vocabulary
 from expertrag.generation.loading import first_line
 
 
+def continues(messages: Sequence[Message]) -> bool:
+    """Whether the model goes on with a turn of its own, as in vLLM's and transformers' chats."""
+    return bool(messages) and messages[-1].role == "assistant"
+
+
 class ChatTokenizer:
     """A transformers tokenizer that renders chats; safe to use from several threads."""
 
@@ -26,13 +31,17 @@ class ChatTokenizer:
         return self._tokenizer.chat_template is not None
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the prompt that asks for the next answer.
+        """Token ids of the prompt that asks for the next answer, or for the rest of a last turn.
 
         :raises InvalidArgument: if the model's chat template refuses the turns.
         """
+        begun = ""
+        if continues(messages):
+            *messages, last = messages
+            begun = self._plain(last.content)
         turns = [{"role": m.role, "content": self._plain(m.content)} for m in messages]
         if self._tokenizer.chat_template is None:  # a base model: it continues text
-            text = "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+            text = "\n\n".join(turn["content"] for turn in turns) + "\n\n" + begun
             return list(self._tokenizer(text).input_ids)
         try:
             text = self._tokenizer.apply_chat_template(
@@ -42,7 +51,7 @@ class ChatTokenizer:
             raise InvalidArgument(
                 f"messages: refused by the model's chat template ({first_line(error)})"
             ) from error
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+        return list(self._tokenizer(text + begun, add_special_tokens=False).input_ids)
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of a text that continues a prompt."""

@@ -15,8 +15,10 @@ class Detokenizer:
     last piece's tokens together with the new ones, and yields by how much the text grew.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+    def __init__(self, decode: Callable[[Sequence[int]], str], *, goes_on: bool = False) -> None:
+        """Begin; a text that goes on with another one begins without the space between them."""
         self._decode = decode
+        self._spaced = goes_on
         self._tokens: list[int] = []  # from the start of the last piece
         self._shown = 0  # how many of them have been yielded
         self._prefix = ""  # their text
@@ -33,7 +35,7 @@ class Detokenizer:
 
     def would_add(self, token: int) -> str:
         """Return the text that a token would complete now, and leave it at that."""
-        return self._decode([*self._tokens, token])[len(self._prefix) :]
+        return self._begun(self._decode([*self._tokens, token])[len(self._prefix) :])
 
     def flush(self) -> str:
         """Return what is held back; an unfinished character comes as U+FFFD."""
@@ -44,7 +46,12 @@ class Detokenizer:
         self._tokens = self._tokens[self._shown :]
         self._shown = len(self._tokens)
         self._prefix = self._decode(self._tokens)
+        piece = self._begun(piece)
+        self._spaced = self._spaced and not piece
         return piece
+
+    def _begun(self, piece: str) -> str:
+        return piece.lstrip() if self._spaced else piece
 
 
 class StopFilter:

@@ -11,7 +11,9 @@ from expertrag.generation.base import Session, ShouldStop
 from expertrag.generation.certainty import Certainty, average
 from expertrag.generation.detokenize import Detokenizer, StopFilter
 from expertrag.generation.logprobs import Ranked, Spelling
+from expertrag.generation.sampling import Abstention
 from expertrag.generation.watching import Watched
+from expertrag.prompt import ABSTAINS_FROM
 from expertrag.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
 from expertrag_retriever.types import PrefillSignals
 
@@ -25,13 +27,18 @@ class LocalSession(Session):
         prompt: Sequence[int],
         sampling: Sampling,
         should_stop: ShouldStop,
+        abstention: Abstention | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
+        """Begin; ``goes_on``: the prompt ends in a turn that the text goes on with."""
         self.prompt_tokens = len(prompt)
         self.finish_reason = FinishReason.LENGTH
         self._max_tokens = sampling.max_tokens
         self._logprobs = sampling.logprobs
+        self._probed = abstention if abstention and abstention.probe else None
         self._should_stop = should_stop
-        self._detokenizer = Detokenizer(decode)
+        self._detokenizer = Detokenizer(decode, goes_on=goes_on)
         self._filter = StopFilter(sampling.stop)
         self._watched = Watched()
         self._certainties: list[Certainty] = []
@@ -79,6 +86,13 @@ class LocalSession(Session):
             router_entropy=self._watched.router_entropy,
             vectors=self._watched.vectors,
         )
+
+    def _abstaining(self) -> list[int]:
+        """Ask the probe, if there is one, of what was watched; what to say where it abstains."""
+        if self._probed is None or self._probed.probe is None:
+            return []
+        self.doubt = self._probed.probe.doubt(self._watched.vectors)
+        return list(self._probed.tokens) if self.doubt >= ABSTAINS_FROM else []
 
     def _end(self, reason: FinishReason) -> None:
         self._ended = True

@@ -28,15 +28,17 @@ class NativeSession(LocalSession):
         matcher: Matcher | None = None,
         domain: str | None = None,
         abstention: Abstention | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
-        super().__init__(decode, prompt, sampling, should_stop)
+        super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
         self._text = Text(
             prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
         )
-        self._peeked: list[int] = []  # tokens that are not yet streamed
+        self._waiting: list[int] = []  # tokens that are not yet streamed
 
     def peek(self, tokens: int) -> PrefillSignals | None:
         """Prefill and draw the first tokens; see :meth:`Session.peek`."""
@@ -46,7 +48,7 @@ class NativeSession(LocalSession):
         while len(self._certainties) < wanted and not self._ended:
             token = self._take()
             if token is not None:
-                self._peeked.append(token)
+                self._waiting.append(token)
         return self._signals(tokens)
 
     def deltas(self) -> Iterator[DeltaEvent]:
@@ -58,7 +60,7 @@ class NativeSession(LocalSession):
     def close(self) -> None:
         """Free the cache; see :meth:`Session.close`."""
         self._end(self.finish_reason)
-        self._peeked.clear()
+        self._waiting.clear()
 
     def _allow(self, tokens: int, *, sure: bool) -> None:
         if self.lm_calls:
@@ -66,25 +68,30 @@ class NativeSession(LocalSession):
             return
         self.lm_calls = 1
         self._text.allowed, self._text.sure = tokens, sure
-        if sure:
-            self._text.watched = min(ROUTER_TOKENS, self.prompt_tokens)
+        if sure or self._probed:
+            self._text.watched = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
         self._network.engine.submit(self._text)
 
     def _next(self) -> int | None:
-        if self._peeked:
-            return self._peeked.pop(0)
-        return None if self._ended else self._take()
+        if not self._waiting and not self._ended:
+            return self._take()
+        return self._waiting.pop(0) if self._waiting else None
 
     def _take(self) -> int | None:
         """Wait for a token; None if it is the end."""
         found = self._network.engine.result(self._text, self._should_stop)
         if isinstance(found, Looked):
             self._watched = self._network.watched(found)
+            if saying := self._abstaining():
+                self._waiting = saying[1:]
+                self._end(FinishReason.STOP)
+                return saying[0]
             found = self._network.engine.result(self._text, self._should_stop)
         assert isinstance(found, Drawn), "a text is looked at once"
         if found.certainty is not None:
             self._certainties.append(found.certainty)
-        self.doubt = self._sampler.doubt
+        if not self._probed:
+            self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if found.token in self._network.end_tokens:
             self._end(FinishReason.STOP)

@@ -9,6 +9,7 @@ import torch
 
 from expertrag.generation.certainty import Certainty
 from expertrag.generation.constraints import Matcher
+from expertrag.generation.probe import Probe
 from expertrag.prompt import ABSTAINS_FROM, UNSCALED, Doubt
 from expertrag.types import Sampling
 
@@ -20,12 +21,14 @@ FREQUENCY_PENALTY = 0.7
 class Abstention:
     """The tokens of a reader's abstention, and how the probability of the first is calibrated.
 
-    ``decides``: whether that probability decides on abstention; else it is only told.
+    ``decides``: whether that probability decides on abstention; else it is only told. ``probe``
+    tells the doubt instead, if there is one, and decides.
     """
 
     tokens: tuple[int, ...]
     doubt: Doubt = UNSCALED
     decides: bool = True
+    probe: Probe | None = None
 
 
 class Sampler:
@@ -36,7 +39,8 @@ class Sampler:
     the draws, says what may be drawn at all.
 
     ``abstention`` is what a reader abstains with. Whether it does is decided at the first draw, by
-    its calibrated probability, ``doubt``, whatever the temperature; a matcher decides for itself.
+    its calibrated probability, ``doubt``, whatever the temperature; a matcher decides for itself,
+    and where there is a probe, the session does.
     """
 
     def __init__(
@@ -50,7 +54,8 @@ class Sampler:
         abstention: Abstention | None = None,
     ) -> None:
         self.doubt: float | None = None
-        self._abstention = abstention
+        # a probe tells before anything is drawn: its doubt is the session's
+        self._abstention = None if abstention and abstention.probe else abstention
         self._saying: list[int] = []  # what is left to say of an abstention
         self._temperature = temperature
         self._matcher = matcher

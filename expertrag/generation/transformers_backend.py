@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from expertrag import prompt as prompts
-from expertrag.errors import InvalidArgument
+from expertrag.errors import Conflict, InvalidArgument
 from expertrag.generation.base import (
     BASE,
     Generator,
@@ -24,7 +25,7 @@ from expertrag.generation.base import (
     never_stop,
 )
 from expertrag.generation.beside import Beside
-from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.chat import ChatTokenizer, continues
 from expertrag.generation.constraints import Matcher
 from expertrag.generation.fingerprint import fingerprint, source_fingerprint
 from expertrag.generation.loading import ModelFiles, model_errors, model_files, quiet
@@ -33,9 +34,11 @@ from expertrag.generation.native_network import CacheRoom, NativeNetwork
 from expertrag.generation.native_session import NativeSession
 from expertrag.generation.network import Limits, Network
 from expertrag.generation.packed_loading import ROUNDED, packed_network
+from expertrag.generation.probe import STRICT_FROM, Owner, Probe
 from expertrag.generation.reading import MOST_READ_TOKENS, Reading
 from expertrag.generation.sampling import Abstention
 from expertrag.generation.transformers_session import TransformersSession
+from expertrag.generation.watching import Watched
 from expertrag.types import Sampling
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
@@ -74,10 +77,10 @@ class TransformersGenerator(Generator):
         self._network = network
         self._chat = chat
         self._vocabulary = chat.vocabulary(network.end_tokens)
+        space = " " if family.short else ""  # after the beginning of its turn
+        said = chat.encode_text(space + prompts.NOT_FOUND)
         self._abstention = (
-            Abstention(tuple(chat.encode_text(prompts.NOT_FOUND)), self.doubt, decides=trained)
-            if self.reader
-            else None
+            Abstention(tuple(said), self.doubt, decides=trained) if self.reader else None
         )
 
     @classmethod
@@ -122,6 +125,23 @@ class TransformersGenerator(Generator):
             beside.doubt if beside else None,
         )
 
+    def probe_with(self, probe: Probe) -> None:
+        """Let a probe tell from now on whether passages hold the answer, and abstain by it.
+
+        :raises Conflict: it is one of another model, or of a model with other prompts.
+        """
+        family = prompts.FAMILIES[self.family]
+        own = Owner(self.name, self.fingerprint, prompts.fingerprint(family))
+        if self._abstention is None or replace(own, generator=probe.owner.generator) != probe.owner:
+            raise Conflict(
+                f"the probe was trained on {probe.owner.generator}, and {self.name} is another "
+                "model, or has other prompts: train one on it (`expertrag train probe`), or set "
+                "the probe to none",
+                reason="PROBE_OF_ANOTHER_MODEL",
+            )
+        self._abstention = replace(self._abstention, probe=probe)
+        self.strict_from, self.probe = STRICT_FROM, probe.digest
+
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""
         return self._network.counters()
@@ -144,12 +164,15 @@ class TransformersGenerator(Generator):
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        goes_on = continues(messages)
         abstention = self._abstention if prompts.shows_passages(messages) else None
+        if prompts.FAMILIES[self.family].short and not goes_on:
+            abstention = None  # a form: what tells the doubt was fitted on turns that are begun
         expert = self._expert(messages, domain)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
-            return NativeSession(network, decode, *options)
-        return TransformersSession(network, decode, *options)
+            return NativeSession(network, decode, *options, goes_on=goes_on)
+        return TransformersSession(network, decode, *options, goes_on=goes_on)
 
     def begin_mixed(
         self,
@@ -206,6 +229,23 @@ class TransformersGenerator(Generator):
                 },
             )
         return prompt
+
+    def watch(self, messages: Sequence[Message]) -> tuple[Watched, float]:
+        """Read a reader's prompt: its hidden states, and how probable an abstention in words is.
+
+        :returns: what was seen, and the probability that ``prompt.NOT_FOUND`` begins the reply.
+        """
+        network = self._network
+        tokens = self._chat.encode(messages)
+        cache = network.new_cache(self._expert(messages, None))
+        try:
+            step = network.forward(tokens, cache, watched=True)
+        finally:
+            network.free(cache)
+        assert step.watched is not None, "it was asked for"
+        assert self._abstention is not None, "of readers alone"
+        first = self._abstention.tokens[0]
+        return step.watched, float(step.logits.float().softmax(-1)[first])
 
     def read(
         self, items: Sequence[tuple[Sequence[Message], str]], domain: str | None = None

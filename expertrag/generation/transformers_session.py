@@ -29,8 +29,10 @@ class TransformersSession(LocalSession):
         matcher: Matcher | None = None,
         domain: str | None = None,
         abstention: Abstention | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
-        super().__init__(decode, prompt, sampling, should_stop)
+        super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
         self._network = network
         self._prompt = prompt
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
@@ -63,11 +65,17 @@ class TransformersSession(LocalSession):
         return self._drawn[self._streamed - 1]
 
     def _draw(self, *, watch: bool) -> None:
-        step = self._step(watch=watch)
+        first = not self._drawn
+        step = self._step(watch=watch or (first and self._probed is not None))
+        if first and (saying := self._abstaining()):
+            self._drawn = saying
+            self._end(FinishReason.STOP)
+            return
         if watch:
             self._certainties.append(certainty(step.logits))
         token = self._sampler.draw(step.logits)
-        self.doubt = self._sampler.doubt
+        if not self._probed:
+            self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if token in self._network.end_tokens:
             self._end(FinishReason.STOP)

@@ -28,6 +28,16 @@ READERS_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen
 """The shipped reader that runs beside a package model, by the model's name."""
 
 
+PROBES_OF_GENERATORS: Mapping[str, str] = {"qwen2.5-coder-1.5b-instruct": "qwen-probe"}
+"""The shipped sufficiency probe of a package model, by the model's name."""
+
+
+def probe_of(generator: str) -> Path | None:
+    """Folder of the shipped probe of a package model; None where there is none."""
+    name = PROBES_OF_GENERATORS.get(generator)
+    return shipped_folder(name) if name else None
+
+
 def reader_of(generator: str) -> Path | None:
     """Folder of the shipped reader that runs beside a package model; None where there is none."""
     name = READERS_OF_GENERATORS.get(generator)

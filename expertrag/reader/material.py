@@ -9,7 +9,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -65,11 +65,52 @@ def materials(
 def material(folder: Path, domain: str, recipe: Recipe) -> Material:
     """Read one data set."""
     dataset = load_dataset(folder, TRAIN)
-    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
-    passages = Passages(dataset.documents(failures), recipe.words)
     rng = random.Random(f"{recipe.seed} {dataset.name}")
+    asked = read_questions(dataset, recipe.words, rng)
+    train, dev = asked.part(dev=False), asked.part(dev=True)
+    sheets = Sheets(dataset, domain, recipe, asked.passages, rng)
+    most = recipe.dev_questions
+    return Material(
+        name=dataset.name,
+        domain=domain,
+        sha256=dataset.sha256,
+        examples=sheets.training(train.answerable, train.unanswerable),
+        dev=sheets.dev(dev.answerable[:most], dev.unanswerable[:most]),
+        dropped=asked.dropped,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of a train split that can be learned from, in random order.
+
+    ``dropped``: how many others there are, by reason.
+    """
+
+    dataset: Dataset
+    passages: Passages
+    answerable: list[Answered]
+    unanswerable: list[Query]
+    dropped: Mapping[str, int]
+
+    def part(self, *, dev: bool) -> Questions:
+        """Take those that are kept from training, or the others."""
+        return replace(
+            self,
+            answerable=[q for q in self.answerable if is_dev(q.query, self.dataset) is dev],
+            unanswerable=[q for q in self.unanswerable if is_dev(q, self.dataset) is dev],
+        )
+
+
+def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Questions:
+    """Find the replies to the questions of a train split.
+
+    :param words: of a passage.
+    """
+    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    passages = Passages(dataset.documents(failures), words)
     dropped: Counter[str] = Counter()
-    tested = _asked_elsewhere(folder)
+    tested = _asked_elsewhere(dataset.folder)
     found: list[Answered] = []
     open_: list[Query] = []
     for query in dataset.queries:
@@ -83,20 +124,7 @@ def material(folder: Path, domain: str, recipe: Recipe) -> Material:
             found.append(item)
     for some in (found, open_):
         rng.shuffle(some)
-    dev = [item for item in found if is_dev(item.query, dataset)]
-    dev_open = [query for query in open_ if is_dev(query, dataset)]
-    sheets = Sheets(dataset, domain, recipe, passages, rng)
-    return Material(
-        name=dataset.name,
-        domain=domain,
-        sha256=dataset.sha256,
-        examples=sheets.training(
-            [item for item in found if not is_dev(item.query, dataset)],
-            [query for query in open_ if not is_dev(query, dataset)],
-        ),
-        dev=sheets.dev(dev[: recipe.dev_questions], dev_open[: recipe.dev_questions]),
-        dropped=dict(dropped),
-    )
+    return Questions(dataset, passages, found, open_, dict(dropped))
 
 
 def is_dev(query: Query, dataset: Dataset) -> bool:

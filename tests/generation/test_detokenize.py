@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from expertrag.generation.chat import ChatTokenizer
+from expertrag.generation.base import Message
+from expertrag.generation.chat import ChatTokenizer, continues
 from expertrag.generation.detokenize import Detokenizer, StopFilter
 
 
@@ -35,6 +36,22 @@ def test_pieces_join_to_the_text(text: str, chat: ChatTokenizer) -> None:
     pieces = [detokenizer.push(token) for token in tokens]
     assert not any("\ufffd" in piece for piece in pieces)
     assert "".join(pieces) + detokenizer.flush() == text
+
+
+def test_a_text_that_goes_on_begins_without_the_space(chat: ChatTokenizer) -> None:
+    for text, expected in ((" Paris is it.", "Paris is it."), ("\n Paris", "Paris"), (" ", "")):
+        detokenizer = Detokenizer(chat.decode, goes_on=True)
+        tokens = chat._tokenizer(text, add_special_tokens=False).input_ids
+        assert detokenizer.would_add(tokens[0]) == chat.decode(tokens[:1]).lstrip()
+        pieces = [detokenizer.push(token) for token in tokens]
+        assert "".join(pieces) + detokenizer.flush() == expected
+
+
+def test_a_begun_turn_ends_the_prompt(chat: ChatTokenizer) -> None:
+    asked = [Message("system", "Be brief."), Message("user", "Where?")]
+    begun = chat.encode([*asked, Message("assistant", "Short answer:")])
+    assert begun == chat.encode(asked) + chat.encode_text("Short answer:")
+    assert continues([*asked, Message("assistant", "In")]) and not continues(asked)
 
 
 def test_pieces_come_as_soon_as_they_are_whole(chat: ChatTokenizer) -> None:

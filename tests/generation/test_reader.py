@@ -88,7 +88,7 @@ def test_a_large_chat_model_is_a_reader_without_training(
     ids = torch.tensor([model._chat.encode(asked)])
     with torch.inference_mode():
         said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
-    expected = scaled.doubt.calibrated(float(said[model._chat.encode_text("Not")[0]]))
+    expected = scaled.doubt.calibrated(float(said[model._chat.encode_text(" Not")[0]]))
     with closing(model.begin(asked, Sampling(3))) as session:
         list(session.deltas())
         assert session.doubt == pytest.approx(expected, rel=1e-3)

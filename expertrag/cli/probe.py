@@ -1,0 +1,131 @@
+"""``expertrag train probe``: whether the passages of a prompt hold the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+
+from expertrag.cli.options import flag, json_flag, out_folder
+from expertrag.cli.output import emit_json
+from expertrag.cli.progress import progress
+from expertrag.cli.reader import (
+    counts,
+    data_option,
+    given_data,
+    licences_option,
+    made_of,
+    named_data,
+    named_options,
+    stores_option,
+)
+from expertrag.cli.train import profile_option, seed_option
+from expertrag.config import NO_PROBE, NO_READER, load
+from expertrag.errors import InvalidArgument
+
+
+@click.command()
+@data_option
+@stores_option
+@flag(
+    "--generator",
+    env="EXPERTRAG_TRAIN_GENERATOR",
+    metavar="MODEL",
+    help="Language model whose prompts are read: a name as `serve` takes it, of a model that runs "
+    "in this process [default: that of the configuration].",
+)
+@out_folder("EXPERTRAG_TRAIN_OUT", "PROBE")
+@profile_option("full reads 2,000 prompts in half an hour, by a model of 1.5B on two cores")
+@flag(
+    "--sheets",
+    env="EXPERTRAG_TRAIN_SHEETS",
+    multiple=True,
+    metavar="[DATASET=]N",
+    callback=counts,
+    help="Searches of a set at most, of all sets or of the one that is named; about ten questions "
+    "are asked of what each finds [default: the profile's].",
+)
+@licences_option
+@seed_option
+@json_flag
+def probe(
+    data: tuple[str, ...],
+    stores: tuple[str, ...],
+    generator: str | None,
+    out: Path,
+    profile: str,
+    sheets: Mapping[str, int],
+    licences: Mapping[str, str],
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train a probe: the probability that the passages of a prompt hold the answer.
+
+    It is a logistic regression on hidden states of the language model, which stays as it is; `serve
+    --probe PROBE` abstains by it. Questions whose passages lack the answer are made of all data
+    sets; those that are marked as unanswerable teach most. A killed training goes on where it was
+    with the same command.
+    """
+    from expertrag import models
+    from expertrag.assemble import open_generator
+    from expertrag.generation.loading import quiet
+    from expertrag.generation.transformers_backend import TransformersGenerator
+    from expertrag.probe.prompts import probe_sets
+    from expertrag.probe.recipe import PROFILES
+    from expertrag.probe.train import train_probe
+    from expertrag.translate import translated_errors
+
+    recipe = replace(PROFILES[profile], seed=seed)
+    if "" in sheets:
+        recipe = replace(recipe, most_sheets=sheets[""])
+    sets, indexes = given_data(data, stores)
+    named = named_data(sets, indexes)
+    config = load().config.model
+    model = replace(
+        config, generator=generator or config.generator, reader=NO_READER, probe=NO_PROBE
+    )
+    with translated_errors(), quiet(), progress() as report:
+        report("probe: reading the language model", 0, None)
+        opened = open_generator(model)
+        if not isinstance(opened, TransformersGenerator):
+            raise InvalidArgument(
+                "generator: hidden states are those of a model in this process; name a folder, a "
+                "package model, a GGUF file or a hub id"
+            )
+        for domain, paths in indexes.items():
+            made_sets = [
+                made_of(path, out, report, words=recipe.words, seed=recipe.seed) for path in paths
+            ]
+            sets[domain] = (*sets.get(domain, ()), *made_sets)
+        report("probe: reading data sets", 0, None)
+        package = models.REGISTRY.get(opened.name)
+        options = [
+            f"--generator {Path(opened.name).name}",
+            f"--profile {profile}",
+            f"--seed {seed}",
+        ]
+        options += named_options(sheets, licences, of="sheets")
+        made = train_probe(
+            probe_sets(sets, recipe, licences, sheets),
+            opened,
+            out,
+            report,
+            command=" ".join(["expertrag train probe", *named, *options]),
+            licence=package.licence if package else "other",
+        )
+    if as_json:
+        emit_json(asdict(made))
+        return
+    for item in made.sets:
+        click.echo(
+            f"{item.name}  {item.prompts:,} prompts, {item.lacking:,} without the answer  AUROC "
+            f"{_number(item.abstains)} -> {_number(item.left_out)} by a probe that saw none of the "
+            f"set; dev {_number(item.dev)}"
+        )
+    click.echo(f"wrote {out}")
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"

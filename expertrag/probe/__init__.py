@@ -1,0 +1,1 @@
+"""Training of the sufficiency probe: whether a prompt's passages hold the answer."""
