@@ -26,6 +26,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import fmean as mean_of
 
 from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
@@ -242,35 +243,53 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
 
 def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
     """Never, always and auto: accuracy where there are answers, searches and seconds over all."""
-    return [*_policies("first model", before), *_policies("last model", after)]
+    kinds = [name for name in after if not name.endswith("unanswerable")]
+    both = before, after
 
+    def rights(answers: Mapping[str, Asked], mode: GateMode) -> list[float]:
+        return [right for name in kinds for right in scores(answers[name], judged, mode)]
 
-def _policies(whose: str, answers: Mapping[str, Asked]) -> list[Figure]:
-    kinds = [name for name in answers if not name.endswith("unanswerable")]
+    def said(answers: Mapping[str, Asked], mode: GateMode) -> list[Said]:
+        return [item for name in kinds for item in answers[name][1][mode]]
+
     figures = []
-    rights: dict[GateMode, list[float]] = {}
     for mode in (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO):
-        said = [item for name in kinds for item in answers[name][1][mode]]
-        rights[mode] = [right for name in kinds for right in scores(answers[name], judged, mode)]
+        searches = [[float(item.retrieved) for item in said(some, mode)] for some in both]
+        seconds = [[item.seconds for item in said(some, mode)] for some in both]
         figures += [
-            mean(f"{whose}, {mode}: right", rights[mode]),
-            mean(f"{whose}, {mode}: searches", [float(item.retrieved) for item in said]),
-            mean(f"{whose}, {mode}: seconds", [item.seconds for item in said]),
+            means(f"{mode}: right", *(rights(some, mode) for some in both)),
+            means(f"{mode}: searches", *searches),
+            means(f"{mode}: seconds", *seconds),
         ]
-    figures.append(
-        means(f"{whose}, auto after always", rights[GateMode.ALWAYS], rights[GateMode.AUTO])
-    )
+        if mode is GateMode.AUTO:
+            figures[-2] = figures[-2].at_most(0.70)
+    gained = [
+        [
+            auto - always
+            for auto, always in zip(
+                rights(some, GateMode.AUTO), rights(some, GateMode.ALWAYS), strict=True
+            )
+        ]
+        for some in both
+    ]
+    always = [mean_of([item.seconds for item in said(some, GateMode.ALWAYS)]) for some in both]
+    shares_of_time = [
+        [item.seconds / seconds for item in said(some, GateMode.AUTO)]
+        for some, seconds in zip(both, always, strict=True)
+    ]
     closed = [
-        judged(said, query)
+        float(judged(item, query))
         for name in kinds
         if name.startswith("everyday")
-        for query, said in zip(answers[name][0], answers[name][1][GateMode.AUTO], strict=True)
-        if query.answers and not said.retrieved
+        for query, item in zip(after[name][0], after[name][1][GateMode.AUTO], strict=True)
+        if query.answers and not item.retrieved
     ]
-    figures.append(
-        mean(f"{whose}, auto: closed-book everyday facts right", list(map(float, closed)))
-    )
-    return figures
+    return [
+        *figures,
+        means("auto: right, less those of always", *gained).at_least(-0.01),
+        means("auto: seconds by those of always", *shares_of_time).at_most(0.80),
+        mean("auto: everyday facts answered closed book, right", closed).at_least(0.90),
+    ]
 
 
 def scores(

@@ -111,10 +111,13 @@ def test_figures_are_counted_by_hand() -> None:
     assert mean("AUROC of abstention") == 1.0
     assert mean("always abstains, squad2 unanswerable") == 1.0
     assert mean("strict abstains, squad2") == 0.5
-    assert mean("last model, never: right") == pytest.approx(2 / 3)  # of 3 with answers
-    assert mean("last model, auto: searches") == 0.25
-    assert mean("last model, always: seconds") == 2.5
-    assert mean("last model, auto: closed-book everyday facts right") == 1.0
+    assert mean("never: right") == pytest.approx(2 / 3)  # of 3 with answers
+    assert mean("auto: searches") == 0.25
+    assert mean("always: seconds") == 2.5
+    assert mean("auto: right, less those of always") == 0.0
+    assert mean("auto: seconds by those of always") == pytest.approx(0.7)
+    assert figures["auto: seconds by those of always"].reached
+    assert mean("auto: everyday facts answered closed book, right") == 1.0
 
 
 def test_doubt_is_fitted_where_both_kinds_meet() -> None:

@@ -206,7 +206,7 @@ def card(report: ProbeReport, licence: str) -> str:
     ]
     table = "\n".join(rows)
     return f"""---
-license: {licence}
+license: {licence.lower()}
 base_model: {report.owner.generator}
 tags: [retrieval-augmented-generation, abstention, linear-probe]
 ---

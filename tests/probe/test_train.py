@@ -58,7 +58,7 @@ def test_what_is_written_is_served(
     body = json.loads((out / "probe.json").read_text())
     assert body["training"]["sets"][0]["sha256"] == births.sha256
     card = (out / "README.md").read_text()
-    assert "again" in card and "license: MIT" in card
+    assert "again" in card and "license: mit" in card
     texts = [passage.text for item in births.train for passage in item.passages]
     written = card + (out / "probe.json").read_text()
     assert not any(text in written for text in texts)
