@@ -102,7 +102,7 @@ gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., 
 	@for folder in $(DATA)/openqa benchmarks/everyday; do \
 	  $(BIN)/expertrag eval record $$folder --split train --limit $(ROWS_ELSEWHERE) --generator $(QWEN) --index $(STORE) \
 	    --out .eval/rows/$$(basename $$folder).jsonl || exit 1; done
-	@$(BIN)/expertrag gate fit .eval/rows --signals store,prefill --no-judge --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
+	@$(BIN)/expertrag gate fit .eval/rows --signals store,prefill --no-judge --models kernel --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)
