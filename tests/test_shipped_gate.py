@@ -40,7 +40,7 @@ def test_the_large_default_model_has_a_gate_of_its_own() -> None:
     assert bundle.needs.generator == models.LARGE
     assert bundle.groups == (SignalGroup.STORE, SignalGroup.PREFILL)
     assert len(bundle.card["rows"]) == 7
-    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 240
+    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 235
     assert bundle.version in (folder / "README.md").read_text(encoding="utf-8")
 
 
