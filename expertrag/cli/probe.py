@@ -63,10 +63,10 @@ def probe(
 ) -> None:
     """Train a probe: the probability that the passages of a prompt hold the answer.
 
-    It is a logistic regression on hidden states of the language model, which stays as it is, and
-    answers are withheld by it where PROBE is served (`serve --probe PROBE`). Questions whose passages lack the answer are made of all data
-    sets; those that are marked as unanswerable teach most. A killed training goes on where it was
-    with the same command.
+    It is a logistic regression on hidden states of the language model, which stays as it is;
+    answers are withheld by it where PROBE is served (`serve --probe PROBE`). Questions whose
+    passages lack the answer are made of all data sets; those that are marked as unanswerable teach
+    most. A killed training goes on where it was with the same command.
     """
     from expertrag import models
     from expertrag.assemble import open_generator
