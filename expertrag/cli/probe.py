@@ -16,10 +16,10 @@ from expertrag.cli.reader import (
     data_option,
     given_data,
     licences_option,
-    made_of,
     named_data,
     named_options,
     stores_option,
+    with_made,
 )
 from expertrag.cli.train import profile_option, seed_option
 from expertrag.config import NO_PROBE, NO_READER, load
@@ -37,7 +37,7 @@ from expertrag.errors import InvalidArgument
     "in this process [default: that of the configuration].",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "PROBE")
-@profile_option("full reads 2,000 prompts in half an hour, by a model of 1.5B on two cores")
+@profile_option("full reads 3,000 prompts in half an hour, by a model of 1.5B on two cores")
 @flag(
     "--sheets",
     env="EXPERTRAG_TRAIN_SHEETS",
@@ -74,7 +74,7 @@ def probe(
     from expertrag.generation.transformers_backend import TransformersGenerator
     from expertrag.probe.prompts import probe_sets
     from expertrag.probe.recipe import PROFILES
-    from expertrag.probe.train import train_probe
+    from expertrag.probe.train import shown, train_probe
     from expertrag.translate import translated_errors
 
     recipe = replace(PROFILES[profile], seed=seed)
@@ -94,11 +94,7 @@ def probe(
                 "generator: hidden states are those of a model in this process; name a folder, a "
                 "package model, a GGUF file or a hub id"
             )
-        for domain, paths in indexes.items():
-            made_sets = [
-                made_of(path, out, report, words=recipe.words, seed=recipe.seed) for path in paths
-            ]
-            sets[domain] = (*sets.get(domain, ()), *made_sets)
+        sets = with_made(sets, indexes, out, report, words=recipe.words, seed=recipe.seed)
         report("probe: reading data sets", 0, None)
         package = models.REGISTRY.get(opened.name)
         options = [
@@ -121,11 +117,7 @@ def probe(
     for item in made.sets:
         click.echo(
             f"{item.name}  {item.prompts:,} prompts, {item.lacking:,} without the answer  AUROC "
-            f"{_number(item.abstains)} -> {_number(item.left_out)} by a probe that saw none of the "
-            f"set; dev {_number(item.dev)}"
+            f"{shown(item.abstains)} -> {shown(item.left_out)} by a probe that saw none of the "
+            f"set; dev {shown(item.dev)}"
         )
     click.echo(f"wrote {out}")
-
-
-def _number(value: float | None) -> str:
-    return "none" if value is None else f"{value:.2f}"

@@ -63,15 +63,6 @@ stores_option = flag(
     help="Store of a domain that has no questions: they are made of its chunks, from headings, "
     "sentences, examples, and pairs of documents.",
 )
-examples_option = flag(
-    "--examples",
-    env="EXPERTRAG_TRAIN_EXAMPLES",
-    multiple=True,
-    metavar="[DATASET=]N",
-    callback=counts,
-    help="Examples of a set at most, of all sets or of the one that is named [default: the "
-    "profile's].",
-)
 licences_option = flag(
     "licences",
     "--licence",
@@ -110,7 +101,15 @@ licences_option = flag(
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
 @profile_option("full reads 20,000 tokens a minute on two cores, 5,000 of a 1.5B base")
-@examples_option
+@flag(
+    "--examples",
+    env="EXPERTRAG_TRAIN_EXAMPLES",
+    multiple=True,
+    metavar="[DATASET=]N",
+    callback=counts,
+    help="Examples of a set at most, of all sets or of the one that is named [default: the "
+    "profile's].",
+)
 @licences_option
 @seed_option
 @json_flag
@@ -164,14 +163,9 @@ def reader(
         report("reader: reading the base model", 0, None)
         source = models.resolve(base)
         recipe = recipe_for(source, recipe)
-        for domain, paths in indexes.items():
-            made_sets = [
-                made_of(
-                    path, out, report, words=recipe.words, seed=recipe.seed, generator=generator
-                )
-                for path in paths
-            ]
-            sets[domain] = (*sets.get(domain, ()), *made_sets)
+        sets = with_made(
+            sets, indexes, out, report, words=recipe.words, seed=recipe.seed, generator=generator
+        )
         report("reader: reading data sets", 0, None)
         made = train_reader(
             materials(sets, recipe, licences, examples),
@@ -223,14 +217,26 @@ def named_options(
     return options + [f'--licence "{name}={text}"' for name, text in licences.items()]
 
 
-def made_of(
-    store: Path,
+def with_made(
+    sets: Data,
+    indexes: Data,
     out: Path,
     report: Progress,
     *,
     words: int,
     seed: int,
     generator: str | None = None,
+) -> Given:
+    """Add the data sets that are made of stores to those of their domains."""
+    found: Given = {domain: tuple(paths) for domain, paths in sets.items()}
+    for domain, stores in indexes.items():
+        made = [_made_of(store, out, report, words, seed, generator) for store in stores]
+        found[domain] = (*found.get(domain, ()), *made)
+    return found
+
+
+def _made_of(
+    store: Path, out: Path, report: Progress, words: int, seed: int, generator: str | None
 ) -> Path:
     """Make the data set of a store beside what the training keeps; say what it holds."""
     from expertrag.assemble import open_embedder, open_generator

@@ -36,7 +36,8 @@ class LocalSession(Session):
         self.finish_reason = FinishReason.LENGTH
         self._max_tokens = sampling.max_tokens
         self._logprobs = sampling.logprobs
-        self._probed = abstention if abstention and abstention.probe else None
+        self._probe = abstention.probe if abstention else None
+        self._abstention_tokens = abstention.tokens if abstention else ()
         self._should_stop = should_stop
         self._detokenizer = Detokenizer(decode, goes_on=goes_on)
         self._filter = StopFilter(sampling.stop)
@@ -89,10 +90,10 @@ class LocalSession(Session):
 
     def _abstaining(self) -> list[int]:
         """Ask the probe, if there is one, of what was watched; what to say where it abstains."""
-        if self._probed is None or self._probed.probe is None:
+        if self._probe is None:
             return []
-        self.doubt = self._probed.probe.doubt(self._watched.vectors)
-        return list(self._probed.tokens) if self.doubt >= ABSTAINS_FROM else []
+        self.doubt = self._probe.doubt(self._watched.vectors)
+        return list(self._abstention_tokens) if self.doubt >= ABSTAINS_FROM else []
 
     def _end(self, reason: FinishReason) -> None:
         self._ended = True

@@ -68,7 +68,7 @@ class NativeSession(LocalSession):
             return
         self.lm_calls = 1
         self._text.allowed, self._text.sure = tokens, sure
-        if sure or self._probed:
+        if sure or self._probe:
             self._text.watched = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
         self._network.engine.submit(self._text)
 
@@ -90,7 +90,7 @@ class NativeSession(LocalSession):
         assert isinstance(found, Drawn), "a text is looked at once"
         if found.certainty is not None:
             self._certainties.append(found.certainty)
-        if not self._probed:
+        if not self._probe:
             self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if found.token in self._network.end_tokens:

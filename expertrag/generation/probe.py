@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from expertrag.errors import InvalidArgument, ServerError
+from expertrag_retriever.gate.odds import logistic
 
 if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
@@ -60,8 +61,8 @@ class Probe:
 
         :param vectors: those of ``STATES``, of the prompt's last token.
         """
-        odds = float(np.concatenate([vectors[name] for name in STATES]) @ self.weights) + self.bias
-        return float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
+        states = np.concatenate([vectors[name] for name in STATES])
+        return float(logistic(states @ self.weights + self.bias))
 
 
 def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:

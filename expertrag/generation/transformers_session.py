@@ -66,7 +66,7 @@ class TransformersSession(LocalSession):
 
     def _draw(self, *, watch: bool) -> None:
         first = not self._drawn
-        step = self._step(watch=watch or (first and self._probed is not None))
+        step = self._step(watch=watch or (first and self._probe is not None))
         if first and (saying := self._abstaining()):
             self._drawn = saying
             self._end(FinishReason.STOP)
@@ -74,7 +74,7 @@ class TransformersSession(LocalSession):
         if watch:
             self._certainties.append(certainty(step.logits))
         token = self._sampler.draw(step.logits)
-        if not self._probed:
+        if not self._probe:
             self.doubt = self._sampler.doubt
         self.completion_tokens += 1
         if token in self._network.end_tokens:

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from expertrag.domains.data import TRAIN, Data
-from expertrag.errors import InvalidArgument
 from expertrag.eval.datasets import Dataset, Query, load_dataset
 from expertrag.probe.recipe import Recipe
 from expertrag.reader.answers import Answered, holding
-from expertrag.reader.material import Questions, read_questions
+from expertrag.reader.material import Questions, check_names, read_questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,15 +65,10 @@ def probe_sets(
     :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
         another one; or a licence or number is of none of them.
     """
-    paths = [path for some in data.values() for path in some]
-    names = [path.name for path in paths]
-    if len(set(names)) < len(names):
-        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
-    for option, known in (("licence", licences), ("sheets", most_sheets)):
-        if unknown := known.keys() - {*names, ""}:
-            raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
+    check_names(data, licence=licences, sheets=most_sheets)
     return [
         _probe_set(path, recipe, licences, most_sheets.get(path.name, recipe.most_sheets))
+        for paths in data.values()
         for path in paths
     ]
 

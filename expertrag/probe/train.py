@@ -235,13 +235,14 @@ def _row(item: SetReport) -> str:
         "set": f"{item.name} (`{item.sha256[:12]}`)",
         "licence": item.licence,
         "prompts": f"{item.prompts:,} ({item.lacking:,})",
-        "words": _number(item.abstains),
-        "left out": _number(item.left_out),
-        "dev": f"{_number(item.dev)} ({item.dev_prompts})",
-        "strict": f"{_number(item.withheld)}, {_number(item.lost)}",
+        "words": shown(item.abstains),
+        "left out": shown(item.left_out),
+        "dev": f"{shown(item.dev)} ({item.dev_prompts})",
+        "strict": f"{shown(item.withheld)}, {shown(item.lost)}",
     }
     return f"| {' | '.join(cells.values())} |"
 
 
-def _number(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """Write a figure; "none" where there was nothing to measure."""
     return "none" if value is None else f"{value:.2f}"

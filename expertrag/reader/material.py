@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from expertrag.domains.data import TRAIN, Data
 from expertrag.errors import InvalidArgument
@@ -44,13 +44,8 @@ def materials(
     :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
         another one; or a licence or number is of none of them.
     """
+    check_names(data, licence=licences, examples=most_examples)
     named = [(domain, path) for domain, paths in data.items() for path in paths]
-    names = [path.name for _, path in named]
-    if len(set(names)) < len(names):
-        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
-    for option, known in (("licence", licences), ("examples", most_examples)):
-        if unknown := known.keys() - {*names, ""}:
-            raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
     found = [
         material(
             path,
@@ -60,6 +55,19 @@ def materials(
         for domain, path in named
     ]
     return [replace(item, licence=licences.get(item.name, item.licence)) for item in found]
+
+
+def check_names(data: Data, **options: Mapping[str, Any]) -> None:
+    """Check that data sets have names of their own, and that options name no others.
+
+    :raises InvalidArgument: two have one name, or an option names none of them.
+    """
+    names = [path.name for paths in data.values() for path in paths]
+    if len(set(names)) < len(names):
+        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
+    for option, known in options.items():
+        if unknown := known.keys() - {*names, ""}:
+            raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
 
 
 def material(folder: Path, domain: str, recipe: Recipe) -> Material:

@@ -72,7 +72,8 @@ def test_without_doubt_the_answer_is_that_of_the_model_alone(
         with closing(reader.begin(_QUESTION, Sampling(8))) as session:
             return "".join(session.stream())
 
-    reader._abstention = replace(reader._abstention, decides=False)  # type: ignore[type-var]
+    assert reader._abstention is not None
+    reader._abstention = replace(reader._abstention, decides=False)
     alone = answer()
     reader.probe_with(_probe(reader, -4.0))
     assert answer() == alone != prompt.NOT_FOUND
