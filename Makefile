@@ -56,12 +56,12 @@ proto-check: $(STAMP) ## buf lint, and the committed stubs are what protos/ give
 docs: $(STAMP) ## regenerate docs/cli.md, docs/config.md and the tables of models and answers
 	@$(BIN)/python -m expertrag.cli.docs
 	@$(BIN)/python benchmarks/known_models.py
-	@$(BIN)/python benchmarks/answer_figures.py
+	@$(BIN)/python benchmarks/doc_figures.py
 
 docs-check: $(STAMP) ## the generated docs are current
 	@$(BIN)/python -m expertrag.cli.docs --check
 	@$(BIN)/python benchmarks/known_models.py --check
-	@$(BIN)/python benchmarks/answer_figures.py --check
+	@$(BIN)/python benchmarks/doc_figures.py --check
 
 unit: $(STAMP) ## tests only
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=10 tests
@@ -91,18 +91,24 @@ QWEN_GATE ?= .eval/qwen-gate
 QWEN := qwen2.5-coder-1.5b-instruct
 ROWS_OF ?= 30
 ROWS_ELSEWHERE ?= 50
+ROWS_ELSEWHERE_OF ?= 15
+EVAL_WORK ?= .eval
+RECORD = $(BIN)/expertrag eval record --split train --generator $(QWEN) --work $(EVAL_WORK)
+FIT_QWEN = --signals store --no-judge --models logistic --generator $(QWEN)
 
-gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set, ROWS_ELSEWHERE=of those about no documents
+gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set, ROWS_ELSEWHERE=of those about no documents, over the demo's and ROWS_ELSEWHERE_OF over each set's
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/expertrag index build examples/documents --out $(STORE)
 	@mkdir -p .eval/rows
 	@for name in squad2 hotpotqa popqa pubmedqa tatqa; do \
-	  $(BIN)/expertrag eval record $(DATA)/$$name --split train --limit $(ROWS_OF) --generator $(QWEN) \
-	    --out .eval/rows/$$name.jsonl || exit 1; done
+	  $(RECORD) $(DATA)/$$name --limit $(ROWS_OF) --out .eval/rows/$$name.jsonl || exit 1; done
 	@for folder in $(DATA)/openqa benchmarks/everyday; do \
-	  $(BIN)/expertrag eval record $$folder --split train --limit $(ROWS_ELSEWHERE) --generator $(QWEN) --index $(STORE) \
-	    --out .eval/rows/$$(basename $$folder).jsonl || exit 1; done
-	@$(BIN)/expertrag gate fit .eval/rows --signals store,prefill --no-judge --models kernel --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
+	  $(RECORD) $$folder --limit $(ROWS_ELSEWHERE) --index $(STORE) \
+	    --out .eval/rows/$$(basename $$folder).jsonl || exit 1; \
+	  for name in squad2 hotpotqa popqa pubmedqa tatqa; do \
+	    $(RECORD) $$folder --limit $(ROWS_ELSEWHERE_OF) --seed 1 --index $$(ls -td $(EVAL_WORK)/stores/$$name-* | head -1) \
+	      --out .eval/rows/$$(basename $$folder)-$$name.jsonl || exit 1; done; done
+	@$(BIN)/expertrag gate fit .eval/rows $(FIT_QWEN) --out $(QWEN_GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)

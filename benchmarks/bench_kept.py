@@ -3,8 +3,9 @@
     python benchmarks/bench_kept.py ../shared/data/squad2 --generator FOLDER --json FILE
 
 The prompts are the system's own over 200 of a dataset's test questions, as they come and shuffled,
-in the tokens of a packed model; the pages are those of the engine. No model is run. Figures are the
-share of the prompts' tokens that need not be read, by what may be kept (``--reuse-mib``).
+with all passages of a question in one, or one for each passage, in the tokens of a packed model;
+the pages are those of the engine. No model is run. Figures are the share of the prompts' tokens
+that need not be read, by what may be kept (``--reuse-mib``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from generation_prompts import questions_of
+from generation_prompts import Asked, asked
 
+from expertrag import prompt
+from expertrag.generation.base import Message
 from expertrag.generation.chat import ChatTokenizer
 from expertrag.generation.description import Description
 from expertrag.generation.file_tokenizer import FileTokenizer
@@ -41,32 +44,52 @@ def main() -> int:
     assert described is not None, "packed by this version"
     chat = ChatTokenizer(FileTokenizer(given.generator, described.special_tokens))
     shape = described.program.shape
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for data in given.data:
-        prompts = [chat.encode(some) for some in questions_of(data, given.questions)]
-        shuffled = random.Random(1).sample(prompts, len(prompts))
-        found[data.name] = {
-            "tokens_a_prompt": sum(map(len, prompts)) / len(prompts),
-            **{
-                order: {
-                    kept: round(
-                        reused(
-                            stream,
-                            shape.most_pages(_CACHE_BYTES),
-                            shape.most_pages(kept << 20),
-                        ),
-                        3,
-                    )
-                    for kept in KEPT_MIB
-                }
-                for order, stream in (("as they come", prompts), ("shuffled", shuffled))
-            },
-        }
+        questions = list(asked(data, given.questions))
+        shuffled = random.Random(1).sample(questions, len(questions))
+        found[data.name] = {}
+        for shown, prompts_of in (("together", together), ("apart", apart)):
+            orders = {
+                order: [chat.encode(some) for question in stream for some in prompts_of(question)]
+                for order, stream in (("as they come", questions), ("shuffled", shuffled))
+            }
+            tokens = sum(map(len, orders["shuffled"]))
+            found[data.name][shown] = {
+                "tokens_a_question": tokens / len(questions),
+                **{
+                    order: {
+                        kept: round(
+                            reused(
+                                stream,
+                                shape.most_pages(_CACHE_BYTES),
+                                shape.most_pages(kept << 20),
+                            ),
+                            3,
+                        )
+                        for kept in KEPT_MIB
+                    }
+                    for order, stream in orders.items()
+                },
+            }
     text = json.dumps(found, indent=1) + "\n"
     if given.json:
         given.json.write_text(text)
     print(text, end="")
     return 0
+
+
+def together(one: Asked) -> list[list[Message]]:
+    """Return the prompt of a question with all its passages."""
+    return [prompt.open_book(one.question, one.passages, family=prompt.INSTRUCT)]
+
+
+def apart(one: Asked) -> list[list[Message]]:
+    """Return its prompts with a passage each."""
+    return [
+        prompt.open_book(one.question, [passage], family=prompt.INSTRUCT)
+        for passage in one.passages
+    ]
 
 
 def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:

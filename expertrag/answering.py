@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag import prompt
+from expertrag.apart import open_session, reads_apart
 from expertrag.deciding import ClosedBook, Decider
 from expertrag.folding import joined
 from expertrag.gathering import DRAFT_TOKENS, gather
@@ -58,6 +59,18 @@ class Call:
     domain: str | None
     meter: Meter
     should_stop: ShouldStop
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The session that answers from passages; ``source``: number, from 1, of the one it is shown.
+
+    None where it is shown all of them.
+    """
+
+    session: Session
+    passages: Sequence[Passage]
+    source: int | None = None
 
 
 class Answering:
@@ -106,32 +119,44 @@ class Answering:
             if p_sufficient is not None and p_sufficient < SUFFICIENT:
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return
-        with closing(self._begin_open_book(call, packed.kept, weight)) as session:
+        reading = self._begin_open_book(call, packed.kept, weight)
+        with closing(reading.session):
             if strict:
-                yield from self._strict(call, session, packed.kept, p_sufficient)
+                yield from self._strict(call, reading, p_sufficient)
             else:
-                yield from self._cited(call, session, packed.kept)
+                yield from self._cited(call, reading)
 
     def _begin(self, call: Call, messages: Sequence[Message], sampling: Sampling) -> Session:
         return self._generator.begin(messages, sampling, call.should_stop, call.domain)
 
     def _begin_open_book(
         self, call: Call, passages: Sequence[Passage], weight: float | None
-    ) -> Session:
-        request = call.request
-        strict = request.mode is GateMode.STRICT
+    ) -> Reading:
+        request, generator = call.request, self._generator
         begun = request.sampling.constraint is None and weight is None
-        messages = prompt.open_book(
-            request.question, passages, strict=strict, family=self._family, begun=begun
-        )
-        sampling = reply_sampling(request.sampling, reader=self._generator.reader)
-        if weight is None:
-            return self._begin(call, messages, sampling)
-        assert isinstance(self._generator, TransformersGenerator), "checked by the decider"
-        alone = prompt.closed_book(request.question)
-        return self._generator.begin_mixed(
-            messages, alone, weight, sampling, call.should_stop, call.domain
-        )
+        sampling = reply_sampling(request.sampling, reader=generator.reader)
+
+        def showing(shown: Sequence[Passage]) -> list[Message]:
+            strict = request.mode is GateMode.STRICT
+            return prompt.open_book(
+                request.question, shown, strict=strict, family=self._family, begun=begun
+            )
+
+        def begin(shown: Sequence[Passage]) -> Session:
+            return self._begin(call, showing(shown), sampling)
+
+        if weight is not None:
+            assert isinstance(generator, TransformersGenerator), "checked by the decider"
+            alone = prompt.closed_book(request.question)
+            mixed = generator.begin_mixed(
+                showing(passages), alone, weight, sampling, call.should_stop, call.domain
+            )
+            return Reading(mixed, passages)
+        if not reads_apart(generator, request, passages, begun=begun):
+            return Reading(begin(passages), passages)
+        with call.meter.stage("generate"):
+            session, place = open_session(begin, passages, call.meter)
+        return Reading(session, passages, None if place is None else place + 1)
 
     def _gather(self, call: Call) -> SearchResult:
         """Search as often as asked, each time with the answer to what was found before."""
@@ -184,9 +209,8 @@ class Answering:
         with closing(self.begin_closed_book(call)) as session:
             yield from self.closed_book(ClosedBook(session), call.meter)
 
-    def _cited(
-        self, call: Call, session: Session, passages: Sequence[Passage]
-    ) -> Iterator[AnswerEvent]:
+    def _cited(self, call: Call, reading: Reading) -> Iterator[AnswerEvent]:
+        session = reading.session
         spoken, text = self._spoken(call, session), []
         for delta in spoken:
             text.append(delta.text)
@@ -197,18 +221,15 @@ class Answering:
             yield from self._abstention(call.meter, p_sufficient=p_sufficient)
             return
         written = [*text, joined(spoken.markers).text]
-        grounding = self._ground(call, "".join(written), passages)
+        grounding = self._ground(call, "".join(written), reading)
         yield from marked(spoken.markers, grounding)
         yield from self._end(call, session, grounding, p_sufficient)
 
     def _strict(
-        self,
-        call: Call,
-        session: Session,
-        passages: Sequence[Passage],
-        p_sufficient: float | None,
+        self, call: Call, reading: Reading, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
+        session = reading.session
         meter, spoken = call.meter, self._spoken(call, session)
         least = 1 - self._generator.strict_from
 
@@ -222,7 +243,7 @@ class Answering:
         if doubted():
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(call, joined([*said, *spoken.markers]).text, passages)
+        grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
         if grounding.support < SUPPORTED:
             yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
             return
@@ -253,10 +274,11 @@ class Answering:
         deltas = call.meter.stream("generate", session.deltas())
         return Spoken(deltas, reader=self._replies(call))
 
-    def _ground(self, call: Call, text: str, passages: Sequence[Passage]) -> Grounding:
+    def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
         find = ground_reply if self._replies(call) else ground
+        named = () if reading.source is None else (reading.source,)
         with call.meter.stage("ground"):
-            return find(text, passages, call.request.question)
+            return find(text, reading.passages, call.request.question, named)
 
 
 def _p_sufficient(session: Session) -> float | None:

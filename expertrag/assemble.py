@@ -17,6 +17,7 @@ from expertrag.config import (
     AUTO_READER,
     NO_PROBE,
     NO_READER,
+    TOGETHER,
     Config,
     GateConfig,
     ModelConfig,
@@ -127,6 +128,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         beside=_reader(model.reader, name),
     )
     _probe(model.probe, opened)
+    opened.apart = bool(opened.probe) and model.passages != TOGETHER
     return opened
 
 

@@ -81,8 +81,13 @@ def draft_of(text: str) -> str:
     return reply.answer if reply.found else ""
 
 
-def ground_reply(text: str, passages: Sequence[Passage], question: str) -> Grounding:
-    """Ground a reply in the passages that it names, or in others if those do not support it."""
+def ground_reply(
+    text: str, passages: Sequence[Passage], question: str, named: Sequence[int] = ()
+) -> Grounding:
+    """Ground a reply in the passages that it names, or in others if those do not support it.
+
+    :param named: numbers of passages that stand for those of a reply that names none.
+    """
     reply = Reply.of(text)
     end = text.find(reply.answer) + len(reply.answer)
-    return ground(text[:end], passages, question, reply.cited)
+    return ground(text[:end], passages, question, reply.cited or named)

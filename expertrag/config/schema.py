@@ -21,6 +21,7 @@ AUTO_READER = "auto"
 NO_READER = "none"
 AUTO_PROBE = "auto"
 NO_PROBE = "none"
+TOGETHER = "together"
 TRAINING_FREE = "training-free"
 
 
@@ -63,6 +64,13 @@ class ModelConfig:
         "Probe that tells from the language model's hidden states whether the passages hold the "
         "answer: a folder of `expertrag train probe`; auto is the one that is shipped for the "
         "model, if any; none goes by the model's words alone.",
+    )
+    passages: str = option(
+        "auto",
+        "How passages are shown to the language model: together, all in one prompt; auto, one at a "
+        "time, best first, until the probe tells that one holds the answer, where there is a probe "
+        "and a few words are asked for, else together.",
+        choices=("auto", TOGETHER),
     )
     dtype: str = option(
         "auto",

@@ -90,6 +90,7 @@ def open_pipeline_for(
                     **model_inputs(generator),
                     **_asked_for(config.model),
                     **({"probe": generator.probe} if generator.probe else {}),
+                    **({"passages": "apart"} if generator.apart else {}),
                 },
                 "gate": pipeline.info().gate,
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),

@@ -56,6 +56,10 @@ class Session(ABC):
         """
         ...
 
+    def look(self) -> float | None:
+        """Read the prompt to its end and return ``doubt``; None where there is none."""
+        return self.doubt
+
     @abstractmethod
     def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the answer's text piece by piece, whole characters only, until it ends.
@@ -91,6 +95,9 @@ class Generator(ABC):
     """Doubt from which STRICT withholds an answer."""
     probe: str = ""
     """Hash of the probe that tells its sessions' doubt, if one does."""
+    apart: bool = False
+    """Whether it is shown one passage at a time, until one holds the answer, where a few words are
+    asked for; else all of them in one prompt."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 

@@ -51,6 +51,15 @@ class NativeSession(LocalSession):
                 self._waiting.append(token)
         return self._signals(tokens)
 
+    def look(self) -> float | None:
+        """Draw the first token; see :meth:`Session.look`."""
+        if not self.lm_calls:
+            self._allow(1, sure=False)
+            token = self._take()
+            if token is not None:
+                self._waiting.insert(0, token)  # before the rest of an abstention
+        return self.doubt
+
     def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the text; see :meth:`Session.deltas`."""
         if not self._ended:

@@ -46,6 +46,12 @@ class TransformersSession(LocalSession):
             self._draw(watch=True)
         return self._signals(tokens)
 
+    def look(self) -> float | None:
+        """Draw the first token; see :meth:`Session.look`."""
+        if not self._drawn and not self._ended:
+            self._draw(watch=False)
+        return self.doubt
+
     def follow(self, token: int) -> None:
         """Take a token that was drawn elsewhere as the next one."""
         self._drawn.append(token)

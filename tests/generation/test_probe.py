@@ -14,6 +14,7 @@ import pytest
 
 from expertrag import prompt
 from expertrag.errors import Conflict, InvalidArgument, ServerError
+from expertrag.generation.base import Message
 from expertrag.generation.probe import STATES, STRICT_FROM, Owner, Probe, load_probe, save_probe
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import Constraint, FinishReason, Passage, Sampling
@@ -134,3 +135,28 @@ def test_what_is_none_and_what_is_damaged_is_told(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="damaged") as error:
         load_probe(tmp_path)
     assert error.value.reason == "MODEL_DAMAGED"
+
+
+def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, -4.0, 0.01))
+    other = prompt.open_book("Where are the ships?", [_PASSAGE])
+
+    def alone(question: list[Message]) -> tuple[str, float | None]:
+        with closing(reader.begin(question, Sampling(8))) as session:
+            return "".join(session.stream()), session.doubt
+
+    expected = [alone(question) for question in (_QUESTION, other)]
+    sessions = [reader.begin(question, Sampling(8)) for question in (_QUESTION, other)]
+    assert [session.look() for session in sessions] == [doubt for _, doubt in expected]
+    sessions[1].close()
+    assert sessions[0].look() == expected[0][1]  # once more is no other token
+    with closing(sessions[0]) as session:
+        assert "".join(session.stream()) == expected[0][0]
+        assert session.completion_tokens == 8
+
+
+def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, 4.0))
+    with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+        assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
+        assert "".join(session.stream()) == prompt.NOT_FOUND

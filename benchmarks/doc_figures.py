@@ -1,0 +1,147 @@
+"""Writes results into the documentation and the package.
+
+    python benchmarks/doc_figures.py            write
+    python benchmarks/doc_figures.py --check    fail if a file is not current
+
+docs/evaluation.md has all figures of benchmarks/results/answers.json, README.md those that are
+asked for, and `expertrag models list` the shares of right answers, from
+expertrag/models/answers.json. docs/generation.md has those of hot.json and kept.json, and
+docs/gate.md those of gate_left_out.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from known_models import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = {ROOT / "docs" / "evaluation.md": False, ROOT / "README.md": True}
+"""Pages with the table, and whether it has only the figures that are asked for."""
+CARRIED = ROOT / "expertrag" / "models" / "answers.json"
+GATE = ROOT / "docs" / "gate.md"
+GENERATION = ROOT / "docs" / "generation.md"
+
+
+def main() -> int:
+    """Write or check the files; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = 0
+    for path, text in written().items():
+        if path.read_text(encoding="utf-8") != text:
+            stale += 1
+            told = "is not current: run make docs" if check else "written"
+            print(f"{path.relative_to(ROOT)} {told}")
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    return int(check and stale > 0)
+
+
+def written() -> dict[Path, str]:
+    """Return what the files are to hold."""
+    answers, hot, kept, gates = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("answers", "hot", "kept", "gate_left_out")
+    )
+    found = {CARRIED: json.dumps(_carried(answers), indent=1) + "\n"}
+    for page, asked in PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        found[page] = _with(text, "answers", _table(answers, asked=asked))
+    text = GATE.read_text(encoding="utf-8")
+    found[GATE] = _with(text, "gates left out", _gates(gates))
+    text = GENERATION.read_text(encoding="utf-8")
+    found[GENERATION] = _with(_with(text, "hot", _hot(hot)), "kept", _kept(kept))
+    return found
+
+
+def _with(page: str, name: str, lines: Iterable[str]) -> str:
+    """Put lines between a page's marks of one name."""
+    first, last = f"<!-- made by `make docs`: {name} -->", f"<!-- end of {name} -->"
+    before, rest = page.split(first)
+    return f"{before}{chr(10).join((first, *lines, last))}{rest.split(last)[1]}"
+
+
+def _hot(results: Mapping[str, Any]) -> Iterator[str]:
+    yield "| set (questions) | right | abstains | prompts | seconds, cold | hot |"
+    yield "|---|---|---|---|---|---|"
+    for name, figures in results["sets"].items():
+        sides = figures["together"], figures["apart"]
+        cells = (
+            " -> ".join(form.format(side[key]) for side in sides)
+            for key, form in (
+                ("right", "{:.2f}"),
+                ("abstains", "{:.2f}"),
+                ("prompts", "{:.1f}"),
+                ("cold_s", "{:.2f}"),
+                ("hot_s", "{:.2f}"),
+            )
+        )
+        yield f"| {name} ({figures['questions']}) | {' | '.join(cells)} |"
+
+
+def _kept(results: Mapping[str, Any]) -> Iterator[str]:
+    sizes = list(next(iter(results.values()))["together"]["shuffled"])
+    yield f"| `--reuse-mib` | tokens a question | {' | '.join(sizes)} |"
+    yield "|---|---|" + "---|" * len(sizes)
+    for name, ways in results.items():
+        for way, figures in ways.items():
+            tokens = f"{figures['tokens_a_question']:.0f}"
+            for order in ("as they come", "shuffled"):
+                cells = " | ".join(f"{figures[order][size] * 100:.1f} %" for size in sizes)
+                yield f"| {name}, {way}, {order} | {tokens} | {cells} |"
+
+
+def _gates(results: Mapping[str, Any]) -> Iterator[str]:
+    yield f"| {results['rows']} rows | right | searches |"
+    yield "|---|---|---|"
+    for name, searches in (("never", 0), ("always", 1)):
+        yield f"| {name} | {results[name]:.3f} | {searches:.2f} |"
+    for gate in results["gates"]:
+        name = f"{gate['model']}: {', '.join(gate['signals'])}"
+        yield f"| {name} | {gate['right']:.3f} | {gate['searches']:.2f} |"
+
+
+def _table(results: Mapping[str, Any], *, asked: bool) -> Iterator[str]:
+    small, large = _models(results)
+    yield f"| figure | n | `{small}` | `{large}` [95 %] | asked |"
+    yield "|---|---|---|---|---|"
+    for part, figures in results["figures"].items():
+        for item in figures:
+            after, before = item["after"], item["before"]
+            if after is None or (asked and not item["bar"]):
+                continue
+            bar = (
+                f"{item['bar']}, {'reached' if item['reached'] else 'missed'}"
+                if item["bar"]
+                else ""
+            )
+            first = "" if before is None else f"{before['mean']:.3f}"
+            last = f"{after['mean']:.3f} [{after['low']:.3f}, {after['high']:.3f}]"
+            yield f"| {part}: {item['name']} | {after['n']} | {first} | {last} | {bar} |"
+
+
+def _carried(results: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    small, large = _models(results)
+    found: dict[str, dict[str, float]] = {small: {}, large: {}}
+    for item in results["figures"]["found"]:
+        name, _, what = item["name"].partition(", ")
+        if what in ("contains", "verdict"):
+            for model, side in ((small, "before"), (large, "after")):
+                found[model][name] = round(item[side]["mean"], 2)
+    return found
+
+
+def _models(results: Mapping[str, Any]) -> tuple[str, str]:
+    first, *_, last = results["manifest"]["inputs"]["models"]
+    small, large = (next(iter(item.values()))["generator"]["name"] for item in (first, last))
+    return str(small), str(large)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""Gates on sets that they were not fitted on: rows of each set are decided by a gate of the others.
+
+    python benchmarks/gate_left_out.py .eval/rows --generator NAME --json FILE
+
+What a gate learns of the sets at hand may not hold elsewhere. Sets about no documents of a store
+(``everyday``, ``openqa``, and ``NAME-STORE``, the same over other stores) are left out together,
+by what stands before the hyphen. Every combination of signals and model has the threshold that its
+own fit chose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from expertrag.config import Config
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.rows import read_row_sets
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON, RowSet
+from expertrag.gating.fit import COST
+from expertrag.gating.material import Material, best_threshold, material
+from expertrag.gating.source import open_source
+from expertrag_retriever.gate.fitting import fit_predictor
+from expertrag_retriever.gate.signals import SignalGroup
+
+SIGNALS = (
+    (SignalGroup.STORE,),
+    (SignalGroup.QUESTION, SignalGroup.STORE),
+    (SignalGroup.STORE, SignalGroup.PREFILL),
+)
+MODELS = ("logistic", "kernel", "mixture")
+
+
+def main() -> int:
+    """Fit, decide, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("rows", nargs="+", type=Path, help="files or folders of rows")
+    parser.add_argument("--generator", required=True, help="that answered the rows")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    row_sets = read_row_sets(given.rows)
+    model = replace(Config().model, generator=given.generator)
+    source = open_source((SignalGroup.STORE, SignalGroup.PREFILL), model, default_work())
+    parts: dict[str, list[RowSet]] = {}
+    for row_set in row_sets:
+        parts.setdefault(row_set.name.partition("-")[0], []).append(row_set)
+    sets = {name: material(some, source, _silent) for name, some in parts.items()}
+    every = list(sets.values())
+    found: list[dict[str, JSON]] = []
+    for signals in SIGNALS:
+        for name in MODELS:
+            found.append(left_out(sets, signals, name))
+            print(json.dumps(found[-1]))
+    if given.json:
+        body = {
+            "manifest": asdict(
+                make_manifest("gate_left_out", {item.name: item.sha256 for item in row_sets})
+            ),
+            "rows": sum(len(item.right) for item in every),
+            "never": _mean([item.never for item in every]),
+            "always": _mean([item.always for item in every]),
+            "oracle": _mean([item.never | item.always for item in every]),
+            "gates": found,
+        }
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def left_out(
+    sets: dict[str, Material], signals: Sequence[SignalGroup], name: str
+) -> dict[str, JSON]:
+    """Decide the rows of each set by a gate that was fitted on the others."""
+    right, retrieved, of_sets = [], [], {}
+    for left, rows in sets.items():
+        others = _together([item for other, item in sets.items() if other != left])
+        fitted = fit_predictor(others.signals, others.right, groups=signals, models=(name,))
+        threshold = best_threshold(fitted.predicted, others, COST)
+        consults = fitted.predictor.predict(rows.signals).benefit >= threshold
+        retrieved.append(consults)
+        right.append(np.where(consults, rows.always, rows.never))
+        of_sets[left] = float(consults.mean())
+    return {
+        "signals": [str(group) for group in signals],
+        "model": name,
+        "right": _mean(right),
+        "searches": _mean(retrieved),
+        "searches_of_sets": of_sets,
+    }
+
+
+def _together(some: Sequence[Material]) -> Material:
+    return Material(
+        [signals for item in some for signals in item.signals],
+        np.concatenate([item.right for item in some]),
+    )
+
+
+def _mean(some: Sequence[np.ndarray]) -> float:
+    return float(np.concatenate(some).mean())
+
+
+def _silent(*_stage: object) -> None:
+    """Show no progress: a fit takes seconds."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
