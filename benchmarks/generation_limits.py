@@ -9,7 +9,7 @@ as neighbours take cores and bandwidth away: a share is of its own round, and me
 Products are those of the weights alone, so that attention and all else counts as lost, and only
 those that are done: of the last layer a prompt's tokens have what makes their keys and values.
 llama.cpp (llama-cpp-python, built for the machine) runs the same file, in turns and in both orders,
-one text at a time and eight that come at once.
+one text at a time and eight that come at once; ik_llama.cpp (``--ik``) one text at a time.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 from bench_kernels import machine
+from generation_ik import IkLlamaCpp
 from generation_llamacpp import LlamaCpp
 from generation_prompts import asked
 from generation_runs import Run, write
@@ -53,13 +54,14 @@ def main() -> int:
     parser.add_argument("--packed", type=Path, required=True, help="what models pack made")
     parser.add_argument("--gguf", type=Path, help="the file it was made of, for llama.cpp")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
+    parser.add_argument("--ik", type=Path, help="folder with ik-llama-cpp-python")
     parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="that come at once")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if ISAS[0] != "avx512bf16":
         parser.error("the peak is that of AVX512-VNNI, which this machine has not")
-    if given.llamacpp and not given.gguf:
+    if (given.llamacpp or given.ik) and not given.gguf:
         parser.error("llama.cpp needs --gguf")
     source, lowered, weights = opened(given.packed)
     # without guesses, as a step of several rows says nothing about reading weights
@@ -74,6 +76,10 @@ def main() -> int:
             chosen = prompts[:8]
             found[f"llama.cpp, {texts} texts"] = beside(engine, rival, chosen, texts, given.rounds)
             rival.stop()
+    if given.ik:
+        forked = IkLlamaCpp(given.ik, given.gguf, context_tokens=1536)
+        found["ik_llama.cpp, 1 text"] = beside(engine, forked, prompts[:1], 1, given.rounds)
+        forked.stop()
     engine.stop()
     found |= {
         "machine": machine(),
@@ -166,12 +172,16 @@ def work(weights: Mapping[str, Any], config: Any) -> tuple[int, int]:
 
 
 def beside(
-    engine: Engine, rival: LlamaCpp, prompts: Sequence[list[int]], texts: int, rounds: int
+    engine: Engine,
+    rival: LlamaCpp | IkLlamaCpp,
+    prompts: Sequence[list[int]],
+    texts: int,
+    rounds: int,
 ) -> dict[str, float]:
     """Texts that come at once, ours and llama.cpp's in turns; ratios are our speed by theirs."""
     turns: list[tuple[str, Callable[[Sequence[list[int]]], Run]]] = [
         ("ours", lambda some: write(engine, some, TOKENS)),
-        ("llama.cpp", lambda some: Run(*rival.run(some, TOKENS))),
+        ("theirs", lambda some: Run(*rival.run(some, TOKENS))),
     ]
     runs: dict[str, list[Run]] = {name: [] for name, _ in turns}
     for number in range(max(2, rounds if texts == 1 else rounds // 3)):
@@ -190,7 +200,7 @@ def beside(
                 (TOKENS - 1) / (run.seconds - run.first[0]) for run in some
             )
     for key in [key.split(": ")[1] for key in found if key.startswith("ours")]:
-        found[f"ratio: {key}"] = found[f"ours: {key}"] / found[f"llama.cpp: {key}"]
+        found[f"ratio: {key}"] = found[f"ours: {key}"] / found[f"theirs: {key}"]
     print(json.dumps(found), file=sys.stderr)
     return found
 

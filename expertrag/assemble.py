@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag import models
+from expertrag import models, prompt
 from expertrag.audit import Audit
 from expertrag.config import (
     AUTO_EMBEDDER,
@@ -128,7 +128,9 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         beside=_reader(model.reader, name),
     )
     _probe(model.probe, opened)
-    opened.apart = bool(opened.probe) and model.passages != TOGETHER
+    # its doubt was trained: by a probe, or as a reader, whose prompts are the plain ones
+    tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
+    opened.apart = tells and model.passages != TOGETHER
     return opened
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 import pytest
 
 from expertrag import Client, models
-from expertrag.assemble import open_generator
-from expertrag.config import ModelConfig
 from expertrag.errors import NotFound
 from expertrag.models.choice import LARGE
 from expertrag_retriever.gate.bundle import load_gate
@@ -89,12 +87,10 @@ def test_it_answers_from_documents_and_cites(client: Client) -> None:
     assert answer.citations[0].document_id.startswith("notice")
 
 
-@pytest.mark.usefixtures("store")
-def test_the_shipped_gate_was_fitted_on_it() -> None:
-    """Without a reader, as it is by default."""
+def test_the_shipped_gate_decides(alone: Client) -> None:
     gate = load_gate(models.gate_folder(str(models.gate_of(LARGE))))
-    generator = open_generator(ModelConfig(generator=LARGE))
-    assert gate.needs.generator_fingerprint == generator.fingerprint
+    assert alone.info().gate == gate.version
+    assert not alone.decide("What is the capital of France?").retrieve
 
 
 @pytest.mark.parametrize("mode", ["strict", "always"])

@@ -31,7 +31,6 @@ def test_its_folder_is_small_and_says_what_it_is() -> None:
 
 
 def test_the_large_default_model_has_a_gate_of_its_own() -> None:
-    """Whether its fingerprint is the model's, tests of the pulled model say."""
     assert models.gate_of(models.LARGE) == LARGE_GATE
     folder = models.gate_folder(LARGE_GATE)
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6

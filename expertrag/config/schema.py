@@ -68,8 +68,8 @@ class ModelConfig:
     passages: str = option(
         "auto",
         "How passages are shown to the language model: together, all in one prompt; auto, one at a "
-        "time, best first, until the probe tells that one holds the answer, where there is a probe "
-        "and a few words are asked for, else together.",
+        "time, best first, until a probe or the reader finds the answer in one, where there is "
+        "either and a few words are asked for, else together.",
         choices=("auto", TOGETHER),
     )
     dtype: str = option(

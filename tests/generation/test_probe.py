@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from expertrag import prompt
+from expertrag.assemble import open_generator
+from expertrag.config import ModelConfig
 from expertrag.errors import Conflict, InvalidArgument, ServerError
 from expertrag.generation.base import Message
 from expertrag.generation.probe import STATES, STRICT_FROM, Owner, Probe, load_probe, save_probe
@@ -160,3 +162,16 @@ def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None
     with closing(reader.begin(_QUESTION, Sampling(8))) as session:
         assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
         assert "".join(session.stream()) == prompt.NOT_FOUND
+
+
+def test_who_reads_apart(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """A reader, whose doubt was trained; no other model without a probe."""
+    folder = tmp_path / "reader"
+    shutil.copytree(tiny_folder("mixtral"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    told = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(told))
+    reader = ModelConfig(generator=str(folder), dtype="float32")
+    assert open_generator(reader).apart
+    assert not open_generator(replace(reader, passages="together")).apart
+    assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).apart
