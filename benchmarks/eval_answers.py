@@ -49,7 +49,7 @@ MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
 SETS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "tatqa")
 LEFT_OUT = ("policyqa",)
 """Sets that no shipped reader was trained on."""
-UNANSWERABLE = "squad2"
+UNANSWERABLE, POLICIES = "squad2", "policies"
 TOKENS, PASSAGES, QUESTIONS, FEW = 25, 5, 100, 20
 CONTAINS = {"squad2": 0.90, "hotpotqa": 0.60, "popqa": 0.85, "pubmedqa": 0.65, "tatqa": 0.70}
 EXACT = {"squad2": 0.60}
@@ -66,6 +66,7 @@ def main() -> int:
     parser.add_argument("--sets", nargs="+", choices=(*SETS, *LEFT_OUT), default=SETS)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
+    parser.add_argument("--policies", type=int, help="questions of each for the policies, if fewer")
     parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
     parser.add_argument("--dev", action="store_true", help="dev questions of the train split")
     parser.add_argument("--reader", default=NO_READER, help="beside the last model")
@@ -81,7 +82,12 @@ def main() -> int:
         print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
     if given.json:
         body = {
-            "manifest": asdict(make_manifest("answers", {"models": inputs, "questions": count})),
+            "manifest": asdict(
+                make_manifest(
+                    "answers",
+                    {"models": inputs, "questions": count, "policies": given.policies or count},
+                )
+            ),
             "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
         }
         given.json.write_text(json.dumps(body, indent=1) + "\n")
@@ -97,9 +103,10 @@ def asked(
     found: dict[str, Asked] = {}
     inputs: dict[str, JSON] = {}
     split = "train" if given.dev else "test"
+    few = given.policies or count
     elsewhere = {
-        "openqa": list(sample(load_dataset(given.data / "openqa", split).queries, count, 0)),
-        "everyday": list(sample(load_dataset(_HERE / "everyday", "test").queries, count, 0)),
+        "openqa": list(sample(load_dataset(given.data / "openqa", split).queries, few, 0)),
+        "everyday": list(sample(load_dataset(_HERE / "everyday", "test").queries, few, 0)),
     }
     for place, name in enumerate(given.sets):
         dataset = load_dataset(given.data / name, split)
@@ -110,8 +117,9 @@ def asked(
             if name == UNANSWERABLE:
                 some[f"{name} unanswerable"] = unanswerable(dataset, count, dev=given.dev)
             if "policies" in given.parts:
+                some[f"{POLICIES}: {name}"] = some[name][:few]
                 for kind, queries in elsewhere.items():
-                    some[f"{kind}, {name}"] = queries[place :: len(given.sets)]
+                    some[f"{POLICIES}: {kind}, {name}"] = queries[place :: len(given.sets)]
             for kind, queries in some.items():
                 modes = [mode for mode in GateMode if wanted(kind, mode, given.parts)]
                 found[kind] = (
@@ -130,11 +138,11 @@ def config_of(model: str, reader: str = NO_READER, probe: str = AUTO_PROBE) -> C
 
 def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
     """Whether a kind of questions is asked in a mode."""
+    if kind.startswith(POLICIES):
+        return mode is not GateMode.STRICT
     if mode is GateMode.STRICT:
         return kind.startswith(UNANSWERABLE) and "abstention" in parts
-    if mode is GateMode.ALWAYS:
-        return True
-    return not kind.endswith("unanswerable") and "policies" in parts
+    return mode is GateMode.ALWAYS
 
 
 def answerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Query]:
@@ -243,7 +251,7 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
 
 def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
     """Never, always and auto: accuracy where there are answers, searches and seconds over all."""
-    kinds = [name for name in after if not name.endswith("unanswerable")]
+    kinds = [name for name in after if name.startswith(POLICIES)]
     both = before, after
 
     def rights(answers: Mapping[str, Asked], mode: GateMode) -> list[float]:
@@ -280,7 +288,7 @@ def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Fi
     closed = [
         float(judged(item, query))
         for name in kinds
-        if name.startswith("everyday")
+        if name.startswith(f"{POLICIES}: everyday")
         for query, item in zip(after[name][0], after[name][1][GateMode.AUTO], strict=True)
         if query.answers and not item.retrieved
     ]

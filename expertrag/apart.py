@@ -4,7 +4,7 @@ A probe, or the reader itself, tells of each whether it holds the answer, before
 
     doubt of one below SURE              it answers, and what is left is not read
     least doubt below ABSTAINS_FROM      the passage of that doubt answers
-    least doubt below ALONE_TO           all are read together, which decides: several may hold it
+    least doubt below TOGETHER_BELOW     all are read together, and that decides
     above                                an abstention
 
 A passage that is alone in its prompt follows nothing but the instructions, so that whatever was
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # .65, .57; .30, .26.
 SURE = 0.1
 """Doubt below which a passage holds the answer, and no other one is read."""
-ALONE_TO = 0.75
+TOGETHER_BELOW = 0.75
 """Doubt of the best passage below which several may hold the answer together."""
 
 
@@ -62,7 +62,7 @@ def open_session(
     :returns: also the place, from 0, of the passage that it is shown; None where it is shown all.
     """
     place, session = least_doubtful((begin((passage,)) for passage in passages), meter)
-    if session.doubt is None or not ABSTAINS_FROM <= session.doubt < ALONE_TO:
+    if session.doubt is None or not ABSTAINS_FROM <= session.doubt < TOGETHER_BELOW:
         return session, place
     meter.count(session)
     session.close()

@@ -86,8 +86,9 @@ def ground_reply(
 ) -> Grounding:
     """Ground a reply in the passages that it names, or in others if those do not support it.
 
-    :param named: numbers of passages that stand for those of a reply that names none.
+    :param named: numbers of the passages that it was shown, where these are not all: its markers
+        number others than ``passages``.
     """
     reply = Reply.of(text)
     end = text.find(reply.answer) + len(reply.answer)
-    return ground(text[:end], passages, question, reply.cited or named)
+    return ground(text[:end], passages, question, named or reply.cited)

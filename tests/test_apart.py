@@ -89,6 +89,17 @@ def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder:
     assert [citation.document_id for citation in found.citations] == ["office/leave"]
 
 
+def test_a_marker_is_of_the_passage_that_was_read(built_store: Path, embedder: Any) -> None:
+    """Which is the first one of its prompt, and another one of the answer's passages."""
+    model = LookingGenerator()
+    model.reply, model.holding = "alerts [1]", "15 minutes"
+    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS))
+    (citation,) = found.citations
+    assert citation.passage > 1
+    assert found.text == f"alerts [{citation.passage}]"
+    assert "15 minutes" in found.passages[citation.passage - 1].text
+
+
 @pytest.mark.parametrize(
     "request_",
     [

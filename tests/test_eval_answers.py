@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from answers_said import Said, Speaker
-from eval_answers import PARTS, Asked, compared
+from eval_answers import PARTS, Asked, compared, wanted
 from fit_doubt import fitted
 from reader_figures import Figure
 from serving_fixtures import TellingGenerator
@@ -74,20 +74,20 @@ def _asked() -> dict[str, Asked]:
     never = [said("In 1998."), said("Ada")]
     lost = said("No answer.", abstained=True, retrieved=True, p_sufficient=0.2)
     return {
-        "squad2": (
+        "squad2": ([one, two], {GateMode.ALWAYS: always, GateMode.STRICT: [always[0], lost]}),
+        "policies: squad2": (
             [one, two],
             {
                 GateMode.NEVER: never,
                 GateMode.ALWAYS: always,
                 GateMode.AUTO: [always[0], never[1]],
-                GateMode.STRICT: [always[0], lost],
             },
         ),
         "squad2 unanswerable": (
             [Query("3", "Where?", ())],
             {GateMode.ALWAYS: [lost], GateMode.STRICT: [lost]},
         ),
-        "everyday, squad2": (
+        "policies: everyday, squad2": (
             [Query("4", "Red planet?", ("Mars",)), Query("5", "Hello!")],
             {mode: [said("Mars."), said("Hi!")] for mode in GateMode},
         ),
@@ -126,3 +126,13 @@ def test_doubt_is_fitted_where_both_kinds_meet() -> None:
     assert found.calibrated(0.25) == pytest.approx(0.5, abs=0.01)
     assert found.calibrated(0.5) == pytest.approx(0.75, abs=0.01)
     assert found.calibrated(0.1) == pytest.approx(0.25, abs=0.01)
+
+
+def test_what_is_asked_in_which_mode() -> None:
+    def modes(kind: str) -> set[GateMode]:
+        return {mode for mode in GateMode if wanted(kind, mode, list(PARTS))}
+
+    assert modes("squad2") == modes("squad2 unanswerable") == {GateMode.ALWAYS, GateMode.STRICT}
+    assert modes("tatqa") == {GateMode.ALWAYS}
+    assert modes("policies: tatqa") == {GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO}
+    assert not wanted("squad2", GateMode.STRICT, ["found"])
