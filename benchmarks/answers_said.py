@@ -52,13 +52,15 @@ class Said:
     @property
     def citations(self) -> tuple[int, int]:
         """Citations of passages that hold an accepted answer, and all."""
-        return sum(self.holding[number - 1] for number in self.cited), len(self.cited)
+        return self._cited(self.holding)
 
     @property
     def right_citations(self) -> tuple[int, int]:
         """Citations of passages that hold an accepted answer or are judged, and all."""
-        right = [self.holding[n - 1] or self.judged[n - 1] for n in self.cited]
-        return sum(right), len(right)
+        return self._cited([any(both) for both in zip(self.holding, self.judged, strict=True)])
+
+    def _cited(self, right: Sequence[bool]) -> tuple[int, int]:
+        return sum(right[number - 1] for number in self.cited), len(self.cited)
 
 
 class Speaker:

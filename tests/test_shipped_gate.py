@@ -38,8 +38,8 @@ def test_the_large_default_model_has_a_gate_of_its_own() -> None:
     assert bundle.version.startswith(f"{LARGE_GATE}@")
     assert bundle.needs.generator is None  # it looks at the store alone
     assert bundle.groups == (SignalGroup.STORE,)
-    assert len(bundle.card["rows"]) == 7
-    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 235
+    assert len(bundle.card["rows"]) == 17
+    assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 315
     assert bundle.version in (folder / "README.md").read_text(encoding="utf-8")
 
 

@@ -14,6 +14,7 @@ from expertrag.eval.calibration import auc
 from expertrag.eval.frontier import frontier
 from expertrag.eval.squad import contains
 from expertrag.gating.signals import RECORDED, SignalSource
+from expertrag.prompt import ABSTENTION
 from expertrag_retriever.gate.fitting import Predictions
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.ways import READINGS
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Material:
     """Rows to learn from: their signals, and which of their answers were right, [N, 2].
 
-    To a request that needs no documents both answers count as right: retrieval gains nothing.
+    To a request that needs no documents the closed-book answer counts as right, and so does any
+    other one but an abstention: retrieval gains nothing, and may lose the answer.
     """
 
     signals: list[Signals]
@@ -113,10 +115,8 @@ def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[boo
 
 
 def _right(row: Row) -> tuple[bool, bool]:
-    if not row.needs_documents:
-        return True, True
-    answers = row.answers or ()
-    return contains(row.never, answers), contains(row.one_step, answers)
+    closed = not row.needs_documents or contains(row.never, row.answers or ())
+    return closed, _right_by(row, "one_step")
 
 
 def _has_way(row: Row, name: str) -> bool:
@@ -124,7 +124,10 @@ def _has_way(row: Row, name: str) -> bool:
 
 
 def _right_by(row: Row, name: str) -> bool:
-    return not row.needs_documents or contains(getattr(row, name), row.answers or ())
+    text = getattr(row, name)
+    if not row.needs_documents:
+        return bool(text != ABSTENTION)
+    return contains(text, row.answers or ())
 
 
 def _relative_seconds(rows: Sequence[Row], name: str) -> float:
