@@ -4,7 +4,7 @@
 
 Apart is as it is served (``expertrag/apart.py``): a prompt for each passage, best first, until the
 probe tells that one holds the answer. Together: all in one prompt. ``cold`` are the seconds when
-nothing was read before, ``hot`` those of another question about the same passages. Questions are
+nothing was read before, ``hot`` those of the same question in other words after it. Questions are
 those of ``eval_answers.py``, squad2's unanswerable ones among them; texts are 25 tokens at most.
 """
 
@@ -64,7 +64,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One question, read both ways; the hot reads are of another question."""
+    """One question, read both ways; the hot reads are of the same in other words."""
 
     query: Query
     together: Read
@@ -107,11 +107,11 @@ def main() -> int:
 def compared(
     opened: Opened, queries: Sequence[Query], name: str, report: Progress
 ) -> list[Compared]:
-    """Read the passages of every question both ways, the question after it with the same ones."""
+    """Read the passages of every question both ways, and again for it in other words."""
     model, found = opened.generator, []
     passages = [opened.pipeline.retrieve(RetrieveRequest(q.text)).passages for q in queries]
     for place, query in enumerate(queries):
-        other = queries[(place + 1) % len(queries)].text
+        other = f"{query.text.rstrip(' ?')}, please?"
         shown = passages[place][:PASSAGES]
         # apart first: the prompt of all of them begins with the best one, and would find it read
         apart, together = (

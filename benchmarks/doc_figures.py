@@ -5,8 +5,8 @@
 
 docs/evaluation.md has all figures of benchmarks/results/answers.json, README.md those that are
 asked for, and `expertrag models list` the shares of right answers, from
-expertrag/models/answers.json. docs/generation.md has those of hot.json and kept.json, and
-docs/gate.md those of gate_left_out.json.
+expertrag/models/answers.json. docs/generation.md has those of server_start.json,
+hot.json and kept.json, and docs/gate.md those of gate_left_out.json.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def main() -> int:
 
 def written() -> dict[Path, str]:
     """Return what the files are to hold."""
-    answers, hot, kept, gates = (
+    answers, hot, kept, gates, server = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("answers", "hot", "kept", "gate_left_out")
+        for name in ("answers", "hot", "kept", "gate_left_out", "server_start")
     )
     found = {CARRIED: json.dumps(_carried(answers), indent=1) + "\n"}
     for page, asked in PAGES.items():
@@ -56,7 +56,9 @@ def written() -> dict[Path, str]:
     text = GATE.read_text(encoding="utf-8")
     found[GATE] = _with(text, "gates left out", _gates(gates))
     text = GENERATION.read_text(encoding="utf-8")
-    found[GENERATION] = _with(_with(text, "hot", _hot(hot)), "kept", _kept(kept))
+    for name, lines in (("server", _server(server)), ("hot", _hot(hot)), ("kept", _kept(kept))):
+        text = _with(text, name, lines)
+    found[GENERATION] = text
     return found
 
 
@@ -65,6 +67,19 @@ def _with(page: str, name: str, lines: Iterable[str]) -> str:
     first, last = f"<!-- made by `make docs`: {name} -->", f"<!-- end of {name} -->"
     before, rest = page.split(first)
     return f"{before}{chr(10).join((first, *lines, last))}{rest.split(last)[1]}"
+
+
+def _server(results: Mapping[str, Any]) -> Iterator[str]:
+    seconds, memory = results["seconds"]["here"], results["memory_mb"]["here"]
+    ready, *_, last = (some for some in memory.values() if isinstance(some, dict))
+    yield "| | |"
+    yield "|---|---|"
+    told = " / ".join(f"{seconds[name]:.2f}" for name in ("listening", "ready", "first answer"))
+    yield f"| listens / ready / first answer, s | {told} |"
+    five, three = memory["seconds_an_answer"], memory["seconds_an_answer_of_three_passages"]
+    yield f"| an answer of five passages / of three, 64 tokens, s | {five:.2f} / {three:.2f} |"
+    for name in ("resident", "weights", "files", "anonymous"):
+        yield f"| {name}, ready / after the answers, MB | {ready[name]:.0f} / {last[name]:.0f} |"
 
 
 def _hot(results: Mapping[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.gating.material import default_groups, material
 from expertrag.gating.signals import DRAFT_WORDS, SignalSource, looked_at
 from expertrag.gating.source import open_source
+from expertrag.prompt import ABSTENTION
 from expertrag.types import Sampling
 from expertrag_retriever.gate.signals import SignalGroup
 
@@ -49,11 +50,12 @@ def test_right_answers_and_requests_that_need_none(source: OpenSource) -> None:
         _row(3, answers=None, needs_documents=False),
         _row(4, answers=None),
         _row(5, answers=()),
+        _row(6, answers=None, needs_documents=False, one_step=ABSTENTION),
     )
     found = material([rows], source(SignalGroup.QUESTION), _silent)
-    assert found.right.tolist() == [[False, True], [True, False], [True, True]]
-    assert found.benefit.tolist() == [True, False, False]
-    assert len(found.signals) == 3
+    assert found.right.tolist() == [[False, True], [True, False], [True, True], [True, False]]
+    assert found.benefit.tolist() == [True, False, False, False]
+    assert len(found.signals) == 4
     with pytest.raises(InvalidArgument, match="no row has accepted answers"):
         material([_set(_row(4, answers=None))], source(SignalGroup.QUESTION), _silent)
 
