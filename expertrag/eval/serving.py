@@ -90,9 +90,9 @@ def open_pipeline_for(
                     **model_inputs(generator),
                     **_asked_for(config.model),
                     **({"probe": generator.probe} if generator.probe else {}),
-                    **({"passages": "apart"} if generator.apart else {}),
                 },
                 "gate": pipeline.info().gate,
+                **({"passages": "apart"} if generator.apart else {}),
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }
             base = embedder.fingerprint_of_expert(GENERAL)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator
 
+from expertrag import models
 from expertrag.assemble import open_embedder
 from expertrag.config import Config, ModelConfig, load
 from expertrag.errors import Conflict, InvalidArgument, Unavailable
@@ -70,6 +71,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
     """Three questions, with the real models."""
     config: Config = load(environ={}).config
+    model = dataclasses.replace(config.model, generator=models.SMALL)
+    config = dataclasses.replace(config, model=model)
     yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
 
 
