@@ -94,7 +94,6 @@ ROWS_ELSEWHERE ?= 50
 ROWS_ELSEWHERE_OF ?= 8
 EVAL_WORK ?= .eval
 RECORD = $(BIN)/expertrag eval record --split train --generator $(QWEN) --work $(EVAL_WORK)
-FIT_QWEN = --signals store --no-judge --models logistic --generator $(QWEN)
 
 gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., QWEN_GATE=folder to make, ROWS_OF=questions of a set, ROWS_ELSEWHERE=of those about no documents, over the demo's and ROWS_ELSEWHERE_OF over each set's
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
@@ -108,7 +107,7 @@ gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., 
 	  for name in squad2 hotpotqa popqa pubmedqa tatqa; do \
 	    $(RECORD) $$folder --limit $(ROWS_ELSEWHERE_OF) --seed 1 --index $$(ls -td $(EVAL_WORK)/stores/$$name-* | head -1) \
 	      --out .eval/rows/$$(basename $$folder)-$$name.jsonl || exit 1; done; done
-	@$(BIN)/expertrag gate fit .eval/rows $(FIT_QWEN) --out $(QWEN_GATE) $(ARGS)
+	@$(BIN)/expertrag gate fit .eval/rows --signals store --no-judge --models logistic --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)

@@ -28,13 +28,13 @@ from eval_answers import (
     UNANSWERABLE,
     answerable,
     config_of,
+    judged,
     unanswerable,
 )
 
 from expertrag import prompt
 from expertrag.apart import open_session
 from expertrag.cli.progress import progress
-from expertrag.eval import squad
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import Query, load_dataset
 from expertrag.eval.manifest import make_manifest
@@ -44,7 +44,7 @@ from expertrag.eval.types import JSON
 from expertrag.generation.base import Generator, Session
 from expertrag.generation.loading import quiet
 from expertrag.meter import Meter
-from expertrag.prompt import ABSTAINS_FROM, Reply
+from expertrag.prompt import ABSTAINS_FROM
 from expertrag.replying import reply_sampling
 from expertrag.types import Passage, RetrieveRequest, Sampling
 from expertrag_index.types import Progress
@@ -132,7 +132,7 @@ def figures(some: Sequence[Compared]) -> dict[str, JSON]:
         reads: list[Read] = [getattr(item, way) for item in some]
         hot: list[Read] = [getattr(item, f"{way}_hot") for item in some]
         told: dict[str, JSON] = {
-            "right": statistics.mean(_right(getattr(item, way), item.query) for item in answered),
+            "right": statistics.mean(judged(getattr(item, way), item.query) for item in answered),
             "abstains": _share(reads, lacking, of=False),
             "prompts": statistics.mean(read.prompts for read in reads),
             "cold_s": statistics.median(read.seconds for read in reads),
@@ -143,14 +143,6 @@ def figures(some: Sequence[Compared]) -> dict[str, JSON]:
             told["auroc"] = auc([read.doubt for read in reads], lacking)
         found[way] = told
     return found
-
-
-def _right(read: Read, query: Query) -> bool:
-    accepted = set(map(squad.normalise, query.answers or ()))
-    said = read.text
-    if accepted <= squad.VERDICTS:
-        return squad.exact_match((squad.normalise(said).split() or [""])[0], query.answers or ())
-    return Reply.of(said).found and squad.contains(said, query.answers or ())
 
 
 def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean as mean_of
+from typing import Protocol
 
 from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
@@ -56,6 +57,13 @@ EXACT = {"squad2": 0.60}
 _HERE = Path(__file__).parent
 
 Asked = tuple[list[Query], dict[GateMode, list[Said]]]
+
+
+class Answered(Protocol):
+    """What has the text of an answer."""
+
+    @property
+    def text(self) -> str: ...  # noqa: D102
 
 
 def main() -> int:
@@ -308,7 +316,7 @@ def scores(
     return [float(score(said, query)) for query, said in pairs if query.answers]
 
 
-def contains(said: Said, query: Query) -> bool:
+def contains(said: Answered, query: Query) -> bool:
     """Whether an accepted answer is part of the reply."""
     return squad.contains(said.text, query.answers or ())
 
@@ -318,13 +326,13 @@ def exact(said: Said, query: Query) -> bool:
     return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
 
 
-def verdict(said: Said, query: Query) -> bool:
+def verdict(said: Answered, query: Query) -> bool:
     """Whether the reply begins with the right one of yes, no and maybe."""
     first, *_ = squad.normalise(said.text).split() or [""]
     return squad.exact_match(first, query.answers or ())
 
 
-def judged(said: Said, query: Query) -> bool:
+def judged(said: Answered, query: Query) -> bool:
     """Whether an answer is right, whatever is asked for."""
     accepted = set(map(squad.normalise, query.answers or ()))
     return (verdict if accepted <= squad.VERDICTS else contains)(said, query)

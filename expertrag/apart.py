@@ -1,11 +1,12 @@
 """Passages read apart, best first, each in a prompt of its own, until one holds the answer.
 
-A probe, or the reader itself, tells of each whether it holds the answer, before that is written:
+Before an answer is written, a probe or the reader's first token tells how likely it is that the
+passage does not hold it (the doubt):
 
-    doubt of one below SURE              it answers, and what is left is not read
-    least doubt below ABSTAINS_FROM      the passage of that doubt answers
-    least doubt below TOGETHER_BELOW     all are read together, and that decides
-    above                                an abstention
+    a doubt below SURE                  that passage answers; the others are not read
+    least doubt below ABSTAINS_FROM     the passage with the least doubt answers
+    least doubt below TOGETHER_BELOW    all passages are read in one prompt, which decides
+    least doubt above that              the answer is an abstention
 
 A passage that is alone in its prompt follows nothing but the instructions, so that whatever was
 read of it serves every later question (prefix caching).

@@ -181,6 +181,12 @@ class TellingSession(PacedSession):
         self._reply = reply
         self._doubt = model.doubt
 
+    def look(self) -> float | None:
+        self.lm_calls = 1
+        self._stop()
+        self.doubt = self._doubt
+        return self.doubt
+
     def deltas(self) -> Iterator[DeltaEvent]:
         self.lm_calls = 1
         self.doubt = self._doubt

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import TellingGenerator, TellingSession
+from serving_fixtures import TellingGenerator
 
 from expertrag import prompt
 from expertrag.apart import least_doubtful
@@ -35,27 +35,14 @@ class LookingGenerator(TellingGenerator):
         self.doubts: dict[str, float | None] = {}
         self.prompts: list[str] = []
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-    ) -> Session:
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        """Set the doubt of a prompt, too; those that show passages are kept."""
         shown = messages[-1].content
         if prompt.shows_passages(messages):
             self.prompts.append(shown)
         known = _SURE if self.holding in shown else self.unsure
         self.doubt = self.doubts.get(shown, known)
-        return LookingSession(self, self.reply, self.count_tokens(messages), sampling, should_stop)
-
-
-class LookingSession(TellingSession):
-    def look(self) -> float | None:
-        self.lm_calls = 1
-        self._stop()
-        self.doubt = self._doubt
-        return self.doubt
+        return self.reply
 
 
 def answered(store: Path, embedder: Any, model: TellingGenerator, request: AnswerRequest) -> Answer:
