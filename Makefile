@@ -189,7 +189,7 @@ qwen-probe: $(STAMP) ## train the sufficiency probe of the default language mode
 	@$(BIN)/expertrag train probe $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
 	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SHEETS) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
 
-bench-hot: $(STAMP) ## passages read apart, which later questions reuse, beside all in one prompt; DATA=..., ARGS="--json FILE"
+bench-hot: $(STAMP) ## the best passage first, which later questions reuse, beside all at once; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)
 
 train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...

@@ -1,11 +1,11 @@
-"""Passages one at a time, so that what was read serves later questions, beside all in one prompt.
+"""The best passage first, so that what was read serves later questions, beside all at once.
 
     python benchmarks/bench_hot.py --data DATA --json FILE
 
-Apart is as it is served (``expertrag/apart.py``): a prompt for each passage, best first, until the
-probe tells that one holds the answer. Together: all in one prompt. ``cold`` are the seconds when
-nothing was read before, ``hot`` those of the same question in other words after it. Questions are
-those of ``eval_answers.py``, squad2's unanswerable ones among them; texts are 25 tokens at most.
+Best first is as it is served (``expertrag/best_passage.py``): the best passage alone, and all of
+them where the probe doubts that it holds the answer. ``cold`` are the seconds when nothing was read
+before, ``hot`` those of the same question in other words after it. Questions are those of
+``eval_answers.py``, squad2's unanswerable ones among them; texts are 25 tokens at most.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from eval_answers import (
 )
 
 from expertrag import prompt
-from expertrag.apart import open_session
+from expertrag.best_passage import open_session
 from expertrag.cli.progress import progress
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import Query, load_dataset
@@ -69,8 +69,8 @@ class Compared:
     query: Query
     together: Read
     together_hot: Read
-    apart: Read
-    apart_hot: Read
+    best_first: Read
+    best_first_hot: Read
 
 
 def main() -> int:
@@ -113,12 +113,12 @@ def compared(
     for place, query in enumerate(queries):
         other = f"{query.text.rstrip(' ?')}, please?"
         shown = passages[place][:PASSAGES]
-        # apart first: the prompt of all of them begins with the best one, and would find it read
-        apart, together = (
-            [_read(model, question, shown, apart=way) for question in (query.text, other)]
+        # in this order: the prompt of all begins with the best one, which would be found read
+        best_first, together = (
+            [_read(model, question, shown, best_first=way) for question in (query.text, other)]
             for way in (True, False)
         )
-        found.append(Compared(query, *together, *apart))
+        found.append(Compared(query, *together, *best_first))
         report(f"{model.name}, {name}", place + 1, len(queries))
     return found
 
@@ -128,7 +128,7 @@ def figures(some: Sequence[Compared]) -> dict[str, JSON]:
     answered = [item for item in some if item.query.answers]
     lacking = [not item.query.answers for item in some]
     found: dict[str, JSON] = {"questions": len(answered), "unanswerable": sum(lacking)}
-    for way in ("together", "apart"):
+    for way in ("together", "best_first"):
         reads: list[Read] = [getattr(item, way) for item in some]
         hot: list[Read] = [getattr(item, f"{way}_hot") for item in some]
         told: dict[str, JSON] = {
@@ -154,8 +154,8 @@ def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float
     return statistics.mean(some)
 
 
-def _read(model: Generator, question: str, shown: Sequence[Passage], *, apart: bool) -> Read:
-    """Answer from passages, one at a time or all together."""
+def _read(model: Generator, question: str, shown: Sequence[Passage], *, best_first: bool) -> Read:
+    """Answer from passages, the best one first or all at once."""
     family = prompt.FAMILIES[model.family]
     sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=model.reader)
 
@@ -163,7 +163,7 @@ def _read(model: Generator, question: str, shown: Sequence[Passage], *, apart: b
         return model.begin(prompt.open_book(question, passages, family=family), sampling)
 
     started, others = time.perf_counter(), Meter()
-    opened = open_session(begin, shown, others)[0] if apart else begin(shown)
+    opened = open_session(begin, shown, others)[0] if best_first else begin(shown)
     with closing(opened) as session:
         text = "".join(session.stream())
         seconds = time.perf_counter() - started

@@ -3,8 +3,8 @@
     python benchmarks/bench_kept.py ../shared/data/squad2 --generator FOLDER --json FILE
 
 The prompts are the system's own over 200 of a dataset's test questions, as they come and shuffled,
-with all passages of a question in one, or one for each passage, in the tokens of a packed model;
-the pages are those of the engine. No model is run. Figures are the share of the prompts' tokens
+with all passages of a question or the best one alone, in the tokens of a packed model; the pages
+are those of the engine. No model is run. Figures are the share of the prompts' tokens
 that need not be read, by what may be kept (``--reuse-mib``).
 """
 
@@ -49,9 +49,9 @@ def main() -> int:
         questions = list(asked(data, given.questions))
         shuffled = random.Random(1).sample(questions, len(questions))
         found[data.name] = {}
-        for shown, prompts_of in (("together", together), ("apart", apart)):
+        for shown, prompt_of in (("together", together), ("best alone", best_alone)):
             orders = {
-                order: [chat.encode(some) for question in stream for some in prompts_of(question)]
+                order: [chat.encode(prompt_of(question)) for question in stream]
                 for order, stream in (("as they come", questions), ("shuffled", shuffled))
             }
             tokens = sum(map(len, orders["shuffled"]))
@@ -79,17 +79,14 @@ def main() -> int:
     return 0
 
 
-def together(one: Asked) -> list[list[Message]]:
+def together(one: Asked) -> list[Message]:
     """Return the prompt of a question with all its passages."""
-    return [prompt.open_book(one.question, one.passages, family=prompt.INSTRUCT)]
+    return prompt.open_book(one.question, one.passages, family=prompt.INSTRUCT)
 
 
-def apart(one: Asked) -> list[list[Message]]:
-    """Return its prompts with a passage each."""
-    return [
-        prompt.open_book(one.question, [passage], family=prompt.INSTRUCT)
-        for passage in one.passages
-    ]
+def best_alone(one: Asked) -> list[Message]:
+    """Return its prompt with the best passage."""
+    return prompt.open_book(one.question, one.passages[:1], family=prompt.INSTRUCT)
 
 
 def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:

@@ -86,7 +86,7 @@ def _hot(results: Mapping[str, Any]) -> Iterator[str]:
     yield "| set (questions) | right | abstains | prompts | seconds, cold | hot |"
     yield "|---|---|---|---|---|---|"
     for name, figures in results["sets"].items():
-        sides = figures["together"], figures["apart"]
+        sides = figures["together"], figures["best_first"]
         cells = (
             " -> ".join(form.format(side[key]) for side in sides)
             for key, form in (

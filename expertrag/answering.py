@@ -14,7 +14,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag import prompt
-from expertrag.apart import open_session, reads_apart
+from expertrag.best_passage import open_session, reads_best_first
 from expertrag.deciding import ClosedBook, Decider
 from expertrag.folding import joined
 from expertrag.gathering import DRAFT_TOKENS, gather
@@ -63,14 +63,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The session that answers from passages; ``source``: number, from 1, of the one it is shown.
-
-    None where it is shown all of them.
-    """
+    """The session that answers from passages; ``best_alone``: it is shown the first one alone."""
 
     session: Session
     passages: Sequence[Passage]
-    source: int | None = None
+    best_alone: bool = False
 
 
 class Answering:
@@ -152,11 +149,11 @@ class Answering:
                 showing(passages), alone, weight, sampling, call.should_stop, call.domain
             )
             return Reading(mixed, passages)
-        if not reads_apart(generator, request, passages, begun=begun):
+        if not reads_best_first(generator, request, passages, begun=begun):
             return Reading(begin(passages), passages)
         with call.meter.stage("generate"):
-            session, place = open_session(begin, passages, call.meter)
-        return Reading(session, passages, None if place is None else place + 1)
+            session, best_alone = open_session(begin, passages, call.meter)
+        return Reading(session, passages, best_alone)
 
     def _gather(self, call: Call) -> SearchResult:
         """Search as often as asked, each time with the answer to what was found before."""
@@ -276,7 +273,7 @@ class Answering:
 
     def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
         find = ground_reply if self._replies(call) else ground
-        named = () if reading.source is None else (reading.source,)
+        named = (1,) if reading.best_alone else ()
         with call.meter.stage("ground"):
             return find(text, reading.passages, call.request.question, named)
 

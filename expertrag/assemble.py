@@ -130,7 +130,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
     _probe(model.probe, opened)
     # its doubt was trained: by a probe, or as a reader, whose prompts are the plain ones
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
-    opened.apart = tells and model.passages != TOGETHER
+    opened.best_first = tells and model.passages != TOGETHER
     return opened
 
 

@@ -86,8 +86,8 @@ def ground_reply(
 ) -> Grounding:
     """Ground a reply in the passages that it names, or in others if those do not support it.
 
-    :param named: numbers of the passages that it was shown, where these are not all: its markers
-        number others than ``passages``.
+    :param named: numbers of the passages that it was shown, where these are not all: it can have
+        its answer from no other.
     """
     reply = Reply.of(text)
     end = text.find(reply.answer) + len(reply.answer)

@@ -67,9 +67,9 @@ class ModelConfig:
     )
     passages: str = option(
         "auto",
-        "How passages are shown to the language model: together, all in one prompt; auto, one at a "
-        "time, best first, until a probe or the reader finds the answer in one, where there is "
-        "either and a few words are asked for, else together.",
+        "How passages are shown to the language model: together, all in one prompt; auto, the best "
+        "one first, and all where the probe or the reader doubts that it holds the answer, if "
+        "there is either and a few words are asked for, else together.",
         choices=("auto", TOGETHER),
     )
     dtype: str = option(

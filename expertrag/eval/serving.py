@@ -92,7 +92,7 @@ def open_pipeline_for(
                     **({"probe": generator.probe} if generator.probe else {}),
                 },
                 "gate": pipeline.info().gate,
-                **({"passages": "apart"} if generator.apart else {}),
+                **({"passages": "best first"} if generator.best_first else {}),
                 "prompts": prompt.fingerprint(prompt.FAMILIES[generator.family]),
             }
             base = embedder.fingerprint_of_expert(GENERAL)

@@ -95,9 +95,9 @@ class Generator(ABC):
     """Doubt from which STRICT withholds an answer."""
     probe: str = ""
     """Hash of the probe that tells its sessions' doubt, if one does."""
-    apart: bool = False
-    """Whether it is shown one passage at a time, until one holds the answer, where a few words are
-    asked for; else all of them in one prompt."""
+    best_first: bool = False
+    """Whether it is shown the best passage alone, and all of them where that one may not hold the
+    answer, where a few words are asked for; else all of them at once."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 

@@ -164,7 +164,9 @@ def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None
         assert "".join(session.stream()) == prompt.NOT_FOUND
 
 
-def test_who_reads_apart(tiny_folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_who_reads_the_best_passage_first(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     """A reader, whose doubt was trained; no other model without a probe."""
     folder = tmp_path / "reader"
     shutil.copytree(tiny_folder("mixtral"), folder)
@@ -172,6 +174,6 @@ def test_who_reads_apart(tiny_folder: Callable[[str], Path], tmp_path: Path) -> 
     told = config | {"reader_prompts": prompt.fingerprint()}
     (folder / "config.json").write_text(json.dumps(told))
     reader = ModelConfig(generator=str(folder), dtype="float32")
-    assert open_generator(reader).apart
-    assert not open_generator(replace(reader, passages="together")).apart
-    assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).apart
+    assert open_generator(reader).best_first
+    assert not open_generator(replace(reader, passages="together")).best_first
+    assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).best_first
