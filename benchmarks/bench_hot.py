@@ -63,14 +63,12 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One question, read both ways; the hot reads are of the same in other words."""
+class Asked:
+    """One question's answer, and that to the same in other words after it."""
 
     query: Query
-    together: Read
-    together_hot: Read
-    best_first: Read
-    best_first_hot: Read
+    cold: Read
+    hot: Read
 
 
 def main() -> int:
@@ -87,62 +85,61 @@ def main() -> int:
     config = config_of(given.model)
     config = replace(config, model=replace(config.model, reuse_mib=REUSE_MIB))
     inputs: dict[str, JSON] = {}
-    found: dict[str, JSON] = {}
+    found: dict[str, dict[str, JSON]] = {}
     with progress() as report, quiet():
         for name in given.sets:
             dataset = load_dataset(given.data / name, "train" if given.dev else "test")
             queries = answerable(dataset, given.questions, dev=given.dev)
             if name == UNANSWERABLE:
                 queries += unanswerable(dataset, given.questions, dev=given.dev)
-            with open_pipeline_for(dataset, config, given.work, report) as opened:
-                inputs[name] = {**opened.inputs, "queries": dataset.sha256}
-                found[name] = figures(compared(opened, queries, name, report))
-                print(name, json.dumps(found[name], indent=1))
+            found[name] = {"questions": sum(bool(query.answers) for query in queries)}
+            # a pipeline for each, so that neither finds what the other has read
+            for way in ("together", "best_first"):
+                with open_pipeline_for(dataset, config, given.work, report) as opened:
+                    inputs[name] = {**opened.inputs, "queries": dataset.sha256}
+                    best_first = way == "best_first"
+                    some = asked(opened, queries, name, report, best_first=best_first)
+                    found[name][way] = figures(some)
+            print(name, json.dumps(found[name], indent=1))
     if given.json:
         body = {"manifest": asdict(make_manifest("hot", {"sets": inputs})), "sets": found}
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
 
 
-def compared(
-    opened: Opened, queries: Sequence[Query], name: str, report: Progress
-) -> list[Compared]:
-    """Read the passages of every question both ways, and again for it in other words."""
+def asked(
+    opened: Opened, queries: Sequence[Query], name: str, report: Progress, *, best_first: bool
+) -> list[Asked]:
+    """Answer every question from its passages, and again in other words."""
     model, found = opened.generator, []
     passages = [opened.pipeline.retrieve(RetrieveRequest(q.text)).passages for q in queries]
     for place, query in enumerate(queries):
         other = f"{query.text.rstrip(' ?')}, please?"
         shown = passages[place][:PASSAGES]
-        # in this order: the prompt of all begins with the best one, which would be found read
-        best_first, together = (
-            [_read(model, question, shown, best_first=way) for question in (query.text, other)]
-            for way in (True, False)
+        cold, hot = (
+            _read(model, text, shown, best_first=best_first) for text in (query.text, other)
         )
-        found.append(Compared(query, *together, *best_first))
+        found.append(Asked(query, cold, hot))
         report(f"{model.name}, {name}", place + 1, len(queries))
     return found
 
 
-def figures(some: Sequence[Compared]) -> dict[str, JSON]:
+def figures(some: Sequence[Asked]) -> dict[str, JSON]:
     """Shares of questions, AUROC of abstention where both kinds are asked, seconds (medians)."""
     answered = [item for item in some if item.query.answers]
     lacking = [not item.query.answers for item in some]
-    found: dict[str, JSON] = {"questions": len(answered), "unanswerable": sum(lacking)}
-    for way in ("together", "best_first"):
-        reads: list[Read] = [getattr(item, way) for item in some]
-        hot: list[Read] = [getattr(item, f"{way}_hot") for item in some]
-        told: dict[str, JSON] = {
-            "right": statistics.mean(judged(getattr(item, way), item.query) for item in answered),
-            "abstains": _share(reads, lacking, of=False),
-            "prompts": statistics.mean(read.prompts for read in reads),
-            "cold_s": statistics.median(read.seconds for read in reads),
-            "hot_s": statistics.median(read.seconds for read in hot),
-        }
-        if any(lacking):
-            told["abstains, unanswerable"] = _share(reads, lacking, of=True)
-            told["auroc"] = auc([read.doubt for read in reads], lacking)
-        found[way] = told
-    return found
+    reads = [item.cold for item in some]
+    told: dict[str, JSON] = {
+        "right": statistics.mean(judged(item.cold, item.query) for item in answered),
+        "abstains": _share(reads, lacking, of=False),
+        "prompts": statistics.mean(read.prompts for read in reads),
+        "cold_s": statistics.median(read.seconds for read in reads),
+        "hot_s": statistics.median(item.hot.seconds for item in some),
+    }
+    if any(lacking):
+        told["abstains, unanswerable"] = _share(reads, lacking, of=True)
+        told["auroc"] = auc([read.doubt for read in reads], lacking)
+    return told
 
 
 def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float:
