@@ -6,14 +6,15 @@
 docs/evaluation.md has all figures of benchmarks/results/answers.json, README.md those that are
 asked for, and `expertrag models list` the shares of right answers, from
 expertrag/models/answers.json. docs/generation.md has those of server_start.json,
-hot.json and kept.json, and docs/gate.md those of gate_left_out.json.
+hot.json and kept.json, docs/gate.md those of gate_left_out.json, and docs/kernels.md those of
+kernels.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ PAGES = {ROOT / "docs" / "evaluation.md": False, ROOT / "README.md": True}
 CARRIED = ROOT / "expertrag" / "models" / "answers.json"
 GATE = ROOT / "docs" / "gate.md"
 GENERATION = ROOT / "docs" / "generation.md"
+KERNELS = ROOT / "docs" / "kernels.md"
+RIVALS = {
+    "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
+    "int8": ("SGLang int8", "llama.cpp Q8_0 int8"),
+    "int4": ("SGLang int4", "llama.cpp Q4_1 int4", "llama.cpp Q4_0 int4"),
+}
+"""Columns of docs/kernels.md, by the format of ours that stands beside them."""
 
 
 def main() -> int:
@@ -45,9 +53,9 @@ def main() -> int:
 
 def written() -> dict[Path, str]:
     """Return what the files are to hold."""
-    answers, hot, kept, gates, server = (
+    answers, hot, kept, gates, server, kernels = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("answers", "hot", "kept", "gate_left_out", "server_start")
+        for name in ("answers", "hot", "kept", "gate_left_out", "server_start", "kernels")
     )
     found = {CARRIED: json.dumps(_carried(answers), indent=1) + "\n"}
     for page, asked in PAGES.items():
@@ -59,6 +67,11 @@ def written() -> dict[Path, str]:
     for name, lines in (("server", _server(server)), ("hot", _hot(hot)), ("kept", _kept(kept))):
         text = _with(text, name, lines)
     found[GENERATION] = text
+    text = KERNELS.read_text(encoding="utf-8")
+    for name in dict.fromkeys(row["shape"] for row in kernels["rows"]):
+        rows = [row for row in kernels["rows"] if row["shape"] == name]
+        text = _with(text, f"kernels, {name}", _kernels(rows))
+    found[KERNELS] = text
     return found
 
 
@@ -110,6 +123,32 @@ def _kept(results: Mapping[str, Any]) -> Iterator[str]:
             for order in ("as they come", "shuffled"):
                 cells = " | ".join(f"{figures[order][size] * 100:.1f} %" for size in sizes)
                 yield f"| {name}, {way}, {order} | {tokens} | {cells} |"
+
+
+def _kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Write the rows of one shape: our three formats, and others' time by ours."""
+    others = (
+        f"{format}: {', '.join(name.removesuffix(f' {format}') for name in names)}"
+        for format, names in RIVALS.items()
+    )
+    yield (
+        "| T | ms bf16, int8, int4 | of the roofline | beside grouped_mm bf16 "
+        f"| {' | '.join(others)} | GB/s |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    by = {(row["T"], row["format"], row["rival"]): row for row in rows}
+    plain = "grouped_mm bf16"
+    for tokens in dict.fromkeys(row["T"] for row in rows):
+        ours = [by[tokens, format, plain] for format in RIVALS]
+        cells = [
+            ", ".join(f"{row['ms']:.3g}" for row in ours),
+            ", ".join(f"{row['roofline']:.0%}".replace("%", " %") for row in ours),
+            ", ".join(f"{row['ratio']:.2f}" for row in ours),
+        ]
+        for format, names in RIVALS.items():
+            found = (by.get((tokens, format, name)) for name in names)
+            cells.append(", ".join(f"{row['ratio']:.2f}" if row else "-" for row in found))
+        yield f"| {tokens} | {' | '.join(cells)} | {ours[0]['read_gb_per_s']:.0f} |"
 
 
 def _gates(results: Mapping[str, Any]) -> Iterator[str]:
