@@ -47,6 +47,7 @@ SUBJECTS = {
     "scifact": "medicine",
     "pydocs": "computing",
 }
+STORES = ("squad2", "hotpotqa", "popqa", "tatqa", "pubmedqa", "policyqa")
 EVERYDAY = Path(__file__).with_name("everyday_requests.txt")
 
 
@@ -54,7 +55,7 @@ def main() -> None:
     """Build, ask, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
-    parser.add_argument("--sets", nargs="+", default=["squad2", "fiqa_small", "policyqa", "tatqa"])
+    parser.add_argument("--sets", nargs="+", default=list(STORES))
     parser.add_argument("--limit", type=int, default=200, help="questions of each kind")
     parser.add_argument("--stores", type=Path, help="keep the stores in this folder")
     parser.add_argument("--embedder", default="all-minilm-l6-v2")
@@ -97,7 +98,12 @@ def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> N
 
 def questions(data: Path, name: str, limit: int) -> dict[str, list[str]]:
     """Questions by kind; ``own`` are those that the store can help with."""
-    kinds = {"own": _train(data / name), "everyday": EVERYDAY.read_text().splitlines()}
+    own = _train(data / name)
+    kinds = {
+        "own": own,
+        "own, misspelled": list(map(misspelled, own)),
+        "everyday": EVERYDAY.read_text().splitlines(),
+    }
     for source in ("triviaqa", "webquestions"):
         kinds[source] = [
             row["text"]
@@ -111,6 +117,18 @@ def questions(data: Path, name: str, limit: int) -> dict[str, list[str]]:
         for text in _sampled(_train(data / other), limit // 5)
     ]
     return {kind: _sampled(texts, limit) for kind, texts in kinds.items()}
+
+
+def misspelled(text: str) -> str:
+    """Write a question in lower case, two of its words with two letters exchanged."""
+    rng = random.Random(text)
+    words = text.lower().split()
+    long = [place for place, word in enumerate(words) if len(word) > 4]
+    for place in rng.sample(long, min(2, len(long))):
+        word = words[place]
+        at = rng.randrange(1, len(word) - 2)
+        words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return " ".join(words)
 
 
 def p_benefit(
@@ -151,7 +169,7 @@ def show(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
     """Print one store's table."""
     print(f"\n{name:<16} questions  retrieved    AUC")
     for kind, row in figures.items():
-        auc = "" if kind == "own" else f"{row['auc']:.3f}"
+        auc = "" if kind.startswith("own") else f"{row['auc']:.3f}"
         print(f"  {kind:<14} {row['questions']:>9}  {row['retrieved']:>9.3f}  {auc:>5}")
 
 

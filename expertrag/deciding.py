@@ -245,7 +245,9 @@ class Decider:
         self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter
     ) -> StoreSignals:
         with meter.stage("gate"):
-            return view.gate.store_signals(request.question, vector.by_expert)
+            return view.gate.store_signals(
+                request.question, vector.by_expert, request.filter or None
+            )
 
     def _prefill(
         self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop

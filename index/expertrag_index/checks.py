@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expertrag_index import coarse, vectors
+from expertrag_index import vectors
 from expertrag_index.durable import is_full
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.groups import read_groups
@@ -127,11 +127,6 @@ def check_files(
             data = read_verified(layout, entry.entry)
             keys = vectors.deserialise(data, entry, dimension).keys
             held.setdefault(entry.expert, []).append(keys)
-        except StoreCorruptError as error:
-            problems.append(str(error))
-    for file in manifest.centroids.values():
-        try:
-            coarse.deserialise(read_verified(layout, file), dimension)
         except StoreCorruptError as error:
             problems.append(str(error))
     if not problems and not all(

@@ -287,18 +287,17 @@ class Index:
         keys = [int(live[i]) for i in chosen]
         return list(zip(keys, self.chunks(keys), strict=True))
 
-    def coarse_similarity(self, query: Query) -> float:
-        """Best cosine with the coarse centroids, on the common scale; -1 for an empty store.
+    def best_similarity(
+        self, query: Query, filter: Filter | None = None, *, besides: int | None = None
+    ) -> float:
+        """Cosine of the nearest chunk, on the common scale; -1 where there is none.
 
-        :param query: as for ``search_dense``; each partition's centroids see its own vector.
+        :param query: as for ``search_dense``.
+        :param besides: key of a chunk that does not count.
+        :raises FilterError: unknown field or operator.
         """
-        vectors = self._vectors(query)
-        best = [
-            float(self._scale(expert).of(centroids @ vectors[expert]).max())
-            for expert, centroids in self._generation.centroids.items()
-            if expert in vectors
-        ]
-        return max(best, default=-1.0)
+        hits = self.search_dense(query, 1 if besides is None else 2, filter)
+        return next((hit.score for hit in hits if hit.key != besides), -1.0)
 
     def scan_cost(
         self, filter: Filter | None = None, experts: Collection[str] | None = None

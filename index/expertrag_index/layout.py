@@ -3,8 +3,7 @@
     STORE/
     ├── store.db                       SQLite, WAL: the truth (documents, chunks, vectors, FTS5)
     ├── segments/
-    │   ├── <sha256[:16]>.faiss        immutable vector index over chunks of one expert, derived
-    │   └── <sha256[:16]>.centroids.f32  coarse centroids of an expert's chunks, derived
+    │   └── <sha256[:16]>.faiss        immutable vector index over chunks of one expert, derived
     ├── generations/
     │   ├── gen-000006/manifest.json   the previous generation, kept for fallback
     │   └── gen-000007/manifest.json   names every file with size and sha256

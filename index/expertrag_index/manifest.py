@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 from expertrag_index.errors import StoreCorruptError, StoreFormatError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 GENERAL = "general"
 """The expert of texts that no expert is for: the base model as it is."""
@@ -61,9 +61,9 @@ class Manifest:
     """Everything a reader must know of one generation.
 
     ``corpus_hash`` covers the ids and hashes of the live documents. ``partitions`` are the live
-    chunks by the expert that encoded them, ``centroids`` the coarse view of each. ``recall_at_10``
-    is of the vector index against exact search, stored vectors as queries. ``calibration`` belongs
-    to the caller; of it the store reads ``partitions`` alone (see ``scales``).
+    chunks by the expert that encoded them. ``recall_at_10`` is of the vector index against exact
+    search, stored vectors as queries. ``calibration`` belongs to the caller; of it the store reads
+    ``partitions`` alone (see ``scales``).
     """
 
     generation: int
@@ -76,7 +76,6 @@ class Manifest:
     faiss_version: str
     segments: tuple[SegmentEntry, ...] = ()
     partitions: Mapping[str, int] = field(default_factory=dict)
-    centroids: Mapping[str, FileEntry] = field(default_factory=dict)
     fields: Mapping[str, str] = field(default_factory=dict)
     domains: Mapping[str, int] = field(default_factory=dict)
     recall_at_10: float = 1.0
@@ -88,7 +87,7 @@ class Manifest:
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every derived file of this generation."""
-        return (*(segment.entry for segment in self.segments), *self.centroids.values())
+        return tuple(segment.entry for segment in self.segments)
 
 
 def dumps(manifest: Manifest) -> bytes:
@@ -117,7 +116,6 @@ def loads(data: bytes, name: str) -> Manifest:
         SegmentEntry(**{**segment, "entry": FileEntry(**segment["entry"])})
         for segment in body["segments"]
     )
-    body["centroids"] = {expert: FileEntry(**entry) for expert, entry in body["centroids"].items()}
     return Manifest(**body)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from expertrag_index import coarse, vectors
+from expertrag_index import vectors
 from expertrag_index.current import read_current
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import StoreCorruptError
@@ -17,7 +17,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.manifest import FileEntry, Manifest, loads
 from expertrag_index.rows import live_partitions
 from expertrag_index.snapshot import SnapshotPool
-from expertrag_index.types import FloatArray, KeyArray
+from expertrag_index.types import KeyArray
 
 _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 
@@ -26,8 +26,8 @@ _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 class Generation:
     """A generation in memory.
 
-    ``live``: keys of its chunks, ascending; ``partitions``, ``segments`` and ``centroids``: those
-    of each expert. ``degraded`` is empty, or says why it is not the newest.
+    ``live``: keys of its chunks, ascending; ``partitions`` and ``segments``: those of each expert.
+    ``degraded`` is empty, or says why it is not the newest.
     """
 
     manifest: Manifest
@@ -35,7 +35,6 @@ class Generation:
     live: KeyArray
     partitions: Mapping[str, KeyArray]
     segments: Mapping[str, tuple[vectors.Segment, ...]]
-    centroids: Mapping[str, FloatArray]
     degraded: str
 
 
@@ -72,10 +71,6 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
         )
         for expert in manifest.partitions
     }
-    centroids = {
-        expert: coarse.deserialise(read_verified(layout, entry), dimension)
-        for expert, entry in manifest.centroids.items()
-    }
     if not pool.meta.oldest <= manifest.generation <= pool.meta.staged:
         raise StoreCorruptError(f"{layout.database} does not hold generation {manifest.generation}")
     with pool.connection() as connection:
@@ -87,7 +82,7 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
             f"{manifest.generation} instead of {manifest.chunks}, or in other partitions"
         )
     live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
-    return Generation(manifest, pool, live, partitions, segments, centroids, degraded)
+    return Generation(manifest, pool, live, partitions, segments, degraded)
 
 
 def read_manifest(layout: Layout, number: int) -> Manifest:

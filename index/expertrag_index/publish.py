@@ -11,7 +11,6 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from expertrag_index import coarse
 from expertrag_index.current import write_current
 from expertrag_index.debris import purge, sweep
 from expertrag_index.durable import fsync_folder, store_errors, write_durably
@@ -20,7 +19,7 @@ from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest, SegmentEntry, dumps
 from expertrag_index.rows import live_partitions, sorted_keys
 from expertrag_index.schema import LIVE, read_origin
-from expertrag_index.segments import SegmentWriter, recall_of, write_derived
+from expertrag_index.segments import SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
 
 _JSON_TYPES = {"text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool"}
@@ -46,16 +45,10 @@ def derive(
     partitions = live_partitions(connection, generation)
     writer = SegmentWriter(layout, connection, settings, embedder.dimension)
     segments: list[SegmentEntry] = []
-    centroids = {}
     for expert, live in partitions.items():
         old = [entry for entry in previous.segments if entry.expert == expert] if previous else []
         added = np.intersect1d(live, new)
         segments += writer.next_segments(expert, old, live, added)
-        if previous and not len(added) and previous.partitions.get(expert) == len(live):
-            centroids[expert] = previous.centroids[expert]  # nothing came and nothing went
-            continue
-        data = coarse.serialise(coarse.train(connection, live))
-        centroids[expert] = write_derived(layout, data, ".centroids.f32")
     documents, corpus_hash = corpus_state(connection, generation)
     return Manifest(
         generation=generation,
@@ -68,7 +61,6 @@ def derive(
         faiss_version=faiss.__version__,
         segments=tuple(segments),
         partitions={expert: len(live) for expert, live in partitions.items()},
-        centroids=centroids,
         fields=_fields(connection, generation),
         domains=_domains(connection, generation),
         recall_at_10=recall_of(segments),

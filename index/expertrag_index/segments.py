@@ -75,7 +75,7 @@ class SegmentWriter:
         return self._write(expert, *tune(self._connection, segment, live))
 
     def _write(self, expert: str, segment: vectors.Segment, recall: float) -> SegmentEntry:
-        entry = write_derived(self._layout, vectors.serialise(segment), ".faiss")
+        entry = _write_file(self._layout, vectors.serialise(segment))
         return SegmentEntry(
             entry, segment.kind, segment.count, segment.nprobe, segment.nlist, expert, recall
         )
@@ -92,9 +92,9 @@ def recall_of(entries: Sequence[SegmentEntry]) -> float:
     return sum(held[expert] * worst[expert] for expert in held) / total if total else 1.0
 
 
-def write_derived(layout: Layout, data: bytes, suffix: str) -> FileEntry:
+def _write_file(layout: Layout, data: bytes) -> FileEntry:
     """Write an immutable file under ``segments/``, named by its content."""
     entry = file_entry("", data)
-    entry = replace(entry, file=f"{entry.sha256[:16]}{suffix}")
+    entry = replace(entry, file=f"{entry.sha256[:16]}.faiss")
     write_durably(layout.segments / entry.file, data)
     return entry

@@ -51,7 +51,9 @@ class QueryEncoder:
         filter: Filter | None = None,
         vector: FloatArray | None = None,
     ) -> QueryVectors:
-        """Choose the partitions for a query, and encode it for all of them at once.
+        """Choose the partitions for a query, and encode it for all that there are at once.
+
+        Those that are not searched are looked at by the gate all the same.
 
         :param domain: where it is an expert's, that partition is searched too.
         :param filter: partitions of which it admits nothing are left out.
@@ -59,7 +61,8 @@ class QueryEncoder:
         :raises FilterError: unknown field or operator.
         """
         known = {} if vector is None else {GENERAL: vector}
-        return self.complete(query, QueryVectors(known, self.selected(query, domain, filter)))
+        chosen = QueryVectors(known, self.selected(query, domain, filter))
+        return self.complete(query, chosen, self._index.partitions(filter))
 
     def complete(
         self, query: str, vectors: QueryVectors, also: Collection[str] = ()

@@ -94,11 +94,12 @@ class PrefillSignals:
 
 @dataclass(frozen=True, slots=True)
 class StoreSignals:
-    """What the store tells without a full search.
+    """What the store tells of a query.
 
-    ``similarity``: best cosine between the query and the coarse centroids, in [-1, 1].
-    ``coverage``: share in [0, 1] of the store's own pseudo-queries that lie further from the
-    centroids than this query; near 0 means that the store is about something else.
+    ``similarity``: cosine between the query and the nearest chunk of all partitions, in [-1, 1];
+    -1 where there is none.
+    ``coverage``: share in [0, 1] of the store's own pseudo-queries that lie further from their
+    nearest chunk than this query; near 0 means that the store is about something else.
     ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
     in the store. ``background_similarity``: best cosine with requests that need no documents
     (small talk, arithmetic, general facts), in [-1, 1]; -1 when the store does not know them.

@@ -77,7 +77,7 @@ def test_a_long_draft_is_looked_at_as_far_as_a_recorded_one_reaches() -> None:
 
 
 def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
-    gate = GateRecord("training-free-1", 0.5, 0.5, {"margin": 0.3, "similarity": 0.2})
+    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3, "similarity": 0.2})
     row = _row(1, recorded=Recorded(Branch(), Branch(), gate))
     assert default_groups([_set(row)]) == (
         SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL,
@@ -95,7 +95,7 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
 
 
 def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -> None:
-    gate = GateRecord("training-free-1", 0.5, 0.5, {"margin": 0.3})
+    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3})
     recorded = Recorded(
         Branch(),
         Branch(stage_seconds={"generate": 2.0}),
@@ -114,7 +114,7 @@ def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -
 
 
 def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:
-    gate = GateRecord("training-free-1", 0.5, 0.5, {"margin": 0.3})
+    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3})
     rows = [_row(number, recorded=Recorded(Branch(), Branch(), gate)) for number in range(1, 3)]
     opened = source(SignalGroup.PREFILL)
     found = opened.measure(_set(*rows), _silent)

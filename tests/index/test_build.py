@@ -125,7 +125,7 @@ def test_a_build_of_nothing_is_an_empty_store(tmp_path: Path, hashing: Any) -> N
         query = hashing.encode_query("anything")
         assert index.size == index.scan_cost() == 0
         assert index.search_dense(query, 5) == index.search_lexical("anything", 5) == []
-        assert index.coarse_similarity(query) == -1.0
+        assert index.best_similarity(query) == -1.0
         assert index.sample_chunks(3) == []
     assert verify(tmp_path / "store").problems == ()
 

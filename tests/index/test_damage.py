@@ -94,8 +94,8 @@ def test_a_flipped_bit_in_any_derived_file_is_noticed_and_repaired(
         for file in whole.rglob("*")
         if file.is_file() and file.name not in ("store.db", "LOCK")
     ]
-    # CURRENT; manifest, segment and centroids of the newest generation and of the one before
-    assert len(files) == 7
+    # CURRENT; manifest and segment of the newest generation and of the one before
+    assert len(files) == 5
     for file in files:
         bits = (whole / file).stat().st_size * 8
         for bit in random.Random(str(file)).sample(range(bits), FLIPS_DERIVED):
@@ -197,11 +197,11 @@ def manifest_of(store: Path, generation: int = 2) -> Any:
 def test_the_previous_generation_answers_when_the_newest_is_damaged(
     store: Path, hashing: Any
 ) -> None:
-    centroids = manifest_of(store).centroids["general"].file
-    (store / "segments" / centroids).write_bytes(b"nothing")
+    (added,) = {*manifest_of(store).files} - {*manifest_of(store, 1).files}
+    (store / "segments" / added.file).write_bytes(b"nothing")
     with Index.open(store) as index:
         assert (index.generation, index.manifest.documents) == (1, 60)
-        assert centroids in index.degraded
+        assert added.file in index.degraded
         assert f"expertrag index verify {store} --repair" in index.degraded
         assert "\n" not in index.degraded
         assert index.search_lexical("addition", 5) == []
@@ -212,7 +212,7 @@ def test_the_previous_generation_answers_when_the_newest_is_damaged(
         Index.open(store)
     report = verify(store, repair=True)
     assert report.problems == ()
-    assert len(report.repaired) == 3  # a file of the newest generation, two of the one before
+    assert len(report.repaired) == 2  # a file of each generation
     with Index.open(store) as index:
         assert (index.generation, index.degraded, index.manifest.documents) == (3, "", 61)
 
@@ -272,7 +272,7 @@ def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
     body.pop("checksum")
     from expertrag_index import manifest
 
-    path.write_bytes(manifest._canonical({**body, "format_version": 3, "unheard_of": 1}))
+    path.write_bytes(manifest._canonical({**body, "format_version": 4, "unheard_of": 1}))
     for attempt in (
         lambda: Index.open(store),
         lambda: IndexWriter.open(store, hashing),
@@ -284,7 +284,7 @@ def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
 
 def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
     connection = sqlite3.connect(store / "store.db")
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
     with pytest.raises(StoreFormatError, match="pip install -U"):
         IndexWriter.open(store, hashing)
@@ -296,9 +296,9 @@ def test_a_store_of_an_older_version_is_to_be_built_again(store: Path, hashing: 
     body.pop("checksum")
     from expertrag_index import manifest
 
-    path.write_bytes(manifest._canonical({**body, "format_version": 1}))
+    path.write_bytes(manifest._canonical({**body, "format_version": 2}))
     connection = sqlite3.connect(store / "store.db")
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA user_version = 2")
     connection.close()
     for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
         with pytest.raises(StoreFormatError, match="build the store again from its documents"):

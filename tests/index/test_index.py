@@ -105,7 +105,7 @@ def test_k_and_query_are_checked(index: Index, hashing: Any) -> None:
         with pytest.raises(SearchError):
             index.search_dense(bad, 5)
         with pytest.raises(SearchError):
-            index.coarse_similarity(bad)
+            index.best_similarity(bad)
     assert len(index.search_dense(query, 1000)) == index.size == index.scan_cost()
     assert index.dense_scores(query, []).shape == index.lexical_scores("word5", []).shape == (0,)
 

@@ -133,7 +133,21 @@ def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts:
                 index.dense_scores(vectors, [key])
         assert index.scan_cost() == index.size
         assert index.scan_cost(experts=("legal",)) == index.partitions()["legal"]
-        assert index.coarse_similarity({"legal": embedder.encode_query("x", "legal")}) > -1
+
+
+
+def test_the_nearest_chunk_is_looked_for_in_every_partition(store: Path, make_experts: Any) -> None:
+    embedder = make_experts()
+    with Index.open(store) as index:
+        for key, chunk in index.sample_chunks(12, seed=2):
+            text = chunk.embedding_text
+            vectors = {name: embedder.encode_query(text, name) for name in index.partitions()}
+            first, second = index.search_dense(vectors, 2)
+            assert index.best_similarity(vectors) == first.score == pytest.approx(1.0, abs=2e-3)
+            assert first.key == key
+            assert index.best_similarity(vectors, besides=key) == second.score
+            nothing = index.best_similarity(vectors, {"source": "nowhere"})
+            assert nothing == -1.0
 
 
 def test_filters_reach_every_partition(store: Path, make_experts: Any) -> None:
@@ -264,7 +278,7 @@ def test_a_repair_makes_all_partitions_anew(store: Path, contents: Any) -> None:
         file.write_bytes(b"damaged")
     assert verify(store, repair=True).problems == ()
     with Index.open(store) as index:
-        assert len(index.manifest.segments) == len(index.manifest.centroids) == 3
+        assert len(index.manifest.segments) == 3
     assert contents(store) == before
 
 

@@ -31,7 +31,8 @@ from expertrag_retriever.gate.sufficiency import Sufficiency
 from expertrag_retriever.gate.ways import READINGS, Way
 
 ABOUT = "gate.json"
-FORMAT = 1
+FORMAT = 2
+"""In 1, the similarity to the store was that of its centroids."""
 
 _HEADS = ("closed", "retrieval", "benefit")
 
@@ -134,13 +135,13 @@ def load_gate(folder: Path) -> GateBundle:
         raise GateError(f"no gate in {folder}: name a folder of `expertrag gate fit`")
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if body["format"] != FORMAT:
+        if body["format"] not in (1, FORMAT):
             raise ValueError(f"format {body['format']}, not {FORMAT}")
         if unknown := sorted(body.get("ways", {}).keys() - READINGS.keys()):
             raise ValueError(f"it reads in ways that are unknown here: {', '.join(unknown)}")
         arrays_bytes = (folder / str(body["arrays"])).read_bytes()
         arrays = load(arrays_bytes)
-        return GateBundle(
+        bundle = GateBundle(
             name=str(body["name"]),
             predictor=_load_predictor(body, arrays),
             threshold=float(body["threshold"]),
@@ -164,6 +165,12 @@ def load_gate(folder: Path) -> GateBundle:
             f"the gate in {folder} is damaged ({str(error).splitlines()[0]}): fit it again, or "
             "fetch the folder again"
         ) from error
+    if body["format"] != FORMAT and SignalGroup.STORE in bundle.groups:
+        raise GateError(
+            f"the gate in {folder} was fitted by an older version, which looked at stores in "
+            "another way: record its rows again and fit it again (docs/gate.md)"
+        )
+    return bundle
 
 
 def _dump_predictor(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:

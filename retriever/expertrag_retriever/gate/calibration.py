@@ -1,15 +1,15 @@
 """Measures what a store is about, when a generation of it is built.
 
 Sentences of sampled chunks serve as pseudo-queries and the requests of ``background`` as their
-opposite. Coarse similarity and term coverage of both go into the manifest, so that a later query
-can be placed between the two without a search, without labels and for any embedder.
+opposite. Similarity and term coverage of both go into the manifest, so that a later query can be
+placed between the two without labels and for any embedder.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,23 +38,27 @@ if TYPE_CHECKING:
 _SAMPLE = 200  # chunks; the mean similarity is then known to 0.01
 _SEED = 0
 _MIN_WORDS = 4
-_MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the centroids than queries do
+_MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the chunks than queries do
 _PRIOR_WEIGHT = 4.0  # pseudo-queries that the defaults count for: a store of one page has few
 
 
 def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> Mapping[str, JSON]:
     """Measure what ``index`` is about; the result goes into its manifest under ``coverage``.
 
-    A pseudo-query's own chunk is among those that the centroids were made of; with √n centroids
-    it is one of √n in its cluster.
+    A question is nearer to the chunk that answers it than to all others, and less near than a
+    sentence of that chunk. So a pseudo-query's similarity is the mean of the two: that of its own
+    chunk, and that of the nearest other one.
     """
-    queries = _pseudo_queries(index)
+    own, queries = _pseudo_queries(index)
     if not queries:
         return {}
     experts = list(dict.fromkeys([GENERAL, *index.partitions()]))
     background = embedder.encode_queries_by_experts(BACKGROUND, experts)  # [B, P, D]
     asked = embedder.encode_queries_by_experts(queries, experts)  # [N, P, D]
     about = _measure(index, queries, experts, asked)
+    others = _similarities(index, experts, asked, own)
+    if index.size > 1:
+        about = replace(about, similarity=(about.similarity + others) / 2)
     unrelated = _measure(index, BACKGROUND, experts, background)
     quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
     coverage = Coverage(
@@ -68,22 +72,23 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """Coarse similarity [N] and term coverage [N] of N queries."""
+    """Similarity [N] and term coverage [N] of N queries."""
 
     similarity: NDArray[np.float64]
     terms: NDArray[np.float64]
 
 
-def _pseudo_queries(index: Index) -> list[str]:
-    """One sentence of each sampled chunk, cut to a query's length."""
+def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
+    """Keys of sampled chunks, and a sentence of each, cut to a query's length."""
     choose = random.Random(_SEED).choice
-    queries = []
-    for _, chunk in index.sample_chunks(_SAMPLE, _SEED):
+    keys, queries = [], []
+    for key, chunk in index.sample_chunks(_SAMPLE, _SEED):
         sentences = [chunk.text[start:end].split() for start, end in spans(chunk.text)]
         whole = [words for words in sentences if len(words) >= _MIN_WORDS]
         if sentences:
+            keys.append(key)
             queries.append(" ".join(choose(whole or sentences)[:_MAX_WORDS]))
-    return queries
+    return keys, queries
 
 
 def _measure(
@@ -91,10 +96,20 @@ def _measure(
 ) -> _Measured:
     """Measure queries by their vectors [N, P, D] of each of the experts."""
     return _Measured(
-        similarity=np.array(
-            [index.coarse_similarity(dict(zip(experts, rows, strict=True))) for rows in vectors]
-        ),
+        similarity=_similarities(index, experts, vectors, [None] * len(queries)),
         terms=np.array([term_coverage(index.term_statistics(query)) for query in queries]),
+    )
+
+
+def _similarities(
+    index: Index, experts: Sequence[str], vectors: FloatArray, besides: Sequence[int | None]
+) -> NDArray[np.float64]:
+    """Similarity [N] of queries by their vectors [N, P, D], each besides a chunk."""
+    return np.array(
+        [
+            index.best_similarity(dict(zip(experts, rows, strict=True)), besides=key)
+            for key, rows in zip(besides, vectors, strict=True)
+        ]
     )
 
 

@@ -22,11 +22,11 @@ from expertrag_retriever.types import (
 
 if TYPE_CHECKING:
     from expertrag_index.index import Index
-    from expertrag_index.types import FloatArray, Query
+    from expertrag_index.types import Filter, FloatArray, Query
 
 
 class Gate:
-    """Decides from the store's coarse view and the model's first tokens. Thread-safe.
+    """Decides from what the store holds and the model's first tokens. Thread-safe.
 
     Training-free: constants with a source, and distributions that the store measured of itself.
     """
@@ -38,14 +38,18 @@ class Gate:
         self._index = index
         self._coverage = read_coverage(index.manifest.calibration, index.dimension)
 
-    def store_signals(self, query: str, query_vector: Query) -> StoreSignals:
-        """Look at the centroids and the term statistics; no search.
+    def store_signals(
+        self, query: str, query_vector: Query, filter: Filter | None = None
+    ) -> StoreSignals:
+        """Look for the nearest chunk, in all partitions, and at the term statistics.
 
         :param query_vector: the query's embedding [D]; for a store with partitions by expert, that
-            of "general", which the background requests are compared with, among them.
+            of each, and that of "general", which the background requests are compared with.
+        :param filter: which chunks may be the nearest.
+        :raises FilterError: unknown field or operator.
         """
         base = _base(query_vector)
-        similarity = self._index.coarse_similarity(query_vector)
+        similarity = self._index.best_similarity(query_vector, filter)
         return StoreSignals(
             similarity=similarity,
             coverage=self._coverage.share_below(similarity),

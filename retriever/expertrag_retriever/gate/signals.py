@@ -2,7 +2,7 @@
 
     question  the query's text and embedding; no model call beyond the embedding of the search
     domain    what the embedder's router says of the query: the layers below its experts once more
-    store     a look at the store's centroids and term statistics; no search
+    store     the nearest chunk of the store, and its term statistics
     prefill   the closed-book prefill, which a closed-book answer goes on from
     draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
 

@@ -83,10 +83,19 @@ def test_term_coverage_weighs_rare_words_more() -> None:
 def test_p_documents_adds_prior_meaning_and_words() -> None:
     store = StoreSignals(similarity=0.3, coverage=0.25, term_coverage=0.6)
     assert estimate(None, store, COVERAGE, CONSTANTS).p_documents == pytest.approx(2 / 3)
-    wordy = StoreSignals(similarity=0.3, coverage=0.25, term_coverage=0.8)
-    odds = 2 * math.exp(CONSTANTS.evidence_weight * 0.2 * 0.4 / 0.04)
+    wordy = StoreSignals(similarity=0.3, coverage=0.25, term_coverage=0.65)
+    odds = 2 * math.exp(CONSTANTS.evidence_weight * 0.05 * 0.4 / 0.04)
     estimated = estimate(None, wordy, COVERAGE, CONSTANTS).p_documents
     assert estimated == pytest.approx(odds / (1 + odds))
+
+
+def test_words_alone_say_little() -> None:
+    estimated = [
+        estimate(None, StoreSignals(0.3, 0.25, coverage), COVERAGE, CONSTANTS).p_documents
+        for coverage in (0.8, 1.0)
+    ]
+    odds = 2 * math.exp(CONSTANTS.evidence_weight * CONSTANTS.max_term_evidence)
+    assert estimated == pytest.approx([odds / (1 + odds)] * 2)
 
 
 def test_what_is_nearer_to_a_background_request_loses_the_difference() -> None:

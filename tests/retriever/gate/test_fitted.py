@@ -67,10 +67,29 @@ def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
     body = json.loads((tmp_path / ABOUT).read_text())
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
-    with pytest.raises(GateError, match="format 99, not 1"):
+    with pytest.raises(GateError, match="format 99, not 2"):
         load_gate(tmp_path)
     with pytest.raises(GateError, match=r"no gate in .*: name a folder of `expertrag gate fit`"):
         load_gate(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("store", "refused"), [(True, True), (False, False)])
+def test_a_gate_that_knows_stores_by_their_centroids_is_to_be_fitted_again(
+    rows: Planted, tmp_path: Path, *, store: bool, refused: bool
+) -> None:
+    signals = [
+        Signals({k: v for k, v in item.numbers.items() if store or k != "similarity"})
+        for item in rows.signals
+    ]
+    fitted = fit_predictor(signals, rows.right, models=("logistic",))
+    save_gate(GateBundle("old", fitted.predictor, 0.3, (), Needs(), {}), tmp_path)
+    body = json.loads((tmp_path / ABOUT).read_text())
+    (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 1}))
+    if refused:
+        with pytest.raises(GateError, match="looked at stores in another way"):
+            load_gate(tmp_path)
+    else:
+        assert load_gate(tmp_path).name == "old"
 
 
 def test_a_decision_says_what_decided_and_what_would_change_it(bundle: GateBundle) -> None:
