@@ -6,8 +6,8 @@
 docs/evaluation.md has all figures of benchmarks/results/answers.json, README.md those that are
 asked for, and `expertrag models list` the shares of right answers, from
 expertrag/models/answers.json. docs/generation.md has those of server_start.json,
-hot.json and kept.json, docs/gate.md those of gate_left_out.json, and docs/kernels.md those of
-kernels.json.
+hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, and
+docs/kernels.md those of kernels.json.
 """
 
 from __future__ import annotations
@@ -53,15 +53,16 @@ def main() -> int:
 
 def written() -> dict[Path, str]:
     """Return what the files are to hold."""
-    answers, hot, kept, gates, server, kernels = (
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("answers", "hot", "kept", "gate_left_out", "server_start", "kernels")
+    names = "answers", "hot", "kept", "gate", "gate_left_out", "server_start", "kernels"
+    answers, hot, kept, gate, gates, server, kernels = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names
     )
     found = {CARRIED: json.dumps(_carried(answers), indent=1) + "\n"}
     for page, asked in PAGES.items():
         text = page.read_text(encoding="utf-8")
         found[page] = _with(text, "answers", _table(answers, asked=asked))
     text = GATE.read_text(encoding="utf-8")
+    text = _with(text, "training-free gate", _gate(gate))
     found[GATE] = _with(text, "gates left out", _gates(gates))
     text = GENERATION.read_text(encoding="utf-8")
     for name, lines in (("server", _server(server)), ("hot", _hot(hot)), ("kept", _kept(kept))):
@@ -149,6 +150,19 @@ def _kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             found = (by.get((tokens, format, name)) for name in names)
             cells.append(", ".join(f"{row['ratio']:.2f}" if row else "-" for row in found))
         yield f"| {tokens} | {' | '.join(cells)} | {ours[0]['read_gb_per_s']:.0f} |"
+
+
+def _gate(results: Mapping[str, Any]) -> Iterator[str]:
+    kinds = list(next(iter(results.values())))
+    yield f"| store | {' | '.join(kinds)} |"
+    yield "|---|" + "---|" * len(kinds)
+    for name, figures in results.items():
+        cells = (
+            f"{row['retrieved']:.3f}"
+            + ("" if kind.startswith("own") else f", AUC {row['auc']:.3f}")
+            for kind, row in figures.items()
+        )
+        yield f"| {name} | {' | '.join(cells)} |"
 
 
 def _gates(results: Mapping[str, Any]) -> Iterator[str]:

@@ -111,6 +111,33 @@ def test_any_other_question_does_not(
     assert "not about the documents" in decision.reason
 
 
+def test_one_entry_among_many_others_is_seen(
+    tmp_path: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    """Its subject is that of no other chunk, and its words are not those of the question."""
+    notes = [
+        Document(f"{name} {number}", f"{text} Note {number}.", title=name)
+        for number in range(20)
+        for name, text in TOPICS.items()
+    ]
+    entry = Document("faq", "Q: May I bring my dog to the office? A: On Fridays.", source="faq.md")
+    with IndexWriter.open(
+        tmp_path / "store",
+        embedder,
+        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
+    ) as writer:
+        writer.build([*notes, entry])
+    question = "On which days are dogs allowed at work?"
+    vector = embedder.encode_query(question)
+    with Index.open(tmp_path / "store") as index:
+        gate = Gate(index)
+        seen = gate.store_signals(question, vector)
+        assert gate.decide(GateMode.AUTO, prefill=UNSURE, store=seen).retrieve
+        elsewhere = gate.store_signals(question, vector, {"source": {"$ne": "faq.md"}})
+        assert elsewhere.similarity < seen.similarity - 0.2
+        assert not gate.decide(GateMode.AUTO, prefill=UNSURE, store=elsewhere).retrieve
+
+
 @pytest.mark.parametrize("question", ["", "???", "how are you", "\x00", "x" * 30_000])
 def test_odd_questions_get_a_decision(
     gate: Gate, embedder: SentenceTransformerEmbedder, question: str
