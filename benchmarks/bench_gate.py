@@ -167,10 +167,10 @@ def summary(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]
 
 def show(name: str, figures: Mapping[str, Mapping[str, float]]) -> None:
     """Print one store's table."""
-    print(f"\n{name:<16} questions  retrieved    AUC")
+    print(f"\n{name:<17} questions  retrieved    AUC")
     for kind, row in figures.items():
         auc = "" if kind.startswith("own") else f"{row['auc']:.3f}"
-        print(f"  {kind:<14} {row['questions']:>9}  {row['retrieved']:>9.3f}  {auc:>5}")
+        print(f"  {kind:<15} {row['questions']:>9}  {row['retrieved']:>9.3f}  {auc:>5}")
 
 
 class _Prefills:
