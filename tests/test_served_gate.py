@@ -274,7 +274,7 @@ def test_both_ways_answer_where_neither_is_surer(
     _write(tmp_path / "gate", threshold=1.0, needs=needs)
     gate = ServedGate(tmp_path / "gate", _accept)
     allowed = AnswerRequest(
-        "When are roses pruned?", sampling=Sampling(max_tokens=8), both_ways=True
+        "When were trains invented?", sampling=Sampling(max_tokens=8), both_ways=True
     )
     model = load_generator(str(smollm_path))
     pipeline = Pipeline(built_store, embedder, model, gate=gate)

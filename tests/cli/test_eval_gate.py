@@ -98,7 +98,7 @@ def test_files_of_one_name_are_refused(run: Run, tmp_path: Path) -> None:
         (["no_such_file.jsonl"], 4, "no file no_such_file.jsonl"),
         ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "holds no .jsonl or .jsonl.gz file"),
         ([ADARAGUE, "--gate", "training-free-2"], 2, "rows of hotpotqa carry no gate signals"),
-        ([ADARAGUE, "--gate", "training-free-2"], 4, "no gate or file training-free-2"),
+        ([ADARAGUE, "--gate", "training-free-99"], 4, "no gate or file training-free-99"),
         ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder of `expertrag gate fit`"),
         ([ADARAGUE, "--threshold", "2"], 2, "threshold"),
         ([], 2, "ROWS"),
