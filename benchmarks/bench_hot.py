@@ -35,6 +35,7 @@ from eval_answers import (
 from expertrag import prompt
 from expertrag.best_passage import open_session
 from expertrag.cli.progress import progress
+from expertrag.config import TOGETHER
 from expertrag.eval.calibration import auc
 from expertrag.eval.datasets import Query, load_dataset
 from expertrag.eval.manifest import make_manifest
@@ -93,13 +94,12 @@ def main() -> int:
             if name == UNANSWERABLE:
                 queries += unanswerable(dataset, given.questions, dev=given.dev)
             found[name] = {"questions": sum(bool(query.answers) for query in queries)}
-            # a pipeline for each, so that neither finds what the other has read
-            for way in ("together", "best_first"):
-                with open_pipeline_for(dataset, config, given.work, report) as opened:
+            for way, passages in (("together", TOGETHER), ("best_first", "auto")):
+                # a model for each, so that neither finds what the other has read
+                chosen = replace(config, model=replace(config.model, passages=passages))
+                with open_pipeline_for(dataset, chosen, given.work, report) as opened:
                     inputs[name] = {**opened.inputs, "queries": dataset.sha256}
-                    best_first = way == "best_first"
-                    some = asked(opened, queries, name, report, best_first=best_first)
-                    found[name][way] = figures(some)
+                    found[name][way] = figures(asked(opened, queries, name, report))
             print(name, json.dumps(found[name], indent=1))
     if given.json:
         body = {"manifest": asdict(make_manifest("hot", {"sets": inputs})), "sets": found}
@@ -107,18 +107,14 @@ def main() -> int:
     return 0
 
 
-def asked(
-    opened: Opened, queries: Sequence[Query], name: str, report: Progress, *, best_first: bool
-) -> list[Asked]:
+def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress) -> list[Asked]:
     """Answer every question from its passages, and again in other words."""
     model, found = opened.generator, []
     passages = [opened.pipeline.retrieve(RetrieveRequest(q.text)).passages for q in queries]
     for place, query in enumerate(queries):
         other = f"{query.text.rstrip(' ?')}, please?"
         shown = passages[place][:PASSAGES]
-        cold, hot = (
-            _read(model, text, shown, best_first=best_first) for text in (query.text, other)
-        )
+        cold, hot = (_read(model, text, shown) for text in (query.text, other))
         found.append(Asked(query, cold, hot))
         report(f"{model.name}, {name}", place + 1, len(queries))
     return found
@@ -151,8 +147,8 @@ def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float
     return statistics.mean(some)
 
 
-def _read(model: Generator, question: str, shown: Sequence[Passage], *, best_first: bool) -> Read:
-    """Answer from passages, the best one first or all at once."""
+def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
+    """Answer from passages, the best one first or all at once, as the model is configured."""
     family = prompt.FAMILIES[model.family]
     sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=model.reader)
 
@@ -160,7 +156,7 @@ def _read(model: Generator, question: str, shown: Sequence[Passage], *, best_fir
         return model.begin(prompt.open_book(question, passages, family=family), sampling)
 
     started, others = time.perf_counter(), Meter()
-    opened = open_session(begin, shown, others)[0] if best_first else begin(shown)
+    opened = open_session(begin, shown, others)[0] if model.best_first else begin(shown)
     with closing(opened) as session:
         text = "".join(session.stream())
         seconds = time.perf_counter() - started
