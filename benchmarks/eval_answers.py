@@ -63,7 +63,9 @@ class Answered(Protocol):
     """What has the text of an answer."""
 
     @property
-    def text(self) -> str: ...  # noqa: D102
+    def text(self) -> str:
+        """The reply."""
+        ...
 
 
 def main() -> int:

@@ -288,16 +288,16 @@ class Index:
         return list(zip(keys, self.chunks(keys), strict=True))
 
     def best_similarity(
-        self, query: Query, filter: Filter | None = None, *, besides: int | None = None
+        self, query: Query, filter: Filter | None = None, *, exclude: int | None = None
     ) -> float:
         """Cosine of the nearest chunk, on the common scale; -1 where there is none.
 
         :param query: as for ``search_dense``.
-        :param besides: key of a chunk that does not count.
+        :param exclude: key of a chunk that does not count.
         :raises FilterError: unknown field or operator.
         """
-        hits = self.search_dense(query, 1 if besides is None else 2, filter)
-        return next((hit.score for hit in hits if hit.key != besides), -1.0)
+        hits = self.search_dense(query, 1 if exclude is None else 2, filter)
+        return next((hit.score for hit in hits if hit.key != exclude), -1.0)
 
     def scan_cost(
         self, filter: Filter | None = None, experts: Collection[str] | None = None

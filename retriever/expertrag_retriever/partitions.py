@@ -51,9 +51,9 @@ class QueryEncoder:
         filter: Filter | None = None,
         vector: FloatArray | None = None,
     ) -> QueryVectors:
-        """Choose the partitions for a query, and encode it for all that there are at once.
+        """Choose the partitions to search, and encode the query by the expert of every partition.
 
-        Those that are not searched are looked at by the gate all the same.
+        The gate looks for the nearest chunk in all of them, in those that are not searched, too.
 
         :param domain: where it is an expert's, that partition is searched too.
         :param filter: partitions of which it admits nothing are left out.

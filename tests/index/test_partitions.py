@@ -144,7 +144,7 @@ def test_the_nearest_chunk_is_looked_for_in_every_partition(store: Path, make_ex
             first, second = index.search_dense(vectors, 2)
             assert index.best_similarity(vectors) == first.score == pytest.approx(1.0, abs=2e-3)
             assert first.key == key
-            assert index.best_similarity(vectors, besides=key) == second.score
+            assert index.best_similarity(vectors, exclude=key) == second.score
             nothing = index.best_similarity(vectors, {"source": "nowhere"})
             assert nothing == -1.0
 

@@ -102,13 +102,13 @@ def _measure(
 
 
 def _similarities(
-    index: Index, experts: Sequence[str], vectors: FloatArray, besides: Sequence[int | None]
+    index: Index, experts: Sequence[str], vectors: FloatArray, exclude: Sequence[int | None]
 ) -> NDArray[np.float64]:
-    """Similarity [N] of queries by their vectors [N, P, D], each besides a chunk."""
+    """Similarity [N] of queries by their vectors [N, P, D], each but for a chunk."""
     return np.array(
         [
-            index.best_similarity(dict(zip(experts, rows, strict=True)), besides=key)
-            for key, rows in zip(besides, vectors, strict=True)
+            index.best_similarity(dict(zip(experts, rows, strict=True)), exclude=key)
+            for key, rows in zip(exclude, vectors, strict=True)
         ]
     )
 
