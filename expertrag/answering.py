@@ -242,17 +242,33 @@ class Answering:
             return
         grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
         if grounding.support < SUPPORTED:
-            yield from self._abstention(meter, support=grounding.support, p_sufficient=p_sufficient)
+            yield from self._abstention(
+                meter,
+                support=grounding.support,
+                p_sufficient=p_sufficient,
+                unsupported_reason=grounding.reason,
+            )
             return
         yield joined([*said, *marked(spoken.markers, grounding)])
         yield from self._end(call, session, grounding, p_sufficient)
 
     def _abstention(
-        self, meter: Meter, *, support: float | None = None, p_sufficient: float | None = None
+        self,
+        meter: Meter,
+        *,
+        support: float | None = None,
+        p_sufficient: float | None = None,
+        unsupported_reason: str = "",
     ) -> Iterator[AnswerEvent]:
         yield DeltaEvent(prompt.ABSTENTION)
         yield UsageEvent(meter.usage())
-        yield DoneEvent(FinishReason.ABSTAINED, support, self._generator.name, p_sufficient)
+        yield DoneEvent(
+            FinishReason.ABSTAINED,
+            support,
+            self._generator.name,
+            p_sufficient,
+            unsupported_reason=unsupported_reason,
+        )
 
     def _end(
         self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
@@ -260,7 +276,12 @@ class Answering:
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
-            session.finish_reason, grounding.support, self._generator.name, p_sufficient
+            session.finish_reason,
+            grounding.support,
+            self._generator.name,
+            p_sufficient,
+            from_documents=True,
+            unsupported_reason=grounding.reason,
         )
 
     def _replies(self, call: Call) -> bool:

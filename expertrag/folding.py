@@ -70,6 +70,8 @@ class AnswerFolder:
             model=self._done.model,
             p_sufficient=self._done.p_sufficient,
             logprobs=written.logprobs,
+            from_documents=self._done.from_documents,
+            unsupported_reason=self._done.unsupported_reason,
         )
 
 

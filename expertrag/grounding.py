@@ -35,11 +35,13 @@ class Grounding:
     """Citations in the order of the answer, or of the passages that its writer named.
 
     ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
-    sentences.
+    sentences. ``reason`` says in one line why the first unsupported sentence is not supported;
+    empty where all are.
     """
 
     citations: tuple[Citation, ...]
     support: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

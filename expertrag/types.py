@@ -241,12 +241,20 @@ class DoneEvent:
     ``support`` in [0, 1] is the share of the answer that the passages support; None where nothing
     was compared. ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
     of a fitted gate that judges passages, else of a reader that has seen them; else None.
+
+    ``from_documents``: whether it is an answer from documents, that is, passages were in the
+    prompt; False closed book, where the text is the model's alone, and of an abstention, which is
+    no answer. ``unsupported_reason`` says in one line why the passages do not support the first
+    sentence that they do not, such as "'--force' is not in the passage"; of an abstention, why the
+    answer was withheld. It is empty where all is supported, and where nothing was compared.
     """
 
     finish_reason: FinishReason
     support: float | None = None
     model: str = ""
     p_sufficient: float | None = None
+    from_documents: bool = False
+    unsupported_reason: str = ""
 
 
 AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEvent | DoneEvent
@@ -267,6 +275,8 @@ class Answer:
     model: str
     p_sufficient: float | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    from_documents: bool = False
+    unsupported_reason: str = ""
 
     @property
     def id(self) -> str:

@@ -154,6 +154,8 @@ def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
         model=answer.model,
         p_sufficient=answer.p_sufficient,
         logprobs=map(logprob_to_proto, answer.logprobs),
+        from_documents=answer.from_documents,
+        unsupported_reason=answer.unsupported_reason,
     )
 
 
@@ -171,6 +173,8 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
         model=response.model,
         p_sufficient=response.p_sufficient if response.HasField("p_sufficient") else None,
         logprobs=tuple(map(logprob_from_proto, response.logprobs)),
+        from_documents=response.from_documents,
+        unsupported_reason=response.unsupported_reason,
     )
 
 

@@ -51,6 +51,8 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
                 support=event.support,
                 model=event.model,
                 p_sufficient=event.p_sufficient,
+                from_documents=event.from_documents,
+                unsupported_reason=event.unsupported_reason,
             )
             return StreamAnswerResponse(seq=seq, done=done)
 
@@ -80,6 +82,8 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
                 done.support if done.HasField("support") else None,
                 done.model,
                 done.p_sufficient if done.HasField("p_sufficient") else None,
+                done.from_documents,
+                done.unsupported_reason,
             )
         case _:
             raise ServerError(

@@ -145,7 +145,7 @@ class AnswerRequest(_message.Message):
     def __init__(self, question: _Optional[_Union[Question, _Mapping]] = ...) -> None: ...
 
 class AnswerResponse(_message.Message):
-    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs")
+    __slots__ = ("text", "decision", "passages", "citations", "usage", "finish_reason", "support", "generation", "model", "p_sufficient", "logprobs", "from_documents", "unsupported_reason")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     DECISION_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_FIELD_NUMBER: _ClassVar[int]
@@ -157,6 +157,8 @@ class AnswerResponse(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     P_SUFFICIENT_FIELD_NUMBER: _ClassVar[int]
     LOGPROBS_FIELD_NUMBER: _ClassVar[int]
+    FROM_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    UNSUPPORTED_REASON_FIELD_NUMBER: _ClassVar[int]
     text: str
     decision: _gate_pb2.GateDecision
     passages: _containers.RepeatedCompositeFieldContainer[_retrieve_pb2.Passage]
@@ -168,7 +170,9 @@ class AnswerResponse(_message.Message):
     model: str
     p_sufficient: float
     logprobs: _containers.RepeatedCompositeFieldContainer[TokenLogprob]
-    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
+    from_documents: bool
+    unsupported_reason: str
+    def __init__(self, text: _Optional[str] = ..., decision: _Optional[_Union[_gate_pb2.GateDecision, _Mapping]] = ..., passages: _Optional[_Iterable[_Union[_retrieve_pb2.Passage, _Mapping]]] = ..., citations: _Optional[_Iterable[_Union[Citation, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., generation: _Optional[int] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ..., from_documents: bool = ..., unsupported_reason: _Optional[str] = ...) -> None: ...
 
 class StreamAnswerRequest(_message.Message):
     __slots__ = ("question",)
@@ -211,13 +215,17 @@ class Delta(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprobs: _Optional[_Iterable[_Union[TokenLogprob, _Mapping]]] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("finish_reason", "support", "model", "p_sufficient")
+    __slots__ = ("finish_reason", "support", "model", "p_sufficient", "from_documents", "unsupported_reason")
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     SUPPORT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     P_SUFFICIENT_FIELD_NUMBER: _ClassVar[int]
+    FROM_DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    UNSUPPORTED_REASON_FIELD_NUMBER: _ClassVar[int]
     finish_reason: FinishReason
     support: float
     model: str
     p_sufficient: float
-    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ...) -> None: ...
+    from_documents: bool
+    unsupported_reason: str
+    def __init__(self, finish_reason: _Optional[_Union[FinishReason, str]] = ..., support: _Optional[float] = ..., model: _Optional[str] = ..., p_sufficient: _Optional[float] = ..., from_documents: bool = ..., unsupported_reason: _Optional[str] = ...) -> None: ...
