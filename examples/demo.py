@@ -23,6 +23,7 @@ from expertrag import (
     Client,
     DeltaEvent,
     DoneEvent,
+    FinishReason,
     GateEvent,
     GateMode,
     PassagesEvent,
@@ -110,8 +111,18 @@ def ask(client: Client, question: str, mode: GateMode) -> None:
                     f"\n  cost      {usage.lm_calls} LM calls, {usage.retrieval_calls} searches, "
                     f"{usage.prompt_tokens} + {usage.completion_tokens} tokens ({stages})"
                 )
-            case DoneEvent(finish_reason):
-                print(f"  finished  {finish_reason}")
+            case DoneEvent() as done:
+                print(f"  finished  {done.finish_reason}{told(done)}")
+
+
+def told(done: DoneEvent) -> str:
+    """Say where an answer is from, and why it is not supported."""
+    said = []
+    if done.finish_reason is not FinishReason.ABSTAINED:
+        said.append(f"from the {'documents' if done.from_documents else 'model alone'}")
+    if done.unsupported_reason:
+        said.append(f"not supported: {done.unsupported_reason}")
+    return "".join(f", {part}" for part in said)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -87,9 +87,11 @@ class ExpertRAGChatModel(BaseChatModel):
     """Answers the last message of a chat from the documents, as the gate decides.
 
     Earlier messages are not sent: ExpertRAG answers single questions. ``response_metadata`` of
-    the answer holds its id (for ``client.feedback``), the gate's decision, the citations, the
-    support, log probabilities where asked for, and the model's name; ``usage_metadata`` holds the
-    tokens. Asynchronous calls use ``async_client`` where it is given, else the client in a thread.
+    the answer holds its id (for ``client.feedback``), whether it is ``from_documents`` or from the
+    model alone, the gate's decision, the citations, the support, why the passages do not support it
+    (``unsupported_reason``), log probabilities where asked for, and the model's name;
+    ``usage_metadata`` holds the tokens. Asynchronous calls use ``async_client`` where it is given,
+    else the client in a thread.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -265,6 +267,8 @@ def _response_metadata(answer: Answer) -> dict[str, Any]:
         "citations": [asdict(citation) for citation in answer.citations],
         "support": answer.support,
         "p_sufficient": answer.p_sufficient,
+        "from_documents": answer.from_documents,
+        "unsupported_reason": answer.unsupported_reason,
         "generation": answer.generation,
         "logprobs": [asdict(token) for token in answer.logprobs],
         "lm_calls": answer.usage.lm_calls,

@@ -34,7 +34,9 @@ EVENTS: list[AnswerEvent] = [
     DeltaEvent("words", (TokenLogprob("word", -1.0), TokenLogprob("s", -0.1))),
     CitationEvent(CITATION),
     UsageEvent(Usage(lm_calls=1)),
-    DoneEvent(FinishReason.STOP, 0.9, "model"),
+    DoneEvent(
+        FinishReason.STOP, 0.9, "model", from_documents=True, unsupported_reason="'9' is missing"
+    ),
 ]
 
 
@@ -47,6 +49,7 @@ def test_every_event_has_its_place() -> None:
     assert answer.usage.lm_calls == 1
     assert (answer.finish_reason, answer.support) == (FinishReason.STOP, 0.9)
     assert (answer.generation, answer.model) == (7, "model")
+    assert (answer.from_documents, answer.unsupported_reason) == (True, "'9' is missing")
     assert not answer.abstained
 
 

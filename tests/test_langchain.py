@@ -57,6 +57,9 @@ def test_chat_model(client: Client) -> None:
     assert message.response_metadata["finish_reason"] == "length"
     assert isinstance(message.response_metadata["citations"], list)
     assert message.response_metadata["model_name"] == "paced"
+    assert message.response_metadata["from_documents"] is True
+    again = client.answer(QUESTION, mode="always", max_tokens=3)
+    assert message.response_metadata["unsupported_reason"] == again.unsupported_reason
     assert model.invoke(QUESTION, max_tokens=2, mode="never").content == "0 1 "
 
 
@@ -71,6 +74,8 @@ def test_chat_model_streams(client: Client) -> None:
     assert whole.usage_metadata is not None
     assert whole.usage_metadata["output_tokens"] == 20
     assert whole.response_metadata["gate"]["action"] == "closed_book"
+    assert whole.response_metadata["from_documents"] is False
+    assert whole.response_metadata["unsupported_reason"] == ""
 
 
 def test_chains(client: Client) -> None:

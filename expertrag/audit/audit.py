@@ -195,6 +195,7 @@ class Entry:
                 finish_reason=done.finish_reason,
                 support=done.support,
                 p_sufficient=done.p_sufficient,
+                from_documents=done.from_documents,
             )
         self._audit.write(entry)
 

@@ -19,8 +19,8 @@ class AuditEntry:
 
     ``time`` is when the decision was made, ISO 8601 in UTC. ``gate`` is what turned the signals
     into probabilities. ``cost`` is None where there was no answer (``Decide``), and
-    ``finish_reason`` None where it did not come to its end: cancelled, out of time, failed.
-    ``question`` is None unless texts are kept; without, the signals lack the
+    ``finish_reason`` and ``from_documents`` None where it did not come to its end: cancelled, out
+    of time, failed. ``question`` is None unless texts are kept; without, the signals lack the
     counts of its wording (``question_…``), too.
     """
 
@@ -39,6 +39,7 @@ class AuditEntry:
     finish_reason: FinishReason | None = None
     support: float | None = None
     p_sufficient: float | None = None
+    from_documents: bool | None = None
     retrieval_weight: float | None = None
     k: int | None = None
     steps: int | None = None
@@ -77,6 +78,7 @@ def parse_entry(line: bytes) -> AuditEntry:
         finish_reason=FinishReason(item["finish_reason"]) if "finish_reason" in item else None,
         support=_optional_number(item, "support"),
         p_sufficient=_optional_number(item, "p_sufficient"),
+        from_documents=_optional_truth(item, "from_documents"),
         retrieval_weight=_optional_number(item, "retrieval_weight"),
         k=int(_number(item, "k")) if "k" in item else None,
         steps=int(_number(item, "steps")) if "steps" in item else None,
@@ -90,12 +92,9 @@ def parse_feedback(line: bytes) -> Feedback:
     :raises ValueError: it is torn, or no feedback.
     """
     item = _object(line)
-    helpful = item.get("helpful")
-    if not isinstance(helpful, bool | None):
-        raise ValueError("helpful is neither true nor false")
     return Feedback(
         answer_id=_text(item, "answer_id"),
-        helpful=helpful,
+        helpful=_optional_truth(item, "helpful"),
         correct_answer=_text(item, "correct_answer") if "correct_answer" in item else None,
         query=_text(item, "query") if "query" in item else None,
     )
@@ -133,6 +132,13 @@ def _number(item: Mapping[str, Any], name: str) -> float:
 
 def _optional_number(item: Mapping[str, Any], name: str) -> float | None:
     return _number(item, name) if name in item else None
+
+
+def _optional_truth(item: Mapping[str, Any], name: str) -> bool | None:
+    value = item.get(name)
+    if not isinstance(value, bool | None):
+        raise ValueError(f"{name} is neither true nor false")
+    return value
 
 
 def _numbers(item: Mapping[str, Any], name: str) -> dict[str, float]:

@@ -21,11 +21,12 @@ from expertrag.cli.options import (
 from expertrag.cli.output import (
     emit_json,
     print_answer_facts,
+    print_answer_heading,
     print_passages,
     printable,
 )
 from expertrag.config import Config
-from expertrag.types import Constraint, DeltaEvent, GateMode, Sampling
+from expertrag.types import Constraint, DeltaEvent, GateEvent, GateMode, Sampling
 
 if TYPE_CHECKING:
     from expertrag.client import Client
@@ -134,7 +135,11 @@ def ask(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Answer a question: the text as it is written, then sources, gate and cost."""
+    """Answer a question: the text as it is written, then sources, gate and cost.
+
+    A line above the text tells where it is from the model alone, not from the documents; one below
+    it, why the passages do not support it.
+    """
     from expertrag.folding import AnswerFolder
 
     arguments: dict[str, Any] = {
@@ -161,7 +166,9 @@ def ask(
         try:
             for event in client.stream(question, **arguments):
                 folder.add(event)
-                if isinstance(event, DeltaEvent):
+                if isinstance(event, GateEvent):
+                    print_answer_heading(event.decision)
+                elif isinstance(event, DeltaEvent):
                     click.echo(printable(event.text), nl=False)
                     begun = True
         finally:

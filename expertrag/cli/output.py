@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.types import Answer, GateDecision, GateMode, Passage
+from expertrag.types import Answer, GateAction, GateDecision, GateMode, Passage
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
 
 SHOWN_FAILURES = 20
 SNIPPET_CHARACTERS = 240
+MODEL_ALONE = "From the model alone, not from your documents"
 _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
@@ -75,7 +76,7 @@ def print_passages(passages: Sequence[Passage]) -> None:
             f"{rank}. {passage.score:.3f}  {_origin(passage)}  "
             f"characters {passage.start}-{passage.end}"
         )
-        snippet = " ".join(printable(passage.text).split())
+        snippet = _one_line(passage.text)
         cut = len(snippet) > SNIPPET_CHARACTERS
         click.echo(f"   {snippet[:SNIPPET_CHARACTERS]}{'…' if cut else ''}")
     if not passages:
@@ -92,8 +93,19 @@ def print_decision(decision: GateDecision) -> None:
         click.echo(printable(f"  warning: {warning}"))
 
 
+def print_answer_heading(decision: GateDecision) -> None:
+    """Print what stands above the text of an answer, where a reader has to know it first."""
+    if decision.action is GateAction.CLOSED_BOOK:
+        click.echo(f"{MODEL_ALONE}:")
+
+
 def print_answer_facts(answer: Answer) -> None:
-    """Print what follows the text of an answer: sources, gate, cost."""
+    """Print what follows the text of an answer: what is wrong with it, sources, gate, cost."""
+    if answer.decision.retrieve and not (answer.from_documents or answer.abstained):
+        click.echo(f"{MODEL_ALONE}: nothing was found in them")
+    if answer.unsupported_reason:
+        label = "Withheld, not supported" if answer.abstained else "Not supported"
+        click.echo(f"{label}: {_one_line(answer.unsupported_reason)}")
     best: dict[int, float] = {}
     for citation in answer.citations:
         best[citation.passage] = max(citation.score, best.get(citation.passage, 0.0))
@@ -124,3 +136,7 @@ def _origin(passage: Passage) -> str:
     """Title, source and document id, each once."""
     parts = dict.fromkeys(filter(None, (passage.title, passage.source, passage.document_id)))
     return printable(" | ".join(parts)).replace("\n", " ")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(printable(text).split())

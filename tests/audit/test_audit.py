@@ -37,7 +37,9 @@ def answer(audit: Audit, *, finished: bool = True) -> str:
         decision = entry.decided(DECISION)
         meter.add(lm_calls=2)
         if finished:
-            entry.noted(DoneEvent(FinishReason.STOP, 0.25))
+            why = f"'{SECRET}' is not in the passage"
+            done = DoneEvent(FinishReason.STOP, 0.25, from_documents=True, unsupported_reason=why)
+            entry.noted(done)
     return decision.id
 
 
@@ -66,6 +68,7 @@ def test_a_line_for_an_answer_without_its_text(tmp_path: Path) -> None:
         "signals": {"margin": 0.2},
         "finish_reason": "stop",
         "support": 0.25,
+        "from_documents": True,
     }
 
 

@@ -35,6 +35,7 @@ ENTRIES = st.builds(
     finish_reason=st.none() | st.sampled_from(FinishReason),
     support=st.none() | UNIT,
     p_sufficient=st.none() | UNIT,
+    from_documents=st.none() | st.booleans(),
     retrieval_weight=st.none() | UNIT,
     k=st.none() | st.integers(1, 1000),
     steps=st.none() | st.integers(1, 3),
@@ -74,6 +75,7 @@ def test_every_beginning_of_a_line_is_refused(entry: Callable[..., AuditEntry]) 
         {"cost": []},
         {"cost": {"lm_calls": 1}},
         {"finish_reason": "bored"},
+        {"from_documents": "some"},
         {"question": "\ud800"},
     ],
 )

@@ -65,6 +65,17 @@ def test_ask_streams_then_explains(run: Run, server: str) -> None:
     assert any(line.startswith("Gate: retrieve (always") for line in lines)
     assert lines[-1].startswith("Cost: lm_calls ")
     assert "retrieval_calls 1" in lines[-1]
+    assert "model alone" not in ran.out
+
+
+def test_ask_tells_first_that_an_answer_is_the_models_alone(run: Run, server: str) -> None:
+    ask = ("ask", "When are backups made?", "--server", server, "--max-tokens", 4)
+    heading, text = run(*ask, "--mode", "never").out.splitlines()[:2]
+    assert heading == "From the model alone, not from your documents:"
+    assert text and not text.startswith("Gate")
+    ran = run(*ask, "--mode", "always", "--filter", '{"source": "of nobody"}')
+    facts = ran.out.split("\n\n")[1]
+    assert facts.startswith("From the model alone, not from your documents: nothing was found")
 
 
 def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +84,7 @@ def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.Mon
     answer = json.loads(ran.out)
     assert (ran.code, ran.err) == (0, "")
     assert answer["decision"]["action"] == "closed_book"
+    assert (answer["from_documents"], answer["unsupported_reason"]) == (False, "")
     assert answer["usage"]["lm_calls"] == 1
     assert (answer["passages"], answer["citations"]) == ([], [])
 

@@ -69,6 +69,7 @@ def test_answers_are_equal(local: Client, remote: Client, mode: str) -> None:
     assert timeless(fold(remote.stream(QUESTION, **options))) == timeless(here)
     assert timeless(fold(local.stream(QUESTION, **options))) == timeless(here)
     assert len({here.id, there.id, ""}) == 3
+    assert here.from_documents is (here.decision.retrieve and not here.abstained)
     if not here.decision.retrieve:
         assert here.usage.lm_calls == 1
 

@@ -88,7 +88,10 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
             passages=PASSAGES.map(tuple),
             citations=st.lists(CITATIONS, max_size=2).map(tuple),
             usage=USAGES,
+            p_sufficient=optional(UNIT),
             logprobs=LOGPROBS,
+            from_documents=st.booleans(),
+            unsupported_reason=TEXT,
         ),
     ),
     (
@@ -125,7 +128,14 @@ EVENTS = st.one_of(
     values(types.DeltaEvent, logprobs=LOGPROBS),
     values(types.CitationEvent, citation=CITATIONS),
     values(types.UsageEvent, usage=USAGES),
-    values(types.DoneEvent),
+    values(
+        types.DoneEvent,
+        support=optional(UNIT),
+        model=TEXT,
+        p_sufficient=optional(UNIT),
+        from_documents=st.booleans(),
+        unsupported_reason=TEXT,
+    ),
 )
 
 
@@ -228,6 +238,8 @@ def test_no_field_of_a_value_object_is_forgotten() -> None:
         (types.Sampling, answer_pb2.Sampling),
         (types.Usage, answer_pb2.Usage),
         (types.Citation, answer_pb2.Citation),
+        (types.Answer, answer_pb2.AnswerResponse),
+        (types.DoneEvent, answer_pb2.Done),
         (types.IndexStats, index_pb2.IndexStats),
         (types.ServerInfo, info_pb2.InfoResponse),
         (types.GateDecision, gate_pb2.GateDecision),

@@ -77,6 +77,9 @@ def test_every_decision_is_a_line(client: Client, path: Path) -> None:
     assert second.cost.retrieval_calls == 1
     assert (third.action, third.finish_reason) == (GateAction.CLOSED_BOOK, FinishReason.LENGTH)
     assert (last.cost, last.finish_reason) == (None, None)
+    assert [entry.from_documents for entry in entries] == [
+        automatic.decision.retrieve, False, False, None,
+    ]  # fmt: skip
 
 
 def test_an_answer_that_the_caller_leaves(

@@ -47,6 +47,7 @@ def test_answer_retrieves_and_reports(client: Client) -> None:
     assert answer.generation == 1
     assert answer.model == "paced"
     assert answer.finish_reason is FinishReason.STOP
+    assert answer.from_documents
 
 
 def test_closed_book_has_no_generation(client: Client) -> None:
@@ -56,6 +57,20 @@ def test_closed_book_has_no_generation(client: Client) -> None:
     assert answer.support is None
     assert answer.finish_reason is FinishReason.LENGTH
     assert answer.usage.completion_tokens == 4
+    assert (answer.from_documents, answer.unsupported_reason) == (False, "")
+
+
+def test_an_answer_where_nothing_was_found_is_the_models_alone(client: Client) -> None:
+    answer = client.answer("When are roses pruned?", mode="always", filter={"year": 1066})
+    assert answer.decision.action is GateAction.RETRIEVE
+    assert (answer.passages, answer.generation) == ((), 1)
+    assert not answer.abstained and not answer.from_documents
+
+
+def test_an_abstention_is_no_answer_from_documents(client: Client) -> None:
+    answer = client.answer("When are roses pruned?", mode="strict")
+    assert answer.abstained and answer.passages
+    assert not answer.from_documents
 
 
 def test_stream_events_come_in_order(client: Client) -> None:

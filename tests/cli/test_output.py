@@ -1,0 +1,73 @@
+"""What stands around the text of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from expertrag.cli.output import print_answer_facts, print_answer_heading
+from expertrag.types import Answer, FinishReason, GateAction, GateDecision, GateMode, Passage, Usage
+
+RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
+ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")
+ANSWER = Answer(
+    text="Use rm --force.",
+    decision=RETRIEVED,
+    passages=(Passage("rm", 0, "rm removes files.", 0, 17, 0.5),),
+    citations=(),
+    usage=Usage(),
+    finish_reason=FinishReason.STOP,
+    support=0.0,
+    generation=1,
+    model="m",
+    from_documents=True,
+)
+
+
+def test_only_an_answer_of_the_model_alone_has_a_heading(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_answer_heading(RETRIEVED)
+    assert capsys.readouterr().out == ""
+    print_answer_heading(ALONE)
+    assert capsys.readouterr().out == "From the model alone, not from your documents:\n"
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "label"),
+    [
+        (FinishReason.STOP, "Not supported"),
+        (FinishReason.ABSTAINED, "Withheld, not supported"),
+    ],
+)
+def test_why_an_answer_is_not_supported_stands_directly_below_it(
+    capsys: pytest.CaptureFixture[str], finish_reason: FinishReason, label: str
+) -> None:
+    reason = "'--force' is not\nin \x1b[2Jthe passage"
+    print_answer_facts(
+        replace(
+            ANSWER,
+            finish_reason=finish_reason,
+            from_documents=finish_reason is FinishReason.STOP,
+            unsupported_reason=reason,
+        )
+    )
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{label}: '--force' is not in [2Jthe passage"
+
+
+@pytest.mark.parametrize(
+    ("answer", "first"),
+    [
+        (replace(ANSWER, from_documents=False, passages=()), "From the model alone, not from"),
+        (replace(ANSWER, support=1.0), "Sources: none of the 1 passages"),
+        (replace(ANSWER, decision=ALONE, from_documents=False, passages=()), "Gate: closed_book"),
+    ],
+    ids=["nothing found", "no reason known", "told above the text"],
+)
+def test_what_is_said_once_is_not_said_again(
+    capsys: pytest.CaptureFixture[str], answer: Answer, first: str
+) -> None:
+    print_answer_facts(answer)
+    assert capsys.readouterr().out.startswith(first)
