@@ -106,7 +106,7 @@ def areas(
 
     def area(scores: Sequence[float]) -> Estimate | None:
         values = np.array(scores)
-        return _bootstrapped(
+        return bootstrapped(
             lambda chosen: auc(values[chosen].tolist(), truth[chosen].tolist()), len(truth)
         )
 
@@ -163,12 +163,12 @@ def _share(counts: Sequence[tuple[int, int]]) -> Estimate | None:
     pairs = pairs[pairs[:, 1] > 0]
     if not len(pairs):
         return None
-    return _bootstrapped(
+    return bootstrapped(
         lambda chosen: float(pairs[chosen, 0].sum() / pairs[chosen, 1].sum()), len(pairs)
     )
 
 
-def _bootstrapped(figure: Callable[[np.ndarray], float | None], count: int) -> Estimate | None:
+def bootstrapped(figure: Callable[[np.ndarray], float | None], count: int) -> Estimate | None:
     """Estimate a figure of ``count`` questions, given their places; draws that have none go."""
     value = figure(np.arange(count))
     if value is None:

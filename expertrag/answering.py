@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from expertrag import prompt
+from expertrag import prompt, validation
 from expertrag.best_passage import open_session, reads_best_first
 from expertrag.deciding import ClosedBook, Decider
 from expertrag.folding import joined
-from expertrag.gathering import DRAFT_TOKENS, gather
+from expertrag.gathering import DRAFT_TOKENS, SPARE, gather
 from expertrag.generation.base import Generator, Message, Session, ShouldStop
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.grounding import SUPPORTED, Grounding, ground
@@ -170,9 +170,8 @@ class Answering:
             with meter.stage("search"):
                 result = call.view.searcher.search(
                     query,
-                    k=request.k,
+                    k=min(SPARE * request.k, validation.MAX_K),
                     filter=request.filter or None,
-                    domain=request.domain,
                     query_vector=call.vector if query == request.question else None,
                 )
             meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)

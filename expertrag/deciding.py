@@ -230,7 +230,7 @@ class Decider:
             domains, unlike = _domains(bundle, request.question, view.embedder)
             signals = view.gate.signals(
                 request.question,
-                vector.by_expert,
+                vector,
                 prefill=prefill,
                 store=store,
                 draft=draft,
@@ -245,9 +245,7 @@ class Decider:
         self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter
     ) -> StoreSignals:
         with meter.stage("gate"):
-            return view.gate.store_signals(
-                request.question, vector.by_expert, request.filter or None
-            )
+            return view.gate.store_signals(request.question, vector, request.filter or None)
 
     def _prefill(
         self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop

@@ -115,7 +115,6 @@ class Pipeline:
                 k=request.k,
                 mode=request.mode,
                 filter=request.filter or None,
-                domain=request.domain,
             )
         return RetrieveResult(
             passages=result.passages,
@@ -253,9 +252,7 @@ class Pipeline:
         if request.mode is not GateMode.NEVER:
             should_stop()
             with meter.stage("embed"):
-                vector = view.searcher.encode(
-                    request.question, request.domain, request.filter or None
-                )
+                vector = view.searcher.encode(request.question, request.filter or None)
         domain = self._answering.domain(request, view)
         return Call(request, view, vector, domain, meter, should_stop)
 

@@ -130,7 +130,6 @@ class RetrieveRequest:
     query: str
     k: int = 5
     filter: Mapping[str, object] = field(default_factory=dict)
-    domain: str | None = None
     mode: SearchMode = SearchMode.HYBRID
 
 

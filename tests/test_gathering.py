@@ -72,3 +72,21 @@ def test_passages_go_into_the_prompt_in_turn() -> None:
 def test_an_empty_answer_asks_the_question_again() -> None:
     found = gather("Who directed Alien?", 3, 2, search, lambda _passages: " ")
     assert names(found) == "abc"
+
+
+def test_near_duplicates_take_no_slot() -> None:
+    boilerplate = "This page is part of the manual of the tool and may be out of date. " * 3
+    texts = {
+        "guide.html": boilerplate + "Use --force to overwrite.",
+        "guide.rst": boilerplate + "Use --force to overwrite it.",
+        "other": "Release notes of the second version, with what has changed since the first one.",
+        "third": "A list of all commands, each with an example that can be copied from here.",
+    }
+
+    def find(_query: str) -> SearchResult:
+        found = [Passage(name, 0, text, 0, len(text), 1.0) for name, text in texts.items()]
+        return SearchResult(tuple(found), 10, 3, 0.5)
+
+    result = gather("How?", 3, 1, find, first)
+    assert [p.document_id for p in result.passages] == ["guide.html", "other", "third"]
+    assert len(gather("How?", 2, 1, find, first).passages) == 2

@@ -26,7 +26,7 @@ from expertrag.cli.output import (
     printable,
 )
 from expertrag.config import Config
-from expertrag.types import Constraint, DeltaEvent, GateEvent, GateMode, Sampling
+from expertrag.types import Constraint, DeltaEvent, GateMode, Sampling
 
 if TYPE_CHECKING:
     from expertrag.client import Client
@@ -58,7 +58,7 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command what every question to a server or a store needs."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in (domain_option, timeout_option, server_option):
+        for option in (timeout_option, server_option):
             command = option(command)
         return configured("index", "model", *keys)(json_flag(command))
 
@@ -116,6 +116,7 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     help="Searches, 1 to 3; each but the first goes on from an answer to what was found before.",
 )
 @filter_option
+@domain_option
 @asking("gate", "search")
 def ask(
     question: str,
@@ -166,9 +167,8 @@ def ask(
         try:
             for event in client.stream(question, **arguments):
                 folder.add(event)
-                if isinstance(event, GateEvent):
-                    print_answer_heading(event.decision)
-                elif isinstance(event, DeltaEvent):
+                print_answer_heading(event, GateMode(mode))
+                if isinstance(event, DeltaEvent):
                     click.echo(printable(event.text), nl=False)
                     begun = True
         finally:
@@ -186,7 +186,6 @@ def retrieve(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    domain: str | None,
     timeout: float | None,
     server: str | None,
     config: Config,
@@ -198,7 +197,6 @@ def retrieve(
             query,
             k=config.search.k,
             filter=metadata_filter,
-            domain=domain,
             mode=mode,
             **timeout_argument(timeout),
         )

@@ -17,7 +17,7 @@ from expertrag.cli.eval.options import (
     seed_option,
     work_option,
 )
-from expertrag.cli.options import configured, flag, json_flag, out_folder
+from expertrag.cli.options import configured, domain_option, flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
@@ -78,6 +78,7 @@ def gate() -> None:
 @gate.command()
 @click.argument("question")
 @mode_option
+@domain_option
 @asking("gate")
 def explain(
     question: str,

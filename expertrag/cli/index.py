@@ -13,7 +13,6 @@ import click
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
     configured,
-    domain_option,
     filter_option,
     flag,
     json_flag,
@@ -213,7 +212,6 @@ def verify(store: Path, repair: bool, as_json: bool) -> None:
 @click.argument("query")
 @search_mode_option
 @filter_option
-@domain_option
 @configured("search.k", "model.embedder", "model.device")
 @json_flag
 def search(
@@ -221,7 +219,6 @@ def search(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    domain: str | None,
     config: Config,
     as_json: bool,
 ) -> None:
@@ -232,9 +229,7 @@ def search(
     from expertrag_index.index import Index
     from expertrag_retriever.search import Searcher
 
-    request = RetrieveRequest(
-        query, config.search.k, metadata_filter or {}, domain, SearchMode(mode)
-    )
+    request = RetrieveRequest(query, config.search.k, metadata_filter or {}, SearchMode(mode))
     validation.check_retrieve(request)
     _need_store(store)
     embedder = open_embedder(config.model, store)
@@ -246,7 +241,6 @@ def search(
             k=request.k,
             mode=request.mode,
             filter=request.filter or None,
-            domain=request.domain,
         )
     if as_json:
         emit_json(result)

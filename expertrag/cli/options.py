@@ -71,7 +71,7 @@ filter_option = flag(
     callback=_parse_filter,
     help=f"Metadata filter, such as {FILTER_EXAMPLE}.",
 )
-domain_option = flag("--domain", help="Domain whose embedding expert encodes the query.")
+domain_option = flag("--domain", help="Domain whose expert of the language model answers.")
 search_mode_option = flag(
     "--mode",
     env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is that of the gate

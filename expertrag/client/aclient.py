@@ -192,14 +192,11 @@ class AsyncClient:
         *,
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
-        domain: str | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search without answering."""
-        return await self._backend.retrieve(
-            retrieve_request(query, k, filter, domain, mode), timeout
-        )
+        return await self._backend.retrieve(retrieve_request(query, k, filter, mode), timeout)
 
     async def decide(
         self,

@@ -197,12 +197,11 @@ class Client:
         *,
         k: int = DEFAULT_K,
         filter: Mapping[str, object] | None = None,
-        domain: str | None = None,
         mode: SearchMode | str = SearchMode.HYBRID,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search without answering."""
-        return self._backend.retrieve(retrieve_request(query, k, filter, domain, mode), timeout)
+        return self._backend.retrieve(retrieve_request(query, k, filter, mode), timeout)
 
     def decide(
         self,

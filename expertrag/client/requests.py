@@ -71,7 +71,6 @@ def retrieve_request(
     query: str,
     k: int,
     filter: Mapping[str, object] | None,
-    domain: str | None,
     mode: SearchMode | str,
 ) -> RetrieveRequest:
     """Return the request of ``retrieve``."""
@@ -79,7 +78,6 @@ def retrieve_request(
         query=query,
         k=k,
         filter=filter or {},
-        domain=domain,
         mode=_choice("mode", SearchMode, mode),
     )
 

@@ -31,7 +31,6 @@ def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
             query=request.query,
             k=request.k,
             filter=struct_to_proto("filter", request.filter),
-            domain=request.domain,
             mode=SEARCH_MODES.to_proto(request.mode),
         )
 
@@ -42,7 +41,6 @@ def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest
         query=request.query,
         k=request.k if request.HasField("k") else DEFAULT_K,
         filter=struct_from_proto(request.filter),
-        domain=request.domain if request.HasField("domain") else None,
         mode=SEARCH_MODES.from_proto(request.mode),
     )
 

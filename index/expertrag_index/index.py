@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index import lexical
+from expertrag_index import lexical, spelling
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
     EmbedderMismatchError,
@@ -69,6 +69,7 @@ class Index:
         # a generation never changes, so that nothing cached here can go stale
         self._select = functools.lru_cache(maxsize=32)(self._compute_selection)
         self._terms = functools.lru_cache(maxsize=64)(self._compute_terms)
+        self._respell = functools.lru_cache(maxsize=64)(self._compute_respelled)
 
     @classmethod
     def open(cls, path: Path, *, embedder_fingerprint: str | None = None) -> Index:
@@ -108,6 +109,7 @@ class Index:
         self._pool.close()
         self._select.cache_clear()
         self._terms.cache_clear()
+        self._respell.cache_clear()
 
     @property
     def manifest(self) -> Manifest:
@@ -242,6 +244,10 @@ class Index:
         """How rare each distinct word of ``query`` is here, stop words left out."""
         return list(self._terms(query))
 
+    def respelled(self, query: str) -> str:
+        """Return a query with misspelled words set right by the words that chunks hold."""
+        return self._respell(query)
+
     def chunks(self, keys: Sequence[int]) -> list[Chunk]:
         """Read the chunks with these keys, in their order.
 
@@ -299,23 +305,15 @@ class Index:
         hits = self.search_dense(query, 1 if exclude is None else 2, filter)
         return next((hit.score for hit in hits if hit.key != exclude), -1.0)
 
-    def scan_cost(
-        self, filter: Filter | None = None, experts: Collection[str] | None = None
-    ) -> int:
-        """Vectors that ``search_dense`` compares with a query.
-
-        :param experts: whose partitions are searched; all of them if they are not given.
-        """
+    def scan_cost(self, filter: Filter | None = None) -> int:
+        """Vectors that ``search_dense`` compares with a query of all partitions."""
         selection = self._selection(filter)
-        searched = {
-            expert: keys
-            for expert, keys in self._admitted(filter).items()
-            if experts is None or expert in experts
-        }
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
-            return sum(map(len, searched.values()))
+            return len(selection.keys)
         segments = self._generation.segments
-        return sum(segment.scan_cost() for expert in searched for segment in segments[expert])
+        return sum(
+            segment.scan_cost() for expert in self._admitted(filter) for segment in segments[expert]
+        )
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -366,6 +364,12 @@ class Index:
     def _compute_terms(self, query: str) -> tuple[TermStatistics, ...]:
         with self._reading() as connection:
             return lexical.term_statistics(connection, query, self.size)
+
+    def _compute_respelled(self, query: str) -> str:
+        with self._reading() as connection:
+            return spelling.respelled(
+                query, lambda word: lexical.document_frequency(connection, word)
+            )
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
         """Normalise a query's vectors, by expert: those of the partitions here."""

@@ -49,6 +49,14 @@ def term_statistics(
     )
 
 
+def document_frequency(connection: sqlite3.Connection, term: str) -> int:
+    """Count the chunks that hold a word, those of older generations among them."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{term}"',)
+    ).fetchone()
+    return int(count)
+
+
 def search(
     connection: sqlite3.Connection,
     statistics: Sequence[TermStatistics],
@@ -103,10 +111,7 @@ def _match(statistics: Sequence[TermStatistics]) -> str:
 
 
 def _statistics(connection: sqlite3.Connection, term: str, size: int) -> TermStatistics:
-    row = connection.execute(
-        "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{term}"',)
-    ).fetchone()
-    frequency = min(int(row[0]), size)
+    frequency = min(document_frequency(connection, term), size)
     return TermStatistics(
         term, frequency, math.log(1 + (size - frequency + 0.5) / (frequency + 0.5))
     )

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from expertrag_retriever.errors import QueryError
-from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fusion import Fusion
-from expertrag_retriever.partitions import QueryEncoder, QueryVectors
+from expertrag_retriever.partitions import QueryEncoder
 from expertrag_retriever.types import Passage, SearchMode, SearchResult
 
 if TYPE_CHECKING:
     from expertrag_index.index import Index
     from expertrag_index.types import Chunk, ChunkHit, Filter, FloatArray
     from expertrag_retriever.base import Embedder
+    from expertrag_retriever.partitions import QueryVectors
 
 _CANDIDATES = 100
 """Proposals of each half, at least; the ten best of the sum lie within 100 of one half."""
@@ -51,14 +51,13 @@ class Searcher:
         self._fusion = Fusion.of(index.manifest.calibration)
 
     def encode(
-        self,
-        query: str,
-        domain: str | None = None,
-        filter: Filter | None = None,
-        vector: FloatArray | None = None,
+        self, query: str, filter: Filter | None = None, vector: FloatArray | None = None
     ) -> QueryVectors:
-        """Encode a query for ``search`` and for the gate, for the arguments of QueryEncoder."""
-        return self._encoder.encode(query, domain, filter, vector)
+        """Encode a query for ``search`` and for the gate, for the arguments of QueryEncoder.
+
+        Its misspelled words are set right first; a ``vector`` is of the query as it is.
+        """
+        return self._encoder.encode(self._index.respelled(query), filter, vector)
 
     def search(
         self,
@@ -67,33 +66,31 @@ class Searcher:
         k: int,
         mode: SearchMode = SearchMode.HYBRID,
         filter: Filter | None = None,
-        domain: str | None = None,
-        query_vector: QueryVectors | FloatArray | None = None,
+        query_vector: QueryVectors | None = None,
     ) -> SearchResult:
-        """Find the ``k`` best chunks.
+        """Find the ``k`` best chunks for a query, its misspelled words set right.
 
         In every mode ``score == dense_score + lexical_weight * lexical_score``; a half that is
         not searched counts as 0 (``lexical_weight`` is 1 in BM25 mode).
 
-        :param domain: where it is an expert's, that expert's partition is searched in any case.
-        :param query_vector: what ``encode`` made of the query with the same domain and filter, or
-            its embedding [D] by the base model.
+        :param query_vector: what ``encode`` made of the query with the same filter.
         :raises QueryError: the query is blank.
         :raises SearchError: ``k`` is out of range.
         :raises FilterError: unknown field or operator.
         """
         if not query.strip():
             raise QueryError("the query is empty: ask something")
+        query = self._index.respelled(query)
         scanned = 0
         if mode is SearchMode.BM25:
             scores = self._lexical(query, k, filter)
         else:
-            vectors = self._vectors(query, domain, filter, query_vector)
+            vectors = query_vector or self.encode(query, filter)
             if mode is SearchMode.DENSE:
-                scores = self._dense(query, vectors, k, filter)
+                scores = self._dense(vectors, k, filter)
             else:
                 scores = self._hybrid(query, vectors, k, filter)
-            scanned = self._index.scan_cost(filter, vectors.searched)
+            scanned = self._index.scan_cost(filter)
         best = scores.best(k)
         chunks = self._index.chunks([key for key, *_ in best])
         return SearchResult(
@@ -105,22 +102,8 @@ class Searcher:
             lexical_weight=scores.weight,
         )
 
-    def _vectors(
-        self,
-        query: str,
-        domain: str | None,
-        filter: Filter | None,
-        given: QueryVectors | FloatArray | None,
-    ) -> QueryVectors:
-        """Vectors of the query, not all encoded yet."""
-        if isinstance(given, QueryVectors):
-            return given
-        by_expert = {} if given is None else {GENERAL: given}
-        return QueryVectors(by_expert, self._encoder.selected(query, domain, filter))
-
-    def _dense(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
-        vectors = self._encoder.complete(query, vectors)
-        hits = self._index.search_dense(vectors.to_search, k, filter)
+    def _dense(self, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
+        hits = self._index.search_dense(vectors, k, filter)
         cosines = np.array([hit.score for hit in hits], np.float32)
         return _Scores(_keys(hits), cosines, np.zeros_like(cosines), 0.0)
 
@@ -133,17 +116,14 @@ class Searcher:
     def _hybrid(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
         wanted = max(k, _CANDIDATES) if k > 0 else k  # the store refuses k below 1
         lexical_hits = self._index.search_lexical(query, wanted, filter)
-        # chunks found by their words may lie in partitions that are not searched
-        also = set(self._index.experts_of(_keys(lexical_hits)))
-        vectors = self._encoder.complete(query, vectors, sorted(also))
-        dense_hits = self._index.search_dense(vectors.to_search, wanted, filter)
+        dense_hits = self._index.search_dense(vectors, wanted, filter)
         top = _top(lexical_hits)
         weight = self._fusion.query_weight(query, _values(lexical_hits), _values(dense_hits))
         cosine = {hit.key: hit.score for hit in dense_hits}
         bm25 = {hit.key: hit.score for hit in lexical_hits}
         cosine_missing = [key for key in bm25 if key not in cosine]
         bm25_missing = [key for key in cosine if key not in bm25] if top else []
-        exact = self._index.dense_scores(vectors.by_expert, cosine_missing).tolist()
+        exact = self._index.dense_scores(vectors, cosine_missing).tolist()
         cosine.update(zip(cosine_missing, exact, strict=True))
         exact = self._index.lexical_scores(query, bm25_missing).tolist() if bm25_missing else []
         bm25.update(zip(bm25_missing, exact, strict=True))

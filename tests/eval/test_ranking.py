@@ -56,7 +56,12 @@ def test_a_document_of_many_chunks_hides_no_other(
     searcher: Searcher, embedder: SentenceTransformerEmbedder, mode: SearchMode
 ) -> None:
     (asked,) = embed_queries(embedder, [Query("q", "the harbour of Genoa")], silent)
-    first = searcher.search(asked.query.text, k=3, mode=mode, query_vector=asked.vector)
+    first = searcher.search(
+        asked.query.text,
+        k=3,
+        mode=mode,
+        query_vector=searcher.encode(asked.query.text, vector=asked.vector),
+    )
     assert {passage.document_id for passage in first.passages} == {"book"}
     found = Ranker(searcher, 3).rank(asked, mode)
     names = [passage.document_id for passage in found]

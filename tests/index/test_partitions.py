@@ -132,7 +132,6 @@ def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts:
             with pytest.raises(SearchError, match=f"no vector for the partition '{own}'"):
                 index.dense_scores(vectors, [key])
         assert index.scan_cost() == index.size
-        assert index.scan_cost(experts=("legal",)) == index.partitions()["legal"]
 
 
 def test_the_nearest_chunk_is_looked_for_in_every_partition(store: Path, make_experts: Any) -> None:

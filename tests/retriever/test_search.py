@@ -79,8 +79,8 @@ def test_bm25_needs_no_embedder_and_scans_no_vectors(searcher: Searcher) -> None
     assert result.passages[0].dense_score == 0.0
 
 
-def test_a_given_vector_is_used(searcher: Searcher, embedder: SentenceTransformerEmbedder) -> None:
-    vector = embedder.encode_query("how do I parse command line arguments")
+def test_given_vectors_are_used(searcher: Searcher) -> None:
+    vector = searcher.encode("how do I parse command line arguments")
     given = searcher.search(QUESTION, k=3, mode=SearchMode.DENSE, query_vector=vector)
     asked = searcher.search("how do I parse command line arguments", k=3, mode=SearchMode.DENSE)
     assert [p.document_id for p in given.passages] == [p.document_id for p in asked.passages]

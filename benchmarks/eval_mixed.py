@@ -1,0 +1,365 @@
+"""A store of many sources, as a team's folder is: gate, search, answers and abstention in it.
+
+    python benchmarks/eval_mixed.py --data DATA --json FILE
+
+    gate       questions about the documents against general requests, as they are, misspelled, in
+               keywords and in lower case: AUC of p_benefit, and the share that is retrieved for
+    search     nDCG@10 of each source in the mixed store beside a store of its own
+    answers    never, always, auto and strict, as they are served: five passages, greedy, 25 tokens
+               at most. Auto is put together: the gate decides, and the answer is that of never or
+               of always, which is the same text
+
+What is asked, and of which sources: ``mixed_store.py``. Answers are kept on disk, a killed run goes
+on. Chosen is by questions of the train split (``--split train``), by test questions never.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from bench_gate import misspelled
+from eval_answers import judged
+from mixed_answers import Said, Speaker
+from mixed_store import (
+    GENERAL,
+    MANUALS,
+    SETS,
+    SMALL,
+    UNANSWERABLE,
+    Asked,
+    build,
+    documents_of,
+    questions,
+    split_of,
+    write_documents,
+)
+from reader_figures import HEADER, Figure, bootstrapped, mean, means
+
+from expertrag.assemble import open_embedder, open_pipeline
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval import squad
+from expertrag.eval.calibration import auc
+from expertrag.eval.datasets import load_dataset, sample
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.measures import Measures
+from expertrag.eval.ranking import Ranker, embed_queries
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON
+from expertrag.generation.loading import quiet
+from expertrag.meter import Meter
+from expertrag.pipeline import Pipeline
+from expertrag.types import GateMode, SearchMode
+from expertrag_index.index import Index
+from expertrag_index.lexical import query_terms
+from expertrag_index.types import Progress
+from expertrag_retriever.search import Searcher
+
+MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
+PARTS = ("gate", "search", "answers")
+ANSWERABLE = "answerable"
+ROOT = Path(__file__).parents[1]
+QUERIES_OF_A_SOURCE = 150
+DEPTH = 10
+VARIANTS: Mapping[str, Callable[[str], str]] = {
+    "as they are": lambda text: text,
+    "misspelled": misspelled,
+    "in keywords": lambda text: " ".join(query_terms(text)),
+    "in lower case": lambda text: text.lower(),
+}
+
+
+def main() -> int:
+    """Build, ask, compare, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--split", choices=("test", "train"), default="test")
+    parser.add_argument("--questions", type=int, help="of each kind at most, drawn at random")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    asked = {
+        kind: drawn(some, given.questions)
+        for kind, some in questions(given.data, given.split).items()
+    }
+    work = given.work / "mixed"
+    figures: dict[str, list[Figure]] = {}
+    inputs: dict[str, JSON] = {}
+    with progress() as report, quiet():
+        write_documents(given.data, work / "documents")
+        embedder = open_embedder(Config().model, None)
+        store = build(work / "documents", work / "store", embedder, report)
+        if "search" in given.parts:
+            figures["search"] = search(given, work, store, report)
+        for model in given.models if {"gate", "answers"} & {*given.parts} else ():
+            with closing(opened(model, store)) as pipeline:
+                speaker = Speaker(pipeline, described(pipeline, store), model, work)
+                inputs[model] = speaker.inputs
+                if "gate" in given.parts:
+                    figures[f"gate, {model}"] = gate(pipeline, asked)
+                if "answers" in given.parts:
+                    figures[f"answers, {model}"] = answers(pipeline, speaker, asked, report)
+    for part, some in figures.items():
+        print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
+    if given.json:
+        sizes = {kind: len(some) for kind, some in asked.items()}
+        manifest = make_manifest("mixed", {"models": inputs, "questions": sizes, **sized(store)})
+        body = {
+            "manifest": asdict(manifest),
+            "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
+        }
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def drawn(asked: Sequence[Asked], most: int | None) -> list[Asked]:
+    """Draw questions in an order that mixes sources."""
+    return random.Random(0).sample(asked, min(most or len(asked), len(asked)))
+
+
+def opened(model: str, store: Path) -> Pipeline:
+    """Open the pipeline as it is served by default, but for the language model."""
+    config = Config()
+    return open_pipeline(
+        replace(config, index=str(store), model=replace(config.model, generator=model))
+    )
+
+
+def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
+    """Tell what answers depend on."""
+    info = pipeline.info()
+    with Index.open(store) as index:
+        corpus = index.manifest.corpus_hash
+    return {
+        "corpus": corpus,
+        "embedder": info.embedder,
+        "generator": info.model,
+        "gate": info.gate,
+        "code": code_hash(),
+    }
+
+
+def code_hash() -> str:
+    """Hash of the code between a question and its answer: kept answers are of no other."""
+    files = sorted((ROOT / "expertrag").glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
+
+
+def sized(store: Path) -> dict[str, JSON]:
+    """Count documents and chunks."""
+    with Index.open(store) as index:
+        return {"chunks": index.size, "sources": len(SETS) + len(MANUALS) + 1}
+
+
+def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[Asked]]) -> list[Figure]:
+    """How the gate tells questions about the documents from general requests."""
+    figures, seconds = [], []
+    for variant, vary in VARIANTS.items():
+        scores: dict[str, list[float]] = {}
+        rates: dict[str, list[float]] = {}
+        for kind in (ANSWERABLE, GENERAL, UNANSWERABLE):
+            decided = []
+            for item in asked[kind]:
+                meter = Meter()
+                text = vary(item.query.text) or item.query.text
+                decided.append(pipeline.decide(text, meter=meter))
+                seconds.append(sum(meter.usage().stage_seconds.values()))
+            scores[kind] = [decision.p_benefit or 0.0 for decision in decided]
+            rates[kind] = [float(decision.retrieve) for decision in decided]
+        figures.append(area(f"{variant}: AUC", scores[ANSWERABLE], scores[GENERAL]).at_least(0.98))
+        figures.append(mean(f"{variant}: answerable retrieved", rates[ANSWERABLE]).at_least(0.97))
+        small = [
+            rate
+            for item, rate in zip(asked[ANSWERABLE], rates[ANSWERABLE], strict=True)
+            if item.source in SMALL
+        ]
+        figures.append(mean(f"{variant}: of these of small sources", small).at_least(0.97))
+        figures.append(mean(f"{variant}: general retrieved", rates[GENERAL]).at_most(0.10))
+        figures.append(mean(f"{variant}: unanswerable retrieved", rates[UNANSWERABLE]))
+    return [*figures, mean("seconds to decide", seconds)]
+
+
+def area(name: str, positive: Sequence[float], negative: Sequence[float]) -> Figure:
+    """AUC, with its interval by drawing questions again."""
+    scores = np.array([*positive, *negative])
+    labels = np.array([True] * len(positive) + [False] * len(negative))
+    return Figure(
+        name,
+        bootstrapped(lambda rows: auc(scores[rows].tolist(), labels[rows].tolist()), len(scores)),
+    )
+
+
+def search(given: argparse.Namespace, work: Path, store: Path, report: Progress) -> list[Figure]:
+    """NDCG of each source in the mixed store, beside a store of its own."""
+    embedder = open_embedder(Config().model, store)
+    figures: list[Figure] = []
+    changes: list[float] = []
+    ndcg = Measures(["nDCG@10"])
+    for name in SETS:
+        dataset = load_dataset(given.data / name, split_of(given.data / name, given.split))
+        queries = sample(dataset.judged, QUERIES_OF_A_SOURCE, 0)
+        held = documents_of(work / "documents" / name)
+        qrels = {
+            query.id: relevant
+            for query in queries
+            if (
+                relevant := {
+                    f"{name}/{document}": grade
+                    for document, grade in dataset.qrels[query.id].items()
+                    if f"{name}/{document}" in held
+                }
+            )
+        }
+        embedded = embed_queries(embedder, [q for q in queries if q.id in qrels], report)
+        own = build(work / "documents" / name, work / "own" / name, embedder, report)
+        values = []
+        for folder in (own, store):
+            with Index.open(folder) as index:
+                ranker = Ranker(Searcher(index, embedder), DEPTH)
+                run = {
+                    item.query.id: [p.document_id for p in ranker.rank(item, SearchMode.HYBRID)]
+                    for item in embedded
+                }
+            values.append(list(ndcg.per_query(qrels, run)["nDCG@10"].values()))
+        figures.append(means(name, *values).losing_at_most(0.03))
+        changes.append(fmean(values[1]) - fmean(values[0]))
+    return [*figures, mean("mean of the changes", changes).at_least(-0.01)]
+
+
+def answers(
+    pipeline: Pipeline, speaker: Speaker, asked: Mapping[str, Sequence[Asked]], report: Progress
+) -> list[Figure]:
+    """Right answers by policy, and what STRICT gives and withholds."""
+    scored = {kind: [item for item in asked[kind] if item.query.answers] for kind in asked}
+    documents, general = scored[ANSWERABLE], scored[GENERAL]
+    nothing = asked[UNANSWERABLE]
+    said: dict[tuple[str, GateMode], list[Said]] = {}
+    for kind, some in ((ANSWERABLE, documents), (GENERAL, general), (UNANSWERABLE, nothing)):
+        for mode in (GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT):
+            if kind == UNANSWERABLE and mode is GateMode.NEVER:
+                continue
+            if kind == GENERAL and mode is GateMode.STRICT:
+                continue
+            said[kind, mode] = speaker.ask(some, mode, report)
+    for kind, some in ((ANSWERABLE, documents), (GENERAL, general)):
+        said[kind, GateMode.AUTO] = [
+            chosen(pipeline, item, *both)
+            for item, *both in zip(
+                some, said[kind, GateMode.NEVER], said[kind, GateMode.ALWAYS], strict=True
+            )
+        ]
+    return [
+        *policies(said, documents, general),
+        *by_source(said[ANSWERABLE, GateMode.AUTO], documents),
+        *strict(said, documents, nothing),
+    ]
+
+
+def chosen(pipeline: Pipeline, asked: Asked, never: Said, always: Said) -> Said:
+    """Return the answer of auto: that of the way that the gate decides for, and its time."""
+    meter = Meter()
+    decision = pipeline.decide(asked.query.text, meter=meter)
+    answer = always if decision.retrieve else never
+    deciding = sum(meter.usage().stage_seconds.values())
+    return replace(answer, seconds=answer.seconds + deciding)
+
+
+def policies(
+    said: Mapping[tuple[str, GateMode], Sequence[Said]],
+    documents: Sequence[Asked],
+    general: Sequence[Asked],
+) -> list[Figure]:
+    """Right answers and seconds of never, always and auto."""
+    figures = []
+    modes = GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO
+    for kind, some in ((ANSWERABLE, documents), (GENERAL, general)):
+        rights = {mode: scores(said[kind, mode], some) for mode in modes}
+        figures += [mean(f"{kind}, {mode}: right", rights[mode]) for mode in modes]
+        least = -0.01 if kind == ANSWERABLE else 0.0
+        name = f"{kind}: right by auto, less those by always"
+        gained = [
+            auto - always
+            for auto, always in zip(rights[GateMode.AUTO], rights[GateMode.ALWAYS], strict=True)
+        ]
+        figures.append(mean(name, gained).at_least(least))
+    for mode in modes:
+        seconds = [item.seconds for kind in (ANSWERABLE, GENERAL) for item in said[kind, mode]]
+        figures.append(mean(f"{mode}: seconds", seconds))
+    shown = [float(item.shown) for item in said[ANSWERABLE, GateMode.ALWAYS]]
+    return [*figures, mean("answerable, always: a passage holds an answer", shown)]
+
+
+def by_source(said: Sequence[Said], asked: Sequence[Asked]) -> list[Figure]:
+    """Right answers of auto by source."""
+    pairs = list(zip(said, asked, strict=True))
+    return [
+        mean(
+            f"{name}, auto: right",
+            [float(judged(item, each.query)) for item, each in pairs if each.source == name],
+        )
+        for name in dict.fromkeys(item.source for item in asked)
+    ]
+
+
+def strict(
+    said: Mapping[tuple[str, GateMode], Sequence[Said]],
+    documents: Sequence[Asked],
+    nothing: Sequence[Asked],
+) -> list[Figure]:
+    """Tell what STRICT gives and withholds, and how support tells right answers from wrong ones."""
+    given = said[ANSWERABLE, GateMode.STRICT]
+    withheld = [float(item.abstained) for item in said[UNANSWERABLE, GateMode.STRICT]]
+    right = [
+        (float(judged(item, each.query)))
+        for item, each in zip(given, documents, strict=True)
+        if not item.abstained
+    ]
+    lost = [float(item.abstained) for item in given]
+    wrong = [0.0] * round(len(withheld) - sum(withheld))
+    both = [GateMode.ALWAYS, GateMode.STRICT]
+    verdicts = [
+        place
+        for place, item in enumerate(documents)
+        if {*map(squad.normalise, item.query.answers or ())} <= squad.VERDICTS
+    ]
+    decided = [
+        [float(judged(said[ANSWERABLE, mode][at], documents[at].query)) for at in verdicts]
+        for mode in both
+    ]
+    supports, labels = [], []
+    for kind, some in ((ANSWERABLE, documents), (UNANSWERABLE, nothing)):
+        for item, each in zip(said[kind, GateMode.ALWAYS], some, strict=True):
+            if not item.abstained:
+                supports.append(item.support or 0.0)
+                labels.append(judged(item, each.query) if each.query.answers else False)
+    positive = [s for s, label in zip(supports, labels, strict=True) if label]
+    negative = [s for s, label in zip(supports, labels, strict=True) if not label]
+    return [
+        mean("strict: right, of those that it gives", [*right, *wrong]).at_least(0.80),
+        mean("strict: the same of answerable questions alone", right),
+        mean("strict: abstains, unanswerable", withheld).at_least(0.85),
+        mean("strict: abstains, answerable", lost),
+        means("yes or no: right, always and strict", *decided).losing_at_most(0.01),
+        area("support: AUROC of right against wrong answers", positive, negative).at_least(0.80),
+    ]
+
+
+def scores(said: Sequence[Said], asked: Sequence[Asked]) -> list[float]:
+    """Whether each answer is right."""
+    return [float(judged(item, each.query)) for item, each in zip(said, asked, strict=True)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What a language model says over the mixed store, kept on disk.
+
+WORK/mixed/answers/MODEL-HASH.jsonl    by question and mode: a killed run goes on
+
+HASH is of everything that an answer depends on: models, store, gate, prompts, passages asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mixed_store import Asked
+
+from expertrag.eval.manifest import inputs_id
+from expertrag.eval.resume import appending, read_results
+from expertrag.eval.types import JSON
+from expertrag.folding import fold
+from expertrag.pipeline import Pipeline
+from expertrag.reader.answers import holding
+from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag_index.types import Progress
+
+TOKENS, PASSAGES = 25, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer as it was served.
+
+    ``shown``: whether one of its passages holds an accepted answer; ``seconds`` are of all stages.
+    """
+
+    text: str
+    abstained: bool
+    support: float | None
+    p_sufficient: float | None
+    shown: bool
+    seconds: float
+
+
+class Speaker:
+    """A pipeline, as it is asked here: greedily, five passages, few tokens."""
+
+    def __init__(
+        self, pipeline: Pipeline, inputs: Mapping[str, JSON], name: str, work: Path
+    ) -> None:
+        self._pipeline = pipeline
+        self._name = name
+        self.inputs: dict[str, JSON] = {**inputs, "tokens": TOKENS, "k": PASSAGES}
+        self._path = work / "answers" / f"{name}-{inputs_id(self.inputs)}.jsonl"
+
+    def ask(self, asked: Sequence[Asked], mode: GateMode, report: Progress) -> list[Said]:
+        """Answer questions in one mode; what was answered before is not asked again."""
+        keys = [f"{mode}/{item.source}/{item.query.id}" for item in asked]
+        with appending(self._path) as file:
+            known = read_results(self._path, _parsed)
+            missing = [pair for pair in zip(keys, asked, strict=True) if pair[0] not in known]
+            for done, (key, item) in enumerate(missing, start=1):
+                said = self._ask(item, mode)
+                file.write(json.dumps({"key": key, **asdict(said)}) + "\n")
+                file.flush()
+                known[key] = said
+                report(f"{self._name}, {mode}", done, len(missing))
+        return [known[key] for key in keys]
+
+    def _ask(self, asked: Asked, mode: GateMode) -> Said:
+        request = AnswerRequest(
+            asked.query.text, k=PASSAGES, mode=mode, sampling=Sampling(max_tokens=TOKENS)
+        )
+        return _said(fold(self._pipeline.answer(request)), asked)
+
+
+def _said(answer: Answer, asked: Asked) -> Said:
+    accepted = asked.query.answers or ()
+    return Said(
+        text=answer.text,
+        abstained=answer.abstained,
+        support=answer.support,
+        p_sufficient=answer.p_sufficient,
+        shown=any(holding(passage, accepted) for passage in answer.passages),
+        seconds=sum(answer.usage.stage_seconds.values()),
+    )
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, Said]:
+    return item["key"], Said(**{name: value for name, value in item.items() if name != "key"})

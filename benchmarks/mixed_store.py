@@ -1,0 +1,178 @@
+"""One store of many sources, a folder each, and what is asked of it.
+
+    WORK/mixed/documents/SOURCE/     a corpus of the open sets, or the office's files
+    WORK/mixed/store                 the store of them all
+    WORK/mixed/own/SOURCE            the store of one source alone
+
+Questions are of three kinds: ``answerable`` by the store, ``general`` ones that need no documents,
+and ``unanswerable``, about its documents or alike, that it does not answer. The small sources, of
+which one file holds the answer among thousands of others, are ``SMALL``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
+from expertrag.translate import translated_errors
+from expertrag_index.build import IndexWriter
+from expertrag_index.loaders import load
+from expertrag_retriever.calibrate import calibrator
+
+if TYPE_CHECKING:
+    from expertrag_index.types import LoadFailure, Progress
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+MATERIAL = Path(__file__).parent / "mixed"
+OFFICE, GENERAL, UNANSWERABLE = "office", "general", "unanswerable"
+SETS = {
+    "squad2": 40,
+    "hotpotqa": 30,
+    "popqa": 30,
+    "pubmedqa": 30,
+    "bioasq": 30,
+    "tatqa": 30,
+    "policyqa": 25,
+    "fiqa_small": 20,
+    "legalsum": 20,
+    "pydocs": 15,
+}
+"""Sets in the store, and how many of their questions are asked."""
+MANUALS = ("postgresql", "tldr")
+"""Documents without judged questions; those about them are of ``mixed/manuals.jsonl``."""
+SMALL = (OFFICE, "legalsum")
+LEFT_OUT = {"medquad": 20, "cranfield": 20, "cosqa": 10}
+"""Sets that are not in the store, and how many of their questions are asked."""
+NEAR_MISSES = 40
+"""Questions of squad2 that a paragraph of the store seems to answer and does not."""
+MOST_DOCUMENTS = 3_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of a source, and the ids of the documents that answer it."""
+
+    source: str
+    query: Query
+    documents: frozenset[str] = frozenset()
+
+
+def questions(data: Path, split: str) -> dict[str, list[Asked]]:
+    """Return questions by kind; of ``train`` those of the sets alone."""
+    answerable = list(_of_sets(data, split))
+    near = load_dataset(data / "squad2", split).queries
+    unanswerable = [
+        Asked("squad2", query)
+        for query in sample([q for q in near if q.answers == ()], NEAR_MISSES, 0)
+    ]
+    for name, count in LEFT_OUT.items():
+        dataset = load_dataset(data / name, split_of(data / name, split))
+        unanswerable += [
+            Asked(name, replace(query, answers=())) for query in sample(dataset.judged, count, 0)
+        ]
+    if split == "train":
+        everyday = load_dataset(Path(__file__).parent / "everyday", "train")
+        general = [Asked(GENERAL, query) for query in everyday.queries]
+        return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
+    office = list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
+    answerable += [asked for asked in office if asked.query.answers]
+    answerable += _read(MATERIAL / "manuals.jsonl")
+    unanswerable += [asked for asked in office if asked.query.answers == ()]
+    general = list(_read(MATERIAL / "general.jsonl", GENERAL))
+    return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
+
+
+def write_documents(data: Path, folder: Path) -> None:
+    """Write the documents of every source, a folder each; those that answer are among them."""
+    if (folder / "complete").exists():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    asked = [item for split in ("train", "test") for item in _of_sets(data, split)]
+    wanted = {document for item in asked for document in item.documents}
+    for name in SETS:
+        _write(data / name / "corpus.jsonl.gz", folder / name, name, wanted)
+    for name in MANUALS:
+        _write(data / "demo_docs" / f"{name}.jsonl.gz", folder / name, name, None)
+    shutil.copytree(MATERIAL / OFFICE / "documents", folder / OFFICE)
+    (folder / "complete").touch()
+
+
+def build(
+    documents: Path, store: Path, embedder: SentenceTransformerEmbedder, progress: Progress
+) -> Path:
+    """Build the store of a folder, as ``expertrag index build`` does."""
+    failures: list[LoadFailure] = []
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        translated_errors(),
+        IndexWriter.open(
+            store, embedder, calibrate=calibrator(embedder), progress=progress
+        ) as writer,
+    ):
+        writer.build(load([documents], on_failure=failures.append), failures)
+    return store
+
+
+def documents_of(folder: Path) -> set[str]:
+    """Ids of the documents of a source that were written."""
+    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    return {json.loads(line)["_id"] for line in lines}
+
+
+def split_of(folder: Path, split: str) -> str:
+    """Return the split of a set; some have only a test split."""
+    return split if (folder / "qrels" / f"{split}.tsv").exists() else "test"
+
+
+def _answered(dataset: Dataset) -> Sequence[Query]:
+    """Judged questions; those with accepted answers where the set has them, of tables a span."""
+    spans = [q for q in dataset.judged if q.metadata.get("answer_type", "span") == "span"]
+    return [query for query in spans if query.answers] or spans
+
+
+def _of_sets(data: Path, split: str) -> Iterator[Asked]:
+    """Draw the questions of every set that its corpus answers."""
+    for name, count in SETS.items():
+        dataset = load_dataset(data / name, split_of(data / name, split))
+        for query in sample(_answered(dataset), count, 0):
+            found = frozenset(f"{name}/{item}" for item in dataset.relevant(query.id))
+            yield Asked(name, query, found)
+
+
+def _read(path: Path, source: str | None = None) -> Iterator[Asked]:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        item: Mapping[str, Any] = json.loads(line)
+        metadata = item.get("metadata", {})
+        name = source or metadata["source"]
+        answers = None if item.get("answers") is None else tuple(item["answers"])
+        yield Asked(
+            name,
+            Query(item["_id"], item["text"], answers, metadata),
+            frozenset(_document(name, each) for each in item.get("documents", ())),
+        )
+
+
+def _document(source: str, name: str) -> str:
+    """Id of a document in the store: the office's files keep their paths."""
+    return name if name.startswith(f"{source}/") else f"{source}/{name}"
+
+
+def _write(path: Path, folder: Path, source: str, wanted: set[str] | None) -> None:
+    """Write a corpus with ids that name its source, and up to ``MOST_DOCUMENTS`` of it."""
+    folder.mkdir(parents=True)
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines]
+    for record in records:
+        record["_id"] = _document(source, record["_id"])
+    if wanted is not None:
+        records.sort(key=lambda record: record["_id"] not in wanted)  # stable
+        records = records[:MOST_DOCUMENTS]
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -1,0 +1,73 @@
+"""Words of a query that no document holds, set right where one edit makes a word that some do.
+
+An edit is a swap of neighbouring letters, or one letter too few, too many or wrong; four of five
+misspelled words are one edit away (Damerau 1964). The first letter stays, as it hardly ever is
+wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from expertrag_index.lexical import STOP_WORDS
+
+_LETTERS_TO_SWAP, _LETTERS_TO_CHANGE = 5, 6
+"""Letters of a word, at least, of which two may be swapped, or one be too few, too many or wrong:
+shorter words have too many neighbours."""
+_MOST_LETTERS = 24
+_FEWEST_CHUNKS = 2  # that hold the right word: what one chunk holds may be misspelled there
+_MOST_WORDS = 4  # of a query; one with more is in another language, or about something else
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_WORD = re.compile(r"\b[^\W\d_]+\b")
+
+Frequency = Callable[[str], int]
+"""How many chunks hold a word."""
+
+
+def respelled(query: str, frequency: Frequency) -> str:
+    """Return a query with its misspelled words set right, and all else as it was.
+
+    Of a capitalised word, likely a name, two letters may be swapped and none be changed.
+    """
+    unknown = {
+        word
+        for word in dict.fromkeys(match[0] for match in _WORD.finditer(query))
+        if _LETTERS_TO_SWAP <= len(word) <= _MOST_LETTERS
+        and word.lower() not in STOP_WORDS
+        and not frequency(word.lower())
+    }
+    if not unknown or len(unknown) > _MOST_WORDS:
+        return query
+    known = {word: _nearest(word, frequency) for word in unknown}
+    return _WORD.sub(lambda match: known.get(match[0]) or match[0], query)
+
+
+def _nearest(word: str, frequency: Frequency) -> str | None:
+    """Return the most frequent word one edit away, of the likeliest kind of edit that has one."""
+    kinds = [_swapped]
+    if word.islower() and len(word) >= _LETTERS_TO_CHANGE:
+        kinds.append(_changed)
+    for edits in kinds:
+        counts = {candidate: frequency(candidate) for candidate in edits(word.lower())}
+        best = max(counts, key=lambda candidate: counts[candidate], default=word)
+        if counts.get(best, 0) >= _FEWEST_CHUNKS:
+            return best
+    return None
+
+
+def _swapped(word: str) -> Iterator[str]:
+    for at in range(1, len(word) - 1):
+        if word[at] != word[at + 1]:
+            yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+
+
+def _changed(word: str) -> Iterator[str]:
+    for at in range(1, len(word) + 1):
+        left, right = word[:at], word[at:]
+        if right:
+            yield left + right[1:]
+        for letter in _LETTERS:
+            yield left + letter + right
+            if right and letter != right[0]:
+                yield left + letter + right[1:]
