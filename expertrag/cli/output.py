@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.types import Answer, GateAction, GateDecision, GateMode, Passage
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    GateAction,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    Passage,
+    PassagesEvent,
+)
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
@@ -93,16 +102,20 @@ def print_decision(decision: GateDecision) -> None:
         click.echo(printable(f"  warning: {warning}"))
 
 
-def print_answer_heading(decision: GateDecision) -> None:
-    """Print what stands above the text of an answer, where a reader has to know it first."""
-    if decision.action is GateAction.CLOSED_BOOK:
-        click.echo(f"{MODEL_ALONE}:")
+def print_answer_heading(event: AnswerEvent, mode: GateMode) -> None:
+    """Print above the text that it is the model's alone, by the event that tells so.
+
+    :param mode: STRICT abstains where nothing was found.
+    """
+    match event:
+        case GateEvent(decision) if decision.action is GateAction.CLOSED_BOOK:
+            click.echo(f"{MODEL_ALONE}:")
+        case PassagesEvent(()) if mode is not GateMode.STRICT:
+            click.echo(f"{MODEL_ALONE}, in which nothing was found:")
 
 
 def print_answer_facts(answer: Answer) -> None:
-    """Print what follows the text of an answer: what is wrong with it, sources, gate, cost."""
-    if answer.decision.retrieve and not (answer.from_documents or answer.abstained):
-        click.echo(f"{MODEL_ALONE}: nothing was found in them")
+    """Print what follows the text of an answer: what is not supported, sources, gate, cost."""
     if answer.unsupported_reason:
         label = "Withheld, not supported" if answer.abstained else "Not supported"
         click.echo(f"{label}: {_one_line(answer.unsupported_reason)}")

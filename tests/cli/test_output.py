@@ -7,7 +7,18 @@ from dataclasses import replace
 import pytest
 
 from expertrag.cli.output import print_answer_facts, print_answer_heading
-from expertrag.types import Answer, FinishReason, GateAction, GateDecision, GateMode, Passage, Usage
+from expertrag.types import (
+    Answer,
+    AnswerEvent,
+    FinishReason,
+    GateAction,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    Passage,
+    PassagesEvent,
+    Usage,
+)
 
 RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
 ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")
@@ -25,13 +36,25 @@ ANSWER = Answer(
 )
 
 
+@pytest.mark.parametrize(
+    ("event", "mode", "heading"),
+    [
+        (GateEvent(RETRIEVED), GateMode.AUTO, ""),
+        (PassagesEvent(ANSWER.passages, 1), GateMode.AUTO, ""),
+        (GateEvent(ALONE), GateMode.AUTO, "From the model alone, not from your documents:\n"),
+        (
+            PassagesEvent((), 1),
+            GateMode.AUTO,
+            "From the model alone, not from your documents, in which nothing was found:\n",
+        ),
+        (PassagesEvent((), 1), GateMode.STRICT, ""),
+    ],
+)
 def test_only_an_answer_of_the_model_alone_has_a_heading(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], event: AnswerEvent, mode: GateMode, heading: str
 ) -> None:
-    print_answer_heading(RETRIEVED)
-    assert capsys.readouterr().out == ""
-    print_answer_heading(ALONE)
-    assert capsys.readouterr().out == "From the model alone, not from your documents:\n"
+    print_answer_heading(event, mode)
+    assert capsys.readouterr().out == heading
 
 
 @pytest.mark.parametrize(
@@ -60,11 +83,10 @@ def test_why_an_answer_is_not_supported_stands_directly_below_it(
 @pytest.mark.parametrize(
     ("answer", "first"),
     [
-        (replace(ANSWER, from_documents=False, passages=()), "From the model alone, not from"),
         (replace(ANSWER, support=1.0), "Sources: none of the 1 passages"),
         (replace(ANSWER, decision=ALONE, from_documents=False, passages=()), "Gate: closed_book"),
     ],
-    ids=["nothing found", "no reason known", "told above the text"],
+    ids=["no reason known", "told above the text"],
 )
 def test_what_is_said_once_is_not_said_again(
     capsys: pytest.CaptureFixture[str], answer: Answer, first: str

@@ -73,9 +73,11 @@ def test_ask_tells_first_that_an_answer_is_the_models_alone(run: Run, server: st
     heading, text = run(*ask, "--mode", "never").out.splitlines()[:2]
     assert heading == "From the model alone, not from your documents:"
     assert text and not text.startswith("Gate")
-    ran = run(*ask, "--mode", "always", "--filter", '{"source": "of nobody"}')
-    facts = ran.out.split("\n\n")[1]
-    assert facts.startswith("From the model alone, not from your documents: nothing was found")
+    nothing = ("--filter", '{"source": "of nobody"}')
+    heading, text = run(*ask, "--mode", "always", *nothing).out.splitlines()[:2]
+    assert heading == "From the model alone, not from your documents, in which nothing was found:"
+    assert text
+    assert run(*ask, "--mode", "strict", *nothing).out.startswith("The documents do not hold")
 
 
 def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
