@@ -1,0 +1,119 @@
+"""Whether the material of ``eval-mixed`` holds what it promises: each answer in its document.
+
+    python benchmarks/check_mixed.py --data DATA
+
+It prints the questions whose answer no named document holds, and fails if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from expertrag_index.loaders import load
+from expertrag_index.types import LoadFailure
+
+MATERIAL = Path(__file__).parent / "mixed"
+OFFICE = MATERIAL / "office"
+CORPORA = {
+    "postgresql": "demo_docs/postgresql.jsonl.gz",
+    "tldr": "demo_docs/tldr.jsonl.gz",
+    "pydocs": "pydocs/corpus.jsonl.gz",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A line of the material; ``documents`` are ids in its folder or corpus."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...] | None
+    documents: tuple[str, ...]
+    metadata: Mapping[str, str | bool]
+
+
+def main() -> None:
+    """Check the office's files, and the manuals of DATA."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    data = parser.parse_args().data
+    manuals = {name: text for path in CORPORA.values() for name, text in corpus(data / path)}
+    wrong = [
+        *unheld(read(OFFICE / "questions.jsonl"), office_texts()),
+        *unheld(read(MATERIAL / "manuals.jsonl"), manuals),
+    ]
+    print("\n".join(wrong) or "each answer stands in its document")
+    raise SystemExit(bool(wrong))
+
+
+def read(path: Path) -> list[Question]:
+    """Read questions in the order of their file."""
+    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        Question(
+            item["_id"],
+            item["text"],
+            None if item.get("answers") is None else tuple(item["answers"]),
+            tuple(item.get("documents", ())),
+            item["metadata"],
+        )
+        for item in items
+    ]
+
+
+def office_texts() -> dict[str, str]:
+    """Return title and text of the office's documents, as they are loaded, by id.
+
+    :raises RuntimeError: a file or record cannot be read.
+    """
+    failures: list[LoadFailure] = []
+    folder = OFFICE / "documents"
+    loaded = {
+        document.id.removeprefix("documents/"): f"{document.title}\n{document.text}"
+        for document in load([folder], on_failure=failures.append)
+    }
+    if failures:
+        raise RuntimeError(f"{failures[0].source}: {failures[0].reason}")
+    return loaded
+
+
+def corpus(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield id and title with text of a corpus."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            record = json.loads(line)
+            yield record["_id"], f"{record['title']}\n{record['text']}"
+
+
+def unheld(questions: Sequence[Question], texts: Mapping[str, str]) -> list[str]:
+    """Name the questions that have answers, of which not one document holds the first.
+
+    The answer is looked for as it is written, but for case and line breaks. That of a yes/no
+    question stands nowhere, but its documents must be there.
+    """
+    return [
+        f"{item.id}: {item.text}" for item in questions if item.answers and not _held(item, texts)
+    ]
+
+
+def _held(item: Question, texts: Mapping[str, str]) -> bool:
+    documents = [texts.get(name) for name in item.documents]
+    if not documents or None in documents or not item.answers:
+        return False
+    if item.metadata["kind"] == "yes_no":
+        return True
+    answer = _flat(item.answers[0])
+    return all(answer in _flat(text or "") for text in documents)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+if __name__ == "__main__":
+    main()
