@@ -64,7 +64,6 @@ class ExpertRAGRetriever(BaseRetriever):
     async_client: AsyncClient | None = None
     k: int = DEFAULT_K
     filter: dict[str, Any] | None = None
-    domain: str | None = None
     mode: SearchMode = SearchMode.HYBRID
 
     def _get_relevant_documents(
@@ -80,7 +79,7 @@ class ExpertRAGRetriever(BaseRetriever):
         return _documents(await self.async_client.retrieve(query, **self._options()))
 
     def _options(self) -> dict[str, Any]:
-        return {"k": self.k, "filter": self.filter, "domain": self.domain, "mode": self.mode}
+        return {"k": self.k, "filter": self.filter, "mode": self.mode}
 
 
 class ExpertRAGChatModel(BaseChatModel):

@@ -97,7 +97,7 @@ CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (
         retrieve.request_to_proto,
         retrieve.request_from_proto,
-        values(types.RetrieveRequest, filter=FILTERS, domain=optional(TEXT)),
+        values(types.RetrieveRequest, filter=FILTERS),
     ),
     (
         retrieve.result_to_proto,
