@@ -246,13 +246,14 @@ def answers(
     documents, general = scored[ANSWERABLE], scored[GENERAL]
     nothing = asked[UNANSWERABLE]
     said: dict[tuple[str, GateMode], list[Said]] = {}
-    for kind, some in ((ANSWERABLE, documents), (GENERAL, general), (UNANSWERABLE, nothing)):
-        for mode in (GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT):
-            if kind == UNANSWERABLE and mode is GateMode.NEVER:
-                continue
-            if kind == GENERAL and mode is GateMode.STRICT:
-                continue
-            said[kind, mode] = speaker.ask(some, mode, report)
+    never, always, strictly = GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT
+    for kind, some, modes in (
+        (GENERAL, general, (never, always)),
+        (ANSWERABLE, documents, (never, always, strictly)),
+        (UNANSWERABLE, nothing, (always, strictly)),
+    ):
+        for mode, given in speaker.ask(some, modes, report).items():
+            said[kind, mode] = given
     for kind, some in ((ANSWERABLE, documents), (GENERAL, general)):
         said[kind, GateMode.AUTO] = [
             chosen(pipeline, item, *both)

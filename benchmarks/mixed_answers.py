@@ -53,25 +53,33 @@ class Speaker:
         self.inputs: dict[str, JSON] = {**inputs, "tokens": TOKENS, "k": PASSAGES}
         self._path = work / "answers" / f"{name}-{inputs_id(self.inputs)}.jsonl"
 
-    def ask(self, asked: Sequence[Asked], mode: GateMode, report: Progress) -> list[Said]:
-        """Answer questions in one mode; what was answered before is not asked again."""
-        keys = [f"{mode}/{item.source}/{item.query.id}" for item in asked]
+    def ask(
+        self, asked: Sequence[Asked], modes: Sequence[GateMode], report: Progress
+    ) -> dict[GateMode, list[Said]]:
+        """Answer questions, each in all modes; what was answered before is not asked again.
+
+        A mode after another finds what that one has read, so that its seconds are of no use.
+        """
         with appending(self._path) as file:
             known = read_results(self._path, _parsed)
-            missing = [pair for pair in zip(keys, asked, strict=True) if pair[0] not in known]
-            for done, (key, item) in enumerate(missing, start=1):
-                said = self._ask(item, mode)
-                file.write(json.dumps({"key": key, **asdict(said)}) + "\n")
+            wanted = [(item, mode) for item in asked for mode in modes]
+            missing = [pair for pair in wanted if _key(*pair) not in known]
+            for done, (item, mode) in enumerate(missing, start=1):
+                said = known[_key(item, mode)] = self._ask(item, mode)
+                file.write(json.dumps({"key": _key(item, mode), **asdict(said)}) + "\n")
                 file.flush()
-                known[key] = said
-                report(f"{self._name}, {mode}", done, len(missing))
-        return [known[key] for key in keys]
+                report(self._name, done, len(missing))
+        return {mode: [known[_key(item, mode)] for item in asked] for mode in modes}
 
     def _ask(self, asked: Asked, mode: GateMode) -> Said:
         request = AnswerRequest(
             asked.query.text, k=PASSAGES, mode=mode, sampling=Sampling(max_tokens=TOKENS)
         )
         return _said(fold(self._pipeline.answer(request)), asked)
+
+
+def _key(asked: Asked, mode: GateMode) -> str:
+    return f"{mode}/{asked.source}/{asked.query.id}"
 
 
 def _said(answer: Answer, asked: Asked) -> Said:

@@ -44,6 +44,7 @@ SETS = {
     "pydocs": 15,
 }
 """Sets in the store, and how many of their questions are asked."""
+OFFICE_QUESTIONS = 110
 MANUALS = ("postgresql", "tldr")
 """Documents without judged questions; those about them are of ``mixed/manuals.jsonl``."""
 SMALL = (OFFICE, "legalsum")
@@ -81,7 +82,7 @@ def questions(data: Path, split: str) -> dict[str, list[Asked]]:
         general = [Asked(GENERAL, query) for query in everyday.queries]
         return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
     office = list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
-    answerable += [asked for asked in office if asked.query.answers]
+    answerable += sample([asked for asked in office if asked.query.answers], OFFICE_QUESTIONS, 0)
     answerable += _read(MATERIAL / "manuals.jsonl")
     unanswerable += [asked for asked in office if asked.query.answers == ()]
     general = list(_read(MATERIAL / "general.jsonl", GENERAL))

@@ -289,7 +289,12 @@ class Answering:
 
     def _spoken(self, call: Call, session: Session) -> Spoken:
         deltas = call.meter.stream("generate", session.deltas())
-        return Spoken(deltas, reader=self._replies(call))
+        in_words = call.request.sampling.constraint is None
+        return Spoken(
+            deltas,
+            reader=self._replies(call),
+            sure=(lambda: _p_sufficient(session)) if in_words else None,
+        )
 
     def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
         find = ground_reply if self._replies(call) else ground

@@ -49,6 +49,9 @@ book; TARG finds the margin of the first few tokens as telling as that of a whol
 UNDECIDED = (0.25, 0.75)
 """Weights of the documents between which both ways may answer together."""
 
+UNSURE = 0.25
+"""Share of the threshold from which a question may still be about the documents."""
+
 LEAST_BENEFIT = 0.001
 """Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
 
@@ -109,8 +112,7 @@ class Decider:
         decision = self._judged(
             request, view, vector, answer, bundle, threshold, meter, should_stop
         )
-        if request.both_ways:
-            decision = self._mixed(decision)
+        decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None or decision.threshold is None:
@@ -138,6 +140,21 @@ class Decider:
             reason=f"{decision.reason} With documents the answer is right with probability "
             f"{together:.2f} and without with {alone:.2f}, so it is drawn from both, "
             f"{weight:.2f} to {1 - weight:.2f}.",
+        )
+
+    def _or_strictly(self, decision: GateDecision) -> GateDecision:
+        """Consult the documents where the policy is to, for a question that may be about them."""
+        if self._policy.unsure != "strict" or decision.retrieve:
+            return decision
+        if decision.p_benefit is None or decision.threshold is None:
+            return decision
+        if decision.p_benefit < UNSURE * decision.threshold:
+            return decision
+        return replace(
+            decision,
+            action=GateAction.RETRIEVE,
+            reason=f"{decision.reason} As the question may still be about the documents, it is "
+            "answered strictly from them.",
         )
 
     def answered(self, decision: GateDecision, usage: Usage) -> None:
@@ -273,6 +290,14 @@ class Decider:
             embedding = base_encoder(view.embedder)([text or " "])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0], reading)
+
+
+def strictly(decision: GateDecision) -> bool:
+    """Whether the documents are consulted below the threshold: for an answer from them or none."""
+    alone = decision.mode is GateMode.AUTO and decision.retrieval_weight is None
+    if not (alone and decision.retrieve) or decision.p_benefit is None:
+        return False
+    return decision.threshold is not None and decision.p_benefit < decision.threshold
 
 
 def _domains(

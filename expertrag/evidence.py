@@ -37,6 +37,7 @@ class Evidence:
         """Of each passage."""
         self._sentences = 0
         self._frequency: Counter[str] = Counter()  # sentences that hold a word
+        held: list[frozenset[str]] = []
         for passage in passages:
             title = wording(passage.title)
             singles = [
@@ -47,6 +48,13 @@ class Evidence:
             for single in singles:
                 self._frequency.update(single.wording.words)
             self.stretches.append(list(_with_pairs(singles, title)))
+            held.append(union([title, *(single.wording for single in singles)]).words)
+        anywhere = frozenset().union(*held)
+        self._named_elsewhere = [sorted(self.question.exact & anywhere - words) for words in held]
+
+    def named_elsewhere(self, number: int) -> list[str]:
+        """Names and numbers of the question that a passage lacks and another one has."""
+        return self._named_elsewhere[number]
 
     def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
         """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""

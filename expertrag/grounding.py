@@ -2,13 +2,14 @@
 
 Deterministic and without a model: a sentence is supported as far as its words, weighted by how
 rare they are among the passages, occur together in one or two neighbouring sentences of a passage.
-Numbers and names must occur to the letter. What it cannot see is order and roles ("A beat B").
+Numbers, names, options and names of code must occur to the letter, and what the question names must
+be in the passage. What it cannot see is order and roles ("A beat B").
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from expertrag.evidence import Evidence, Stretch
@@ -21,10 +22,11 @@ SUPPORTED = 0.5
 
 _MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
 _NEGATION_FACTOR = 0.4
-_ASSENT_FACTOR = 0.4  # "Yes." claims the question; its words alone cannot support that
+_OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another one has
 _QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
 _WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
 _MAX_CITATIONS = 2  # of one sentence
+_MOST_WORDS_TOLD = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
 _MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers claim nothing
@@ -46,9 +48,12 @@ class Grounding:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
+    """A stretch of a passage; ``flaw`` says in words what is missing in it, if much is."""
+
     passage: int
     stretch: Stretch
     score: float
+    flaw: str
 
 
 def ground(
@@ -76,6 +81,7 @@ def ground(
     return Grounding(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
+        next((claim.flaw for claim in claims if not claim.cited), ""),
     )
 
 
@@ -98,6 +104,11 @@ class _Claim:
         return self.matches[0].score if self.matches else 0.0
 
     @property
+    def flaw(self) -> str:
+        """Why the claim is not supported."""
+        return self.matches[0].flaw if self.matches else "there is no passage to support it"
+
+    @property
     def cited(self) -> list[_Match]:
         bar = max(SUPPORTED, self.best - _RIVAL_MARGIN)
         return [match for match in self.matches[:_MAX_CITATIONS] if match.score >= bar]
@@ -117,7 +128,10 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     """Return the best stretch of each passage for the claim, best first."""
     best = [
         max(
-            (_Match(number, stretch, _score(claim, stretch, evidence)) for stretch in stretches),
+            (
+                _Match(number, stretch, *_judged(claim, number, stretch, evidence))
+                for stretch in stretches
+            ),
             key=lambda match: (match.score, match.stretch.start - match.stretch.end),
         )
         for number, stretches in enumerate(evidence.stretches)
@@ -126,20 +140,45 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     return sorted(best, key=lambda match: -match.score)
 
 
-def _score(claim: Wording, stretch: Stretch, evidence: Evidence) -> float:
-    asked, found = evidence.question.words, stretch.wording.words
-    about_question = evidence.recall(asked, found)
-    if not claim.words:
-        return _ASSENT_FACTOR * about_question
-    score = evidence.recall(claim.words, found)
-    bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
-    score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
-    common = claim.words & found
-    if claim.negated & common != stretch.wording.negated & common:
-        score *= _NEGATION_FACTOR
-    if claim.exact - found - asked:
-        score = min(score, _MISSING_EXACT_CAP)
-    return score
+def _judged(claim: Wording, number: int, stretch: Stretch, evidence: Evidence) -> tuple[float, str]:
+    """Return how well a stretch of a passage supports a claim, in [0, 1], and what it lacks."""
+    asked, found = evidence.question, stretch.wording
+    about_question = evidence.recall(asked.words, found.words)
+    missing = claim.words - found.words
+    flaw = _lacks(missing or asked.words - found.words, claim if missing else asked, evidence)
+    if claim.words:
+        score = evidence.recall(claim.words, found.words)
+        bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
+        score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
+        common = claim.words & found.words
+        if claim.negated & common != found.negated & common:
+            score, flaw = score * _NEGATION_FACTOR, "one of answer and passage denies it"
+    elif claim.verdict and asked.words:  # it claims the question: the sentence about that decides
+        score = about_question
+        common = asked.words & found.words
+        if claim.verdict == "yes" and asked.negated & common != found.negated & common:
+            score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
+    else:
+        return 0.0, "it says nothing that a passage could support"
+    elsewhere = evidence.named_elsewhere(number)
+    if elsewhere:
+        score *= _OTHER_NAME_FACTOR
+        flaw = f"{_quoted(elsewhere[:1], asked)}, which is asked about, is not in the passage"
+    wrong = claim.exact - found.words - asked.words
+    if wrong:
+        score, flaw = min(score, _MISSING_EXACT_CAP), _lacks(wrong, claim, evidence)
+    return score, flaw
+
+
+def _lacks(words: Set[str], written: Wording, evidence: Evidence) -> str:
+    """Say that a passage lacks words, the rarest first."""
+    rarest = sorted(words, key=lambda word: (-evidence.weight(word), word))
+    told = rarest[:_MOST_WORDS_TOLD]
+    return f"{_quoted(told, written)} {'is' if len(told) == 1 else 'are'} not in the passage"
+
+
+def _quoted(words: Iterable[str], written: Wording) -> str:
+    return ", ".join(f"'{written.written.get(word, word)}'" for word in words)
 
 
 def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation:

@@ -8,16 +8,20 @@ A plain model's text passes through as it comes, and so does any text in a form 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
 from expertrag.folding import joined
 from expertrag.grounding import Grounding, ground
 from expertrag.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
+from expertrag.refusals import may_refuse, refuses
 from expertrag.types import DeltaEvent, Passage, Sampling
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
+
+_BELIEVED_BELOW = 0.5
+"""Probability that the passages hold the answer, below which a refusal is believed."""
 
 
 def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
@@ -39,28 +43,53 @@ class Spoken:
     them.
     """
 
-    def __init__(self, deltas: Iterator[DeltaEvent], *, reader: bool) -> None:
+    def __init__(
+        self,
+        deltas: Iterator[DeltaEvent],
+        *,
+        reader: bool,
+        sure: Callable[[], float | None] | None = None,
+    ) -> None:
+        """Take the pieces of an answer.
+
+        :param sure: probability that the passages hold the answer, once there is a piece; None
+            where nobody knows. Where it is given, refusals in the model's own words are held back
+            that the probability bears out.
+        """
         self.abstained = False
         self.markers: list[DeltaEvent] = []
         self._deltas = deltas
         self._reader = reader
+        self._sure = sure
 
     def __iter__(self) -> Iterator[DeltaEvent]:
-        """Yield the pieces; a reader's first ones wait while they may become an abstention."""
+        """Yield the pieces; the first ones wait while they may become an abstention."""
         held: list[DeltaEvent] = []
-        for delta in self._deltas if self._reader else ():
+        for delta in self._deltas:
             held.append(delta)
             text = joined(held).text.lstrip()
-            if not Reply.of(text).found:
+            if self._reader and not Reply.of(text).found:
                 self.abstained = True
                 return
-            if not NOT_FOUND.startswith(text):
+            begins = self._reader and NOT_FOUND.startswith(text)
+            if not begins and not (may_refuse(text) and self._doubtful):
                 break
+        if held and refuses(joined(held).text) and self._doubtful:
+            self.abstained = True
+            return
         for delta in chain(held, self._deltas):
             self.markers.append(delta)
             if not (self._reader and _MAY_MARK.fullmatch(joined(self.markers).text)):
                 yield from self.markers
                 self.markers.clear()
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether a refusal would be believed."""
+        if self._sure is None:
+            return False
+        sure = self._sure()
+        return sure is None or sure < _BELIEVED_BELOW
 
 
 def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from expertrag_index.lexical import STOP_WORDS
 
-_WORD = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+")
+_WORD = re.compile(
+    r"(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"
+    r"|[^\W_]+(?:_+[^\W_]+)+"  # a name of code, "max_connections"
+    r"|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+"
+)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
 _NEGATIONS = frozenset(
     {"no", "not", "never", "none", "nor", "neither", "without", "cannot", "nothing", "nobody"}
 )
@@ -31,18 +36,22 @@ _SUFFIXES = (
 class Wording:
     """The words of a text without their order.
 
-    ``words``: stems of its content words. ``exact``: those that must be met to the letter, numbers
-    and, inside a sentence, capitalised names. ``negated``: words in the reach of a negation.
+    ``words``: stems of its content words. ``exact``: those that must be met to the letter, numbers,
+    options and names of code and, inside a sentence, capitalised names. ``negated``: words in the
+    reach of a negation. ``written``: each stem as it is written first. ``verdict``: "yes" or "no"
+    where the text begins so.
     """
 
     words: frozenset[str]
     exact: frozenset[str]
     negated: frozenset[str]
+    written: Mapping[str, str] = field(default_factory=dict, compare=False)
+    verdict: str = ""
 
 
 def wording(text: str) -> Wording:
     """Reduce a text to its words."""
-    words: list[str] = []
+    written: dict[str, str] = {}
     exact: set[str] = set()
     negated: set[str] = set()
     reach = 0
@@ -55,13 +64,22 @@ def wording(text: str) -> Wording:
         if lower in _FUNCTION_WORDS:
             continue
         stem = _stem(lower)
-        words.append(stem)
-        if word[0].isdigit() or (word[0].isupper() and position):
+        written.setdefault(stem, word)
+        for part in filter(None, lower.split("_")) if "_" in word else ():
+            written.setdefault(_stem(part), part)
+        if _is_code(word) or word[0].isdigit() or (word[0].isupper() and position):
             exact.add(stem)
         if reach:
             negated.add(stem)
             reach -= 1
-    return Wording(frozenset(words), frozenset(exact), frozenset(negated))
+    verdict = _VERDICT.match(text)
+    return Wording(
+        frozenset(written),
+        frozenset(exact),
+        frozenset(negated),
+        written,
+        verdict[1].lower() if verdict else "",
+    )
 
 
 def union(parts: Iterable[Wording]) -> Wording:
@@ -74,9 +92,16 @@ def union(parts: Iterable[Wording]) -> Wording:
     )
 
 
+def _is_code(word: str) -> bool:
+    """Whether a word is an option or a name of code, which has one spelling."""
+    return word[0] == "-" or "_" in word
+
+
 @functools.lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
     """Cut the endings that inflection adds; write numbers one way."""
+    if _is_code(word):
+        return word
     if word[0].isdigit():
         return _THOUSANDS.sub("", word)
     if word in _NUMERALS:

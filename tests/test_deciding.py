@@ -13,9 +13,10 @@ from serving_fixtures import TOPICS, PacedGenerator
 from expertrag.client import Client
 from expertrag.config import GateConfig
 from expertrag.errors import InvalidArgument
+from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
 from expertrag.service import Server
-from expertrag.types import GateMode
+from expertrag.types import AnswerRequest, GateMode
 
 ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
 
@@ -91,3 +92,32 @@ def test_threshold_and_target_rate_together() -> None:
         GateConfig(bundle="mine", target_rate=0.5, answer_value_s=9.0)
     with pytest.raises(InvalidArgument, match=r"answer_value_s: needs a calibrated probability"):
         GateConfig(bundle="training-free", answer_value_s=9.0)
+
+
+def test_a_question_that_may_be_about_the_documents_is_answered_strictly_where_that_is_asked_for(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    question = "Say hello in French."
+    closed = Pipeline(built_store, embedder, paced)
+    p_benefit = closed.decide(question).p_benefit
+    closed.close()
+    assert p_benefit is not None
+    assert p_benefit < 0.2
+    for threshold, strict in ((p_benefit * 2, True), (p_benefit * 5, False)):
+        policy = GateConfig(threshold=threshold, unsure="strict")
+        pipeline = Pipeline(built_store, embedder, paced, policy=policy)
+        answer = fold(pipeline.answer(AnswerRequest(question)))
+        decision = pipeline.decide(question)
+        pipeline.close()
+        assert decision.retrieve == answer.decision.retrieve == strict
+        assert ("answered strictly from them" in decision.reason) is strict
+        assert answer.decision.mode is GateMode.AUTO
+        if strict:  # what this model says is in no passage
+            assert answer.abstained
+        else:
+            assert not answer.from_documents
+
+
+def test_a_rate_and_strict_answers_beside_it_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="leave one"):
+        GateConfig(target_rate=0.5, unsure="strict")

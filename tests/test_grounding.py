@@ -41,7 +41,9 @@ def supported(answer: str, question: str = "") -> Grounding:
 
 
 def unsupported(answer: str, question: str = "") -> None:
-    assert ground(answer, PASSAGES, question) == Grounding((), 0.0)
+    found = ground(answer, PASSAGES, question)
+    assert (found.citations, found.support) == ((), 0.0)
+    assert found.reason
 
 
 def test_a_sentence_is_cited_with_offsets_into_answer_and_document() -> None:
@@ -125,8 +127,90 @@ def test_a_second_passage_that_says_the_same_is_cited_too() -> None:
 
 @pytest.mark.parametrize("passages", [(), (Passage("empty", 0, " ", 0, 1, 1.0),)])
 def test_nothing_to_support(passages: tuple[Passage, ...]) -> None:
-    assert ground("Paris.", passages) == Grounding((), 0.0)
+    found = ground("Paris.", passages)
+    assert (found.citations, found.support) == ((), 0.0)
+    assert found.reason == "there is no passage to support it"
 
 
 def test_an_empty_answer() -> None:
     assert ground("", PASSAGES) == Grounding((), 0.0)
+
+
+MANUAL = Passage(
+    "manual",
+    0,
+    "To reset the Aquila, hold both keys for 9 seconds. Use `--keep-data` with reset_device to "
+    "keep the readings. The probe may not be used in salt water.",
+    0,
+    150,
+    1.0,
+    title="Aquila",
+)
+OTHER = Passage(
+    "other", 0, "To reset the Corvid, pull the battery for 30 seconds.", 0, 60, 0.9, title="Corvid"
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "question", "reason"),
+    [
+        ("Hold both keys for 12 seconds.", "How do I reset it?", "'12' is not in the passage"),
+        (
+            "reset_device --force keeps the readings.",
+            "How do I keep the readings?",
+            "'--force' is not in the passage",
+        ),
+        (
+            "erase_device with --keep-data.",
+            "How do I keep the readings?",
+            "'erase_device' is not in the passage",
+        ),
+        (
+            "Yes.",
+            "May the probe be used in salt water?",
+            "one of question and passage denies it",
+        ),
+        (
+            "The probe may be used in salt water.",
+            "",
+            "one of answer and passage denies it",
+        ),
+        (
+            "Bananas.",
+            "Which fruit does the canteen serve?",
+            "'Bananas' is not in the passage",
+        ),
+    ],
+)
+def test_the_reason_says_what_is_missing(answer: str, question: str, reason: str) -> None:
+    found = ground(answer, [MANUAL, OTHER], question)
+    assert (found.support, found.reason) == (0.0, reason)
+
+
+def test_a_passage_about_another_name_supports_less() -> None:
+    question = "How do I reset the Corvid?"
+    own = ground("Pull the battery for 30 seconds.", [MANUAL, OTHER], question)
+    assert own.support == 1.0
+    assert own.reason == ""
+    other = ground("Hold both keys for 9 seconds.", [MANUAL, OTHER], question)
+    assert other.support == 0.0
+    assert other.reason == "'Corvid', which is asked about, is not in the passage"
+
+
+@pytest.mark.parametrize(
+    ("answer", "question"),
+    [
+        ("No.", "May the probe be used in salt water?"),
+        ("Yes", "Can the readings be kept with --keep-data?"),
+    ],
+)
+def test_a_verdict_is_supported_by_the_sentence_that_decides(answer: str, question: str) -> None:
+    found = ground(answer, [MANUAL, OTHER], question)
+    assert found.support == 1.0
+    assert [citation.passage for citation in found.citations] == [1]
+
+
+def test_a_verdict_about_something_else_is_not_supported() -> None:
+    found = ground("Yes.", [MANUAL, OTHER], "Is the canteen open on public holidays?")
+    assert found.support == 0.0
+    assert "is not" in found.reason or "are not" in found.reason

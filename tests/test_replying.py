@@ -99,6 +99,35 @@ def test_a_plain_model_may_say_so() -> None:
     assert not spoken.abstained
 
 
+REFUSAL = "Not in the following lists. Not in the tables."
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("reader", [True, False])
+@pytest.mark.parametrize("sure", [0.02, None])
+def test_a_refusal_in_other_words_is_an_abstention(
+    size: int, reader: bool, sure: float | None
+) -> None:
+    spoken = Spoken(deltas(REFUSAL, size), reader=reader, sure=lambda: sure)
+    assert list(spoken) == []
+    assert spoken.abstained
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_a_refusal_that_the_probability_does_not_bear_out_is_said(reader: bool) -> None:
+    """ "Not mentioned." may be what the passages say."""
+    spoken = Spoken(deltas(REFUSAL), reader=reader, sure=lambda: 0.9)
+    assert "".join(delta.text for delta in spoken) == REFUSAL
+    assert not spoken.abstained
+
+
+def test_an_answer_in_doubt_is_said_whole() -> None:
+    for text in ("Not before March. Then daily.", "The price", "", "No"):
+        spoken = Spoken(deltas(text, 2), reader=True, sure=lambda: 0.1)
+        assert "".join(delta.text for delta in [*spoken, *spoken.markers]) == text
+        assert not spoken.abstained
+
+
 def test_markers_choose_the_passages_and_we_the_stretches() -> None:
     text = " In June. [2][1]"
     found = ground_reply(text, [ROSES, TULIPS], "When do roses bloom?")

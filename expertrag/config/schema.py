@@ -130,6 +130,13 @@ class GateConfig:
         minimum=1e-6,
     )
 
+    unsure: str = option(
+        "closed_book",
+        "How a question is answered whose probability of benefit is below the threshold, but not "
+        "by far: closed_book, by the model alone; strict, from the documents or not at all.",
+        choices=("closed_book", "strict"),
+    )
+
     @property
     def named(self) -> bool:
         """Whether ``bundle`` names one certain fitted gate."""
@@ -145,6 +152,11 @@ class GateConfig:
             )
         if self.answer_value_s is not None and self.bundle == TRAINING_FREE:
             raise needs_fitted_gate()
+        if self.target_rate is not None and self.unsure == "strict":
+            raise invalid(
+                "gate.unsure",
+                "is strict, which consults the documents beside gate.target_rate; leave one",
+            )
 
 
 @dataclass(frozen=True, slots=True)
