@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,13 @@ import structlog
 
 from expertrag import validation
 from expertrag.errors import InvalidArgument
-from expertrag.types import DocumentInput, IndexStats, ItemStatus, UpdateReport
+from expertrag.types import DocumentInput, IndexStats, ItemStatus, Scalar, UpdateReport
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
 from expertrag_index.layout import Layout
-from expertrag_index.types import BuildReport, Document, LoadFailure
+from expertrag_index.metadata import NestingError, flatten
+from expertrag_index.types import BuildReport, Document, LoadFailure, MetadataValue
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.gate import Gate
 from expertrag_retriever.search import Searcher
@@ -218,18 +219,29 @@ def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> It
     for document in documents:
         try:
             validation.check_document(document)
+            metadata: Mapping[str, MetadataValue] = flatten(document.metadata, _scalar)
         except InvalidArgument as error:
             items.append(ItemStatus(document.id, error.message))
+            continue
+        except NestingError as error:
+            items.append(ItemStatus(document.id, f"metadata: {error}; flatten or shorten it"))
             continue
         items.append(ItemStatus(document.id))
         yield Document(
             id=document.id,
             text=document.text,
             title=document.title,
-            metadata=document.metadata,
+            metadata=metadata,
             domain=document.domain,
             source=API_SOURCE,
         )
+
+
+def _scalar(value: object, name: str) -> Scalar:
+    if not isinstance(value, str | int | float | bool):
+        kind = "null" if value is None else f"a {type(value).__name__}"
+        raise validation.invalid("metadata", f"{name!r} holds {kind}; change or leave it out")
+    return value
 
 
 def _report(report: BuildReport, items: list[ItemStatus]) -> UpdateReport:

@@ -303,13 +303,17 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True)
 class DocumentInput:
-    """A document to add or replace through the API."""
+    """A document to add or replace through the API.
+
+    ``metadata`` holds strings, numbers, booleans, lists of them, and mappings, which are stored as
+    fields with dotted names: ``{"author": {"name": "Ada"}}`` as ``author.name``.
+    """
 
     id: str
     text: str
     title: str = ""
     domain: str | None = None
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ MAX_FILE_MB = 32
 """Default of ``--max-file-mb``; a test holds it equal to that of the loaders, which are heavy."""
 
 _SHOWN_GROUPS = 20
+_MUCH = 0.1
+"""Share of the text in other languages that a person who builds a store is told of."""
 
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
@@ -256,10 +258,14 @@ def _update(
     as_json: bool,
     update: Update,
 ) -> None:
+    from expertrag_index.language import LanguageShare
     from expertrag_index.loaders import load
 
     failures: list[LoadFailure] = []
-    documents = load(docs, on_failure=failures.append, max_file_bytes=max_file_mb * 2**20)
+    languages = LanguageShare()
+    documents = languages.watch(
+        load(docs, on_failure=failures.append, max_file_bytes=max_file_mb * 2**20)
+    )
     first = next(documents, None)
     if first is None:
         # A mistyped or emptied folder must not empty the store.
@@ -268,6 +274,7 @@ def _update(
         raise NotFound(message, reason="NO_DOCUMENTS")
     with progress() as report, _writer(store, config, report) as writer:
         done = update(writer, itertools.chain((first,), documents), failures)
+    _note_language(languages.other, store)
     if as_json:
         emit_json(done)
     else:
@@ -279,6 +286,23 @@ def _update(
         )
     if not all(failure.notice for failure in done.failures):
         click.get_current_context().exit(ExitCode.PARTIAL)
+
+
+def _note_language(other: float, store: Path) -> None:
+    """Say it where much of the text is not English, and the embedder is one that knows no other."""
+    if other < _MUCH:
+        return
+    from expertrag import models
+    from expertrag_index.index import Index
+
+    with Index.open(store) as opened:
+        name = opened.manifest.embedder.name
+    if name in {*models.REGISTRY, *models.SHIPPED}:
+        note(
+            f"note: {other:.0%} of the text is not English, and the embedder {name} knows English "
+            "alone: BM25 finds such documents by their words; a multilingual --embedder finds them "
+            "by their meaning, too"
+        )
 
 
 def _writer(

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.struct_pb2 import Struct, Value
 
 from expertrag.errors import InvalidArgument
-from expertrag.types import Scalar
 from expertrag.validation import invalid
 
 MAX_EXACT_INT = 2**53
@@ -72,14 +71,19 @@ def struct_from_proto(struct: Struct) -> dict[str, object]:
     return {name: _value(value) for name, value in struct.fields.items()}
 
 
-def metadata_from_proto(field: str, struct: Struct) -> dict[str, Scalar]:
-    """Return a flat mapping of strings, numbers and booleans."""
-    metadata: dict[str, Scalar] = {}
-    for name, value in struct_from_proto(struct).items():
-        if not isinstance(value, str | int | float | bool):
-            raise invalid(field, f"{name!r} holds neither a string, a number nor a boolean")
-        metadata[name] = value
+def metadata_from_proto(field: str, struct: Struct) -> dict[str, Any]:
+    """Return a mapping of strings, numbers, booleans, lists and mappings, none of them null."""
+    metadata = struct_from_proto(struct)
+    for name, value in metadata.items():
+        if _holds_null(value):
+            raise invalid(field, f"{name!r} holds null; leave it out")
     return metadata
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, value.values()))
+    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
 
 
 def _value(value: Value) -> object:

@@ -1,10 +1,14 @@
-"""Metadata filters as SQL over the ``documents`` table (alias ``d``)."""
+"""Metadata filters as SQL over the ``documents`` table (alias ``d``).
+
+A field holds a scalar or a list of scalars. A condition holds for a list when it holds for one of
+its values; ``$ne`` is the contrary of ``$eq``, and holds when no value is equal.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from expertrag_index.errors import FilterError
@@ -12,9 +16,14 @@ from expertrag_index.types import Filter
 
 COLUMNS = {"domain": "d.domain", "source": "d.source"}
 
-_METADATA = "(SELECT m.value FROM json_each(d.metadata) m WHERE m.key = ?)"
+# every value of a metadata field: the elements of a list, else the scalar, once
+_VALUE = "CASE m.type WHEN 'array' THEN e.value ELSE m.value END"
+_VALUES = """json_each(d.metadata) m,
+    json_each(CASE m.type WHEN 'array' THEN m.value ELSE '[0]' END) e WHERE m.key = ?"""
 _SURROGATE = re.compile("[\ud800-\udfff]")  # SQLite stores UTF-8, which has none
 _ORDER = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_NAMED = 40
+"""Fields that an error names: a store of tables may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +42,12 @@ def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
 
     :raises FilterError: unknown field or operator, or a value that cannot be compared.
     """
-    known = sorted({*fields, *COLUMNS})
+    known = {*fields, *COLUMNS}
+    for name in wanted:
+        if name not in known:
+            raise FilterError(f"unknown filter field {name!r}: this store has {_named(known)}")
     parts = [
-        _compare(_column(name, known), operator, value)
+        _compare(name, operator, value)
         for name, condition in wanted.items()
         for operator, value in _operators(name, condition).items()
     ]
@@ -43,6 +55,12 @@ def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
         " AND ".join(part.sql for part in parts) or "1",
         tuple(value for part in parts for value in part.values),
     )
+
+
+def _named(known: Iterable[str]) -> str:
+    names = sorted(known)
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _operators(name: str, condition: object) -> Mapping[str, object]:
@@ -53,40 +71,41 @@ def _operators(name: str, condition: object) -> Mapping[str, object]:
     return condition
 
 
-def _column(name: str, known: list[str]) -> Condition:
-    if name not in known:
-        raise FilterError(f"unknown filter field {name!r}: this store has {', '.join(known)}")
-    column = COLUMNS.get(name)
-    return Condition(column, ()) if column else Condition(_METADATA, (name,))
-
-
-def _compare(column: Condition, operator: str, value: object) -> Condition:
+def _compare(name: str, operator: str, value: object) -> Condition:
     if operator == "$eq":
-        return Condition(f"{column.sql} = ?", (*column.values, _scalar(value)))
+        return _any(name, "{0} = ?", (_scalar(value),))
     if operator == "$ne":
-        return Condition(f"{column.sql} IS NOT ?", (*column.values, _scalar(value)))
+        equal = _any(name, "{0} = ?", (_scalar(value),))
+        return Condition(f"({equal.sql}) IS NOT 1", equal.values)
     if operator == "$in":
-        return _member(column, value)
+        scalars = _scalars(value)
+        return _any(name, f"{{0}} IN ({', '.join('?' * len(scalars))})", scalars)
     if operator in _ORDER:
         scalar = _scalar(value)
         types = "('text')" if isinstance(scalar, str) else "('integer', 'real')"
-        return Condition(
-            f"(typeof({column.sql}) IN {types} AND {column.sql} {_ORDER[operator]} ?)",
-            (*column.values, *column.values, scalar),
-        )
+        test = f"(typeof({{0}}) IN {types} AND {{0}} {_ORDER[operator]} ?)"
+        return _any(name, test, (scalar,))
     raise FilterError(
         f"unknown filter operator {operator!r}: use one of $eq $ne $in $gt $gte $lt $lte"
     )
 
 
-def _member(column: Condition, value: object) -> Condition:
+def _any(name: str, test: str, values: Sequence[object]) -> Condition:
+    """Say that one value of a field passes a test; {0} of the test is the value."""
+    column = COLUMNS.get(name)
+    if column:
+        return Condition(test.format(column), tuple(values))
+    sql = f"EXISTS (SELECT 1 FROM {_VALUES} AND {test.format(_VALUE)})"
+    return Condition(sql, (name, *values))
+
+
+def _scalars(value: object) -> tuple[str | int | float, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise FilterError("the value of $in must be a list")
     scalars = tuple(_scalar(item) for item in value)
     if len(scalars) > 1000:
         raise FilterError(f"$in takes at most 1,000 values, not {len(scalars):,}")
-    marks = ", ".join("?" * len(scalars))
-    return Condition(f"{column.sql} IN ({marks})", (*column.values, *scalars))
+    return scalars
 
 
 def _scalar(value: object) -> str | int | float:
@@ -96,6 +115,10 @@ def _scalar(value: object) -> str | int | float:
         return value
     if isinstance(value, str) and not _SURROGATE.search(value):
         return value
+    if isinstance(value, list | tuple):
+        raise FilterError(
+            'a filter value must be a scalar, not a list: use {"$in": […]} for one of several'
+        )
     raise FilterError(
         f"a filter value must be a string, a finite number or a boolean, not {value!r:.40}"
     )

@@ -22,7 +22,10 @@ from expertrag_index.schema import LIVE, read_origin
 from expertrag_index.segments import SegmentWriter, recall_of
 from expertrag_index.settings import WriterSettings
 
-_JSON_TYPES = {"text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool"}
+_JSON_TYPES = {
+    "text": "str", "integer": "int", "real": "float", "true": "bool", "false": "bool",
+    "array": "list",
+}  # fmt: skip
 
 
 def derive(

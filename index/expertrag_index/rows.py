@@ -15,7 +15,7 @@ import numpy as np
 
 from expertrag_index.errors import StoreCorruptError
 from expertrag_index.schema import LIVE
-from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, Scalar
+from expertrag_index.types import Chunk, Document, FloatArray, KeyArray, MetadataValue
 
 SELECT_CHUNKS = """
 SELECT c.key, c.added_in, c.document, c.ordinal, c.start, c."end", c.content_hash, c.expert,
@@ -40,7 +40,7 @@ def text_digest(text: str) -> bytes:
     return digest(str(text).encode())  # a damaged row may hold something else than a string
 
 
-def dump_metadata(metadata: Mapping[str, Scalar]) -> str:
+def dump_metadata(metadata: Mapping[str, MetadataValue]) -> str:
     """Metadata as canonical JSON."""
     return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False)
 

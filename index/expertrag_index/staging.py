@@ -16,6 +16,7 @@ from expertrag_index.assignment import Assignment, Spool
 from expertrag_index.chunk import Chunker
 from expertrag_index.embedding import Content, VectorWriter, content_of
 from expertrag_index.manifest import GENERAL, EmbedderEntry
+from expertrag_index.metadata import scalars_of
 from expertrag_index.rows import document_digest, dump_metadata, row_digest, text_digest
 from expertrag_index.schema import NEVER, read_meta, write_meta, write_origin
 from expertrag_index.transaction import transaction
@@ -296,15 +297,17 @@ def _unstorable(document: Document, source: str) -> LoadFailure | None:
     texts = [document.id, document.text, document.title, document.domain or "", document.source]
     for name, value in document.metadata.items():
         texts.append(str(name))
-        if isinstance(value, str):
-            texts.append(value)
-        elif not isinstance(value, int | float) or not math.isfinite(value):
-            return LoadFailure(
-                source,
-                f"metadata field {name!r} is not a string, finite number or boolean",
-                "change or remove the field",
-                document.id,
-            )
+        for scalar in scalars_of(value):
+            if isinstance(scalar, str):
+                texts.append(scalar)
+            elif not isinstance(scalar, int | float) or not math.isfinite(scalar):
+                return LoadFailure(
+                    source,
+                    f"metadata field {name!r} is not a string, finite number, boolean or list of "
+                    "them",
+                    "change or remove the field",
+                    document.id,
+                )
     try:
         nul = b"\0" in "".join(texts).encode()
     except UnicodeEncodeError:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scalar = str | int | float | bool
+MetadataValue = Scalar | Sequence[Scalar]
 FloatArray = NDArray[np.float32]
 KeyArray = NDArray[np.int64]
 
@@ -17,7 +18,8 @@ Filter = Mapping[str, object]
 """A metadata filter: ``{"year": 2024, "lang": {"$in": ["en", "de"]}, "size": {"$gte": 10}}``.
 
 Fields are joined by AND. Operators: ``$eq $ne $in $gt $gte $lt $lte``. ``domain`` and ``source``
-are fields of every document. A field that no document of the store has is an error.
+are fields of every document. A field that no document of the store has is an error. Of a list, one
+value that fits is enough.
 """
 
 Query = FloatArray | Mapping[str, FloatArray]
@@ -34,7 +36,7 @@ class Document:
     id: str
     text: str
     title: str = ""
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
     domain: str | None = None
     source: str = ""
 
@@ -56,7 +58,7 @@ class Chunk:
     title: str = ""
     domain: str | None = None
     source: str = ""
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
     @property
     def embedding_text(self) -> str:

@@ -5,7 +5,7 @@ Importing this module loads nothing but the standard library: the SDK uses it wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
 
 Scalar = str | int | float | bool
+MetadataValue = Scalar | Sequence[Scalar]
 
 
 class SearchMode(StrEnum):
@@ -61,7 +62,7 @@ class Passage:
     title: str = ""
     domain: str | None = None
     source: str = ""
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

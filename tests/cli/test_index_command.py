@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -90,6 +91,40 @@ def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -
     report = json.loads(ran.out)
     assert (ran.code, report["unchanged"], len(report["failures"])) == (3, 1, 4)
     assert {"source", "reason", "cure"} <= report["failures"][0].keys()
+
+
+def test_another_language_is_told_once(run: Run, docs: Path) -> None:
+    store = docs.parent / "new"
+    assert "not English" not in run("index", "build", docs, "--out", store).err
+    text = "Der Urlaub wird bei der Teamleitung beantragt und nicht auf das Jahr übertragen."
+    for number in range(3):
+        (docs / f"urlaub{number}.md").write_text(f"# Urlaub {number}\n\n{text}\n", "utf-8")
+    ran = run("index", "build", docs, "--out", store)
+    assert ran.code == 0, ran.err
+    (told,) = [line for line in ran.err.splitlines() if "not English" in line]
+    assert told.startswith("note: 8")  # all but the tea
+    assert "minilm-domains" in told
+    assert "BM25" in told
+    ran = run("index", "build", docs, "--out", store, "--json")
+    assert json.loads(ran.out)["unchanged"] == 4
+    assert ran.err.count("not English") == 1
+
+
+def test_no_library_speaks_to_the_terminal(spawn: Run, docs: Path, documents: Path) -> None:
+    """Odd files of every parser, with warnings switched on."""
+    head = '<?xml version="1.0"?>\n<!-- ' + "long " * 200 + "-->\n"
+    (docs / "page.html").write_text(f"{head}<html><p>Opening hours</p></html>", "utf-8")
+    (docs / "book.htm").write_text(f"{head}<book><p>Opening hours</p></book>", "utf-8")
+    (docs / "address.html").write_text("https://example.com/hours", "utf-8")
+    whole = (documents / "report.pdf").read_bytes()
+    (docs / "odd.pdf").write_bytes(re.sub(rb"startxref\n\d+", b"startxref\n7", whole))
+    (docs / "memo.docx").write_bytes((documents / "memo.docx").read_bytes())
+    program = {"PYTHONWARNINGS": "default::UserWarning"}
+    ran = spawn("index", "build", docs, "--out", docs.parent / "new", env=program)
+    assert ran.code == 0, ran.err
+    assert "6 added" in ran.out
+    lines = [line for line in ran.err.splitlines() if not re.fullmatch(r"\w+: [\d/,]+", line)]
+    assert lines == []
 
 
 def test_an_empty_folder_does_not_empty_the_store(run: Run, store: Path, tmp_path: Path) -> None:

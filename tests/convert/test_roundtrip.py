@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT = st.integers(0, 2**31 - 1)
 UNIT = st.floats(0, 1)
 SCALAR = TEXT | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.booleans()
-METADATA = st.dictionaries(TEXT, SCALAR, max_size=3)
+METADATA = st.dictionaries(TEXT, SCALAR | st.lists(SCALAR, max_size=3), max_size=3)
 
 st.register_type_strategy(str, TEXT)
 st.register_type_strategy(int, INT)
@@ -195,10 +195,10 @@ def test_whole_numbers_stay_whole() -> None:
     assert back == {"year": 2024, "half": 0.5, "deep": {"in": [1, 2]}}
 
 
-@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
-def test_metadata_is_flat(value: object) -> None:
+@pytest.mark.parametrize("value", [None, [1, None], {"a": None}, [{"a": [None]}]])
+def test_metadata_holds_no_null(value: object) -> None:
     struct = common.struct_to_proto("metadata", {"key": value})
-    with pytest.raises(InvalidArgument, match="'key'"):
+    with pytest.raises(InvalidArgument, match="'key' holds null"):
         common.metadata_from_proto("metadata", struct)
 
 

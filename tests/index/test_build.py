@@ -101,7 +101,7 @@ def test_bad_documents_become_failures_and_the_rest_is_stored(
         Document("surrogate", "lone \ud800"),
         Document("nul", "a\0b"),
         Document("infinite", "fine", metadata={"x": float("inf")}),
-        Document("listed", "fine", metadata={"x": [1]}),  # type: ignore[dict-item] # a caller's
+        Document("listed", "fine", metadata={"x": [[1]]}),  # type: ignore[list-item] # a caller's
     ]
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
         report = writer.build([*corpus, *bad])

@@ -66,7 +66,26 @@ BAD_FILES = {
     "broken JSON": ("a.json", b'{"text": ', "broken JSON"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
     "a number for JSON": ("a.json", b"7", "no object"),
-    "JSON without text": ("a.json", b'{"a": 1}', "no text"),
+    "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
+    "a deep record": ("a.json", b'{"text": "t", "x": %s1%s}' % (b"[" * 40, b"]" * 40), "deeper"),
+    "deep metadata": (
+        "a.json",
+        b'{"text": "t", "metadata": %s1%s}' % (b'{"a":' * 40, b"}" * 40),
+        "deeper than 32 levels",
+    ),
+    "an endless list": ("a.md", b"---\na: &a [x, *a]\n---\nText", "deeper than 32 levels"),
+    "a list of billions": (
+        "a.md",
+        b"---\na: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+        + b"".join(
+            b"%c: &%c [%s]\n" % (new, new, b", ".join([b"*%c" % old] * 9))
+            for old, new in zip(b"abcdefgh", b"bcdefghi", strict=True)
+        )
+        + b"---\nText",
+        "more than 10,000 values",
+    ),
+    "a NUL in a list": ("a.json", b'{"text": "t", "x": ["a", "\\u0000"]}', "NUL"),
+    "a lone surrogate in a list": ("a.json", b'{"text": "t", "x": ["\\ud800"]}', "surrogate"),
     "NaN": ("a.json", b'{"text": "t", "x": NaN}', "NaN is not JSON"),
     "an infinite number": ("a.json", b'{"text": "t", "x": 1e999}', "not a finite number"),
     "many digits": ("a.json", b'{"text": "t", "x": %s}' % (b"9" * 5000), "too many digits"),

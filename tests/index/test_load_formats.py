@@ -48,7 +48,9 @@ def test_markdown_keeps_text_and_code_and_takes_front_matter(
     guide = documents["guide.md"]
     assert guide.title == "Backup guide"
     assert guide.domain == "operations"
-    assert guide.metadata == {"year": 2024, "reviewed": "2024-05-01"}
+    assert guide.metadata == {
+        "year": 2024, "reviewed": "2024-05-01", "tags": ["backup", "restore"]
+    }  # fmt: skip
     assert guide.text.startswith("# Backups at a glance\n")
     assert "Run pg_dump every night; see the manual." in guide.text
     assert "# this is a comment, no heading\npsql mydb < [backup](file)" in guide.text
@@ -114,7 +116,7 @@ def test_csv_rows_are_documents(documents: dict[str, Document]) -> None:
 
 
 def test_json_records_are_documents(documents: dict[str, Document]) -> None:
-    assert documents["limits.json"].metadata == {"plan": "free", "seats": 10}
+    assert documents["limits.json"].metadata == {"plan": "free", "seats": 10, "nested.a": 1}
     assert documents["7"].domain == "maths"
     assert documents["facts.json#2"].text == "Eight is not."
     assert documents["a"].metadata == {"rank": 1, "greek": True}
@@ -152,6 +154,70 @@ def test_a_file_given_directly_is_called_by_its_name() -> None:
 )
 def test_the_title_is_found(tmp_path: Path, name: str, content: str, title: str) -> None:
     assert read(tmp_path / name, content).title == title
+
+
+XHTML = """<?xml version="1.0" encoding="iso-8859-1"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "xhtml1-strict.dtd">
+<!-- {comment} -->
+<html xmlns="http://www.w3.org/1999/xhtml"><head><title>VPN</title><script src="a.js"/></head>
+<body><h1>VPN</h1><p>Caf\xe9&nbsp;and <a id="x"/>M&uuml;nchen.</p><br/>
+<pre><![CDATA[vpn --user <badge> && ok]]></pre><p><![CDATA[open</p></body></html>"""
+
+
+def test_xhtml_is_read_as_what_it_is(tmp_path: Path) -> None:
+    """Warnings are errors here: the parser has none to give."""
+    for comment in ("short", "long " * 200):  # beyond what the parser looks at for <html
+        page = XHTML.format(comment=comment).encode("latin-1")
+        document = read(tmp_path / "a.html", page)
+        assert document.title == "VPN"
+        assert document.text.startswith("# VPN\n\nCaf\xe9 and M\xfcnchen.")
+        assert "vpn --user <badge> && ok" in document.text
+        assert "comment" not in document.text
+    plain = XHTML.format(comment="").split("\n", 1)[1]
+    assert "vpn --user <badge> && ok" in read(tmp_path / "a.html", plain).text
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<?xml version="1.0"?>\n<article><para>Text of a book.</para></article>',
+        '<?xml version="1.0"?>' + "\n" * 600 + "<html><p>Text of a book.</p></html>",
+        "https://example.com/Text of a book.",
+    ],
+    ids=["XML that is no HTML", "a late root", "an address for a page"],
+)
+def test_the_html_parser_warns_of_nothing(tmp_path: Path, page: str) -> None:
+    assert "Text of a book." in read(tmp_path / "a.html", page).text
+
+
+@pytest.mark.parametrize(
+    ("lines", "metadata"),
+    [
+        ("tags: [a, b]", {"tags": ["a", "b"]}),
+        ("tags:\n  - a\n  - b", {"tags": ["a", "b"]}),
+        ("tags: [only]", {"tags": ["only"]}),
+        (
+            "mixed: [a, 2, 2.5, true, null, 2024-05-01]",
+            {"mixed": ["a", 2, 2.5, True, "2024-05-01"]},
+        ),
+        ("author:\n  name: Ada\n  team: {id: 7}", {"author.name": "Ada", "author.team.id": 7}),
+        ("authors: [{name: Ada}, {name: Bob}]", {"authors.name": ["Ada", "Bob"]}),
+        ("deep: [[1, [2]], 3]", {"deep": [1, 2, 3]}),
+        ("a.b: 1\na: {b: 2}", {"a.b": [1, 2]}),
+        ("none: []\nempty: {}\nnull:", {}),
+        ("set: !!set {b, a}", {"set": ["a", "b"]}),
+    ],
+)
+def test_lists_and_maps_of_front_matter_are_metadata(
+    tmp_path: Path, lines: str, metadata: dict[str, object]
+) -> None:
+    for name in ("a.md", "a.txt", "a.rst"):
+        assert read(tmp_path / name, f"---\n{lines}\n---\nText").metadata == metadata
+
+
+def test_title_and_domain_of_front_matter_may_be_lists(tmp_path: Path) -> None:
+    document = read(tmp_path / "a.md", "---\ntitle: [One, Two]\ndomain: [law, tax]\n---\nText")
+    assert (document.title, document.domain, document.metadata) == ("One, Two", "law", {})
 
 
 def test_encodings_that_a_file_declares_are_followed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,33 @@ def test_upsert_serves_a_new_generation(client: Client) -> None:
     assert found.passages[0].metadata == BICYCLE.metadata
     assert client.stats().documents == 19
     assert client.upsert([BICYCLE]).unchanged == 1
+
+
+def test_lists_and_mappings_of_metadata_are_filtered_by(client: Client) -> None:
+    nested = {"tags": ["bike", "lease"], "author": {"name": "Ada", "teams": ("hr",)}, "none": []}
+    client.upsert([replace(BICYCLE, metadata=nested)])
+    for wanted in ({"tags": "lease"}, {"author.name": "Ada"}, {"author.teams": {"$in": ["hr"]}}):
+        (passage,) = client.retrieve("lease a bicycle", k=5, filter=wanted).passages
+        assert passage.document_id == BICYCLE.id
+        assert passage.metadata == {
+            "tags": ["bike", "lease"], "author.name": "Ada", "author.teams": ["hr"]
+        }  # fmt: skip
+    assert not client.retrieve("lease", filter={"tags": {"$eq": "bike", "$ne": "lease"}}).passages
+
+
+def test_metadata_that_cannot_be_stored_costs_its_document(own_store: Path) -> None:
+    """In process, where no message refuses it before."""
+    endless: dict[str, object] = {}
+    endless["again"] = endless
+    bad: list[dict[str, object]] = [{"x": None}, {"x": object()}, {"x": [float("inf")]}, endless]
+    documents = [DocumentInput(str(i), "Text.", metadata=given) for i, given in enumerate(bad)]
+    with Client(str(own_store)) as here:
+        report = here.upsert([BICYCLE, *documents])
+    assert report.added == 1
+    errors = {item.id: item.error for item in report.items}
+    assert errors.pop(BICYCLE.id) == ""
+    assert len(errors) == len(bad)
+    assert all("metadata" in error for error in errors.values())
 
 
 def test_delete(client: Client) -> None:

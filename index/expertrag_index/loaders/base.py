@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -55,6 +57,14 @@ class SourceFile:
         if len(data) > self.max_bytes:
             raise too_large("the file", self.max_bytes)
         return data
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what a parser warns of from the terminal: it says nothing that a person could mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def too_large(what: str, limit: int) -> Unreadable:

@@ -11,7 +11,14 @@ from typing import Any
 from docx import Document as open_docx
 from docx.table import Table
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, require_text, too_large
+from expertrag_index.loaders.base import (
+    Report,
+    SourceFile,
+    Unreadable,
+    quiet,
+    require_text,
+    too_large,
+)
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading, heading
 from expertrag_index.types import Document
@@ -27,8 +34,9 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
         if unpacked_bytes > file.max_bytes:  # zip refuses members larger than they declare
             raise too_large("the unpacked file", file.max_bytes)
-        word = open_docx(io.BytesIO(data))
-        text = "\n\n".join(filter(None, map(_block, word.iter_inner_content())))
+        with quiet():
+            word = open_docx(io.BytesIO(data))
+            text = "\n\n".join(filter(None, map(_block, word.iter_inner_content())))
         title, author = word.core_properties.title.strip(), word.core_properties.author.strip()
     except Unreadable:
         raise

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import yaml
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
-from expertrag_index.loaders.scalars import scalar
-from expertrag_index.types import Document, Scalar
+from expertrag_index.loaders.scalars import flat_metadata
+from expertrag_index.metadata import scalars_of
+from expertrag_index.types import Document, MetadataValue
 
 _FRONT_MATTER = re.compile(r"---[^\S\n]*\n(.*?)^---[^\S\n]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _CURE = "correct the YAML between the two --- lines, or remove them"
@@ -22,11 +23,13 @@ class FrontMatter:
 
     title: str
     domain: str | None
-    metadata: Mapping[str, Scalar]
+    metadata: Mapping[str, MetadataValue]
 
 
 def split_front_matter(text: str) -> tuple[FrontMatter, str]:
     """Part the front matter, if there is any, from the text.
+
+    Of a domain that is a list the first is the document's; a title that is one is joined.
 
     :raises Unreadable: there is one, and it is not valid YAML.
     """
@@ -35,12 +38,11 @@ def split_front_matter(text: str) -> tuple[FrontMatter, str]:
         fields = yaml.safe_load(match[1]) if match else None
         if match is None or not isinstance(fields, dict | None):  # text between two rules
             return FrontMatter("", None, {}), text
-        values = {str(key): scalar(value, str(key)) for key, value in (fields or {}).items()}
+        metadata = flat_metadata(fields or {})
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Unreadable(f"broken front matter: {_problem(error)}", _CURE) from None
-    metadata = {name: value for name, value in values.items() if value is not None}
-    title = str(metadata.pop("title", "")).strip()
-    domain = str(metadata.pop("domain", "")).strip() or None
+    title = ", ".join(map(str, scalars_of(metadata.pop("title", "")))).strip()
+    domain = str(scalars_of(metadata.pop("domain", ""))[0]).strip() or None
     return FrontMatter(title, domain, metadata), text[match.end() :]
 
 

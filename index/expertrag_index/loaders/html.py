@@ -1,14 +1,15 @@
-"""HTML pages: the readable text, with headings, paragraphs, lists and code kept apart."""
+"""HTML and XHTML pages: the readable text, with headings, paragraphs, lists and code kept apart."""
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 
 from bs4 import BeautifulSoup
 from bs4.element import NavigableString, PreformattedString, Tag
 
-from expertrag_index.loaders.base import Report, SourceFile, require_text
+from expertrag_index.loaders.base import Report, SourceFile, quiet, require_text
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.loaders.headings import first_heading
@@ -26,6 +27,8 @@ _CHARSET = re.compile(
     rb"|latin-?1|koi8-[ru]|shift_jis|euc-jp|euc-kr|gb2312|gbk|gb18030|big5)\b",
     re.IGNORECASE,
 )
+_XHTML = re.compile(r"<\?xml\s|\bXHTML\b|\sxmlns\s*=")
+_DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _DECLARED_WITHIN = 1024  # bytes in which the HTML standard looks for the charset
 _SPACE = re.compile(r"\s+")
 _MARGINS = re.compile(r"[^\S\n]*\n[^\S\n]?(?:[^\S\n]*\n)+[^\S\n]?")
@@ -35,11 +38,28 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a page as one document; its title is ``<title>`` or the first heading."""
     data = file.read_bytes()
     charset = _CHARSET.search(data, 0, _DECLARED_WITHIN)
+    page = _as_html(decode(data, charset and charset[1].decode().lower()))
     # Not "html.parser": 80 kB of `<a b=` take it 25 s and grow with the square, lxml 0.02 s.
-    soup = BeautifulSoup(decode(data, charset and charset[1].decode().lower()), "lxml")
+    with quiet():
+        soup = BeautifulSoup(page, "lxml")
     text = require_text(_text_of(soup))
     title = _SPACE.sub(" ", soup.title.get_text()).strip() if soup.title else ""
     yield document(file, FrontMatter("", None, {}), title or first_heading(text), text)
+
+
+def _as_html(page: str) -> str:
+    """Make HTML of XHTML: the parser knows all of it but the declaration and CDATA sections.
+
+    An XML parser would lose every ``&nbsp;`` and ``&uuml;``, which the page's DTD defines.
+    """
+    if _XHTML.search(page, 0, _DECLARED_WITHIN) is None:
+        return page
+    first, *sections = _DECLARATION.sub("", page, count=1).split("<![CDATA[")
+    parts = [first]
+    for section in sections:
+        data, end, rest = section.partition("]]>")
+        parts += [html.escape(data, quote=False), rest] if end else ["<![CDATA[", section]
+    return "".join(parts)
 
 
 def _text_of(soup: Tag) -> str:

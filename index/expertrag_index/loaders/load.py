@@ -8,6 +8,7 @@ from pathlib import Path
 from expertrag_index.loaders.base import SourceFile, Unreadable
 from expertrag_index.loaders.registry import SUFFIXES, reader_of, suffix_of
 from expertrag_index.loaders.walk import Walk
+from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20
@@ -93,7 +94,11 @@ class _Reports:
 def _checked(documents: Iterable[Document], reports: _Reports) -> Iterator[Document]:
     """Leave out what no database or message could carry: lone surrogates and NUL."""
     for document in documents:
-        metadata = [str(item) for pair in document.metadata.items() for item in pair]
+        metadata = [
+            str(item)
+            for name, value in document.metadata.items()
+            for item in (name, *scalars_of(value))
+        ]
         for value in (document.id, document.title, document.text, document.domain or "", *metadata):
             if "\0" in value or _storable(value) != value:
                 name = _storable(document.id).replace("\0", "\\0")

@@ -1,4 +1,4 @@
-"""JSON files (an object or a list of objects) and JSON lines, compressed or not."""
+"""JSON files (an object, a list of them, or an object around one) and JSON lines, also packed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,69 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NoReturn
+from itertools import starmap
+from typing import NoReturn, TypeGuard
 
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
 from expertrag_index.loaders.decode import decode
+from expertrag_index.loaders.fields import TITLES, opened, rank
 from expertrag_index.loaders.lines import bounded_lines
 from expertrag_index.loaders.records import record_document
-from expertrag_index.types import Document
+from expertrag_index.loaders.scalars import flat_metadata
+from expertrag_index.types import Document, MetadataValue
+
+_OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
 
 
 def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a JSON file: a document for its object, or for each object of its list."""
+    """Read a JSON file: a document for its object, or for each object of its list.
+
+    The list may stand in an object that is no document itself.
+    """
     content = _parse(decode(_unpacked(file)))
-    if not isinstance(content, list):
+    if isinstance(content, dict):
+        records, shared = _collection(content)
+    else:
+        records, shared = (content if isinstance(content, list) else None), {}
+    if records is None:
         document = record_document(file, content, 1)
         yield document if document.id != f"{file.id}#1" else replace(document, id=file.id)
         return
-    for row, record in enumerate(content, 1):
+    for row, record in enumerate(records, 1):
         try:
-            yield record_document(file, record, row)
+            yield record_document(file, record, row, shared=shared)
         except Unreadable as error:
             report(f"record {row}: {error.reason}", error.cure)
+
+
+def _collection(content: dict[str, object]) -> tuple[list[object] | None, dict[str, MetadataValue]]:
+    """Part an object that is but a wrapper, ``{"version": 2, "entries": [{…}, …]}``.
+
+    :return: its records, and its other fields, which are metadata of each; None and nothing where
+        it has words of its own, which make it a document.
+    """
+    fields = opened(content)
+    lists: dict[str, list[object]] = {
+        name: value for name, value in fields.items() if _are_objects(value)
+    }
+    if len(lists) != 1:
+        return None, {}
+    (name, records), *_ = lists.items()
+    del fields[name]
+    is_own = name in TITLES or rank(name, records) is not None
+    if is_own or any(starmap(_says_something, fields.items())):
+        return None, {}
+    return records, flat_metadata(fields)
+
+
+def _are_objects(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _says_something(name: str, value: object) -> bool:
+    if isinstance(value, str):
+        return name not in _OF_A_WRAPPER and any(map(str.isalpha, value))
+    return isinstance(value, list)
 
 
 def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import DependencyError
 
-from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
+from expertrag_index.loaders.base import Report, SourceFile, Unreadable, quiet, too_large
 from expertrag_index.loaders.frontmatter import FrontMatter, document
 from expertrag_index.types import Document
 
@@ -25,7 +25,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     """Read a PDF as one document; ``pages`` and ``author`` become metadata."""
     data = file.read_bytes()
     try:
-        pages, title, author = _extract(data, file.max_bytes)
+        with quiet():
+            pages, title, author = _extract(data, file.max_bytes)
     except Unreadable:
         raise
     except DependencyError:  # AES needs a package that the parser does not bring

@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
-from expertrag_index.loaders.scalars import scalar
-from expertrag_index.types import Document, Scalar
+from expertrag_index.loaders.fields import (
+    LONGEST_LIST,
+    RecordText,
+    is_row,
+    opened,
+    rank,
+    text_of,
+    title_of,
+)
+from expertrag_index.loaders.scalars import flat_metadata
+from expertrag_index.metadata import scalars_of
+from expertrag_index.types import Document, MetadataValue, Scalar
 
-OWN_FIELDS = ("_id", "id", "title", "text", "domain", "metadata")
+_OWN = ("title", "domain", "_id", "id")
+_TEXT_FIELDS = "text_fields"
+_MOST_FIELDS = 100
+"""A record of more is text as a whole, and the first are metadata."""
+_LONGEST_CHARS = 200
+"""Of a string that is in the text and metadata, too."""
 
 
-def record_document(file: SourceFile, fields: object, row: int) -> Document:
+def record_document(
+    file: SourceFile,
+    record: object,
+    row: int,
+    *,
+    typed: Callable[[str], Scalar] = str,
+    shared: Mapping[str, MetadataValue] | None = None,
+) -> Document:
     """Make a document of a record.
 
-    Fields ``_id`` or ``id``, ``title``, ``text`` and ``domain`` are the document's own; other
-    scalar fields, and those of an object called ``metadata``, are its metadata.
+    ``_id`` or ``id``, ``title``, ``text``, ``domain`` and ``metadata`` are the document's own, and
+    ``loaders.fields`` says which others are its text. ``text_fields`` of its metadata names them,
+    unless ``text`` alone is. Short values are metadata. A string is a record of a text alone.
 
     :param row: number of the record in its file, the id of a record without one.
+    :param typed: makes a metadata value of a string.
+    :param shared: metadata of all records of the file; the record's own goes before it.
     :raises Unreadable: the record is no object or has no text.
     """
-    if not isinstance(fields, dict):
+    if isinstance(record, str):
+        record = {"text": record}
+    if not isinstance(record, dict):
         raise Unreadable("it is no object", 'write it as {"_id": …, "title": …, "text": …}')
-    title = _string(fields, "title")
-    text = _string(fields, "text") or title
-    if not text.strip():
-        raise Unreadable("it has no text", 'give it a "text" field')
-    inner = fields.get("metadata")
-    metadata = _metadata(inner) if isinstance(inner, dict) else {}
+    identifier = _identifier(record) or f"{file.id}#{row}"
+    title, domain = _string(record, "title"), _string(record, "domain").strip()
+    own = record.get("metadata")
+    inner = own if isinstance(own, dict) else {}
+    fields = opened({name: value for name, value in record.items() if value is not inner})
+    given = record.get("text")
+    if not isinstance(given, str | list | dict | None):
+        raise Unreadable("its text is no string", 'write "text" in quotation marks')
+    own_fields = _OWN[:-1] if fields.get("_id") else _OWN
+    others = {name: value for name, value in fields.items() if name not in own_fields}
+    if not title.strip():
+        named = title_of(others, names="text" not in others)
+        title = "" if named is None else " ".join(str(others[named]).split())
+    text = _text(fields, others, title)
+    metadata = _metadata(others, text, typed)
+    if text.fields not in ((), ("text",)):
+        metadata[_TEXT_FIELDS] = list(text.fields[:_MOST_FIELDS])
     return Document(
-        id=_identifier(fields) or f"{file.id}#{row}",
-        text=text,
+        id=identifier,
+        text=given if isinstance(given, str) and text.fields == ("text",) else text.text,
         title=title.strip(),
-        metadata=metadata | _metadata(fields, leave_out=OWN_FIELDS),
-        domain=_string(fields, "domain").strip() or file.domain,
+        metadata={**(shared or {}), **flat_metadata(inner), **metadata},
+        domain=domain or file.domain,
         source=file.source,
     )
+
+
+def _text(fields: Mapping[str, object], others: Mapping[str, object], title: str) -> RecordText:
+    if not others:
+        if not title.strip():
+            raise Unreadable("it has no text", 'give it a "text" field')
+        return RecordText(title)
+    if len(others) <= _MOST_FIELDS and not is_row(others, titled=bool(title.strip())):
+        return text_of(others, as_row=False)
+    row = {name: value for name, value in fields.items() if name != "_id"}
+    return text_of(row, as_row=True)
 
 
 def _string(fields: Mapping[str, object], name: str) -> str:
@@ -57,6 +106,30 @@ def _identifier(fields: Mapping[str, object]) -> str:
     return ""
 
 
-def _metadata(fields: Mapping[str, object], leave_out: tuple[str, ...] = ()) -> dict[str, Scalar]:
-    values = {name: scalar(value, name) for name, value in fields.items() if name not in leave_out}
-    return {name: value for name, value in values.items() if value is not None}
+def _metadata(
+    fields: Mapping[str, object], text: RecordText, typed: Callable[[str], Scalar]
+) -> dict[str, MetadataValue]:
+    """Keep the fields that a filter may ask for: short ones, and those that are not in the text."""
+    metadata: dict[str, MetadataValue] = {}
+    in_text = frozenset(text.fields)
+    for field, value in fields.items():
+        is_long = isinstance(value, list) and len(value) > LONGEST_LIST
+        if is_long or rank(field, value) is not None:
+            continue
+        for name, found in flat_metadata({field: value}).items():
+            if field in in_text and not _is_short(name, found):
+                continue
+            metadata[name] = typed(found) if isinstance(found, str) else found
+        if len(metadata) >= _MOST_FIELDS:
+            break
+    return metadata
+
+
+def _is_short(name: str, value: MetadataValue) -> bool:
+    scalars = scalars_of(value)
+    longest = max(len(scalar) if isinstance(scalar, str) else 0 for scalar in scalars)
+    return (
+        len(scalars) <= LONGEST_LIST
+        and longest <= _LONGEST_CHARS
+        and rank(name.rpartition(".")[2], "") is None
+    )

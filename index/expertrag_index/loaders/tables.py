@@ -1,4 +1,4 @@
-"""CSV files: a document a row, from its text column, or from all its columns if it has none."""
+"""CSV files: a document a row, of its text columns, or of all columns if it has none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from itertools import chain
 from expertrag_index.loaders.base import Report, SourceFile, Unreadable, too_large
 from expertrag_index.loaders.decode import decode
 from expertrag_index.loaders.lines import bounded_lines
-from expertrag_index.loaders.records import OWN_FIELDS, record_document
+from expertrag_index.loaders.records import record_document
 from expertrag_index.types import Document
 
 _DELIMITERS = ",;\t|"
@@ -31,7 +31,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
         row += 1
         try:
             if any(cells):
-                yield record_document(file, _fields(header, cells), row)
+                yield record_document(file, _fields(header, cells), row, typed=_number)
         except Unreadable as error:
             report(f"row {row}: {error.reason}", error.cure)
 
@@ -54,18 +54,12 @@ def _lines(file: SourceFile) -> Iterator[str]:
             raise Unreadable(f"line {number}: {error.reason}", error.cure) from None
 
 
-def _fields(header: list[str], cells: list[str]) -> dict[str, object]:
+def _fields(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) > len(header):
         raise Unreadable(
             f"{len(cells)} fields under {len(header)} columns", "quote fields that hold delimiters"
         )
-    named = {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
-    fields: dict[str, object] = {
-        name: cell if name in OWN_FIELDS else _number(cell) for name, cell in named.items()
-    }
-    if "text" not in header:
-        fields["text"] = "\n".join(f"{name}: {cell}" for name, cell in named.items())
-    return fields
+    return {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
 
 
 def _number(cell: str) -> str | int | float:

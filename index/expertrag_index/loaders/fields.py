@@ -1,0 +1,223 @@
+"""Which fields of a record are its text, and how they are written.
+
+A mapping inside a record is opened, so that a field has a dotted name, of which the last part
+counts. A field of ``WHOLE`` holds the text of a document and stands as it is. If there is one, the
+fields of ``BESIDE`` and all others that read like prose stand below it, each after its name. If
+there is none, the record is a row of a table: all fields are its text, a line each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from expertrag_index.loaders.base import Unreadable
+from expertrag_index.loaders.headings import heading
+from expertrag_index.loaders.scalars import is_vector
+from expertrag_index.metadata import MOST_LEVELS
+
+WHOLE = (
+    "question", "text", "content", "contents", "body", "article", "passage", "paragraph",
+    "paragraphs", "page_content", "full_text", "fulltext", "raw_text", "transcript", "answer",
+    "answers", "response",
+)  # fmt: skip
+"""In the order in which they are written: a question stands before its answer."""
+
+BESIDE = (
+    "abstract", "caption", "cause", "comment", "comments", "context", "definition", "description",
+    "details", "excerpt", "explanation", "instructions", "message", "note", "notes", "problem",
+    "remark", "remarks", "resolution", "solution", "steps", "summary", "symptoms",
+)  # fmt: skip
+TITLES = ("title", "headline", "heading", "question")
+NAMES = ("name", "subject", "term", "label")
+"""Titles at the top of a record only: below, ``author.name`` is another's."""
+
+LONGEST_LIST = 100
+"""Values of a list that are metadata; a longer one is text."""
+_LONGEST_TITLE = 200
+_WORDS_OF_PROSE = 6
+_WORDS_OF_A_SENTENCE = 3
+_SENTENCE_END = tuple(".!?…。！？")  # noqa: RUF001
+_OPENING, _CLOSING = "\"'([«“„", "\"')]»” \n"
+_WORD = re.compile(r"[^\W\d_]")
+_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Japanese, Chinese
+
+
+@dataclass(frozen=True, slots=True)
+class RecordText:
+    """The text of a record, and the names of the fields that it is made of."""
+
+    text: str
+    fields: tuple[str, ...] = ()
+
+
+def opened(record: Mapping[str, object]) -> dict[str, object]:
+    """Fields of a record by dotted name: scalars and lists, none blank.
+
+    Embeddings and null are left out.
+
+    :raises Unreadable: it is nested too deep.
+    """
+    if _depth(record) > MOST_LEVELS:
+        raise Unreadable(f"it is nested deeper than {MOST_LEVELS} levels", "flatten it")
+    fields: dict[str, object] = {}
+    for name, value in _open("", record):
+        fields[name] = [fields[name], value] if name in fields else value
+    return fields
+
+
+def is_row(fields: Mapping[str, object], *, titled: bool) -> bool:
+    """Whether a record is a row of a table, for it has no text of its own.
+
+    :param titled: it has a title; texts in a list of its sections are its own then.
+    """
+    if any(rank(name, value) is not None for name, value in fields.items()):
+        return False
+    return not (titled and any(map(_holds_sections, fields.values())))
+
+
+def text_of(fields: Mapping[str, object], *, as_row: bool) -> RecordText:
+    """Write the text of a record: all fields of a row, else those that are text."""
+    if as_row:
+        lines = [_line(name, value) for name, value in fields.items()]
+        between = "\n\n" if any("\n\n" in line for line in lines) else "\n"
+        return RecordText(between.join(lines), tuple(fields))
+    ranks = {name: rank(name, value) for name, value in fields.items()}
+    whole = sorted((place, name) for name, place in ranks.items() if place is not None)
+    blocks = {name: "\n\n".join(_blocks(fields[name])) for _, name in whole}
+    for name, value in fields.items():
+        if name not in blocks and _is_text(name, value):
+            blocks[name] = _line(name, value)
+    first = {text: name for name, text in reversed(blocks.items())}  # equal texts stand once
+    kept = [name for name, text in blocks.items() if first[text] == name]
+    return RecordText("\n\n".join(blocks[name] for name in kept), tuple(kept))
+
+
+def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
+    """Name the field that says what a record is called, None if none does.
+
+    :param names: take fields of ``NAMES`` as well.
+    """
+    for title in TITLES + NAMES * names:
+        for name, value in fields.items():
+            found = key_of(name) if title in TITLES else name.casefold()
+            if found == title and isinstance(value, str) and len(value) <= _LONGEST_TITLE:
+                return name
+    return None
+
+
+@lru_cache(maxsize=4096)
+def key_of(name: str) -> str:
+    """Last part of a dotted name, as the lists above write it."""
+    return re.sub(r"[\s-]+", "_", name.rpartition(".")[2].strip().casefold())
+
+
+def rank(name: str, value: object) -> int | None:
+    """Place of a field among those of ``WHOLE``, by its own name or one above it; else None."""
+    parts = [key_of(part) for part in name.split(".")]
+    if not isinstance(value, str):
+        parts = parts[-1:] if isinstance(value, list) else []
+    return next((WHOLE.index(part) for part in reversed(parts) if part in WHOLE), None)
+
+
+def reads_like_prose(text: str) -> bool:
+    """Whether a string is a sentence or more, and no name, id or address."""
+    words = sum(_WORD.match(word.lstrip(_OPENING)) is not None for word in text.split())
+    words += len(_UNSPACED.findall(text)) // 2
+    ends = text.rstrip(_CLOSING).endswith(_SENTENCE_END)
+    return words >= (_WORDS_OF_A_SENTENCE if ends else _WORDS_OF_PROSE)
+
+
+def _holds_sections(value: object) -> bool:
+    records = (
+        [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    )
+    return any(not is_row(dict(_open("", item)), titled=True) for item in records)
+
+
+def _is_text(name: str, value: object) -> bool:
+    if key_of(name) in BESIDE + WHOLE:
+        return True
+    if isinstance(value, str):
+        return reads_like_prose(value)
+    if isinstance(value, list):
+        return len(value) > LONGEST_LIST or any(_is_text("", item) for item in value)
+    if isinstance(value, Mapping):
+        inner = dict(_open("", value))
+        return not is_row(inner, titled=True) or any(_is_text(*item) for item in inner.items())
+    return False
+
+
+def _open(prefix: str, fields: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key, value in fields.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            yield from _open(name, value)
+        elif not (is_vector(value) or _is_blank(value)):
+            yield name, value
+
+
+def _is_blank(value: object) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_blank, value))
+    if isinstance(value, Mapping):
+        return all(map(_is_blank, value.values()))
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _line(name: str, value: object) -> str:
+    """Write a field after its name, a list with an item a line where it is more than words."""
+    blocks = list(_blocks(value))
+    if not isinstance(value, list):
+        return f"{name}: {blocks[0]}"
+    if any(isinstance(item, list | Mapping) for item in value):
+        label = [] if all(block.startswith("## ") for block in blocks) else [f"{name}:"]
+        return "\n\n".join(label + blocks)
+    if any(map(reads_like_prose, blocks)):
+        return "\n".join([f"{name}:", *(f"- {block}" for block in blocks)])
+    return f"{name}: {', '.join(blocks)}"
+
+
+def _blocks(value: object) -> Iterator[str]:
+    """Write a value without a name: a scalar, or each item of a list."""
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, list):
+                yield ", ".join(_blocks(item))
+            else:
+                yield from _blocks(item)
+    elif isinstance(value, Mapping):
+        fields = dict(_open("", value))
+        if fields:
+            yield _section(fields)
+    elif not _is_blank(value):
+        yield str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _section(fields: dict[str, object]) -> str:
+    """Write a record that is part of another, below a heading if it has a title."""
+    title = title_of(fields, names=True)
+    if is_row(fields, titled=title is not None):
+        return text_of(fields, as_row=True).text
+    above = ""
+    if title is not None and rank(title, "") is None:
+        above = heading(2, str(fields.pop(title))) + "\n\n"
+    return above + text_of(fields, as_row=False).text
+
+
+def _depth(value: object) -> int:
+    """Count the levels of a value, without Python's stack."""
+    level = 0
+    values = [value]
+    while values:
+        level += 1
+        values = [
+            inner
+            for item in values
+            if isinstance(item, list | Mapping)
+            for inner in (item.values() if isinstance(item, Mapping) else item)
+            if isinstance(inner, list | Mapping)
+        ]
+    return level

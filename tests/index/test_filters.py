@@ -1,0 +1,109 @@
+"""Filters on metadata that holds lists and dotted names, in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from expertrag_index.build import IndexWriter
+from expertrag_index.errors import FilterError
+from expertrag_index.index import Index
+from expertrag_index.types import Document
+from expertrag_index.verify import verify
+
+DOCUMENTS = [
+    Document("both", "word one", metadata={"tags": ["hr", "pay"], "author.name": "Ada"}),
+    Document("one", "word two", metadata={"tags": ["hr"], "author.name": "Bob"}),
+    Document("scalar", "word three", metadata={"tags": "hr", "sizes": [1, 2.5, True]}),
+    Document("numbers", "word four", metadata={"tags": [10, 20], "sizes": 7}),
+    Document("mixed", "word five", metadata={"tags": ["pay", 15, False]}),
+    Document("odd", "word six", metadata={'a"b.c\\d': ["x"], "tags": ["[]", '["hr"]']}),
+    Document("none", "word seven"),
+]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, make_embedder: Any) -> Path:
+    path = tmp_path_factory.mktemp("filters") / "store"
+    with IndexWriter.open(path, make_embedder()) as writer:
+        assert writer.build(DOCUMENTS).failures == ()
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(store: Path) -> Iterator[Index]:
+    with Index.open(store) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ({"tags": "hr"}, {"both", "one", "scalar"}),
+        ({"tags": 10}, {"numbers"}),
+        ({"tags": "10"}, set()),
+        ({"tags": False}, {"mixed"}),
+        ({"tags": "[]"}, {"odd"}),
+        ({"tags": '["hr"]'}, {"odd"}),  # the text of a list is not the list
+        ({"tags": {"$ne": "hr"}}, {"numbers", "mixed", "odd", "none"}),
+        ({"tags": {"$in": ["pay", 20]}}, {"both", "numbers", "mixed"}),
+        ({"tags": {"$in": []}}, set()),
+        ({"tags": {"$gt": 12}}, {"numbers", "mixed"}),
+        ({"tags": {"$lt": 12}}, {"numbers", "mixed"}),  # False counts as 0
+        ({"tags": {"$gte": "pay"}}, {"both", "mixed"}),
+        ({"tags": {"$gt": 12, "$lt": 14}}, {"numbers", "mixed"}),  # by one value each
+        ({"tags": {"$eq": "pay", "$ne": "hr"}}, {"mixed"}),
+        ({"author.name": "Ada"}, {"both"}),
+        ({"author.name": {"$ne": "Ada"}, "tags": "hr"}, {"one", "scalar"}),
+        ({"sizes": {"$gte": 2.5}}, {"scalar", "numbers"}),
+        ({'a"b.c\\d': "x"}, {"odd"}),
+    ],
+)
+def test_a_list_passes_by_one_of_its_values(index: Index, wanted: Any, found: set[str]) -> None:
+    keys = [hit.key for hit in index.search_lexical("word", 100, wanted)]
+    assert {chunk.document_id for chunk in index.chunks(keys)} == found
+
+
+def test_metadata_comes_back_as_it_went_in(index: Index) -> None:
+    keys = [hit.key for hit in index.search_lexical("word", 100)]
+    chunks = {chunk.document_id: dict(chunk.metadata) for chunk in index.chunks(keys)}
+    assert chunks == {document.id: dict(document.metadata) for document in DOCUMENTS}
+    assert index.manifest.fields["author.name"] == "str"
+    assert index.manifest.fields['a"b.c\\d'] == "list"
+    assert index.manifest.fields["tags"] == "mixed"
+
+
+def test_a_store_with_lists_is_sound_and_stays_as_it_is(store: Path, make_embedder: Any) -> None:
+    assert verify(store).problems == ()
+    with IndexWriter.open(store, make_embedder()) as writer:
+        assert writer.build(DOCUMENTS).unchanged == len(DOCUMENTS)
+
+
+def test_errors_say_what_to_write(index: Index) -> None:
+    with pytest.raises(FilterError, match=r"'author': this store has .*author\.name"):
+        index.search_lexical("word", 1, {"author": {"name": "Ada"}})
+    with pytest.raises(FilterError, match=r"not a list: use .*\$in"):
+        index.search_lexical("word", 1, {"tags": ["hr", "pay"]})
+
+
+def test_of_many_fields_an_error_names_some(tmp_path: Path, make_embedder: Any) -> None:
+    metadata = {f"field{number:03}": number for number in range(100)}
+    with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
+        writer.build([Document("a", "word", metadata=metadata)])
+    with Index.open(tmp_path / "store") as opened, pytest.raises(FilterError) as caught:
+        opened.search_lexical("word", 1, {"filed001": 1})
+    assert "field001" in str(caught.value)
+    assert str(caught.value).endswith("and 62 more")
+
+
+@pytest.mark.parametrize("value", [None, [None], [[1]], [float("nan")], [object()], {"a": 1}])
+def test_what_no_column_holds_is_a_failure(tmp_path: Path, make_embedder: Any, value: Any) -> None:
+    with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
+        documents = [Document("a", "word"), Document("b", "word", metadata={"x": value})]
+        report = writer.build(documents)
+    (failure,) = report.failures
+    assert (report.added, failure.document_id) == (1, "b")
+    assert "'x'" in failure.reason
