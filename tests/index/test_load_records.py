@@ -135,6 +135,7 @@ def test_a_record_without_a_text_is_a_row_of_all_its_fields(record: Any) -> None
         "product: Lamp\nprice: 19.5\nin_stock: false\ncolours: red, blue",
         {**fields, "text_fields": list(fields)},
     )
+    assert record({"name": "Lamp", "price": 20.0})[1] == "name: Lamp\nprice: 20"
     title, text, metadata = record({"_id": "7", "name": "Lamp", "description": "Warm light."})
     assert (title, text) == ("Lamp", "name: Lamp\ndescription: Warm light.")
     assert metadata["name"] == "Lamp"

@@ -37,6 +37,7 @@ NAMES = ("name", "subject", "term", "label")
 LONGEST_LIST = 100
 """Values of a list that are metadata; a longer one is text."""
 _LONGEST_TITLE = 200
+_EXACT = 2**53
 _WORDS_OF_PROSE = 6
 _WORDS_OF_A_SENTENCE = 3
 _SENTENCE_END = tuple(".!?…。！？")  # noqa: RUF001
@@ -192,6 +193,8 @@ def _blocks(value: object) -> Iterator[str]:
         fields = dict(_open("", value))
         if fields:
             yield _section(fields)
+    elif isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        yield str(int(value))  # a price of 349.00 is read as 349
     elif not _is_blank(value):
         yield str(value).lower() if isinstance(value, bool) else str(value)
 
