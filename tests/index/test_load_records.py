@@ -142,6 +142,13 @@ def test_a_record_without_a_text_is_a_row_of_all_its_fields(record: Any) -> None
     assert record({"title": "Lamp", "price": 5})[:2] == ("Lamp", "title: Lamp\nprice: 5")
 
 
+def test_an_article_may_be_a_number(record: Any) -> None:
+    title, text, metadata = record({"article": "FS-1001", "name": "Hub", "price_eur": 389.5})
+    assert title == "Hub"
+    assert text == "article: FS-1001\nname: Hub\nprice_eur: 389.5"
+    assert metadata["article"] == "FS-1001"
+
+
 def test_long_texts_are_no_metadata(record: Any) -> None:
     words = "word " * 100
     assert record({"manual": words})[2] == {"text_fields": ["manual"]}

@@ -25,6 +25,8 @@ WHOLE = (
 )  # fmt: skip
 """In the order in which they are written: a question stands before its answer."""
 
+_OF_ONE_WORD = frozenset({"question", "text", "answer", "answers", "response"})
+
 BESIDE = (
     "abstract", "caption", "cause", "comment", "comments", "context", "definition", "description",
     "details", "excerpt", "explanation", "instructions", "message", "note", "notes", "problem",
@@ -116,11 +118,23 @@ def key_of(name: str) -> str:
 
 
 def rank(name: str, value: object) -> int | None:
-    """Place of a field among those of ``WHOLE``, by its own name or one above it; else None."""
+    """Place of a field among those of ``WHOLE``, by its own name or one above it; else None.
+
+    A single word may be an answer, but is no article or content: it is a number or a name.
+    """
     parts = [key_of(part) for part in name.split(".")]
     if not isinstance(value, str):
         parts = parts[-1:] if isinstance(value, list) else []
-    return next((WHOLE.index(part) for part in reversed(parts) if part in WHOLE), None)
+    found = next((part for part in reversed(parts) if part in WHOLE), None)
+    if found is None or (found not in _OF_ONE_WORD and _is_word(value)):
+        return None
+    return WHOLE.index(found)
+
+
+def _is_word(value: object) -> bool:
+    if not isinstance(value, str) or len(value.split()) != 1:
+        return False
+    return not value.rstrip().endswith(_SENTENCE_END) and not _UNSPACED.search(value)
 
 
 def reads_like_prose(text: str) -> bool:
