@@ -131,5 +131,5 @@ def _is_short(name: str, value: MetadataValue) -> bool:
     return (
         len(scalars) <= LONGEST_LIST
         and longest <= _LONGEST_CHARS
-        and rank(name.rpartition(".")[2], "") is None
+        and rank(name.rpartition(".")[2], scalars[0] if len(scalars) == 1 else "") is None
     )
