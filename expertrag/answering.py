@@ -243,7 +243,7 @@ class Answering:
         if grounding.support < SUPPORTED:
             yield from self._abstention(
                 meter,
-                support=grounding.support,
+                support=_support(grounding, p_sufficient),
                 p_sufficient=p_sufficient,
                 unsupported_reason=grounding.reason,
             )
@@ -276,7 +276,7 @@ class Answering:
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
             session.finish_reason,
-            grounding.support,
+            _support(grounding, p_sufficient),
             self._generator.name,
             p_sufficient,
             from_documents=True,
@@ -301,6 +301,11 @@ class Answering:
         named = (1,) if reading.best_alone else ()
         with call.meter.stage("ground"):
             return find(text, reading.passages, call.request.question, named)
+
+
+def _support(grounding: Grounding, p_sufficient: float | None) -> float:
+    """Probability that the passages say what an answer says: by its words, and by the model."""
+    return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
 
 
 def _p_sufficient(session: Session) -> float | None:

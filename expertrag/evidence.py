@@ -37,7 +37,7 @@ class Evidence:
         """Of each passage."""
         self._sentences = 0
         self._frequency: Counter[str] = Counter()  # sentences that hold a word
-        held: list[frozenset[str]] = []
+        self._words: list[frozenset[str]] = []  # of each passage
         for passage in passages:
             title = wording(passage.title)
             singles = [
@@ -48,13 +48,17 @@ class Evidence:
             for single in singles:
                 self._frequency.update(single.wording.words)
             self.stretches.append(list(_with_pairs(singles, title)))
-            held.append(union([title, *(single.wording for single in singles)]).words)
-        anywhere = frozenset().union(*held)
-        self._named_elsewhere = [sorted(self.question.exact & anywhere - words) for words in held]
+            self._words.append(union([title, *(single.wording for single in singles)]).words)
+
+    def words_of(self, number: int) -> frozenset[str]:
+        """Words of a passage and its title."""
+        return self._words[number]
 
     def named_elsewhere(self, number: int) -> list[str]:
-        """Names and numbers of the question that a passage lacks and another one has."""
-        return self._named_elsewhere[number]
+        """Names and numbers of the question that other passages have, where this one has none."""
+        if self.question.exact & self._words[number]:
+            return []
+        return sorted(self.question.exact & frozenset().union(*self._words))
 
     def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
         """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""

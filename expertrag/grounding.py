@@ -26,6 +26,7 @@ _OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that anothe
 _QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
 _WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
 _MAX_CITATIONS = 2  # of one sentence
+_OWN_SHARE = 1 / 3  # of words that are not the question's, up to which a "Yes, …" is a bare one
 _MOST_WORDS_TOLD = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
@@ -130,7 +131,7 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
         max(
             (
                 _Match(number, stretch, *_judged(claim, number, stretch, evidence))
-                for stretch in stretches
+                for stretch in _deciding(claim, stretches, evidence)
             ),
             key=lambda match: (match.score, match.stretch.start - match.stretch.end),
         )
@@ -140,24 +141,41 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     return sorted(best, key=lambda match: -match.score)
 
 
+def _deciding(
+    claim: Wording, stretches: Sequence[Stretch], evidence: Evidence
+) -> Sequence[Stretch]:
+    """Return the stretches that may support a claim; of a bare yes or no, what is asked about."""
+    asked = evidence.question
+    if not _is_verdict(claim, asked):
+        return stretches
+    return [max(stretches, key=lambda some: evidence.recall(asked.words, some.wording.words))]
+
+
+def _is_verdict(claim: Wording, asked: Wording) -> bool:
+    """Whether a claim is a yes or no, with hardly a word that the question has not."""
+    own = claim.words - asked.words
+    return bool(claim.verdict and asked.words) and len(own) <= _OWN_SHARE * len(claim.words)
+
+
 def _judged(claim: Wording, number: int, stretch: Stretch, evidence: Evidence) -> tuple[float, str]:
     """Return how well a stretch of a passage supports a claim, in [0, 1], and what it lacks."""
     asked, found = evidence.question, stretch.wording
     about_question = evidence.recall(asked.words, found.words)
     missing = claim.words - found.words
     flaw = _lacks(missing or asked.words - found.words, claim if missing else asked, evidence)
-    if claim.words:
+    if _is_verdict(claim, asked):  # it claims the question, which a passage about it decides
+        score = evidence.recall(asked.words, evidence.words_of(number))
+        flaw = _lacks(asked.words - evidence.words_of(number), asked, evidence)
+        common = asked.words & found.words
+        if claim.verdict == "yes" and asked.negated & common != found.negated & common:
+            score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
+    elif claim.words:
         score = evidence.recall(claim.words, found.words)
         bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
         score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
         common = claim.words & found.words
         if claim.negated & common != found.negated & common:
             score, flaw = score * _NEGATION_FACTOR, "one of answer and passage denies it"
-    elif claim.verdict and asked.words:  # it claims the question: the sentence about that decides
-        score = about_question
-        common = asked.words & found.words
-        if claim.verdict == "yes" and asked.negated & common != found.negated & common:
-            score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
     else:
         return 0.0, "it says nothing that a passage could support"
     elsewhere = evidence.named_elsewhere(number)

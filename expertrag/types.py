@@ -237,7 +237,8 @@ class UsageEvent:
 class DoneEvent:
     """The end.
 
-    ``support`` in [0, 1] is the share of the answer that the passages support; None where nothing
+    ``support`` in [0, 1] is the share of the answer that the passages support, times
+    ``p_sufficient`` where that is known; None where nothing
     was compared. ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
     of a fitted gate that judges passages, else of a reader that has seen them; else None.
 
