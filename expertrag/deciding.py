@@ -12,6 +12,7 @@ from expertrag.evidence import Encode, evidence_signals
 from expertrag.folding import joined
 from expertrag.gating.signals import drafted, looked_at
 from expertrag.generation.transformers_backend import TransformersGenerator
+from expertrag.models import knows_english_alone
 from expertrag.types import (
     GATE_STAGES,
     AnswerRequest,
@@ -21,6 +22,7 @@ from expertrag.types import (
     GateMode,
     Usage,
 )
+from expertrag_index.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
 from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
@@ -48,6 +50,10 @@ book; TARG finds the margin of the first few tokens as telling as that of a whol
 
 UNDECIDED = (0.25, 0.75)
 """Weights of the documents between which both ways may answer together."""
+
+FOUND = 0.5
+"""Share of a question's words, by rarity, that the documents hold, from which they are consulted
+where its language is one that the embedder does not know."""
 
 UNSURE = 0.25
 """Share of the threshold from which a question may still be about the documents."""
@@ -113,6 +119,7 @@ class Decider:
             request, view, vector, answer, bundle, threshold, meter, should_stop
         )
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
+        decision = _by_words(decision, request.question, view)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None or decision.threshold is None:
@@ -156,6 +163,15 @@ class Decider:
             reason=f"{decision.reason} As the question may still be about the documents, it is "
             "answered strictly from them.",
         )
+
+    def strictly(self, decision: GateDecision) -> bool:
+        """Whether a question is to be answered from the documents or not at all."""
+        if self._policy.unsure != "strict" or decision.mode is not GateMode.AUTO:
+            return False
+        if not decision.retrieve or decision.retrieval_weight is not None:
+            return False
+        benefit, threshold = decision.p_benefit, decision.threshold
+        return benefit is not None and threshold is not None and benefit < threshold
 
     def answered(self, decision: GateDecision, usage: Usage) -> None:
         """Learn what an answer cost that the gate has decided on; of both ways tells of none."""
@@ -292,12 +308,20 @@ class Decider:
         return drafted(text, embedding[0], reading)
 
 
-def strictly(decision: GateDecision) -> bool:
-    """Whether the documents are consulted below the threshold: for an answer from them or none."""
-    alone = decision.mode is GateMode.AUTO and decision.retrieval_weight is None
-    if not (alone and decision.retrieve) or decision.p_benefit is None:
-        return False
-    return decision.threshold is not None and decision.p_benefit < decision.threshold
+def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:
+    """Decide by words alone where the embedder does not know the language of the question."""
+    if is_english(question) is not False or not knows_english_alone(view.embedder.name):
+        return decision
+    told = f"The question is not English, and the embedder {view.embedder.name} knows no other"
+    found = decision.signals.get("term_coverage", 0.0)
+    if decision.retrieve or found < FOUND:
+        return replace(decision, reason=f"{decision.reason} {told} language.")
+    return replace(
+        decision,
+        action=GateAction.RETRIEVE,
+        reason=f"{told} language: the documents hold its words ({found:.2f}), so they are "
+        "consulted.",
+    )
 
 
 def _domains(

@@ -26,7 +26,7 @@ from expertrag._version import __version__
 from expertrag.answering import Answering, Call
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
-from expertrag.deciding import ClosedBook, Decider, base_encoder, strictly
+from expertrag.deciding import ClosedBook, Decider, base_encoder
 from expertrag.evidence import evidence_signals
 from expertrag.generation.base import Generator, ShouldStop, never_stop
 from expertrag.meter import Meter
@@ -236,7 +236,7 @@ class Pipeline:
             meter.count(session)
             request = replace(
                 request,
-                mode=GateMode.STRICT if strictly(decision) else request.mode,
+                mode=GateMode.STRICT if self._decider.strictly(decision) else request.mode,
                 k=min(decision.k or request.k, request.k),
                 steps=decision.steps or request.steps,
             )

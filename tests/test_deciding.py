@@ -17,6 +17,8 @@ from expertrag.folding import fold
 from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.types import AnswerRequest, GateMode
+from expertrag_index import IndexWriter
+from expertrag_index.types import Document
 
 ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
 
@@ -121,3 +123,26 @@ def test_a_question_that_may_be_about_the_documents_is_answered_strictly_where_t
 def test_a_rate_and_strict_answers_beside_it_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="leave one"):
         GateConfig(target_rate=0.5, unsure="strict")
+
+
+def test_a_question_in_another_language_is_decided_by_its_words(
+    tmp_path: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    texts = [
+        "Die Kündigungsfrist beträgt für alle Mitarbeiter vier Wochen zum Monatsende.",
+        "Der Notfallplan liegt im Büro der Werkstatt und wird jedes Jahr geprüft.",
+        "Wie viele Urlaubstage es gibt, steht im Vertrag: es sind dreißig im Jahr.",
+    ]
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build([Document(str(at), text) for at, text in enumerate(texts)])
+    pipeline = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(threshold=1.0))
+    about = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?")
+    other = pipeline.decide("Wer hat den Eiffelturm gebaut und wozu?")
+    english = pipeline.decide("How many days of leave do I get?")
+    pipeline.close()
+    assert about.retrieve
+    assert "The question is not English, and the embedder" in about.reason
+    assert "the documents hold its words" in about.reason
+    assert not other.retrieve
+    assert "knows no other language" in other.reason
+    assert "English" not in english.reason

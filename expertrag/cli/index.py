@@ -292,12 +292,12 @@ def _note_language(other: float, store: Path) -> None:
     """Say it where much of the text is not English, and the embedder is one that knows no other."""
     if other < _MUCH:
         return
-    from expertrag import models
+    from expertrag.models import knows_english_alone
     from expertrag_index.index import Index
 
     with Index.open(store) as opened:
         name = opened.manifest.embedder.name
-    if name in {*models.REGISTRY, *models.SHIPPED}:
+    if knows_english_alone(name):
         note(
             f"note: {other:.0%} of the text is not English, and the embedder {name} knows English "
             "alone: BM25 finds such documents by their words; a multilingual --embedder finds them "

@@ -75,6 +75,7 @@ __all__ = [
     "ensure",
     "gate_folder",
     "gate_of",
+    "knows_english_alone",
     "listing",
     "path",
     "probe_of",
@@ -132,6 +133,14 @@ def resolve(name: str) -> str:
     if problem:
         raise problem
     return str(path(name))
+
+
+def knows_english_alone(name: str) -> bool:
+    """Whether an embedder was trained on English texts: those are that are pulled or shipped.
+
+    Of any other nobody knows.
+    """
+    return Path(name).name in {*REGISTRY, *SHIPPED}
 
 
 def ensure(name: str, progress: Progress | None = None) -> str:
