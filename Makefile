@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers fit-doubt gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -210,6 +210,10 @@ fit-doubt: $(STAMP) ## how the default language model's doubt is to be scaled, f
 eval-answers: $(STAMP) ## answers of the small and the large default model, as they are served; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
 	@$(BIN)/python benchmarks/eval_answers.py --data $(DATA) $(ARGS)
+
+eval-mixed: $(STAMP) ## gate, search, answers and abstention in one store of 13 sources; DATA=..., ARGS="--json FILE"
+	@for name in all-minilm-l6-v2 smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/eval_mixed.py --data $(DATA) $(ARGS)
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
