@@ -30,6 +30,7 @@ from expertrag_index.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.gate import Gate, calibrate_coverage
+from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.types import GateMode, PrefillSignals
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def summary(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]
         wins = (own[:, None] > other).mean() + (own[:, None] == other).mean() / 2
         figures[kind] = {
             "questions": len(other),
-            "retrieved": round(float((other >= 0.5).mean()), 4),
+            "retrieved": round(float((other >= CONSTANTS.threshold).mean()), 4),
             "auc": round(float(wins), 4),
         }
     return figures

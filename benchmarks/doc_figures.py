@@ -3,8 +3,8 @@
     python benchmarks/doc_figures.py            write
     python benchmarks/doc_figures.py --check    fail if a file is not current
 
-docs/evaluation.md has all figures of benchmarks/results/answers.json, README.md those that are
-asked for, and `expertrag models list` the shares of right answers, from
+docs/evaluation.md has all figures of benchmarks/results/answers.json and mixed.json, README.md
+those of answers.json that are asked for, `expertrag models list` the shares of right answers, from
 expertrag/models/answers.json. docs/generation.md has those of server_start.json,
 hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, and
 docs/kernels.md those of kernels.json.
@@ -61,6 +61,9 @@ def written() -> dict[Path, str]:
     for page, asked in PAGES.items():
         text = page.read_text(encoding="utf-8")
         found[page] = _with(text, "answers", _table(answers, asked=asked))
+    mixed = json.loads((RESULTS / "mixed.json").read_text(encoding="utf-8"))["figures"]
+    evaluation = ROOT / "docs" / "evaluation.md"
+    found[evaluation] = _with(found[evaluation], "mixed", _mixed(mixed))
     text = GATE.read_text(encoding="utf-8")
     text = _with(text, "training-free gate", _gate(gate))
     found[GATE] = _with(text, "gates left out", _gates(gates))
@@ -81,6 +84,35 @@ def _with(page: str, name: str, lines: Iterable[str]) -> str:
     first, last = f"<!-- made by `make docs`: {name} -->", f"<!-- end of {name} -->"
     before, rest = page.split(first)
     return f"{before}{chr(10).join((first, *lines, last))}{rest.split(last)[1]}"
+
+
+def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    """Write a table for each part; models stand side by side."""
+    sides: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
+    for name, figures in parts.items():
+        part, _, model = name.partition(", ")
+        sides.setdefault(part, {})[model] = figures
+    for part, by_model in sides.items():
+        models = list(by_model)
+        own = part == "search"
+        columns = ("a store of its own", "the mixed store", "change") if own else models
+        yield from ("", f"**{part.capitalize()}**", "")
+        yield f"| | n | {' | '.join(columns)} | asked |"
+        yield "|---|---|" + "---|" * (len(columns) + 1)
+        for rows in zip(*by_model.values(), strict=True):
+            last = rows[-1]
+            cells = [_estimate(row["after"]) for row in rows]
+            if own:
+                cells = [_estimate(last["before"]), *cells, _estimate(last["change"])]
+            asked = last["bar"] and f"{last['bar']}, {'reached' if last['reached'] else 'missed'}"
+            count = last["after"]["n"] if last["after"] else 0
+            yield f"| {last['name']} | {count} | {' | '.join(cells)} | {asked} |"
+
+
+def _estimate(value: Mapping[str, Any] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
 
 
 def _server(results: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +83,8 @@ def questions(data: Path, split: str) -> dict[str, list[Asked]]:
         general = [Asked(GENERAL, query) for query in everyday.queries]
         return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
     office = list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
-    answerable += sample([asked for asked in office if asked.query.answers], OFFICE_QUESTIONS, 0)
+    answered = [asked for asked in office if asked.query.answers]
+    answerable += random.Random(0).sample(answered, OFFICE_QUESTIONS)
     answerable += _read(MATERIAL / "manuals.jsonl")
     unanswerable += [asked for asked in office if asked.query.answers == ()]
     general = list(_read(MATERIAL / "general.jsonl", GENERAL))

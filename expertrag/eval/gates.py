@@ -1,6 +1,6 @@
 """Gates whose decisions on rows can be replayed, whatever made them.
 
-A gate is named by ``training-free-2``, the service's own, whose p(benefit) ``expertrag eval
+A gate is named by ``training-free-3``, the service's own, whose p(benefit) ``expertrag eval
 record`` writes into the rows; by the folder of a fitted one (``expertrag gate fit``), which looks
 at the rows itself; or by a JSON-lines file ``{"_id", "p_benefit"}``, in which any gate from
 anywhere can be scored. A line of the file may say its ``"set"``, the name of a file of rows,

@@ -47,7 +47,8 @@ closed-book answer is wrong, from the signals {", ".join(card["signals"])}.
 | {told["ece_benefit"]:.3f} |
 
 Figures are of {card["figures_are_of"]}. Threshold {bundle.threshold:.3f}, chosen so that a
-retrieval is worth {card["cost"]:g} of accuracy; seed {card["seed"]}.
+retrieval is worth {card["cost"]:g} of accuracy, and at most that from which a wasted search costs
+less than a miss; seed {card["seed"]}.
 
 Fitted on {rows}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; with other models it is refused.

@@ -137,12 +137,21 @@ def _relative_seconds(rows: Sequence[Row], name: str) -> float:
     return way / one_step if one_step else 1.0
 
 
+MISS_COST = 7.0
+"""Wasted searches that a question about the documents costs which is answered without them. A
+wasted search costs a second or two; an answer out of the model's head, to a question that the
+documents answer, costs a person's trust in all others."""
+
+
 def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
-    """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate."""
+    """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate.
+
+    It is at most that from which a search, at even odds of p(benefit), costs less than a miss.
+    """
     points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
     levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
     best = int(np.argmax(points[:, 1] - cost * points[:, 0]))
-    return float(min(levels[best], 1.0))
+    return float(min(levels[best], 1.0 / (1.0 + MISS_COST)))
 
 
 def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:

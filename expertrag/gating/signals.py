@@ -23,7 +23,14 @@ from expertrag.types import Sampling
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
 from expertrag_retriever.gate.domains import domain_signals
-from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, measured
+from expertrag_retriever.gate.signals import (
+    Draft,
+    SignalGroup,
+    Signals,
+    group_of,
+    measured,
+    store_numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +132,11 @@ class SignalSource:
                     f"rows of {name} were recorded with another {kind} ({theirs[:8]}, not "
                     f"{mine[:8]}); name that one with {option}"
                 )
-        return dict(gate.signals)
+        recorded = gate.signals
+        numbers = {name: value for name, value in recorded.items() if group_of(name) in wanted}
+        if SignalGroup.STORE in wanted and "p_documents" in recorded:
+            numbers |= store_numbers(recorded["p_documents"])
+        return numbers
 
     def _prefills(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
         """Vectors [N, D] of the prefill, which depend on question and model alone, by name.

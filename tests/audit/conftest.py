@@ -33,7 +33,7 @@ def make_entry(number: int, p: float | None = 0.5, **fields: Any) -> AuditEntry:
         "id": f"{number:032x}",
         "time": NOW,
         "generation": 1,
-        "gate": "training-free-2",
+        "gate": "training-free-3",
         "mode": GateMode.AUTO,
         "action": GateAction.RETRIEVE if retrieved else GateAction.CLOSED_BOOK,
         "threshold": 0.5,

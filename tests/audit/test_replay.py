@@ -44,7 +44,7 @@ def test_what_was_logged(log: Path) -> None:
     assert logged.stage_seconds["search"] == pytest.approx(1.5)
     assert (found.changed.total, found.rated) == (0, 3)
     assert (found.forced, found.mixed, found.unjudged, found.torn) == (1, 1, 1, 0)
-    assert found.gates == ("training-free-2",)
+    assert found.gates == ("training-free-3",)
 
 
 def test_a_higher_threshold(log: Path) -> None:

@@ -23,7 +23,7 @@ def test_three_questions_in_other_words(
     assert report["pooled"]["decision_consistency"]["n"] == 3
     assert report["pooled"] == report["sets"]["squad_small"]
     assert report["rewrites"]["pooled"]["lower_case"]["n"] == 3
-    assert report["manifest"]["inputs"]["sets"]["squad_small"]["gate"] == "training-free-2"
+    assert report["manifest"]["inputs"]["sets"]["squad_small"]["gate"] == "training-free-3"
 
     ran = run("eval", "consistency", SQUAD, *few, "--no-answers", "--out", tmp_path / "report")
     assert ran.code == 0, ran.err

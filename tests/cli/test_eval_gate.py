@@ -27,7 +27,7 @@ def recorded(tmp_path: Path) -> Path:
             recorded = Recorded(
                 Branch(lm_calls=1),
                 Branch(lm_calls=1),
-                GateRecord("training-free-2", p, 0.5, lm_calls=1),
+                GateRecord("training-free-3", p, 0.5, lm_calls=1),
             )
             row = Row(identifier, "?", ("Paris",), "Rome", "Paris", recorded=recorded)
             file.write(dump_row(row) + "\n")
@@ -55,16 +55,16 @@ def test_the_same_manifest_gives_the_same_numbers(run: Run) -> None:
 
 
 def test_the_recorded_gate(run: Run, recorded: Path) -> None:
-    ran = run("eval", "gate", recorded, "--gate", "training-free-2", "--json")
+    ran = run("eval", "gate", recorded, "--gate", "training-free-3", "--json")
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
     gate = report["pooled"]["gate"]
     assert (gate["accuracy"], gate["rate"], gate["lm_calls"]) == (0.5, 0.5, 1.5)
     assert (gate["missed"], gate["harm"]) == (0.5, 0.0)
     assert report["manifest"]["inputs"]["gate"] == {
-        "name": "training-free-2", "fingerprint": "training-free-2", "threshold": 0.5,
+        "name": "training-free-3", "fingerprint": "training-free-3", "threshold": 0.5,
     }  # fmt: skip
-    ran = run("eval", "gate", recorded, "--gate", "training-free-2", "--threshold", 0.1, "--json")
+    ran = run("eval", "gate", recorded, "--gate", "training-free-3", "--threshold", 0.1, "--json")
     assert json.loads(ran.out)["pooled"]["gate"]["accuracy"] == 1.0
 
 
@@ -97,7 +97,7 @@ def test_files_of_one_name_are_refused(run: Run, tmp_path: Path) -> None:
     [
         (["no_such_file.jsonl"], 4, "no file no_such_file.jsonl"),
         ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "holds no .jsonl or .jsonl.gz file"),
-        ([ADARAGUE, "--gate", "training-free-2"], 2, "rows of hotpotqa carry no gate signals"),
+        ([ADARAGUE, "--gate", "training-free-3"], 2, "rows of hotpotqa carry no gate signals"),
         ([ADARAGUE, "--gate", "training-free-99"], 4, "no gate or file training-free-99"),
         ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder of `expertrag gate fit`"),
         ([ADARAGUE, "--threshold", "2"], 2, "threshold"),

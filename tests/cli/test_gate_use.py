@@ -26,7 +26,7 @@ def entry(number: int, p: float, question: str | None) -> AuditEntry:
         id=f"{number:032x}",
         time=NOW,
         generation=1,
-        gate="training-free-2",
+        gate="training-free-3",
         mode=GateMode.AUTO,
         action=GateAction.RETRIEVE if retrieved else GateAction.CLOSED_BOOK,
         threshold=0.5,

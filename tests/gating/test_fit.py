@@ -37,7 +37,7 @@ def _row(number: int, rng: random.Random) -> Row:
         recorded=Recorded(
             never=Branch(stage_seconds={"generate": 1.0}),
             one_step=Branch(stage_seconds={"generate": 4.0}, evidence=evidence, sufficient=held),
-            gate=GateRecord("g", 0.5, 0.5, {"similarity": rng.random(), "margin": rng.random()}),
+            gate=GateRecord("g", 0.5, 0.5, {"p_documents": rng.random(), "margin": rng.random()}),
             ways={"one_passage": Branch(stage_seconds={"generate": 1.0})},
         ),
     )

@@ -77,7 +77,7 @@ def test_a_long_draft_is_looked_at_as_far_as_a_recorded_one_reaches() -> None:
 
 
 def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
-    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3, "similarity": 0.2})
+    gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3, "p_documents": 0.2})
     row = _row(1, recorded=Recorded(Branch(), Branch(), gate))
     assert default_groups([_set(row)]) == (
         SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL,

@@ -31,8 +31,9 @@ from expertrag_retriever.gate.sufficiency import Sufficiency
 from expertrag_retriever.gate.ways import READINGS, Way
 
 ABOUT = "gate.json"
-FORMAT = 2
-"""In 1, the similarity to the store was that of its centroids."""
+FORMAT = 3
+"""In 1, the similarity to the store was that of its centroids; in 1 and 2, cosines and shares of
+words were looked at as they are."""
 
 _HEADS = ("closed", "retrieval", "benefit")
 
@@ -135,7 +136,7 @@ def load_gate(folder: Path) -> GateBundle:
         raise GateError(f"no gate in {folder}: name a folder of `expertrag gate fit`")
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        if body["format"] not in (1, FORMAT):
+        if body["format"] not in range(1, FORMAT + 1):
             raise ValueError(f"format {body['format']}, not {FORMAT}")
         if unknown := sorted(body.get("ways", {}).keys() - READINGS.keys()):
             raise ValueError(f"it reads in ways that are unknown here: {', '.join(unknown)}")

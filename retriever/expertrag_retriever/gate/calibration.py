@@ -24,6 +24,7 @@ from expertrag_retriever.gate.coverage import (
     Coverage,
     Spread,
     dump_coverage,
+    nearness,
 )
 from expertrag_retriever.gate.terms import term_coverage
 
@@ -60,14 +61,27 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     if index.size > 1:
         about = replace(about, similarity=(about.similarity + others) / 2)
     unrelated = _measure(index, BACKGROUND, experts, background)
+    requests = background[:, 0]
+    among = requests @ requests.T
+    np.fill_diagonal(among, -1.0)  # a request is compared with the others
+    near = [
+        _nearness(about.similarity, asked[:, 0] @ requests.T),
+        _nearness(unrelated.similarity, among),
+    ]
     quantiles = np.quantile(about.similarity, np.linspace(0.0, 1.0, QUANTILES))
     coverage = Coverage(
-        similarity=_contrast(about.similarity, unrelated.similarity, DEFAULT.similarity),
+        nearness=_contrast(near[0], near[1], DEFAULT.nearness),
         terms=_contrast(about.terms, unrelated.terms, DEFAULT.terms),
         quantiles=tuple(quantiles.round(6).tolist()),
-        background=background[:, 0],
+        background=requests,
     )
     return dump_coverage(coverage)
+
+
+def _nearness(similarities: NDArray[np.float64], background: FloatArray) -> NDArray[np.float64]:
+    """Nearness [N] of queries by their cosines [N, B] with the background requests."""
+    best = background.max(axis=1)
+    return np.array([nearness(*pair) for pair in zip(similarities, best, strict=True)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,13 @@ from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import read_coverage
 from expertrag_retriever.gate.policy import Estimate, estimate
-from expertrag_retriever.gate.signals import Draft, Signals, measured, numbers_of
+from expertrag_retriever.gate.signals import (
+    Draft,
+    Signals,
+    measured,
+    numbers_of,
+    store_numbers,
+)
 from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import (
     GateAction,
@@ -70,15 +76,10 @@ class Gate:
         """Put together what a fitted gate may look at."""
         extra = dict(domains or {})
         if store is not None:
-            estimated = estimate(prefill, store, self._coverage, CONSTANTS)
-            extra["p_documents"] = estimated.p_documents
+            estimated = estimate(None, store, self._coverage, CONSTANTS)
+            extra |= store_numbers(estimated.p_documents)
         return measured(
-            query,
-            _base(query_vector),
-            store=store,
-            prefill=prefill,
-            draft=draft,
-            extra=Signals(extra),
+            query, _base(query_vector), prefill=prefill, draft=draft, extra=Signals(extra)
         )
 
     def decide(

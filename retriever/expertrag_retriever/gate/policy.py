@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from expertrag_retriever.gate.constants import GateConstants
-from expertrag_retriever.gate.coverage import Coverage
+from expertrag_retriever.gate.coverage import Coverage, nearness
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 
@@ -38,10 +38,8 @@ def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: Gate
         return _logistic(constants.prior_logit)
     limit = constants.max_term_evidence
     words = min(max(coverage.terms.evidence(store.term_coverage), -limit), limit)
-    # What lies nearer to a background request than to the documents loses the difference: a manual
-    # has its numbers too, yet "7 plus 5" is nearer to "12 times 8".
-    detour = max(0.0, store.background_similarity - store.similarity)
-    meaning = coverage.similarity.evidence(store.similarity - detour)
+    near = nearness(store.similarity, store.background_similarity)
+    meaning = coverage.nearness.evidence(near)
     return _logistic(constants.prior_logit + constants.evidence_weight * (meaning + words))
 
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from expertrag_retriever.gate.draft import draft_signals
+from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.question import question_signals
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
@@ -53,7 +54,10 @@ _BY_PREFIX = (
     SignalGroup.DRAFT,
     SignalGroup.EVIDENCE,
 )
-_STORE = frozenset(item.name for item in fields(StoreSignals)) | {"p_documents"}
+_STORE = frozenset({"documents_log_odds"})
+"""What a fitted gate looks at. Cosines and shares of words differ between stores: one that had
+learned from them, in stores of one subject each, told train questions of a store of many subjects
+from everyday requests with AUC .986, misspelled ones with .974; the log odds do with .990, .988."""
 _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
 
 
@@ -90,6 +94,11 @@ class Draft:
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+def store_numbers(p_documents: float) -> dict[str, float]:
+    """Return what a fitted gate knows of the store."""
+    return {"documents_log_odds": float(log_odds(p_documents))}
+
+
 def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
     """Return the numbers by name; what was not measured is absent."""
     if some is None:
@@ -102,7 +111,6 @@ def measured(
     question: str,
     embedding: FloatArray | None,
     *,
-    store: StoreSignals | None = None,
     prefill: PrefillSignals | None = None,
     draft: Draft | None = None,
     extra: Signals | None = None,
@@ -116,7 +124,7 @@ def measured(
     vectors: dict[str, FloatArray] = {}
     if embedding is not None:
         vectors["question_embedding"] = embedding
-    numbers |= numbers_of(store) | numbers_of(prefill)
+    numbers |= numbers_of(prefill)
     if prefill is not None:
         vectors |= prefill.vectors
     if draft is not None:

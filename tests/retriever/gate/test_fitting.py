@@ -104,7 +104,7 @@ def test_one_class_only(rows: Planted, column: int, value: bool, message: str) -
 
 def test_signals_that_are_missing_or_no_numbers_stand_at_their_mean(rows: Planted) -> None:
     design = Design.fit(rows.signals, GATE_GROUPS)
-    broken = Signals({"similarity": float("nan"), "margin": 0.5})
+    broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
     x = design.matrix([broken])
     assert np.isfinite(x).all()
     assert x[0, design.places["store numbers"]] == pytest.approx(0.0)

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 from expertrag_retriever.gate.draft import draft_signals
 from expertrag_retriever.gate.question import question_signals
-from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals, group_of, measured
-from expertrag_retriever.types import PrefillSignals, StoreSignals
+from expertrag_retriever.gate.signals import (
+    Draft,
+    SignalGroup,
+    Signals,
+    group_of,
+    measured,
+    store_numbers,
+)
+from expertrag_retriever.types import PrefillSignals
 
 
 @pytest.mark.parametrize(
@@ -54,7 +61,6 @@ def test_every_signal_has_a_group() -> None:
     found = measured(
         "Who?",
         np.array([1.0, 0.0], np.float32),
-        store=StoreSignals(0.1, 0.2, 0.3, 0.4),
         prefill=PrefillSignals(
             0.1,
             0.2,
@@ -64,7 +70,7 @@ def test_every_signal_has_a_group() -> None:
             vectors={name: np.ones(2, np.float32) for name in ("router_pattern", "hidden_upper")},
         ),
         draft=Draft("Nobody", np.array([0.6, 0.8], np.float32), {"draft_log_probability": -1.0}),
-        extra=Signals({"p_documents": 0.5, "evidence_missing": 1.0, "domain_entropy": 0.1}),
+        extra=Signals({**store_numbers(0.5), "evidence_missing": 1.0, "domain_entropy": 0.1}),
     )
     groups = {group_of(name) for name in [*found.numbers, *found.vectors]}
     assert groups == set(SignalGroup)

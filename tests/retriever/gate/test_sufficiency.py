@@ -33,7 +33,7 @@ def drawn(seed: int) -> tuple[list[Signals], list[bool]]:
                 "evidence_missing": float(missing[row]),
                 "evidence_dense_best": float(noise[row]),
                 "question_words": float(sufficient[row]),  # of the wording: nor this
-                "similarity": float(sufficient[row]),  # of the store: not to be looked at
+                "documents_log_odds": float(sufficient[row]),  # of the store: not to be looked at
             }
         )
         for row in range(N)

@@ -34,7 +34,7 @@ def test_one_step_among_equals() -> None:
 @pytest.fixture(scope="module")
 def bundle(rows: Planted) -> GateBundle:
     """One passage is right where the store is like the question, one step where it is not."""
-    similarity = np.array([row.numbers["similarity"] for row in rows.signals])
+    similarity = np.array([row.numbers["documents_log_odds"] for row in rows.signals])
     rng = np.random.default_rng(1)
     one_step = rng.uniform(size=len(similarity)) < 0.5 - 0.4 * similarity
     passage = rng.uniform(size=len(similarity)) < 0.5 + 0.4 * similarity
@@ -58,7 +58,7 @@ def bundle(rows: Planted) -> GateBundle:
 
 
 def at(similarity: float) -> Signals:
-    return Signals({"similarity": similarity, "margin": 0.5, "question_words": 9.0})
+    return Signals({"documents_log_odds": similarity, "margin": 0.5, "question_words": 9.0})
 
 
 def test_each_query_is_read_by_its_best_way(bundle: GateBundle) -> None:
