@@ -9,7 +9,8 @@
                at most. Auto is put together: the gate decides, and the answer is that of never or
                of always, which is the same text
 
-What is asked, and of which sources: ``mixed_store.py``. Answers are kept on disk, a killed run goes
+``--json`` keeps the figures of parts that are not run in the file. What is asked, and of which
+sources: ``mixed_store.py``. Answers are kept on disk, a killed run goes
 on. Chosen is by questions of the train split (``--split train``), by test questions never.
 """
 
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--split", choices=("test", "train"), default="test")
     parser.add_argument("--questions", type=int, help="of each kind at most, drawn at random")
+    parser.add_argument("--answers", type=int, help="of these, how many of each kind are answered")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -110,16 +112,16 @@ def main() -> int:
                 if "gate" in given.parts:
                     figures[f"gate, {model}"] = gate(pipeline, asked)
                 if "answers" in given.parts:
-                    figures[f"answers, {model}"] = answers(pipeline, speaker, asked, report)
-    for part, some in figures.items():
-        print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
+                    some = scorable(asked, given.answers)
+                    figures[f"answers, {model}"] = answers(pipeline, speaker, some, report)
+    for part, found in figures.items():
+        print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found))))
     if given.json:
-        sizes = {kind: len(some) for kind, some in asked.items()}
+        sizes = {kind: len(items) for kind, items in asked.items()}
         manifest = make_manifest("mixed", {"models": inputs, "questions": sizes, **sized(store)})
-        body = {
-            "manifest": asdict(manifest),
-            "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
-        }
+        known = json.loads(given.json.read_text())["figures"] if given.json.exists() else {}
+        told = {part: list(map(asdict, found)) for part, found in figures.items()}
+        body = {"manifest": asdict(manifest), "figures": {**known, **told}}
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
 
@@ -127,6 +129,14 @@ def main() -> int:
 def drawn(asked: Sequence[Asked], most: int | None) -> list[Asked]:
     """Draw questions in an order that mixes sources."""
     return random.Random(0).sample(asked, min(most or len(asked), len(asked)))
+
+
+def scorable(asked: Mapping[str, Sequence[Asked]], most: int | None) -> dict[str, list[Asked]]:
+    """Choose the questions whose answers can be scored."""
+    return {
+        kind: [item for item in items if item.query.answers is not None][:most]
+        for kind, items in asked.items()
+    }
 
 
 def opened(model: str, store: Path) -> Pipeline:
@@ -242,9 +252,7 @@ def answers(
     pipeline: Pipeline, speaker: Speaker, asked: Mapping[str, Sequence[Asked]], report: Progress
 ) -> list[Figure]:
     """Right answers by policy, and what STRICT gives and withholds."""
-    scored = {kind: [item for item in asked[kind] if item.query.answers] for kind in asked}
-    documents, general = scored[ANSWERABLE], scored[GENERAL]
-    nothing = asked[UNANSWERABLE]
+    documents, general, nothing = asked[ANSWERABLE], asked[GENERAL], asked[UNANSWERABLE]
     said: dict[tuple[str, GateMode], list[Said]] = {}
     never, always, strictly = GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT
     for kind, some, modes in (
