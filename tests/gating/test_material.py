@@ -15,11 +15,18 @@ from expertrag.config import Config
 from expertrag.errors import Conflict, InvalidArgument
 from expertrag.eval.rows import dump_row, read_rows
 from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
-from expertrag.gating.material import default_groups, material
+from expertrag.gating.material import (
+    MISS_COST,
+    Material,
+    best_threshold,
+    default_groups,
+    material,
+)
 from expertrag.gating.signals import DRAFT_WORDS, SignalSource, looked_at
 from expertrag.gating.source import open_source
 from expertrag.prompt import ABSTENTION
 from expertrag.types import Sampling
+from expertrag_retriever.gate.fitting import Predictions
 from expertrag_retriever.gate.signals import SignalGroup
 
 OpenSource = Callable[..., SignalSource]
@@ -111,6 +118,16 @@ def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -
     assert found.ways["one_passage"].tolist() == [True, False]
     assert found.seconds == {"one_passage": 0.25}
     assert found.take(np.array([False, True])).ways["one_passage"].tolist() == [False]
+
+
+def test_a_miss_costs_more_than_a_search() -> None:
+    """Accuracy alone would search where the benefit is .9, and a question at .3 would be a miss."""
+    benefit = np.array([0.9, 0.3, 0.05])
+    rows = Material([], np.array([[False, True], [True, False], [True, False]]))
+    found = best_threshold(Predictions(benefit, benefit, benefit), rows, 0.02)
+    assert found == 1 / (1 + MISS_COST)
+    rare = np.array([0.1, 0.05, 0.04])
+    assert best_threshold(Predictions(rare, rare, rare), rows, 0.02) == 0.1
 
 
 def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:
