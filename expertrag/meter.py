@@ -48,6 +48,7 @@ class Meter:
         self.add(
             lm_calls=session.lm_calls,
             prompt_tokens=session.prompt_tokens if session.lm_calls else 0,
+            cached_prompt_tokens=session.cached_tokens,
             completion_tokens=session.completion_tokens,
         )
 

@@ -185,7 +185,11 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer cost. ``lm_calls`` counts prefills; seconds are given by stage."""
+    """What an answer cost. ``lm_calls`` counts prefills; seconds are given by stage.
+
+    ``cached_prompt_tokens``: of the prompts' tokens, those that were not computed, as an earlier
+    prompt begins alike (prefix caching); 0 where the language model does not tell.
+    """
 
     lm_calls: int = 0
     retrieval_calls: int = 0
@@ -194,6 +198,7 @@ class Usage:
     vectors_scanned: int = 0
     passages_dropped: int = 0
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    cached_prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

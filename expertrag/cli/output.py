@@ -138,9 +138,10 @@ def print_answer_facts(answer: Answer) -> None:
         click.echo(f"Id: {answer.id}")
     usage = answer.usage
     stages = ", ".join(f"{name} {spent:.2f}" for name, spent in usage.stage_seconds.items())
+    cached = f" ({usage.cached_prompt_tokens} cached)" if usage.cached_prompt_tokens else ""
     click.echo(
         f"Cost: lm_calls {usage.lm_calls}, retrieval_calls {usage.retrieval_calls}, "
-        f"tokens {usage.prompt_tokens} + {usage.completion_tokens}, "
+        f"tokens {usage.prompt_tokens}{cached} + {usage.completion_tokens}, "
         f"vectors scanned {usage.vectors_scanned:,}, seconds {stages or '0'}"
     )
 

@@ -124,6 +124,7 @@ def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
         vectors_scanned=usage.vectors_scanned,
         passages_dropped=usage.passages_dropped,
         stage_seconds=dict(usage.stage_seconds),
+        cached_prompt_tokens=usage.cached_prompt_tokens,
     )
 
 
@@ -137,6 +138,7 @@ def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
         vectors_scanned=usage.vectors_scanned,
         passages_dropped=usage.passages_dropped,
         stage_seconds=dict(sorted(usage.stage_seconds.items(), key=_by_stage)),
+        cached_prompt_tokens=usage.cached_prompt_tokens,
     )
 
 

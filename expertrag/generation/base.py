@@ -40,6 +40,8 @@ class Session(ABC):
 
     lm_calls: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the prompt, those that were not computed, as an earlier text begins alike."""
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None

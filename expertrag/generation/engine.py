@@ -246,6 +246,8 @@ class Engine:
                 text.computed += found.copied_tokens
             self._pages.release(found.copied)
         self.counters.reused_tokens += text.computed
+        if not text.drawn:  # one that was paused finds its own words
+            text.reused = text.computed
 
     def _page_for(self, text: Text, scheduled: list[Text]) -> int | None:
         """Take a page, if need be from the text that came last and is not in this step."""

@@ -91,12 +91,14 @@ class NativeSession(LocalSession):
         found = self._network.engine.result(self._text, self._should_stop)
         if isinstance(found, Looked):
             self._watched = self._network.watched(found)
+            self.cached_tokens = self._text.reused
             if saying := self._abstaining():
                 self._waiting = saying[1:]
                 self._end(FinishReason.STOP)
                 return saying[0]
             found = self._network.engine.result(self._text, self._should_stop)
         assert isinstance(found, Drawn), "a text is looked at once"
+        self.cached_tokens = self._text.reused
         if found.certainty is not None:
             self._certainties.append(found.certainty)
         if not self._probe:

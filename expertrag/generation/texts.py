@@ -57,6 +57,8 @@ class Text:
     )
     drawn: int = 0
     computed: int = 0
+    reused: int = 0
+    """Tokens of the prompt whose keys and values an earlier text had left."""
     closed: bool = False
     pages: list[int] = field(default_factory=list)
     serial: int = ROOT

@@ -114,7 +114,7 @@ class TopLogprob(_message.Message):
     def __init__(self, text: _Optional[str] = ..., logprob: _Optional[float] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds")
+    __slots__ = ("lm_calls", "retrieval_calls", "prompt_tokens", "completion_tokens", "vectors_scanned", "passages_dropped", "stage_seconds", "cached_prompt_tokens")
     class StageSecondsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -129,6 +129,7 @@ class Usage(_message.Message):
     VECTORS_SCANNED_FIELD_NUMBER: _ClassVar[int]
     PASSAGES_DROPPED_FIELD_NUMBER: _ClassVar[int]
     STAGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     lm_calls: int
     retrieval_calls: int
     prompt_tokens: int
@@ -136,7 +137,8 @@ class Usage(_message.Message):
     vectors_scanned: int
     passages_dropped: int
     stage_seconds: _containers.ScalarMap[str, float]
-    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    cached_prompt_tokens: int
+    def __init__(self, lm_calls: _Optional[int] = ..., retrieval_calls: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., vectors_scanned: _Optional[int] = ..., passages_dropped: _Optional[int] = ..., stage_seconds: _Optional[_Mapping[str, float]] = ..., cached_prompt_tokens: _Optional[int] = ...) -> None: ...
 
 class AnswerRequest(_message.Message):
     __slots__ = ("question",)

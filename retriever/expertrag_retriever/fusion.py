@@ -19,10 +19,10 @@ on any of them, "gain" the mean one over it):
   -0.004, gain 0.023 (at three quarters of the scale -0.010, 0.021).
 - w puts the cosine on a scale that is the same for every embedder and corpus.
 
-What was tried and dropped: log w(q) linear in ten features of both halves (the three of e(q), overlap
-of the first ten, number and rarity of words, cosine and BM25 of the first chunk, ...), learned by a
-listwise loss on the train queries of the other sets, 120 of each of ten. On the sets left out its
-gain over the better half was 0.007 at best, worst -0.020; of this form 0.015 and -0.025.
+What was tried and dropped: log w(q) linear in ten features of both halves (the three of e(q), how
+many of the first ten they share, number and rarity of words, cosine and BM25 of the first chunk),
+learned by a listwise loss on the train queries of the other sets, 120 of each of ten. On the sets
+left out its gain over the better half was 0.007 at best, worst -0.020; of this form 0.015, -0.025.
 
 And how well either half finds the chunk that a pseudo-query was cut from.
 That favours BM25 on code, where people's words are not those of the text (dense 0.49, BM25 0.57;

@@ -69,8 +69,12 @@ def test_what_the_engine_does_is_shown(
         lambda: open_pipeline(replace(model_config, index=str(built_store))), metrics_port=port
     )
     with Client(server.address) as client:
-        for _ in range(2):
-            client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)
+        question = "How often does a checkpoint run?"
+        first, again = (
+            client.answer(question, mode="always", max_tokens=7).usage for _ in range(2)
+        )
+    assert first.cached_prompt_tokens < again.cached_prompt_tokens < again.prompt_tokens
+    assert again.prompt_tokens == first.prompt_tokens
     samples = scrape(port)
     of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
     assert 0 < of["steps"] < of["rows"]
