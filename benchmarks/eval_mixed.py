@@ -148,7 +148,7 @@ def opened(model: str, store: Path) -> Pipeline:
 
 
 def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
-    """Tell what answers depend on."""
+    """Tell what answers of forced modes depend on; the gate is asked anew."""
     info = pipeline.info()
     with Index.open(store) as index:
         corpus = index.manifest.corpus_hash
@@ -156,7 +156,6 @@ def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
         "corpus": corpus,
         "embedder": info.embedder,
         "generator": info.model,
-        "gate": info.gate,
         "code": code_hash(),
     }
 

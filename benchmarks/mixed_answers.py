@@ -2,7 +2,7 @@
 
 WORK/mixed/answers/MODEL-HASH.jsonl    by question and mode: a killed run goes on
 
-HASH is of everything that an answer depends on: models, store, gate, prompts, passages asked for.
+HASH is of what answers of forced modes depend on: models, store, code, passages asked for.
 """
 
 from __future__ import annotations

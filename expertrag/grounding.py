@@ -8,6 +8,7 @@ be in the passage. What it cannot see is order and roles ("A beat B").
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -164,7 +165,8 @@ def _judged(claim: Wording, number: int, stretch: Stretch, evidence: Evidence) -
     missing = claim.words - found.words
     flaw = _lacks(missing or asked.words - found.words, claim if missing else asked, evidence)
     if _is_verdict(claim, asked):  # it claims the question, which a passage about it decides
-        score = evidence.recall(asked.words, evidence.words_of(number))
+        # it is concluded, seldom quoted: a quarter of what is asked about is enough to cite it
+        score = math.sqrt(evidence.recall(asked.words, evidence.words_of(number)))
         flaw = _lacks(asked.words - evidence.words_of(number), asked, evidence)
         common = asked.words & found.words
         if claim.verdict == "yes" and asked.negated & common != found.negated & common:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 
     from expertrag_index.index import Index
     from expertrag_index.manifest import JSON
-    from expertrag_index.types import FloatArray
+    from expertrag_index.types import Chunk, FloatArray
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 _SAMPLE = 200  # chunks; the mean similarity is then known to 0.01
+_DRAWN = 4_000  # chunks of which these are taken, so that small subjects have a part in them
 _SEED = 0
 _MIN_WORDS = 4
 _MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the chunks than queries do
@@ -96,13 +98,22 @@ def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
     """Keys of sampled chunks, and a sentence of each, cut to a query's length."""
     choose = random.Random(_SEED).choice
     keys, queries = [], []
-    for key, chunk in index.sample_chunks(_SAMPLE, _SEED):
+    for key, chunk in _by_turns(index.sample_chunks(_DRAWN, _SEED)):
         sentences = [chunk.text[start:end].split() for start, end in spans(chunk.text)]
         whole = [words for words in sentences if len(words) >= _MIN_WORDS]
         if sentences:
             keys.append(key)
             queries.append(" ".join(choose(whole or sentences)[:_MAX_WORDS]))
     return keys, queries
+
+
+def _by_turns(drawn: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
+    """Take chunks of each domain in turn, so that a large subject does not set the scale alone."""
+    domains: dict[str | None, list[tuple[int, Chunk]]] = {}
+    for key, chunk in drawn:
+        domains.setdefault(chunk.domain, []).append((key, chunk))
+    turns = chain.from_iterable(zip_longest(*domains.values()))
+    return list(islice((item for item in turns if item is not None), _SAMPLE))
 
 
 def _measure(
