@@ -99,14 +99,17 @@ def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
         yield from ("", f"**{part.capitalize()}**", "")
         yield f"| | n | {' | '.join(columns)} | asked |"
         yield "|---|---|" + "---|" * (len(columns) + 1)
-        for rows in zip(*by_model.values(), strict=True):
-            last = rows[-1]
-            cells = [_estimate(row["after"]) for row in rows]
+        named = [{row["name"]: row for row in rows} for rows in by_model.values()]
+        for name in dict.fromkeys(name for rows in named for name in rows):
+            rows = [rows[name] for rows in named if name in rows]
+            cells = [_estimate(some[name]["after"]) if name in some else "" for some in named]
+            first = rows[0]
             if own:
-                cells = [_estimate(last["before"]), *cells, _estimate(last["change"])]
-            asked = last["bar"] and f"{last['bar']}, {'reached' if last['reached'] else 'missed'}"
-            count = last["after"]["n"] if last["after"] else 0
-            yield f"| {last['name']} | {count} | {' | '.join(cells)} | {asked} |"
+                cells = [_estimate(first["before"]), *cells, _estimate(first["change"])]
+            verdicts = ("reached" if row["reached"] else "missed" for row in rows)
+            asked = first["bar"] and f"{first['bar']}: {', '.join(verdicts)}"
+            count = " / ".join(str(row["after"]["n"]) for row in rows if row["after"])
+            yield f"| {name} | {count} | {' | '.join(cells)} | {asked} |"
 
 
 def _estimate(value: Mapping[str, Any] | None) -> str:
