@@ -19,6 +19,7 @@ from expertrag.service import Server
 from expertrag.types import AnswerRequest, GateMode
 from expertrag_index import IndexWriter
 from expertrag_index.types import Document
+from expertrag_retriever.gate.constants import CONSTANTS
 
 ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
 
@@ -41,8 +42,8 @@ def test_100_questions_that_need_the_documents_hold_the_rate(
         assert decision.threshold is not None
         assert decision.retrieve == (decision.p_benefit >= decision.threshold)
         assert f"keeps retrieval at {target * 100:g} % of the questions" in decision.reason
-        otherwise = decision.retrieve != (decision.p_benefit >= 0.5)
-        assert ("by its own, 0.50, the gate would have" in decision.reason) is otherwise
+        otherwise = decision.retrieve != (decision.p_benefit >= CONSTANTS.threshold)
+        assert ("by its own, 0.40, the gate would have" in decision.reason) is otherwise
         assert decision.reason.endswith(".")
 
 
@@ -84,7 +85,7 @@ def test_without_a_target_rate_the_gate_has_its_own_threshold(
     pipeline = Pipeline(built_store, embedder, paced)
     thresholds = {pipeline.decide(text).threshold for text in ABOUT}
     pipeline.close()
-    assert thresholds == {0.5}
+    assert thresholds == {CONSTANTS.threshold}
 
 
 def test_threshold_and_target_rate_together() -> None:

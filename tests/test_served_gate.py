@@ -54,7 +54,7 @@ def _write(
     signals = rows.signals
     groups: tuple[SignalGroup, ...] = (SignalGroup.STORE, SignalGroup.PREFILL)
     if domains:  # what the store says of a question, told by its domain
-        signals = [Signals({FINANCE: row.numbers["similarity"]}) for row in rows.signals]
+        signals = [Signals({FINANCE: row.numbers["documents_log_odds"]}) for row in rows.signals]
         groups = (SignalGroup.DOMAIN,)
     fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
     benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
@@ -270,6 +270,8 @@ def test_both_ways_answer_where_neither_is_surer(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # a planted gate is sure of a real question: its log odds are far from those it was fitted on
+    monkeypatch.setattr("expertrag.deciding.UNDECIDED", (0.0, 1.0))
     needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
     _write(tmp_path / "gate", threshold=1.0, needs=needs)
     gate = ServedGate(tmp_path / "gate", _accept)
@@ -297,7 +299,6 @@ def test_both_ways_answer_where_neither_is_surer(
         pipeline.answer(replace(allowed, mode=GateMode.STRICT))
     pipeline.close()
 
-    monkeypatch.setattr("expertrag.deciding.UNDECIDED", (0.0, 1.0))
     pipeline = Pipeline(built_store, embedder, paced, gate=gate)
     unable = fold(pipeline.answer(allowed)).decision
     pipeline.close()

@@ -66,9 +66,9 @@ def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: P
         "eval", "record", SQUAD, "--out", rows, *QUICK, "--dtype", "float32", "--work", work
     )
     assert (precise.code, "generator.dtype (none, now float32)" in precise.err) == (6, True)
-    scored = run("eval", "gate", rows, "--gate", "training-free-2", "--json")
+    scored = run("eval", "gate", rows, "--gate", "training-free-3", "--json")
     assert scored.code == 0, scored.err
-    assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-2"
+    assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-3"
 
 
 def test_the_formula_against_the_clock(run: Callable[..., Any], work: Path) -> None:

@@ -151,6 +151,11 @@ def test_a_closed_pipe_is_quiet() -> None:
     assert (process.returncode, err) == (ExitCode.BROKEN_PIPE, b"")
 
 
+def _interruptible() -> None:
+    """Take back what a shell does to its background jobs, and so to the tests that run in one."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
     fifo = tmp_path / "slow.toml"
     os.mkfifo(fifo)  # reading it blocks until someone writes
@@ -158,6 +163,7 @@ def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
         [sys.executable, "-m", "expertrag", "ask", "?", "--config", fifo],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=_interruptible,
     ) as process:
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)

@@ -37,7 +37,7 @@ def test_small_profile_improves_on_the_base_and_serves(
     store = tmp_path / "store"
     built = run("index", "build", documents, "--out", store, "--embedder", bundle)
     assert built.code == 0, built.err
-    query = ("When are the notes due?", "--domain", "finance")
+    query = ("When are the notes due?",)
     found = run("index", "search", store, *query, "--json")
     assert found.code == 0, found.err
     assert json.loads(found.out)["passages"][0]["domain"] == "finance"

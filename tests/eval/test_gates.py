@@ -13,7 +13,7 @@ from expertrag.errors import InvalidArgument, NotFound
 from expertrag.eval.gates import load_gate, recorded_gate
 from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
 
-NAME = "training-free-2"
+NAME = "training-free-3"
 
 
 def a_row(identifier: str, p: float | None = None, threshold: float = 0.5, name: str = NAME) -> Row:
@@ -64,7 +64,7 @@ def test_rows_of_another_gate_are_refused_unless_any_will_do() -> None:
     with pytest.raises(InvalidArgument, match="row 7 of nq was recorded with gate fitted-3, not t"):
         load_gate(NAME, [other])
     assert recorded_gate([other]).name == "fitted-3"
-    with pytest.raises(InvalidArgument, match="row 1 of b was recorded with gate training-free-2"):
+    with pytest.raises(InvalidArgument, match="row 1 of b was recorded with gate training-free-3"):
         recorded_gate([other, a_set("b", a_row("1", 0.5))])
 
 
@@ -135,6 +135,6 @@ def test_a_folder_and_nothing_are_no_gates(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"no gate in .*: name a folder of `exp"):
         load_gate(str(tmp_path), [a_set("a", a_row("1"))])
     with pytest.raises(
-        NotFound, match="no gate or file training-free-9; name training-free-2, a f"
+        NotFound, match="no gate or file training-free-9; name training-free-3, a f"
     ):
         load_gate("training-free-9", [a_set("a", a_row("1"))])

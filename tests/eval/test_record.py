@@ -206,7 +206,7 @@ def test_the_threshold_decides_but_answers_nothing_again(
         changed = record(alive, strict, path, silent)
         assert record(alive, RECORDING, path, silent) == own
     assert {row.recorded.gate.threshold for row in changed.rows if row.recorded} == {0.99}
-    assert {row.recorded.gate.threshold for row in own.rows if row.recorded} == {0.5}
+    assert {row.recorded.gate.threshold for row in own.rows if row.recorded} == {0.4}
 
 
 def test_one_writer_at_a_time_and_a_damaged_manifest(

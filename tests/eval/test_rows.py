@@ -19,7 +19,7 @@ def test_rows_survive_a_file(tmp_path: Path) -> None:
     recorded = Recorded(
         never=Branch(lm_calls=1, confidence=0.5, stage_seconds={"generate": 0.1}),
         one_step=Branch(documents=("d1", "d2"), cited=("d1",), relevant_support=1.0),
-        gate=GateRecord("training-free-2", 0.7, 0.5, {"margin": 0.25}),
+        gate=GateRecord("training-free-3", 0.7, 0.5, {"margin": 0.25}),
         ways={"one_passage": Branch(documents=("d1",), evidence={"evidence_missing": 1.0})},
     )
     rows = (

@@ -102,7 +102,7 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
 
 
 def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -> None:
-    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3})
+    gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
     recorded = Recorded(
         Branch(),
         Branch(stage_seconds={"generate": 2.0}),
@@ -131,7 +131,7 @@ def test_a_miss_costs_more_than_a_search() -> None:
 
 
 def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:
-    gate = GateRecord("training-free-2", 0.5, 0.5, {"margin": 0.3})
+    gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
     rows = [_row(number, recorded=Recorded(Branch(), Branch(), gate)) for number in range(1, 3)]
     opened = source(SignalGroup.PREFILL)
     found = opened.measure(_set(*rows), _silent)

@@ -65,7 +65,7 @@ def test_every_decision_is_a_line(client: Client, path: Path) -> None:
     assert len(set(ids)) == 4
     assert all(len(name) == 32 for name in ids)
     first, second, third, last = entries
-    assert (first.mode, first.generation, first.gate) == (GateMode.AUTO, 1, "training-free-2")
+    assert (first.mode, first.generation, first.gate) == (GateMode.AUTO, 1, "training-free-3")
     assert first.p_benefit == automatic.decision.p_benefit
     assert first.signals == automatic.decision.signals
     assert first.question == QUESTION
