@@ -49,6 +49,7 @@ class Evidence:
                 self._frequency.update(single.wording.words)
             self.stretches.append(list(_with_pairs(singles, title)))
             self._words.append(union([title, *(single.wording for single in singles)]).words)
+        self._named = self.question.exact & frozenset().union(*self._words)
 
     def words_of(self, number: int) -> frozenset[str]:
         """Words of a passage and its title."""
@@ -58,7 +59,7 @@ class Evidence:
         """Names and numbers of the question that other passages have, where this one has none."""
         if self.question.exact & self._words[number]:
             return []
-        return sorted(self.question.exact & frozenset().union(*self._words))
+        return sorted(self._named)
 
     def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
         """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""

@@ -49,13 +49,21 @@ class Grounding:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lacking:
+    """Words that a passage lacks, and the text that has them."""
+
+    words: Set[str]
+    text: Wording
+
+
+@dataclass(frozen=True, slots=True)
 class _Match:
-    """A stretch of a passage; ``flaw`` says in words what is missing in it, if much is."""
+    """A stretch of a passage, and what keeps it from supporting a claim, if anything does."""
 
     passage: int
     stretch: Stretch
     score: float
-    flaw: str
+    flaw: str | _Lacking
 
 
 def ground(
@@ -100,15 +108,11 @@ class _Claim:
     end: int
     words: int
     matches: Sequence[_Match]
+    flaw: str
 
     @property
     def best(self) -> float:
         return self.matches[0].score if self.matches else 0.0
-
-    @property
-    def flaw(self) -> str:
-        """Why the claim is not supported."""
-        return self.matches[0].flaw if self.matches else "there is no passage to support it"
 
     @property
     def cited(self) -> list[_Match]:
@@ -119,7 +123,8 @@ class _Claim:
 def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
     for start, end in spans(answer):
         said = _said(answer[start:end])
-        yield _Claim(start, end, max(len(said.words), 1), _matches(said, evidence))
+        matches = _matches(said, evidence)
+        yield _Claim(start, end, max(len(said.words), 1), matches, _told(matches, evidence))
 
 
 def _said(text: str) -> Wording:
@@ -158,16 +163,20 @@ def _is_verdict(claim: Wording, asked: Wording) -> bool:
     return bool(claim.verdict and asked.words) and len(own) <= _OWN_SHARE * len(claim.words)
 
 
-def _judged(claim: Wording, number: int, stretch: Stretch, evidence: Evidence) -> tuple[float, str]:
+def _judged(
+    claim: Wording, number: int, stretch: Stretch, evidence: Evidence
+) -> tuple[float, str | _Lacking]:
     """Return how well a stretch of a passage supports a claim, in [0, 1], and what it lacks."""
     asked, found = evidence.question, stretch.wording
     about_question = evidence.recall(asked.words, found.words)
     missing = claim.words - found.words
-    flaw = _lacks(missing or asked.words - found.words, claim if missing else asked, evidence)
+    flaw: str | _Lacking = (
+        _Lacking(missing, claim) if missing else _Lacking(asked.words - found.words, asked)
+    )
     if _is_verdict(claim, asked):  # it claims the question, which a passage about it decides
         # it is concluded, seldom quoted: a quarter of what is asked about is enough to cite it
         score = math.sqrt(evidence.recall(asked.words, evidence.words_of(number)))
-        flaw = _lacks(asked.words - evidence.words_of(number), asked, evidence)
+        flaw = _Lacking(asked.words - evidence.words_of(number), asked)
         common = asked.words & found.words
         if claim.verdict == "yes" and asked.negated & common != found.negated & common:
             score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
@@ -186,15 +195,20 @@ def _judged(claim: Wording, number: int, stretch: Stretch, evidence: Evidence) -
         flaw = f"{_quoted(elsewhere[:1], asked)}, which is asked about, is not in the passage"
     wrong = claim.exact - found.words - asked.words
     if wrong:
-        score, flaw = min(score, _MISSING_EXACT_CAP), _lacks(wrong, claim, evidence)
+        score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
     return score, flaw
 
 
-def _lacks(words: Set[str], written: Wording, evidence: Evidence) -> str:
-    """Say that a passage lacks words, the rarest first."""
-    rarest = sorted(words, key=lambda word: (-evidence.weight(word), word))
+def _told(matches: Sequence[_Match], evidence: Evidence) -> str:
+    """Say what the best match lacks, the rarest words first."""
+    if not matches:
+        return "there is no passage to support it"
+    flaw = matches[0].flaw
+    if isinstance(flaw, str):
+        return flaw
+    rarest = sorted(flaw.words, key=lambda word: (-evidence.weight(word), word))
     told = rarest[:_MOST_WORDS_TOLD]
-    return f"{_quoted(told, written)} {'is' if len(told) == 1 else 'are'} not in the passage"
+    return f"{_quoted(told, flaw.text)} {'is' if len(told) == 1 else 'are'} not in the passage"
 
 
 def _quoted(words: Iterable[str], written: Wording) -> str:
