@@ -119,7 +119,8 @@ class Decider:
             request, view, vector, answer, bundle, threshold, meter, should_stop
         )
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
-        decision = _by_words(decision, request.question, view)
+        if budget is None and request.threshold is None:  # these hold in every language
+            decision = _by_words(decision, request.question, view)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
         if not why or decision.p_benefit is None or decision.threshold is None:

@@ -140,7 +140,12 @@ def test_a_question_in_another_language_is_decided_by_its_words(
     about = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?")
     other = pipeline.decide("Wer hat den Eiffelturm gebaut und wozu?")
     english = pipeline.decide("How many days of leave do I get?")
+    asked = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?", threshold=1.0)
     pipeline.close()
+    never = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(target_rate=0.0))
+    assert not never.decide("Wie viele Urlaubstage sind es im Jahr?").retrieve
+    never.close()
+    assert not asked.retrieve
     assert about.retrieve
     assert "The question is not English, and the embedder" in about.reason
     assert "the documents hold its words" in about.reason
