@@ -10,8 +10,8 @@
                of always, which is the same text
 
 ``--json`` keeps the figures of parts that are not run in the file. What is asked, and of which
-sources: ``mixed_store.py``. Answers are kept on disk, a killed run goes
-on. Chosen is by questions of the train split (``--split train``), by test questions never.
+sources: ``mixed_store.py``. Answers are kept on disk, so that a killed run goes on. Choices follow
+from questions of the train split (``--split train``).
 """
 
 from __future__ import annotations

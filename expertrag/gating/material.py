@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 
+MISS_COST = 7.0
+"""Wasted searches that a question about the documents costs which is answered without them. A
+wasted search costs a second or two; an answer out of the model's head, to a question that the
+documents answer, costs a person's trust in all others."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
     """Rows to learn from: their signals, and which of their answers were right, [N, 2].
@@ -137,16 +143,10 @@ def _relative_seconds(rows: Sequence[Row], name: str) -> float:
     return way / one_step if one_step else 1.0
 
 
-MISS_COST = 7.0
-"""Wasted searches that a question about the documents costs which is answered without them. A
-wasted search costs a second or two; an answer out of the model's head, to a question that the
-documents answer, costs a person's trust in all others."""
-
-
 def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
     """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate.
 
-    It is at most that from which a search, at even odds of p(benefit), costs less than a miss.
+    It is at most 1 / (1 + ``MISS_COST``): from there on a search costs less than a miss.
     """
     points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
     levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]

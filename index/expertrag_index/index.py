@@ -153,18 +153,6 @@ class Index:
         """
         return {expert: len(keys) for expert, keys in self._admitted(filter).items()}
 
-    def experts_of(self, keys: Sequence[int]) -> list[str]:
-        """Experts that encoded chunks, in the order of ``keys``.
-
-        :raises SearchError: a key is not of this generation.
-        """
-        wanted = np.asarray(keys, np.int64)
-        experts: list[str] = [""] * len(wanted)
-        for expert, rows in self._rows_by_expert(wanted).items():
-            for row in rows.tolist():
-                experts[row] = expert
-        return experts
-
     def groups(self) -> list[Group]:
         """Read which experts serve which groups of documents; none for a plain embedder."""
         with self._reading() as connection:

@@ -53,7 +53,7 @@ def flatten(
 
 def scalars_of(value: MetadataValue) -> list[str | int | float | bool]:
     """Return the scalars of a stored value, one or several."""
-    return list(value) if isinstance(value, list | tuple) else [value]  # type: ignore[list-item]
+    return [value] if isinstance(value, str | int | float) else list(value)
 
 
 def _leaves(
