@@ -10,10 +10,10 @@ A mapping becomes fields with dotted names, and a list is one field with all its
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
-    from expertrag_index.types import MetadataValue
+    from expertrag_index.types import MetadataValue, Scalar
 
 MOST_LEVELS = 32
 MOST_VALUES = 10_000
@@ -53,7 +53,8 @@ def flatten(
 
 def scalars_of(value: MetadataValue) -> list[str | int | float | bool]:
     """Return the scalars of a stored value, one or several."""
-    return [value] if isinstance(value, str | int | float) else list(value)
+    # what is neither is told where it would be stored
+    return list(value) if isinstance(value, list | tuple) else [cast("Scalar", value)]
 
 
 def _leaves(
