@@ -69,8 +69,8 @@ def bundle(
     """Two experts that differ from the base and from each other, trained or not."""
     folder = tmp_path_factory.mktemp("bundle")
     settings = ExpertSettings(tuple(WORDS), request.param, rank=4)
-    module = with_experts(base.load(), settings)
     torch.manual_seed(1)
+    module = with_experts(base.load(), settings)
     for _, layer in expert_layers(module.model):
         part = layer.second if settings.form is ExpertForm.LOW_RANK else layer.first
         part.data += 0.3 * torch.randn_like(part)
