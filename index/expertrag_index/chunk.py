@@ -1,8 +1,10 @@
 """Cut documents into chunks that the embedder reads whole, at the best places it can find.
 
-A document becomes units (sentences; lines, words and pieces of words where a sentence alone is too
-long), and neighbouring units are packed up to the budget. A chunk ends at the strongest break in
-the second half of its budget: before a heading, else between paragraphs, else between sentences.
+A chunk lies in one section, so that it is of one subject, and its title names the headings above.
+A section that is longer becomes units (sentences; lines, words and pieces of words where a sentence
+alone is too long), and neighbouring units are packed up to the budget. A chunk ends at the
+strongest break in the second half of its budget: before a heading, else between paragraphs, else
+between sentences.
 """
 
 from __future__ import annotations
@@ -11,15 +13,16 @@ import hashlib
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from expertrag_index import sentences
+from expertrag_index.sections import sections
 from expertrag_index.types import Chunk, Document
 
-_ALGORITHM = "structure-1"  # raise it whenever the same input would give other chunks
+_ALGORITHM = "structure-2"  # raise it whenever the same input would give other chunks
 _SMALLEST_BUDGET = 16
 _CHARS_PER_TOKEN = 16
 """A tokenizer may call a megabyte without spaces one unknown token: length counts, too. English
@@ -88,7 +91,6 @@ class Chunker:
         :return: chunks in order, with ``chunk.text == document.text[chunk.start:chunk.end]``. A
             document of white space or of characters that the tokenizer drops gives none.
         """
-        title = self._short_title(document.title)
         return [
             Chunk(
                 document_id=document.id,
@@ -101,8 +103,25 @@ class Chunker:
                 source=document.source,
                 metadata=document.metadata,
             )
-            for ordinal, (start, end) in enumerate(self._spans(title, document.text))
+            for ordinal, (title, start, end) in enumerate(self._titled_spans(document))
         ]
+
+    def _titled_spans(self, document: Document) -> Iterator[tuple[str, int, int]]:
+        """Yield the spans of all chunks, each with its title."""
+        for section in sections(document.text):
+            text = document.text[section.start : section.end]
+            title = self._title(document, section.above)
+            spans = self._spans(title, text)
+            below = self._title(document, (*section.above, section.heading))
+            if len(spans) > 1 and below != title:
+                spans = self._spans(below, text)
+            for number, (start, end) in enumerate(spans):
+                yield below if number else title, section.start + start, section.start + end
+
+    def _title(self, document: Document, headings: Sequence[str]) -> str:
+        """Put the headings that a chunk stands below after the title of its document."""
+        below = [heading for heading in headings if heading != document.title]
+        return self._short_title(" > ".join(filter(None, (document.title, *below))))
 
     def _spans(self, title: str, text: str) -> list[Span]:
         prefix = f"{title}\n" if title else ""

@@ -74,6 +74,18 @@ def test_a_heading_goes_with_the_text_below_it() -> None:
     assert [chunk.text.startswith("# Head") for chunk in split(text)][:2] == [False, True]
 
 
+def test_a_chunk_is_of_one_section_and_is_titled_by_the_headings_above_it() -> None:
+    body = " ".join([sentence(9)] * 3)
+    text = f"# Manual\n\n{body}\n\n## Valve\n\n{body}\n\n### Reset\n\n{body} {body}"
+    chunks = split(text, 48, title="Manual")
+    assert [(chunk.title, chunk.text.split("\n")[0]) for chunk in chunks] == [
+        ("Manual", "# Manual"),
+        ("Manual", "## Valve"),
+        ("Manual > Valve", "### Reset"),
+        ("Manual > Valve > Reset", body.split(". ")[0] + ". " + sentence(9)),
+    ]
+
+
 def test_a_sentence_is_cut_only_if_it_alone_is_too_long() -> None:
     text = " ".join([*map(sentence, (12, 20, 25, 9)), sentence(70, "long"), sentence(12)])
     chunks = split(text)

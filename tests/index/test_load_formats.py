@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from expertrag_index.loaders import SUFFIXES, load
+from expertrag_index.sections import sections
 from expertrag_index.types import Document, LoadFailure
 
 SAMPLES = Path(__file__).parents[1] / "data" / "documents"
@@ -239,3 +240,18 @@ def test_every_suffix_has_a_sample_or_is_the_packed_form_of_one() -> None:
     present = {path.suffix for path in SAMPLES.rglob("*.*")}
     wanted = {suffix.removesuffix(".gz") for suffix in SUFFIXES} - {".htm"}
     assert wanted <= present
+
+
+def test_a_comment_in_a_page_s_code_is_no_heading(tmp_path: Path) -> None:
+    page = "<h1>Set-up</h1><pre># install\napt install sluice\n<b># run</b>\nsluice</pre>"
+    text = read(tmp_path / "a.html", page).text
+    assert [section.heading for section in sections(text)] == ["Set-up"]
+    assert "# install\napt install sluice\n # run\nsluice" in text
+
+
+def test_underlined_titles_of_plain_text_are_headings(tmp_path: Path) -> None:
+    body = "Values are sent every hour unless the battery is low or the probe is asleep. " * 3
+    text = f"Probe guide\n===========\n\n{body}\n\nReset\n-----\n\n{body}\n"
+    document = read(tmp_path / "guide.rst.txt", text)
+    assert document.title == "Probe guide"
+    assert [item.heading for item in sections(document.text)] == ["Probe guide", "Reset"]

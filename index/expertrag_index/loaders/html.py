@@ -31,6 +31,7 @@ _XHTML = re.compile(r"<\?xml\s|\bXHTML\b|\sxmlns\s*=")
 _DECLARATION = re.compile(r"\A\s*<\?xml\s[^<>]*\?>")
 _DECLARED_WITHIN = 1024  # bytes in which the HTML standard looks for the charset
 _SPACE = re.compile(r"\s+")
+_COMMENT = re.compile(r"^(?=#{1,6}\s)", re.MULTILINE)
 _MARGINS = re.compile(r"[^\S\n]*\n[^\S\n]?(?:[^\S\n]*\n)+[^\S\n]?")
 
 
@@ -79,7 +80,9 @@ def _text_of(soup: Tag) -> str:
             pieces.append(_OPENINGS.get(child.name) or _closing(child.name))
             stack.append((child, iter(child.children)))
         elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
-            pieces.append(str(child) if preformatted else _SPACE.sub(" ", child))
+            # a comment of code is indented, so that it is no heading
+            text = _COMMENT.sub(" ", child) if preformatted else _SPACE.sub(" ", child)
+            pieces.append(text)
     return _MARGINS.sub("\n\n", "".join(pieces)).strip()
 
 

@@ -1,0 +1,81 @@
+"""Sections of a document: a heading and what stands below it, up to the next heading.
+
+Loaders write the headings of all formats as Markdown does (``## Title``). Fenced code has none:
+there such a line is a comment.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_FEWEST_CHARACTERS = 150
+"""Of a section: a smaller one takes in those that follow below it or beside it."""
+_HEADING_CHARACTERS = 200
+
+_LINE = re.compile(
+    r"^(?:[^\S\n]*+(?P<fence>`{3,}+|~{3,}+)|(?P<marks>#{1,6})[^\S\n]++(?P<heading>\S[^\n]*+))",
+    re.MULTILINE,
+)
+
+
+class Section(NamedTuple):
+    """``text[start:end]``, which begins with its heading, if it has one.
+
+    ``above``: the headings of the sections that it is part of, the highest first.
+    """
+
+    start: int
+    end: int
+    heading: str
+    above: tuple[str, ...]
+
+
+class _Heading(NamedTuple):
+    start: int
+    level: int
+    text: str
+
+
+def sections(text: str) -> list[Section]:
+    """Split a text at its headings.
+
+    :return: sections in order that cover the text; a text without headings is one section.
+    """
+    headings = _headings(text)
+    if not headings or text[: headings[0].start].strip():
+        headings.insert(0, _Heading(0, 0, ""))
+    ends = [*(heading.start for heading in headings[1:]), len(text)]
+    found: list[Section] = []
+    level = 0  # of the section found last
+    path: list[_Heading] = []
+    for heading, end in zip(headings, ends, strict=True):
+        path = [item for item in path if item.level < heading.level]
+        if found and level <= heading.level and _is_small(found[-1]):
+            found[-1] = found[-1]._replace(end=end)
+        else:
+            above = tuple(item.text for item in path)
+            found.append(Section(heading.start, end, heading.text, above))
+            level = heading.level
+        if heading.level:
+            path.append(heading)
+    return found
+
+
+def _headings(text: str) -> list[_Heading]:
+    found: list[_Heading] = []
+    fence = ""
+    for match in _LINE.finditer(text):
+        if mark := match["fence"]:
+            if not fence:
+                fence = mark
+            elif mark.startswith(fence):
+                fence = ""
+        elif not fence:
+            name = match["heading"].rstrip("# \t")[:_HEADING_CHARACTERS].rstrip()
+            found.append(_Heading(match.start(), len(match["marks"]), name))
+    return found
+
+
+def _is_small(section: Section) -> bool:
+    return section.end - section.start < _FEWEST_CHARACTERS
