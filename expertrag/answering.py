@@ -63,11 +63,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The session that answers from passages; ``best_alone``: it is shown the first one alone."""
+    """The session that answers from passages; ``alone``: index of the only one it is shown."""
 
     session: Session
     passages: Sequence[Passage]
-    best_alone: bool = False
+    alone: int | None = None
 
 
 class Answering:
@@ -152,8 +152,8 @@ class Answering:
         if not reads_best_first(generator, request, passages, begun=begun):
             return Reading(begin(passages), passages)
         with call.meter.stage("generate"):
-            session, best_alone = open_session(begin, passages, call.meter)
-        return Reading(session, passages, best_alone)
+            session, chosen = open_session(begin, passages, call.meter)
+        return Reading(session, passages, chosen)
 
     def _gather(self, call: Call) -> SearchResult:
         """Search as often as asked, each time with the answer to what was found before."""
@@ -298,7 +298,7 @@ class Answering:
 
     def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
         find = ground_reply if self._replies(call) else ground
-        named = (1,) if reading.best_alone else ()
+        named = () if reading.alone is None else (reading.alone + 1,)
         with call.meter.stage("ground"):
             return find(text, reading.passages, call.request.question, named)
 

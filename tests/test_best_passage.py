@@ -24,21 +24,28 @@ _ANSWER = "27"
 
 
 class DoubtingGenerator(TellingGenerator):
-    """Reads the best passage first; its doubts are of a prompt with it alone, and with all."""
+    """Reads one passage at a time; its doubts are of prompts with each one alone, and with all.
+
+    The last doubt is that of all other passages, too.
+    """
 
     best_first = True
 
-    def __init__(self, alone: float | None, together: float = 0.05) -> None:
+    def __init__(self, *alone: float | None, together: float = 0.05) -> None:
         super().__init__(_ANSWER)
         self.alone, self.together = alone, together
         self.prompts: list[str] = []
+        self._doubts: dict[str, float | None] = {}
 
     def reply_to(self, messages: Sequence[Message]) -> str:
-        """Set the doubt of a prompt, too; those that show passages are kept."""
+        """Set the doubt of a prompt that shows passages, too, and keep it."""
         shown = messages[-1].content
-        if prompt.shows_passages(messages):
-            self.prompts.append(shown)
-        self.doubt = self.together if "\n\n[2]" in shown else self.alone
+        if not prompt.shows_passages(messages):
+            return self.reply
+        self.prompts.append(shown)
+        doubt = self.alone[min(len(self._doubts), len(self.alone) - 1)]
+        alone = "\n\n[2]" not in shown
+        self.doubt = self._doubts.setdefault(shown, doubt) if alone else self.together
         return self.reply
 
 
@@ -51,10 +58,10 @@ def answered(store: Path, embedder: Any, model: TellingGenerator, request: Answe
 def test_the_best_passage_answers_where_it_is_not_doubted(
     built_store: Path, embedder: Any, mode: GateMode
 ) -> None:
-    model = DoubtingGenerator(alone=0.2)
+    model = DoubtingGenerator(0.05)
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
     assert found.text == _ANSWER
-    assert found.p_sufficient == pytest.approx(0.8)
+    assert found.p_sufficient == pytest.approx(0.95)
     (citation,) = found.citations
     assert (citation.passage, citation.document_id) == (1, "office/leave")
     assert len(found.passages) == 5
@@ -66,11 +73,48 @@ def test_the_best_passage_answers_where_it_is_not_doubted(
 
 def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder: Any) -> None:
     """Though another one says the same."""
-    model = DoubtingGenerator(alone=0.05)
+    model = DoubtingGenerator(0.05)
     model.reply = "Northwind [2]"
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert [citation.document_id for citation in found.citations] == ["office/leave"]
     assert found.text == "Northwind [1]"
+
+
+def test_else_the_passage_answers_that_is_doubted_least(built_store: Path, embedder: Any) -> None:
+    model = DoubtingGenerator(0.3, 0.6, 0.02, 0.3)
+    model.reply = "dirty pages"  # of the third one
+    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
+    *apart, answering = model.prompts
+    assert len(apart) == 4
+    assert answering == apart[2]
+    assert found.p_sufficient == pytest.approx(0.98)
+    assert [citation.passage for citation in found.citations] == [3]
+    assert found.usage.lm_calls == 5
+    assert model.open_sessions == 0
+
+
+@pytest.mark.parametrize(
+    ("doubts", "scores", "chosen"),
+    [
+        ((0.2, 0.1), (1.0, 0.9), 1),
+        ((0.2, 0.1), (2.0, 0.9), 0),
+        ((0.3, 0.2), (2.0, 0.5), None),
+        ((0.8, 0.75), (1.0, 1.0), 1),
+        ((0.8, 0.65), (1.0, 1.0), None),
+    ],
+    ids=["doubted less", "found better", "chosen and doubted", "none hold it", "some may"],
+)
+def test_the_score_of_the_search_counts_too(
+    doubts: tuple[float, ...], scores: tuple[float, ...], chosen: int | None
+) -> None:
+    passages = [
+        Passage(f"d{number}", 0, f"text {number}", 0, 6, score)
+        for number, score in enumerate(scores)
+    ]
+    model = DoubtingGenerator(*doubts)
+    session, alone = open_session(lambda shown: begun(model, shown), passages, Meter())
+    session.close()
+    assert alone == chosen
 
 
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
@@ -78,16 +122,17 @@ def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder:
 def test_else_all_are_read_and_their_doubt_decides(
     built_store: Path, embedder: Any, mode: GateMode, doubt: float, *, abstains_in_strict: bool
 ) -> None:
-    model = DoubtingGenerator(alone=0.3, together=doubt)
+    model = DoubtingGenerator(0.3, together=doubt)
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
     assert found.abstained is (mode is GateMode.STRICT and abstains_in_strict)
     assert found.p_sufficient == pytest.approx(1 - doubt)
-    alone, together = model.prompts
-    assert "\n\n[2]" not in alone
+    *apart, together = model.prompts
+    assert len(apart) == len(found.passages) == 5
+    assert not any("\n\n[2]" in shown for shown in apart)
     assert "\n\n[5]" in together
     # the question alone follows what both begin with, so that the best passage is read once
-    assert together.startswith(alone.partition("Question:")[0])
-    assert found.usage.lm_calls == 2
+    assert together.startswith(apart[0].partition("Question:")[0])
+    assert found.usage.lm_calls == 6
     assert found.usage.prompt_tokens >= sum(len(shown.split()) for shown in model.prompts)
     assert model.open_sessions == 0
 
@@ -107,16 +152,16 @@ def test_else_all_are_read_and_their_doubt_decides(
 def test_some_answers_are_from_all_passages_at_once(
     built_store: Path, embedder: Any, request_: AnswerRequest
 ) -> None:
-    model = DoubtingGenerator(alone=0.05)
+    model = DoubtingGenerator(0.05)
     found = answered(built_store, embedder, model, request_)
     assert ("\n\n[2]" in model.prompts[-1]) is (len(found.passages) > 1)
     assert len(model.prompts) == request_.steps
 
 
 def test_a_model_that_cannot_tell_is_shown_all(sample: list[Passage]) -> None:
-    model = DoubtingGenerator(alone=None)
+    model = DoubtingGenerator(None)
     session, alone = open_session(lambda shown: begun(model, shown), sample, Meter())
-    assert not alone
+    assert alone is None
     assert "\n\n[2]" in model.prompts[-1]
     session.close()
 
@@ -125,7 +170,7 @@ def test_an_interrupted_look_ends_its_session(sample: list[Passage]) -> None:
     def stop() -> None:
         raise Cancelled("gone")
 
-    model = DoubtingGenerator(alone=0.05)
+    model = DoubtingGenerator(0.05)
     with pytest.raises(Cancelled):
         open_session(lambda shown: begun(model, shown, stop), sample, Meter())
     assert model.open_sessions == 0
@@ -140,4 +185,4 @@ def begun(
 @pytest.fixture
 def sample() -> list[Passage]:
     """Two passages."""
-    return [Passage(f"d{number}", 0, "text", 0, 4, 1.0) for number in range(2)]
+    return [Passage(f"d{number}", 0, f"text {number}", 0, 6, 1.0) for number in range(2)]

@@ -68,8 +68,8 @@ class ModelConfig:
     passages: str = option(
         "auto",
         "How passages are shown to the language model: together, all in one prompt; auto, the best "
-        "one first, and all where the probe or the reader doubts that it holds the answer, if "
-        "there is either and a few words are asked for, else together.",
+        "one first, then each alone, and all where the probe or the reader doubts that any holds "
+        "the answer, if there is either and a few words are asked for, else together.",
         choices=("auto", TOGETHER),
     )
     dtype: str = option(

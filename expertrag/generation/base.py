@@ -98,8 +98,8 @@ class Generator(ABC):
     probe: str = ""
     """Hash of the probe that tells its sessions' doubt, if one does."""
     best_first: bool = False
-    """Whether it is shown the best passage alone, and all of them where that one may not hold the
-    answer, where a few words are asked for; else all of them at once."""
+    """Whether it is shown passages one at a time, the best first, and all of them where none is
+    likely to hold the answer, where a few words are asked for; else all of them at once."""
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 
