@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt gate-default eval-experts gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -260,6 +260,10 @@ bench-kept: $(STAMP) ## what of prompts a small cache holds; DATA=..., ARGS="--g
 
 eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain model and specialists; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_experts.py --data $(DATA) --bundle .eval/experts $(ARGS)
+
+eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they were not trained on; DATA=..., ARGS="--json FILE"
+	@$(BIN)/expertrag models pull all-minilm-l6-v2
+	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
 
 eval: $(STAMP) ## a small real report of everything, by the small generator, under 5 minutes: .eval/small/report.html
 	@EXPERTRAG_MODEL_GENERATOR=$${EXPERTRAG_MODEL_GENERATOR:-smollm2-135m-reader} $(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)

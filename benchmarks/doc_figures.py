@@ -6,8 +6,8 @@
 docs/evaluation.md has all figures of benchmarks/results/answers.json and mixed.json, README.md
 those of answers.json that are asked for, `expertrag models list` the shares of right answers, from
 expertrag/models/answers.json. docs/generation.md has those of server_start.json,
-hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, and
-docs/kernels.md those of kernels.json.
+hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, docs/experts.md
+those of experts_left_out.json, and docs/kernels.md those of kernels.json.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = {ROOT / "docs" / "evaluation.md": False, ROOT / "README.md": True}
 """Pages with the table, and whether it has only the figures that are asked for."""
 CARRIED = ROOT / "expertrag" / "models" / "answers.json"
+EXPERTS = ROOT / "docs" / "experts.md"
 GATE = ROOT / "docs" / "gate.md"
 GENERATION = ROOT / "docs" / "generation.md"
 KERNELS = ROOT / "docs" / "kernels.md"
@@ -64,6 +65,9 @@ def written() -> dict[Path, str]:
     mixed = json.loads((RESULTS / "mixed.json").read_text(encoding="utf-8"))["figures"]
     evaluation = ROOT / "docs" / "evaluation.md"
     found[evaluation] = _with(found[evaluation], "mixed", _mixed(mixed))
+    left_out = json.loads((RESULTS / "experts_left_out.json").read_text(encoding="utf-8"))
+    text = EXPERTS.read_text(encoding="utf-8")
+    found[EXPERTS] = _with(text, "experts left out", _left_out(left_out["figures"]))
     text = GATE.read_text(encoding="utf-8")
     text = _with(text, "training-free gate", _gate(gate))
     found[GATE] = _with(text, "gates left out", _gates(gates))
@@ -110,6 +114,15 @@ def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
             asked = first["bar"] and f"{first['bar']}: {', '.join(verdicts)}"
             count = " / ".join(str(row["after"]["n"]) for row in rows if row["after"])
             yield f"| {name} | {count} | {' | '.join(cells)} | {asked} |"
+
+
+def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    yield "| domain, set left out, search | n | base | expert | change | asked |"
+    yield "|---|---|---|---|---|---|"
+    for row in figures:
+        cells = [_estimate(row[side]) for side in ("before", "after", "change")]
+        verdict = row["bar"] and f"{row['bar']}: {'reached' if row['reached'] else 'missed'}"
+        yield f"| {row['name']} | {row['after']['n']} | {' | '.join(cells)} | {verdict} |"
 
 
 def _estimate(value: Mapping[str, Any] | None) -> str:

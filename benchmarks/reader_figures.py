@@ -51,7 +51,7 @@ class Figure:
     def losing_at_most(self, bar: float) -> Figure:
         """Ask for a most loss."""
         reached = self.change is not None and self.change.mean >= -bar
-        return self._asked(f"loses <= {bar:.2f}", reached)
+        return self._asked(f"loses <= {bar:g}", reached)
 
     def near_one(self, bar: float) -> Figure:
         """Ask for a ratio that is near 1."""

@@ -1,0 +1,113 @@
+"""Experts on sets of their domain that they were not trained on: what one is worth on other texts.
+
+    python benchmarks/experts_left_out.py --data DATA --json FILE
+
+Of every domain with several sets, an expert is trained on all but one, as ``train experts`` does,
+and measured on the test split of that one: nDCG@10 of dense and of hybrid search over whole
+documents, all of them by the expert, beside the base model. Trained experts and values are kept in
+``--work``, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from eval_experts import BASE, MODES, TRAINED_ON, measured
+from reader_figures import HEADER, Figure, mean, means
+
+from expertrag import models
+from expertrag.cli.progress import progress
+from expertrag.domains.pairs import domain_sources
+from expertrag.eval.manifest import make_manifest
+from expertrag.eval.stores import default_work
+from expertrag.generation.loading import quiet
+from expertrag_index.types import Progress
+from expertrag_retriever.encoder import load_embedder
+from expertrag_retriever.errors import TrainingError
+from expertrag_retriever.one_expert import OneExpert
+from expertrag_retriever.training.base import base_model
+from expertrag_retriever.training.bundle import train_bundle
+from expertrag_retriever.training.recipe import PROFILES
+
+DOMAINS = {domain: names for domain, names in TRAINED_ON.items() if len(names) > 1}
+NO_GAIN = "no-gain.txt"
+MOST_HARM = 0.003
+
+
+def main() -> int:
+    """Train, measure, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=list(DOMAINS))
+    parser.add_argument("--profile", choices=PROFILES, default="full")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    figures: list[Figure] = []
+    with progress() as report, quiet():
+        for domain in given.domains:
+            for name in DOMAINS[domain]:
+                bundle = trained(given, domain, name, report)
+                for figure in compared(given, domain, name, bundle, report):
+                    figures.append(figure.losing_at_most(MOST_HARM))
+                    print(figures[-1].row, flush=True)
+    for mode in MODES:
+        changes = [item.change.mean for item in figures if item.change and mode in item.name]
+        figures.append(mean(f"{mode}: mean of the changes", changes).at_least(0.0))
+    print("\n".join((HEADER, *(figure.row for figure in figures))))
+    if given.json:
+        inputs = {"profile": given.profile, "domains": given.domains}
+        body = {
+            "manifest": asdict(make_manifest("experts_left_out", inputs)),
+            "figures": list(map(asdict, figures)),
+        }
+        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    return 0
+
+
+def trained(given: argparse.Namespace, domain: str, left_out: str, report: Progress) -> Path:
+    """Train the expert of a domain on its sets but one; a folder without experts if none helps."""
+    others = [given.data / name for name in DOMAINS[domain] if name != left_out]
+    folder: Path = given.work / "left_out" / given.profile / f"{domain}-without-{left_out}"
+    if folder.exists():
+        return folder
+    base = base_model(models.ensure(BASE), BASE)
+    recipe = PROFILES[given.profile]
+    try:
+        train_bundle(domain_sources({domain: others}), base.base, base.load, recipe, folder, report)
+    except TrainingError as error:
+        folder.mkdir(parents=True)
+        (folder / NO_GAIN).write_text(f"{error}\n")
+    return folder
+
+
+def compared(
+    given: argparse.Namespace, domain: str, name: str, bundle: Path, report: Progress
+) -> Sequence[Figure]:
+    """Compare the expert with the base on a set's test questions, by mode.
+
+    Where training found no gain on the other sets there is no expert, and the base serves.
+    """
+    base = load_embedder(models.ensure(BASE))
+    before = measured(given.data / name, "test", base, given.work, report)["values"]
+    after = before
+    if not (bundle / NO_GAIN).exists():
+        expert = OneExpert(load_embedder(models.ensure(BASE), experts=bundle), domain)
+        after = measured(given.data / name, "test", expert, given.work, report)["values"]
+    return [
+        means(
+            f"{domain}, {name}, {mode}",
+            [before[mode][query] for query in before[mode]],
+            [after[mode][query] for query in before[mode]],
+        )
+        for mode in MODES
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
