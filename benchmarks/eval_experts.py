@@ -150,18 +150,22 @@ class Rivals:
         return self._train(domain, [self._data / name for name in TRAINED_ON[domain]], recipe)
 
     def _train(self, name: str, folders: Sequence[Path], recipe: Recipe) -> Path:
-        folder = self._work / name
-        if folder.exists():
-            return folder
-        base = base_model(self._base, BASE)
-        try:
-            train_bundle(
-                domain_sources({name: folders}), base.base, base.load, recipe, folder, self._report
-            )
-        except TrainingError as error:
-            folder.mkdir(parents=True)
-            (folder / "no-gain.txt").write_text(f"{error}\n")
+        return trained(self._work / name, name, folders, recipe, self._report)
+
+
+def trained(
+    folder: Path, domain: str, sets: Sequence[Path], recipe: Recipe, report: Progress
+) -> Path:
+    """Train an expert once; where none beats the base, the folder has no ``experts.json``."""
+    if folder.exists():
         return folder
+    base = base_model(models.ensure(BASE), BASE)
+    try:
+        train_bundle(domain_sources({domain: sets}), base.base, base.load, recipe, folder, report)
+    except TrainingError as error:
+        folder.mkdir(parents=True)
+        (folder / "no-gain.txt").write_text(f"{error}\n")
+    return folder
 
 
 def measure(

@@ -17,25 +17,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from eval_experts import BASE, MODES, TRAINED_ON, measured
+from eval_experts import BASE, MODES, TRAINED_ON, measured, trained
 from reader_figures import HEADER, Figure, mean, means
 
 from expertrag import models
 from expertrag.cli.progress import progress
-from expertrag.domains.pairs import domain_sources
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.stores import default_work
 from expertrag.generation.loading import quiet
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import load_embedder
-from expertrag_retriever.errors import TrainingError
 from expertrag_retriever.one_expert import OneExpert
-from expertrag_retriever.training.base import base_model
-from expertrag_retriever.training.bundle import train_bundle
 from expertrag_retriever.training.recipe import PROFILES
 
 DOMAINS = {domain: names for domain, names in TRAINED_ON.items() if len(names) > 1}
-NO_GAIN = "no-gain.txt"
 MOST_HARM = 0.003
 
 
@@ -52,7 +47,9 @@ def main() -> int:
     with progress() as report, quiet():
         for domain in given.domains:
             for name in DOMAINS[domain]:
-                bundle = trained(given, domain, name, report)
+                others = [given.data / other for other in DOMAINS[domain] if other != name]
+                folder = given.work / "left_out" / given.profile / f"{domain}-without-{name}"
+                bundle = trained(folder, domain, others, PROFILES[given.profile], report)
                 for figure in compared(given, domain, name, bundle, report):
                     figures.append(figure.losing_at_most(MOST_HARM))
                     print(figures[-1].row, flush=True)
@@ -70,22 +67,6 @@ def main() -> int:
     return 0
 
 
-def trained(given: argparse.Namespace, domain: str, left_out: str, report: Progress) -> Path:
-    """Train the expert of a domain on its sets but one; a folder without experts if none helps."""
-    others = [given.data / name for name in DOMAINS[domain] if name != left_out]
-    folder: Path = given.work / "left_out" / given.profile / f"{domain}-without-{left_out}"
-    if folder.exists():
-        return folder
-    base = base_model(models.ensure(BASE), BASE)
-    recipe = PROFILES[given.profile]
-    try:
-        train_bundle(domain_sources({domain: others}), base.base, base.load, recipe, folder, report)
-    except TrainingError as error:
-        folder.mkdir(parents=True)
-        (folder / NO_GAIN).write_text(f"{error}\n")
-    return folder
-
-
 def compared(
     given: argparse.Namespace, domain: str, name: str, bundle: Path, report: Progress
 ) -> Sequence[Figure]:
@@ -96,7 +77,7 @@ def compared(
     base = load_embedder(models.ensure(BASE))
     before = measured(given.data / name, "test", base, given.work, report)["values"]
     after = before
-    if not (bundle / NO_GAIN).exists():
+    if (bundle / "experts.json").is_file():
         expert = OneExpert(load_embedder(models.ensure(BASE), experts=bundle), domain)
         after = measured(given.data / name, "test", expert, given.work, report)["values"]
     return [

@@ -1,9 +1,8 @@
 """Passages one at a time, each alone in its prompt; all in one where none may hold the answer.
 
 Before an answer is written, a probe or the reader's first token tells how likely it is that the
-passages of the prompt do not hold it (the doubt). A passage that follows nothing but the
-instructions is a beginning that later questions find in the cache again (prefix caching); so is the
-best passage where all follow it.
+passages of the prompt do not hold it (the doubt). A passage comes right after the instructions, so
+that its keys and values serve every later question about it (prefix caching).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ SURE = 0.25
 """Doubt below which the passage that is chosen among several answers alone."""
 
 HOPELESS = 0.7
-"""Doubt of each passage above which none holds the answer, and all together are not read."""
+"""Where every passage is doubted by more, they are not read together: the model abstains."""
 
 SCORE_WEIGHT = 2.0
 """What 1.0 of a passage's score counts beside the log odds that it holds the answer."""
@@ -40,7 +39,7 @@ SCORE_WEIGHT = 2.0
 MOST_APART = 5
 """Passages that are looked at one at a time, at most."""
 
-_LEAST = 1e-4  # doubt that a choice among passages tells from none
+_LEAST = 1e-4  # keeps log odds finite
 
 
 def reads_best_first(

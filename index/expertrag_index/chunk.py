@@ -112,8 +112,9 @@ class Chunker:
             text = document.text[section.start : section.end]
             title = self._title(document, section.above)
             spans = self._spans(title, text)
-            below = self._title(document, (*section.above, section.heading))
-            if len(spans) > 1 and below != title:
+            below = title
+            if len(spans) > 1 and section.heading:  # all but the first stand below it
+                below = self._title(document, (*section.above, section.heading))
                 spans = self._spans(below, text)
             for number, (start, end) in enumerate(spans):
                 yield below if number else title, section.start + start, section.start + end
