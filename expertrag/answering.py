@@ -14,8 +14,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from expertrag import prompt, validation
-from expertrag.best_passage import open_session, reads_best_first
+from expertrag.best_passage import CHECKED, least_doubt, open_session, reads_best_first
 from expertrag.deciding import ClosedBook, Decider
+from expertrag.errors import InvalidArgument
 from expertrag.folding import joined
 from expertrag.gathering import DRAFT_TOKENS, SPARE, gather
 from expertrag.generation.base import Generator, Message, Session, ShouldStop
@@ -84,6 +85,34 @@ class Answering:
             return request.domain
         names = (*view.embedder.experts, GENERAL)
         return names[int(view.embedder.posteriors([request.question])[0].argmax())]
+
+    def least_doubt(self, call: Call) -> float | None:
+        """Read the best passages; return the least doubt that one holds the answer.
+
+        None where there are none, where none fits the context, or where the model cannot tell.
+        """
+        if not self._generator.best_first:
+            return None
+        call.should_stop()
+        found = call.view.searcher.search(
+            call.request.question,
+            k=CHECKED,
+            filter=call.request.filter or None,
+            query_vector=call.vector,
+        )
+        call.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        try:
+            kept = self._packed(call.request, found.passages).kept
+        except InvalidArgument:
+            return None
+        sampling = replace(call.request.sampling, constraint=None, logprobs=None)
+
+        def begin(shown: Sequence[Passage]) -> Session:
+            call.should_stop()
+            messages = prompt.open_book(call.request.question, shown, family=self._family)
+            return self._begin(call, messages, sampling)
+
+        return least_doubt(begin, kept, call.meter)
 
     def begin_closed_book(self, call: Call) -> Session:
         """Open the session of an answer without documents."""

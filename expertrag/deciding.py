@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
 LOOKAHEAD_TOKENS = 6
 """Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
 book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+
+LeastDoubt = Callable[[], "float | None"]
+"""Reads the best passages; returns the least doubt that one holds the answer, None if unknown."""
 
 UNDECIDED = (0.25, 0.75)
 """Weights of the documents between which both ways may answer together."""
@@ -104,8 +108,13 @@ class Decider:
         answer: ClosedBook,
         meter: Meter,
         should_stop: ShouldStop,
+        least_doubt: LeastDoubt,
     ) -> GateDecision:
-        """Decide; only AUTO pays for the signals."""
+        """Decide; only AUTO pays for the signals.
+
+        :param least_doubt: reads the best passages, where signals leave it open whether the
+            question is about the documents.
+        """
         bundle = self._gate.current() if self._gate else None
         if request.mode is not GateMode.AUTO or vector is None:
             forced = view.gate.decide(request.mode, prefill=None, store=None)
@@ -115,9 +124,12 @@ class Decider:
         threshold, why = request.threshold, ""
         if threshold is None:
             threshold, why = self._rule(budget)
+        # a budget and a caller's threshold are about scores that were known without passages
+        reads = budget is None and request.threshold is None and not request.both_ways
         decision = self._judged(
-            request, view, vector, answer, bundle, threshold, meter, should_stop
-        )
+            request, view, vector, answer, bundle, threshold, meter, should_stop,
+            least_doubt if reads else None,
+        )  # fmt: skip
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these hold in every language
             decision = _by_words(decision, request.question, view)
@@ -239,12 +251,16 @@ class Decider:
         threshold: float | None,
         meter: Meter,
         should_stop: ShouldStop,
+        least_doubt: LeastDoubt | None,
     ) -> GateDecision:
         """Measure the signals and judge."""
         if bundle is None:
-            seen = self._store(request, view, vector, meter)
+            seen = self._store(request, view, vector, meter, least_doubt)
             begun = self._prefill(answer, meter, should_stop)
-            return view.gate.decide(request.mode, prefill=begun, store=seen, threshold=threshold)
+            decision = view.gate.decide(
+                request.mode, prefill=begun, store=seen, threshold=threshold
+            )
+            return _with_passages(decision, seen)
         if not _same_embedder(bundle, view):
             return fitted.unjudged(
                 f"the store has moved to the embedder {view.embedder.name} and the gate was "
@@ -254,7 +270,7 @@ class Decider:
         groups = bundle.groups
         store = prefill = None
         if SignalGroup.STORE in groups:
-            store = self._store(request, view, vector, meter)
+            store = self._store(request, view, vector, meter, least_doubt)
         if SignalGroup.PREFILL in groups:
             prefill = self._prefill(answer, meter, should_stop)
         draft = None
@@ -273,13 +289,25 @@ class Decider:
             decision = fitted.decide(
                 bundle, signals, threshold=threshold, choose_way=request.steps == 1
             )
-            return replace(decision, warnings=(*decision.warnings, *unlike))
+            decision = replace(decision, warnings=(*decision.warnings, *unlike))
+            return _with_passages(decision, store)
 
     def _store(
-        self, request: AnswerRequest, view: View, vector: QueryVectors, meter: Meter
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors,
+        meter: Meter,
+        least_doubt: LeastDoubt | None,
     ) -> StoreSignals:
+        """Measure what the store tells; the best passages are read where that leaves it open."""
         with meter.stage("gate"):
-            return view.gate.store_signals(request.question, vector, request.filter or None)
+            seen = view.gate.store_signals(request.question, vector, request.filter or None)
+        if least_doubt is None or not view.gate.is_unsure(seen):
+            return seen
+        with meter.stage("check"):
+            doubt = least_doubt()
+        return seen if doubt is None else replace(seen, p_sufficient=1 - doubt)
 
     def _prefill(
         self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop
@@ -307,6 +335,19 @@ class Decider:
             embedding = base_encoder(view.embedder)([text or " "])
         meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0], reading)
+
+
+def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDecision:
+    """Say what was read of passages, if anything was."""
+    if store is None or store.p_sufficient is None:
+        return decision
+    found = store.p_sufficient
+    return replace(
+        decision,
+        reason=f"{decision.reason} The best passages were read, as it was not clear whether the "
+        f"question is about the documents: one holds the answer with probability {found:.2f}.",
+        signals={**decision.signals, "p_sufficient": found},
+    )
 
 
 def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:

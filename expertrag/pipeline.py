@@ -259,5 +259,11 @@ class Pipeline:
 
     def _decide(self, call: Call, answer: ClosedBook) -> GateDecision:
         return self._decider.decide(
-            call.request, call.view, call.vector, answer, call.meter, call.should_stop
+            call.request,
+            call.view,
+            call.vector,
+            answer,
+            call.meter,
+            call.should_stop,
+            lambda: self._answering.least_doubt(call),
         )

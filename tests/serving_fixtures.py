@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import structlog
 
+from expertrag import prompt
 from expertrag.config import Config, ModelConfig, ServiceConfig
 from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag.types import DeltaEvent, FinishReason, Sampling
@@ -193,6 +194,32 @@ class TellingSession(PacedSession):
         for start in range(0, len(self._reply), 3):
             self.completion_tokens += 1
             yield DeltaEvent(self._reply[start : start + 3])
+
+
+class DoubtingGenerator(TellingGenerator):
+    """Reads one passage at a time; its doubts are of prompts with each one alone, and with all.
+
+    The last doubt is that of all other passages, too.
+    """
+
+    best_first = True
+
+    def __init__(self, reply: str, *alone: float | None, together: float = 0.05) -> None:
+        super().__init__(reply)
+        self.alone, self.together = alone, together
+        self.prompts: list[str] = []
+        self._doubts: dict[str, float | None] = {}
+
+    def reply_to(self, messages: Sequence[Message]) -> str:
+        """Set the doubt of a prompt that shows passages, too, and keep it."""
+        shown = messages[-1].content
+        if not prompt.shows_passages(messages):
+            return self.reply
+        self.prompts.append(shown)
+        doubt = self.alone[min(len(self._doubts), len(self.alone) - 1)]
+        alone = "\n\n[2]" not in shown
+        self.doubt = self._doubts.setdefault(shown, doubt) if alone else self.together
+        return self.reply
 
 
 @pytest.fixture(scope="session")

@@ -8,45 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import TellingGenerator
+from serving_fixtures import DoubtingGenerator, TellingGenerator
 
 from expertrag import prompt
 from expertrag.best_passage import open_session
 from expertrag.errors import Cancelled
 from expertrag.folding import fold
-from expertrag.generation.base import Message, Session, never_stop
+from expertrag.generation.base import Session, never_stop
 from expertrag.meter import Meter
 from expertrag.pipeline import Pipeline
 from expertrag.types import Answer, AnswerRequest, Constraint, GateMode, Passage, Sampling
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
 _ANSWER = "27"
-
-
-class DoubtingGenerator(TellingGenerator):
-    """Reads one passage at a time; its doubts are of prompts with each one alone, and with all.
-
-    The last doubt is that of all other passages, too.
-    """
-
-    best_first = True
-
-    def __init__(self, *alone: float | None, together: float = 0.05) -> None:
-        super().__init__(_ANSWER)
-        self.alone, self.together = alone, together
-        self.prompts: list[str] = []
-        self._doubts: dict[str, float | None] = {}
-
-    def reply_to(self, messages: Sequence[Message]) -> str:
-        """Set the doubt of a prompt that shows passages, too, and keep it."""
-        shown = messages[-1].content
-        if not prompt.shows_passages(messages):
-            return self.reply
-        self.prompts.append(shown)
-        doubt = self.alone[min(len(self._doubts), len(self.alone) - 1)]
-        alone = "\n\n[2]" not in shown
-        self.doubt = self._doubts.setdefault(shown, doubt) if alone else self.together
-        return self.reply
 
 
 def answered(store: Path, embedder: Any, model: TellingGenerator, request: AnswerRequest) -> Answer:
@@ -58,7 +32,7 @@ def answered(store: Path, embedder: Any, model: TellingGenerator, request: Answe
 def test_the_best_passage_answers_where_it_is_not_doubted(
     built_store: Path, embedder: Any, mode: GateMode
 ) -> None:
-    model = DoubtingGenerator(0.05)
+    model = DoubtingGenerator(_ANSWER, 0.05)
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
     assert found.text == _ANSWER
     assert found.p_sufficient == pytest.approx(0.95)
@@ -73,7 +47,7 @@ def test_the_best_passage_answers_where_it_is_not_doubted(
 
 def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder: Any) -> None:
     """Though another one says the same."""
-    model = DoubtingGenerator(0.05)
+    model = DoubtingGenerator(_ANSWER, 0.05)
     model.reply = "Northwind [2]"
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert [citation.document_id for citation in found.citations] == ["office/leave"]
@@ -81,7 +55,7 @@ def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder:
 
 
 def test_else_the_passage_answers_that_is_doubted_least(built_store: Path, embedder: Any) -> None:
-    model = DoubtingGenerator(0.3, 0.6, 0.02, 0.3)
+    model = DoubtingGenerator(_ANSWER, 0.3, 0.6, 0.02, 0.3)
     model.reply = "dirty pages"  # of the third one
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
     *apart, answering = model.prompts
@@ -111,7 +85,7 @@ def test_the_score_of_the_search_counts_too(
         Passage(f"d{number}", 0, f"text {number}", 0, 6, score)
         for number, score in enumerate(scores)
     ]
-    model = DoubtingGenerator(*doubts)
+    model = DoubtingGenerator(_ANSWER, *doubts)
     session, alone = open_session(lambda shown: begun(model, shown), passages, Meter())
     session.close()
     assert alone == chosen
@@ -122,7 +96,7 @@ def test_the_score_of_the_search_counts_too(
 def test_else_all_are_read_and_their_doubt_decides(
     built_store: Path, embedder: Any, mode: GateMode, doubt: float, *, abstains_in_strict: bool
 ) -> None:
-    model = DoubtingGenerator(0.3, together=doubt)
+    model = DoubtingGenerator(_ANSWER, 0.3, together=doubt)
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
     assert found.abstained is (mode is GateMode.STRICT and abstains_in_strict)
     assert found.p_sufficient == pytest.approx(1 - doubt)
@@ -152,14 +126,14 @@ def test_else_all_are_read_and_their_doubt_decides(
 def test_some_answers_are_from_all_passages_at_once(
     built_store: Path, embedder: Any, request_: AnswerRequest
 ) -> None:
-    model = DoubtingGenerator(0.05)
+    model = DoubtingGenerator(_ANSWER, 0.05)
     found = answered(built_store, embedder, model, request_)
     assert ("\n\n[2]" in model.prompts[-1]) is (len(found.passages) > 1)
     assert len(model.prompts) == request_.steps
 
 
 def test_a_model_that_cannot_tell_is_shown_all(sample: list[Passage]) -> None:
-    model = DoubtingGenerator(None)
+    model = DoubtingGenerator(_ANSWER, None)
     session, alone = open_session(lambda shown: begun(model, shown), sample, Meter())
     assert alone is None
     assert "\n\n[2]" in model.prompts[-1]
@@ -170,7 +144,7 @@ def test_an_interrupted_look_ends_its_session(sample: list[Passage]) -> None:
     def stop() -> None:
         raise Cancelled("gone")
 
-    model = DoubtingGenerator(0.05)
+    model = DoubtingGenerator(_ANSWER, 0.05)
     with pytest.raises(Cancelled):
         open_session(lambda shown: begun(model, shown, stop), sample, Meter())
     assert model.open_sessions == 0

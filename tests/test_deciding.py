@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import TOPICS, PacedGenerator
+from serving_fixtures import TOPICS, DoubtingGenerator, PacedGenerator
 
 from expertrag.client import Client
 from expertrag.config import GateConfig
@@ -152,3 +153,55 @@ def test_a_question_in_another_language_is_decided_by_its_words(
     assert not other.retrieve
     assert "knows no other language" in other.reason
     assert "English" not in english.reason
+
+
+UNCLEAR = "Can I stay at home on Friday?"
+
+
+@pytest.mark.parametrize(("doubts", "retrieves", "read"), [((0.05,), True, 1), ((0.95,), False, 2)])
+def test_where_the_signals_leave_it_open_the_best_passages_decide(
+    built_store: Path, embedder: Any, doubts: tuple[float, ...], *, retrieves: bool, read: int
+) -> None:
+    model = DoubtingGenerator("Yes.", *doubts)
+    with closing(Pipeline(built_store, embedder, model)) as pipeline:
+        found = fold(pipeline.answer(AnswerRequest(UNCLEAR)))
+    decision = found.decision
+    assert decision.retrieve is retrieves
+    assert decision.p_benefit is not None and decision.threshold is not None
+    assert retrieves is (decision.p_benefit >= decision.threshold)
+    assert decision.signals["p_sufficient"] == pytest.approx(1 - doubts[0])
+    assert f"one holds the answer with probability {1 - doubts[0]:.2f}." in decision.reason
+    assert "check" in found.usage.stage_seconds
+    checked = model.prompts[:read]
+    assert not any("\n\n[2]" in shown for shown in checked)
+    assert len(set(checked)) == read
+    assert len(model.prompts) == (read if not retrieves else read + 1)
+    assert model.open_sessions == 0
+
+
+def test_passages_are_read_where_they_may_change_the_decision_alone(
+    built_store: Path, embedder: Any
+) -> None:
+    model = DoubtingGenerator("Yes.", 0.05)
+    with closing(Pipeline(built_store, embedder, model)) as pipeline:
+        for question in (ABOUT[0], "Say hello in French."):
+            assert "p_sufficient" not in pipeline.decide(question).signals
+        assert "p_sufficient" not in pipeline.decide(UNCLEAR, threshold=0.4).signals
+        assert not model.prompts
+        assert pipeline.decide(UNCLEAR).retrieve
+    with closing(
+        Pipeline(built_store, embedder, model, policy=GateConfig(target_rate=0.5))
+    ) as pipeline:
+        assert "p_sufficient" not in pipeline.decide(UNCLEAR).signals
+    assert len(model.prompts) == 1
+
+
+def test_a_model_that_cannot_tell_leaves_the_decision_to_the_signals(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    decisions = []
+    for model in (paced, DoubtingGenerator("Yes.", None)):
+        with closing(Pipeline(built_store, embedder, model)) as pipeline:
+            decisions.append(pipeline.decide(UNCLEAR))
+    assert all("p_sufficient" not in decision.signals for decision in decisions)
+    assert decisions[0].p_benefit == decisions[1].p_benefit

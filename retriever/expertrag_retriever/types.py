@@ -104,12 +104,15 @@ class StoreSignals:
     ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
     in the store. ``background_similarity``: best cosine with requests that need no documents
     (small talk, arithmetic, general facts), in [-1, 1]; -1 when the store does not know them.
+    ``p_sufficient``: probability that one of the best passages holds the answer, in [0, 1], by a
+    language model that has read them; None where it has not.
     """
 
     similarity: float
     coverage: float
     term_coverage: float
     background_similarity: float = -1.0
+    p_sufficient: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

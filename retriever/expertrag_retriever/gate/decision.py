@@ -63,6 +63,11 @@ class Gate:
             background_similarity=self._coverage.background_similarity(base),
         )
 
+    def is_unsure(self, store: StoreSignals) -> bool:
+        """Whether a question may as well be about the documents as not: its passages decide."""
+        low, high = CONSTANTS.unsure
+        return low <= estimate(None, store, self._coverage, CONSTANTS).p_documents <= high
+
     def signals(
         self,
         query: str,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from expertrag_retriever.gate.constants import GateConstants
 from expertrag_retriever.gate.coverage import Coverage, nearness
+from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 
@@ -40,7 +41,17 @@ def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: Gate
     words = min(max(coverage.terms.evidence(store.term_coverage), -limit), limit)
     near = nearness(store.similarity, store.background_similarity)
     meaning = coverage.nearness.evidence(near)
-    return _logistic(constants.prior_logit + constants.evidence_weight * (meaning + words))
+    seen = constants.evidence_weight * (meaning + words)
+    return _logistic(constants.prior_logit + seen + _passages(store.p_sufficient, constants))
+
+
+def _passages(p_sufficient: float | None, constants: GateConstants) -> float:
+    """Evidence of passages that were read, in nats."""
+    if p_sufficient is None:
+        return 0.0
+    limit = constants.max_passage_log_odds
+    odds = min(max(float(log_odds(p_sufficient)), -limit), limit)
+    return constants.passage_weight * (odds - constants.neutral_passage_log_odds)
 
 
 def _p_correct(prefill: PrefillSignals | None, constants: GateConstants) -> float:

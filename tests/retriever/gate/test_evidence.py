@@ -127,3 +127,18 @@ def test_p_correct_rises_with_margin_and_falls_with_entropy() -> None:
 def test_p_benefit_is_the_product() -> None:
     estimated = estimate(None, None, COVERAGE, CONSTANTS)
     assert estimated.p_benefit == pytest.approx(2 / 3 * 0.85)
+
+
+def test_passages_that_were_read_count_from_a_neutral_point_on() -> None:
+    def odds(p_sufficient: float | None) -> float:
+        store = StoreSignals(0.3, 0.25, 0.6, p_sufficient=p_sufficient)
+        p = estimate(None, store, COVERAGE, CONSTANTS).p_documents
+        return math.log(p / (1 - p))
+
+    neutral = 1 / (1 + math.exp(-CONSTANTS.neutral_passage_log_odds))
+    assert odds(neutral) == pytest.approx(odds(None))
+    assert odds(0.9) > odds(0.5) > odds(None) > odds(0.05)
+    most = CONSTANTS.passage_weight * (
+        CONSTANTS.max_passage_log_odds - CONSTANTS.neutral_passage_log_odds
+    )
+    assert odds(1.0) == pytest.approx(odds(None) + most)
