@@ -82,13 +82,18 @@ def questions(data: Path, split: str) -> dict[str, list[Asked]]:
         everyday = load_dataset(Path(__file__).parent / "everyday", "train")
         general = [Asked(GENERAL, query) for query in everyday.queries]
         return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
-    office = list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
-    answered = [asked for asked in office if asked.query.answers]
-    answerable += random.Random(0).sample(answered, OFFICE_QUESTIONS)
+    answerable += office_questions(dev=False)
     answerable += _read(MATERIAL / "manuals.jsonl")
-    unanswerable += [asked for asked in office if asked.query.answers == ()]
+    unanswerable += [asked for asked in _office() if asked.query.answers == ()]
     general = list(_read(MATERIAL / "general.jsonl", GENERAL))
     return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
+
+
+def office_questions(*, dev: bool) -> list[Asked]:
+    """Return the office's questions with an answer: those of the test, or those for choices."""
+    answered = [asked for asked in _office() if asked.query.answers]
+    test = random.Random(0).sample(answered, OFFICE_QUESTIONS)
+    return [asked for asked in answered if asked not in test] if dev else test
 
 
 def write_documents(data: Path, folder: Path) -> None:
@@ -133,17 +138,21 @@ def split_of(folder: Path, split: str) -> str:
     return split if (folder / "qrels" / f"{split}.tsv").exists() else "test"
 
 
-def _answered(dataset: Dataset) -> Sequence[Query]:
+def answerable_of(dataset: Dataset) -> Sequence[Query]:
     """Judged questions; those with accepted answers where the set has them, of tables a span."""
     spans = [q for q in dataset.judged if q.metadata.get("answer_type", "span") == "span"]
     return [query for query in spans if query.answers] or spans
+
+
+def _office() -> list[Asked]:
+    return list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
 
 
 def _of_sets(data: Path, split: str) -> Iterator[Asked]:
     """Draw the questions of every set that its corpus answers."""
     for name, count in SETS.items():
         dataset = load_dataset(data / name, split_of(data / name, split))
-        for query in sample(_answered(dataset), count, 0):
+        for query in sample(answerable_of(dataset), count, 0):
             found = frozenset(f"{name}/{item}" for item in dataset.relevant(query.id))
             yield Asked(name, query, found)
 

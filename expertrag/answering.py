@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from expertrag_retriever.types import SearchResult
 
 
+UNSURE = "the model is not sure enough of it"
+"""Why STRICT withheld an answer of which the passages have all words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A question that is being answered, and what all stages of it need.
@@ -248,7 +252,7 @@ class Answering:
         written = [*text, joined(spoken.markers).text]
         grounding = self._ground(call, "".join(written), reading)
         yield from marked(spoken.markers, grounding)
-        yield from self._end(call, session, grounding, p_sufficient)
+        yield from self._end(call, reading, grounding, p_sufficient)
 
     def _strict(
         self, call: Call, reading: Reading, p_sufficient: float | None
@@ -269,16 +273,18 @@ class Answering:
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
         grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
-        if grounding.support < SUPPORTED:
+        support = self._support(grounding, p_sufficient, reading)
+        scale = self._generator.support
+        if grounding.support < SUPPORTED or (scale and support < scale.strict_from):
             yield from self._abstention(
                 meter,
-                support=_support(grounding, p_sufficient),
+                support=support,
                 p_sufficient=p_sufficient,
-                unsupported_reason=grounding.reason,
+                unsupported_reason=grounding.reason or UNSURE,
             )
             return
         yield joined([*said, *marked(spoken.markers, grounding)])
-        yield from self._end(call, session, grounding, p_sufficient)
+        yield from self._end(call, reading, grounding, p_sufficient)
 
     def _abstention(
         self,
@@ -299,18 +305,27 @@ class Answering:
         )
 
     def _end(
-        self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
+        self, call: Call, reading: Reading, grounding: Grounding, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
-            session.finish_reason,
-            _support(grounding, p_sufficient),
+            reading.session.finish_reason,
+            self._support(grounding, p_sufficient, reading),
             self._generator.name,
             p_sufficient,
             from_documents=True,
             unsupported_reason=grounding.reason,
         )
+
+    def _support(self, grounding: Grounding, p_sufficient: float | None, reading: Reading) -> float:
+        """Probability that an answer is right and supported: by its words, and by the model."""
+        scale, least = self._generator.support, reading.session.least_probability
+        if scale is None or p_sufficient is None or least is None:
+            return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
+        scores = [passage.score for passage in reading.passages]
+        right = scale.probability(p_sufficient, least, scores)
+        return right * min(1.0, grounding.support / SUPPORTED)
 
     def _replies(self, call: Call) -> bool:
         """Whether the text is a reader's reply; one in a form is only what the form asks for."""
@@ -330,11 +345,6 @@ class Answering:
         named = () if reading.alone is None else (reading.alone + 1,)
         with call.meter.stage("ground"):
             return find(text, reading.passages, call.request.question, named)
-
-
-def _support(grounding: Grounding, p_sufficient: float | None) -> float:
-    """Probability that the passages say what an answer says: by its words, and by the model."""
-    return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
 
 
 def _p_sufficient(session: Session) -> float | None:
