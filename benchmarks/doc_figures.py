@@ -5,9 +5,10 @@
 
 docs/evaluation.md has all figures of benchmarks/results/answers.json and mixed.json, README.md
 those of answers.json that are asked for, `expertrag models list` the shares of right answers, from
-expertrag/models/answers.json. docs/generation.md has those of server_start.json,
-hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, docs/experts.md
-those of experts_left_out.json, and docs/kernels.md those of kernels.json.
+expertrag/models/answers.json. docs/grounding.md has those of support.json, docs/generation.md those
+of server_start.json, hot.json and kept.json, docs/gate.md those of gate.json and
+gate_left_out.json, docs/experts.md those of experts_left_out.json, and docs/kernels.md those of
+kernels.json.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ PAGES = {ROOT / "docs" / "evaluation.md": False, ROOT / "README.md": True}
 CARRIED = ROOT / "expertrag" / "models" / "answers.json"
 EXPERTS = ROOT / "docs" / "experts.md"
 GATE = ROOT / "docs" / "gate.md"
+GROUNDING = ROOT / "docs" / "grounding.md"
 GENERATION = ROOT / "docs" / "generation.md"
 KERNELS = ROOT / "docs" / "kernels.md"
 RIVALS = {
@@ -68,6 +70,9 @@ def written() -> dict[Path, str]:
     left_out = json.loads((RESULTS / "experts_left_out.json").read_text(encoding="utf-8"))
     text = EXPERTS.read_text(encoding="utf-8")
     found[EXPERTS] = _with(text, "experts left out", _left_out(left_out["figures"]))
+    support = json.loads((RESULTS / "support.json").read_text(encoding="utf-8"))
+    text = GROUNDING.read_text(encoding="utf-8")
+    found[GROUNDING] = _with(text, "support", _support(support))
     text = GATE.read_text(encoding="utf-8")
     text = _with(text, "training-free gate", _gate(gate))
     found[GATE] = _with(text, "gates left out", _gates(gates))
@@ -123,6 +128,29 @@ def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         cells = [_estimate(row[side]) for side in ("before", "after", "change")]
         verdict = row["bar"] and f"{row['bar']}: {'reached' if row['reached'] else 'missed'}"
         yield f"| {row['name']} | {row['after']['n']} | {' | '.join(cells)} | {verdict} |"
+
+
+def _support(results: Mapping[str, Any]) -> Iterator[str]:
+    """Rows of docs/grounding.md."""
+    asked, strict = results["questions"], results["strict"]
+    yield (
+        f"| {asked['answerable']} answerable and {asked['unanswerable']} unanswerable questions "
+        "| all | the office's |"
+    )
+    yield "|---|---|---|"
+    for name, told in (
+        ("p_sufficient", "AUROC of right answers, `p_sufficient` alone"),
+        ("unseen", "support, fitted without the source of the question"),
+        ("fit", "support, fitted on all, as it is served"),
+    ):
+        every, office = results["auroc"][name], results["auroc, office"][name]
+        yield f"| {told} | {every:.3f} | {office:.3f} |"
+    told = (
+        f"of its answers {strict['right, of those given']:.2f} are right, it abstains from "
+        f"{strict['abstains, unanswerable']:.2f} of the unanswerable and "
+        f"{strict['abstains, answerable']:.2f} of the answerable"
+    )
+    yield f"| STRICT from {results['support']['strict_from']:.2f} on | {told} | |"
 
 
 def _estimate(value: Mapping[str, Any] | None) -> str:

@@ -55,6 +55,7 @@ from expertrag.generation.probe import Support, scale_probe
 from expertrag.models.choice import LARGE
 from expertrag.pipeline import Pipeline
 from expertrag.types import AnswerRequest, GateMode, Sampling
+from expertrag.wording import wording
 from expertrag_index.types import Progress
 
 TRAIN = "train"
@@ -74,13 +75,13 @@ _FREE = 3.0  # of a source's own level, which is hardly punished
 class Kept:
     """An answer, and what is known of it; one that the model abstained from has no features.
 
-    ``features``: p_sufficient, the probability of the least likely token, scores of the passages.
+    ``features``: those of ``Support.features``.
     """
 
     source: str
     answerable: bool
     right: bool
-    features: tuple[float, float, tuple[float, ...]] | None
+    features: tuple[float, float, float] | None
 
 
 def main() -> int:
@@ -174,9 +175,10 @@ def _ask(pipeline: Pipeline, asked: Asked) -> Kept:
     if answer.abstained or answer.p_sufficient is None or not answer.logprobs:
         return Kept(asked.source, answerable, False, None)
     least = math.exp(min(token.logprob for token in answer.logprobs))
-    scores = tuple(passage.score for passage in answer.passages)
     right = answerable and judged(answer, asked.query)
-    return Kept(asked.source, answerable, right, (answer.p_sufficient, least, scores))
+    verdict = bool(wording(answer.text).verdict)
+    features = Support.features(answer.p_sufficient, least, verdict=verdict)
+    return Kept(asked.source, answerable, right, features)
 
 
 def _key(asked: Asked) -> str:
@@ -184,8 +186,7 @@ def _key(asked: Asked) -> str:
 
 
 def _parsed(item: Mapping[str, Any]) -> tuple[str, Kept]:
-    p_sufficient, least, scores = item["features"] or (0.0, 0.0, ())
-    features = (p_sufficient, least, tuple(scores)) if item["features"] else None
+    features = tuple(item["features"]) if item["features"] else None
     return item["key"], Kept(item["source"], item["answerable"], item["right"], features)
 
 
@@ -199,7 +200,7 @@ def fitted(told: Sequence[Kept]) -> tuple[Support, NDArray[np.float64]]:
     """
     from sklearn.linear_model import LogisticRegression
 
-    columns = np.array([Support.features(*item.features) for item in told if item.features])
+    columns = np.array([item.features for item in told])
     levels = sorted({(item.source, item.answerable) for item in told})
     level = np.array(
         [[_FREE * ((item.source, item.answerable) == each) for each in levels] for item in told]
@@ -218,8 +219,8 @@ def fitted(told: Sequence[Kept]) -> tuple[Support, NDArray[np.float64]]:
     for source in set(sources.tolist()):
         unseen[sources == source] = columns[sources == source] @ weights(sources != source)
     slope, shift = platt(unseen, right)
-    sufficient, token, lead = (slope * weights(np.ones(len(told), bool))).round(3).tolist()
-    support = Support(round(shift, 3), (sufficient, token, lead), strict_from=0.0)
+    sufficient, token, verdict = (slope * weights(np.ones(len(told), bool))).round(3).tolist()
+    support = Support(round(shift, 3), (sufficient, token, verdict), strict_from=0.0)
     return support, slope * unseen + shift
 
 
@@ -240,7 +241,7 @@ def strict_from(kept: Sequence[Kept], support: Support) -> float:
 
 def probability(item: Kept, support: Support) -> float:
     """Probability that an answer is right; 0 of an abstention."""
-    return support.probability(*item.features) if item.features else 0.0
+    return support.probability(item.features) if item.features else 0.0
 
 
 def figures(kept: Sequence[Kept], support: Support, unseen: NDArray[np.float64]) -> dict[str, JSON]:
@@ -249,7 +250,7 @@ def figures(kept: Sequence[Kept], support: Support, unseen: NDArray[np.float64])
     right = [item.right for item in told]
     office = np.array([item.source == OFFICE for item in told])
     held = np.array([item.features[0] for item in told if item.features])
-    ways = {"p_sufficient alone": held, "unseen": unseen}
+    ways = {"p_sufficient": held, "unseen": unseen}
     ways["fit"] = np.array([probability(item, support) for item in told])
     given = [item for item in kept if probability(item, support) >= support.strict_from]
     answerable = [item for item in kept if item.answerable]

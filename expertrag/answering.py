@@ -252,7 +252,7 @@ class Answering:
         written = [*text, joined(spoken.markers).text]
         grounding = self._ground(call, "".join(written), reading)
         yield from marked(spoken.markers, grounding)
-        yield from self._end(call, reading, grounding, p_sufficient)
+        yield from self._end(call, session, grounding, p_sufficient)
 
     def _strict(
         self, call: Call, reading: Reading, p_sufficient: float | None
@@ -273,7 +273,7 @@ class Answering:
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
         grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
-        support = self._support(grounding, p_sufficient, reading)
+        support = self._support(grounding, p_sufficient, session)
         scale = self._generator.support
         if grounding.support < SUPPORTED or (scale and support < scale.strict_from):
             yield from self._abstention(
@@ -284,7 +284,7 @@ class Answering:
             )
             return
         yield joined([*said, *marked(spoken.markers, grounding)])
-        yield from self._end(call, reading, grounding, p_sufficient)
+        yield from self._end(call, session, grounding, p_sufficient)
 
     def _abstention(
         self,
@@ -305,27 +305,26 @@ class Answering:
         )
 
     def _end(
-        self, call: Call, reading: Reading, grounding: Grounding, p_sufficient: float | None
+        self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         yield from map(CitationEvent, grounding.citations)
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
-            reading.session.finish_reason,
-            self._support(grounding, p_sufficient, reading),
+            session.finish_reason,
+            self._support(grounding, p_sufficient, session),
             self._generator.name,
             p_sufficient,
             from_documents=True,
             unsupported_reason=grounding.reason,
         )
 
-    def _support(self, grounding: Grounding, p_sufficient: float | None, reading: Reading) -> float:
+    def _support(self, grounding: Grounding, p_sufficient: float | None, session: Session) -> float:
         """Probability that an answer is right and supported: by its words, and by the model."""
-        scale, least = self._generator.support, reading.session.least_probability
+        scale, least = self._generator.support, session.least_probability
         if scale is None or p_sufficient is None or least is None:
             return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
-        scores = [passage.score for passage in reading.passages]
-        right = scale.probability(p_sufficient, least, scores)
-        return right * min(1.0, grounding.support / SUPPORTED)
+        features = scale.features(p_sufficient, least, verdict=grounding.verdict)
+        return scale.probability(features) * min(1.0, grounding.support / SUPPORTED)
 
     def _replies(self, call: Call) -> bool:
         """Whether the text is a reader's reply; one in a form is only what the form asks for."""

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +33,6 @@ STRICT_FROM = 0.25
 (3 p = 1 - p)."""
 
 _LEAST = 1e-4  # keeps log odds finite
-_USUAL_LEAD = 0.35  # of a passage beside which there is no other
 
 _WEIGHTS = "probe.safetensors"
 _ABOUT = "probe.json"
@@ -63,25 +61,20 @@ class Support:
 
     @staticmethod
     def features(
-        p_sufficient: float, least_probability: float, scores: Sequence[float]
+        p_sufficient: float, least_probability: float, *, verdict: bool
     ) -> tuple[float, float, float]:
         """Return what tells right answers from wrong ones.
 
         :param p_sufficient: probability that the passages hold the answer; its log odds count.
         :param least_probability: of the answer's tokens, that of the least likely one, which gives
             away what is made up (Varshney et al. 2023).
-        :param scores: of the passages, best first; it counts how far the best one's stands above
-            the mean of the others.
+        :param verdict: whether the answer is yes or no, of which the other one is as likely a word.
         """
         held = min(max(p_sufficient, _LEAST), 1 - _LEAST)
-        lead = scores[0] - fmean(scores[1:]) if len(scores) > 1 else _USUAL_LEAD
-        return float(log_odds(held)), least_probability, lead
+        return float(log_odds(held)), least_probability, float(verdict)
 
-    def probability(
-        self, p_sufficient: float, least_probability: float, scores: Sequence[float]
-    ) -> float:
-        """Return the probability that an answer is right; parameters as of :meth:`features`."""
-        features = self.features(p_sufficient, least_probability, scores)
+    def probability(self, features: tuple[float, float, float]) -> float:
+        """Return the probability that an answer of some :meth:`features` is right."""
         odds = sum(w * x for w, x in zip(self.weights, features, strict=True))
         return float(logistic(self.bias + odds))
 
@@ -161,5 +154,5 @@ def load_probe(folder: Path) -> Probe:
 
 
 def _support(body: Mapping[str, Any]) -> Support:
-    sufficient, token, lead = map(float, body["weights"])
-    return Support(float(body["bias"]), (sufficient, token, lead), float(body["strict_from"]))
+    sufficient, token, verdict = map(float, body["weights"])
+    return Support(float(body["bias"]), (sufficient, token, verdict), float(body["strict_from"]))
