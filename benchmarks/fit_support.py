@@ -5,8 +5,9 @@
 The default language model answers train questions over the mixed store (``mixed_store.py``) from
 the five best passages, as it is served: questions of the sets whose answers can be judged, those of
 the office that eval_mixed.py does not ask, and some that the store does not answer. A logistic
-regression tells right answers from all others; figures are of each source by a fit that has not
-seen it, what is written is the fit of all. Answers are kept, so that a killed run goes on.
+regression tells right answers in few words from all others; figures are of each source by a fit
+that has not seen it, what is written is the fit of all. Answers are kept, so that a killed run goes
+on.
 ``--write`` puts the fit into the folder of a probe.
 """
 
@@ -54,6 +55,7 @@ from expertrag.generation.loading import quiet
 from expertrag.generation.probe import Support, scale_probe
 from expertrag.models.choice import LARGE
 from expertrag.pipeline import Pipeline
+from expertrag.prompt import asks_to_explain
 from expertrag.types import AnswerRequest, GateMode, Sampling
 from expertrag.wording import wording
 from expertrag_index.types import Progress
@@ -97,7 +99,8 @@ def main() -> int:
         write_documents(given.data, work / "documents")
         embedder = open_embedder(Config().model, None)
         store = build(work / "documents", work / "store", embedder, report)
-        asked = list(questions(given.data, work / "documents"))
+        drawn = questions(given.data, work / "documents")
+        asked = [item for item in drawn if not asks_to_explain(item.query.text)]
         with closing(opened(LARGE, store)) as pipeline:
             inputs: dict[str, JSON] = {**described(pipeline, store), "questions": len(asked)}
             path = work / "support" / f"{inputs_id(inputs)}.jsonl"
@@ -235,7 +238,7 @@ def platt(odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, f
 def strict_from(kept: Sequence[Kept], support: Support) -> float:
     """Return the least probability from which on few enough unanswerable questions are answered."""
     lacking = [probability(item, support) for item in kept if not item.answerable]
-    given = sorted(lacking, reverse=True)[round((1 - WITHHELD) * len(lacking))]
+    given = sorted(lacking, reverse=True)[int((1 - WITHHELD) * len(lacking))]
     return math.ceil(given * 100) / 100
 
 

@@ -42,6 +42,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
+    from expertrag.generation.probe import Support
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
@@ -260,7 +261,9 @@ class Answering:
         """Hold the answer back until it is known to be supported."""
         session = reading.session
         meter, spoken = call.meter, self._spoken(call, session)
-        least = 1 - self._generator.strict_from
+        scale = self._scale(call)
+        # with it, the answer is looked at, too, and not the doubt alone
+        least = 1 - (prompt.ABSTAINS_FROM if scale else self._generator.strict_from)
 
         def doubted() -> bool:
             sure = _p_sufficient(session)
@@ -273,8 +276,7 @@ class Answering:
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
         grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
-        support = self._support(grounding, p_sufficient, session)
-        scale = self._generator.support
+        support = self._support(call, grounding, p_sufficient, session)
         if grounding.support < SUPPORTED or (scale and support < scale.strict_from):
             yield from self._abstention(
                 meter,
@@ -311,16 +313,22 @@ class Answering:
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
             session.finish_reason,
-            self._support(grounding, p_sufficient, session),
+            self._support(call, grounding, p_sufficient, session),
             self._generator.name,
             p_sufficient,
             from_documents=True,
             unsupported_reason=grounding.reason,
         )
 
-    def _support(self, grounding: Grounding, p_sufficient: float | None, session: Session) -> float:
+    def _scale(self, call: Call) -> Support | None:
+        """Return what tells how likely an answer is right, if it is one in few words."""
+        return None if prompt.asks_to_explain(call.request.question) else self._generator.support
+
+    def _support(
+        self, call: Call, grounding: Grounding, p_sufficient: float | None, session: Session
+    ) -> float:
         """Probability that an answer is right and supported: by its words, and by the model."""
-        scale, least = self._generator.support, session.least_probability
+        scale, least = self._scale(call), session.least_probability
         if scale is None or p_sufficient is None or least is None:
             return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
         features = scale.features(p_sufficient, least, verdict=grounding.verdict)

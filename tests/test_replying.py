@@ -271,6 +271,11 @@ def test_strict_gives_what_is_likely_right(served: Served) -> None:
         always = served(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
         assert always.text == reply
         assert always.support == pytest.approx(expected)
+    # the fit is of answers in few words
+    explains = AnswerRequest("How do employees of Northwind get leave?", GateMode.STRICT)
+    model.reply = "Employees of Northwind get 27 days of paid leave a year."
+    explained = served(model, explains)
+    assert explained.text == model.reply and explained.support == pytest.approx(0.9)
     model.reply, model.least_probability = "28 [1]", sure
     wrong = served(model, AnswerRequest(LEAVE, GateMode.STRICT))
     assert wrong.abstained and wrong.support == 0.0

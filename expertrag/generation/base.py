@@ -53,7 +53,8 @@ class Session(ABC):
     without passages, and of an answer from two prompts."""
     least_probability: float | None = None
     """Of the tokens that were drawn so far, the probability of the one that was least likely, at
-    temperature 1 and where all of them were the likeliest; None of a session without ``doubt``."""
+    temperature 1 and where all of them were the likeliest; None where ``Generator.support`` does
+    not need it."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -104,7 +105,8 @@ class Generator(ABC):
     probe: str = ""
     """Hash of the probe that tells its sessions' doubt, if one does."""
     support: Support | None = None
-    """How likely an answer is right, by what its session tells; None where that was not fitted."""
+    """How likely an answer in few words is right, by what its session tells; None where that was
+    not fitted."""
     best_first: bool = False
     """Whether it is shown passages one at a time, the best first, and all of them where none is
     likely to hold the answer, where a few words are asked for; else all of them at once."""

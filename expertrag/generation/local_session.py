@@ -37,7 +37,7 @@ class LocalSession(Session):
         self._max_tokens = sampling.max_tokens
         self._logprobs = sampling.logprobs
         self._probe = abstention.probe if abstention else None
-        self._tells = abstention is not None
+        self._tells = bool(self._probe and self._probe.support)
         self._abstention_tokens = abstention.tokens if abstention else ()
         self._should_stop = should_stop
         self._detokenizer = Detokenizer(decode, goes_on=goes_on)

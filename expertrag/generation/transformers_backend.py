@@ -140,9 +140,7 @@ class TransformersGenerator(Generator):
                 reason="PROBE_OF_ANOTHER_MODEL",
             )
         self._abstention = replace(self._abstention, probe=probe)
-        self.probe, self.support = probe.digest, probe.support
-        # with it, STRICT looks at the answer, too, and not at the doubt alone
-        self.strict_from = prompts.ABSTAINS_FROM if probe.support else STRICT_FROM
+        self.strict_from, self.probe, self.support = STRICT_FROM, probe.digest, probe.support
 
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""

@@ -162,13 +162,13 @@ def test_support_is_written_into_a_probe(tmp_path: Path, reader: TransformersGen
     assert scaled.digest != bare.digest  # what is kept of answers is of no other
     reader.probe_with(scaled)
     assert reader.support == support
-    assert reader.strict_from == prompt.ABSTAINS_FROM
     with pytest.raises(InvalidArgument, match="expertrag train probe"):
         scale_probe(tmp_path / "none", support)
 
 
 def test_the_least_likely_token_is_that_of_the_answer(reader: TransformersGenerator) -> None:
-    reader.probe_with(_probe(reader, -4.0))
+    support = Support(-1.0, (0.5, 2.0, 1.5), strict_from=0.5)
+    reader.probe_with(replace(_probe(reader, -4.0), support=support))
     with closing(reader.begin(_QUESTION, Sampling(6, logprobs=0))) as session:
         assert session.least_probability is None
         drawn = [token for delta in session.deltas() for token in delta.logprobs]

@@ -36,8 +36,8 @@ class GateConstants:
     max_passage_log_odds: float = 4.0
     neutral_passage_log_odds: float = -1.5
     """Log odds that the best passages hold the answer count by this weight from the neutral point
-    on: of questions between the two bounds below, requests that need no documents have -2 in the
-    middle, and questions about them 2."""
+    on: between the two bounds below, the median of requests that need no documents is -1.1, that of
+    questions about them 2."""
 
     unsure: tuple[float, float] = (0.2, 0.6)
     """p(documents) between which a language model is to read the best passages: .23 of 250
