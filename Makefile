@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt fit-support gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -203,9 +203,9 @@ eval-reader: $(STAMP) ## a reader beside its base on test splits; DATA=..., READ
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/eval_reader.py --data $(DATA) --reader $(READER) $(ARGS)
 
-fit-support: $(STAMP) ## how likely an answer of the default language model is right; 20 minutes; DATA=..., ARGS="--write FOLDER --json FILE"
+strict-threshold: $(STAMP) ## from which doubt STRICT withholds answers, by train questions; 20 minutes with the store there; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
-	@$(BIN)/python benchmarks/fit_support.py --data $(DATA) $(ARGS)
+	@$(BIN)/python benchmarks/strict_threshold.py --data $(DATA) $(ARGS)
 
 fit-doubt: $(STAMP) ## how the default language model's doubt is to be scaled, from train questions; DATA=..., ARGS="--json FILE"
 	@for name in all-minilm-l6-v2 $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done

@@ -99,7 +99,7 @@ def _said(answer: Answer, query: Query, relevant: Collection[str]) -> Said:
         abstained=answer.abstained,
         p_sufficient=answer.p_sufficient,
         support=answer.support,
-        retrieved=bool(answer.usage.retrieval_calls),
+        retrieved=answer.decision.retrieve,
         holding=tuple(bool(holding(item, query.answers or ())) for item in answer.passages),
         judged=tuple(item.document_id in relevant for item in answer.passages),
         cited=tuple(dict.fromkeys(citation.passage for citation in answer.citations)),

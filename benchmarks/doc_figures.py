@@ -5,10 +5,10 @@
 
 docs/evaluation.md has all figures of benchmarks/results/answers.json and mixed.json, README.md
 those of answers.json that are asked for, `expertrag models list` the shares of right answers, from
-expertrag/models/answers.json. docs/grounding.md has those of support.json, docs/generation.md those
-of server_start.json, hot.json and kept.json, docs/gate.md those of gate.json and
-gate_left_out.json, docs/experts.md those of experts_left_out.json, and docs/kernels.md those of
-kernels.json.
+expertrag/models/answers.json. docs/generation.md has those of server_start.json,
+hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, docs/experts.md
+those of experts_left_out.json, docs/grounding.md those of strict_threshold.json, and
+docs/kernels.md those of kernels.json.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def written() -> dict[Path, str]:
     left_out = json.loads((RESULTS / "experts_left_out.json").read_text(encoding="utf-8"))
     text = EXPERTS.read_text(encoding="utf-8")
     found[EXPERTS] = _with(text, "experts left out", _left_out(left_out["figures"]))
-    support = json.loads((RESULTS / "support.json").read_text(encoding="utf-8"))
+    strict = json.loads((RESULTS / "strict_threshold.json").read_text(encoding="utf-8"))
     text = GROUNDING.read_text(encoding="utf-8")
-    found[GROUNDING] = _with(text, "support", _support(support))
+    found[GROUNDING] = _with(text, "strict threshold", _strict(strict["rows"]))
     text = GATE.read_text(encoding="utf-8")
     text = _with(text, "training-free gate", _gate(gate))
     found[GATE] = _with(text, "gates left out", _gates(gates))
@@ -130,27 +130,20 @@ def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"| {row['name']} | {row['after']['n']} | {' | '.join(cells)} | {verdict} |"
 
 
-def _support(results: Mapping[str, Any]) -> Iterator[str]:
+def _strict(rows: Iterable[Mapping[str, float]]) -> Iterator[str]:
     """Rows of docs/grounding.md."""
-    asked, strict = results["questions"], results["strict"]
-    yield (
-        f"| {asked['answerable']} answerable and {asked['unanswerable']} unanswerable questions "
-        "| all | the office's |"
+    shown = (
+        "right, of those given",
+        "right, of the answerable",
+        "abstains, unanswerable",
+        "abstains, answerable",
+        "given, of the right verdicts",
     )
-    yield "|---|---|---|"
-    for name, told in (
-        ("p_sufficient", "AUROC of right answers, `p_sufficient` alone"),
-        ("unseen", "support, fitted without the source of the question"),
-        ("fit", "support, fitted on all, as it is served"),
-    ):
-        every, office = results["auroc"][name], results["auroc, office"][name]
-        yield f"| {told} | {every:.3f} | {office:.3f} |"
-    told = (
-        f"of its answers {strict['right, of those given']:.2f} are right, it abstains from "
-        f"{strict['abstains, unanswerable']:.2f} of the unanswerable and "
-        f"{strict['abstains, answerable']:.2f} of the answerable"
-    )
-    yield f"| STRICT from {results['support']['strict_from']:.2f} on | {told} | |"
+    yield f"| withheld from a doubt of, a yes or no of | {' | '.join(shown)} |"
+    yield "|---|" + "---|" * len(shown)
+    for row in rows:
+        cells = " | ".join(f"{row[name]:.2f}" for name in shown)
+        yield f"| {row['doubt']:g}, {row['doubt of a verdict']:g} | {cells} |"
 
 
 def _estimate(value: Mapping[str, Any] | None) -> str:

@@ -38,17 +38,19 @@ from expertrag.types import (
     Sampling,
     UsageEvent,
 )
+from expertrag.wording import wording
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
-    from expertrag.generation.probe import Support
     from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
 
 
-UNSURE = "the model is not sure enough of it"
-"""Why STRICT withheld an answer of which the passages have all words."""
+VERDICT_STRICT_FROM = 0.25
+"""Doubt from which STRICT withholds a yes or no. It is concluded, seldom quoted, so that it is
+doubted more: by the bound of other answers .63 of the right ones would be given, instead of .92,
+and as many of them would be wrong (``make strict-threshold``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,28 +263,28 @@ class Answering:
         """Hold the answer back until it is known to be supported."""
         session = reading.session
         meter, spoken = call.meter, self._spoken(call, session)
-        scale = self._scale(call)
-        # with it, the answer is looked at, too, and not the doubt alone
-        least = 1 - (prompt.ABSTAINS_FROM if scale else self._generator.strict_from)
+        strict_from = self._generator.strict_from
+        of_verdicts = max(strict_from, VERDICT_STRICT_FROM)
 
-        def doubted() -> bool:
+        def doubted(most: float) -> bool:
             sure = _p_sufficient(session)
-            return spoken.abstained or (sure is not None and sure < least)
+            return spoken.abstained or (sure is not None and sure < 1 - most)
 
-        said = list(takewhile(lambda _: not doubted(), spoken))  # what is withheld is not written
+        # what is withheld, whatever it is, is not written
+        said = list(takewhile(lambda _: not doubted(of_verdicts), spoken))
         meter.count(session)
         p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
-        if doubted():
+        text = joined([*said, *spoken.markers]).text
+        if doubted(of_verdicts if wording(text).verdict else strict_from):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(call, joined([*said, *spoken.markers]).text, reading)
-        support = self._support(call, grounding, p_sufficient, session)
-        if grounding.support < SUPPORTED or (scale and support < scale.strict_from):
+        grounding = self._ground(call, text, reading)
+        if grounding.support < SUPPORTED:
             yield from self._abstention(
                 meter,
-                support=support,
+                support=_support(grounding, p_sufficient),
                 p_sufficient=p_sufficient,
-                unsupported_reason=grounding.reason or UNSURE,
+                unsupported_reason=grounding.reason,
             )
             return
         yield joined([*said, *marked(spoken.markers, grounding)])
@@ -313,26 +315,12 @@ class Answering:
         yield UsageEvent(call.meter.usage())
         yield DoneEvent(
             session.finish_reason,
-            self._support(call, grounding, p_sufficient, session),
+            _support(grounding, p_sufficient),
             self._generator.name,
             p_sufficient,
             from_documents=True,
             unsupported_reason=grounding.reason,
         )
-
-    def _scale(self, call: Call) -> Support | None:
-        """Return what tells how likely an answer is right, if it is one in few words."""
-        return None if prompt.asks_to_explain(call.request.question) else self._generator.support
-
-    def _support(
-        self, call: Call, grounding: Grounding, p_sufficient: float | None, session: Session
-    ) -> float:
-        """Probability that an answer is right and supported: by its words, and by the model."""
-        scale, least = self._scale(call), session.least_probability
-        if scale is None or p_sufficient is None or least is None:
-            return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
-        features = scale.features(p_sufficient, least, verdict=grounding.verdict)
-        return scale.probability(features) * min(1.0, grounding.support / SUPPORTED)
 
     def _replies(self, call: Call) -> bool:
         """Whether the text is a reader's reply; one in a form is only what the form asks for."""
@@ -352,6 +340,11 @@ class Answering:
         named = () if reading.alone is None else (reading.alone + 1,)
         with call.meter.stage("ground"):
             return find(text, reading.passages, call.request.question, named)
+
+
+def _support(grounding: Grounding, p_sufficient: float | None) -> float:
+    """Probability that the passages say what an answer says: by its words, and by the model."""
+    return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
 
 
 def _p_sufficient(session: Session) -> float | None:

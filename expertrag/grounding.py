@@ -40,13 +40,12 @@ class Grounding:
 
     ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
     sentences. ``reason`` says in one line why the first unsupported sentence is not supported;
-    empty where all are. ``verdict``: whether the answer begins with yes or no.
+    empty where all are.
     """
 
     citations: tuple[Citation, ...]
     support: float
     reason: str = ""
-    verdict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ def ground(
         tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
         supported / total if total else 0.0,
         next((claim.flaw for claim in claims if not claim.cited), ""),
-        bool(_said(answer).verdict),
     )
 
 

@@ -243,9 +243,8 @@ class DoneEvent:
     """The end.
 
     ``support`` in [0, 1] is the share of the answer that the passages support, times
-    ``p_sufficient`` where that is known; of a model whose probe tells it, the probability that the
-    answer is right and supported (docs/grounding.md). None where nothing was compared.
-    ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
+    ``p_sufficient`` where that is known; None where nothing
+    was compared. ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
     of a fitted gate that judges passages, else of a reader that has seen them; else None.
 
     ``from_documents``: whether it is an answer from documents, that is, passages were in the

@@ -152,7 +152,6 @@ class TellingGenerator(PacedGenerator):
         self.name = "telling"
         self.reply = reply
         self.doubt = doubt
-        self.least_probability: float | None = None
 
     def reply_to(self, messages: Sequence[Message]) -> str:
         """Return the reply to a prompt; the same to all, unless a test wants others."""
@@ -182,7 +181,6 @@ class TellingSession(PacedSession):
         super().__init__(model, prompt_tokens, sampling, stop)
         self._reply = reply
         self._doubt = model.doubt
-        self._least = model.least_probability
 
     def look(self) -> float | None:
         self.lm_calls = 1
@@ -193,7 +191,6 @@ class TellingSession(PacedSession):
     def deltas(self) -> Iterator[DeltaEvent]:
         self.lm_calls = 1
         self.doubt = self._doubt
-        self.least_probability = self._least
         for start in range(0, len(self._reply), 3):
             self.completion_tokens += 1
             yield DeltaEvent(self._reply[start : start + 3])

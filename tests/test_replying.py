@@ -11,10 +11,8 @@ import pytest
 from serving_fixtures import TellingGenerator
 
 from expertrag import prompt
-from expertrag.answering import UNSURE
 from expertrag.client import Client
 from expertrag.folding import fold
-from expertrag.generation.probe import Support
 from expertrag.pipeline import Pipeline
 from expertrag.replying import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.service import Server
@@ -254,32 +252,6 @@ def test_strict_asks_for_support_and_a_sure_reader(served: Served) -> None:
     always = served(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert always.text == "27 [1]"
     assert always.p_sufficient == pytest.approx(0.1)
-
-
-def test_strict_gives_what_is_likely_right(served: Served) -> None:
-    """With a fit of how likely an answer is right; what the passages do not say never is."""
-    sure, unsure = (0.98, 0.3)
-    for reply, least, given in (("27 [1]", sure, True), ("27 [1]", unsure, False)):
-        model = TellingGenerator(reply, doubt=0.1)
-        model.support = Support(-4.0, (0.5, 6.0, 0.0), strict_from=0.5)
-        model.least_probability = least
-        expected = model.support.probability(Support.features(0.9, least, verdict=False))
-        found = served(model, AnswerRequest(LEAVE, GateMode.STRICT))
-        assert found.abstained is not given
-        assert found.support == pytest.approx(expected)
-        assert found.unsupported_reason == ("" if given else UNSURE)
-        always = served(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
-        assert always.text == reply
-        assert always.support == pytest.approx(expected)
-    # the fit is of answers in few words
-    explains = AnswerRequest("How do employees of Northwind get leave?", GateMode.STRICT)
-    model.reply = "Employees of Northwind get 27 days of paid leave a year."
-    explained = served(model, explains)
-    assert explained.text == model.reply and explained.support == pytest.approx(0.9)
-    model.reply, model.least_probability = "28 [1]", sure
-    wrong = served(model, AnswerRequest(LEAVE, GateMode.STRICT))
-    assert wrong.abstained and wrong.support == 0.0
-    assert "'28'" in wrong.unsupported_reason
 
 
 @pytest.mark.parametrize("text", [prompt.NOT_FOUND, "27 [2]"])

@@ -10,13 +10,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from expertrag.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
-
-if TYPE_CHECKING:
-    from expertrag.generation.probe import Support
 
 BASE = "base"
 """Expert of a mixture that answers what shows no passages: of a reader, the model that it is made
@@ -51,10 +48,6 @@ class Session(ABC):
     """Probability that no passage holds the answer, once a token is drawn: by a probe, or by the
     probability with which ``prompt.NOT_FOUND`` begins a reader's reply. None of any other model,
     without passages, and of an answer from two prompts."""
-    least_probability: float | None = None
-    """Of the tokens that were drawn so far, the probability of the one that was least likely, at
-    temperature 1 and where all of them were the likeliest; None where ``Generator.support`` does
-    not need it."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -104,9 +97,6 @@ class Generator(ABC):
     """Doubt from which STRICT withholds an answer."""
     probe: str = ""
     """Hash of the probe that tells its sessions' doubt, if one does."""
-    support: Support | None = None
-    """How likely an answer in few words is right, by what its session tells; None where that was
-    not fitted."""
     best_first: bool = False
     """Whether it is shown passages one at a time, the best first, and all of them where none is
     likely to hold the answer, where a few words are asked for; else all of them at once."""

@@ -37,7 +37,6 @@ class LocalSession(Session):
         self._max_tokens = sampling.max_tokens
         self._logprobs = sampling.logprobs
         self._probe = abstention.probe if abstention else None
-        self._tells = bool(self._probe and self._probe.support)
         self._abstention_tokens = abstention.tokens if abstention else ()
         self._should_stop = should_stop
         self._detokenizer = Detokenizer(decode, goes_on=goes_on)
@@ -95,12 +94,6 @@ class LocalSession(Session):
             return []
         self.doubt = self._probe.doubt(self._watched.vectors)
         return list(self._abstention_tokens) if self.doubt >= ABSTAINS_FROM else []
-
-    def _drawn_with(self, certainty: Certainty) -> None:
-        """Note how likely a token was that is part of the text."""
-        if self._tells:
-            least = 1.0 if self.least_probability is None else self.least_probability
-            self.least_probability = min(least, certainty.max_probability)
 
     def _end(self, reason: FinishReason) -> None:
         self._ended = True

@@ -44,7 +44,7 @@ class NativeSession(LocalSession):
         """Prefill and draw the first tokens; see :meth:`Session.peek`."""
         wanted = min(tokens, self._max_tokens)
         if len(self._certainties) < wanted and not self._ended:
-            self._allow(wanted, sure=True, routed=True)
+            self._allow(wanted, sure=True)
         while len(self._certainties) < wanted and not self._ended:
             token = self._take()
             if token is not None:
@@ -54,7 +54,7 @@ class NativeSession(LocalSession):
     def look(self) -> float | None:
         """Draw the first token; see :meth:`Session.look`."""
         if not self.lm_calls:
-            self._allow(1, sure=self._tells)
+            self._allow(1, sure=False)
             token = self._take()
             if token is not None:
                 self._waiting.insert(0, token)  # before the rest of an abstention
@@ -63,7 +63,7 @@ class NativeSession(LocalSession):
     def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the text; see :meth:`Session.deltas`."""
         if not self._ended:
-            self._allow(self._max_tokens, sure=self._tells)
+            self._allow(self._max_tokens, sure=False)
         yield from super().deltas()
 
     def close(self) -> None:
@@ -71,14 +71,14 @@ class NativeSession(LocalSession):
         self._end(self.finish_reason)
         self._waiting.clear()
 
-    def _allow(self, tokens: int, *, sure: bool, routed: bool = False) -> None:
+    def _allow(self, tokens: int, *, sure: bool) -> None:
         if self.lm_calls:
             self._network.engine.allow(self._text, tokens, sure=sure)
             return
         self.lm_calls = 1
         self._text.allowed, self._text.sure = tokens, sure
-        if routed or self._probe:
-            self._text.watched = min(ROUTER_TOKENS if routed else 1, self.prompt_tokens)
+        if sure or self._probe:
+            self._text.watched = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
         self._network.engine.submit(self._text)
 
     def _next(self) -> int | None:
@@ -107,8 +107,6 @@ class NativeSession(LocalSession):
         if found.token in self._network.end_tokens:
             self._end(FinishReason.STOP)
             return None
-        if found.certainty is not None:
-            self._drawn_with(found.certainty)
         if found.ranked is not None:
             self._ranked.append(found.ranked)
         if found.last:

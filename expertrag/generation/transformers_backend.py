@@ -140,7 +140,7 @@ class TransformersGenerator(Generator):
                 reason="PROBE_OF_ANOTHER_MODEL",
             )
         self._abstention = replace(self._abstention, probe=probe)
-        self.strict_from, self.probe, self.support = STRICT_FROM, probe.digest, probe.support
+        self.strict_from, self.probe = STRICT_FROM, probe.digest
 
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Generator.counters`."""

@@ -77,9 +77,8 @@ class TransformersSession(LocalSession):
             self._drawn = saying
             self._end(FinishReason.STOP)
             return
-        sure = certainty(step.logits) if watch or self._tells else None
-        if sure is not None:
-            self._certainties.append(sure)
+        if watch:
+            self._certainties.append(certainty(step.logits))
         token = self._sampler.draw(step.logits)
         if not self._probe:
             self.doubt = self._sampler.doubt
@@ -88,8 +87,6 @@ class TransformersSession(LocalSession):
             self._end(FinishReason.STOP)
             return
         self._drawn.append(token)
-        if sure is not None:
-            self._drawn_with(sure)
         if self._logprobs is not None:
             self._ranked.append(Ranked.of(step.logits, token, self._logprobs))
         if self._sampler.complete:

@@ -14,7 +14,7 @@ import numpy as np
 from expertrag import prompt
 from expertrag.errors import InvalidArgument
 from expertrag.eval.calibration import auc
-from expertrag.generation.probe import STRICT_FROM, Owner, Probe, save_probe
+from expertrag.generation.probe import Owner, Probe, save_probe
 from expertrag.probe.fit import UNANSWERED, Fitted, fit, platt
 from expertrag.probe.states import states_of
 from expertrag_retriever.publish import published, work_folder
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from expertrag.probe.prompts import ProbeSet, Prompt
     from expertrag_index.types import FloatArray, Progress
 
+_TOLD_FROM = 0.25  # doubt, of the card's last column
 _LEAST = 1e-9  # probability whose log odds are still finite
 FEWEST = 40
 """Prompts with, and prompts without the answer, that a fit needs."""
@@ -36,7 +37,7 @@ class SetReport:
     ``abstains``: by the probability that ``prompt.NOT_FOUND`` begins the reply, which needs no
     training. ``left_out``: of the training's prompts, by a probe that saw none of the set.
     ``dev``: of prompts of dev questions, by the probe itself; ``withheld`` and ``lost`` are the
-    shares of those without and with the answer that STRICT withholds an answer from.
+    shares of those without and with the answer whose doubt is ``_TOLD_FROM`` or more.
     """
 
     name: str
@@ -165,7 +166,7 @@ def _told(
     sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: Fitted
 ) -> list[SetReport]:
     told, start = [], 0
-    strict = math.log(STRICT_FROM / (1 - STRICT_FROM))
+    doubtful = math.log(_TOLD_FROM / (1 - _TOLD_FROM))
     for item, learned, asked in zip(sets, train, dev, strict=True):
         unseen = found.unseen[start : start + len(learned.prompts)].tolist()
         start += len(learned.prompts)
@@ -181,8 +182,8 @@ def _told(
                 left_out=auc(unseen, learned.lacking),
                 dev=auc(odds, asked.lacking),
                 dev_prompts=len(odds),
-                withheld=_share(odds, asked.lacking, strict, of=True),
-                lost=_share(odds, asked.lacking, strict, of=False),
+                withheld=_share(odds, asked.lacking, doubtful, of=True),
+                lost=_share(odds, asked.lacking, doubtful, of=False),
             )
         )
     return told
@@ -200,7 +201,7 @@ def card(report: ProbeReport, licence: str) -> str:
     """Write the card."""
     rows = [
         "| data set (hash) | licence | prompts (without the answer) | AUROC: words | left out "
-        "| dev (prompts) | STRICT withholds: without, with the answer |",
+        f"| dev (prompts) | doubt of {_TOLD_FROM:g} or more: without, with the answer |",
         "|---|---|---|---|---|---|---|",
         *map(_row, report.sets),
     ]
@@ -221,8 +222,7 @@ AUROC is of telling prompts without the answer from those with it. Words: by the
 "{prompt.NOT_FOUND}" begins the reply, without training. Left out: by a probe that saw nothing of
 the data set. Dev: questions of the train split, none about a document that the probe is trained on.
 Weights of {report.penalty:g} (inverse penalty), chosen and scaled on sets left out, for a share of
-{UNANSWERED:g} of questions without an answer. STRICT withholds an answer from a doubt of
-{STRICT_FROM:g} on. The folder holds no text of the sets. Trained by
+{UNANSWERED:g} of questions without an answer. The folder holds no text of the sets. Trained by
 
     {report.command}
 

@@ -17,16 +17,7 @@ from expertrag.assemble import open_generator
 from expertrag.config import ModelConfig
 from expertrag.errors import Conflict, InvalidArgument, ServerError
 from expertrag.generation.base import Message
-from expertrag.generation.probe import (
-    STATES,
-    STRICT_FROM,
-    Owner,
-    Probe,
-    Support,
-    load_probe,
-    save_probe,
-    scale_probe,
-)
+from expertrag.generation.probe import STATES, STRICT_FROM, Owner, Probe, load_probe, save_probe
 from expertrag.generation.transformers_backend import TransformersGenerator
 from expertrag.types import Constraint, FinishReason, Passage, Sampling
 
@@ -135,48 +126,6 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (read.bias, read.owner) == (probe.bias, probe.owner)
     assert len(read.digest) == 16
     assert (tmp_path / "README.md").read_text() == "# A probe\n"
-
-
-def test_support_rises_with_what_it_is_made_of() -> None:
-    support = Support(-1.0, (0.5, 2.0, 1.5), strict_from=0.5)
-
-    def probability(p_sufficient: float, least: float, *, verdict: bool = False) -> float:
-        return support.probability(support.features(p_sufficient, least, verdict=verdict))
-
-    given = probability(0.5, 0.3)
-    assert given == pytest.approx(1 / (1 + np.exp(1.0 - 0.6)))
-    assert probability(0.9, 0.3) > given
-    assert probability(0.5, 0.9) > given
-    assert probability(0.5, 0.3, verdict=True) > given
-    assert 0 < probability(0.0, 0.0) < given < probability(1.0, 1.0) < 1  # a sure probe
-
-
-def test_support_is_written_into_a_probe(tmp_path: Path, reader: TransformersGenerator) -> None:
-    save_probe(_probe(reader, -4.0), {}, "", tmp_path)
-    bare = load_probe(tmp_path)
-    assert bare.support is None
-    support = Support(-1.0, (0.5, 2.0, 1.5), strict_from=0.5)
-    scale_probe(tmp_path, support)
-    scaled = load_probe(tmp_path)
-    assert scaled.support == support
-    assert scaled.digest != bare.digest  # what is kept of answers is of no other
-    reader.probe_with(scaled)
-    assert reader.support == support
-    with pytest.raises(InvalidArgument, match="expertrag train probe"):
-        scale_probe(tmp_path / "none", support)
-
-
-def test_the_least_likely_token_is_that_of_the_answer(reader: TransformersGenerator) -> None:
-    support = Support(-1.0, (0.5, 2.0, 1.5), strict_from=0.5)
-    reader.probe_with(replace(_probe(reader, -4.0), support=support))
-    with closing(reader.begin(_QUESTION, Sampling(6, logprobs=0))) as session:
-        assert session.least_probability is None
-        drawn = [token for delta in session.deltas() for token in delta.logprobs]
-    least = min(token.logprob for token in drawn)
-    assert session.least_probability == pytest.approx(np.exp(least), rel=1e-3)
-    with closing(reader.begin(prompt.closed_book("Where?"), Sampling(2))) as session:
-        list(session.deltas())
-        assert session.least_probability is None
 
 
 def test_what_is_none_and_what_is_damaged_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,201 @@
+"""From which doubt on STRICT is to withhold an answer, by train questions over the mixed store.
+
+    python benchmarks/strict_threshold.py --data DATA --json FILE
+
+The default language model answers from the five best passages, as it is served: questions of the
+sets whose answers can be judged, those of the office that eval_mixed.py does not ask, and some that
+the store (``mixed_store.py``) does not answer. Of the answers that grounding supports, those of
+less doubt are given: how many are right, and from which questions STRICT abstains, by the doubt,
+and by that of a yes or no. Answers are kept, so that a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eval_answers import judged
+from eval_mixed import described, opened
+from mixed_answers import PASSAGES, TOKENS
+from mixed_store import (
+    LEFT_OUT,
+    SETS,
+    Asked,
+    answerable_of,
+    build,
+    documents_of,
+    office_questions,
+    write_documents,
+)
+
+from expertrag.answering import VERDICT_STRICT_FROM
+from expertrag.assemble import open_embedder
+from expertrag.cli.progress import progress
+from expertrag.config import Config
+from expertrag.eval.datasets import Dataset, Query, load_dataset
+from expertrag.eval.manifest import inputs_id, make_manifest
+from expertrag.eval.resume import appending, read_results
+from expertrag.eval.stores import default_work
+from expertrag.eval.types import JSON
+from expertrag.folding import fold
+from expertrag.generation.loading import quiet
+from expertrag.generation.probe import STRICT_FROM
+from expertrag.grounding import SUPPORTED
+from expertrag.models.choice import LARGE
+from expertrag.pipeline import Pipeline
+from expertrag.types import AnswerRequest, GateMode, Sampling
+from expertrag.wording import wording
+from expertrag_index.types import Progress
+
+TRAIN = "train"
+JUDGED = ("squad2", "hotpotqa", "popqa", "pubmedqa", "bioasq", "tatqa")
+"""Sets with train questions whose answers can be judged."""
+QUESTIONS = 40
+"""Of each set."""
+UNANSWERABLE = {"squad2": 60, "medquad": 20, "cosqa": 20}
+DOUBTS = (0.25, 0.2, 0.15, 0.1, 0.08, 0.05)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer in mode ALWAYS.
+
+    ``doubt``: that no passage holds the answer, 1 of an abstention. ``grounding``: share of the
+    answer that passages support, 0 of an abstention.
+    """
+
+    answerable: bool
+    right: bool
+    verdict: bool
+    doubt: float
+    grounding: float
+
+
+def main() -> int:
+    """Ask, print, and write JSON where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser.add_argument("--work", type=Path, default=default_work())
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    work = given.work / "mixed"
+    with progress() as report, quiet():
+        write_documents(given.data, work / "documents")
+        embedder = open_embedder(Config().model, None)
+        store = build(work / "documents", work / "store", embedder, report)
+        asked = list(questions(given.data, work / "documents"))
+        with closing(opened(LARGE, store)) as pipeline:
+            inputs: dict[str, JSON] = {**described(pipeline, store), "questions": len(asked)}
+            path = work / "strict" / f"{inputs_id(inputs)}.jsonl"
+            kept = answered(pipeline, asked, path, report)
+    pairs = [(doubt, doubt) for doubt in DOUBTS]
+    rows = [row(kept, *pair) for pair in (*pairs, (STRICT_FROM, VERDICT_STRICT_FROM))]
+    print(json.dumps(rows, indent=1))
+    if given.json:
+        manifest = asdict(make_manifest("strict threshold", inputs))
+        given.json.write_text(json.dumps({"manifest": manifest, "rows": rows}, indent=1) + "\n")
+    return 0
+
+
+def questions(data: Path, documents: Path) -> Iterator[Asked]:
+    """Draw train questions: answerable ones of sets and office, and unanswerable ones."""
+    rng = random.Random(1)
+    for name in SETS:
+        if (data / name / "qrels" / f"{TRAIN}.tsv").exists():
+            dataset = load_dataset(data / name, TRAIN)
+            held = documents_of(documents / name)
+            some = [q for q in answerable_of(dataset) if q.answers and _holds(dataset, q, held)]
+            rng.shuffle(some)
+            if name in JUDGED:
+                yield from (Asked(name, query) for query in some[:QUESTIONS])
+    for name, count in UNANSWERABLE.items():
+        lacking = _lacking(data / name, documents / name)
+        rng.shuffle(lacking)
+        yield from (Asked(name, query) for query in lacking[:count])
+    yield from office_questions(dev=True)
+
+
+def _holds(dataset: Dataset, query: Query, held: set[str]) -> bool:
+    return any(f"{dataset.name}/{item}" in held for item in dataset.relevant(query.id))
+
+
+def _lacking(folder: Path, documents: Path) -> list[Query]:
+    """Questions without an answer in the store: of a set that is not in it, all."""
+    dataset = load_dataset(folder, TRAIN)
+    if folder.name in LEFT_OUT:
+        return [replace(query, answers=()) for query in dataset.judged]
+    held = documents_of(documents)
+    return [
+        query
+        for query in dataset.queries
+        if query.answers == () and f"{folder.name}/{query.metadata.get('near_doc')}" in held
+    ]
+
+
+def answered(
+    pipeline: Pipeline, asked: Sequence[Asked], path: Path, report: Progress
+) -> list[Kept]:
+    """Answer questions from the documents; what was answered before is not asked again."""
+    with appending(path) as file:
+        known = read_results(path, _parsed)
+        for done, item in enumerate(asked):
+            report("strict threshold", done, len(asked))
+            if _key(item) not in known:
+                known[_key(item)] = kept = _ask(pipeline, item)
+                file.write(json.dumps({"key": _key(item), **asdict(kept)}) + "\n")
+                file.flush()
+    return [known[_key(item)] for item in asked]
+
+
+def _ask(pipeline: Pipeline, asked: Asked) -> Kept:
+    request = AnswerRequest(
+        asked.query.text, GateMode.ALWAYS, k=PASSAGES, sampling=Sampling(max_tokens=TOKENS)
+    )
+    answer = fold(pipeline.answer(request))
+    answerable, verdict = bool(asked.query.answers), bool(wording(answer.text).verdict)
+    if answer.abstained or not answer.p_sufficient or answer.support is None:
+        return Kept(answerable, False, False, 1.0, 0.0)
+    right = answerable and judged(answer, asked.query)
+    grounding = answer.support / answer.p_sufficient
+    return Kept(answerable, right, verdict, 1 - answer.p_sufficient, grounding)
+
+
+def _key(asked: Asked) -> str:
+    return f"{asked.source}/{asked.query.id}"
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, Kept]:
+    return item["key"], Kept(**{name: value for name, value in item.items() if name != "key"})
+
+
+def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, float]:
+    """Say what STRICT gives of less than a doubt, and of less than another one if yes or no."""
+
+    def is_given(item: Kept) -> bool:
+        most = of_verdicts if item.verdict else doubt
+        return item.grounding >= SUPPORTED and item.doubt < most
+
+    given = [item for item in kept if is_given(item)]
+    answerable = [item for item in kept if item.answerable]
+    verdicts = [item for item in answerable if item.verdict and item.right]
+    lacking = len(kept) - len(answerable)
+    return {
+        "doubt": doubt,
+        "doubt of a verdict": of_verdicts,
+        "right, of those given": sum(item.right for item in given) / len(given),
+        "right, of the answerable": sum(item.right for item in given) / len(answerable),
+        "abstains, unanswerable": 1 - sum(not item.answerable for item in given) / lacking,
+        "abstains, answerable": 1 - sum(item.answerable for item in given) / len(answerable),
+        "given, of the right verdicts": sum(map(is_given, verdicts)) / len(verdicts),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
