@@ -98,7 +98,8 @@ class Answering:
 
         None where there are none, where none fits the context, or where the model cannot tell.
         """
-        if not self._generator.best_first:
+        # a small reader's own doubt would have a quarter of general requests retrieved for
+        if not (self._generator.best_first and self._generator.probe):
             return None
         call.should_stop()
         found = call.view.searcher.search(

@@ -203,6 +203,7 @@ class DoubtingGenerator(TellingGenerator):
     """
 
     best_first = True
+    probe = "doubting"
 
     def __init__(self, reply: str, *alone: float | None, together: float = 0.05) -> None:
         super().__init__(reply)
