@@ -98,7 +98,7 @@ class Answering:
 
         None where there are none, where none fits the context, or where the model cannot tell.
         """
-        # a small reader's own doubt would have a quarter of general requests retrieved for
+        # by a small reader's own doubt, a quarter of the general requests would retrieve
         if not (self._generator.best_first and self._generator.probe):
             return None
         call.should_stop()

@@ -40,8 +40,8 @@ MOST_APART = 5
 """Passages that are looked at one at a time, at most."""
 
 CHECKED = 2
-"""Passages that the gate has read where it is unsure: with the second one, what they tell has AUC
-.984 on the questions of ``GateConstants.unsure``, with the best one alone .976."""
+"""Passages that the gate reads where it is unsure. AUC on the questions of ``GateConstants.unsure``:
+.984 with two passages, .976 with the best one alone."""
 
 _LEAST = 1e-4  # keeps log odds finite
 
