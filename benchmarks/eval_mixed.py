@@ -41,6 +41,7 @@ from mixed_store import (
     build,
     documents_of,
     questions,
+    scored,
     split_of,
     write_documents,
 )
@@ -133,10 +134,7 @@ def drawn(asked: Sequence[Asked], most: int | None) -> list[Asked]:
 
 def scorable(asked: Mapping[str, Sequence[Asked]], most: int | None) -> dict[str, list[Asked]]:
     """Choose the questions whose answers can be scored."""
-    return {
-        kind: [item for item in items if item.query.answers is not None][:most]
-        for kind, items in asked.items()
-    }
+    return {kind: [item for item in items if scored(item)][:most] for kind, items in asked.items()}
 
 
 def opened(model: str, store: Path) -> Pipeline:

@@ -5,7 +5,8 @@
 Of every domain with several sets, an expert is trained on all but one, as ``train experts`` does,
 and measured on the test split of that one: nDCG@10 of dense and of hybrid search over whole
 documents, all of them by the expert, beside the base model. Trained experts and values are kept in
-``--work``, so that a killed run goes on.
+``--work``, so that a killed run goes on, and figures of domains that are not run in the file of
+``--json``.
 """
 
 from __future__ import annotations
@@ -53,18 +54,27 @@ def main() -> int:
                 for figure in compared(given, domain, name, bundle, report):
                     figures.append(figure.losing_at_most(MOST_HARM))
                     print(figures[-1].row, flush=True)
+    if given.json and given.json.exists():
+        figures += kept(given.json, given.domains)
     for mode in MODES:
         changes = [item.change.mean for item in figures if item.change and mode in item.name]
         figures.append(mean(f"{mode}: mean of the changes", changes).at_least(0.0))
     print("\n".join((HEADER, *(figure.row for figure in figures))))
     if given.json:
-        inputs = {"profile": given.profile, "domains": given.domains}
+        domains = sorted({item.name.split(", ")[0] for item in figures if item.change})
+        inputs = {"profile": given.profile, "domains": domains}
         body = {
             "manifest": asdict(make_manifest("experts_left_out", inputs)),
             "figures": list(map(asdict, figures)),
         }
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
+
+
+def kept(path: Path, domains: Sequence[str]) -> list[Figure]:
+    """Read the figures of the other domains."""
+    known = [Figure.parsed(item) for item in json.loads(path.read_text())["figures"]]
+    return [item for item in known if item.change and item.name.split(", ")[0] not in domains]
 
 
 def compared(

@@ -51,6 +51,8 @@ MANUALS = ("postgresql", "tldr")
 SMALL = (OFFICE, "legalsum")
 LEFT_OUT = {"medquad": 20, "cranfield": 20, "cosqa": 10}
 """Sets that are not in the store, and how many of their questions are asked."""
+UNSCORED = ("policyqa",)
+"""Sets whose accepted answers are spans of evidence ("information"), often no answers."""
 NEAR_MISSES = 40
 """Questions of squad2 that a paragraph of the store seems to answer and does not."""
 MOST_DOCUMENTS = 3_000
@@ -94,6 +96,12 @@ def office_questions(*, dev: bool) -> list[Asked]:
     answered = [asked for asked in _office() if asked.query.answers]
     test = random.Random(0).sample(answered, OFFICE_QUESTIONS)
     return [asked for asked in answered if asked not in test] if dev else test
+
+
+def scored(asked: Asked) -> bool:
+    """Whether an answer can be told right or wrong; of PubMedQA's maybes nobody can tell."""
+    accepted = asked.query.answers
+    return accepted is not None and accepted != ("maybe",) and asked.source not in UNSCORED
 
 
 def write_documents(data: Path, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from reader_answers import Told
@@ -37,6 +38,16 @@ class Figure:
     change: Estimate | None = None
     bar: str = ""
     reached: bool | None = None
+
+    @classmethod
+    def parsed(cls, item: Mapping[str, Any]) -> Figure:
+        """Read a figure from a file of results."""
+        known = {
+            name: Estimate(**item[name])
+            for name in ("after", "before", "change")
+            if item[name] is not None
+        }
+        return cls(**{**item, **known})
 
     def at_least(self, bar: float) -> Figure:
         """Ask for a least figure."""

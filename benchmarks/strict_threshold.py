@@ -3,7 +3,7 @@
     python benchmarks/strict_threshold.py --data DATA --json FILE
 
 The default language model answers from the five best passages, as it is served: questions of the
-sets whose answers can be judged, those of the office that eval_mixed.py does not ask, and some that
+sets whose answers can be scored, those of the office that eval_mixed.py does not ask, and some that
 the store (``mixed_store.py``) does not answer. Of the answers that grounding supports, those of
 less doubt are given: how many are right, and from which questions STRICT abstains, by the doubt,
 and by that of a yes or no. Answers are kept, so that a killed run goes on.
@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eval_answers import judged
 from eval_mixed import described, opened
 from mixed_answers import PASSAGES, TOKENS
 from mixed_store import (
@@ -32,6 +31,7 @@ from mixed_store import (
     build,
     documents_of,
     office_questions,
+    scored,
     write_documents,
 )
 
@@ -39,6 +39,7 @@ from expertrag.answering import VERDICT_STRICT_FROM
 from expertrag.assemble import open_embedder
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag.eval import squad
 from expertrag.eval.datasets import Dataset, Query, load_dataset
 from expertrag.eval.manifest import inputs_id, make_manifest
 from expertrag.eval.resume import appending, read_results
@@ -55,8 +56,6 @@ from expertrag.wording import wording
 from expertrag_index.types import Progress
 
 TRAIN = "train"
-JUDGED = ("squad2", "hotpotqa", "popqa", "pubmedqa", "bioasq", "tatqa")
-"""Sets with train questions whose answers can be judged."""
 QUESTIONS = 40
 """Of each set."""
 UNANSWERABLE = {"squad2": 60, "medquad": 20, "cosqa": 20}
@@ -65,17 +64,31 @@ DOUBTS = (0.25, 0.2, 0.15, 0.1, 0.08, 0.05)
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer in mode ALWAYS.
+    """An answer in mode ALWAYS, and what is accepted.
 
     ``doubt``: that no passage holds the answer, 1 of an abstention. ``grounding``: share of the
     answer that passages support, 0 of an abstention.
     """
 
-    answerable: bool
-    right: bool
-    verdict: bool
+    text: str
+    accepted: tuple[str, ...]
     doubt: float
     grounding: float
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the store holds an answer."""
+        return bool(self.accepted)
+
+    @property
+    def right(self) -> bool:
+        """Whether it is an answer, and an accepted one."""
+        return self.doubt < 1.0 and squad.right(self.text, self.accepted)
+
+    @property
+    def verdict(self) -> bool:
+        """Whether it is a yes or no."""
+        return self.doubt < 1.0 and bool(wording(self.text).verdict)
 
 
 def main() -> int:
@@ -111,10 +124,10 @@ def questions(data: Path, documents: Path) -> Iterator[Asked]:
         if (data / name / "qrels" / f"{TRAIN}.tsv").exists():
             dataset = load_dataset(data / name, TRAIN)
             held = documents_of(documents / name)
-            some = [q for q in answerable_of(dataset) if q.answers and _holds(dataset, q, held)]
+            some = [Asked(name, q) for q in answerable_of(dataset) if _holds(dataset, q, held)]
+            some = [asked for asked in some if asked.query.answers and scored(asked)]
             rng.shuffle(some)
-            if name in JUDGED:
-                yield from (Asked(name, query) for query in some[:QUESTIONS])
+            yield from some[:QUESTIONS]
     for name, count in UNANSWERABLE.items():
         lacking = _lacking(data / name, documents / name)
         rng.shuffle(lacking)
@@ -159,12 +172,11 @@ def _ask(pipeline: Pipeline, asked: Asked) -> Kept:
         asked.query.text, GateMode.ALWAYS, k=PASSAGES, sampling=Sampling(max_tokens=TOKENS)
     )
     answer = fold(pipeline.answer(request))
-    answerable, verdict = bool(asked.query.answers), bool(wording(answer.text).verdict)
+    accepted = tuple(asked.query.answers or ())
     if answer.abstained or not answer.p_sufficient or answer.support is None:
-        return Kept(answerable, False, False, 1.0, 0.0)
-    right = answerable and judged(answer, asked.query)
+        return Kept(answer.text, accepted, 1.0, 0.0)
     grounding = answer.support / answer.p_sufficient
-    return Kept(answerable, right, verdict, 1 - answer.p_sufficient, grounding)
+    return Kept(answer.text, accepted, 1 - answer.p_sufficient, grounding)
 
 
 def _key(asked: Asked) -> str:
@@ -172,7 +184,8 @@ def _key(asked: Asked) -> str:
 
 
 def _parsed(item: Mapping[str, Any]) -> tuple[str, Kept]:
-    return item["key"], Kept(**{name: value for name, value in item.items() if name != "key"})
+    fields = {name: value for name, value in item.items() if name != "key"}
+    return item["key"], Kept(**{**fields, "accepted": tuple(fields["accepted"])})
 
 
 def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, float]:

@@ -1,9 +1,11 @@
-"""Whether an output holds an accepted answer: exact match, token F1, containment.
+"""Whether an output gives an accepted answer: exact match, token F1, containment, or either.
 
 Normalisation, exact match and F1 are those of SQuAD's official script (Rajpurkar et al. 2016):
 lower case, no punctuation, no articles, single spaces. Containment asks whether a normalised
 accepted answer is a part of the normalised output, as AdaRAGUE's ``InAcc`` and most work on
-adaptive retrieval does. Markers of passages at an output's end ("[2]") are no part of it.
+adaptive retrieval does. Nobody repeats a whole clause word for word, so a long accepted answer is
+also given by words in common (``right``). Markers of passages at an output's end ("[2]") are no
+part of it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from expertrag.prompt import without_markers
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 VERDICTS = frozenset({"yes", "no", "maybe"})
+LONG_WORDS, LONG_F1 = 4, 0.5
 
 
 def normalise(text: str) -> str:
@@ -53,6 +56,21 @@ def substring(output: str, answers: Sequence[str]) -> bool:
     """Whether a normalised accepted answer is a part of the normalised output, no more asked."""
     text = _said(output)
     return any(answer in text for answer in filter(None, map(normalise, answers)))
+
+
+def right(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output gives an accepted answer, short or long.
+
+    Where all accepted answers are verdicts, the output begins with one; it contains a short answer;
+    it contains one of four words or more, or has a token F1 above .5 with it. How often answers
+    read by hand are scored alike: ``benchmarks/mixed/README.md``.
+    """
+    accepted = set(map(normalise, answers))
+    if accepted <= VERDICTS:
+        first, *_ = _said(output).split() or [""]
+        return first in accepted
+    long = [answer for answer in answers if len(normalise(answer).split()) >= LONG_WORDS]
+    return substring(output, answers) or token_f1(output, long) > LONG_F1
 
 
 def _said(output: str) -> str:

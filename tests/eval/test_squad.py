@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag.eval.squad import contains, exact_match, normalise, substring, token_f1
+from expertrag.eval.squad import contains, exact_match, normalise, right, substring, token_f1
+
+BY_HAND = Path(__file__).parents[2] / "benchmarks/mixed/answers_judged_by_hand.jsonl"
 
 
 def test_normalise_is_that_of_the_official_script() -> None:
@@ -59,6 +64,34 @@ def test_contains(output: str, answers: list[str], held: bool) -> None:
 def test_substring_knows_no_verdicts() -> None:
     assert substring("I do not know.", ["no"])
     assert not substring("Boy Hits Car", ["The The"])
+
+
+@pytest.mark.parametrize(
+    ("output", "answers", "is_right"),
+    [
+        ("No, not before May.", ["no"], True),
+        ("There is no rule.", ["no"], False),  # a verdict comes first
+        ("It costs 32 euros.", ["32 euros", "32"], True),
+        ("The Romantic period.", ["early Romantic period"], False),  # short: word for word
+        (
+            "A complex of DNA, RNA and protein",
+            ["a complex of DNA, RNA, and probably protein"],
+            True,
+        ),
+        ("When future recoverability is uncertain.", ["where recoverability is uncertain"], True),
+        ("The moon is made of cheese.", ["where recoverability is uncertain"], False),
+        ("anything", [], False),
+    ],
+)
+def test_right(output: str, answers: list[str], is_right: bool) -> None:
+    assert right(output, answers) is is_right
+
+
+def test_right_is_what_a_person_finds_right() -> None:
+    judged = [json.loads(line) for line in BY_HAND.read_text(encoding="utf-8").splitlines()]
+    both = [(right(item["output"], item["answers"]), item["right"]) for item in judged]
+    assert both.count((True, False)) == 0
+    assert sum(scored == read for scored, read in both) / len(both) > 0.96
 
 
 @given(st.text(), st.lists(st.text(), max_size=3))
