@@ -69,7 +69,7 @@ unit: $(STAMP) ## tests only
 test-default-model: $(STAMP) ## the large default generator end to end; pulls it (1.1 GB) where it is missing
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull qwen2.5-coder-1.5b-instruct
-	@$(BIN)/python -m pytest -q tests/test_large_model.py
+	@$(BIN)/python -m pytest -q tests/models/test_large_model.py
 
 fix: $(STAMP) ## format and fix what can be fixed
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

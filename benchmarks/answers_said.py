@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from expertrag.eval.datasets import Dataset, Query
+from expertrag.api.folding import fold
+from expertrag.api.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag.data.datasets import Dataset, Query
+from expertrag.data.resume import appending, read_results
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import inputs_id
-from expertrag.eval.resume import appending, read_results
 from expertrag.eval.serving import Opened
-from expertrag.eval.types import JSON
-from expertrag.folding import fold
-from expertrag.reader.answers import holding
-from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag.train.reader.answers import holding
 from expertrag_index.types import Progress
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from expertrag import models
-from expertrag.eval.datasets import load_dataset
+from expertrag.data.datasets import load_dataset
 from expertrag_index.types import LoadFailure
 from expertrag_retriever.encoder import load_embedder, load_model
 from expertrag_retriever.experts.bundle import base_of

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from expertrag import models, prompt
-from expertrag.types import Sampling
+from expertrag import models
+from expertrag.api.types import Sampling
+from expertrag.llm import prompt
 from expertrag_index.build import IndexWriter
 from expertrag_index.index import Index
 from expertrag_index.types import Document
@@ -34,7 +35,7 @@ from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.types import GateMode, PrefillSignals
 
 if TYPE_CHECKING:
-    from expertrag.generation.base import Generator
+    from expertrag.llm.base import Generator
 
 SUBJECTS = {
     "squad2": "general",
@@ -181,7 +182,7 @@ class _Prefills:
         self._generator: Generator | None = None
         self._known: dict[str, PrefillSignals | None] = {}
         if name:
-            from expertrag.generation import load_generator
+            from expertrag.llm import load_generator
 
             self._generator = load_generator(models.ensure(name))
 
@@ -190,7 +191,7 @@ class _Prefills:
         if self._generator is None:
             return None
         if text not in self._known:
-            from expertrag.deciding import LOOKAHEAD_TOKENS
+            from expertrag.answer.decide import LOOKAHEAD_TOKENS
 
             session = self._generator.begin(prompt.closed_book(text), Sampling())
             with closing(session):

@@ -50,11 +50,11 @@ from generation_service import service
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import models
-from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.engine import Engine
-from expertrag.generation.loading import quiet
-from expertrag.generation.lowering import lower
-from expertrag.generation.texts import Looked, Text
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.lowering import lower
+from expertrag.llm.engine.texts import Looked, Text
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.loading import quiet
 from expertrag_kernels import Format
 
 FORMATS = ("bf16", "int8", "int4")

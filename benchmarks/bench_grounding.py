@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from expertrag.grounding import SUPPORTED, ground, sentence_scores
-from expertrag.types import Passage
-from expertrag.wording import wording
+from expertrag.answer.ground import SUPPORTED, ground, sentence_scores
+from expertrag.answer.wording import wording
+from expertrag.api.types import Passage
 from expertrag_index.sentences import spans
 
 QUESTION_WORD = re.compile(

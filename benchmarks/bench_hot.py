@@ -2,9 +2,9 @@
 
     python benchmarks/bench_hot.py --data DATA --json FILE
 
-Best first is as it is served (``expertrag/best_passage.py``): the best passage alone, and all of
-them where the probe doubts that it holds the answer. ``cold`` are the seconds when nothing was read
-before, ``hot`` those of the same question in other words after it. Questions are those of
+Best first is as it is served (``expertrag/answer/best_passage.py``): the best passage alone, and
+all of them where the probe doubts that it holds the answer. ``cold`` are the seconds when nothing
+was read before, ``hot`` those of the same question in other words after it. Questions are those of
 ``eval_answers.py``, squad2's unanswerable ones among them; texts are 25 tokens at most.
 """
 
@@ -32,22 +32,22 @@ from eval_answers import (
     unanswerable,
 )
 
-from expertrag import prompt
-from expertrag.best_passage import open_session
+from expertrag.answer.best_passage import open_session
+from expertrag.answer.reply import reply_sampling
+from expertrag.api.types import Passage, RetrieveRequest, Sampling
 from expertrag.cli.progress import progress
 from expertrag.config import TOGETHER
-from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import Query, load_dataset
+from expertrag.data.datasets import Query, load_dataset
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
-from expertrag.generation.base import Generator, Session
-from expertrag.generation.loading import quiet
-from expertrag.meter import Meter
-from expertrag.prompt import ABSTAINS_FROM
-from expertrag.replying import reply_sampling
-from expertrag.types import Passage, RetrieveRequest, Sampling
+from expertrag.llm import prompt
+from expertrag.llm.base import Generator, Session
+from expertrag.llm.load.loading import quiet
+from expertrag.llm.prompt import ABSTAINS_FROM
+from expertrag.metrics.calibration import auc
+from expertrag.runtime.meter import Meter
 from expertrag_index.types import Progress
 
 REUSE_MIB = 1024

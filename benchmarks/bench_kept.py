@@ -19,12 +19,12 @@ from pathlib import Path
 
 from generation_prompts import Asked, asked
 
-from expertrag import prompt
-from expertrag.generation.base import Message
-from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.description import Description
-from expertrag.generation.file_tokenizer import FileTokenizer
-from expertrag.generation.pages import Pages
+from expertrag.llm import prompt
+from expertrag.llm.base import Message
+from expertrag.llm.engine.pages import Pages
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.description import Description
+from expertrag.llm.load.file_tokenizer import FileTokenizer
 from expertrag_kernels.steps import PAGE_TOKENS
 
 KEPT_MIB = (0, 64, 128, 256, 512, 1024)

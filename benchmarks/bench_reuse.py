@@ -33,13 +33,14 @@ from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 import expertrag_kernels
-from expertrag import models, prompt
-from expertrag.eval import squad
-from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.loading import quiet
-from expertrag.generation.sampling import Sampler
-from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import Passage, Sampling
+from expertrag import models
+from expertrag.api.types import Passage, Sampling
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.loading import quiet
+from expertrag.llm.sampling import Sampler
+from expertrag.metrics import squad
 
 SAMPLING = Sampling(max_tokens=24, stop=(prompt.NEXT_PASSAGE,))
 LINKED_TOKENS = 16

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from expertrag import models
-from expertrag.domains.texts import domain_texts
-from expertrag.eval.datasets import load_dataset
-from expertrag.eval.qrels import splits
+from expertrag.data.datasets import load_dataset
+from expertrag.data.domain_texts import domain_texts
+from expertrag.data.qrels import splits
 from expertrag_index.groups import decide
 from expertrag_index.manifest import GENERAL
 from expertrag_index.types import FloatArray

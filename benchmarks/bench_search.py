@@ -25,11 +25,11 @@ import numpy as np
 
 from expertrag import models
 from expertrag.cli.progress import progress
-from expertrag.eval.datasets import load_dataset
-from expertrag.eval.qrels import splits
+from expertrag.data.datasets import load_dataset
+from expertrag.data.qrels import splits
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
-from expertrag.threads import share_cores
+from expertrag.runtime.threads import share_cores
 from expertrag_index import Index
 from expertrag_index.loaders import load
 from expertrag_index.types import Progress

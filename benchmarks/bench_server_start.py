@@ -36,7 +36,7 @@ from typing import Any
 from bench_kernels import machine
 
 from expertrag import Client, NotFound, Unavailable
-from expertrag.generation.loading import PACKED_FILE
+from expertrag.llm.load.loading import PACKED_FILE
 
 TOPICS = (
     "VACUUM", "ANALYZE", "write-ahead logging", "a partial index", "a materialized view", "EXPLAIN",

@@ -32,18 +32,18 @@ from typing import Protocol
 from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
 
+from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import AUTO_PROBE, NO_READER, Config
-from expertrag.eval import squad
-from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
+from expertrag.data.datasets import Dataset, Query, load_dataset, sample
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
-from expertrag.generation.loading import quiet
-from expertrag.prompt import Reply
-from expertrag.reader.material import is_dev
-from expertrag.types import GateMode
+from expertrag.llm.load.loading import quiet
+from expertrag.llm.prompt import Reply
+from expertrag.metrics import squad
+from expertrag.train.reader.material import is_dev
 from expertrag_index.types import Progress
 
 MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")

@@ -32,12 +32,12 @@ import numpy as np
 
 from expertrag import models
 from expertrag.cli.progress import progress
-from expertrag.domains.pairs import domain_sources
-from expertrag.eval import stats
-from expertrag.eval.datasets import load_dataset
+from expertrag.data.datasets import load_dataset
+from expertrag.data.pairs import domain_sources
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
 from expertrag.eval.stores import default_work, read_corpus, store_folder
-from expertrag.generation.loading import quiet
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics import stats
 from expertrag_index.durable import write_durably
 from expertrag_index.index import Index
 from expertrag_index.types import Progress

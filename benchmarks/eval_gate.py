@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 
 from expertrag.cli.progress import progress
 from expertrag.config import ModelConfig
-from expertrag.eval.calibration import auc
-from expertrag.eval.frontier import budget
-from expertrag.eval.rows import read_row_sets
+from expertrag.data.rows import read_row_sets
 from expertrag.eval.stores import default_work
-from expertrag.gating.material import Material, material
-from expertrag.gating.source import open_source
-from expertrag.generation.loading import quiet
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics.calibration import auc
+from expertrag.metrics.frontier import budget
+from expertrag.train.gate.material import Material, material
+from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import Predictions, nested
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup

@@ -47,21 +47,21 @@ from mixed_store import (
 )
 from reader_figures import HEADER, Figure, bootstrapped, mean, means
 
-from expertrag.assemble import open_embedder, open_pipeline
+from expertrag.answer.assemble import open_embedder, open_pipeline
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.types import GateMode, SearchMode
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag.eval import squad
-from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import load_dataset, sample
+from expertrag.data.datasets import load_dataset, sample
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.measures import Measures
 from expertrag.eval.ranking import Ranker, embed_queries
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
-from expertrag.generation.loading import quiet
-from expertrag.meter import Meter
-from expertrag.pipeline import Pipeline
-from expertrag.types import GateMode, SearchMode
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics import squad
+from expertrag.metrics.calibration import auc
+from expertrag.metrics.measures import Measures
+from expertrag.runtime.meter import Meter
 from expertrag_index.index import Index
 from expertrag_index.lexical import query_terms
 from expertrag_index.types import Progress

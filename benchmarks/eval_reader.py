@@ -3,7 +3,7 @@
     python benchmarks/eval_reader.py --data DATA --reader BUNDLE --json FILE
 
 Both are asked through the generation engine, as they are served: greedily, with the prompts of
-``expertrag/prompt.py``, each question by the expert that the embedder's router chooses. What is
+``expertrag/llm/prompt.py``, each question by the expert that the embedder's router chooses. What is
 shown with a question, and how answers are kept: ``reader_questions.py``, ``reader_answers.py``.
 
     gold        answers from the gold passages alone: squad2, hotpotqa, popqa
@@ -48,19 +48,19 @@ from reader_figures import (
 from reader_questions import FOUND, Asked, QuestionSet, Search
 from reader_speed import ROUNDS, TEXTS, speed
 
-from expertrag.assemble import open_embedder
+from expertrag.answer.assemble import open_embedder
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import model_inputs
 from expertrag.eval.stores import build_store, default_work
-from expertrag.eval.types import JSON
-from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.loading import model_files, quiet
-from expertrag.generation.source import ModelSource
-from expertrag.pipeline import Pipeline
-from expertrag.reader.network import ANSWER_TOKENS
-from expertrag.types import RetrieveRequest
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.loading import model_files, quiet
+from expertrag.llm.load.source import ModelSource
+from expertrag.train.reader.network import ANSWER_TOKENS
 from expertrag_index.types import Progress
 from expertrag_retriever.experts.settings import GENERAL
 

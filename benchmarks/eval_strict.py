@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from expertrag.assemble import open_embedder, open_generator
+from expertrag.answer.assemble import open_embedder, open_generator
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
-from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import load_dataset
-from expertrag.eval.files import read_lines
+from expertrag.data.datasets import load_dataset
+from expertrag.data.files import read_lines
 from expertrag.eval.stores import build_store, default_work
-from expertrag.generation.loading import quiet
-from expertrag.pipeline import Pipeline
-from expertrag.types import RetrieveRequest
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics.calibration import auc
 from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
 from expertrag_retriever.reliability import ece

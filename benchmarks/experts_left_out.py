@@ -25,7 +25,7 @@ from expertrag import models
 from expertrag.cli.progress import progress
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.stores import default_work
-from expertrag.generation.loading import quiet
+from expertrag.llm.load.loading import quiet
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.one_expert import OneExpert

@@ -32,20 +32,20 @@ from eval_answers import (
     unanswerable,
 )
 
-from expertrag import prompt
+from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import AUTO_READER, NO_PROBE
-from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import load_dataset
+from expertrag.data.datasets import load_dataset
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import open_pipeline_for
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
-from expertrag.generation.base import Generator
-from expertrag.generation.loading import quiet
-from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.reader.bundle import scale_bundle
-from expertrag.types import GateMode
+from expertrag.llm import prompt
+from expertrag.llm.adapters.bundle import scale_bundle
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import Generator
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics.calibration import auc
 
 SETS = (UNANSWERABLE, "hotpotqa", "popqa")
 STRICT_FROM = 0.25

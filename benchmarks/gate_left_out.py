@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 
 from expertrag.config import Config
+from expertrag.data.rows import read_row_sets
+from expertrag.data.types import JSON, RowSet
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.rows import read_row_sets
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON, RowSet
-from expertrag.gating.fit import COST
-from expertrag.gating.material import Material, best_threshold, material
-from expertrag.gating.source import open_source
+from expertrag.train.gate.fit import COST
+from expertrag.train.gate.material import Material, best_threshold, material
+from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup
 

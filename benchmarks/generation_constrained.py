@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from generation_runs import write
 
-from expertrag.generation.chat import ChatTokenizer
-from expertrag.generation.constraints import Matcher
-from expertrag.generation.engine import Engine
-from expertrag.types import Constraint
+from expertrag.api.types import Constraint
+from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.load.chat import ChatTokenizer
 
 # Longer than what is written, so that no text ends early.
 SCHEMA = {

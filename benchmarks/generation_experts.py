@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from generation_runs import write
 
-from expertrag.generation.engine import Engine
+from expertrag.llm.engine.engine import Engine
 
 AT_A_TIME = 8
 ROUNDS = 3

@@ -32,12 +32,12 @@ from generation_llamacpp import LlamaCpp
 from generation_prompts import asked
 from generation_runs import Run, write
 
-from expertrag.generation.engine import Engine
-from expertrag.generation.loading import PACKED_FILE, ModelFiles, quiet
-from expertrag.generation.lowering import Lowered, lower
-from expertrag.generation.network import Limits
-from expertrag.generation.packed_loading import packed_format
-from expertrag.generation.source import ModelSource
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.lowering import Lowered, lower
+from expertrag.llm.load.loading import PACKED_FILE, ModelFiles, quiet
+from expertrag.llm.load.packed_loading import packed_format
+from expertrag.llm.load.source import ModelSource
+from expertrag.llm.network import Limits
 from expertrag_kernels import PackedExperts, PackedMatrix, load_packed
 from expertrag_kernels.cpu_experts import ISAS, _cpu
 from expertrag_kernels.decoder import Decoder

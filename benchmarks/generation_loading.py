@@ -25,17 +25,17 @@ from safetensors.torch import save_file
 from transformers import OlmoeConfig
 
 from expertrag import models
-from expertrag.generation import Message
-from expertrag.generation.engine import Engine
-from expertrag.generation.loading import PACKED_FILE, model_files, quiet
-from expertrag.generation.lowering import lower
-from expertrag.generation.native_network import NativeNetwork
-from expertrag.generation.network import Limits
-from expertrag.generation.packed_loading import DTYPES
-from expertrag.generation.packing import pack_folder
-from expertrag.generation.source import ModelSource
-from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.types import Sampling
+from expertrag.api.types import Sampling
+from expertrag.llm import Message
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.lowering import lower
+from expertrag.llm.engine.native_network import NativeNetwork
+from expertrag.llm.load.loading import PACKED_FILE, model_files, quiet
+from expertrag.llm.load.packed_loading import DTYPES
+from expertrag.llm.load.packing import pack_folder
+from expertrag.llm.load.source import ModelSource
+from expertrag.llm.network import Limits
 from expertrag_kernels import load_packed
 
 WAYS = ("whole", "streamed", "packed")

@@ -11,9 +11,8 @@ from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from expertrag import prompt
-from expertrag.generation import Message
-from expertrag.types import Passage
+from expertrag.api.types import Passage
+from expertrag.llm import Message, prompt
 
 PASSAGES = 4
 

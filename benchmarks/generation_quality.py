@@ -20,14 +20,14 @@ from typing import Any
 import torch
 from bench_kernels import machine
 
-from expertrag.eval.datasets import load_dataset
-from expertrag.generation.engine import Engine
-from expertrag.generation.loading import ModelFiles
-from expertrag.generation.native_loading import native_network
-from expertrag.generation.native_network import CacheRoom, NativeNetwork
-from expertrag.generation.packed_loading import packed_network
-from expertrag.generation.source import ModelSource
-from expertrag.generation.texts import Looked, Text
+from expertrag.data.datasets import load_dataset
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
+from expertrag.llm.engine.texts import Looked, Text
+from expertrag.llm.load.loading import ModelFiles
+from expertrag.llm.load.native_loading import native_network
+from expertrag.llm.load.packed_loading import packed_network
+from expertrag.llm.load.source import ModelSource
 from expertrag_index.types import LoadFailure
 from expertrag_kernels import Format
 

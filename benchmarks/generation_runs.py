@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
-from expertrag.generation.constraints import Matcher
-from expertrag.generation.engine import Engine
-from expertrag.generation.sampling import Sampler
-from expertrag.generation.texts import Drawn, Text
+from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.texts import Drawn, Text
+from expertrag.llm.sampling import Sampler
 
 
 @dataclass(slots=True)

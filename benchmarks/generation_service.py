@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag import Client
-from expertrag.types import DeltaEvent, UsageEvent
+from expertrag.api.types import DeltaEvent, UsageEvent
 
 TOKENS = 64
 

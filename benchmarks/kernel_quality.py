@@ -20,7 +20,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import models
-from expertrag.eval.datasets import load_dataset
+from expertrag.data.datasets import load_dataset
 from expertrag_index.types import LoadFailure
 from expertrag_kernels import pack_model, register
 

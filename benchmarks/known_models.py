@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from expertrag.generation.loading import quiet
-from expertrag.generation.lowering import Unsupported, lower
+from expertrag.llm.engine.lowering import Unsupported, lower
+from expertrag.llm.load.loading import quiet
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.layout import layer_bytes, matrix_bytes
 from expertrag_kernels.steps import CacheShape, View

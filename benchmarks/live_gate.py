@@ -34,21 +34,21 @@ from numpy.typing import NDArray
 
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
-from expertrag.eval.calibration import auc
-from expertrag.eval.datasets import Dataset, Query
-from expertrag.eval.files import read_lines
+from expertrag.data.datasets import Dataset, Query
+from expertrag.data.files import read_lines
+from expertrag.data.qrels import qrels_path, read_qrels
+from expertrag.data.types import Row, RowSet
 from expertrag.eval.policies import outcome
-from expertrag.eval.qrels import qrels_path, read_qrels
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording, record
 from expertrag.eval.serving import open_pipeline_for
-from expertrag.eval.squad import contains
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import Row, RowSet
-from expertrag.gating.fit import COST
-from expertrag.gating.material import best_threshold, material
-from expertrag.gating.source import open_source
-from expertrag.generation.loading import quiet
+from expertrag.llm.load.loading import quiet
+from expertrag.metrics.calibration import auc
+from expertrag.metrics.squad import contains
+from expertrag.train.gate.fit import COST
+from expertrag.train.gate.material import best_threshold, material
+from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals

@@ -15,13 +15,13 @@ from typing import Any
 
 from mixed_store import Asked
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.folding import fold
+from expertrag.api.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag.data.resume import appending, read_results
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import inputs_id
-from expertrag.eval.resume import appending, read_results
-from expertrag.eval.types import JSON
-from expertrag.folding import fold
-from expertrag.pipeline import Pipeline
-from expertrag.reader.answers import holding
-from expertrag.types import Answer, AnswerRequest, GateMode, Sampling
+from expertrag.train.reader.answers import holding
 from expertrag_index.types import Progress
 
 TOKENS, PASSAGES = 25, 5

@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expertrag.eval.datasets import Dataset, Query, load_dataset, sample
-from expertrag.translate import translated_errors
+from expertrag.data.datasets import Dataset, Query, load_dataset, sample
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
 from expertrag_index.loaders import load
 from expertrag_retriever.calibrate import calibrator

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from reader_questions import Asked
 
-from expertrag import models, prompt
-from expertrag.eval.resume import appending, read_results
-from expertrag.experts.merge import merge
-from expertrag.generation import load_generator
-from expertrag.generation.base import BASE
-from expertrag.generation.transformers_backend import TransformersGenerator
-from expertrag.replying import reply_sampling
-from expertrag.types import Sampling
+from expertrag import models
+from expertrag.answer.reply import reply_sampling
+from expertrag.api.types import Sampling
+from expertrag.data.resume import appending, read_results
+from expertrag.llm import load_generator, prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import BASE
+from expertrag.llm.convert.merge import merge
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.experts.settings import GENERAL

@@ -17,7 +17,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from expertrag.eval.datasets import load_dataset
+from expertrag.data.datasets import load_dataset
 
 SHOWN = Path(__file__).parents[1] / "examples" / "documents"
 PAGES = 250

@@ -10,12 +10,12 @@ import numpy as np
 from reader_answers import Told
 from reader_questions import Asked
 
-from expertrag.eval import squad, stats
-from expertrag.eval.calibration import auc
-from expertrag.eval.types import Estimate
-from expertrag.reader.answers import holding
-from expertrag.replying import ground_reply
-from expertrag.types import Passage
+from expertrag.answer.reply import ground_reply
+from expertrag.api.types import Passage
+from expertrag.metrics import squad, stats
+from expertrag.metrics.calibration import auc
+from expertrag.metrics.types import Estimate
+from expertrag.train.reader.answers import holding
 
 DRAWS = 1_000
 EDGES = (0.025, 0.975)

@@ -18,14 +18,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from expertrag import prompt
-from expertrag.eval.datasets import Query, load_dataset, sample
-from expertrag.eval.squad import VERDICTS, normalise
-from expertrag.generation.base import Message
-from expertrag.reader.answers import MOST_WORDS, holding
-from expertrag.reader.examples import numbered
-from expertrag.reader.passages import Passages
-from expertrag.types import Passage
+from expertrag.api.types import Passage
+from expertrag.data.datasets import Query, load_dataset, sample
+from expertrag.llm import prompt
+from expertrag.llm.base import Message
+from expertrag.metrics.squad import VERDICTS, normalise
+from expertrag.train.reader.answers import MOST_WORDS, holding
+from expertrag.train.reader.examples import numbered
+from expertrag.train.reader.passages import Passages
 
 SETS = {"squad2": 1, "hotpotqa": 2, "popqa": 1, "pubmedqa": 1, "bioasq": 3, "tatqa": 3}
 """The sets, and how many gold documents of a question are shown at most."""

@@ -12,12 +12,12 @@ import torch
 from generation_runs import write
 from reader_figures import Figure
 
-from expertrag.eval.types import Estimate
-from expertrag.experts.dense import load_dense
-from expertrag.generation.engine import Engine
-from expertrag.generation.loading import model_files, quiet
-from expertrag.generation.lowering import lower
-from expertrag.generation.source import ModelSource
+from expertrag.llm.convert.dense import load_dense
+from expertrag.llm.engine.engine import Engine
+from expertrag.llm.engine.lowering import lower
+from expertrag.llm.load.loading import model_files, quiet
+from expertrag.llm.load.source import ModelSource
+from expertrag.metrics.types import Estimate
 from expertrag_index.types import Progress
 from expertrag_kernels import Format
 

@@ -35,24 +35,24 @@ from mixed_store import (
     write_documents,
 )
 
-from expertrag.answering import VERDICT_STRICT_FROM
-from expertrag.assemble import open_embedder
+from expertrag.answer.assemble import open_embedder
+from expertrag.answer.generate import VERDICT_STRICT_FROM
+from expertrag.answer.ground import SUPPORTED
+from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.wording import wording
+from expertrag.api.folding import fold
+from expertrag.api.types import AnswerRequest, GateMode, Sampling
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag.eval import squad
-from expertrag.eval.datasets import Dataset, Query, load_dataset
+from expertrag.data.datasets import Dataset, Query, load_dataset
+from expertrag.data.resume import appending, read_results
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import inputs_id, make_manifest
-from expertrag.eval.resume import appending, read_results
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
-from expertrag.folding import fold
-from expertrag.generation.loading import quiet
-from expertrag.generation.probe import STRICT_FROM
-from expertrag.grounding import SUPPORTED
+from expertrag.llm.load.loading import quiet
+from expertrag.llm.probe import STRICT_FROM
+from expertrag.metrics import squad
 from expertrag.models.choice import LARGE
-from expertrag.pipeline import Pipeline
-from expertrag.types import AnswerRequest, GateMode, Sampling
-from expertrag.wording import wording
 from expertrag_index.types import Progress
 
 TRAIN = "train"

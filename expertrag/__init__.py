@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from expertrag._version import __version__
-from expertrag.errors import (
+from expertrag.api.errors import (
     Cancelled,
     Conflict,
     DeadlineExceeded,
@@ -24,8 +24,8 @@ from expertrag.errors import (
     Unavailable,
     Unimplemented,
 )
-from expertrag.folding import fold
-from expertrag.types import (
+from expertrag.api.folding import fold
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,

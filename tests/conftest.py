@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from expertrag.threads import share_cores
+from expertrag.runtime.threads import share_cores
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder

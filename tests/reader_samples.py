@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from expertrag import prompt
-from expertrag.experts.dense import load_dense
-from expertrag.generation.fingerprint import fingerprint
-from expertrag.reader.adapters import AdapterSettings, adapt
-from expertrag.reader.bundle import Bundle, save_bundle
-from expertrag.reader.material import material
-from expertrag.reader.recipe import FULL, Recipe
-from expertrag.reader.report import ReaderReport
-from expertrag.reader.train import train_reader
+from expertrag.llm import prompt
+from expertrag.llm.adapters.bundle import Bundle, save_bundle
+from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.convert.dense import load_dense
+from expertrag.llm.fingerprint import fingerprint
+from expertrag.train.reader.material import material
+from expertrag.train.reader.recipe import FULL, Recipe
+from expertrag.train.reader.report import ReaderReport
+from expertrag.train.reader.train import train_reader
 from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -79,7 +79,7 @@ def write_reader(folder: Path, base: Path, *, seed: int = 0) -> Path:
         seconds=0.0,
     )
     folder.mkdir(parents=True)
-    save_bundle(settings, weights, report, "# A reader\n", folder)
+    save_bundle(settings, weights, asdict(report), "# A reader\n", folder)
     return folder
 
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import structlog
 
-from expertrag import prompt
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.config import Config, ModelConfig, ServiceConfig
-from expertrag.generation.base import Generator, Message, Session, ShouldStop, never_stop
-from expertrag.types import DeltaEvent, FinishReason, Sampling
+from expertrag.llm import prompt
+from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
 from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
     from expertrag.service import Server
 
 T = TypeVar("T")
@@ -275,7 +275,7 @@ def paced_pipeline(
     built_store: Path, embedder: Any, paced: PacedGenerator
 ) -> Callable[[], Pipeline]:
     """Opens the real pipeline with a model whose speed the test sets."""
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
     return lambda: Pipeline(built_store, embedder, paced)
 

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.audit.entries import AuditEntry
 from expertrag.audit.reading import Log
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import query_fault
-from expertrag.eval.files import read_lines
-from expertrag.eval.resume import appending
+from expertrag.data.datasets import query_fault
+from expertrag.data.files import read_lines
+from expertrag.data.resume import appending
 
 SEPARATOR = " | "
 ANNOTATED, FROM_FEEDBACK = "annotate", "feedback"

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.api.types import AnswerEvent, DoneEvent, Feedback, GateDecision
+from expertrag.api.validation import check_feedback
 from expertrag.audit.append import Appender
 from expertrag.audit.entries import AuditEntry, dump_entry, dump_feedback
 from expertrag.config import AuditConfig
-from expertrag.errors import Conflict, InvalidArgument, Unavailable
-from expertrag.types import AnswerEvent, DoneEvent, Feedback, GateDecision
-from expertrag.validation import check_feedback
 
 if TYPE_CHECKING:
-    from expertrag.meter import Meter
+    from expertrag.runtime.meter import Meter
 
 FEEDBACK = "feedback.jsonl"
 """File of the feedback, in the folder of the log."""

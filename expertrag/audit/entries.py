@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
 
 _COST = {item.name for item in fields(Usage)}
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.api.types import Feedback
 from expertrag.audit.append import older
 from expertrag.audit.audit import FEEDBACK
 from expertrag.audit.entries import AuditEntry, parse_entry, parse_feedback
-from expertrag.errors import InvalidArgument, NotFound
-from expertrag.types import Feedback
 
 T = TypeVar("T")
 

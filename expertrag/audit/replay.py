@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import GateAction, GateMode, Usage
 from expertrag.audit.entries import AuditEntry
 from expertrag.audit.reading import Log
-from expertrag.errors import InvalidArgument
-from expertrag.types import GateAction, GateMode, Usage
 
 _WITHOUT_GATE = {
     GateAction.CLOSED_BOOK: frozenset({"embed", "gate"}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from expertrag.api.types import Constraint, DeltaEvent, GateMode, Sampling
 from expertrag.cli.constraint import constrained
 from expertrag.cli.options import (
     configured,
@@ -26,7 +27,6 @@ from expertrag.cli.output import (
     printable,
 )
 from expertrag.config import Config
-from expertrag.types import Constraint, DeltaEvent, GateMode, Sampling
 
 if TYPE_CHECKING:
     from expertrag.client import Client
@@ -141,7 +141,7 @@ def ask(
     A line above the text tells where it is from the model alone, not from the documents; one below
     it, why the passages do not support it.
     """
-    from expertrag.folding import AnswerFolder
+    from expertrag.api.folding import AnswerFolder
 
     arguments: dict[str, Any] = {
         "mode": mode,
@@ -215,7 +215,7 @@ def open_client(server: str | None, config: Config, *, ready: bool = True) -> It
     from expertrag.client import Client
 
     if not server and config.index:
-        from expertrag.generation.loading import quiet
+        from expertrag.llm.load.loading import quiet
 
         with Client(Path(config.index), config=config) as client:
             if ready:

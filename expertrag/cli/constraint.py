@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from expertrag.api.types import Constraint
+from expertrag.api.validation import schema_from_text
 from expertrag.cli.options import flag
-from expertrag.types import Constraint
-from expertrag.validation import schema_from_text
 
 
 def _read(_context: click.Context, _parameter: click.Parameter, path: Path | None) -> str | None:

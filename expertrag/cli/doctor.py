@@ -18,7 +18,7 @@ def doctor(as_json: bool) -> None:
 
     Ends with 9 if something required is missing; the line has the command that cures it.
     """
-    from expertrag.doctor import diagnose
+    from expertrag.cli.installation import diagnose
 
     diagnosis = diagnose()
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from enum import IntEnum
 
-from expertrag import errors
+from expertrag.api import errors
 from expertrag_index.errors import IndexStoreError
 from expertrag_retriever.errors import RetrieverError
 
@@ -78,7 +78,7 @@ _BY_ERRNO: dict[int, ExitCode] = {
 }
 
 _PLAIN = (IndexStoreError, RetrieverError)
-"""Errors of the lower rooms that have no twin in ``expertrag.errors``: a wrong request."""
+"""Errors of the lower rooms that have no twin in ``expertrag.api.errors``: a wrong request."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
-from expertrag.errors import InvalidArgument
 
 model_out = out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL")
 
@@ -45,7 +45,7 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
     logits, whichever experts are chosen, until they are trained apart.
     """
     from expertrag import models
-    from expertrag.experts.upcycle import upcycle as write
+    from expertrag.llm.convert.upcycle import upcycle as write
 
     found = tuple(name.strip() for name in names.split(","))
     write(
@@ -94,11 +94,11 @@ def merge_adapters(
 
     path = models.resolve(base)
     if out.suffix == ".gguf":
-        from expertrag.experts.gguf import merge_gguf
+        from expertrag.llm.convert.gguf import merge_gguf
 
         names = merge_gguf(path, bundle, out, domain=domain, dtype=dtype)
     else:
-        from expertrag.experts.merge import merge
+        from expertrag.llm.convert.merge import merge
 
         if dtype != "bfloat16":
             raise InvalidArgument(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.answering import asking, mode_option, open_client, timeout_argument
 from expertrag.cli.eval.answer import ways_option
 from expertrag.cli.eval.options import (
@@ -21,10 +22,9 @@ from expertrag.cli.options import configured, domain_option, flag, json_flag, ou
 from expertrag.cli.output import emit_json, print_decision, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
-from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from expertrag.eval.types import Skipped
+    from expertrag.data.types import Skipped
     from expertrag_retriever.gate.bundle import GateBundle
 
 SIGNALS = ("question", "domain", "store", "prefill", "draft")
@@ -178,13 +178,13 @@ def fit(
     cross-validation; the best is fitted on all rows, calibrated, and written with a card that says
     what it is worth.
     """
+    from expertrag.data.rows import read_row_sets
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record, rows_path
-    from expertrag.eval.rows import read_row_sets
     from expertrag.eval.stores import default_work
-    from expertrag.gating.fit import fit_gate
-    from expertrag.gating.material import default_groups
-    from expertrag.gating.source import open_source
+    from expertrag.train.gate.fit import fit_gate
+    from expertrag.train.gate.material import default_groups
+    from expertrag.train.gate.source import open_source
     from expertrag_retriever.gate.signals import SignalGroup
 
     if not rows and not live:
@@ -249,11 +249,11 @@ def calibrate(
     For a gate that was fitted on many rows of others: its order of questions carries over more
     surely than its probabilities do.
     """
-    from expertrag.eval.rows import read_row_sets
+    from expertrag.data.rows import read_row_sets
     from expertrag.eval.stores import default_work
-    from expertrag.gating.fit import calibrate_gate
-    from expertrag.gating.source import source_of
     from expertrag.models import gate_folder
+    from expertrag.train.gate.fit import calibrate_gate
+    from expertrag.train.gate.source import source_of
     from expertrag_retriever.gate.bundle import load_gate
 
     row_sets, bundle = read_row_sets(rows), load_gate(gate_folder(folder))
@@ -303,11 +303,11 @@ def refit(
     of the difference must lie above 0. A server that
     decides by the folder follows at once.
     """
-    from expertrag.eval.rows import read_row_sets
+    from expertrag.data.rows import read_row_sets
     from expertrag.eval.stores import default_work
-    from expertrag.gating.fit import refit_gate
-    from expertrag.gating.source import source_of
     from expertrag.models import SHIPPED_GATES
+    from expertrag.train.gate.fit import refit_gate
+    from expertrag.train.gate.source import source_of
     from expertrag_retriever.gate.bundle import load_gate
 
     if folder in SHIPPED_GATES:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from expertrag.api.errors import NotFound
 from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import (
     configured,
@@ -22,7 +23,6 @@ from expertrag.cli.options import (
 from expertrag.cli.output import emit_json, note, note_failures, print_passages, printable, size
 from expertrag.cli.progress import progress
 from expertrag.config import Config
-from expertrag.errors import NotFound
 
 if TYPE_CHECKING:
     from expertrag_index.build import IndexWriter
@@ -156,7 +156,7 @@ def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_
 @json_flag
 def stats(store: Path, as_json: bool) -> None:
     """Describe the published generation of a store."""
-    from expertrag.served_index import describe
+    from expertrag.answer.served_index import describe
     from expertrag_index.index import Index
 
     with Index.open(store) as opened:
@@ -225,9 +225,9 @@ def search(
     as_json: bool,
 ) -> None:
     """Search a store without server or language model."""
-    from expertrag import validation
-    from expertrag.assemble import open_embedder
-    from expertrag.types import RetrieveRequest, SearchMode
+    from expertrag.answer.assemble import open_embedder
+    from expertrag.api import validation
+    from expertrag.api.types import RetrieveRequest, SearchMode
     from expertrag_index.index import Index
     from expertrag_retriever.search import Searcher
 
@@ -312,7 +312,7 @@ def _writer(
     *,
     migrating: bool = False,
 ) -> IndexWriter:
-    from expertrag.assemble import open_embedder
+    from expertrag.answer.assemble import open_embedder
     from expertrag_index.build import IndexWriter
     from expertrag_retriever.calibrate import calibrator
 

@@ -24,8 +24,8 @@ from expertrag.cli.reader import reader
 from expertrag.cli.router import router
 from expertrag.cli.serve import serve
 from expertrag.cli.train import train
-from expertrag.threads import share_cores
-from expertrag.translate import translated_errors
+from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.threads import share_cores
 
 _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from expertrag import models as package_models
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
-from expertrag.errors import InvalidArgument, NotFound
 
 
 @click.group()
@@ -138,7 +138,7 @@ def pack(model: str, dtype: str, out: Path) -> None:
     FOLDER serves as --generator. Its weights are mapped: nothing is converted at the start, and
     several servers share one copy in memory.
     """
-    from expertrag.generation.packing import pack_folder
+    from expertrag.llm.load.packing import pack_folder
 
     with progress() as report:
         pack_folder(package_models.resolve(model), dtype, out, report)
@@ -149,7 +149,7 @@ def pack(model: str, dtype: str, out: Path) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 def verify(folder: Path) -> None:
     """Compare all weights of a packed FOLDER with their checksums."""
-    from expertrag.generation.packing import verify_folder
+    from expertrag.llm.load.packing import verify_folder
 
     verify_folder(folder)
     click.echo(f"{folder} is whole")

@@ -11,9 +11,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import SearchMode
 from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, render, settings
-from expertrag.errors import Conflict, InvalidArgument
-from expertrag.types import SearchMode
 
 Command = Callable[..., Any]
 

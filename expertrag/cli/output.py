@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from expertrag.types import (
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     GateAction,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
 from expertrag.cli.progress import progress
@@ -23,7 +24,6 @@ from expertrag.cli.reader import (
 )
 from expertrag.cli.train import profile_option, seed_option
 from expertrag.config import NO_PROBE, NO_READER, load
-from expertrag.errors import InvalidArgument
 
 
 @click.command()
@@ -69,13 +69,13 @@ def probe(
     most. A killed training goes on where it was with the same command.
     """
     from expertrag import models
-    from expertrag.assemble import open_generator
-    from expertrag.generation.loading import quiet
-    from expertrag.generation.transformers_backend import TransformersGenerator
-    from expertrag.probe.prompts import probe_sets
-    from expertrag.probe.recipe import PROFILES
-    from expertrag.probe.train import shown, train_probe
-    from expertrag.translate import translated_errors
+    from expertrag.answer.assemble import open_generator
+    from expertrag.llm.backends.transformers_backend import TransformersGenerator
+    from expertrag.llm.load.loading import quiet
+    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.train.probe.prompts import probe_sets
+    from expertrag.train.probe.recipe import PROFILES
+    from expertrag.train.probe.train import shown, train_probe
 
     recipe = replace(PROFILES[profile], seed=seed)
     if "" in sheets:

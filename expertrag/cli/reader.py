@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json, note
 from expertrag.cli.progress import progress
 from expertrag.cli.train import profile_option, seed_option
 from expertrag.config import AUTO_EMBEDDER, load
-from expertrag.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from expertrag.domains.data import Data
+    from expertrag.data.named_sets import Data
     from expertrag_index.types import Progress
 
 Given = dict[str, tuple[Path, ...]]
@@ -135,12 +135,12 @@ def reader(
     that it had made of a store.
     """
     from expertrag import models
-    from expertrag.generation.loading import quiet
-    from expertrag.reader.bundle import load_bundle
-    from expertrag.reader.material import materials
-    from expertrag.reader.recipe import PROFILES
-    from expertrag.reader.train import recipe_for, train_reader
-    from expertrag.translate import translated_errors
+    from expertrag.llm.adapters.bundle import load_bundle
+    from expertrag.llm.load.loading import quiet
+    from expertrag.runtime.error_mapping import translated_errors
+    from expertrag.train.reader.material import materials
+    from expertrag.train.reader.recipe import PROFILES
+    from expertrag.train.reader.train import recipe_for, train_reader
 
     recipe = replace(PROFILES[profile], seed=seed)
     if "" in examples:
@@ -192,7 +192,7 @@ def given_data(data: Sequence[str], stores: Sequence[str]) -> tuple[Given, Given
 
     :raises InvalidArgument: neither names anything.
     """
-    from expertrag.domains.data import parse_data
+    from expertrag.data.named_sets import parse_data
 
     if not data and not stores:
         raise InvalidArgument("no data given: add --data DATASET, or --from-index STORE")
@@ -239,8 +239,8 @@ def _made_of(
     store: Path, out: Path, report: Progress, words: int, seed: int, generator: str | None
 ) -> Path:
     """Make the data set of a store beside what the training keeps; say what it holds."""
-    from expertrag.assemble import open_embedder, open_generator
-    from expertrag.reader.made.dataset import Asker, make_dataset
+    from expertrag.answer.assemble import open_embedder, open_generator
+    from expertrag.train.reader.made.dataset import Asker, make_dataset
     from expertrag_retriever.publish import work_folder
 
     asker = None

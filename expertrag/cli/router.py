@@ -12,7 +12,7 @@ from expertrag.cli.output import emit_json, printable
 from expertrag.cli.progress import progress
 
 if TYPE_CHECKING:
-    from expertrag.domains.routing import Measured
+    from expertrag.train.router import Measured
     from expertrag_retriever.router.types import RouterFigures
 
 BASE = "all-minilm-l6-v2"
@@ -109,8 +109,8 @@ def train(
 
     Its figures are of texts that it was not trained on (four-fold cross-validation).
     """
-    from expertrag.domains.data import parse_data
-    from expertrag.domains.routing import train as train_router
+    from expertrag.data.named_sets import parse_data
+    from expertrag.train.router import train as train_router
 
     sets = parse_data(data)
     with progress() as report:
@@ -149,7 +149,7 @@ def explain(text: str, folder: str, allow: str | None, base: str | None, as_json
 
     The words explain the choice; it is made by the text's hidden states.
     """
-    from expertrag.domains.routing import open_router
+    from expertrag.train.router import open_router
 
     allowed = None
     if allow is not None:
@@ -190,8 +190,8 @@ def evaluate(
 
     Of a domain that the router does not have, the share of texts that it takes for none is told.
     """
-    from expertrag.domains.data import parse_data
-    from expertrag.domains.routing import open_router
+    from expertrag.data.named_sets import parse_data
+    from expertrag.train.router import open_router
 
     sets = parse_data(data)
     opened = open_router(folder, base)

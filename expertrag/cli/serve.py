@@ -10,7 +10,7 @@ from expertrag.cli.options import configured, index_of
 from expertrag.config import Config
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 
 @click.command()
@@ -22,7 +22,7 @@ def serve(config: Config) -> None:
     """
     import asyncio
 
-    from expertrag import logs, memory
+    from expertrag.runtime import logs, memory
     from expertrag.service import serve as run
     from expertrag_index.index import Index
 
@@ -31,7 +31,9 @@ def serve(config: Config) -> None:
     Index.open(index_of(config)).close()  # a wrong store is told at once, not after the models
 
     def load_pipeline() -> Pipeline:
-        from expertrag.assemble import open_pipeline  # torch, which takes longer than to listen
+        from expertrag.answer.assemble import (
+            open_pipeline,  # torch, which takes longer than to listen
+        )
 
         pipeline = open_pipeline(config)
         memory.trim()

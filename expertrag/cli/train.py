@@ -111,10 +111,10 @@ def experts(
     was with the same command.
     """
     from expertrag import models
-    from expertrag.domains.data import parse_data
-    from expertrag.domains.pairs import domain_sources
-    from expertrag.generation.loading import quiet
-    from expertrag.translate import translated_errors
+    from expertrag.data.named_sets import parse_data
+    from expertrag.data.pairs import domain_sources
+    from expertrag.llm.load.loading import quiet
+    from expertrag.runtime.error_mapping import translated_errors
     from expertrag_retriever.experts.settings import ExpertForm
     from expertrag_retriever.training.base import base_model
     from expertrag_retriever.training.bundle import train_bundle
@@ -188,10 +188,10 @@ def distil(
     it was with the same command.
     """
     from expertrag import models
-    from expertrag.domains.data import parse_data
-    from expertrag.domains.pairs import domain_sources
-    from expertrag.generation.loading import quiet
-    from expertrag.translate import translated_errors
+    from expertrag.data.named_sets import parse_data
+    from expertrag.data.pairs import domain_sources
+    from expertrag.llm.load.loading import quiet
+    from expertrag.runtime.error_mapping import translated_errors
     from expertrag_retriever.experts.bundle import base_of
     from expertrag_retriever.training.base import base_model
     from expertrag_retriever.training.distil import distil
@@ -233,8 +233,8 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     routes by itself, and needs no other folder.
     """
     from expertrag import models
-    from expertrag.generation.loading import quiet
-    from expertrag.translate import translated_errors
+    from expertrag.llm.load.loading import quiet
+    from expertrag.runtime.error_mapping import translated_errors
     from expertrag_retriever.encoder import fingerprint_of, load_model
     from expertrag_retriever.experts.bundle import attach, base_of
     from expertrag_retriever.publish import published
@@ -286,8 +286,8 @@ def questions(
     and counted; `train experts --data DOMAIN=FILE` reads the others. A killed run goes on where it
     was with the same command. Ends with 3 if some documents cannot be read.
     """
-    from expertrag.assemble import open_embedder, open_generator
-    from expertrag.domains.questions import check_out, read_documents, told, write_questions
+    from expertrag.answer.assemble import open_embedder, open_generator
+    from expertrag.train.questions.questions import check_out, read_documents, told, write_questions
 
     check_out(out)
     source = read_documents(dataset)

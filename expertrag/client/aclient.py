@@ -8,6 +8,20 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    Constraint,
+    DocumentInput,
+    Feedback,
+    GateDecision,
+    GateMode,
+    IndexStats,
+    RetrieveResult,
+    SearchMode,
+    ServerInfo,
+    UpdateReport,
+)
 from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.local import AsyncLocalBackend
 from expertrag.client.requests import (
@@ -23,21 +37,7 @@ from expertrag.client.requests import (
     retrieve_request,
 )
 from expertrag.client.target import parse_target
-from expertrag.convert.embed import Role
-from expertrag.types import (
-    Answer,
-    AnswerEvent,
-    Constraint,
-    DocumentInput,
-    Feedback,
-    GateDecision,
-    GateMode,
-    IndexStats,
-    RetrieveResult,
-    SearchMode,
-    ServerInfo,
-    UpdateReport,
-)
+from expertrag.wire.embed import Role
 
 if TYPE_CHECKING:
     from expertrag.config import Config

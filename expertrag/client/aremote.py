@@ -10,11 +10,7 @@ from functools import cached_property
 
 import grpc
 
-from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
-from expertrag.client.remote import check_seq, may_become_ready, not_ready
-from expertrag.client.rpc_errors import from_rpc
-from expertrag.convert import answer, embed, events, gate, index, retrieve
-from expertrag.types import (
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
@@ -27,11 +23,15 @@ from expertrag.types import (
     ServerInfo,
     UpdateReport,
 )
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.remote import check_seq, may_become_ready, not_ready
+from expertrag.client.rpc_errors import from_rpc
 from expertrag.v1 import answer_pb2, index_pb2, info_pb2
+from expertrag.wire import answer, embed, events, gate, index, retrieve
 
 
 class AsyncRemoteBackend:
-    """Sends values as messages and gives values back; raises only ``expertrag.errors``."""
+    """Sends values as messages and gives values back; raises only ``expertrag.api.errors``."""
 
     def __init__(self, address: str) -> None:
         """Connect at the first call."""

@@ -7,6 +7,20 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    Constraint,
+    DocumentInput,
+    Feedback,
+    GateDecision,
+    GateMode,
+    IndexStats,
+    RetrieveResult,
+    SearchMode,
+    ServerInfo,
+    UpdateReport,
+)
 from expertrag.client.local import LocalBackend
 from expertrag.client.remote import RemoteBackend
 from expertrag.client.requests import (
@@ -22,21 +36,7 @@ from expertrag.client.requests import (
     retrieve_request,
 )
 from expertrag.client.target import parse_target
-from expertrag.convert.embed import Role
-from expertrag.types import (
-    Answer,
-    AnswerEvent,
-    Constraint,
-    DocumentInput,
-    Feedback,
-    GateDecision,
-    GateMode,
-    IndexStats,
-    RetrieveResult,
-    SearchMode,
-    ServerInfo,
-    UpdateReport,
-)
+from expertrag.wire.embed import Role
 
 if TYPE_CHECKING:
     from expertrag.config import Config
@@ -53,7 +53,7 @@ class Client:
 
     Thread-safe; use it as a context manager or call ``close``. Every method takes ``timeout`` in
     seconds; unset it is 30, for answers 60, for upsert and delete 600. Every method raises only
-    the errors of ``expertrag.errors``.
+    the errors of ``expertrag.api.errors``.
     """
 
     def __init__(self, target: str | os.PathLike[str], *, config: Config | None = None) -> None:

@@ -9,15 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from expertrag.bridge import EventBridge
-from expertrag.config import Config, load
-from expertrag.convert.embed import EmbedCall
-from expertrag.convert.gate import DecideCall
-from expertrag.errors import MissingExtra
-from expertrag.folding import fold
-from expertrag.stop import Stop
-from expertrag.threads import share_cores
-from expertrag.types import (
+from expertrag.api.errors import MissingExtra
+from expertrag.api.folding import fold
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
@@ -30,9 +24,15 @@ from expertrag.types import (
     ServerInfo,
     UpdateReport,
 )
+from expertrag.config import Config, load
+from expertrag.runtime.bridge import EventBridge
+from expertrag.runtime.stop import Stop
+from expertrag.runtime.threads import share_cores
+from expertrag.wire.embed import EmbedCall
+from expertrag.wire.gate import DecideCall
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class LocalBackend:
             if self._loaded is None:
                 share_cores()
                 try:
-                    from expertrag.assemble import open_pipeline
+                    from expertrag.answer.assemble import open_pipeline
                 except ModuleNotFoundError as error:
                     raise MissingExtra(
                         f"answering in process needs the package {error.name}; "

@@ -9,11 +9,8 @@ from contextlib import contextmanager
 
 import grpc
 
-from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
-from expertrag.client.rpc_errors import from_rpc
-from expertrag.convert import answer, embed, events, gate, index, retrieve
-from expertrag.errors import Cancelled, DeadlineExceeded, ServerError
-from expertrag.types import (
+from expertrag.api.errors import Cancelled, DeadlineExceeded, ServerError
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
@@ -26,11 +23,14 @@ from expertrag.types import (
     ServerInfo,
     UpdateReport,
 )
+from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.rpc_errors import from_rpc
 from expertrag.v1 import answer_pb2, index_pb2, info_pb2
+from expertrag.wire import answer, embed, events, gate, index, retrieve
 
 
 class RemoteBackend:
-    """Sends values as messages and gives values back; raises only ``expertrag.errors``."""
+    """Sends values as messages and gives values back; raises only ``expertrag.api.errors``."""
 
     def __init__(self, address: str) -> None:
         """Connect at the first call."""

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from expertrag.convert.embed import ROLES, EmbedCall, Role
-from expertrag.convert.gate import DecideCall
-from expertrag.types import (
+from expertrag.api.types import (
     AnswerRequest,
     Constraint,
     GateMode,
@@ -16,7 +14,9 @@ from expertrag.types import (
     Sampling,
     SearchMode,
 )
-from expertrag.validation import invalid
+from expertrag.api.validation import invalid
+from expertrag.wire.embed import ROLES, EmbedCall, Role
+from expertrag.wire.gate import DecideCall
 
 DEFAULT_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 60.0

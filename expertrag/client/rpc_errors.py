@@ -1,4 +1,4 @@
-"""gRPC's failures as the errors of ``expertrag.errors``."""
+"""gRPC's failures as the errors of ``expertrag.api.errors``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from expertrag.client.channel import MAX_MESSAGE_BYTES
-from expertrag.errors import (
+from expertrag.api.errors import (
     Cancelled,
     Conflict,
     DeadlineExceeded,
@@ -24,6 +23,7 @@ from expertrag.errors import (
     Unavailable,
     Unimplemented,
 )
+from expertrag.client.channel import MAX_MESSAGE_BYTES
 
 ERRORS: dict[str, type[ExpertRAGError]] = {
     "CANCELLED": Cancelled,

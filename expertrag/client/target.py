@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag.errors import InvalidArgument, NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.config.schema import ENV_PREFIX, Config, Setting, invalid, settings
-from expertrag.errors import InvalidArgument, NotFound
 
 CONFIG_ENV = f"{ENV_PREFIX}CONFIG"
 """Environment twin of ``--config``."""

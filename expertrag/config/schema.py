@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from expertrag.errors import InvalidArgument
-from expertrag.types import AnswerRequest
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import AnswerRequest
 
 ENV_PREFIX = "EXPERTRAG_"
 AUTO_EMBEDDER = "auto"

@@ -5,7 +5,7 @@
 abstention: AUROC of the confidence for answerable against unanswerable, and AURC, the area under
 the risk-coverage curve where any answer to an unanswerable question is an error. A set without
 short answers has ``relevant_support`` alone: the share of the output that its relevant documents
-support (``expertrag.grounding``).
+support (``expertrag.answer.ground``).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 
-from expertrag.eval import calibration, squad, stats
+from expertrag.data.types import JSON, POOLED, Row, RowSet
 from expertrag.eval.gate import evaluate_recorded_gate, gate_report
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.policies import Outcome, outcome
-from expertrag.eval.types import JSON, POOLED, Comparison, Row, RowSet
+from expertrag.metrics import calibration, squad, stats
+from expertrag.metrics.types import Comparison
 
 WORST = 10
 

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from expertrag.errors import Conflict, InvalidArgument
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.report.reading import flat, mapping, number, string
-from expertrag.eval.types import JSON, Comparison
+from expertrag.metrics.types import Comparison
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -102,7 +103,7 @@ def _compared(
     progress: Progress,
     seed: int,
 ) -> dict[str, JSON]:
-    from expertrag.eval import stats
+    from expertrag.metrics import stats
 
     found: list[Comparison] = []
     means = []

@@ -34,10 +34,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 
-from expertrag.eval import squad, stats
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.replies import Replies, Reply
-from expertrag.eval.types import JSON, Skipped
+from expertrag.metrics import squad, stats
 
 MEASURES = (
     "decision_consistency",

@@ -21,16 +21,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.errors import ExpertRAGError
-from expertrag.eval.datasets import Query
+from expertrag.api.errors import ExpertRAGError
+from expertrag.api.folding import fold
+from expertrag.api.types import GATE_STAGES, Answer, GateMode
+from expertrag.data.datasets import Query
+from expertrag.data.resume import Failures
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.manifest import Manifest
 from expertrag.eval.policies import REUSED
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
-from expertrag.eval.resume import Failures
-from expertrag.eval.types import JSON, Skipped
-from expertrag.folding import fold
-from expertrag.types import GATE_STAGES, Answer, GateMode
 
 if TYPE_CHECKING:
     import numpy as np

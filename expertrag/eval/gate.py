@@ -23,13 +23,14 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval import calibration, stats
-from expertrag.eval.counterfactual import Counterfactual, Floats, counterfactual, pool
-from expertrag.eval.frontier import Budget, area_over_random, budget, frontier
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.types import JSON, POOLED, RowSet, Skipped
 from expertrag.eval.gates import RowGate, recorded_gate, silent
 from expertrag.eval.manifest import Manifest
-from expertrag.eval.types import JSON, POOLED, Comparison, RowSet, Skipped
+from expertrag.metrics import calibration, stats
+from expertrag.metrics.counterfactual import Counterfactual, Floats, counterfactual, pool
+from expertrag.metrics.frontier import Budget, area_over_random, budget, frontier
+from expertrag.metrics.types import Comparison
 from expertrag_index.types import Progress
 from expertrag_retriever.reliability import Bin, ece, reliability
 

@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from expertrag import models
-from expertrag.errors import InvalidArgument, NotFound
-from expertrag.eval.files import read_lines
-from expertrag.eval.types import JSON, GateRecord, RowSet
-from expertrag.translate import translated_errors
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.data.files import read_lines
+from expertrag.data.types import JSON, GateRecord, RowSet
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
     from expertrag.config import ModelConfig
-    from expertrag.gating.signals import SignalSource
+    from expertrag.train.gate.signals import SignalSource
     from expertrag_index.types import Progress
     from expertrag_retriever.gate.bundle import GateBundle
 
@@ -186,7 +186,7 @@ def _fitted_gate(
 ) -> FittedGate:
     from expertrag.config import ModelConfig
     from expertrag.eval.stores import default_work
-    from expertrag.gating.source import source_of
+    from expertrag.train.gate.source import source_of
     from expertrag_retriever.gate.bundle import load_gate as load_bundle
 
     with translated_errors():

@@ -14,19 +14,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from expertrag.assemble import open_generator
+from expertrag.answer.assemble import open_generator
+from expertrag.api.types import Sampling
 from expertrag.config import Config
+from expertrag.data.resume import appending, read_results, work_through
+from expertrag.data.types import JSON, Row, RowSet
 from expertrag.eval.manifest import inputs_id
 from expertrag.eval.policies import outcome
-from expertrag.eval.resume import appending, read_results, work_through
-from expertrag.eval.squad import contains, normalise
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON, Row, RowSet
-from expertrag.generation.base import Message
-from expertrag.types import Sampling
+from expertrag.llm.base import Message
+from expertrag.metrics.squad import contains, normalise
 
 if TYPE_CHECKING:
-    from expertrag.generation.base import Generator
+    from expertrag.llm.base import Generator
     from expertrag_index.types import Progress
 
 _TASK = "You grade answers. Reply with one word: yes or no."

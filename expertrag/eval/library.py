@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from expertrag.errors import ExpertRAGError, InvalidArgument, NotFound
-from expertrag.eval.files import existing, parse_object, read_bytes, read_lines
-from expertrag.eval.qrels import read_qrels, splits
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, NotFound
+from expertrag.data.files import existing, parse_object, read_bytes, read_lines
+from expertrag.data.qrels import read_qrels, splits
+from expertrag.data.types import JSON, POOLED
 from expertrag.eval.report import parts_of, read_report
 from expertrag.eval.report.reading import mapping, string
 from expertrag.eval.report.schema import COMBINED
 from expertrag.eval.report.sections import KINDS, headline
-from expertrag.eval.types import JSON, POOLED
 
 DEPTH = 3
 """How far below a folder is looked."""

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from expertrag._version import __version__
-from expertrag.eval.types import JSON
+from expertrag.data.types import JSON
 from expertrag_retriever.cores import available_cores
 
 _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "ir-measures", "scipy")

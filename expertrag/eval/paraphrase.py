@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from expertrag.eval.datasets import Query
+from expertrag.data.datasets import Query
 
 ORIGINAL = "original"
 PARAPHRASE = "paraphrase"

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval.squad import contains
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.types import Branch, GateRecord, Recorded, Row
+from expertrag.metrics.squad import contains
 
 REUSED = frozenset({"prefill", "draft"})
 """Stages of the gate that a closed-book answer goes on from."""

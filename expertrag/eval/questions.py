@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.config import Config
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
+from expertrag.data.datasets import Dataset, Query, load_datasets, sample
+from expertrag.data.types import JSON
 from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.eval.stores import default_work
-from expertrag.eval.types import JSON
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval.types import Skipped
-from expertrag.types import Passage, SearchMode
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Passage, SearchMode
+from expertrag.data.types import Skipped
 from expertrag_index.errors import SearchError
 from expertrag_index.index import MAX_K
 from expertrag_retriever.errors import QueryError
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
-    from expertrag.eval.datasets import Query
+    from expertrag.data.datasets import Query
     from expertrag_index.types import FloatArray, Progress
     from expertrag_retriever.base import Embedder
     from expertrag_retriever.partitions import QueryVectors

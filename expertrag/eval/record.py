@@ -14,22 +14,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag import prompt
-from expertrag.deciding import LOOKAHEAD_TOKENS
-from expertrag.errors import Conflict
-from expertrag.eval.datasets import Query
+from expertrag.answer.decide import LOOKAHEAD_TOKENS
+from expertrag.answer.ground import ground
+from expertrag.api.errors import Conflict
+from expertrag.api.folding import fold
+from expertrag.api.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling
+from expertrag.data.datasets import Query
+from expertrag.data.resume import appending, work_through
+from expertrag.data.rows import dump_row, read_rows
+from expertrag.data.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.eval.manifest import inputs_id, make_manifest
 from expertrag.eval.questions import Asked
 from expertrag.eval.report.reading import flat
-from expertrag.eval.resume import appending, work_through
-from expertrag.eval.rows import dump_row, read_rows
 from expertrag.eval.serving import Opened
-from expertrag.eval.squad import contains
-from expertrag.eval.types import JSON, Branch, GateRecord, Recorded, Row, RowSet
-from expertrag.folding import fold
-from expertrag.grounding import ground
-from expertrag.meter import Meter
-from expertrag.types import Answer, AnswerRequest, GateDecision, GateMode, Sampling
+from expertrag.llm import prompt
+from expertrag.metrics.squad import contains
+from expertrag.runtime.meter import Meter
 from expertrag_index.durable import write_durably
 from expertrag_retriever.gate.ways import READINGS
 

@@ -8,18 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expertrag.eval.datasets import Query
+from expertrag.api.folding import fold
+from expertrag.api.types import GateMode
+from expertrag.data.datasets import Query
+from expertrag.data.resume import appending, read_results, work_through
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.manifest import inputs_id
 from expertrag.eval.paraphrase import REWRITES, Wording, wordings
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
-from expertrag.eval.resume import appending, read_results, work_through
-from expertrag.eval.types import JSON, Skipped
-from expertrag.folding import fold
-from expertrag.types import GateMode
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
     from expertrag_index.types import Progress
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import Dataset, Query, load_datasets, sample
-from expertrag.eval.measures import Measures, default_names
-from expertrag.eval.qrels import Qrels
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Passage, SearchMode
+from expertrag.data.datasets import Dataset, Query, load_datasets, sample
+from expertrag.data.qrels import Qrels
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.ranking import (
     EXPERTS,
     EmbeddedQuery,
@@ -27,10 +28,9 @@ from expertrag.eval.ranking import (
 )
 from expertrag.eval.retrieval_report import SetResult, Values, make_report
 from expertrag.eval.stores import Unit, build_store, read_corpus
-from expertrag.eval.types import JSON, Skipped
+from expertrag.metrics.measures import Measures, default_names
 from expertrag.models import SHIPPED
-from expertrag.translate import translated_errors
-from expertrag.types import Passage, SearchMode
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.errors import SearchError
 from expertrag_index.index import Index
 from expertrag_retriever.experts.settings import GENERAL

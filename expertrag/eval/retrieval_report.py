@@ -8,9 +8,10 @@ from itertools import combinations
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.stats import adjust, compare, estimate
-from expertrag.eval.types import JSON, Comparison, Skipped
+from expertrag.metrics.stats import adjust, compare, estimate
+from expertrag.metrics.types import Comparison
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag import prompt
-from expertrag.assemble import open_embedder, open_gate, open_generator
+from expertrag.answer.assemble import open_embedder, open_gate, open_generator
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Passage
 from expertrag.config import Config, ModelConfig
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import Dataset
+from expertrag.data.datasets import Dataset
+from expertrag.data.types import JSON, Skipped
 from expertrag.eval.stores import build_store, read_corpus
-from expertrag.eval.types import JSON, Skipped
-from expertrag.pipeline import Pipeline
-from expertrag.types import Passage
+from expertrag.llm import prompt
 from expertrag_index.index import Index
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
-    from expertrag.generation.base import Generator
+    from expertrag.llm.base import Generator
     from expertrag_index.types import Progress
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 

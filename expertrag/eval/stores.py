@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag import models
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import Dataset
-from expertrag.eval.files import existing
-from expertrag.eval.types import Skipped
-from expertrag.translate import translated_errors
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.datasets import Dataset
+from expertrag.data.files import existing
+from expertrag.data.types import Skipped
+from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
 from expertrag_index.manifest import FORMAT_VERSION
 from expertrag_index.settings import WriterSettings

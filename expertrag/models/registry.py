@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from expertrag.errors import InvalidArgument, MissingExtra
+from expertrag.api.errors import InvalidArgument, MissingExtra
 
 PACKED_LAYOUT = 2
 """``expertrag_kernels.layout.VERSION``, which is not imported here: torch comes with it."""

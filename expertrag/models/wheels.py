@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from expertrag.errors import MissingExtra, Unavailable
+from expertrag.api.errors import MissingExtra, Unavailable
 from expertrag.models.registry import cache_folder
 
 POLL_S = 0.2

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from expertrag.errors import Conflict, InvalidArgument
+from expertrag.api.errors import Conflict, InvalidArgument
 
 PROBE_S = 1.0
 _IN_USE = "choose another --address or stop the other server"

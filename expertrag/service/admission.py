@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from expertrag.errors import Overloaded
+from expertrag.api.errors import Overloaded
 
 MIN_RETRY_S = 0.1
 SMOOTHING = 0.2

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-from expertrag.convert.answer import answer_to_proto, question_from_proto
-from expertrag.convert.events import event_to_proto
-from expertrag.folding import afold
+from expertrag.api.folding import afold
+from expertrag.api.types import AnswerEvent
+from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
-from expertrag.stop import Stop
-from expertrag.types import AnswerEvent
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
+from expertrag.wire.answer import answer_to_proto, question_from_proto
+from expertrag.wire.events import event_to_proto
 
 
 class AnswerService(AnswerServiceServicer):

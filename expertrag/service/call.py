@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from expertrag.api.types import AnswerEvent, GateEvent, UsageEvent
 from expertrag.service.status import REQUEST_ID_KEY
-from expertrag.types import AnswerEvent, GateEvent, UsageEvent
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from expertrag.convert.embed import embed_from_proto, vectors_to_proto
+from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
-from expertrag.stop import Stop
 from expertrag.v1 import embed_pb2
 from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
+from expertrag.wire.embed import embed_from_proto, vectors_to_proto
 
 
 class EmbedService(EmbedServiceServicer):

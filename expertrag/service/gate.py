@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from expertrag.convert.gate import decide_from_proto, decision_to_proto, feedback_from_proto
+from expertrag.api.types import GateEvent
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
-from expertrag.types import GateEvent
 from expertrag.v1 import gate_pb2
 from expertrag.v1.gate_pb2_grpc import GateServiceServicer
+from expertrag.wire.gate import decide_from_proto, decision_to_proto, feedback_from_proto
 
 
 class GateService(GateServiceServicer):

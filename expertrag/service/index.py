@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 
-from expertrag.convert.index import (
+from expertrag.api.errors import Cancelled, PermissionDenied
+from expertrag.api.types import DocumentInput, UpdateReport
+from expertrag.runtime.stop import Stop
+from expertrag.service.runtime import Runtime
+from expertrag.service.workers import Context, Lane
+from expertrag.v1 import index_pb2
+from expertrag.v1.index_pb2_grpc import IndexServiceServicer
+from expertrag.wire.index import (
     delete_to_proto,
     document_from_proto,
     stats_to_proto,
     upsert_to_proto,
 )
-from expertrag.errors import Cancelled, PermissionDenied
-from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
-from expertrag.stop import Stop
-from expertrag.types import DocumentInput, UpdateReport
-from expertrag.v1 import index_pb2
-from expertrag.v1.index_pb2_grpc import IndexServiceServicer
 
 END_OR_CANCEL_S = 0.05
 """gRPC ends the stream of a cancelled call like that of a complete one; the cancel itself is heard

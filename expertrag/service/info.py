@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from expertrag import validation
 from expertrag._version import __version__
-from expertrag.convert.index import info_to_proto
+from expertrag.api import validation
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
 from expertrag.v1 import info_pb2
 from expertrag.v1.info_pb2_grpc import InfoServiceServicer
+from expertrag.wire.index import info_to_proto
 
 
 class InfoService(InfoServiceServicer):

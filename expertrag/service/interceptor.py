@@ -11,7 +11,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from expertrag.errors import ExpertRAGError, InvalidArgument, ServerError
+from expertrag.api.errors import ExpertRAGError, InvalidArgument, ServerError
 from expertrag.service.call import CALL, Call, request_id_of
 from expertrag.service.metrics import Metrics
 from expertrag.service.status import REQUEST_ID_KEY, status_of

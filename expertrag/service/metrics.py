@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from expertrag.errors import Conflict
-from expertrag.types import (
+from expertrag.api.errors import Conflict
+from expertrag.api.types import (
     AnswerEvent,
     GateDecision,
     GateEvent,

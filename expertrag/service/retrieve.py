@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from expertrag.convert.retrieve import request_from_proto, result_to_proto
 from expertrag.service.runtime import Runtime
 from expertrag.service.workers import Context, Lane
 from expertrag.v1 import retrieve_pb2
 from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
+from expertrag.wire.retrieve import request_from_proto, result_to_proto
 
 
 class RetrieveService(RetrieveServiceServicer):

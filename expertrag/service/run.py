@@ -12,7 +12,7 @@ from expertrag.config import ServiceConfig
 from expertrag.service.server import Server
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

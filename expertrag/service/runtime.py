@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from expertrag.api.errors import Unavailable
 from expertrag.config import ServiceConfig
-from expertrag.errors import Unavailable
 from expertrag.service.metrics import Metrics
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 
 @dataclass(slots=True)

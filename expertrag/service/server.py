@@ -12,8 +12,8 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2_grpc
 
+from expertrag.api.errors import Conflict
 from expertrag.config import ServiceConfig
-from expertrag.errors import Conflict
 from expertrag.service.address import Address
 from expertrag.service.health import Health
 from expertrag.service.interceptor import CallInterceptor
@@ -23,7 +23,7 @@ from expertrag.service.services import INFO, SERVICES, add_reflection
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 LAME_DUCK_S = 0.5

@@ -6,7 +6,7 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from expertrag.errors import ExpertRAGError, Overloaded
+from expertrag.api.errors import ExpertRAGError, Overloaded
 
 DETAILS_KEY = "grpc-status-details-bin"
 REQUEST_ID_KEY = "x-request-id"

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias, TypeVar
 
 import grpc
 
-from expertrag.bridge import EventBridge
+from expertrag.api.types import AnswerEvent
 from expertrag.config import ServiceConfig
+from expertrag.runtime.bridge import EventBridge
+from expertrag.runtime.stop import Stop
 from expertrag.service.admission import Admission, Slot
-from expertrag.stop import Stop
-from expertrag.types import AnswerEvent
 
 T = TypeVar("T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs only

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
 from expertrag.audit import AuditEntry
 from expertrag.audit.audit import FEEDBACK
 from expertrag.audit.entries import dump_entry, dump_feedback
-from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
 
 NOW = "2026-11-25T20:00:00.000+00:00"
 CLOSED_S = {"embed": 0.1, "gate": 0.1, "prefill": 1.0, "generate": 2.0}

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import Feedback, GateMode
 from expertrag.audit.annotate import (
     check_texts,
     corrected,
@@ -16,9 +18,7 @@ from expertrag.audit.annotate import (
     uncertain,
 )
 from expertrag.audit.reading import read_log
-from expertrag.errors import Conflict, InvalidArgument
-from expertrag.eval.datasets import load_dataset
-from expertrag.types import Feedback, GateMode
+from expertrag.data.datasets import load_dataset
 
 
 def test_the_least_certain_first_and_each_once(

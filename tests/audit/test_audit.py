@@ -10,12 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.api.types import (
+    DoneEvent,
+    Feedback,
+    FinishReason,
+    GateAction,
+    GateDecision,
+    GateMode,
+)
 from expertrag.audit import Audit
 from expertrag.audit.audit import FEEDBACK, WORDING
 from expertrag.config import AuditConfig
-from expertrag.errors import Conflict, InvalidArgument, Unavailable
-from expertrag.meter import Meter
-from expertrag.types import DoneEvent, Feedback, FinishReason, GateAction, GateDecision, GateMode
+from expertrag.runtime.meter import Meter
 
 DECISION = GateDecision(
     GateAction.RETRIEVE,

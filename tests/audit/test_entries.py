@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
 from expertrag.audit import AuditEntry
 from expertrag.audit.entries import dump_entry, dump_feedback, parse_entry, parse_feedback
-from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 UNIT = st.floats(0, 1)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.api.types import Feedback
 from expertrag.audit.append import Appender, older
 from expertrag.audit.entries import dump_entry
 from expertrag.audit.reading import read_log
-from expertrag.errors import InvalidArgument, NotFound
-from expertrag.types import Feedback
 
 
 def test_older_files_come_first(tmp_path: Path, entry: Callable[..., Any]) -> None:

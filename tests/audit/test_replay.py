@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import Feedback, GateAction, GateMode
 from expertrag.audit.reading import read_log
 from expertrag.audit.replay import parse_policy, replay
-from expertrag.errors import InvalidArgument
-from expertrag.types import Feedback, GateAction, GateMode
 
 P = [0.9, 0.7, 0.6, 0.4, 0.2]  # with threshold 0.5: three retrieve
 CLOSED, OPEN = 3.2, 6.0  # seconds, of conftest

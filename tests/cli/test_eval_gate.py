@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from expertrag.eval.rows import dump_row
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row
+from expertrag.data.rows import dump_row
+from expertrag.data.types import Branch, GateRecord, Recorded, Row
 
 Run = Callable[..., Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from expertrag.cli.gate import COST, MODELS, SIGNALS
-from expertrag.gating import fit
+from expertrag.train.gate import fit
 from expertrag_retriever.gate import learners
 from expertrag_retriever.gate.signals import GATE_GROUPS
 

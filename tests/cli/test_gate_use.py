@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
 from expertrag.audit import AuditEntry
 from expertrag.audit.entries import dump_entry, dump_feedback
 from expertrag.audit.reading import read_log
-from expertrag.types import Feedback, FinishReason, GateAction, GateMode, Usage
 
 Run = Callable[..., Any]
 NOW = "2026-11-25T20:00:00.000+00:00"

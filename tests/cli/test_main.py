@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from expertrag import errors
 from expertrag._version import __version__
+from expertrag.api import errors
 from expertrag.cli import docs
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
 from expertrag.config import load, settings

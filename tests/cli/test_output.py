@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from expertrag.cli.output import print_answer_facts, print_answer_heading
-from expertrag.types import (
+from expertrag.api.types import (
     Answer,
     AnswerEvent,
     FinishReason,
@@ -19,6 +18,7 @@ from expertrag.types import (
     PassagesEvent,
     Usage,
 )
+from expertrag.cli.output import print_answer_facts, print_answer_heading
 
 RETRIEVED = GateDecision(GateAction.RETRIEVE, GateMode.AUTO, "It pays.")
 ALONE = GateDecision(GateAction.CLOSED_BOOK, GateMode.AUTO, "It does not pay.")

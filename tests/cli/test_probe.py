@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from reader_samples import write_birth_store, write_births, write_llama
 
-from expertrag import prompt
+from expertrag.llm import prompt
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 Run = Callable[..., Any]

@@ -11,7 +11,7 @@ import pytest
 from reader_samples import write_birth_store, write_births, write_llama, write_reader
 from transformers import AutoModelForCausalLM
 
-from expertrag.generation.gguf_file import GGUFFile
+from expertrag.llm.load.gguf_file import GGUFFile
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 Run = Callable[..., Any]

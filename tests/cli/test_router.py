@@ -158,7 +158,7 @@ def test_the_router_of_a_bundle(run: Run, trained: Path, minilm_path: Path, tmp_
 
 def test_the_default_base_is_that_of_the_default_embedder() -> None:
     from expertrag import models
-    from expertrag.assemble import DEFAULT_EMBEDDER
+    from expertrag.answer.assemble import DEFAULT_EMBEDDER
     from expertrag.cli.router import BASE
     from expertrag_retriever.experts.bundle import base_of
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from serving_fixtures import Background
 
-from expertrag.assemble import open_pipeline
+from expertrag.answer.assemble import open_pipeline
+from expertrag.api.errors import DeadlineExceeded, ExpertRAGError, NotFound
+from expertrag.api.folding import fold
+from expertrag.api.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
 from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
 from expertrag.config import AuditConfig, Config, ServiceConfig
-from expertrag.errors import DeadlineExceeded, ExpertRAGError, NotFound
-from expertrag.folding import fold
 from expertrag.service import Server
-from expertrag.types import STAGES, Answer, Constraint, DocumentInput, Feedback, GateEvent
 
 QUESTION = "How many days of paid leave do employees of Northwind get?"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from expertrag import errors
+from expertrag.api import errors
 from expertrag.client import Client
 from expertrag.client.rpc_errors import ERRORS, from_rpc
 

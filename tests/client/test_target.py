@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.client import AsyncClient, Client
 from expertrag.client.target import Target, parse_target
-from expertrag.errors import InvalidArgument, NotFound
 
 
 @pytest.mark.parametrize(

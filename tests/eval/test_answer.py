@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
 from expertrag.eval.answer import answer_report
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 POLICIES = ("never", "always", "auto", "oracle")
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import report_samples as samples
 
-from expertrag.errors import Conflict, InvalidArgument
+from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.eval.compare import compare_reports
 from expertrag.eval.report import text
 

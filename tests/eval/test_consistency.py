@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from expertrag.data.types import Skipped
 from expertrag.eval.consistency import MEASURES, consistency_report, measure
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.replies import Replies, Reply
-from expertrag.eval.types import Skipped
 
 
 def replies(

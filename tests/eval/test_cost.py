@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from serving_fixtures import PacedGenerator
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.data.datasets import load_dataset
 from expertrag.eval.cost import Timed, cost_report, time_questions
-from expertrag.eval.datasets import load_dataset
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
 from expertrag.eval.serving import Opened
 from expertrag.eval.stores import build_store
-from expertrag.pipeline import Pipeline
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from expertrag.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.rows import dump_row, read_row_sets, read_rows
+from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
 from expertrag.eval.gate import (
     GatePolicyFigures,
     evaluate_gate,
@@ -21,8 +23,6 @@ from expertrag.eval.gate import (
 )
 from expertrag.eval.gates import RowGate
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.rows import dump_row, read_row_sets, read_rows
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 RIGHT, WRONG = "It is Paris.", "It is Rome."

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from expertrag.errors import InvalidArgument, NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.eval.gates import load_gate, recorded_gate
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
 
 NAME = "training-free-3"
 

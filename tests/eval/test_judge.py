@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator, PacedSession
 
-from expertrag.errors import Unavailable
+from expertrag.api.errors import Unavailable
+from expertrag.api.types import Sampling
+from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.eval.judge import judge_report, judge_rows
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row, RowSet
-from expertrag.generation.base import Message, Session, ShouldStop, never_stop
-from expertrag.types import Sampling
+from expertrag.llm.base import Message, Session, ShouldStop, never_stop
 
 RECORDED = Recorded(Branch(), Branch(), GateRecord("g", 1.0, 0.5))
 ROWS = RowSet(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expertrag.eval.datasets import Query
+from expertrag.data.datasets import Query
 from expertrag.eval.paraphrase import Wording, wordings
 
 

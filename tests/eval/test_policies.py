@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from expertrag.errors import InvalidArgument
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.types import Branch, GateRecord, Recorded, Row
 from expertrag.eval.policies import outcome, parse_policies
-from expertrag.eval.types import Branch, GateRecord, Recorded, Row
 
 
 def row(never: str, one_step: str, p_benefit: float, answers: tuple[str, ...] | None) -> Row:

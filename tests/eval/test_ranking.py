@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval.datasets import Query, load_dataset
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import SearchMode
+from expertrag.data.datasets import Query, load_dataset
+from expertrag.data.types import Skipped
 from expertrag.eval.ranking import (
     EmbeddedQuery,
     Ranker,
@@ -20,8 +22,6 @@ from expertrag.eval.ranking import (
     search_mode,
 )
 from expertrag.eval.stores import build_store
-from expertrag.eval.types import Skipped
-from expertrag.types import SearchMode
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher

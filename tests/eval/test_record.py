@@ -12,19 +12,19 @@ import pytest
 from serving_fixtures import PacedGenerator
 
 from expertrag import models
-from expertrag.assemble import open_embedder
+from expertrag.answer.assemble import open_embedder
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
+from expertrag.api.folding import fold
+from expertrag.api.types import GateMode, Sampling
 from expertrag.config import Config, ModelConfig, load
-from expertrag.errors import Conflict, InvalidArgument, Unavailable
-from expertrag.eval.datasets import Query
+from expertrag.data.datasets import Query
+from expertrag.data.resume import appending
+from expertrag.data.rows import read_rows
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording, record, rows_path
-from expertrag.eval.resume import appending
-from expertrag.eval.rows import read_rows
-from expertrag.eval.squad import contains
-from expertrag.folding import fold
-from expertrag.generation.base import Message, Session, ShouldStop, never_stop
-from expertrag.pipeline import Pipeline
-from expertrag.types import GateMode, Sampling
+from expertrag.llm.base import Message, Session, ShouldStop, never_stop
+from expertrag.metrics.squad import contains
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator
 
-from expertrag.assemble import open_embedder
+from expertrag.answer.assemble import open_embedder
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Unavailable
+from expertrag.api.folding import fold
+from expertrag.api.types import GateMode, Sampling
 from expertrag.config import ModelConfig, load
-from expertrag.errors import Unavailable
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording
 from expertrag.eval.replies import Asking, ask_wordings
-from expertrag.folding import fold
-from expertrag.generation.base import Message, Session, ShouldStop, never_stop
-from expertrag.pipeline import Pipeline
-from expertrag.types import GateMode, Sampling
+from expertrag.llm.base import Message, Session, ShouldStop, never_stop
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"

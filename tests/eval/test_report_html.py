@@ -13,12 +13,12 @@ import pytest
 import report_samples as samples
 from bs4 import BeautifulSoup
 
-from expertrag.errors import MissingExtra
+from expertrag.api.errors import MissingExtra
+from expertrag.data.rows import read_row_sets
 from expertrag.eval.gate import evaluate_gate, gate_report
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.report import html, plots
 from expertrag.eval.report.blocks import Bar, Bars, Curves, Mark
-from expertrag.eval.rows import read_row_sets
 
 ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 

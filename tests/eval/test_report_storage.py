@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import report_samples as samples
 
-from expertrag.errors import InvalidArgument, NotFound
+from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.eval.report import parts_of, read_report, write
 
 

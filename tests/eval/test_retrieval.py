@@ -12,12 +12,12 @@ import ir_measures
 import numpy as np
 import pytest
 
-from expertrag.errors import InvalidArgument, NotFound
-from expertrag.eval.datasets import load_dataset
-from expertrag.eval.qrels import read_qrels
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.api.types import SearchMode
+from expertrag.data.datasets import load_dataset
+from expertrag.data.qrels import read_qrels
 from expertrag.eval.retrieval import UNANSWERABLE, RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
-from expertrag.types import SearchMode
 from expertrag_index.index import Index
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from expertrag.errors import Conflict, InvalidArgument
-from expertrag.eval.datasets import load_dataset
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.data.datasets import load_dataset
 from expertrag.eval.stores import build_store, default_work, read_corpus
 from expertrag_index.build import IndexWriter
 from expertrag_index.index import Index

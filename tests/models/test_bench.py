@@ -10,7 +10,7 @@ import pytest
 from sliced_models import NAME
 
 from expertrag import models
-from expertrag.errors import ExpertRAGError
+from expertrag.api.errors import ExpertRAGError
 from expertrag.models import card
 from expertrag.models.bench import bench
 from expertrag.models.registry import PACKED_LAYOUT

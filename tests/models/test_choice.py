@@ -12,10 +12,10 @@ import pytest
 from sliced_models import NAME
 
 from expertrag import models
-from expertrag.assemble import open_generator
+from expertrag.answer.assemble import open_generator
+from expertrag.api.errors import NotFound, ServerError
+from expertrag.cli.installation import diagnose
 from expertrag.config import GateConfig, ModelConfig
-from expertrag.doctor import diagnose
-from expertrag.errors import NotFound, ServerError
 from expertrag.models import choice
 from expertrag.models.memory import available_bytes
 from expertrag.models.shipped import shipped_folder
@@ -85,14 +85,14 @@ def test_a_server_starts_with_what_is_there_and_tells_of_the_better_one(
     memory(20)
     caplog.set_level(logging.INFO)
     assert open_generator(ModelConfig()).name == choice.SMALL
-    (line,) = [line for line in caplog.records if line.name == "expertrag.assemble"]
+    (line,) = [line for line in caplog.records if line.name == "expertrag.answer.assemble"]
     assert line.levelno == logging.WARNING
     assert f"20.0 GiB of memory are available, 6 are needed for {NAME}" in line.message
     assert f"better: `expertrag models pull {NAME}`" in line.message
     caplog.clear()
     models.pull(NAME)
     assert open_generator(ModelConfig()).name == NAME
-    (line,) = [line for line in caplog.records if line.name == "expertrag.assemble"]
+    (line,) = [line for line in caplog.records if line.name == "expertrag.answer.assemble"]
     assert (line.levelno, line.message) == (
         logging.INFO,
         f"generator {NAME}: 20.0 GiB of memory are available, 6 are needed",

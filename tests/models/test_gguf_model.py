@@ -15,9 +15,9 @@ import pytest
 from sliced_models import NAME, SLICE_BYTES, write_slice
 
 from expertrag import models
-from expertrag.errors import NotFound, ServerError, Unavailable
-from expertrag.generation import load_generator
-from expertrag.generation.packing import verify_folder
+from expertrag.api.errors import NotFound, ServerError, Unavailable
+from expertrag.llm import load_generator
+from expertrag.llm.load.packing import verify_folder
 from expertrag.models import card
 from expertrag.models.registry import PACKED_LAYOUT
 
@@ -206,7 +206,7 @@ def test_a_full_disk_is_told_and_what_is_there_is_kept(sliced: Any) -> None:
         _, err = full.communicate(timeout=PATIENCE_S)
         assert full.returncode == 1
         last = err.splitlines()[-1]
-        assert last.startswith("expertrag.errors.Unavailable: no space left in "), err
+        assert last.startswith("expertrag.api.errors.Unavailable: no space left in "), err
         assert not models.path(NAME).exists()
 
     part = downloads() / "tiny.gguf.part"

@@ -13,7 +13,7 @@ import pytest
 from sliced_models import NAME
 
 from expertrag import models
-from expertrag.errors import ServerError, Unavailable
+from expertrag.api.errors import ServerError, Unavailable
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,7 +10,7 @@ import torch
 from known_models import KNOWN, examine, packed_bytes, renewed
 from model_families import FAMILIES, model_of
 
-from expertrag.generation.lowering import lower
+from expertrag.llm.engine.lowering import lower
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
 

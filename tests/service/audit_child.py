@@ -14,12 +14,12 @@ from expertrag.config import AuditConfig, ServiceConfig
 from expertrag.service import serve
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 
 def load() -> Pipeline:
     """Open the store."""
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
     from expertrag_retriever.encoder import load_embedder
 
     audit = Audit.of(AuditConfig(path=sys.argv[4]))

@@ -17,7 +17,7 @@ from expertrag.config import ServiceConfig
 from expertrag.service import serve
 
 if TYPE_CHECKING:
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
 
 ANSWER_S = 1.5
 WORDS = 50
@@ -27,7 +27,7 @@ def load() -> Pipeline:
     """Open the store, or take for ever."""
     if len(sys.argv) < 4:
         time.sleep(3600)
-    from expertrag.pipeline import Pipeline
+    from expertrag.answer.pipeline import Pipeline
     from expertrag_retriever.encoder import load_embedder
 
     model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)

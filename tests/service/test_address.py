@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.client import Client
-from expertrag.errors import Conflict, InvalidArgument
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.service.address import Address
 

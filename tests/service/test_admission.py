@@ -12,9 +12,9 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from serving_fixtures import Background, PacedGenerator, trailing_of
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Overloaded
 from expertrag.client import Client
-from expertrag.errors import Overloaded
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.service.admission import Admission
 from expertrag.v1 import answer_pb2, answer_pb2_grpc

@@ -16,15 +16,15 @@ import grpc
 import pytest
 from serving_fixtures import Background, PacedGenerator
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument
+from expertrag.api.folding import fold
+from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
 from expertrag.audit import Audit
 from expertrag.audit.audit import FEEDBACK
 from expertrag.audit.reading import Log, read_log
 from expertrag.client import AsyncClient, Client
-from expertrag.errors import Conflict, DeadlineExceeded, InvalidArgument
-from expertrag.folding import fold
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
-from expertrag.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
 from expertrag.v1 import gate_pb2, gate_pb2_grpc
 
 QUESTION = "How often does a checkpoint run?"

@@ -11,11 +11,11 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from serving_fixtures import trailing_of
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import InvalidArgument, Overloaded
+from expertrag.api.types import Constraint
 from expertrag.client import Client
-from expertrag.errors import InvalidArgument, Overloaded
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
-from expertrag.types import Constraint
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 
 METHODS = [

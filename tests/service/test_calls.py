@@ -8,10 +8,8 @@ import grpc
 import pytest
 from serving_fixtures import PacedGenerator, trailing_of
 
-from expertrag.client import Client
-from expertrag.pipeline import Pipeline
-from expertrag.service import Server
-from expertrag.types import (
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.types import (
     CitationEvent,
     DeltaEvent,
     DoneEvent,
@@ -21,6 +19,8 @@ from expertrag.types import (
     PassagesEvent,
     UsageEvent,
 )
+from expertrag.client import Client
+from expertrag.service import Server
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from expertrag.api.errors import Unavailable
 from expertrag.client import Client
-from expertrag.errors import Unavailable
 
 HERE = Path(__file__).parent
 

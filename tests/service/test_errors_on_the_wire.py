@@ -8,10 +8,10 @@ import grpc
 import pytest
 from serving_fixtures import PacedGenerator
 
-from expertrag import errors
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api import errors
 from expertrag.client import Client
 from expertrag.client.rpc_errors import from_rpc
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.service.status import status_of
 

@@ -13,9 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 from serving_fixtures import Background
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import DeadlineExceeded, NotFound, Unavailable
 from expertrag.client import Client
-from expertrag.errors import DeadlineExceeded, NotFound, Unavailable
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.service.services import SERVICES
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 from structlog.testing import capture_logs
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import InvalidArgument
 from expertrag.client import Client
-from expertrag.errors import InvalidArgument
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 
 SECRET = "xyzzy"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from serving_fixtures import wait_until
 
-from expertrag.assemble import open_pipeline
+from expertrag.answer.assemble import open_pipeline
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.client import Client
 from expertrag.config import Config
-from expertrag.errors import Conflict, InvalidArgument
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 
 

@@ -9,9 +9,9 @@ import grpc
 import pytest
 from serving_fixtures import Background, PacedGenerator, wait_until
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import DeadlineExceeded
 from expertrag.client import AsyncClient, Client
-from expertrag.errors import DeadlineExceeded
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 

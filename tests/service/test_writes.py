@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from serving_fixtures import Background, PacedGenerator
 
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import PermissionDenied
+from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
-from expertrag.errors import PermissionDenied
-from expertrag.pipeline import Pipeline
 from expertrag.service import Server
-from expertrag.types import DocumentInput
 
 BICYCLE = DocumentInput(
     id="office/bicycle",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from expertrag.api.errors import InvalidArgument
 from expertrag.cli.eval.options import (
     Names,
     datasets_argument,
@@ -22,7 +23,6 @@ from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
-from expertrag.errors import InvalidArgument
 
 MAX_TOKENS = 32
 """Default of ``--max-tokens``; a test holds it equal to that of ``eval.record``."""

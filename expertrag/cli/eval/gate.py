@@ -43,10 +43,10 @@ def gate(
     record` or by others: each holds a question's answers without and with retrieval. No model runs
     but those that a fitted gate gets its signals from.
     """
+    from expertrag.data.rows import read_row_sets
     from expertrag.eval.gate import evaluate_gate, gate_report
     from expertrag.eval.gates import FittedGate, load_gate
     from expertrag.eval.manifest import make_manifest
-    from expertrag.eval.rows import read_row_sets
 
     row_sets = read_row_sets(rows)
     with progress() as report:

@@ -15,7 +15,7 @@ from expertrag.cli.output import emit_json, note, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from expertrag.eval.types import JSON
+    from expertrag.data.types import JSON
 
 
 def _writable(

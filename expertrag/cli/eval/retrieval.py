@@ -82,7 +82,7 @@ def retrieval(
     store is built in --work, with vectors whatever the modes, and used again by a later run. Ranks
     beyond 100 count only for metrics with a larger cut-off.
     """
-    from expertrag.assemble import open_embedder
+    from expertrag.answer.assemble import open_embedder
     from expertrag.eval.retrieval import RetrievalSettings, evaluate
     from expertrag.eval.stores import default_work
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
-from expertrag.errors import NotFound
+from expertrag.api.errors import NotFound
+from expertrag.data.datasets import is_questions_only, query_fault
+from expertrag.data.files import existing
+from expertrag.data.qrels import parse_judgement, splits
 from expertrag.eval.checks.findings import Findings, Ids
-from expertrag.eval.datasets import is_questions_only, query_fault
-from expertrag.eval.files import existing
-from expertrag.eval.qrels import parse_judgement, splits
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from expertrag.errors import InvalidArgument
-from expertrag.eval.files import parse_object, read_bytes
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.files import parse_object, read_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from expertrag.data.rows import parse_row
+from expertrag.data.types import Row
 from expertrag.eval.checks.findings import Findings, Ids
-from expertrag.eval.rows import parse_row
-from expertrag.eval.types import Row
 
 
 def check_rows(path: Path, findings: Findings) -> Mapping[str, int]:

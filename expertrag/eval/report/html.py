@@ -6,11 +6,11 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from expertrag.errors import MissingExtra
+from expertrag.api.errors import MissingExtra
+from expertrag.data.types import JSON
 from expertrag.eval.report import plots
 from expertrag.eval.report.blocks import Block, Figure
 from expertrag.eval.report.sections import build
-from expertrag.eval.types import JSON
 
 if TYPE_CHECKING:
     from jinja2 import Environment

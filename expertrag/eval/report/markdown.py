@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Block, Example, Figure, Note, Table
 from expertrag.eval.report.sections import build
-from expertrag.eval.types import JSON
 
 _SPECIAL = re.compile(r"[\\`*|~]|\](?=[(\[:])|!(?=\[)")
 _TO_ENTITY = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})

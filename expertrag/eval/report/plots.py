@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from expertrag.errors import MissingExtra
+from expertrag.api.errors import MissingExtra
 from expertrag.eval.report.blocks import Bars, Curves, Mark, Plot, Reliability, Stack
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from expertrag.eval.types import JSON
+from expertrag.data.types import JSON
 
 
 def mapping(node: JSON, *keys: str) -> Mapping[str, JSON]:

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeGuard
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.reading import items, mapping, number
 from expertrag.eval.report.sections import KINDS
-from expertrag.eval.types import JSON, Comparison
+from expertrag.metrics.types import Comparison
 
 COMBINED = "combined"
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from expertrag._version import __version__
-from expertrag.errors import InvalidArgument, NotFound
-from expertrag.eval.files import read_bytes
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.data.files import read_bytes
+from expertrag.data.types import JSON
 from expertrag.eval.report import html, markdown
 from expertrag.eval.report.reading import string
 from expertrag.eval.report.schema import COMBINED, faults, parts_of
 from expertrag.eval.report.sections import KINDS
-from expertrag.eval.types import JSON
 
 FILE = "report.json"
 

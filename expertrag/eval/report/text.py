@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Block, Note, Table
 from expertrag.eval.report.sections import build
-from expertrag.eval.types import JSON
 
 WIDTH = 100
 LEAST_CELL = 12

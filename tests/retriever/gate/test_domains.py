@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from expertrag.assemble import open_embedder
+from expertrag.answer.assemble import open_embedder
 from expertrag.config.schema import ModelConfig
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.gate.domains import domain_signals

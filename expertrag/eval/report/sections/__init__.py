@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Part, Section
 from expertrag.eval.report.reading import string
 from expertrag.eval.report.sections import answer, compare, consistency, cost, gate, retrieval
 from expertrag.eval.report.sections.run import facts, manifest_section, skipped_section
-from expertrag.eval.types import JSON
 
 _Report = Mapping[str, JSON]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from expertrag.api.types import STAGES
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import (
     Bar,
     Bars,
@@ -36,8 +38,6 @@ from expertrag.eval.report.wording import (
     share,
     span,
 )
-from expertrag.eval.types import JSON
-from expertrag.types import STAGES
 
 _Writer = Callable[[float | None], str]
 _Column = tuple[str, str, _Writer]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from expertrag.data.types import JSON, POOLED
 from expertrag.eval.report.blocks import Block, Note, Section, Table
 from expertrag.eval.report.reading import items, mapping, number, string
 from expertrag.eval.report.sections.run import P_VALUES, TESTS, p_values
 from expertrag.eval.report.wording import ABSENT, amount, count, share, signed, span
-from expertrag.eval.types import JSON, POOLED
 
 SIGNIFICANT = 0.05
 

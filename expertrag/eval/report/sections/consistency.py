@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Bar, Bars, Block, Example, Figure, Note, Section, Table
 from expertrag.eval.report.blocks import Passage as Shown
 from expertrag.eval.report.reading import items, mapping, number, string
 from expertrag.eval.report.wording import ABSENT, count, give_or_take, share, signed, span
-from expertrag.eval.types import JSON
 
 _MEASURES = (
     ("decision_consistency", "same decision", "share of pairs of wordings"),

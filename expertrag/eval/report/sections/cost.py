@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Block, Figure, Note, Section, Stack, Table
 from expertrag.eval.report.reading import interval, mapping, number
 from expertrag.eval.report.wording import ABSENT, amount, count, share
-from expertrag.eval.types import JSON
 
 FORMULA = "C = C_gate + p · (C_retrieve + C_generate(long)) + (1 - p) · C_generate(short)"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import (
     Bin,
     Block,
@@ -19,7 +20,6 @@ from expertrag.eval.report.blocks import (
 from expertrag.eval.report.reading import interval, items, mapping, number, points, string
 from expertrag.eval.report.sections.run import comparison_sections
 from expertrag.eval.report.wording import amount, count, in_order, share, span
-from expertrag.eval.types import JSON
 
 RATE = "retrieval rate (share of questions)"
 ACCURACY = "accuracy (share of questions)"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import Bar, Bars, Block, Example, Figure, Note, Section, Table
 from expertrag.eval.report.blocks import Passage as Shown
 from expertrag.eval.report.reading import interval, items, mapping, number, string
 from expertrag.eval.report.sections.run import comparison_sections
 from expertrag.eval.report.wording import count, give_or_take, share
-from expertrag.eval.types import JSON
 
 SIGNIFICANT = 0.05
 BEST = "*"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from expertrag.data.types import JSON, POOLED
 from expertrag.eval.report.blocks import Note, Section, Table
 from expertrag.eval.report.reading import flat, items, mapping, number, string
 from expertrag.eval.report.wording import count, p_value, signed, span
-from expertrag.eval.types import JSON, POOLED
 
 EXAMPLES = 3
 """Skipped ids that are named for each reason; report.json has all."""

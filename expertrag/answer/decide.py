@@ -1,0 +1,404 @@
+"""The gate's step of an answer: measure what the gate asks for, then decide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from expertrag.answer.drafts import drafted, looked_at
+from expertrag.answer.evidence import Encode, evidence_signals
+from expertrag.api.errors import Conflict
+from expertrag.api.folding import joined
+from expertrag.api.types import (
+    GATE_STAGES,
+    AnswerRequest,
+    DeltaEvent,
+    GateAction,
+    GateDecision,
+    GateMode,
+    Usage,
+)
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.models import knows_english_alone
+from expertrag_index.language import is_english
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate import fitted
+from expertrag_retriever.gate.budget import NOTHING, RateController, guaranteed_threshold
+from expertrag_retriever.gate.constants import CONSTANTS
+from expertrag_retriever.gate.cost import FEWEST, MarginalCost
+from expertrag_retriever.gate.domains import domain_signals
+from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from expertrag.answer.served_gate import ServedGate
+    from expertrag.answer.served_index import View
+    from expertrag.config import GateConfig
+    from expertrag.llm.base import Generator, Session, ShouldStop
+    from expertrag.runtime.meter import Meter
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+    from expertrag_retriever.gate.bundle import GateBundle
+    from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals
+
+LOOKAHEAD_TOKENS = 6
+"""Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
+book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+
+LeastDoubt = Callable[[], "float | None"]
+"""Reads the best passages; returns the least doubt that one holds the answer, None if unknown."""
+
+UNDECIDED = (0.25, 0.75)
+"""Weights of the documents between which both ways may answer together."""
+
+FOUND = 0.5
+"""Share of a question's words, by rarity, that the documents hold, from which they are consulted
+where its language is one that the embedder does not know."""
+
+UNSURE = 0.25
+"""Share of the threshold from which a question may still be about the documents."""
+
+LEAST_BENEFIT = 0.001
+"""Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
+
+
+@dataclass(slots=True)
+class ClosedBook:
+    """A closed-book answer under way; ``draft`` is all of it where the gate asked for it."""
+
+    session: Session
+    draft: DeltaEvent | None = None
+
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the answer's text; a draft that is there already, in one piece."""
+        if self.draft is None:
+            yield from self.session.deltas()
+        elif self.draft.text:
+            yield self.draft
+
+
+class Decider:
+    """Runs the training-free gate of the store, or the fitted one."""
+
+    def __init__(self, generator: Generator, gate: ServedGate | None, policy: GateConfig) -> None:
+        """Take what decides.
+
+        :param policy: threshold, target rate or price; the gate's own threshold without any.
+        """
+        self._generator = generator
+        self._gate = gate
+        self._policy = policy
+        self._cost = MarginalCost()
+        self._lock = threading.Lock()
+        self._budget: tuple[str, RateController] | None = None
+
+    def name(self, view: View) -> str:
+        """Name of the gate that decides over a store."""
+        return self._gate.current().version if self._gate else view.gate.name
+
+    def decide(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors | None,
+        answer: ClosedBook,
+        meter: Meter,
+        should_stop: ShouldStop,
+        least_doubt: LeastDoubt,
+    ) -> GateDecision:
+        """Decide; only AUTO pays for the signals.
+
+        :param least_doubt: reads the best passages, where signals leave it open whether the
+            question is about the documents.
+        """
+        bundle = self._gate.current() if self._gate else None
+        if request.mode is not GateMode.AUTO or vector is None:
+            forced = view.gate.decide(request.mode, prefill=None, store=None)
+            judged = request.mode is GateMode.STRICT and bundle and bundle.sufficiency
+            return replace(forced, calibrator=bundle.version) if bundle and judged else forced
+        budget = self._rate_controller(bundle)
+        threshold, why = request.threshold, ""
+        if threshold is None:
+            threshold, why = self._rule(budget)
+        # a budget and a caller's threshold are about scores that were known without passages
+        reads = budget is None and request.threshold is None and not request.both_ways
+        decision = self._judged(
+            request, view, vector, answer, bundle, threshold, meter, should_stop,
+            least_doubt if reads else None,
+        )  # fmt: skip
+        decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
+        if budget is None and request.threshold is None:  # these hold in every language
+            decision = _by_words(decision, request.question, view)
+        if budget is not None:
+            budget.observe(retrieved=decision.retrieve)
+        if not why or decision.p_benefit is None or decision.threshold is None:
+            return decision
+        own = bundle.threshold if bundle else CONSTANTS.threshold
+        if (decision.p_benefit >= decision.threshold) != (decision.p_benefit >= own):
+            why += f"; by its own, {own:.2f}, the gate would have decided otherwise"
+        return replace(decision, reason=f"{decision.reason} {why}.")
+
+    def _mixed(self, decision: GateDecision) -> GateDecision:
+        """Take both ways if they are about as likely to be right."""
+        alone, together = decision.p_correct_closed_book, decision.p_correct_retrieval
+        if alone is None or together is None or not alone + together:
+            return decision
+        weight = together / (alone + together)
+        if not UNDECIDED[0] <= weight <= UNDECIDED[1]:
+            return decision
+        if not isinstance(self._generator, TransformersGenerator):
+            unable = f"{self._generator.name} gives no probabilities to mix: one way answers alone"
+            return replace(decision, warnings=(*decision.warnings, unable))
+        return replace(
+            decision,
+            action=GateAction.RETRIEVE,
+            retrieval_weight=weight,
+            reason=f"{decision.reason} With documents the answer is right with probability "
+            f"{together:.2f} and without with {alone:.2f}, so it is drawn from both, "
+            f"{weight:.2f} to {1 - weight:.2f}.",
+        )
+
+    def _or_strictly(self, decision: GateDecision) -> GateDecision:
+        """Consult the documents where the policy is to, for a question that may be about them."""
+        if self._policy.unsure != "strict" or decision.retrieve:
+            return decision
+        if decision.p_benefit is None or decision.threshold is None:
+            return decision
+        if decision.p_benefit < UNSURE * decision.threshold:
+            return decision
+        return replace(
+            decision,
+            action=GateAction.RETRIEVE,
+            reason=f"{decision.reason} As the question may still be about the documents, it is "
+            "answered strictly from them.",
+        )
+
+    def strictly(self, decision: GateDecision) -> bool:
+        """Whether a question is to be answered from the documents or not at all."""
+        if self._policy.unsure != "strict" or decision.mode is not GateMode.AUTO:
+            return False
+        if not decision.retrieve or decision.retrieval_weight is not None:
+            return False
+        benefit, threshold = decision.p_benefit, decision.threshold
+        return benefit is not None and threshold is not None and benefit < threshold
+
+    def answered(self, decision: GateDecision, usage: Usage) -> None:
+        """Learn what an answer cost that the gate has decided on; of both ways tells of none."""
+        if decision.mode is GateMode.AUTO and decision.retrieval_weight is None:
+            seconds = usage.stage_seconds
+            spent = sum(seconds[name] for name in seconds if name not in GATE_STAGES)
+            self._cost.observe(spent, retrieved=decision.retrieve)
+
+    def _rule(self, budget: RateController | None) -> tuple[float | None, str]:
+        """Return the policy's threshold, None for the gate's own, and what set it."""
+        if budget is not None:
+            kept = f"keeps retrieval at {budget.target * 100:g} % of the questions"
+            return budget.threshold, f"The threshold {kept}"
+        value = self._policy.answer_value_s
+        if value is None:
+            return self._policy.threshold, ""
+        cost = self._cost.seconds
+        if cost is None:
+            return None, (
+                f"What a retrieval costs here is not known before {FEWEST} answers of each way, so "
+                "that the gate's own threshold stands"
+            )
+        return min(max(cost / value, LEAST_BENEFIT), NOTHING), (
+            f"A retrieval takes {cost:.2g} s longer here and a right answer is worth {value:g} s, "
+            "which sets the threshold"
+        )
+
+    def p_sufficient(
+        self, question: str, passages: Sequence[Passage], view: View, meter: Meter
+    ) -> float | None:
+        """Probability that passages hold the answer.
+
+        None where no fitted gate judges passages, or not those of the store's embedder.
+        """
+        bundle = self._gate.current() if self._gate else None
+        if bundle is None or bundle.sufficiency is None or not _same_embedder(bundle, view):
+            return None
+        with meter.stage("judge"):
+            signals = Signals(evidence_signals(question, passages, base_encoder(view.embedder)))
+            return float(bundle.sufficiency.probability([signals])[0])
+
+    def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
+        """Return what holds the target rate for the gate that decides now; None without one."""
+        target = self._policy.target_rate
+        if target is None:
+            return None
+        name = bundle.version if bundle else CONSTANTS.name
+        with self._lock:
+            if self._budget is None or self._budget[0] != name:
+                scores = bundle.benefits if bundle else ()
+                start = CONSTANTS.threshold
+                if bundle:
+                    start = guaranteed_threshold(scores, target, self._policy.max_violation)
+                self._budget = name, RateController(target, scores, start)
+            return self._budget[1]
+
+    def _judged(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors,
+        answer: ClosedBook,
+        bundle: GateBundle | None,
+        threshold: float | None,
+        meter: Meter,
+        should_stop: ShouldStop,
+        least_doubt: LeastDoubt | None,
+    ) -> GateDecision:
+        """Measure the signals and judge."""
+        if bundle is None:
+            seen = self._store(request, view, vector, meter, least_doubt)
+            begun = self._prefill(answer, meter, should_stop)
+            decision = view.gate.decide(
+                request.mode, prefill=begun, store=seen, threshold=threshold
+            )
+            return _with_passages(decision, seen)
+        if not _same_embedder(bundle, view):
+            return fitted.unjudged(
+                f"the store has moved to the embedder {view.embedder.name} and the gate was "
+                f"fitted with {bundle.needs.embedder}",
+                bundle.version,
+            )
+        groups = bundle.groups
+        store = prefill = None
+        if SignalGroup.STORE in groups:
+            store = self._store(request, view, vector, meter, least_doubt)
+        if SignalGroup.PREFILL in groups:
+            prefill = self._prefill(answer, meter, should_stop)
+        draft = None
+        if SignalGroup.DRAFT in groups:
+            draft = self._draft(request.question, view, answer, meter, should_stop)
+        with meter.stage("gate"):
+            domains, unlike = _domains(bundle, request.question, view.embedder)
+            signals = view.gate.signals(
+                request.question,
+                vector,
+                prefill=prefill,
+                store=store,
+                draft=draft,
+                domains=domains,
+            )
+            decision = fitted.decide(
+                bundle, signals, threshold=threshold, choose_way=request.steps == 1
+            )
+            decision = replace(decision, warnings=(*decision.warnings, *unlike))
+            return _with_passages(decision, store)
+
+    def _store(
+        self,
+        request: AnswerRequest,
+        view: View,
+        vector: QueryVectors,
+        meter: Meter,
+        least_doubt: LeastDoubt | None,
+    ) -> StoreSignals:
+        """Measure what the store tells; the best passages are read where that leaves it open."""
+        with meter.stage("gate"):
+            seen = view.gate.store_signals(request.question, vector, request.filter or None)
+        if least_doubt is None or not view.gate.is_unsure(seen):
+            return seen
+        with meter.stage("check"):
+            doubt = least_doubt()
+        return seen if doubt is None else replace(seen, p_sufficient=1 - doubt)
+
+    def _prefill(
+        self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop
+    ) -> PrefillSignals | None:
+        should_stop()
+        with meter.stage("prefill"):
+            return answer.session.peek(LOOKAHEAD_TOKENS)
+
+    def _draft(
+        self,
+        question: str,
+        view: View,
+        answer: ClosedBook,
+        meter: Meter,
+        should_stop: ShouldStop,
+    ) -> Draft:
+        """Let the model answer closed book to the end, and read how it begins."""
+        reader = self._generator
+        assert isinstance(reader, TransformersGenerator), "checked when the gate was loaded"
+        with meter.stage("draft"):
+            answer.draft = joined(list(answer.session.deltas()))
+            should_stop()
+            text = looked_at(answer.draft.text)
+            ((_, reading),) = reader.read([(prompt.closed_book(question), text)])
+            embedding = base_encoder(view.embedder)([text or " "])
+        meter.add(lm_calls=1)  # the reading
+        return drafted(text, embedding[0], reading)
+
+
+def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDecision:
+    """Say what was read of passages, if anything was."""
+    if store is None or store.p_sufficient is None:
+        return decision
+    found = store.p_sufficient
+    return replace(
+        decision,
+        reason=f"{decision.reason} The best passages were read, as it was not clear whether the "
+        f"question is about the documents: one holds the answer with probability {found:.2f}.",
+        signals={**decision.signals, "p_sufficient": found},
+    )
+
+
+def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:
+    """Decide by words alone where the embedder does not know the language of the question."""
+    if is_english(question) is not False or not knows_english_alone(view.embedder.name):
+        return decision
+    told = f"The question is not English, and the embedder {view.embedder.name} knows no other"
+    found = decision.signals.get("term_coverage", 0.0)
+    if decision.retrieve or found < FOUND:
+        return replace(decision, reason=f"{decision.reason} {told} language.")
+    return replace(
+        decision,
+        action=GateAction.RETRIEVE,
+        reason=f"{told} language: the documents hold its words ({found:.2f}), so they are "
+        "consulted.",
+    )
+
+
+def _domains(
+    bundle: GateBundle, question: str, embedder: SentenceTransformerEmbedder
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return what the router says of a question, if the gate looks at it, and warnings."""
+    if SignalGroup.DOMAIN not in bundle.groups:
+        return {}, ()
+    if embedder.fingerprint != bundle.needs.router:
+        return {}, (
+            f"the gate was fitted with the domain router of {bundle.needs.embedder}, and "
+            f"{embedder.name} has another or none: the domain of the question stands at its mean",
+        )
+    return domain_signals(embedder, [question])[0], ()
+
+
+def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:
+    """Return what embeds texts by the base model, before any domain expert."""
+    return lambda texts: embedder.encode_queries_by_experts(texts, [GENERAL])[:, 0]
+
+
+def _same_embedder(bundle: GateBundle, view: View) -> bool:
+    """Whether a store's base embedder is the one that a gate was fitted with."""
+    return bundle.needs.embedder_fingerprint == view.embedder.fingerprint_of_expert(GENERAL)
+
+
+def check_drafts(bundle: GateBundle, generator: Generator) -> None:
+    """Check that a gate's drafts can be read by the model at hand.
+
+    :raises Conflict: the gate looks at drafts, and the model gives no probabilities of a text.
+    """
+    if SignalGroup.DRAFT in bundle.groups and not isinstance(generator, TransformersGenerator):
+        raise Conflict(
+            f"the gate {bundle.version} reads drafts, which {generator.name} cannot do: use a "
+            "model that runs in this process, or a gate without the signals of 'draft'",
+            reason="GATE_MISMATCH",
+            metadata={"gate": bundle.version},
+        )

@@ -1,0 +1,354 @@
+"""The two ways to answer a question: closed book, and from the documents.
+
+gather    passages, by one search or several
+generate  tokens
+ground    citations and support, or an abstention
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from expertrag.answer.best_passage import CHECKED, least_doubt, open_session, reads_best_first
+from expertrag.answer.decide import ClosedBook, Decider
+from expertrag.answer.ground import SUPPORTED, Grounding, ground
+from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
+from expertrag.answer.served_index import View
+from expertrag.answer.wording import wording
+from expertrag.api import validation
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.folding import joined
+from expertrag.api.types import (
+    AnswerEvent,
+    AnswerRequest,
+    CitationEvent,
+    DeltaEvent,
+    DoneEvent,
+    FinishReason,
+    GateMode,
+    Passage,
+    PassagesEvent,
+    Sampling,
+    UsageEvent,
+)
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import Generator, Message, Session, ShouldStop
+from expertrag.runtime.meter import Meter
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.sufficiency import SUFFICIENT
+
+if TYPE_CHECKING:
+    from expertrag_retriever.partitions import QueryVectors
+    from expertrag_retriever.types import SearchResult
+
+
+VERDICT_STRICT_FROM = 0.25
+"""Doubt from which STRICT withholds a yes or no. It is concluded, seldom quoted, so that it is
+doubted more: by the bound of other answers .63 of the right ones would be given, instead of .92,
+and as many of them would be wrong (``make strict-threshold``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A question that is being answered, and what all stages of it need.
+
+    ``vector``: the question's, where there is one; ``domain``: whose expert of the language model
+    answers.
+    """
+
+    request: AnswerRequest
+    view: View
+    vector: QueryVectors | None
+    domain: str | None
+    meter: Meter
+    should_stop: ShouldStop
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The session that answers from passages; ``alone``: index of the only one it is shown."""
+
+    session: Session
+    passages: Sequence[Passage]
+    alone: int | None = None
+
+
+class Answering:
+    """Answers calls by a language model; what is decided, the caller decides."""
+
+    def __init__(self, generator: Generator, decider: Decider) -> None:
+        self._generator = generator
+        self._decider = decider
+        self._family = prompt.FAMILIES[generator.family]
+
+    def domain(self, request: AnswerRequest, view: View) -> str | None:
+        """Whose expert answers, where the language model has experts for domains."""
+        if not self._generator.experts or request.domain:
+            return request.domain
+        names = (*view.embedder.experts, GENERAL)
+        return names[int(view.embedder.posteriors([request.question])[0].argmax())]
+
+    def least_doubt(self, call: Call) -> float | None:
+        """Read the best passages; return the least doubt that one holds the answer.
+
+        None where there are none, where none fits the context, or where the model cannot tell.
+        """
+        # by a small reader's own doubt, a quarter of the general requests would retrieve
+        if not (self._generator.best_first and self._generator.probe):
+            return None
+        call.should_stop()
+        found = call.view.searcher.search(
+            call.request.question,
+            k=CHECKED,
+            filter=call.request.filter or None,
+            query_vector=call.vector,
+        )
+        call.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        try:
+            kept = self._packed(call.request, found.passages).kept
+        except InvalidArgument:
+            return None
+        sampling = replace(call.request.sampling, constraint=None, logprobs=None)
+
+        def begin(shown: Sequence[Passage]) -> Session:
+            call.should_stop()
+            messages = prompt.open_book(call.request.question, shown, family=self._family)
+            return self._begin(call, messages, sampling)
+
+        return least_doubt(begin, kept, call.meter)
+
+    def begin_closed_book(self, call: Call) -> Session:
+        """Open the session of an answer without documents."""
+        return self._begin(call, prompt.closed_book(call.request.question), call.request.sampling)
+
+    def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
+        """Answer without documents, in a session that is open."""
+        yield from meter.stream("generate", answer.deltas())
+        meter.count(answer.session)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
+
+    def open_book(self, call: Call, weight: float | None) -> Iterator[AnswerEvent]:
+        """Answer from the documents; with a weight of them, from both prompts."""
+        request, meter = call.request, call.meter
+        result = self._gather(call)
+        strict = request.mode is GateMode.STRICT
+        if not result.passages:
+            yield PassagesEvent((), result.generation)
+            yield from self._without_passages(call)
+            return
+        packed = self._packed(request, result.passages)
+        meter.add(passages_dropped=len(packed.dropped))
+        yield PassagesEvent(packed.kept, result.generation)
+        p_sufficient = None
+        if strict and request.steps == 1:  # the judge knows similarities to the question alone
+            p_sufficient = self._decider.p_sufficient(
+                request.question, packed.kept, call.view, meter
+            )
+            if p_sufficient is not None and p_sufficient < SUFFICIENT:
+                yield from self._abstention(meter, p_sufficient=p_sufficient)
+                return
+        reading = self._begin_open_book(call, packed.kept, weight)
+        with closing(reading.session):
+            if strict:
+                yield from self._strict(call, reading, p_sufficient)
+            else:
+                yield from self._cited(call, reading)
+
+    def _begin(self, call: Call, messages: Sequence[Message], sampling: Sampling) -> Session:
+        return self._generator.begin(messages, sampling, call.should_stop, call.domain)
+
+    def _begin_open_book(
+        self, call: Call, passages: Sequence[Passage], weight: float | None
+    ) -> Reading:
+        request, generator = call.request, self._generator
+        begun = request.sampling.constraint is None and weight is None
+        sampling = reply_sampling(request.sampling, reader=generator.reader)
+
+        def showing(shown: Sequence[Passage]) -> list[Message]:
+            strict = request.mode is GateMode.STRICT
+            return prompt.open_book(
+                request.question, shown, strict=strict, family=self._family, begun=begun
+            )
+
+        def begin(shown: Sequence[Passage]) -> Session:
+            return self._begin(call, showing(shown), sampling)
+
+        if weight is not None:
+            assert isinstance(generator, TransformersGenerator), "checked by the decider"
+            alone = prompt.closed_book(request.question)
+            mixed = generator.begin_mixed(
+                showing(passages), alone, weight, sampling, call.should_stop, call.domain
+            )
+            return Reading(mixed, passages)
+        if not reads_best_first(generator, request, passages, begun=begun):
+            return Reading(begin(passages), passages)
+        with call.meter.stage("generate"):
+            session, chosen = open_session(begin, passages, call.meter)
+        return Reading(session, passages, chosen)
+
+    def _gather(self, call: Call) -> SearchResult:
+        """Search as often as asked, each time with the answer to what was found before."""
+        request, meter = call.request, call.meter
+        sampling = replace(
+            reply_sampling(request.sampling, reader=self._generator.reader),
+            max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
+            constraint=None,  # of the answer, not of what is searched for
+            logprobs=None,
+        )
+
+        def search(query: str) -> SearchResult:
+            call.should_stop()
+            with meter.stage("search"):
+                result = call.view.searcher.search(
+                    query,
+                    k=min(SPARE * request.k, validation.MAX_K),
+                    filter=request.filter or None,
+                    query_vector=call.vector if query == request.question else None,
+                )
+            meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
+            return result
+
+        def draft(passages: Sequence[Passage]) -> str:
+            messages = prompt.open_book(
+                request.question, self._packed(request, passages).kept, family=self._family
+            )
+            with closing(self._begin(call, messages, sampling)) as session:
+                text = "".join(meter.stream("generate", session.stream()))
+                meter.count(session)
+            return draft_of(text) if self._generator.reader else text
+
+        return gather(request.question, request.k, request.steps, search, draft)
+
+    def _packed(self, request: AnswerRequest, passages: Sequence[Passage]) -> prompt.Packed:
+        return prompt.pack(
+            request.question,
+            passages,
+            self._generator.count_tokens,
+            self._generator.context_tokens - request.sampling.max_tokens,
+            self._family,
+        )
+
+    def _without_passages(self, call: Call) -> Iterator[AnswerEvent]:
+        """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
+        if call.request.mode is GateMode.STRICT:
+            yield from self._abstention(call.meter, support=0.0)
+            return
+        with closing(self.begin_closed_book(call)) as session:
+            yield from self.closed_book(ClosedBook(session), call.meter)
+
+    def _cited(self, call: Call, reading: Reading) -> Iterator[AnswerEvent]:
+        session = reading.session
+        spoken, text = self._spoken(call, session), []
+        for delta in spoken:
+            text.append(delta.text)
+            yield delta
+        call.meter.count(session)
+        p_sufficient = _p_sufficient(session)
+        if spoken.abstained:
+            yield from self._abstention(call.meter, p_sufficient=p_sufficient)
+            return
+        written = [*text, joined(spoken.markers).text]
+        grounding = self._ground(call, "".join(written), reading)
+        yield from marked(spoken.markers, grounding)
+        yield from self._end(call, session, grounding, p_sufficient)
+
+    def _strict(
+        self, call: Call, reading: Reading, p_sufficient: float | None
+    ) -> Iterator[AnswerEvent]:
+        """Hold the answer back until it is known to be supported."""
+        session = reading.session
+        meter, spoken = call.meter, self._spoken(call, session)
+        strict_from = self._generator.strict_from
+        of_verdicts = max(strict_from, VERDICT_STRICT_FROM)
+
+        def doubted(most: float) -> bool:
+            sure = _p_sufficient(session)
+            return spoken.abstained or (sure is not None and sure < 1 - most)
+
+        # what is withheld, whatever it is, is not written
+        said = list(takewhile(lambda _: not doubted(of_verdicts), spoken))
+        meter.count(session)
+        p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
+        text = joined([*said, *spoken.markers]).text
+        if doubted(of_verdicts if wording(text).verdict else strict_from):
+            yield from self._abstention(meter, p_sufficient=p_sufficient)
+            return
+        grounding = self._ground(call, text, reading)
+        if grounding.support < SUPPORTED:
+            yield from self._abstention(
+                meter,
+                support=_support(grounding, p_sufficient),
+                p_sufficient=p_sufficient,
+                unsupported_reason=grounding.reason,
+            )
+            return
+        yield joined([*said, *marked(spoken.markers, grounding)])
+        yield from self._end(call, session, grounding, p_sufficient)
+
+    def _abstention(
+        self,
+        meter: Meter,
+        *,
+        support: float | None = None,
+        p_sufficient: float | None = None,
+        unsupported_reason: str = "",
+    ) -> Iterator[AnswerEvent]:
+        yield DeltaEvent(prompt.ABSTENTION)
+        yield UsageEvent(meter.usage())
+        yield DoneEvent(
+            FinishReason.ABSTAINED,
+            support,
+            self._generator.name,
+            p_sufficient,
+            unsupported_reason=unsupported_reason,
+        )
+
+    def _end(
+        self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
+    ) -> Iterator[AnswerEvent]:
+        yield from map(CitationEvent, grounding.citations)
+        yield UsageEvent(call.meter.usage())
+        yield DoneEvent(
+            session.finish_reason,
+            _support(grounding, p_sufficient),
+            self._generator.name,
+            p_sufficient,
+            from_documents=True,
+            unsupported_reason=grounding.reason,
+        )
+
+    def _replies(self, call: Call) -> bool:
+        """Whether the text is a reader's reply; one in a form is only what the form asks for."""
+        return self._generator.reader and call.request.sampling.constraint is None
+
+    def _spoken(self, call: Call, session: Session) -> Spoken:
+        deltas = call.meter.stream("generate", session.deltas())
+        in_words = call.request.sampling.constraint is None
+        return Spoken(
+            deltas,
+            reader=self._replies(call),
+            sure=(lambda: _p_sufficient(session)) if in_words else None,
+        )
+
+    def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
+        find = ground_reply if self._replies(call) else ground
+        named = () if reading.alone is None else (reading.alone + 1,)
+        with call.meter.stage("ground"):
+            return find(text, reading.passages, call.request.question, named)
+
+
+def _support(grounding: Grounding, p_sufficient: float | None) -> float:
+    """Probability that the passages say what an answer says: by its words, and by the model."""
+    return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
+
+
+def _p_sufficient(session: Session) -> float | None:
+    """Probability that the passages hold the answer, as the reader sees it; None of others."""
+    return None if session.doubt is None else 1 - session.doubt

@@ -1,0 +1,227 @@
+"""Ties each sentence of an answer to the stretch of a passage that supports it.
+
+Deterministic and without a model: a sentence is supported as far as its words, weighted by how
+rare they are among the passages, occur together in one or two neighbouring sentences of a passage.
+Numbers, names, options and names of code must occur to the letter, and what the question names must
+be in the passage. What it cannot see is order and roles ("A beat B").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+
+from expertrag.answer.evidence import Evidence, Stretch
+from expertrag.answer.wording import Wording, wording
+from expertrag.api.types import Citation, Passage
+from expertrag_index.sentences import spans
+
+SUPPORTED = 0.5
+"""Score from which a sentence is cited, and support from which a STRICT answer is given."""
+
+_MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
+_NEGATION_FACTOR = 0.4
+_OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another one has
+_QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
+_WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
+_MAX_CITATIONS = 2  # of one sentence
+_OWN_SHARE = 1 / 3  # of words that are not the question's, up to which a "Yes, …" is a bare one
+_MOST_WORDS_TOLD = 3
+_RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
+
+_MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers claim nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """Citations in the order of the answer, or of the passages that its writer named.
+
+    ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
+    sentences. ``reason`` says in one line why the first unsupported sentence is not supported;
+    empty where all are.
+    """
+
+    citations: tuple[Citation, ...]
+    support: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """Words that a passage lacks, and the text that has them."""
+
+    words: Set[str]
+    text: Wording
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    """A stretch of a passage, and what keeps it from supporting a claim, if anything does."""
+
+    passage: int
+    stretch: Stretch
+    score: float
+    flaw: str | _Lacking
+
+
+def ground(
+    answer: str, passages: Sequence[Passage], question: str = "", named: Sequence[int] = ()
+) -> Grounding:
+    """Find what supports ``answer``.
+
+    :param question: ties a bare answer such as "Paris." to the stretch that is also about it.
+    :param named: numbers, from 1, of passages that the writer gives as sources. Those that support
+        the answer are cited for all of it, each by its best stretch, in place of what is found for
+        each sentence; those that do not where nothing is found. ``support`` stays the same.
+    """
+    evidence = Evidence(passages, question)
+    claims = list(_claims(answer, evidence))
+    cited = [(claim.start, claim.end, match) for claim in claims for match in claim.cited]
+    if claims and named:
+        whole, matches = (claims[0].start, claims[-1].end), _matches(_said(answer), evidence)
+        by_number = {match.passage + 1: match for match in matches}
+        sources = [by_number[number] for number in dict.fromkeys(named) if number in by_number]
+        holding = [match for match in sources if match.score >= SUPPORTED]
+        instead = [(*whole, match) for match in holding or sources]
+        cited = instead if holding else cited or instead
+    total = sum(claim.words for claim in claims)
+    supported = sum(claim.words for claim in claims if claim.cited)
+    return Grounding(
+        tuple(_citation(match, passages[match.passage], *place) for *place, match in cited),
+        supported / total if total else 0.0,
+        next((claim.flaw for claim in claims if not claim.cited), ""),
+    )
+
+
+def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
+    """Return how well the best stretch supports each sentence of ``answer``, in [0, 1]."""
+    return [claim.best for claim in _claims(answer, Evidence(passages, question))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A sentence of the answer and the best stretch of each passage, best first."""
+
+    start: int
+    end: int
+    words: int
+    matches: Sequence[_Match]
+    flaw: str
+
+    @property
+    def best(self) -> float:
+        return self.matches[0].score if self.matches else 0.0
+
+    @property
+    def cited(self) -> list[_Match]:
+        bar = max(SUPPORTED, self.best - _RIVAL_MARGIN)
+        return [match for match in self.matches[:_MAX_CITATIONS] if match.score >= bar]
+
+
+def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
+    for start, end in spans(answer):
+        said = _said(answer[start:end])
+        matches = _matches(said, evidence)
+        yield _Claim(start, end, max(len(said.words), 1), matches, _told(matches, evidence))
+
+
+def _said(text: str) -> Wording:
+    return wording(_MARKS.sub("", text))
+
+
+def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
+    """Return the best stretch of each passage for the claim, best first."""
+    best = [
+        max(
+            (
+                _Match(number, stretch, *_judged(claim, number, stretch, evidence))
+                for stretch in _deciding(claim, stretches, evidence)
+            ),
+            key=lambda match: (match.score, match.stretch.start - match.stretch.end),
+        )
+        for number, stretches in enumerate(evidence.stretches)
+        if stretches
+    ]
+    return sorted(best, key=lambda match: -match.score)
+
+
+def _deciding(
+    claim: Wording, stretches: Sequence[Stretch], evidence: Evidence
+) -> Sequence[Stretch]:
+    """Return the stretches that may support a claim; of a bare yes or no, what is asked about."""
+    asked = evidence.question
+    if not _is_verdict(claim, asked):
+        return stretches
+    return [max(stretches, key=lambda some: evidence.recall(asked.words, some.wording.words))]
+
+
+def _is_verdict(claim: Wording, asked: Wording) -> bool:
+    """Whether a claim is a yes or no, with hardly a word that the question has not."""
+    own = claim.words - asked.words
+    return bool(claim.verdict and asked.words) and len(own) <= _OWN_SHARE * len(claim.words)
+
+
+def _judged(
+    claim: Wording, number: int, stretch: Stretch, evidence: Evidence
+) -> tuple[float, str | _Lacking]:
+    """Return how well a stretch of a passage supports a claim, in [0, 1], and what it lacks."""
+    asked, found = evidence.question, stretch.wording
+    about_question = evidence.recall(asked.words, found.words)
+    missing = claim.words - found.words
+    flaw: str | _Lacking = (
+        _Lacking(missing, claim) if missing else _Lacking(asked.words - found.words, asked)
+    )
+    if _is_verdict(claim, asked):  # it claims the question, which a passage about it decides
+        # it is concluded, seldom quoted: a quarter of what is asked about is enough to cite it
+        score = math.sqrt(evidence.recall(asked.words, evidence.words_of(number)))
+        flaw = _Lacking(asked.words - evidence.words_of(number), asked)
+        common = asked.words & found.words
+        if claim.verdict == "yes" and asked.negated & common != found.negated & common:
+            score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
+    elif claim.words:
+        score = evidence.recall(claim.words, found.words)
+        bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
+        score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
+        common = claim.words & found.words
+        if claim.negated & common != found.negated & common:
+            score, flaw = score * _NEGATION_FACTOR, "one of answer and passage denies it"
+    else:
+        return 0.0, "it says nothing that a passage could support"
+    elsewhere = evidence.named_elsewhere(number)
+    if elsewhere:
+        score *= _OTHER_NAME_FACTOR
+        flaw = f"{_quoted(elsewhere[:1], asked)}, which is asked about, is not in the passage"
+    wrong = claim.exact - found.words - asked.words
+    if wrong:
+        score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
+    return score, flaw
+
+
+def _told(matches: Sequence[_Match], evidence: Evidence) -> str:
+    """Say what the best match lacks, the rarest words first."""
+    if not matches:
+        return "there is no passage to support it"
+    flaw = matches[0].flaw
+    if isinstance(flaw, str):
+        return flaw
+    rarest = sorted(flaw.words, key=lambda word: (-evidence.weight(word), word))
+    told = rarest[:_MOST_WORDS_TOLD]
+    return f"{_quoted(told, flaw.text)} {'is' if len(told) == 1 else 'are'} not in the passage"
+
+
+def _quoted(words: Iterable[str], written: Wording) -> str:
+    return ", ".join(f"'{written.written.get(word, word)}'" for word in words)
+
+
+def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation:
+    return Citation(
+        answer_start=start,
+        answer_end=end,
+        passage=match.passage + 1,
+        document_id=passage.document_id,
+        start=passage.start + match.stretch.start,
+        end=passage.start + match.stretch.end,
+        score=round(min(match.score, 1.0), 6),
+    )

@@ -1,0 +1,269 @@
+"""The way of a query, in one straight line: embed, prefill, decide, retrieve, generate, ground.
+
+    embed     one embedding of the question
+    prefill   closed-book prefill and the first tokens: the gate's signals, and, if the gate
+              says so, the beginning of the answer (no second pass)
+    gate      GateDecision with its reason
+    search    passages, only if decided
+    generate  tokens
+    ground    citations and support, or an abstention
+
+The pipeline raises only the errors of ``expertrag.api.errors``. It is thread-safe; the store can be
+exchanged under it while answers are being written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from expertrag._version import __version__
+from expertrag.answer.decide import ClosedBook, Decider, base_encoder
+from expertrag.answer.evidence import evidence_signals
+from expertrag.answer.generate import Answering, Call
+from expertrag.answer.served_gate import ServedGate
+from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
+from expertrag.api import validation
+from expertrag.api.types import (
+    AnswerEvent,
+    AnswerRequest,
+    DocumentInput,
+    Feedback,
+    GateDecision,
+    GateEvent,
+    GateMode,
+    IndexStats,
+    Passage,
+    RetrieveRequest,
+    RetrieveResult,
+    Sampling,
+    ServerInfo,
+    UpdateReport,
+)
+from expertrag.audit import Audit
+from expertrag.config import GateConfig
+from expertrag.llm.base import Generator, ShouldStop, never_stop
+from expertrag.runtime.error_mapping import translated_errors
+from expertrag.runtime.meter import Meter
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+SAMPLING = Sampling()
+
+
+class Pipeline:
+    """Embedder, store, gate and language model, put together."""
+
+    def __init__(
+        self,
+        store: Path,
+        embedder: SentenceTransformerEmbedder,
+        generator: Generator,
+        *,
+        gate: ServedGate | None = None,
+        policy: GateConfig | None = None,
+        load_embedder: LoadEmbedder | None = None,
+        audit: Audit | None = None,
+    ) -> None:
+        """Open the store; the models are loaded already and may be shared.
+
+        :param gate: a fitted gate; None for the training-free one.
+        :param policy: its threshold, or the retrieval rate to hold; None for its own threshold.
+        :param load_embedder: loads the embedder that the store names, for when it is moved to
+            another one while it is served.
+        :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
+        :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
+        """
+        self._generator = generator
+        self._decider = Decider(generator, gate, policy or GateConfig())
+        self._answering = Answering(generator, self._decider)
+        self._audit = audit or Audit()
+        with translated_errors():
+            self._served = ServedIndex(store, embedder, load_embedder)
+
+    def close(self) -> None:
+        """Close the store; answers under way end first."""
+        self._served.close()
+        self._audit.close()
+
+    def answer(
+        self, request: AnswerRequest, should_stop: ShouldStop = never_stop
+    ) -> Iterator[AnswerEvent]:
+        """Answer as events, in the order gate, passages, delta*, citation*, usage, done.
+
+        Work happens while the iterator is advanced; closing it frees everything at once.
+        """
+        validation.check_answer(request)
+        self._generator.check(request.sampling)
+        return self._answer(request, should_stop)
+
+    def retrieve(
+        self, request: RetrieveRequest, should_stop: ShouldStop = never_stop
+    ) -> RetrieveResult:
+        """Search without answering."""
+        validation.check_retrieve(request)
+        started = time.perf_counter()
+        with translated_errors(), self._served.lease() as view:
+            should_stop()
+            result = view.searcher.search(
+                request.query,
+                k=request.k,
+                mode=request.mode,
+                filter=request.filter or None,
+            )
+        return RetrieveResult(
+            passages=result.passages,
+            generation=result.generation,
+            vectors_scanned=result.vectors_scanned,
+            seconds=time.perf_counter() - started,
+        )
+
+    def decide(
+        self,
+        question: str,
+        mode: GateMode = GateMode.AUTO,
+        *,
+        threshold: float | None = None,
+        domain: str | None = None,
+        should_stop: ShouldStop = never_stop,
+        meter: Meter | None = None,
+        sampling: Sampling = SAMPLING,
+    ) -> GateDecision:
+        """Run the gate alone.
+
+        :param meter: counts what the decision costs, where the caller wants to know.
+        :param sampling: of a draft, for a gate that looks at one.
+        """
+        request = AnswerRequest(
+            question=question, mode=mode, threshold=threshold, domain=domain, sampling=sampling
+        )
+        validation.check_answer(request)
+        meter = meter or Meter()
+        with (
+            translated_errors(),
+            self._served.lease() as view,
+            self._audit.answering(question, view.index.generation) as entry,
+        ):
+            call = self._call(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(call)) as session:
+                decision = self._decide(call, ClosedBook(session))
+                meter.count(session)
+                return entry.decided(decision)
+
+    def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
+        """Measure what passages tell of a question; a fitted gate judges them by it."""
+        with translated_errors(), self._served.lease() as view:
+            return evidence_signals(question, passages, base_encoder(view.embedder))
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Keep what a person says of an answer, beside the audit log.
+
+        :raises Conflict: no audit log is kept.
+        """
+        self._audit.feedback(feedback)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Literal["document", "query"] = "document",
+        domain: str | None = None,
+        should_stop: ShouldStop = never_stop,
+    ) -> list[list[float]]:
+        """Encode texts; L2-normalised vectors in the order of the texts."""
+        validation.check_texts(texts)
+        should_stop()
+        with translated_errors(), self._served.lease() as view:
+            embedder = view.embedder
+            encode = embedder.encode_queries if role == "query" else embedder.encode_documents
+            vectors: list[list[float]] = encode(texts, domain).tolist()
+        return vectors
+
+    def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
+        """Add or replace documents as one new generation, and serve it."""
+        with translated_errors():
+            return self._served.upsert(documents)
+
+    def delete(self, ids: Sequence[str]) -> UpdateReport:
+        """Delete documents as one new generation, and serve it."""
+        with translated_errors():
+            return self._served.delete(ids)
+
+    def stats(self) -> IndexStats:
+        """Describe the generation that is being served."""
+        return self._served.stats()
+
+    def generation_counters(self) -> Mapping[str, int]:
+        """Return what the language model has done; see :meth:`Generator.counters`."""
+        return self._generator.counters()
+
+    def info(self) -> ServerInfo:
+        """Say what answers."""
+        with self._served.lease() as view:
+            gate, embedder = self._decider.name(view), view.embedder.name
+        return ServerInfo(
+            version=__version__,
+            embedder=embedder,
+            model=self._generator.name,
+            gate=gate,
+            context_tokens=self._generator.context_tokens,
+            max_query_bytes=validation.MAX_QUERY_BYTES,
+            max_k=validation.MAX_K,
+            index=self.stats(),
+        )
+
+    def _answer(self, request: AnswerRequest, should_stop: ShouldStop) -> Iterator[AnswerEvent]:
+        meter = Meter()
+        with (
+            translated_errors(),
+            self._served.lease() as view,
+            self._audit.answering(request.question, view.index.generation, meter) as entry,
+        ):
+            call = self._call(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(call)) as session:
+                answer = ClosedBook(session)
+                decision = self._decide(call, answer)
+                yield GateEvent(entry.decided(decision))
+                if not decision.retrieve:
+                    yield from map(entry.noted, self._answering.closed_book(answer, meter))
+                    self._decider.answered(decision, meter.usage())
+                    return
+            meter.count(session)
+            request = replace(
+                request,
+                mode=GateMode.STRICT if self._decider.strictly(decision) else request.mode,
+                k=min(decision.k or request.k, request.k),
+                steps=decision.steps or request.steps,
+            )
+            call = replace(call, request=request)
+            events = self._answering.open_book(call, decision.retrieval_weight)
+            yield from map(entry.noted, events)
+            self._decider.answered(decision, meter.usage())
+
+    def _call(
+        self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
+    ) -> Call:
+        """Begin a call: embed its question, but for a mode that looks at no document."""
+        vector = None
+        if request.mode is not GateMode.NEVER:
+            should_stop()
+            with meter.stage("embed"):
+                vector = view.searcher.encode(request.question, request.filter or None)
+        domain = self._answering.domain(request, view)
+        return Call(request, view, vector, domain, meter, should_stop)
+
+    def _decide(self, call: Call, answer: ClosedBook) -> GateDecision:
+        return self._decider.decide(
+            call.request,
+            call.view,
+            call.vector,
+            answer,
+            call.meter,
+            call.should_stop,
+            lambda: self._answering.least_doubt(call),
+        )

@@ -1,0 +1,123 @@
+"""What a reader replies, as an answer: its abstention is held back, its markers become citations.
+
+A marker at a passage that does not support the answer is set right where another one does.
+
+A plain model's text passes through as it comes, and so does any text in a form (a constraint).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from expertrag.answer.ground import Grounding, ground
+from expertrag.answer.refusals import may_refuse, refuses
+from expertrag.api.folding import joined
+from expertrag.api.types import DeltaEvent, Passage, Sampling
+from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
+
+_MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
+
+_BELIEVED_BELOW = 0.5
+"""Probability that the passages hold the answer, below which a refusal is believed."""
+
+
+def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
+    """Return the sampling of an answer from passages, which ends where a passage would follow.
+
+    A reader copies, so that nothing keeps it from repetition ("1999" has three nines) unless the
+    caller asks for that.
+    """
+    penalty = sampling.frequency_penalty
+    if reader and penalty is None:
+        penalty = 0.0
+    return replace(sampling, stop=(*sampling.stop, NEXT_PASSAGE), frequency_penalty=penalty)
+
+
+class Spoken:
+    """The pieces of an answer as they come, without the markers at its end; none of an abstention.
+
+    ``abstained``: whether it was one, once the pieces are over. ``markers``: the pieces that follow
+    them.
+    """
+
+    def __init__(
+        self,
+        deltas: Iterator[DeltaEvent],
+        *,
+        reader: bool,
+        sure: Callable[[], float | None] | None = None,
+    ) -> None:
+        """Take the pieces of an answer.
+
+        :param sure: probability that the passages hold the answer, once there is a piece; None
+            where nobody knows. Where it is given, refusals in the model's own words are held back
+            that the probability bears out.
+        """
+        self.abstained = False
+        self.markers: list[DeltaEvent] = []
+        self._deltas = deltas
+        self._reader = reader
+        self._sure = sure
+
+    def __iter__(self) -> Iterator[DeltaEvent]:
+        """Yield the pieces; the first ones wait while they may become an abstention."""
+        held: list[DeltaEvent] = []
+        for delta in self._deltas:
+            held.append(delta)
+            text = joined(held).text.lstrip()
+            if self._reader and not Reply.of(text).found:
+                self.abstained = True
+                return
+            begins = self._reader and NOT_FOUND.startswith(text)
+            if not begins and not (may_refuse(text) and self._doubtful):
+                break
+        if held and refuses(joined(held).text) and self._doubtful:
+            self.abstained = True
+            return
+        for delta in chain(held, self._deltas):
+            self.markers.append(delta)
+            if not (self._reader and _MAY_MARK.fullmatch(joined(self.markers).text)):
+                yield from self.markers
+                self.markers.clear()
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether a refusal would be believed."""
+        if self._sure is None:
+            return False
+        sure = self._sure()
+        return sure is None or sure < _BELIEVED_BELOW
+
+
+def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:
+    """Return the markers of what is cited: those that were written, if they are the same.
+
+    Others have no log probabilities, as nobody drew them.
+    """
+    written = Reply.of(joined(markers).text).cited
+    cited = tuple(dict.fromkeys(citation.passage for citation in grounding.citations))
+    if not written or not cited or {*written} == {*cited}:
+        return markers
+    return [DeltaEvent(Reply("", cited).text)]
+
+
+def draft_of(text: str) -> str:
+    """Return what a reader's reply says, for a search to go on from: no marker, no abstention."""
+    reply = Reply.of(text)
+    return reply.answer if reply.found else ""
+
+
+def ground_reply(
+    text: str, passages: Sequence[Passage], question: str, named: Sequence[int] = ()
+) -> Grounding:
+    """Ground a reply in the passages that it names, or in others if those do not support it.
+
+    :param named: numbers of the passages that it was shown, where these are not all: it can have
+        its answer from no other.
+    """
+    reply = Reply.of(text)
+    end = text.find(reply.answer) + len(reply.answer)
+    return ground(text[:end], passages, question, named or reply.cited)

@@ -1,0 +1,79 @@
+"""The passages of an answer: of one search, or of several that go on from what was answered.
+
+Near-duplicates take no slot: the same page in two formats, or pages with the same boilerplate.
+
+Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages found so far often
+names what the next search needs, such as the film whose director is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain, zip_longest
+
+from expertrag.api.types import Passage
+from expertrag_retriever.types import SearchResult
+
+DRAFT_TOKENS = 32
+"""Longest answer that a search goes on from."""
+
+SPARE = 2
+"""Passages are searched for ``SPARE`` times as many as are shown, in case some are duplicates."""
+
+_DUPLICATE = 0.8  # share of the shorter passage's shingles that the other one holds
+_SHINGLE = 4  # words
+
+
+def gather(
+    question: str,
+    k: int,
+    steps: int,
+    search: Callable[[str], SearchResult],
+    draft: Callable[[Sequence[Passage]], str],
+) -> SearchResult:
+    """Search ``steps`` times, each but the first for the question with an answer to it.
+
+    :param draft: answers from passages.
+    """
+    found = _distinct(search(question), k)
+    for _ in range(steps - 1):
+        if not found.passages:
+            break
+        answer = draft(found.passages)
+        found = _merged(found, search(f"{question} {answer}".strip()), k)
+    return found
+
+
+def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
+    """Take passages in turn, those of the later search first, each once, ``k`` in all."""
+    turns = chain.from_iterable(zip_longest(after.passages, before.passages))
+    once: dict[tuple[str, int], Passage] = {}
+    for item in turns:
+        if item is not None:
+            once.setdefault((item.document_id, item.ordinal), item)
+    scanned = before.vectors_scanned + after.vectors_scanned
+    return _distinct(replace(after, passages=tuple(once.values()), vectors_scanned=scanned), k)
+
+
+def _distinct(found: SearchResult, k: int) -> SearchResult:
+    """Keep the best ``k`` passages that are no near-duplicates of better ones (Broder 1997)."""
+    kept: list[tuple[Passage, frozenset[tuple[str, ...]]]] = []
+    for passage in found.passages:
+        if len(kept) == k:
+            break
+        shingles = _shingles(passage.text)
+        if not any(_is_duplicate(shingles, other) for _, other in kept):
+            kept.append((passage, shingles))
+    return replace(found, passages=tuple(passage for passage, _ in kept))
+
+
+def _shingles(text: str) -> frozenset[tuple[str, ...]]:
+    words = text.lower().split()
+    if len(words) < _SHINGLE:
+        return frozenset([tuple(words)])
+    return frozenset(zip(*(words[start:] for start in range(_SHINGLE)), strict=False))
+
+
+def _is_duplicate(one: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
+    return len(one & other) >= _DUPLICATE * min(len(one), len(other))

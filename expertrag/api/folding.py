@@ -1,0 +1,99 @@
+"""Folds the events of an answer into one value."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Sequence
+from itertools import chain
+
+from expertrag.api.errors import ServerError
+from expertrag.api.types import (
+    Answer,
+    AnswerEvent,
+    Citation,
+    CitationEvent,
+    DeltaEvent,
+    DoneEvent,
+    GateDecision,
+    GateEvent,
+    PassagesEvent,
+    Usage,
+    UsageEvent,
+)
+
+
+class AnswerFolder:
+    """Takes events in order and makes an ``Answer`` of them."""
+
+    def __init__(self) -> None:
+        self._decision: GateDecision | None = None
+        self._found: PassagesEvent | None = None
+        self._deltas: list[DeltaEvent] = []
+        self._citations: list[Citation] = []
+        self._usage = Usage()
+        self._done: DoneEvent | None = None
+
+    def add(self, event: AnswerEvent) -> None:
+        """Take the next event."""
+        match event:
+            case GateEvent():
+                self._decision = event.decision
+            case PassagesEvent():
+                self._found = event
+            case DeltaEvent():
+                self._deltas.append(event)
+            case CitationEvent():
+                self._citations.append(event.citation)
+            case UsageEvent():
+                self._usage = event.usage
+            case DoneEvent():
+                self._done = event
+
+    def answer(self) -> Answer:
+        """Return the whole answer.
+
+        :raises ServerError: if the events ended early.
+        """
+        if self._decision is None or self._done is None:
+            raise ServerError(
+                "the answer broke off before its end; ask again", reason="ANSWER_INCOMPLETE"
+            )
+        found, written = self._found, joined(self._deltas)
+        return Answer(
+            text=written.text,
+            decision=self._decision,
+            passages=found.passages if found else (),
+            citations=tuple(self._citations),
+            usage=self._usage,
+            finish_reason=self._done.finish_reason,
+            support=self._done.support,
+            generation=found.generation if found else None,
+            model=self._done.model,
+            p_sufficient=self._done.p_sufficient,
+            logprobs=written.logprobs,
+            from_documents=self._done.from_documents,
+            unsupported_reason=self._done.unsupported_reason,
+        )
+
+
+def joined(deltas: Sequence[DeltaEvent]) -> DeltaEvent:
+    """Make one piece of text of several."""
+    return DeltaEvent(
+        "".join(delta.text for delta in deltas),
+        tuple(chain.from_iterable(delta.logprobs for delta in deltas)),
+    )
+
+
+def fold(events: Iterable[AnswerEvent]) -> Answer:
+    """Fold a whole stream."""
+    folder = AnswerFolder()
+    for event in events:
+        folder.add(event)
+    return folder.answer()
+
+
+async def afold(events: AsyncIterable[AnswerEvent]) -> Answer:
+    """Fold a whole asynchronous stream."""
+    folder = AnswerFolder()
+    async for event in events:
+        folder.add(event)
+    return folder.answer()

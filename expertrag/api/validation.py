@@ -1,0 +1,188 @@
+"""Checks on what a caller sends: the same for the server and in process.
+
+Each raises ``InvalidArgument`` whose metadata names the field.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.types import (
+    AnswerRequest,
+    Constraint,
+    DocumentInput,
+    Feedback,
+    GateMode,
+    RetrieveRequest,
+    Sampling,
+)
+
+MAX_QUERY_BYTES = 32 * 1024
+MAX_K = 1_000
+MAX_STEPS = 3
+MAX_NEW_TOKENS = 4_096
+MAX_TEMPERATURE = 5.0
+MAX_FREQUENCY_PENALTY = 2.0
+MAX_STOP_STRINGS = 16
+MAX_LOGPROBS = 20
+MAX_CONSTRAINT_BYTES = 64 * 1024
+MAX_BATCH = 256
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+MAX_CORRECT_ANSWER_BYTES = 4 * 1024
+
+_ANSWER_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def invalid(field: str, message: str) -> InvalidArgument:
+    """Return the error for one field; the message starts with the field's name."""
+    return InvalidArgument(f"{field}: {message}", reason="INVALID_FIELD", metadata={"field": field})
+
+
+def check_text(field: str, text: str, max_bytes: int = MAX_QUERY_BYTES) -> None:
+    """Refuse a blank text, one that is not Unicode, and one over ``max_bytes`` in UTF-8."""
+    if not isinstance(text, str):
+        raise invalid(field, f"is a {type(text).__name__}; give a text")
+    if not text.strip():
+        raise invalid(field, "is empty; write a text")
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise invalid(field, "holds a lone surrogate; send valid Unicode") from error
+    if size_bytes > max_bytes:
+        raise invalid(field, f"has {size_bytes:,} bytes; the limit is {max_bytes:,}, shorten it")
+
+
+def check_k(k: int) -> None:
+    """Refuse a number of passages outside 1 to ``MAX_K``."""
+    if not 1 <= k <= MAX_K:
+        raise invalid("k", f"is {k}; choose a number from 1 to {MAX_K:,}")
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold outside [0, 1]."""
+    if threshold is not None and not 0.0 <= threshold <= 1.0:
+        raise invalid("threshold", f"is {threshold}; choose a number from 0 to 1")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """Refuse sampling parameters out of range."""
+    if not 1 <= sampling.max_tokens <= MAX_NEW_TOKENS:
+        raise invalid(
+            "max_tokens", f"is {sampling.max_tokens}; choose from 1 to {MAX_NEW_TOKENS:,}"
+        )
+    if not math.isfinite(sampling.temperature) or not 0 <= sampling.temperature <= MAX_TEMPERATURE:
+        raise invalid(
+            "temperature", f"is {sampling.temperature}; choose from 0 to {MAX_TEMPERATURE:g}"
+        )
+    if not -(2**63) <= sampling.seed < 2**63:
+        raise invalid("seed", "does not fit into 64 bits")
+    if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):
+        raise invalid("stop", f"takes up to {MAX_STOP_STRINGS} strings, none of them empty")
+    penalty = sampling.frequency_penalty
+    if penalty is not None and not 0 <= penalty <= MAX_FREQUENCY_PENALTY:  # not a number fails too
+        raise invalid(
+            "frequency_penalty", f"is {penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}"
+        )
+    if sampling.logprobs is not None and not 0 <= sampling.logprobs <= MAX_LOGPROBS:
+        raise invalid("logprobs", f"is {sampling.logprobs}; choose from 0 to {MAX_LOGPROBS}")
+    if sampling.constraint is not None:
+        check_constraint(sampling.constraint)
+
+
+def check_constraint(constraint: Constraint) -> None:
+    """Refuse a constraint that says nothing or several things; what it says the model checks."""
+    if not isinstance(constraint, Constraint):
+        raise invalid("constraint", f"is a {type(constraint).__name__}; give a Constraint")
+    names = [item.name for item in fields(constraint)]
+    given = [name for name in names if getattr(constraint, name) is not None]
+    if len(given) != 1:
+        told = " and ".join(given) or "nothing"
+        raise invalid("constraint", f"sets {told}; set exactly one of {', '.join(names)}")
+    field = f"constraint.{given[0]}"
+    if constraint.choices is None:
+        text = constraint.regex or constraint.grammar or ""
+        if constraint.json_schema is not None:
+            text = schema_to_text(constraint.json_schema)
+        check_text(field, text, MAX_CONSTRAINT_BYTES)
+        return
+    if isinstance(constraint.choices, str):  # a sequence of strings, of its letters
+        raise invalid(field, "is one string; give several")
+    if not constraint.choices:
+        raise invalid(field, "is empty; give at least one text to choose")
+    for choice in constraint.choices:
+        check_text(field, choice, MAX_CONSTRAINT_BYTES)
+    check_text(field, "".join(constraint.choices), MAX_CONSTRAINT_BYTES)
+
+
+def schema_to_text(schema: Mapping[str, object]) -> str:
+    """Return a JSON Schema as JSON."""
+    if not isinstance(schema, Mapping):
+        raise invalid("constraint.json_schema", f"is a {type(schema).__name__}; give a mapping")
+    try:
+        return json.dumps(schema, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise invalid("constraint.json_schema", f"is not JSON ({error})") from None
+
+
+def schema_from_text(text: str) -> dict[str, object]:
+    """Return the JSON Schema that a text holds."""
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise invalid("constraint.json_schema", f"is not JSON ({error})") from None
+    if not isinstance(schema, dict):
+        raise invalid("constraint.json_schema", "is not a JSON object; a schema is one")
+    return schema
+
+
+def check_answer(request: AnswerRequest) -> None:
+    """Check a question with all that goes with it."""
+    check_text("question", request.question)
+    check_k(request.k)
+    check_threshold(request.threshold)
+    check_sampling(request.sampling)
+    if not 1 <= request.steps <= MAX_STEPS:
+        raise invalid("steps", f"is {request.steps}; choose a number from 1 to {MAX_STEPS}")
+    if request.both_ways and request.mode is not GateMode.AUTO:
+        raise invalid("both_ways", f"goes with mode auto, not {request.mode}, which forces one way")
+
+
+def check_retrieve(request: RetrieveRequest) -> None:
+    """Check a search."""
+    check_text("query", request.query)
+    check_k(request.k)
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Check a batch of texts to embed."""
+    if not 1 <= len(texts) <= MAX_BATCH:
+        raise invalid("texts", f"holds {len(texts)}; send 1 to {MAX_BATCH} at a time")
+    for text in texts:
+        check_text("texts", text)
+
+
+def check_document(document: DocumentInput) -> None:
+    """Check one document of an upsert."""
+    check_text("id", document.id, max_bytes=1_024)
+    check_text("text", document.text, max_bytes=MAX_DOCUMENT_BYTES)
+
+
+def check_feedback(feedback: Feedback) -> None:
+    """Check what is said of an answer; whether there was such an answer is not known here."""
+    if not isinstance(feedback.answer_id, str) or not _ANSWER_ID.fullmatch(feedback.answer_id):
+        raise invalid(
+            "answer_id", "is no id of an answer; send the 32 hex digits of its decision's id"
+        )
+    if feedback.helpful is None and feedback.correct_answer is None:
+        raise invalid("helpful", "is unset, and so is correct_answer; say one of them")
+    if feedback.helpful is not None and not isinstance(feedback.helpful, bool):
+        raise invalid("helpful", f"is {feedback.helpful!r}; give true or false")
+    if feedback.correct_answer is not None:
+        check_text("correct_answer", feedback.correct_answer, max_bytes=MAX_CORRECT_ANSWER_BYTES)
+    if feedback.query is not None:
+        check_text("query", feedback.query)

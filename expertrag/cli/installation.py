@@ -1,0 +1,234 @@
+"""Says what this machine and this installation can do, and how to cure what is missing.
+
+Works with the base install alone: every optional part is looked for, never assumed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from expertrag import models
+from expertrag._version import __version__
+from expertrag.api.errors import ExpertRAGError, NotFound
+from expertrag.config import load
+from expertrag.models import choice
+from expertrag_retriever.cores import available_cores
+
+CPU_FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "asimd", "sve")
+USER_EXTRAS = ("server", "gpu", "langchain", "eval")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact. ``absent`` is an optional part that is not installed; the last two are faults."""
+
+    area: str
+    name: str
+    status: Literal["ok", "absent", "missing", "damaged"]
+    detail: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All facts, in the order in which they are printed."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing that is required is missing."""
+        return all(finding.status in ("ok", "absent") for finding in self.findings)
+
+
+def diagnose() -> Diagnosis:
+    """Look at everything; reads every file of the pulled models to compare checksums."""
+    return Diagnosis((*_system(), *_configuration(), *_packages(), *_compute(), *_models()))
+
+
+def _system() -> Iterator[Finding]:
+    yield Finding("system", "expertrag", "ok", __version__)
+    yield Finding("system", "python", "ok", f"{platform.python_version()} at {sys.prefix}")
+    yield Finding("system", "platform", "ok", platform.platform())
+    name, features = _cpu()
+    yield Finding("system", "cpu", "ok", f"{name}; {' '.join(features) or 'features unknown'}")
+    yield Finding("system", "cores", "ok", f"{available_cores()} usable of {os.cpu_count()}")
+    yield Finding("system", "memory", "ok", _memory())
+
+
+def _cpu() -> tuple[str, list[str]]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine(), []
+    name = re.search(r"^(?:model name|Processor)\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    known = set(flags.group(1).split()) if flags else set()
+    label = name.group(1) if name else platform.machine()
+    return label, [feature for feature in CPU_FEATURES if feature in known]
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    text = f"{total / 2**30:.1f} GiB"
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return text
+    if limit.isdigit() and int(limit) < total:
+        return f"{int(limit) / 2**30:.1f} GiB (the container's limit) of {text}"
+    return text
+
+
+def _configuration() -> Iterator[Finding]:
+    try:
+        load()
+    except ExpertRAGError as error:
+        yield Finding("configuration", "settings", "missing", error.message, "correct that setting")
+    else:
+        yield Finding("configuration", "settings", "ok", "environment and file are valid")
+
+
+def _packages() -> Iterator[Finding]:
+    requirements = _requirements()
+    yield from _group("base", requirements.get("", []), required=True)
+    for extra in USER_EXTRAS:
+        names = requirements.get(extra, [])
+        present = [name for name in names if _version(name)]
+        # An extra of which nothing is there was not asked for; half of one is broken.
+        yield from _group(extra, names, required=extra == "server" and len(present) > 3)
+
+
+def _group(extra: str, names: list[str], *, required: bool) -> Iterator[Finding]:
+    cure = f"pip install 'expertrag[{extra}]'" if extra != "base" else "pip install expertrag"
+    area = f"packages: {extra}"
+    absent = [name for name in names if not _version(name)]
+    for name in names:
+        version = _version(name)
+        if version:
+            yield Finding(area, name, "ok", version)
+        elif required:
+            yield Finding(area, name, "missing", "not installed", cure)
+    if absent and not required:
+        yield Finding(area, "extra", "absent", f"not installed: {', '.join(absent)}", cure)
+
+
+def _requirements() -> dict[str, list[str]]:
+    """Names of the packages that the distribution asks for, by extra ("" is the base)."""
+    found: dict[str, list[str]] = {}
+    for line in metadata.requires("expertrag") or []:
+        requirement, _, marker = line.partition(";")
+        name = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)['\"]", marker)
+        if name:
+            found.setdefault(extra.group(1) if extra else "", []).append(name.group(0))
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _compute() -> Iterator[Finding]:
+    yield _probe("torch", _torch)
+    yield _probe("gpu", _gpu)
+    yield _probe("faiss", _faiss)
+    yield _probe("experts kernel", _kernel)
+
+
+def _probe(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding("compute", name, "ok", look())
+    except ModuleNotFoundError as error:
+        cure = "pip install 'expertrag[server]'"
+        return Finding("compute", name, "absent", f"{error.name} is not installed", cure)
+    except Exception as error:  # a broken wheel raises anything from OSError to RuntimeError
+        detail = f"cannot be used: {type(error).__name__}: {' '.join(str(error).split())}"
+        cure = "pip install --force-reinstall 'expertrag[server]'"
+        return Finding("compute", name, "missing", detail, cure)
+
+
+def _torch() -> str:
+    torch = importlib.import_module("torch")
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{torch.__version__}, {torch.get_num_threads()} threads, {capability}"
+
+
+def _gpu() -> str:
+    torch = importlib.import_module("torch")
+    if torch.cuda.is_available():
+        cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+        return ", ".join(f"{card.name} ({card.total_memory / 2**30:.0f} GiB)" for card in cards)
+    if torch.backends.mps.is_available():
+        return "Apple GPU (mps)"
+    return "none; models run on the CPU"
+
+
+def _faiss() -> str:
+    faiss = importlib.import_module("faiss")
+    gpus = faiss.get_num_gpus() if hasattr(faiss, "get_num_gpus") else 0
+    return f"{faiss.__version__}, {gpus} GPUs, {faiss.get_compile_options().strip()}"
+
+
+def _kernel() -> str:
+    """Name the implementation that a default call runs; it computes one token to be sure."""
+    torch = importlib.import_module("torch")
+    kernels = importlib.import_module("expertrag_kernels")
+    registry = importlib.import_module("expertrag_kernels.registry")
+    x = torch.ones(1, 8)
+    packed = kernels.pack(kernels.PlainExperts(torch.ones(2, 8, 8), torch.ones(2, 8, 4)))
+    kernels.fused_experts(x, torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1), packed)
+    isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
+    name = registry.choose(x, x, packed).name
+    if isas:
+        return f"{name}, compiled for {isas[0]}"
+    return (
+        f"{name} in torch, slower: no kernels were compiled; install a C++ compiler, then this "
+        "package again"
+    )
+
+
+def _models() -> Iterator[Finding]:
+    try:
+        found = models.listing(thorough=True)
+    except ExpertRAGError as error:
+        yield Finding("models", "cache", "absent", error.message, "pip install 'expertrag[server]'")
+        return
+    needed = bool(_version("torch"))
+    if needed:
+        yield _default_generator()
+    for model in found:
+        cure = f"expertrag models pull {model.name}"
+        optional = not needed or model.name == choice.LARGE
+        if model.state == "ready":
+            yield Finding("models", model.name, "ok", f"checksums hold, in {model.folder}")
+        elif model.state == "missing" and optional:
+            yield Finding("models", model.name, "absent", "not pulled", cure)
+        else:
+            problem = model.problem.removesuffix(f": run `{cure}`")
+            yield Finding("models", model.name, model.state, problem, cure)
+
+
+def _default_generator() -> Finding:
+    """Which generator ``auto`` is here, and why."""
+    name = "default generator"
+    try:
+        isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS
+        chosen = models.choose(kernels=bool(isas))
+    except NotFound as error:
+        cure = f"expertrag models pull {models.suited(kernels=bool(isas)).name}"
+        problem = error.message.replace(f": run `{cure}`", "")
+        return Finding("models", name, "missing", problem, cure)
+    return Finding("models", name, "ok", f"{chosen.name}: {chosen.reason}", chosen.cure)

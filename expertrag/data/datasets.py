@@ -1,0 +1,242 @@
+"""Data sets in the BEIR layout: a corpus, queries, and the judgements of each split.
+
+    SET/corpus.jsonl[.gz]      {"_id", "title", "text"}
+    SET/queries.jsonl[.gz]     {"_id", "text", "answers": [...], "metadata": {...}}
+    SET/qrels/SPLIT.tsv[.gz]   query-id, corpus-id, score
+
+``answers`` holds accepted short answers; it is absent where the set has none and empty where the
+corpus holds no answer to the question. ``metadata.needs_documents`` is false for a request that no
+document helps with (small talk), which a gate learns from. A query without judgements belongs to
+the split that ``metadata.split`` names, or, without that, to every split.
+
+A set may be questions alone, without corpus and ``qrels``, as ``expertrag gate annotate`` writes
+them: then those that have ``answers`` count, and a store that answers them is named beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.data.files import encodable, existing, read_bytes, read_lines
+from expertrag.data.qrels import Qrels, qrels_path, read_qrels, splits
+from expertrag.data.types import POOLED, Skipped
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Document, LoadFailure
+
+UNJUDGED = "no judgement in this split"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of a data set; ``answers`` as in ``Row``."""
+
+    id: str
+    text: str
+    answers: tuple[str, ...] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The queries of one split that have something to be measured by, ordered by id.
+
+    ``qrels`` maps query id to document id to grade; a query whose grades are all 0 counts as not
+    judged. ``skipped`` lists judged ids without a query, and queries of no use.
+    ``sha256`` is of queries and judgements.
+    """
+
+    name: str
+    folder: Path
+    split: str
+    queries: tuple[Query, ...]
+    qrels: Qrels
+    skipped: tuple[Skipped, ...]
+    sha256: str
+
+    @property
+    def questions_only(self) -> bool:
+        """Whether the set has no documents of its own."""
+        return is_questions_only(self.folder)
+
+    @property
+    def judged(self) -> tuple[Query, ...]:
+        """The queries that have a relevant document."""
+        return tuple(query for query in self.queries if query.id in self.qrels)
+
+    def documents(self, failures: list[LoadFailure]) -> Iterator[Document]:
+        """Read the corpus; what cannot be read is added to ``failures``."""
+        from expertrag_index.loaders import load
+
+        return load([existing(self.folder / "corpus.jsonl")], on_failure=failures.append)
+
+    def relevant(self, query_id: str) -> tuple[str, ...]:
+        """Ids of the relevant documents, best grade first."""
+        grades = self.qrels.get(query_id, {})
+        return tuple(sorted(grades, key=lambda document: (-grades[document], document)))
+
+
+def sample(queries: Sequence[Query], limit: int | None, seed: int) -> tuple[Query, ...]:
+    """Choose ``limit`` queries at random. A larger limit holds the choice of a smaller one."""
+    shuffled = random.Random(seed).sample(list(queries), len(queries))
+    return tuple(shuffled[:limit])
+
+
+def load_dataset(folder: Path, split: str = "test") -> Dataset:
+    """Read one split of a data set.
+
+    :raises NotFound: no such folder, or corpus, queries or the split's judgements are missing.
+    :raises InvalidArgument: a file is damaged, or nothing in the split can be measured.
+    """
+    if not folder.is_dir():
+        raise NotFound(f"no data set at {folder}: it is no folder", reason="DATASET_NOT_FOUND")
+    if is_questions_only(folder):
+        return _load_questions(folder, split)
+    existing(folder / "corpus.jsonl")
+    everything, repeated, digest = _read_queries(folder)
+    path = qrels_path(folder, split)
+    grades = read_qrels(path)
+    qrels = {
+        query: relevant
+        for query, judged in grades.items()
+        if query in everything
+        and (relevant := {name: grade for name, grade in judged.items() if grade > 0})
+    }
+    elsewhere = {
+        query
+        for other in splits(folder)
+        if other != split
+        for query in read_qrels(qrels_path(folder, other))
+    }
+    own = {
+        query.id: query
+        for query in everything.values()
+        if query.id in grades
+        or query.metadata.get("split", None if query.id in elsewhere else split) == split
+    }
+    queries = {name: query for name, query in own.items() if name in qrels or query.answers == ()}
+    if not queries:
+        raise InvalidArgument(
+            f"split {split} of {folder} is empty: no query of queries.jsonl has a relevant document"
+        )
+    return Dataset(
+        name=Path(os.path.abspath(folder)).name,  # as given: a link keeps its own name
+        folder=folder,
+        split=split,
+        queries=tuple(queries[name] for name in sorted(queries)),
+        qrels=qrels,
+        skipped=(*repeated, *_skipped(own, grades, queries)),
+        sha256=hashlib.sha256(digest.encode() + read_bytes(path)).hexdigest(),
+    )
+
+
+def is_questions_only(folder: Path) -> bool:
+    """Whether a folder holds questions with answers, and neither corpus nor judgements."""
+    if (folder / "qrels").exists() or any(folder.glob("corpus.jsonl*")):
+        return False
+    try:
+        return b'"answers"' in read_bytes(existing(folder / "queries.jsonl"))
+    except (NotFound, InvalidArgument):  # told by whoever reads it for its content
+        return False
+
+
+def _load_questions(folder: Path, split: str) -> Dataset:
+    everything, repeated, digest = _read_queries(folder)
+    own = [query for query in everything.values() if query.metadata.get("split", split) == split]
+    asked = sorted((query for query in own if _scorable(query)), key=lambda query: query.id)
+    if not asked:
+        raise InvalidArgument(f"split {split} of {folder} is empty: no question of it has answers")
+    skipped = (Skipped(query.id, "has no answers") for query in own if not _scorable(query))
+    return Dataset(
+        name=Path(os.path.abspath(folder)).name,
+        folder=folder,
+        split=split,
+        queries=tuple(asked),
+        qrels={},
+        skipped=(*repeated, *skipped),
+        sha256=digest,
+    )
+
+
+def _scorable(query: Query) -> bool:
+    """Whether there are answers to score by, or none are needed: see ``Row.needs_documents``."""
+    return query.answers is not None or query.metadata.get("needs_documents") is False
+
+
+def load_datasets(folders: Sequence[Path], split: str) -> list[Dataset]:
+    """Read several data sets, which a report tells apart by their folders' names.
+
+    :raises InvalidArgument: two have the same name.
+    """
+    loaded: dict[str, Dataset] = {}
+    for folder in folders:
+        dataset = load_dataset(folder, split)
+        if dataset.name == POOLED:
+            raise InvalidArgument(f"{folder}: reports call all sets {POOLED}; rename the folder")
+        if dataset.name in loaded:
+            raise InvalidArgument(
+                f"two data sets are called {dataset.name}: {loaded[dataset.name].folder} and "
+                f"{folder}; rename one folder, or evaluate them apart"
+            )
+        loaded[dataset.name] = dataset
+    return list(loaded.values())
+
+
+def query_fault(item: Mapping[str, Any]) -> str:
+    """Say what keeps a line of ``queries.jsonl`` from being a query; empty if nothing does."""
+    identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
+    if not isinstance(identifier, str) or not identifier:
+        return "has no _id"
+    if not isinstance(text, str) or not text.strip():
+        return "has no text"
+    if not (encodable(identifier) and encodable(text)):
+        return "holds a lone surrogate, which no text has"
+    if answers is not None and not _all_strings(answers):
+        return "has answers that are no list of strings"
+    return ""
+
+
+def _read_queries(folder: Path) -> tuple[dict[str, Query], list[Skipped], str]:
+    """Read all queries by id, those that repeat an id, and the hash of the file."""
+    items, digest = read_lines(existing(folder / "queries.jsonl"))
+    queries: dict[str, Query] = {}
+    repeated = []
+    for number, item in items:
+        query = _query(folder, number, item)
+        if queries.setdefault(query.id, query) is not query:
+            repeated.append(Skipped(query.id, f"line {number} has the _id of an earlier query"))
+    return queries, repeated, digest
+
+
+def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
+    if fault := query_fault(item):
+        raise InvalidArgument(f"{folder / 'queries.jsonl'} line {number} {fault}; mend it")
+    answers, metadata = item.get("answers"), item.get("metadata")
+    return Query(
+        id=item["_id"],
+        text=item["text"],
+        answers=None if answers is None else tuple(answers),
+        metadata=metadata if isinstance(metadata, dict) else {},
+    )
+
+
+def _all_strings(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _skipped(
+    own: Mapping[str, Query], grades: Qrels, queries: Mapping[str, Query]
+) -> Iterator[Skipped]:
+    """List the queries of the split that cannot be used."""
+    for name in sorted(grades.keys() - queries.keys()):
+        known = name in own
+        yield Skipped(name, "judged, but no document is relevant" if known else "not in queries")
+    for name in sorted(own.keys() - queries.keys() - grades.keys()):
+        yield Skipped(name, UNJUDGED)

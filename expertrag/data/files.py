@@ -1,0 +1,80 @@
+"""Reading the files of data sets and rows, plain or gzipped; every fault names file and line."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from expertrag.api.errors import InvalidArgument, NotFound
+
+
+def existing(path: Path) -> Path:
+    """Return ``path`` or its gzipped twin, whichever is there.
+
+    :raises NotFound: neither is.
+    """
+    for candidate in (path, path.with_name(f"{path.name}.gz")):
+        if candidate.is_file():
+            return candidate
+    raise NotFound(f"no file {path} or {path.name}.gz; check the path", reason="FILE_NOT_FOUND")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a file whole, unpacked if its name ends in ``.gz``.
+
+    :raises InvalidArgument: a damaged gzip file.
+    """
+    data = path.read_bytes()
+    if path.suffix != ".gz":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidArgument(f"{path} is a damaged gzip file ({error}); fetch it again") from None
+
+
+def read_lines(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], str]:
+    """Read the objects of a JSON-lines file with their line numbers, and the sha256 of its text.
+
+    :raises InvalidArgument: a line that is no JSON object.
+    """
+    data = read_bytes(path)
+    return list(_objects(path, data)), hashlib.sha256(data).hexdigest()
+
+
+def encodable(text: str) -> bool:
+    """Whether ``text`` is text: JSON escapes can make strings that UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_object(line: bytes) -> Mapping[str, Any]:
+    """Read one line of a JSON-lines file.
+
+    :raises ValueError: it is no JSON object; the message says what it is instead.
+    """
+    try:
+        item = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {str(error).splitlines()[0]}") from None
+    if not isinstance(item, dict):
+        raise ValueError("is no JSON object")
+    return item
+
+
+def _objects(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(data.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, parse_object(line)
+        except ValueError as error:
+            raise InvalidArgument(f"{path} line {number} {error}; mend it") from None

@@ -1,0 +1,37 @@
+"""What `--data DOMAIN=DATASET` names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from expertrag.api.errors import InvalidArgument
+from expertrag_retriever.experts.settings import GENERAL
+
+TRAIN = "train"
+
+Data = Mapping[str, Sequence[Path]]
+"""Folders of data sets, and pair files, by the domain of their texts."""
+
+
+def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Read `DOMAIN=DATASET`, or `DATASET` for a domain that is called like its folder or file.
+
+    :raises InvalidArgument: a domain without a name, or called like the base model.
+    """
+    found: dict[str, tuple[Path, ...]] = {}
+    for item in named:
+        before, sign, after = item.partition("=")
+        domain, path = (before.strip(), Path(after)) if sign else (name_of(Path(item)), Path(item))
+        if not domain or domain == GENERAL:
+            raise InvalidArgument(
+                f"data: {item!r} names no domain of its own; write DOMAIN=FOLDER, such as "
+                f"legal=contracts ({GENERAL!r} is the base model)"
+            )
+        found[domain] = (*found.get(domain, ()), path)
+    return found
+
+
+def name_of(path: Path) -> str:
+    """Name of a data set: of its folder, or of its file without what says that it is JSON lines."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")

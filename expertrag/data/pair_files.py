@@ -1,0 +1,101 @@
+"""Pair files: training data in JSON lines, one pair or one labelled text a line.
+
+| a record with | gives |
+|---|---|
+| query, positive or negative | the query with the text that answers it, or with one that does not |
+| text, label | the label's first text is a document that every other text of it is a query for |
+| description, example | the description as a query for the example |
+
+Other fields are left aside but for ``split``: records of other splits than the one asked for are
+skipped, records without it belong to "train".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.files import encodable, existing, read_lines
+from expertrag.data.named_sets import TRAIN, name_of
+from expertrag_retriever.training.types import Pair, Source
+
+
+@dataclass(slots=True)
+class _Found:
+    """Documents by text, in the order of their ids, and what was read of pairs and labels."""
+
+    documents: dict[str, str] = field(default_factory=dict)
+    pairs: list[Pair] = field(default_factory=list)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def document(self, text: str) -> str:
+        return self.documents.setdefault(text, str(len(self.documents)))
+
+    def pair(self, query: str, text: str) -> None:
+        self.pairs.append(Pair(query, self.document(text)))
+
+
+def _positive(found: _Found, query: str, positive: str) -> None:
+    found.pair(query, positive)
+
+
+def _negative(found: _Found, _query: str, negative: str) -> None:
+    found.document(negative)  # to be found among hard negatives, if the base takes it for an answer
+
+
+def _labelled(found: _Found, text: str, label: str) -> None:
+    # One document a label: of two, one would be taken for a wrong answer to the other's queries.
+    if label not in found.first:
+        found.first[label] = text
+        found.document(text)
+    elif text != found.first[label]:
+        found.pair(text, found.first[label])
+
+
+_SHAPES: Mapping[tuple[str, str], Callable[[_Found, str, str], None]] = {
+    ("query", "positive"): _positive,
+    ("query", "negative"): _negative,
+    ("text", "label"): _labelled,
+    ("description", "example"): _positive,
+}
+_KNOWN = "; ".join(" and ".join(keys) for keys in _SHAPES)
+
+
+def is_pair_file(path: Path) -> bool:
+    """Whether a path names a pair file rather than the folder of a data set."""
+    return path.name.endswith((".jsonl", ".jsonl.gz")) and not path.is_dir()
+
+
+def read_pairs(path: Path, split: str = TRAIN) -> Source:
+    """Read the records of one split.
+
+    :raises NotFound: there is no such file.
+    :raises InvalidArgument: a damaged line, a record of no known shape, or none of the split.
+    """
+    path = existing(path)
+    found = _Found()
+    for number, record in read_lines(path)[0]:
+        if (record.get("split") or TRAIN) == split:
+            try:
+                _read(found, record)
+            except ValueError as error:
+                raise InvalidArgument(f"{path} line {number} {error}") from None
+    if not found.documents:
+        raise InvalidArgument(f"{path} has no record of the split {split!r}; name another file")
+    corpus = {identifier: text for text, identifier in found.documents.items()}
+    return Source(name_of(path), corpus, tuple(found.pairs))
+
+
+def _read(found: _Found, record: Mapping[str, Any]) -> None:
+    shapes = [keys for keys in _SHAPES if record.keys() >= set(keys)]
+    if not shapes:
+        raise ValueError(f"is a record of no known shape; give it {_KNOWN}")
+    for keys in shapes:
+        first, second = (record[key] for key in keys)
+        for key, value in zip(keys, (first, second), strict=True):
+            if not isinstance(value, str) or not encodable(value):
+                raise ValueError(f"has a {key} that is no text; mend it")
+        _SHAPES[keys](found, first, second)

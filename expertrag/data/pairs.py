@@ -1,0 +1,150 @@
+"""Pairs of domains, from data sets: what embedding experts are trained on."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.datasets import load_dataset
+from expertrag.data.files import existing
+from expertrag.data.named_sets import TRAIN, Data
+from expertrag.data.pair_files import is_pair_file, read_pairs
+from expertrag.data.qrels import splits
+from expertrag_index.loaders import load
+from expertrag_index.types import LoadFailure
+from expertrag_retriever.training.data import FEWEST_PAIRS
+from expertrag_retriever.training.documents import Text, from_documents
+from expertrag_retriever.training.types import Pair, Source, normalized
+
+_FEW_QUERIES = 200
+_CO_RELEVANT = ", co-relevant"
+_MOST_TOGETHER = 10  # documents of a query that names more have little in common
+
+
+def domain_sources(
+    data: Data, *, co_relevant: bool = False, seed: int = 0
+) -> dict[str, list[Source]]:
+    """Read the pairs of every domain.
+
+    A data set without a `train` split gives pairs made from its documents alone, one with few
+    judged queries gives these as well, as a source of their own; a pair file gives its own.
+
+    :param co_relevant: judged sets give pairs of documents, too, drawn by ``seed``.
+    :raises NotFound: a folder is no data set, or there is no such file.
+    :raises InvalidArgument: a damaged data set, or none that gives pairs of documents.
+    """
+    found = {
+        domain: _numbered([list(_sources(path, co_relevant, seed)) for path in paths])
+        for domain, paths in data.items()
+    }
+    names = [source.name for sources in found.values() for source in sources]
+    if co_relevant and not any(_CO_RELEVANT in name for name in names):
+        raise InvalidArgument(
+            f"co-relevant: no data set has {FEWEST_PAIRS} pairs of documents that queries of its "
+            "train split name together; leave the flag away"
+        )
+    return found
+
+
+def _numbered(sets: Iterable[Sequence[Source]]) -> list[Source]:
+    """Tell sets of one name apart, each with all its sources: folders may be called the same."""
+    seen: Counter[str] = Counter()
+    found: list[Source] = []
+    for sources in sets:
+        name = sources[0].name
+        seen[name] += 1
+        number = f" ({seen[name]})" if seen[name] > 1 else ""
+        found += (
+            replace(
+                source,
+                name=f"{source.name}{number}",
+                collection=f"{source.collection}{number}" if source.collection else "",
+            )
+            for source in sources
+        )
+    return found
+
+
+def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
+    if is_pair_file(path):
+        yield read_pairs(path)
+        return
+    judged = not path.is_dir() or TRAIN in splits(path)
+    if judged:
+        source = _judged(path)
+        yield source
+        if co_relevant and len((pairs := co_relevant_pairs(source, seed)).pairs) >= FEWEST_PAIRS:
+            yield pairs
+        if len(source.answers()) >= _FEW_QUERIES:
+            return
+    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    documents = load([existing(path / "corpus.jsonl")], on_failure=failures.append)
+    made = from_documents(
+        f"{path.name}, titles" if judged else path.name,
+        (Text(item.id, item.title, item.text) for item in documents),
+    )
+    if not judged or len(made.pairs) >= FEWEST_PAIRS:
+        yield replace(made, collection=path.name)
+
+
+def _judged(folder: Path) -> Source:
+    dataset = load_dataset(folder, TRAIN)
+    failures: list[LoadFailure] = []
+    corpus = {document.id: document.embedding_text for document in dataset.documents(failures)}
+    return Source(
+        dataset.name,
+        corpus,
+        tuple(
+            Pair(query.text, document)
+            for query in dataset.judged
+            for document in dataset.relevant(query.id)
+        ),
+        tested=frozenset(
+            query.text
+            for split in splits(folder)
+            if split != TRAIN
+            for query in load_dataset(folder, split).judged
+        ),
+    )
+
+
+def co_relevant_pairs(source: Source, seed: int) -> Source:
+    """Pair documents that one query names together, the first as a query for the second.
+
+    A text has one partner at most. What stands as a query is no document of the new source. It
+    counts as an answer to itself all the same, and so does all that any query names beside it: no
+    batch takes these for wrong ones, whichever source of the collection they come from.
+    """
+    tested = {normalized(query) for query in source.tested}
+    named = {
+        query: sorted(documents & source.corpus.keys())
+        for query, documents in source.answers().items()
+        if normalized(query) not in tested
+    }
+    rng = random.Random(seed)
+    partners: dict[str, str] = {}
+    taken: set[str] = set()
+    for query in rng.sample(sorted(named), len(named)):
+        if len(named[query]) <= _MOST_TOGETHER:
+            texts = {normalized(source.corpus[name]): name for name in named[query]}
+            free = [name for text, name in texts.items() if text not in taken]
+            rng.shuffle(free)
+            for pair in zip(free[::2], free[1::2], strict=False):
+                partners.update([pair])
+                taken.update(normalized(source.corpus[name]) for name in pair)
+    together: dict[str, set[str]] = {name: {name} for name in partners}
+    for documents in named.values():
+        for name in partners.keys() & documents:
+            together[name].update(documents)
+    return Source(
+        f"{source.name}{_CO_RELEVANT}",
+        {name: text for name, text in source.corpus.items() if name not in partners},
+        tuple(Pair(source.corpus[first], second) for first, second in partners.items()),
+        {source.corpus[name]: frozenset(some) for name, some in together.items()},
+        source.tested,
+        source.name,
+    )

@@ -1,0 +1,136 @@
+"""Long work that can be killed: each result is on disk before the next is begun.
+
+A failure of one item is a counted skip, tried again by the next run; a model that fails several
+times in a row, or from the first item to the last, is taken for dead, and the run stops.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from expertrag.api.errors import Conflict, ExpertRAGError, InvalidArgument, Unavailable
+from expertrag.data.files import read_lines
+from expertrag.data.types import Skipped
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+FAILURES_IN_A_ROW = 3
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Failures:
+    """Counts items that fail, and stops a run whose model is dead."""
+
+    def __init__(self, kept: str) -> None:
+        """Say in ``kept`` what becomes of the work done when the run stops."""
+        self.skipped: list[Skipped] = []
+        self._kept = kept
+        self._in_a_row = 0
+
+    @contextmanager
+    def counted(self, item_id: str) -> Iterator[None]:
+        """Do one item; its failure is a counted skip.
+
+        :raises Unavailable: the model failed several times in a row.
+        """
+        try:
+            yield
+        except ExpertRAGError as error:
+            own_fault = isinstance(error, InvalidArgument)  # of the item, whatever the model
+            self.skipped.append(Skipped(item_id, error.message, retry=not own_fault))
+            self._in_a_row += not own_fault
+            if self._in_a_row == FAILURES_IN_A_ROW:
+                raise self._dead(f"{FAILURES_IN_A_ROW} times in a row", error.message) from error
+        else:
+            self._in_a_row = 0
+
+    def check_any_left(self, results: Collection[object]) -> None:
+        """Say so if everything failed.
+
+        :raises Unavailable: there is no result, and an item failed that may succeed another time.
+        """
+        failed = [item for item in self.skipped if item.retry]
+        if failed and not results:
+            raise self._dead("every time", failed[-1].reason)
+
+    def _dead(self, how: str, last: str) -> Unavailable:
+        return Unavailable(
+            f"the model failed {how}, last with: {last}; mend it, then run again: {self._kept}"
+        )
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """Open a file of results as its only writer, without the line that a kill left unfinished.
+
+    :raises Conflict: another run writes there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another run writes {path}; wait for its end, or name another place"
+            ) from None
+        _cut_torn_line(path)
+        yield file
+
+
+def work_through(
+    items: Mapping[str, Item],
+    known: dict[str, Result],
+    file: TextIO,
+    work: Callable[[Item], Result],
+    dump: Callable[[Result], str],
+    stage: str,
+    progress: Progress,
+) -> tuple[Skipped, ...]:
+    """Do the items that ``known`` lacks, add them to it, and append a line of each to ``file``.
+
+    :return: those that failed.
+    :raises Unavailable: the model failed several times in a row, or always.
+    """
+    failures = Failures(f"what was done is kept in {file.name}, and the same command goes on there")
+    missing = {name: item for name, item in items.items() if name not in known}
+    for done, (name, item) in enumerate(missing.items(), len(items) - len(missing)):
+        progress(stage, done, len(items))
+        with failures.counted(name):
+            result = work(item)
+            file.write(dump(result) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            known[name] = result
+    progress(stage, len(items), len(items))
+    failures.check_any_left([name for name in items if name in known])
+    return tuple(failures.skipped)
+
+
+def read_results(
+    path: Path, parse: Callable[[Mapping[str, Any]], tuple[str, Result]]
+) -> dict[str, Result]:
+    """Read the results of earlier runs, by name.
+
+    :raises Conflict: the file is damaged.
+    """
+    try:
+        return dict(parse(item) for _, item in read_lines(path)[0])
+    except (InvalidArgument, KeyError, TypeError) as error:
+        raise Conflict(
+            f"{path} of an earlier run is damaged ({error}); delete it, and run again"
+        ) from None
+
+
+def _cut_torn_line(path: Path) -> None:
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)

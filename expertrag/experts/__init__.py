@@ -1,1 +1,0 @@
-"""Surgery on experts: ``expertrag.experts.upcycle.upcycle`` makes them from a dense model."""

@@ -1,0 +1,1 @@
+"""ExpertRAG in other frameworks."""

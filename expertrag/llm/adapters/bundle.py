@@ -1,0 +1,118 @@
+"""A reader's bundle: updates without their base model, a few megabytes, and a card.
+
+BUNDLE/adapters.safetensors   the updates, bfloat16
+BUNDLE/reader.json            settings, the base that they belong to, how they were trained
+BUNDLE/README.md              the card
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from expertrag.api.errors import Conflict, InvalidArgument, ServerError
+from expertrag.llm.adapters.trainable import AdapterSettings
+from expertrag.llm.prompt import UNSCALED, Doubt
+from expertrag_index.durable import write_durably
+
+if TYPE_CHECKING:
+    import torch
+
+_WEIGHTS = "adapters.safetensors"
+_ABOUT = "reader.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a bundle holds; ``fingerprint`` is that of the base model's files, ``digest`` its own.
+
+    ``prompts``: of the prompts that it was trained with (``prompt.fingerprint``). ``doubt``: how
+    its doubt is scaled.
+    """
+
+    settings: AdapterSettings
+    base: str
+    fingerprint: str
+    prompts: str
+    digest: str
+    weights: Mapping[str, torch.Tensor]
+    doubt: Doubt = UNSCALED
+
+    def check_base(self, fingerprint: str) -> None:
+        """Refuse another base model.
+
+        :raises Conflict: its files are not those of the training.
+        """
+        if fingerprint != self.fingerprint:
+            raise Conflict(
+                f"this reader was trained on other files of {self.base}: name that model, or train "
+                "it again on this one"
+            )
+
+
+def save_bundle(
+    settings: AdapterSettings,
+    weights: Mapping[str, torch.Tensor],
+    training: Mapping[str, Any],
+    card: str,
+    folder: Path,
+) -> None:
+    """Write a bundle into a folder that is there.
+
+    :param training: its report; ``base``, ``fingerprint`` and ``prompts`` are read again.
+    """
+    from safetensors.torch import save_file
+
+    halved = {name: value.detach().bfloat16().contiguous() for name, value in weights.items()}
+    save_file(halved, folder / _WEIGHTS)
+    body = {"settings": asdict(settings), "training": training}
+    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def scale_bundle(folder: Path, doubt: Doubt) -> None:
+    """Write into a bundle how its reader's doubt is to be scaled.
+
+    :raises InvalidArgument: the folder is no bundle.
+    :raises ServerError: it is damaged.
+    """
+    load_bundle(folder)
+    path = folder / _ABOUT
+    body = {**json.loads(path.read_bytes()), "doubt": asdict(doubt)}
+    write_durably(path, (json.dumps(body, indent=1) + "\n").encode())
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a bundle.
+
+    :raises InvalidArgument: the folder is none.
+    :raises ServerError: it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not (folder / _ABOUT).is_file():
+        raise InvalidArgument(
+            f"{folder} is no reader; name a folder that `expertrag train reader` made"
+        )
+    try:
+        body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
+        settings, training = body["settings"], body["training"]
+        return Bundle(
+            AdapterSettings(**{**settings, "domains": tuple(settings["domains"])}),
+            str(training["base"]),
+            str(training["fingerprint"]),
+            str(training["prompts"]),
+            hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:16],
+            load_file(folder / _WEIGHTS),
+            Doubt(**body.get("doubt", {})),
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ServerError(
+            f"the reader {folder} is damaged ({type(error).__name__}): train or fetch it again",
+            reason="MODEL_DAMAGED",
+        ) from error

@@ -1,0 +1,1 @@
+"""Language models by back end: in this process, or behind an OpenAI-compatible server."""

@@ -1,0 +1,399 @@
+"""Any causal language model that transformers loads, in this process.
+
+The families of lowering.py run on an engine of our own, which batches what is asked at the same
+time; all others run in transformers, their mixtures of experts through ``expertrag_kernels``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import Sampling
+from expertrag.llm import prompt as prompts
+from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.backends.mixture import MixedSession
+from expertrag.llm.backends.transformers_session import TransformersSession
+from expertrag.llm.base import (
+    BASE,
+    Generator,
+    Message,
+    Session,
+    ShouldStop,
+    never_stop,
+)
+from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
+from expertrag.llm.engine.native_session import NativeSession
+from expertrag.llm.fingerprint import fingerprint, source_fingerprint
+from expertrag.llm.load.chat import ChatTokenizer, continues
+from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, quiet
+from expertrag.llm.load.packed_loading import ROUNDED, packed_network
+from expertrag.llm.network import Limits, Network
+from expertrag.llm.probe import STRICT_FROM, Owner, Probe
+from expertrag.llm.reading import MOST_READ_TOKENS, Reading
+from expertrag.llm.sampling import Abstention
+from expertrag.llm.watching import Watched
+from expertrag_kernels import Format
+from expertrag_kernels.cpu_experts import ISAS
+
+_log = logging.getLogger(__name__)
+
+# short ones are faster than torch for single tokens, and slower for long prompts
+_LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
+_FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+class TransformersGenerator(Generator):
+    """A loaded model and its tokenizer, shared by all sessions and never changed by them."""
+
+    def __init__(
+        self,
+        name: str,
+        fingerprint: str,
+        network: Network,
+        chat: ChatTokenizer,
+        doubt: prompts.Doubt | None = None,
+    ) -> None:
+        """Take what was loaded; ``doubt`` is a reader's own scale."""
+        self.name = name
+        self.fingerprint = fingerprint
+        self.context_tokens = network.context_tokens
+        self.experts = network.limits.experts
+        trained = _reads_our_prompts(name, network.limits.reader_prompts)
+        family = _family(network.limits, trained=trained, chats=chat.has_template)
+        self.family = family.name
+        self.reader = trained or family.replies
+        self.doubt = doubt if trained and doubt else family.doubt
+        """How the probability of an abstention is scaled."""
+        self.strict_from = self.doubt.strict_from
+        self._network = network
+        self._chat = chat
+        self._vocabulary = chat.vocabulary(network.end_tokens)
+        space = " " if family.short else ""  # after the beginning of its turn
+        said = chat.encode_text(space + prompts.NOT_FOUND)
+        self._abstention = (
+            Abstention(tuple(said), self.doubt, decides=trained) if self.reader else None
+        )
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        cache_mib: int = 1024,
+        reuse_mib: int = 64,
+        native: bool = True,
+        beside: Beside | None = None,
+    ) -> TransformersGenerator:
+        """Load a folder, GGUF file or hub id; see :func:`expertrag.llm.load_generator`.
+
+        :param native: on our engine where it can; False leaves everything to transformers.
+        """
+        target = _device(device)
+        rounded = Format(dtype) if dtype in ROUNDED else None
+        precision = _dtype("auto" if rounded else dtype, target)
+        files = model_files(name)
+        room = CacheRoom(cache_mib << 20, reuse_mib << 20)
+        identity = fingerprint(files.folder, files.gguf)
+        if beside:
+            beside.check_base(files.name, source_fingerprint(files.folder, files.gguf))
+            identity = beside.fingerprint(identity)
+        network: Network
+        with model_errors(name):
+            if files.packed:
+                _check_packed(name, device, native=native)
+                network, tokenizer = packed_network(name, files, dtype, room, beside)
+            else:
+                on_engine = native and _on_our_engine(target, precision, rounded)
+                given = name, files, rounded, precision, target
+                network, tokenizer = _of_checkpoint(*given, room if on_engine else None, beside)
+        return cls(
+            files.name if Path(name).expanduser().exists() else name,
+            identity,
+            network,
+            ChatTokenizer(tokenizer),
+            beside.doubt if beside else None,
+        )
+
+    def probe_with(self, probe: Probe) -> None:
+        """Let a probe tell from now on whether passages hold the answer, and abstain by it.
+
+        :raises Conflict: it is one of another model, or of a model with other prompts.
+        """
+        family = prompts.FAMILIES[self.family]
+        own = Owner(self.name, self.fingerprint, prompts.fingerprint(family))
+        if self._abstention is None or replace(own, generator=probe.owner.generator) != probe.owner:
+            raise Conflict(
+                f"the probe was trained on {probe.owner.generator}, and {self.name} is another "
+                "model, or has other prompts: train one on it (`expertrag train probe`), or set "
+                "the probe to none",
+                reason="PROBE_OF_ANOTHER_MODEL",
+            )
+        self._abstention = replace(self._abstention, probe=probe)
+        self.strict_from, self.probe = STRICT_FROM, probe.digest
+
+    def counters(self) -> Mapping[str, int]:
+        """See :meth:`Generator.counters`."""
+        return self._network.counters()
+
+    def check(self, sampling: Sampling) -> None:
+        """See :meth:`Generator.check`; compiling takes a millisecond, so that it is done again."""
+        self._matcher(sampling)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Length of the prompt in tokens, chat template included."""
+        return len(self._chat.encode(messages))
+
+    def begin(
+        self,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
+    ) -> Session:
+        """Open a session; see :meth:`Generator.begin`."""
+        prompt = self._encode(messages, sampling)
+        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        goes_on = continues(messages)
+        abstention = self._abstention if prompts.shows_passages(messages) else None
+        if prompts.FAMILIES[self.family].short and not goes_on:
+            abstention = None  # a form: what tells the doubt was fitted on turns that are begun
+        expert = self._expert(messages, domain)
+        options = prompt, sampling, should_stop, matcher, expert, abstention
+        if isinstance(network, NativeNetwork):
+            return NativeSession(network, decode, *options, goes_on=goes_on)
+        return TransformersSession(network, decode, *options, goes_on=goes_on)
+
+    def begin_mixed(
+        self,
+        messages: Sequence[Message],
+        others: Sequence[Message],
+        weight: float,
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
+    ) -> Session:
+        """Open a session that draws one answer from two prompts.
+
+        :param weight: of ``messages``, in (0, 1); the rest is that of ``others``.
+        :raises InvalidArgument: as :meth:`begin` does.
+        """
+        prompts = self._encode(messages, sampling), self._encode(others, sampling)
+        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
+        experts = self._expert(messages, domain), self._expert(others, domain)
+        other = TransformersSession(
+            network, decode, prompts[1], sampling, should_stop, domain=experts[1]
+        )
+        return MixedSession(
+            network, decode, prompts[0], other, weight, sampling, should_stop, matcher, experts[0]
+        )
+
+    def _expert(self, messages: Sequence[Message], domain: str | None) -> str | None:
+        """Choose the expert of a prompt by what it shows."""
+        if BASE not in self.experts:
+            return domain
+        if prompts.shows_passages(messages):
+            return domain if domain != BASE else None
+        return BASE
+
+    def _matcher(self, sampling: Sampling) -> Matcher | None:
+        return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None
+
+    def _encode(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
+        """Return the tokens of a prompt that fits, with what may be drawn, into the context."""
+        prompt = self._chat.encode(messages)
+        if not prompt or sampling.max_tokens < 1:
+            raise InvalidArgument(
+                "a prompt and max_tokens of at least 1 are needed; "
+                f"got {len(prompt)} prompt tokens and max_tokens {sampling.max_tokens}"
+            )
+        if len(prompt) + sampling.max_tokens > self.context_tokens:
+            raise InvalidArgument(
+                f"the prompt's {len(prompt)} tokens and max_tokens {sampling.max_tokens} exceed "
+                f"{self._network.limit}; shorten the prompt or lower max_tokens",
+                reason="CONTEXT_EXCEEDED",
+                metadata={
+                    "prompt_tokens": str(len(prompt)),
+                    "max_tokens": str(sampling.max_tokens),
+                    "context_tokens": str(self.context_tokens),
+                },
+            )
+        return prompt
+
+    def watch(self, messages: Sequence[Message]) -> tuple[Watched, float]:
+        """Read a reader's prompt: its hidden states, and how probable an abstention in words is.
+
+        :returns: what was seen, and the probability that ``prompt.NOT_FOUND`` begins the reply.
+        """
+        network = self._network
+        tokens = self._chat.encode(messages)
+        cache = network.new_cache(self._expert(messages, None))
+        try:
+            step = network.forward(tokens, cache, watched=True)
+        finally:
+            network.free(cache)
+        assert step.watched is not None, "it was asked for"
+        assert self._abstention is not None, "of readers alone"
+        first = self._abstention.tokens[0]
+        return step.watched, float(step.logits.float().softmax(-1)[first])
+
+    def read(
+        self, items: Sequence[tuple[Sequence[Message], str]], domain: str | None = None
+    ) -> Iterator[tuple[int, Reading]]:
+        """Read texts as answers to prompts; yields (place, reading) as they come, short first.
+
+        Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
+        token.
+
+        :param items: their prompts all show passages, or none does.
+        :param domain: whose expert reads, as in :meth:`begin`.
+        """
+        experts = {self._expert(messages, domain) for messages, _ in items}
+        assert len(experts) <= 1, "one expert reads"
+        end = min(self._network.end_tokens)
+        encoded = [
+            (
+                self._chat.encode(messages)[: self.context_tokens - MOST_READ_TOKENS - 1],
+                [*self._chat.encode_text(text)[:MOST_READ_TOKENS], end],
+            )
+            for messages, text in items
+        ]
+        return self._network.read(encoded, *experts)
+
+
+def _reads_our_prompts(name: str, trained_with: str) -> bool:
+    """Whether a model is a reader of the prompts that it will see; one of others is told."""
+    if trained_with and trained_with != prompts.fingerprint():
+        _log.warning(
+            "%s is a reader of other prompts (%s) than this version's (%s) and is served as a "
+            "plain model: train it again with `expertrag train reader`, or use the version of "
+            "expertrag that it was trained with",
+            name,
+            trained_with,
+            prompts.fingerprint(),
+        )
+    return trained_with == prompts.fingerprint()
+
+
+def _of_checkpoint(
+    name: str,
+    files: ModelFiles,
+    rounded: Format | None,
+    precision: torch.dtype,
+    target: torch.device,
+    room: CacheRoom | None,
+    beside: Beside | None,
+) -> tuple[Network, Any]:
+    """Load a checkpoint, with its tokenizer.
+
+    :param room: for our engine, which runs it if it can; None leaves it to transformers.
+    :raises InvalidArgument: transformers runs it, and it is to have experts beside it.
+    """
+    # transformers, whose import packed folders do without
+    import expertrag_kernels
+    from expertrag.llm.backends.transformers_network import TransformersNetwork
+    from expertrag.llm.load.native_loading import native_network
+    from expertrag.llm.load.source import ModelSource
+
+    expertrag_kernels.register()
+    with quiet():
+        source = ModelSource(files)
+        if room is not None:
+            format = rounded or _FORMATS[precision]
+            network = native_network(name, source, format, precision, target, room, beside)
+            if network is not None:
+                return network, source.tokenizer
+        if beside:
+            raise InvalidArgument(
+                f"reader: {name} does not run on our engine here, which a reader needs; use "
+                "--dtype int8, or --reader none"
+            )
+        model = source.whole(name, precision, target)
+    limits = Limits.of(model, source.tokenizer)
+    return TransformersNetwork(_packed(model, name, rounded), limits), source.tokenizer
+
+
+def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
+    """Choose the prompts of a model: a reader's are those of its training."""
+    follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
+    return prompts.INSTRUCT if follows and not trained else prompts.PLAIN
+
+
+def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:
+    """Whether our engine computes a type on a device, and sooner than transformers does."""
+    if device.type != "cpu":
+        return device.type == "cuda" and rounded is None
+    return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
+
+
+def _check_packed(name: str, device: str, *, native: bool) -> None:
+    if device not in ("auto", "cpu") or not native:
+        raise InvalidArgument(
+            f"{name} is packed for our engine on the CPU; use --device cpu, or the checkpoint that "
+            "it was packed from"
+        )
+
+
+def _packed(model: Any, name: str, rounded: Format | None) -> Any:
+    """Let a mixture of experts run through our kernels, and pack it for them on the CPU.
+
+    :raises InvalidArgument: experts are to be rounded, and there is nothing that could run them.
+    """
+    from expertrag_kernels import pack_model
+
+    packed = 0
+    if any(hasattr(module, "is_concatenated") for module in model.modules()):
+        model.set_experts_implementation("expertrag")
+        worthwhile = _LONG_VECTORS and model.dtype is not torch.float16
+        if model.device.type == "cpu" and ISAS and (rounded or worthwhile):
+            packed = pack_model(model, rounded)
+    if rounded and not packed:
+        raise InvalidArgument(
+            f"{name} cannot be run in {rounded}: that needs a model of a supported kind, on the "
+            "CPU, and compiled kernels (see `expertrag doctor`); use --dtype auto"
+        )
+    return model
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+        raise InvalidArgument(
+            f"device {name!r} is not usable here; use 'auto' or 'cpu'", reason="DEVICE_UNUSABLE"
+        ) from error
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    if name not in _DTYPES:
+        raise InvalidArgument(
+            f"dtype {name!r} is unknown; use auto or one of {', '.join((*_DTYPES, *ROUNDED))}"
+        )
+    return _DTYPES[name]
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    # Without the instructions torch emulates bfloat16 and is slower than in float32. torch has no
+    # public test for them; the names are probed because they may go.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, probe, lambda: False)() for probe in probes
+    )

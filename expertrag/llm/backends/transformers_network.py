@@ -1,0 +1,88 @@
+"""The forward pass by transformers, of models that our engine does not run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from transformers import DynamicCache
+
+from expertrag.api.errors import Overloaded
+from expertrag.llm.adapters.chosen_expert import ChosenExpert
+from expertrag.llm.network import Limits, Network, Step
+from expertrag.llm.reading import Reading, read
+from expertrag.llm.watching import watch
+
+
+class Cache(NamedTuple):
+    """Keys and values of a session, and the expert that all its tokens have; -1 for none."""
+
+    kept: DynamicCache
+    expert: int
+
+
+class TransformersNetwork(Network):
+    """A transformers model."""
+
+    def __init__(self, model: Any, limits: Limits) -> None:
+        accepted = inspect.signature(model.forward).parameters
+        self.model = model
+        self.device = model.device
+        self.limits = limits
+        self.context_tokens = limits.context_tokens
+        self.end_tokens = limits.end_tokens
+        self._experts = ChosenExpert(model) if limits.experts else None
+        self._has_router = "output_router_logits" in accepted
+        # Renamed in the course of transformers 5; the old name warns with the new versions.
+        self._cache_argument = "cache" if "cache" in accepted else "past_key_values"
+        self._keeps_logits = "logits_to_keep" in accepted
+
+    @property
+    def limit(self) -> str:
+        """See :attr:`Network.limit`."""
+        return f"the model's {self.context_tokens}"
+
+    def counters(self) -> Mapping[str, int]:
+        """See :meth:`Network.counters`."""
+        return {}
+
+    def new_cache(self, domain: str | None = None) -> Cache:
+        """See :meth:`Network.new_cache`."""
+        return Cache(DynamicCache(config=self.model.config), self.limits.expert_of(domain))
+
+    def free(self, cache: Cache) -> None:
+        """See :meth:`Network.free`; torch takes the memory of what nobody holds."""
+        cache.kept.layers.clear()
+
+    @torch.inference_mode()
+    def forward(self, tokens: Sequence[int], cache: Cache, *, watched: bool = False) -> Step:
+        """See :meth:`Network.forward`."""
+        ids = torch.tensor([tokens], device=self.device)  # [1, T]
+        options: dict[str, Any] = {self._cache_argument: cache.kept}
+        if self._keeps_logits:  # of the last token only: of 512 they would be 100 MB
+            options["logits_to_keep"] = 1
+        if watched:
+            options["output_hidden_states"] = True
+            if self._has_router:
+                options["output_router_logits"] = True
+        try:
+            with self._only(cache.expert):
+                output = self.model(input_ids=ids, use_cache=True, **options)
+        except torch.OutOfMemoryError as error:
+            raise Overloaded(
+                "out of accelerator memory; ask again later or shorten the prompt"
+            ) from error
+        return Step(output.logits[0, -1], watch(output) if watched else None)
+
+    def read(
+        self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
+    ) -> Iterator[tuple[int, Reading]]:
+        """See :meth:`Network.read`; short ones come first."""
+        with self._only(self.limits.expert_of(domain)):
+            yield from read(self.model, items, keeps_logits=self._keeps_logits)
+
+    def _only(self, expert: int) -> AbstractContextManager[None]:
+        return self._experts.only(expert) if self._experts else nullcontext()

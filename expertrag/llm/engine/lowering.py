@@ -1,0 +1,398 @@
+"""A transformers decoder as steps of our own: weights packed, modules read, nothing guessed.
+
+Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE and
+DeepSeek-V2 (multi-head latent attention, shared experts). What a model has beyond these is a reason
+to leave it to transformers, which stays the oracle of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.engine.planning import angles_of
+from expertrag_kernels import Format, Packed, PlainExperts
+from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
+from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, Steps, View
+
+_DENSE = ("llama", "mistral", "qwen2", "qwen3")
+_MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
+_MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the length of the text
+_ACTIVATIONS = {
+    "silu": Activation.SILU,
+    "gelu": Activation.GELU,
+    "gelu_pytorch_tanh": Activation.GELU_TANH,
+    "relu": Activation.RELU,
+}
+
+
+_P = TypeVar("_P", bound=Packed)
+_W = TypeVar("_W")
+
+MakeDecoder = Callable[[CacheShape, int], Steps[Any, Any]]
+Filled = Callable[[nn.Module], AbstractContextManager[None]]
+"""Gives the parameters of a module their values for as long as it is open."""
+
+
+def as_it_is(module: nn.Module) -> AbstractContextManager[None]:
+    """Leave a module that has its values."""
+    del module
+    return nullcontext()
+
+
+class Unsupported(ValueError):
+    """A model has something that our steps do not compute; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A decoder, and where to find what it keeps of watched rows.
+
+    ``routers``: places of the layers' router logits among what is kept; ``middle`` and ``upper`` of
+    the states half and three quarters of the way up. ``weights``: the decoder's, by name.
+    """
+
+    decoder: Steps[Any, Any]
+    weights: Mapping[str, Any]
+    routers: tuple[int, ...]
+    middle: int
+    upper: int
+
+
+def lower(
+    model: Any,
+    format: Format,
+    *,
+    cache_bytes: int,
+    context_tokens: int,
+    filled: Filled = as_it_is,
+    packed: Mapping[str, Packed] | None = None,
+    make: MakeDecoder = Decoder,
+    beside: Beside | None = None,
+) -> Lowered:
+    """Pack a model's weights, and plan its steps.
+
+    :param model: of transformers, on the CPU; its weights stay as they are.
+    :param format: of the weights; int8 and int4 leave routers and norms in bfloat16 and float32.
+    :param cache_bytes: of keys and values; more than 64 texts of full length need are not taken.
+    :param filled: opened around the reading of each layer of a model that is on the meta device.
+    :param packed: what an earlier run packed (``Lowered.weights``); nothing is read of the model.
+    :param make: makes the decoder that runs the steps, of a cache's shape and number of pages.
+    :param beside: experts beside the layers of a dense model.
+    :raises Unsupported: the model is not computed by our steps; nothing was filled then.
+    :raises ValueError: weights that are no numbers, or ``packed`` is of another model.
+    """
+    check(model, context_tokens)
+    if make is Decoder and not ISAS:
+        raise Unsupported("there are no compiled kernels")
+    config = model.config.get_text_config()
+    given = model, config, format, cache_bytes, context_tokens, filled, packed, make, beside
+    return _Lowering(*given).done()
+
+
+def check(model: Any, context_tokens: int) -> None:
+    """Check that our steps compute a model, of which no weights are needed for that.
+
+    :raises Unsupported: they do not.
+    """
+    reason = _unsupported(model.config.get_text_config(), context_tokens)
+    if reason or (reason := _unknown_experts(model)):
+        raise Unsupported(reason)
+
+
+def _unsupported(config: Any, context_tokens: int) -> str:
+    """Why a model is left to transformers; empty if it is not."""
+    kind = config.model_type
+    rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
+    activation = getattr(config, "hidden_act", None)
+    window = getattr(config, "sliding_window", None) or context_tokens
+    reasons = {
+        f"models of type {kind} are not known": kind not in (*_DENSE, *_MIXTURES),
+        f"activation {activation}": activation not in _ACTIVATIONS,
+        f"position encoding {rope}": rope in _MOVING_ROPE,
+        f"sliding windows of {window} tokens": window < context_tokens,
+        "clipped queries and keys": getattr(config, "clip_qkv", None) is not None,
+        "biases of a dense layer": bool(getattr(config, "mlp_bias", False)),
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def _unknown_experts(model: Any) -> str:
+    from expertrag_kernels.transformers import plain_experts
+
+    try:
+        for layer in model.model.layers:
+            if hasattr(layer.mlp, "experts"):
+                plain_experts(layer.mlp.experts)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@dataclass(slots=True)
+class _Lowering:
+    """One model being lowered; slots are rows of x (residual), y (normed) and what layers need."""
+
+    model: Any
+    config: Any
+    format: Format
+    cache_bytes: int
+    context_tokens: int
+    filled: Filled
+    given: Mapping[str, Packed] | None
+    make: MakeDecoder
+    beside: Beside | None
+    weights: dict[str, Any] = field(init=False, default_factory=dict)
+    at: str = field(init=False, default="")  # of the layer, before the names of its weights
+    decoder: Steps[Any, Any] = field(init=False)
+    kept: int = field(init=False, default=0)
+    routers: list[int] = field(init=False, default_factory=list)
+
+    def done(self) -> Lowered:
+        base, layers = self.model.model, self.model.model.layers
+        exact = Format.F32 if self.format is Format.F32 else Format.BF16
+        attention = layers[0].self_attn
+        latent = hasattr(attention, "kv_a_proj_with_mqa")
+        shape = (
+            CacheShape(
+                len(layers),
+                attention.num_heads,
+                attention.qk_nope_head_dim,
+                attention.v_head_dim,
+                attention.qk_rope_head_dim,
+                format=exact,
+            )
+            if latent
+            else CacheShape(
+                len(layers),
+                self.config.num_key_value_heads,
+                attention.head_dim,
+                attention.head_dim,
+                format=exact,
+            )
+        )
+        pages = shape.most_pages(self.cache_bytes, self.context_tokens)
+        if not pages:
+            raise Unsupported(f"a cache of {self.cache_bytes >> 20} MiB, which holds no 64 tokens")
+        d = self.decoder = self.make(shape, pages)
+        hidden = self.config.hidden_size
+        x, y = d.slot(hidden), d.slot(hidden)
+        longest = min(self.context_tokens, pages * PAGE_TOKENS)
+        # a file may have angles of its own
+        base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
+        cos, sin = angles_of(base.rotary_emb, longest)
+        # in 4 bits, the words that go in and out cost more than all else together
+        rounded = Format.INT8 if self.format is Format.INT4 else self.format
+        head, words = self.model.lm_head, base.embed_tokens
+        tied = head.weight is words.weight
+        with self.filled(head):
+            out = self._matrix("head", head.weight, rounded)
+        with nullcontext() if tied else self.filled(words):
+            d.embed(x, out if tied else self._matrix("words", words.weight, exact))
+        attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
+        mixture = self._mixture(x, y)
+        middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
+        states = {}
+        for number, layer in enumerate(layers):
+            self.at = f"layers.{number}."
+            with self.filled(layer):
+                self._norm("attention_norm", x, y, layer.input_layernorm)
+                attend(number, layer.self_attn)
+                self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
+                mixture(layer.mlp)
+                if self.beside:
+                    self.beside.plan(d, number, y, x, self.format)
+            if number + 1 in (middle, upper):
+                states[number + 1] = self._keep(x, hidden)
+        self.at = ""
+        last = d.slot(hidden)
+        d.pick(x, last)
+        with self.filled(base.norm):
+            self._norm("norm", last, last, base.norm)
+        d.linear(last, OUTPUT, out)
+        return Lowered(d, self.weights, tuple(self.routers), states[middle], states[upper])
+
+    def _attention(
+        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+    ) -> Callable[[int, Any], None]:
+        """Grouped-query attention."""
+        d, config = self.decoder, self.config
+        heads, groups, width = (
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            d.shape.own_width,
+        )
+        qkv = d.slot((heads + 2 * groups) * width)
+        query, key, value = (
+            View(qkv.slot, start * width, width) for start in (0, heads, heads + groups)
+        )
+        out = d.slot(heads * width)
+
+        def attend(number: int, module: Any) -> None:
+            projections = module.q_proj, module.k_proj, module.v_proj
+            weight = torch.cat([projection.weight for projection in projections])
+            biases = [p.bias for p in projections if p.bias is not None]
+            bias = self._floats("qkv.bias", torch.cat(biases)) if biases else None
+            d.linear(y, qkv, self._matrix("qkv", weight), bias)
+            if hasattr(module, "q_norm"):
+                self._norm("query_norm", query, query, module.q_norm, heads)
+                self._norm("key_norm", key, key, module.k_norm, groups)
+            d.rope(query, heads, cos, sin, interleaved=False)
+            d.rope(key, groups, cos, sin, interleaved=False)
+            to = View(out.slot, 0, width)
+            d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
+            self._linear("out", out, x, module.o_proj, add=True)
+
+        return attend
+
+    def _latent(
+        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+    ) -> Callable[[int, Any], None]:
+        """Multi-head latent attention (DeepSeek-V2), with keys and values as they are expanded."""
+        d, config = self.decoder, self.config
+        heads = config.num_attention_heads
+        own, turned, value_width = (
+            config.qk_nope_head_dim,
+            config.qk_rope_head_dim,
+            config.v_head_dim,
+        )
+        low = d.slot(config.q_lora_rank) if config.q_lora_rank else y
+        query = View(d.slot(heads * (own + turned)).slot, 0, own + turned)
+        latent = d.slot(config.kv_lora_rank + turned)
+        shared = View(latent.slot, config.kv_lora_rank, 0)
+        expanded = View(d.slot(heads * (own + value_width)).slot, 0, own + value_width)
+        value = View(expanded.slot, own, own + value_width)
+        out = d.slot(heads * value_width)
+
+        def attend(number: int, module: Any) -> None:
+            if config.q_lora_rank:
+                self._linear("query_a", y, low, module.q_a_proj)
+                self._norm("query_a_norm", low, low, module.q_a_layernorm)
+                self._linear("query_b", low, query, module.q_b_proj)
+            else:
+                self._linear("query", y, query, module.q_proj)
+            self._linear("latent", y, latent, module.kv_a_proj_with_mqa)
+            self._norm("latent_norm", latent, latent, module.kv_a_layernorm)
+            self._linear("expand", latent, expanded, module.kv_b_proj)
+            d.rope(query._replace(start=own), heads, cos, sin, interleaved=True)
+            d.rope(shared, 1, cos, sin, interleaved=True)
+            d.attend(
+                query, expanded, value, View(out.slot, 0, value_width),
+                layer=number, heads=heads, scale=module.scaling, shared_key=shared,
+            )  # fmt: skip
+            self._linear("out", out, x, module.o_proj, add=True)
+
+        return attend
+
+    def _mixture(self, x: View, y: View) -> Callable[[Any], None]:
+        """Experts, shared experts, or a dense layer, which is one expert of all tokens."""
+        from expertrag_kernels.transformers import plain_experts
+
+        d, config = self.decoder, self.config
+        experts = getattr(config, "num_local_experts", None) or getattr(config, "num_experts", 0)
+        logits = d.slot(max(experts or 0, 1))
+
+        def mix(module: Any) -> None:
+            if not hasattr(module, "experts"):
+                d.mix(y, x, self._dense("dense", module))
+                return
+            gate = module.gate
+            d.linear(y, logits, self._small("router", gate.weight))
+            self.routers.append(self._keep(logits, gate.num_experts))
+            limited = getattr(gate, "topk_method", "") == "group_limited_greedy"
+            d.route(
+                logits,
+                gate.num_experts,
+                gate.top_k,
+                normalise=config.model_type == "mixtral"
+                or bool(getattr(gate, "norm_topk_prob", 0)),
+                groups=gate.num_group if limited else 1,
+                top_groups=gate.topk_group if limited else 1,
+                scale=getattr(gate, "routed_scaling_factor", 1.0),
+            )
+            d.mix(y, x, self._experts("experts", plain_experts(module.experts)), gate.top_k)
+            if hasattr(module, "shared_expert"):
+                d.linear(y, logits, self._small("shared_gate", module.shared_expert_gate.weight))
+                d.route(logits, 1, 1, sigmoid=True)
+                d.mix(y, x, self._dense("shared", module.shared_expert), 1)
+            if hasattr(module, "shared_experts"):
+                d.mix(y, x, self._dense("shared", module.shared_experts))
+
+        return mix
+
+    def _keep(self, view: View, width: int) -> int:
+        self.decoder.keep(view, width)
+        self.kept += 1
+        return self.kept - 1
+
+    def _norm(self, name: str, source: View, to: View, module: Any, heads: int = 1) -> None:
+        """Normalise a row, or each head of it, as wide as the weight is."""
+        width = source.step * heads
+        parts = heads if module.weight.numel() < width else 1
+        weight = self._floats(name, module.weight)
+        self.decoder.norm(source, to, weight, module.variance_epsilon, parts)
+
+    def _linear(self, name: str, source: View, to: View, module: Any, *, add: bool = False) -> None:
+        bias = None if module.bias is None else self._floats(f"{name}.bias", module.bias)
+        self.decoder.linear(source, to, self._matrix(name, module.weight), bias, add=add)
+
+    def _matrix(self, name: str, weight: torch.Tensor, format: Format | None = None) -> Any:
+        wanted = format or self.format
+        if self.given is None:
+            return self._kept(name, self.decoder.matrix(weight, wanted))
+        found = self._given(name, PackedMatrix)
+        self._check(name, (found.format, found.outputs, found.inputs), (wanted, *weight.shape))
+        return found
+
+    def _small(self, name: str, weight: torch.Tensor) -> Any:
+        """Pack a router, which is read as exactly as it is written."""
+        exact = Format.BF16 if weight.dtype == torch.bfloat16 else Format.F32
+        return self._matrix(name, weight, exact)
+
+    def _floats(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        if self.given is None:
+            return self._kept(name, values.detach().float().clone())
+        found = self._given(name, torch.Tensor)
+        self._check(name, found.shape, values.shape)
+        return found
+
+    def _dense(self, name: str, module: Any) -> Any:
+        gate_up = torch.cat([module.gate_proj.weight, module.up_proj.weight])
+        plain = PlainExperts(
+            gate_up[None], module.down_proj.weight[None], _ACTIVATIONS[self.config.hidden_act]
+        )
+        return self._experts(name, plain)
+
+    def _experts(self, name: str, plain: PlainExperts) -> Any:
+        if self.given is None:
+            return self._kept(name, self.decoder.experts(plain, self.format))
+        found = self._given(name, PackedExperts)
+        shapes = [
+            (some.num_experts, some.hidden_size, some.inner_size, some.activation)
+            for some in (found, plain)
+        ]
+        self._check(name, (found.format, *shapes[0]), (self.format, *shapes[1]))
+        return found
+
+    def _kept(self, name: str, made: _W) -> _W:
+        self.weights[self.at + name] = made
+        return made
+
+    def _given(self, name: str, kind: type[_P]) -> _P:
+        """Take a weight of an earlier run."""
+        found = self.given.get(self.at + name) if self.given else None
+        if not isinstance(found, kind):
+            raise ValueError(f"{self.at}{name} is missing")
+        return found
+
+    def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
+        if found != wanted:
+            raise ValueError(f"{self.at}{name} is {tuple(found)}, and not {tuple(wanted)}")

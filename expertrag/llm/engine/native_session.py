@@ -1,0 +1,120 @@
+"""One prompt being answered by an engine: it draws, the session reads along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling
+from expertrag.llm.base import ShouldStop
+from expertrag.llm.constraints import Matcher
+from expertrag.llm.engine.native_network import NativeNetwork
+from expertrag.llm.engine.texts import Drawn, Looked, Text
+from expertrag.llm.local_session import LocalSession
+from expertrag.llm.sampling import Abstention, Sampler
+from expertrag.llm.watching import ROUTER_TOKENS
+from expertrag_retriever.types import PrefillSignals
+
+
+class NativeSession(LocalSession):
+    """Owns a text of the engine; its first pass begins with ``peek`` or ``deltas``."""
+
+    def __init__(
+        self,
+        network: NativeNetwork,
+        decode: Callable[[Sequence[int]], str],
+        prompt: list[int],
+        sampling: Sampling,
+        should_stop: ShouldStop,
+        matcher: Matcher | None = None,
+        domain: str | None = None,
+        abstention: Abstention | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        super().__init__(decode, prompt, sampling, should_stop, abstention, goes_on=goes_on)
+        self._network = network
+        self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
+        expert = network.limits.expert_of(domain)
+        self._text = Text(
+            prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
+        )
+        self._waiting: list[int] = []  # tokens that are not yet streamed
+
+    def peek(self, tokens: int) -> PrefillSignals | None:
+        """Prefill and draw the first tokens; see :meth:`Session.peek`."""
+        wanted = min(tokens, self._max_tokens)
+        if len(self._certainties) < wanted and not self._ended:
+            self._allow(wanted, sure=True)
+        while len(self._certainties) < wanted and not self._ended:
+            token = self._take()
+            if token is not None:
+                self._waiting.append(token)
+        return self._signals(tokens)
+
+    def look(self) -> float | None:
+        """Draw the first token; see :meth:`Session.look`."""
+        if not self.lm_calls:
+            self._allow(1, sure=False)
+            token = self._take()
+            if token is not None:
+                self._waiting.insert(0, token)  # before the rest of an abstention
+        return self.doubt
+
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the text; see :meth:`Session.deltas`."""
+        if not self._ended:
+            self._allow(self._max_tokens, sure=False)
+        yield from super().deltas()
+
+    def close(self) -> None:
+        """Free the cache; see :meth:`Session.close`."""
+        self._end(self.finish_reason)
+        self._waiting.clear()
+
+    def _allow(self, tokens: int, *, sure: bool) -> None:
+        if self.lm_calls:
+            self._network.engine.allow(self._text, tokens, sure=sure)
+            return
+        self.lm_calls = 1
+        self._text.allowed, self._text.sure = tokens, sure
+        if sure or self._probe:
+            self._text.watched = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
+        self._network.engine.submit(self._text)
+
+    def _next(self) -> int | None:
+        if not self._waiting and not self._ended:
+            return self._take()
+        return self._waiting.pop(0) if self._waiting else None
+
+    def _take(self) -> int | None:
+        """Wait for a token; None if it is the end."""
+        found = self._network.engine.result(self._text, self._should_stop)
+        if isinstance(found, Looked):
+            self._watched = self._network.watched(found)
+            self.cached_tokens = self._text.reused
+            if saying := self._abstaining():
+                self._waiting = saying[1:]
+                self._end(FinishReason.STOP)
+                return saying[0]
+            found = self._network.engine.result(self._text, self._should_stop)
+        assert isinstance(found, Drawn), "a text is looked at once"
+        self.cached_tokens = self._text.reused
+        if found.certainty is not None:
+            self._certainties.append(found.certainty)
+        if not self._probe:
+            self.doubt = self._sampler.doubt
+        self.completion_tokens += 1
+        if found.token in self._network.end_tokens:
+            self._end(FinishReason.STOP)
+            return None
+        if found.ranked is not None:
+            self._ranked.append(found.ranked)
+        if found.last:
+            self._end(FinishReason.STOP)
+        elif self.completion_tokens == self._max_tokens:
+            self._end(FinishReason.LENGTH)
+        return found.token
+
+    def _end(self, reason: FinishReason) -> None:
+        super()._end(reason)
+        self._network.engine.close(self._text)

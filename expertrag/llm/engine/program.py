@@ -1,0 +1,160 @@
+"""The steps of a lowered model as data, so that a packed model runs without transformers.
+
+What :mod:`expertrag.llm.engine.lowering` plans on a ``recorded`` decoder is noted;
+:meth:`Program.planned` plans the same on another one, of packed weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+
+from expertrag.llm.engine.lowering import Lowered, Unsupported
+from expertrag.llm.engine.planning import STEPS, Plan
+from expertrag_kernels import Format, Packed, PackedMatrix
+from expertrag_kernels.cpu_experts import ISAS
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, Steps, View
+
+Step = tuple[str, list[Any], dict[str, Any]]
+"""Name, arguments and options of a call of a decoder's."""
+
+
+class Recorder:
+    """A decoder that notes the steps that are planned on it."""
+
+    def __init__(self, decoder: Steps[Any, Any]) -> None:
+        self._decoder = decoder
+        self.steps: list[Step] = []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._decoder, name)
+        if name not in STEPS:
+            return found
+
+        def noted(*arguments: Any, **options: Any) -> Any:
+            self.steps.append((name, list(arguments), options))
+            return found(*arguments, **options)
+
+        return noted
+
+
+def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
+    """Make a decoder whose steps can be told by :meth:`Program.of`.
+
+    :raises Unsupported: there are no compiled kernels.
+    """
+    if not ISAS:
+        raise Unsupported("there are no compiled kernels")
+    return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
+
+
+PlanBeside = Callable[[Steps[Any, Any], int, View, View], None]
+"""Plans more steps after a layer's feed-forward network, of its number, what it reads and what it
+adds to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is planned on a decoder, with the names of its weights, and what each of them is.
+
+    ``scaling`` is what cosines and sines are multiplied by (yarn). The rest is as in ``Lowered``.
+    """
+
+    shape: CacheShape
+    steps: Sequence[Step]
+    weights: Mapping[str, list[Any]]
+    scaling: float
+    routers: tuple[int, ...]
+    middle: int
+    upper: int
+
+    @classmethod
+    def of(cls, lowered: Lowered, scaling: float) -> Program:
+        """Read the program of a model that was lowered onto a ``recorded`` decoder."""
+        decoder = cast("Recorder", lowered.decoder)
+        names = {id(weight): name for name, weight in lowered.weights.items()}
+
+        def told(value: Any) -> Any:
+            if isinstance(value, View):
+                return {"view": list(value)}
+            return {"weight": names[id(value)]} if id(value) in names else value
+
+        steps: list[Step] = []
+        for name, arguments, options in decoder.steps:
+            if name == "rope":  # cosines and sines follow from the frequencies
+                arguments = arguments[:2]
+            options = {key: told(value) for key, value in options.items()}
+            steps.append((name, [told(value) for value in arguments], options))
+        return cls(
+            decoder.shape,
+            steps,
+            {name: _about(weight) for name, weight in lowered.weights.items()},
+            scaling,
+            lowered.routers,
+            lowered.middle,
+            lowered.upper,
+        )
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> Program:
+        """Read what :meth:`told` has told."""
+        return cls(
+            CacheShape(**{**body["shape"], "format": Format(body["shape"]["format"])}),
+            [(str(name), list(values), dict(options)) for name, values, options in body["steps"]],
+            body["weights"],
+            float(body["scaling"]),
+            tuple(body["routers"]),
+            int(body["middle"]),
+            int(body["upper"]),
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Return everything as JSON has it."""
+        return asdict(self)
+
+    def planned(
+        self,
+        packed: Mapping[str, Packed],
+        *,
+        cache_bytes: int,
+        context_tokens: int,
+        beside: PlanBeside | None = None,
+    ) -> Lowered:
+        """Plan the steps on a decoder of packed weights.
+
+        :param beside: plans what each layer has beside its feed-forward network.
+        :raises Unsupported: the cache holds no page.
+        :raises ValueError: weights are missing or others, or the steps do not fit together.
+        """
+        for name, about in self.weights.items():
+            if name not in packed:
+                raise ValueError(f"{name} is missing")
+            if (found := _about(packed[name])) != about:
+                raise ValueError(f"{name} is {tuple(found)}, and not {tuple(about)}")
+        pages = self.shape.most_pages(cache_bytes, context_tokens)
+        if not pages:
+            raise Unsupported(f"a cache of {cache_bytes >> 20} MiB, which holds no 64 tokens")
+        decoder = Decoder(self.shape, pages)
+        longest = min(context_tokens, pages * PAGE_TOKENS)
+        plan = Plan(decoder, packed, self.scaling, longest)
+        for name, arguments, options in self.steps:
+            plan.add(name, arguments, options)
+            if beside and name == "mix":
+                source, to, weight = arguments[:3]
+                layer = int(weight["weight"].split(".")[1])  # layers.N.dense
+                beside(decoder, layer, View(*source["view"]), View(*to["view"]))
+        return Lowered(decoder, packed, self.routers, self.middle, self.upper)
+
+
+def _about(weight: Packed) -> list[Any]:
+    """Say what a weight is: its form and its sizes."""
+    if isinstance(weight, torch.Tensor):
+        return list(weight.shape)
+    if isinstance(weight, PackedMatrix):
+        return [str(weight.format), weight.outputs, weight.inputs]
+    sizes = weight.num_experts, weight.hidden_size, weight.inner_size
+    return [str(weight.format), *sizes, str(weight.activation)]

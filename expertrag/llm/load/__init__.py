@@ -1,0 +1,1 @@
+"""Weights, configuration and tokenizer of a model: from checkpoints, GGUF files, packed folders."""

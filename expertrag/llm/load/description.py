@@ -1,0 +1,117 @@
+"""What a packed folder says beside its weights and its tokenizer, so that it starts at once.
+
+``program.json`` has the steps of the lowered model, its limits and its special tokens: a start
+imports no modelling code. A folder without the file is planned by transformers' modules, as the
+checkpoint itself is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from expertrag.llm.base import Message
+from expertrag.llm.engine.lowering import Lowered
+from expertrag.llm.engine.planning import FREQUENCIES, angles, angles_of
+from expertrag.llm.engine.program import Program
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.file_tokenizer import FileTokenizer
+from expertrag.llm.network import Limits
+
+DESCRIPTION_FILE = "program.json"
+_VERSION = 1
+_PROBE = "What does a tokenizer do with 1,234 «quotes», naïve café, 日本語,\n\n\tand  spaces?"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A lowered model without its weights."""
+
+    program: Program
+    limits: Limits
+    special_tokens: Mapping[str, str]
+    """By their names in chat templates."""
+
+    def write(self, folder: Path) -> None:
+        """Write it into a folder."""
+        limits = {**asdict(self.limits), "end_tokens": sorted(self.limits.end_tokens)}
+        body = {
+            "version": _VERSION,
+            "limits": limits,
+            "special_tokens": dict(self.special_tokens),
+            "program": self.program.told(),
+        }
+        (folder / DESCRIPTION_FILE).write_text(json.dumps(body) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Description | None:
+        """Read a folder's; None where there is none, or one of another version.
+
+        :raises ValueError: it is damaged.
+        """
+        path = folder / DESCRIPTION_FILE
+        if not path.is_file():
+            return None
+        try:
+            body = json.loads(path.read_bytes())
+            if body["version"] != _VERSION:
+                return None
+            told = body["limits"]
+            lists = {"end_tokens": frozenset(told["end_tokens"]), "experts": tuple(told["experts"])}
+            limits = Limits(**{**told, **lists})
+            return cls(Program.read(body["program"]), limits, dict(body["special_tokens"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{DESCRIPTION_FILE} is damaged: {error}") from error
+
+
+def describe(folder: Path, lowered: Lowered, model: Any, tokenizer: Any) -> None:
+    """Describe a model whose tokenizer lies in the folder, where that is all that it needs.
+
+    :param lowered: onto a decoder that was recorded.
+    :param model: that it was lowered from, for its limits and angles.
+    :param tokenizer: of transformers; one that the folder's files alone do not make is left to it.
+    """
+    special = getattr(tokenizer, "special_tokens_map", {})
+    if not all(isinstance(token, str) for token in special.values()):
+        return
+    scaling = float(getattr(model.model.rotary_emb, "attention_scaling", 1.0))
+    if not _same_tokens(folder, special, tokenizer) or not _same_angles(lowered, model, scaling):
+        return
+    limits = Limits.of(model, tokenizer)
+    Description(Program.of(lowered, scaling), limits, special).write(folder)
+
+
+def _same_tokens(folder: Path, special: Mapping[str, str], tokenizer: Any) -> bool:
+    """Whether a chat and a text are the same tokens by the folder's files as by transformers."""
+    chat = [Message("system", "Be brief."), Message("user", _PROBE), Message("assistant", "Cuts.")]
+    try:
+        own, theirs = ChatTokenizer(FileTokenizer(folder, special)), ChatTokenizer(tokenizer)
+    except Exception:  # no file, or what only transformers understands
+        return False
+    for turns in (chat[1:2], chat[:2], [*chat, chat[1]]):
+        if _tokens(own, turns) != _tokens(theirs, turns):
+            return False
+    ids = theirs.encode_text(_PROBE)
+    return own.encode_text(_PROBE) == ids and own.decode(ids) == theirs.decode(ids)
+
+
+def _tokens(chat: ChatTokenizer, turns: list[Message]) -> list[int] | None:
+    """Tokens of a prompt; None if the template refuses the turns."""
+    try:
+        return chat.encode(turns)
+    except Exception:  # of jinja, by one or the other
+        return None
+
+
+def _same_angles(lowered: Lowered, model: Any, scaling: float) -> bool:
+    """Whether the frequencies give the angles that transformers computes."""
+    rotary, positions = model.model.rotary_emb, 64
+    polar = not isinstance(rotary(torch.zeros(1), torch.arange(1)[None]), tuple)
+    own = angles(lowered.weights[FREQUENCIES], scaling, positions, polar=polar)
+    theirs = angles_of(rotary, positions)
+    return all(torch.equal(one, other) for one, other in zip(own, theirs, strict=True))

@@ -1,0 +1,188 @@
+"""A GGUF file: its model's configuration and tokenizer by transformers, its tensors one by one.
+
+What transformers leaves out of the header is added here: mixtures of Llama's kind, the widths of
+experts, positions that are scaled, and what we write of a reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoTokenizer, MixtralConfig
+
+from expertrag.llm.load.gguf_layout import OWN_KEYS, parameter_names, part, turned_heads
+
+_WIDTHS = {  # by the end of their names
+    "attention.key_length": "head_dim",
+    "expert_feed_forward_length": "moe_intermediate_size",
+    "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
+}
+_WORDS = ("token_embd.weight", "output.weight")
+_SAMPLED_ROWS = 256
+_ROUNDING = 0.2  # of the norm; 2 bits a weight lose about that much
+_SCALED = ("linear", "yarn")
+_ANGLES = "rope_freqs.weight"
+
+
+class GGUFFile:
+    """The header of a file, and what it says of the model."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reader = gguf.GGUFReader(path)
+        self.architecture = str(self._field("general.architecture"))
+
+    def config(self) -> Any:
+        """Return the model's configuration, as transformers has it."""
+        from_pretrained: Any = AutoConfig.from_pretrained
+        config = from_pretrained(self.path.parent, gguf_file=self.path.name)
+        for end, name in _WIDTHS.items():
+            width = self._of_model(end)
+            if width is not None and hasattr(config, name):
+                setattr(config, name, width)
+        if self._of_model("rope.scaling.type") in _SCALED:
+            config.rope_parameters |= {
+                "rope_type": self._of_model("rope.scaling.type"),
+                "factor": self._of_model("rope.scaling.factor"),
+                "original_max_position_embeddings": self._of_model(
+                    "rope.scaling.original_context_length"
+                ),
+            }
+        experts = self._of_model("expert_count")
+        if config.model_type == "llama" and experts:
+            config = MixtralConfig.from_dict(
+                {
+                    **config.to_dict(),
+                    "model_type": "mixtral",
+                    "num_local_experts": experts,
+                    "num_experts_per_tok": self._of_model("expert_used_count"),
+                }
+            )
+        if self._one_matrix():
+            config.tie_word_embeddings = True
+        own = {name: self._field(key) for name, key in OWN_KEYS.items()}
+        config.update({name: value for name, value in own.items() if value is not None})
+        return config
+
+    def tokenizer(self) -> Any:
+        """Return the tokenizer, as transformers has it."""
+        from_pretrained: Any = AutoTokenizer.from_pretrained
+        tokenizer = from_pretrained(self.path.parent, gguf_file=self.path.name)
+        if self._field("tokenizer.ggml.pre") == "smollm":
+            _split_digits(tokenizer)
+        return tokenizer
+
+    def licence(self) -> str | None:
+        """Return what the file says of its licence."""
+        found = self._field("general.license")
+        return None if found is None else str(found)
+
+    def checkpoint(self, model: nn.Module) -> GGUFCheckpoint:
+        """Find a model's weights.
+
+        :raises NotStreamed: there is no table of names for the architecture.
+        """
+        return GGUFCheckpoint(self, model)
+
+    def scale_angles(self, rotary: Any) -> None:
+        """Slow the turning of positions down, as a file of Llama 3.1 and later says."""
+        for tensor in self.reader.tensors:
+            if tensor.name == _ANGLES:
+                rotary.inv_freq = rotary.inv_freq / torch.from_numpy(_read(self.path, tensor))
+
+    def _one_matrix(self) -> bool:
+        """Whether the words that go in and out are one matrix, of which the file has two roundings.
+
+        The two differ by some percent then; of different matrices by more than either is.
+        """
+        found = [tensor for tensor in self.reader.tensors if tensor.name in _WORDS]
+        if len(found) < len(_WORDS) or found[0].data.shape[0] != found[1].data.shape[0]:
+            return False
+        rows = slice(None, None, max(1, found[0].data.shape[0] // _SAMPLED_ROWS))
+        one, other = (_floats(tensor.data[rows], tensor.tensor_type) for tensor in found)
+        return bool(np.linalg.norm(one - other) < _ROUNDING * np.linalg.norm(other))
+
+    def _of_model(self, name: str) -> Any:
+        return self._field(f"{self.architecture}.{name}")
+
+    def _field(self, name: str) -> Any:
+        field = self.reader.fields.get(name)
+        return None if field is None else field.contents()
+
+
+class GGUFCheckpoint:
+    """The tensors of a GGUF file in floats, under the names of a model's parameters."""
+
+    def __init__(self, file: GGUFFile, model: nn.Module) -> None:
+        """Find the names.
+
+        :raises NotStreamed: there is no table of names for the architecture.
+        """
+        config: Any = model.config
+        self._path = file.path
+        names = dict(parameter_names(file.architecture, config.num_hidden_layers, model))
+        if config.tie_word_embeddings:
+            _leave_coarser(names, file.reader.tensors)
+        self._tensors = {
+            names[tensor.name]: tensor for tensor in file.reader.tensors if tensor.name in names
+        }
+        self._heads = {
+            name: turned_heads(file.architecture, tensor.name, config)
+            for name, tensor in self._tensors.items()
+        }
+        self.shapes: Mapping[str, tuple[int, ...]] = {
+            name: _shape(tensor) for name, tensor in self._tensors.items()
+        }
+
+    def read(self, name: str) -> torch.Tensor:
+        """See :meth:`Checkpoint.read`."""
+        tensor = self._tensors[name]
+        values = torch.from_numpy(_read(self._path, tensor)).view(self.shapes[name])
+        heads = self._heads[name]
+        return part(values, heads) if heads else values
+
+
+def _leave_coarser(names: dict[str, str], tensors: Sequence[Any]) -> None:
+    """Leave out the coarser of two roundings of the words."""
+    found = sorted((t for t in tensors if t.name in _WORDS), key=lambda tensor: tensor.n_bytes)
+    for tensor in found[:-1]:
+        del names[tensor.name]
+
+
+def _floats(stored: Any, kind: Any) -> Any:
+    return gguf.quants.dequantize(stored, kind).astype(np.float32, copy=False)
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    shape = tuple(int(size) for size in reversed(tensor.shape))
+    # a matrix of one row is a vector in the file
+    return (1, *shape) if tensor.name.endswith("ffn_gate_inp_shexp.weight") else shape
+
+
+def _read(path: Path, tensor: Any) -> Any:
+    """Read one tensor in floats, by itself: pages of a mapping of the file would stay."""
+    stored = np.fromfile(
+        path, tensor.data.dtype, count=tensor.data.size, offset=tensor.data_offset
+    ).reshape(tensor.data.shape)
+    return _floats(stored, tensor.tensor_type)
+
+
+def _split_digits(tokenizer: Any) -> None:
+    """Restore a step that transformers' GGUF conversion loses.
+
+    SmolLM splits digits one by one *before* the byte-level regular expression. Without it a run
+    of spaces before a number is cut differently from how the model was trained.
+    """
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import pre_tokenizers
+
+    backend: Backend = tokenizer.backend_tokenizer
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
+    )

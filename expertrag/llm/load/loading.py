@@ -1,0 +1,125 @@
+"""Find and load transformers models quietly, with one-line errors instead of their exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from expertrag.api.errors import ExpertRAGError, MissingExtra, NotFound, ServerError
+from expertrag.llm.fingerprint import package_name
+from expertrag_retriever.quiet import quiet as quiet
+
+PACKED_FILE = "packed.safetensors"
+"""What a folder that ``expertrag models pack`` made has for weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """A folder with a model: a checkpoint, packed weights, or the GGUF file of that name."""
+
+    folder: Path
+    gguf: str | None = None
+
+    @property
+    def packed(self) -> Path | None:
+        """The file of packed weights; None where there is none."""
+        path = self.folder / PACKED_FILE
+        return path if self.gguf is None and path.is_file() else None
+
+    @property
+    def name(self) -> str:
+        """What to call the model by its place."""
+        package = None if self.gguf else package_name(self.folder)
+        return package or (Path(self.gguf).stem if self.gguf else self.folder.resolve().name)
+
+
+@contextmanager
+def model_errors(name: str) -> Iterator[None]:
+    """Turn whatever a library raises while it loads model ``name`` into an ExpertRAG error.
+
+    :raises MissingExtra: if the server extra is not installed.
+    :raises ServerError: if the model's files are damaged.
+    """
+    try:
+        yield
+    except ExpertRAGError:
+        raise
+    except ImportError as error:
+        raise MissingExtra(
+            f"model {name!r} needs a missing package ({first_line(error)}); "
+            "run: pip install 'expertrag[server]'",
+            reason="MISSING_EXTRA",
+        ) from error
+    except Exception as error:  # the libraries raise anything from KeyError to SafetensorError
+        raise damaged(name, first_line(error)) from error
+
+
+def damaged(name: str, why: str) -> ServerError:
+    """Error for a model whose files cannot be used."""
+    return ServerError(
+        f"model {name!r} cannot be loaded, its files are damaged or of an unknown kind ({why}); "
+        + _cure(name),
+        reason="MODEL_DAMAGED",
+        metadata={"model": name},
+    )
+
+
+def model_files(name: str) -> ModelFiles:
+    """Find the files of model ``name``: a folder, a GGUF file, or what the hub has, fetched.
+
+    :raises NotFound: if it is none of them.
+    """
+    path = Path(name).expanduser()
+    if (path / "config.json").is_file():
+        return ModelFiles(path)
+    if path.is_file() and path.suffix == ".gguf":
+        return ModelFiles(path.parent, path.name)
+    if path.is_dir():
+        return ModelFiles(path, _only_gguf(name, path))
+    if name.count("/") != 1 or name.startswith((".", "~", "/")) or path.suffix == ".gguf":
+        raise _not_found(name, f"there is no such {'file' if path.suffix == '.gguf' else 'folder'}")
+    from huggingface_hub import snapshot_download
+
+    try:
+        with quiet():
+            found = snapshot_download(name, ignore_patterns=["*.bin", "*.pth", "*.gguf"])
+    except Exception as error:  # offline, no such repository, no valid id, no network
+        raise _not_found(name, first_line(error)) from error
+    return ModelFiles(Path(found))
+
+
+def _only_gguf(name: str, folder: Path) -> str:
+    found = [path.name for path in folder.glob("*.gguf")]
+    if len(found) > 1:
+        raise _not_found(name, f"the folder has {len(found)} .gguf files: name one of them")
+    if not found:
+        raise _not_found(name, "the folder has no config.json")
+    return found[0]
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an error's message, cut to 200 characters."""
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _not_found(name: str, why: str) -> NotFound:
+    return NotFound(
+        f"model {name!r} not found ({why}); {_cure(name)}",
+        reason="MODEL_NOT_FOUND",
+        metadata={"model": name},
+    )
+
+
+def _cure(name: str) -> str:
+    folder = Path(name).expanduser()
+    pulled = package_name(folder)
+    if pulled is None and (folder.exists() or "/" in name):
+        return (
+            "name a folder with a complete model (config.json, safetensors, tokenizer), "
+            "or a .gguf file"
+        )
+    return f"run: expertrag models pull {pulled or name}"

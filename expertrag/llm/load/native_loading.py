@@ -1,0 +1,92 @@
+"""A model on our engine: its weights are packed layer by layer as they are read."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+import torch
+
+from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.engine.lowering import (
+    Filled,
+    Lowered,
+    MakeDecoder,
+    Unsupported,
+    as_it_is,
+    check,
+    lower,
+)
+from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
+from expertrag.llm.load.checkpoint import NotStreamed, Streamed
+from expertrag.llm.load.packed_loading import ROUNDED
+from expertrag.llm.load.source import ModelSource
+from expertrag.llm.network import Limits
+from expertrag_kernels import Format
+from expertrag_kernels.decoder import Decoder
+from expertrag_kernels.torch_decoder import TorchDecoder
+
+_log = logging.getLogger(__name__)
+
+
+def native_network(
+    name: str,
+    source: ModelSource,
+    format: Format,
+    precision: torch.dtype,
+    device: torch.device,
+    room: CacheRoom,
+    beside: Beside | None = None,
+) -> NativeNetwork | None:
+    """Load a model onto our engine; None, with one logged reason, where transformers runs it.
+
+    :param precision: of what ``format`` leaves as it is; on a GPU of everything.
+    :param beside: experts beside the model's layers.
+    """
+    make = _decoder_of(device, precision)
+    try:
+        model, filled = outline(name, source, format, precision)
+        limits = Limits.of(model, source.tokenizer)
+        limits = beside.limits(limits) if beside else limits
+        return _network(model, format, limits, room, filled=filled, make=make, beside=beside)
+    except Unsupported as reason:
+        _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
+        return None
+
+
+def _decoder_of(device: torch.device, precision: torch.dtype) -> MakeDecoder:
+    if device.type == "cpu":
+        return Decoder
+    return partial(TorchDecoder, device=device, dtype=precision)
+
+
+def outline(
+    name: str, source: ModelSource, format: Format, precision: torch.dtype
+) -> tuple[Any, Filled]:
+    """Make a model whose weights come layer by layer, or one that has them where that cannot be.
+
+    :raises Unsupported: it is not for our engine; no weights were read.
+    """
+    # what a GGUF file rounded is held as it is in int4, but not once it is rounded to bfloat16
+    exact = torch.float32 if source.gguf and format in ROUNDED else precision
+    model = source.outline(exact)
+    check(model, Limits.of(model, source.tokenizer).context_tokens)
+    try:
+        return model, Streamed(model, source.checkpoint(model)).filled
+    except NotStreamed as reason:
+        _log.warning("%s is loaded whole before it is packed: %s", name, reason)
+        return source.whole(name, exact), as_it_is
+
+
+def _network(
+    model: Any, format: Format, limits: Limits, room: CacheRoom, **options: Any
+) -> NativeNetwork:
+    lowered: Lowered = lower(
+        model,
+        format,
+        cache_bytes=room.bytes,
+        context_tokens=limits.context_tokens,
+        **options,
+    )
+    return NativeNetwork(lowered, limits, room.kept_bytes)

@@ -1,0 +1,115 @@
+"""A model that ``expertrag models pack`` has packed, on our engine: mapped, and read by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.engine.lowering import Lowered, Unsupported, lower
+from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
+from expertrag.llm.load.description import Description
+from expertrag.llm.load.file_tokenizer import FileTokenizer
+from expertrag.llm.load.loading import PACKED_FILE, ModelFiles, quiet
+from expertrag.llm.network import Limits
+from expertrag_kernels import Format, Packed, PackedMatrix, load_packed
+from expertrag_kernels.cpu_experts import ISAS
+
+ROUNDED = (Format.INT8, Format.INT4)
+DTYPES = {
+    "bfloat16": Format.BF16,
+    "float32": Format.F32,
+    **{str(format): format for format in ROUNDED},
+}
+"""Names of formats on the command line."""
+
+
+def packed_network(
+    name: str, files: ModelFiles, dtype: str, room: CacheRoom, beside: Beside | None = None
+) -> tuple[NativeNetwork, Any]:
+    """Run a packed folder; its weights stay in the file. Returns the network and its tokenizer.
+
+    :param beside: experts beside the model's layers.
+    :raises InvalidArgument: another dtype is wanted than that of the folder, or there are no
+        compiled kernels.
+    :raises ServerError: the file is damaged, or was packed by another version.
+    """
+    try:
+        packed = load_packed(files.folder / PACKED_FILE, mapped=True)
+        format = packed_format(packed)
+    except ValueError as error:
+        raise unusable(name, error) from error
+    if dtype != "auto" and DTYPES.get(dtype) != format:
+        there = next(name for name, known in DTYPES.items() if known is format)
+        raise InvalidArgument(
+            f"{name} is packed in {there}, and cannot be run in {dtype}: use --dtype auto, or pack "
+            f"the model again in {dtype}"
+        )
+    try:
+        if not ISAS:
+            raise Unsupported("there are no compiled kernels")
+        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes, beside)
+    except Unsupported as reason:
+        raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
+    except ValueError as error:
+        raise unusable(name, error) from error
+    limits = beside.limits(limits) if beside else limits
+    return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
+
+
+def _planned(
+    files: ModelFiles,
+    packed: Mapping[str, Packed],
+    format: Format,
+    cache_bytes: int,
+    beside: Beside | None,
+) -> tuple[Lowered, Limits, Any]:
+    """Plan the steps as the folder describes them, or by transformers' modules."""
+    described = Description.read(files.folder)
+    if described:
+        limits = described.limits
+        tokenizer = FileTokenizer(files.folder, described.special_tokens)
+        lowered = described.program.planned(
+            packed,
+            cache_bytes=cache_bytes,
+            context_tokens=limits.context_tokens,
+            beside=partial(beside.plan, format=format) if beside else None,
+        )
+        return lowered, limits, tokenizer
+    from expertrag.llm.load.source import ModelSource  # transformers, which takes seconds
+
+    with quiet():
+        source = ModelSource(files)
+        model = source.outline(source.config.dtype)
+    limits = Limits.of(model, source.tokenizer)
+    lowered = lower(
+        model,
+        format,
+        cache_bytes=cache_bytes,
+        context_tokens=limits.context_tokens,
+        packed=packed,
+        beside=beside,
+    )
+    return lowered, limits, source.tokenizer
+
+
+def unusable(name: str, error: ValueError) -> ServerError:
+    """Error for packed weights that are damaged, or of another version or model."""
+    return ServerError(
+        f"the packed model {name!r} cannot be used ({error}); run: expertrag models pack",
+        reason="MODEL_DAMAGED",
+        metadata={"model": name},
+    )
+
+
+def packed_format(packed: Mapping[str, Packed]) -> Format:
+    """Return the format that a packed model's layers are in.
+
+    :raises ValueError: it has none.
+    """
+    layer = packed.get("layers.0.out")
+    if not isinstance(layer, PackedMatrix):
+        raise ValueError("layers.0.out is missing")
+    return layer.format

@@ -1,0 +1,161 @@
+"""A model packed once, into a folder that is mapped at every start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.engine.lowering import Filled, Lowered, Unsupported, lower
+from expertrag.llm.engine.program import recorded
+from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.load.description import describe
+from expertrag.llm.load.loading import (
+    PACKED_FILE,
+    first_line,
+    model_errors,
+    model_files,
+    quiet,
+)
+from expertrag.llm.load.native_loading import outline
+from expertrag.llm.load.packed_loading import DTYPES, unusable
+from expertrag.llm.load.source import ModelSource
+from expertrag.llm.network import Limits
+from expertrag.runtime.threads import all_cores
+from expertrag_kernels import Format, save_packed, verify_packed
+from expertrag_retriever.publish import published
+
+if TYPE_CHECKING:
+    from expertrag_index.types import Progress
+
+
+def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
+    """Pack a model into a folder, which appears whole or not at all.
+
+    :param name: as of :func:`expertrag.llm.load_generator`.
+    :param dtype: ``bfloat16``, ``float32``, ``int8`` or ``int4``.
+    :raises NotFound: if there is no such model.
+    :raises InvalidArgument: if our engine does not run the model, or it is packed already.
+    :raises ServerError: if the model's files are damaged.
+    """
+    files = model_files(name)
+    if files.packed:
+        raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
+    with model_errors(name), quiet(), all_cores():
+        progress(f"read {files.name}", 0, 1)  # a GGUF file's words take a while
+        source = ModelSource(files)
+        progress(f"read {files.name}", 1, 1)
+        model, lowered = _packed(name, source, DTYPES[dtype], progress)
+    progress(f"write {out}", 0, 1)
+    # not within model_errors: a full disk is no damaged model
+    with quiet(), published(out) as scratch:
+        model.config.packed_from = f"{fingerprint(files.folder, files.gguf)} in {dtype}"
+        model.config.save_pretrained(scratch)
+        model.generation_config.save_pretrained(scratch)
+        source.tokenizer.save_pretrained(scratch)
+        describe(scratch, lowered, model, source.tokenizer)
+        (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
+        # last: without its weights what a killed command leaves is no model
+        save_packed(lowered.weights, scratch / PACKED_FILE)
+    progress(f"write {out}", 1, 1)
+
+
+def verify_folder(folder: Path) -> None:
+    """Compare all weights of a packed folder with their checksums.
+
+    :raises InvalidArgument: if it is not a packed folder.
+    :raises ServerError: if it is damaged, or was packed by another version.
+    """
+    if not (folder / PACKED_FILE).is_file():
+        raise InvalidArgument(f"{folder} is not packed: it has no {PACKED_FILE}")
+    try:
+        verify_packed(folder / PACKED_FILE)
+    except ValueError as error:
+        raise unusable(str(folder), error) from error
+
+
+def _packed(
+    name: str, source: ModelSource, format: Format, progress: Progress
+) -> tuple[Any, Lowered]:
+    # of what is not rounded; the same on any processor
+    dtype = torch.float32 if format is Format.F32 else torch.bfloat16
+    try:
+        model, filled = outline(name, source, format, dtype)
+        with ThreadPoolExecutor(max_workers=1) as reading:
+            lowered = lower(
+                model,
+                format,
+                cache_bytes=1 << 30,  # of addresses: no page of it is touched
+                context_tokens=Limits.of(model, source.tokenizer).context_tokens,
+                filled=_told(
+                    _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
+                ),
+                make=recorded,
+            )
+    except Unsupported as reason:
+        raise InvalidArgument(
+            f"{name} cannot be packed ({first_line(reason)}); serve it as it is"
+        ) from reason
+    return model, lowered
+
+
+def _ahead(filled: Filled, model: Any, reading: ThreadPoolExecutor) -> Filled:
+    """Read each layer while the one before it is packed."""
+    layers = list(model.model.layers)
+    after = dict(pairwise(layers))
+    begun: dict[nn.Module, Future[ExitStack]] = {}
+
+    def read(module: nn.Module) -> ExitStack:
+        stack = ExitStack()
+        stack.enter_context(filled(module))
+        return stack
+
+    @contextmanager
+    def ahead(module: nn.Module) -> Iterator[None]:
+        there = begun.pop(module, None) or reading.submit(read, module)
+        with there.result():
+            following = after.get(module)
+            if following is not None:
+                begun[following] = reading.submit(read, following)
+            yield
+
+    return ahead
+
+
+def _told(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:
+    """Tell how many weights have been read."""
+    total = sum(parameter.numel() for parameter in model.parameters())
+    done = 0
+
+    @contextmanager
+    def telling(module: nn.Module) -> Iterator[None]:
+        nonlocal done
+        with filled(module):
+            yield
+        done += sum(parameter.numel() for parameter in module.parameters())
+        progress(stage, done, total)
+
+    return telling
+
+
+def _card(source: ModelSource, dtype: str) -> str:
+    files = source.files
+    return f"""---
+library_name: expertrag
+---
+# {files.name}, packed in {dtype}
+
+The weights of {files.name} in the order in which ExpertRAG's kernels read them, made by
+`expertrag models pack`. They are mapped: `expertrag serve --generator FOLDER` starts at once.
+
+- From: {files.gguf or files.name} (fingerprint {fingerprint(files.folder, files.gguf)})
+- Weights: {dtype}; `expertrag models verify FOLDER` compares them with their checksums
+- Licence: {(source.gguf.licence() if source.gguf else None) or "that of the model"}
+"""

@@ -1,0 +1,76 @@
+"""A checkpoint of safetensors: one file, or several with an index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from expertrag.llm.load.checkpoint import NotStreamed
+
+_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+class _Place(NamedTuple):
+    """Where a tensor lies."""
+
+    path: Path
+    start: int
+    size_bytes: int
+    dtype: torch.dtype
+
+
+class SafetensorsCheckpoint:
+    """The floating-point tensors of a folder's files.
+
+    They are read, where the library maps them: pages of a mapping stay resident beside the copy
+    that experts are merged in, which would make two layers of one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read the headers.
+
+        :raises NotStreamed: there are no such files.
+        :raises ValueError: a file is damaged.
+        """
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._places: dict[str, _Place] = {}
+        for path in _files(folder):
+            self._add(path)
+
+    def read(self, name: str) -> torch.Tensor:
+        """See :meth:`Checkpoint.read`."""
+        place = self._places[name]
+        data = np.fromfile(place.path, np.uint8, count=place.size_bytes, offset=place.start)
+        return torch.from_numpy(data).view(place.dtype).view(self.shapes[name])
+
+    def _add(self, path: Path) -> None:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, size)))
+        for name, entry in header.items():
+            dtype = _DTYPES.get(entry.get("dtype"))
+            if dtype is None:  # the metadata, or what is no weight of ours
+                continue
+            first, stop = (8 + length + offset for offset in entry["data_offsets"])
+            shape = tuple(entry["shape"])
+            if not 0 <= first <= stop <= size or stop - first != (
+                torch.Size(shape).numel() * dtype.itemsize
+            ):
+                raise ValueError(f"{path} is cut off, or {name} is not of its shape")
+            self.shapes[name] = shape
+            self._places[name] = _Place(path, first, stop - first, dtype)
+
+
+def _files(folder: Path) -> list[Path]:
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file():
+        return [single]
+    if not index.is_file():
+        raise NotStreamed(f"there is no {single.name}")
+    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return [folder / name for name in sorted(set(names))]

@@ -1,0 +1,82 @@
+"""Where a model comes from: its configuration, tokenizer, modules without weights, and weights."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+from expertrag.llm.load.checkpoint import Checkpoint, NotStreamed
+from expertrag.llm.load.loading import ModelFiles, damaged
+from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
+
+if TYPE_CHECKING:
+    from expertrag.llm.load.gguf_file import GGUFFile
+
+
+class ModelSource:
+    """The files of a model; what is small of them is read at once."""
+
+    def __init__(self, files: ModelFiles) -> None:
+        self.files = files
+        self.config: Any
+        self.tokenizer: Any
+        self.gguf: GGUFFile | None = None
+        if files.gguf:
+            from expertrag.llm.load.gguf_file import GGUFFile  # 70 MB that others do without
+
+            self.gguf = GGUFFile(files.folder / files.gguf)
+            self.config, self.tokenizer = self.gguf.config(), self.gguf.tokenizer()
+        else:
+            self.config = AutoConfig.from_pretrained(files.folder)
+            self.tokenizer = AutoTokenizer.from_pretrained(files.folder)
+
+    def outline(self, dtype: torch.dtype) -> Any:
+        """Make the model on the meta device, without weights; only its positions are computed."""
+        from_config: Any = AutoModelForCausalLM.from_config  # without annotations
+        with torch.device("meta"):
+            model = from_config(self.config, dtype=dtype).eval()
+        with contextlib.suppress(OSError):  # there need be none
+            model.generation_config = GenerationConfig.from_pretrained(self.files.folder)
+        rotary = getattr(model.base_model, "rotary_emb", None)
+        if rotary is not None:
+            rotary = model.base_model.rotary_emb = type(rotary)(model.config)
+            if self.gguf:
+                self.gguf.scale_angles(rotary)
+        return model
+
+    def checkpoint(self, model: Any) -> Checkpoint:
+        """Find the weights of an outline.
+
+        :raises NotStreamed: they can only be loaded whole.
+        """
+        if getattr(self.config, "quantization_config", None) is not None:
+            raise NotStreamed("its weights are quantised")
+        if self.gguf:
+            return self.gguf.checkpoint(model)
+        return SafetensorsCheckpoint(self.files.folder)
+
+    def whole(self, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> Any:
+        """Load the model whole, by transformers.
+
+        :raises ServerError: weights are missing.
+        """
+        load: Any = AutoModelForCausalLM.from_pretrained  # annotated without the report
+        with contextlib.redirect_stderr(io.StringIO()):  # a bar of GGUF files has no switch
+            model, report = load(
+                self.files.folder,
+                config=self.config,
+                dtype=dtype,
+                gguf_file=self.files.gguf,
+                use_safetensors=True,  # pickled weights could run code
+                output_loading_info=True,
+            )
+        missing = sorted(report["missing_keys"])
+        if missing:  # transformers would fill them with random numbers and only warn
+            raise damaged(name, f"{len(missing)} weights are missing, first {missing[0]}")
+        if self.gguf and hasattr(model.base_model, "rotary_emb"):
+            self.gguf.scale_angles(model.base_model.rotary_emb)
+        return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,105 @@
+"""What sessions of models in this process have in common: tokens become text, and signals."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from expertrag.api.types import DeltaEvent, FinishReason, Sampling, TokenLogprob
+from expertrag.llm.base import Session, ShouldStop
+from expertrag.llm.certainty import Certainty, average
+from expertrag.llm.detokenize import Detokenizer, StopFilter
+from expertrag.llm.logprobs import Ranked, Spelling
+from expertrag.llm.prompt import ABSTAINS_FROM
+from expertrag.llm.sampling import Abstention
+from expertrag.llm.watching import Watched
+from expertrag_retriever.types import PrefillSignals
+
+
+class LocalSession(Session):
+    """One prompt; where the tokens come from is the subclass's."""
+
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        prompt: Sequence[int],
+        sampling: Sampling,
+        should_stop: ShouldStop,
+        abstention: Abstention | None = None,
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        """Begin; ``goes_on``: the prompt ends in a turn that the text goes on with."""
+        self.prompt_tokens = len(prompt)
+        self.finish_reason = FinishReason.LENGTH
+        self._max_tokens = sampling.max_tokens
+        self._logprobs = sampling.logprobs
+        self._probe = abstention.probe if abstention else None
+        self._abstention_tokens = abstention.tokens if abstention else ()
+        self._should_stop = should_stop
+        self._detokenizer = Detokenizer(decode, goes_on=goes_on)
+        self._filter = StopFilter(sampling.stop)
+        self._watched = Watched()
+        self._certainties: list[Certainty] = []
+        self._ranked: deque[Ranked] = deque()  # of the tokens that come next, where asked for
+        self._spelling = Spelling()
+        self._ended = False
+
+    def deltas(self) -> Iterator[DeltaEvent]:
+        """Yield the text; see :meth:`Session.deltas`."""
+        while (token := self._next()) is not None:
+            piece = self._filter.push(self._spell(token))
+            if self._filter.stopped:
+                self._end(FinishReason.STOP)
+                yield from self._last(piece)
+                return
+            if piece:
+                yield DeltaEvent(piece, self._spelling.take(len(piece)))
+        rest = self._detokenizer.flush()
+        self._spelling.complete(rest)
+        tail = self._filter.push(rest) + self._filter.flush()
+        if self._filter.stopped:
+            self.finish_reason = FinishReason.STOP
+        yield from self._last(tail)
+
+    def _spell(self, token: int) -> str:
+        """Return the text that a token completes."""
+        if not self._ranked:
+            return self._detokenizer.push(token)
+        top = self._ranked[0].top_in_text(self._detokenizer.would_add)
+        text = self._detokenizer.push(token)
+        self._spelling.push(TokenLogprob(text, self._ranked.popleft().logprob, top))
+        return text
+
+    def _last(self, piece: str) -> Iterator[DeltaEvent]:
+        logprobs = self._spelling.take_last(len(piece))
+        if piece or logprobs:
+            yield DeltaEvent(piece, logprobs)
+
+    def _signals(self, tokens: int) -> PrefillSignals | None:
+        """Signals of the first ``tokens`` tokens, of those that were looked at."""
+        if not self._certainties:
+            return None
+        return replace(
+            average(self._certainties[:tokens]),
+            router_entropy=self._watched.router_entropy,
+            vectors=self._watched.vectors,
+        )
+
+    def _abstaining(self) -> list[int]:
+        """Ask the probe, if there is one, of what was watched; what to say where it abstains."""
+        if self._probe is None:
+            return []
+        self.doubt = self._probe.doubt(self._watched.vectors)
+        return list(self._abstention_tokens) if self.doubt >= ABSTAINS_FROM else []
+
+    def _end(self, reason: FinishReason) -> None:
+        self._ended = True
+        self.finish_reason = reason
+
+    @abstractmethod
+    def _next(self) -> int | None:
+        """Return the next token of the text, None at the end."""
+        ...

@@ -1,0 +1,103 @@
+"""A linear probe on a prompt's hidden states: whether its passages hold the answer.
+
+A language model answers from passages that do not hold the answer, though its hidden states tell
+that they do not (Slobodkin et al. 2023). A logistic regression on them (a linear probe, Alain &
+Bengio 2016) gives the probability, before a word is drawn and without another pass.
+
+FOLDER/probe.json          what it belongs to, and how it was trained
+FOLDER/probe.safetensors   weights and bias
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag_retriever.gate.odds import logistic
+
+if TYPE_CHECKING:
+    from expertrag_index.types import FloatArray
+
+STATES = ("hidden_middle", "hidden_upper")
+"""What is read of ``Watched.vectors``, in this order."""
+STRICT_FROM = 0.1
+"""Doubt from which STRICT withholds an answer: there, a wrong one counts as nine that are withheld
+(9 p = 1 - p). Chosen by what the store of many sources does not answer (``make strict-threshold``,
+docs/grounding.md)."""
+
+_WEIGHTS = "probe.safetensors"
+_ABOUT = "probe.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What a probe belongs to: the language model's files, and its prompts with passages."""
+
+    generator: str
+    fingerprint: str
+    prompts: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """A fitted probe; D is the model's width, ``digest`` a hash of what it says.
+
+    ``weights`` [2 D] are of the middle state, then of the upper one.
+    """
+
+    weights: FloatArray
+    bias: float
+    owner: Owner
+    digest: str = ""
+
+    def doubt(self, vectors: Mapping[str, FloatArray]) -> float:
+        """Return the probability that no passage holds the answer.
+
+        :param vectors: those of ``STATES``, of the prompt's last token.
+        """
+        states = np.concatenate([vectors[name] for name in STATES])
+        return float(logistic(states @ self.weights + self.bias))
+
+
+def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:
+    """Write a probe into a folder that is there."""
+    from safetensors.numpy import save_file
+
+    arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
+    save_file(arrays, folder / _WEIGHTS)
+    body = {"owner": asdict(probe.owner), "training": dict(training)}
+    (folder / _ABOUT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def load_probe(folder: Path) -> Probe:
+    """Read a probe.
+
+    :raises InvalidArgument: the folder is none.
+    :raises ServerError: it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if not (folder / _ABOUT).is_file():
+        raise InvalidArgument(
+            f"probe: {folder} is none; name a folder that `expertrag train probe` made"
+        )
+    try:
+        owner = Owner(**json.loads((folder / _ABOUT).read_bytes())["owner"])
+        data = (folder / _WEIGHTS).read_bytes()
+        arrays = load(data)
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        return Probe(arrays["weights"], float(arrays["bias"][0]), owner, digest)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ServerError(
+            f"the probe {folder} is damaged ({type(error).__name__}): train or fetch it again",
+            reason="MODEL_DAMAGED",
+        ) from error

@@ -1,0 +1,88 @@
+"""The back ends by the prefix of a model's name; each is imported only when it is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from expertrag.api.errors import InvalidArgument, MissingExtra
+from expertrag.llm.base import Generator
+
+if TYPE_CHECKING:
+    from expertrag.llm.adapters.beside import Beside
+
+Load = Callable[[str, str, str, int, int, "Beside | None"], Generator]
+"""Make a generator from the name without its prefix, dtype, device, the MiB of its cache and of
+what is kept of it, and the experts beside it."""
+
+
+def _openai(
+    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+) -> Generator:
+    from expertrag.llm.backends.openai_backend import OpenAIGenerator
+
+    if beside:
+        raise InvalidArgument(
+            "reader: it runs beside a model on our own engine, and a server has none; name a model "
+            "for the engine, or merge the reader into the server's"
+        )
+    return OpenAIGenerator.connect(name)
+
+
+def _transformers(
+    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+) -> Generator:
+    from expertrag.llm.backends.transformers_backend import TransformersGenerator
+
+    return TransformersGenerator.load(
+        name,
+        dtype=dtype,
+        device=device,
+        cache_mib=cache_mib,
+        reuse_mib=reuse_mib,
+        beside=beside,
+    )
+
+
+_BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" takes what is left
+
+
+def load_generator(
+    name: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    cache_mib: int = 1024,
+    reuse_mib: int = 64,
+    beside: Beside | None = None,
+) -> Generator:
+    """Load a language model by name.
+
+    :param name: a folder or hub id that transformers loads, or a GGUF file (on the CPU most run on
+        an engine of our own, all others in transformers); a folder of ``expertrag models pack``; or
+        ``openai:URL#MODEL`` for an OpenAI-compatible server, for example
+        ``openai:http://127.0.0.1:8000/v1#qwen3``.
+    :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
+        ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the weights, on
+        the CPU; a server chooses for itself.
+    :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
+    :param cache_mib: memory for keys and values on the CPU; what is not used takes none.
+    :param reuse_mib: what of it stays when no text needs it, for others that begin alike.
+    :param beside: experts of a reader, on our engine alone.
+    :raises InvalidArgument: if the name, the dtype or the device cannot be, or it does not run on
+        our engine and is to have experts beside it.
+    :raises Conflict: if those were trained beside another model.
+    :raises NotFound: if there is no such model.
+    :raises ServerError: if the model's files are damaged.
+    :raises MissingExtra: if the back end is not installed.
+    """
+    prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
+    try:
+        return _BACKENDS[prefix](
+            name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib, beside
+        )
+    except ImportError as error:
+        raise MissingExtra(
+            f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",
+            reason="MISSING_EXTRA",
+        ) from error

@@ -1,0 +1,1 @@
+"""Measures of answers, rankings and confidences, with their significance."""

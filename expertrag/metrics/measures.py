@@ -1,0 +1,110 @@
+"""Ranking measures by their usual names, calculated by ir_measures (MacAvaney et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from expertrag.api.errors import InvalidArgument, MissingExtra
+
+if TYPE_CHECKING:
+    from ir_measures.measures import Measure
+
+EXAMPLES = "nDCG@10, R@100, MRR@10, MAP, P@5, Success@5, Rprec"
+MAX_CUT_OFF = 1000
+"""A store gives no more passages."""
+
+_KNOWN = frozenset({"nDCG", "R", "RR", "AP", "P", "Success", "Rprec"})
+"""Measures that need relevant documents only: BEIR sets seldom list what is judged not relevant."""
+
+Run = Mapping[str, Sequence[str]]
+"""Query id to document ids, best first."""
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Query id to document id to grade."""
+
+
+class Measures:
+    """Chosen measures under the names that the caller gave them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Parse names such as ``nDCG@10``, ``MRR@10`` (which is RR@10) and ``MAP`` (AP).
+
+        :raises InvalidArgument: an unknown measure, or none.
+        :raises MissingExtra: ir_measures is not installed.
+        """
+        self._measures = {name.strip(): _parse(name.strip()) for name in names}
+        if not self._measures:
+            raise InvalidArgument(f"no metric given; name some of {EXAMPLES}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names as given, in their order."""
+        return tuple(self._measures)
+
+    @property
+    def deepest(self) -> int:
+        """Largest cut-off, 0 without any."""
+        return max(int(item.params.get("cutoff", 0)) for item in self._measures.values())
+
+    def per_query(self, qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
+        """Value of every measure for every query of ``qrels``, by name and query id.
+
+        A query for which nothing was found has 0. What counts is the order of the run: a tie that
+        the search has broken stays broken as it is.
+        """
+        import ir_measures
+
+        judged = [
+            ir_measures.Qrel(query, document, grade)
+            for query, grades in qrels.items()
+            for document, grade in grades.items()
+        ]
+        ranked = [
+            ir_measures.ScoredDoc(query, document, float(-rank))
+            for query, documents in run.items()
+            for rank, document in enumerate(documents)
+        ]
+        measures = list(dict.fromkeys(self._measures.values()))
+        found = {
+            (metric.measure, metric.query_id): float(metric.value)
+            for metric in ir_measures.iter_calc(measures, judged, ranked)
+        }
+        return {
+            name: {query: found.get((measure, query), 0.0) for query in qrels}
+            for name, measure in self._measures.items()
+        }
+
+
+def default_names(k: int) -> tuple[str, ...]:
+    """Names of the measures that are reported unless the caller names others."""
+    return (f"nDCG@{k}", "R@100", f"MRR@{k}", "MAP")
+
+
+def _parse(name: str) -> Measure:
+    try:
+        import ir_measures
+    except ModuleNotFoundError:
+        message = "retrieval metrics need ir_measures: pip install 'expertrag[eval]'"
+        raise MissingExtra(message, reason="MISSING_EXTRA") from None
+    unknown = InvalidArgument(
+        f"unknown metric {name!r}; name some of {EXAMPLES}, with cut-offs of 1 to {MAX_CUT_OFF}",
+        reason="UNKNOWN_METRIC",
+        metadata={"field": "metrics"},
+    )
+    try:
+        measure: Any = ir_measures.parse_measure(name)
+        measure.validate_params()
+    except (NameError, ValueError, AssertionError):  # all that these raise
+        raise unknown from None
+    if measure.NAME not in _KNOWN or not all(_usable(*item) for item in measure.params.items()):
+        raise unknown
+    parsed: Measure = measure
+    return parsed
+
+
+def _usable(parameter: str, value: object) -> bool:
+    """Whether a parameter is a cut-off or a lowest grade, and in range."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return 1 <= value <= MAX_CUT_OFF if parameter == "cutoff" else parameter == "rel" and value > 0

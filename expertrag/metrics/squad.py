@@ -1,0 +1,84 @@
+"""Whether an output gives an accepted answer: exact match, token F1, containment, or either.
+
+Normalisation, exact match and F1 are those of SQuAD's official script (Rajpurkar et al. 2016):
+lower case, no punctuation, no articles, single spaces. Containment asks whether a normalised
+accepted answer is a part of the normalised output, as AdaRAGUE's ``InAcc`` and most work on
+adaptive retrieval does. Nobody repeats a whole clause word for word, so a long accepted answer is
+also given by words in common (``right``). Markers of passages at an output's end ("[2]") are no
+part of it.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from expertrag.api.markers import split_markers
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+VERDICTS = frozenset({"yes", "no", "maybe"})
+LONG_WORDS, LONG_F1 = 4, 0.5
+
+
+def normalise(text: str) -> str:
+    """Lower-case ``text`` and drop punctuation, articles and surplus white space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+
+
+def exact_match(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output is an accepted answer and nothing else, after normalisation."""
+    return _said(output) in set(map(normalise, answers))
+
+
+def token_f1(output: str, answers: Sequence[str]) -> float:
+    """F1 in [0, 1] of the output's words against the accepted answer that fits best."""
+    return max((_f1(_said(output).split(), normalise(a).split()) for a in answers), default=0.0)
+
+
+def contains(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output holds an accepted answer, after normalisation.
+
+    An answer that normalises to nothing is a part of every text, so it counts for none. Where all
+    accepted answers are yes, no or maybe, the first of these words in the output is the verdict:
+    "no" is a part of "know".
+    """
+    accepted = set(filter(None, map(normalise, answers)))
+    if accepted and accepted <= VERDICTS:
+        words = _said(output).split()
+        return next((word for word in words if word in VERDICTS), None) in accepted
+    return substring(output, answers)
+
+
+def substring(output: str, answers: Sequence[str]) -> bool:
+    """Whether a normalised accepted answer is a part of the normalised output, no more asked."""
+    text = _said(output)
+    return any(answer in text for answer in filter(None, map(normalise, answers)))
+
+
+def right(output: str, answers: Sequence[str]) -> bool:
+    """Whether the output gives an accepted answer, short or long.
+
+    Where all accepted answers are verdicts, the output begins with one; it contains a short answer;
+    it contains one of four words or more, or has a token F1 above .5 with it. How often answers
+    read by hand are scored alike: ``benchmarks/mixed/README.md``.
+    """
+    accepted = set(map(normalise, answers))
+    if accepted <= VERDICTS:
+        first, *_ = _said(output).split() or [""]
+        return first in accepted
+    long = [answer for answer in answers if len(normalise(answer).split()) >= LONG_WORDS]
+    return substring(output, answers) or token_f1(output, long) > LONG_F1
+
+
+def _said(output: str) -> str:
+    return normalise(split_markers(output)[0])
+
+
+def _f1(words: Sequence[str], accepted: Sequence[str]) -> float:
+    if not words or not accepted:
+        return float(words == accepted)
+    common = sum((Counter(words) & Counter(accepted)).values())
+    return 2.0 * common / (len(words) + len(accepted))

@@ -1,0 +1,44 @@
+"""Turns the errors of the lower rooms into those of the public API, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from expertrag.api.errors import (
+    Conflict,
+    ExpertRAGError,
+    InvalidArgument,
+    NotFound,
+    ServerError,
+    Unavailable,
+)
+from expertrag_index import errors as index_errors
+from expertrag_retriever import errors as retriever_errors
+
+TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
+    index_errors.StoreNotFoundError: (NotFound, "STORE_NOT_FOUND"),
+    index_errors.StoreCorruptError: (ServerError, "STORE_CORRUPT"),
+    index_errors.StoreFormatError: (Conflict, "STORE_FORMAT"),
+    index_errors.StoreLockedError: (Conflict, "STORE_LOCKED"),
+    index_errors.EmbedderMismatchError: (Conflict, "EMBEDDER_MISMATCH"),
+    index_errors.FilterError: (InvalidArgument, "INVALID_FILTER"),
+    index_errors.SearchError: (InvalidArgument, "INVALID_SEARCH"),
+    index_errors.DocumentError: (InvalidArgument, "INVALID_DOCUMENT"),
+    index_errors.StorageFullError: (Unavailable, "STORAGE_FULL"),
+    retriever_errors.DeviceError: (InvalidArgument, "DEVICE_UNUSABLE"),
+    retriever_errors.GateError: (InvalidArgument, "GATE_UNUSABLE"),
+    retriever_errors.RouterError: (InvalidArgument, "ROUTER_DATA"),
+    retriever_errors.TrainingError: (InvalidArgument, "TRAINING_DATA"),
+    retriever_errors.EmbedderError: (NotFound, "EMBEDDER_UNUSABLE"),
+}
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Run a block; an error of a lower room leaves it as one of ``expertrag.api.errors``."""
+    try:
+        yield
+    except tuple(TRANSLATIONS) as error:
+        target, reason = TRANSLATIONS[type(error)]
+        raise target(str(error), reason=reason) from error

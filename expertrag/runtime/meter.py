@@ -1,0 +1,69 @@
+"""Counts what an answer costs while it is being made."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from expertrag.api.types import Usage
+
+T = TypeVar("T")
+
+
+class Counted(Protocol):
+    """What counts its calls of a language model and its tokens, as a session does."""
+
+    lm_calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+class Meter:
+    """Seconds by stage and counters of one request; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._counts: Counter[str] = Counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - started
+
+    def stream(self, name: str, items: Iterator[T]) -> Iterator[T]:
+        """Yield ``items``, adding the time that each takes to a stage.
+
+        The time that the consumer takes is not counted: a slow reader is not a slow model.
+        """
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
+    def count(self, session: Counted) -> None:
+        """Add a session's calls and tokens, also those of a draft that was not used."""
+        self.add(
+            lm_calls=session.lm_calls,
+            prompt_tokens=session.prompt_tokens if session.lm_calls else 0,
+            cached_prompt_tokens=session.cached_tokens,
+            completion_tokens=session.completion_tokens,
+        )
+
+    def add(self, **counts: int) -> None:
+        """Add to counters named as in ``Usage``."""
+        self._counts.update(counts)
+
+    def usage(self) -> Usage:
+        """Return the cost so far."""
+        return Usage(stage_seconds=dict(self._seconds), **self._counts)

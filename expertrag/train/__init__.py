@@ -1,0 +1,1 @@
+"""Training: the reader, the gate, the probe, the router, and questions made of documents."""

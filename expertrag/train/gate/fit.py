@@ -1,0 +1,341 @@
+"""Fits, calibrates and refits gates on counterfactual rows; their worth goes into the card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag._version import __version__
+from expertrag.metrics import stats
+from expertrag.metrics.calibration import auc
+from expertrag.runtime.error_mapping import translated_errors
+from expertrag.train.gate.card import write_card
+from expertrag.train.gate.material import (
+    Material,
+    best_threshold,
+    figures,
+    material,
+    passages_judged,
+)
+from expertrag.train.gate.signals import SignalSource
+from expertrag_retriever.errors import GateError
+from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
+from expertrag_retriever.gate.fitting import (
+    Calibration,
+    Fitted,
+    Predictions,
+    check_rows,
+    cross_fitted,
+    fit_predictor,
+    folds_of,
+)
+from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
+from expertrag_retriever.gate.ways import ONE_STEP, Way, best_of, relative_seconds
+from expertrag_retriever.publish import published
+from expertrag_retriever.reliability import ece
+
+if TYPE_CHECKING:
+    from expertrag.data.types import RowSet
+    from expertrag.metrics.types import Comparison
+    from expertrag_index.types import Progress
+
+COST = 0.02
+"""Default of the accuracy that a retrieval must bring on average to be worth it."""
+
+FOLDS = 5
+
+_UNSEEN = "rows that the model had not seen; its settings and calibration had"
+_CALIBRATED = "rows that the calibration had not seen"
+
+
+def fit_gate(
+    row_sets: Sequence[RowSet],
+    source: SignalSource,
+    out: Path,
+    *,
+    models: Sequence[str],
+    judge: bool = True,
+    cost: float = COST,
+    seed: int = 0,
+    progress: Progress,
+) -> GateBundle:
+    """Fit a gate and write it to ``out``.
+
+    :param judge: whether it learns to judge passages, too.
+    :param cost: accuracy that a retrieval must bring on average; sets the threshold.
+    :raises InvalidArgument: rows without what is needed, too few, or nothing to learn from.
+    """
+    given = material(row_sets, source, progress)
+    with translated_errors():
+        bundle = _fitted(
+            out.name, given, row_sets, source, models, cost, seed, progress, judge=judge
+        )
+        return _written(bundle, out)
+
+
+def calibrate_gate(
+    row_sets: Sequence[RowSet],
+    bundle: GateBundle,
+    source: SignalSource,
+    out: Path,
+    *,
+    cost: float = COST,
+    seed: int = 0,
+    progress: Progress,
+) -> GateBundle:
+    """Calibrate a gate anew on other rows, its model unchanged, and write it to ``out``.
+
+    Its judge of passages stays; other ways to read, which only a fit learns, go.
+
+    :raises InvalidArgument: as :func:`fit_gate` does.
+    """
+    given = material(row_sets, source, progress)
+    with translated_errors():
+        check_rows(given.right)
+    predictor = bundle.predictor
+    raw = predictor.model.predict(predictor.design.matrix(given.signals))
+    unseen = np.zeros((3, len(raw)))
+    fold = folds_of(given.right, FOLDS, seed)
+    for number in range(FOLDS):
+        inside = fold == number
+        said = Calibration.fit(raw[~inside], given.right[~inside], seed)(raw[inside])
+        unseen[:, inside] = said.closed, said.retrieval, said.benefit
+    predicted = Predictions(*unseen)
+    threshold = best_threshold(predicted, given, cost)
+    calibrated = replace(
+        bundle,
+        name=out.name,
+        predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
+        threshold=threshold,
+        benefits=_sorted(predicted),
+        ways={},  # their probabilities would be on another scale than the calibrated ones
+        card={
+            **_origin(row_sets, source, cost, seed),
+            "calibrated": bundle.version,
+            "before": figures(predictor.calibration(raw), given, bundle.threshold),
+            "figures": figures(predicted, given, threshold),
+            "figures_are_of": _CALIBRATED,
+            "tried": [],
+            **{name: bundle.card[name] for name in ("passages",) if name in bundle.card},
+        },
+    )
+    with translated_errors():
+        return _written(calibrated, out)
+
+
+def refit_gate(
+    row_sets: Sequence[RowSet],
+    folder: Path,
+    source: SignalSource,
+    *,
+    models: Sequence[str],
+    cost: float = COST,
+    seed: int = 0,
+    dry_run: bool = False,
+    progress: Progress,
+) -> tuple[GateBundle, Comparison, bool]:
+    """Fit a gate on rows, and put it in the place of the one in ``folder`` if it is clearly better.
+
+    Clearly: the 95 % interval of the difference lies above 0.
+
+    Both are worth, on each row, whether the answer they choose is right, less ``cost`` where they
+    retrieve. The new one is judged by rows that nothing of it had seen (nested cross-validation);
+    the old one may have been fitted on some of them, which counts in its favour.
+
+    Returns the new gate, the comparison of both, and whether it was swapped.
+
+    :raises InvalidArgument: as :func:`fit_gate` does.
+    """
+    given = material(row_sets, source, progress)
+    with translated_errors():
+        old = load_gate(folder)
+        before = _worth(old.predictor.predict(given.signals).benefit >= old.threshold, given, cost)
+        after = _worth(_decisions(given, source, models, cost, seed, progress), given, cost)
+        compared = stats.compare(
+            "right - cost", old.version, before.tolist(), "new", after.tolist(), seed=seed
+        )
+        new = _fitted(old.name, given, row_sets, source, models, cost, seed, progress)
+        swap = compared.low > 0 and not dry_run
+        if swap:
+            new = _saved(new, folder)
+    return new, compared, swap
+
+
+def _written(bundle: GateBundle, out: Path) -> GateBundle:
+    with published(out) as folder:
+        return _saved(bundle, folder)
+
+
+def _saved(bundle: GateBundle, folder: Path) -> GateBundle:
+    """Write a gate with its card; returns it with its fingerprint."""
+    signed = replace(bundle, fingerprint=save_gate(bundle, folder))
+    write_card(signed, folder)
+    return signed
+
+
+def _fitted(
+    name: str,
+    given: Material,
+    row_sets: Sequence[RowSet],
+    source: SignalSource,
+    models: Sequence[str],
+    cost: float,
+    seed: int,
+    progress: Progress,
+    *,
+    judge: bool = True,
+) -> GateBundle:
+    fitted = fit_predictor(
+        given.signals,
+        given.right,
+        groups=source.groups,
+        models=models,
+        seed=seed,
+        progress=progress,
+    )
+    threshold = best_threshold(fitted.predicted, given, cost)
+    tried = [
+        {"model": item.name, "settings": item.settings, "loss": item.loss}
+        for item in fitted.candidates
+    ]
+    sufficiency, judged = _sufficiency(row_sets, seed) if judge else (None, {})
+    ways, read = _ways(given, fitted, source, cost, seed, progress)
+    return GateBundle(
+        name=name,
+        predictor=fitted.predictor,
+        threshold=threshold,
+        benefits=_sorted(fitted.predicted),
+        needs=source.needs,
+        card={
+            **_origin(row_sets, source, cost, seed),
+            "figures": figures(fitted.predicted, given, threshold),
+            "figures_are_of": _UNSEEN,
+            "tried": tried,
+            **judged,
+            **read,
+        },
+        sufficiency=sufficiency,
+        ways=ways,
+        cost=cost,
+    )
+
+
+def _ways(
+    given: Material,
+    fitted: Fitted,
+    source: SignalSource,
+    cost: float,
+    seed: int,
+    progress: Progress,
+) -> tuple[Mapping[str, Way], Mapping[str, Any]]:
+    """Learn what the other ways to read are worth; also what the card says of it.
+
+    Each has the kind of model that the gate has. Figures are of rows that it had not seen.
+    """
+    ways: dict[str, Way] = {}
+    p_right = {ONE_STEP: fitted.predicted.retrieval}
+    right = {ONE_STEP: given.always} | dict(given.ways)
+    left_out: dict[str, str] = {}
+    for name, answers in given.ways.items():
+        try:
+            other = fit_predictor(
+                given.signals,
+                np.stack([given.never, answers], axis=1),
+                groups=source.groups,
+                models=(fitted.candidates[0].name,),
+                seed=seed,
+                progress=progress,
+            )
+        except GateError as error:
+            left_out[name] = str(error)
+            continue
+        ways[name] = Way(other.predictor, given.seconds[name])
+        p_right[name] = other.predicted.retrieval
+    if not ways:
+        return {}, {"ways_left_out": left_out} if left_out else {}
+    seconds = relative_seconds(ways)
+    chosen = [
+        best_of({name: p[row] for name, p in p_right.items()}, seconds, cost)
+        for row in range(len(given.right))
+    ]
+    told = {
+        name: {
+            "accuracy": float(right[name].mean()),
+            "seconds": seconds[name],
+            "chosen": chosen.count(name) / len(chosen),
+        }
+        for name in p_right
+    }
+    accuracy = float(np.mean([right[name][row] for row, name in enumerate(chosen)]))
+    spent = float(np.mean([seconds[name] for name in chosen]))
+    chosen_ones = {"accuracy": accuracy, "seconds": spent}
+    return ways, {"ways": told, "ways_chosen": chosen_ones, "ways_left_out": left_out}
+
+
+def _sufficiency(
+    row_sets: Sequence[RowSet], seed: int
+) -> tuple[Sufficiency | None, Mapping[str, Any]]:
+    """Learn to judge passages, if the rows tell enough of them; also what the card says of it."""
+    signals, sufficient = passages_judged(row_sets)
+    if not enough(sufficient):
+        return None, {}
+    fitted = fit_sufficiency(signals, sufficient, seed)
+    said = fitted.unseen.tolist()
+    similar = [item.numbers["evidence_dense_best"] for item in signals]
+    figures = {
+        "rows": len(sufficient),
+        "sufficient": float(np.mean(sufficient)),
+        "auc": auc(said, sufficient),
+        "auc_similarity": auc(similar, sufficient),
+        "ece": ece(said, sufficient),
+    }
+    return fitted.model, {"passages": figures}
+
+
+def _decisions(
+    given: Material,
+    source: SignalSource,
+    models: Sequence[str],
+    cost: float,
+    seed: int,
+    progress: Progress,
+) -> NDArray[np.bool_]:
+    """Whether gates that had not seen a row retrieve for it, [N]."""
+    retrieved = np.zeros(len(given.right), bool)
+    for inside, fitted in cross_fitted(
+        given.signals,
+        given.right,
+        groups=source.groups,
+        models=models,
+        seed=seed,
+        progress=progress,
+    ):
+        threshold = best_threshold(fitted.predicted, given.take(~inside), cost)
+        said = fitted.predictor.predict(given.take(inside).signals)
+        retrieved[inside] = said.benefit >= threshold
+    return retrieved
+
+
+def _worth(retrieved: NDArray[np.bool_], given: Material, cost: float) -> NDArray[np.float64]:
+    return np.where(retrieved, given.always - cost, given.never)
+
+
+def _origin(
+    row_sets: Sequence[RowSet], source: SignalSource, cost: float, seed: int
+) -> Mapping[str, Any]:
+    return {
+        "rows": {row_set.name: row_set.sha256 for row_set in row_sets},
+        "signals": [str(group) for group in source.groups],
+        "cost": cost,
+        "seed": seed,
+        "expertrag": __version__,
+    }
+
+
+def _sorted(predicted: Predictions) -> tuple[float, ...]:
+    return tuple(np.sort(predicted.benefit).tolist())

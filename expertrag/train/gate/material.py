@@ -1,0 +1,170 @@
+"""What a gate learns from: the signals of counterfactual rows, and which answers were right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.prompt import ABSTENTION
+from expertrag.metrics.calibration import auc
+from expertrag.metrics.frontier import frontier
+from expertrag.metrics.squad import contains
+from expertrag.train.gate.signals import RECORDED, SignalSource
+from expertrag_retriever.gate.fitting import Predictions
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.ways import READINGS
+from expertrag_retriever.reliability import ece
+
+if TYPE_CHECKING:
+    from expertrag.data.types import Row, RowSet
+    from expertrag_index.types import Progress
+
+
+MISS_COST = 7.0
+"""Wasted searches that a question about the documents costs which is answered without them. A
+wasted search costs a second or two; an answer out of the model's head, to a question that the
+documents answer, costs a person's trust in all others."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """Rows to learn from: their signals, and which of their answers were right, [N, 2].
+
+    To a request that needs no documents the closed-book answer counts as right, and so does any
+    other one but an abstention: retrieval gains nothing, and may lose the answer.
+    """
+
+    signals: list[Signals]
+    right: NDArray[np.bool_]
+    ways: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """Which answers by the other ways to read were right, [N], of ways that every row has."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What these ways took, relative to one step."""
+
+    @property
+    def never(self) -> NDArray[np.bool_]:
+        """Whether the closed-book answers were right, [N]."""
+        return self.right[:, 0]
+
+    @property
+    def always(self) -> NDArray[np.bool_]:
+        """Whether the answers with retrieval were right, [N]."""
+        return self.right[:, 1]
+
+    def take(self, chosen: NDArray[np.bool_]) -> Material:
+        """Return some of the rows."""
+        signals = [row for row, wanted in zip(self.signals, chosen, strict=True) if wanted]
+        ways = {name: right[chosen] for name, right in self.ways.items()}
+        return Material(signals, self.right[chosen], ways, self.seconds)
+
+    @property
+    def benefit(self) -> NDArray[np.bool_]:
+        """Whether only the answer with retrieval was right, [N]."""
+        return self.always & ~self.never
+
+
+def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
+    """Return the groups that recorded rows give at no extra cost; of other rows, drafts.
+
+    A gate of drafts needs a whole closed-book answer before it decides.
+    """
+    if all(row.recorded for row_set in row_sets for row in row_set.rows):
+        return (SignalGroup.QUESTION, *RECORDED)
+    return (SignalGroup.QUESTION, SignalGroup.DRAFT)
+
+
+def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
+    """Measure the rows that can be learned from.
+
+    :raises InvalidArgument: there is none, or signals are missing.
+    """
+    kept = [
+        replace(row_set, rows=rows)
+        for row_set in row_sets
+        if (rows := tuple(row for row in row_set.rows if row.answers or not row.needs_documents))
+    ]
+    if not kept:
+        raise InvalidArgument(
+            "no row has accepted answers, which outputs are scored by; give rows of a set that "
+            "has short answers"
+        )
+    signals = [item for some in kept for item in source.measure(some, progress)]
+    scored = [row for some in kept for row in some.rows]
+    names = [name for name in READINGS if all(_has_way(row, name) for row in scored)]
+    return Material(
+        signals,
+        np.array([_right(row) for row in scored], bool),
+        {name: np.array([_right_by(row, name) for row in scored], bool) for name in names},
+        {name: _relative_seconds(scored, name) for name in names},
+    )
+
+
+def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
+    """Return signals of the passages, and whether these held an answer.
+
+    Of the recorded rows whose accepted answers are known, those without one among them.
+    """
+    branches = [
+        row.recorded.one_step
+        for row_set in row_sets
+        for row in row_set.rows
+        if row.recorded and row.recorded.one_step.sufficient is not None
+    ]
+    return [Signals(branch.evidence) for branch in branches], [
+        bool(branch.sufficient) for branch in branches
+    ]
+
+
+def _right(row: Row) -> tuple[bool, bool]:
+    closed = not row.needs_documents or contains(row.never, row.answers or ())
+    return closed, _right_by(row, "one_step")
+
+
+def _has_way(row: Row, name: str) -> bool:
+    return getattr(row, name) is not None and row.recorded is not None and name in row.recorded.ways
+
+
+def _right_by(row: Row, name: str) -> bool:
+    text = getattr(row, name)
+    if not row.needs_documents:
+        return bool(text != ABSTENTION)
+    return contains(text, row.answers or ())
+
+
+def _relative_seconds(rows: Sequence[Row], name: str) -> float:
+    recorded = [row.recorded for row in rows if row.recorded]
+    one_step = sum(sum(item.one_step.stage_seconds.values()) for item in recorded)
+    way = sum(sum(item.ways[name].stage_seconds.values()) for item in recorded)
+    return way / one_step if one_step else 1.0
+
+
+def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
+    """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate.
+
+    It is at most 1 / (1 + ``MISS_COST``): from there on a search costs less than a miss.
+    """
+    points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
+    levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
+    best = int(np.argmax(points[:, 1] - cost * points[:, 0]))
+    return float(min(levels[best], 1.0 / (1.0 + MISS_COST)))
+
+
+def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
+    """Say what a gate is worth on rows."""
+    retrieved = predicted.benefit >= threshold
+    return {
+        "rows": len(rows.right),
+        "auc_benefit": auc(predicted.benefit.tolist(), rows.benefit.tolist()),
+        "ece_benefit": ece(predicted.benefit.tolist(), rows.benefit.tolist()),
+        "ece_closed_book": ece(predicted.closed.tolist(), rows.never.tolist()),
+        "accuracy": float(np.where(retrieved, rows.always, rows.never).mean()),
+        "retrieval_rate": float(retrieved.mean()),
+        "never": float(rows.never.mean()),
+        "always": float(rows.always.mean()),
+        "oracle": float(rows.right.any(axis=1).mean()),
+    }

@@ -1,0 +1,237 @@
+"""The signals of counterfactual rows: as they were recorded, or measured now.
+
+Question and draft (the row's closed-book answer) are embedded by the base embedder; the draft is
+read by a language model, which need not be the one that wrote it. Store and prefill are signals of
+a running system and so are there only in rows of ``expertrag eval record``: their numbers are
+recorded, the vectors of the prefill are measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expertrag.answer.drafts import LIKELIHOODS, STATES, likelihoods, looked_at
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import Sampling
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.bundle import Needs
+from expertrag_retriever.gate.domains import domain_signals
+from expertrag_retriever.gate.signals import (
+    Draft,
+    SignalGroup,
+    Signals,
+    group_of,
+    measured,
+    store_numbers,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from expertrag.data.types import Row, RowSet
+    from expertrag.llm.base import Generator
+    from expertrag_index.types import FloatArray, Progress
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
+"""Groups that only a running system can measure."""
+
+_WITHOUT_MODEL = {SignalGroup.QUESTION, SignalGroup.DOMAIN}
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSource:
+    """Measures the signals of rows, and keeps them in a folder for the next time."""
+
+    groups: tuple[SignalGroup, ...]
+    embedder: SentenceTransformerEmbedder
+    generator: Generator | None
+    """What reads drafts and shows its prefill; None where the groups have neither."""
+    work: Path
+
+    @property
+    def needs(self) -> Needs:
+        """What the signals come from."""
+        reader = self.generator if set(self.groups) - _WITHOUT_MODEL else None
+        return Needs(
+            embedder=self.embedder.name,
+            embedder_fingerprint=self.embedder.fingerprint_of_expert(GENERAL),
+            generator=reader.name if reader else None,
+            generator_fingerprint=reader.fingerprint if reader else None,
+            router=self.embedder.fingerprint if SignalGroup.DOMAIN in self.groups else None,
+        )
+
+    def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:
+        """Measure every row, in order.
+
+        :raises InvalidArgument: recorded signals are asked for that the rows do not have, or a
+            draft is to be read by a model that gives no probabilities.
+        :raises Conflict: the rows were recorded with another language model or embedder.
+        """
+        recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
+        asked = [row.question for row in row_set.rows]
+        questions = self._embedded(asked, progress)
+        domains: Sequence[dict[str, float]] = [{}] * len(asked)
+        if SignalGroup.DOMAIN in self.groups:
+            domains = domain_signals(self.embedder, asked)
+        seen = self._prefills(row_set, progress) if SignalGroup.PREFILL in self.groups else {}
+        drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
+        if SignalGroup.DRAFT in self.groups:
+            drafts = self._drafts(row_set, progress)
+        return [
+            measured(
+                row.question,
+                vector,
+                draft=draft,
+                extra=Signals(
+                    {**numbers, **domain}, {name: rows[place] for name, rows in seen.items()}
+                ),
+            )
+            for place, (row, vector, draft, numbers, domain) in enumerate(
+                zip(row_set.rows, questions, drafts, recorded, domains, strict=True)
+            )
+        ]
+
+    def _recorded(self, row: Row, name: str) -> dict[str, float]:
+        """Return the recorded signals of a row, if they are asked for."""
+        wanted = [group for group in RECORDED if group in self.groups]
+        if not wanted:
+            return {}
+        if row.recorded is None:
+            raise InvalidArgument(
+                f"rows of {name} carry no signals of {' and '.join(wanted)}; make rows with "
+                "'expertrag eval record DATASET --out ROWS', or choose --signals question,draft"
+            )
+        gate = row.recorded.gate
+        generator = self.generator.fingerprint if self.generator else ""
+        embedder = self.embedder.fingerprint_of_expert(GENERAL)
+        for kind, option, theirs, mine in (
+            ("language model", "--generator", gate.generator, generator),
+            ("embedder", "--embedder, or their store with --index", gate.embedder, embedder),
+        ):
+            if theirs and mine and theirs != mine:
+                raise Conflict(
+                    f"rows of {name} were recorded with another {kind} ({theirs[:8]}, not "
+                    f"{mine[:8]}); name that one with {option}"
+                )
+        recorded = gate.signals
+        numbers = {name: value for name, value in recorded.items() if group_of(name) in wanted}
+        if SignalGroup.STORE in wanted and "p_documents" in recorded:
+            numbers |= store_numbers(recorded["p_documents"])
+        return numbers
+
+    def _prefills(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
+        """Vectors [N, D] of the prefill, which depend on question and model alone, by name.
+
+        None of a model that shows no more than probabilities.
+        """
+        generator = self.generator
+        if not isinstance(generator, TransformersGenerator):
+            return {}
+        questions = [row.question for row in row_set.rows]
+        return self._kept(
+            "prefills",
+            row_set,
+            (generator.fingerprint, questions),
+            lambda: _prefill_all(generator, questions, f"{row_set.name}: prefills", progress),
+        )
+
+    def _drafts(self, row_set: RowSet, progress: Progress) -> list[Draft]:
+        texts = [looked_at(row.never) for row in row_set.rows]
+        vectors = self._embedded(texts, progress)
+        readings = self._readings(row_set, progress)
+        return [
+            Draft(
+                text,
+                vectors[place],
+                dict(zip(LIKELIHOODS, map(float, readings["lines"][place]), strict=True)),
+                {name: readings[name][place] for name in STATES},
+            )
+            for place, text in enumerate(texts)
+        ]
+
+    def _embedded(self, texts: Sequence[str], progress: Progress) -> FloatArray:
+        """Embed texts by the base model, [N, D]."""
+        progress("embedding", 0, len(texts))
+        found = self.embedder.encode_queries_by_experts([text or " " for text in texts], [GENERAL])
+        progress("embedding", len(texts), len(texts))
+        return found[:, 0]
+
+    def _readings(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
+        """Read the drafts, or find what was read of them before.
+
+        ``lines`` [N, 3] are the ``LIKELIHOODS``; the ``STATES`` are [N, D].
+        """
+        reader = self.generator
+        if not isinstance(reader, TransformersGenerator):
+            raise InvalidArgument(
+                "reading drafts needs a model that runs in this process; name a package model, a "
+                "folder or a hub id with --generator, or leave the signals of 'draft' out"
+            )
+        asked = [(row.question, looked_at(row.never)) for row in row_set.rows]
+        return self._kept(
+            "drafts",
+            row_set,
+            (reader.fingerprint, asked),
+            lambda: _read_all(reader, asked, f"{row_set.name}: reading drafts", progress),
+        )
+
+    def _kept(
+        self,
+        kind: str,
+        row_set: RowSet,
+        inputs: tuple[object, ...],
+        make: Callable[[], Mapping[str, np.ndarray]],
+    ) -> Mapping[str, np.ndarray]:
+        """Find what was made of these inputs before, or make it."""
+        key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
+        file = self.work / kind / f"{row_set.name}-{key}.npz"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            found = make()
+            partial = file.with_suffix(".partial")
+            with partial.open("wb") as out:
+                save: Any = np.savez  # annotated as if no array had a name of its own
+                save(out, **found)
+            partial.replace(file)
+        with np.load(file) as kept:
+            return {name: kept[name] for name in kept.files}
+
+
+def _prefill_all(
+    generator: TransformersGenerator, questions: Sequence[str], stage: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    """Prefill one question after the other, as they are served."""
+    found: list[Mapping[str, FloatArray]] = []
+    progress(stage, 0, len(questions))
+    for question in questions:
+        session = generator.begin(prompt.closed_book(question), Sampling(max_tokens=1))
+        signals = session.peek(1)
+        session.close()
+        assert signals is not None, "a model in this process gives probabilities"
+        found.append(signals.vectors)
+        progress(stage, len(found), len(questions))
+    return {name: np.stack([vectors[name] for vectors in found]) for name in found[0]}
+
+
+def _read_all(
+    reader: TransformersGenerator, asked: Sequence[tuple[str, str]], stage: str, progress: Progress
+) -> dict[str, np.ndarray]:
+    items = [(prompt.closed_book(question), draft) for question, draft in asked]
+    lines = np.zeros((len(items), len(LIKELIHOODS)), np.float32)
+    middle: list[FloatArray] = [np.empty(0, np.float32)] * len(items)
+    upper = list(middle)
+    progress(stage, 0, len(items))
+    for done, (place, reading) in enumerate(reader.read(items), start=1):
+        lines[place] = likelihoods(reading)
+        middle[place], upper[place] = reading.middle, reading.upper
+        progress(stage, done, len(items))
+    return {"lines": lines, **dict(zip(STATES, map(np.stack, (middle, upper)), strict=True))}

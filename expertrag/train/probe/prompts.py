@@ -1,0 +1,192 @@
+"""Prompts that hold the answer and prompts that do not, as search makes them.
+
+What a probe is to tell is what is served: the passages that a search finds, best first, with the
+answer among them or without. Other questions are asked of the same passages, which are read once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from expertrag.data.datasets import Dataset, Query, load_dataset
+from expertrag.data.named_sets import TRAIN, Data
+from expertrag.train.probe.recipe import Recipe
+from expertrag.train.reader.answers import Answered, holding
+from expertrag.train.reader.material import Questions, check_names, read_questions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from expertrag_retriever.types import Passage
+
+Item = TypeVar("Item")
+
+_SEARCHED = 10  # passages, of which those that hold the answer may be left out
+_COMPARED = 300  # questions, of which those that are most like another one are asked elsewhere
+_RARE = 4  # letters from which a word counts for likeness
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question, and the passages that it is asked of; ``lacking``: none holds the answer.
+
+    ``sheet`` names the passages: prompts of one sheet begin alike.
+    """
+
+    question: str
+    passages: tuple[Passage, ...]
+    lacking: bool
+    sheet: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSet:
+    """What a data set gives; ``sha256`` is of its questions and judgements."""
+
+    name: str
+    licence: str
+    sha256: str
+    train: tuple[Prompt, ...]
+    dev: tuple[Prompt, ...]
+
+
+def probe_sets(
+    data: Data, recipe: Recipe, licences: Mapping[str, str], most_sheets: Mapping[str, int]
+) -> list[ProbeSet]:
+    """Read the train splits of data sets.
+
+    :param licences: by the name of the data set.
+    :param most_sheets: instead of the recipe's, by the name of the data set; "" is of none.
+    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
+        another one; or a licence or number is of none of them.
+    """
+    check_names(data, licence=licences, sheets=most_sheets)
+    return [
+        _probe_set(path, recipe, licences, most_sheets.get(path.name, recipe.most_sheets))
+        for paths in data.values()
+        for path in paths
+    ]
+
+
+def _probe_set(
+    folder: Path, recipe: Recipe, licences: Mapping[str, str], most_sheets: int
+) -> ProbeSet:
+    dataset = load_dataset(folder, TRAIN)
+    rng = random.Random(f"{recipe.seed} {dataset.name}")
+    asked = read_questions(dataset, recipe.words, rng)
+    parts = [
+        tuple(_Sheets(asked.part(dev=dev), recipe, rng).prompts(most))
+        for dev, most in ((False, most_sheets), (True, recipe.dev_sheets))
+    ]
+    return ProbeSet(dataset.name, licences.get(dataset.name, "not stated"), dataset.sha256, *parts)
+
+
+class _Sheets:
+    """Makes the prompts of a part of a data set; ``rng`` draws everything."""
+
+    def __init__(self, asked: Questions, recipe: Recipe, rng: random.Random) -> None:
+        self._asked = asked
+        self._recipe = recipe
+        self._rng = rng
+        self._about: dict[str, list[Answered]] = {}
+        for item in asked.answerable:
+            self._about.setdefault(item.evidence[0].document_id, []).append(item)
+        self._near: dict[str, list[Query]] = {}
+        for query in asked.unanswerable:
+            self._near.setdefault(str(query.metadata.get("near_doc")), []).append(query)
+
+    def prompts(self, most: int) -> Iterator[Prompt]:
+        """Make the prompts of at most so many searches."""
+        pairs = zip_longest(self._asked.answerable, self._asked.unanswerable)
+        firsts = (item for pair in pairs for item in pair if item is not None)
+        left_out = False
+        for first in islice(firsts, most):
+            if not isinstance(first, Answered):
+                yield from self._sheet(first, self._found(first))
+                continue
+            found = self._found(first.query)
+            yield from self._sheet(first.query, self._with_answer(found, first), first)
+            left_out = not left_out
+            if left_out:
+                others = [passage for passage in found if not _tells(passage, first, self._data)]
+                yield from self._sheet(first.query, others, first)
+
+    @property
+    def _data(self) -> Dataset:
+        return self._asked.dataset
+
+    def _found(self, query: Query) -> list[Passage]:
+        return self._asked.passages.search(query.text, _SEARCHED)
+
+    def _with_answer(self, found: list[Passage], item: Answered) -> list[Passage]:
+        """Put passages that answer a question among those that were found, where search missed."""
+        most = max(self._recipe.passages)
+        missing = [passage for passage in item.cited if passage not in found[:most]]
+        with_answer = [passage for passage in found if passage not in missing]
+        for passage in missing:
+            with_answer.insert(self._rng.randrange(most), passage)
+        return with_answer
+
+    def _sheet(
+        self, query: Query, found: Sequence[Passage], item: Answered | None = None
+    ) -> Iterator[Prompt]:
+        """Ask a question and others of the first passages that were found."""
+        shown = tuple(found[: self._rng.choice(self._recipe.passages)])
+        if not shown:
+            return
+        sheet = f"{self._data.name} {[(passage.document_id, passage.start) for passage in shown]}"
+        documents = list(dict.fromkeys(passage.document_id for passage in shown))
+        answered = [other for name in documents for other in self._about.get(name, ())]
+        tempting = [other for name in documents for other in self._near.get(name, ())]
+        about = _some(self._rng, answered, self._recipe.answered)
+        asked = [
+            *((item,) if item else ()),
+            *(other for other in about if other is not item),
+            *self._elsewhere(query, documents),
+        ]
+        if item is None:
+            yield Prompt(query.text, shown, True, sheet)
+        for other in asked:
+            lacking = _lacking(shown, other, self._data)
+            if lacking is not None:
+                yield Prompt(other.query.text, shown, lacking, sheet)
+        for near in _some(self._rng, tempting, self._recipe.tempted):
+            if near.id != query.id:
+                yield Prompt(near.text, shown, True, sheet)
+
+    def _elsewhere(self, query: Query, documents: Sequence[str]) -> list[Answered]:
+        """Find questions that are most like another one, of other documents."""
+        own = _words(query.text)
+        others = [
+            item
+            for item in _some(self._rng, self._asked.answerable, _COMPARED)
+            if not {passage.document_id for passage in item.cited} & set(documents)
+        ]
+        others.sort(key=lambda item: -len(own & _words(item.query.text)))
+        return others[: self._recipe.elsewhere]
+
+
+def _some(rng: random.Random, items: Sequence[Item], most: int) -> list[Item]:
+    return rng.sample(items, min(most, len(items)))
+
+
+def _lacking(shown: Sequence[Passage], item: Answered, dataset: Dataset) -> bool | None:
+    """Whether passages lack what answers a question; None where that is not known."""
+    if all(passage in shown for passage in item.cited):
+        return False
+    return None if any(_tells(passage, item, dataset) for passage in shown) else True
+
+
+def _tells(passage: Passage, item: Answered, dataset: Dataset) -> bool:
+    """Whether a passage may answer a question, or help to."""
+    judged = dataset.relevant(item.query.id)
+    return passage.document_id in judged or bool(holding(passage, item.held_by))
+
+
+def _words(text: str) -> set[str]:
+    return {word for word in text.lower().split() if len(word) >= _RARE}

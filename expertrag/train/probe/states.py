@@ -1,0 +1,63 @@
+"""Hidden states of prompts, kept on disk: a killed training goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from expertrag.data.resume import appending, read_results
+from expertrag.llm import prompt
+from expertrag.llm.probe import STATES
+
+if TYPE_CHECKING:
+    from expertrag.llm.backends.transformers_backend import TransformersGenerator
+    from expertrag.llm.base import Message
+    from expertrag.train.probe.prompts import Prompt
+    from expertrag_index.types import FloatArray, Progress
+
+_DIGITS = 4  # significant ones of a state that is kept
+
+
+def states_of(
+    asked: Sequence[Prompt],
+    generator: TransformersGenerator,
+    path: Path,
+    stage: str,
+    progress: Progress,
+) -> tuple[FloatArray, list[float]]:
+    """Read every prompt once; those of one sheet share the pass over its passages.
+
+    :param path: of what was read before, a prompt a line.
+    :returns: states [N, 2 D], and the probability that ``prompt.NOT_FOUND`` begins each reply [N].
+    """
+    prompts = [messages_of(item, generator) for item in asked]
+    names = [hashlib.sha256(repr(item).encode()).hexdigest()[:24] for item in prompts]
+    with appending(path) as file:
+        known = read_results(path, _parsed)
+        for done, (name, messages) in enumerate(zip(names, prompts, strict=True)):
+            progress(stage, done, len(names))
+            if name in known:
+                continue
+            watched, abstains = generator.watch(messages)
+            state = np.concatenate([watched.vectors[key] for key in STATES])
+            told = [float(f"{value:.{_DIGITS}g}") for value in state.tolist()]
+            known[name] = np.array(told, np.float32), abstains
+            file.write(json.dumps({"prompt": name, "state": told, "abstains": abstains}) + "\n")
+            file.flush()
+    progress(stage, len(names), len(names))
+    return np.stack([known[name][0] for name in names]), [known[name][1] for name in names]
+
+
+def messages_of(item: Prompt, generator: TransformersGenerator) -> list[Message]:
+    """Return a prompt, as the model is served it."""
+    family = prompt.FAMILIES[generator.family]
+    return prompt.open_book(item.question, item.passages, family=family)
+
+
+def _parsed(item: Mapping[str, Any]) -> tuple[str, tuple[FloatArray, float]]:
+    return item["prompt"], (np.array(item["state"], np.float32), float(item["abstains"]))

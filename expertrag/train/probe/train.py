@@ -1,0 +1,248 @@
+"""From data sets to a probe's folder."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm import prompt
+from expertrag.llm.probe import Owner, Probe, save_probe
+from expertrag.metrics.calibration import auc
+from expertrag.train.probe.fit import UNANSWERED, Fitted, fit, platt
+from expertrag.train.probe.states import states_of
+from expertrag_retriever.publish import published, work_folder
+
+if TYPE_CHECKING:
+    from expertrag.llm.backends.transformers_backend import TransformersGenerator
+    from expertrag.train.probe.prompts import ProbeSet, Prompt
+    from expertrag_index.types import FloatArray, Progress
+
+_TOLD_FROM = 0.25  # doubt, of the card's last column
+_LEAST = 1e-9  # probability whose log odds are still finite
+FEWEST = 40
+"""Prompts with, and prompts without the answer, that a fit needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetReport:
+    """One data set. AUROC is of telling prompts without the answer; None where all are of a kind.
+
+    ``abstains``: by the probability that ``prompt.NOT_FOUND`` begins the reply, which needs no
+    training. ``left_out``: of the training's prompts, by a probe that saw none of the set.
+    ``dev``: of prompts of dev questions, by the probe itself; ``withheld`` and ``lost`` are the
+    shares of those without and with the answer whose doubt is ``_TOLD_FROM`` or more.
+    """
+
+    name: str
+    licence: str
+    sha256: str
+    prompts: int
+    lacking: int
+    abstains: float | None
+    left_out: float | None
+    dev: float | None
+    dev_prompts: int
+    withheld: float | None
+    lost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """A training. ``words``: how the probability of an abstention in words is to be scaled."""
+
+    owner: Owner
+    command: str
+    penalty: float
+    words: prompt.Doubt
+    sets: tuple[SetReport, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """Prompts, their states [N, 2 D], and how probable an abstention in words is [N]."""
+
+    prompts: Sequence[Prompt]
+    states: FloatArray
+    abstains: Sequence[float]
+
+    @property
+    def lacking(self) -> list[bool]:
+        return [item.lacking for item in self.prompts]
+
+
+def train_probe(
+    sets: Sequence[ProbeSet],
+    generator: TransformersGenerator,
+    out: Path,
+    progress: Progress,
+    *,
+    command: str,
+    licence: str,
+) -> ProbeReport:
+    """Train a probe of a language model and write the folder ``out``, whole or not at all.
+
+    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+
+    :param command: what repeats this, for the card.
+    :param licence: of the probe, for the card.
+    :raises InvalidArgument: too few examples of a kind, or a model that is no reader.
+    :raises TrainingError: another training for ``out`` is under way.
+    """
+    started = time.monotonic()
+    if not generator.reader:
+        raise InvalidArgument(
+            f"generator: {generator.name} is no reader: what it says of passages is not looked at; "
+            "name a chat model of a billion parameters or more, or train a reader on it first"
+        )
+    every = [item for part in sets for item in part.train]
+    lacking = sum(item.lacking for item in every)
+    if min(lacking, len(every) - lacking) < FEWEST:
+        raise InvalidArgument(
+            f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these sets "
+            f"give {len(every) - lacking} and {lacking}; add data sets, or --sheets"
+        )
+    owner = Owner(
+        generator.name,
+        generator.fingerprint,
+        prompt.fingerprint(prompt.FAMILIES[generator.family]),
+    )
+    with work_folder(out) as work:
+        path = work / f"states-{owner.fingerprint[:12]}-{owner.prompts[:8]}.jsonl"
+        train, dev = [], []
+        for part in sets:
+            train.append(_read(part.train, generator, path, f"probe: {part.name}", progress))
+            dev.append(_read(part.dev, generator, path, f"probe: {part.name}, dev", progress))
+        progress("probe: fitting", 0, None)
+        found = _fit(sets, train)
+        probe = Probe(found.weights, found.bias, owner)
+        report = ProbeReport(
+            owner, command, found.penalty, _words(train), tuple(_told(sets, train, dev, found)),
+            time.monotonic() - started,
+        )  # fmt: skip
+        with published(out) as scratch:
+            save_probe(probe, asdict(report), card(report, licence), scratch)
+    return report
+
+
+def _read(
+    prompts: Sequence[Prompt],
+    generator: TransformersGenerator,
+    path: Path,
+    stage: str,
+    progress: Progress,
+) -> _Read:
+    if not prompts:
+        return _Read((), np.zeros((0, 0), np.float32), ())
+    return _Read(prompts, *states_of(prompts, generator, path, stage, progress))
+
+
+def _fit(sets: Sequence[ProbeSet], train: Sequence[_Read]) -> Fitted:
+    read = [(item.name, part) for item, part in zip(sets, train, strict=True) if part.prompts]
+    return fit(
+        np.concatenate([part.states for _, part in read]),
+        [lacking for _, part in read for lacking in part.lacking],
+        [item.sheet for _, part in read for item in part.prompts],
+        [name for name, part in read for _ in part.prompts],
+    )
+
+
+def _words(train: Sequence[_Read]) -> prompt.Doubt:
+    """Scale what the words alone tell, for models of the family without a probe."""
+    said = np.clip([value for part in train for value in part.abstains], _LEAST, 1 - _LEAST)
+    lacking = np.array([lacks for part in train for lacks in part.lacking], bool)
+    slope, intercept = platt(np.log(said / (1 - said)), lacking)
+    return prompt.Doubt(round(slope, 3), round(intercept, 3))
+
+
+def _told(
+    sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: Fitted
+) -> list[SetReport]:
+    told, start = [], 0
+    doubtful = math.log(_TOLD_FROM / (1 - _TOLD_FROM))
+    for item, learned, asked in zip(sets, train, dev, strict=True):
+        unseen = found.unseen[start : start + len(learned.prompts)].tolist()
+        start += len(learned.prompts)
+        odds = (asked.states @ found.weights + found.bias).tolist() if asked.prompts else []
+        told.append(
+            SetReport(
+                name=item.name,
+                licence=item.licence,
+                sha256=item.sha256,
+                prompts=len(learned.prompts),
+                lacking=sum(learned.lacking),
+                abstains=auc(learned.abstains, learned.lacking),
+                left_out=auc(unseen, learned.lacking),
+                dev=auc(odds, asked.lacking),
+                dev_prompts=len(odds),
+                withheld=_share(odds, asked.lacking, doubtful, of=True),
+                lost=_share(odds, asked.lacking, doubtful, of=False),
+            )
+        )
+    return told
+
+
+def _share(
+    odds: Sequence[float], lacking: Sequence[bool], least: float, *, of: bool
+) -> float | None:
+    """Share of the prompts without (``of``) or with the answer whose odds reach ``least``."""
+    some = [value >= least for value, lacks in zip(odds, lacking, strict=True) if lacks is of]
+    return sum(some) / len(some) if some else None
+
+
+def card(report: ProbeReport, licence: str) -> str:
+    """Write the card."""
+    rows = [
+        "| data set (hash) | licence | prompts (without the answer) | AUROC: words | left out "
+        f"| dev (prompts) | doubt of {_TOLD_FROM:g} or more: without, with the answer |",
+        "|---|---|---|---|---|---|---|",
+        *map(_row, report.sets),
+    ]
+    table = "\n".join(rows)
+    return f"""---
+license: {licence.lower()}
+base_model: {report.owner.generator}
+tags: [retrieval-augmented-generation, abstention, linear-probe]
+---
+# A sufficiency probe of {report.owner.generator}
+
+Logistic regression on the hidden states of a prompt's last token, half and three quarters of the
+way up: the probability that no passage of the prompt holds the answer (Slobodkin et al. 2023).
+
+{table}
+
+AUROC is of telling prompts without the answer from those with it. Words: by the probability that
+"{prompt.NOT_FOUND}" begins the reply, without training. Left out: by a probe that saw nothing of
+the data set. Dev: questions of the train split, none about a document that the probe is trained on.
+Weights of {report.penalty:g} (inverse penalty), chosen and scaled on sets left out, for a share of
+{UNANSWERED:g} of questions without an answer. The folder holds no text of the sets. Trained by
+
+    {report.command}
+
+Files of the model: `{report.owner.fingerprint}`; prompts: `{report.owner.prompts}`.
+"""
+
+
+def _row(item: SetReport) -> str:
+    cells: Mapping[str, str] = {
+        "set": f"{item.name} (`{item.sha256[:12]}`)",
+        "licence": item.licence,
+        "prompts": f"{item.prompts:,} ({item.lacking:,})",
+        "words": shown(item.abstains),
+        "left out": shown(item.left_out),
+        "dev": f"{shown(item.dev)} ({item.dev_prompts})",
+        "strict": f"{shown(item.withheld)}, {shown(item.lost)}",
+    }
+    return f"| {' | '.join(cells.values())} |"
+
+
+def shown(value: float | None) -> str:
+    """Write a figure; "none" where there was nothing to measure."""
+    return "none" if value is None else f"{value:.2f}"

@@ -1,0 +1,118 @@
+"""What is to be replied to a question of a data set, and the passages that show it: the filter.
+
+| the question has | the reply | its evidence |
+|---|---|---|
+| short answers | the first that a judged document holds, as whole words | a passage that holds it |
+| yes, no or maybe | the verdict | the judged documents |
+| ``metadata.ideal_answer`` alone | that, if most of its words stand in the evidence | a passage |
+| ``answers: []`` | abstention | none |
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from expertrag.data.datasets import Dataset, Query
+from expertrag.metrics.squad import VERDICTS, normalise
+from expertrag.train.reader.passages import Passages
+from expertrag_retriever.types import Passage
+
+MOST_WORDS = 40
+"""Of a reply: a longer one is cut off where it is served."""
+
+NOT_HELD = "answer in none of its documents"
+TOO_LONG = f"answer of more than {MOST_WORDS} words"
+NO_ANSWER = "no answer that could be learned"
+ASKED = "asked in another split, too"
+
+_MOST_VERDICT_PASSAGES = 3
+_HOPS = 2  # with more judged documents, each is one that answers, and none leads to another
+_SUPPORTED = 0.7  # of a sentence's words must stand in its passage
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question with its reply.
+
+    ``beside``: a judged passage that does not hold the answer, but leads to it. ``held_by``: what a
+    passage must not hold to be a distractor.
+    """
+
+    query: Query
+    text: str
+    evidence: tuple[Passage, ...]
+    beside: tuple[Passage, ...] = ()
+    held_by: tuple[str, ...] = ()
+
+    @property
+    def cited(self) -> tuple[Passage, ...]:
+        """What the reply cites."""
+        return (*self.evidence, *self.beside)
+
+
+def answered(
+    query: Query, dataset: Dataset, passages: Passages, rng: random.Random
+) -> Answered | str:
+    """Find reply and evidence, or say why there are none."""
+    documents = [list(passages.of(name)) for name in dataset.relevant(query.id)]
+    judged = [item for some in documents for item in some]
+    if query.answers and {normalise(answer) for answer in query.answers} <= VERDICTS:
+        verdict = normalise(query.answers[0])
+        return Answered(query, verdict, tuple(judged[:_MOST_VERDICT_PASSAGES]))
+    if query.answers:
+        return _span(query, judged, [some[0] for some in documents if some], rng)
+    return _sentence(query, judged)
+
+
+def _span(
+    query: Query, judged: Sequence[Passage], firsts: Sequence[Passage], rng: random.Random
+) -> Answered | str:
+    accepted = tuple(query.answers or ())
+    holders = [item for item in judged if holding(item, accepted)]
+    if not holders:
+        return NOT_HELD
+    gold = rng.choice(holders)
+    text = holding(gold, accepted).strip()
+    if len(text.split()) > MOST_WORDS:
+        return TOO_LONG
+    beside: list[Passage] = []
+    if len(firsts) == _HOPS:
+        beside = [
+            item for item in firsts if item not in holders and item.document_id != gold.document_id
+        ]
+    title = gold.title.strip()
+    if beside and title and not _words(title) & _words(text):
+        text = f"{title}: {text}"  # the hop between: what is found first, then what is asked of it
+    return Answered(query, text, (gold,), tuple(beside), accepted)
+
+
+def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:
+    ideal = query.metadata.get("ideal_answer")
+    if not isinstance(ideal, str) or not judged:
+        return NO_ANSWER
+    if len(ideal.split()) > MOST_WORDS:
+        return TOO_LONG
+    best = max(judged, key=lambda item: _share(ideal, item))
+    if _share(ideal, best) < _SUPPORTED:
+        return NOT_HELD
+    return Answered(query, " ".join(ideal.split()), (best,))
+
+
+def holding(passage: Passage, accepted: Sequence[str]) -> str:
+    """Return the first accepted answer that a passage holds as whole words; empty if none."""
+    text = f" {normalise(passage.text)} "
+    found = (item for item in accepted if (words := normalise(item)) and f" {words} " in text)
+    return next(found, "")
+
+
+def _share(sentence: str, passage: Passage) -> float:
+    words = _words(sentence)
+    return len(words & _words(passage.text)) / max(1, len(words))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))

@@ -1,0 +1,75 @@
+"""Attention over a row of several sheets, each of which sees itself alone.
+
+A row is one long sequence for every other layer. Here it is cut into its sheets: tokens that a
+sheet's questions share attend to each other, and those of a branch to them and to their own branch.
+
+S tokens that are shared, B of all branches
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import AttentionInterface
+
+from expertrag.train.reader.rows import Borders
+
+PACKED = "expertrag_packed"
+"""Name of this attention in transformers; a forward pass names the ``parts`` of its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A sheet: where it lies, and what its branches see, (B, S + B)."""
+
+    start: int
+    fork: int
+    end: int
+    seen: torch.Tensor
+
+    @classmethod
+    def of(cls, borders: Borders) -> Part:
+        """Lay out the mask of a sheet."""
+        fork, end = borders.start + borders.shared, borders.ends[-1]
+        seen = torch.zeros(end - fork, end - borders.start, dtype=torch.bool)
+        seen[:, : borders.shared] = True
+        begin = fork
+        for stop in borders.ends:
+            size = stop - begin
+            own = slice(begin - borders.start, stop - borders.start)
+            seen[begin - fork : stop - fork, own] = torch.ones(size, size).tril().bool()
+            begin = stop
+        return cls(borders.start, fork, end, seen)
+
+
+def _packed(
+    _module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    _mask: torch.Tensor | None,
+    *,
+    parts: Sequence[Part],
+    scaling: float | None = None,
+    **_rest: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attend within each sheet; ``query`` is (1, heads, T, width), the others have fewer heads."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
+    attend = functional.scaled_dot_product_attention
+    found = []
+    for part in parts:
+        q, k, v = (item[:, :, part.start : part.end] for item in (query, key, value))
+        size = part.fork - part.start
+        if size:
+            early = q[:, :, :size], k[:, :, :size], v[:, :, :size]
+            found.append(attend(*early, is_causal=True, scale=scaling))
+        found.append(attend(q[:, :, size:], k, v, attn_mask=part.seen, scale=scaling))
+    return torch.cat(found, dim=2).transpose(1, 2), None
+
+
+AttentionInterface.register(PACKED, _packed)

@@ -1,0 +1,97 @@
+"""Which of the made questions are kept: those that find their piece, once, some of each document.
+
+Round-trip consistency as for pairs of domains (``expertrag.train.questions.quality``), by the words
+alone: no model is asked. What a language model asked has passed that filter and is not sifted by
+words, which its questions are meant to change.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from expertrag.metrics.squad import normalise
+from expertrag.train.reader.made.types import Made
+from expertrag.train.reader.passages import Passages
+from expertrag_index.types import Progress
+
+DEPTH = 3
+"""A passage of the piece must be among the first so many."""
+
+TELLS = "telling their answer"
+UNCLEAR = "with more than one answer"
+REPEATED = "repeated"
+LOST = f"without their passage among the first {DEPTH}"
+TOO_MANY = "of documents that have enough"
+
+_SHARE = 0.02  # of all questions that one document may have
+_FEWEST_OF_DOCUMENT = 12
+
+
+class Sifter:
+    """Keeps questions, and counts by reason what it drops."""
+
+    def __init__(self, passages: Passages, progress: Progress) -> None:
+        self.dropped: Counter[str] = Counter()
+        self._passages = passages
+        self._progress = progress
+
+    def sifted(self, made: Sequence[Made], asked: Sequence[Made] = (), seed: int = 0) -> list[Made]:
+        """Keep what is of use.
+
+        :param made: by rules. ``asked``: by a language model, and sifted by an embedder.
+        """
+        clear = list(self._clear([*made, *asked]))
+        by_model = set(map(id, asked))
+        kept = []
+        for done, item in enumerate(clear):
+            if not done % 100:
+                self._progress("reader: checking questions", done, len(clear))
+            if id(item) in by_model or self._found(item):
+                kept.append(item)
+            else:
+                self.dropped[LOST] += 1
+        self._progress("reader: checking questions", len(clear), len(clear))
+        return self._spread(kept, random.Random(seed))
+
+    def _clear(self, made: Iterable[Made]) -> Iterator[Made]:
+        """Drop what tells its answer, what is asked twice, and what has two answers.
+
+        Of sentences each is right; of two documents an answer may be one of what is compared.
+        """
+        groups: dict[str, list[Made]] = defaultdict(list)
+        for item in made:
+            if not item.sentence and not item.beside and _tells(item):
+                self.dropped[TELLS] += 1
+            else:
+                groups[normalise(item.question)].append(item)
+        for group in groups.values():
+            answers = [normalise(item.answer) for item in group]
+            longest = max(answers, key=len)
+            sentences = all(item.sentence for item in group)
+            if not sentences and not all(answer in longest for answer in answers):
+                self.dropped[UNCLEAR] += len(group)
+                continue
+            self.dropped[REPEATED] += len(group) - 1
+            yield group[0]
+
+    def _found(self, item: Made) -> bool:
+        found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
+        return (item.beside or item.piece).id in found  # a bridge does not name what it leads to
+
+    def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
+        """Draw at most a share of all from each document."""
+        most = max(_FEWEST_OF_DOCUMENT, round(_SHARE * len(made)))
+        count: Counter[str] = Counter()
+        kept = []
+        for item in rng.sample(made, len(made)):
+            count[item.piece.document_id] += 1
+            if count[item.piece.document_id] <= most:
+                kept.append(item)
+        self.dropped[TOO_MANY] += len(made) - len(kept)
+        return kept
+
+
+def _tells(item: Made) -> bool:
+    return f" {normalise(item.answer)} " in f" {normalise(item.question)} "

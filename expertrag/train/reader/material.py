@@ -1,0 +1,150 @@
+"""From a data set to reading examples: the gold passage among distractors, or missing.
+
+Only the train split is read; a share of its documents, with the questions about them, is dev.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.datasets import Dataset, Query, load_dataset
+from expertrag.data.named_sets import TRAIN, Data
+from expertrag.data.qrels import splits
+from expertrag.train.reader.answers import ASKED, Answered, answered
+from expertrag.train.reader.examples import Material
+from expertrag.train.reader.passages import Passages
+from expertrag.train.reader.sheets import Sheets
+from expertrag_retriever.training.types import normalized
+
+if TYPE_CHECKING:
+    from expertrag.train.reader.recipe import Recipe
+    from expertrag_index.types import LoadFailure
+
+_DEV_SHARE = 10  # percent of the documents
+
+
+def materials(
+    data: Data,
+    recipe: Recipe,
+    licences: Mapping[str, str],
+    most_examples: Mapping[str, int] = MappingProxyType({}),
+) -> list[Material]:
+    """Read the data sets of every domain.
+
+    :param licences: by the name of the data set.
+    :param most_examples: instead of the recipe's, by the name of the data set; "" is of none.
+    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
+        another one; or a licence or number is of none of them.
+    """
+    check_names(data, licence=licences, examples=most_examples)
+    named = [(domain, path) for domain, paths in data.items() for path in paths]
+    found = [
+        material(
+            path,
+            domain,
+            replace(recipe, most_examples=most_examples.get(path.name, recipe.most_examples)),
+        )
+        for domain, path in named
+    ]
+    return [replace(item, licence=licences.get(item.name, item.licence)) for item in found]
+
+
+def check_names(data: Data, **options: Mapping[str, Any]) -> None:
+    """Check that data sets have names of their own, and that options name no others.
+
+    :raises InvalidArgument: two have one name, or an option names none of them.
+    """
+    names = [path.name for paths in data.values() for path in paths]
+    if len(set(names)) < len(names):
+        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
+    for option, known in options.items():
+        if unknown := known.keys() - {*names, ""}:
+            raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
+
+
+def material(folder: Path, domain: str, recipe: Recipe) -> Material:
+    """Read one data set."""
+    dataset = load_dataset(folder, TRAIN)
+    rng = random.Random(f"{recipe.seed} {dataset.name}")
+    asked = read_questions(dataset, recipe.words, rng)
+    train, dev = asked.part(dev=False), asked.part(dev=True)
+    sheets = Sheets(dataset, domain, recipe, asked.passages, rng)
+    most = recipe.dev_questions
+    return Material(
+        name=dataset.name,
+        domain=domain,
+        sha256=dataset.sha256,
+        examples=sheets.training(train.answerable, train.unanswerable),
+        dev=sheets.dev(dev.answerable[:most], dev.unanswerable[:most]),
+        dropped=asked.dropped,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """The questions of a train split that can be learned from, in random order.
+
+    ``dropped``: how many others there are, by reason.
+    """
+
+    dataset: Dataset
+    passages: Passages
+    answerable: list[Answered]
+    unanswerable: list[Query]
+    dropped: Mapping[str, int]
+
+    def part(self, *, dev: bool) -> Questions:
+        """Take those that are kept from training, or the others."""
+        return replace(
+            self,
+            answerable=[q for q in self.answerable if is_dev(q.query, self.dataset) is dev],
+            unanswerable=[q for q in self.unanswerable if is_dev(q, self.dataset) is dev],
+        )
+
+
+def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Questions:
+    """Find the replies to the questions of a train split.
+
+    :param words: of a passage.
+    """
+    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    passages = Passages(dataset.documents(failures), words)
+    dropped: Counter[str] = Counter()
+    tested = _asked_elsewhere(dataset.folder)
+    found: list[Answered] = []
+    open_: list[Query] = []
+    for query in dataset.queries:
+        if normalized(query.text) in tested:
+            dropped[ASKED] += 1
+        elif query.answers == ():
+            open_.append(query)
+        elif isinstance(item := answered(query, dataset, passages, rng), str):
+            dropped[item] += 1
+        else:
+            found.append(item)
+    for some in (found, open_):
+        rng.shuffle(some)
+    return Questions(dataset, passages, found, open_, dict(dropped))
+
+
+def is_dev(query: Query, dataset: Dataset) -> bool:
+    """Whether no reader is trained on a question: all those about one document are dev, or none."""
+    about = next(iter(dataset.relevant(query.id)), query.metadata.get("near_doc"))
+    return zlib.crc32(str(about or query.id).encode()) % 100 < _DEV_SHARE
+
+
+def _asked_elsewhere(folder: Path) -> frozenset[str]:
+    return frozenset(
+        normalized(query.text)
+        for split in splits(folder)
+        if split != TRAIN
+        for query in load_dataset(folder, split).queries
+    )

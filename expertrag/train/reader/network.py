@@ -1,0 +1,130 @@
+"""The model that is trained: loss of a row, and answers to questions.
+
+T tokens of a row, A of them replies, H hidden, V vocabulary
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
+
+from expertrag.llm.adapters.trainable import Adapters
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.prompt import ABSTAINS_FROM, NOT_FOUND, Reply
+from expertrag.train.reader.attention import PACKED, Part
+from expertrag.train.reader.examples import Example
+from expertrag.train.reader.rows import Row
+
+ANSWER_TOKENS = 24
+_BATCH = 8  # questions that are answered together
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """Sum of the losses of a row's reply tokens, and of which replies all tokens were likeliest.
+
+    Such a reply is what greedy decoding gives.
+    """
+
+    total: torch.Tensor
+    exact: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was replied to a question, and how probable abstention was, in [0, 1]."""
+
+    reply: Reply
+    doubt: float
+
+
+class _Doubted(LogitsProcessor):
+    """Abstention or an answer, by the doubt at the first token: as a reader is served."""
+
+    def __init__(self, abstention: int, width: int) -> None:
+        self._abstention = abstention
+        self._width = width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Let the first token begin an abstention where its probability is enough, else never."""
+        if input_ids.shape[1] > self._width:
+            return scores
+        sure = scores.float().softmax(1)[:, self._abstention] < ABSTAINS_FROM
+        decided = scores.clone()  # those given are kept by who asks for the logits
+        decided[:, self._abstention] = torch.where(sure, -torch.inf, torch.inf)
+        return decided
+
+
+class ReaderNetwork:
+    """A dense model with its updates."""
+
+    def __init__(self, model: PreTrainedModel, adapters: Adapters, chat: ChatTokenizer) -> None:
+        self._model: Any = model  # transformers annotates little of it
+        self._adapters = adapters
+        self._chat = chat
+        self._abstention = chat.encode_text(NOT_FOUND)[0]
+        self.end: int = model.config.eos_token_id
+
+    def loss(self, row: Row) -> RowLoss:
+        """Loss of the replies of a row; logits are computed for their tokens alone."""
+        self._model.set_attn_implementation(PACKED)
+        self._adapters.use(row.domain)
+        logits = self._logits(row)
+        targets = torch.tensor(row.targets)  # [A]
+        right = (logits.detach().argmax(1) == targets).split([len(e.reply) for e in row.branches])
+        total = functional.cross_entropy(logits, targets, reduction="sum")
+        return RowLoss(total, tuple(bool(some.all()) for some in right))
+
+    def _logits(self, row: Row) -> torch.Tensor:
+        """Logits of the reply tokens, [A, V]."""
+        hidden = self._model.base_model(
+            input_ids=torch.tensor([row.tokens]),
+            position_ids=torch.tensor([row.positions]),
+            parts=[Part.of(borders) for borders in row.borders],
+            use_cache=False,
+        ).last_hidden_state[0, row.answering]  # [A, H]
+        logits: torch.Tensor = self._model.get_output_embeddings()(hidden)
+        return logits.float()
+
+    @torch.inference_mode()
+    def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
+        """Answer questions greedily, as the expert of one domain."""
+        self._adapters.use(domain)
+        self._model.set_attn_implementation("sdpa")
+        prompts = [self._chat.encode(item.messages) for item in examples]
+        order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+        found: dict[int, Told] = {}
+        for start in range(0, len(order), _BATCH):
+            some = order[start : start + _BATCH]
+            found.update(zip(some, self._told([prompts[place] for place in some]), strict=True))
+        return [found[place] for place in range(len(prompts))]
+
+    def _told(self, prompts: Sequence[list[int]]) -> list[Told]:
+        width = max(map(len, prompts))
+        ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        made = self._model.generate(
+            ids,
+            attention_mask=mask,
+            max_new_tokens=ANSWER_TOKENS,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([_Doubted(self._abstention, width)]),
+            pad_token_id=self.end,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
+        rows = made.sequences[:, width:].tolist()
+        return [
+            Told(Reply.of(self._chat.decode(self._reply(tokens))), doubt)
+            for tokens, doubt in zip(rows, doubts, strict=True)
+        ]
+
+    def _reply(self, tokens: list[int]) -> list[int]:
+        """Cut off what follows the end of a reply to fill its batch."""
+        return tokens[: tokens.index(self.end) + 1] if self.end in tokens else tokens

@@ -1,0 +1,235 @@
+"""From data sets to a reader's bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm import prompt
+from expertrag.llm.adapters.bundle import Bundle, save_bundle
+from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.base import BASE
+from expertrag.llm.convert.dense import LARGE_TYPES, load_dense, weights_of
+from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.load.loading import model_errors
+from expertrag.runtime.threads import all_cores
+from expertrag.train.reader.examples import Example, Material
+from expertrag.train.reader.measure import NOT_ANSWERED, Scores, measure
+from expertrag.train.reader.network import ReaderNetwork, Told
+from expertrag.train.reader.recipe import Recipe, beside
+from expertrag.train.reader.report import ReaderReport, SetReport, card
+from expertrag.train.reader.rows import Row, encode, pack, plan
+from expertrag.train.reader.trainer import ReaderTrainer
+from expertrag_index.durable import write_durably
+from expertrag_index.types import Progress
+from expertrag_retriever.encoder import number_format
+from expertrag_retriever.publish import published, work_folder
+
+if TYPE_CHECKING:
+    import torch
+
+    from expertrag.llm.convert.dense import State
+
+_FEWEST = 32
+"""Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
+
+
+def recipe_for(source: str, recipe: Recipe) -> Recipe:
+    """Return the recipe as it is for a base of this kind.
+
+    :param source: as for :func:`train_reader`.
+    """
+    from expertrag.llm.load.source import ModelSource
+
+    with model_errors(source):
+        kind = ModelSource(weights_of(source)).config.model_type
+    return beside(recipe) if kind in LARGE_TYPES else recipe
+
+
+def train_reader(
+    materials: Sequence[Material],
+    source: str,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    *,
+    command: str,
+    start: Bundle | None = None,
+) -> ReaderReport:
+    """Train the updates of a dense model and write the bundle ``out``, whole or not at all.
+
+    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+
+    :param source: folder or hub id of the base model, or of a mixture fresh from upcycling.
+    :param command: what repeats this, for the card.
+    :param start: reader that the training goes on from; it keeps its ranks, and the domains that
+        ``materials`` lack.
+    :raises InvalidArgument: a domain with too few examples, no dev question, or a base that is no
+        Llama-type model.
+    :raises Conflict: ``start`` belongs to another base.
+    :raises TrainingError: another training for ``out`` is under way.
+    """
+    started = time.monotonic()
+    files = weights_of(source)
+    dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.beside)
+    settings = _settings(materials, recipe, start, dense.model.config.num_hidden_layers)
+    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
+    identity = fingerprint(files.folder, files.gguf)
+    if start:
+        start.check_base(identity)
+    adapters = adapt(dense.model, settings, recipe.seed)
+    chat = ChatTokenizer(dense.tokenizer)
+    network = ReaderNetwork(dense.model, adapters, chat)
+    with work_folder(out) as partial:
+        work = partial / _digest(identity, materials, recipe, start)
+        before = _before(materials, network, work, progress) if recipe.answered else {}
+        steps, dev = _rows(materials, network, chat, recipe)
+        if start:
+            adapters.load(_begun(adapters.parameters, start.weights))
+        with all_cores():
+            learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
+        weights = adapters.weakened(learned.weights, recipe.strength)
+        adapters.load({name: value.bfloat16() for name, value in weights.items()})
+        after = _measured(materials, network, progress, "after") if recipe.answered else {}
+        report = ReaderReport(
+            base=dense.name,
+            fingerprint=identity,
+            start=start.digest if start else "",
+            prompts=prompt.fingerprint(),
+            recipe=recipe,
+            command=command,
+            sets=tuple(_told(item, before, after) for item in materials),
+            points=learned.points,
+            steps=len(steps),
+            tokens=sum(len(row.tokens) for step in steps for row in step),
+            seconds=time.monotonic() - started,
+        )
+        with published(out) as scratch:
+            save_bundle(settings, weights, asdict(report), card(report, dense.license), scratch)
+    return report
+
+
+def _settings(
+    materials: Sequence[Material], recipe: Recipe, start: Bundle | None, layers: int
+) -> AdapterSettings:
+    domains = _domains(materials)
+    if BASE in domains:
+        raise InvalidArgument(
+            f"data: {BASE!r} is the expert of prompts without passages, which is not trained; give "
+            "the domain another name"
+        )
+    if start is None:
+        first = layers // 2 if recipe.beside else 0
+        return AdapterSettings(domains, recipe.rank, recipe.domain_rank, recipe.beside, first)
+    return replace(
+        start.settings, domains=tuple(dict.fromkeys((*start.settings.domains, *domains)))
+    )
+
+
+def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
+    counts: dict[str, int] = {}
+    for item in materials:
+        counts[item.domain] = counts.get(item.domain, 0) + len(item.examples)
+    for domain, examples in counts.items():
+        if examples < _FEWEST:
+            raise InvalidArgument(
+                f"data: {domain} gives {examples} reading examples, and {_FEWEST} are needed: add "
+                "questions with answers that their documents hold"
+            )
+    if not any(item.dev.among for item in materials):
+        raise InvalidArgument("data: no question is left for dev; add questions with answers")
+    return tuple(counts)
+
+
+def _rows(
+    materials: Sequence[Material],
+    network: ReaderNetwork,
+    chat: ChatTokenizer,
+    recipe: Recipe,
+) -> tuple[list[list[Row]], list[Row]]:
+    """Lay out the steps of the training, and the rows of dev."""
+    examples = [example for item in materials for example in item.examples]
+    watched = [
+        example
+        for item in materials
+        for some in (item.dev.among, item.dev.unanswerable)
+        for example in some[: recipe.watched]
+    ]
+    steps = plan(
+        encode(examples, chat, network.end),
+        row_tokens=recipe.row_tokens,
+        rows=recipe.rows,
+        general=recipe.general,
+        seed=recipe.seed,
+    )
+    dev = pack(encode(watched, chat, network.end), recipe.row_tokens)
+    return steps, dev
+
+
+def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
+    """Weights that a training begins with: those of a reader, and fresh ones of new domains.
+
+    Updates beside attention, which readers of older versions have, are left out.
+    """
+    return {name: start.get(name, value) for name, value in fresh.items()}
+
+
+def _digest(
+    identity: str, materials: Sequence[Material], recipe: Recipe, start: Bundle | None
+) -> str:
+    """Hash of everything that a training depends on: the state of another one is no use here."""
+    about = [identity, asdict(recipe), prompt.fingerprint(), start.digest if start else ""]
+    state = hashlib.sha256(json.dumps(about).encode())
+    for item in materials:
+        for example in (*item.examples, *item.dev.among, *item.dev.unanswerable):
+            state.update(repr(example).encode())
+    return state.hexdigest()[:16]
+
+
+def _before(
+    materials: Sequence[Material], network: ReaderNetwork, work: Path, progress: Progress
+) -> dict[str, Scores]:
+    """Measure the base model, once: a killed training finds the figures again."""
+    path = work / "before.json"
+    if path.is_file():
+        return {name: Scores(**body) for name, body in json.loads(path.read_bytes()).items()}
+    found = _measured(materials, network, progress, "before")
+    work.mkdir(parents=True, exist_ok=True)
+    body = {name: asdict(scores) for name, scores in found.items()}
+    write_durably(path, json.dumps(body).encode())
+    return found
+
+
+def _measured(
+    materials: Sequence[Material], network: ReaderNetwork, progress: Progress, when: str
+) -> dict[str, Scores]:
+    found = {}
+    for done, item in enumerate(materials):
+        progress(f"reader: answering dev questions {when} training", done, len(materials))
+
+        def answer(asked: Sequence[Example], domain: str = item.domain) -> list[Told]:
+            return network.answer(asked, domain)
+
+        found[item.name] = measure(item.dev, answer)
+    return found
+
+
+def _told(item: Material, before: Mapping[str, Scores], after: Mapping[str, Scores]) -> SetReport:
+    return SetReport(
+        name=item.name,
+        domain=item.domain,
+        licence=item.licence,
+        sha256=item.sha256,
+        examples=len(item.examples),
+        abstain=sum(not example.reply.found for example in item.examples),
+        dropped=item.dropped,
+        before=before.get(item.name, NOT_ANSWERED),
+        after=after.get(item.name, NOT_ANSWERED),
+    )

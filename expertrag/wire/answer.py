@@ -1,0 +1,229 @@
+"""Messages of ``answer.proto``: the question, its parts and the whole answer."""
+
+from __future__ import annotations
+
+from expertrag.api.types import (
+    STAGES,
+    Answer,
+    AnswerRequest,
+    Citation,
+    Constraint,
+    FinishReason,
+    Sampling,
+    TokenLogprob,
+    TopLogprob,
+    Usage,
+)
+from expertrag.api.validation import check_constraint, schema_from_text, schema_to_text
+from expertrag.v1 import answer_pb2
+from expertrag.wire.common import EnumMap, fits_the_wire, struct_from_proto, struct_to_proto
+from expertrag.wire.gate import (
+    decision_from_proto,
+    decision_to_proto,
+    policy_from_proto,
+    policy_to_proto,
+)
+from expertrag.wire.retrieve import passage_from_proto, passage_to_proto
+
+FINISH_REASONS = EnumMap(
+    "finish_reason",
+    {
+        FinishReason.STOP: answer_pb2.FINISH_REASON_STOP,
+        FinishReason.LENGTH: answer_pb2.FINISH_REASON_LENGTH,
+        FinishReason.ABSTAINED: answer_pb2.FINISH_REASON_ABSTAINED,
+    },
+)
+DEFAULTS = AnswerRequest(question="")
+
+
+def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
+    """Return the message."""
+    sampling = request.sampling
+    with fits_the_wire():
+        return answer_pb2.Question(
+            text=request.question,
+            policy=policy_to_proto(request.mode, request.threshold),
+            k=request.k,
+            filter=struct_to_proto("filter", request.filter),
+            domain=request.domain,
+            sampling=answer_pb2.Sampling(
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                seed=sampling.seed,
+                stop=sampling.stop,
+                frequency_penalty=sampling.frequency_penalty,
+                constraint=_constraint_to_proto(sampling.constraint),
+                logprobs=sampling.logprobs,
+            ),
+            both_ways=request.both_ways,
+            steps=request.steps,
+        )
+
+
+def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
+    """Return the value."""
+    mode, threshold = policy_from_proto(question.policy)
+    return AnswerRequest(
+        question=question.text,
+        mode=mode,
+        k=question.k if question.HasField("k") else DEFAULTS.k,
+        filter=struct_from_proto(question.filter),
+        domain=question.domain if question.HasField("domain") else None,
+        threshold=threshold,
+        sampling=_sampling_from_proto(question.sampling),
+        both_ways=question.both_ways,
+        steps=question.steps if question.HasField("steps") else DEFAULTS.steps,
+    )
+
+
+def citation_to_proto(citation: Citation) -> answer_pb2.Citation:
+    """Return the message."""
+    return answer_pb2.Citation(
+        answer_start=citation.answer_start,
+        answer_end=citation.answer_end,
+        passage=citation.passage,
+        document_id=citation.document_id,
+        start=citation.start,
+        end=citation.end,
+        score=citation.score,
+    )
+
+
+def citation_from_proto(citation: answer_pb2.Citation) -> Citation:
+    """Return the value."""
+    return Citation(
+        answer_start=citation.answer_start,
+        answer_end=citation.answer_end,
+        passage=citation.passage,
+        document_id=citation.document_id,
+        start=citation.start,
+        end=citation.end,
+        score=citation.score,
+    )
+
+
+def logprob_to_proto(token: TokenLogprob) -> answer_pb2.TokenLogprob:
+    """Return the message."""
+    top = [answer_pb2.TopLogprob(text=other.text, logprob=other.logprob) for other in token.top]
+    return answer_pb2.TokenLogprob(text=token.text, logprob=token.logprob, top=top)
+
+
+def logprob_from_proto(token: answer_pb2.TokenLogprob) -> TokenLogprob:
+    """Return the value."""
+    top = tuple(TopLogprob(other.text, other.logprob) for other in token.top)
+    return TokenLogprob(token.text, token.logprob, top)
+
+
+def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
+    """Return the message."""
+    return answer_pb2.Usage(
+        lm_calls=usage.lm_calls,
+        retrieval_calls=usage.retrieval_calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        vectors_scanned=usage.vectors_scanned,
+        passages_dropped=usage.passages_dropped,
+        stage_seconds=dict(usage.stage_seconds),
+        cached_prompt_tokens=usage.cached_prompt_tokens,
+    )
+
+
+def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
+    """Return the value; the wire keeps no order of stages, so that of the work is restored."""
+    return Usage(
+        lm_calls=usage.lm_calls,
+        retrieval_calls=usage.retrieval_calls,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        vectors_scanned=usage.vectors_scanned,
+        passages_dropped=usage.passages_dropped,
+        stage_seconds=dict(sorted(usage.stage_seconds.items(), key=_by_stage)),
+        cached_prompt_tokens=usage.cached_prompt_tokens,
+    )
+
+
+def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
+    """Return the message."""
+    return answer_pb2.AnswerResponse(
+        text=answer.text,
+        decision=decision_to_proto(answer.decision),
+        passages=map(passage_to_proto, answer.passages),
+        citations=map(citation_to_proto, answer.citations),
+        usage=usage_to_proto(answer.usage),
+        finish_reason=FINISH_REASONS.to_proto(answer.finish_reason),
+        support=answer.support,
+        generation=answer.generation,
+        model=answer.model,
+        p_sufficient=answer.p_sufficient,
+        logprobs=map(logprob_to_proto, answer.logprobs),
+        from_documents=answer.from_documents,
+        unsupported_reason=answer.unsupported_reason,
+    )
+
+
+def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
+    """Return the value."""
+    return Answer(
+        text=response.text,
+        decision=decision_from_proto(response.decision),
+        passages=tuple(map(passage_from_proto, response.passages)),
+        citations=tuple(map(citation_from_proto, response.citations)),
+        usage=usage_from_proto(response.usage),
+        finish_reason=FINISH_REASONS.from_proto(response.finish_reason),
+        support=response.support if response.HasField("support") else None,
+        generation=response.generation if response.HasField("generation") else None,
+        model=response.model,
+        p_sufficient=response.p_sufficient if response.HasField("p_sufficient") else None,
+        logprobs=tuple(map(logprob_from_proto, response.logprobs)),
+        from_documents=response.from_documents,
+        unsupported_reason=response.unsupported_reason,
+    )
+
+
+def _by_stage(item: tuple[str, float]) -> tuple[int, str]:
+    """Sort by the order of the work; a stage that a newer server has comes last, by name."""
+    stage, _ = item
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+
+
+def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
+    default = DEFAULTS.sampling
+    has = sampling.HasField
+    return Sampling(
+        max_tokens=sampling.max_tokens if has("max_tokens") else default.max_tokens,
+        temperature=sampling.temperature if has("temperature") else default.temperature,
+        seed=sampling.seed if has("seed") else default.seed,
+        stop=tuple(sampling.stop),
+        frequency_penalty=(
+            sampling.frequency_penalty if has("frequency_penalty") else default.frequency_penalty
+        ),
+        constraint=_constraint_from_proto(sampling.constraint) if has("constraint") else None,
+        logprobs=sampling.logprobs if has("logprobs") else None,
+    )
+
+
+def _constraint_to_proto(constraint: Constraint | None) -> answer_pb2.Constraint | None:
+    if constraint is None:
+        return None
+    check_constraint(constraint)  # the message would keep one of several
+    schema, choices = constraint.json_schema, constraint.choices
+    return answer_pb2.Constraint(
+        regex=constraint.regex,
+        json_schema=None if schema is None else schema_to_text(schema),
+        choices=None if choices is None else answer_pb2.Choices(values=choices),
+        grammar=constraint.grammar,
+    )
+
+
+def _constraint_from_proto(constraint: answer_pb2.Constraint) -> Constraint:
+    match constraint.WhichOneof("kind"):
+        case "regex":
+            return Constraint(regex=constraint.regex)
+        case "json_schema":
+            return Constraint(json_schema=schema_from_text(constraint.json_schema))
+        case "choices":
+            return Constraint(choices=tuple(constraint.choices.values))
+        case "grammar":
+            return Constraint(grammar=constraint.grammar)
+        case _:
+            return Constraint()

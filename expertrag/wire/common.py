@@ -1,0 +1,115 @@
+"""Enums and free-form fields, shared by all messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.struct_pb2 import Struct, Value
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.validation import invalid
+
+MAX_EXACT_INT = 2**53
+"""Numbers of a Struct are doubles; a larger whole number would change on the way."""
+
+E = TypeVar("E", bound=StrEnum)
+N = TypeVar("N", bound=int)
+
+
+class EnumMap(Generic[E, N]):
+    """One-to-one map between a ``StrEnum`` and the numbers of a proto enum."""
+
+    def __init__(self, field: str, numbers: Mapping[E, N], *, unset: E | None = None) -> None:
+        """Let number 0 stand for ``unset``; without one it is an error like any unknown number."""
+        self._field = field
+        self._numbers = dict(numbers)
+        self._values: dict[int, E] = {number: value for value, number in numbers.items()}
+        if unset is not None:
+            self._values[0] = unset
+
+    def to_proto(self, value: E | str) -> N:
+        """Return the number of a value, also of one given as its string."""
+        for known, number in self._numbers.items():
+            if known == value:
+                return number
+        choices = ", ".join(self._numbers)
+        raise invalid(self._field, f"is {value!r}; choose one of {choices}")
+
+    def from_proto(self, number: int) -> E:
+        """Return the value of a number."""
+        if number not in self._values:
+            raise invalid(self._field, f"has the unknown number {number}; see the proto file")
+        return self._values[number]
+
+
+@contextmanager
+def fits_the_wire() -> Iterator[None]:
+    """Turn what protobuf says of a value of the wrong type or size into ``InvalidArgument``."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        detail = (str(error) or type(error).__name__).splitlines()[0]
+        raise InvalidArgument(
+            f"a value does not fit the request: {detail}", reason="INVALID_FIELD"
+        ) from error
+
+
+def struct_to_proto(field: str, values: Mapping[str, Any]) -> Struct:
+    """Return a Struct of strings, numbers, booleans, lists and mappings."""
+    _check_exact(field, values)
+    struct = Struct()
+    with fits_the_wire():
+        struct.update(dict(values))
+    return struct
+
+
+def struct_from_proto(struct: Struct) -> dict[str, object]:
+    """Return the mapping; whole numbers become ``int`` again."""
+    return {name: _value(value) for name, value in struct.fields.items()}
+
+
+def metadata_from_proto(field: str, struct: Struct) -> dict[str, Any]:
+    """Return a mapping of strings, numbers, booleans, lists and mappings, none of them null."""
+    metadata = struct_from_proto(struct)
+    for name, value in metadata.items():
+        if _holds_null(value):
+            raise invalid(field, f"{name!r} holds null; leave it out")
+    return metadata
+
+
+def _holds_null(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_holds_null, value.values()))
+    return any(map(_holds_null, value)) if isinstance(value, list) else value is None
+
+
+def _value(value: Value) -> object:
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            whole = number.is_integer() and abs(number) <= MAX_EXACT_INT
+            return int(number) if whole else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "list_value":
+            return [_value(item) for item in value.list_value.values]
+        case "struct_value":
+            return struct_from_proto(value.struct_value)
+        case _:
+            return None
+
+
+def _check_exact(field: str, value: object) -> None:
+    if isinstance(value, Mapping):
+        for item in value.values():
+            _check_exact(field, item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_exact(field, item)
+    elif isinstance(value, int) and abs(value) > MAX_EXACT_INT:
+        raise invalid(field, f"holds {value}, beyond 2**53; send it as a string")

@@ -1,0 +1,55 @@
+"""Messages of ``embed.proto``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from expertrag.api.validation import invalid
+from expertrag.v1 import embed_pb2
+from expertrag.wire.common import fits_the_wire
+
+Role = Literal["document", "query"]
+
+ROLES: dict[Role, embed_pb2.EmbedRole] = {
+    "document": embed_pb2.EMBED_ROLE_DOCUMENT,
+    "query": embed_pb2.EMBED_ROLE_QUERY,
+}
+
+
+class EmbedCall(NamedTuple):
+    """What ``Embed`` asks."""
+
+    texts: list[str]
+    role: Role
+    domain: str | None
+
+
+def embed_to_proto(call: EmbedCall) -> embed_pb2.EmbedRequest:
+    """Return the request."""
+    with fits_the_wire():
+        return embed_pb2.EmbedRequest(texts=call.texts, role=ROLES[call.role], domain=call.domain)
+
+
+def embed_from_proto(request: embed_pb2.EmbedRequest) -> EmbedCall:
+    """Return the request."""
+    roles: dict[int, Role] = {number: role for role, number in ROLES.items()}
+    roles[embed_pb2.EMBED_ROLE_UNSPECIFIED] = "document"
+    if request.role not in roles:
+        raise invalid("role", f"has the unknown number {request.role}; see the proto file")
+    domain = request.domain if request.HasField("domain") else None
+    return EmbedCall(list(request.texts), roles[request.role], domain)
+
+
+def vectors_to_proto(vectors: Sequence[Sequence[float]], model: str) -> embed_pb2.EmbedResponse:
+    """Return the response."""
+    return embed_pb2.EmbedResponse(
+        embeddings=[embed_pb2.Embedding(values=vector) for vector in vectors],
+        dimension=len(vectors[0]) if vectors else 0,
+        model=model,
+    )
+
+
+def vectors_from_proto(response: embed_pb2.EmbedResponse) -> list[list[float]]:
+    """Return the vectors."""
+    return [list(embedding.values) for embedding in response.embeddings]

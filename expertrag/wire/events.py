@@ -1,0 +1,91 @@
+"""Events of ``StreamAnswer``."""
+
+from __future__ import annotations
+
+from expertrag.api.errors import ServerError
+from expertrag.api.types import (
+    AnswerEvent,
+    CitationEvent,
+    DeltaEvent,
+    DoneEvent,
+    GateEvent,
+    PassagesEvent,
+    UsageEvent,
+)
+from expertrag.v1 import answer_pb2
+from expertrag.v1.answer_pb2 import StreamAnswerResponse
+from expertrag.wire.answer import (
+    FINISH_REASONS,
+    citation_from_proto,
+    citation_to_proto,
+    logprob_from_proto,
+    logprob_to_proto,
+    usage_from_proto,
+    usage_to_proto,
+)
+from expertrag.wire.gate import decision_from_proto, decision_to_proto
+from expertrag.wire.retrieve import passage_from_proto, passage_to_proto
+
+
+def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
+    """Return the message; ``seq`` counts from 0."""
+    match event:
+        case GateEvent():
+            return StreamAnswerResponse(seq=seq, gate=decision_to_proto(event.decision))
+        case PassagesEvent():
+            passages = answer_pb2.Passages(
+                passages=map(passage_to_proto, event.passages), generation=event.generation
+            )
+            return StreamAnswerResponse(seq=seq, passages=passages)
+        case DeltaEvent():
+            logprobs = map(logprob_to_proto, event.logprobs)
+            delta = answer_pb2.Delta(text=event.text, logprobs=logprobs)
+            return StreamAnswerResponse(seq=seq, delta=delta)
+        case CitationEvent():
+            return StreamAnswerResponse(seq=seq, citation=citation_to_proto(event.citation))
+        case UsageEvent():
+            return StreamAnswerResponse(seq=seq, usage=usage_to_proto(event.usage))
+        case DoneEvent():
+            done = answer_pb2.Done(
+                finish_reason=FINISH_REASONS.to_proto(event.finish_reason),
+                support=event.support,
+                model=event.model,
+                p_sufficient=event.p_sufficient,
+                from_documents=event.from_documents,
+                unsupported_reason=event.unsupported_reason,
+            )
+            return StreamAnswerResponse(seq=seq, done=done)
+
+
+def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
+    """Return the event.
+
+    :raises ServerError: for a kind of event that this version does not know.
+    """
+    match response.WhichOneof("event"):
+        case "gate":
+            return GateEvent(decision_from_proto(response.gate))
+        case "passages":
+            found = response.passages
+            return PassagesEvent(tuple(map(passage_from_proto, found.passages)), found.generation)
+        case "delta":
+            logprobs = tuple(map(logprob_from_proto, response.delta.logprobs))
+            return DeltaEvent(response.delta.text, logprobs)
+        case "citation":
+            return CitationEvent(citation_from_proto(response.citation))
+        case "usage":
+            return UsageEvent(usage_from_proto(response.usage))
+        case "done":
+            done = response.done
+            return DoneEvent(
+                FINISH_REASONS.from_proto(done.finish_reason),
+                done.support if done.HasField("support") else None,
+                done.model,
+                done.p_sufficient if done.HasField("p_sufficient") else None,
+                done.from_documents,
+                done.unsupported_reason,
+            )
+        case _:
+            raise ServerError(
+                "the server sent an unknown event; upgrade the client", reason="UNKNOWN_EVENT"
+            )

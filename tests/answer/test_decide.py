@@ -1,0 +1,207 @@
+"""The retrieval rate of a running pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import TOPICS, DoubtingGenerator, PacedGenerator
+
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.errors import InvalidArgument
+from expertrag.api.folding import fold
+from expertrag.api.types import AnswerRequest, GateMode
+from expertrag.client import Client
+from expertrag.config import GateConfig
+from expertrag.service import Server
+from expertrag_index import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.gate.constants import CONSTANTS
+
+ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
+
+
+@pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
+def test_100_questions_that_need_the_documents_hold_the_rate(
+    built_store: Path, embedder: Any, paced: PacedGenerator, target: float
+) -> None:
+    pipeline = Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=target))
+    decisions = []
+    for turn in range(100):
+        decisions.append(pipeline.decide(ABOUT[turn % len(ABOUT)]))
+        # a caller's own wish is none of the gate's decisions
+        pipeline.decide(ABOUT[0], GateMode.ALWAYS)
+    pipeline.close()
+    rate = sum(decision.retrieve for decision in decisions) / len(decisions)
+    assert rate == pytest.approx(target, abs=0.08 if 0 < target < 1 else 0.0)
+    for decision in decisions:
+        assert decision.p_benefit is not None
+        assert decision.threshold is not None
+        assert decision.retrieve == (decision.p_benefit >= decision.threshold)
+        assert f"keeps retrieval at {target * 100:g} % of the questions" in decision.reason
+        otherwise = decision.retrieve != (decision.p_benefit >= CONSTANTS.threshold)
+        assert ("by its own, 0.40, the gate would have" in decision.reason) is otherwise
+        assert decision.reason.endswith(".")
+
+
+def test_100_questions_to_a_server_hold_the_rate(
+    start_server: Callable[..., Server], built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    server = start_server(
+        lambda: Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=0.125)),
+        default_deadline_s=60.0,
+    )
+    with Client(server.address) as client, ThreadPoolExecutor(4) as pool:
+        questions = [ABOUT[turn % len(ABOUT)] for turn in range(100)]
+        answers = list(pool.map(lambda text: client.answer(text, max_tokens=1), questions))
+    decisions = [answer.decision for answer in answers]
+    rate = sum(decision.retrieve for decision in decisions) / len(decisions)
+    assert rate == pytest.approx(0.125, abs=0.08)
+    assert all("at 12.5 % of the questions" in decision.reason for decision in decisions)
+
+
+def test_a_threshold_of_the_request_wins_and_counts(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    pipeline = Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=0.5))
+    before = pipeline.decide("Say hello in French.").threshold
+    for _ in range(20):
+        decision = pipeline.decide(ABOUT[0], threshold=0.0)
+        assert decision.retrieve
+        assert "keeps retrieval" not in decision.reason
+    after = pipeline.decide("Say hello in French.").threshold
+    pipeline.close()
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_without_a_target_rate_the_gate_has_its_own_threshold(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    pipeline = Pipeline(built_store, embedder, paced)
+    thresholds = {pipeline.decide(text).threshold for text in ABOUT}
+    pipeline.close()
+    assert thresholds == {CONSTANTS.threshold}
+
+
+def test_threshold_and_target_rate_together() -> None:
+    with pytest.raises(InvalidArgument, match=r"target_rate: is set beside gate\.threshold"):
+        GateConfig(threshold=0.5, target_rate=0.5)
+    with pytest.raises(InvalidArgument, match=r"answer_value_s: is set beside gate\.target_rate"):
+        GateConfig(bundle="mine", target_rate=0.5, answer_value_s=9.0)
+    with pytest.raises(InvalidArgument, match=r"answer_value_s: needs a calibrated probability"):
+        GateConfig(bundle="training-free", answer_value_s=9.0)
+
+
+def test_a_question_that_may_be_about_the_documents_is_answered_strictly_where_that_is_asked_for(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    question = "Say hello in French."
+    closed = Pipeline(built_store, embedder, paced)
+    p_benefit = closed.decide(question).p_benefit
+    closed.close()
+    assert p_benefit is not None
+    assert p_benefit < 0.2
+    for threshold, strict in ((p_benefit * 2, True), (p_benefit * 5, False)):
+        policy = GateConfig(threshold=threshold, unsure="strict")
+        pipeline = Pipeline(built_store, embedder, paced, policy=policy)
+        answer = fold(pipeline.answer(AnswerRequest(question)))
+        decision = pipeline.decide(question)
+        pipeline.close()
+        assert decision.retrieve == answer.decision.retrieve == strict
+        assert ("answered strictly from them" in decision.reason) is strict
+        assert answer.decision.mode is GateMode.AUTO
+        if strict:  # what this model says is in no passage
+            assert answer.abstained
+        else:
+            assert not answer.from_documents
+
+
+def test_a_rate_and_strict_answers_beside_it_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="leave one"):
+        GateConfig(target_rate=0.5, unsure="strict")
+
+
+def test_a_question_in_another_language_is_decided_by_its_words(
+    tmp_path: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    texts = [
+        "Die Kündigungsfrist beträgt für alle Mitarbeiter vier Wochen zum Monatsende.",
+        "Der Notfallplan liegt im Büro der Werkstatt und wird jedes Jahr geprüft.",
+        "Wie viele Urlaubstage es gibt, steht im Vertrag: es sind dreißig im Jahr.",
+    ]
+    with IndexWriter.open(tmp_path / "store", embedder) as writer:
+        writer.build([Document(str(at), text) for at, text in enumerate(texts)])
+    pipeline = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(threshold=1.0))
+    about = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?")
+    other = pipeline.decide("Wer hat den Eiffelturm gebaut und wozu?")
+    english = pipeline.decide("How many days of leave do I get?")
+    asked = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?", threshold=1.0)
+    pipeline.close()
+    never = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(target_rate=0.0))
+    assert not never.decide("Wie viele Urlaubstage sind es im Jahr?").retrieve
+    never.close()
+    assert not asked.retrieve
+    assert about.retrieve
+    assert "The question is not English, and the embedder" in about.reason
+    assert "the documents hold its words" in about.reason
+    assert not other.retrieve
+    assert "knows no other language" in other.reason
+    assert "English" not in english.reason
+
+
+UNCLEAR = "Can I stay at home on Friday?"
+
+
+@pytest.mark.parametrize(("doubts", "retrieves", "read"), [((0.05,), True, 1), ((0.95,), False, 2)])
+def test_where_the_signals_leave_it_open_the_best_passages_decide(
+    built_store: Path, embedder: Any, doubts: tuple[float, ...], *, retrieves: bool, read: int
+) -> None:
+    model = DoubtingGenerator("Yes.", *doubts)
+    with closing(Pipeline(built_store, embedder, model)) as pipeline:
+        found = fold(pipeline.answer(AnswerRequest(UNCLEAR)))
+    decision = found.decision
+    assert decision.retrieve is retrieves
+    assert decision.p_benefit is not None and decision.threshold is not None
+    assert retrieves is (decision.p_benefit >= decision.threshold)
+    assert decision.signals["p_sufficient"] == pytest.approx(1 - doubts[0])
+    assert f"one holds the answer with probability {1 - doubts[0]:.2f}." in decision.reason
+    assert "check" in found.usage.stage_seconds
+    checked = model.prompts[:read]
+    assert not any("\n\n[2]" in shown for shown in checked)
+    assert len(set(checked)) == read
+    assert len(model.prompts) == (read if not retrieves else read + 1)
+    assert model.open_sessions == 0
+
+
+def test_passages_are_read_where_they_may_change_the_decision_alone(
+    built_store: Path, embedder: Any
+) -> None:
+    model = DoubtingGenerator("Yes.", 0.05)
+    with closing(Pipeline(built_store, embedder, model)) as pipeline:
+        for question in (ABOUT[0], "Say hello in French."):
+            assert "p_sufficient" not in pipeline.decide(question).signals
+        assert "p_sufficient" not in pipeline.decide(UNCLEAR, threshold=0.4).signals
+        assert not model.prompts
+        assert pipeline.decide(UNCLEAR).retrieve
+    with closing(
+        Pipeline(built_store, embedder, model, policy=GateConfig(target_rate=0.5))
+    ) as pipeline:
+        assert "p_sufficient" not in pipeline.decide(UNCLEAR).signals
+    assert len(model.prompts) == 1
+
+
+def test_a_model_that_cannot_tell_leaves_the_decision_to_the_signals(
+    built_store: Path, embedder: Any, paced: PacedGenerator
+) -> None:
+    decisions = []
+    for model in (paced, DoubtingGenerator("Yes.", None)):
+        with closing(Pipeline(built_store, embedder, model)) as pipeline:
+            decisions.append(pipeline.decide(UNCLEAR))
+    assert all("p_sufficient" not in decision.signals for decision in decisions)
+    assert decisions[0].p_benefit == decisions[1].p_benefit

@@ -1,0 +1,293 @@
+"""What a reader replies becomes an answer: abstention, citations, drafts; in the real pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import TellingGenerator
+
+from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
+from expertrag.api.folding import fold
+from expertrag.api.types import (
+    Answer,
+    AnswerRequest,
+    Constraint,
+    DeltaEvent,
+    FinishReason,
+    GateMode,
+    Passage,
+    Sampling,
+)
+from expertrag.client import Client
+from expertrag.llm import prompt
+from expertrag.service import Server
+
+LEAVE = "How many days of paid leave do employees of Northwind get?"
+ROSES = Passage("roses", 0, "Roses are pruned in March. They bloom in June.", 100, 146, 1.0)
+TULIPS = Passage("tulips", 0, "Tulips bloom in May. Roses bloom in June, too.", 0, 46, 1.0)
+CONSULTED = [GateMode.AUTO, GateMode.ALWAYS, GateMode.STRICT]
+
+
+def deltas(text: str, size: int = 1) -> Iterator[DeltaEvent]:
+    return (DeltaEvent(text[start : start + size]) for start in range(0, len(text), size))
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("text", ["Paris [2]", "No", "Not in Paris. [1]", " Not", "", "[1]"])
+def test_what_is_no_abstention_is_said_whole(text: str, size: int) -> None:
+    spoken = Spoken(deltas(text, size), reader=True)
+    said = "".join(delta.text for delta in spoken)
+    assert said + "".join(delta.text for delta in spoken.markers) == text
+    assert not spoken.abstained
+
+
+@pytest.mark.parametrize(
+    ("text", "markers"),
+    [
+        ("Paris [2]", " [2]"),
+        ("In [2] and [1][3]", " [1][3]"),
+        ("No", ""),
+        ("a [1] b", ""),
+        ("x [", " ["),
+        ("1999 [3].", " [3]."),
+        ("1999 [3], [1].", " [3], [1]."),
+        ("It ended in 1999.", ""),
+    ],
+)
+def test_markers_wait_for_the_end(text: str, markers: str) -> None:
+    spoken = Spoken(deltas(text), reader=True)
+    assert "".join(delta.text for delta in spoken) == text.removesuffix(markers)
+    assert "".join(delta.text for delta in spoken.markers) == markers
+    plain = Spoken(deltas(text), reader=False)
+    assert "".join(delta.text for delta in plain) == text and not plain.markers
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("text", ["Not in the passages.", "\nNot in the passages. [1]"])
+def test_of_an_abstention_nothing_is_said(text: str, size: int) -> None:
+    spoken = Spoken(deltas(text, size), reader=True)
+    assert list(spoken) == []
+    assert spoken.abstained
+
+
+@pytest.mark.parametrize(
+    ("asked", "reader", "sampled"), [(None, True, 0.0), (None, False, None), (0.3, True, 0.3)]
+)
+def test_a_reader_may_repeat_what_it_copies(
+    asked: float | None, reader: bool, sampled: float | None
+) -> None:
+    made = reply_sampling(Sampling(stop=("\n",), frequency_penalty=asked), reader=reader)
+    assert made == Sampling(stop=("\n", prompt.NEXT_PASSAGE), frequency_penalty=sampled)
+
+
+def test_words_wait_no_longer_than_they_must() -> None:
+    said = [delta.text for delta in Spoken(deltas("Nothing grows."), reader=True)]
+    assert said == list("Nothing grows.")
+    stream = deltas("Nor does it.")
+    assert next(iter(Spoken(stream, reader=True))).text == "N"
+    assert next(stream).text == " "  # "Nor" was enough
+
+
+def test_a_plain_model_may_say_so() -> None:
+    spoken = Spoken(deltas(prompt.NOT_FOUND, 5), reader=False)
+    assert "".join(delta.text for delta in spoken) == prompt.NOT_FOUND
+    assert not spoken.abstained
+
+
+REFUSAL = "Not in the following lists. Not in the tables."
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("reader", [True, False])
+@pytest.mark.parametrize("sure", [0.02, None])
+def test_a_refusal_in_other_words_is_an_abstention(
+    size: int, reader: bool, sure: float | None
+) -> None:
+    spoken = Spoken(deltas(REFUSAL, size), reader=reader, sure=lambda: sure)
+    assert list(spoken) == []
+    assert spoken.abstained
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_a_refusal_that_the_probability_does_not_bear_out_is_said(reader: bool) -> None:
+    """ "Not mentioned." may be what the passages say."""
+    spoken = Spoken(deltas(REFUSAL), reader=reader, sure=lambda: 0.9)
+    assert "".join(delta.text for delta in spoken) == REFUSAL
+    assert not spoken.abstained
+
+
+def test_an_answer_in_doubt_is_said_whole() -> None:
+    for text in ("Not before March. Then daily.", "The price", "", "No"):
+        spoken = Spoken(deltas(text, 2), reader=True, sure=lambda: 0.1)
+        assert "".join(delta.text for delta in [*spoken, *spoken.markers]) == text
+        assert not spoken.abstained
+
+
+def test_markers_choose_the_passages_and_we_the_stretches() -> None:
+    text = " In June. [2][1]"
+    found = ground_reply(text, [ROSES, TULIPS], "When do roses bloom?")
+    assert [(c.passage, c.document_id) for c in found.citations] == [(2, "tulips"), (1, "roses")]
+    stretches = [TULIPS.text[21:], ROSES.text]
+    for citation, passage, stretch in zip(found.citations, [TULIPS, ROSES], stretches, strict=True):
+        start = passage.start
+        assert passage.text[citation.start - start : citation.end - start] == stretch
+        assert text[citation.answer_start : citation.answer_end] == "In June."
+    assert found.support == 1.0
+
+
+def test_the_whole_answer_is_cited_and_its_markers_are_no_words() -> None:
+    text = "Roses are pruned in March. They bloom in June. [1]"
+    (citation,) = ground_reply(text, [ROSES, TULIPS], "").citations
+    assert text[citation.answer_start : citation.answer_end] == text[:-4]
+    assert (citation.start, citation.end) == (ROSES.start, ROSES.end)
+    assert ground_reply(text, [ROSES, TULIPS], "").support == 1.0
+
+
+@pytest.mark.parametrize("marker", ["", " [3]", " [0][7]"])
+def test_without_a_passage_of_its_own_the_best_is_found(marker: str) -> None:
+    (citation,) = ground_reply(
+        f"In March{marker}", [ROSES, TULIPS], "When to prune roses?"
+    ).citations
+    assert citation.passage == 1
+
+
+def test_one_that_exists_is_enough() -> None:
+    found = ground_reply("In June [9][2][2]", [ROSES, TULIPS], "When do roses bloom?")
+    assert [citation.passage for citation in found.citations] == [2]
+
+
+@pytest.mark.parametrize(
+    ("text", "served"),
+    [
+        ("In March [2]", " [1]"),  # of another passage
+        ("In March [1]", " [1]"),
+        ("In March [1][2]", " [1]"),  # one of two
+        ("In Bergen [2]", " [2]"),  # of none: as it was written
+        ("In March", ""),
+    ],
+)
+def test_a_wrong_marker_is_set_right(text: str, served: str) -> None:
+    found = ground_reply(text, [ROSES, TULIPS], "When to prune roses?")
+    spoken = Spoken(deltas(text), reader=True)
+    assert "".join(delta.text for delta in spoken) + served == f"{text.split(' [')[0]}{served}"
+    assert "".join(delta.text for delta in marked(spoken.markers, found)) == served
+    numbers = [f"[{citation.passage}]" for citation in found.citations]
+    assert not served or served.strip() == "".join(numbers)
+
+
+def test_a_wrong_marker_lends_no_support() -> None:
+    found = ground_reply("In Bergen [1]", [ROSES], "When do roses bloom?")
+    assert found.support == 0.0
+    assert found.citations[0].score < 0.5
+
+
+def test_markers_alone_are_no_answer() -> None:
+    assert ground_reply("[1]", [ROSES], "").citations == ()
+
+
+def test_drafts() -> None:
+    assert draft_of("Ridley Scott [1][2]") == "Ridley Scott"
+    assert draft_of(prompt.NOT_FOUND) == ""
+
+
+@pytest.fixture
+def served(built_store: Path, embedder: Any) -> Callable[[TellingGenerator, AnswerRequest], Answer]:
+    """Answer a request by the real pipeline, whose model says what a test tells it to."""
+
+    def answer(model: TellingGenerator, request: AnswerRequest) -> Answer:
+        with closing(Pipeline(built_store, embedder, model)) as pipeline:
+            return fold(pipeline.answer(request))
+
+    return answer
+
+
+Served = Callable[[TellingGenerator, AnswerRequest], Answer]
+
+
+@pytest.mark.parametrize("mode", CONSULTED)
+def test_an_answer_that_cites(served: Served, mode: GateMode) -> None:
+    found = served(TellingGenerator("27 [1]"), AnswerRequest(LEAVE, mode))
+    assert (found.text, found.finish_reason, found.support) == ("27 [1]", FinishReason.STOP, 1.0)
+    (citation,) = found.citations
+    assert (citation.passage, citation.document_id) == (1, "office/leave")
+    assert found.text[citation.answer_start : citation.answer_end] == "27"
+    assert found.p_sufficient is None
+
+
+@pytest.mark.parametrize("mode", CONSULTED)
+def test_an_abstention(served: Served, mode: GateMode) -> None:
+    model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
+    found = served(model, AnswerRequest(LEAVE, mode, sampling=Sampling(logprobs=0)))
+    assert (found.text, found.abstained, found.support) == (prompt.ABSTENTION, True, None)
+    assert found.passages and not found.citations
+    assert found.p_sufficient == 0.25
+    assert found.usage.completion_tokens == 7  # what follows is not waited for
+    assert model.open_sessions == 0
+
+
+def test_closed_book_is_no_reading(served: Served) -> None:
+    found = served(TellingGenerator(prompt.NOT_FOUND, 0.75), AnswerRequest(LEAVE, GateMode.NEVER))
+    assert (found.text, found.abstained) == (prompt.NOT_FOUND, False)
+    assert found.p_sufficient is None
+
+
+def test_strict_asks_for_support_and_a_sure_reader(served: Served) -> None:
+    request = AnswerRequest(LEAVE, GateMode.STRICT)
+    wrong = served(TellingGenerator("28 [1]", doubt=0.1), request)
+    assert wrong.abstained and wrong.support == 0.0
+    assert wrong.p_sufficient == pytest.approx(0.9)
+    unsure = served(TellingGenerator("27 [1]", doubt=0.51), request)
+    assert unsure.abstained and unsure.support is None
+    sure = served(TellingGenerator("27 [1]", doubt=0.49), request)
+    assert sure.text == "27 [1]"
+    assert sure.p_sufficient == pytest.approx(0.51)
+    wary = TellingGenerator("27 [1]", doubt=0.49)
+    wary.strict_from = 0.25
+    assert served(wary, request).abstained
+    always = served(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
+    assert always.text == "27 [1]"
+    assert always.p_sufficient == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("text", [prompt.NOT_FOUND, "27 [2]"])
+def test_a_text_in_a_form_is_not_read(served: Served, text: str) -> None:
+    sampling = Sampling(constraint=Constraint(choices=(text,)))
+    found = served(TellingGenerator(text), AnswerRequest(LEAVE, GateMode.ALWAYS, sampling=sampling))
+    assert (found.text, found.abstained) == (text, False)
+    assert all(citation.document_id == "office/leave" for citation in found.citations)
+
+
+@pytest.mark.parametrize(("draft", "searched"), [("27 [1]", "27"), (prompt.NOT_FOUND, "")])
+def test_searches_go_on_from_what_the_reader_says(
+    built_store: Path, embedder: Any, draft: str, searched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Pipeline(built_store, embedder, TellingGenerator(draft))) as pipeline:
+        with pipeline._served.lease() as view:
+            search, queries = view.searcher.search, []
+
+        def noted(query: str, **options: Any) -> Any:
+            queries.append(query)
+            return search(query, **options)
+
+        monkeypatch.setattr(view.searcher, "search", noted)
+        fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
+    assert queries == [LEAVE, f"{LEAVE} {searched}".strip()]
+
+
+def test_over_the_network(
+    start_server: Callable[..., Server], built_store: Path, embedder: Any
+) -> None:
+    model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
+    server = start_server(lambda: Pipeline(built_store, embedder, model))
+    with Client(server.address) as client:
+        events = list(client.stream(LEAVE, mode="always"))
+        assert [event.text for event in events if isinstance(event, DeltaEvent)] == [
+            prompt.ABSTENTION
+        ]
+        found = client.answer(LEAVE, mode="always")
+        assert found.abstained and found.p_sufficient == 0.25

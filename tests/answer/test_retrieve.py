@@ -1,0 +1,92 @@
+"""Passages of several searches, by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from expertrag.answer.retrieve import gather
+from expertrag.api.types import Passage
+from expertrag.llm import prompt
+from expertrag_retriever.types import SearchResult
+
+FOUND = {
+    "Who directed Alien?": "abc",
+    "Who directed Alien? a": "dbe",
+    "Who directed Alien? d": "fd",
+}
+
+
+def search(query: str) -> SearchResult:
+    passages = tuple(Passage(name, 0, name, 0, 1, 1.0) for name in FOUND[query])
+    return SearchResult(passages, 10, 3, 0.5)
+
+
+def first(passages: Sequence[Passage]) -> str:
+    return passages[0].document_id
+
+
+def names(result: SearchResult) -> str:
+    return "".join(passage.document_id for passage in result.passages)
+
+
+def test_one_step_is_one_search() -> None:
+    def refuse(_passages: Sequence[Passage]) -> str:
+        raise AssertionError("asked for an answer")
+
+    found = gather("Who directed Alien?", 3, 1, search, refuse)
+    assert (names(found), found.vectors_scanned) == ("abc", 10)
+
+
+def test_each_step_goes_on_from_the_answer_before() -> None:
+    two = gather("Who directed Alien?", 3, 2, search, first)
+    assert (names(two), two.vectors_scanned, two.generation) == ("dab", 20, 3)
+    assert names(gather("Who directed Alien?", 4, 2, search, first)) == "dabe"
+    three = gather("Who directed Alien?", 3, 3, search, first)
+    assert (names(three), three.vectors_scanned) == ("fda", 30)
+
+
+def test_without_passages_there_is_nothing_to_go_on_from() -> None:
+    def nothing(_query: str) -> SearchResult:
+        return SearchResult((), 5, 1, 0.5)
+
+    assert gather("Who?", 3, 3, nothing, first).vectors_scanned == 5
+
+
+def test_passages_go_into_the_prompt_in_turn() -> None:
+    """Scores of two searches are not comparable, so that they must not order anything."""
+    scores = {
+        "Who?": {"a": 1.9, "b": 1.8, "c": 1.7},
+        "Who? a": {"x": 0.9, "y": 0.8, "a": 0.7},
+    }
+
+    def scored(query: str) -> SearchResult:
+        found = tuple(Passage(n, 0, n, 0, 1, score) for n, score in scores[query].items())
+        return SearchResult(found, 10, 3, 0.5)
+
+    passages = gather("Who?", 4, 2, scored, first).passages
+    packed = prompt.pack("Who?", passages, lambda messages: len(str(messages)), 10_000)
+    assert "".join(passage.document_id for passage in packed.kept) == "xayb"
+    assert packed.kept[1].score == 1.9  # as the question itself found it
+
+
+def test_an_empty_answer_asks_the_question_again() -> None:
+    found = gather("Who directed Alien?", 3, 2, search, lambda _passages: " ")
+    assert names(found) == "abc"
+
+
+def test_near_duplicates_take_no_slot() -> None:
+    boilerplate = "This page is part of the manual of the tool and may be out of date. " * 3
+    texts = {
+        "guide.html": boilerplate + "Use --force to overwrite.",
+        "guide.rst": boilerplate + "Use --force to overwrite it.",
+        "other": "Release notes of the second version, with what has changed since the first one.",
+        "third": "A list of all commands, each with an example that can be copied from here.",
+    }
+
+    def find(_query: str) -> SearchResult:
+        found = [Passage(name, 0, text, 0, len(text), 1.0) for name, text in texts.items()]
+        return SearchResult(tuple(found), 10, 3, 0.5)
+
+    result = gather("How?", 3, 1, find, first)
+    assert [p.document_id for p in result.passages] == ["guide.html", "other", "third"]
+    assert len(gather("How?", 2, 1, find, first).passages) == 2

@@ -1,0 +1,347 @@
+"""A fitted gate that is exchanged while questions are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from retriever.gate.conftest import planted
+from serving_fixtures import PacedGenerator
+
+from expertrag import models
+from expertrag.answer.assemble import open_embedder, open_gate
+from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.served_gate import ServedGate, check_models
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.folding import fold
+from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
+from expertrag.client import Client
+from expertrag.config import GateConfig, ModelConfig
+from expertrag.llm import load_generator
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.gate.budget import NOTHING
+from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
+from expertrag_retriever.gate.fitting import fit_predictor
+from expertrag_retriever.gate.signals import SignalGroup, Signals
+from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
+from expertrag_retriever.gate.ways import Way
+
+FINANCE = "domain_of_finance"
+
+
+def _accept(_bundle: GateBundle) -> None:
+    """Take any gate."""
+
+
+def _write(
+    folder: Path,
+    *,
+    threshold: float,
+    needs: Needs | None = None,
+    sufficiency: Sufficiency | None = None,
+    one_passage: bool = False,
+    domains: bool = False,
+) -> None:
+    """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
+    rows = planted(120)
+    signals = rows.signals
+    groups: tuple[SignalGroup, ...] = (SignalGroup.STORE, SignalGroup.PREFILL)
+    if domains:  # what the store says of a question, told by its domain
+        signals = [Signals({FINANCE: row.numbers["documents_log_odds"]}) for row in rows.signals]
+        groups = (SignalGroup.DOMAIN,)
+    fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
+    benefits = tuple(np.sort(fitted.predicted.benefit).tolist())
+    bundle = GateBundle(
+        "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
+    )
+    if one_passage:  # as often right, in half of the time
+        ways = {"one_passage": Way(fitted.predictor, 0.5)}
+        bundle = replace(bundle, ways=ways, cost=0.1)
+    folder.mkdir(exist_ok=True)
+    save_gate(bundle, folder)
+
+
+def test_the_next_gate_is_followed(tmp_path: Path) -> None:
+    _write(tmp_path / "gate", threshold=0.1)
+    served = ServedGate(tmp_path / "gate", _accept)
+    first = served.current()
+    assert served.current() is first
+    _write(tmp_path / "gate", threshold=0.9)
+    assert served.current().threshold == 0.9
+    assert served.current().version != first.version
+
+
+def test_a_gate_that_cannot_be_used_is_not_taken(tmp_path: Path) -> None:
+    _write(tmp_path / "gate", threshold=0.1)
+
+    def check(bundle: GateBundle) -> None:
+        check_models(bundle, embedder="mine", generator=None)
+
+    served = ServedGate(tmp_path / "gate", check)
+    _write(tmp_path / "gate", threshold=0.9, needs=Needs("other", "abc"))
+    assert served.current().threshold == 0.1
+    (tmp_path / "gate" / ABOUT).write_text("{")
+    assert served.current().threshold == 0.1
+
+
+def test_the_first_gate_must_be_usable(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="no gate in"):
+        ServedGate(tmp_path, _accept)
+    _write(tmp_path / "gate", threshold=0.1, needs=Needs("other", "abcdefgh0"))
+    with pytest.raises(Conflict, match=r"another embedder \(other, abcdefgh; here it is mine\)"):
+        ServedGate(
+            tmp_path / "gate", lambda gate: check_models(gate, embedder="mine", generator=None)
+        )
+
+
+def test_auto_is_the_shipped_gate_of_the_language_model(
+    embedder: Any,
+    paced: PacedGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without one, and with one of other models, the training-free gate decides."""
+    assert open_gate(GateConfig(), embedder, paced) is None
+    with pytest.raises(InvalidArgument, match=r"gate\.answer_value_s: needs a calibrated"):
+        open_gate(GateConfig(answer_value_s=9.0), embedder, paced)
+    shipped = tmp_path / "gate"
+    monkeypatch.setattr(models.shipped, "GATES_OF_GENERATORS", {paced.name: str(shipped)})
+    base = embedder.fingerprint_of_expert(GENERAL)
+    _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, paced.fingerprint))
+    served = open_gate(GateConfig(answer_value_s=9.0), embedder, paced)
+    assert served is not None and served.current().threshold == 0.3
+    assert open_gate(GateConfig(bundle="training-free"), embedder, paced) is None
+    _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, "another"))
+    assert open_gate(GateConfig(), embedder, paced) is None
+    assert "the training-free gate decides" in caplog.text
+
+
+def test_a_server_explains_by_the_fitted_gate(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    base = embedder.fingerprint_of_expert(GENERAL)
+    folder = tmp_path / "gate"
+    _write(folder, threshold=0.1, needs=Needs(embedder.name, base))
+    gate = ServedGate(folder, _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    with Client(server.address) as client:
+        version = client.info().gate
+        assert version.startswith("planted@")
+        decision = client.decide("When are roses pruned?")
+        assert decision.action is GateAction.RETRIEVE
+        assert set(decision.contributions) == {"store", "prefill"}
+        assert decision.p_correct_retrieval is not None
+        assert decision.calibrator == version
+        _write(folder, threshold=1.0, needs=Needs(embedder.name, base))
+        answer = client.answer("When are roses pruned?")
+        assert answer.decision.action is GateAction.CLOSED_BOOK
+        assert answer.usage.lm_calls == 1
+        assert client.info().gate != version
+
+
+@pytest.mark.parametrize(("value", "retrieves"), [(1e6, True), (1e-6, False)])
+def test_a_retrieval_must_be_worth_what_it_costs_here(
+    built_store: Path, embedder: Any, tmp_path: Path, value: float, retrieves: bool
+) -> None:
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=0.1, needs=needs)
+    policy = GateConfig(bundle="planted", answer_value_s=value)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    model = PacedGenerator()
+    pipeline = Pipeline(built_store, embedder, model, gate=gate, policy=policy)
+    question = "When are roses pruned?"
+
+    def ask(threshold: float | None) -> GateDecision:
+        request = AnswerRequest(question, threshold=threshold, sampling=Sampling(max_tokens=8))
+        return fold(pipeline.answer(request)).decision
+
+    first = ask(None)
+    assert first.threshold == 0.1
+    assert "is not known before 5 answers of each way" in first.reason
+    for wish in (0.0, 1.0):
+        model.step_s = 0.01 if wish == 0.0 else 0.0  # reading passages takes longer
+        for _ in range(5):
+            assert ask(wish).retrieve is (wish == 0.0)
+    priced = ask(None)
+    pipeline.close()
+    assert f"a right answer is worth {value:g} s, which sets the threshold" in priced.reason
+    assert priced.retrieve is retrieves
+    assert priced.threshold == (pytest.approx(0.001) if retrieves else NOTHING)
+    assert ("by its own, 0.10" in priced.reason) is not retrieves
+
+
+def test_one_passage_is_read_where_more_are_worth_no_more(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=0.1, needs=needs, one_passage=True)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    question = "When are roses pruned?"
+    with Client(server.address) as client:
+        answer = client.answer(question)
+        assert (answer.decision.k, answer.decision.steps) == (1, 1)
+        assert len(answer.passages) == 1
+        assert "one passage is worth most at 0.1 a step" in answer.decision.reason
+        for asked in ({"mode": "always"}, {"steps": 2}):  # by the caller, not by the gate
+            chosen = client.answer(question, **asked)
+            assert len(chosen.passages) > 1
+            assert chosen.decision.k is None
+
+
+def test_several_searches(
+    built_store: Path, embedder: Any, paced: PacedGenerator, start_server: Callable[..., Any]
+) -> None:
+    server = start_server(lambda: Pipeline(built_store, embedder, paced))
+    question = "When are roses pruned?"
+    with Client(server.address) as client:
+        once = client.answer(question, mode="always", k=2)
+        twice = client.answer(question, mode="always", k=2, steps=2)
+        assert (once.usage.retrieval_calls, once.usage.lm_calls) == (1, 1)
+        assert (twice.usage.retrieval_calls, twice.usage.lm_calls) == (2, 2)
+        assert len(twice.passages) == 2
+        assert twice.usage.vectors_scanned > once.usage.vectors_scanned
+        for steps in (0, 4):
+            with pytest.raises(InvalidArgument, match=f"steps: is {steps}; choose a number from"):
+                client.answer(question, steps=steps)
+
+
+def test_strict_abstains_before_the_model_is_asked(
+    built_store: Path,
+    embedder: Any,
+    paced: PacedGenerator,
+    start_server: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    """Passages suffice here if they hold the question's words."""
+    rng = np.random.default_rng(0)
+    missing = rng.integers(0, 6, 300)
+    signals = [Signals({"evidence_missing_everywhere": float(count)}) for count in missing]
+    judge = fit_sufficiency(signals, (missing < 2).tolist()).model
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    folder = tmp_path / "gate"
+    _write(folder, threshold=0.1, needs=needs, sufficiency=judge)
+    gate = ServedGate(folder, _accept)
+    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    foreign = "Which Mongolian admiral besieged Reykjavik with elephants?"
+    with Client(server.address) as client:
+        refused = client.answer(foreign, mode="strict")
+        assert refused.abstained
+        assert refused.p_sufficient is not None
+        assert refused.p_sufficient < 0.5
+        assert refused.support is None  # nothing was written that could be compared
+        assert refused.passages
+        assert list(refused.usage.stage_seconds) == ["embed", "search", "judge"]
+        assert (refused.usage.lm_calls, refused.usage.completion_tokens) == (0, 0)
+        asked = client.answer("When are roses pruned?", mode="strict")
+        assert asked.usage.lm_calls == 1
+        assert asked.p_sufficient is not None
+        assert asked.p_sufficient > 0.5
+        assert refused.decision.calibrator == client.info().gate  # whose judge abstained
+        assert client.answer(foreign, mode="always").p_sufficient is None
+        assert client.answer(foreign, mode="strict", steps=2).p_sufficient is None
+        _write(folder, threshold=0.1, needs=Needs("old-embedder", "abc"), sufficiency=judge)
+        assert client.answer(foreign, mode="strict").p_sufficient is None
+        _write(folder, threshold=0.1, needs=needs)
+        assert client.answer(foreign, mode="strict").p_sufficient is None
+
+
+def test_both_ways_answer_where_neither_is_surer(
+    built_store: Path,
+    embedder: Any,
+    smollm_path: Path,
+    paced: PacedGenerator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # a planted gate is sure of a real question: its log odds are far from those it was fitted on
+    monkeypatch.setattr("expertrag.answer.decide.UNDECIDED", (0.0, 1.0))
+    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
+    _write(tmp_path / "gate", threshold=1.0, needs=needs)
+    gate = ServedGate(tmp_path / "gate", _accept)
+    allowed = AnswerRequest(
+        "When were trains invented?", sampling=Sampling(max_tokens=8), both_ways=True
+    )
+    model = load_generator(str(smollm_path))
+    pipeline = Pipeline(built_store, embedder, model, gate=gate)
+    mixed = fold(pipeline.answer(allowed))
+    alone = fold(pipeline.answer(replace(allowed, both_ways=False)))
+    decision = mixed.decision
+    assert decision.p_correct_closed_book is not None
+    assert decision.p_correct_retrieval is not None
+    right = decision.p_correct_retrieval, decision.p_correct_closed_book
+    assert decision.retrieval_weight == pytest.approx(right[0] / sum(right))
+    assert decision.action is GateAction.RETRIEVE
+    assert "so it is drawn from both" in decision.reason
+    assert mixed.passages
+    assert mixed.usage.lm_calls == 3  # the gate's prefill, and both prompts
+    assert (alone.decision.action, alone.decision.retrieval_weight) == (
+        GateAction.CLOSED_BOOK,
+        None,
+    )
+    with pytest.raises(InvalidArgument, match="both_ways: goes with mode auto, not strict"):
+        pipeline.answer(replace(allowed, mode=GateMode.STRICT))
+    pipeline.close()
+
+    pipeline = Pipeline(built_store, embedder, paced, gate=gate)
+    unable = fold(pipeline.answer(allowed)).decision
+    pipeline.close()
+    assert "gives no probabilities to mix" in unable.warnings[-1]
+    assert unable.retrieval_weight is None
+
+
+def test_a_store_that_moved_to_another_embedder_is_consulted(
+    built_store: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
+) -> None:
+    _write(tmp_path / "gate", threshold=0.1, needs=Needs("old-embedder", "abc"))
+    pipeline = Pipeline(built_store, embedder, paced, gate=ServedGate(tmp_path / "gate", _accept))
+    decision = pipeline.decide("When are roses pruned?")
+    pipeline.close()
+    assert decision.action is GateAction.RETRIEVE
+    assert "the gate was fitted with old-embedder" in decision.warnings[0]
+    assert decision.p_benefit is None
+
+
+def test_a_gate_looks_at_the_domain_of_the_question_by_its_own_router(
+    minilm_path: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
+) -> None:
+    shipped = open_embedder(ModelConfig(), None)
+    store = tmp_path / "store"
+    with IndexWriter.open(store, shipped, calibrate=calibrator(shipped)) as writer:
+        writer.build([Document(id="1", text="Roses are pruned in March.")], failures=[])
+    base = shipped.fingerprint_of_expert(GENERAL)
+    folder = tmp_path / "gate"
+
+    def decided(router: str, question: str) -> GateDecision:
+        _write(folder, threshold=0.1, domains=True, needs=Needs("mine", base, router=router))
+        pipeline = Pipeline(store, shipped, paced, gate=ServedGate(folder, _accept))
+        decision = pipeline.decide(question)
+        pipeline.close()
+        return decision
+
+    money = decided(shipped.fingerprint, "Is the dividend of a stock fund taxed as income?")
+    roses = decided(shipped.fingerprint, "When are roses pruned?")
+    assert money.signals[FINANCE] > 0.9 > 0.1 > roses.signals[FINANCE]
+    assert money.contributions["domain"] > 0 > roses.contributions["domain"]
+    assert money.warnings == ()
+
+    other = decided("another", "Is the dividend of a stock fund taxed as income?")
+    assert FINANCE not in other.signals
+    assert "fitted with the domain router of mine" in other.warnings[-1]
+    assert other.contributions["domain"] == 0.0

@@ -1,0 +1,176 @@
+"""The served generation: it follows what is published, here or by another process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from expertrag.answer.served_index import ServedIndex
+from expertrag.api.errors import NotFound
+from expertrag.api.types import DocumentInput
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+
+if TYPE_CHECKING:
+    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+
+def document(identifier: str, text: str, source: str = "docs/a.txt") -> Document:
+    return Document(identifier, text, source=source)
+
+
+@pytest.fixture
+def store(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
+    path = tmp_path / "store"
+    with IndexWriter.open(path, embedder) as writer:
+        writer.build([document("a", "The cafeteria opens at nine.")])
+    return path
+
+
+@pytest.fixture
+def served(store: Path, embedder: SentenceTransformerEmbedder) -> Iterator[ServedIndex]:
+    index = ServedIndex(store, embedder)
+    yield index
+    index.close()
+
+
+def test_follows_another_writer(
+    served: ServedIndex, store: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with IndexWriter.open(store, embedder) as writer:
+        writer.add([document("b", "The library opens at ten.", "docs/b.txt")])
+    assert (served.stats().generation, served.stats().documents) == (2, 2)
+
+
+def test_a_request_keeps_its_generation(
+    served: ServedIndex, store: Path, embedder: SentenceTransformerEmbedder
+) -> None:
+    with served.lease() as view:
+        with IndexWriter.open(store, embedder) as writer:
+            writer.add([document("b", "The library opens at ten.", "docs/b.txt")])
+        assert served.stats().generation == 2
+        assert view.index.generation == 1
+        assert [hit.key for hit in view.index.search_lexical("library", 5)] == []
+        assert view.index.document_text("a") == "The cafeteria opens at nine."
+
+
+def test_goes_on_when_the_new_generation_cannot_be_read(served: ServedIndex, store: Path) -> None:
+    (store / "CURRENT").write_bytes(b"nonsense\n")
+    assert served.stats().generation == 1
+
+
+def test_of_a_repeated_id_the_first_is_stored(served: ServedIndex) -> None:
+    report = served.upsert([DocumentInput("q", "Quokkas are calm."), DocumentInput("q", "Second.")])
+    assert report.added == 1
+    assert [bool(item.error) for item in report.items] == [False, True]
+    with served.lease() as view:
+        assert view.index.document_text("q") == "Quokkas are calm."
+
+
+def test_an_upsert_keeps_a_document_of_another_source(served: ServedIndex) -> None:
+    report = served.upsert([DocumentInput("a", "Something else.")])
+    assert (report.added, report.changed) == (0, 0)
+    assert "docs/a.txt, which was kept" in report.items[0].error
+
+
+@pytest.fixture
+def other(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
+    """An embedder that makes the same vectors under another name."""
+    return type(embedder)("other", embedder.model, "another fingerprint")
+
+
+def test_follows_a_store_that_moved_to_another_embedder(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    loaded = []
+
+    def load() -> SentenceTransformerEmbedder:
+        loaded.append(other.name)
+        return other
+
+    served = ServedIndex(store, embedder, load)
+    try:
+        with served.lease() as view:
+            with IndexWriter.open(store, other, migrating=True) as writer:
+                assert writer.migrate().chunks_embedded == 1
+            assert served.stats().embedder == "other"
+            assert view.embedder is embedder  # a request under way keeps what it has
+            assert view.searcher.search("cafeteria", k=1).generation == 1
+        with served.lease() as view:
+            assert view.embedder is other
+            assert view.searcher.search("cafeteria", k=1).generation == 2
+        assert served.upsert([DocumentInput("b", "The library opens at ten.")]).added == 1
+        assert (served.stats().generation, loaded) == (3, ["other"])
+    finally:
+        served.close()
+
+
+def test_an_upsert_follows_first(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    served = ServedIndex(store, embedder, lambda: other)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        assert served.upsert([DocumentInput("b", "The library opens at ten.")]).generation == 3
+    finally:
+        served.close()
+
+
+def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
+    store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def load() -> SentenceTransformerEmbedder:
+        begun.set()
+        go_on.wait(10)
+        return other
+
+    served = ServedIndex(store, embedder, load)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        with ThreadPoolExecutor(2) as pool:
+            asking = pool.submit(served.stats)
+            assert begun.wait(10)
+            writing = pool.submit(served.upsert, [DocumentInput("b", "The library opens at ten.")])
+            go_on.set()
+            assert writing.result(10).added == 1
+            assert asking.result(10).generation >= 2
+    finally:
+        served.close()
+
+
+@pytest.mark.parametrize("error", [NotFound("no embedder folder"), RuntimeError("out of memory")])
+def test_goes_on_when_the_other_embedder_cannot_be_loaded(
+    store: Path,
+    embedder: SentenceTransformerEmbedder,
+    other: SentenceTransformerEmbedder,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loads = [error]
+
+    def load() -> SentenceTransformerEmbedder:
+        if loads:
+            raise loads.pop()
+        return other
+
+    served = ServedIndex(store, embedder, load)
+    try:
+        with IndexWriter.open(store, other, migrating=True) as writer:
+            writer.migrate()
+        assert served.stats().generation == 1
+        with served.lease() as view:
+            assert view.searcher.search("cafeteria", k=1).passages
+        assert served.stats().generation == 1  # not tried with every request
+        monkeypatch.setattr(served, "_retry_at", 0.0)
+        assert served.stats().generation == 2
+    finally:
+        served.close()

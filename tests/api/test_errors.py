@@ -1,0 +1,34 @@
+"""The error tree: drawn as it is, each with its status."""
+
+from __future__ import annotations
+
+import re
+
+import grpc
+import pytest
+
+from expertrag.api import errors
+
+TREE = {
+    name: value
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.ExpertRAGError)
+}
+
+
+def test_the_drawing_is_the_tree() -> None:
+    drawn = re.findall(r"^ +[├└─ ]*(\w+) +([A-Z_, ]+)", errors.__doc__ or "", flags=re.MULTILINE)
+    assert {name for name, _ in drawn} == set(TREE)
+    for name, codes in drawn:
+        assert TREE[name].code in codes.replace(",", " ").split()
+
+
+@pytest.mark.parametrize("kind", TREE.values(), ids=TREE)
+def test_each_carries_what_it_promises(kind: type[errors.ExpertRAGError]) -> None:
+    assert kind.code in grpc.StatusCode.__members__
+    plain = kind("do this")
+    assert str(plain) == plain.message == "do this"
+    assert (plain.reason, plain.domain) == (kind.code, "expertrag")
+    assert (plain.metadata, plain.request_id) == ({}, "")
+    full = kind("do this", reason="WHY", metadata={"field": "k"}, request_id="r")
+    assert (full.reason, full.metadata, full.request_id) == ("WHY", {"field": "k"}, "r")

@@ -1,0 +1,77 @@
+"""The names that the package promises, and how little it loads to offer them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import expertrag
+from expertrag.api import errors, types
+
+HEAVY = {
+    "grpc",
+    "google.protobuf",
+    "numpy",
+    "torch",
+    "faiss",
+    "transformers",
+    "llguidance",
+    "structlog",
+}
+
+
+def test_all_is_sorted_and_importable() -> None:
+    assert expertrag.__all__ == sorted(expertrag.__all__)
+    for name in expertrag.__all__:
+        assert getattr(expertrag, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Klient'"):
+        expertrag.Klient  # noqa: B018 - the access is the test
+
+
+def test_all_has_every_value_object_and_error() -> None:
+    public = set(expertrag.__all__)
+    assert set(types.__all__) - {"Scalar"} <= public
+    tree = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.ExpertRAGError)
+    }
+    assert tree <= public
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Return which heavy modules a statement loads in a fresh interpreter."""
+    script = f"{statement}\nimport sys\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return HEAVY & set(run.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import expertrag",
+        "from expertrag import Answer, GateMode, NotFound, fold",
+        "import expertrag_retriever, expertrag_index, expertrag_kernels",
+    ],
+)
+def test_importing_loads_nothing_heavy(statement: str) -> None:
+    assert loaded_by(statement) == set()
+
+
+def test_the_sdk_needs_grpc_and_protobuf_only(tmp_path: object) -> None:
+    statement = f"from expertrag import Client; Client('localhost:1'); Client({str(tmp_path)!r})"
+    assert loaded_by(statement) == {"grpc", "google.protobuf"}
+
+
+def test_a_missing_extra_names_its_cure(tmp_path: object) -> None:
+    script = (
+        "import sys; sys.modules['torch'] = sys.modules['numpy'] = None\n"
+        "from expertrag import Client, MissingExtra\n"
+        f"try: Client({str(tmp_path)!r}).stats()\n"
+        "except MissingExtra as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip().endswith("run: pip install 'expertrag[server]'")
+    assert len(run.stdout.splitlines()) == 1

@@ -1,0 +1,138 @@
+"""`make eval-answers`: what is said is kept, and the figures are what a person would count."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from answers_said import Said, Speaker
+from eval_answers import PARTS, Asked, compared, wanted
+from fit_doubt import fitted
+from reader_figures import Figure
+from serving_fixtures import TellingGenerator
+
+from expertrag.answer.pipeline import Pipeline
+from expertrag.api.types import GateMode
+from expertrag.data.datasets import Dataset, Query
+from expertrag.eval.serving import Opened
+from expertrag_index.index import Index
+
+LEAVE = Query("leave", "How many days of paid leave do employees of Northwind get?", ("27",))
+OFFICE = Dataset("office", Path(), "test", (LEAVE,), {"leave": {"office/leave": 1}}, (), "")
+
+
+def said(text: str, **fields: Any) -> Said:
+    """Say something that retrieved nothing, but for the fields that are given."""
+    plain: dict[str, Any] = {
+        "abstained": False,
+        "p_sufficient": None,
+        "support": None,
+        "retrieved": False,
+        "holding": (),
+        "judged": (),
+        "cited": (),
+        "seconds": 1.0,
+        "prompt_tokens": 10,
+    }
+    return Said(text, **{**plain, **fields})
+
+
+def test_answers_are_kept(built_store: Path, embedder: Any, tmp_path: Path) -> None:
+    """A run that goes on asks no question again, whatever the model would say now."""
+    told: list[int] = []
+    for reply in ("27 [1]", "never heard"):
+        model = TellingGenerator(reply, doubt=0.25)
+        with (
+            closing(Pipeline(built_store, embedder, model)) as pipeline,
+            Index.open(built_store) as index,
+        ):
+            speaker = Speaker(Opened(pipeline, model, index, (), {}), OFFICE, 8, 3, tmp_path)
+            (found,) = speaker.ask([LEAVE], GateMode.ALWAYS, lambda *_: told.append(1))
+        assert (found.text, found.p_sufficient, found.retrieved) == ("27 [1]", 0.75, True)
+        assert (found.cited, found.holding[0], found.shown) == ((1,), True, True)
+        assert found.citations == found.right_citations == (1, 1)
+        assert found.judged == found.holding
+    assert len(told) == 1
+
+
+def _asked() -> dict[str, Asked]:
+    """Two questions that the documents answer, one that they do not, and an everyday one."""
+    one, two = Query("1", "When?", ("1999",)), Query("2", "Who?", ("Ada", "Ada Lovelace"))
+    found = {
+        "retrieved": True,
+        "holding": (False, True),
+        "judged": (True, False),
+        "p_sufficient": 0.9,
+        "seconds": 4.0,
+    }
+    always = [
+        said("1999 [2].", **found, cited=(2,)),
+        said("It was Ada [1]", **found, cited=(1, 2)),
+    ]
+    never = [said("In 1998."), said("Ada")]
+    lost = said("No answer.", abstained=True, retrieved=True, p_sufficient=0.2)
+    return {
+        "squad2": ([one, two], {GateMode.ALWAYS: always, GateMode.STRICT: [always[0], lost]}),
+        "policies: squad2": (
+            [one, two],
+            {
+                GateMode.NEVER: never,
+                GateMode.ALWAYS: always,
+                GateMode.AUTO: [always[0], never[1]],
+            },
+        ),
+        "squad2 unanswerable": (
+            [Query("3", "Where?", ())],
+            {GateMode.ALWAYS: [lost], GateMode.STRICT: [lost]},
+        ),
+        "policies: everyday, squad2": (
+            [Query("4", "Red planet?", ("Mars",)), Query("5", "Hello!")],
+            {mode: [said("Mars."), said("Hi!")] for mode in GateMode},
+        ),
+    }
+
+
+def test_figures_are_counted_by_hand() -> None:
+    parts = compared(_asked(), _asked(), list(PARTS))
+    figures: dict[str, Figure] = {item.name: item for some in parts.values() for item in some}
+
+    def mean(name: str) -> float:
+        found = figures[name].after
+        assert found is not None
+        return found.mean
+
+    assert mean("squad2, contains") == 1.0
+    assert mean("squad2, exact") == 0.5  # "It was Ada" holds more than the answer
+    assert figures["squad2, exact"].bar == ">= 0.60" and figures["squad2, exact"].reached is False
+    assert mean("squad2, citations that hold the answer") == pytest.approx(2 / 3)
+    assert mean("squad2, citations that hold it or are judged") == 1.0
+    assert mean("AUROC of abstention") == 1.0
+    assert mean("always abstains, squad2 unanswerable") == 1.0
+    assert mean("strict abstains, squad2") == 0.5
+    assert mean("never: right") == pytest.approx(2 / 3)  # of 3 with answers
+    assert mean("auto: searches") == 0.25
+    assert mean("always: seconds") == 2.5
+    assert mean("auto: right, less those of always") == 0.0
+    assert mean("auto: seconds by those of always") == pytest.approx(0.7)
+    assert figures["auto: seconds by those of always"].reached
+    assert mean("auto: everyday facts answered closed book, right") == 1.0
+
+
+def test_doubt_is_fitted_where_both_kinds_meet() -> None:
+    """Symmetric about log odds of log(1/3), so that a doubt of .25 is scaled to a half."""
+    found = fitted([0.5, 0.5, 0.5, 0.1], [0.1, 0.1, 0.1, 0.5])
+    assert found.calibrated(0.25) == pytest.approx(0.5, abs=0.01)
+    assert found.calibrated(0.5) == pytest.approx(0.75, abs=0.01)
+    assert found.calibrated(0.1) == pytest.approx(0.25, abs=0.01)
+
+
+def test_what_is_asked_in_which_mode() -> None:
+    def modes(kind: str) -> set[GateMode]:
+        return {mode for mode in GateMode if wanted(kind, mode, list(PARTS))}
+
+    assert modes("squad2") == modes("squad2 unanswerable") == {GateMode.ALWAYS, GateMode.STRICT}
+    assert modes("tatqa") == {GateMode.ALWAYS}
+    assert modes("policies: tatqa") == {GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO}
+    assert not wanted("squad2", GateMode.STRICT, ["found"])

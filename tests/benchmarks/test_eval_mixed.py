@@ -1,0 +1,74 @@
+"""Figures of eval-mixed, by hand."""
+
+from __future__ import annotations
+
+import pytest
+from eval_mixed import area, policies, scorable, strict
+from mixed_answers import Said
+from mixed_store import Asked
+
+from expertrag.api.types import GateMode
+from expertrag.data.datasets import Query
+
+NEVER, ALWAYS, AUTO, STRICT = GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO, GateMode.STRICT
+
+
+def said(text: str, *, support: float = 1.0, seconds: float = 1.0) -> Said:
+    return Said(text, text == "", support, None, shown=True, seconds=seconds)
+
+
+def asked(identifier: str, *answers: str) -> Asked:
+    return Asked("office", Query(identifier, f"{identifier}?", answers))
+
+
+DOCUMENTS = [asked("a", "27 days"), asked("b", "yes"), asked("c", "Berlin")]
+GENERAL = [asked("d", "Paris")]
+NOTHING = [asked("e"), asked("f")]
+
+
+def test_questions_that_can_be_scored_are_those_with_accepted_answers() -> None:
+    without = Asked("fiqa_small", Query("q", "Why?"))
+    assert scorable({"answerable": [without, *DOCUMENTS]}, 2) == {"answerable": DOCUMENTS[:2]}
+    assert scorable({"unanswerable": NOTHING}, None) == {"unanswerable": NOTHING}
+
+
+def test_strict_is_right_of_what_it_gives() -> None:
+    answers = {
+        ("answerable", STRICT): [said("27 days"), said("Yes."), said("")],
+        ("answerable", ALWAYS): [said("27 days"), said("Yes."), said("Rome", support=0.4)],
+        ("unanswerable", STRICT): [said(""), said("42")],
+        ("unanswerable", ALWAYS): [said("", support=0.0), said("42", support=0.1)],
+    }
+    figures = {item.name: item.after for item in strict(answers, DOCUMENTS, NOTHING)}
+    means = {name: round(item.mean, 3) for name, item in figures.items() if item}
+    assert means == {
+        "strict: right, of those that it gives": 0.667,
+        "strict: the same of answerable questions alone": 1.0,
+        "strict: abstains, unanswerable": 0.5,
+        "strict: abstains, answerable": 0.333,
+        "yes or no: right, always and strict": 1.0,
+        "support: AUROC of right against wrong answers": 1.0,
+    }
+
+
+def test_auto_is_compared_with_always() -> None:
+    answers = {
+        ("answerable", NEVER): [said("3"), said("no"), said("Rome")],
+        ("answerable", ALWAYS): [said("27 days"), said("yes"), said("Rome")],
+        ("answerable", AUTO): [said("27 days"), said("no"), said("Rome")],
+        ("general", NEVER): [said("Paris")],
+        ("general", ALWAYS): [said("Not in the passages", seconds=3.0)],
+        ("general", AUTO): [said("Paris", seconds=1.5)],
+    }
+    figures = {item.name: item for item in policies(answers, DOCUMENTS, GENERAL)}
+    loss = figures["answerable: right by auto, less those by always"]
+    assert loss.after is not None
+    assert loss.after.mean == pytest.approx(-1 / 3)
+    assert loss.reached is False
+    assert figures["general: right by auto, less those by always"].reached is True
+
+
+def test_an_area_of_what_cannot_be_told_apart() -> None:
+    found = area("same", [0.5, 0.5], [0.5, 0.5]).after
+    assert found is not None
+    assert found.mean == 0.5

@@ -1,0 +1,84 @@
+"""The doctor: what is there, what is missing, and the command that cures it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from expertrag.cli.installation import Finding, diagnose
+from expertrag_kernels.cpu_experts import ISAS
+
+# What the base install lacks: imports of these fail as if they were not installed.
+BASE = """
+import sys
+from importlib import metadata
+absent = ("torch", "numpy", "faiss", "transformers", "platformdirs", "structlog", "tqdm")
+for name in absent:
+    sys.modules[name] = None
+version = metadata.version
+def without(name):
+    if name not in ("click", "grpcio", "grpcio-status", "protobuf", "googleapis-common-protos"):
+        raise metadata.PackageNotFoundError(name)
+    return version(name)
+metadata.version = without
+sys.argv = ["expertrag", "doctor", "--json"]
+from expertrag.cli.main import main
+main()
+"""
+
+
+def by_name(findings: tuple[Finding, ...]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in findings}
+
+
+def test_a_whole_installation_is_healthy(minilm_path: Path, reader_path: Path) -> None:
+    diagnosis = diagnose()
+    found = by_name(diagnosis.findings)
+    assert diagnosis.healthy, [f for f in diagnosis.findings if f.status == "missing"]
+    assert found["python"].detail.startswith(sys.version.split()[0])
+    detail = found["experts kernel"].detail
+    assert detail == f"cpu, compiled for {ISAS[0]}" if ISAS else "C++ compiler" in detail
+    assert found["all-minilm-l6-v2"].status == "ok"
+    assert found["smollm2-135m-instruct-moe"].status == found["smollm2-135m-reader"].status == "ok"
+    assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")
+
+
+def test_missing_models_and_wrong_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
+    monkeypatch.setenv("EXPERTRAG_SEARCH_K", "0")
+    diagnosis = diagnose()
+    found = by_name(diagnosis.findings)
+    assert not diagnosis.healthy
+    assert found["settings"].status == "missing"
+    assert "search.k" in found["settings"].detail
+    assert found["all-minilm-l6-v2"].cure == "expertrag models pull all-minilm-l6-v2"
+
+
+def test_a_damaged_model_is_told_with_its_cure_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
+    card = tmp_path / "models" / "all-minilm-l6-v2" / "card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text("{")
+    diagnosis = diagnose()
+    found = by_name(diagnosis.findings)["all-minilm-l6-v2"]
+    assert not diagnosis.healthy
+    assert found.status == "damaged"
+    assert found.cure == "expertrag models pull all-minilm-l6-v2"
+    assert found.cure not in found.detail
+
+
+def test_the_base_install_is_enough() -> None:
+    done = subprocess.run([sys.executable, "-c", BASE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    found = {item["name"]: item for item in report["findings"]}
+    assert report["healthy"] is True
+    assert found["torch"]["status"] == "absent"
+    cures = [item["cure"] for item in report["findings"] if item["area"] == "packages: server"]
+    assert cures == ["pip install 'expertrag[server]'"]

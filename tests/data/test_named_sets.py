@@ -1,0 +1,24 @@
+"""What --data names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.data.named_sets import parse_data
+
+
+def test_a_domain_is_named_or_called_like_its_folder_or_file() -> None:
+    assert parse_data(["legal=a/b", "c/finance", "legal=d", "e/banking.jsonl.gz"]) == {
+        "legal": (Path("a/b"), Path("d")),
+        "finance": (Path("c/finance"),),
+        "banking": (Path("e/banking.jsonl.gz"),),
+    }
+
+
+@pytest.mark.parametrize("item", ["=folder", "general=folder", "", "x/general"])
+def test_names_that_no_domain_can_have(item: str) -> None:
+    with pytest.raises(InvalidArgument, match="names no domain of its own"):
+        parse_data([item])

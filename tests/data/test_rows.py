@@ -1,0 +1,127 @@
+"""Rows: written and read back, and what is wrong with a row is counted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.data.rows import dump_row, read_rows
+from expertrag.data.types import Branch, GateRecord, Recorded, Row
+
+PLAIN = {"_id": "1", "question": "?", "answers": ["x"], "never": "x", "one_step": "y"}
+
+
+def test_rows_survive_a_file(tmp_path: Path) -> None:
+    recorded = Recorded(
+        never=Branch(lm_calls=1, confidence=0.5, stage_seconds={"generate": 0.1}),
+        one_step=Branch(documents=("d1", "d2"), cited=("d1",), relevant_support=1.0),
+        gate=GateRecord("training-free-3", 0.7, 0.5, {"margin": 0.25}),
+        ways={"one_passage": Branch(documents=("d1",), evidence={"evidence_missing": 1.0})},
+    )
+    rows = (
+        Row("1", "Où?", ("x",), "never", "one\nstep", "multi", "passage", ("d1",), recorded),
+        Row("2", "unanswerable?", (), "a", "b", recorded=recorded),
+        Row("3", "no short answers?", None, "a", "b", recorded=recorded),
+    )
+    path = tmp_path / "set.jsonl"
+    path.write_text("".join(dump_row(row) + "\n" for row in rows))
+    read = read_rows(path)
+    assert (read.name, read.rows, read.skipped) == ("set", rows, ())
+    packed = tmp_path / "set.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert read_rows(packed) == read
+
+
+def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    bad = [
+        {**PLAIN, "never": None},
+        {key: value for key, value in PLAIN.items() if key != "_id"},
+        {**PLAIN, "_id": "2", "answers": "x"},
+        {**PLAIN, "_id": "3", "answers": None},
+        {**PLAIN, "_id": "4", "multi_step": 3},
+        {**PLAIN, "_id": "5", "recorded": {"never": {}}},
+        PLAIN,
+    ]
+    path.write_text("".join(json.dumps(item) + "\n" for item in [PLAIN, *bad]))
+    read = read_rows(path)
+    assert [row.id for row in read.rows] == ["1"]
+    assert [(item.id, item.reason) for item in read.skipped] == [
+        ("1", "never is missing or no string"),
+        ("line 3", "_id is missing or no string"),
+        ("2", "answers is no list of strings"),
+        ("3", "answers is missing or no list of strings"),
+        ("4", "multi_step is no string"),
+        ("5", "recorded is not of the form that 'expertrag eval record' writes"),
+        ("1", "line 8 has the _id of an earlier row"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("gate", "p_benefit", 7),
+        ("gate", "p_benefit", float("nan")),
+        ("gate", "p_benefit", None),
+        ("gate", "p_benefit", "0.5"),
+        ("gate", "threshold", "a"),
+        ("gate", "lm_calls", "x"),
+        ("gate", "signals", {"margin": float("inf")}),
+        ("gate", "unknown", 1),
+        ("never", "documents", "abc"),
+        ("never", "lm_calls", -1),
+        ("one_step", "confidence", 1.5),
+        ("one_step", "stage_seconds", [1]),
+        ("one_step", "evidence", {"evidence_missing": "none"}),
+        ("one_step", "sufficient", 1),
+        ("ways", "one_passage", []),
+    ],
+)
+def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, value: object) -> None:
+    recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
+    good = json.loads(dump_row(Row("1", "?", ("x",), "a", "b", recorded=recorded)))
+    bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
+    bad["recorded"][part][name] = value
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
+    read = read_rows(path)
+    assert [row.id for row in read.rows] == ["1"]
+    assert [item.id for item in read.skipped] == ["2"]
+
+
+def test_ways_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
+    bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
+    bad["recorded"]["ways"] = []
+    path.write_text(f"{json.dumps(PLAIN)}\n{json.dumps(bad)}\n")
+    assert [item.id for item in read_rows(path).skipped] == ["2"]
+
+
+def test_ids_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    items = [PLAIN, {**PLAIN, "_id": ""}, {**PLAIN, "_id": "\ud800"}]
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    assert [item.reason for item in read_rows(path).skipped] == [
+        "_id is empty",
+        "_id holds a lone surrogate, which no text has",
+    ]
+
+
+def test_files_of_no_use(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="check the path"):
+        read_rows(tmp_path / "none.jsonl")
+    path = tmp_path / "rows.jsonl"
+    path.write_text("")
+    with pytest.raises(InvalidArgument, match="holds no row of use"):
+        read_rows(path)
+    path.write_text('{"_id": "a"}\n')
+    with pytest.raises(InvalidArgument, match="the first: a: question is missing"):
+        read_rows(path)
+    path.write_text("{\n")
+    with pytest.raises(InvalidArgument, match="line 1 is not JSON"):
+        read_rows(path)

@@ -1,0 +1,253 @@
+"""The OpenAI-compatible back end against a real server on loopback, and its misbehaviour."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from expertrag.api.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    ExpertRAGError,
+    InvalidArgument,
+    NotFound,
+    Overloaded,
+    ServerError,
+    Unauthenticated,
+    Unavailable,
+)
+from expertrag.api.types import Constraint, FinishReason, Sampling
+from expertrag.llm import Message, load_generator
+from expertrag.llm.backends.openai_backend import OpenAIGenerator
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+
+_QUESTION = [Message("system", "Be brief."), Message("user", "What is the capital of France?")]
+_GREEDY = Sampling(max_tokens=8, seed=5, frequency_penalty=0)  # as the server decodes
+
+
+def _generator(server: Any, model: str = "tiny") -> OpenAIGenerator:
+    generator = load_generator(f"openai:{server.url}#{model}")
+    assert isinstance(generator, OpenAIGenerator)
+    return generator
+
+
+def test_same_text_and_signals_as_in_process(
+    openai_server: Any, tiny: TransformersGenerator
+) -> None:
+    local, remote = (g.begin(_QUESTION, _GREEDY) for g in (tiny, _generator(openai_server)))
+    here, there = local.peek(4), remote.peek(4)
+    assert here is not None and there is not None
+    assert there.tokens == 4
+    assert there.margin == pytest.approx(here.margin, abs=1e-4)
+    assert there.max_probability == pytest.approx(here.max_probability, abs=1e-4)
+    assert 0 < there.entropy <= here.entropy + 1e-4  # 20 of 49152 tokens: a lower bound
+    assert there.router_entropy is None
+    assert "".join(remote.stream()) == "".join(local.stream())
+    assert remote.finish_reason is local.finish_reason
+    assert remote.prompt_tokens == local.prompt_tokens
+    assert remote.completion_tokens == local.completion_tokens
+    assert remote.lm_calls == 1 and len(openai_server.requests) == 1
+
+
+def test_sampling_is_passed_on(openai_server: Any) -> None:
+    stop = ("a", "b", "c", "d", "e")
+    sampling = Sampling(max_tokens=2, temperature=0.7, seed=9, stop=stop, frequency_penalty=0.6)
+    list(_generator(openai_server).begin(_QUESTION, sampling).stream())
+    [request] = openai_server.requests
+    assert request["max_tokens"] == 2 and request["temperature"] == 0.7 and request["seed"] == 9
+    assert request["frequency_penalty"] == 0.6
+    assert request["stop"] == ["a", "b", "c", "d"]
+    assert [m["role"] for m in request["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("constraint", "sent"),
+    [
+        (Constraint(regex="a+"), {"structured_outputs": {"regex": "a+"}}),
+        (Constraint(choices=("a", "b")), {"structured_outputs": {"choice": ["a", "b"]}}),
+        (Constraint(grammar='start: "a"'), {"structured_outputs": {"grammar": 'start: "a"'}}),
+        (
+            Constraint(json_schema={"type": "string"}),
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": {"type": "string"}, "strict": True},
+                }
+            },
+        ),
+    ],
+)
+def test_constraints_are_passed_on(
+    constraint: Constraint, sent: dict[str, Any], openai_server: Any
+) -> None:
+    sampling = Sampling(max_tokens=2, constraint=constraint)
+    list(_generator(openai_server).begin(_QUESTION, sampling).stream())
+    [request] = openai_server.requests
+    kept = {name: request.get(name) for name in ("response_format", "structured_outputs")}
+    assert {name: value for name, value in kept.items() if value is not None} == sent
+
+
+def test_a_server_that_takes_no_constraints_says_so(openai_server: Any) -> None:
+    sampling = Sampling(max_tokens=2, constraint=Constraint(regex="a+"))
+    with pytest.raises(InvalidArgument, match=r"refused by .* supplied: structured_outputs"):
+        list(_generator(openai_server, "free").begin(_QUESTION, sampling).stream())
+
+
+def test_logprobs_are_those_of_the_server(openai_server: Any, tiny: TransformersGenerator) -> None:
+    sampling = replace(_GREEDY, logprobs=3, stop=("zzz",))
+    found = []
+    for generator in (tiny, _generator(openai_server)):
+        session = generator.begin(_QUESTION, sampling)
+        session.peek(2)
+        deltas = list(session.deltas())
+        found.append([token for delta in deltas for token in delta.logprobs])
+        text = "".join(delta.text for delta in deltas)
+        assert "".join(token.text for token in found[-1]) == text
+    for here, there in zip(*found, strict=True):
+        assert there.logprob == pytest.approx(here.logprob, abs=1e-4)
+        ours, theirs = ([other.logprob for other in one.top] for one in (here, there))
+        assert theirs == pytest.approx(ours, abs=1e-4) and len(theirs) == 3
+
+
+def test_a_server_that_has_no_logprobs_says_so(openai_server: Any) -> None:
+    generator = _generator(openai_server, "rejects-logprobs")
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* gives none"):
+            list(generator.begin(_QUESTION, replace(_GREEDY, logprobs=0)).stream())
+    assert len(openai_server.requests) == 1
+
+
+def test_context_length_and_estimate(openai_server: Any, tiny: TransformersGenerator) -> None:
+    generator = _generator(openai_server)
+    assert generator.context_tokens == 777
+    assert generator.count_tokens(_QUESTION) >= tiny.count_tokens(_QUESTION) - 10
+    old = load_generator(f"openai:{openai_server.url.replace('/v1', '/old')}#tiny")
+    assert old.context_tokens == 4096
+
+
+@pytest.mark.parametrize(("model", "requests"), [("no-logprobs", 1), ("rejects-logprobs", 2)])
+def test_without_logprobs_there_are_no_signals(
+    model: str, requests: int, openai_server: Any
+) -> None:
+    generator = _generator(openai_server, model)
+    session = generator.begin(_QUESTION, _GREEDY)
+    assert session.peek(4) is None
+    text = "".join(session.stream())
+    assert text and session.lm_calls == 1
+    assert len(openai_server.requests) == requests
+    assert "".join(generator.begin(_QUESTION, _GREEDY).stream()) == text
+    assert len(openai_server.requests) == requests + 1  # it does not ask for them again
+
+
+def test_stop_strings_are_honoured_here_too(openai_server: Any) -> None:
+    session = _generator(openai_server, "endless").begin(
+        _QUESTION, Sampling(max_tokens=8, stop=("n ag",))
+    )
+    assert "".join(session.stream()) == "agai"
+    assert session.finish_reason is FinishReason.STOP
+    assert openai_server.disconnected.wait(5)
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "message"),
+    [
+        ("limited", Overloaded, "at its limit"),
+        ("too-long", InvalidArgument, "maximum context length is 777"),
+        ("broken", Unavailable, "status 503"),
+        ("unknown", NotFound, "does not know this model"),
+        ("malformed", ServerError, "no valid answer"),
+        ("cut", ServerError, "ended its answer midway"),
+    ],
+)
+def test_errors_are_typed(
+    model: str, kind: type[ExpertRAGError], message: str, openai_server: Any
+) -> None:
+    session = _generator(openai_server, model).begin(_QUESTION, _GREEDY)
+    with pytest.raises(kind, match=message) as caught:
+        list(session.stream())
+    assert "\n" not in caught.value.message and "France" not in caught.value.message
+    session.close()
+
+
+def test_retry_after_is_passed_on(openai_server: Any) -> None:
+    with pytest.raises(Overloaded) as caught:
+        _generator(openai_server, "limited").begin(_QUESTION, _GREEDY).peek(1)
+    assert caught.value.retry_after_s == 7.0
+
+
+def test_a_wrong_key_is_told_without_the_key(
+    openai_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_OPENAI_API_KEY", "wrong")
+    with pytest.raises(Unauthenticated, match="EXPERTRAG_OPENAI_API_KEY") as caught:
+        _generator(openai_server)
+    assert "wrong" not in caught.value.message
+
+
+def test_nothing_of_key_or_prompt_is_logged(
+    openai_server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EXPERTRAG_OPENAI_API_KEY", "sk-secret")
+    with caplog.at_level(logging.DEBUG):
+        list(_generator(openai_server).begin(_QUESTION, _GREEDY).stream())
+    assert "sk-secret" not in caplog.text and "capital" not in caplog.text
+
+
+def test_no_server() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(Unavailable, match=f"no model server at 127.0.0.1:{port}"):
+        load_generator(f"openai:http://127.0.0.1:{port}/v1#tiny")
+
+
+@pytest.mark.parametrize("name", ["openai:", "openai:http://host/v1", "openai:host/v1#m"])
+def test_names_must_be_complete(name: str) -> None:
+    with pytest.raises(InvalidArgument, match="openai:URL#MODEL"):
+        load_generator(name)
+
+
+def test_a_deadline_ends_the_wait_for_a_silent_server(openai_server: Any) -> None:
+    started = time.monotonic()
+
+    def stop() -> None:
+        if time.monotonic() - started > 0.2:
+            raise DeadlineExceeded("late")
+
+    session = _generator(openai_server, "silent").begin(_QUESTION, _GREEDY, stop)
+    with pytest.raises(DeadlineExceeded):
+        session.peek(1)
+    session.close()
+    assert time.monotonic() - started < 3
+    assert openai_server.disconnected.wait(5)
+
+
+def test_a_server_that_stalls_times_out(openai_server: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        name = f"http://127.0.0.1:{deaf.getsockname()[1]}/v1#tiny"
+        with pytest.raises(DeadlineExceeded, match="did not answer in time"):
+            OpenAIGenerator.connect(name, read_timeout_s=0.3)
+
+
+def test_cancel_closes_the_connection(openai_server: Any) -> None:
+    cancelled = False
+
+    def stop() -> None:
+        if cancelled:
+            raise Cancelled("gone")
+
+    session = _generator(openai_server, "endless").begin(_QUESTION, _GREEDY, stop)
+    stream = session.stream()
+    assert next(stream) == "again "
+    cancelled = True
+    with pytest.raises(Cancelled):
+        list(stream)
+    session.close()
+    session.close()
+    assert openai_server.disconnected.wait(5)
+    assert list(session.stream()) == []

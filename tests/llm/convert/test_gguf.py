@@ -1,0 +1,187 @@
+"""A reader as a GGUF file: the logits and tokens of the folder, in our engine and transformers."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from reader_samples import write_llama, write_reader
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
+
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.api.types import DeltaEvent, Passage, Sampling
+from expertrag.llm import load_generator, prompt
+from expertrag.llm.convert.gguf import merge_gguf, write_gguf
+from expertrag.llm.convert.merge import merge
+from expertrag.llm.load.gguf_file import GGUFFile
+
+EXPERTS = ("general", "legal", "base")
+EXACT = ("attn_norm", "ffn_norm", "ffn_gate_inp")
+TEXTS = (
+    "Aspirin inhibits 12 enzymes, doesn't it?\n\n  Yes: COX-1 [2].",
+    "Ünïcode — 你好 🙂\tand\r\ntabs",
+    "<|im_start|>user\nIn 1999<|im_end|>\n",
+)
+SHAPE: dict[str, Any] = {
+    "vocab_size": 49155,  # three rows that are no tokens
+    "hidden_size": 48,
+    "intermediate_size": 80,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 20,  # other than hidden/heads
+    "max_position_embeddings": 512,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+@pytest.fixture(scope="module")
+def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny Llama."""
+    return write_llama(tmp_path_factory.mktemp("base") / "llama", smollm_path)
+
+
+@pytest.fixture(scope="module")
+def bundle(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader on it."""
+    return write_reader(tmp_path_factory.mktemp("made") / "bundle", base)
+
+
+def _logits(model: Any) -> torch.Tensor:
+    ids = torch.randint(20, 49152, (2, 24), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found: torch.Tensor = model(ids).logits
+    return found
+
+
+def _loaded(path: Path) -> Any:
+    """A model in float32, by transformers alone."""
+    load: Any = AutoModelForCausalLM.from_pretrained
+    if path.is_dir():
+        return load(path, dtype=torch.float32)
+    return load(path.parent, gguf_file=path.name, dtype=torch.float32)
+
+
+def _said(path: Path, domain: str | None) -> list[DeltaEvent]:
+    """What our engine writes, and how sure it was."""
+    generator = load_generator(str(path), dtype="float32")
+    sampling = Sampling(max_tokens=8, logprobs=1)
+    shown = Passage("acid", 0, "Acid inhibits 12  enzymes.", 0, 26, 1.0)
+    question = prompt.open_book("What inhibits 12  enzymes?", [shown])
+    with closing(generator.begin(question, sampling, domain=domain)) as session:
+        return list(session.deltas())
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0), ("float16", 1e-4)])
+def test_transformers_reads_one_expert(
+    dtype: str, tolerance: float, base: Path, bundle: Path, tmp_path: Path
+) -> None:
+    merge(str(base), bundle, tmp_path / "one", domain="legal")
+    file = tmp_path / "one.gguf"
+    assert merge_gguf(str(base), bundle, file, domain="legal", dtype=dtype) == ("legal",)
+    found, wanted = _logits(_loaded(file)), _logits(_loaded(tmp_path / "one"))
+    torch.testing.assert_close(found, wanted, atol=tolerance, rtol=0)
+    from_pretrained: Any = AutoTokenizer.from_pretrained
+    read, plain = from_pretrained(tmp_path, gguf_file=file.name), from_pretrained(tmp_path / "one")
+    # runs of spaces before digits apart, which transformers cuts otherwise (see GGUFFile)
+    assert [read(text).input_ids for text in TEXTS] == [plain(text).input_ids for text in TEXTS]
+    assert read.chat_template == plain.chat_template
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"):
+        assert getattr(read, name) == getattr(plain, name), name
+
+
+@pytest.mark.parametrize("domain", ["legal", None])
+def test_our_engine_says_the_same(
+    domain: str | None, base: Path, bundle: Path, tmp_path: Path
+) -> None:
+    merge(str(base), bundle, tmp_path / "model", domain=domain)
+    merge_gguf(str(base), bundle, tmp_path / "model.gguf", domain=domain)
+    found, wanted = (
+        [
+            _said(tmp_path / name, asked)
+            for asked in (("general", "legal") if domain is None else (None,))
+        ]
+        for name in ("model.gguf", "model")
+    )
+    assert found == wanted
+    assert all(said != found[0] for said in found[1:])  # the domain chooses the expert
+
+
+def test_a_file_says_what_it_is(base: Path, bundle: Path, tmp_path: Path) -> None:
+    assert merge_gguf(str(base), bundle, tmp_path / "mixed.gguf") == EXPERTS
+    assert [path.name for path in tmp_path.iterdir()] == ["mixed.gguf"]
+    assert (tmp_path / "mixed.gguf").stat().st_mode & 0o777 == 0o666 & ~_umask()
+    file = GGUFFile(tmp_path / "mixed.gguf")
+    config = file.config()
+    assert config.expert_names == list(EXPERTS)
+    assert config.reader_prompts == prompt.fingerprint()
+    assert (config.num_local_experts, config.num_experts_per_tok) == (len(EXPERTS), 1)
+    assert file.licence() == "see the base model"
+    fields = file.reader.fields
+    assert fields["general.base_model.0.name"].contents() == base.name
+    assert fields["tokenizer.ggml.pre"].contents() == "smollm"
+    assert fields["tokenizer.ggml.add_bos_token"].contents() is False
+    types = {tensor.name: tensor.tensor_type.name for tensor in file.reader.tensors}
+    assert {types.pop(f"blk.{n}.{part}.weight") for n in (0, 1) for part in EXACT} == {"F32"}
+    assert types.pop("output_norm.weight") == "F32" and set(types.values()) == {"BF16"}
+    assert "output.weight" not in types and "blk.1.ffn_gate_exps.weight" in types
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _saved(model: Any, smollm_path: Path, folder: Path) -> Path:
+    model.bfloat16().save_pretrained(folder)
+    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
+    return folder
+
+
+def test_other_shapes(smollm_path: Path, tmp_path: Path) -> None:
+    """Untied, heads of their own width, rows without tokens, and a window of attention."""
+    torch.manual_seed(0)
+    model = MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=64))
+    folder = _saved(model, smollm_path, tmp_path / "mistral")
+    write_gguf(folder, tmp_path / "it.gguf", "bfloat16")
+    found = _loaded(tmp_path / "it.gguf")
+    assert torch.equal(_logits(found), _logits(_loaded(folder)))
+    assert found.config.max_position_embeddings == 64
+
+
+def test_what_a_file_cannot_say_is_refused(smollm_path: Path, tmp_path: Path) -> None:
+    angles = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
+    scaled = LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=angles))
+    folder = _saved(scaled, smollm_path, tmp_path / "scaled")
+    with pytest.raises(InvalidArgument, match="'linear' for 'default'"):
+        write_gguf(folder, tmp_path / "it.gguf", "bfloat16")
+    folder = _saved(LlamaForCausalLM(LlamaConfig(**SHAPE)), smollm_path, tmp_path / "split")
+    known = json.loads((folder / "tokenizer.json").read_text())
+    known["pre_tokenizer"]["pretokenizers"][0]["individual_digits"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(known))
+    with pytest.raises(InvalidArgument, match="tokenizer cannot be written"):
+        write_gguf(folder, tmp_path / "it.gguf", "bfloat16")
+
+
+def test_whole_or_not_at_all(base: Path, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="no expert"):
+        merge_gguf(str(base), bundle, tmp_path / "it.gguf", domain="finance")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "it.gguf").write_text("mine")
+    with pytest.raises(Conflict, match="delete it"):
+        merge_gguf(str(base), bundle, tmp_path / "it.gguf")
+    assert (tmp_path / "it.gguf").read_text() == "mine"

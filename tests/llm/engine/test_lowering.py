@@ -1,0 +1,122 @@
+"""Models of every family as our steps, against transformers; and what is left to it, with why."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from model_families import FAMILIES, model_of
+
+from expertrag.llm.engine.lowering import Unsupported, lower
+from expertrag_kernels import Format
+from expertrag_kernels.steps import Text
+from expertrag_kernels.torch_decoder import TorchDecoder
+
+
+def _lower(model: Any, format: Format, tokens: int = 512, **options: Any) -> Any:
+    return lower(model, format, cache_bytes=1 << 22, context_tokens=tokens, **options)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_those_of_transformers(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
+    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted = model(input_ids=ids[None]).logits[0]
+    places = torch.arange(150)
+    for format, most in ((Format.F32, 1e-5), (Format.BF16, 0.05), (Format.INT8, 0.15)):
+        decoder = _lower(model, format).decoder
+        found, _ = decoder.run(ids, places, [Text(0, 150, torch.tensor([2, 0, 1]))], places)
+        # a router that hesitates turns rows, of which the median knows nothing
+        errors = (found - wanted).norm(dim=1) / wanted.norm(dim=1)
+        assert errors.median() < most, format
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_decoder_for_gpus_gives_them_too(family: str) -> None:
+    kind, change = FAMILIES[family]
+    model = model_of(kind, **change)
+    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted = model(input_ids=ids[None]).logits[0]
+    make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
+    decoder = _lower(model, Format.F32, make=make).decoder
+    pages = torch.tensor([2, 0, 1])
+    found = []
+    for start, stop in ((0, 130), (130, 149), (149, 150)):  # by one product, by pages, and alone
+        places = torch.arange(start, stop)
+        texts = [Text(0, stop - start, pages)]
+        found.append(decoder.run(ids[start:stop], places, texts, places - start)[0])
+    torch.testing.assert_close(torch.cat(found), wanted, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+def test_a_text_may_have_an_expert_of_its_own(kind: str) -> None:
+    model = model_of("mixtral", num_local_experts=5)
+    gpu = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
+    options: dict[str, Any] = {} if kind == "cpu" else {"make": gpu}
+    decoder = _lower(model, Format.F32, **options).decoder
+    ids = torch.arange(3, 33)
+    texts = [Text(0, 30, torch.tensor([0]), expert=3), Text(30, 60, torch.tensor([1]))]
+    places, every = torch.arange(30).repeat(2), torch.arange(60)
+    found, _ = decoder.run(ids.repeat(2), places, texts, every)
+    more = decoder.run(ids[:1], torch.tensor([30]), [Text(0, 1, torch.tensor([0]), 3)], every[:1])
+    with torch.inference_mode():
+        routed = model(input_ids=ids[None]).logits[0]
+        for layer in model.model.layers:  # as if each router chose it
+            for weights in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
+                weights.copy_(weights[3].clone().expand_as(weights))
+        wanted = model(input_ids=torch.cat([ids, ids[:1]])[None]).logits[0]
+    torch.testing.assert_close(found[:30], wanted[:30], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(more[0], wanted[30:], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(found[30:], routed, atol=1e-3, rtol=1e-3)
+    with pytest.raises(ValueError, match="experts are 0 to 4"):
+        decoder.run(ids[:1], every[:1], [Text(0, 1, torch.tensor([0]), expert=5)], every[:1])
+
+
+def test_what_is_kept_of_watched_rows() -> None:
+    model = model_of("mixtral", num_local_experts=5)
+    lowered = _lower(model, Format.F32)
+    ids = torch.arange(3, 40)
+    with torch.inference_mode():
+        output = model(input_ids=ids[None], output_hidden_states=True, output_router_logits=True)
+    places = torch.arange(37)
+    texts = [Text(0, 37, torch.tensor([0]))]
+    _, kept = lowered.decoder.run(ids, places, texts, places[-1:], places[-5:])
+    for place, logits in zip(lowered.routers, output.router_logits, strict=True):
+        torch.testing.assert_close(kept[place], logits[-5:], atol=1e-4, rtol=1e-4)
+    for place, layer in ((lowered.middle, 1), (lowered.upper, 2)):
+        hidden = output.hidden_states[layer][0, -5:]
+        torch.testing.assert_close(kept[place], hidden, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("gemma2", {}, "models of type gemma2 are not known"),
+        ("mistral", {"sliding_window": 64}, "sliding windows of 64 tokens"),
+        ("olmoe", {"num_experts": 5, "clip_qkv": 8.0}, "clipped queries and keys"),
+        ("llama", {"hidden_act": "tanh"}, "activation tanh"),
+        ("llama", {"mlp_bias": True}, "biases of a dense layer"),
+        (
+            "llama",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}},
+            "position encoding dynamic",
+        ),
+    ],
+)
+def test_what_is_left_to_transformers(kind: str, change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unsupported, match=reason):
+        _lower(model_of(kind, **change), Format.F32)
+
+
+def test_a_window_that_no_text_reaches_is_none() -> None:
+    _lower(model_of("mistral", sliding_window=64), Format.F32, tokens=64)
+
+
+def test_a_cache_too_small_for_a_page() -> None:
+    with pytest.raises(Unsupported, match="holds no 64 tokens"):
+        lower(model_of("llama"), Format.F32, cache_bytes=1000, context_tokens=512)

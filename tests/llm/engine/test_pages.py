@@ -1,0 +1,140 @@
+"""The book-keeping of pages: nothing is lost, nothing is given twice."""
+
+from __future__ import annotations
+
+import random
+
+from expertrag.llm.engine.pages import ROOT, Pages
+
+_PAGE = 64
+
+
+def _fill(pages: Pages, tokens: list[int]) -> list[int]:
+    """Compute a text's full pages, and keep them for their tokens."""
+    taken, serial = [], ROOT
+    for start in range(0, len(tokens) - _PAGE + 1, _PAGE):
+        page = pages.take()
+        assert page is not None
+        serial = pages.register(serial, tokens[start : start + _PAGE], page)
+        taken.append(page)
+    return taken
+
+
+def test_equal_beginnings_are_found() -> None:
+    pages = Pages(8)
+    tokens = list(range(3 * _PAGE))
+    taken = _fill(pages, tokens)
+    found = pages.find([*tokens, 7], most=3 * _PAGE)
+    assert found.pages == taken
+    assert pages.find([1, *tokens], most=3 * _PAGE).pages == []
+    assert pages.find(tokens, most=3 * _PAGE - 1).pages == taken[:2]  # the last must be computed
+
+
+def test_the_same_tokens_after_others_are_no_match() -> None:
+    pages = Pages(8)
+    _fill(pages, [1] * _PAGE + [2] * _PAGE)
+    assert pages.find([2] * _PAGE, most=_PAGE).pages == []
+
+
+def test_a_page_that_begins_alike_is_copied() -> None:
+    pages = Pages(8)
+    tokens = list(range(2 * _PAGE))
+    taken = _fill(pages, tokens)
+    found = pages.find([*tokens[:100], *([5] * 60)], most=150)
+    assert (found.pages, found.copied, found.copied_tokens) == (taken[:1], taken[1], 36)
+    assert pages.find([*tokens[:70], *([5] * 60)], most=120).copied is None  # not worth it
+
+
+def test_unheld_pages_are_given_away_the_longest_unused_first() -> None:
+    pages = Pages(2)
+    first, second = ([number] * _PAGE for number in (1, 2))
+    for tokens in (first, second):
+        (page,) = _fill(pages, tokens)
+        pages.release(page)
+    assert pages.find(first, most=_PAGE).pages == [0]  # used again, so the other one goes
+    pages.release(0)
+    assert pages.take() == 1
+    assert pages.find(second, most=_PAGE).pages == []
+    assert pages.take() == 0 and pages.take() is None
+
+
+def test_two_texts_with_the_same_page() -> None:
+    pages = Pages(4)
+    tokens = [3] * _PAGE
+    (first,), (second,) = _fill(pages, tokens), _fill(pages, tokens)
+    pages.release(second)
+    assert pages.available == 3  # it was not kept, so it is free
+    pages.release(first)
+    assert pages.find(tokens, most=_PAGE).pages == [first]
+
+
+def test_every_page_is_somewhere() -> None:
+    draw = random.Random(0)
+    pages = Pages(20)
+    held: list[list[int]] = []
+    for _ in range(2000):
+        if held and (draw.random() < 0.5 or pages.available < 4):
+            for page in held.pop(draw.randrange(len(held))):
+                pages.release(page)
+            continue
+        tokens = [draw.randrange(2) for _ in range(2)] * (_PAGE * 3 // 2)
+        found = pages.find(tokens, most=len(tokens) - 1)
+        if found.copied is not None:
+            pages.release(found.copied)
+        own, serial = found.pages, found.serial
+        while len(own) < 3:
+            taken = pages.take()
+            assert taken is not None
+            start = len(own) * _PAGE
+            serial = pages.register(serial, tokens[start : start + _PAGE], taken)
+            own.append(taken)
+        held.append(own)
+    for own in held:
+        for page in own:
+            pages.release(page)
+    assert pages.available == 20
+    assert sorted(left for left in iter(pages.take, None)) == list(range(20))
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    given: list[int] = []
+    pages = Pages(8, kept=3, give_back=given.extend)
+    taken = _fill(pages, list(range(5 * _PAGE)))
+    assert pages.with_memory == 5 and not given  # held pages stay whatever the limit
+    for page in reversed(taken):
+        pages.release(page)
+    pages.trim()
+    assert given == [4, 3] and pages.with_memory == 3
+    assert pages.available == 8
+    assert pages.find(list(range(5 * _PAGE)), most=5 * _PAGE).pages == [0, 1, 2]
+
+
+def test_the_longest_unused_makes_room_before_new_memory_does() -> None:
+    pages = Pages(8, kept=2)
+    for number in (1, 2, 3):
+        (page,) = _fill(pages, [number] * _PAGE)
+        pages.release(page)
+        assert pages.with_memory == min(number, 2)
+    assert pages.find([1] * _PAGE, most=_PAGE).pages == []
+    assert pages.find([3] * _PAGE, most=_PAGE).pages == [0]
+
+
+def test_nothing_is_lost_or_given_twice_within_a_limit() -> None:
+    rng = random.Random(5)
+    given: list[int] = []
+    pages = Pages(40, kept=10, give_back=given.extend)
+    texts: list[list[int]] = []
+    for _ in range(2000):
+        given.clear()
+        if texts and (rng.random() < 0.5 or len(texts) > 5):
+            for page in reversed(texts.pop(rng.randrange(len(texts)))):
+                pages.release(page)
+            pages.trim()
+        else:
+            texts.append(
+                _fill(pages, [rng.randrange(3) for _ in range(rng.randrange(1, 7) * _PAGE)])
+            )
+        held = [page for text in texts for page in text]
+        assert len(set(held)) == len(held) and not set(held) & set(given)
+        assert pages.available == 40 - len(held)
+        assert pages.with_memory <= max(10, len(held)) or not given

@@ -1,0 +1,149 @@
+"""GGUF files on our engine, beside the same files loaded whole by transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+import torch
+from gguf import GGMLQuantizationType as Type
+from gguf_files import write_gguf
+from model_families import FAMILIES, model_of
+from transformers import AutoTokenizer
+
+from expertrag.api.errors import NotFound, ServerError
+from expertrag.api.types import Sampling
+from expertrag.llm import Message, load_generator
+from expertrag.llm.engine.lowering import lower
+from expertrag.llm.load.checkpoint import Streamed
+from expertrag.llm.load.loading import ModelFiles, model_files
+from expertrag.llm.load.source import ModelSource
+from expertrag_kernels import Format, PackedExperts, unpacked
+from expertrag_kernels.steps import Text
+
+_WHOLE = Format.F32, torch.float32
+
+
+@pytest.fixture(autouse=True)
+def _without_tokenizer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "smollm_path" not in request.fixturenames:  # files of numbers have none
+        monkeypatch.setattr("expertrag.llm.load.gguf_file.GGUFFile.tokenizer", lambda _: None)
+
+
+def _source(path: Path) -> ModelSource:
+    return ModelSource(ModelFiles(path.parent, path.name))
+
+
+def _streamed(path: Path, format: Format, dtype: torch.dtype) -> Any:
+    source = _source(path)
+    model = source.outline(dtype)
+    filled = Streamed(model, source.checkpoint(model)).filled
+    return lower(model, format, cache_bytes=1 << 22, context_tokens=512, filled=filled)
+
+
+def _logits(lowered: Any) -> torch.Tensor:
+    ids, places = torch.arange(3, 43), torch.arange(40)
+    found: torch.Tensor
+    found, _ = lowered.decoder.run(ids, places, [Text(0, 40, torch.tensor([1]))], places)
+    return found
+
+
+def _lowered(model: Any, format: Format) -> Any:
+    return lower(model, format, cache_bytes=1 << 22, context_tokens=512)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe"])
+def test_logits_are_those_of_the_whole_model(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    write_gguf(model_of(kind, **FAMILIES[kind][1]), path, Type.F16)
+    for format, dtype in (_WHOLE, (Format.BF16, torch.bfloat16), (Format.INT4, torch.float32)):
+        wanted = _lowered(_source(path).whole("it", dtype), format)
+        assert torch.equal(_logits(_streamed(path, format, dtype)), _logits(wanted)), format
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "mixtral", "qwen3_moe", "qwen2_moe"])
+def test_logits_are_those_of_the_model_that_was_written(kind: str, tmp_path: Path) -> None:
+    model = model_of(kind, **FAMILIES[kind][1])  # transformers knows no mistral and no mixtral
+    write_gguf(model, tmp_path / "model.gguf")
+    found = _logits(_streamed(tmp_path / "model.gguf", *_WHOLE))
+    assert torch.equal(found, _logits(_lowered(model, Format.F32)))
+
+
+def test_angles_of_a_file_are_its_own(tmp_path: Path) -> None:
+    family = FAMILIES["llama 3's angles"]
+    model = model_of(family[0], **family[1])
+    plain = type(model.model.rotary_emb)(model_of("llama").config).inv_freq
+    factors = plain / model.model.rotary_emb.inv_freq
+    assert factors.max() > 2
+    write_gguf(model, tmp_path / "model.gguf", rope_freqs=factors)
+    found = _logits(_streamed(tmp_path / "model.gguf", *_WHOLE))
+    torch.testing.assert_close(found, _logits(_lowered(model, Format.F32)), atol=1e-4, rtol=1e-4)
+
+
+def test_four_bits_are_held_as_they_are(tmp_path: Path) -> None:
+    model = model_of("qwen3_moe", num_experts=3, hidden_size=64, moe_intermediate_size=96)
+    for type in (Type.Q4_0, Type.Q4_1):
+        write_gguf(model, tmp_path / "model.gguf", type)
+        weights = _streamed(tmp_path / "model.gguf", Format.INT4, torch.float32).weights
+        packed = weights["layers.1.experts"]
+        assert isinstance(packed, PackedExperts)
+        experts = model.model.layers[1].mlp.experts
+        stored = (experts.gate_up_proj, experts.down_proj)
+        plain = unpacked(packed)
+        for found, exact in zip((plain.gate_up, plain.down), stored, strict=True):
+            values = gguf.quants.quantize(exact.detach().numpy(), type)
+            wanted = torch.from_numpy(gguf.quants.dequantize(values, type))
+            # but for the rounding of every weight to 8 bits
+            assert (found - wanted).norm() / wanted.norm() <= 0.012
+
+
+def test_a_file_answers_like_the_folder_it_was_made_of(smollm_path: Path, tmp_path: Path) -> None:
+    model = model_of("llama", vocab_size=49152, tie_word_embeddings=True)
+    model.save_pretrained(tmp_path / "folder")
+    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(tmp_path / "folder")
+    write_gguf(model, tmp_path / "tiny.gguf", tokenizer=smollm_path)
+    texts = []
+    for name in (tmp_path / "folder", tmp_path / "tiny.gguf"):
+        generator = load_generator(str(name), dtype="float32")
+        question = [Message("user", "What is 3 +   4711?")]
+        session = generator.begin(question, Sampling(max_tokens=8, frequency_penalty=0))
+        texts.append(("".join(session.stream()), session.prompt_tokens))
+    assert texts[0] == texts[1]
+    assert generator.name == "tiny"
+
+
+def test_names_of_files(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="there is no such file"):
+        model_files(str(tmp_path / "none.gguf"))
+    (tmp_path / "one.gguf").touch()
+    assert model_files(str(tmp_path)) == ModelFiles(tmp_path, "one.gguf")
+    assert model_files(str(tmp_path / "one.gguf")) == ModelFiles(tmp_path, "one.gguf")
+    (tmp_path / "two.gguf").touch()
+    with pytest.raises(NotFound, match=r"2 \.gguf files: name one"):
+        model_files(str(tmp_path))
+
+
+def test_damaged_files_are_one_typed_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"no such thing")
+    with pytest.raises(ServerError, match=r"cannot be loaded.* or a \.gguf file"):
+        load_generator(str(path))
+    write_gguf(model_of("llama"), path)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(ServerError, match="cannot be loaded"):
+        load_generator(str(path))
+
+
+def test_two_roundings_of_the_words_are_one_matrix(tmp_path: Path) -> None:
+    config = {**FAMILIES["qwen2"][1], "tie_word_embeddings": True}
+    model = model_of("qwen2", **config)
+    words = model.model.embed_tokens.weight.detach()
+    coarse = (words * 16 / words.abs().max()).round() * words.abs().max() / 16
+    other = model_of("qwen2", **FAMILIES["qwen2"][1]).model.embed_tokens.weight.detach()
+    for name, output, one in (("same", coarse, True), ("another", other.flip(0), False)):
+        path = tmp_path / f"{name}.gguf"
+        write_gguf(model, path, output=output)
+        lowered = _streamed(path, *_WHOLE)
+        assert ("words" not in lowered.weights) is one, name

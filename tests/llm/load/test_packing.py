@@ -1,0 +1,208 @@
+"""Packed folders: what they answer, and what of them is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from expertrag.api.errors import InvalidArgument, NotFound, ServerError
+from expertrag.llm import load_generator
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.engine.native_network import NativeNetwork
+from expertrag.llm.fingerprint import fingerprint
+from expertrag.llm.load.description import DESCRIPTION_FILE
+from expertrag.llm.load.loading import PACKED_FILE
+from expertrag.llm.load.packing import pack_folder, verify_folder
+from expertrag_kernels import files, load_packed, save_packed
+
+TinyFolder = Callable[[str], Path]
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    del stage, done, total
+
+
+def _pack(model: Path, dtype: str, out: Path) -> Path:
+    pack_folder(str(model), dtype, out, _silent)
+    return out
+
+
+def _logits(folder: Path, dtype: str = "auto") -> torch.Tensor:
+    generator = load_generator(str(folder), dtype=dtype)
+    assert isinstance(generator, TransformersGenerator)
+    network = generator._network
+    assert isinstance(network, NativeNetwork)
+    cache = network.new_cache()
+    found = network.forward(list(range(3, 43)), cache).logits
+    network.free(cache)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
+def test_a_packed_folder_is_the_model(kind: str, tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    fingerprints = set()
+    for dtype in ("float32", "bfloat16", "int8", "int4"):
+        folder = _pack(tiny_folder(kind), dtype, tmp_path / dtype)
+        assert torch.equal(_logits(folder), _logits(tiny_folder(kind), dtype)), dtype
+        verify_folder(folder)
+        fingerprints.add(load_generator(str(folder), dtype=dtype).fingerprint)
+    assert len(fingerprints) == 4
+    # what a library writes into the small files is not the same on every machine
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text() + "\n")
+    assert fingerprint(folder) in fingerprints
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
+def test_a_folder_without_a_program_is_the_same_model(
+    kind: str, tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
+    folder = _pack(tiny_folder(kind), "int8", tmp_path / "packed")
+    described = _logits(folder)
+    (folder / DESCRIPTION_FILE).unlink()  # as those of earlier versions are
+    assert torch.equal(_logits(folder), described)
+
+
+def test_a_packed_folder_starts_without_transformers(smollm_path: Path, tmp_path: Path) -> None:
+    out = _pack(smollm_path, "int4", tmp_path / "packed")
+    ask = """
+import sys
+from expertrag.llm import Message, load_generator
+from expertrag.api.types import Constraint, Sampling
+
+generator = load_generator(sys.argv[1])
+chat = [Message("system", "Be brief."), Message("user", "Which <|im_end|> colour has the sky?")]
+for constraint in (None, Constraint(choices=("blue", "green"))):
+    session = generator.begin(chat, Sampling(max_tokens=8, constraint=constraint))
+    print(session.prompt_tokens, repr("".join(session.stream())))
+    session.close()
+print(sorted({"transformers", "sklearn", "torch._dynamo"} & set(sys.modules)))
+"""
+    run = [sys.executable, "-c", ask, str(out)]
+    light = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    (out / DESCRIPTION_FILE).unlink()
+    heavy = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert light[:2] == heavy[:2]
+    assert light[2] == "[]" and "transformers" in heavy[2]
+
+
+def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int8", tmp_path / "packed")
+    path = folder / DESCRIPTION_FILE
+    whole = json.loads(path.read_text())
+
+    def changed(name: str, arguments: list[Any]) -> str:
+        body = json.loads(json.dumps(whole))
+        place = next(n for n, step in enumerate(body["program"]["steps"]) if step[0] == name)
+        body["program"]["steps"][place][1] = arguments
+        return json.dumps(body)
+
+    view = {"view": [0, 0, 0]}
+    for text, why in (
+        ("{", f"{DESCRIPTION_FILE} is damaged"),
+        (json.dumps({**whole, "program": {}}), f"{DESCRIPTION_FILE} is damaged"),
+        (changed("keep", [view, 10**6]), "a step 'keep' goes beyond its slots"),
+        (changed("keep", [{"view": [99, 0, 0]}, 1]), "a step 'keep' goes beyond its slots"),
+        (changed("linear", [view]), "the step 'linear' is not whole"),
+        (changed("linear", [view, view, {"weight": "angles"}]), "the step 'linear' is not whole"),
+        (changed("route", [view, 4, 9]), "9 of 4 experts cannot be chosen"),
+        (changed("mix", [view, view, {"weight": "layers.0.experts"}, 1]), "not routed to"),
+        (json.dumps(whole).replace('["norm"', '["absorb"'), "the step 'absorb' is not known"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ServerError, match=why) as caught:
+            load_generator(str(folder))
+        assert "\n" not in caught.value.message
+        assert "run: expertrag models pack" in caught.value.message
+    path.write_text(json.dumps({**whole, "version": 0}))  # planned by transformers
+    assert load_generator(str(folder)).context_tokens
+
+
+def test_progress_is_told(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int | None]] = []
+    pack_folder(
+        str(tiny_folder("mixtral")), "int8", tmp_path / "out", lambda *step: told.append(step)
+    )
+    packed = [(done, total) for stage, done, total in told if stage.startswith("pack ")]
+    assert len(packed) == 4 and packed[-1][0] == packed[-1][1]  # words, two layers, a norm
+    assert [step[1:] for step in told[-2:]] == [(0, 1), (1, 1)]
+    assert (tmp_path / "out" / "README.md").read_text().count("int8") == 2
+
+
+def test_another_dtype_is_refused(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int4", tmp_path / "packed")
+    with pytest.raises(InvalidArgument, match=r"packed in int4, and cannot be run in bfloat16"):
+        load_generator(str(folder), dtype="bfloat16")
+    with pytest.raises(InvalidArgument, match="is packed for our engine on the CPU"):
+        TransformersGenerator.load(str(folder), native=False)
+    with pytest.raises(InvalidArgument, match="is packed already"):
+        _pack(folder, "int8", tmp_path / "again")
+
+
+def test_what_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"cannot be packed .models of type gpt_oss"):
+        _pack(tiny_folder("gpt_oss"), "int8", tmp_path / "out")
+    with pytest.raises(NotFound):
+        _pack(tmp_path / "none", "int8", tmp_path / "out")
+    with pytest.raises(InvalidArgument, match="is not packed"):
+        verify_folder(tiny_folder("llama"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_folders_are_one_typed_line(
+    tiny_folder: TinyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _pack(tiny_folder("mixtral"), "int8", tmp_path / "packed")
+    path = folder / PACKED_FILE
+    whole = path.read_bytes()
+    weights = load_packed(path)
+    without = {name: item for name, item in weights.items() if name != "layers.1.experts"}
+
+    def other_version() -> None:
+        monkeypatch.setattr(files, "VERSION", 7)
+        save_packed(weights, path)
+        monkeypatch.undo()
+
+    for damage, why in (
+        (lambda: path.write_bytes(whole[:-1000]), "its size"),
+        (lambda: path.write_bytes(b""), "damaged"),
+        (lambda: save_file({"a": torch.ones(3)}, path), "holds no packed weights"),
+        (lambda: save_packed(without, path), r"layers\.1\.experts is missing"),
+        (lambda: save_packed({**weights, "norm": torch.ones(3)}, path), r"norm is \(3,\)"),
+        (other_version, r"layout 7, .* pack the model again"),
+    ):
+        damage()
+        with pytest.raises(ServerError, match=why) as caught:
+            load_generator(str(folder))
+        assert "\n" not in caught.value.message
+        assert "run: expertrag models pack" in caught.value.message
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ServerError, match=r"the checksum of .* does not hold"):
+        verify_folder(folder)
+
+
+def test_a_killed_pack_leaves_nothing_that_loads(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "expertrag", "models", "pack", str(tiny_folder("llama"))]
+    command += ["--dtype", "int8", "--out", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not list(tmp_path.glob(".out.*/*.json")):
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+    for left in tmp_path.iterdir():
+        if left.name != "out":  # published in the last moment, whole
+            with pytest.raises((NotFound, ServerError)):
+                load_generator(str(left))
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    _pack(tiny_folder("llama"), "int8", tmp_path / "out")

@@ -1,0 +1,230 @@
+"""Texts that are held to a form: every kind, on the engine and in transformers."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from expertrag.api.errors import Cancelled, InvalidArgument
+from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import Message, Session
+from expertrag.llm.constraints import Vocabulary
+from expertrag.llm.engine.native_network import NativeNetwork
+
+_QUESTION = [Message("user", "Describe Paris.")]
+_CHOICES = ("yes", "yes, sir", 'é "\\\n', "1/2 | not")
+_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": ["town", "village"]},
+        "people": {"type": "integer", "minimum": 0, "maximum": 99},
+        "old": {"type": "boolean"},
+    },
+    "required": ["kind", "people", "old"],
+    "additionalProperties": False,
+}
+_LARK = 'start: "The " WORD (", " WORD)* "."\nWORD: /[a-z]{2,5}/'
+
+
+def _is_json(text: str) -> bool:
+    found = json.loads(text)
+    assert json.dumps(found) == text  # one way to write it, so that none writes spaces for ever
+    return (
+        list(found) == ["kind", "people", "old"]
+        and found["kind"] in ("town", "village")
+        and 0 <= found["people"] <= 99
+        and isinstance(found["old"], bool)
+    )
+
+
+_CASES: dict[str, tuple[Constraint, Callable[[str], object]]] = {
+    "regex": (
+        Constraint(regex=r"[A-Z][a-z]{3,8}, \d{4}"),
+        lambda text: re.fullmatch(r"[A-Z][a-z]{3,8}, [0-9]{4}", text),
+    ),
+    "json_schema": (Constraint(json_schema=_SCHEMA), _is_json),
+    "choices": (Constraint(choices=_CHOICES), lambda text: text in _CHOICES),
+    "grammar": (
+        Constraint(grammar=_LARK),
+        lambda text: re.fullmatch(r"The [a-z]{2,5}(, [a-z]{2,5})*\.", text),
+    ),
+}
+
+
+def _deltas(generator: TransformersGenerator, sampling: Sampling) -> list[DeltaEvent]:
+    session = generator.begin(_QUESTION, sampling)
+    session.peek(2)
+    return list(session.deltas())
+
+
+def _written(session: Session) -> str:
+    text = "".join(session.stream())
+    session.close()
+    return text
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("case", _CASES)
+def test_every_kind_is_obeyed(case: str, temperature: float, either: TransformersGenerator) -> None:
+    constraint, obeyed = _CASES[case]
+    for seed in range(3):
+        sampling = Sampling(64, temperature, seed, constraint=constraint)
+        session = either.begin(_QUESTION, sampling)
+        text = _written(session)
+        if session.finish_reason is FinishReason.STOP:  # a list may be longer than max_tokens
+            assert obeyed(text), text
+        else:
+            assert case == "grammar"
+
+
+def test_the_default_model_writes_json(smollm: TransformersGenerator) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "rivers": {"type": "array"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    question = [Message("user", "What is the capital of France? Answer in JSON.")]
+    session = smollm.begin(question, Sampling(48, constraint=Constraint(json_schema=schema)))
+    assert json.loads(_written(session))["city"] == "Paris"
+    assert session.finish_reason is FinishReason.STOP
+
+
+def test_a_mixture_of_prompts_obeys_too(either: TransformersGenerator) -> None:
+    constraint, obeyed = _CASES["json_schema"]
+    session = either.begin_mixed(
+        _QUESTION, [Message("user", "Paris?")], 0.5, Sampling(64, constraint=constraint)
+    )
+    assert obeyed(_written(session))
+
+
+@pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (4, "stop"), (5, "stop")])
+def test_a_text_that_is_complete_has_ended(
+    max_tokens: int, reason: str, either: TransformersGenerator
+) -> None:
+    digits = Constraint(regex="[0-9]{4}")  # each of them is a token
+    session = either.begin(_QUESTION, Sampling(max_tokens, constraint=digits))
+    session.peek(2)
+    assert len(_written(session)) == session.completion_tokens == min(max_tokens, 4)
+    assert session.finish_reason == reason
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_guesses_change_no_token(
+    temperature: float, tiny: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(tiny._network, NativeNetwork)
+    engine = tiny._network.engine
+    constraints = [constraint for constraint, _ in _CASES.values()]
+    wanted = [Sampling(32, temperature, 5, constraint=c, logprobs=3) for c in constraints]
+    before = engine.counters.right_tokens
+    guessing = [_deltas(tiny, sampling) for sampling in wanted]
+    assert engine.counters.right_tokens > before  # what the grammar forces
+    monkeypatch.setattr(engine, "_guesses", False)
+    assert [_deltas(tiny, sampling) for sampling in wanted] == guessing
+
+
+def test_eight_at_a_time_do_not_mix(tiny: TransformersGenerator) -> None:
+    kinds = [*_CASES.values()] * 2
+    samplings = [
+        Sampling(32, 0.9, seed, constraint=constraint) for seed, (constraint, _) in enumerate(kinds)
+    ]
+    alone = [_deltas(tiny, sampling) for sampling in samplings]
+    together: dict[int, list[DeltaEvent]] = {}
+
+    def work(sampling: Sampling) -> None:
+        together[sampling.seed] = _deltas(tiny, sampling)
+
+    threads = [threading.Thread(target=work, args=(sampling,)) for sampling in samplings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[seed] for seed in range(8)] == alone
+
+
+def test_signals_are_those_of_the_free_model(either: TransformersGenerator) -> None:
+    free, held = (
+        either.begin(_QUESTION, Sampling(8, constraint=constraint)).peek(1)
+        for constraint in (None, Constraint(choices=_CHOICES))
+    )
+    assert free is not None and held is not None
+    assert (held.margin, held.entropy) == (free.margin, free.entropy)
+
+
+def test_stop_strings_still_end_a_text(either: TransformersGenerator) -> None:
+    wanted = Constraint(choices=(f"one{prompt.NEXT_PASSAGE}two",))
+    sampling = Sampling(32, constraint=wanted, stop=(prompt.NEXT_PASSAGE,))
+    session = either.begin(_QUESTION, sampling)
+    assert _written(session) == "one"
+    assert session.finish_reason is FinishReason.STOP
+
+
+def test_cancelling_ends_it_and_others_go_on(either: TransformersGenerator) -> None:
+    cancelled = False
+
+    def stop() -> None:
+        if cancelled:
+            raise Cancelled("gone")
+
+    endless = Sampling(500, constraint=Constraint(regex="[a-z ]+"))
+    session = either.begin(_QUESTION, endless, stop)
+    pieces = session.stream()
+    next(pieces)
+    cancelled = True
+    with pytest.raises(Cancelled):
+        list(pieces)
+    session.close()
+    constraint, obeyed = _CASES["choices"]
+    assert obeyed(_written(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
+
+
+def test_what_proves_too_complex_is_told_and_others_go_on(either: TransformersGenerator) -> None:
+    sampling = Sampling(32, constraint=Constraint(regex="(a?){3000}a{3000}"))
+    with pytest.raises(InvalidArgument, match=r"constraint\.regex: cannot be obeyed \(lexer") as e:
+        _written(either.begin(_QUESTION, sampling))
+    assert e.value.metadata["field"] == "constraint.regex"
+    constraint, obeyed = _CASES["choices"]
+    assert obeyed(_written(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "field", "reason"),
+    [
+        (Constraint(regex="(ab"), "regex", "unclosed group"),
+        (Constraint(regex="a(?=b)b"), "regex", "look-around"),
+        (Constraint(json_schema={"type": "objct"}), "json_schema", "Invalid type: objct"),
+        (Constraint(json_schema={"enum": []}), "json_schema", "Unsatisfiable schema"),
+        (Constraint(json_schema={"not": {}}), "json_schema", "Unimplemented keys"),
+        (Constraint(grammar="start: foo"), "grammar", 'unknown name: "foo"'),
+        (Constraint(grammar="start: start"), "grammar", "NoExtension"),
+    ],
+)
+def test_what_cannot_be_obeyed_is_told_at_once(
+    constraint: Constraint, field: str, reason: str, tiny: TransformersGenerator
+) -> None:
+    for ask in (tiny.check, lambda sampling: tiny.begin(_QUESTION, sampling)):
+        with pytest.raises(InvalidArgument) as caught:
+            ask(Sampling(constraint=constraint))
+        assert caught.value.metadata["field"] == f"constraint.{field}"
+        assert caught.value.message.startswith(f"constraint.{field}: cannot be obeyed (")
+        assert reason in caught.value.message and "\n" not in caught.value.message
+
+
+def test_a_vocabulary_is_read_once_and_late(smollm_path: Any) -> None:
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
+    assert vocabulary._built is None
+    matcher = vocabulary.matcher(Constraint(choices=("a",)))
+    built = vocabulary._built
+    assert vocabulary.matcher(Constraint(choices=("b",))) and vocabulary._built is built
+    # a model may have more rows than its tokenizer has tokens, or fewer
+    for rows in (100, 49152, 50000):
+        assert matcher.allowed(rows).nonzero()[:, 0].tolist() == [81]

@@ -1,0 +1,179 @@
+"""A probe of hidden states tells a session's doubt, before it draws; on both back ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from expertrag.answer.assemble import open_generator
+from expertrag.api.errors import Conflict, InvalidArgument, ServerError
+from expertrag.api.types import Constraint, FinishReason, Passage, Sampling
+from expertrag.config import ModelConfig
+from expertrag.llm import prompt
+from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import Message
+from expertrag.llm.probe import STATES, STRICT_FROM, Owner, Probe, load_probe, save_probe
+
+_WIDTH = 32
+_PASSAGE = Passage("harbour", 0, "The harbour is for ships.", 0, 25, 1.0)
+_QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
+
+
+@pytest.fixture(params=[True, False], ids=["engine", "transformers"])
+def reader(
+    request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> TransformersGenerator:
+    """A tiny mixture that says it is a reader of our prompts."""
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_folder("mixtral"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    told = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(told))
+    return TransformersGenerator.load(str(folder), dtype="float32", native=request.param)
+
+
+def _probe(reader: TransformersGenerator, bias: float, weight: float = 0.0) -> Probe:
+    owner = Owner(reader.name, reader.fingerprint, prompt.fingerprint())
+    return Probe(np.full(2 * _WIDTH, weight, np.float32), bias, owner)
+
+
+def test_its_doubt_is_of_the_states_of_the_last_token(reader: TransformersGenerator) -> None:
+    watched, abstains = reader.watch(_QUESTION)
+    assert 0 < abstains < 1
+    probe = _probe(reader, 0.1, 0.01)
+    states = np.concatenate([watched.vectors[name] for name in STATES])
+    expected = 1 / (1 + np.exp(-(0.01 * states.sum() + 0.1)))
+    assert probe.doubt(watched.vectors) == pytest.approx(expected, rel=1e-4)
+    reader.probe_with(probe)
+    assert reader.strict_from == STRICT_FROM
+    with closing(reader.begin(_QUESTION, Sampling(3))) as session:
+        assert session.doubt is None
+        list(session.deltas())
+        assert session.doubt == pytest.approx(expected, rel=1e-4)
+
+
+def test_it_abstains_before_a_token_is_drawn(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, 4.0))
+    with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+        assert "".join(session.stream()) == prompt.NOT_FOUND
+        assert session.finish_reason is FinishReason.STOP
+        assert session.completion_tokens == 0
+        assert session.doubt == pytest.approx(1 / (1 + np.exp(-4.0)))
+
+
+def test_without_doubt_the_answer_is_that_of_the_model_alone(
+    reader: TransformersGenerator,
+) -> None:
+    def answer() -> str:
+        with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+            return "".join(session.stream())
+
+    assert reader._abstention is not None
+    reader._abstention = replace(reader._abstention, decides=False)
+    alone = answer()
+    reader.probe_with(_probe(reader, -4.0))
+    assert answer() == alone != prompt.NOT_FOUND
+
+
+def test_a_form_and_a_turn_that_is_not_begun_have_no_doubt(
+    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells it was fitted on turns that were begun."""
+    monkeypatch.setattr(prompt, "INSTRUCTED_FROM", 1)
+    model = TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
+    owner = Owner(model.name, model.fingerprint, prompt.fingerprint(prompt.INSTRUCT))
+    model.probe_with(Probe(np.zeros(2 * _WIDTH, np.float32), 4.0, owner))
+    sampling = Sampling(8, constraint=Constraint(choices=("yes", "no")))
+    for begun, doubt in ((True, pytest.approx(1 / (1 + np.exp(-4.0)))), (False, None)):
+        asked = prompt.open_book("Where?", [_PASSAGE], family=prompt.INSTRUCT, begun=begun)
+        with closing(model.begin(asked, Sampling(8) if begun else sampling)) as session:
+            text = "".join(session.stream())
+            assert session.doubt == doubt
+        assert text == prompt.NOT_FOUND if begun else text in ("yes", "no")
+
+
+def test_no_passages_no_doubt(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, 4.0))
+    closed = prompt.closed_book("What is a harbour for?")
+    with closing(reader.begin(closed, Sampling(2))) as session:
+        list(session.deltas())
+        assert session.doubt is None
+
+
+def test_one_of_another_model_is_refused(reader: TransformersGenerator) -> None:
+    probe = _probe(reader, 0.0)
+    for field in ("fingerprint", "prompts"):
+        other = replace(probe, owner=replace(probe.owner, **{field: "0" * 16}))
+        with pytest.raises(Conflict, match="another model, or has other prompts"):
+            reader.probe_with(other)
+    reader.probe_with(replace(probe, owner=replace(probe.owner, generator="elsewhere")))
+
+
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=2 * _WIDTH).astype(np.float32)
+    probe = Probe(weights, -0.25, Owner("model", "a" * 16, "b" * 16))
+    save_probe(probe, {"command": "none"}, "# A probe\n", tmp_path)
+    read = load_probe(tmp_path)
+    assert np.array_equal(read.weights, weights)
+    assert (read.bias, read.owner) == (probe.bias, probe.owner)
+    assert len(read.digest) == 16
+    assert (tmp_path / "README.md").read_text() == "# A probe\n"
+
+
+def test_what_is_none_and_what_is_damaged_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="expertrag train probe"):
+        load_probe(tmp_path)
+    probe = Probe(np.zeros(4, np.float32), 0.0, Owner("model", "a", "b"))
+    save_probe(probe, {}, "", tmp_path)
+    (tmp_path / "probe.safetensors").write_bytes(b"torn")
+    with pytest.raises(ServerError, match="damaged") as error:
+        load_probe(tmp_path)
+    assert error.value.reason == "MODEL_DAMAGED"
+
+
+def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, -4.0, 0.01))
+    other = prompt.open_book("Where are the ships?", [_PASSAGE])
+
+    def alone(question: list[Message]) -> tuple[str, float | None]:
+        with closing(reader.begin(question, Sampling(8))) as session:
+            return "".join(session.stream()), session.doubt
+
+    expected = [alone(question) for question in (_QUESTION, other)]
+    sessions = [reader.begin(question, Sampling(8)) for question in (_QUESTION, other)]
+    assert [session.look() for session in sessions] == [doubt for _, doubt in expected]
+    sessions[1].close()
+    assert sessions[0].look() == expected[0][1]  # once more is no other token
+    with closing(sessions[0]) as session:
+        assert "".join(session.stream()) == expected[0][0]
+        assert session.completion_tokens == 8
+
+
+def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None:
+    reader.probe_with(_probe(reader, 4.0))
+    with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+        assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
+        assert "".join(session.stream()) == prompt.NOT_FOUND
+
+
+def test_who_reads_the_best_passage_first(
+    tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A reader, whose doubt was trained; no other model without a probe."""
+    folder = tmp_path / "reader"
+    shutil.copytree(tiny_folder("mixtral"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    told = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(told))
+    reader = ModelConfig(generator=str(folder), dtype="float32")
+    assert open_generator(reader).best_first
+    assert not open_generator(replace(reader, passages="together")).best_first
+    assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).best_first

@@ -1,0 +1,121 @@
+"""Sampling and certainty against hand-computed figures."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from expertrag.llm.certainty import Certainty, average
+from expertrag.llm.prompt import Doubt
+from expertrag.llm.sampling import Abstention, Sampler, certainty
+
+_CPU = torch.device("cpu")
+
+
+def test_certainty_of_known_probabilities() -> None:
+    p = torch.tensor([0.5, 0.25, 0.125, 0.125])
+    got = certainty(p.log() + 3.0)  # a constant changes nothing
+    assert got.max_probability == pytest.approx(0.5)
+    assert got.margin == pytest.approx(0.25)
+    assert got.entropy == pytest.approx(1.75 * math.log(2))
+
+
+def test_certainty_of_a_sure_model_is_finite() -> None:
+    got = certainty(torch.tensor([1e4, -1e4, -torch.inf]))
+    assert got == Certainty(margin=1.0, entropy=0.0, max_probability=1.0)
+
+
+def test_average() -> None:
+    signals = average([Certainty(0.2, 1.0, 0.6), Certainty(0.4, 3.0, 0.8)])
+    assert signals.margin == pytest.approx(0.3)
+    assert signals.entropy == pytest.approx(2.0)
+    assert signals.max_probability == pytest.approx(0.7)
+    assert (signals.tokens, signals.router_entropy) == (2, None)
+
+
+def test_greedy_takes_the_best() -> None:
+    assert Sampler(0.0, 0, _CPU).draw(torch.tensor([0.0, 3.0, 2.0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("doubt", "others", "token"), [(0.4, (0.3, 0.3), 0), (0.6, (0.2, 0.2), 2), (0.5, (0.5, 0.0), 2)]
+)
+def test_abstention_is_decided_by_half(
+    doubt: float, others: tuple[float, float], token: int
+) -> None:
+    """An answer has several first words, none of which need be likelier than abstention."""
+    logits = torch.tensor([*others, doubt]).log()
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2,)))
+    assert sampler.draw(logits) == token
+    assert sampler.doubt == pytest.approx(doubt)
+    assert sampler.draw(torch.tensor([0.0, 0.1, 0.2])) == 2  # later on the token is any other
+    assert sampler.doubt == pytest.approx(doubt)
+    abstention = Abstention((2,))
+    drawn = {Sampler(5.0, seed, _CPU, abstention=abstention).draw(logits) for seed in range(50)}
+    assert (2 in drawn) == (token == 2) and (drawn == {2}) == (token == 2)
+
+
+def test_an_abstention_is_said_to_its_end() -> None:
+    """An untrained model begins it, and may go on in words of its own."""
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2, 0, 1)))
+    assert [sampler.draw(torch.tensor([0.0, 1.0, 5.0])) for _ in range(2)] == [2, 0]
+    assert sampler.forced() == [1]
+    own = torch.tensor([9.0, 0.0, 0.0])
+    assert [sampler.draw(own) for _ in range(2)] == [1, 0]  # then its own words again
+
+
+def test_doubt_may_be_told_and_decide_nothing() -> None:
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), decides=False))
+    assert sampler.draw(torch.tensor([0.75, 0.25]).log()) == 0
+    assert sampler.doubt == pytest.approx(0.25)
+    sure = Sampler(0.0, 0, _CPU, abstention=Abstention((1, 0), decides=False))
+    assert sure.draw(torch.tensor([0.25, 0.75]).log()) == 1
+    assert sure.doubt == pytest.approx(0.75)
+    assert not sure.forced()
+
+
+def test_doubt_is_calibrated() -> None:
+    """Log odds 0 of the first token, slope 2 and intercept -1: e^-1 / (1 + e^-1)."""
+    sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), Doubt(2.0, -1.0)))
+    assert sampler.draw(torch.tensor([0.0, 0.0])) == 0
+    assert sampler.doubt == pytest.approx(0.26894142)
+
+
+def test_temperature_follows_the_probabilities() -> None:
+    sampler = Sampler(2.0, 0, _CPU)
+    logits = torch.tensor([0.75, 0.25]).log() * 2  # at temperature 2: 0.75 and 0.25
+    draws = [sampler.draw(logits) for _ in range(4000)]
+    assert sum(draws) / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e6])
+def test_extreme_temperatures_still_draw(temperature: float) -> None:
+    logits = torch.tensor([10.0, 9.0, -torch.inf])
+    assert Sampler(temperature, -1, _CPU).draw(logits) in (0, 1)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-6])
+def test_each_draw_lowers_its_token(temperature: float) -> None:
+    logits = torch.tensor([3.0, 2.5, 1.0, -torch.inf])
+    sampler = Sampler(temperature, 0, _CPU, frequency_penalty=0.4)
+    # 3.0, 2.6, 2.2 < 2.5, 2.2 > 2.1, 1.8 < 2.1
+    assert [sampler.draw(logits) for _ in range(5)] == [0, 0, 1, 0, 1]
+    assert logits.tolist() == [3.0, 2.5, 1.0, -math.inf]
+
+
+def test_small_penalties_count_in_bfloat16() -> None:
+    logits = torch.tensor([20.0, 19.875], dtype=torch.bfloat16)  # neighbours in that type
+    sampler = Sampler(0.0, 0, _CPU, frequency_penalty=0.05)
+    assert [sampler.draw(logits) for _ in range(4)] == [0, 0, 0, 1]
+
+
+def test_a_seed_gives_the_same_draws() -> None:
+    logits = torch.zeros(1000)
+
+    def draws(seed: int) -> list[int]:
+        sampler = Sampler(1.0, seed, _CPU)
+        return [sampler.draw(logits) for _ in range(5)]
+
+    assert draws(7) == draws(7) != draws(8)

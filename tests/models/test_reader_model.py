@@ -1,0 +1,145 @@
+"""A package model that is a shipped reader merged into another one: a tiny Llama in a wheel."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from model_wheels import package_model, write_wheel
+from reader_samples import write_llama, write_reader
+
+from expertrag import models
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.llm import load_generator
+from expertrag.models import shipped
+
+CHILD = """
+import sys
+from pathlib import Path
+from expertrag import models
+from expertrag.models import ReaderModel, Wheel, WheelModel, shipped
+shipped.SHIPPED_FOLDER = Path({bundles!r})
+for model in {models!r}:
+    models.REGISTRY[model.name] = model
+print(models.ensure("reader"))
+"""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What lies in the package: a registered model and its reader."""
+
+    base: models.PackageModel
+    model: models.PackageModel
+    bundles: Path
+    llama: Path
+
+    def start_child(self) -> subprocess.Popen[str]:
+        """Pull in another process."""
+        code = CHILD.format(bundles=str(self.bundles), models=[self.base, self.model])
+        return subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def package(
+    smollm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shipped]:
+    """A base in a wheel that pip finds, and a reader of it."""
+    llama = write_llama(tmp_path / "llama", smollm_path)
+    wheel = write_wheel(
+        tmp_path / "wheels", {item.name: item.read_bytes() for item in llama.iterdir()}
+    )
+    base = package_model("base", "generator", wheel)
+    model = models.ReaderModel(
+        name="reader", role="generator", licence=base.licence, base="base", reader="tiny-reader"
+    )
+    write_reader(tmp_path / "bundles" / "tiny-reader", llama)
+    monkeypatch.setattr(shipped, "SHIPPED_FOLDER", tmp_path / "bundles")
+    for item in (base, model):
+        monkeypatch.setitem(models.REGISTRY, item.name, item)
+    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    yield Shipped(base, model, tmp_path / "bundles", llama)
+
+
+def test_it_is_the_merged_mixture(package: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound, match="run `expertrag models pull reader`"):
+        models.resolve("reader")
+    stages: list[str] = []
+    folder = models.ensure("reader", lambda stage, done, total: stages.append(stage))
+    made = [f"{work} base" for work in ("download", "unpack", "check")]
+    assert list(dict.fromkeys(stages)) == [*made, "merge reader", "check reader"]
+    config = json.loads((Path(folder) / "config.json").read_text())
+    assert config["expert_names"] == ["general", "legal", "base"]
+    reader = load_generator(folder)
+    assert reader.reader and reader.name == "reader"
+    monkeypatch.setenv("PIP_FIND_LINKS", folder)  # nothing there: a download would fail
+    assert models.pull("reader") == Path(folder)
+    models.check("reader")
+
+
+def test_another_reader_is_merged_anew(package: Shipped) -> None:
+    card = models.pull("reader") / "card.json"
+    before = json.loads(card.read_text())
+    bundle = package.bundles / "tiny-reader"
+    (bundle / "README.md").write_text("# Described better\n")
+    assert models.resolve("reader")
+    write_reader(package.bundles / "new", package.llama, seed=1)
+    (package.bundles / "new" / "adapters.safetensors").replace(bundle / "adapters.safetensors")
+    with pytest.raises(NotFound, match="pulled by another version"):
+        models.resolve("reader")
+    models.ensure("reader")
+    after = json.loads(card.read_text())
+    weights = "model.safetensors"
+    assert before["files"][weights]["sha256"] != after["files"][weights]["sha256"]
+
+
+def test_the_base_is_pinned_by_its_wheel_alone(package: Shipped) -> None:
+    """Another version of transformers writes another config.json of the same base."""
+    about = package.bundles / "tiny-reader" / "reader.json"
+    body = json.loads(about.read_text())
+    body["training"]["fingerprint"] = "0123456789abcdef"
+    about.write_text(json.dumps(body))
+    assert models.ensure("reader")
+
+
+def test_without_its_reader_it_is_not_made(package: Shipped) -> None:
+    for item in (package.bundles / "tiny-reader").iterdir():
+        item.unlink()
+    with pytest.raises(InvalidArgument, match="is no reader"):
+        models.pull("reader")
+    assert {state.name: state.state for state in models.listing()}["reader"] == "missing"
+    assert not models.path("reader").with_name("reader.part").exists()
+
+
+def test_two_processes_pull_at_once(package: Shipped) -> None:
+    children = [package.start_child() for _ in range(2)]
+    for child in children:
+        out, err = child.communicate(timeout=120)
+        assert (child.returncode, out.strip()) == (0, str(models.path("reader"))), err
+    models.check("reader")
+
+
+def test_a_killed_pull_leaves_nothing_half(package: Shipped) -> None:
+    models.pull("base")
+    for delay in (2.0, 4.0, 6.0):  # most of it imports torch
+        child = package.start_child()
+        time.sleep(delay)
+        child.kill()
+        child.communicate(timeout=60)
+        states = {state.name: state.state for state in models.listing()}
+        assert states["reader"] in {"missing", "ready"}
+    models.pull("reader")
+    models.check("reader")

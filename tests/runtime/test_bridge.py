@@ -1,0 +1,110 @@
+"""The bridge from a worker thread to the loop: order, bounds, coalescing, endings."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from serving_fixtures import Background
+
+from expertrag.api.errors import Cancelled, NotFound
+from expertrag.api.types import AnswerEvent, DeltaEvent, DoneEvent, FinishReason, TokenLogprob
+from expertrag.runtime.bridge import CAPACITY, FLUSH_PIECES, EventBridge
+from expertrag.runtime.stop import Stop
+
+DONE = DoneEvent(FinishReason.STOP)
+
+
+async def crossed(events: Iterator[AnswerEvent], pause_s: float = 0.0) -> list[AnswerEvent]:
+    """Send events over a bridge and return what arrives."""
+    bridge = EventBridge(Stop())
+    worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events))
+    arrived = []
+    async for event in bridge:
+        arrived.append(event)
+        await asyncio.sleep(pause_s)
+    await worker
+    return arrived
+
+
+@pytest.mark.parametrize("pieces", [0, 1, FLUSH_PIECES, CAPACITY, 10 * CAPACITY + 3])
+def test_nothing_is_lost_or_reordered(background: Background, pieces: int) -> None:
+    tokens = [TokenLogprob(f"{number},", -number) for number in range(pieces)]
+    made: list[AnswerEvent] = [DeltaEvent(token.text, (token,)) for token in tokens]
+    *deltas, last = background.run(crossed(iter([*made, DONE])))
+    assert last == DONE
+    arrived: list[TokenLogprob] = []
+    for delta in deltas:
+        assert isinstance(delta, DeltaEvent)
+        assert delta.text == "".join(token.text for token in delta.logprobs)
+        arrived += delta.logprobs
+    assert arrived == tokens
+
+
+def test_a_slow_reader_holds_the_worker_back(background: Background) -> None:
+    made = 0
+
+    def events() -> Iterator[AnswerEvent]:
+        nonlocal made
+        for _ in range(1000):
+            made += 1
+            yield DONE
+
+    async def scenario() -> int:
+        stop = Stop()
+        bridge = EventBridge(stop)
+        worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events()))
+        await asyncio.sleep(0.2)
+        ahead = made
+        stop.cancel()
+        with pytest.raises(Cancelled):
+            async for _ in bridge:
+                pass
+        await worker
+        return ahead
+
+    assert CAPACITY <= background.run(scenario()) <= CAPACITY + 1
+    assert made <= CAPACITY + 1
+
+
+def test_an_error_comes_after_the_events_before_it(background: Background) -> None:
+    def events() -> Iterator[AnswerEvent]:
+        yield DeltaEvent("so far")
+        raise NotFound("gone")
+
+    async def scenario() -> list[AnswerEvent]:
+        bridge = EventBridge(Stop())
+        threading.Thread(target=bridge.pump, args=(events(),)).start()
+        reader = aiter(bridge)
+        arrived = [await anext(reader)]
+        with pytest.raises(NotFound, match="gone"):
+            await anext(reader)
+        return arrived
+
+    assert background.run(scenario()) == [DeltaEvent("so far")]
+
+
+def test_the_events_are_closed_in_the_worker(background: Background) -> None:
+    closed = threading.Event()
+
+    def events() -> Iterator[AnswerEvent]:
+        try:
+            while True:
+                time.sleep(0.001)
+                yield DONE
+        finally:
+            closed.set()
+
+    async def scenario() -> None:
+        stop = Stop()
+        bridge = EventBridge(stop)
+        worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events()))
+        await anext(aiter(bridge))
+        stop.cancel()  # and nobody reads any more
+        await worker
+
+    background.run(scenario())
+    assert closed.is_set()

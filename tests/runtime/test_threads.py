@@ -1,0 +1,38 @@
+"""The defaults stand where the user has not set anything, and reach torch."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from expertrag_retriever.cores import available_cores
+
+CODE = """
+from expertrag.runtime.threads import share_cores
+import os
+share_cores()
+import torch
+print(torch.get_num_threads(), os.environ["OMP_NUM_THREADS"])
+"""
+
+
+def threads(**environment: str) -> list[int]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [int(number) for number in done.stdout.split()]
+
+
+def test_half_of_the_cores_serve_one_computation() -> None:
+    half = max(1, available_cores() // 2)
+    assert threads() == [half, half]
+
+
+def test_what_the_user_has_set_stands() -> None:
+    assert threads(OMP_NUM_THREADS="3")[1] == 3

@@ -1,0 +1,106 @@
+"""A gate that is fitted on recorded rows: what it learns beside the benefit."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from expertrag.api.errors import Conflict, InvalidArgument
+from expertrag.config import Config
+from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
+from expertrag.train.gate.card import CARD
+from expertrag.train.gate.fit import fit_gate
+from expertrag.train.gate.source import open_source, source_of
+from expertrag_retriever.gate.bundle import GateBundle, load_gate
+from expertrag_retriever.gate.signals import SignalGroup
+
+
+def _silent(_stage: str, _done: int, _total: int | None) -> None:
+    """Show no progress."""
+
+
+def _row(number: int, rng: random.Random) -> Row:
+    """One passage is as good as all; passages hold the answer where no word is missing."""
+    held = rng.random() < 0.5
+    right = "Paris" if held and rng.random() < 0.8 else "Rome"
+    evidence = {"evidence_dense_best": rng.random(), "evidence_missing": float(not held)}
+    return Row(
+        id=str(number),
+        question=f"Where is the {number}th tower?",
+        answers=("Paris",),
+        never="Paris" if rng.random() < 0.2 else "Rome",
+        one_step=right,
+        one_passage=right,
+        recorded=Recorded(
+            never=Branch(stage_seconds={"generate": 1.0}),
+            one_step=Branch(stage_seconds={"generate": 4.0}, evidence=evidence, sufficient=held),
+            gate=GateRecord("g", 0.5, 0.5, {"p_documents": rng.random(), "margin": rng.random()}),
+            ways={"one_passage": Branch(stage_seconds={"generate": 1.0})},
+        ),
+    )
+
+
+def _fitted(model_config: Config, folder: Path, *, judge: bool = True) -> Path:
+    rng = random.Random(0)
+    rows = RowSet("towers", tuple(_row(number, rng) for number in range(160)), (), "0" * 64)
+    source = open_source((SignalGroup.QUESTION, SignalGroup.STORE), model_config.model, folder)
+    out = folder / "gate"
+    fit_gate([rows], source, out, models=("logistic",), judge=judge, progress=_silent)
+    return out
+
+
+@pytest.fixture(scope="module")
+def out(model_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _fitted(model_config, tmp_path_factory.mktemp("fit"))
+
+
+@pytest.fixture(scope="module")
+def bundle(out: Path) -> GateBundle:
+    return load_gate(out)
+
+
+def test_one_passage_is_learned_as_a_way_to_read(bundle: GateBundle, out: Path) -> None:
+    assert bundle.ways.keys() == {"one_passage"}
+    assert bundle.ways["one_passage"].seconds == 0.25
+    assert bundle.cost == 0.02
+    told = bundle.card["ways"]
+    assert told["one_passage"]["accuracy"] == told["one_step"]["accuracy"]
+    assert told["one_passage"]["chosen"] == 1.0  # as often right, and faster
+    assert bundle.card["ways_chosen"]["seconds"] == 0.25
+    assert "| as chosen | " in (out / CARD).read_text()
+
+
+def test_passages_are_judged(bundle: GateBundle, out: Path) -> None:
+    assert bundle.sufficiency is not None
+    told = bundle.card["passages"]
+    assert told["rows"] == 160
+    assert told["auc"] > 0.95
+    assert told["auc_similarity"] == pytest.approx(0.5, abs=0.12)
+    assert "AUROC" in (out / CARD).read_text()
+
+
+def test_the_judge_can_be_left_out(
+    bundle: GateBundle, model_config: Config, tmp_path: Path
+) -> None:
+    without = load_gate(_fitted(model_config, tmp_path, judge=False))
+    assert without.sufficiency is None and "passages" not in without.card
+    assert (without.threshold, without.benefits) == (bundle.threshold, bundle.benefits)
+
+
+def test_domains_are_told_by_the_router_of_the_fit(
+    bundle: GateBundle, model_config: Config, tmp_path: Path
+) -> None:
+    """The base model may be the same, and its experts and their router others."""
+    moved = replace(bundle, needs=replace(bundle.needs, router="of another bundle"))
+    with pytest.raises(Conflict, match="fitted with another domain router"):
+        source_of(moved, model_config.model, tmp_path)
+    assert source_of(bundle, model_config.model, tmp_path).needs.router is None
+
+
+def test_an_embedder_without_experts_tells_no_domain(model_config: Config, tmp_path: Path) -> None:
+    model = replace(model_config.model, embedder="all-minilm-l6-v2")
+    with pytest.raises(InvalidArgument, match="has no domain experts"):
+        open_source((SignalGroup.DOMAIN,), model, tmp_path)

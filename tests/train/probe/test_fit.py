@@ -1,0 +1,75 @@
+"""The fit: what states tell is found, and probabilities are those of a quarter without answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from expertrag.train.probe.fit import UNANSWERED, fit
+from expertrag_retriever.reliability import ece
+
+_WIDTH = 40
+
+
+def _rows(
+    count: int, seed: int, strength: float = 2.0
+) -> tuple[np.ndarray, list[bool], list[str], list[str]]:
+    """Draw states one direction of which tells, in three sets with an offset of their own."""
+    rng = np.random.default_rng(seed)
+    lacking = rng.random(count) < 0.5
+    states = rng.normal(size=(count, _WIDTH))
+    states[:, 0] += strength * lacking
+    sets = [f"set{number % 3}" for number in range(count)]
+    states[:, 1] += [3.0 * int(name[-1]) for name in sets]
+    sheets = [f"sheet{number // 6}" for number in range(count)]
+    return (5 * states + 1).astype(np.float32), lacking.tolist(), sheets, sets
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_it_finds_the_direction_that_tells(single: bool) -> None:
+    states, lacking, sheets, sets = _rows(900, 0)
+    found = fit(states, lacking, sheets, ["one"] * 900 if single else sets)
+    unseen, other, *_ = _rows(900, 1)
+    odds = unseen @ found.weights + found.bias
+    told = np.array(other)
+    assert np.mean(odds[told][:, None] > odds[~told][None, :]) > 0.9
+    assert np.abs(found.weights).argmax() == 0
+
+
+def test_probabilities_are_those_of_a_quarter_without_an_answer() -> None:
+    states, lacking, sheets, sets = _rows(3000, 2)
+    found = fit(states, lacking, sheets, sets)
+    unseen, other, *_ = _rows(6000, 3)
+    lacks = np.array(other)
+    keep = ~lacks | (np.random.default_rng(4).random(6000) < UNANSWERED / (1 - UNANSWERED))
+    told = 1 / (1 + np.exp(-(unseen[keep] @ found.weights + found.bias)))
+    assert told.mean() == pytest.approx(lacks[keep].mean(), abs=0.03)
+    assert ece(told.tolist(), lacks[keep].tolist()) < 0.05
+
+
+def test_what_tells_nothing_gives_the_share_itself() -> None:
+    states, lacking, sheets, sets = _rows(900, 5, strength=0.0)
+    found = fit(states, lacking, sheets, sets)
+    told = 1 / (1 + np.exp(-(states @ found.weights + found.bias)))
+    assert np.abs(told - UNANSWERED).mean() < 0.1
+
+
+def test_what_a_row_is_told_is_of_a_fit_that_saw_none_of_its_set() -> None:
+    """A set whose rows contradict the others is told wrongly."""
+    states, lacking, sheets, _ = _rows(900, 6)
+    inside = np.arange(900) % 5 == 4
+    sets = [f"set{number % 5}" for number in range(900)]
+    turned = (np.array(lacking) ^ inside).tolist()
+    found = fit(states, turned, sheets, sets)
+    told = np.array(turned)[inside]
+    odds = found.unseen[inside]
+    assert np.mean(odds[told][:, None] > odds[~told][None, :]) < 0.3
+
+
+def test_sets_that_contradict_each_other_leave_the_share_alone() -> None:
+    states, lacking, sheets, _ = _rows(600, 7)
+    sets = [f"set{number % 2}" for number in range(600)]
+    turned = (np.array(lacking) ^ (np.arange(600) % 2 == 1)).tolist()
+    found = fit(states, turned, sheets, sets)
+    assert not found.weights.any()
+    assert found.bias == pytest.approx(np.log(UNANSWERED / (1 - UNANSWERED)))

@@ -1,0 +1,112 @@
+"""The data set of a store: made once, read as any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from reader_samples import write_birth_store
+from serving_fixtures import PacedGenerator
+
+from expertrag.api.errors import InvalidArgument, NotFound
+from expertrag.train.reader.made.dataset import Asker, make_dataset
+from expertrag.train.reader.material import material
+from expertrag.train.reader.recipe import SMALL
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+
+def silent(_stage: str, _done: int, _total: int | None) -> None: ...
+
+
+def _make(store: Path, work: Path, asker: Asker | None = None) -> Path:
+    return make_dataset(store, work, silent, words=SMALL.words, seed=0, asker=asker)[0]
+
+
+@pytest.fixture(scope="module")
+def store(embedder: SentenceTransformerEmbedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_birth_store(tmp_path_factory.mktemp("made") / "births", embedder)
+
+
+def test_a_data_set_to_read_in(store: Path, tmp_path: Path) -> None:
+    folder = _make(store, tmp_path)
+    assert folder.name == "births"
+    read = material(folder, "encyclopedia", SMALL)
+    assert read.examples and read.dev.among and not read.dropped
+    found = next(item for item in read.examples if item.reply.found)
+    assert found.question.startswith("When was ") and found.reply.answer.startswith("18")
+    gold = found.passages[found.reply.cited[0] - 1]
+    assert found.reply.answer in gold.text and gold.document_id.endswith("#0.0")
+    counts = json.loads((folder / "made.json").read_bytes())
+    assert counts["pieces"] == 80 and counts["kept"].keys() == {"cloze"}
+
+
+def test_the_same_again_and_kept_while_the_store_goes_on(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    store = write_birth_store(tmp_path / "births", embedder)
+    first, second = (_make(store, tmp_path / name) for name in ("a", "b"))
+    names = ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "made.json")
+    before = [(first / name).read_bytes() for name in names]
+    assert before == [(second / name).read_bytes() for name in names]
+    with IndexWriter.open(store, embedder) as writer:
+        writer.build([Document("new", "A new text.")])
+    assert _make(store, tmp_path / "a") == first
+    assert before == [(first / name).read_bytes() for name in names]
+
+
+def test_a_sentence_is_the_answer_of_a_heading(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    store = write_birth_store(tmp_path / "births", embedder, more=[_faq()])
+    folder = _make(store, tmp_path / "work")
+    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
+    [asked] = [item for item in queries if item["metadata"]["maker"] == "heading"]
+    assert asked["text"] == "How do I get a key?" and "answers" not in asked
+    assert asked["metadata"]["ideal_answer"] == "Write to the porter of the house."
+
+
+def test_what_takes_two_documents_is_judged_and_cited_so(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    ships = [
+        Document(f"s{year}", f"Kite {year} was a ship. It was built in {year}.", f"Kite {year}")
+        for year in range(1901, 1911)
+    ]
+    folder = _make(write_birth_store(tmp_path / "births", embedder, more=ships), tmp_path / "work")
+    read = material(folder, "encyclopedia", SMALL)
+    both = [item for item in read.examples if " or Kite" in item.question and item.reply.found]
+    assert both
+    for item in both:
+        cited = [item.passages[number - 1].title for number in item.reply.cited]
+        assert len(set(cited)) == 2 and item.reply.answer in cited
+
+
+def _faq() -> Document:
+    return Document("faq", "## How do I get a key?\n\nWrite to the porter of the house.", "Keys")
+
+
+def test_a_language_model_asks_too(
+    store: Path, embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    """What the model says is kept beside the data set; replies of no use are counted."""
+    folder = _make(store, tmp_path, Asker(PacedGenerator(), embedder))
+    assert (folder.parent / "replies.jsonl").read_text().count("\n") == 0
+    assert folder != _make(store, tmp_path)
+
+
+def test_stores_that_give_nothing(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="no store"):
+        _make(tmp_path / "nowhere", tmp_path)
+    few = tmp_path / "few"
+    with IndexWriter.open(few, embedder) as writer:
+        writer.build([_faq()])
+    with pytest.raises(InvalidArgument, match="48 questions are needed") as told:
+        _make(few, tmp_path)
+    assert "few: 1 questions of 1 passages (1 heading)" in str(told.value)
+    with IndexWriter.open(few, embedder) as writer:
+        writer.build([])
+    with pytest.raises(InvalidArgument, match="is empty"):
+        _make(few, tmp_path)

@@ -1,0 +1,77 @@
+"""Reading examples of a data set: gold among distractors, abstention, nothing of the test split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from expertrag.api.errors import InvalidArgument
+from expertrag.llm.prompt import ABSTAINS
+from expertrag.train.reader.answers import ASKED
+from expertrag.train.reader.examples import Material
+from expertrag.train.reader.material import material, materials
+from expertrag.train.reader.recipe import FULL
+
+RECIPE = replace(FULL, dev_questions=10, unanswered=0.1, tempted=0.4, passages=3)
+
+
+@pytest.fixture
+def made(dataset: Path) -> Material:
+    return material(dataset, "encyclopedia", RECIPE)
+
+
+def test_the_cited_passage_holds_the_answer(made: Material) -> None:
+    answered = [item for item in made.examples if item.reply.found]
+    assert answered
+    for item in answered:
+        [number] = item.reply.cited
+        assert item.reply.answer in item.passages[number - 1].text
+        others = [p for place, p in enumerate(item.passages, 1) if place != number]
+        assert not any(item.reply.answer in passage.text for passage in others)
+
+
+def test_the_gold_passage_is_in_every_place(made: Material) -> None:
+    places = {item.reply.cited for item in made.examples if len(item.passages) == 2}
+    assert {(1,), (2,)} <= places
+
+
+def test_the_share_to_abstain_from_is_kept(made: Material) -> None:
+    abstained = [item for item in made.examples if not item.reply.found]
+    assert abs(len(abstained) / len(made.examples) - RECIPE.tempted) < 0.05
+    assert all(item.reply == ABSTAINS and item.passages for item in abstained)
+    native = [item for item in abstained if " die?" in item.question]
+    # the tempting passage is among those of a question that the set marks as unanswerable
+    assert all(any(p.title in item.question for p in item.passages) for item in native)
+    robbed = [item for item in abstained if " die?" not in item.question]
+    assert native and robbed
+    assert not any(p.title in item.question for item in robbed for p in item.passages)
+
+
+def test_dev_documents_are_not_trained_on(made: Material) -> None:
+    gold = {item.passages[n - 1].document_id for item in made.examples for n in item.reply.cited}
+    held_out = {
+        item.passages[n - 1].document_id for item in made.dev.alone for n in item.reply.cited
+    }
+    assert held_out and not gold & held_out
+    assert all(len(item.passages) == 1 for item in made.dev.alone)
+    assert all(len(item.passages) == RECIPE.passages for item in made.dev.among)
+
+
+def test_questions_of_the_test_split_are_dropped(made: Material) -> None:
+    asked = {item.question for item in (*made.examples, *made.dev.among, *made.dev.unanswerable)}
+    assert not any(f"{name} " in question for question in asked for name in ("Irene Had", "Jacob"))
+    assert made.dropped[ASKED] == 1
+
+
+def test_it_is_the_same_again(dataset: Path, made: Material) -> None:
+    assert material(dataset, "encyclopedia", RECIPE) == made
+    assert material(dataset, "encyclopedia", replace(RECIPE, seed=1)).examples != made.examples
+
+
+def test_a_set_may_give_fewer_examples(dataset: Path, made: Material) -> None:
+    (fewer,) = materials({"encyclopedia": (dataset,)}, RECIPE, {}, {dataset.name: 8})
+    assert 0 < len(fewer.examples) < len(made.examples)
+    with pytest.raises(InvalidArgument, match="examples: no data set is called squad3"):
+        materials({"encyclopedia": (dataset,)}, RECIPE, {}, {"squad3": 8})

@@ -1,0 +1,118 @@
+"""Rows: packing keeps every sheet whole, of one domain, and apart from its neighbours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.convert.dense import load_dense
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag.llm.prompt import ABSTAINS, NOT_FOUND
+from expertrag.train.reader.examples import Example
+from expertrag.train.reader.material import material
+from expertrag.train.reader.network import ReaderNetwork
+from expertrag.train.reader.recipe import FULL
+from expertrag.train.reader.rows import Borders, Branch, Row, Sheet, encode, pack, plan, sheet
+from expertrag_retriever.experts.settings import GENERAL
+from expertrag_retriever.types import Passage
+
+SHEETS = [
+    sheet(domain, [(range(20 + 3 * n, 20 + 3 * n + size), (300 + n, 2))])
+    for n, (domain, size) in enumerate([("a", 9), ("b", 14), ("a", 5), ("a", 30), ("b", 3)])
+]
+FORKED = sheet("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 7, 8), (13, 2))])
+
+
+def test_a_row_lists_what_is_asked_and_answered() -> None:
+    row = Row("a", (FORKED, sheet("a", [((9,), (4, 2))])))
+    assert row.tokens == [5, 6, 7, 8, 9, 10, 11, 12, 7, 8, 13, 9, 4]
+    assert row.positions == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 0, 1]
+    assert row.borders == [Borders(0, 2, (5, 8, 11)), Borders(11, 0, (13,))]
+    assert row.answering == [3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert row.targets == [9, 2, 11, 12, 2, 13, 2, 4, 2]
+
+
+def test_questions_about_the_same_passages_share_them(smollm_path: Path, dataset: Path) -> None:
+    chat = ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
+    examples = material(dataset, "legal", replace(FULL, tempted=0.4)).examples
+    sheets = encode(examples, chat, 2)
+    assert len(sheets) < len(examples)
+    texts = [
+        (*item.shared, *branch.prompt, *branch.reply) for item in sheets for branch in item.branches
+    ]
+    asked = [(*chat.encode(e.messages), *chat.encode_text(e.reply.text), 2) for e in examples]
+    assert sorted(texts) == sorted(asked)
+
+
+def test_rows_are_full_but_not_over() -> None:
+    rows = pack(SHEETS, 20)
+    assert sorted(len(row.tokens) for row in rows) == [16, 19, 31]  # one is longer than a row
+    assert all(item.domain == row.domain for row in rows for item in row.sheets)
+    assert sum(len(row.sheets) for row in rows) == len(SHEETS)
+
+
+def test_a_training_has_all_sheets() -> None:
+    steps = plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+    shown = [item for step in steps for row in step for item in row.sheets]
+    assert sorted(map(hash, shown)) == sorted(map(hash, SHEETS))
+    assert GENERAL in {row.domain for step in steps for row in step}
+    assert steps == plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+
+
+@pytest.fixture(scope="module")
+def network(tiny_llama: Path) -> ReaderNetwork:
+    dense = load_dense(tiny_llama)
+    adapters = adapt(dense.model, AdapterSettings(("a",)))
+    return ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer))
+
+
+def test_no_sheet_sees_its_neighbours(network: ReaderNetwork) -> None:
+    first, second, third = (item for item in SHEETS if item.domain == "a")
+    with torch.no_grad():
+        apart = [network.loss(Row("a", (item,))).total for item in (first, second, third)]
+        packed = network.loss(Row("a", (first, second, third))).total
+        others = network.loss(Row("a", (third, second, first))).total
+    torch.testing.assert_close(sum(apart), packed)
+    torch.testing.assert_close(packed, others)
+
+
+def test_a_branch_is_its_question_alone(network: ReaderNetwork) -> None:
+    """A sheet's loss is the sum of those of its questions, each with all of its prompt."""
+    alone = [
+        Sheet("a", (), (Branch((*FORKED.shared, *branch.prompt), branch.reply),))
+        for branch in FORKED.branches
+    ]
+    with torch.no_grad():
+        apart = [network.loss(Row("a", (item,))).total for item in alone]
+        torch.testing.assert_close(sum(apart), network.loss(Row("a", (FORKED,))).total)
+
+
+def test_the_loss_is_that_of_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
+    """Of the reply tokens alone, and the last prompt token predicts the first of them."""
+    [branch], shared = SHEETS[0].branches, SHEETS[0].shared
+    model = load_dense(tiny_llama).model
+    ids = torch.tensor([[*shared, *branch.prompt, *branch.reply]])
+    asked = len(shared) + len(branch.prompt)
+    labels = torch.tensor([[-100] * asked + list(branch.reply)])
+    with torch.no_grad():
+        expected = model(input_ids=ids, labels=labels).loss * len(branch.reply)
+        torch.testing.assert_close(network.loss(Row("a", (SHEETS[0],))).total, expected)
+
+
+@pytest.mark.parametrize(("least", "abstains"), [(0.0, True), (1.0, False)])
+def test_the_doubt_decides(
+    least: float, abstains: bool, network: ReaderNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As served: abstention from a doubt on, and never below, whatever word is likeliest."""
+    monkeypatch.setattr("expertrag.train.reader.network.ABSTAINS_FROM", least)
+    shown = (Passage("ships", 0, "A painter of ships.", 0, 19, 1.0),)
+    examples = [Example("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")]
+    told = network.answer(examples, "a")
+    first_word = NOT_FOUND.split()[0]
+    assert [item.reply.answer.startswith(first_word) for item in told] == [abstains] * 2
+    assert all(0 < item.doubt < 1 for item in told)  # of the model, not of what was decided

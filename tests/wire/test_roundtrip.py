@@ -1,0 +1,250 @@
+"""Values survive the wire: every field, set and unset."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expertrag.api import types
+from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
+from expertrag.wire import answer, common, events, gate, index, retrieve
+from expertrag.wire.embed import EmbedCall, embed_from_proto, embed_to_proto
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
+INT = st.integers(0, 2**31 - 1)
+UNIT = st.floats(0, 1)
+SCALAR = TEXT | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.booleans()
+METADATA = st.dictionaries(TEXT, SCALAR | st.lists(SCALAR, max_size=3), max_size=3)
+
+st.register_type_strategy(str, TEXT)
+st.register_type_strategy(int, INT)
+st.register_type_strategy(float, UNIT)
+
+
+def values(kind: type[Any], **fields: Any) -> Any:
+    """Strategy for a dataclass, its free-form fields given."""
+    return st.builds(kind, **fields)
+
+
+def optional(strategy: Any) -> Any:
+    """Strategy with None."""
+    return st.none() | strategy
+
+
+DECISIONS = values(
+    types.GateDecision,
+    p_benefit=optional(UNIT),
+    p_correct_closed_book=optional(UNIT),
+    threshold=optional(UNIT),
+    signals=st.dictionaries(TEXT, UNIT, max_size=3),
+)
+PASSAGES = st.lists(values(types.Passage, metadata=METADATA, domain=optional(TEXT)), max_size=2)
+USAGES = values(types.Usage, stage_seconds=st.dictionaries(TEXT, UNIT, max_size=3))
+CITATIONS = values(types.Citation)
+LOGPROBS = st.lists(
+    values(types.TokenLogprob, top=st.lists(values(types.TopLogprob), max_size=2).map(tuple)),
+    max_size=2,
+).map(tuple)
+WRITTEN = TEXT.filter(str.strip)
+CONSTRAINTS = (
+    values(types.Constraint, regex=WRITTEN)
+    | values(types.Constraint, json_schema=METADATA)
+    | values(types.Constraint, choices=st.lists(WRITTEN, min_size=1, max_size=3).map(tuple))
+    | values(types.Constraint, grammar=WRITTEN)
+)
+SAMPLINGS = values(
+    types.Sampling, constraint=optional(CONSTRAINTS), logprobs=optional(st.integers(0, 20))
+)
+FILTERS = st.dictionaries(TEXT, SCALAR | st.dictionaries(TEXT, st.lists(SCALAR, max_size=3)))
+STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
+
+CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
+    (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
+    (answer.usage_to_proto, answer.usage_from_proto, USAGES),
+    (answer.citation_to_proto, answer.citation_from_proto, CITATIONS),
+    (
+        answer.question_to_proto,
+        answer.question_from_proto,
+        values(
+            types.AnswerRequest,
+            filter=FILTERS,
+            domain=optional(TEXT),
+            threshold=optional(UNIT),
+            sampling=SAMPLINGS,
+        ),
+    ),
+    (
+        answer.answer_to_proto,
+        answer.answer_from_proto,
+        values(
+            types.Answer,
+            decision=DECISIONS,
+            passages=PASSAGES.map(tuple),
+            citations=st.lists(CITATIONS, max_size=2).map(tuple),
+            usage=USAGES,
+            p_sufficient=optional(UNIT),
+            logprobs=LOGPROBS,
+            from_documents=st.booleans(),
+            unsupported_reason=TEXT,
+        ),
+    ),
+    (
+        retrieve.request_to_proto,
+        retrieve.request_from_proto,
+        values(types.RetrieveRequest, filter=FILTERS),
+    ),
+    (
+        retrieve.result_to_proto,
+        retrieve.result_from_proto,
+        values(types.RetrieveResult, passages=PASSAGES.map(tuple)),
+    ),
+    (
+        index.document_to_proto,
+        index.document_from_proto,
+        values(types.DocumentInput, metadata=METADATA, domain=optional(TEXT)),
+    ),
+    (index.stats_to_proto, index.stats_from_proto, STATS),
+    (index.info_to_proto, index.info_from_proto, values(types.ServerInfo, index=optional(STATS))),
+    (
+        gate.feedback_to_proto,
+        gate.feedback_from_proto,
+        values(
+            types.Feedback,
+            helpful=optional(st.booleans()),
+            correct_answer=optional(TEXT),
+            query=optional(TEXT),
+        ),
+    ),
+]
+EVENTS = st.one_of(
+    values(types.GateEvent, decision=DECISIONS),
+    values(types.PassagesEvent, passages=PASSAGES.map(tuple)),
+    values(types.DeltaEvent, logprobs=LOGPROBS),
+    values(types.CitationEvent, citation=CITATIONS),
+    values(types.UsageEvent, usage=USAGES),
+    values(
+        types.DoneEvent,
+        support=optional(UNIT),
+        model=TEXT,
+        p_sufficient=optional(UNIT),
+        from_documents=st.booleans(),
+        unsupported_reason=TEXT,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("to_proto", "from_proto", "strategy"), CASES, ids=[case[0].__qualname__ for case in CASES]
+)
+def test_round_trips(
+    to_proto: Callable[[Any], Any], from_proto: Callable[[Any], Any], strategy: Any
+) -> None:
+    @settings(max_examples=30, deadline=None)
+    @given(strategy)
+    def check(value: Any) -> None:
+        message = to_proto(value)
+        assert from_proto(type(message).FromString(message.SerializeToString())) == value
+
+    check()
+
+
+@settings(max_examples=60, deadline=None)
+@given(EVENTS, INT)
+def test_events_round_trip(event: types.AnswerEvent, seq: int) -> None:
+    message = events.event_to_proto(seq, event)
+    assert message.seq == seq
+    assert events.event_from_proto(message) == event
+
+
+def test_reports_keep_their_half() -> None:
+    items = (types.ItemStatus("a"), types.ItemStatus("b", "too long; split it"))
+    upsert = types.UpdateReport(3, added=1, changed=2, unchanged=3, removed=0, items=items)
+    assert index.upsert_from_proto(index.upsert_to_proto(upsert)) == upsert
+    delete = types.UpdateReport(3, added=0, changed=0, unchanged=0, removed=4, items=items)
+    assert index.delete_from_proto(index.delete_to_proto(delete)) == delete
+
+
+def test_the_id_of_a_decision_survives_though_it_does_not_count() -> None:
+    action, mode = types.GateAction.RETRIEVE, types.GateMode.AUTO
+    decision = types.GateDecision(action, mode, "it pays", id="0" * 32)
+    assert gate.decision_from_proto(gate.decision_to_proto(decision)).id == "0" * 32
+    assert decision == dataclasses.replace(decision, id="1" * 32)
+
+
+def test_every_enum_value_has_a_number() -> None:
+    for enum, table in [
+        (types.GateMode, gate.MODES),
+        (types.GateAction, gate.ACTIONS),
+        (types.SearchMode, retrieve.SEARCH_MODES),
+        (types.FinishReason, answer.FINISH_REASONS),
+    ]:
+        for value in enum:
+            assert table.from_proto(table.to_proto(value)) is value  # type: ignore[attr-defined]
+
+
+def test_whole_numbers_stay_whole() -> None:
+    struct = common.struct_to_proto("filter", {"year": 2024, "half": 0.5, "deep": {"in": [1, 2]}})
+    back = common.struct_from_proto(struct)
+    assert repr(back["year"]) == "2024"
+    assert back == {"year": 2024, "half": 0.5, "deep": {"in": [1, 2]}}
+
+
+@pytest.mark.parametrize("value", [None, [1, None], {"a": None}, [{"a": [None]}]])
+def test_metadata_holds_no_null(value: object) -> None:
+    struct = common.struct_to_proto("metadata", {"key": value})
+    with pytest.raises(InvalidArgument, match="'key' holds null"):
+        common.metadata_from_proto("metadata", struct)
+
+
+def test_messages_without_a_meaning_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="unknown number 7"):
+        embed_from_proto(embed_pb2.EmbedRequest(texts=["a"], role=7))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="unknown number 0"):
+        answer.FINISH_REASONS.from_proto(0)
+    with pytest.raises(ServerError, match="unknown event"):
+        events.event_from_proto(answer_pb2.StreamAnswerResponse(seq=1))
+
+
+def test_unset_sampling_is_the_default_and_zero_is_zero() -> None:
+    unset = answer.question_from_proto(answer_pb2.Question(text="x"))
+    assert unset.sampling == types.Sampling()
+    message = answer_pb2.Question(text="x", sampling=answer_pb2.Sampling(frequency_penalty=0))
+    assert answer.question_from_proto(message).sampling.frequency_penalty == 0
+
+
+def test_stages_are_in_the_order_of_the_work() -> None:
+    seconds = dict.fromkeys(["a_new_stage", *reversed(types.STAGES)], 0.5)
+    usage = answer.usage_from_proto(answer_pb2.Usage(stage_seconds=seconds))
+    assert list(usage.stage_seconds) == [*types.STAGES, "a_new_stage"]
+
+
+def test_embed_roles() -> None:
+    for role in ("document", "query"):
+        call = EmbedCall(["a", "b"], role, "law")
+        assert embed_from_proto(embed_to_proto(call)) == call
+    assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
+
+
+def test_no_field_of_a_value_object_is_forgotten() -> None:
+    """Messages name their fields as the values do, but for the question's own nesting."""
+    pairs: list[tuple[type[Any], Any]] = [
+        (types.Passage, retrieve_pb2.Passage),
+        (types.Sampling, answer_pb2.Sampling),
+        (types.Usage, answer_pb2.Usage),
+        (types.Citation, answer_pb2.Citation),
+        (types.Answer, answer_pb2.AnswerResponse),
+        (types.DoneEvent, answer_pb2.Done),
+        (types.IndexStats, index_pb2.IndexStats),
+        (types.ServerInfo, info_pb2.InfoResponse),
+        (types.GateDecision, gate_pb2.GateDecision),
+        (types.Feedback, gate_pb2.ReportFeedbackRequest),
+    ]
+    for kind, message in pairs:
+        names = {field.name for field in dataclasses.fields(kind)}
+        assert names == {field.name for field in message.DESCRIPTOR.fields}
