@@ -153,7 +153,8 @@ def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
     sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=model.reader)
 
     def begin(passages: Sequence[Passage]) -> Session:
-        return model.begin(prompt.open_book(question, passages, family=family), sampling)
+        messages = prompt.open_book(question, passages, family=family)
+        return model.begin(messages, sampling, from_passages=True)
 
     started, others = time.perf_counter(), Meter()
     opened = open_session(begin, shown, others)[0] if model.best_first else begin(shown)

@@ -109,7 +109,7 @@ def _orders(
         texts = []
         for one in tqdm(answerable, desc=name):
             messages = prompt.open_book(one.question, ordered[id(one)])
-            with closing(generator.begin(messages, SAMPLING)) as session:
+            with closing(generator.begin(messages, SAMPLING, from_passages=True)) as session:
                 texts.append("".join(session.stream()))
         served = served or texts
         found[name] = {"saved": _saved(prompts), **_quality(answerable, texts, served)}

@@ -96,11 +96,15 @@ class Model:
 
     def _told(self, asked: Asked, expert: str) -> Told:
         messages, sampling = asked.messages, self._sampling(asked)
-        with closing(self.generator.begin(messages, sampling, domain=expert)) as session:
+        shows = asked.passages is not None
+        with closing(
+            self.generator.begin(messages, sampling, domain=expert, from_passages=shows)
+        ) as session:
             text = "".join(session.stream())
         # the prompt is in the engine's cache by now
         texts = [prompt.NOT_FOUND, *filter(None, [asked.reply])]
-        read = dict(self.generator.read([(messages, text) for text in texts], expert))
+        items = [(messages, text) for text in texts]
+        read = dict(self.generator.read(items, expert, from_passages=shows))
         doubt = float(np.exp(read[0].log_probabilities[0]))
         return Told(text, doubt, float(read[1].log_probabilities.mean()) if asked.reply else None)
 

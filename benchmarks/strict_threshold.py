@@ -35,8 +35,8 @@ from mixed_store import (
     write_documents,
 )
 
+from expertrag.answer.abstain import VERDICT_STRICT_FROM
 from expertrag.answer.assemble import open_embedder
-from expertrag.answer.generate import VERDICT_STRICT_FROM
 from expertrag.answer.ground import SUPPORTED
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.wording import wording

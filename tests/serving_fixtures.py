@@ -105,6 +105,8 @@ class PacedGenerator(Generator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         return PacedSession(self, self.count_tokens(messages), sampling, should_stop)
 
@@ -164,6 +166,8 @@ class TellingGenerator(PacedGenerator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         reply, tokens = self.reply_to(messages), self.count_tokens(messages)
         return TellingSession(self, reply, tokens, sampling, should_stop)
@@ -214,7 +218,7 @@ class DoubtingGenerator(TellingGenerator):
     def reply_to(self, messages: Sequence[Message]) -> str:
         """Set the doubt of a prompt that shows passages, too, and keep it."""
         shown = messages[-1].content
-        if not prompt.shows_passages(messages):
+        if messages[0].content == prompt.CLOSED_BOOK:
             return self.reply
         self.prompts.append(shown)
         doubt = self.alone[min(len(self._doubts), len(self.alone) - 1)]

@@ -145,16 +145,15 @@ def _probe(named: str, generator: Generator) -> None:
     folder = models.probe_of(generator.name) if named == AUTO_PROBE else Path(named)
     if named == NO_PROBE or folder is None:
         return
-    from expertrag.llm.backends.transformers_backend import TransformersGenerator
     from expertrag.llm.probe import load_probe
 
-    if not isinstance(generator, TransformersGenerator):
+    if (model := generator.white_box) is None:
         raise InvalidArgument(
             "probe: it reads hidden states, which a server does not show; set the probe to none"
         )
     probe = load_probe(folder)
     try:
-        generator.probe_with(probe)
+        model.probe_with(probe)
     except Conflict:
         if named != AUTO_PROBE:
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from expertrag.answer.drafts import drafted, looked_at
@@ -13,15 +13,12 @@ from expertrag.api.errors import Conflict
 from expertrag.api.folding import joined
 from expertrag.api.types import (
     GATE_STAGES,
-    AnswerRequest,
-    DeltaEvent,
     GateAction,
     GateDecision,
     GateMode,
     Usage,
 )
 from expertrag.llm import prompt
-from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.models import knows_english_alone
 from expertrag_index.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
@@ -33,16 +30,16 @@ from expertrag_retriever.gate.domains import domain_signals
 from expertrag_retriever.gate.signals import Draft, SignalGroup, Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from expertrag.answer.context import AnswerContext, ClosedBook
     from expertrag.answer.served_gate import ServedGate
     from expertrag.answer.served_index import View
     from expertrag.config import GateConfig
-    from expertrag.llm.base import Generator, Session, ShouldStop
+    from expertrag.llm.base import Generator
     from expertrag.runtime.meter import Meter
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
-    from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals
 
 LOOKAHEAD_TOKENS = 6
@@ -66,21 +63,6 @@ LEAST_BENEFIT = 0.001
 """Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
 
 
-@dataclass(slots=True)
-class ClosedBook:
-    """A closed-book answer under way; ``draft`` is all of it where the gate asked for it."""
-
-    session: Session
-    draft: DeltaEvent | None = None
-
-    def deltas(self) -> Iterator[DeltaEvent]:
-        """Yield the answer's text; a draft that is there already, in one piece."""
-        if self.draft is None:
-            yield from self.session.deltas()
-        elif self.draft.text:
-            yield self.draft
-
-
 class Decider:
     """Runs the training-free gate of the store, or the fitted one."""
 
@@ -102,12 +84,8 @@ class Decider:
 
     def decide(
         self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors | None,
+        context: AnswerContext,
         answer: ClosedBook,
-        meter: Meter,
-        should_stop: ShouldStop,
         least_doubt: LeastDoubt,
     ) -> GateDecision:
         """Decide; only AUTO pays for the signals.
@@ -115,8 +93,16 @@ class Decider:
         :param least_doubt: reads the best passages, where signals leave it open whether the
             question is about the documents.
         """
+        decision = self._decided(context, answer, least_doubt)
+        route = context.route
+        return replace(decision, domains=route.domains, expert=route.expert)
+
+    def _decided(
+        self, context: AnswerContext, answer: ClosedBook, least_doubt: LeastDoubt
+    ) -> GateDecision:
+        request, view = context.request, context.view
         bundle = self._gate.current() if self._gate else None
-        if request.mode is not GateMode.AUTO or vector is None:
+        if request.mode is not GateMode.AUTO:
             forced = view.gate.decide(request.mode, prefill=None, store=None)
             judged = request.mode is GateMode.STRICT and bundle and bundle.sufficiency
             return replace(forced, calibrator=bundle.version) if bundle and judged else forced
@@ -126,10 +112,7 @@ class Decider:
             threshold, why = self._rule(budget)
         # a budget and a caller's threshold are about scores that were known without passages
         reads = budget is None and request.threshold is None and not request.both_ways
-        decision = self._judged(
-            request, view, vector, answer, bundle, threshold, meter, should_stop,
-            least_doubt if reads else None,
-        )  # fmt: skip
+        decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these hold in every language
             decision = _by_words(decision, request.question, view)
@@ -150,7 +133,7 @@ class Decider:
         weight = together / (alone + together)
         if not UNDECIDED[0] <= weight <= UNDECIDED[1]:
             return decision
-        if not isinstance(self._generator, TransformersGenerator):
+        if self._generator.white_box is None:
             unable = f"{self._generator.name} gives no probabilities to mix: one way answers alone"
             return replace(decision, warnings=(*decision.warnings, unable))
         return replace(
@@ -243,20 +226,17 @@ class Decider:
 
     def _judged(
         self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors,
+        context: AnswerContext,
         answer: ClosedBook,
         bundle: GateBundle | None,
         threshold: float | None,
-        meter: Meter,
-        should_stop: ShouldStop,
         least_doubt: LeastDoubt | None,
     ) -> GateDecision:
         """Measure the signals and judge."""
+        request, view, meter = context.request, context.view, context.meter
         if bundle is None:
-            seen = self._store(request, view, vector, meter, least_doubt)
-            begun = self._prefill(answer, meter, should_stop)
+            seen = self._store(context, least_doubt)
+            begun = self._prefill(context, answer)
             decision = view.gate.decide(
                 request.mode, prefill=begun, store=seen, threshold=threshold
             )
@@ -270,17 +250,15 @@ class Decider:
         groups = bundle.groups
         store = prefill = None
         if SignalGroup.STORE in groups:
-            store = self._store(request, view, vector, meter, least_doubt)
+            store = self._store(context, least_doubt)
         if SignalGroup.PREFILL in groups:
-            prefill = self._prefill(answer, meter, should_stop)
-        draft = None
-        if SignalGroup.DRAFT in groups:
-            draft = self._draft(request.question, view, answer, meter, should_stop)
+            prefill = self._prefill(context, answer)
+        draft = self._draft(context, answer) if SignalGroup.DRAFT in groups else None
         with meter.stage("gate"):
-            domains, unlike = _domains(bundle, request.question, view.embedder)
+            domains, unlike = _domains(bundle, context)
             signals = view.gate.signals(
                 request.question,
-                vector,
+                context.known_vectors,
                 prefill=prefill,
                 store=store,
                 draft=draft,
@@ -292,48 +270,36 @@ class Decider:
             decision = replace(decision, warnings=(*decision.warnings, *unlike))
             return _with_passages(decision, store)
 
-    def _store(
-        self,
-        request: AnswerRequest,
-        view: View,
-        vector: QueryVectors,
-        meter: Meter,
-        least_doubt: LeastDoubt | None,
-    ) -> StoreSignals:
+    def _store(self, context: AnswerContext, least_doubt: LeastDoubt | None) -> StoreSignals:
         """Measure what the store tells; the best passages are read where that leaves it open."""
-        with meter.stage("gate"):
-            seen = view.gate.store_signals(request.question, vector, request.filter or None)
-        if least_doubt is None or not view.gate.is_unsure(seen):
+        request, gate = context.request, context.view.gate
+        with context.meter.stage("gate"):
+            seen = gate.store_signals(
+                request.question, context.known_vectors, request.filter or None
+            )
+        if least_doubt is None or not gate.is_unsure(seen):
             return seen
-        with meter.stage("check"):
+        with context.meter.stage("check"):
             doubt = least_doubt()
         return seen if doubt is None else replace(seen, p_sufficient=1 - doubt)
 
-    def _prefill(
-        self, answer: ClosedBook, meter: Meter, should_stop: ShouldStop
-    ) -> PrefillSignals | None:
-        should_stop()
-        with meter.stage("prefill"):
+    def _prefill(self, context: AnswerContext, answer: ClosedBook) -> PrefillSignals | None:
+        context.should_stop()
+        with context.meter.stage("prefill"):
             return answer.session.peek(LOOKAHEAD_TOKENS)
 
-    def _draft(
-        self,
-        question: str,
-        view: View,
-        answer: ClosedBook,
-        meter: Meter,
-        should_stop: ShouldStop,
-    ) -> Draft:
+    def _draft(self, context: AnswerContext, answer: ClosedBook) -> Draft:
         """Let the model answer closed book to the end, and read how it begins."""
-        reader = self._generator
-        assert isinstance(reader, TransformersGenerator), "checked when the gate was loaded"
-        with meter.stage("draft"):
+        reader = self._generator.white_box
+        assert reader is not None, "checked when the gate was loaded"
+        with context.meter.stage("draft"):
             answer.draft = joined(list(answer.session.deltas()))
-            should_stop()
+            context.should_stop()
             text = looked_at(answer.draft.text)
-            ((_, reading),) = reader.read([(prompt.closed_book(question), text)])
-            embedding = base_encoder(view.embedder)([text or " "])
-        meter.add(lm_calls=1)  # the reading
+            asked = prompt.closed_book(context.request.question)
+            ((_, reading),) = reader.read([(asked, text)])
+            embedding = base_encoder(context.view.embedder)([text or " "])
+        context.meter.add(lm_calls=1)  # the reading
         return drafted(text, embedding[0], reading)
 
 
@@ -367,9 +333,10 @@ def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision
 
 
 def _domains(
-    bundle: GateBundle, question: str, embedder: SentenceTransformerEmbedder
+    bundle: GateBundle, context: AnswerContext
 ) -> tuple[dict[str, float], tuple[str, ...]]:
     """Return what the router says of a question, if the gate looks at it, and warnings."""
+    embedder = context.view.embedder
     if SignalGroup.DOMAIN not in bundle.groups:
         return {}, ()
     if embedder.fingerprint != bundle.needs.router:
@@ -377,7 +344,7 @@ def _domains(
             f"the gate was fitted with the domain router of {bundle.needs.embedder}, and "
             f"{embedder.name} has another or none: the domain of the question stands at its mean",
         )
-    return domain_signals(embedder, [question])[0], ()
+    return domain_signals(context.route.domains), ()
 
 
 def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:
@@ -395,7 +362,7 @@ def check_drafts(bundle: GateBundle, generator: Generator) -> None:
 
     :raises Conflict: the gate looks at drafts, and the model gives no probabilities of a text.
     """
-    if SignalGroup.DRAFT in bundle.groups and not isinstance(generator, TransformersGenerator):
+    if SignalGroup.DRAFT in bundle.groups and generator.white_box is None:
         raise Conflict(
             f"the gate {bundle.version} reads drafts, which {generator.name} cannot do: use a "
             "model that runs in this process, or a gate without the signals of 'draft'",

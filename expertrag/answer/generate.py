@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from expertrag.answer.abstain import AbstentionPolicy
 from expertrag.answer.best_passage import CHECKED, least_doubt, open_session, reads_best_first
-from expertrag.answer.decide import ClosedBook, Decider
-from expertrag.answer.ground import SUPPORTED, Grounding, ground
+from expertrag.answer.context import AnswerContext, ClosedBook
+from expertrag.answer.decide import Decider
+from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.answer.retrieve import DRAFT_TOKENS, SPARE, gather
-from expertrag.answer.served_index import View
 from expertrag.answer.wording import wording
 from expertrag.api import validation
 from expertrag.api.errors import InvalidArgument
@@ -37,37 +38,11 @@ from expertrag.api.types import (
     UsageEvent,
 )
 from expertrag.llm import prompt
-from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import Generator, Message, Session, ShouldStop
+from expertrag.llm.base import Generator, Message, Session
 from expertrag.runtime.meter import Meter
-from expertrag_retriever.experts.settings import GENERAL
-from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 if TYPE_CHECKING:
-    from expertrag_retriever.partitions import QueryVectors
     from expertrag_retriever.types import SearchResult
-
-
-VERDICT_STRICT_FROM = 0.25
-"""Doubt from which STRICT withholds a yes or no. It is concluded, seldom quoted, so that it is
-doubted more: by the bound of other answers .63 of the right ones would be given, instead of .92,
-and as many of them would be wrong (``make strict-threshold``)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A question that is being answered, and what all stages of it need.
-
-    ``vector``: the question's, where there is one; ``domain``: whose expert of the language model
-    answers.
-    """
-
-    request: AnswerRequest
-    view: View
-    vector: QueryVectors | None
-    domain: str | None
-    meter: Meter
-    should_stop: ShouldStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +61,9 @@ class Answering:
         self._generator = generator
         self._decider = decider
         self._family = prompt.FAMILIES[generator.family]
+        self._policy = AbstentionPolicy(generator.strict_from)
 
-    def domain(self, request: AnswerRequest, view: View) -> str | None:
-        """Whose expert answers, where the language model has experts for domains."""
-        if not self._generator.experts or request.domain:
-            return request.domain
-        names = (*view.embedder.experts, GENERAL)
-        return names[int(view.embedder.posteriors([request.question])[0].argmax())]
-
-    def least_doubt(self, call: Call) -> float | None:
+    def least_doubt(self, context: AnswerContext) -> float | None:
         """Read the best passages; return the least doubt that one holds the answer.
 
         None where there are none, where none fits the context, or where the model cannot tell.
@@ -102,30 +71,32 @@ class Answering:
         # by a small reader's own doubt, a quarter of the general requests would retrieve
         if not (self._generator.best_first and self._generator.probe):
             return None
-        call.should_stop()
-        found = call.view.searcher.search(
-            call.request.question,
+        context.should_stop()
+        found = context.view.searcher.search(
+            context.request.question,
             k=CHECKED,
-            filter=call.request.filter or None,
-            query_vector=call.vector,
+            filter=context.request.filter or None,
+            query_vector=context.vectors,
         )
-        call.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
+        context.meter.add(retrieval_calls=1, vectors_scanned=found.vectors_scanned)
         try:
-            kept = self._packed(call.request, found.passages).kept
+            kept = self._packed(context.request, found.passages).kept
         except InvalidArgument:
             return None
-        sampling = replace(call.request.sampling, constraint=None, logprobs=None)
+        sampling = replace(context.request.sampling, constraint=None, logprobs=None)
 
         def begin(shown: Sequence[Passage]) -> Session:
-            call.should_stop()
-            messages = prompt.open_book(call.request.question, shown, family=self._family)
-            return self._begin(call, messages, sampling)
+            context.should_stop()
+            messages = prompt.open_book(context.request.question, shown, family=self._family)
+            return self._begin(context, messages, sampling, from_passages=True)
 
-        return least_doubt(begin, kept, call.meter)
+        return least_doubt(begin, kept, context.meter)
 
-    def begin_closed_book(self, call: Call) -> Session:
+    def begin_closed_book(self, context: AnswerContext) -> Session:
         """Open the session of an answer without documents."""
-        return self._begin(call, prompt.closed_book(call.request.question), call.request.sampling)
+        return self._begin(
+            context, prompt.closed_book(context.request.question), context.request.sampling
+        )
 
     def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
         """Answer without documents, in a session that is open."""
@@ -134,14 +105,14 @@ class Answering:
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
-    def open_book(self, call: Call, weight: float | None) -> Iterator[AnswerEvent]:
+    def open_book(self, context: AnswerContext, weight: float | None) -> Iterator[AnswerEvent]:
         """Answer from the documents; with a weight of them, from both prompts."""
-        request, meter = call.request, call.meter
-        result = self._gather(call)
+        request, meter = context.request, context.meter
+        result = self._gather(context)
         strict = request.mode is GateMode.STRICT
         if not result.passages:
             yield PassagesEvent((), result.generation)
-            yield from self._without_passages(call)
+            yield from self._without_passages(context)
             return
         packed = self._packed(request, result.passages)
         meter.add(passages_dropped=len(packed.dropped))
@@ -149,25 +120,38 @@ class Answering:
         p_sufficient = None
         if strict and request.steps == 1:  # the judge knows similarities to the question alone
             p_sufficient = self._decider.p_sufficient(
-                request.question, packed.kept, call.view, meter
+                request.question, packed.kept, context.view, meter
             )
-            if p_sufficient is not None and p_sufficient < SUFFICIENT:
+            if self._policy.judged(p_sufficient):
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return
-        reading = self._begin_open_book(call, packed.kept, weight)
+        reading = self._begin_open_book(context, packed.kept, weight)
         with closing(reading.session):
             if strict:
-                yield from self._strict(call, reading, p_sufficient)
+                yield from self._strict(context, reading, p_sufficient)
             else:
-                yield from self._cited(call, reading)
+                yield from self._cited(context, reading)
 
-    def _begin(self, call: Call, messages: Sequence[Message], sampling: Sampling) -> Session:
-        return self._generator.begin(messages, sampling, call.should_stop, call.domain)
+    def _begin(
+        self,
+        context: AnswerContext,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        from_passages: bool = False,
+    ) -> Session:
+        return self._generator.begin(
+            messages,
+            sampling,
+            context.should_stop,
+            context.route.expert,
+            from_passages=from_passages,
+        )
 
     def _begin_open_book(
-        self, call: Call, passages: Sequence[Passage], weight: float | None
+        self, context: AnswerContext, passages: Sequence[Passage], weight: float | None
     ) -> Reading:
-        request, generator = call.request, self._generator
+        request, generator = context.request, self._generator
         begun = request.sampling.constraint is None and weight is None
         sampling = reply_sampling(request.sampling, reader=generator.reader)
 
@@ -178,24 +162,30 @@ class Answering:
             )
 
         def begin(shown: Sequence[Passage]) -> Session:
-            return self._begin(call, showing(shown), sampling)
+            return self._begin(context, showing(shown), sampling, from_passages=True)
 
         if weight is not None:
-            assert isinstance(generator, TransformersGenerator), "checked by the decider"
+            model = generator.white_box
+            assert model is not None, "checked by the decider"
             alone = prompt.closed_book(request.question)
-            mixed = generator.begin_mixed(
-                showing(passages), alone, weight, sampling, call.should_stop, call.domain
+            mixed = model.begin_mixed(
+                showing(passages),
+                alone,
+                weight,
+                sampling,
+                context.should_stop,
+                context.route.expert,
             )
             return Reading(mixed, passages)
         if not reads_best_first(generator, request, passages, begun=begun):
             return Reading(begin(passages), passages)
-        with call.meter.stage("generate"):
-            session, chosen = open_session(begin, passages, call.meter)
+        with context.meter.stage("generate"):
+            session, chosen = open_session(begin, passages, context.meter)
         return Reading(session, passages, chosen)
 
-    def _gather(self, call: Call) -> SearchResult:
+    def _gather(self, context: AnswerContext) -> SearchResult:
         """Search as often as asked, each time with the answer to what was found before."""
-        request, meter = call.request, call.meter
+        request, meter = context.request, context.meter
         sampling = replace(
             reply_sampling(request.sampling, reader=self._generator.reader),
             max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
@@ -204,13 +194,13 @@ class Answering:
         )
 
         def search(query: str) -> SearchResult:
-            call.should_stop()
+            context.should_stop()
             with meter.stage("search"):
-                result = call.view.searcher.search(
+                result = context.view.searcher.search(
                     query,
                     k=min(SPARE * request.k, validation.MAX_K),
                     filter=request.filter or None,
-                    query_vector=call.vector if query == request.question else None,
+                    query_vector=context.vectors if query == request.question else None,
                 )
             meter.add(retrieval_calls=1, vectors_scanned=result.vectors_scanned)
             return result
@@ -219,7 +209,7 @@ class Answering:
             messages = prompt.open_book(
                 request.question, self._packed(request, passages).kept, family=self._family
             )
-            with closing(self._begin(call, messages, sampling)) as session:
+            with closing(self._begin(context, messages, sampling, from_passages=True)) as session:
                 text = "".join(meter.stream("generate", session.stream()))
                 meter.count(session)
             return draft_of(text) if self._generator.reader else text
@@ -235,53 +225,51 @@ class Answering:
             self._family,
         )
 
-    def _without_passages(self, call: Call) -> Iterator[AnswerEvent]:
+    def _without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
         """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
-        if call.request.mode is GateMode.STRICT:
-            yield from self._abstention(call.meter, support=0.0)
+        if context.request.mode is GateMode.STRICT:
+            yield from self._abstention(context.meter, support=0.0)
             return
-        with closing(self.begin_closed_book(call)) as session:
-            yield from self.closed_book(ClosedBook(session), call.meter)
+        with closing(self.begin_closed_book(context)) as session:
+            yield from self.closed_book(ClosedBook(session), context.meter)
 
-    def _cited(self, call: Call, reading: Reading) -> Iterator[AnswerEvent]:
+    def _cited(self, context: AnswerContext, reading: Reading) -> Iterator[AnswerEvent]:
         session = reading.session
-        spoken, text = self._spoken(call, session), []
+        spoken, text = self._spoken(context, session), []
         for delta in spoken:
             text.append(delta.text)
             yield delta
-        call.meter.count(session)
+        context.meter.count(session)
         p_sufficient = _p_sufficient(session)
         if spoken.abstained:
-            yield from self._abstention(call.meter, p_sufficient=p_sufficient)
+            yield from self._abstention(context.meter, p_sufficient=p_sufficient)
             return
         written = [*text, joined(spoken.markers).text]
-        grounding = self._ground(call, "".join(written), reading)
+        grounding = self._ground(context, "".join(written), reading)
         yield from marked(spoken.markers, grounding)
-        yield from self._end(call, session, grounding, p_sufficient)
+        yield from self._end(context, session, grounding, p_sufficient)
 
     def _strict(
-        self, call: Call, reading: Reading, p_sufficient: float | None
+        self, context: AnswerContext, reading: Reading, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         """Hold the answer back until it is known to be supported."""
         session = reading.session
-        meter, spoken = call.meter, self._spoken(call, session)
-        strict_from = self._generator.strict_from
-        of_verdicts = max(strict_from, VERDICT_STRICT_FROM)
+        meter, spoken = context.meter, self._spoken(context, session)
 
-        def doubted(most: float) -> bool:
+        def doubted(*, verdict: bool) -> bool:
             sure = _p_sufficient(session)
-            return spoken.abstained or (sure is not None and sure < 1 - most)
+            return spoken.abstained or self._policy.doubted(sure, verdict=verdict)
 
-        # what is withheld, whatever it is, is not written
-        said = list(takewhile(lambda _: not doubted(of_verdicts), spoken))
+        # what is withheld, whatever it is, is not written: a verdict is doubted last
+        said = list(takewhile(lambda _: not doubted(verdict=True), spoken))
         meter.count(session)
         p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
         text = joined([*said, *spoken.markers]).text
-        if doubted(of_verdicts if wording(text).verdict else strict_from):
+        if doubted(verdict=bool(wording(text).verdict)):
             yield from self._abstention(meter, p_sufficient=p_sufficient)
             return
-        grounding = self._ground(call, text, reading)
-        if grounding.support < SUPPORTED:
+        grounding = self._ground(context, text, reading)
+        if self._policy.unsupported(grounding.support):
             yield from self._abstention(
                 meter,
                 support=_support(grounding, p_sufficient),
@@ -290,7 +278,7 @@ class Answering:
             )
             return
         yield joined([*said, *marked(spoken.markers, grounding)])
-        yield from self._end(call, session, grounding, p_sufficient)
+        yield from self._end(context, session, grounding, p_sufficient)
 
     def _abstention(
         self,
@@ -311,10 +299,14 @@ class Answering:
         )
 
     def _end(
-        self, call: Call, session: Session, grounding: Grounding, p_sufficient: float | None
+        self,
+        context: AnswerContext,
+        session: Session,
+        grounding: Grounding,
+        p_sufficient: float | None,
     ) -> Iterator[AnswerEvent]:
         yield from map(CitationEvent, grounding.citations)
-        yield UsageEvent(call.meter.usage())
+        yield UsageEvent(context.meter.usage())
         yield DoneEvent(
             session.finish_reason,
             _support(grounding, p_sufficient),
@@ -324,24 +316,24 @@ class Answering:
             unsupported_reason=grounding.reason,
         )
 
-    def _replies(self, call: Call) -> bool:
+    def _replies(self, context: AnswerContext) -> bool:
         """Whether the text is a reader's reply; one in a form is only what the form asks for."""
-        return self._generator.reader and call.request.sampling.constraint is None
+        return self._generator.reader and context.request.sampling.constraint is None
 
-    def _spoken(self, call: Call, session: Session) -> Spoken:
-        deltas = call.meter.stream("generate", session.deltas())
-        in_words = call.request.sampling.constraint is None
+    def _spoken(self, context: AnswerContext, session: Session) -> Spoken:
+        deltas = context.meter.stream("generate", session.deltas())
+        in_words = context.request.sampling.constraint is None
         return Spoken(
             deltas,
-            reader=self._replies(call),
+            reader=self._replies(context),
             sure=(lambda: _p_sufficient(session)) if in_words else None,
         )
 
-    def _ground(self, call: Call, text: str, reading: Reading) -> Grounding:
-        find = ground_reply if self._replies(call) else ground
+    def _ground(self, context: AnswerContext, text: str, reading: Reading) -> Grounding:
+        find = ground_reply if self._replies(context) else ground
         named = () if reading.alone is None else (reading.alone + 1,)
-        with call.meter.stage("ground"):
-            return find(text, reading.passages, call.request.question, named)
+        with context.meter.stage("ground"):
+            return find(text, reading.passages, context.request.question, named)
 
 
 def _support(grounding: Grounding, p_sufficient: float | None) -> float:

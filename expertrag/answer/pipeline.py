@@ -1,5 +1,6 @@
-"""The way of a query, in one straight line: embed, prefill, decide, retrieve, generate, ground.
+"""The way of a query, in one straight line: route, embed, decide, retrieve, generate, ground.
 
+    route     the domains of the question, and the language model's expert for it
     embed     one embedding of the question
     prefill   closed-book prefill and the first tokens: the gate's signals, and, if the gate
               says so, the beginning of the answer (no second pass)
@@ -22,9 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from expertrag._version import __version__
-from expertrag.answer.decide import ClosedBook, Decider, base_encoder
+from expertrag.answer.context import AnswerContext, ClosedBook
+from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
-from expertrag.answer.generate import Answering, Call
+from expertrag.answer.generate import Answering
+from expertrag.answer.route import Route, route
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.api import validation
@@ -46,7 +49,7 @@ from expertrag.api.types import (
 )
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
-from expertrag.llm.base import Generator, ShouldStop, never_stop
+from expertrag.llm.base import BASE, Generator, ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
 
@@ -149,9 +152,9 @@ class Pipeline:
             self._served.lease() as view,
             self._audit.answering(question, view.index.generation) as entry,
         ):
-            call = self._call(request, view, meter, should_stop)
-            with closing(self._answering.begin_closed_book(call)) as session:
-                decision = self._decide(call, ClosedBook(session))
+            context = self._context(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(context)) as session:
+                decision = self._decide(context, ClosedBook(session))
                 meter.count(session)
                 return entry.decided(decision)
 
@@ -224,10 +227,10 @@ class Pipeline:
             self._served.lease() as view,
             self._audit.answering(request.question, view.index.generation, meter) as entry,
         ):
-            call = self._call(request, view, meter, should_stop)
-            with closing(self._answering.begin_closed_book(call)) as session:
+            context = self._context(request, view, meter, should_stop)
+            with closing(self._answering.begin_closed_book(context)) as session:
                 answer = ClosedBook(session)
-                decision = self._decide(call, answer)
+                decision = self._decide(context, answer)
                 yield GateEvent(entry.decided(decision))
                 if not decision.retrieve:
                     yield from map(entry.noted, self._answering.closed_book(answer, meter))
@@ -240,30 +243,28 @@ class Pipeline:
                 k=min(decision.k or request.k, request.k),
                 steps=decision.steps or request.steps,
             )
-            call = replace(call, request=request)
-            events = self._answering.open_book(call, decision.retrieval_weight)
+            context = replace(context, request=request)
+            events = self._answering.open_book(context, decision.retrieval_weight)
             yield from map(entry.noted, events)
             self._decider.answered(decision, meter.usage())
 
-    def _call(
+    def _context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
-    ) -> Call:
-        """Begin a call: embed its question, but for a mode that looks at no document."""
-        vector = None
-        if request.mode is not GateMode.NEVER:
+    ) -> AnswerContext:
+        """Begin: route and embed the question, but for a mode that looks at no document."""
+        vectors, routed = None, Route(expert=request.domain)
+        experts = bool(self._generator.experts)
+        looks = request.mode is not GateMode.NEVER
+        if looks or (experts and BASE not in self._generator.experts):
             should_stop()
+            with meter.stage("route"):
+                routed = route(
+                    view.embedder, request.question, domain=request.domain, experts=experts
+                )
+        if looks:
             with meter.stage("embed"):
-                vector = view.searcher.encode(request.question, request.filter or None)
-        domain = self._answering.domain(request, view)
-        return Call(request, view, vector, domain, meter, should_stop)
+                vectors = view.searcher.encode(request.question, request.filter or None)
+        return AnswerContext(request, view, routed, vectors, meter, should_stop)
 
-    def _decide(self, call: Call, answer: ClosedBook) -> GateDecision:
-        return self._decider.decide(
-            call.request,
-            call.view,
-            call.vector,
-            answer,
-            call.meter,
-            call.should_stop,
-            lambda: self._answering.least_doubt(call),
-        )
+    def _decide(self, context: AnswerContext, answer: ClosedBook) -> GateDecision:
+        return self._decider.decide(context, answer, lambda: self._answering.least_doubt(context))

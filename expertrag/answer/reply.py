@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from expertrag.answer.abstain import believes_refusal
 from expertrag.answer.ground import Grounding, ground
 from expertrag.answer.refusals import may_refuse, refuses
 from expertrag.api.folding import joined
@@ -19,9 +20,6 @@ from expertrag.api.types import DeltaEvent, Passage, Sampling
 from expertrag.llm.prompt import NEXT_PASSAGE, NOT_FOUND, Reply
 
 _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*)+\.?\s*")
-
-_BELIEVED_BELOW = 0.5
-"""Probability that the passages hold the answer, below which a refusal is believed."""
 
 
 def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
@@ -88,8 +86,7 @@ class Spoken:
         """Whether a refusal would be believed."""
         if self._sure is None:
             return False
-        sure = self._sure()
-        return sure is None or sure < _BELIEVED_BELOW
+        return believes_refusal(self._sure())
 
 
 def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 
-GATE_STAGES = ("embed", "gate", "check", "prefill", "draft")
+GATE_STAGES = ("route", "embed", "gate", "check", "prefill", "draft")
 """Stages that are over when the gate has decided."""
 STAGES = (*GATE_STAGES, "search", "judge", "generate", "ground")
 """Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""

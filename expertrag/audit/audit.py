@@ -173,6 +173,8 @@ class Entry:
             retrieval_weight=decision.retrieval_weight,
             k=decision.k,
             steps=decision.steps,
+            domains=decision.domains,
+            expert=decision.expert,
             question=self._question,
         )
         return decision

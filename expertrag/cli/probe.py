@@ -70,7 +70,6 @@ def probe(
     """
     from expertrag import models
     from expertrag.answer.assemble import open_generator
-    from expertrag.llm.backends.transformers_backend import TransformersGenerator
     from expertrag.llm.load.loading import quiet
     from expertrag.runtime.error_mapping import translated_errors
     from expertrag.train.probe.prompts import probe_sets
@@ -88,8 +87,8 @@ def probe(
     )
     with translated_errors(), quiet(), progress() as report:
         report("probe: reading the language model", 0, None)
-        opened = open_generator(model)
-        if not isinstance(opened, TransformersGenerator):
+        opened = open_generator(model).white_box
+        if opened is None:
             raise InvalidArgument(
                 "generator: hidden states are those of a model in this process; name a folder, a "
                 "package model, a GGUF file or a hub id"

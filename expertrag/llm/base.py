@@ -10,14 +10,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag_retriever.types import PrefillSignals
 
+if TYPE_CHECKING:
+    from expertrag.llm.probe import Probe
+    from expertrag.llm.reading import Reading
+    from expertrag.llm.watching import Watched
+
 BASE = "base"
-"""Expert of a mixture that answers what shows no passages: of a reader, the model that it is made
-of, bit for bit. Nothing else is answered by it."""
+"""Expert of a mixture that answers closed book: of a reader, the model that it is made of, bit for
+bit. Nothing else is answered by it."""
 
 ShouldStop = Callable[[], None]
 """Called before a prefill and between decode steps; raises to end the work."""
@@ -103,6 +108,11 @@ class Generator(ABC):
     family: str = "plain"
     """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
 
+    @property
+    def white_box(self) -> WhiteBox | None:
+        """What a model in this process can do besides; None of one behind a server."""
+        return None
+
     def counters(self) -> Mapping[str, int]:
         """Return what was done since the start, by name; nothing if the back end does not count."""
         return {}
@@ -125,12 +135,71 @@ class Generator(ABC):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
         :param domain: one of ``experts``, which answers from passages; any other is the general
-            one's. Without passages ``BASE`` answers, where there is that expert.
+            one's. Closed book ``BASE`` answers, where there is that expert.
+        :param from_passages: whether the prompt is one of ``prompt.open_book``, so that a reader
+            may abstain.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
             constraint cannot be obeyed.
+        """
+        ...
+
+
+class WhiteBox(Protocol):
+    """White-box access: what takes the logits and hidden states of a model in this process."""
+
+    name: str
+    fingerprint: str
+    reader: bool
+    family: str
+
+    def begin_mixed(
+        self,
+        messages: Sequence[Message],
+        others: Sequence[Message],
+        weight: float,
+        sampling: Sampling,
+        should_stop: ShouldStop = never_stop,
+        domain: str | None = None,
+    ) -> Session:
+        """Open a session that draws one answer from two prompts.
+
+        :param messages: the prompt that shows passages.
+        :param others: the closed-book one.
+        :param weight: of ``messages``, in (0, 1); the rest is that of ``others``.
+        :raises InvalidArgument: as :meth:`Generator.begin` does.
+        """
+        ...
+
+    def read(
+        self,
+        items: Sequence[tuple[Sequence[Message], str]],
+        domain: str | None = None,
+        *,
+        from_passages: bool = False,
+    ) -> Iterator[tuple[int, Reading]]:
+        """Read texts as answers to prompts; yields (place, reading) as they come, short first.
+
+        :param domain: whose expert reads, as in :meth:`Generator.begin`.
+        :param from_passages: whether the prompts show passages, all of them.
+        """
+        ...
+
+    def watch(self, messages: Sequence[Message]) -> tuple[Watched, float]:
+        """Read a reader's prompt.
+
+        :returns: its hidden states, and the probability that ``prompt.NOT_FOUND`` begins the reply.
+        """
+        ...
+
+    def probe_with(self, probe: Probe) -> None:
+        """Let a probe tell from now on whether passages hold the answer, and abstain by it.
+
+        :raises Conflict: it is one of another model, or of a model with other prompts.
         """
         ...

@@ -224,12 +224,6 @@ def asks_to_explain(question: str) -> bool:
     return _EXPLAINS.match(question) is not None
 
 
-def shows_passages(messages: Sequence[Message]) -> bool:
-    """Tell whether a prompt is one of :func:`open_book`."""
-    shown = {turn for family in FAMILIES.values() for turn in (family.open_book, family.strict)}
-    return messages[0].content in shown
-
-
 def question_about(passage: str) -> list[Message]:
     """Return the prompt for a question that ``passage`` answers."""
     return [Message("system", QUESTION), Message("user", f"Document: {passage}\n\nQuestion:")]

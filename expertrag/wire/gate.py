@@ -80,6 +80,8 @@ def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
         k=decision.k,
         steps=decision.steps,
         id=decision.id,
+        domains=dict(decision.domains),
+        expert=decision.expert,
     )
 
 
@@ -104,6 +106,8 @@ def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
         k=decision.k if has("k") else None,
         steps=decision.steps if has("steps") else None,
         id=decision.id,
+        domains=dict(decision.domains),
+        expert=decision.expert if has("expert") else None,
     )
 
 

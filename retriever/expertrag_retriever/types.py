@@ -128,6 +128,10 @@ class GateDecision:
     ``retrieval_weight`` in (0, 1): of the documents, where one answer is drawn from both ways.
     ``k`` and ``steps``: how many passages of how many searches the gate chose; None for as asked.
 
+    ``domains``: probability by domain that the question is of it, by the embedder's router, of none
+    as "general"; empty where there is no router. ``expert``: name of the language model's expert
+    that answers from the documents; None where it has none.
+
     ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
     two calls apart, not two decisions, so that it does not count in ``==``.
     """
@@ -146,6 +150,8 @@ class GateDecision:
     retrieval_weight: float | None = None
     k: int | None = None
     steps: int | None = None
+    domains: Mapping[str, float] = field(default_factory=dict)
+    expert: str | None = None
     id: str = field(default="", compare=False)
 
     @property

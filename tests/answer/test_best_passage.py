@@ -153,7 +153,8 @@ def test_an_interrupted_look_ends_its_session(sample: list[Passage]) -> None:
 def begun(
     model: DoubtingGenerator, shown: Sequence[Passage], should_stop: Any = never_stop
 ) -> Session:
-    return model.begin(prompt.open_book(LEAVE, shown), Sampling(), should_stop)
+    messages = prompt.open_book(LEAVE, shown)
+    return model.begin(messages, Sampling(), should_stop, from_passages=True)
 
 
 @pytest.fixture

@@ -41,6 +41,8 @@ class Judge(PacedGenerator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         output = messages[-1].content.split("Given answer: ")[1].split("\n")[0]
         self.asked.append(output)

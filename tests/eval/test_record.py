@@ -45,6 +45,8 @@ class MortalGenerator(PacedGenerator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         if self.lives == 0:
             raise Unavailable("the endpoint is gone")

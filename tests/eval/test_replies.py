@@ -39,6 +39,8 @@ class FailingGenerator(PacedGenerator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         if any(text in message.content for text in self._broken for message in messages):
             raise Unavailable("the endpoint is gone")

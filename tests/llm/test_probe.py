@@ -53,7 +53,7 @@ def test_its_doubt_is_of_the_states_of_the_last_token(reader: TransformersGenera
     assert probe.doubt(watched.vectors) == pytest.approx(expected, rel=1e-4)
     reader.probe_with(probe)
     assert reader.strict_from == STRICT_FROM
-    with closing(reader.begin(_QUESTION, Sampling(3))) as session:
+    with closing(reader.begin(_QUESTION, Sampling(3), from_passages=True)) as session:
         assert session.doubt is None
         list(session.deltas())
         assert session.doubt == pytest.approx(expected, rel=1e-4)
@@ -61,7 +61,7 @@ def test_its_doubt_is_of_the_states_of_the_last_token(reader: TransformersGenera
 
 def test_it_abstains_before_a_token_is_drawn(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
-    with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+    with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
         assert "".join(session.stream()) == prompt.NOT_FOUND
         assert session.finish_reason is FinishReason.STOP
         assert session.completion_tokens == 0
@@ -72,7 +72,7 @@ def test_without_doubt_the_answer_is_that_of_the_model_alone(
     reader: TransformersGenerator,
 ) -> None:
     def answer() -> str:
-        with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+        with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
             return "".join(session.stream())
 
     assert reader._abstention is not None
@@ -93,7 +93,9 @@ def test_a_form_and_a_turn_that_is_not_begun_have_no_doubt(
     sampling = Sampling(8, constraint=Constraint(choices=("yes", "no")))
     for begun, doubt in ((True, pytest.approx(1 / (1 + np.exp(-4.0)))), (False, None)):
         asked = prompt.open_book("Where?", [_PASSAGE], family=prompt.INSTRUCT, begun=begun)
-        with closing(model.begin(asked, Sampling(8) if begun else sampling)) as session:
+        with closing(
+            model.begin(asked, Sampling(8) if begun else sampling, from_passages=True)
+        ) as session:
             text = "".join(session.stream())
             assert session.doubt == doubt
         assert text == prompt.NOT_FOUND if begun else text in ("yes", "no")
@@ -144,11 +146,13 @@ def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGe
     other = prompt.open_book("Where are the ships?", [_PASSAGE])
 
     def alone(question: list[Message]) -> tuple[str, float | None]:
-        with closing(reader.begin(question, Sampling(8))) as session:
+        with closing(reader.begin(question, Sampling(8), from_passages=True)) as session:
             return "".join(session.stream()), session.doubt
 
     expected = [alone(question) for question in (_QUESTION, other)]
-    sessions = [reader.begin(question, Sampling(8)) for question in (_QUESTION, other)]
+    sessions = [
+        reader.begin(question, Sampling(8), from_passages=True) for question in (_QUESTION, other)
+    ]
     assert [session.look() for session in sessions] == [doubt for _, doubt in expected]
     sessions[1].close()
     assert sessions[0].look() == expected[0][1]  # once more is no other token
@@ -159,7 +163,7 @@ def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGe
 
 def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
-    with closing(reader.begin(_QUESTION, Sampling(8))) as session:
+    with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
         assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
         assert "".join(session.stream()) == prompt.NOT_FOUND
 

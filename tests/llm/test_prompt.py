@@ -68,12 +68,6 @@ def test_the_turn_of_a_chat_model_is_begun(question: str, beginning: str) -> Non
     assert prompt.open_book(question, ())[-1].role == "user"
 
 
-@pytest.mark.parametrize("family", prompt.FAMILIES.values())
-def test_a_prompt_tells_whether_it_shows_passages(family: prompt.Family) -> None:
-    assert prompt.shows_passages(prompt.open_book("q", (), family=family))
-    assert not prompt.shows_passages(prompt.closed_book("q"))
-
-
 @pytest.mark.parametrize(
     ("text", "answer", "cited"),
     [

@@ -55,7 +55,7 @@ def test_its_doubt_is_a_probability_of_the_model(
         Sampling(3, temperature=2.0, seed=1),
         Sampling(3, constraint=Constraint(choices=("yes", "no"))),
     ):
-        with closing(reader.begin(_QUESTION, sampling)) as session:
+        with closing(reader.begin(_QUESTION, sampling, from_passages=True)) as session:
             assert session.doubt is None
             session.peek(1)
             assert session.doubt == expected
@@ -89,7 +89,7 @@ def test_a_large_chat_model_is_a_reader_without_training(
     with torch.inference_mode():
         said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
     expected = scaled.doubt.calibrated(float(said[model._chat.encode_text(" Not")[0]]))
-    with closing(model.begin(asked, Sampling(3))) as session:
+    with closing(model.begin(asked, Sampling(3), from_passages=True)) as session:
         list(session.deltas())
         assert session.doubt == pytest.approx(expected, rel=1e-3)
 
@@ -113,7 +113,7 @@ def test_a_reader_of_other_prompts_is_a_plain_model(
     assert "reader of other prompts (0123456789abcdef)" in warning
     assert "expertrag train reader" in warning
     assert not other.reader
-    with closing(other.begin(_QUESTION, Sampling(2))) as session:
+    with closing(other.begin(_QUESTION, Sampling(2), from_passages=True)) as session:
         list(session.deltas())
         assert session.doubt is None
 

@@ -9,7 +9,7 @@ import sys
 LOG = """
 import logging, sys
 {before}
-from expertrag import logs
+from expertrag.runtime import logs
 from expertrag.config import LogConfig
 logs.configure(LogConfig(level="info", format="{shape}"))
 logging.getLogger("expertrag.x").info("from the library")

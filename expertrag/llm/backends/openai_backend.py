@@ -88,6 +88,8 @@ class OpenAIGenerator(Generator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         """Open a session; the server itself checks the prompt's length when it starts."""
         turns = [_turn(message) for message in messages]

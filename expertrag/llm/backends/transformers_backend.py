@@ -26,6 +26,7 @@ from expertrag.llm.base import (
     Message,
     Session,
     ShouldStop,
+    WhiteBox,
     never_stop,
 )
 from expertrag.llm.constraints import Matcher
@@ -125,11 +126,13 @@ class TransformersGenerator(Generator):
             beside.doubt if beside else None,
         )
 
-    def probe_with(self, probe: Probe) -> None:
-        """Let a probe tell from now on whether passages hold the answer, and abstain by it.
+    @property
+    def white_box(self) -> WhiteBox:
+        """See :attr:`Generator.white_box`."""
+        return self
 
-        :raises Conflict: it is one of another model, or of a model with other prompts.
-        """
+    def probe_with(self, probe: Probe) -> None:
+        """See :meth:`WhiteBox.probe_with`."""
         family = prompts.FAMILIES[self.family]
         own = Owner(self.name, self.fingerprint, prompts.fingerprint(family))
         if self._abstention is None or replace(own, generator=probe.owner.generator) != probe.owner:
@@ -160,15 +163,17 @@ class TransformersGenerator(Generator):
         sampling: Sampling,
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Session:
         """Open a session; see :meth:`Generator.begin`."""
         prompt = self._encode(messages, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
         goes_on = continues(messages)
-        abstention = self._abstention if prompts.shows_passages(messages) else None
+        abstention = self._abstention if from_passages else None
         if prompts.FAMILIES[self.family].short and not goes_on:
             abstention = None  # a form: what tells the doubt was fitted on turns that are begun
-        expert = self._expert(messages, domain)
+        expert = self._expert(domain, from_passages=from_passages)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
             return NativeSession(network, decode, *options, goes_on=goes_on)
@@ -183,14 +188,10 @@ class TransformersGenerator(Generator):
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
     ) -> Session:
-        """Open a session that draws one answer from two prompts.
-
-        :param weight: of ``messages``, in (0, 1); the rest is that of ``others``.
-        :raises InvalidArgument: as :meth:`begin` does.
-        """
+        """See :meth:`WhiteBox.begin_mixed`."""
         prompts = self._encode(messages, sampling), self._encode(others, sampling)
         network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
-        experts = self._expert(messages, domain), self._expert(others, domain)
+        experts = [self._expert(domain, from_passages=shows) for shows in (True, False)]
         other = TransformersSession(
             network, decode, prompts[1], sampling, should_stop, domain=experts[1]
         )
@@ -198,11 +199,11 @@ class TransformersGenerator(Generator):
             network, decode, prompts[0], other, weight, sampling, should_stop, matcher, experts[0]
         )
 
-    def _expert(self, messages: Sequence[Message], domain: str | None) -> str | None:
-        """Choose the expert of a prompt by what it shows."""
+    def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
+        """Choose the expert of a prompt."""
         if BASE not in self.experts:
             return domain
-        if prompts.shows_passages(messages):
+        if from_passages:
             return domain if domain != BASE else None
         return BASE
 
@@ -231,13 +232,10 @@ class TransformersGenerator(Generator):
         return prompt
 
     def watch(self, messages: Sequence[Message]) -> tuple[Watched, float]:
-        """Read a reader's prompt: its hidden states, and how probable an abstention in words is.
-
-        :returns: what was seen, and the probability that ``prompt.NOT_FOUND`` begins the reply.
-        """
+        """See :meth:`WhiteBox.watch`."""
         network = self._network
         tokens = self._chat.encode(messages)
-        cache = network.new_cache(self._expert(messages, None))
+        cache = network.new_cache(self._expert(None, from_passages=True))
         try:
             step = network.forward(tokens, cache, watched=True)
         finally:
@@ -248,18 +246,17 @@ class TransformersGenerator(Generator):
         return step.watched, float(step.logits.float().softmax(-1)[first])
 
     def read(
-        self, items: Sequence[tuple[Sequence[Message], str]], domain: str | None = None
+        self,
+        items: Sequence[tuple[Sequence[Message], str]],
+        domain: str | None = None,
+        *,
+        from_passages: bool = False,
     ) -> Iterator[tuple[int, Reading]]:
-        """Read texts as answers to prompts; yields (place, reading) as they come, short first.
+        """See :meth:`WhiteBox.read`.
 
         Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
         token.
-
-        :param items: their prompts all show passages, or none does.
-        :param domain: whose expert reads, as in :meth:`begin`.
         """
-        experts = {self._expert(messages, domain) for messages, _ in items}
-        assert len(experts) <= 1, "one expert reads"
         end = min(self._network.end_tokens)
         encoded = [
             (
@@ -268,7 +265,7 @@ class TransformersGenerator(Generator):
             )
             for messages, text in items
         ]
-        return self._network.read(encoded, *experts)
+        return self._network.read(encoded, self._expert(domain, from_passages=from_passages))
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:

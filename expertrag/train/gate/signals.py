@@ -20,10 +20,9 @@ from expertrag.answer.drafts import LIKELIHOODS, STATES, likelihoods, looked_at
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt
-from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import Needs
-from expertrag_retriever.gate.domains import domain_signals
+from expertrag_retriever.gate.domains import domain_probabilities, domain_signals
 from expertrag_retriever.gate.signals import (
     Draft,
     SignalGroup,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from expertrag.data.types import Row, RowSet
-    from expertrag.llm.base import Generator
+    from expertrag.llm.base import Generator, WhiteBox
     from expertrag_index.types import FloatArray, Progress
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
@@ -81,7 +80,7 @@ class SignalSource:
         questions = self._embedded(asked, progress)
         domains: Sequence[dict[str, float]] = [{}] * len(asked)
         if SignalGroup.DOMAIN in self.groups:
-            domains = domain_signals(self.embedder, asked)
+            domains = list(map(domain_signals, domain_probabilities(self.embedder, asked)))
         seen = self._prefills(row_set, progress) if SignalGroup.PREFILL in self.groups else {}
         drafts: Sequence[Draft | None] = [None] * len(row_set.rows)
         if SignalGroup.DRAFT in self.groups:
@@ -134,7 +133,7 @@ class SignalSource:
         None of a model that shows no more than probabilities.
         """
         generator = self.generator
-        if not isinstance(generator, TransformersGenerator):
+        if generator is None or generator.white_box is None:
             return {}
         questions = [row.question for row in row_set.rows]
         return self._kept(
@@ -170,8 +169,8 @@ class SignalSource:
 
         ``lines`` [N, 3] are the ``LIKELIHOODS``; the ``STATES`` are [N, D].
         """
-        reader = self.generator
-        if not isinstance(reader, TransformersGenerator):
+        reader = self.generator.white_box if self.generator else None
+        if reader is None:
             raise InvalidArgument(
                 "reading drafts needs a model that runs in this process; name a package model, a "
                 "folder or a hub id with --generator, or leave the signals of 'draft' out"
@@ -207,7 +206,7 @@ class SignalSource:
 
 
 def _prefill_all(
-    generator: TransformersGenerator, questions: Sequence[str], stage: str, progress: Progress
+    generator: Generator, questions: Sequence[str], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
     """Prefill one question after the other, as they are served."""
     found: list[Mapping[str, FloatArray]] = []
@@ -223,7 +222,7 @@ def _prefill_all(
 
 
 def _read_all(
-    reader: TransformersGenerator, asked: Sequence[tuple[str, str]], stage: str, progress: Progress
+    reader: WhiteBox, asked: Sequence[tuple[str, str]], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
     items = [(prompt.closed_book(question), draft) for question, draft in asked]
     lines = np.zeros((len(items), len(LIKELIHOODS)), np.float32)

@@ -15,8 +15,7 @@ from expertrag.llm import prompt
 from expertrag.llm.probe import STATES
 
 if TYPE_CHECKING:
-    from expertrag.llm.backends.transformers_backend import TransformersGenerator
-    from expertrag.llm.base import Message
+    from expertrag.llm.base import Message, WhiteBox
     from expertrag.train.probe.prompts import Prompt
     from expertrag_index.types import FloatArray, Progress
 
@@ -25,7 +24,7 @@ _DIGITS = 4  # significant ones of a state that is kept
 
 def states_of(
     asked: Sequence[Prompt],
-    generator: TransformersGenerator,
+    generator: WhiteBox,
     path: Path,
     stage: str,
     progress: Progress,
@@ -53,7 +52,7 @@ def states_of(
     return np.stack([known[name][0] for name in names]), [known[name][1] for name in names]
 
 
-def messages_of(item: Prompt, generator: TransformersGenerator) -> list[Message]:
+def messages_of(item: Prompt, generator: WhiteBox) -> list[Message]:
     """Return a prompt, as the model is served it."""
     family = prompt.FAMILIES[generator.family]
     return prompt.open_book(item.question, item.passages, family=family)

@@ -20,7 +20,7 @@ from expertrag.train.probe.states import states_of
 from expertrag_retriever.publish import published, work_folder
 
 if TYPE_CHECKING:
-    from expertrag.llm.backends.transformers_backend import TransformersGenerator
+    from expertrag.llm.base import WhiteBox
     from expertrag.train.probe.prompts import ProbeSet, Prompt
     from expertrag_index.types import FloatArray, Progress
 
@@ -80,7 +80,7 @@ class _Read:
 
 def train_probe(
     sets: Sequence[ProbeSet],
-    generator: TransformersGenerator,
+    generator: WhiteBox,
     out: Path,
     progress: Progress,
     *,
@@ -134,7 +134,7 @@ def train_probe(
 
 def _read(
     prompts: Sequence[Prompt],
-    generator: TransformersGenerator,
+    generator: WhiteBox,
     path: Path,
     stage: str,
     progress: Progress,

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
+_LEAST = 1e-12  # probability whose logarithm is still finite
 
-def domain_signals(
+
+def domain_probabilities(
     embedder: SentenceTransformerEmbedder, questions: Sequence[str]
 ) -> list[dict[str, float]]:
-    """Return of each question the probability of every domain, and their entropy in nats.
+    """Return of each question the probability of every domain, and of none as "general".
 
-    "general" is that of none. Empty for an embedder without experts.
+    Empty for an embedder without experts.
     """
     if not embedder.experts:
         return [{} for _ in questions]
-    posterior = embedder.posteriors(questions).astype(np.float64)  # [N, E + 1]
-    entropy = -(posterior * np.log(np.maximum(posterior, 1e-12))).sum(axis=1)
-    names = [f"domain_of_{name}" for name in (*embedder.experts, GENERAL)]
-    return [
-        {**dict(zip(names, row.tolist(), strict=True)), "domain_entropy": float(spread)}
-        for row, spread in zip(posterior, entropy, strict=True)
-    ]
+    names = (*embedder.experts, GENERAL)
+    posteriors = embedder.posteriors(questions)  # [N, E + 1]
+    return [dict(zip(names, row.tolist(), strict=True)) for row in posteriors]
+
+
+def domain_signals(domains: Mapping[str, float]) -> dict[str, float]:
+    """Return the signals of a question's domains: their probabilities, and the entropy in nats."""
+    if not domains:
+        return {}
+    entropy = -sum(p * math.log(max(p, _LEAST)) for p in domains.values())
+    named = {f"domain_of_{name}": probability for name, probability in domains.items()}
+    return {**named, "domain_entropy": entropy}

@@ -81,7 +81,7 @@ def _said(path: Path, domain: str | None) -> list[DeltaEvent]:
     sampling = Sampling(max_tokens=8, logprobs=1)
     shown = Passage("acid", 0, "Acid inhibits 12  enzymes.", 0, 26, 1.0)
     question = prompt.open_book("What inhibits 12  enzymes?", [shown])
-    with closing(generator.begin(question, sampling, domain=domain)) as session:
+    with closing(generator.begin(question, sampling, domain=domain, from_passages=True)) as session:
         return list(session.deltas())
 
 

@@ -10,7 +10,7 @@ import pytest
 from expertrag.answer.assemble import open_embedder
 from expertrag.config.schema import ModelConfig
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-from expertrag_retriever.gate.domains import domain_signals
+from expertrag_retriever.gate.domains import domain_probabilities, domain_signals
 from expertrag_retriever.gate.signals import SignalGroup, group_of
 
 QUESTIONS = [
@@ -25,13 +25,14 @@ def shipped(minilm_path: Any) -> SentenceTransformerEmbedder:
 
 
 def test_an_embedder_without_experts_tells_nothing(embedder: SentenceTransformerEmbedder) -> None:
-    assert domain_signals(embedder, QUESTIONS) == [{}, {}]
+    assert domain_probabilities(embedder, QUESTIONS) == [{}, {}]
+    assert domain_signals({}) == {}
 
 
 def test_the_probabilities_of_all_domains_and_their_entropy(
     shipped: SentenceTransformerEmbedder,
 ) -> None:
-    finance, biomedicine = domain_signals(shipped, QUESTIONS)
+    finance, biomedicine = map(domain_signals, domain_probabilities(shipped, QUESTIONS))
     assert finance["domain_of_finance"] > 0.5
     assert biomedicine["domain_of_biomedicine"] + biomedicine["domain_of_science"] > 0.8
     for found in (finance, biomedicine):
@@ -44,5 +45,5 @@ def test_the_probabilities_of_all_domains_and_their_entropy(
 
 
 def test_they_are_a_group_of_signals(shipped: SentenceTransformerEmbedder) -> None:
-    (found,) = domain_signals(shipped, QUESTIONS[:1])
-    assert {group_of(name) for name in found} == {SignalGroup.DOMAIN}
+    (domains,) = domain_probabilities(shipped, QUESTIONS[:1])
+    assert {group_of(name) for name in domain_signals(domains)} == {SignalGroup.DOMAIN}

@@ -185,7 +185,7 @@ def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path:
     doubts, fingerprints = [], set()
     for folder in (bundle, scaled):
         reader = load_generator(str(base), dtype="float32", beside=load_beside(folder))
-        with closing(reader.begin(READ, Sampling(max_tokens=1))) as session:
+        with closing(reader.begin(READ, Sampling(max_tokens=1), from_passages=True)) as session:
             list(session.deltas())
             doubts.append(session.doubt)
         fingerprints.add(reader.fingerprint)
@@ -221,6 +221,7 @@ def _logits(generator: TransformersGenerator, ids: list[int], domain: str) -> to
 def _said(model: object, asked: Sequence[Message], domain: str | None) -> list[tuple[str, float]]:
     """Tokens with their log probabilities."""
     assert isinstance(model, TransformersGenerator)
-    with closing(model.begin(asked, Sampling(max_tokens=8, logprobs=1), domain=domain)) as session:
+    sampling = Sampling(max_tokens=8, logprobs=1)
+    with closing(model.begin(asked, sampling, domain=domain, from_passages=asked == READ)) as session:
         deltas = list(session.deltas())
     return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]

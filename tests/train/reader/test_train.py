@@ -148,7 +148,9 @@ def test_without_passages_it_is_the_base_bit_for_bit(
             assert _said(models[0], asked, domain) == _said(models[1], asked, domain)
             assert _said(models[0], read, domain) != _said(models[1], read, domain)
         readings = [
-            dict(model.read([(asked, "In the harbour.")], "legal"))[0].log_probabilities.tolist()
+            dict(model.read([(asked, "In the harbour.")], "legal", from_passages=True))[
+                0
+            ].log_probabilities.tolist()
             for model in models
         ]
         assert readings[0] == readings[1]
@@ -158,7 +160,8 @@ def _said(
     model: TransformersGenerator, asked: Sequence[Message], domain: str | None
 ) -> list[tuple[str, float]]:
     """Tokens with their log probabilities."""
-    with closing(model.begin(asked, Sampling(max_tokens=12, logprobs=1), domain=domain)) as session:
+    sampling = Sampling(max_tokens=12, logprobs=1)
+    with closing(model.begin(asked, sampling, domain=domain, from_passages=True)) as session:
         deltas = list(session.deltas())
     return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]
 
@@ -206,7 +209,7 @@ def test_a_merged_model_answers(
     generator = load_generator(str(tmp_path / "merged"))
     assert generator.reader
     asked = prompt.open_book("Where?", [Passage("ships", 0, "A painter of ships.", 0, 19, 1.0)])
-    with closing(generator.begin(asked, Sampling(max_tokens=4))) as session:
+    with closing(generator.begin(asked, Sampling(max_tokens=4), from_passages=True)) as session:
         assert "".join(session.stream()) and session.completion_tokens <= 4
         assert session.doubt is not None and 0 < session.doubt < 1
 
