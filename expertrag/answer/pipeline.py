@@ -27,7 +27,7 @@ from expertrag.answer.context import AnswerContext, ClosedBook
 from expertrag.answer.decide import Decider, base_encoder
 from expertrag.answer.evidence import evidence_signals
 from expertrag.answer.generate import Answering
-from expertrag.answer.route import Route, route
+from expertrag.answer.route import route
 from expertrag.answer.served_gate import ServedGate
 from expertrag.answer.served_index import LoadEmbedder, ServedIndex, View
 from expertrag.api import validation
@@ -49,7 +49,7 @@ from expertrag.api.types import (
 )
 from expertrag.audit import Audit
 from expertrag.config import GateConfig
-from expertrag.llm.base import BASE, Generator, ShouldStop, never_stop
+from expertrag.llm.base import Generator, ShouldStop, never_stop
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.meter import Meter
 
@@ -252,16 +252,11 @@ class Pipeline:
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
     ) -> AnswerContext:
         """Begin: route and embed the question, but for a mode that looks at no document."""
-        vectors, routed = None, Route(expert=request.domain)
-        experts = bool(self._generator.experts)
-        looks = request.mode is not GateMode.NEVER
-        if looks or (experts and BASE not in self._generator.experts):
+        should_stop()
+        routed = route(view.embedder, request, self._generator.experts, meter)
+        vectors = None
+        if request.mode is not GateMode.NEVER:
             should_stop()
-            with meter.stage("route"):
-                routed = route(
-                    view.embedder, request.question, domain=request.domain, experts=experts
-                )
-        if looks:
             with meter.stage("embed"):
                 vectors = view.searcher.encode(request.question, request.filter or None)
         return AnswerContext(request, view, routed, vectors, meter, should_stop)

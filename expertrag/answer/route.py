@@ -6,10 +6,13 @@ in the audit log. Search takes nothing from it: every partition is searched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from expertrag.api.types import AnswerRequest, GateMode
+from expertrag.llm.base import BASE
+from expertrag.runtime.meter import Meter
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.domains import domain_probabilities
 
@@ -31,14 +34,22 @@ class Route:
 
 
 def route(
-    embedder: SentenceTransformerEmbedder, question: str, *, domain: str | None, experts: bool
+    embedder: SentenceTransformerEmbedder,
+    request: AnswerRequest,
+    experts: Collection[str],
+    meter: Meter,
 ) -> Route:
     """Route a question.
 
-    :param domain: the caller's choice of the language model's expert, if any.
-    :param experts: whether the language model has experts by domain.
+    Closed book takes no route, unless the language model's domains answer there, too.
+
+    :param experts: names of the language model's experts.
     """
-    (domains,) = domain_probabilities(embedder, [question])
-    if domain or not experts:
-        return Route(domains, domain)
+    domains: Mapping[str, float] = {}
+    looks = request.mode is not GateMode.NEVER or (experts and BASE not in experts)
+    if embedder.experts and looks:
+        with meter.stage("route"):
+            (domains,) = domain_probabilities(embedder, [request.question])
+    if request.domain or not experts:
+        return Route(domains, request.domain)
     return Route(domains, max(domains, key=domains.__getitem__) if domains else GENERAL)

@@ -173,7 +173,7 @@ class Entry:
             retrieval_weight=decision.retrieval_weight,
             k=decision.k,
             steps=decision.steps,
-            domains=decision.domains,
+            domains=decision.domains or None,
             expert=decision.expert,
             question=self._question,
         )

@@ -43,7 +43,7 @@ class AuditEntry:
     retrieval_weight: float | None = None
     k: int | None = None
     steps: int | None = None
-    domains: Mapping[str, float] = field(default_factory=dict)
+    domains: Mapping[str, float] | None = None
     expert: str | None = None
     question: str | None = None
 
@@ -84,7 +84,7 @@ def parse_entry(line: bytes) -> AuditEntry:
         retrieval_weight=_optional_number(item, "retrieval_weight"),
         k=int(_number(item, "k")) if "k" in item else None,
         steps=int(_number(item, "steps")) if "steps" in item else None,
-        domains=_numbers(item, "domains") if "domains" in item else {},
+        domains=_numbers(item, "domains") if "domains" in item else None,
         expert=_text(item, "expert") if "expert" in item else None,
         question=_text(item, "question") if "question" in item else None,
     )

@@ -222,6 +222,8 @@ def _said(model: object, asked: Sequence[Message], domain: str | None) -> list[t
     """Tokens with their log probabilities."""
     assert isinstance(model, TransformersGenerator)
     sampling = Sampling(max_tokens=8, logprobs=1)
-    with closing(model.begin(asked, sampling, domain=domain, from_passages=asked == READ)) as session:
+    with closing(
+        model.begin(asked, sampling, domain=domain, from_passages=asked == READ)
+    ) as session:
         deltas = list(session.deltas())
     return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]

@@ -1,0 +1,91 @@
+"""A question is routed once, and the decision and the log say where it went."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_fixtures import PacedGenerator
+
+from expertrag.answer.assemble import open_embedder
+from expertrag.answer.pipeline import Pipeline
+from expertrag.answer.route import route
+from expertrag.api.folding import fold
+from expertrag.api.types import AnswerRequest, GateMode
+from expertrag.audit import Audit
+from expertrag.config.schema import AuditConfig, ModelConfig
+from expertrag.runtime.meter import Meter
+from expertrag_index.build import IndexWriter
+from expertrag_index.types import Document
+from expertrag_retriever.calibrate import calibrator
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+TAX = AnswerRequest("Is a Roth IRA or a 401k better for tax on dividends?")
+EXPERTS = ("general", "finance", "base")
+
+
+@pytest.fixture(scope="module")
+def shipped(minilm_path: Any) -> SentenceTransformerEmbedder:
+    return open_embedder(ModelConfig(), None)
+
+
+def test_the_likeliest_domain_answers(shipped: SentenceTransformerEmbedder) -> None:
+    meter = Meter()
+    found = route(shipped, TAX, EXPERTS, meter)
+    assert found.expert == max(found.domains, key=found.domains.__getitem__) == "finance"
+    assert {*found.domains} == {*shipped.experts, "general"}
+    assert list(meter.usage().stage_seconds) == ["route"]
+
+
+def test_the_caller_chooses_the_expert(shipped: SentenceTransformerEmbedder) -> None:
+    asked = AnswerRequest(TAX.question, domain="legal")
+    found = route(shipped, asked, EXPERTS, Meter())
+    assert found.expert == "legal" and found.domains["finance"] > 0.5
+
+
+def test_a_plain_language_model_has_no_expert(shipped: SentenceTransformerEmbedder) -> None:
+    found = route(shipped, TAX, (), Meter())
+    assert found.expert is None and found.domains["finance"] > 0.5
+
+
+def test_closed_book_is_routed_where_a_domain_answers_it(
+    shipped: SentenceTransformerEmbedder,
+) -> None:
+    asked, meter = AnswerRequest(TAX.question, GateMode.NEVER), Meter()
+    assert route(shipped, asked, EXPERTS, meter).domains == {}
+    assert meter.usage().stage_seconds == {}
+    assert route(shipped, asked, ("general", "finance"), meter).expert == "finance"
+
+
+def test_without_a_router_the_general_expert_answers(embedder: SentenceTransformerEmbedder) -> None:
+    meter = Meter()
+    found = route(embedder, TAX, EXPERTS, meter)
+    assert (found.domains, found.expert) == ({}, "general")
+    assert meter.usage().stage_seconds == {}
+
+
+def test_the_decision_and_the_log_say_where_a_question_went(
+    shipped: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
+    store, log = tmp_path / "store", tmp_path / "audit.jsonl"
+    with IndexWriter.open(store, shipped, calibrate=calibrator(shipped)) as writer:
+        text = "Dividends of a Roth IRA are free of tax."
+        writer.build([Document(id="tax", text=text, title="Tax", source="tax.txt")], failures=[])
+    model = PacedGenerator()
+    model.experts = EXPERTS
+    audit = Audit.of(AuditConfig(path=str(log)))
+    with closing(Pipeline(store, shipped, model, audit=audit)) as pipeline:
+        for mode in GateMode:
+            answer = fold(pipeline.answer(AnswerRequest(TAX.question, mode)))
+            assert ("route" in answer.usage.stage_seconds) == (mode is not GateMode.NEVER)
+            decided = pipeline.decide(TAX.question, mode)
+            assert decided.domains == answer.decision.domains
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        if line["mode"] == "never":
+            assert "domains" not in line and line["expert"] == "general"
+        else:
+            assert line["domains"]["finance"] > 0.5 and line["expert"] == "finance"
