@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal, get_args
 
 from expertrag_retriever.types import (
     GateAction,
@@ -22,9 +23,11 @@ __all__ = [
     "Citation",
     "CitationEvent",
     "Constraint",
+    "DecideRequest",
     "DeltaEvent",
     "DocumentInput",
     "DoneEvent",
+    "EmbedRequest",
     "Feedback",
     "FinishReason",
     "GateAction",
@@ -48,6 +51,10 @@ __all__ = [
     "UsageEvent",
 ]
 
+
+Role = Literal["document", "query"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What texts are encoded as."""
 
 GATE_STAGES = ("route", "embed", "gate", "check", "prefill", "draft")
 """Stages that are over when the gate has decided."""
@@ -121,6 +128,25 @@ class AnswerRequest:
     sampling: Sampling = Sampling()
     both_ways: bool = False
     steps: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DecideRequest:
+    """A question for the gate alone; fields as in ``AnswerRequest``."""
+
+    question: str
+    mode: GateMode = GateMode.AUTO
+    threshold: float | None = None
+    domain: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Texts to encode, by the expert of ``domain``; None leaves it to the router."""
+
+    texts: Sequence[str]
+    role: Role = "document"
+    domain: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

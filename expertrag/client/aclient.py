@@ -18,6 +18,7 @@ from expertrag.api.types import (
     GateMode,
     IndexStats,
     RetrieveResult,
+    Role,
     SearchMode,
     ServerInfo,
     UpdateReport,
@@ -31,13 +32,12 @@ from expertrag.client.requests import (
     SAMPLING,
     WRITE_TIMEOUT_S,
     answer_request,
-    decide_call,
+    decide_request,
     delete_ids,
-    embed_call,
+    embed_request,
     retrieve_request,
 )
 from expertrag.client.target import parse_target
-from expertrag.wire.embed import Role
 
 if TYPE_CHECKING:
     from expertrag.config import Config
@@ -208,7 +208,9 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run the gate alone: would the documents be consulted, and why."""
-        return await self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+        return await self._backend.decide(
+            decide_request(question, mode, threshold, domain), timeout
+        )
 
     async def feedback(
         self,
@@ -239,7 +241,7 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; L2-normalised vectors in their order."""
-        return await self._backend.embed(embed_call(texts, role, domain), timeout)
+        return await self._backend.embed(embed_request(texts, role, domain), timeout)
 
     async def upsert(
         self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S

@@ -14,7 +14,9 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
+    DecideRequest,
     DocumentInput,
+    EmbedRequest,
     Feedback,
     GateDecision,
     IndexStats,
@@ -80,9 +82,9 @@ class AsyncRemoteBackend:
                 await self._stubs.retrieve.Retrieve(message, timeout=timeout)
             )
 
-    async def decide(self, call: gate.DecideCall, timeout: float) -> GateDecision:
+    async def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
         """Run the gate."""
-        message = gate.decide_to_proto(call)
+        message = gate.decide_to_proto(request)
         async with self._errors(timeout):
             response = await self._stubs.gate.Decide(message, timeout=timeout)
             return gate.decision_from_proto(response.decision)
@@ -93,9 +95,9 @@ class AsyncRemoteBackend:
         async with self._errors(timeout):
             await self._stubs.gate.ReportFeedback(message, timeout=timeout)
 
-    async def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
+    async def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
         """Encode texts."""
-        message = embed.embed_to_proto(call)
+        message = embed.embed_to_proto(request)
         async with self._errors(timeout):
             return embed.vectors_from_proto(await self._stubs.embed.Embed(message, timeout=timeout))
 

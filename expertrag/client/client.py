@@ -17,6 +17,7 @@ from expertrag.api.types import (
     GateMode,
     IndexStats,
     RetrieveResult,
+    Role,
     SearchMode,
     ServerInfo,
     UpdateReport,
@@ -30,13 +31,12 @@ from expertrag.client.requests import (
     SAMPLING,
     WRITE_TIMEOUT_S,
     answer_request,
-    decide_call,
+    decide_request,
     delete_ids,
-    embed_call,
+    embed_request,
     retrieve_request,
 )
 from expertrag.client.target import parse_target
-from expertrag.wire.embed import Role
 
 if TYPE_CHECKING:
     from expertrag.config import Config
@@ -213,7 +213,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run the gate alone: would the documents be consulted, and why."""
-        return self._backend.decide(decide_call(question, mode, threshold, domain), timeout)
+        return self._backend.decide(decide_request(question, mode, threshold, domain), timeout)
 
     def feedback(
         self,
@@ -244,7 +244,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; L2-normalised vectors in their order."""
-        return self._backend.embed(embed_call(texts, role, domain), timeout)
+        return self._backend.embed(embed_request(texts, role, domain), timeout)
 
     def upsert(
         self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S

@@ -15,7 +15,9 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
+    DecideRequest,
     DocumentInput,
+    EmbedRequest,
     Feedback,
     GateDecision,
     IndexStats,
@@ -28,8 +30,6 @@ from expertrag.config import Config, load
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.stop import Stop
 from expertrag.runtime.threads import share_cores
-from expertrag.wire.embed import EmbedCall
-from expertrag.wire.gate import DecideCall
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
@@ -67,13 +67,13 @@ class LocalBackend:
         """Search."""
         return self.pipeline().retrieve(request, Stop(timeout))
 
-    def decide(self, call: DecideCall, timeout: float) -> GateDecision:
+    def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
         """Run the gate."""
         return self.pipeline().decide(
-            call.question,
-            call.mode,
-            threshold=call.threshold,
-            domain=call.domain,
+            request.question,
+            request.mode,
+            threshold=request.threshold,
+            domain=request.domain,
             should_stop=Stop(timeout),
         )
 
@@ -88,10 +88,10 @@ class LocalBackend:
         finally:
             audit.close()
 
-    def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
+    def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
         """Encode texts."""
         return self.pipeline().embed(
-            call.texts, role=call.role, domain=call.domain, should_stop=Stop(timeout)
+            request.texts, role=request.role, domain=request.domain, should_stop=Stop(timeout)
         )
 
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
@@ -177,17 +177,17 @@ class AsyncLocalBackend:
         """Search."""
         return await self._run(lambda: self._local.retrieve(request, timeout))
 
-    async def decide(self, call: DecideCall, timeout: float) -> GateDecision:
+    async def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
         """Run the gate."""
-        return await self._run(lambda: self._local.decide(call, timeout))
+        return await self._run(lambda: self._local.decide(request, timeout))
 
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Keep what is said of an answer."""
         await self._run(lambda: self._local.feedback(feedback, timeout))
 
-    async def embed(self, call: EmbedCall, timeout: float) -> list[list[float]]:
+    async def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
         """Encode texts."""
-        return await self._run(lambda: self._local.embed(call, timeout))
+        return await self._run(lambda: self._local.embed(request, timeout))
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents."""

@@ -14,7 +14,9 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
+    DecideRequest,
     DocumentInput,
+    EmbedRequest,
     Feedback,
     GateDecision,
     IndexStats,
@@ -68,9 +70,9 @@ class RemoteBackend:
                 self._stubs.retrieve.Retrieve(message, timeout=timeout)
             )
 
-    def decide(self, call: gate.DecideCall, timeout: float) -> GateDecision:
+    def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
         """Run the gate."""
-        message = gate.decide_to_proto(call)
+        message = gate.decide_to_proto(request)
         with self._errors(timeout):
             response = self._stubs.gate.Decide(message, timeout=timeout)
             return gate.decision_from_proto(response.decision)
@@ -81,9 +83,9 @@ class RemoteBackend:
         with self._errors(timeout):
             self._stubs.gate.ReportFeedback(message, timeout=timeout)
 
-    def embed(self, call: embed.EmbedCall, timeout: float) -> list[list[float]]:
+    def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
         """Encode texts."""
-        message = embed.embed_to_proto(call)
+        message = embed.embed_to_proto(request)
         with self._errors(timeout):
             return embed.vectors_from_proto(self._stubs.embed.Embed(message, timeout=timeout))
 

@@ -7,16 +7,18 @@ from enum import StrEnum
 from typing import TypeVar
 
 from expertrag.api.types import (
+    ROLES,
     AnswerRequest,
     Constraint,
+    DecideRequest,
+    EmbedRequest,
     GateMode,
     RetrieveRequest,
+    Role,
     Sampling,
     SearchMode,
 )
 from expertrag.api.validation import invalid
-from expertrag.wire.embed import ROLES, EmbedCall, Role
-from expertrag.wire.gate import DecideCall
 
 DEFAULT_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 60.0
@@ -82,18 +84,18 @@ def retrieve_request(
     )
 
 
-def decide_call(
+def decide_request(
     question: str, mode: GateMode | str, threshold: float | None, domain: str | None
-) -> DecideCall:
+) -> DecideRequest:
     """Return the request of ``decide``."""
-    return DecideCall(question, _choice("mode", GateMode, mode), threshold, domain)
+    return DecideRequest(question, _choice("mode", GateMode, mode), threshold, domain)
 
 
-def embed_call(texts: Sequence[str], role: Role, domain: str | None) -> EmbedCall:
+def embed_request(texts: Sequence[str], role: Role, domain: str | None) -> EmbedRequest:
     """Return the request of ``embed``."""
     if role not in ROLES:
         raise invalid("role", f"is {role!r}; choose one of {', '.join(ROLES)}")
-    return EmbedCall(_list("texts", texts), role, domain)
+    return EmbedRequest(_list("texts", texts), role, domain)
 
 
 def delete_ids(ids: Sequence[str]) -> list[str]:

@@ -3,42 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
 
+from expertrag.api.types import EmbedRequest, Role
 from expertrag.api.validation import invalid
 from expertrag.v1 import embed_pb2
 from expertrag.wire.common import fits_the_wire
 
-Role = Literal["document", "query"]
-
-ROLES: dict[Role, embed_pb2.EmbedRole] = {
+_ROLES: dict[Role, embed_pb2.EmbedRole] = {
     "document": embed_pb2.EMBED_ROLE_DOCUMENT,
     "query": embed_pb2.EMBED_ROLE_QUERY,
 }
 
 
-class EmbedCall(NamedTuple):
-    """What ``Embed`` asks."""
-
-    texts: list[str]
-    role: Role
-    domain: str | None
-
-
-def embed_to_proto(call: EmbedCall) -> embed_pb2.EmbedRequest:
-    """Return the request."""
+def embed_to_proto(request: EmbedRequest) -> embed_pb2.EmbedRequest:
+    """Return the message."""
+    role = _ROLES[request.role]
     with fits_the_wire():
-        return embed_pb2.EmbedRequest(texts=call.texts, role=ROLES[call.role], domain=call.domain)
+        return embed_pb2.EmbedRequest(texts=request.texts, role=role, domain=request.domain)
 
 
-def embed_from_proto(request: embed_pb2.EmbedRequest) -> EmbedCall:
-    """Return the request."""
-    roles: dict[int, Role] = {number: role for role, number in ROLES.items()}
+def embed_from_proto(request: embed_pb2.EmbedRequest) -> EmbedRequest:
+    """Return the value."""
+    roles: dict[int, Role] = {number: role for role, number in _ROLES.items()}
     roles[embed_pb2.EMBED_ROLE_UNSPECIFIED] = "document"
     if request.role not in roles:
         raise invalid("role", f"has the unknown number {request.role}; see the proto file")
     domain = request.domain if request.HasField("domain") else None
-    return EmbedCall(list(request.texts), roles[request.role], domain)
+    return EmbedRequest(list(request.texts), roles[request.role], domain)
 
 
 def vectors_to_proto(vectors: Sequence[Sequence[float]], model: str) -> embed_pb2.EmbedResponse:

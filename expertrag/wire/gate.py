@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from expertrag.api.types import Feedback, GateAction, GateDecision, GateMode
+from expertrag.api.types import DecideRequest, Feedback, GateAction, GateDecision, GateMode
 from expertrag.v1 import gate_pb2
 from expertrag.wire.common import EnumMap, fits_the_wire
 
@@ -27,15 +25,6 @@ ACTIONS = EnumMap(
 )
 
 
-class DecideCall(NamedTuple):
-    """What ``Decide`` asks."""
-
-    question: str
-    mode: GateMode
-    threshold: float | None
-    domain: str | None
-
-
 def policy_to_proto(mode: GateMode, threshold: float | None) -> gate_pb2.GatePolicy:
     """Return the message of a policy."""
     with fits_the_wire():
@@ -48,18 +37,18 @@ def policy_from_proto(policy: gate_pb2.GatePolicy) -> tuple[GateMode, float | No
     return MODES.from_proto(policy.mode), threshold
 
 
-def decide_to_proto(call: DecideCall) -> gate_pb2.DecideRequest:
-    """Return the request."""
-    policy = policy_to_proto(call.mode, call.threshold)
+def decide_to_proto(request: DecideRequest) -> gate_pb2.DecideRequest:
+    """Return the message."""
+    policy = policy_to_proto(request.mode, request.threshold)
     with fits_the_wire():
-        return gate_pb2.DecideRequest(query=call.question, policy=policy, domain=call.domain)
+        return gate_pb2.DecideRequest(query=request.question, policy=policy, domain=request.domain)
 
 
-def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideCall:
-    """Return the request."""
+def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideRequest:
+    """Return the value."""
     mode, threshold = policy_from_proto(request.policy)
     domain = request.domain if request.HasField("domain") else None
-    return DecideCall(request.query, mode, threshold, domain)
+    return DecideRequest(request.query, mode, threshold, domain)
 
 
 def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:

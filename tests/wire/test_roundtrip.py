@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from expertrag.api import types
 from expertrag.api.errors import InvalidArgument, ServerError
+from expertrag.api.types import EmbedRequest
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 from expertrag.wire import answer, common, events, gate, index, retrieve
-from expertrag.wire.embed import EmbedCall, embed_from_proto, embed_to_proto
+from expertrag.wire.embed import embed_from_proto, embed_to_proto
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 INT = st.integers(0, 2**31 - 1)
@@ -226,7 +227,7 @@ def test_stages_are_in_the_order_of_the_work() -> None:
 
 def test_embed_roles() -> None:
     for role in ("document", "query"):
-        call = EmbedCall(["a", "b"], role, "law")
+        call = EmbedRequest(["a", "b"], role, "law")
         assert embed_from_proto(embed_to_proto(call)) == call
     assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
 
