@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-ROOMS  := expertrag kernels/expertrag_kernels retriever/expertrag_retriever index/expertrag_index
+PACKAGES  := expertrag kernels/expertrag_kernels retriever/expertrag_retriever index/expertrag_index
 DATA   ?= ../shared/data
 STORE  ?= .demo/store
 
@@ -36,7 +36,7 @@ lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 types: $(STAMP) ## mypy, strict
-	@$(BIN)/mypy $(ROOMS) tests benchmarks examples
+	@$(BIN)/mypy $(PACKAGES) tests benchmarks examples
 
 layers: $(STAMP) ## imports run downwards only
 	@$(BIN)/lint-imports --no-cache
@@ -53,7 +53,7 @@ proto-check: $(STAMP) ## buf lint, and the committed stubs are what protos/ give
 	@diff -r --exclude=__init__.py --exclude=__pycache__ build/proto/expertrag/v1 expertrag/v1 \
 	  || { echo "error: expertrag/v1 is not what protos/ gives; run make proto"; exit 1; }
 
-docs: $(STAMP) ## regenerate docs/cli.md, docs/config.md and the tables of models and answers
+docs: $(STAMP) ## regenerate cli.md, config.md and the tables of docs/ and README.md
 	@$(BIN)/python -m expertrag.cli.docs
 	@$(BIN)/python benchmarks/known_models.py
 	@$(BIN)/python benchmarks/doc_figures.py

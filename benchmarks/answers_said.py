@@ -28,9 +28,9 @@ from expertrag_index.types import Progress
 class Said:
     """An answer as it was served.
 
-    ``holding``: for each passage, whether it holds an accepted answer as whole words; ``judged``:
-    whether its document is judged relevant, as one that leads to the answer is. ``cited``: numbers
-    of the passages that are cited, from 1. ``seconds`` are of all stages.
+    ``holding``: for each passage, whether it contains an accepted answer as whole words;
+    ``judged``: whether its document is judged relevant, which includes documents that lead to the
+    answer. ``cited``: numbers of the cited passages, from 1. ``seconds``: total of all stages.
     """
 
     text: str
@@ -46,17 +46,17 @@ class Said:
 
     @property
     def shown(self) -> bool:
-        """Whether one of the passages holds an accepted answer."""
+        """Whether one of the passages contains an accepted answer."""
         return any(self.holding)
 
     @property
     def citations(self) -> tuple[int, int]:
-        """Citations of passages that hold an accepted answer, and all."""
+        """Number of citations of passages with an accepted answer, and of all citations."""
         return self._cited(self.holding)
 
     @property
     def right_citations(self) -> tuple[int, int]:
-        """Citations of passages that hold an accepted answer or are judged, and all."""
+        """Number of citations of passages with an accepted answer or judged, and of all."""
         return self._cited([any(both) for both in zip(self.holding, self.judged, strict=True)])
 
     def _cited(self, right: Sequence[bool]) -> tuple[int, int]:
@@ -64,7 +64,7 @@ class Said:
 
 
 class Speaker:
-    """A pipeline, as it is asked here: greedily, ``k`` passages, ``tokens`` at most."""
+    """A pipeline with the settings used here: greedy, ``k`` passages, at most ``tokens`` tokens."""
 
     def __init__(self, opened: Opened, dataset: Dataset, tokens: int, k: int, work: Path) -> None:
         self._opened = opened
@@ -74,7 +74,7 @@ class Speaker:
         self._path = work / "answers" / f"{dataset.name}-{inputs_id(self.inputs)}.jsonl"
 
     def ask(self, queries: Sequence[Query], mode: GateMode, report: Progress) -> list[Said]:
-        """Answer questions in one mode; what was answered before is not asked again."""
+        """Answer questions in one mode; cached answers are reused."""
         model = self._opened.generator.name
         with appending(self._path) as file:
             known = read_results(self._path, _parsed)

@@ -1,9 +1,9 @@
-"""How fast a bundle of embedding experts encodes, beside its base model.
+"""Encoding speed of a bundle of embedding experts, compared with its base model.
 
     python benchmarks/bench_experts.py --data DATA --bundle BUNDLE --json FILE
 
-Documents a second of one core on texts of four domains, in batches that mix them: the base model,
-the bundle with every text as the router chooses, and plain ``SentenceTransformer.encode`` of the
+Documents per second on one core, for texts of four domains in mixed batches: the base model, the
+bundle with the experts that its router chooses, and plain ``SentenceTransformer.encode`` of the
 base model in float32, in turn in one process.
 """
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # all ways have the same
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # the same core for all
     torch.set_num_threads(1)
     report = measure(ways(given.bundle), texts(given.data))
     for name, ratio in report["beside_base"].items():
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def texts(data: Path) -> list[str]:
-    """Take the first documents of each set."""
+    """Return the first documents of each data set."""
     failures: list[LoadFailure] = []
     return [
         item.text
@@ -62,7 +62,7 @@ def texts(data: Path) -> list[str]:
 
 
 def ways(bundle: Path) -> dict[str, Callable[[Sequence[str]], Any]]:
-    """Open the three ways to encode."""
+    """Load the three encoders to compare."""
     source = models.ensure(base_of(bundle).name)
     base, experts = load_embedder(source), load_embedder(source, experts=bundle)
     plain = load_model(source)
@@ -76,7 +76,7 @@ def ways(bundle: Path) -> dict[str, Callable[[Sequence[str]], Any]]:
 def measure(
     encoders: dict[str, Callable[[Sequence[str]], Any]], some: Sequence[str]
 ) -> dict[str, Any]:
-    """Encode the texts by every way in turn; medians without the first round."""
+    """Encode the texts with every encoder in turn; medians exclude the first round."""
     seconds: dict[str, list[float]] = {name: [] for name in encoders}
     for _ in range(ROUNDS):
         for name, encode in encoders.items():

@@ -1,12 +1,12 @@
-"""How well the training-free gate tells questions about a store from all others.
+"""How well the training-free gate separates questions about a store from other questions.
 
     python benchmarks/bench_gate.py --data ../shared/data --json gate.json
 
-Builds a store of each set's corpus and asks it the set's own answerable train questions (to be
-retrieved) and questions that it cannot help with: everyday requests written for this benchmark,
-TriviaQA and WebQuestions of their train splits, and the train questions of other subjects' sets.
+Builds a store of each data set's corpus. Its own answerable train questions should be retrieved
+for. Questions that it cannot help with are everyday requests written for this benchmark, train
+questions of TriviaQA and WebQuestions, and train questions of data sets on other subjects.
 Prints the AUC of p_benefit and the share of each kind that is retrieved at the gate's threshold.
-With ``--model`` the closed-book prefill of that model is used too.
+With ``--model``, the closed-book prefill of that model is used as well.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> None:
-    """Index a set's corpus, with the gate's calibration."""
+    """Index a data set's corpus, with the calibration for the gate."""
     documents = (
         Document(row["_id"], row["text"], row.get("title", ""))
         for row in _rows(folder / "corpus.jsonl.gz")
@@ -99,7 +99,7 @@ def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> N
 
 
 def questions(data: Path, name: str, limit: int) -> dict[str, list[str]]:
-    """Questions by kind; ``own`` are those that the store can help with."""
+    """Return questions by kind; ``own`` are those that the store can help with."""
     own = _train(data / name)
     kinds = {
         "own": own,
@@ -122,7 +122,7 @@ def questions(data: Path, name: str, limit: int) -> dict[str, list[str]]:
 
 
 def misspelled(text: str) -> str:
-    """Write a question in lower case, two of its words with two letters exchanged."""
+    """Lower-case a question and swap two letters in two of its words."""
     rng = random.Random(text)
     words = text.lower().split()
     long = [place for place, word in enumerate(words) if len(word) > 4]
@@ -153,7 +153,7 @@ def p_benefit(
 
 
 def summary(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """Return each kind's retrieval rate, and the AUC of the store's own questions over it."""
+    """Return each kind's retrieval rate, and the AUC of the store's own questions against it."""
     own = np.array(scores["own"])
     figures = {}
     for kind, values in scores.items():
@@ -200,7 +200,7 @@ class _Prefills:
 
 
 def _train(folder: Path) -> list[str]:
-    """Texts of a set's train queries that its corpus can answer."""
+    """Texts of the train queries that the data set's corpus can answer."""
     lines = (folder / "qrels" / "train.tsv").read_text().splitlines()[1:]
     judged = {line.split("\t")[0] for line in lines}
     return [row["text"] for row in _rows(folder / "queries.jsonl.gz") if row["_id"] in judged]

@@ -1,24 +1,24 @@
-"""The generation engine beside transformers and llama.cpp, in one process, on real questions.
+"""Compare the generation engine with transformers and llama.cpp on real questions.
 
     python benchmarks/bench_generation.py ../shared/data/squad2 --llamacpp FOLDER --json FILE
 
 Prompts are the system's own: questions of the test split with the passages that share most words
-with them (TF-IDF). Contestants take turns, in an order drawn anew each round; ratios are theirs by
-ours, above 1 we are faster. All write greedily and go on past the end of an answer, so that all
-write as much. llama.cpp runs the same weights: ``dense`` with the first expert of each layer as a
-dense model, ``mixture`` as the mixture that it is.
+with them (TF-IDF). All contestants run in one process, in turn, in a random order in each round.
+Ratios are their time divided by ours: above 1, the engine is faster. All decode greedily and past
+the end of an answer, so that all generate the same number of tokens. llama.cpp runs the same
+weights: ``dense`` with the first expert of each layer as a dense model, ``mixture`` as a mixture.
 
 - equal: greedy tokens of the engine in float32 against transformers' generate; agreement of bf16,
   int8 and int4 with transformers' bf16; perplexity of the passages
-- single: one text at a time; tokens a second while it is written, and of the prompt
-- concurrent: 8 and 16 texts that come at once, against one padded batch of generate
-- guesses: prompt look-up on and off
-- experts: batches whose texts share experts, beside those that come as they come
-- constrained: texts held to a JSON Schema beside free ones, and what a mask costs
-- prefix: a stream of questions over one index, with and without reuse of beginnings
+- single: one sequence at a time; tokens per second of decode and of prefill
+- concurrent: 8 and 16 simultaneous sequences, against one padded batch of generate
+- guesses: prompt lookup (draft tokens) on and off
+- experts: batches whose sequences share experts, against batches in order of arrival
+- constrained: sequences constrained by a JSON Schema against free ones, and the cost of a mask
+- prefix: a stream of questions over one index, with and without prefix caching
 - memory: resident memory over 500 requests
-- loading: seconds and peak memory until a model stands on the engine; mapped weights against copied
-- service: answers streamed through gRPC, from a server in a process of its own
+- loading: seconds and peak memory to load a model; mapped weights against copied ones
+- service: answers streamed through gRPC, from a server in a separate process
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from expertrag import models
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import lower
-from expertrag.llm.engine.texts import Looked, Text
+from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import quiet
 from expertrag_kernels import Format
@@ -75,16 +75,16 @@ CACHE_BYTES = 1 << 30
 
 
 def main() -> int:
-    """Measure the parts, and write JSON to a file or to stdout."""
+    """Run the parts, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
-    parser.add_argument("--gguf", type=Path, help="file that is loaded, too")
+    parser.add_argument("--gguf", type=Path, help="GGUF file to include in the loading part")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
     parser.add_argument(
-        "--json", nargs="?", const="-", help="file, whose other parts stay; stdout without a name"
+        "--json", nargs="?", const="-", help="file to update; without a name, write to stdout"
     )
     given = parser.parse_args()
     bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
@@ -95,7 +95,7 @@ def main() -> int:
         print(f"-- {part}", file=sys.stderr, flush=True)
         found |= {**getattr(bench, part)(), "machine": machine()}
         bench.close()
-        if file:  # after each part, as all of them take most of an hour
+        if file:  # after each part, because all parts take most of an hour
             file.write_text(json.dumps(found, indent=1) + "\n")
     if given.json == "-":
         print(json.dumps(found, indent=1))
@@ -103,7 +103,7 @@ def main() -> int:
 
 
 class Bench:
-    """The model in all its forms, and the prompts."""
+    """The model in all its formats, and the prompts."""
 
     def __init__(
         self, model: Any, chat: ChatTokenizer, prompts: list[list[int]], *, quick: bool
@@ -117,10 +117,10 @@ class Bench:
 
     @classmethod
     def open(cls, data: Path, name: str, llamacpp: Path | None, *, quick: bool) -> Bench:
-        """Load the model, and make the prompts."""
+        """Load the model and make the prompts."""
         folder = models.resolve(name)
         with quiet():
-            load: Any = AutoModelForCausalLM.from_pretrained  # without annotations
+            load: Any = AutoModelForCausalLM.from_pretrained  # unannotated
             model = load(folder, dtype=torch.bfloat16).eval()
         chat = ChatTokenizer(AutoTokenizer.from_pretrained(folder))
         bench = cls(model, chat, [], quick=quick)
@@ -133,7 +133,7 @@ class Bench:
     # -- parts ---------------------------------------------------------------------------------
 
     def equal(self) -> dict[str, Any]:
-        """Compare tokens with transformers, and the perplexity of texts."""
+        """Compare tokens and perplexity with transformers."""
         count, tokens = (5, 16) if self.quick else (50, 24)
         chosen = self.prompts[:count]
         exact = self.model.float()
@@ -158,7 +158,7 @@ class Bench:
         return {"equal": found}
 
     def single(self) -> dict[str, Any]:
-        """One text at a time."""
+        """Measure one sequence at a time."""
         rounds = 2 if self.quick else 8
         contestants = self._all_ours()
         contestants["transformers bf16"] = self._transformers
@@ -183,7 +183,7 @@ class Bench:
         return {"single": _with_ratios(rows, "tokens_per_s", "prompt_tokens_per_s")}
 
     def concurrent(self) -> dict[str, Any]:
-        """Several texts that come at once."""
+        """Measure simultaneous sequences."""
         found = {}
         for texts in (8, 16):
             rounds = 1 if self.quick else 2
@@ -206,13 +206,13 @@ class Bench:
         return found
 
     def guesses(self) -> dict[str, Any]:
-        """Prompt look-up on and off: the same tokens, sooner."""
+        """Compare prompt lookup on and off; the tokens must be the same."""
         count = 6 if self.quick else 30
         found = {}
         for format in FORMATS:
             seconds = {True: 0.0, False: 0.0}
             equal = True
-            engines = {on: self._engine(format, guesses=on) for on in (True, False)}
+            engines = {on: self._engine(format, speculate=on) for on in (True, False)}
             for chosen in self.prompts[:count]:
                 runs = {}
                 for on in random.sample([True, False], 2):
@@ -223,29 +223,29 @@ class Bench:
             found[format] = {
                 "ratio": seconds[False] / seconds[True],
                 "equal": equal,
-                "guessed": counters.guessed_tokens,
-                "right": counters.right_tokens,
+                "guessed": counters.draft_tokens,
+                "right": counters.accepted_tokens,
             }
             print(format, found[format], file=sys.stderr)
             self.close()
         return {"guesses": found}
 
     def constrained(self) -> dict[str, Any]:
-        """Hold texts to a form."""
-        engines = {on: self._engine("bf16", guesses=on) for on in (True, False)}
+        """Measure constrained generation."""
+        engines = {on: self._engine("bf16", speculate=on) for on in (True, False)}
         count = 4 if self.quick else 24
         return {"constrained": constrained(engines, self.chat, self.prompts[:count], TOKENS)}
 
     def experts(self) -> dict[str, Any]:
-        """Batches that share experts."""
+        """Measure batches that share experts."""
         count = 8 if self.quick else 32
         engine = functools.partial(self._engine, "bf16")
         return {"experts": expert_sharing(self.model, engine, self.prompts[:count], TOKENS)}
 
     def prefix(self) -> dict[str, Any]:
-        """Answer a stream of questions over one index, with and without reuse."""
+        """Answer a stream of questions over one index, with and without prefix caching."""
         chosen = self.prompts[:20] if self.quick else self.prompts
-        engines = {on: self._engine("int8", reuse=on) for on in (True, False)}
+        engines = {on: self._engine("int8", prefix_caching=on) for on in (True, False)}
         seconds = {True: 0.0, False: 0.0}
         equal = True
         for prompt_tokens in chosen:
@@ -257,8 +257,8 @@ class Bench:
         counters = engines[True].counters
         found = {
             "questions": len(chosen),
-            "prompt_tokens_saved": counters.reused_tokens
-            / (counters.reused_tokens + counters.read_tokens),
+            "prompt_tokens_saved": counters.cached_tokens
+            / (counters.cached_tokens + counters.prefill_tokens),
             "time_saved": 1 - seconds[True] / seconds[False],
             "answers_equal": equal,
         }
@@ -266,7 +266,7 @@ class Bench:
         return {"prefix": found}
 
     def memory(self) -> dict[str, Any]:
-        """Resident memory over many requests."""
+        """Measure resident memory over many requests."""
         requests = 60 if self.quick else 500
         engine = self._engine("int8")
         sizes = []
@@ -283,7 +283,7 @@ class Bench:
         return {"memory": found}
 
     def loading(self) -> dict[str, Any]:
-        """Time and memory until a model stands on the engine."""
+        """Measure time and memory to load a model."""
         return {"loading": loading(self.name, self.gguf, write, self.prompts, quick=self.quick)}
 
     def service(self) -> dict[str, Any]:
@@ -309,11 +309,11 @@ class Bench:
         return engine
 
     def _all_ours(self) -> dict[str, Write]:
-        """Make an engine for each format; "plain" without guesses and reuse of beginnings."""
+        """Make an engine for each format; "plain" without prompt lookup and prefix caching."""
         found: dict[str, Write] = {}
         for format in FORMATS:
             for kind, on in (("", True), (" plain", False)):
-                engine = self._engine(format, guesses=on, reuse=on)
+                engine = self._engine(format, speculate=on, prefix_caching=on)
                 found[f"ours {format}{kind}"] = functools.partial(write, engine)
         return found
 
@@ -337,7 +337,7 @@ class Bench:
         out = model.generate(
             ids,
             attention_mask=mask,
-            eos_token_id=-1,  # none: all write as much
+            eos_token_id=-1,  # none: all generate the same number of tokens
             max_new_tokens=tokens,
             do_sample=False,
             stopping_criteria=[] if first is None else [_clock(first)],
@@ -378,7 +378,7 @@ class Bench:
 
 
 def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
-    """Make a criterion that never stops, and notes when it is asked: after each token."""
+    """Make a stopping criterion that never stops, and records the time of each token."""
 
     def note(ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         times.append(time.perf_counter())
@@ -388,12 +388,12 @@ def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
 
 
 def _logits(engine: Engine, window: list[int]) -> torch.Tensor:
-    text = Text([])
+    text = SequenceState([])
     engine.submit(text)
-    engine.ask(text, window, len(window), watched=False)
-    looked = engine.result(text, lambda: None)
+    engine.prefill(text, window, len(window), return_states=False)
+    looked = engine.next_output(text, lambda: None)
     engine.close(text)
-    assert isinstance(looked, Looked)
+    assert isinstance(looked, PrefillOutput)
     return looked.logits[:-1]
 
 
@@ -412,7 +412,7 @@ def _resident_mib() -> float:
 
 
 def _same(one: Sequence[int], other: Sequence[int]) -> int:
-    """Length of what two texts have in common at their beginning."""
+    """Length of the common prefix of two texts."""
     pairs = zip(one, other, strict=True)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), len(one))
 
@@ -422,7 +422,7 @@ def _p95(values: Sequence[float]) -> float:
 
 
 def _with_ratios(rows: dict[str, Any], *figures: str) -> dict[str, Any]:
-    """Add how many times as fast ours is, of the same bits."""
+    """Add ratios of our speed to that of contestants with the same bits."""
     for name, row in rows.items():
         if name.startswith("ours"):
             continue

@@ -1,12 +1,12 @@
-"""How well grounding tells what passages say from what they do not, on squad2's train split.
+"""How well grounding separates supported from unsupported claims, on squad2's train split.
 
     python benchmarks/bench_grounding.py --data ../shared/data --json grounding.json
 
-Three claims are made of each answerable question: the bare gold answer, the question turned into
-a sentence with it, and the gold sentence with every fifth word left out. Each is scored against
-the gold paragraph among four that a term overlap finds (supported), against the paragraph of
-another article (``swapped``), against the found ones without the gold paragraph and without the
-answer (``near``), and with another question's answer put in (``wrong``).
+Each answerable question gives three claims: the bare gold answer, the question turned into a
+sentence with it, and the gold sentence without every fifth word. Each claim is scored against the
+gold paragraph among four found by term overlap (supported), against the paragraph of another
+article (``swapped``), against the found paragraphs without the gold one and without the answer
+(``near``), and with the answer replaced by that of another question (``wrong``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ QUESTION_WORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A question with its gold answer, its gold paragraph and the nearest other paragraphs."""
+    """A question with its gold answer, gold paragraph, and the nearest other paragraphs."""
 
     question: str
     answer: str
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def load(folder: Path, limit: int) -> Iterator[Case]:
-    """Read answerable train questions with their nearest paragraphs by shared words."""
+    """Read answerable train questions, with their nearest paragraphs by shared words."""
     passages = {
         row["_id"]: Passage(
             row["_id"], 0, row["text"], 0, len(row["text"]), 1.0, title=row["title"]
@@ -102,7 +102,7 @@ def load(folder: Path, limit: int) -> Iterator[Case]:
 
 
 def claims(case: Case, wrong: str) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, right claim and wrong claim; no wrong one where it would be right too."""
+    """Yield kind, right claim and wrong claim; no wrong claim if it would also be right."""
     if wrong.lower() in case.gold.text.lower():
         wrong = ""
     stem = QUESTION_WORD.sub("", case.question).rstrip("?").strip()
@@ -119,7 +119,7 @@ def claims(case: Case, wrong: str) -> Iterator[tuple[str, str, str]]:
 def summary(
     scores: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> dict[str, dict[str, float]]:
-    """Return AUROC of supported claims over each other kind, and the rates at ``SUPPORTED``."""
+    """Return AUROC of supported claims against each other kind, and the rates at ``SUPPORTED``."""
     report: dict[str, dict[str, float]] = {}
     everything: dict[bool, list[float]] = {True: [], False: []}
     for kind, relations in scores.items():
@@ -140,7 +140,7 @@ def summary(
 
 
 def milliseconds(cases: Sequence[Case]) -> float:
-    """Return the mean processor time of grounding one answer."""
+    """Return the mean CPU time to ground one answer."""
     started = time.process_time()
     for case in cases:
         ground(case.answer, (case.gold, *case.near), case.question)

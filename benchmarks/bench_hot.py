@@ -1,11 +1,11 @@
-"""The best passage first, so that what was read serves later questions, beside all at once.
+"""Compare reading the best passage first, which helps prefix caching, with reading all passages.
 
     python benchmarks/bench_hot.py --data DATA --json FILE
 
-Best first is as it is served (``expertrag/answer/best_passage.py``): the best passage alone, and
-all of them where the probe doubts that it holds the answer. ``cold`` are the seconds when nothing
-was read before, ``hot`` those of the same question in other words after it. Questions are those of
-``eval_answers.py``, squad2's unanswerable ones among them; texts are 25 tokens at most.
+"Best first" is as served (``expertrag/answer/best_passage.py``): the best passage alone, then all
+passages if the probe doubts that it holds the answer. ``cold`` is the time without cached prefixes,
+``hot`` that of the same question in other words right after it. Questions are those of
+``eval_answers.py``, including squad2's unanswerable ones; answers have at most 25 tokens.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ REUSE_MIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was answered from some passages, by so many prompts, and how long it took."""
+    """An answer from passages, with its doubt, number of prompts, and seconds."""
 
     text: str
     doubt: float
@@ -65,7 +65,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One question's answer, and that to the same in other words after it."""
+    """The answer to a question, and to the same question in other words after it."""
 
     query: Query
     cold: Read
@@ -78,8 +78,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--model", default=MODELS[-1])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
-    parser.add_argument("--questions", type=int, default=24, help="of each set")
-    parser.add_argument("--dev", action="store_true", help="dev questions of the train split")
+    parser.add_argument("--questions", type=int, default=24, help="questions per data set")
+    parser.add_argument("--dev", action="store_true", help="use dev questions of the train split")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> int:
                 queries += unanswerable(dataset, given.questions, dev=given.dev)
             found[name] = {"questions": sum(bool(query.answers) for query in queries)}
             for way, passages in (("together", TOGETHER), ("best_first", "auto")):
-                # a model for each, so that neither finds what the other has read
+                # one model each, so that neither finds the other's cached prefixes
                 chosen = replace(config, model=replace(config.model, passages=passages))
                 with open_pipeline_for(dataset, chosen, given.work, report) as opened:
                     inputs[name] = {**opened.inputs, "queries": dataset.sha256}
@@ -108,7 +108,7 @@ def main() -> int:
 
 
 def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress) -> list[Asked]:
-    """Answer every question from its passages, and again in other words."""
+    """Answer every question from its passages, then the same question in other words."""
     model, found = opened.generator, []
     passages = [opened.pipeline.retrieve(RetrieveRequest(q.text)).passages for q in queries]
     for place, query in enumerate(queries):
@@ -121,7 +121,7 @@ def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress)
 
 
 def figures(some: Sequence[Asked]) -> dict[str, JSON]:
-    """Shares of questions, AUROC of abstention where both kinds are asked, seconds (medians)."""
+    """Return shares of questions, AUROC of abstention if both kinds are asked, median seconds."""
     answered = [item for item in some if item.query.answers]
     lacking = [not item.query.answers for item in some]
     reads = [item.cold for item in some]
@@ -148,7 +148,7 @@ def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float
 
 
 def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
-    """Answer from passages, the best one first or all at once, as the model is configured."""
+    """Answer from passages, best first or all at once, as the model is configured."""
     family = prompt.FAMILIES[model.family]
     sampling = reply_sampling(Sampling(max_tokens=TOKENS), reader=model.reader)
 

@@ -1,11 +1,11 @@
-"""What of prompts is found in a cache that keeps so many MiB, question after question.
+"""Hit rate of the prefix cache by its size, over a stream of questions.
 
     python benchmarks/bench_kept.py ../shared/data/squad2 --generator FOLDER --json FILE
 
-The prompts are the system's own over 200 of a dataset's test questions, as they come and shuffled,
-with all passages of a question or the best one alone, in the tokens of a packed model; the pages
-are those of the engine. No model is run. Figures are the share of the prompts' tokens
-that need not be read, by what may be kept (``--reuse-mib``).
+The prompts are the system's own for 200 test questions of a data set, in original and in shuffled
+order, with all passages or only the best one, tokenized for a packed model; the pages are those of
+the engine. No model is run. Figures are the share of prompt tokens found in the cache, by cache
+size (``--reuse-mib``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from generation_prompts import Asked, asked
 
 from expertrag.llm import prompt
 from expertrag.llm.base import Message
-from expertrag.llm.engine.pages import Pages
+from expertrag.llm.engine.page_pool import PagePool
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.description import Description
 from expertrag.llm.load.file_tokenizer import FileTokenizer
@@ -33,7 +33,7 @@ _ANSWER_TOKENS = 40
 
 
 def main() -> int:
-    """Count, and write JSON to a file or to stdout."""
+    """Count cached tokens, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
     parser.add_argument("--generator", required=True, type=Path, help="folder of `models pack`")
@@ -80,18 +80,18 @@ def main() -> int:
 
 
 def together(one: Asked) -> list[Message]:
-    """Return the prompt of a question with all its passages."""
+    """Return the prompt of a question with all passages."""
     return prompt.open_book(one.question, one.passages, family=prompt.INSTRUCT)
 
 
 def best_alone(one: Asked) -> list[Message]:
-    """Return its prompt with the best passage."""
+    """Return the prompt of a question with the best passage only."""
     return prompt.open_book(one.question, one.passages[:1], family=prompt.INSTRUCT)
 
 
 def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:
-    """Share of the prompts' tokens that a cache has when they come one after the other."""
-    pages, known = Pages(count, kept), 0
+    """Return the share of prompt tokens found in the cache, for prompts in sequence."""
+    pages, known = PagePool(count, kept), 0
     for tokens in prompts:
         found = pages.find(tokens, len(tokens) - 1)
         own, serial = found.pages, found.serial

@@ -1,15 +1,14 @@
-"""The experts of a layer: our kernels beside other implementations, in one process.
+"""Compare our kernels for the experts of a layer with other implementations, in one process.
 
     python benchmarks/bench_kernels.py --json FILE
 
-Every round draws a routing, probes the machine (bytes read and bfloat16 products a second), and
-runs all contestants one after the other, in an order drawn anew; medians are reported. Each begins
-with an untimed call of other routing, as the threads of the one before (its own pool, mostly) go on
-turning for a while and would be in the way. ``roofline`` is the share of what the probes allow:
-time for the bytes of the experts that are hit, or for the products, whichever is longer, by the
-time taken. ``ratio`` is the rival's time by ours, of rivals whose weights have as many bits; the
-bfloat16 rivals of transformers, which has no other, also stand beside our int8 and int4.
-``rel_error`` is against float32.
+Every round draws a routing, probes the machine (bytes read and bfloat16 products per second), and
+runs all contestants in turn, in random order; medians are reported. Each starts with an untimed
+call with another routing, because the threads of the previous contestant (mostly a pool of its own)
+keep spinning for a while. ``roofline`` is the share of the probed limit: the time to read the
+experts that are hit, or to compute the products, whichever is longer, divided by the measured time.
+``ratio`` is the rival's time divided by ours, for rivals with the same number of bits; transformers
+has only bfloat16, which is also compared with our int8 and int4. ``rel_error`` is against float32.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# or the compiler's own processes take the cores while the first rows are measured
+# otherwise the compiler's processes occupy the cores while the first rows are measured
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 import torch
@@ -53,8 +52,8 @@ def main() -> int:
     parser.add_argument("--tokens", nargs="*", type=int, default=list(TOKENS))
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--rivals", type=Path, help="folder of wheels that are not dependencies")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, nothing compiled")
-    parser.add_argument("--json", nargs="?", const="-", help="file; stdout without a name")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, no torch.compile")
+    parser.add_argument("--json", nargs="?", const="-", help="file; without a name, stdout")
     given = parser.parse_args()
     rows = []
     for name in given.shapes:
@@ -81,7 +80,7 @@ def main() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A layer: E experts of which K serve a token, H hidden, I inner; ``layers`` of them."""
+    """Shape of a layer: E experts, K per token, H hidden, I inner; ``layers`` such layers."""
 
     name: str
     experts: int
@@ -92,11 +91,11 @@ class Shape:
 
     @classmethod
     def named(cls, name: str) -> Shape:
-        """One of ``SHAPES``."""
+        """Return the shape of this name in ``SHAPES``."""
         return cls(name, *SHAPES[name])
 
     def draw_layers(self) -> list[PlainExperts]:
-        """Gaussian weights, of which outputs have the size of inputs."""
+        """Draw Gaussian weights, scaled so that outputs are as large as inputs."""
         torch.manual_seed(0)
         found = []
         for _ in range(self.layers):
@@ -108,7 +107,7 @@ class Shape:
         return found
 
     def draw_routing(self, tokens: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tokens, and experts of equal chance."""
+        """Draw tokens, and experts with equal probability."""
         index = torch.rand(tokens, self.experts).topk(self.top_k).indices
         weights = torch.rand(tokens, self.top_k) + 0.1
         weights /= weights.sum(dim=1, keepdim=True)
@@ -117,9 +116,9 @@ class Shape:
     def roof_seconds(
         self, format: str, hit: float, tokens: int, bandwidth: float, flops: float
     ) -> float:
-        """Return what reading the experts takes, or multiplying, whichever is longer.
+        """Return the time to read the experts or to compute the products, whichever is longer.
 
-        :param hit: distinct experts.
+        :param hit: number of distinct experts that are used.
         """
         size = layout.layer_bytes(Format(format), 1, self.hidden, self.inner)
         peak = flops if format == "bf16" else 2 * flops
@@ -139,7 +138,7 @@ def _run(packed: PackedExperts) -> Run:
 
 
 def rounds(tokens: int, quick: bool) -> int:
-    """Return how often to measure."""
+    """Return the number of rounds."""
     return (5 if tokens >= 256 else 9) if quick else (9 if tokens >= 256 else 25)
 
 
@@ -150,7 +149,7 @@ def measure(
     tokens: int,
     count: int,
 ) -> Iterator[dict[str, Any]]:
-    """Run all contestants in turn; yield a row for each of ours beside each rival."""
+    """Run all contestants in turn; yield a row for each pair of our formats and rivals."""
     present = [rival for rival in contestants if tokens <= (rival.most_tokens or tokens)]
     seconds: list[list[float]] = [[] for _ in present]
     read = layout.room(PROBE_BYTES).fill_(1)
@@ -165,7 +164,7 @@ def measure(
             for place in random.sample(range(len(present)), len(present)):
                 present[place].layers[0](*other)
                 start = time.perf_counter()
-                for run in present[place].layers:  # one after the other, as a model runs them
+                for run in present[place].layers:  # in sequence, as in a model
                     run(*routing)
                 if number >= 0:
                     seconds[place].append((time.perf_counter() - start) / len(layers))
@@ -198,7 +197,10 @@ def measure(
 
 
 def check(shape: Shape, layer: PlainExperts, contestants: Sequence[Rival]) -> None:
-    """Refuse to time what computes something else."""
+    """Check that all contestants compute the same result.
+
+    :raises ValueError: one does not.
+    """
     for some in contestants:
         error = _error(shape, layer, some, 16)
         if some.exact and not error < MOST_ERROR:
@@ -216,7 +218,7 @@ def _error(shape: Shape, layer: PlainExperts, own: Rival, tokens: int) -> float:
 
 
 def described(row: dict[str, Any]) -> str:
-    """Write a row as a line."""
+    """Format a row as one line."""
     return (
         f"{row['shape']:<14} T={row['T']:<5} {row['format']:<5} {row['ms']:8.2f} ms  "
         f"{row['ratio']:5.2f} x {row['rival']:<25} {row['roofline']:4.0%} of the roofline "
@@ -226,7 +228,7 @@ def described(row: dict[str, Any]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Describe where this runs."""
+    """Describe the machine."""
     return {
         "processor": _processor(),
         "threads": torch.get_num_threads(),

@@ -1,19 +1,19 @@
-"""What of a prompt could be reused: by the order of its passages, and by passages computed alone.
+"""How much of a prompt's KV cache could be reused, by passage order and by way to compute passages.
 
     python benchmarks/bench_reuse.py ../shared/data/squad2 --json FILE
 
-The prompts are the system's own, over a stream of a dataset's test questions. Of each order, and
-of each way to compute passages:
+The prompts are the system's own, over a stream of test questions of a data set. For each order, and
+each way to compute passages:
 
-- saved: share of the prompts' tokens that a cache without limit would hold when they come
-- containment: share of the answerable questions whose answer holds an accepted one (24 tokens)
-- as_full: share of the answers that are word for word those of the served order, computed whole
+- saved: share of the prompt tokens that an unlimited cache would hold on arrival
+- containment: share of the answerable questions whose answer contains an accepted one (24 tokens)
+- as_full: share of the answers that are identical to those of the served order, computed in full
 
-Orders: ``best first`` as it is served; ``canonical`` by the documents' ids; ``best, canonical``
-with the best first; ``cached first``, which begins with what is in the cache, and so answers by
-what was asked before. ``alone``: each passage computed behind the instructions, without those
-before it, its keys turned to their place (Prompt Cache, Gim et al. 2024); ``linked``: the first 16
-tokens of each computed in their place (EPIC, Hu et al. 2025).
+Orders: ``best first`` as served; ``canonical`` by document id; ``best, canonical`` with the best
+passage first; ``cached first``, which starts with cached passages, so that answers depend on
+earlier questions. Ways: ``alone`` computes each passage after the instructions, without the
+passages before it, and rotates its keys to their position (Prompt Cache, Gim et al. 2024);
+``linked`` computes the first 16 tokens of each passage in place (EPIC, Hu et al. 2025).
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ from expertrag.metrics import squad
 SAMPLING = Sampling(max_tokens=24, stop=(prompt.NEXT_PASSAGE,))
 LINKED_TOKENS = 16
 NUMBER_TOKENS = 3
-"""Of a passage's number in brackets, which depends on its place."""
+"""Tokens of a passage's number in brackets, which depends on its position."""
 Tree = dict[Any, Any]
 Pairs = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of all layers, each (1, heads, tokens, width)."""
 
 
 def main() -> int:
-    """Measure orders and ways, and write JSON to a file or to stdout."""
+    """Measure orders and ways to compute, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
-    parser.add_argument("--questions", type=int, default=200, help="of a stream")
-    parser.add_argument("--answered", type=int, default=60, help="of them, with each way")
+    parser.add_argument("--questions", type=int, default=200, help="questions of a stream")
+    parser.add_argument("--answered", type=int, default=60, help="how many of them to answer")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     folder = str(models.resolve(given.model))
@@ -83,10 +83,10 @@ def main() -> int:
 
 
 def _load(folder: str) -> tuple[Any, ChatTokenizer]:
-    """Load the model into transformers, its experts on our kernels."""
+    """Load the model into transformers, with its experts on our kernels."""
     expertrag_kernels.register()
     with quiet():
-        load: Any = AutoModelForCausalLM.from_pretrained  # without annotations
+        load: Any = AutoModelForCausalLM.from_pretrained  # unannotated
         model = load(folder, dtype=torch.bfloat16, experts_implementation="expertrag").eval()
     expertrag_kernels.pack_model(model)
     return model, ChatTokenizer(AutoTokenizer.from_pretrained(folder))
@@ -130,7 +130,7 @@ def _ordered(name: str, stream: Sequence[Asked]) -> Iterator[list[Passage]]:
 
 
 def _cached_first(passages: list[Passage], seen: Tree) -> list[Passage]:
-    """Begin with passages that an earlier prompt begins with, as long as there are some."""
+    """Start with the longest sequence of passages that an earlier prompt starts with."""
     first: list[Passage] = []
     node = seen
     while known := [p for p in passages if p not in first and p.document_id in node]:
@@ -144,7 +144,7 @@ def _cached_first(passages: list[Passage], seen: Tree) -> list[Passage]:
 
 
 def _saved(prompts: Sequence[Sequence[int]]) -> float:
-    """Share of the tokens that an earlier prompt begins with."""
+    """Share of the tokens that are a prefix of an earlier prompt."""
     seen: Tree = {}
     known = 0
     for tokens in prompts:
@@ -177,9 +177,9 @@ def _ways(
 
 
 def _saved_alone(stream: Sequence[Asked], prompts: Sequence[list[list[int]]], anew: int) -> float:
-    """Share of the tokens whose passage came before, wherever it stood.
+    """Share of the tokens whose passage was seen before, at any position.
 
-    :param anew: tokens at the beginning of each passage that are computed in their place.
+    :param anew: number of tokens at the start of each passage that are computed in place.
     """
     seen: set[str] = set()
     known = 0
@@ -213,7 +213,7 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
 
 @torch.inference_mode()
 def _answer(model: Any, chat: ChatTokenizer, one: Asked, linked: int | None) -> str:
-    """Answer after passages that are computed whole (None), or alone but for their beginnings."""
+    """Answer from passages computed in full (None), or alone except for their first tokens."""
     first, *passages, last = _segments(chat, one)
     if linked is None:
         cache, tail = None, [*first, *_flat(passages), *last]
@@ -233,7 +233,7 @@ def _answer(model: Any, chat: ChatTokenizer, one: Asked, linked: int | None) -> 
 def _put_together(
     model: Any, first: list[int], passages: list[list[int]], linked: int
 ) -> DynamicCache:
-    """Compute each passage behind the instructions alone, and turn its keys to their place."""
+    """Compute each passage after the instructions only, and rotate its keys to their position."""
     instructions = _computed(model, first, None)
     cache = instructions
     for tokens in passages:
@@ -249,8 +249,8 @@ def _put_together(
 
 
 def _computed(model: Any, tokens: list[int], before: Pairs | None) -> Pairs:
-    """Keys and values of tokens that follow others."""
-    cache: Any = _cache_of(model, before or [])  # of layers of one kind, unknown to mypy
+    """Compute keys and values of tokens that follow others."""
+    cache: Any = _cache_of(model, before or [])  # mypy does not know the type of its layers
     model(input_ids=torch.tensor([tokens]), past_key_values=cache, use_cache=True, logits_to_keep=1)
     length = len(tokens)
     return [(layer.keys[:, :, -length:], layer.values[:, :, -length:]) for layer in cache.layers]
@@ -271,7 +271,7 @@ def _joined(one: Pairs, other: Pairs) -> Pairs:
 
 
 def _turned(model: Any, keys: torch.Tensor, moved: int) -> torch.Tensor:
-    """Turn keys on by so many positions (rotary position embedding)."""
+    """Rotate keys by ``moved`` positions (rotary position embedding)."""
     cos, sin = model.model.rotary_emb(keys.float(), torch.tensor([[moved]]))
     half = keys.shape[-1] // 2
     across = torch.cat([-keys[..., half:], keys[..., :half]], -1)

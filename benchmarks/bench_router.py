@@ -1,10 +1,10 @@
-"""The domain router on six domains: accuracy, calibration, what was left out, and no labels.
+"""The domain router on six domains: accuracy, calibration, left-out sets and domains, clustering.
 
     python benchmarks/bench_router.py --data FOLDER_OF_DATA_SETS [--compare] [--json FILE]
 
-Trains on train splits and measures on test splits; both of queries and documents. Documents of a
-whole set are placed as in a store, by a router that knows nothing of the set, or of its domain.
-With --compare shapes of the router are compared too, on train splits alone.
+Trains on train splits and evaluates on test splits, both with queries and documents. Documents of a
+whole data set are placed as in a store, by a router trained without the set or its domain. With
+--compare, shapes of the router are compared as well, on train splits only.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ SHAPES = (
     *((8, dimensions, 0.1) for dimensions in (16, 64, 128, 256)),
     *((8, 32, shrinkage) for shrinkage in (0.01, 0.03, 0.3)),
 )
-"""Prototypes of a domain, whitened dimensions, shrinkage."""
+"""Number of prototypes per domain, whitened dimensions, shrinkage."""
 
 GROUP = 100
-"""Documents that are looked at to place a set, as when a store is built."""
+"""Number of documents used to place a data set, as when a store is built."""
 
 BASE = "all-minilm-l6-v2"
 EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 class States:
-    """Mean hidden states of texts, read once."""
+    """Mean hidden states of texts, each computed once."""
 
     def __init__(self, texts: list[str]) -> None:
         different = list(dict.fromkeys(text.strip() for text in texts))
@@ -139,7 +139,7 @@ def _measure(states: States, train: Texts, test: Texts, everyday: list[str], see
 
 
 def _documents(folder: Path, seed: int) -> list[str]:
-    """Draw the documents that a set is placed by."""
+    """Draw the documents used to place a data set."""
     dataset = load_dataset(folder, splits(folder)[0])
     texts = [document.embedding_text for document in dataset.documents([])]
     return random.Random(seed).sample(texts, min(GROUP, len(texts)))
@@ -148,7 +148,7 @@ def _documents(folder: Path, seed: int) -> list[str]:
 def _placed(
     states: States, by_set: dict[str, Texts], documents: Texts, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """Place each set by a router without it, and by one without its domain."""
+    """Place each data set by a router trained without it, and by one without its domain."""
     report: dict[str, dict[str, Any]] = {"set_left_out": {}, "domain_left_out": {}}
     for domain, some in by_set.items():
         for name in some:
@@ -159,7 +159,7 @@ def _placed(
                     if sets.keys() - left_out
                 }
                 if kind == "set_left_out" and domain not in texts:
-                    continue  # a domain of one set
+                    continue  # a domain with a single data set
                 router, _ = fit_router(texts, states, seed)
                 posterior = _posterior(router, states, documents[name])
                 (group,) = decide({name: posterior}, router.domains, ())
@@ -176,9 +176,10 @@ def _placed(
 def _shape(
     states: States, train: Texts, seed: int, prototypes: int, dimensions: int, shrinkage: float
 ) -> dict[str, float]:
-    """Cross-validated accuracy, and how well a domain left out is told from the others' texts.
+    """Cross-validated accuracy, and how well a left-out domain is separated from the others.
 
-    Both by texts that the router was not trained on: three quarters of the others' texts train it.
+    Both use texts that the router was not trained on: it is trained on three quarters of the others'
+    texts.
     """
     settings = RouterSettings(prototypes, dimensions, shrinkage)
     _, held_out = fit_router(train, states, seed, settings)
@@ -189,7 +190,7 @@ def _shape(
         kept = [text for some in others.values() for text in some[::4]]
         router, _ = fit_router(rest, states, seed, settings)
         inside, outside = (_nearest(router, states, some) for some in (kept, train[name]))
-        areas.append(float((outside[:, None] > inside).mean()))  # no two distances are equal
+        areas.append(float((outside[:, None] > inside).mean()))  # distances have no ties
     return {
         "prototypes": prototypes,
         "dimensions": dimensions,
@@ -219,7 +220,7 @@ def _posterior(router: Router, states: States, texts: list[str]) -> FloatArray:
 
 
 def _none(router: Router, states: States, texts: list[str]) -> float:
-    """Share of texts that are taken for no domain."""
+    """Share of texts that are routed to no domain."""
     posterior = _posterior(router, states, texts)
     return round(float((posterior.argmax(axis=1) == len(router.domains)).mean()), 3)
 
@@ -230,7 +231,7 @@ def _domains(cluster: list[str], texts: Texts) -> dict[str, int]:
 
 
 def _purity(clusters: Texts, texts: Texts) -> float:
-    """Share of texts that are of the domain that most of their cluster is of."""
+    """Share of texts that belong to the majority domain of their cluster."""
     best = sum(max(_domains(some, texts).values()) for some in clusters.values())
     return round(best / len(_flat(clusters)), 3)
 

@@ -2,10 +2,10 @@
 
     python benchmarks/bench_search.py --data ../shared/data --json benchmarks/results/search.json
 
-Each set goes the real way, as ``expertrag eval retrieval --unit chunk`` does. On top of that come
-the criteria that hybrid search has to meet, the weight of BM25 that was chosen for each corpus, and
-documents per second beside plain ``encode``. Stores are kept in --cache: an interrupted run resumes
-and a second one takes minutes; the first embeds about 61,000 documents. The table goes to stdout,
+Each data set is evaluated as by ``expertrag eval retrieval --unit chunk``. The report adds the
+criteria for hybrid search, the BM25 weight chosen for each corpus, and documents per second
+compared with plain ``encode``. Stores are kept in --cache: an interrupted run can be resumed, and a
+second run takes minutes; the first one embeds about 61,000 documents. The table goes to stdout,
 progress to stderr.
 """
 
@@ -38,14 +38,14 @@ from expertrag_retriever.fusion import Fusion
 
 METRIC = "nDCG@10"
 MODES = ("dense", "bm25", "hybrid")
-SLACK = 0.01  # hybrid may lie this far below the better half on a set
-GAIN = 0.015  # and its mean must lie this far above the better half's
+SLACK = 0.01  # hybrid may be this much below the better half on a data set
+GAIN = 0.015  # its mean must be this much above that of the better half
 SPEED_DOCUMENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """nDCG@10 on one test split, and the weight of BM25 that was chosen for the corpus."""
+    """nDCG@10 on one test split, and the BM25 weight chosen for the corpus."""
 
     name: str
     split: str
@@ -58,12 +58,12 @@ class Row:
 
     @property
     def margin(self) -> float:
-        """Hybrid above the better half."""
+        """Difference between hybrid and the better half."""
         return self.hybrid - max(self.dense, self.bm25)
 
 
 def main() -> int:
-    """Run the benchmark; the exit code is 1 where a criterion is missed."""
+    """Run the benchmark; the exit code is 1 if a criterion is not met."""
     options = parse_arguments()
     share_cores()
     embedder = load_embedder(models.ensure("all-minilm-l6-v2"))
@@ -88,14 +88,14 @@ def main() -> int:
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of BEIR data sets")
     parser.add_argument("--json", default="", help="write the report to this file, - for stdout")
-    parser.add_argument("--limit", type=int, help="queries a split, drawn at random")
-    parser.add_argument("--sets", type=lambda names: names.split(","), help="names, by comma")
-    parser.add_argument("--split", default="", help="measure this split instead (train)")
-    parser.add_argument("--no-speed", action="store_true", help="leave out documents a second")
+    parser.add_argument("--limit", type=int, help="queries per split, drawn at random")
+    parser.add_argument("--sets", type=lambda names: names.split(","), help="comma-separated names")
+    parser.add_argument("--split", default="", help="evaluate this split instead (train)")
+    parser.add_argument("--no-speed", action="store_true", help="do not measure encoding speed")
     parser.add_argument("--cache", type=Path, default=Path(".cache/bench_search"))
     return parser.parse_args()
 
@@ -107,7 +107,7 @@ def measure(
     options: argparse.Namespace,
     report: Progress,
 ) -> tuple[Row, dict[str, Any]]:
-    """Score the modes on one split; returns the manifest of that run, too."""
+    """Score the modes on one split; also return the manifest of the run."""
     dataset = load_dataset(folder, split)
     settings = RetrievalSettings(MODES, (METRIC,), unit="chunk", split=split, limit=options.limit)
     found: Mapping[str, Any] = evaluate([folder], embedder, settings, options.cache, report)
@@ -123,11 +123,11 @@ def measure(
 def measure_speed(
     embedder: SentenceTransformerEmbedder, folders: Sequence[Path]
 ) -> dict[str, float]:
-    """Documents embedded per second beside plain ``encode``: interleaved, median of five."""
+    """Documents embedded per second, compared with plain ``encode``: interleaved, median of five."""
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(embedder.name, device="cpu")
-    share = -(-SPEED_DOCUMENTS // len(folders))  # the same number of every set
+    share = -(-SPEED_DOCUMENTS // len(folders))  # the same number from every data set
     texts = [text for folder in folders for text in islice(texts_of(folder), share)]
     embedder.encode_documents(texts[:32])
     plain.encode(texts[:32])
@@ -145,13 +145,13 @@ def measure_speed(
 
 
 def texts_of(folder: Path) -> Iterator[str]:
-    """Read the documents of a set as they would be embedded uncut."""
+    """Read the documents of a data set, as embedded without chunking."""
     for document in load([folder], on_failure=lambda failure: None):
         yield f"{document.title}\n{document.text}" if document.title else document.text
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of a call."""
+    """Wall time of a call in seconds."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
@@ -160,7 +160,7 @@ def seconds(work: Callable[[], object]) -> float:
 def summarise(
     rows: Sequence[Row], manifest: Mapping[str, Any], speed: dict[str, float] | None
 ) -> dict[str, object]:
-    """Means, criteria, and where and on what they were measured."""
+    """Return means and criteria, with machine and manifest."""
     means = {mode: round(float(np.mean([getattr(row, mode) for row in rows])), 4) for mode in MODES}
     gain = round(means["hybrid"] - max(means["dense"], means["bm25"]), 4)
     worst = round(min(row.margin for row in rows), 4)
@@ -178,7 +178,7 @@ def summarise(
 
 
 def print_table(rows: Sequence[Row], report: dict[str, object]) -> None:
-    """Print what a person wants to see."""
+    """Print the results as a table."""
     print(
         f"{'set':<20} {'queries':>7} {'dense':>7} {'BM25':>7} {'hybrid':>7} {'margin':>7}  weight"
     )

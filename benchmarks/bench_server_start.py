@@ -1,19 +1,18 @@
-"""How long a server takes until it answers, and how much memory it then holds, by kind.
+"""Start-up time and memory of a server.
 
     python benchmarks/bench_server_start.py --index STORE --generator FOLDER --json FILE
 
-Each round starts ``expertrag serve`` in a process of its own and measures the seconds from there
-until it listens, until it is ready (with the seconds of processor that took, as other work on the
-machine stretches time), and until the first answer is whole. The server of the last
-round answers ``--questions`` questions from the documents, then a third as many from three passages
-each. Its memory is what the system accounts
-to the process (``/proc/PID/smaps``), in MB of 10^6 bytes:
+Each round starts ``expertrag serve`` in a separate process and measures the seconds until it
+listens, until it is ready (also in CPU seconds, because other load on the machine stretches wall
+time), and until the first answer is complete. The server of the last round answers ``--questions``
+questions from the documents, then a third as many from three passages each. Its memory is that of
+``/proc/PID/smaps``, in MB of 10^6 bytes:
 
-- weights: pages of the packed weights, which are mapped and shared by all servers of the machine
+- weights: pages of the packed weights, which are mapped and shared by all servers on the machine
 - files: pages of libraries and other files, which the system can drop and read again
-- anonymous: what the process alone holds: keys and values, Python's objects, the embedder
+- anonymous: private memory: keys and values, Python objects, the embedder
 
-``--beside PYTHON`` takes turns with the server of another installation.
+``--beside PYTHON`` alternates with the server of another installation.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ READY_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server that is asked: its process, a client, and the seconds that it took to be there."""
+    """A running server: its process, a client, and its start-up times in seconds."""
 
     process: subprocess.Popen[bytes]
     client: Client
@@ -61,13 +60,13 @@ class Served:
 def main() -> int:
     """Measure, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--index", required=True, help="store that the questions are asked of")
+    parser.add_argument("--index", required=True, help="store to answer the questions from")
     parser.add_argument("--generator", required=True, help="folder of `expertrag models pack`")
-    parser.add_argument("--rounds", type=int, default=5, help="starts of each installation")
-    parser.add_argument("--questions", type=int, default=30, help="answered before memory is read")
-    parser.add_argument("--beside", help="python of another installation to take turns with")
+    parser.add_argument("--rounds", type=int, default=5, help="starts per installation")
+    parser.add_argument("--questions", type=int, default=30, help="questions before memory is read")
+    parser.add_argument("--beside", help="python of another installation to alternate with")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("options", nargs="*", help="after --: more for `expertrag serve`")
+    parser.add_argument("options", nargs="*", help="after --: options for `expertrag serve`")
     given = parser.parse_args()
     pythons = {"here": sys.executable, **({"beside": given.beside} if given.beside else {})}
     serve = ["serve", "--index", given.index, "--generator", given.generator, *given.options]
@@ -93,7 +92,7 @@ def main() -> int:
 
 @contextmanager
 def served(python: str, serve: list[str]) -> Iterator[Served]:
-    """Start a server, wait until it has answered once, and stop it in the end."""
+    """Start a server, wait for its first answer, and stop it at the end."""
     with tempfile.TemporaryDirectory() as place:
         address = f"unix:{place}/socket"
         command = [python, "-m", "expertrag", *serve, "--address", address]
@@ -114,13 +113,13 @@ def served(python: str, serve: list[str]) -> Iterator[Served]:
 def _until(started: float, there: Any) -> float:
     while not there():
         if time.perf_counter() > started + READY_S:
-            raise TimeoutError("the server does not get ready")
+            raise TimeoutError("the server did not become ready in time")
         time.sleep(0.01)
     return time.perf_counter() - started
 
 
 def _processor(pid: int) -> float:
-    """Seconds of processor that a process has had, which others on the machine stretch less."""
+    """CPU seconds of a process, which depend less on other load than wall time."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
@@ -136,7 +135,7 @@ def _answers(client: Client) -> bool:
 
 
 def remembered(server: Served, questions: int) -> dict[str, Any]:
-    """Read the memory of a server when it is ready, and after each half of some answers."""
+    """Read the memory of a server when it is ready, and after each half of the answers."""
     found: dict[str, Any] = {"ready": resident(server.process.pid)}
     started = time.perf_counter()
     tokens = 0
@@ -154,7 +153,7 @@ def remembered(server: Served, questions: int) -> dict[str, Any]:
 
 
 def _prompt_tokens(server: Served, number: int, k: int = 5) -> int:
-    """Let a question be answered; returns the tokens of its prompt."""
+    """Ask a question; return the number of prompt tokens."""
     topic = TOPICS[number % len(TOPICS)]
     question = f"What is {topic} for?" if number < len(TOPICS) else f"How is {topic} used?"
     answer = server.client.answer(question, mode="always", k=k, max_tokens=64, timeout=READY_S * 5)
@@ -162,12 +161,12 @@ def _prompt_tokens(server: Served, number: int, k: int = 5) -> int:
 
 
 def resident(pid: int) -> dict[str, float]:
-    """Resident memory of a process by kind, in MB; ``proportional`` shares what others map too."""
+    """Resident memory of a process by kind, in MB; ``proportional`` divides shared pages."""
     kinds = dict.fromkeys(("resident", "weights", "files", "anonymous", "proportional"), 0.0)
     path = ""
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
         name, *values = line.split()
-        if not name.endswith(":"):  # the head of a mapping
+        if not name.endswith(":"):  # the header line of a mapping
             path = values[4] if len(values) > 4 else ""
             continue
         if name not in ("Rss:", "Pss:", "Anonymous:"):

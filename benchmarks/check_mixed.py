@@ -1,8 +1,8 @@
-"""Whether the material of ``eval-mixed`` holds what it promises: each answer in its document.
+"""Check the material of ``eval-mixed``: each answer must be in its document.
 
     python benchmarks/check_mixed.py --data DATA
 
-It prints the questions whose answer no named document holds, and fails if there are any.
+Prints the questions whose answer is in none of the named documents, and fails if there are any.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CORPORA = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A line of the material; ``documents`` are ids in its folder or corpus."""
+    """A question of the material; ``documents`` are ids in its folder or corpus."""
 
     id: str
     text: str
@@ -38,7 +38,7 @@ class Question:
 
 
 def main() -> None:
-    """Check the office's files, and the manuals of DATA."""
+    """Check the questions on the office's files and on the manuals in DATA."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     data = parser.parse_args().data
@@ -47,12 +47,12 @@ def main() -> None:
         *unheld(read(OFFICE / "questions.jsonl"), office_texts()),
         *unheld(read(MATERIAL / "manuals.jsonl"), manuals),
     ]
-    print("\n".join(wrong) or "each answer stands in its document")
+    print("\n".join(wrong) or "each answer is in its document")
     raise SystemExit(bool(wrong))
 
 
 def read(path: Path) -> list[Question]:
-    """Read questions in the order of their file."""
+    """Read the questions of a file, in order."""
     items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Question(
@@ -67,7 +67,7 @@ def read(path: Path) -> list[Question]:
 
 
 def office_texts() -> dict[str, str]:
-    """Return title and text of the office's documents, as they are loaded, by id.
+    """Return title and text of the office's documents, as loaded, by id.
 
     :raises RuntimeError: a file or record cannot be read.
     """
@@ -83,7 +83,7 @@ def office_texts() -> dict[str, str]:
 
 
 def corpus(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield id and title with text of a corpus."""
+    """Yield the id, and the title with the text, of each document of a corpus."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             record = json.loads(line)
@@ -91,10 +91,10 @@ def corpus(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def unheld(questions: Sequence[Question], texts: Mapping[str, str]) -> list[str]:
-    """Name the questions that have answers, of which not one document holds the first.
+    """Return the questions whose first answer is in none of their documents.
 
-    The answer is looked for as it is written, but for case and line breaks. That of a yes/no
-    question stands nowhere, but its documents must be there.
+    The answer is searched for verbatim, except for case and line breaks. The answer to a yes/no
+    question is not searched for, but its documents must exist.
     """
     return [
         f"{item.id}: {item.text}" for item in questions if item.answers and not _held(item, texts)

@@ -3,12 +3,9 @@
     python benchmarks/doc_figures.py            write
     python benchmarks/doc_figures.py --check    fail if a file is not current
 
-docs/evaluation.md has all figures of benchmarks/results/answers.json and mixed.json, README.md
-those of answers.json that are asked for, `expertrag models list` the shares of right answers, from
-expertrag/models/answers.json. docs/generation.md has those of server_start.json,
-hot.json and kept.json, docs/gate.md those of gate.json and gate_left_out.json, docs/experts.md
-those of experts_left_out.json, docs/grounding.md those of strict_threshold.json, and
-docs/kernels.md those of kernels.json.
+The pages of docs/measurements have the tables of most files of benchmarks/results, README.md has a
+table with the most telling figures of all, and expertrag/models/answers.json, which `expertrag
+models list` shows, the shares of right answers.
 """
 
 from __future__ import annotations
@@ -19,23 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from known_models import ROOT
+from readme_figures import ROOT, load_results, readme_table
 
-RESULTS = ROOT / "benchmarks" / "results"
-PAGES = {ROOT / "docs" / "evaluation.md": False, ROOT / "README.md": True}
-"""Pages with the table, and whether it has only the figures that are asked for."""
+MEASUREMENTS = ROOT / "docs" / "measurements"
+README = ROOT / "README.md"
 CARRIED = ROOT / "expertrag" / "models" / "answers.json"
-EXPERTS = ROOT / "docs" / "experts.md"
-GATE = ROOT / "docs" / "gate.md"
-GROUNDING = ROOT / "docs" / "grounding.md"
-GENERATION = ROOT / "docs" / "generation.md"
-KERNELS = ROOT / "docs" / "kernels.md"
 RIVALS = {
     "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
     "int8": ("SGLang int8", "llama.cpp Q8_0 int8"),
     "int4": ("SGLang int4", "llama.cpp Q4_1 int4", "llama.cpp Q4_0 int4"),
 }
-"""Columns of docs/kernels.md, by the format of ours that stands beside them."""
+"""Columns of the kernels' tables, by the format of ours that stands beside them."""
 
 
 def main() -> int:
@@ -56,35 +47,35 @@ def main() -> int:
 
 def written() -> dict[Path, str]:
     """Return what the files are to hold."""
-    names = "answers", "hot", "kept", "gate", "gate_left_out", "server_start", "kernels"
-    answers, hot, kept, gate, gates, server, kernels = (
-        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in names
-    )
+    answers, kernels = load_results("answers"), load_results("kernels")["rows"]
+    blocks: dict[str, dict[str, Iterable[str]]] = {
+        "answers": {"answers": _table(answers), "mixed": _mixed(load_results("mixed")["figures"])},
+        "embedding-experts": {
+            "experts left out": _left_out(load_results("experts_left_out")["figures"])
+        },
+        "grounding": {"strict threshold": _strict(load_results("strict_threshold")["rows"])},
+        "gate": {
+            "training-free gate": _gate(load_results("gate")),
+            "gates left out": _gates(load_results("gate_left_out")),
+        },
+        "generation": {
+            "server": _server(load_results("server_start")),
+            "hot": _hot(load_results("hot")),
+            "kept": _kept(load_results("kept")),
+        },
+        "kernels": {
+            f"kernels, {shape}": _kernels([row for row in kernels if row["shape"] == shape])
+            for shape in dict.fromkeys(row["shape"] for row in kernels)
+        },
+    }
     found = {CARRIED: json.dumps(_carried(answers), indent=1) + "\n"}
-    for page, asked in PAGES.items():
-        text = page.read_text(encoding="utf-8")
-        found[page] = _with(text, "answers", _table(answers, asked=asked))
-    mixed = json.loads((RESULTS / "mixed.json").read_text(encoding="utf-8"))["figures"]
-    evaluation = ROOT / "docs" / "evaluation.md"
-    found[evaluation] = _with(found[evaluation], "mixed", _mixed(mixed))
-    left_out = json.loads((RESULTS / "experts_left_out.json").read_text(encoding="utf-8"))
-    text = EXPERTS.read_text(encoding="utf-8")
-    found[EXPERTS] = _with(text, "experts left out", _left_out(left_out["figures"]))
-    strict = json.loads((RESULTS / "strict_threshold.json").read_text(encoding="utf-8"))
-    text = GROUNDING.read_text(encoding="utf-8")
-    found[GROUNDING] = _with(text, "strict threshold", _strict(strict["rows"]))
-    text = GATE.read_text(encoding="utf-8")
-    text = _with(text, "training-free gate", _gate(gate))
-    found[GATE] = _with(text, "gates left out", _gates(gates))
-    text = GENERATION.read_text(encoding="utf-8")
-    for name, lines in (("server", _server(server)), ("hot", _hot(hot)), ("kept", _kept(kept))):
-        text = _with(text, name, lines)
-    found[GENERATION] = text
-    text = KERNELS.read_text(encoding="utf-8")
-    for name in dict.fromkeys(row["shape"] for row in kernels["rows"]):
-        rows = [row for row in kernels["rows"] if row["shape"] == name]
-        text = _with(text, f"kernels, {name}", _kernels(rows))
-    found[KERNELS] = text
+    pages = {MEASUREMENTS / f"{page}.md": tables for page, tables in blocks.items()}
+    pages[README] = {"figures": readme_table(_models(answers)[1])}
+    for path, tables in pages.items():
+        text = path.read_text(encoding="utf-8")
+        for name, lines in tables.items():
+            text = _with(text, name, lines)
+        found[path] = text
     return found
 
 
@@ -106,7 +97,7 @@ def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
         own = part == "search"
         columns = ("a store of its own", "the mixed store", "change") if own else models
         yield from ("", f"**{part.capitalize()}**", "")
-        yield f"| | n | {' | '.join(columns)} | asked |"
+        yield f"| | n | {' | '.join(columns)} | target |"
         yield "|---|---|" + "---|" * (len(columns) + 1)
         named = [{row["name"]: row for row in rows} for rows in by_model.values()]
         for name in dict.fromkeys(name for rows in named for name in rows):
@@ -122,7 +113,7 @@ def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
 
 
 def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    yield "| domain, set left out, search | n | base | expert | change | asked |"
+    yield "| domain, set left out, search | n | base | expert | change | target |"
     yield "|---|---|---|---|---|---|"
     for row in figures:
         cells = [_estimate(row[side]) for side in ("before", "after", "change")]
@@ -131,7 +122,7 @@ def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _strict(rows: Iterable[Mapping[str, float]]) -> Iterator[str]:
-    """Rows of docs/grounding.md."""
+    """Write a row for each threshold."""
     shown = (
         "right, of those given",
         "right, of the answerable",
@@ -244,14 +235,14 @@ def _gates(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"| {name} | {gate['right']:.3f} | {gate['searches']:.2f} |"
 
 
-def _table(results: Mapping[str, Any], *, asked: bool) -> Iterator[str]:
+def _table(results: Mapping[str, Any]) -> Iterator[str]:
     small, large = _models(results)
-    yield f"| figure | n | `{small}` | `{large}` [95 %] | asked |"
+    yield f"| figure | n | `{small}` | `{large}` [95 %] | target |"
     yield "|---|---|---|---|---|"
     for part, figures in results["figures"].items():
         for item in figures:
             after, before = item["after"], item["before"]
-            if after is None or (asked and not item["bar"]):
+            if after is None:
                 continue
             bar = (
                 f"{item['bar']}, {'reached' if item['reached'] else 'missed'}"

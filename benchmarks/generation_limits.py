@@ -65,7 +65,7 @@ def main() -> int:
         parser.error("llama.cpp needs --gguf")
     source, lowered, weights = opened(given.packed)
     # without guesses, as a step of several rows says nothing about reading weights
-    engine = Engine(lowered.decoder, threads=torch.get_num_threads(), guesses=False)
+    engine = Engine(lowered.decoder, threads=torch.get_num_threads(), speculate=False)
     prompts = prompts_of(given.data, source.tokenizer, given.rounds + 8)
     found: dict[str, Any] = {
         "limits": limits(engine, work(weights, source.config), prompts, given.rounds)

@@ -100,7 +100,7 @@ def _mapped(
                 context_tokens=2048,
                 packed=packed,
             )
-            engines[mapped] = Engine(lowered.decoder, guesses=False, reuse=False)
+            engines[mapped] = Engine(lowered.decoder, speculate=False, prefix_caching=False)
     seconds: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     for prompt in prompts[: 4 if quick else 24]:
         for mapped in random.sample([True, False], 2):

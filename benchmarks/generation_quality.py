@@ -23,7 +23,7 @@ from bench_kernels import machine
 from expertrag.data.datasets import load_dataset
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
-from expertrag.llm.engine.texts import Looked, Text
+from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.load.loading import ModelFiles
 from expertrag.llm.load.native_loading import native_network
 from expertrag.llm.load.packed_loading import packed_network
@@ -85,12 +85,12 @@ def perplexity(engine: Engine, windows: list[list[int]]) -> float:
     """Of all tokens of the windows but the first of each."""
     total = 0.0
     for window in windows:
-        text = Text([])
+        text = SequenceState([])
         engine.submit(text)
-        engine.ask(text, window, len(window), watched=False)
-        looked = engine.result(text, lambda: None)
+        engine.prefill(text, window, len(window), return_states=False)
+        looked = engine.next_output(text, lambda: None)
         engine.close(text)
-        assert isinstance(looked, Looked), "it was asked"
+        assert isinstance(looked, PrefillOutput), "it was asked"
         said = looked.logits[:-1].float().log_softmax(-1)
         total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
     return math.exp(total / sum(len(window) - 1 for window in windows))

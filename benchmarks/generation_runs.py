@@ -11,7 +11,7 @@ import torch
 
 from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.engine import Engine
-from expertrag.llm.engine.texts import Drawn, Text
+from expertrag.llm.engine.sequences import SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
 
 
@@ -46,10 +46,10 @@ def write(
     """
     cpu = torch.device("cpu")
     texts = [
-        Text(
+        SequenceState(
             list(p),
             Sampler(0.0, 0, cpu, frequency_penalty=penalty, matcher=matcher()),
-            allowed=tokens,
+            token_budget=tokens,
             expert=experts[place % len(experts)],
         )
         for place, p in enumerate(prompts)
@@ -59,8 +59,8 @@ def write(
 
     def follow(place: int) -> None:
         for number in range(tokens):
-            found = engine.result(texts[place], lambda: None)
-            assert isinstance(found, Drawn)
+            found = engine.next_output(texts[place], lambda: None)
+            assert isinstance(found, SampledToken)
             if number == 0:
                 first[place] = time.perf_counter() - started
 

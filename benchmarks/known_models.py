@@ -1,7 +1,7 @@
 """Models that people will name: whether our engine runs them, and what their weights need.
 
-    python benchmarks/known_models.py           write the tables of docs/models.md and README.md
-    python benchmarks/known_models.py --check   fail if one is not current
+    python benchmarks/known_models.py           write the table of docs/reference/models.md
+    python benchmarks/known_models.py --check   fail if it is not current
 
 Nothing is downloaded. A model is made on the meta device by transformers, from the shapes of its
 published configuration, and lowered as ``--generator`` would lower it, by a decoder that counts the
@@ -26,7 +26,7 @@ from expertrag_kernels.layout import layer_bytes, matrix_bytes
 from expertrag_kernels.steps import CacheShape, View
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "docs/models.md", ROOT / "README.md")
+PAGE = ROOT / "docs/reference/models.md"
 BEGIN, END = "<!-- made by `make docs`: known models -->", "<!-- end of known models -->"
 
 
@@ -141,20 +141,18 @@ def renewed(page: str, lines: str) -> str:
 
 
 def main() -> int:
-    """Write or check the tables; returns the exit code."""
+    """Write or check the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    lines, stale = table(), []
-    for path in PAGES:
-        page = path.read_text(encoding="utf-8")
-        if renewed(page, lines) != page:
-            stale.append(path.relative_to(ROOT))
-            if not check:
-                path.write_text(renewed(page, lines), encoding="utf-8")
-    for path in stale:
-        print(f"{path} {'is not current: run make docs' if check else 'written'}")
-    return int(bool(check and stale))
+    page = PAGE.read_text(encoding="utf-8")
+    found = renewed(page, table())
+    if found == page:
+        return 0
+    print(f"{PAGE.relative_to(ROOT)} {'is not current: run make docs' if check else 'written'}")
+    if not check:
+        PAGE.write_text(found, encoding="utf-8")
+    return int(check)
 
 
 _QWEN3_MOE = {"norm_topk_prob": True, "num_experts_per_tok": 8, "head_dim": 128}

@@ -1,6 +1,7 @@
 """Draw what ``bench_generation.py`` has measured: tokens a second of one text, 8 and 16 at once.
 
-python benchmarks/plot_generation.py benchmarks/results/generation.json docs/generation.svg
+python benchmarks/plot_generation.py benchmarks/results/generation.json \
+    docs/measurements/generation.svg
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw what ``bench_kernels.py`` has measured: milliseconds by tokens, a panel for each shape.
 
-python benchmarks/plot_kernels.py benchmarks/results/kernels.json docs/kernels.svg
+python benchmarks/plot_kernels.py benchmarks/results/kernels.json docs/measurements/kernels.svg
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def _one(value: float) -> Estimate:
 
 def _engine(model: Any) -> Engine:
     lowered = lower(model, Format.BF16, cache_bytes=_CACHE_BYTES, context_tokens=_CONTEXT_TOKENS)
-    return Engine(lowered.decoder, guesses=False, reuse=False)
+    return Engine(lowered.decoder, speculate=False, prefix_caching=False)
 
 
 def _active(model: Any) -> float:

@@ -1,7 +1,7 @@
-"""ExpertRAG: answers from your own documents, retrieving only when it pays.
+"""ExpertRAG: answer from your own documents, and retrieve only when it helps.
 
-Importing this package loads the standard library only; ``Client`` brings gRPC when it is first
-touched, a store in process brings the models when it is first asked.
+Importing this package loads only the standard library. ``Client`` imports gRPC on first access; an
+in-process store loads the models at its first call.
 """
 
 from __future__ import annotations

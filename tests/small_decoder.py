@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, CacheShape, Steps, Text, View
+from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, Steps, View
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 HIDDEN, HEADS, GROUPS, WIDTH, VALUE, VOCABULARY, PAGES = 48, 4, 2, 20, 12, 70, 12
@@ -93,4 +93,4 @@ def small_model(format: Format, make: Make = Decoder) -> Model:
 
 def whole_text(model: Model, tokens: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
     places = torch.arange(len(tokens))
-    return model.decoder.run(tokens, places, [Text(0, len(tokens), pages)], places)[0]
+    return model.decoder.run(tokens, places, [SequenceRows(0, len(tokens), pages)], places)[0]

@@ -1,4 +1,4 @@
-"""Puts a pipeline together from the configuration."""
+"""Build a pipeline from the configuration."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 DEFAULT_EMBEDDER = "minilm-domains"
-"""What a new store is built with unless the caller names another."""
+"""Embedder of a new store, unless the caller names another."""
 
 
 def open_pipeline(config: Config) -> Pipeline:
     """Load the models and open the store that ``config`` names; the caller closes it.
 
-    :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
+    :raises ExpertRAGError: if a model or the store cannot be used; the message has the fix.
     """
     if not config.index:
         raise InvalidArgument(
-            "index: is not set; name the folder of a store with --index",
+            "index: is not set; give the folder of a store with --index",
             reason="INVALID_CONFIG",
             metadata={"field": "index"},
         )
     model, store = config.model, Path(config.index)
-    audit = Audit.of(config.audit)  # first: a wrong path is told before the models are loaded
+    audit = Audit.of(config.audit)  # first: an invalid path fails before the models are loaded
     embedder, generator = open_embedder(model, store), open_generator(model, config.gate)
     return Pipeline(
         store,
@@ -76,9 +76,9 @@ def open_pipeline(config: Config) -> Pipeline:
 def open_gate(
     gate: GateConfig, embedder: SentenceTransformerEmbedder, generator: Generator
 ) -> ServedGate | None:
-    """Open the fitted gate that is configured; None where it is the training-free one.
+    """Open the configured fitted gate; None for the training-free one.
 
-    ``auto`` is the shipped gate of the language model, where the embedder is its own, too.
+    ``auto`` is the shipped gate of the language model, if it was fitted with this embedder.
 
     :raises ExpertRAGError: if it cannot be used with these models.
     """
@@ -89,7 +89,7 @@ def open_gate(
         try:
             served = _open_gate(shipped, embedder, generator)
         except Conflict as reason:
-            _log.warning("the training-free gate decides: %s", reason.message)
+            _log.warning("using the training-free gate: %s", reason.message)
     if served is None and gate.answer_value_s is not None:
         raise needs_fitted_gate()
     return served
@@ -99,7 +99,7 @@ def _open_gate(
     name: str, embedder: SentenceTransformerEmbedder, generator: Generator
 ) -> ServedGate:
     def check(bundle: GateBundle) -> None:
-        # Not the embedder: the store may have moved to another one since, and the gate with it.
+        # Not the embedder: the store and the gate may since have been migrated to another one.
         check_models(bundle, embedder=bundle.needs.embedder_fingerprint, generator=own)
         check_drafts(bundle, generator)
 
@@ -111,12 +111,12 @@ def _open_gate(
 
 
 def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Generator:
-    """Load the language model that is configured.
+    """Load the configured language model.
 
-    ``auto`` is the one that the fitted gate reads, if there is such a gate, else the best that this
-    machine has memory for.
+    ``auto`` is the one that the configured gate was fitted on, if any, else the best one that fits
+    this machine's memory.
 
-    :raises ExpertRAGError: if it cannot be used, with the cure in the message.
+    :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
     name = _auto_generator(model, gate) if model.generator == AUTO_GENERATOR else model.generator
     opened = load_generator(
@@ -128,19 +128,19 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         beside=_reader(model.reader, name),
     )
     _probe(model.probe, opened)
-    # its doubt was trained: by a probe, or as a reader, whose prompts are the plain ones
+    # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
     tells = bool(opened.probe) or (opened.reader and opened.family == prompt.PLAIN.name)
     opened.best_first = tells and model.passages != TOGETHER
     return opened
 
 
 def _probe(named: str, generator: Generator) -> None:
-    """Let the probe that is configured tell whether passages hold the answer.
+    """Attach the configured probe, which predicts whether passages hold the answer.
 
-    ``auto`` is the shipped one of the generator; with a reader beside it, the reader tells.
+    ``auto`` is the shipped probe of the generator; with a reader, the reader predicts it instead.
 
-    :raises Conflict: the one that is named belongs to another model.
-    :raises InvalidArgument: the generator shows no hidden states.
+    :raises Conflict: if the named probe belongs to another model.
+    :raises InvalidArgument: if the generator has no hidden states.
     """
     folder = models.probe_of(generator.name) if named == AUTO_PROBE else Path(named)
     if named == NO_PROBE or folder is None:
@@ -149,7 +149,7 @@ def _probe(named: str, generator: Generator) -> None:
 
     if (model := generator.white_box) is None:
         raise InvalidArgument(
-            "probe: it reads hidden states, which a server does not show; set the probe to none"
+            "probe: needs hidden states, which a server does not provide; set the probe to none"
         )
     probe = load_probe(folder)
     try:
@@ -157,13 +157,13 @@ def _probe(named: str, generator: Generator) -> None:
     except Conflict:
         if named != AUTO_PROBE:
             raise
-        _log.info("no probe: the shipped one is of %s as it is packed, alone", generator.name)
+        _log.info("no probe: the shipped one is for %s as packed, without a reader", generator.name)
     else:
-        _log.info("probe %s: tells whether passages hold the answer", folder.name)
+        _log.info("probe %s: predicts whether the passages hold the answer", folder.name)
 
 
 def _reader(named: str, generator: str) -> Beside | None:
-    """Read the reader that is configured, or the shipped one of the generator; None for none."""
+    """Load the configured reader, or the shipped one of the generator; None for none."""
     if named == NO_READER:
         return None
     folder = models.reader_of(generator) if named == AUTO_READER else Path(named)
@@ -171,7 +171,7 @@ def _reader(named: str, generator: str) -> Beside | None:
         return None
     from expertrag.llm.adapters.serving import load_beside
 
-    _log.info("reader %s: beside %s", folder.name, generator)
+    _log.info("reader %s: runs with %s", folder.name, generator)
     return load_beside(folder)
 
 
@@ -180,24 +180,24 @@ def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
         with translated_errors():
             bundle = load_gate(models.gate_folder(gate.bundle))
         if bundle.needs.generator:
-            _log.info("generator %s: the gate reads it", bundle.needs.generator)
+            _log.info("generator %s: required by the gate", bundle.needs.generator)
             return bundle.needs.generator
     choice = models.choose(dtype=model.dtype, device=model.device, kernels=bool(ISAS))
-    # a better one is within reach: told to those, too, who do not read on
+    # warn if a better one could be pulled, so that it shows at any log level
     _log.log(logging.WARNING if choice.cure else logging.INFO, "generator %s", choice.told)
     return choice.name
 
 
 def open_embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbedder:
-    """Load the embedder that is configured; ``auto`` is the one that made the store.
+    """Load the configured embedder; ``auto`` is the one that built the store.
 
-    :param store: None for a store that is yet to be made.
-    :raises ExpertRAGError: if it cannot be used, with the cure in the message.
+    :param store: None for a store that does not exist yet.
+    :raises ExpertRAGError: if it cannot be used; the message has the fix.
     """
     with translated_errors():
         name = _embedder_of(store) if model.embedder == AUTO_EMBEDDER else model.embedder
         if Path(name).is_dir():
-            name = str(Path(name).resolve())  # the store remembers it, wherever it is opened from
+            name = str(Path(name).resolve())  # the store records it, for any working directory
         source = models.resolve(name)
         if is_bundle(folder := Path(source)):
             base = models.resolve(base_of(folder).name)

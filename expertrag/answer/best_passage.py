@@ -1,8 +1,8 @@
-"""Passages one at a time, each alone in its prompt; all in one where none may hold the answer.
+"""Read passages one at a time, each alone in a prompt; all together if none may hold the answer.
 
-Before an answer is written, a probe or the reader's first token tells how likely it is that the
+Before an answer is generated, a probe or the reader's first token gives the probability that the
 passages of the prompt do not hold it (the doubt). A passage comes right after the instructions, so
-that its keys and values serve every later question about it (prefix caching).
+that its KV cache pages serve every later question about it (prefix caching).
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from expertrag.llm.base import Generator, Session
     from expertrag.runtime.meter import Meter
 
-# Right answers to 103 office questions and to 96 train questions of five sets, in a store of 13
-# sources, five passages: the best one alone .56 and .56, all together .72 and .67, the best one
-# where its doubt is below .25 and else all .71 and .67, this .76 and .68; smollm2-135m-reader the
-# best one and else all .32 and .46, this .31 and .46. The passage that is chosen holds the answer
-# to .83 of the office's, the best one to .63, any one to .87.
+# Share of right answers to 103 office questions and to 96 train questions of five sets, in a store
+# of 13 sources, with five passages: the best one alone .56 and .56, all together .72 and .67, the
+# best one if its doubt is below .25 and else all .71 and .67, this .76 and .68. For
+# smollm2-135m-reader: the best one and else all .32 and .46, this .31 and .46. The chosen passage
+# holds the answer to .83 of the office questions, the best one to .63, any one to .87.
 SURE_OF_BEST = 0.1
-"""Doubt below which the best passage answers, and no other one is looked at."""
+"""Doubt below which the best passage answers, and no other one is read."""
 
 SURE = 0.25
-"""Doubt below which the passage that is chosen among several answers alone."""
+"""Doubt below which the passage chosen among several answers alone."""
 
 HOPELESS = 0.7
-"""Where every passage is doubted by more, they are not read together: the model abstains."""
+"""If the doubt of every passage is higher, they are not read together: the model abstains."""
 
 SCORE_WEIGHT = 2.0
-"""What 1.0 of a passage's score counts beside the log odds that it holds the answer."""
+"""Weight of a passage's search score, added to the log odds that it holds the answer."""
 
 MOST_APART = 5
-"""Passages that are looked at one at a time, at most."""
+"""Maximum number of passages that are read one at a time."""
 
 CHECKED = 2
-"""Passages that the gate reads where it is unsure. With two of them, its AUC on the questions of
-``GateConstants.unsure`` is .984, with one .976."""
+"""Passages that the gate reads if it is unsure. Its AUC on the questions of
+``GateConstants.unsure`` is .984 with two, .976 with one."""
 
 _LEAST = 1e-4  # keeps log odds finite
 
@@ -49,10 +49,11 @@ _LEAST = 1e-4  # keeps log odds finite
 def reads_best_first(
     generator: Generator, request: AnswerRequest, passages: Sequence[Passage], *, begun: bool
 ) -> bool:
-    """Tell whether the best passage is read first.
+    """Return whether to read the best passage first.
 
-    Not where an explanation may take several, or several searches were asked for; and not where
-    the model's turn is not begun, as the doubt of a text in a form is not known.
+    Not for an explanation, which may need several passages, and not for several searches. Also not
+    if the model's turn is not started in the prompt, because the doubt of a constrained text is
+    unknown.
     """
     return (
         generator.best_first
@@ -66,13 +67,13 @@ def reads_best_first(
 def open_session(
     begin: Callable[[Sequence[Passage]], Session], passages: Sequence[Passage], meter: Meter
 ) -> tuple[Session, int | None]:
-    """Read the passages one at a time, then all of them where none is likely to hold the answer.
+    """Read the passages one at a time, then all of them if none is likely to hold the answer.
 
-    :param begin: opens a session that is shown some passages.
+    :param begin: opens a session with some passages in its prompt.
     :param passages: best first.
     :param meter: counts the sessions that do not answer.
-    :returns: the session that answers, which the caller closes, and the index of the passage that
-        it is shown alone; None if it is shown all.
+    :returns: the session that answers, which the caller closes, and the index of its only passage;
+        None if it has all passages.
     """
     doubts: list[float] = []
     for passage in passages[:MOST_APART]:
@@ -84,7 +85,7 @@ def open_session(
                 opened.pop_all()
                 return session, 0
             meter.count(session)
-        if doubt is None:  # of a model that cannot tell
+        if doubt is None:  # the model cannot tell
             return begin(passages), None
         doubts.append(doubt)
     chosen = max(range(len(doubts)), key=lambda at: _evidence(doubts[at], passages[at].score))
@@ -98,10 +99,10 @@ def least_doubt(
 ) -> float | None:
     """Read passages one at a time until one is likely to hold the answer.
 
-    :param begin: opens a session that is shown some passages.
+    :param begin: opens a session with some passages in its prompt.
     :param passages: best first.
     :param meter: counts the sessions.
-    :returns: the least doubt; None of no passages, or of a model that cannot tell.
+    :returns: the lowest doubt; None without passages, or if the model cannot tell.
     """
     least: float | None = None
     for passage in passages:
@@ -117,6 +118,6 @@ def least_doubt(
 
 
 def _evidence(doubt: float, score: float) -> float:
-    """Log odds that a passage holds the answer, by the model and by the search."""
+    """Return the log odds that a passage holds the answer, by the model and the search score."""
     held, not_held = max(1 - doubt, _LEAST), max(doubt, _LEAST)
     return math.log(held / not_held) + SCORE_WEIGHT * score

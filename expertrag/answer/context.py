@@ -1,4 +1,4 @@
-"""The record of one question: what it asks, and what every step of its answer takes from it."""
+"""The context of one question, shared by all steps of its answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AnswerContext:
-    """A question under way.
+    """The context of a running answer.
 
     ``view`` is the generation of the store that answers, whatever is published meanwhile;
-    ``vectors`` are the question's, by expert, None in a mode that looks at no document.
+    ``vectors`` are the question's, by expert, None in a mode without documents.
     """
 
     request: AnswerRequest
@@ -33,20 +33,20 @@ class AnswerContext:
 
     @property
     def known_vectors(self) -> QueryVectors:
-        """The vectors of a question in a mode that looks at documents."""
-        assert self.vectors is not None, "NEVER looks at no document"
+        """The question's vectors, in a mode that uses documents."""
+        assert self.vectors is not None, "NEVER uses no documents"
         return self.vectors
 
 
 @dataclass(slots=True)
 class ClosedBook:
-    """A closed-book answer under way; ``draft`` is all of it where the gate asked for it."""
+    """A running closed-book answer; ``draft`` is its whole text if the gate required it."""
 
     session: Session
     draft: DeltaEvent | None = None
 
     def deltas(self) -> Iterator[DeltaEvent]:
-        """Yield the answer's text; a draft that is there already, in one piece."""
+        """Yield the answer's text; an existing draft in one piece."""
         if self.draft is None:
             yield from self.session.deltas()
         elif self.draft.text:

@@ -1,4 +1,4 @@
-"""The gate's step of an answer: measure what the gate asks for, then decide."""
+"""The gate's step of an answer: measure the signals that the gate uses, then decide."""
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ if TYPE_CHECKING:
     from expertrag_retriever.types import Passage, PrefillSignals, StoreSignals
 
 LOOKAHEAD_TOKENS = 6
-"""Tokens that the gate looks at. They are the answer's own first tokens when it is given closed
-book; TARG finds the margin of the first few tokens as telling as that of a whole draft."""
+"""Tokens that the gate reads. They are the first tokens of a closed-book answer; TARG finds the
+margin of the first few tokens as informative as that of a whole draft."""
 
 LeastDoubt = Callable[[], "float | None"]
-"""Reads the best passages; returns the least doubt that one holds the answer, None if unknown."""
+"""Reads the best passages; returns the lowest doubt that one holds the answer, None if unknown."""
 
 UNDECIDED = (0.25, 0.75)
-"""Weights of the documents between which both ways may answer together."""
+"""Range of the open-book weight in which both ways may answer together."""
 
 FOUND = 0.5
-"""Share of a question's words, by rarity, that the documents hold, from which they are consulted
-where its language is one that the embedder does not know."""
+"""Share of a question's words, weighted by rarity, that the documents must hold to retrieve for a
+question in a language that the embedder does not know."""
 
 UNSURE = 0.25
-"""Share of the threshold from which a question may still be about the documents."""
+"""Share of the threshold above which a question may still be about the documents."""
 
 LEAST_BENEFIT = 0.001
-"""Threshold where a retrieval costs nothing: what has no benefit is not retrieved for."""
+"""Threshold if a retrieval costs nothing: without any benefit, do not retrieve."""
 
 
 class Decider:
-    """Runs the training-free gate of the store, or the fitted one."""
+    """Runs the training-free gate of the store, or a fitted gate."""
 
     def __init__(self, generator: Generator, gate: ServedGate | None, policy: GateConfig) -> None:
-        """Take what decides.
+        """Decide by a fitted gate, or by the training-free one without it.
 
-        :param policy: threshold, target rate or price; the gate's own threshold without any.
+        :param policy: threshold, target rate or price; without any, the gate's own threshold.
         """
         self._generator = generator
         self._gate = gate
@@ -79,7 +79,7 @@ class Decider:
         self._budget: tuple[str, RateController] | None = None
 
     def name(self, view: View) -> str:
-        """Name of the gate that decides over a store."""
+        """Return the name of the gate that decides for a store."""
         return self._gate.current().version if self._gate else view.gate.name
 
     def decide(
@@ -88,9 +88,9 @@ class Decider:
         answer: ClosedBook,
         least_doubt: LeastDoubt,
     ) -> GateDecision:
-        """Decide; only AUTO pays for the signals.
+        """Decide; only AUTO computes signals.
 
-        :param least_doubt: reads the best passages, where signals leave it open whether the
+        :param least_doubt: reads the best passages, if the signals leave it open whether the
             question is about the documents.
         """
         decision = self._decided(context, answer, least_doubt)
@@ -110,11 +110,11 @@ class Decider:
         threshold, why = request.threshold, ""
         if threshold is None:
             threshold, why = self._rule(budget)
-        # a budget and a caller's threshold are about scores that were known without passages
+        # a budget and a caller's threshold are calibrated on scores without read passages
         reads = budget is None and request.threshold is None and not request.both_ways
         decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
-        if budget is None and request.threshold is None:  # these hold in every language
+        if budget is None and request.threshold is None:  # these apply in every language
             decision = _by_words(decision, request.question, view)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
@@ -126,7 +126,7 @@ class Decider:
         return replace(decision, reason=f"{decision.reason} {why}.")
 
     def _mixed(self, decision: GateDecision) -> GateDecision:
-        """Take both ways if they are about as likely to be right."""
+        """Answer both ways if they are about equally likely to be right."""
         alone, together = decision.p_correct_closed_book, decision.p_correct_retrieval
         if alone is None or together is None or not alone + together:
             return decision
@@ -134,19 +134,19 @@ class Decider:
         if not UNDECIDED[0] <= weight <= UNDECIDED[1]:
             return decision
         if self._generator.white_box is None:
-            unable = f"{self._generator.name} gives no probabilities to mix: one way answers alone"
+            unable = f"{self._generator.name} gives no probabilities to mix: only one way answers"
             return replace(decision, warnings=(*decision.warnings, unable))
         return replace(
             decision,
             action=GateAction.RETRIEVE,
             retrieval_weight=weight,
-            reason=f"{decision.reason} With documents the answer is right with probability "
-            f"{together:.2f} and without with {alone:.2f}, so it is drawn from both, "
-            f"{weight:.2f} to {1 - weight:.2f}.",
+            reason=f"{decision.reason} The answer is right with probability "
+            f"{together:.2f} with documents and {alone:.2f} without, so it is sampled from both, "
+            f"weighted {weight:.2f} to {1 - weight:.2f}.",
         )
 
     def _or_strictly(self, decision: GateDecision) -> GateDecision:
-        """Consult the documents where the policy is to, for a question that may be about them."""
+        """Retrieve for a question that may be about the documents, if the policy says so."""
         if self._policy.unsure != "strict" or decision.retrieve:
             return decision
         if decision.p_benefit is None or decision.threshold is None:
@@ -156,12 +156,12 @@ class Decider:
         return replace(
             decision,
             action=GateAction.RETRIEVE,
-            reason=f"{decision.reason} As the question may still be about the documents, it is "
+            reason=f"{decision.reason} The question may still be about the documents, so it is "
             "answered strictly from them.",
         )
 
     def strictly(self, decision: GateDecision) -> bool:
-        """Whether a question is to be answered from the documents or not at all."""
+        """Return whether to answer a question from the documents or not at all."""
         if self._policy.unsure != "strict" or decision.mode is not GateMode.AUTO:
             return False
         if not decision.retrieve or decision.retrieval_weight is not None:
@@ -170,14 +170,14 @@ class Decider:
         return benefit is not None and threshold is not None and benefit < threshold
 
     def answered(self, decision: GateDecision, usage: Usage) -> None:
-        """Learn what an answer cost that the gate has decided on; of both ways tells of none."""
+        """Record the cost of an answer in AUTO; an answer of both ways tells neither cost."""
         if decision.mode is GateMode.AUTO and decision.retrieval_weight is None:
             seconds = usage.stage_seconds
             spent = sum(seconds[name] for name in seconds if name not in GATE_STAGES)
             self._cost.observe(spent, retrieved=decision.retrieve)
 
     def _rule(self, budget: RateController | None) -> tuple[float | None, str]:
-        """Return the policy's threshold, None for the gate's own, and what set it."""
+        """Return the policy's threshold (None for the gate's own), and the reason for it."""
         if budget is not None:
             kept = f"keeps retrieval at {budget.target * 100:g} % of the questions"
             return budget.threshold, f"The threshold {kept}"
@@ -187,20 +187,20 @@ class Decider:
         cost = self._cost.seconds
         if cost is None:
             return None, (
-                f"What a retrieval costs here is not known before {FEWEST} answers of each way, so "
-                "that the gate's own threshold stands"
+                f"The cost of a retrieval here is not known before {FEWEST} answers of each kind, "
+                "so the gate's own threshold applies"
             )
         return min(max(cost / value, LEAST_BENEFIT), NOTHING), (
-            f"A retrieval takes {cost:.2g} s longer here and a right answer is worth {value:g} s, "
+            f"A retrieval takes {cost:.2g} s longer here, and a right answer is worth {value:g} s, "
             "which sets the threshold"
         )
 
     def p_sufficient(
         self, question: str, passages: Sequence[Passage], view: View, meter: Meter
     ) -> float | None:
-        """Probability that passages hold the answer.
+        """Return the probability that passages hold the answer.
 
-        None where no fitted gate judges passages, or not those of the store's embedder.
+        None if no fitted gate judges passages, or not with the store's embedder.
         """
         bundle = self._gate.current() if self._gate else None
         if bundle is None or bundle.sufficiency is None or not _same_embedder(bundle, view):
@@ -210,7 +210,7 @@ class Decider:
             return float(bundle.sufficiency.probability([signals])[0])
 
     def _rate_controller(self, bundle: GateBundle | None) -> RateController | None:
-        """Return what holds the target rate for the gate that decides now; None without one."""
+        """Return the rate controller of the current gate; None without a target rate."""
         target = self._policy.target_rate
         if target is None:
             return None
@@ -232,7 +232,7 @@ class Decider:
         threshold: float | None,
         least_doubt: LeastDoubt | None,
     ) -> GateDecision:
-        """Measure the signals and judge."""
+        """Measure the signals and decide."""
         request, view, meter = context.request, context.view, context.meter
         if bundle is None:
             seen = self._store(context, least_doubt)
@@ -243,7 +243,7 @@ class Decider:
             return _with_passages(decision, seen)
         if not _same_embedder(bundle, view):
             return fitted.unjudged(
-                f"the store has moved to the embedder {view.embedder.name} and the gate was "
+                f"the store was migrated to the embedder {view.embedder.name}, and the gate was "
                 f"fitted with {bundle.needs.embedder}",
                 bundle.version,
             )
@@ -271,7 +271,7 @@ class Decider:
             return _with_passages(decision, store)
 
     def _store(self, context: AnswerContext, least_doubt: LeastDoubt | None) -> StoreSignals:
-        """Measure what the store tells; the best passages are read where that leaves it open."""
+        """Measure the store's signals; read the best passages if these are inconclusive."""
         request, gate = context.request, context.view.gate
         with context.meter.stage("gate"):
             seen = gate.store_signals(
@@ -289,7 +289,7 @@ class Decider:
             return answer.session.peek(LOOKAHEAD_TOKENS)
 
     def _draft(self, context: AnswerContext, answer: ClosedBook) -> Draft:
-        """Let the model answer closed book to the end, and read how it begins."""
+        """Generate the whole closed-book answer, and read its beginning."""
         reader = self._generator.white_box
         assert reader is not None, "checked when the gate was loaded"
         with context.meter.stage("draft"):
@@ -304,68 +304,67 @@ class Decider:
 
 
 def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDecision:
-    """Say what was read of passages, if anything was."""
+    """Add the result of reading passages to a decision, if any were read."""
     if store is None or store.p_sufficient is None:
         return decision
     found = store.p_sufficient
     return replace(
         decision,
-        reason=f"{decision.reason} The best passages were read, as it was not clear whether the "
+        reason=f"{decision.reason} The best passages were read because it was unclear whether the "
         f"question is about the documents: one holds the answer with probability {found:.2f}.",
         signals={**decision.signals, "p_sufficient": found},
     )
 
 
 def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:
-    """Decide by words alone where the embedder does not know the language of the question."""
+    """Decide by words alone if the embedder does not know the language of the question."""
     if is_english(question) is not False or not knows_english_alone(view.embedder.name):
         return decision
-    told = f"The question is not English, and the embedder {view.embedder.name} knows no other"
+    told = f"The question is not English, and the embedder {view.embedder.name} is English-only"
     found = decision.signals.get("term_coverage", 0.0)
     if decision.retrieve or found < FOUND:
-        return replace(decision, reason=f"{decision.reason} {told} language.")
+        return replace(decision, reason=f"{decision.reason} {told}.")
     return replace(
         decision,
         action=GateAction.RETRIEVE,
-        reason=f"{told} language: the documents hold its words ({found:.2f}), so they are "
-        "consulted.",
+        reason=f"{told}: the documents hold its words ({found:.2f}), so passages are retrieved.",
     )
 
 
 def _domains(
     bundle: GateBundle, context: AnswerContext
 ) -> tuple[dict[str, float], tuple[str, ...]]:
-    """Return what the router says of a question, if the gate looks at it, and warnings."""
+    """Return the router's signals for a question, if the gate uses them, and warnings."""
     embedder = context.view.embedder
     if SignalGroup.DOMAIN not in bundle.groups:
         return {}, ()
     if embedder.fingerprint != bundle.needs.router:
         return {}, (
             f"the gate was fitted with the domain router of {bundle.needs.embedder}, and "
-            f"{embedder.name} has another or none: the domain of the question stands at its mean",
+            f"{embedder.name} has another or none: domain signals are set to their means",
         )
     return domain_signals(context.route.domains), ()
 
 
 def base_encoder(embedder: SentenceTransformerEmbedder) -> Encode:
-    """Return what embeds texts by the base model, before any domain expert."""
+    """Return a function that embeds texts with the base model, without domain experts."""
     return lambda texts: embedder.encode_queries_by_experts(texts, [GENERAL])[:, 0]
 
 
 def _same_embedder(bundle: GateBundle, view: View) -> bool:
-    """Whether a store's base embedder is the one that a gate was fitted with."""
+    """Return whether a store's base embedder is the one that a gate was fitted with."""
     return bundle.needs.embedder_fingerprint == view.embedder.fingerprint_of_expert(GENERAL)
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:
-    """Check that a gate's drafts can be read by the model at hand.
+    """Check that the language model can read drafts, if the gate uses them.
 
-    :raises Conflict: the gate looks at drafts, and the model gives no probabilities of a text.
+    :raises Conflict: if the gate uses drafts, and the model gives no probabilities of a text.
     """
     if SignalGroup.DRAFT in bundle.groups and generator.white_box is None:
         raise Conflict(
             f"the gate {bundle.version} reads drafts, which {generator.name} cannot do: use a "
-            "model that runs in this process, or a gate without the signals of 'draft'",
+            "model that runs in this process, or a gate without 'draft' signals",
             reason="GATE_MISMATCH",
             metadata={"gate": bundle.version},
         )

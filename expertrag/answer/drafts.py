@@ -1,4 +1,4 @@
-"""What a gate reads of a closed-book draft: its words, how likely they were, hidden states."""
+"""Features of a closed-book draft for the gate: words, log probabilities, hidden states."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ LIKELIHOODS = (
 STATES = ("draft_middle", "draft_upper")
 
 DRAFT_WORDS = 24
-"""About the 32 tokens of a recorded answer; short answers, which can be scored, are whole."""
+"""About the 32 tokens of a recorded answer; short answers, which can be scored, fit in full."""
 
 
 def looked_at(draft: str) -> str:
-    """Return the part of a draft that a gate looks at, so that no caller's max_tokens counts."""
+    """Return the part of a draft that the gate reads, independent of the caller's max_tokens."""
     return " ".join(draft.split()[:DRAFT_WORDS])
 
 
 def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
-    """Put together what is known of one draft."""
+    """Return the features of one draft."""
     return Draft(
         text,
         embedding,

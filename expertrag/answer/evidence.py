@@ -1,6 +1,6 @@
-"""The passages of one answer as evidence: cut into stretches of words that are compared by rarity.
+"""Evidence in passages: spans of words that are compared with a text, weighted by rarity.
 
-Grounding asks it of an answer, and abstention of the question alone.
+Grounding compares them with an answer, abstention with the question.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from expertrag_index.sentences import spans
 from expertrag_index.types import FloatArray
 from expertrag_retriever.types import Passage
 
-_RESTATED_WEIGHT = 0.5  # of a word that the question had already
+_RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One or two neighbouring sentences; character offsets into the passage's text."""
+    """One or two adjacent sentences; character offsets into the passage's text."""
 
     start: int
     end: int
@@ -29,14 +29,14 @@ class Stretch:
 
 
 class Evidence:
-    """The passages of one answer, cut into stretches, and the question."""
+    """The passages of one answer, split into spans, and the question."""
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
         self.question = wording(question)
         self.stretches: list[list[Stretch]] = []
-        """Of each passage."""
+        """Spans of each passage."""
         self._sentences = 0
-        self._frequency: Counter[str] = Counter()  # sentences that hold a word
+        self._frequency: Counter[str] = Counter()  # number of sentences with a word
         self._words: list[frozenset[str]] = []  # of each passage
         for passage in passages:
             title = wording(passage.title)
@@ -52,23 +52,23 @@ class Evidence:
         self._named = self.question.exact & frozenset().union(*self._words)
 
     def words_of(self, number: int) -> frozenset[str]:
-        """Words of a passage and its title."""
+        """Return the words of a passage and its title."""
         return self._words[number]
 
     def named_elsewhere(self, number: int) -> list[str]:
-        """Names and numbers of the question that other passages have, where this one has none."""
+        """Return the question's names and numbers in other passages, if this one has none."""
         if self.question.exact & self._words[number]:
             return []
         return sorted(self._named)
 
     def recall(self, wanted: frozenset[str], found: frozenset[str]) -> float:
-        """Share of the weight of ``wanted`` that is found; 1 for nothing wanted."""
-        # fsum is exact, so that the order of a set, which differs by process, changes nothing
+        """Return the share of the weight of ``wanted`` in ``found``; 1 if nothing is wanted."""
+        # fsum is exact, so the order of a set, which differs by process, does not matter
         total = math.fsum(map(self.weight, wanted))
         return math.fsum(map(self.weight, wanted & found)) / total if total else 1.0
 
     def weight(self, word: str) -> float:
-        """Rarity of a word among the sentences; less for a word that the question had already."""
+        """Return the rarity of a word among the sentences, reduced if it is in the question."""
         rarity = math.log((self._sentences + 1) / (self._frequency[word] + 0.5))
         return rarity * (_RESTATED_WEIGHT if word in self.question.words else 1.0)
 
@@ -76,19 +76,19 @@ class Evidence:
 Encode = Callable[[Sequence[str]], FloatArray]
 """Embeds texts: unit vectors [N, D]."""
 
-_MOST_SENTENCES = 64  # that are embedded; five passages have some 25
+_MOST_SENTENCES = 64  # sentences to embed; five passages have about 25
 
 
 def evidence_signals(
     question: str, passages: Sequence[Passage], encode: Encode
 ) -> dict[str, float]:
-    """Tell how much of the question the passages hold, by name; nothing without passages.
+    """Return features of how well the passages cover the question; empty without passages.
 
     ``dense``: cosines of question and passages; ``sentence``: of question and single sentences.
-    ``recall``: share of the question's words, by rarity, that one or two neighbouring sentences
-    hold; ``missing``: words that they do not; ``exact``: of those, numbers and names.
+    ``recall``: share of the question's words, by rarity, in one or two adjacent sentences;
+    ``missing``: words not in them; ``exact``: of those, numbers and names.
 
-    :param encode: by the base model, before any domain expert.
+    :param encode: encodes with the base model, without domain experts.
     """
     if not passages:
         return {}
@@ -132,7 +132,7 @@ def evidence_signals(
 def _sentence_similarities(
     question: str, passages: Sequence[Passage], encode: Encode
 ) -> list[float]:
-    """Cosines of the question with sentences of the passages, falling; 0 without a sentence."""
+    """Return cosines of the question with the passages' sentences, descending; 0 without any."""
     sentences = [p.text[start:end] for p in passages for start, end in spans(p.text)]
     if not sentences:
         return [0.0]
@@ -141,7 +141,7 @@ def _sentence_similarities(
 
 
 def _with_pairs(singles: Sequence[Stretch], title: Wording) -> Iterator[Stretch]:
-    """Yield every sentence and every two neighbours; the title is understood in each."""
+    """Yield every sentence and every pair of adjacent ones, each with the words of the title."""
     for first, second in zip_longest(singles, singles[1:]):
         yield Stretch(first.start, first.end, union((first.wording, title)))
         if second:

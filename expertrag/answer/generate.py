@@ -1,6 +1,6 @@
-"""The two ways to answer a question: closed book, and from the documents.
+"""Generate an answer, closed book or open book.
 
-gather    passages, by one search or several
+gather    passages, by one or several searches
 generate  tokens
 ground    citations and support, or an abstention
 """
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The session that answers from passages; ``alone``: index of the only one it is shown."""
+    """The session that answers from passages; ``alone``: index of its only passage, if any."""
 
     session: Session
     passages: Sequence[Passage]
@@ -55,7 +55,7 @@ class Reading:
 
 
 class Answering:
-    """Answers calls by a language model; what is decided, the caller decides."""
+    """Generates answers with a language model; the caller decides whether to retrieve."""
 
     def __init__(self, generator: Generator, decider: Decider) -> None:
         self._generator = generator
@@ -64,11 +64,11 @@ class Answering:
         self._policy = AbstentionPolicy(generator.strict_from)
 
     def least_doubt(self, context: AnswerContext) -> float | None:
-        """Read the best passages; return the least doubt that one holds the answer.
+        """Read the best passages; return the lowest doubt that one holds the answer.
 
-        None where there are none, where none fits the context, or where the model cannot tell.
+        None if there are none, if none fits the context, or if the model cannot tell.
         """
-        # by a small reader's own doubt, a quarter of the general requests would retrieve
+        # with a small reader's own doubt, a quarter of general questions would retrieve
         if not (self._generator.best_first and self._generator.probe):
             return None
         context.should_stop()
@@ -93,20 +93,20 @@ class Answering:
         return least_doubt(begin, kept, context.meter)
 
     def begin_closed_book(self, context: AnswerContext) -> Session:
-        """Open the session of an answer without documents."""
+        """Open the session of a closed-book answer."""
         return self._begin(
             context, prompt.closed_book(context.request.question), context.request.sampling
         )
 
     def closed_book(self, answer: ClosedBook, meter: Meter) -> Iterator[AnswerEvent]:
-        """Answer without documents, in a session that is open."""
+        """Answer closed book, in an open session."""
         yield from meter.stream("generate", answer.deltas())
         meter.count(answer.session)
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
     def open_book(self, context: AnswerContext, weight: float | None) -> Iterator[AnswerEvent]:
-        """Answer from the documents; with a weight of them, from both prompts."""
+        """Answer open book; with a ``weight``, from both prompts."""
         request, meter = context.request, context.meter
         result = self._gather(context)
         strict = request.mode is GateMode.STRICT
@@ -118,7 +118,7 @@ class Answering:
         meter.add(passages_dropped=len(packed.dropped))
         yield PassagesEvent(packed.kept, result.generation)
         p_sufficient = None
-        if strict and request.steps == 1:  # the judge knows similarities to the question alone
+        if strict and request.steps == 1:  # the judge only knows similarities to the question
             p_sufficient = self._decider.p_sufficient(
                 request.question, packed.kept, context.view, meter
             )
@@ -184,12 +184,12 @@ class Answering:
         return Reading(session, passages, chosen)
 
     def _gather(self, context: AnswerContext) -> SearchResult:
-        """Search as often as asked, each time with the answer to what was found before."""
+        """Search ``steps`` times, each after the first with a draft answer to the question."""
         request, meter = context.request, context.meter
         sampling = replace(
             reply_sampling(request.sampling, reader=self._generator.reader),
             max_tokens=min(request.sampling.max_tokens, DRAFT_TOKENS),
-            constraint=None,  # of the answer, not of what is searched for
+            constraint=None,  # constrains the answer, not the drafts
             logprobs=None,
         )
 
@@ -226,7 +226,7 @@ class Answering:
         )
 
     def _without_passages(self, context: AnswerContext) -> Iterator[AnswerEvent]:
-        """Nothing was found (a filter that nothing passes): abstain, or answer closed book."""
+        """Abstain in STRICT, else answer closed book: no passage was found (by the filter)."""
         if context.request.mode is GateMode.STRICT:
             yield from self._abstention(context.meter, support=0.0)
             return
@@ -252,7 +252,7 @@ class Answering:
     def _strict(
         self, context: AnswerContext, reading: Reading, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
-        """Hold the answer back until it is known to be supported."""
+        """Withhold the answer until it is known to be supported."""
         session = reading.session
         meter, spoken = context.meter, self._spoken(context, session)
 
@@ -260,7 +260,7 @@ class Answering:
             sure = _p_sufficient(session)
             return spoken.abstained or self._policy.doubted(sure, verdict=verdict)
 
-        # what is withheld, whatever it is, is not written: a verdict is doubted last
+        # stop generating once any answer would be withheld; the verdict's bound is checked last
         said = list(takewhile(lambda _: not doubted(verdict=True), spoken))
         meter.count(session)
         p_sufficient = _p_sufficient(session) if p_sufficient is None else p_sufficient
@@ -317,7 +317,7 @@ class Answering:
         )
 
     def _replies(self, context: AnswerContext) -> bool:
-        """Whether the text is a reader's reply; one in a form is only what the form asks for."""
+        """Return whether the text is a reader's reply; a constrained text is not one."""
         return self._generator.reader and context.request.sampling.constraint is None
 
     def _spoken(self, context: AnswerContext, session: Session) -> Spoken:
@@ -337,10 +337,10 @@ class Answering:
 
 
 def _support(grounding: Grounding, p_sufficient: float | None) -> float:
-    """Probability that the passages say what an answer says: by its words, and by the model."""
+    """Return the support of the words, times the probability that the passages hold the answer."""
     return grounding.support * (1.0 if p_sufficient is None else p_sufficient)
 
 
 def _p_sufficient(session: Session) -> float | None:
-    """Probability that the passages hold the answer, as the reader sees it; None of others."""
+    """Return the model's probability that the passages hold the answer; None if unknown."""
     return None if session.doubt is None else 1 - session.doubt

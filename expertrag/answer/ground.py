@@ -1,9 +1,9 @@
-"""Ties each sentence of an answer to the stretch of a passage that supports it.
+"""Match each sentence of an answer to the span of a passage that supports it.
 
-Deterministic and without a model: a sentence is supported as far as its words, weighted by how
-rare they are among the passages, occur together in one or two neighbouring sentences of a passage.
-Numbers, names, options and names of code must occur to the letter, and what the question names must
-be in the passage. What it cannot see is order and roles ("A beat B").
+Deterministic, without a model: the support of a sentence is the share of its words, weighted by
+their rarity among the passages, that occur together in one or two adjacent sentences of a passage.
+Numbers, names, options and code identifiers must match exactly, and the names in the question must
+be in the passage. It ignores word order and roles ("A beat B").
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from expertrag.api.types import Citation, Passage
 from expertrag_index.sentences import spans
 
 SUPPORTED = 0.5
-"""Score from which a sentence is cited, and support from which a STRICT answer is given."""
+"""Minimum score to cite a sentence, and minimum support to give a STRICT answer."""
 
 _MISSING_EXACT_CAP = 0.4  # below SUPPORTED: a wrong number or name is a wrong answer
 _NEGATION_FACTOR = 0.4
-_OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another one has
+_OTHER_NAME_FACTOR = 0.6  # the passage lacks a name of the question that another passage has
 _QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the question's words
-_WHOLE_CLAIM_WORDS = 6  # content words from which a sentence stands without its question
-_MAX_CITATIONS = 2  # of one sentence
-_OWN_SHARE = 1 / 3  # of words that are not the question's, up to which a "Yes, …" is a bare one
+_WHOLE_CLAIM_WORDS = 6  # content words at which a sentence is complete without its question
+_MAX_CITATIONS = 2  # per sentence
+_OWN_SHARE = 1 / 3  # maximum share of words not in the question for a bare "Yes, …"
 _MOST_WORDS_TOLD = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
-_MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers claim nothing
+_MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers make no claim
 
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """Citations in the order of the answer, or of the passages that its writer named.
+    """Citations in the order of the answer, or of the passages that the model cited itself.
 
-    ``support`` in [0, 1] is the share of the answer, by content words, that lies in supported
-    sentences. ``reason`` says in one line why the first unsupported sentence is not supported;
-    empty where all are.
+    ``support`` in [0, 1] is the share of the answer, by content words, in supported sentences.
+    ``reason`` says in one line why the first unsupported sentence is not supported; empty if all
+    are.
     """
 
     citations: tuple[Citation, ...]
@@ -58,7 +58,7 @@ class _Lacking:
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """A stretch of a passage, and what keeps it from supporting a claim, if anything does."""
+    """A span of a passage, its score, and the flaw that lowers its support of a claim."""
 
     passage: int
     stretch: Stretch
@@ -69,12 +69,13 @@ class _Match:
 def ground(
     answer: str, passages: Sequence[Passage], question: str = "", named: Sequence[int] = ()
 ) -> Grounding:
-    """Find what supports ``answer``.
+    """Find the spans that support ``answer``.
 
-    :param question: ties a bare answer such as "Paris." to the stretch that is also about it.
-    :param named: numbers, from 1, of passages that the writer gives as sources. Those that support
-        the answer are cited for all of it, each by its best stretch, in place of what is found for
-        each sentence; those that do not where nothing is found. ``support`` stays the same.
+    :param question: matches a bare answer such as "Paris." to a span that is also about it.
+    :param named: 1-based numbers of the passages that the model cites. Those that support the
+        answer are cited for all of it, each with its best span, instead of the citations found for
+        each sentence; those that do not are cited only if nothing else is found. ``support`` is not
+        affected.
     """
     evidence = Evidence(passages, question)
     claims = list(_claims(answer, evidence))
@@ -96,13 +97,13 @@ def ground(
 
 
 def sentence_scores(answer: str, passages: Sequence[Passage], question: str = "") -> list[float]:
-    """Return how well the best stretch supports each sentence of ``answer``, in [0, 1]."""
+    """Return the score in [0, 1] of the best span for each sentence of ``answer``."""
     return [claim.best for claim in _claims(answer, Evidence(passages, question))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A sentence of the answer and the best stretch of each passage, best first."""
+    """A sentence of the answer, and the best span of each passage, best first."""
 
     start: int
     end: int
@@ -132,7 +133,7 @@ def _said(text: str) -> Wording:
 
 
 def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
-    """Return the best stretch of each passage for the claim, best first."""
+    """Return the best span of each passage for the claim, best first."""
     best = [
         max(
             (
@@ -150,7 +151,7 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
 def _deciding(
     claim: Wording, stretches: Sequence[Stretch], evidence: Evidence
 ) -> Sequence[Stretch]:
-    """Return the stretches that may support a claim; of a bare yes or no, what is asked about."""
+    """Return the spans that may support a claim; for a bare yes or no, the one asked about."""
     asked = evidence.question
     if not _is_verdict(claim, asked):
         return stretches
@@ -158,7 +159,7 @@ def _deciding(
 
 
 def _is_verdict(claim: Wording, asked: Wording) -> bool:
-    """Whether a claim is a yes or no, with hardly a word that the question has not."""
+    """Return whether a claim is a yes or no, with hardly any word beyond the question."""
     own = claim.words - asked.words
     return bool(claim.verdict and asked.words) and len(own) <= _OWN_SHARE * len(claim.words)
 
@@ -166,33 +167,33 @@ def _is_verdict(claim: Wording, asked: Wording) -> bool:
 def _judged(
     claim: Wording, number: int, stretch: Stretch, evidence: Evidence
 ) -> tuple[float, str | _Lacking]:
-    """Return how well a stretch of a passage supports a claim, in [0, 1], and what it lacks."""
+    """Return the support of a span for a claim, in [0, 1], and its flaw."""
     asked, found = evidence.question, stretch.wording
     about_question = evidence.recall(asked.words, found.words)
     missing = claim.words - found.words
     flaw: str | _Lacking = (
         _Lacking(missing, claim) if missing else _Lacking(asked.words - found.words, asked)
     )
-    if _is_verdict(claim, asked):  # it claims the question, which a passage about it decides
-        # it is concluded, seldom quoted: a quarter of what is asked about is enough to cite it
+    if _is_verdict(claim, asked):  # decided by a passage about the question
+        # it is inferred, seldom quoted: a quarter of the question's words suffices for a citation
         score = math.sqrt(evidence.recall(asked.words, evidence.words_of(number)))
         flaw = _Lacking(asked.words - evidence.words_of(number), asked)
         common = asked.words & found.words
         if claim.verdict == "yes" and asked.negated & common != found.negated & common:
-            score, flaw = score * _NEGATION_FACTOR, "one of question and passage denies it"
+            score, flaw = score * _NEGATION_FACTOR, "only one of question and passage negates it"
     elif claim.words:
         score = evidence.recall(claim.words, found.words)
         bareness = max(0.0, 1.0 - len(claim.words) / _WHOLE_CLAIM_WORDS)
         score *= 1.0 - _QUESTION_SHARE * bareness * (1.0 - about_question)
         common = claim.words & found.words
         if claim.negated & common != found.negated & common:
-            score, flaw = score * _NEGATION_FACTOR, "one of answer and passage denies it"
+            score, flaw = score * _NEGATION_FACTOR, "only one of answer and passage negates it"
     else:
-        return 0.0, "it says nothing that a passage could support"
+        return 0.0, "it makes no claim that a passage could support"
     elsewhere = evidence.named_elsewhere(number)
     if elsewhere:
         score *= _OTHER_NAME_FACTOR
-        flaw = f"{_quoted(elsewhere[:1], asked)}, which is asked about, is not in the passage"
+        flaw = f"{_quoted(elsewhere[:1], asked)}, named in the question, is not in the passage"
     wrong = claim.exact - found.words - asked.words
     if wrong:
         score, flaw = min(score, _MISSING_EXACT_CAP), _Lacking(wrong, claim)
@@ -200,7 +201,7 @@ def _judged(
 
 
 def _told(matches: Sequence[_Match], evidence: Evidence) -> str:
-    """Say what the best match lacks, the rarest words first."""
+    """Return the flaw of the best match in words, the rarest missing words first."""
     if not matches:
         return "there is no passage to support it"
     flaw = matches[0].flaw

@@ -1,16 +1,16 @@
-"""The way of a query, in one straight line: route, embed, decide, retrieve, generate, ground.
+"""The steps of an answer, in order: route, embed, decide, retrieve, generate, ground.
 
-    route     the domains of the question, and the language model's expert for it
+    route     domains of the question, and the language-model expert for it
     embed     one embedding of the question
-    prefill   closed-book prefill and the first tokens: the gate's signals, and, if the gate
-              says so, the beginning of the answer (no second pass)
+    prefill   closed-book prefill and first tokens: signals for the gate, and the start of
+              a closed-book answer (no second prefill)
     gate      GateDecision with its reason
-    search    passages, only if decided
+    search    passages, only if the gate decides so
     generate  tokens
     ground    citations and support, or an abstention
 
-The pipeline raises only the errors of ``expertrag.api.errors``. It is thread-safe; the store can be
-exchanged under it while answers are being written.
+The pipeline raises only errors of ``expertrag.api.errors``. It is thread-safe; the store can be
+replaced while answers are being generated.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SAMPLING = Sampling()
 
 
 class Pipeline:
-    """Embedder, store, gate and language model, put together."""
+    """Answers questions with an embedder, a store, a gate and a language model."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class Pipeline:
         load_embedder: LoadEmbedder | None = None,
         audit: Audit | None = None,
     ) -> None:
-        """Open the store; the models are loaded already and may be shared.
+        """Open the store; the models are already loaded and may be shared.
 
         :param gate: a fitted gate; None for the training-free one.
-        :param policy: its threshold, or the retrieval rate to hold; None for its own threshold.
-        :param load_embedder: loads the embedder that the store names, for when it is moved to
-            another one while it is served.
+        :param policy: threshold or target rate of the gate; None for the gate's own threshold.
+        :param load_embedder: loads the embedder that the store names, for a store that is migrated
+            to another one while it is served.
         :param audit: log of the decisions; None keeps none. It is closed with the pipeline.
-        :raises ExpertRAGError: if the store cannot be served, with the cure in the message.
+        :raises ExpertRAGError: if the store cannot be served; the message has the fix.
         """
         self._generator = generator
         self._decider = Decider(generator, gate, policy or GateConfig())
@@ -90,16 +90,16 @@ class Pipeline:
             self._served = ServedIndex(store, embedder, load_embedder)
 
     def close(self) -> None:
-        """Close the store; answers under way end first."""
+        """Close the store; running answers finish first."""
         self._served.close()
         self._audit.close()
 
     def answer(
         self, request: AnswerRequest, should_stop: ShouldStop = never_stop
     ) -> Iterator[AnswerEvent]:
-        """Answer as events, in the order gate, passages, delta*, citation*, usage, done.
+        """Answer a question as events: gate, passages, delta*, citation*, usage, done.
 
-        Work happens while the iterator is advanced; closing it frees everything at once.
+        Work happens while the iterator is advanced; closing it frees all resources at once.
         """
         validation.check_answer(request)
         self._generator.check(request.sampling)
@@ -108,7 +108,7 @@ class Pipeline:
     def retrieve(
         self, request: RetrieveRequest, should_stop: ShouldStop = never_stop
     ) -> RetrieveResult:
-        """Search without answering."""
+        """Search, without generating an answer."""
         validation.check_retrieve(request)
         started = time.perf_counter()
         with translated_errors(), self._served.lease() as view:
@@ -137,10 +137,10 @@ class Pipeline:
         meter: Meter | None = None,
         sampling: Sampling = SAMPLING,
     ) -> GateDecision:
-        """Run the gate alone.
+        """Run only the gate.
 
-        :param meter: counts what the decision costs, where the caller wants to know.
-        :param sampling: of a draft, for a gate that looks at one.
+        :param meter: counts the cost of the decision; None if the caller does not need it.
+        :param sampling: sampling of the draft, for a gate that reads one.
         """
         request = AnswerRequest(
             question=question, mode=mode, threshold=threshold, domain=domain, sampling=sampling
@@ -159,14 +159,14 @@ class Pipeline:
                 return entry.decided(decision)
 
     def evidence(self, question: str, passages: Sequence[Passage]) -> dict[str, float]:
-        """Measure what passages tell of a question; a fitted gate judges them by it."""
+        """Measure how well passages cover a question, as features for a fitted gate."""
         with translated_errors(), self._served.lease() as view:
             return evidence_signals(question, passages, base_encoder(view.embedder))
 
     def feedback(self, feedback: Feedback) -> None:
-        """Keep what a person says of an answer, beside the audit log.
+        """Store a user's feedback on an answer, next to the audit log.
 
-        :raises Conflict: no audit log is kept.
+        :raises Conflict: if no audit log is kept.
         """
         self._audit.feedback(feedback)
 
@@ -178,7 +178,7 @@ class Pipeline:
         domain: str | None = None,
         should_stop: ShouldStop = never_stop,
     ) -> list[list[float]]:
-        """Encode texts; L2-normalised vectors in the order of the texts."""
+        """Encode texts; return L2-normalised vectors in their order."""
         validation.check_texts(texts)
         should_stop()
         with translated_errors(), self._served.lease() as view:
@@ -198,15 +198,15 @@ class Pipeline:
             return self._served.delete(ids)
 
     def stats(self) -> IndexStats:
-        """Describe the generation that is being served."""
+        """Describe the served generation."""
         return self._served.stats()
 
     def generation_counters(self) -> Mapping[str, int]:
-        """Return what the language model has done; see :meth:`Generator.counters`."""
+        """Return the counters of the language model; see :meth:`Generator.counters`."""
         return self._generator.counters()
 
     def info(self) -> ServerInfo:
-        """Say what answers."""
+        """Describe versions, models, limits and store."""
         with self._served.lease() as view:
             gate, embedder = self._decider.name(view), view.embedder.name
         return ServerInfo(
@@ -251,7 +251,7 @@ class Pipeline:
     def _context(
         self, request: AnswerRequest, view: View, meter: Meter, should_stop: ShouldStop
     ) -> AnswerContext:
-        """Begin: route and embed the question, but for a mode that looks at no document."""
+        """Route the question, and embed it unless the mode needs no documents."""
         should_stop()
         routed = route(view.embedder, request, self._generator.experts, meter)
         vectors = None

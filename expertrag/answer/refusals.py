@@ -1,4 +1,4 @@
-"""Refusals in a model's own words: "The passages do not mention it." is no answer."""
+"""Detect refusals in a model's own words, such as "The passages do not mention it."."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _OVER = re.compile(r"[.!?](?:\s|$)|\n\s*\S|(?:\S+\s+){16}")
 
 
 def refuses(text: str) -> bool:
-    """Whether the first sentence of a text says that there is no answer."""
+    """Return whether the first sentence of a text says that there is no answer."""
     return _REFUSAL.match(_first(text)) is not None
 
 
 def may_refuse(text: str) -> bool:
-    """Whether a text that goes on may become a refusal, as its first sentence does not end yet."""
+    """Return whether an unfinished text may become a refusal: its first sentence is not over."""
     first, *others = text.lower().split() or [""]
     begun = first in _FIRST_WORDS if others else any(w.startswith(first) for w in _FIRST_WORDS)
     return begun and _OVER.search(text.lstrip()) is None

@@ -1,8 +1,8 @@
-"""What a reader replies, as an answer: its abstention is held back, its markers become citations.
+"""Turn a reader's reply into an answer: withhold its abstention, convert markers to citations.
 
-A marker at a passage that does not support the answer is set right where another one does.
+A marker of a passage that does not support the answer is corrected if another passage does.
 
-A plain model's text passes through as it comes, and so does any text in a form (a constraint).
+The text of a plain model passes through unchanged, and so does any constrained text.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MAY_MARK = re.compile(r"\s*(?:\[\d+\][,;]?\s*)*(?:\[\d*)?|\s*(?:\[\d+\][,;]?\s*
 
 
 def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
-    """Return the sampling of an answer from passages, which ends where a passage would follow.
+    """Return the sampling of an open-book answer, which stops where another passage would follow.
 
-    A reader copies, so that nothing keeps it from repetition ("1999" has three nines) unless the
-    caller asks for that.
+    A reader copies text, so it gets no frequency penalty ("1999" has three nines) unless the caller
+    sets one.
     """
     penalty = sampling.frequency_penalty
     if reader and penalty is None:
@@ -35,10 +35,10 @@ def reply_sampling(sampling: Sampling, *, reader: bool) -> Sampling:
 
 
 class Spoken:
-    """The pieces of an answer as they come, without the markers at its end; none of an abstention.
+    """The pieces of an answer as they come, without its final markers; none for an abstention.
 
-    ``abstained``: whether it was one, once the pieces are over. ``markers``: the pieces that follow
-    them.
+    After the iteration, ``abstained`` says whether it was an abstention, and ``markers`` holds the
+    final markers.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Spoken:
         reader: bool,
         sure: Callable[[], float | None] | None = None,
     ) -> None:
-        """Take the pieces of an answer.
+        """Read the pieces of an answer.
 
-        :param sure: probability that the passages hold the answer, once there is a piece; None
-            where nobody knows. Where it is given, refusals in the model's own words are held back
-            that the probability bears out.
+        :param sure: returns the probability that the passages hold the answer, once there is a
+            piece; None if unknown. If given, refusals in the model's own words are withheld when
+            the probability confirms them.
         """
         self.abstained = False
         self.markers: list[DeltaEvent] = []
@@ -61,7 +61,7 @@ class Spoken:
         self._sure = sure
 
     def __iter__(self) -> Iterator[DeltaEvent]:
-        """Yield the pieces; the first ones wait while they may become an abstention."""
+        """Yield the pieces; the first ones are buffered while they may become an abstention."""
         held: list[DeltaEvent] = []
         for delta in self._deltas:
             held.append(delta)
@@ -83,16 +83,16 @@ class Spoken:
 
     @property
     def _doubtful(self) -> bool:
-        """Whether a refusal would be believed."""
+        """Whether to believe a refusal."""
         if self._sure is None:
             return False
         return believes_refusal(self._sure())
 
 
 def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[DeltaEvent]:
-    """Return the markers of what is cited: those that were written, if they are the same.
+    """Return the markers of the citations: the generated ones if they are the same.
 
-    Others have no log probabilities, as nobody drew them.
+    Corrected markers have no log probabilities, since they were not sampled.
     """
     written = Reply.of(joined(markers).text).cited
     cited = tuple(dict.fromkeys(citation.passage for citation in grounding.citations))
@@ -102,7 +102,7 @@ def marked(markers: Sequence[DeltaEvent], grounding: Grounding) -> Sequence[Delt
 
 
 def draft_of(text: str) -> str:
-    """Return what a reader's reply says, for a search to go on from: no marker, no abstention."""
+    """Return a reader's reply as a draft for the next search: no markers, no abstention."""
     reply = Reply.of(text)
     return reply.answer if reply.found else ""
 
@@ -110,10 +110,10 @@ def draft_of(text: str) -> str:
 def ground_reply(
     text: str, passages: Sequence[Passage], question: str, named: Sequence[int] = ()
 ) -> Grounding:
-    """Ground a reply in the passages that it names, or in others if those do not support it.
+    """Ground a reply in the passages that it cites, or in others if those do not support it.
 
-    :param named: numbers of the passages that it was shown, where these are not all: it can have
-        its answer from no other.
+    :param named: numbers of the passages in its prompt, if not all: the answer can only come from
+        them.
     """
     reply = Reply.of(text)
     end = text.find(reply.answer) + len(reply.answer)

@@ -1,6 +1,6 @@
-"""The passages of an answer: of one search, or of several that go on from what was answered.
+"""Retrieve the passages of an answer, by one search or by several with draft answers between.
 
-Near-duplicates take no slot: the same page in two formats, or pages with the same boilerplate.
+Near-duplicates are dropped: the same page in two formats, or pages with the same boilerplate.
 
 Several steps are Iter-RetGen (Shao et al. 2023): an answer from the passages found so far often
 names what the next search needs, such as the film whose director is asked for.
@@ -16,12 +16,12 @@ from expertrag.api.types import Passage
 from expertrag_retriever.types import SearchResult
 
 DRAFT_TOKENS = 32
-"""Longest answer that a search goes on from."""
+"""Maximum length of a draft answer, in tokens."""
 
 SPARE = 2
-"""Passages are searched for ``SPARE`` times as many as are shown, in case some are duplicates."""
+"""Factor of passages to search for over those to return, since some may be duplicates."""
 
-_DUPLICATE = 0.8  # share of the shorter passage's shingles that the other one holds
+_DUPLICATE = 0.8  # share of the shorter passage's shingles that are in the other
 _SHINGLE = 4  # words
 
 
@@ -32,9 +32,9 @@ def gather(
     search: Callable[[str], SearchResult],
     draft: Callable[[Sequence[Passage]], str],
 ) -> SearchResult:
-    """Search ``steps`` times, each but the first for the question with an answer to it.
+    """Search ``steps`` times, each after the first for the question with a draft answer.
 
-    :param draft: answers from passages.
+    :param draft: generates a draft answer from passages.
     """
     found = _distinct(search(question), k)
     for _ in range(steps - 1):
@@ -46,7 +46,7 @@ def gather(
 
 
 def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
-    """Take passages in turn, those of the later search first, each once, ``k`` in all."""
+    """Interleave the passages of both searches, the later one first; keep ``k`` distinct ones."""
     turns = chain.from_iterable(zip_longest(after.passages, before.passages))
     once: dict[tuple[str, int], Passage] = {}
     for item in turns:
@@ -57,7 +57,7 @@ def _merged(before: SearchResult, after: SearchResult, k: int) -> SearchResult:
 
 
 def _distinct(found: SearchResult, k: int) -> SearchResult:
-    """Keep the best ``k`` passages that are no near-duplicates of better ones (Broder 1997)."""
+    """Keep the best ``k`` passages that are not near-duplicates of better ones (Broder 1997)."""
     kept: list[tuple[Passage, frozenset[tuple[str, ...]]]] = []
     for passage in found.passages:
         if len(kept) == k:

@@ -1,7 +1,7 @@
-"""Which experts a question is for: the posterior of the embedder's router, taken once a question.
+"""Route a question to experts: the posterior of the embedder's router, computed once.
 
-The gate looks at it, the language model's expert is chosen by it, and it stands in the decision and
-in the audit log. Search takes nothing from it: every partition is searched.
+It is a signal for the gate, selects the language-model expert, and is recorded in the decision and
+in the audit log. Search does not use it: every partition is searched.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a question goes.
+    """The route of a question.
 
-    ``domains``: probability of each domain, of none as "general"; empty of an embedder without
-    experts. ``expert``: name of the language model's expert that answers from the documents; None
-    where it has none.
+    ``domains``: probability of each domain, with "general" for none; empty if the embedder has no
+    experts. ``expert``: name of the language-model expert that answers from the documents; None if
+    there is none.
     """
 
     domains: Mapping[str, float] = field(default_factory=dict)
@@ -41,15 +41,16 @@ def route(
 ) -> Route:
     """Route a question.
 
-    Closed book takes no route, unless the language model's domains answer there, too.
+    Closed book is not routed, unless language-model experts also answer closed book.
 
-    :param experts: names of the language model's experts.
+    :param experts: names of the language-model experts.
     """
     domains: Mapping[str, float] = {}
     looks = request.mode is not GateMode.NEVER or (experts and BASE not in experts)
     if embedder.experts and looks:
         with meter.stage("route"):
             (domains,) = domain_probabilities(embedder, [request.question])
-    if request.domain or not experts:
-        return Route(domains, request.domain)
-    return Route(domains, max(domains, key=domains.__getitem__) if domains else GENERAL)
+    if not experts:
+        return Route(domains)
+    likeliest = max(domains, key=domains.__getitem__) if domains else GENERAL
+    return Route(domains, request.domain or likeliest)

@@ -1,9 +1,8 @@
-"""The generation of a store that answers now, and how it is exchanged for the next."""
+"""The served generation of a store, and its replacement by the next."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import structlog
 from expertrag.api import validation
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import DocumentInput, IndexStats, ItemStatus, Scalar, UpdateReport
+from expertrag.runtime.hot_swap import HotSwap
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import EmbedderMismatchError
 from expertrag_index.index import Index
@@ -32,15 +32,13 @@ LoadEmbedder = Callable[[], "SentenceTransformerEmbedder"]
 
 _log = structlog.get_logger("expertrag.index")
 
-_RETRY_SECONDS = 30.0  # after a generation could not be opened
-
 API_SOURCE = "api"
-"""``Document.source`` of documents that came over the API."""
+"""``Document.source`` of documents added through the API."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One generation with all that reads it, and the embedder that it was made with."""
+    """One generation with its searcher and gate, and the embedder that built it."""
 
     embedder: SentenceTransformerEmbedder
     index: Index
@@ -49,11 +47,11 @@ class View:
 
 
 class ServedIndex:
-    """Holds the current view; exchanges it while requests run on the old one.
+    """Holds the current view; replaces it while requests run on the old one.
 
-    A request leases a view for its whole life, so an answer never mixes generations. The old
-    generation is closed when its last lease ends. When the store has been moved to another
-    embedder, that one is loaded and takes over with its generation.
+    A request leases a view for its whole lifetime, so an answer never mixes generations. The old
+    generation is closed when its last lease ends. If the store is migrated to another embedder,
+    that embedder is loaded and takes over with its generation.
     """
 
     def __init__(
@@ -64,24 +62,22 @@ class ServedIndex:
     ) -> None:
         """Open the published generation.
 
-        :param load_embedder: loads the embedder that the store names; without it, a generation of
-            another embedder is not followed.
-        :raises EmbedderMismatchError: the store is of another embedder now.
+        :param load_embedder: loads the embedder that the store names; without it, generations of
+            another embedder are not served.
+        :raises EmbedderMismatchError: if the store has another embedder.
         """
         self._store = store
         self._load_embedder = load_embedder
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self._reload_lock = threading.Lock()
+        self._swap = HotSwap(Layout(store).current, "index")
         self._leases: dict[int, int] = {}
-        self._published = _published(store)
-        self._retry_at = 0.0
         self._view = self._open(embedder)
 
     @contextmanager
     def lease(self) -> Iterator[View]:
         """Use the current view; it stays open until the block ends."""
-        self._follow()
+        self._swap.follow(self._replace)
         with self._lock:
             view = self._view
             self._leases[id(view)] = self._leases.get(id(view), 0) + 1
@@ -97,7 +93,7 @@ class ServedIndex:
                 view.index.close()
 
     def upsert(self, documents: Iterable[DocumentInput]) -> UpdateReport:
-        """Store documents as one generation; a bad one is reported and the rest goes on."""
+        """Store documents as one generation; invalid ones are reported, the rest are stored."""
         items: list[ItemStatus] = []
         failures: list[LoadFailure] = []
         with self._writing() as writer:
@@ -105,40 +101,17 @@ class ServedIndex:
         return _report(report, items)
 
     def delete(self, ids: Sequence[str]) -> UpdateReport:
-        """Delete documents as one generation; an unknown id is reported."""
+        """Delete documents as one generation; unknown ids are reported."""
         with self._writing() as writer:
             report = writer.delete(ids)
         return _report(report, [])
 
     def reload(self) -> None:
-        """Serve the newest generation; the old one is closed when nobody uses it."""
-        with self._reload_lock:
-            self._exchange()
+        """Serve the newest generation; the old one is closed when it is no longer leased."""
+        self._swap.now(self._replace)
 
-    def _follow(self, *, wait: bool = False) -> None:
-        """Reload when another process has published; if that fails, go on with what there is.
-
-        :param wait: for another thread that is reloading.
-        """
-        if _published(self._store) == self._published or time.monotonic() < self._retry_at:
-            return
-        if not self._reload_lock.acquire(blocking=wait):
-            return
-        try:
-            if _published(self._store) != self._published:
-                self._exchange()
-        # Opening a generation may load a model, which fails in ways of its own (CUDA out of
-        # memory); a request that can be served by the old one is not to fail for it.
-        except Exception as error:
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
-            _log.warning("reload failed", error=str(error))
-        finally:
-            self._reload_lock.release()
-
-    def _exchange(self) -> None:
-        published = _published(self._store)  # before it is read: it may change meanwhile
+    def _replace(self) -> None:
         new = self._open_next()
-        self._published = published
         with self._lock:
             old, self._view = self._view, new
             unused = id(old) not in self._leases
@@ -161,7 +134,7 @@ class ServedIndex:
         return View(embedder, index, Searcher(index, embedder), Gate(index))
 
     def _open_next(self) -> View:
-        """Open the published generation, by another embedder where it was moved to one."""
+        """Open the published generation, with another embedder if it was migrated to one."""
         try:
             return self._open(self._view.embedder)
         except EmbedderMismatchError:
@@ -175,24 +148,15 @@ class ServedIndex:
     def _writing(self) -> Iterator[IndexWriter]:
         """Write one generation, then serve it."""
         with self._write_lock:
-            self._follow(wait=True)
+            self._swap.follow(self._replace, wait=True)
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             with IndexWriter.open(self._store, embedder, calibrate=calibrate) as writer:
-                # Opened after the writer has checkpointed, a reader leaves SQLite free to restart
-                # its log; without this it grew by 180 KB with every small upsert.
+                # A reader that is opened after the writer's checkpoint lets SQLite restart its WAL;
+                # without this it grew by 180 KB with every small upsert.
                 self.reload()
                 yield writer
             self.reload()
-
-
-def _published(store: Path) -> tuple[int, int] | None:
-    """Identify the published generation by its file, cheaply enough to ask at every request."""
-    try:
-        found = Layout(store).current.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def describe(index: Index) -> IndexStats:
@@ -215,7 +179,7 @@ def describe(index: Index) -> IndexStats:
 
 
 def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> Iterator[Document]:
-    """Yield the documents that pass the checks; note what became of every one."""
+    """Yield the valid documents, and append a status for every one to ``items``."""
     for document in documents:
         try:
             validation.check_document(document)
@@ -240,14 +204,14 @@ def _accepted(documents: Iterable[DocumentInput], items: list[ItemStatus]) -> It
 def _scalar(value: object, name: str) -> Scalar:
     if not isinstance(value, str | int | float | bool):
         kind = "null" if value is None else f"a {type(value).__name__}"
-        raise validation.invalid("metadata", f"{name!r} holds {kind}; change or leave it out")
+        raise validation.invalid("metadata", f"{name!r} holds {kind}; change or omit it")
     return value
 
 
 def _report(report: BuildReport, items: list[ItemStatus]) -> UpdateReport:
-    """Merge what the checks and the store said of each document.
+    """Merge the results of validation and of the store for each document.
 
-    Of several documents with one id the store keeps the first, so its failures go to the last.
+    Of several documents with the same id, the store keeps the first, so failures go to the last.
     """
     refused: dict[str, list[str]] = {}
     for failure in report.failures:

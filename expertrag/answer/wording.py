@@ -1,4 +1,4 @@
-"""Texts as bags of comparable words: what grounding compares."""
+"""Texts as bags of normalized words, for grounding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expertrag_index.lexical import STOP_WORDS
 
 _WORD = re.compile(
     r"(?<![\w-])--?[A-Za-z][\w-]*"  # an option, "--force"
-    r"|[^\W_]+(?:_+[^\W_]+)+"  # a name of code, "max_connections"
+    r"|[^\W_]+(?:_+[^\W_]+)+"  # a code identifier, "max_connections"
     r"|\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*|[^\W_]+"
 )
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -19,13 +19,13 @@ _VERDICT = re.compile(r"\W*(yes|no)\b", re.I)
 _NEGATIONS = frozenset(
     {"no", "not", "never", "none", "nor", "neither", "without", "cannot", "nothing", "nobody"}
 )
-_NEGATED_WORDS = 3  # "not" reaches about so many words of content to its right
+_NEGATED_WORDS = 3  # content words to the right of a negation that it applies to
 _NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve"
 _NUMERALS = {word: str(value) for value, word in enumerate(_NUMBER_WORDS.split())}
 _FRAME = """according also although answer based document known may might mentioned must named
     passage passages per provided question shall since upon whether within yes yet"""
 _FUNCTION_WORDS = STOP_WORDS.union(_FRAME.split())
-# Longest first; what is left of a word has at least three letters.
+# Longest first; a stem has at least three letters.
 _SUFFIXES = (
     ("ations", "at"), ("ation", "at"), ("ingly", ""), ("edly", ""), ("ies", "y"), ("ing", ""),
     ("ied", "y"), ("ers", ""), ("ed", ""), ("es", ""), ("ly", ""), ("er", ""), ("s", ""), ("e", ""),
@@ -34,12 +34,12 @@ _SUFFIXES = (
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """The words of a text without their order.
+    """The words of a text, without order.
 
-    ``words``: stems of its content words. ``exact``: those that must be met to the letter, numbers,
-    options and names of code and, inside a sentence, capitalised names. ``negated``: words in the
-    reach of a negation. ``written``: each stem as it is written first. ``verdict``: "yes" or "no"
-    where the text begins so.
+    ``words``: stems of its content words. ``exact``: stems that must match exactly: numbers,
+    options, code identifiers and, within a sentence, capitalised names. ``negated``: words in the
+    scope of a negation. ``written``: first spelling of each stem. ``verdict``: "yes" or "no" if the
+    text begins with it.
     """
 
     words: frozenset[str]
@@ -83,7 +83,7 @@ def wording(text: str) -> Wording:
 
 
 def union(parts: Iterable[Wording]) -> Wording:
-    """Return the wording of neighbouring texts taken together."""
+    """Return the wording of several texts taken together."""
     held = tuple(parts)
     return Wording(
         frozenset().union(*(part.words for part in held)),
@@ -93,13 +93,13 @@ def union(parts: Iterable[Wording]) -> Wording:
 
 
 def _is_code(word: str) -> bool:
-    """Whether a word is an option or a name of code, which has one spelling."""
+    """Return whether a word is an option or a code identifier, which has only one spelling."""
     return word[0] == "-" or "_" in word
 
 
 @functools.lru_cache(maxsize=16_384)
 def _stem(word: str) -> str:
-    """Cut the endings that inflection adds; write numbers one way."""
+    """Strip inflectional endings, and normalize numbers."""
     if _is_code(word):
         return word
     if word[0].isdigit():

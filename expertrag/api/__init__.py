@@ -1,7 +1,7 @@
-"""What callers and servers share: value objects, errors, the checks of a request.
+"""Shared by clients and servers: value objects, errors and request validation.
 
 types.py        requests, answers, decisions, passages
 errors.py       the errors of the public API
-validation.py   limits of what a caller sends
-folding.py      the events of an answer, folded into one value
+validation.py   checks on requests
+folding.py      folds the events of an answer into one value
 """

@@ -1,4 +1,4 @@
-"""Errors of the public API, the same from a server and in process.
+"""Errors of the public API, identical over gRPC and in process.
 
     ExpertRAGError                 UNKNOWN
     ├── InvalidArgument            INVALID_ARGUMENT, OUT_OF_RANGE
@@ -6,7 +6,7 @@
     ├── Conflict                   ALREADY_EXISTS, ABORTED, FAILED_PRECONDITION
     ├── Unauthenticated            UNAUTHENTICATED
     ├── PermissionDenied           PERMISSION_DENIED
-    ├── Overloaded                 RESOURCE_EXHAUSTED (``retry_after_s`` says when to come back)
+    ├── Overloaded                 RESOURCE_EXHAUSTED (``retry_after_s`` says when to retry)
     ├── DeadlineExceeded           DEADLINE_EXCEEDED
     ├── Cancelled                  CANCELLED
     ├── Unavailable                UNAVAILABLE
@@ -14,7 +14,7 @@
     ├── ServerError                INTERNAL, DATA_LOSS
     └── MissingExtra               UNIMPLEMENTED (an optional part is not installed)
 
-Every error carries ``code`` (the gRPC status name), ``reason`` (UPPER_SNAKE, stable), ``domain``,
+Every error has ``code`` (the gRPC status name), ``reason`` (UPPER_SNAKE, stable), ``domain``,
 ``metadata`` and ``request_id``.
 """
 
@@ -27,7 +27,7 @@ DOMAIN = "expertrag"
 
 
 class ExpertRAGError(Exception):
-    """Root of every error that the SDK and the pipeline raise."""
+    """Base class of every error that the SDK and the pipeline raise."""
 
     code: ClassVar[str] = "UNKNOWN"
 
@@ -49,25 +49,25 @@ class ExpertRAGError(Exception):
 
 
 class InvalidArgument(ExpertRAGError):
-    """The request cannot be served as it is; the message names the field."""
+    """The request is invalid; the message names the field."""
 
     code = "INVALID_ARGUMENT"
 
 
 class NotFound(ExpertRAGError):
-    """A store, document or model that does not exist."""
+    """A store, document or model does not exist."""
 
     code = "NOT_FOUND"
 
 
 class Conflict(ExpertRAGError):
-    """The state forbids it: another writer, another embedder, a newer format."""
+    """The state does not allow it: another writer, another embedder, a newer format."""
 
     code = "FAILED_PRECONDITION"
 
 
 class Unauthenticated(ExpertRAGError):
-    """No or a wrong token."""
+    """The token is missing or wrong."""
 
     code = "UNAUTHENTICATED"
 
@@ -79,7 +79,7 @@ class PermissionDenied(ExpertRAGError):
 
 
 class Overloaded(ExpertRAGError):
-    """The server is at its limit, or the message is too large for it."""
+    """The server is at its limit, or the message is too large."""
 
     code = "RESOURCE_EXHAUSTED"
 
@@ -91,19 +91,19 @@ class Overloaded(ExpertRAGError):
 
 
 class DeadlineExceeded(ExpertRAGError):
-    """The time given was not enough."""
+    """The deadline passed."""
 
     code = "DEADLINE_EXCEEDED"
 
 
 class Cancelled(ExpertRAGError):
-    """The caller gave up."""
+    """The caller cancelled the call."""
 
     code = "CANCELLED"
 
 
 class Unavailable(ExpertRAGError):
-    """No server there, or it is shutting down; safe to retry."""
+    """No server responds, or it is shutting down; safe to retry."""
 
     code = "UNAVAILABLE"
 
@@ -115,12 +115,12 @@ class Unimplemented(ExpertRAGError):
 
 
 class ServerError(ExpertRAGError):
-    """Our fault, or damaged data; the server's log has the cause under the request id."""
+    """A bug or damaged data; the server's log has the cause under the request id."""
 
     code = "INTERNAL"
 
 
 class MissingExtra(ExpertRAGError):
-    """An optional part is not installed; the message holds the command that installs it."""
+    """An optional part is not installed; the message has the command that installs it."""
 
     code = "UNIMPLEMENTED"

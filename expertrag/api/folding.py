@@ -1,4 +1,4 @@
-"""Folds the events of an answer into one value."""
+"""Fold the events of an answer into one value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from expertrag.api.types import (
 
 
 class AnswerFolder:
-    """Takes events in order and makes an ``Answer`` of them."""
+    """Collects events in order and builds an ``Answer`` from them."""
 
     def __init__(self) -> None:
         self._decision: GateDecision | None = None
@@ -33,7 +33,7 @@ class AnswerFolder:
         self._done: DoneEvent | None = None
 
     def add(self, event: AnswerEvent) -> None:
-        """Take the next event."""
+        """Add the next event."""
         match event:
             case GateEvent():
                 self._decision = event.decision
@@ -55,7 +55,7 @@ class AnswerFolder:
         """
         if self._decision is None or self._done is None:
             raise ServerError(
-                "the answer broke off before its end; ask again", reason="ANSWER_INCOMPLETE"
+                "the answer ended before it was complete; ask again", reason="ANSWER_INCOMPLETE"
             )
         found, written = self._found, joined(self._deltas)
         return Answer(
@@ -76,7 +76,7 @@ class AnswerFolder:
 
 
 def joined(deltas: Sequence[DeltaEvent]) -> DeltaEvent:
-    """Make one piece of text of several."""
+    """Join several pieces of text into one."""
     return DeltaEvent(
         "".join(delta.text for delta in deltas),
         tuple(chain.from_iterable(delta.logprobs for delta in deltas)),

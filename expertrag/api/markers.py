@@ -1,4 +1,4 @@
-"""Citation markers: an answer's end, "[1][2]", names passages by their numbers, from 1."""
+"""Citation markers: "[1][2]" at the end of an answer cites passages by 1-based number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MARKERS = re.compile(r"\s*((?:\[\d+\][,;]?\s*)+)\.?\s*$")
 
 
 def split_markers(text: str) -> tuple[str, tuple[int, ...]]:
-    """Return a text without the markers at its end, and their numbers."""
+    """Split a text into the part before its final markers, and the markers' numbers."""
     markers = _MARKERS.search(text)
     if markers is None:
         return text, ()

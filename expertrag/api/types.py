@@ -54,12 +54,12 @@ __all__ = [
 
 Role = Literal["document", "query"]
 ROLES: tuple[Role, ...] = get_args(Role)
-"""What texts are encoded as."""
+"""Roles that texts are encoded for."""
 
 GATE_STAGES = ("route", "embed", "gate", "check", "prefill", "draft")
-"""Stages that are over when the gate has decided."""
+"""Stages that run before the gate decides."""
 STAGES = (*GATE_STAGES, "search", "judge", "generate", "ground")
-"""Names of ``Usage.stage_seconds``, in the order of the work; an answer has some of them."""
+"""Keys of ``Usage.stage_seconds``, in execution order; an answer has some of them."""
 
 
 class FinishReason(StrEnum):
@@ -68,16 +68,17 @@ class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     ABSTAINED = "abstained"
-    """In STRICT, or because a reader finds no answer in the passages, in any mode."""
+    """In STRICT; in any mode, if the model or its probe finds no answer in the passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What the whole text of an answer has to be; exactly one field is set.
+    """Constrains the whole text of an answer; exactly one field is set.
 
-    ``regex`` matches all of the text, in Rust's syntax, which has no look-around; digits are 0 to
-    9. ``json_schema`` is a JSON Schema, ``choices`` are the texts to choose from, ``grammar`` is in
-    Lark's syntax and begins with the rule ``start``. An abstention is no answer and obeys none.
+    ``regex`` must match the whole text; it uses Rust syntax, which has no look-around, and its
+    digits are 0 to 9. ``json_schema`` is a JSON Schema, ``choices`` are the allowed texts,
+    ``grammar`` is in Lark syntax and starts with the rule ``start``. An abstention is not
+    constrained.
     """
 
     regex: str | None = None
@@ -88,16 +89,16 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. Temperature 0 is greedy; the same seed gives the same answer.
+    """How tokens are sampled. Temperature 0 is greedy; the same seed gives the same answer.
 
-    ``frequency_penalty``, 0 to 2, is taken off a token's logit for each time that the answer holds
-    the token already (OpenAI's definition); the prompt does not count, so that passages can be
-    quoted. None leaves it to the back end: 0.7 for a model run here, since small models loop
-    without it, 0 for a reader's answer from passages, which copies, and the server's own for an
-    OpenAI-compatible endpoint.
+    ``frequency_penalty``, 0 to 2, is subtracted from a token's logit for each occurrence of the
+    token in the answer so far (OpenAI's definition); the prompt does not count, so that passages
+    can be quoted. None leaves it to the back end: 0.7 for a local model, because small models loop
+    without it; 0 for a reader's answer from passages, which copies; and the endpoint's own default
+    for an OpenAI-compatible endpoint.
 
-    ``logprobs``, 0 to 20, asks for the log probability of each token and of so many others at its
-    place, as the model has them: before penalty, temperature and constraint.
+    ``logprobs``, 0 to 20, adds the log probability of each token and of that many most likely
+    tokens at its position, before penalty, temperature and constraint.
     """
 
     max_tokens: int = 256
@@ -113,10 +114,11 @@ class Sampling:
 class AnswerRequest:
     """A question and how to answer it.
 
-    ``threshold`` None means the gate's own. ``both_ways`` allows AUTO to draw one answer from both
-    prompts, with and without documents, where a fitted gate finds them about as likely to be right;
-    it costs about as much as both answers. ``steps`` searches are made, each but the first with an
-    answer from what was found before; each costs a search and a short answer.
+    ``threshold`` None means the gate's own. ``both_ways`` allows AUTO to sample one answer from
+    both prompts, with and without documents, if a fitted gate rates both about equally likely to be
+    right; it costs about as much as two answers. ``steps`` is the number of searches; each after
+    the first adds a draft answer from the passages found so far to the query, and costs a search
+    and a short answer.
     """
 
     question: str
@@ -142,7 +144,7 @@ class DecideRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """Texts to encode, by the expert of ``domain``; None leaves it to the router."""
+    """Texts to encode with the expert of ``domain``; None lets the router choose."""
 
     texts: Sequence[str]
     role: Role = "document"
@@ -161,7 +163,7 @@ class RetrieveRequest:
 
 @dataclass(frozen=True, slots=True)
 class RetrieveResult:
-    """Passages in rank order, the generation that they come from, and the cost."""
+    """Passages in rank order, the generation they come from, and the cost."""
 
     passages: tuple[Passage, ...]
     generation: int
@@ -171,12 +173,12 @@ class RetrieveResult:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A sentence of the answer and the stretch of a passage that supports it.
+    """A sentence of the answer and the span of a passage that supports it.
 
-    Where a reader names its passages, it is the whole answer, and the best stretch of each.
-    ``answer_start``/``answer_end`` are character offsets into the answer; ``passage`` is the
-    1-based rank of the passage; ``start``/``end`` are character offsets into the document;
-    ``score`` in [0, 1] is the share of the sentence that the stretch supports.
+    If a reader cites its passages itself, the citation covers the whole answer, with the best span
+    of each passage. ``answer_start``/``answer_end`` are character offsets into the answer;
+    ``passage`` is the 1-based rank of the passage; ``start``/``end`` are character offsets into the
+    document; ``score`` in [0, 1] is the share of the sentence that the span supports.
     """
 
     answer_start: int
@@ -190,7 +192,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class TopLogprob:
-    """A token that could have stood at a place; the text that it would have added there."""
+    """A candidate token at a position, as the text that it would have added."""
 
     text: str
     logprob: float
@@ -198,10 +200,10 @@ class TopLogprob:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of the answer, its log probability, and the most probable ones at its place.
+    """A token of the answer, its log probability, and the most likely tokens at its position.
 
-    ``text`` is what the token adds to the answer, so that the texts of all tokens join to it: empty
-    where a token only begins a character, and cut where a stop string begins within a token.
+    ``text`` is what the token adds to the answer; the texts of all tokens concatenate to it. It is
+    empty if the token only begins a character, and cut where a stop string begins in the token.
     """
 
     text: str
@@ -211,10 +213,10 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an answer cost. ``lm_calls`` counts prefills; seconds are given by stage.
+    """The cost of an answer. ``lm_calls`` counts prefills; seconds are given by stage.
 
-    ``cached_prompt_tokens``: of the prompts' tokens, those that were not computed, as an earlier
-    prompt begins alike (prefix caching); 0 where the language model does not tell.
+    ``cached_prompt_tokens``: prompt tokens that were reused from an earlier prompt with the same
+    prefix (prefix caching); 0 if the language model does not report them.
     """
 
     lm_calls: int = 0
@@ -236,7 +238,7 @@ class GateEvent:
 
 @dataclass(frozen=True, slots=True)
 class PassagesEvent:
-    """The passages that the answer is written from; absent when closed book."""
+    """The passages that the answer is generated from; absent when closed book."""
 
     passages: tuple[Passage, ...]
     generation: int
@@ -244,7 +246,7 @@ class PassagesEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeltaEvent:
-    """The next piece of the answer's text, and the tokens that end in it where asked for."""
+    """The next piece of the answer's text and, if requested, the tokens that end in it."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
@@ -266,18 +268,18 @@ class UsageEvent:
 
 @dataclass(frozen=True, slots=True)
 class DoneEvent:
-    """The end.
+    """The end of an answer.
 
     ``support`` in [0, 1] is the share of the answer that the passages support, times
-    ``p_sufficient`` where that is known; None where nothing
-    was compared. ``p_sufficient`` is the probability that the passages hold the answer: in STRICT
-    of a fitted gate that judges passages, else of a reader that has seen them; else None.
+    ``p_sufficient`` if that is known; None if nothing was compared. ``p_sufficient`` is the
+    probability that the passages hold the answer: in STRICT from a fitted gate that judges
+    passages, otherwise from a reader or probe that has read them; else None.
 
-    ``from_documents``: whether it is an answer from documents, that is, passages were in the
-    prompt; False closed book, where the text is the model's alone, and of an abstention, which is
-    no answer. ``unsupported_reason`` says in one line why the passages do not support the first
-    sentence that they do not, such as "'--force' is not in the passage"; of an abstention, why the
-    answer was withheld. It is empty where all is supported, and where nothing was compared.
+    ``from_documents``: whether passages were in the prompt; False for a closed-book answer, whose
+    text is the model's alone, and for an abstention. ``unsupported_reason`` says in one line why
+    the passages do not support the first unsupported sentence, such as "'--force' is not in the
+    passage", or why the answer was withheld. It is empty if everything is supported or nothing was
+    compared.
     """
 
     finish_reason: FinishReason
@@ -293,7 +295,7 @@ AnswerEvent = GateEvent | PassagesEvent | DeltaEvent | CitationEvent | UsageEven
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer: the stream of events, folded; fields as in ``DoneEvent``."""
+    """A whole answer: the folded events; fields as in ``DoneEvent``."""
 
     text: str
     decision: GateDecision
@@ -311,7 +313,7 @@ class Answer:
 
     @property
     def id(self) -> str:
-        """Name of the answer for ``feedback``, 32 hex digits; it stands in the decision."""
+        """Id of the answer for ``feedback``, 32 hex digits; the same as in the decision."""
         return self.decision.id
 
     @property
@@ -322,9 +324,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person says of an answer: whether it helped, what is right, or both.
+    """A user's feedback on an answer: whether it helped, the correct answer, or both.
 
-    ``query`` is the question, kept with the feedback; a log without texts does not know it.
+    ``query`` is the question, stored with the feedback because a log without texts lacks it.
     """
 
     answer_id: str
@@ -350,7 +352,7 @@ class DocumentInput:
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """What became of one document of an upsert: ``error`` is empty when it was stored."""
+    """The result for one document of an upsert; ``error`` is empty if it was stored."""
 
     id: str
     error: str = ""
@@ -358,7 +360,7 @@ class ItemStatus:
 
 @dataclass(frozen=True, slots=True)
 class UpdateReport:
-    """What an upsert or a delete changed; ``generation`` is the one that now answers."""
+    """What an upsert or a delete changed; ``generation`` is the one now served."""
 
     generation: int
     added: int
@@ -372,8 +374,8 @@ class UpdateReport:
 class IndexStats:
     """The state of a store.
 
-    ``recall`` is recall@10 of the vector index against exact search. ``partitions`` are the chunks
-    by the domain expert that encoded them, "general" the base model.
+    ``recall`` is recall@10 of the vector index against exact search. ``partitions`` counts the
+    chunks by the embedding expert that encoded them; "general" is the base model.
     """
 
     generation: int
@@ -392,7 +394,7 @@ class IndexStats:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What answers: versions, models, limits and the index."""
+    """A server's versions, models, limits and index."""
 
     version: str
     embedder: str

@@ -1,6 +1,6 @@
-"""Checks on what a caller sends: the same for the server and in process.
+"""Request validation, shared by the server and the in-process client.
 
-Each raises ``InvalidArgument`` whose metadata names the field.
+Each check raises ``InvalidArgument`` whose metadata names the field.
 """
 
 from __future__ import annotations
@@ -39,38 +39,38 @@ _ANSWER_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def invalid(field: str, message: str) -> InvalidArgument:
-    """Return the error for one field; the message starts with the field's name."""
+    """Return the error for a field; its message starts with the field's name."""
     return InvalidArgument(f"{field}: {message}", reason="INVALID_FIELD", metadata={"field": field})
 
 
 def check_text(field: str, text: str, max_bytes: int = MAX_QUERY_BYTES) -> None:
-    """Refuse a blank text, one that is not Unicode, and one over ``max_bytes`` in UTF-8."""
+    """Reject a text that is blank, not valid Unicode, or over ``max_bytes`` in UTF-8."""
     if not isinstance(text, str):
-        raise invalid(field, f"is a {type(text).__name__}; give a text")
+        raise invalid(field, f"is a {type(text).__name__}; give a string")
     if not text.strip():
-        raise invalid(field, "is empty; write a text")
+        raise invalid(field, "is empty; give a text")
     try:
         size_bytes = len(text.encode())
     except UnicodeEncodeError as error:
         raise invalid(field, "holds a lone surrogate; send valid Unicode") from error
     if size_bytes > max_bytes:
-        raise invalid(field, f"has {size_bytes:,} bytes; the limit is {max_bytes:,}, shorten it")
+        raise invalid(field, f"has {size_bytes:,} bytes; shorten it to at most {max_bytes:,}")
 
 
 def check_k(k: int) -> None:
-    """Refuse a number of passages outside 1 to ``MAX_K``."""
+    """Reject a number of passages outside 1 to ``MAX_K``."""
     if not 1 <= k <= MAX_K:
         raise invalid("k", f"is {k}; choose a number from 1 to {MAX_K:,}")
 
 
 def check_threshold(threshold: float | None) -> None:
-    """Refuse a threshold outside [0, 1]."""
+    """Reject a threshold outside [0, 1]."""
     if threshold is not None and not 0.0 <= threshold <= 1.0:
         raise invalid("threshold", f"is {threshold}; choose a number from 0 to 1")
 
 
 def check_sampling(sampling: Sampling) -> None:
-    """Refuse sampling parameters out of range."""
+    """Reject sampling parameters out of range."""
     if not 1 <= sampling.max_tokens <= MAX_NEW_TOKENS:
         raise invalid(
             "max_tokens", f"is {sampling.max_tokens}; choose from 1 to {MAX_NEW_TOKENS:,}"
@@ -84,7 +84,7 @@ def check_sampling(sampling: Sampling) -> None:
     if len(sampling.stop) > MAX_STOP_STRINGS or not all(sampling.stop):
         raise invalid("stop", f"takes up to {MAX_STOP_STRINGS} strings, none of them empty")
     penalty = sampling.frequency_penalty
-    if penalty is not None and not 0 <= penalty <= MAX_FREQUENCY_PENALTY:  # not a number fails too
+    if penalty is not None and not 0 <= penalty <= MAX_FREQUENCY_PENALTY:  # NaN fails too
         raise invalid(
             "frequency_penalty", f"is {penalty}; choose from 0 to {MAX_FREQUENCY_PENALTY:g}"
         )
@@ -95,7 +95,7 @@ def check_sampling(sampling: Sampling) -> None:
 
 
 def check_constraint(constraint: Constraint) -> None:
-    """Refuse a constraint that says nothing or several things; what it says the model checks."""
+    """Reject a constraint without exactly one field set; the model checks its content."""
     if not isinstance(constraint, Constraint):
         raise invalid("constraint", f"is a {type(constraint).__name__}; give a Constraint")
     names = [item.name for item in fields(constraint)]
@@ -110,10 +110,10 @@ def check_constraint(constraint: Constraint) -> None:
             text = schema_to_text(constraint.json_schema)
         check_text(field, text, MAX_CONSTRAINT_BYTES)
         return
-    if isinstance(constraint.choices, str):  # a sequence of strings, of its letters
-        raise invalid(field, "is one string; give several")
+    if isinstance(constraint.choices, str):  # a str is a sequence of one-letter strings
+        raise invalid(field, "is a string; give a sequence of strings")
     if not constraint.choices:
-        raise invalid(field, "is empty; give at least one text to choose")
+        raise invalid(field, "is empty; give at least one choice")
     for choice in constraint.choices:
         check_text(field, choice, MAX_CONSTRAINT_BYTES)
     check_text(field, "".join(constraint.choices), MAX_CONSTRAINT_BYTES)
@@ -130,18 +130,18 @@ def schema_to_text(schema: Mapping[str, object]) -> str:
 
 
 def schema_from_text(text: str) -> dict[str, object]:
-    """Return the JSON Schema that a text holds."""
+    """Parse a JSON Schema."""
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise invalid("constraint.json_schema", f"is not JSON ({error})") from None
     if not isinstance(schema, dict):
-        raise invalid("constraint.json_schema", "is not a JSON object; a schema is one")
+        raise invalid("constraint.json_schema", "is not a JSON object")
     return schema
 
 
 def check_answer(request: AnswerRequest) -> None:
-    """Check a question with all that goes with it."""
+    """Check a question and its options."""
     check_text("question", request.question)
     check_k(request.k)
     check_threshold(request.threshold)
@@ -149,7 +149,7 @@ def check_answer(request: AnswerRequest) -> None:
     if not 1 <= request.steps <= MAX_STEPS:
         raise invalid("steps", f"is {request.steps}; choose a number from 1 to {MAX_STEPS}")
     if request.both_ways and request.mode is not GateMode.AUTO:
-        raise invalid("both_ways", f"goes with mode auto, not {request.mode}, which forces one way")
+        raise invalid("both_ways", f"requires mode auto; mode {request.mode} forces one way")
 
 
 def check_retrieve(request: RetrieveRequest) -> None:
@@ -161,7 +161,7 @@ def check_retrieve(request: RetrieveRequest) -> None:
 def check_texts(texts: Sequence[str]) -> None:
     """Check a batch of texts to embed."""
     if not 1 <= len(texts) <= MAX_BATCH:
-        raise invalid("texts", f"holds {len(texts)}; send 1 to {MAX_BATCH} at a time")
+        raise invalid("texts", f"has {len(texts)} items; send 1 to {MAX_BATCH} at a time")
     for text in texts:
         check_text("texts", text)
 
@@ -173,13 +173,13 @@ def check_document(document: DocumentInput) -> None:
 
 
 def check_feedback(feedback: Feedback) -> None:
-    """Check what is said of an answer; whether there was such an answer is not known here."""
+    """Check feedback on an answer; whether the answer exists cannot be checked here."""
     if not isinstance(feedback.answer_id, str) or not _ANSWER_ID.fullmatch(feedback.answer_id):
         raise invalid(
-            "answer_id", "is no id of an answer; send the 32 hex digits of its decision's id"
+            "answer_id", "is not an answer's id; send the 32 hex digits of its decision's id"
         )
     if feedback.helpful is None and feedback.correct_answer is None:
-        raise invalid("helpful", "is unset, and so is correct_answer; say one of them")
+        raise invalid("helpful", "is unset, and so is correct_answer; set at least one of them")
     if feedback.helpful is not None and not isinstance(feedback.helpful, bool):
         raise invalid("helpful", f"is {feedback.helpful!r}; give true or false")
     if feedback.correct_answer is not None:

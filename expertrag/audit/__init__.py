@@ -1,13 +1,13 @@
-"""What is learned from use: the log of the gate's decisions, and what people say of the answers.
+"""Learn from use: the audit log of gate decisions, and user feedback on answers.
 
-append.py     lines of JSON, appended by several processes to one file that is rotated by size
-entries.py    what a line holds, to JSON and back
-audit.py      the log of one pipeline: writing never fails an answer
-reading.py    a log with its older files, and the feedback beside it
-replay.py     what another policy would have done, and cost
-annotate.py   questions of the log become a data set for ``expertrag eval record``
+append.py     appends JSON lines from several processes to one file, rotated by size
+entries.py    converts log entries and feedback to JSON and back
+audit.py      the log of one pipeline: a failed write never fails an answer
+reading.py    reads a log with its rotated files, and its feedback
+replay.py     decisions and costs of another policy on the same log
+annotate.py   turns questions of a log into a data set for ``expertrag eval record``
 
-Importing it loads the standard library only.
+Importing it loads only the standard library.
 """
 
 from expertrag.audit.audit import Audit, Entry

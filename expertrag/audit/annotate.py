@@ -1,9 +1,9 @@
-"""Questions of a log become a data set: the most uncertain first, since they teach most.
+"""Turn questions of a log into a data set, the most uncertain first (uncertainty sampling).
 
     DATASET/queries.jsonl    {"_id", "text", "answers": [...], "metadata": {"source": ...}}
 
-Lewis and Gale, "A sequential algorithm for training text classifiers" (SIGIR 1994): labels are
-worth most where the classifier is least certain, which for a gate is nearest to its threshold.
+Lewis and Gale, "A sequential algorithm for training text classifiers" (SIGIR 1994): labels help
+most where the classifier is least certain, which for a gate is nearest to its threshold.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ANNOTATED, FROM_FEEDBACK = "annotate", "feedback"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with the accepted answers that are known; ``entry`` where the gate decided."""
+    """A question with its known accepted answers; ``entry`` is the gate's decision, if any."""
 
     id: str
     text: str
@@ -38,7 +38,7 @@ class Question:
 
 
 class Annotations:
-    """The data set that is written. Questions are told apart without case and spaces."""
+    """The data set being written. Questions are compared ignoring case and whitespace."""
 
     def __init__(self, file: TextIO, texts: Iterable[str]) -> None:
         self._file = file
@@ -51,7 +51,7 @@ class Annotations:
         return _key(question.text) in self._known
 
     def add(self, question: Question, answers: Sequence[str], source: str) -> None:
-        """Append a question; it is on disk when this returns."""
+        """Append a question; it is on disk once this returns."""
         item = {
             "_id": question.id,
             "text": question.text,
@@ -66,31 +66,31 @@ class Annotations:
 
 @contextmanager
 def open_dataset(folder: Path) -> Iterator[Annotations]:
-    """Open a data set of questions, made where it is not there, as its only writer.
+    """Open a data set of questions as its only writer, and create it if missing.
 
-    :raises InvalidArgument: it has documents of its own, or a damaged line.
-    :raises Conflict: another run writes there.
+    :raises InvalidArgument: if it has its own documents, or a damaged line.
+    :raises Conflict: if another run writes there.
     """
     path = folder / "queries.jsonl"
     for name in ("corpus.jsonl", "corpus.jsonl.gz", "queries.jsonl.gz", "qrels"):
         if (folder / name).exists():
             raise InvalidArgument(
-                f"out: {folder} holds {name}; questions of a log need a folder of their own, "
-                "name a new one"
+                f"out: {folder} holds {name}; questions of a log need their own folder, choose a "
+                "new one"
             )
     if folder.exists() and not folder.is_dir():
-        raise InvalidArgument(f"out: {folder} is no folder; name another")
+        raise InvalidArgument(f"out: {folder} is not a folder; choose another")
     with appending(path) as file:
         texts = []
         for number, item in read_lines(path)[0]:
             if fault := query_fault(item):
-                raise InvalidArgument(f"{path} line {number} {fault}; mend it")
+                raise InvalidArgument(f"{path} line {number} {fault}; fix it")
             texts.append(item["text"])
         yield Annotations(file, texts)
 
 
 def uncertain(log: Log) -> list[Question]:
-    """Return the questions that the gate decided on, the least certain first, each once."""
+    """Return the distinct questions that the gate decided on, the least certain first."""
     nearest: dict[str, tuple[float, Question]] = {}
     for entry in log.entries:
         if entry.question is None or entry.p_benefit is None or entry.threshold is None:
@@ -104,9 +104,9 @@ def uncertain(log: Log) -> list[Question]:
 
 
 def corrected(log: Log) -> list[Question]:
-    """Return the questions that people gave a right answer to, each once with all of them.
+    """Return the distinct questions with correct answers from feedback, each with all of them.
 
-    The question is that of the log, or, in a log without texts, the one that came with it.
+    The question comes from the log or, if the log has no texts, from the feedback.
     """
     asked = {entry.id: entry.question for entry in log.entries}
     merged: dict[str, Question] = {}
@@ -123,19 +123,19 @@ def corrected(log: Log) -> list[Question]:
 
 
 def check_texts(log: Log) -> None:
-    """Refuse a log that no question can be read from.
+    """Reject a log without any question to annotate.
 
-    :raises InvalidArgument: it was kept without texts, and no feedback brought any.
+    :raises InvalidArgument: if it was kept without texts, and no feedback has any.
     """
     if not (uncertain(log) or corrected(log)):
         raise InvalidArgument(
-            f"{log.path} holds no question of an AUTO decision: it was kept without texts; set "
-            "audit.texts = true (--audit-texts) and let questions be asked again"
+            f"{log.path} has no question of an AUTO decision: it was kept without texts; set "
+            "audit.texts = true (--audit-texts) and collect new questions"
         )
 
 
 def split_answers(line: str) -> tuple[str, ...]:
-    """Read the accepted answers that a person typed, several with `` | `` between."""
+    """Parse the accepted answers that a user typed, separated by `` | ``."""
     parts = (part.strip() for part in f" {line.strip()} ".split(SEPARATOR))
     return tuple(dict.fromkeys(part for part in parts if part))
 

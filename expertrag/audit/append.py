@@ -1,12 +1,12 @@
-"""Appends lines to a file that several processes write and that is rotated by size.
+"""Append lines to a file that several processes write and that is rotated by size.
 
     log.jsonl      the newest lines
-    log.jsonl.1    older ones, and so on up to ``kept``; the oldest is given up
+    log.jsonl.1    older ones, and so on up to ``kept``; the oldest file is dropped
 
-Kept libraries do not fit. The standard library's ``RotatingFileHandler`` must not be shared by
-processes, its own documentation says, and its buffered stream may write a long line in pieces;
-``concurrent-log-handler`` takes a lock file around every record, so that one stopped process stops
-all the others; both print a failure to stderr for every line, where we want it told once.
+Existing libraries do not fit. The standard library's ``RotatingFileHandler`` must not be shared by
+processes, according to its documentation, and its buffered stream may write a long line in pieces;
+``concurrent-log-handler`` takes a lock file around every record, so one stopped process stops all
+others. Both print every failure to stderr, where we want one message.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pathlib import Path
 
 ROTATE_BYTES = 64 * 1024 * 1024
 KEPT = 3
-"""Older files beside the newest; with 64 MiB each, some 300,000 decisions in all."""
+"""Number of older files that are kept; at 64 MiB each, about 300,000 decisions in all."""
 
-_MODE = 0o600  # questions may stand in it
+_MODE = 0o600  # the log may hold questions
 
 
 class Appender:
-    """One file, as one process sees it. Thread-safe.
+    """Appends to one file, which other processes may share. Thread-safe.
 
-    A line goes out in one ``write`` under O_APPEND, which no other process can come between. A
-    writer that was killed, or a disk that was full, may leave a line without its end: the next
-    line starts on a line of its own, so that only the torn one is lost.
+    A line is written by one ``write`` under O_APPEND, so lines of several processes do not
+    interleave. A killed writer or a full disk may leave a line without its end; the next line then
+    starts on a new line, so that only the torn one is lost.
     """
 
     def __init__(self, path: Path, *, max_bytes: int = ROTATE_BYTES, kept: int = KEPT) -> None:
-        """Take a path; the file is made by the first line."""
+        """Append to ``path``; the file is created by the first line."""
         self.path = path
         self._max_bytes = max_bytes
         self._kept = kept
@@ -42,9 +42,9 @@ class Appender:
         self._descriptor = -1
 
     def check(self) -> None:
-        """Make the folder and the file now; it is not kept open.
+        """Create the folder and the file now; it is not kept open.
 
-        :raises OSError: they cannot be made, or the path is no regular file.
+        :raises OSError: if they cannot be created, or the path is not a regular file.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
@@ -52,10 +52,10 @@ class Appender:
             self._close()
 
     def append(self, line: bytes, *, durably: bool = False) -> None:
-        """Append one line, given without its end.
+        """Append one line, given without the newline.
 
-        :param durably: return when it would survive a power cut; a killed process never matters.
-        :raises OSError: it was not written, or only in part.
+        :param durably: return once it survives a power failure; a killed process never loses it.
+        :raises OSError: if it was not written, or only in part.
         """
         with self._lock:
             size = self._follow()
@@ -71,17 +71,17 @@ class Appender:
                 os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file; a later line opens it again."""
+        """Close the file; the next line reopens it."""
         with self._lock:
             self._close()
 
     def _follow(self) -> int:
-        """Have the file open that the path names now; return its size in bytes."""
+        """Open the file that the path names now, if it has changed; return its size in bytes."""
         if self._descriptor >= 0:
             if self._is_current():
                 return os.fstat(self._descriptor).st_size
             self._close()
-        # not blocking: a pipe without a reader would hold up the answer
+        # non-blocking: a pipe without a reader would block the answer
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self.path, flags, _MODE)
         found = os.fstat(descriptor)
@@ -92,7 +92,7 @@ class Appender:
         return found.st_size
 
     def _is_current(self) -> bool:
-        """Whether no process has rotated the file away, nor anyone deleted it."""
+        """Return whether the open file is still at the path, not rotated or deleted."""
         try:
             named = os.stat(self.path)
         except FileNotFoundError:
@@ -100,16 +100,16 @@ class Appender:
         return os.path.samestat(named, os.fstat(self._descriptor))
 
     def _rotate(self) -> None:
-        """Move the file aside, unless another process does or did so.
+        """Rotate the file, unless another process is doing or has done so.
 
-        The lock is on the file that is moved, and the path is given a new file only after all
-        moves, so that whoever has the new one open cannot rotate before they are done. A line
-        that another process writes meanwhile lands in the moved file, whole.
+        The lock is on the file that is moved, and the path gets a new file only after all moves, so
+        that a process with the new file open cannot rotate before they are done. A line that
+        another process writes meanwhile goes to the moved file, complete.
         """
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # another process is at it: this line goes to whichever file is open
+            return  # another process rotates: this line goes to the file that is open
         try:
             if self._is_current():
                 names = [self.path, *older(self.path, self._kept)]
@@ -126,5 +126,5 @@ class Appender:
 
 
 def older(path: Path, kept: int = KEPT) -> list[Path]:
-    """Where the older files of a log are, from the newest to the oldest."""
+    """Return the paths of a log's older files, newest first."""
     return [path.with_name(f"{path.name}.{number}") for number in range(1, kept + 1)]

@@ -1,4 +1,4 @@
-"""The log of one pipeline: every decision gets an id and, where a log is kept, a line."""
+"""The audit log of one pipeline: every decision gets an id and, if a log is kept, a line."""
 
 from __future__ import annotations
 
@@ -23,68 +23,68 @@ if TYPE_CHECKING:
     from expertrag.runtime.meter import Meter
 
 FEEDBACK = "feedback.jsonl"
-"""File of the feedback, in the folder of the log."""
+"""Feedback file, in the folder of the log."""
 WORDING = ("question_", "draft_")
-"""How the names of signals of a text's wording begin (``gate/question.py``, ``gate/draft.py``)."""
+"""Prefixes of signals that describe a text's wording (``gate/question.py``, ``gate/draft.py``)."""
 
-# Not structlog: a client in process uses this too, and unconfigured structlog prints to stdout.
+# Not structlog: in-process clients use this too, and unconfigured structlog prints to stdout.
 _log = logging.getLogger("expertrag.audit")
 
 
 class Audit:
-    """Where decisions and feedback go; without a path nowhere. Thread-safe."""
+    """Stores decisions and feedback; without a path, discards decisions. Thread-safe."""
 
     def __init__(self, path: Path | None = None, *, texts: bool = False) -> None:
-        """Take the file of the decisions; it is made by the first, feedback lies beside it.
+        """Log to ``path``, created at the first decision; feedback goes next to it.
 
-        :param texts: keep the questions, too.
+        :param texts: also log the questions.
         """
         self._texts = texts
         self._decisions = Appender(path) if path else None
         self._feedback = Appender(path.with_name(FEEDBACK)) if path else None
         self._lock = threading.Lock()
-        self._lost = 0  # lines, since the last that was written
+        self._lost = 0  # lines since the last successful write
 
     @classmethod
     def of(cls, config: AuditConfig) -> Audit:
-        """Make the one that is configured.
+        """Return the configured log.
 
-        :raises InvalidArgument: its file cannot be written, which is told before the first answer.
+        :raises InvalidArgument: if its file cannot be written; checked before the first answer.
         """
         if not config.path:
             return cls()
         path = Path(config.path)
         if path.name == FEEDBACK:
-            raise _unusable(f"is {path}, where the feedback goes; choose another name")
+            raise _unusable(f"is {path}, the name of the feedback file; choose another name")
         audit = cls(path, texts=config.texts)
         assert audit._decisions is not None, "there is a path"
         try:
             audit._decisions.check()
         except OSError as error:
             raise _unusable(
-                f"{path} cannot be written ({error.strerror}); name a file in a folder of yours"
+                f"{path} cannot be written ({error.strerror}); choose a writable file"
             ) from None
         return audit
 
     def answering(self, question: str, generation: int, meter: Meter | None = None) -> Entry:
-        """Begin an entry, to be used as a context manager around the work.
+        """Begin an entry; use it as a context manager around the work.
 
-        :param generation: of the store that is asked.
-        :param meter: of the answer; None for a decision without one.
+        :param generation: served generation of the store.
+        :param meter: meter of the answer; None for a decision without an answer.
         """
         return Entry(self, question, generation, meter)
 
     def feedback(self, feedback: Feedback) -> None:
-        """Keep what is said of an answer; when this returns it survives a power cut.
+        """Store feedback on an answer durably: after this returns, it survives a power failure.
 
-        :raises InvalidArgument: naming the field that is wrong.
-        :raises Conflict: no log is kept.
-        :raises Unavailable: the disk refuses.
+        :raises InvalidArgument: if a field is invalid; names the field.
+        :raises Conflict: if no log is kept.
+        :raises Unavailable: if it cannot be written.
         """
         check_feedback(feedback)
         if self._feedback is None:
             raise Conflict(
-                "no audit log is kept here, so that feedback has no place; "
+                "no audit log is kept here, so feedback cannot be stored; "
                 "start the server with --audit-path FILE, or set EXPERTRAG_AUDIT_PATH",
                 reason="AUDIT_OFF",
             )
@@ -92,8 +92,8 @@ class Audit:
             self._feedback.append(dump_feedback(feedback, _now()), durably=True)
         except OSError as error:
             raise Unavailable(
-                f"the feedback could not be kept ({error.strerror}); "
-                "free some space beside the audit log and send it again",
+                f"the feedback could not be stored ({error.strerror}); "
+                "free some space next to the audit log and send it again",
                 reason="STORAGE_FULL",
             ) from error
 
@@ -104,14 +104,14 @@ class Audit:
                 appender.close()
 
     def write(self, entry: AuditEntry) -> None:
-        """Append an entry. What goes wrong is logged, once until it goes right again."""
+        """Append an entry. A failure is logged once, until a write succeeds again."""
         if self._decisions is None:
             return
         if not self._texts:
             entry = replace(entry, question=None, signals=_without_wording(entry.signals))
         try:
             self._decisions.append(dump_entry(entry))
-        # Whatever it is, an answer is not to fail for its line in a log.
+        # No error of the log may fail an answer.
         except Exception as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             self._count_loss(reason)
@@ -123,7 +123,7 @@ class Audit:
             self._lost += 1
             first = self._lost == 1
         if first:
-            _log.warning("audit log not written (%s); answers go on without it", reason)
+            _log.warning("audit log not written (%s); answers continue without it", reason)
 
     def _tell_recovery(self) -> None:
         if not self._lost:
@@ -135,7 +135,7 @@ class Audit:
 
 
 class Entry:
-    """The entry of one call, which becomes a line when the call ends, however it ends."""
+    """The entry of one call, written when the call ends, however it ends."""
 
     def __init__(self, audit: Audit, question: str, generation: int, meter: Meter | None) -> None:
         self._audit = audit
@@ -180,7 +180,7 @@ class Entry:
         return decision
 
     def noted(self, event: AnswerEvent) -> AnswerEvent:
-        """Return the event; the line is there before its reader knows that the answer ended."""
+        """Return the event; the line is written before the client sees the end of the answer."""
         if isinstance(event, DoneEvent):
             self._write(event)
         return event
@@ -203,7 +203,7 @@ class Entry:
 
 
 def _without_wording(signals: Mapping[str, float]) -> dict[str, float]:
-    """Leave out what counts the letters and words of a text: together they are its print."""
+    """Drop signals that count letters and words of a text: together they fingerprint it."""
     return {name: value for name, value in signals.items() if not name.startswith(WORDING)}
 
 

@@ -1,4 +1,4 @@
-"""What a line of the log and a line of feedback hold."""
+"""Log entries and feedback as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COST = {item.name for item in fields(Usage)}
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One decision of the gate, and the answer that it was part of.
+    """One decision of the gate, and the answer that it belongs to.
 
-    ``time`` is when the decision was made, ISO 8601 in UTC. ``gate`` is what turned the signals
-    into probabilities. ``cost`` is None where there was no answer (``Decide``), and
-    ``finish_reason`` and ``from_documents`` None where it did not come to its end: cancelled, out
-    of time, failed. ``question`` is None unless texts are kept; without, the signals lack the
-    counts of its wording (``question_…``), too.
+    ``time`` is the time of the decision, ISO 8601 in UTC. ``gate`` names the gate that turned the
+    signals into probabilities. ``cost`` is None if there was no answer (``Decide``).
+    ``finish_reason`` and ``from_documents`` are None if the answer did not finish: cancelled, out
+    of time, failed. ``question`` is None unless texts are logged; without it, ``signals`` also
+    lacks the counts of its wording (``question_…``).
     """
 
     id: str
@@ -49,19 +49,19 @@ class AuditEntry:
 
 
 def dump_entry(entry: AuditEntry) -> bytes:
-    """Write an entry as one line, without its end; what is None is left out."""
+    """Return an entry as one line without the newline; None values are omitted."""
     return _line(asdict(entry))
 
 
 def dump_feedback(feedback: Feedback, time: str) -> bytes:
-    """Write feedback as one line, without its end; ``time`` as in ``AuditEntry``."""
+    """Return feedback as one line without the newline; ``time`` as in ``AuditEntry``."""
     return _line({"time": time, **asdict(feedback)})
 
 
 def parse_entry(line: bytes) -> AuditEntry:
-    """Read a line of the log. Fields of later versions are passed over.
+    """Parse a line of the log, ignoring fields of later versions.
 
-    :raises ValueError: it is torn, or no entry.
+    :raises ValueError: if it is torn, or not an entry.
     """
     item = _object(line)
     return AuditEntry(
@@ -91,9 +91,9 @@ def parse_entry(line: bytes) -> AuditEntry:
 
 
 def parse_feedback(line: bytes) -> Feedback:
-    """Read a line of feedback.
+    """Parse a line of feedback.
 
-    :raises ValueError: it is torn, or no feedback.
+    :raises ValueError: if it is torn, or not feedback.
     """
     item = _object(line)
     return Feedback(
@@ -113,24 +113,24 @@ def _object(line: bytes) -> Mapping[str, Any]:
     try:
         item = json.loads(line)
     except RecursionError:
-        raise ValueError("is no line of ours") from None
+        raise ValueError("is not a line of an audit log") from None
     if not isinstance(item, dict):
-        raise ValueError("is no JSON object")
+        raise ValueError("is not a JSON object")
     return item
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:
     if not isinstance(item.get(name), str):
-        raise ValueError(f"{name} is missing or no text")
+        raise ValueError(f"{name} is missing or not a string")
     text: str = item[name]
-    text.encode()  # JSON escapes can make strings that are no text; the error is a ValueError
+    text.encode()  # JSON escapes can make lone surrogates, which raise a ValueError
     return text
 
 
 def _number(item: Mapping[str, Any], name: str) -> float:
     value = item.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} is missing or no number")
+        raise ValueError(f"{name} is missing or not a number")
     return float(value)
 
 
@@ -148,13 +148,13 @@ def _optional_truth(item: Mapping[str, Any], name: str) -> bool | None:
 def _numbers(item: Mapping[str, Any], name: str) -> dict[str, float]:
     values = item.get(name)
     if not isinstance(values, dict):
-        raise ValueError(f"{name} is no object")
+        raise ValueError(f"{name} is not an object")
     return {key: _number(values, key) for key in values}
 
 
 def _cost(item: object) -> Usage:
     if not isinstance(item, dict):
-        raise ValueError("cost is no object")
+        raise ValueError("cost is not an object")
     seconds = _numbers(item, "stage_seconds")
     counts = {name: int(_number(item, name)) for name in _COST & item.keys() - {"stage_seconds"}}
     return Usage(**counts, stage_seconds=seconds)

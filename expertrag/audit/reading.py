@@ -1,4 +1,4 @@
-"""Reads a log with its older files, and the feedback beside it."""
+"""Read a log with its older files, and its feedback."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Decisions from the oldest to the newest, and what was said of answers, by id.
+    """Decisions, oldest first, and the feedback on answers by id.
 
-    ``torn`` counts lines that are whole in neither file: of a process that was killed, or a disk
-    that was full.
+    ``torn`` counts the incomplete lines of both files, left by a killed process or a full disk.
     """
 
     path: Path
@@ -32,28 +31,28 @@ class Log:
 
 
 def read_log(path: Path) -> Log:
-    """Read a log; torn lines are skipped, counted.
+    """Read a log; torn lines are skipped and counted.
 
-    :raises NotFound: no such file.
-    :raises InvalidArgument: it cannot be read, or holds no decision.
+    :raises NotFound: if there is no such file.
+    :raises InvalidArgument: if it cannot be read, or has no decision.
     """
     files = [file for file in (*reversed(older(path)), path) if file.is_file()]
     if not files:
         raise NotFound(
-            f"no audit log {path}; name the file that the server was given with --audit-path",
+            f"no audit log {path}; give the file of the server's --audit-path",
             reason="FILE_NOT_FOUND",
         )
     lines = [parsed for file in files for parsed in _parsed(file, parse_entry)]
     entries = tuple(entry for entry in lines if entry is not None)
     if not entries:
-        what = f"its {len(lines):,} lines are torn, or of another kind" if lines else "it is empty"
-        raise InvalidArgument(f"{path} holds no decision: {what}; name a log of `expertrag serve`")
+        what = f"its {len(lines):,} lines are torn or not decisions" if lines else "it is empty"
+        raise InvalidArgument(f"{path} has no decision: {what}; give a log of `expertrag serve`")
     feedback, torn = _read_feedback(path.with_name(FEEDBACK))
     return Log(path, entries, feedback, len(lines) - len(entries) + torn)
 
 
 def _read_feedback(path: Path) -> tuple[dict[str, Feedback], int]:
-    """Read feedback by answer, a later word over an earlier one, and count torn lines."""
+    """Read the feedback by answer, later lines overriding earlier ones, and count torn lines."""
     said: dict[str, Feedback] = {}
     torn = 0
     for file in (*reversed(older(path)), path):
@@ -78,7 +77,7 @@ def _over(earlier: Feedback | None, later: Feedback) -> Feedback:
 
 
 def _parsed(file: Path, parse: Callable[[bytes], T]) -> Iterator[T | None]:
-    """Yield what each line holds; None for a torn one."""
+    """Yield each parsed line; None for a torn one."""
     try:
         with file.open("rb") as lines:
             for line in lines:
@@ -88,4 +87,4 @@ def _parsed(file: Path, parse: Callable[[bytes], T]) -> Iterator[T | None]:
                         parsed = parse(line)
                     yield parsed
     except OSError as error:
-        raise InvalidArgument(f"{file} cannot be read ({error.strerror}); mend that") from None
+        raise InvalidArgument(f"{file} cannot be read ({error.strerror}); fix that") from None

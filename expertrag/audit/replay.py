@@ -1,8 +1,8 @@
-"""What another policy would have done on the decisions of a log, and what that would have cost.
+"""Replay the decisions of a log under another policy, and estimate the cost.
 
-A replay knows the gate's probabilities and the cost of the answers that were given, not the
-answers that were not. So decisions are exact, and costs are estimates: every answer is priced at
-the mean of the log's own AUTO answers that took the same way.
+A log has the gate's probabilities and the cost of the answers that were given, not of those that
+were not. So decisions are exact, and costs are estimates: every answer is priced at the mean of the
+log's own AUTO answers with the same action.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _WITHOUT_GATE = {
     GateAction.CLOSED_BOOK: frozenset({"embed", "gate"}),
     GateAction.RETRIEVE: frozenset({"gate", "prefill", "draft"}),
 }
-"""Stages that a forced mode saves. A closed-book answer goes on from the gate's prefill or is its
-draft, and a search needs the embedding, so these stay."""
+"""Stages that a forced mode saves. A closed-book answer continues the gate's prefill or is its
+draft, and a search needs the embedding, so these remain."""
 
 BASIS = "costs are estimated from the log's own mean costs, closed book and with retrieval"
 POLICIES = "threshold:T, never, always, rate:R"
@@ -31,23 +31,23 @@ POLICIES = "threshold:T, never, always, rate:R"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Retrieves from p(benefit) = ``threshold`` on; ``forced`` does so without asking the gate."""
+    """Retrieves if p_benefit is at least ``threshold``; ``forced`` does not run the gate."""
 
     spec: str
     threshold: float
     forced: bool = False
 
     def retrieves(self, entry: AuditEntry) -> bool:
-        """Decide again."""
+        """Return whether the policy retrieves."""
         assert entry.p_benefit is not None, "AUTO decisions have one"
         return entry.p_benefit >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Decisions, and the cost of the ``answers`` that came to their end.
+    """Decisions, and the cost of the ``answers`` that finished.
 
-    The cost is None where it cannot be told: no finished answer took a way that is needed.
+    The cost is None if it is unknown: the log has no finished answer with a required action.
     """
 
     decisions: int
@@ -62,7 +62,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Decisions that change, and what people had said of their answers."""
+    """Decisions that change, and the feedback on their answers."""
 
     total: int
     to_retrieve: int
@@ -73,11 +73,11 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A policy beside what was logged.
+    """A policy compared with the log.
 
-    ``threshold`` is that of the policy, None for a forced one. ``forced``, ``mixed`` (answered both
-    ways), ``unjudged`` (AUTO, but the gate could not judge) and ``torn`` count lines of the log
-    that are left out; ``rated`` the replayed answers that people rated; ``gates`` are those that
+    ``threshold`` is the policy's, None for a forced one. ``forced``, ``mixed`` (answered both
+    ways), ``unjudged`` (AUTO, but the gate could not judge) and ``torn`` count excluded lines of
+    the log; ``rated`` counts the replayed answers with user ratings; ``gates`` names the gates that
     gave the probabilities.
     """
 
@@ -96,11 +96,11 @@ class Replay:
 
 
 def replay(log: Log, spec: str) -> Replay:
-    """Apply the policy that ``spec`` names to the AUTO decisions of a log.
+    """Apply the policy ``spec`` to the AUTO decisions of a log.
 
-    :raises InvalidArgument: an unknown policy, or a log without AUTO decisions.
+    :raises InvalidArgument: if the policy is unknown, or the log has no AUTO decisions.
     """
-    parse_policy(spec, ())  # a wrong one is told before the log's own faults
+    parse_policy(spec, ())  # an invalid policy is reported before faults of the log
     entries = auto_entries(log)
     policy = parse_policy(spec, [entry.p_benefit or 0.0 for entry in entries])
     prices = _prices(entries)
@@ -133,9 +133,9 @@ def replay(log: Log, spec: str) -> Replay:
 
 
 def auto_entries(log: Log) -> list[AuditEntry]:
-    """Return the decisions between the two ways that the gate made; of both ways is neither.
+    """Return the gate's decisions for one of the two actions; those for both are excluded.
 
-    :raises InvalidArgument: there are none.
+    :raises InvalidArgument: if there are none.
     """
     entries = [
         entry
@@ -146,22 +146,22 @@ def auto_entries(log: Log) -> list[AuditEntry]:
     ]
     if not entries:
         raise InvalidArgument(
-            f"{log.path} holds no AUTO decision with a probability: all {len(log.entries):,} were "
-            "forced by their callers, or not judged; let questions be asked with mode auto first"
+            f"{log.path} has no AUTO decision with a probability: all {len(log.entries):,} were "
+            "forced by their callers, or not judged; collect questions with mode auto first"
         )
     return entries
 
 
 def parse_policy(spec: str, p_benefit: Sequence[float]) -> Policy:
-    """Read a policy.
+    """Parse a policy.
 
-    :param p_benefit: of the decisions, which ``rate`` chooses its threshold by.
-    :raises InvalidArgument: it is none; the message lists those there are.
+    :param p_benefit: p_benefit of each decision, from which ``rate`` computes its threshold.
+    :raises InvalidArgument: if it is invalid; the message lists the policies.
     """
     name, _, number = spec.partition(":")
     make = _MAKERS.get(name)
     if make is None or bool(number) is not (name in _WITH_NUMBER):
-        raise InvalidArgument(f"policy: no policy {spec!r}; choose one of {POLICIES}")
+        raise InvalidArgument(f"policy: unknown policy {spec!r}; choose one of {POLICIES}")
     if name not in _WITH_NUMBER:
         return make(spec, 0.0, p_benefit)
     try:
@@ -170,18 +170,18 @@ def parse_policy(spec: str, p_benefit: Sequence[float]) -> Policy:
         value = math.nan
     if not 0.0 <= value <= 1.0:
         raise InvalidArgument(
-            f"policy: {number!r} of {spec!r} is no number from 0 to 1; write {name}:0.4, say"
+            f"policy: {number!r} in {spec!r} is not a number from 0 to 1; write {name}:0.4, say"
         )
     return make(spec, value, p_benefit)
 
 
 def _rate(spec: str, share: float, p_benefit: Sequence[float]) -> Policy:
-    """Find the smallest logged p(benefit) from which on at most ``share`` of them retrieve."""
+    """Find the smallest logged p_benefit at which at most ``share`` of the decisions retrieve."""
     ordered = sorted(p_benefit, reverse=True)
     allowed = math.floor(share * len(ordered) + 1e-9)  # 0.3 of 10 is 3, not 2.9999999999999996
     if allowed >= len(ordered):
         return Policy(spec, ordered[-1] if ordered else 0.0)
-    over = ordered[allowed]  # the first that must not
+    over = ordered[allowed]  # the first that must not retrieve
     above = [p for p in ordered[:allowed] if p > over]
     return Policy(spec, above[-1] if above else math.nextafter(over, 2.0))
 
@@ -197,7 +197,7 @@ _WITH_NUMBER = ("threshold", "rate")
 
 @dataclass(frozen=True, slots=True)
 class _Price:
-    """The mean cost of an answer that took one way."""
+    """The mean cost of an answer with one action."""
 
     lm_calls: float
     retrieval_calls: float
@@ -213,12 +213,12 @@ def _costs(entries: Sequence[AuditEntry], action: GateAction) -> list[Usage]:
 
 
 def _is_priced(entry: AuditEntry) -> bool:
-    """Whether it was answered, to the end: what broke off tells no cost."""
+    """Return whether the answer finished: an unfinished one has no meaningful cost."""
     return entry.cost is not None and entry.finish_reason is not None
 
 
 def _prices(entries: Sequence[AuditEntry]) -> dict[GateAction, _Price]:
-    """Return the mean costs of both ways; one that no finished answer took is left out."""
+    """Return the mean cost of each action that has a finished answer."""
     prices = {}
     for action in GateAction:
         if costs := _costs(entries, action):
@@ -232,7 +232,7 @@ def _prices(entries: Sequence[AuditEntry]) -> dict[GateAction, _Price]:
 
 
 def _forced(prices: Mapping[GateAction, _Price]) -> dict[GateAction, _Price]:
-    """Take the gate out of the prices: a forced mode makes one call, and no estimate."""
+    """Remove the gate from the prices: a forced mode makes one call, and no estimate."""
     return {
         action: _Price(
             min(price.lm_calls, 1.0),

@@ -1,4 +1,4 @@
-"""``expertrag ask`` and ``retrieve``, and what every question to a server or a store needs."""
+"""``expertrag ask`` and ``retrieve``, and the options shared by all commands that ask."""
 
 from __future__ import annotations
 
@@ -37,25 +37,26 @@ LOAD_TIMEOUT_S = 600.0
 server_option = flag(
     "--server",
     metavar="ADDRESS",
-    help="Server to ask, HOST:PORT or unix:PATH; wins over --index. "
+    help="Server to ask, HOST:PORT or unix:PATH; takes precedence over --index. "
     "Without either: the default address of `expertrag serve`.",
 )
 timeout_option = flag(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
-    help="Give up after so many seconds. Unset: 60 for ask, 30 for the others.",
+    help="Deadline in seconds. Unset: 60 for ask, 30 for the other commands.",
 )
 mode_option = flag(
     "--mode",
     type=click.Choice([mode.value for mode in GateMode]),
     default=GateMode.AUTO.value,
     show_default=True,
-    help="auto: the gate decides; never, always: force it; strict: from the documents or not.",
+    help="auto: the gate decides; never, always: skip or force retrieval; strict: answer from the "
+    "documents or abstain.",
 )
 
 
 def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command what every question to a server or a store needs."""
+    """Add the options shared by all commands that ask a server or a store."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in (timeout_option, server_option):
@@ -73,47 +74,47 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     type=int,
     default=SAMPLING.max_tokens,
     show_default=True,
-    help="Longest answer, in tokens.",
+    help="Maximum length of the answer, in tokens.",
 )
 @flag(
     "--temperature",
     type=float,
     default=SAMPLING.temperature,
     show_default=True,
-    help="0 is greedy; more is more varied.",
+    help="Sampling temperature; 0 is greedy.",
 )
 @flag(
     "--seed",
     type=int,
     default=SAMPLING.seed,
     show_default=True,
-    help="The same seed gives the same answer.",
+    help="Random seed; the same seed gives the same answer.",
 )
 @flag(
     "--frequency-penalty",
     type=float,
-    help="0 to 2; more of it breaks repetition loops. Unset: what suits the model.",
+    help="Frequency penalty, 0 to 2; higher values break repetition loops. Unset: the model's own.",
 )
 @constrained
 @flag(
     "--logprobs",
     type=int,
     metavar="N",
-    help="0 to 20: log probability of each token, and of N others at its place, in what --json "
-    "prints.",
+    help="Add the log probability of each token, and of the N most likely tokens at its position "
+    "(0 to 20), to the output of --json.",
 )
 @flag(
     "--both-ways",
     is_flag=True,
-    help="Allow an answer that is drawn from both prompts, with and without documents, where a "
-    "fitted gate finds them about as likely to be right. Costs about as much as both.",
+    help="Allow one answer sampled from both prompts, with and without documents, where a fitted "
+    "gate rates both about equally likely to be right. Costs about as much as two answers.",
 )
 @flag(
     "--steps",
     type=int,
     default=1,
     show_default=True,
-    help="Searches, 1 to 3; each but the first goes on from an answer to what was found before.",
+    help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
 )
 @filter_option
 @domain_option
@@ -136,10 +137,10 @@ def ask(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Answer a question: the text as it is written, then sources, gate and cost.
+    """Answer a question: stream the text, then print sources, gate decision and cost.
 
-    A line above the text tells where it is from the model alone, not from the documents; one below
-    it, why the passages do not support it.
+    A line above the text marks an answer that comes from the model alone, not from the documents.
+    A line below it says why the passages do not support the answer.
     """
     from expertrag.api.folding import AnswerFolder
 
@@ -172,7 +173,7 @@ def ask(
                     click.echo(printable(event.text), nl=False)
                     begun = True
         finally:
-            if begun:  # so that an error stands on a line of its own
+            if begun:  # so that an error gets its own line
                 click.echo("\n")
     print_answer_facts(folder.answer())
 
@@ -191,7 +192,7 @@ def retrieve(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Print the passages that answer a query best."""
+    """Print the best passages for a query."""
     with open_client(server, config) as client:
         result = client.retrieve(
             query,
@@ -208,9 +209,9 @@ def retrieve(
 
 @contextmanager
 def open_client(server: str | None, config: Config, *, ready: bool = True) -> Iterator[Client]:
-    """Connect to the server, or load the store; closes it at the end.
+    """Connect to the server or open the store, and close it at the end.
 
-    :param ready: load the models of a store in process first; not for what needs none.
+    :param ready: load the models of an in-process store first; False if no model is needed.
     """
     from expertrag.client import Client
 
@@ -228,5 +229,5 @@ def open_client(server: str | None, config: Config, *, ready: bool = True) -> It
 
 
 def timeout_argument(timeout: float | None) -> dict[str, float]:
-    """Return the deadline as a keyword argument; none of one that is unset."""
+    """Return the timeout as a keyword argument, or no argument if it is unset."""
     return {} if timeout is None else {"timeout": timeout}

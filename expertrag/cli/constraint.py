@@ -1,4 +1,4 @@
-"""Flags that hold an answer to a form."""
+"""Flags that constrain the text of an answer."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ def _read(_context: click.Context, _parameter: click.Parameter, path: Path | Non
     try:
         return None if path is None else path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise click.BadParameter(f"{path} is not a text in UTF-8") from None
+        raise click.BadParameter(f"{path} is not UTF-8 text") from None
 
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
-    flag("--regex", help="The whole answer matches this regular expression (Rust's syntax)."),
+    flag("--regex", help="Regular expression that the whole answer must match (Rust syntax)."),
     flag(
         "--json-schema",
         type=_FILE,
         callback=_read,
         metavar="FILE",
-        help="The answer is JSON that obeys the JSON Schema in FILE.",
+        help="File with a JSON Schema; the answer is JSON that conforms to it.",
     ),
     flag(
         "choices",
         "--choice",
         multiple=True,
-        help="The answer is this text; repeat it for each text to choose from.",
+        help="Allowed answer; repeat the flag for each alternative.",
     ),
     flag(
         "--grammar",
         type=_FILE,
         callback=_read,
         metavar="FILE",
-        help="The answer obeys the grammar in FILE (Lark's syntax, from the rule `start`).",
+        help="File with a grammar that the answer must match (Lark syntax, start rule `start`).",
     ),
 )
 
 
 def constrained(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the flags, and the ``constraint`` that they make; None without any."""
+    """Add the flags to a command, and pass it their ``constraint``; None without any flag."""
 
     @functools.wraps(command)
     def run(

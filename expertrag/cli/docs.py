@@ -1,7 +1,7 @@
-"""Writes docs/cli.md and docs/config.md from the commands and the configuration themselves.
+"""Generate the pages cli.md and config.md from the commands and the configuration.
 
 python -m expertrag.cli.docs           write
-python -m expertrag.cli.docs --check   fail if a file is not current
+python -m expertrag.cli.docs --check   fail if a page is out of date
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from expertrag.cli.exits import MEANINGS
 from expertrag.cli.main import cli
 from expertrag.config import load, render, table
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs" / "reference"
 WIDTH = 100
 _ORIGIN = "<!-- written by `make docs` from the code; do not edit -->"
 
@@ -30,7 +30,7 @@ def _cli_page() -> str:
         _ORIGIN,
         "# Command line",
         "Results go to stdout (`--json` prints one JSON value), logs and progress to stderr. "
-        "Every flag has an `EXPERTRAG_…` twin; precedence is flag, environment, file, default "
+        "Every flag has an `EXPERTRAG_…` variable; precedence is flag, environment, file, default "
         "([config.md](config.md)). An error is one line, `error: …`, that says what to do.",
         "## Exit codes",
         "| code | meaning |\n|---|---|\n"
@@ -44,7 +44,7 @@ def _cli_page() -> str:
 def _helps(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the help of a command and of those below it."""
+    """Yield the help of a command and of its subcommands."""
     context = click.Context(
         command,
         parent=parent,
@@ -69,8 +69,8 @@ def _config_page() -> str:
         "then default. An unknown key or variable is an error. `--print-config` prints the "
         "effective values with the origin of each, in the form that `--config` reads.",
         table().rstrip(),
-        "Three variables are no settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
-        "pulled models live) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
+        "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
+        "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "
         "the key of an `openai:` endpoint; it is never printed or logged.",
         "## A file with every default",
         f"```toml\n{render(load(environ={})).rstrip()}\n```",
@@ -79,15 +79,15 @@ def _config_page() -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Fail if a file is not current; write nothing.")
+@click.option("--check", is_flag=True, help="Fail if a page is out of date; write nothing.")
 def main(check: bool) -> None:
-    """Write the generated pages of docs/."""
+    """Write the generated pages of the documentation."""
     for name, text in pages().items():
         file = DOCS / name
         if file.is_file() and file.read_text(encoding="utf-8") == text:
             continue
         if check:
-            raise click.ClickException(f"docs/{name} is not current: run make docs")
+            raise click.ClickException(f"{name} is out of date: run `make docs`")
         DOCS.mkdir(exist_ok=True)
         file.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""``expertrag doctor``: what works here, what is missing, and the command that cures it."""
+"""``expertrag doctor``: check the installation, and print the command that fixes each fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from expertrag.cli.output import emit_json
 def doctor(as_json: bool) -> None:
     """Check versions, hardware, kernels, models and extras.
 
-    Ends with 9 if something required is missing; the line has the command that cures it.
+    Exits with 9 if a required part is missing or damaged; its line shows the command that fixes it.
     """
     from expertrag.cli.installation import diagnose
 
@@ -29,6 +29,6 @@ def doctor(as_json: bool) -> None:
             for finding in findings:
                 cure = f"  ->  {finding.cure}" if finding.cure else ""
                 click.echo(f"  {finding.status:<8}{finding.name:<28}{finding.detail}{cure}")
-        click.echo("all well" if diagnosis.healthy else "something required is missing")
+        click.echo("all well" if diagnosis.healthy else "a required part is missing or damaged")
     if not diagnosis.healthy:
         click.get_current_context().exit(ExitCode.MISSING_PART)

@@ -1,4 +1,4 @@
-"""Exit codes, and which error ends with which."""
+"""Exit codes, and the code of each error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expertrag_retriever.errors import RetrieverError
 
 
 class ExitCode(IntEnum):
-    """How a command ends; ``MEANINGS`` says what each means."""
+    """Exit code of a command; ``MEANINGS`` explains each."""
 
     OK = 0
     UNEXPECTED = 1
@@ -31,17 +31,17 @@ class ExitCode(IntEnum):
 MEANINGS: dict[ExitCode, str] = {
     ExitCode.OK: "success",
     ExitCode.UNEXPECTED: "unexpected error; EXPERTRAG_DEBUG=1 shows the traceback",
-    ExitCode.USAGE: "wrong flag, argument, setting or request",
+    ExitCode.USAGE: "invalid flag, argument, setting or request",
     ExitCode.PARTIAL: "done, but some documents were skipped; they are listed",
     ExitCode.NOT_FOUND: "no such store, document or file",
-    ExitCode.CORRUPT: "the store is damaged; `expertrag index verify STORE --repair`",
-    ExitCode.CONFLICT: "locked by another writer, built with another embedder, port in use",
+    ExitCode.CORRUPT: "the store is damaged; run `expertrag index verify STORE --repair`",
+    ExitCode.CONFLICT: "locked by another writer, built with another embedder, or port in use",
     ExitCode.UNAVAILABLE: "no server, overloaded, deadline passed, or download failed",
     ExitCode.NO_SPACE: "no space left; nothing was published",
-    ExitCode.MISSING_PART: "an extra or a model is missing or damaged; the message has the cure",
+    ExitCode.MISSING_PART: "an extra or a model is missing or damaged; the message has the fix",
     ExitCode.DENIED: "the server does not allow this call",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
-    ExitCode.BROKEN_PIPE: "the reader of stdout went away",
+    ExitCode.BROKEN_PIPE: "the reader of stdout closed it",
 }
 
 _BY_REASON: dict[str, ExitCode] = {
@@ -78,7 +78,8 @@ _BY_ERRNO: dict[int, ExitCode] = {
 }
 
 _PLAIN = (IndexStoreError, RetrieverError)
-"""Errors of the lower rooms that have no twin in ``expertrag.api.errors``: a wrong request."""
+"""Base errors of the lower packages; those without a counterpart in ``expertrag.api.errors`` are
+usage errors."""
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
@@ -95,7 +96,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 def message_of(error: BaseException) -> str:
-    """Return what to print for an error: one line that says what to do."""
+    """Return the one-line message of an error."""
     if isinstance(error, errors.ExpertRAGError):
         text = error.message
     elif isinstance(error, _PLAIN):
@@ -106,10 +107,10 @@ def message_of(error: BaseException) -> str:
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     else:
-        text = f"unexpected {type(error).__name__}: {error} (EXPERTRAG_DEBUG=1 shows where)"
+        text = f"unexpected {type(error).__name__}: {error} (EXPERTRAG_DEBUG=1 shows the traceback)"
     return " ".join(text.split())
 
 
 def _is_missing_extra(error: BaseException) -> bool:
-    """Tell a package that is not installed from a module of ours that is broken."""
+    """Return whether a third-party package is missing, as opposed to a broken module of ours."""
     return isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("expertrag")

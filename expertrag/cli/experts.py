@@ -1,4 +1,4 @@
-"""``expertrag experts``: mixtures of experts from dense models, and readers merged into them."""
+"""``expertrag experts``: build mixtures of experts from dense models, and merge readers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ model_out = out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL")
 
 @click.group()
 def experts() -> None:
-    """Make mixtures of experts for `--generator`."""
+    """Build mixture-of-experts models for `--generator`."""
 
 
 @experts.command()
@@ -34,15 +34,16 @@ def experts() -> None:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Experts that a token passes through.",
+    help="Experts per token.",
 )
 @model_out
 @json_flag
 def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> None:
-    """Copy the feed-forward networks of BASE into equal experts of a Mixtral-format mixture.
+    """Convert BASE to a Mixtral-format mixture with identical experts.
 
-    BASE is a Llama- or Mistral-type model: package model, folder or hub id. The mixture gives its
-    logits, whichever experts are chosen, until they are trained apart.
+    BASE is a Llama- or Mistral-type model: package model, folder or hub id. The experts are copies
+    of its feed-forward networks: until they are trained, the mixture gives the logits of BASE,
+    whichever experts are chosen.
     """
     from expertrag import models
     from expertrag.llm.convert.upcycle import upcycle as write
@@ -64,31 +65,29 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
 @flag(
     "--domain",
     env="EXPERTRAG_EXPERTS_DOMAIN",
-    help="Write this expert alone, as a plain Llama-type model; 'general' has the shared updates.",
+    help="Write only this expert, as a plain Llama-type model; 'general' has the shared updates.",
 )
-@out_folder(
-    "EXPERTRAG_EXPERTS_OUT", "MODEL", "Folder to make, or a file to make whose name ends in .gguf."
-)
+@out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL", "Folder or .gguf file to create; it must not exist.")
 @flag(
     "--dtype",
     env="EXPERTRAG_EXPERTS_DTYPE",
     type=click.Choice(["bfloat16", "float16"]),
     default="bfloat16",
     show_default=True,
-    help="Of the matrices of a .gguf file; a folder is in bfloat16.",
+    help="Data type of the matrices of a .gguf file; a folder is always in bfloat16.",
 )
 @json_flag
 def merge_adapters(
     base: str, bundle: Path, domain: str | None, out: Path, dtype: str, as_json: bool
 ) -> None:
-    """Add the updates of a reader to the weights of its BASE.
+    """Merge the low-rank updates of a reader into the weights of its BASE.
 
-    BUNDLE was made by `expertrag train reader`. Without --domain, the result is a Mixtral-format
-    mixture with an expert for general questions and one for each domain. It loads by `--generator`
-    and in any tool that reads such checkpoints.
+    BUNDLE comes from `expertrag train reader`. Without --domain, the result is a Mixtral-format
+    mixture with one expert for general questions and one for each domain. It loads with
+    `--generator` and in any tool that reads Mixtral checkpoints.
 
-    As a .gguf file, one expert alone runs in llama.cpp and what is built on it; of a mixture,
-    llama.cpp would choose experts at random.
+    A .gguf file of a single expert runs in llama.cpp and tools built on it; in a mixture, llama.cpp
+    would choose experts at random.
     """
     from expertrag import models
 
@@ -102,7 +101,7 @@ def merge_adapters(
 
         if dtype != "bfloat16":
             raise InvalidArgument(
-                f"a folder is written in bfloat16: name a file that ends in .gguf for {dtype}"
+                f"a folder is written in bfloat16; for {dtype}, give an --out that ends in .gguf"
             )
         names = merge(path, bundle, out, domain=domain)
     _told(out, names, as_json)

@@ -1,4 +1,4 @@
-"""``expertrag gate``: the retrieval gate by hand."""
+"""``expertrag gate``: explain, fit, calibrate and refit the retrieval gate."""
 
 from __future__ import annotations
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 SIGNALS = ("question", "domain", "store", "prefill", "draft")
 MODELS = (
     "logistic",
-    "boosted",
-    "mlp",
     "kernel",
     "neighbours",
     "evidential",
@@ -39,8 +37,8 @@ MODELS = (
     "mixture",
 )
 COST = 0.02
-"""Choices and default of ``gate fit``; a test holds them equal to the gate's own, whose modules are
-heavy."""
+"""Choices and default of ``gate fit``, copied from the gate, whose import is heavy; a test checks
+that they agree."""
 
 
 models_option = flag(
@@ -50,7 +48,7 @@ models_option = flag(
     default=",".join(MODELS),
     show_default=True,
     metavar="NAME,...",
-    help="Models that are tried.",
+    help="Models to try.",
 )
 cost_option = flag(
     "--cost",
@@ -58,7 +56,7 @@ cost_option = flag(
     type=click.FloatRange(0.0, 1.0),
     default=COST,
     show_default=True,
-    help="Accuracy that a retrieval must bring on average; sets the threshold.",
+    help="Average accuracy gain that a retrieval must bring; sets the threshold.",
 )
 bundle_option = flag(
     "--gate",
@@ -66,13 +64,13 @@ bundle_option = flag(
     env="EXPERTRAG_FIT_FOLDER",
     required=True,
     metavar="GATE",
-    help="Folder that `gate fit` wrote, or a shipped gate.",
+    help="Folder from `gate fit`, or the name of a shipped gate.",
 )
 
 
 @click.group()
 def gate() -> None:
-    """Explain the retrieval gate's decisions, fit gates of your own, and learn from use."""
+    """Explain the retrieval gate's decisions, fit your own gates, and learn from use."""
 
 
 @gate.command()
@@ -89,7 +87,7 @@ def explain(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Print whether the documents would be consulted for a question, and why."""
+    """Print whether the gate would retrieve for a question, and why."""
     with open_client(server, config) as client:
         decision = client.decide(
             question,
@@ -115,21 +113,21 @@ def explain(
     multiple=True,
     metavar="DATASET",
     type=click.Path(path_type=Path),
-    help="Data set whose questions the system answers both ways now, as `eval record` does; again "
-    "for more. Answers are kept in --work: a killed run goes on.",
+    help="Data set whose questions are answered now, closed and open book, as `eval record` does. "
+    "Repeatable. Answers are kept in --work: an interrupted run resumes.",
 )
 @flag(
     "--split",
     env="EXPERTRAG_FIT_SPLIT",
     default="train",
     show_default=True,
-    help="Split of --live whose questions are asked.",
+    help="Split of --live whose questions are used.",
 )
 @flag(
     "--limit",
     env="EXPERTRAG_FIT_LIMIT",
     type=click.IntRange(min=1),
-    help="Questions of each set of --live, drawn at random by --seed; all unless given.",
+    help="Questions per data set of --live, sampled with --seed. Unset: all.",
 )
 @ways_option
 @flag(
@@ -137,9 +135,9 @@ def explain(
     env="EXPERTRAG_FIT_SIGNALS",
     type=Names(SIGNALS),
     metavar="NAME,...",
-    help=f"Groups of signals that the gate may use, of {', '.join(SIGNALS)}. Unset: question, "
-    "store and prefill for rows of `eval record`, question and draft for others. A draft costs the "
-    "server a second call of the model.",
+    help=f"Signal groups that the gate may use: {', '.join(SIGNALS)}. Unset: question, store and "
+    "prefill for rows from `eval record`, question and draft for other rows. A draft costs the "
+    "server a second call of the language model.",
 )
 @models_option
 @flag(
@@ -147,8 +145,8 @@ def explain(
     env="EXPERTRAG_FIT_JUDGE",
     default=True,
     show_default=True,
-    help="Whether to learn from the rows of `eval record` which passages hold an answer: STRICT "
-    "then abstains before the model is asked.",
+    help="Also learn from rows of `eval record` which passages hold the answer: STRICT can then "
+    "abstain before it calls the language model.",
 )
 @cost_option
 @seed_option
@@ -173,10 +171,9 @@ def fit(
 ) -> None:
     """Fit a gate on ROWS: learn when retrieval turns a wrong answer into a right one.
 
-    ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, made by `eval
-    record` or by others; with --live they are made on the way. Every model is tried by
-    cross-validation; the best is fitted on all rows, calibrated, and written with a card that says
-    what it is worth.
+    ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, from `eval record`
+    or another source; --live records them on the fly. Models are compared by cross-validation; the
+    best one is fitted on all rows, calibrated, and written with a card of its figures.
     """
     from expertrag.data.rows import read_row_sets
     from expertrag.eval.questions import questions
@@ -190,7 +187,7 @@ def fit(
     if not rows and not live:
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
     if ways and not live:
-        raise InvalidArgument("ways: goes with --live; rows have the ways they were recorded with")
+        raise InvalidArgument("ways: only goes with --live; rows keep the ways of their recording")
     row_sets = [*read_row_sets(rows)]
     failed: list[Skipped] = []
     recording = Recording(config.search.k, ways=ways)
@@ -199,7 +196,7 @@ def fit(
         for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
             if asked.dataset.name in {row_set.name for row_set in row_sets}:
                 raise InvalidArgument(
-                    f"live: rows of a set {asked.dataset.name} are given already; leave one"
+                    f"live: rows of set {asked.dataset.name} are already given; drop one of them"
                 )
             recorded = record(asked, recording, rows_path(asked, recording), report)
             row_sets.append(recorded)
@@ -244,10 +241,10 @@ def calibrate(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Calibrate a gate anew on ROWS of your own; what it has learned stays as it is.
+    """Recalibrate a gate on your own ROWS, without refitting its model.
 
-    For a gate that was fitted on many rows of others: its order of questions carries over more
-    surely than its probabilities do.
+    Use it for a gate that was fitted on many rows of other data: its ranking of questions transfers
+    better than its probabilities.
     """
     from expertrag.data.rows import read_row_sets
     from expertrag.eval.stores import default_work
@@ -278,7 +275,7 @@ def calibrate(
     "--dry-run",
     env="EXPERTRAG_FIT_DRY_RUN",
     is_flag=True,
-    help="Compare, and leave the old gate where it is.",
+    help="Only compare; keep the old gate.",
 )
 @models_option
 @cost_option
@@ -297,11 +294,10 @@ def refit(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Fit a gate on ROWS, and put it in the place of an old one if it is clearly better.
+    """Fit a gate on ROWS, and replace an old gate if the new one is clearly better.
 
     Both are compared on ROWS: a right answer counts 1, a retrieval costs --cost; the 95 % interval
-    of the difference must lie above 0. A server that
-    decides by the folder follows at once.
+    of the difference must lie above 0. A running server that uses the folder switches at once.
     """
     from expertrag.data.rows import read_row_sets
     from expertrag.eval.stores import default_work
@@ -312,7 +308,7 @@ def refit(
 
     if folder in SHIPPED_GATES:
         raise InvalidArgument(
-            f"{folder} is shipped and stays as it is; fit one of your own instead"
+            f"{folder} is a shipped gate and cannot be replaced; fit your own with `gate fit`"
         )
     row_sets = read_row_sets(rows)
     old = load_gate(Path(folder))
@@ -337,17 +333,17 @@ def refit(
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
     for lost, there in (
-        ("judges no passages", old.sufficiency and not new.sufficiency),
-        ("knows one way to read alone", old.ways and not new.ways),
+        ("does not judge passages", old.sufficiency and not new.sufficiency),
+        ("knows a single way to read", old.ways and not new.ways),
     ):
         if there:
-            click.echo(f"unlike the old gate, the new one {lost}: the rows do not tell")
+            click.echo(f"unlike the old gate, the new one {lost}: the rows lack the data")
     kept = "--dry-run" if dry_run else "the new one is not clearly better"
-    click.echo(f"{folder} is {new.version} now" if swapped else f"the old gate stays: {kept}")
+    click.echo(f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}")
 
 
 def _print_card(bundle: GateBundle) -> None:
-    """Print what a gate is worth."""
+    """Print the figures of a gate."""
     told = bundle.card["figures"]
     for place, item in enumerate(bundle.card["tried"]):
         settings = ", ".join(f"{name} {value}" for name, value in item["settings"].items())

@@ -1,4 +1,4 @@
-"""``expertrag gate feedback``, ``replay`` and ``annotate``: learning from use."""
+"""``expertrag gate feedback``, ``replay`` and ``annotate``: learn from use."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ STOP = "q"
     default=None,
     help="Whether the answer helped.",
 )
-@flag("--answer", env="EXPERTRAG_FEEDBACK_ANSWER", help="What the answer should have been.")
+@flag("--answer", env="EXPERTRAG_FEEDBACK_ANSWER", help="The correct answer.")
 @flag(
     "--query",
     env="EXPERTRAG_FEEDBACK_QUERY",
-    help="The question, where it may be kept and the log is without texts.",
+    help="The question, if it may be stored and the log has no texts.",
 )
 @timeout_option
 @server_option
@@ -52,9 +52,9 @@ def feedback(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Say of the answer ID whether it helped, or what is right; kept beside the audit log.
+    """Rate or correct the answer ID; the feedback is stored next to the audit log.
 
-    ID is the decision's id, which `ask` prints.
+    ID is the decision id that `ask` prints.
     """
     with open_client(server, config, ready=False) as client:
         client.feedback(
@@ -67,7 +67,7 @@ def feedback(
     if as_json:
         emit_json({"answer_id": answer_id, "helpful": helpful, "correct_answer": answer})
     else:
-        click.echo(f"kept what was said of {answer_id}")
+        click.echo(f"stored feedback on {answer_id}")
 
 
 @click.command()
@@ -77,14 +77,14 @@ def feedback(
     env="EXPERTRAG_REPLAY_POLICY",
     required=True,
     metavar="SPEC",
-    help="threshold:T retrieves from p(benefit) T on; never; always; rate:R takes the threshold "
-    "that retrieves for at most the share R of the log.",
+    help="threshold:T retrieves if p_benefit is at least T; never; always; rate:R uses the "
+    "threshold that retrieves for at most the share R of the log.",
 )
 @json_flag
 def replay(log: Path, policy: str, as_json: bool) -> None:
-    """Show what another policy would have decided on the AUTO decisions of LOG, and its cost.
+    """Replay the AUTO decisions of LOG under another policy, and estimate its cost.
 
-    LOG is the file of --audit-path; its older files are read, too. Decisions are exact; costs are
+    LOG is the file of --audit-path; rotated files are read too. Decisions are exact; costs are
     estimated from the mean costs of the log's own answers, closed book and with retrieval.
     """
     from expertrag.audit.reading import read_log
@@ -105,14 +105,14 @@ def replay(log: Path, policy: str, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     required=True,
     metavar="DATASET",
-    help="Folder of questions to make, or to go on with.",
+    help="Folder of questions to create, or to continue.",
 )
 @json_flag
 def annotate(log: Path, out: Path, as_json: bool) -> None:
-    """Ask a person for the right answers to LOG's questions, the gate's least certain first.
+    """Prompt for correct answers to LOG's questions, the gate's least certain first.
 
-    Type the accepted answers of each, several with ' | ' between; nothing to skip it, q to stop.
-    Answers that came as feedback are taken in without asking. What DATASET holds is not asked
+    Type the accepted answers to each question, separated by ' | '; press Enter to skip it, q to
+    stop. Answers from feedback are added without asking. Questions already in DATASET are not asked
     again. Then run `expertrag eval record DATASET --index STORE --out ROWS.jsonl`.
     """
     from expertrag.audit import annotate as annotating
@@ -154,7 +154,7 @@ def _take_feedback(log: Log, dataset: Annotations) -> int:
 
 
 def _asked(questions: list[Question], dataset: Annotations) -> Iterator[Question]:
-    """Ask one question after the other; yields those that were answered."""
+    """Ask the questions in order, and yield those that were answered."""
     from expertrag.audit.annotate import ANNOTATED, split_answers
 
     for number, question in enumerate(questions, 1):
@@ -196,7 +196,7 @@ def _print_replay(replayed: Replay) -> None:
     )
     if replayed.rated:
         click.echo(
-            f"of these, people had called {changed.helpful:,} helpful and "
+            f"of these, users had called {changed.helpful:,} helpful and "
             f"{changed.not_helpful:,} not (rated: {replayed.rated:,} of {logged.decisions:,})"
         )
     for line in _remarks(replayed):
@@ -204,7 +204,7 @@ def _print_replay(replayed: Replay) -> None:
 
 
 def _remarks(replayed: Replay) -> Iterator[str]:
-    """Say what the figures rest on."""
+    """Yield notes on what the figures are based on."""
     counts = {
         "forced": replayed.forced,
         "answered both ways": replayed.mixed,
@@ -217,11 +217,11 @@ def _remarks(replayed: Replay) -> Iterator[str]:
         f"{left_out}{_torn(replayed.torn)}"
     )
     if replayed.replayed.seconds is None:
-        yield "the log holds no finished answer of a way that the policy takes: its cost is unknown"
+        yield "the log has no finished answer of a kind the policy chooses: its cost is unknown"
     if len(replayed.gates) > 1:
         yield (
             f"the log is of several gates ({', '.join(map(printable, replayed.gates))}), whose "
-            "probabilities need not mean the same"
+            "probabilities may not be comparable"
         )
 
 

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from expertrag_index.types import BuildReport, Document, LoadFailure
 
 MAX_FILE_MB = 32
-"""Default of ``--max-file-mb``; a test holds it equal to that of the loaders, which are heavy."""
+"""Default of ``--max-file-mb``. A test checks that it equals the loaders' own, which is heavy to
+import."""
 
 _SHOWN_GROUPS = 20
 _MUCH = 0.1
-"""Share of the text in other languages that a person who builds a store is told of."""
+"""Share of non-English text from which a build prints a note."""
 
 Update = Callable[["IndexWriter", Iterator["Document"], list["LoadFailure"]], "BuildReport"]
 
@@ -61,7 +62,7 @@ def index() -> None:
     required=True,
     type=click.Path(path_type=Path),
     metavar="STORE",
-    help="Folder of the store; made if it is not there.",
+    help="Folder of the store; created if missing.",
 )
 @max_file_option
 @configured("model.embedder", "model.device")
@@ -69,10 +70,10 @@ def index() -> None:
 def build(
     docs: tuple[Path, ...], out: Path, max_file_mb: int, config: Config, as_json: bool
 ) -> None:
-    """Make a store hold exactly the documents in DOCS (files, folders, BEIR folders).
+    """Build a store of exactly the documents in DOCS (files, folders, BEIR folders).
 
-    Run it again after a change or a crash: only new and changed text is embedded, and what
-    vanished is removed, unless it could not be read this time.
+    Run it again after a change or a crash: only new and changed text is embedded. Documents that
+    are gone are removed, unless they could not be read this time.
     """
     _update(docs, out, max_file_mb, config, as_json, lambda writer, *given: writer.build(*given))
 
@@ -88,7 +89,8 @@ def add(
 ) -> None:
     """Add the documents in DOCS to a store, or replace those with the same id and source.
 
-    A stored document of another source is kept, and the one in DOCS is listed as skipped.
+    A stored document with the same id but another source is kept, and the one in DOCS is listed as
+    skipped.
     """
     _need_store(store)
     _update(docs, store, max_file_mb, config, as_json, lambda writer, *given: writer.add(*given))
@@ -99,11 +101,11 @@ def add(
 @configured("model.embedder", "model.device")
 @json_flag
 def migrate(store: Path, config: Config, as_json: bool) -> None:
-    """Move a store to another embedder, or to a bundle with more domains, without its files.
+    """Migrate a store to another embedder, or a bundle with more domains, without its files.
 
-    Only chunks that another expert encodes from now on are embedded again. The store answers as
-    before until all is done, and running servers follow. Killed, it goes on with the same command.
-    With the store's own embedder it decides again which expert serves which documents.
+    Only chunks whose expert changes are embedded again. The store serves its old generation until
+    the migration is done; running servers then switch. An interrupted migration resumes with the
+    same command. With the store's own embedder, documents are reassigned to its experts.
     """
     _need_store(store)
     with progress() as report, _writer(store, config, report, migrating=True) as writer:
@@ -126,11 +128,11 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
 @index.command()
 @store_argument
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@flag("--dry-run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@flag("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
 @configured("model.embedder", "model.device")
 @json_flag
 def delete(store: Path, ids: tuple[str, ...], dry_run: bool, config: Config, as_json: bool) -> None:
-    """Delete documents by ID. Ends with 3 if some are not there, with 4 if none is."""
+    """Delete documents by ID. Exits with 3 if some do not exist, with 4 if none does."""
     _need_store(store)
     known = _known(store, ids)
     unknown = [document_id for document_id in ids if document_id not in known]
@@ -185,10 +187,10 @@ def stats(store: Path, as_json: bool) -> None:
 
 @index.command()
 @store_argument
-@flag("--repair", is_flag=True, help="Make what is damaged anew, as a new generation.")
+@flag("--repair", is_flag=True, help="Rebuild damaged parts as a new generation.")
 @json_flag
 def verify(store: Path, repair: bool, as_json: bool) -> None:
-    """Check every file, row, vector and word of a store. Ends with 5 if a problem stands."""
+    """Check every file, row, vector and word of a store. Exits with 5 if a problem remains."""
     from expertrag_index.verify import verify as verify_store
 
     with progress() as report:
@@ -224,7 +226,7 @@ def search(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Search a store without server or language model."""
+    """Search a store without a server or language model."""
     from expertrag.answer.assemble import open_embedder
     from expertrag.api import validation
     from expertrag.api.types import RetrieveRequest, SearchMode
@@ -270,7 +272,7 @@ def _update(
     if first is None:
         # A mistyped or emptied folder must not empty the store.
         note_failures(failures)
-        message = "no documents to read there; nothing was changed"
+        message = "no readable documents found; nothing was changed"
         raise NotFound(message, reason="NO_DOCUMENTS")
     with progress() as report, _writer(store, config, report) as writer:
         done = update(writer, itertools.chain((first,), documents), failures)
@@ -289,7 +291,7 @@ def _update(
 
 
 def _note_language(other: float, store: Path) -> None:
-    """Say it where much of the text is not English, and the embedder is one that knows no other."""
+    """Print a note if much of the text is not English and the embedder is English-only."""
     if other < _MUCH:
         return
     from expertrag.models import knows_english_alone
@@ -299,9 +301,9 @@ def _note_language(other: float, store: Path) -> None:
         name = opened.manifest.embedder.name
     if knows_english_alone(name):
         note(
-            f"note: {other:.0%} of the text is not English, and the embedder {name} knows English "
-            "alone: BM25 finds such documents by their words; a multilingual --embedder finds them "
-            "by their meaning, too"
+            f"note: {other:.0%} of the text is not English, and the embedder {name} is "
+            "English-only: BM25 finds such documents by their words; a multilingual --embedder "
+            "also finds them by meaning"
         )
 
 
@@ -327,14 +329,14 @@ def _writer(
 
 
 def _need_store(store: Path) -> None:
-    """Fail before a model is loaded; building is the only way to make a store."""
+    """Raise before a model is loaded if there is no store; only ``build`` creates one."""
     from expertrag_index.index import Index
 
     Index.open(store).close()
 
 
 def _known(store: Path, ids: Sequence[str]) -> list[str]:
-    """Those of the ids that the store holds."""
+    """Return the ids that the store holds."""
     from expertrag_index.errors import SearchError
     from expertrag_index.index import Index
 

@@ -1,6 +1,6 @@
-"""Says what this machine and this installation can do, and how to cure what is missing.
+"""Diagnose this machine and installation, with a fix for everything that is missing.
 
-Works with the base install alone: every optional part is looked for, never assumed.
+Works with the base install alone: no optional part is assumed to be there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ USER_EXTRAS = ("server", "gpu", "langchain", "eval")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact. ``absent`` is an optional part that is not installed; the last two are faults."""
+    """One check. ``absent`` is an optional part; ``missing`` and ``damaged`` are faults."""
 
     area: str
     name: str
@@ -40,18 +40,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All facts, in the order in which they are printed."""
+    """All findings, in print order."""
 
     findings: tuple[Finding, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing that is required is missing."""
+        """Whether no finding is a fault."""
         return all(finding.status in ("ok", "absent") for finding in self.findings)
 
 
 def diagnose() -> Diagnosis:
-    """Look at everything; reads every file of the pulled models to compare checksums."""
+    """Run all checks; reads every file of the pulled models to compare checksums."""
     return Diagnosis((*_system(), *_configuration(), *_packages(), *_compute(), *_models()))
 
 
@@ -104,7 +104,7 @@ def _packages() -> Iterator[Finding]:
     for extra in USER_EXTRAS:
         names = requirements.get(extra, [])
         present = [name for name in names if _version(name)]
-        # An extra of which nothing is there was not asked for; half of one is broken.
+        # An extra with no package was not requested; a partly installed one is broken.
         yield from _group(extra, names, required=extra == "server" and len(present) > 3)
 
 
@@ -123,7 +123,7 @@ def _group(extra: str, names: list[str], *, required: bool) -> Iterator[Finding]
 
 
 def _requirements() -> dict[str, list[str]]:
-    """Names of the packages that the distribution asks for, by extra ("" is the base)."""
+    """Return the names of required packages by extra ("" is the base install)."""
     found: dict[str, list[str]] = {}
     for line in metadata.requires("expertrag") or []:
         requirement, _, marker = line.partition(";")
@@ -183,7 +183,7 @@ def _faiss() -> str:
 
 
 def _kernel() -> str:
-    """Name the implementation that a default call runs; it computes one token to be sure."""
+    """Return the implementation that a default call uses, after running it on one token."""
     torch = importlib.import_module("torch")
     kernels = importlib.import_module("expertrag_kernels")
     registry = importlib.import_module("expertrag_kernels.registry")
@@ -195,8 +195,8 @@ def _kernel() -> str:
     if isas:
         return f"{name}, compiled for {isas[0]}"
     return (
-        f"{name} in torch, slower: no kernels were compiled; install a C++ compiler, then this "
-        "package again"
+        f"{name} in torch, slower: no kernels were compiled; install a C++ compiler, then "
+        "reinstall this package"
     )
 
 
@@ -213,7 +213,7 @@ def _models() -> Iterator[Finding]:
         cure = f"expertrag models pull {model.name}"
         optional = not needed or model.name == choice.LARGE
         if model.state == "ready":
-            yield Finding("models", model.name, "ok", f"checksums hold, in {model.folder}")
+            yield Finding("models", model.name, "ok", f"checksums match, in {model.folder}")
         elif model.state == "missing" and optional:
             yield Finding("models", model.name, "absent", "not pulled", cure)
         else:
@@ -222,7 +222,7 @@ def _models() -> Iterator[Finding]:
 
 
 def _default_generator() -> Finding:
-    """Which generator ``auto`` is here, and why."""
+    """Report the generator that ``auto`` selects on this machine, and why."""
     name = "default generator"
     try:
         isas = importlib.import_module("expertrag_kernels.cpu_experts").ISAS

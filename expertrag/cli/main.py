@@ -1,4 +1,4 @@
-"""The entry point of ``expertrag``: an error ends it with one line and an exit code."""
+"""Entry point of ``expertrag``: every error becomes one line and an exit code."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _EXITS = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS
 )
 @click.version_option(__version__, "--version", message="expertrag %(version)s")
 def cli() -> None:
-    """Answer questions from your own documents, retrieving only when it pays.
+    """Answer questions from your own documents, and retrieve only when it helps.
 
-    Results go to stdout (JSON with --json), logs and progress to stderr. A flag wins over its
-    EXPERTRAG_… environment variable, that over the file of --config, that over the default.
+    Results go to stdout (JSON with --json), logs and progress to stderr. Precedence: flag, then
+    EXPERTRAG_… environment variable, then --config file, then default.
     """
 
 
@@ -58,7 +58,7 @@ def main() -> NoReturn:
     share_cores()
     try:
         with translated_errors():
-            # Not cli.main(): click would handle Ctrl-C and a closed pipe, loudly and with code 1.
+            # Not cli.main(): click would handle Ctrl-C and a closed pipe itself, with exit code 1.
             with cli.make_context("expertrag", sys.argv[1:]) as context:
                 cli.invoke(context)
             sys.stdout.flush()
@@ -73,7 +73,7 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The interpreter flushes stdout once more as it ends: give it somewhere to write.
+        # The interpreter flushes stdout once more at exit: give it somewhere to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.BROKEN_PIPE)
     except Exception as error:
@@ -85,7 +85,7 @@ def main() -> NoReturn:
 
 
 def usage_message(error: click.ClickException) -> str:
-    """Return what was wrong with the command line, and where its help is."""
+    """Return the usage error as one line, with the command that shows the help."""
     text = " ".join(error.format_message().split())
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{text} (see `{context.command_path} --help`)" if context else text

@@ -1,4 +1,4 @@
-"""``expertrag models``: the models that are pulled by name, and models packed for us."""
+"""``expertrag models``: list, pull, measure and pack models."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from expertrag.cli.progress import progress
 
 @click.group()
 def models() -> None:
-    """List, pull, measure and find the models that are pulled by name; pack models."""
+    """List, pull, measure and locate package models; pack models for the CPU engine."""
 
 
 @models.command("list")
 @json_flag
 def list_models(as_json: bool) -> None:
-    """List the package models: what they need, how fast they are here, and whether they are here.
+    """List the package models: their state, size, memory, speed and quality.
 
-    Speeds are those that `expertrag models bench` measured on this machine.
+    Speeds are those measured on this machine by `expertrag models bench`.
     """
     from expertrag.cli.models_table import table
 
@@ -41,17 +41,17 @@ def list_models(as_json: bool) -> None:
 
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@flag("--keep", is_flag=True, help="Leave the GGUF file in the folder of a model packed from one.")
+@flag("--keep", is_flag=True, help="Keep the GGUF file in the folder of a model packed from one.")
 @json_flag
 def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
-    """Download, verify and make package models; all of them without a NAME.
+    """Download, verify and prepare package models; all of them without a NAME.
 
-    The download obeys pip's own configuration, and HF_HUB_OFFLINE. A model that is here and whole
-    is not pulled again. What a killed pull of a large model has downloaded is not downloaded again.
+    Downloads follow pip's own configuration and HF_HUB_OFFLINE. A complete model is not pulled
+    again. An interrupted pull of a large model resumes its download.
     """
     folders = {}
     for name in names:
-        package_models.path(name)  # an unknown name is told before the first is downloaded
+        package_models.path(name)  # an unknown name raises before the first download
     with progress(in_bytes=("download", "checksum")) as report:
         for name in names or tuple(package_models.REGISTRY):
             folders[name] = package_models.pull(name, report, keep=keep)
@@ -66,18 +66,18 @@ def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @json_flag
 def bench(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure how fast generators are on this machine; all that are pulled without a NAME.
+    """Measure the speed of generators on this machine; all pulled ones without a NAME.
 
-    NAME is anything that --generator takes, but a server. A prompt of five passages is read and 64
-    tokens are written, three times; nothing else should be at work. `expertrag models list` shows
-    the figures of package models.
+    NAME is anything that --generator accepts, except a server. Each run prefills a prompt of five
+    passages and generates 64 tokens, three times; the machine should be otherwise idle. `expertrag
+    models list` shows the figures of package models.
     """
     from expertrag.models.bench import bench as measure
 
     for name in names:
         model = package_models.REGISTRY.get(name)
         if model and model.role != "generator":
-            raise InvalidArgument(f"{name} is no generator, but an {model.role}")
+            raise InvalidArgument(f"{name} is not a generator but an {model.role}")
     wanted = {name: package_models.resolve(name) for name in names or _pulled_generators()}
     found = {}
     with progress() as report:
@@ -91,8 +91,8 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
     for name, speed in found.items():
         click.echo(
             f"{name}  {speed.tokens_per_s:.1f} tokens/s, first token after "
-            f"{speed.first_token_s:.1f} s ({speed.prompt_tokens} tokens, "
-            f"{speed.prompt_tokens_per_s:.0f} a second), {size(speed.memory_bytes)} of memory, "
+            f"{speed.first_token_s:.1f} s ({speed.prompt_tokens} prompt tokens, "
+            f"{speed.prompt_tokens_per_s:.0f} tokens/s), {size(speed.memory_bytes)} of memory, "
             f"{speed.cores} cores"
         )
 
@@ -103,7 +103,7 @@ def _pulled_generators() -> list[str]:
     if not names:
         raise NotFound(
             "no generator has been pulled: run `expertrag models pull NAME`; "
-            "`expertrag models list` has the names",
+            "`expertrag models list` shows the names",
             reason="MODEL_MISSING",
         )
     return names
@@ -129,13 +129,13 @@ def show_path(name: str, as_json: bool) -> None:
     env="EXPERTRAG_PACK_DTYPE",
     type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
     required=True,
-    help="Of the weights.",
+    help="Data type of the packed weights.",
 )
 @out_folder("EXPERTRAG_PACK_OUT", "FOLDER")
 def pack(model: str, dtype: str, out: Path) -> None:
-    """Pack MODEL (a folder, a GGUF file, a hub id or a package model) for our engine on the CPU.
+    """Pack MODEL (folder, GGUF file, hub id or package model) for the CPU engine.
 
-    FOLDER serves as --generator. Its weights are mapped: nothing is converted at the start, and
+    Use FOLDER as --generator. Its weights are memory-mapped: nothing is converted at startup, and
     several servers share one copy in memory.
     """
     from expertrag.llm.load.packing import pack_folder
@@ -152,4 +152,4 @@ def verify(folder: Path) -> None:
     from expertrag.llm.load.packing import verify_folder
 
     verify_folder(folder)
-    click.echo(f"{folder} is whole")
+    click.echo(f"{folder} is intact")

@@ -1,4 +1,4 @@
-"""Package models as a table that people choose by."""
+"""Table of the package models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """``rank``: in a narrow terminal the columns of the highest rank are left out first."""
+    """A column; a narrow terminal drops the columns of the highest ``rank`` first."""
 
     title: str
     cell: Callable[[ModelState], str]
@@ -22,9 +22,9 @@ class _Column:
 
 
 def table(models: Sequence[ModelState], width: int) -> Iterator[str]:
-    """Yield the lines of a table, and of notes on what it does not say.
+    """Yield the lines of the table and of its notes.
 
-    :param width: of the terminal, in characters.
+    :param width: width of the terminal in characters.
     """
     columns, left_out = _fitting(models, width)
     rows = {model.name: [column.cell(model) for column in columns] for model in models}
@@ -47,7 +47,7 @@ def table(models: Sequence[ModelState], width: int) -> Iterator[str]:
     yield ""
     yield from _notes(models)
     if left_out:
-        yield f"{' and '.join(left_out)}: in a wider terminal, or with --json"
+        yield f"{' and '.join(left_out)}: shown in a wider terminal, or with --json"
 
 
 def _fitting(models: Sequence[ModelState], width: int) -> tuple[list[_Column], list[str]]:
@@ -81,14 +81,14 @@ def _columns(models: Sequence[ModelState]) -> Iterator[_Column]:
 def _notes(models: Sequence[ModelState]) -> Iterator[str]:
     generators = [model for model in models if model.role == "generator"]
     if any(model.speed for model in generators):
-        yield "tok/s: tokens a second, first: time to the first, after a prompt of five passages;"
-        yield "RAM: the most that was resident meanwhile; all measured on this machine"
+        yield "tok/s: tokens per second; first: time to the first token, for a five-passage prompt;"
+        yield "RAM: peak resident memory; all measured on this machine"
     if not all(model.speed for model in generators):
-        yield "tok/s, first: empty until `expertrag models bench [NAME]` has measured them here"
+        yield "tok/s, first: run `expertrag models bench [NAME]` to measure them on this machine"
     if not all(model.speed and model.size_bytes for model in generators):
-        yield "~: as it was elsewhere"
+        yield "~: measured on another machine"
     if any(model.answers for model in models):
-        yield "names of data sets: share of questions answered right from five passages"
+        yield "data set columns: share of questions answered correctly from five passages"
     for model in models:
         if model.state == "damaged":
             yield model.problem

@@ -1,4 +1,4 @@
-"""Flags: those of the configuration, derived from its dataclasses, and those of one command."""
+"""Options: settings derived from the configuration dataclasses, and flags of single commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Command = Callable[..., Any]
 
 
 def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Command], Command]:
-    """Make an option of one command, with an environment twin that its help shows."""
+    """Return a command's option, with an environment variable that its help shows."""
     twin = env or ENV_PREFIX + names[-1].partition("/")[0].lstrip("-").replace("-", "_").upper()
     return click.option(*names, envvar=twin, show_envvar=True, **attributes)
 
@@ -28,9 +28,9 @@ json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout."
 
 
 def out_folder(
-    env: str, metavar: str, help: str = "Folder to make."
+    env: str, metavar: str, help: str = "Folder to create; it must not exist."
 ) -> Callable[[Command], Command]:
-    """Make the option that names a folder to make; one that is there is not written over."""
+    """Return the option that names a folder to create; an existing path raises ``Conflict``."""
     return flag(
         "--out",
         env=env,
@@ -71,23 +71,23 @@ filter_option = flag(
     callback=_parse_filter,
     help=f"Metadata filter, such as {FILTER_EXAMPLE}.",
 )
-domain_option = flag("--domain", help="Domain whose expert of the language model answers.")
+domain_option = flag("--domain", help="Domain whose language-model expert answers.")
 search_mode_option = flag(
     "--mode",
-    env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is that of the gate
+    env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is the gate mode
     type=click.Choice([mode.value for mode in SearchMode]),
     default=SearchMode.HYBRID.value,
     show_default=True,
-    help="Which halves of the search are used.",
+    help="Search mode: dense vectors, BM25, or the fusion of both.",
 )
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 
 def configured(*keys: str) -> Callable[[Command], Command]:
-    """Give a command the settings ``keys`` (a key or a section), and the merged ``config``.
+    """Add the settings ``keys`` (keys or sections) to a command, and pass it the merged ``config``.
 
-    Adds ``--config`` and ``--print-config``. The configuration reads the environment itself; click
-    knows the variables only to show them.
+    Also adds ``--config`` and ``--print-config``. The configuration reads the environment itself;
+    click knows the variables only to show them.
     """
     chosen = [item for item in settings() if item.key in keys or item.section in keys]
 
@@ -121,7 +121,7 @@ def index_of(config: Config) -> Path:
     """
     if not config.index:
         raise InvalidArgument(
-            "no store given: add --index STORE (made by `expertrag index build DOCS --out STORE`)",
+            "no store given: add --index STORE (from `expertrag index build DOCS --out STORE`)",
             metadata={"field": "index"},
         )
     return Path(config.index)

@@ -31,7 +31,7 @@ _CONTROLS = {code: None for code in (*range(32), *range(127, 160)) if chr(code) 
 
 
 def to_json(value: Any) -> Any:
-    """Turn value objects into what ``json`` writes."""
+    """Convert value objects to types that ``json`` can serialize."""
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, Mapping):
@@ -52,7 +52,7 @@ def note(message: str) -> None:
 
 
 def note_failures(failures: Sequence[LoadFailure]) -> None:
-    """Print why documents were skipped, one a line, the first 20 and a count."""
+    """Print why documents were skipped: one line each for the first 20, then the count."""
     for failure in failures[:SHOWN_FAILURES]:
         note(printable(f"skipped {failure.source}: {failure.reason}; {failure.cure}"))
     if len(failures) > SHOWN_FAILURES:
@@ -62,7 +62,7 @@ def note_failures(failures: Sequence[LoadFailure]) -> None:
 
 
 def size(size_bytes: int) -> str:
-    """Write a size for people: ``1.5 MiB``."""
+    """Format a size in bytes: ``1.5 MiB``."""
     if size_bytes < 1024:
         return f"{size_bytes} B"
     amount = size_bytes / 1024
@@ -74,12 +74,12 @@ def size(size_bytes: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Drop control characters: a document must not steer the terminal."""
+    """Remove control characters, so that a document cannot control the terminal."""
     return text.translate(_CONTROLS)
 
 
 def print_passages(passages: Sequence[Passage]) -> None:
-    """Print passages for people: rank, score, provenance and the beginning of the text."""
+    """Print passages: rank, score, provenance and the start of the text."""
     for rank, passage in enumerate(passages, 1):
         click.echo(
             f"{rank}. {passage.score:.3f}  {_origin(passage)}  "
@@ -93,7 +93,7 @@ def print_passages(passages: Sequence[Passage]) -> None:
 
 
 def print_decision(decision: GateDecision) -> None:
-    """Print what the gate decided, on what grounds."""
+    """Print the gate's decision and its reason."""
     numbers = ""
     if decision.p_benefit is not None and decision.threshold is not None:
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
@@ -103,19 +103,20 @@ def print_decision(decision: GateDecision) -> None:
 
 
 def print_answer_heading(event: AnswerEvent, mode: GateMode) -> None:
-    """Print above the text that it is the model's alone, by the event that tells so.
+    """Print a heading above an answer that comes from the model alone.
 
-    :param mode: STRICT abstains where nothing was found.
+    :param event: any event of the answer; the first that implies such an answer prints it.
+    :param mode: in STRICT, no passages mean an abstention, which has no heading.
     """
     match event:
         case GateEvent(decision) if decision.action is GateAction.CLOSED_BOOK:
             click.echo(f"{MODEL_ALONE}:")
         case PassagesEvent(()) if mode is not GateMode.STRICT:
-            click.echo(f"{MODEL_ALONE}, in which nothing was found:")
+            click.echo(f"{MODEL_ALONE}, where nothing was found:")
 
 
 def print_answer_facts(answer: Answer) -> None:
-    """Print what follows the text of an answer: what is not supported, sources, gate, cost."""
+    """Print the lines below an answer: missing support, sources, gate decision and cost."""
     if answer.unsupported_reason:
         label = "Withheld, not supported" if answer.abstained else "Not supported"
         click.echo(f"{label}: {_one_line(answer.unsupported_reason)}")
@@ -129,10 +130,8 @@ def print_answer_facts(answer: Answer) -> None:
     if answer.passages and not best and answer.support is not None:
         click.echo(f"Sources: none of the {len(answer.passages)} passages supports a sentence")
     if answer.p_sufficient is not None:
-        asked = ", and STRICT asks for 0.50" if answer.decision.mode is GateMode.STRICT else ""
-        click.echo(
-            f"Passages: they hold the answer with probability {answer.p_sufficient:.2f}{asked}"
-        )
+        asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
+        click.echo(f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}")
     print_decision(answer.decision)
     if answer.id:
         click.echo(f"Id: {answer.id}")
@@ -147,7 +146,7 @@ def print_answer_facts(answer: Answer) -> None:
 
 
 def _origin(passage: Passage) -> str:
-    """Title, source and document id, each once."""
+    """Return title, source and document id, without duplicates."""
     parts = dict.fromkeys(filter(None, (passage.title, passage.source, passage.document_id)))
     return printable(" | ".join(parts)).replace("\n", " ")
 

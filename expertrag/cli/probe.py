@@ -1,4 +1,4 @@
-"""``expertrag train probe``: whether the passages of a prompt hold the answer."""
+"""``expertrag train probe``: train a classifier of whether the passages hold the answer."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from expertrag.config import NO_PROBE, NO_READER, load
     "--generator",
     env="EXPERTRAG_TRAIN_GENERATOR",
     metavar="MODEL",
-    help="Language model whose prompts are read: a name as `serve` takes it, of a model that runs "
-    "in this process [default: that of the configuration].",
+    help="Language model whose hidden states are read: a name as for `serve`, of a model that runs "
+    "in this process [default: from the configuration].",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "PROBE")
-@profile_option("full reads 3,000 prompts in half an hour, by a model of 1.5B on two cores")
+@profile_option("full reads 3,000 prompts, in half an hour with a 1.5B model on two cores")
 @flag(
     "--sheets",
     env="EXPERTRAG_TRAIN_SHEETS",
     multiple=True,
     metavar="[DATASET=]N",
     callback=counts,
-    help="Searches of a set at most, of all sets or of the one that is named; about ten questions "
-    "are asked of what each finds [default: the profile's].",
+    help="Maximum searches per data set, for all sets or the named one; about ten questions are "
+    "asked about the results of each search [default: the profile's].",
 )
 @licences_option
 @seed_option
@@ -61,12 +61,12 @@ def probe(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a probe: the probability that the passages of a prompt hold the answer.
+    """Train a probe for the probability that the passages of a prompt hold the answer.
 
-    It is a logistic regression on hidden states of the language model, which stays as it is;
-    answers are withheld by it where PROBE is served (`serve --probe PROBE`). Questions whose
-    passages lack the answer are made of all data sets; those that are marked as unanswerable teach
-    most. A killed training goes on where it was with the same command.
+    It is a logistic regression on hidden states of the language model, which is not changed. Served
+    with `serve --probe PROBE`, it decides when to withhold an answer. Questions whose passages lack
+    the answer are generated from all data sets; questions marked as unanswerable teach the most. An
+    interrupted training resumes with the same command.
     """
     from expertrag import models
     from expertrag.answer.assemble import open_generator
@@ -86,12 +86,12 @@ def probe(
         config, generator=generator or config.generator, reader=NO_READER, probe=NO_PROBE
     )
     with translated_errors(), quiet(), progress() as report:
-        report("probe: reading the language model", 0, None)
+        report("probe: loading the language model", 0, None)
         opened = open_generator(model).white_box
         if opened is None:
             raise InvalidArgument(
-                "generator: hidden states are those of a model in this process; name a folder, a "
-                "package model, a GGUF file or a hub id"
+                "generator: a probe needs the hidden states of a model in this process; name a "
+                "folder, a package model, a GGUF file or a hub id"
             )
         sets = with_made(sets, indexes, out, report, words=recipe.words, seed=recipe.seed)
         report("probe: reading data sets", 0, None)
@@ -116,7 +116,7 @@ def probe(
     for item in made.sets:
         click.echo(
             f"{item.name}  {item.prompts:,} prompts, {item.lacking:,} without the answer  AUROC "
-            f"{shown(item.abstains)} -> {shown(item.left_out)} by a probe that saw none of the "
+            f"{shown(item.abstains)} -> {shown(item.left_out)} by a probe trained without the "
             f"set; dev {shown(item.dev)}"
         )
     click.echo(f"wrote {out}")

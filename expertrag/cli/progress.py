@@ -1,4 +1,4 @@
-"""Progress on stderr, with the time left: a bar on a terminal, a line now and then elsewhere."""
+"""Progress on stderr, with the time left: a bar on a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LINE_EVERY_S = 5.0
 
 @contextmanager
 def progress(in_bytes: tuple[str, ...] = ()) -> Iterator[Progress]:
-    """Give a progress function; what it draws is cleared or ended with the block.
+    """Yield a progress function; its bar is closed at the end of the block.
 
-    :param in_bytes: first words of the stages that count bytes.
+    :param in_bytes: first words of the names of stages that count bytes.
     """
     if not _has_columns():
         yield _Lines(in_bytes)
@@ -38,7 +38,7 @@ def progress(in_bytes: tuple[str, ...] = ()) -> Iterator[Progress]:
 
 
 def _has_columns() -> bool:
-    """Whether stderr is a terminal that a bar fits in: one of unknown size would show nothing."""
+    """Return whether stderr is a terminal of known width; otherwise a bar would not show."""
     try:
         return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except OSError:
@@ -46,13 +46,13 @@ def _has_columns() -> bool:
 
 
 class _Lines:
-    """The first and the last step of every stage, and one line each few seconds between."""
+    """Prints the first and last step of every stage, and a line every 5 s in between."""
 
     def __init__(self, in_bytes: tuple[str, ...] = ()) -> None:
         self._in_bytes = in_bytes
         self._stage = ""
         self._next = 0.0
-        self._began = (0.0, 0)  # time and steps done when the stage was first heard of
+        self._began = (0.0, 0)  # time and steps done at the first report of the stage
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         now = time.monotonic()
@@ -75,7 +75,7 @@ class _Lines:
 
 
 class _Bars:
-    """One tqdm bar at a time, for the stage at work."""
+    """Shows one tqdm bar at a time, for the current stage."""
 
     def __init__(self, in_bytes: tuple[str, ...] = ()) -> None:
         from tqdm import tqdm
@@ -96,7 +96,7 @@ class _Bars:
                 desc=stage, total=total, file=sys.stderr, dynamic_ncols=True, initial=done, **unit
             )
         self._bar.total = total
-        self._bar.update(done - self._bar.n)  # draws ten times a second at most
+        self._bar.update(done - self._bar.n)  # redraws at most ten times a second
 
     def close(self) -> None:
         if self._bar is not None:

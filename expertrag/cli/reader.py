@@ -1,4 +1,4 @@
-"""``expertrag train reader``: the language model learns to answer from passages."""
+"""``expertrag train reader``: train a language model to answer from passages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _by_name(
 def counts(
     _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, int]:
-    """Read numbers by the name of a data set; "" stands for all."""
+    """Parse numbers by the name of a data set; "" means all data sets."""
     found = {}
     for value in values:
         name, _, number = value.rpartition("=")
@@ -51,8 +51,8 @@ data_option = flag(
     env="EXPERTRAG_TRAIN_DATA",
     multiple=True,
     metavar="[DOMAIN=]DATASET",
-    help="Data set of a domain: a BEIR folder whose questions have answers; its name is the domain "
-    "unless given. Only its train split is read.",
+    help="Data set of a domain: a BEIR folder whose questions have answers; the domain defaults to "
+    "its name. Only its train split is read.",
 )
 stores_option = flag(
     "stores",
@@ -60,7 +60,7 @@ stores_option = flag(
     env="EXPERTRAG_TRAIN_FROM_INDEX",
     multiple=True,
     metavar="[DOMAIN=]STORE",
-    help="Store of a domain that has no questions: they are made of its chunks, from headings, "
+    help="Store of a domain without questions: they are generated from its chunks, by headings, "
     "sentences, examples, and pairs of documents.",
 )
 licences_option = flag(
@@ -81,34 +81,33 @@ licences_option = flag(
     "--generator",
     env="EXPERTRAG_TRAIN_GENERATOR",
     metavar="MODEL",
-    help="Language model that asks about passages of each --from-index, too, a thousand at most: "
-    "a name as `serve` takes it; each question costs a reply [default: none].",
+    help="Language model that also writes questions about passages of each --from-index, at most a "
+    "thousand: a name as for `serve`; each question costs one reply [default: none].",
 )
 @flag(
     "--base",
     env="EXPERTRAG_TRAIN_BASE",
     default="smollm2-135m-instruct-moe",
     show_default=True,
-    help="Dense model of Llama's, Mistral's or Qwen's type that is trained: package model, folder, "
-    "GGUF file or hub id.",
+    help="Dense Llama-, Mistral- or Qwen-type model to train: package model, folder, GGUF file or "
+    "hub id.",
 )
 @flag(
     "--start",
     env="EXPERTRAG_TRAIN_START",
     metavar="BUNDLE",
-    help="Reader of the same base that the training goes on from: smollm2-135m-reader, or a "
-    "folder; its other domains stay [default: none].",
+    help="Reader of the same base to continue training from: smollm2-135m-reader, or a folder; "
+    "its other domains are kept [default: none].",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@profile_option("full reads 20,000 tokens a minute on two cores, 5,000 of a 1.5B base")
+@profile_option("full reads 20,000 tokens a minute on two cores, 5,000 with a 1.5B base")
 @flag(
     "--examples",
     env="EXPERTRAG_TRAIN_EXAMPLES",
     multiple=True,
     metavar="[DATASET=]N",
     callback=counts,
-    help="Examples of a set at most, of all sets or of the one that is named [default: the "
-    "profile's].",
+    help="Maximum examples per data set, for all sets or the named one [default: the profile's].",
 )
 @licences_option
 @seed_option
@@ -126,13 +125,13 @@ def reader(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a reader: it answers from passages, cites them, and abstains where they hold no answer.
+    """Train a reader: a model that answers from passages with citations, or abstains.
 
-    BUNDLE gets low-rank updates, shared ones and those of each domain's expert; `experts
-    merge-adapters` adds them to the base model, which goes on to answer what shows no passages.
-    Beside a Qwen2- or Qwen3-type base BUNDLE gets small experts, which `serve --reader BUNDLE` runs
-    with it. A killed training goes on where it was with the same command, and with the questions
-    that it had made of a store.
+    BUNDLE holds low-rank updates: shared ones, and those of each domain's expert. `experts
+    merge-adapters` merges them into the base model, which still answers prompts without passages.
+    For a Qwen2- or Qwen3-type base, BUNDLE holds parallel adapters instead, which `serve --reader
+    BUNDLE` runs with the base. An interrupted training resumes with the same command, and reuses
+    the questions generated from a store.
     """
     from expertrag import models
     from expertrag.llm.adapters.bundle import load_bundle
@@ -148,7 +147,7 @@ def reader(
     sets, indexes = given_data(data, stores)
     if generator and not indexes:
         raise InvalidArgument(
-            "generator: asks about the passages of a store; add --from-index STORE"
+            "generator: writes questions about the passages of a store; add --from-index STORE"
         )
     named = named_data(sets, indexes)
     if generator:
@@ -160,7 +159,7 @@ def reader(
     options += [f"--start {Path(start).name}"] if start else []
     options += named_options(examples, licences)
     with translated_errors(), quiet(), progress() as report:
-        report("reader: reading the base model", 0, None)
+        report("reader: loading the base model", 0, None)
         source = models.resolve(base)
         recipe = recipe_for(source, recipe)
         sets = with_made(
@@ -188,9 +187,9 @@ def reader(
 
 
 def given_data(data: Sequence[str], stores: Sequence[str]) -> tuple[Given, Given]:
-    """Read what --data and --from-index name, by domain.
+    """Parse --data and --from-index into paths by domain.
 
-    :raises InvalidArgument: neither names anything.
+    :raises InvalidArgument: if both are empty.
     """
     from expertrag.data.named_sets import parse_data
 
@@ -200,7 +199,7 @@ def given_data(data: Sequence[str], stores: Sequence[str]) -> tuple[Given, Given
 
 
 def named_data(sets: Data, indexes: Data) -> list[str]:
-    """Write --data and --from-index as they were given, without the folders' places."""
+    """Return --data and --from-index as they were given, with folder names for paths."""
     return [
         f"{option} {name}={path.name}"
         for option, some in (("--data", sets), ("--from-index", indexes))
@@ -212,7 +211,7 @@ def named_data(sets: Data, indexes: Data) -> list[str]:
 def named_options(
     numbers: Mapping[str, int], licences: Mapping[str, str], *, of: str = "examples"
 ) -> list[str]:
-    """Write --examples, or what ``of`` names, and --licence as they were given."""
+    """Return --examples (or the option ``of``) and --licence as they were given."""
     options = [f"--{of} {name}={n}".replace(" =", " ") for name, n in numbers.items()]
     return options + [f'--licence "{name}={text}"' for name, text in licences.items()]
 
@@ -227,7 +226,7 @@ def with_made(
     seed: int,
     generator: str | None = None,
 ) -> Given:
-    """Add the data sets that are made of stores to those of their domains."""
+    """Add the data sets generated from stores to those of their domains."""
     found: Given = {domain: tuple(paths) for domain, paths in sets.items()}
     for domain, stores in indexes.items():
         made = [_made_of(store, out, report, words, seed, generator) for store in stores]
@@ -238,7 +237,7 @@ def with_made(
 def _made_of(
     store: Path, out: Path, report: Progress, words: int, seed: int, generator: str | None
 ) -> Path:
-    """Make the data set of a store beside what the training keeps; say what it holds."""
+    """Generate the data set of a store in the training's work folder, and print its counts."""
     from expertrag.answer.assemble import open_embedder, open_generator
     from expertrag.train.reader.made.dataset import Asker, make_dataset
     from expertrag_retriever.publish import work_folder

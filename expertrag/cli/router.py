@@ -1,4 +1,4 @@
-"""``expertrag router``: train, explain and measure the domain router of the embedder's experts."""
+"""``expertrag router``: train, explain and evaluate the router of the embedding experts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from expertrag_retriever.router.types import RouterFigures
 
 BASE = "all-minilm-l6-v2"
-"""Default of ``--base``; a test holds it equal to the default embedder, whose module is heavy."""
+"""Default of ``--base``: the base of the default embedder. A test checks it, since importing that
+module is heavy."""
 
 MOST_TEXTS = 400
 
@@ -26,8 +27,8 @@ data_option = flag(
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
-    help="A BEIR folder or a .jsonl[.gz] file of pairs, and the domain of its texts, by default "
-    "its name; may be given repeatedly.",
+    help="BEIR folder or .jsonl[.gz] file of pairs, and the domain of its texts (default: its "
+    "name). Repeatable.",
 )
 texts_option = flag(
     "--texts",
@@ -35,7 +36,7 @@ texts_option = flag(
     type=click.IntRange(min=1),
     default=MOST_TEXTS,
     show_default=True,
-    help="Queries, and as many documents, drawn of each domain.",
+    help="Queries, and as many documents, to sample from each domain.",
 )
 seed_option = flag(
     "--seed",
@@ -43,7 +44,7 @@ seed_option = flag(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of every draw.",
+    help="Random seed.",
 )
 router_option = flag(
     "--router",
@@ -51,27 +52,27 @@ router_option = flag(
     env="EXPERTRAG_ROUTER",
     required=True,
     metavar="FOLDER",
-    help="Folder that `router train` wrote, or a bundle of experts (one that is shipped by name).",
+    help="Folder from `router train`, or a bundle of experts (a shipped one by its name).",
 )
 other_base_option = flag(
     "--base",
     env="EXPERTRAG_ROUTER_BASE",
     metavar="MODEL",
-    help="Base model, where it is no longer where it was in training.",
+    help="Base model, if it has moved since training.",
 )
 
 
 @click.group()
 def router() -> None:
-    """Train, explain and measure the router that tells which domain a text is of."""
+    """Train, explain and evaluate the router that assigns a domain to a text."""
 
 
 def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
-    """Read a number from 2 on; 0 stands for "auto"."""
+    """Parse a number of at least 2; "auto" becomes 0."""
     if text is None or text == "auto":
         return None if text is None else 0
     if not text.isdecimal() or int(text) < 2:
-        raise click.BadParameter(f"{text!r} is neither 'auto' nor a number from 2 on")
+        raise click.BadParameter(f"{text!r} is neither 'auto' nor a number of at least 2")
     return int(text)
 
 
@@ -91,7 +92,7 @@ def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | 
     env="EXPERTRAG_ROUTER_CLUSTERS",
     metavar="auto|N",
     callback=_clusters,
-    help="Leave the domains aside and find so many among the texts, named by their words.",
+    help="Ignore the given domains and find N by clustering the texts, named by their words.",
 )
 @texts_option
 @seed_option
@@ -105,9 +106,9 @@ def train(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a router on the train splits of data sets: their queries, and their documents.
+    """Train a router on the queries and documents of the train splits of data sets.
 
-    Its figures are of texts that it was not trained on (four-fold cross-validation).
+    Its figures are measured on held-out texts (four-fold cross-validation).
     """
     from expertrag.data.named_sets import parse_data
     from expertrag.train.router import train as train_router
@@ -140,14 +141,14 @@ def train(
     "--allow",
     env="EXPERTRAG_ROUTER_ALLOW",
     metavar="DOMAIN,...",
-    help="Domains that may be chosen, as if there were no others; all unless given.",
+    help="Allowed domains; the others are masked out. Unset: all.",
 )
 @other_base_option
 @json_flag
 def explain(text: str, folder: str, allow: str | None, base: str | None, as_json: bool) -> None:
-    """Say which domain a text is of, how sure that is, and why.
+    """Print the domain of a text, its probability, and the words that explain it.
 
-    The words explain the choice; it is made by the text's hidden states.
+    The router decides by the text's hidden states; the words only explain the decision.
     """
     from expertrag.train.router import open_router
 
@@ -186,9 +187,9 @@ def evaluate(
     base: str | None,
     as_json: bool,
 ) -> None:
-    """Measure a router: accuracy, calibration, and what texts of each domain are taken for.
+    """Evaluate a router: accuracy, calibration, and the domains that texts are assigned to.
 
-    Of a domain that the router does not have, the share of texts that it takes for none is told.
+    For a domain that the router does not have, report the share of its texts assigned to none.
     """
     from expertrag.data.named_sets import parse_data
     from expertrag.train.router import open_router
@@ -208,9 +209,9 @@ def _print_measured(measured: Measured) -> None:
         _print_figures(measured.known)
     for domain, taken in measured.confusion.items():
         told = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
-        click.echo(printable(f"{domain}  taken for {told}"))
+        click.echo(printable(f"{domain}  assigned to {told}"))
     for domain, share in measured.foreign.items():
-        click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} taken for none"))
+        click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none"))
 
 
 def _print_figures(figures: RouterFigures) -> None:

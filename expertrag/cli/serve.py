@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @configured("index", "model", "gate", "service", "audit", "log")
 def serve(config: Config) -> None:
-    """Serve a store over gRPC until SIGTERM or Ctrl-C; running calls end first.
+    """Serve a store over gRPC until SIGTERM or Ctrl-C, then let running calls finish.
 
-    Listens at once; calls are taken when the models are loaded (see the health service).
+    Listens at once, and accepts calls when the models are loaded (see the health service).
     """
     import asyncio
 
@@ -28,11 +28,11 @@ def serve(config: Config) -> None:
 
     memory.share()
     logs.configure(config.log)
-    Index.open(index_of(config)).close()  # a wrong store is told at once, not after the models
+    Index.open(index_of(config)).close()  # fail on a bad store before loading the models
 
     def load_pipeline() -> Pipeline:
         from expertrag.answer.assemble import (
-            open_pipeline,  # torch, which takes longer than to listen
+            open_pipeline,  # imports torch, which is slow: listen first
         )
 
         pipeline = open_pipeline(config)

@@ -1,4 +1,4 @@
-"""``expertrag train``: domain experts for the embedder."""
+"""``expertrag train``: embedding experts, and pairs to train them on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ data_option = flag(
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
-    help="Data set of a domain: a BEIR folder, or a .jsonl[.gz] file of pairs; its name is the "
-    "domain unless given. In a folder without a train split, titles and headings are paired with "
-    "what stands below them.",
+    help="Data set of a domain: BEIR folder or .jsonl[.gz] file of pairs; the domain defaults to "
+    "its name. In a folder without a train split, titles and headings are paired with the text "
+    "below them.",
 )
 seed_option = flag(
     "--seed",
@@ -31,19 +31,19 @@ seed_option = flag(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of draws, splits, batches and first weights.",
+    help="Seed of samples, splits, batches and initial weights.",
 )
 
 
 def profile_option(full: str) -> Callable[[Command], Command]:
-    """Offer the profiles; ``full`` says how long the whole training takes."""
+    """Return the profile option; ``full`` describes the cost of the full profile."""
     return flag(
         "--profile",
         env="EXPERTRAG_TRAIN_PROFILE",
         type=click.Choice(["small", "full"]),
         default="full",
         show_default=True,
-        help=f"small ends in minutes and shows that all works; {full}.",
+        help=f"small finishes in minutes, to check the setup; {full}.",
     )
 
 
@@ -59,15 +59,15 @@ def train() -> None:
     env="EXPERTRAG_TRAIN_BASE",
     default="all-minilm-l6-v2",
     show_default=True,
-    help="Model that gets experts: package model, folder or hub id (sentence-transformers).",
+    help="Base model of the experts: package model, folder or hub id (sentence-transformers).",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
-@profile_option("full takes about 15 minutes a domain")
+@profile_option("full takes about 15 minutes per domain")
 @flag(
     "--pairs",
     env="EXPERTRAG_TRAIN_PAIRS",
     type=click.IntRange(min=1),
-    help="Pairs of a domain at most, drawn evenly from its sets [default: the profile's].",
+    help="Maximum pairs per domain, sampled evenly from its data sets [default: the profile's].",
 )
 @flag(
     "--form",
@@ -75,20 +75,20 @@ def train() -> None:
     type=click.Choice(["low_rank", "full"]),
     default="low_rank",
     show_default=True,
-    help="Low-rank updates of the feed-forward layers, or whole copies of them.",
+    help="Low-rank updates of the feed-forward layers, or full copies of them.",
 )
 @flag(
     "--co-relevant",
     env="EXPERTRAG_TRAIN_CO_RELEVANT",
     is_flag=True,
-    help="Train on pairs of documents, too, that the judgements of one query name together.",
+    help="Also train on pairs of documents that are judged relevant to the same query.",
 )
 @flag(
     "--reuse",
     env="EXPERTRAG_TRAIN_REUSE",
     metavar="BUNDLE",
-    help="Take the experts of a bundle that were trained on the same data with the same options: "
-    "to add a domain, give the data of all of them and the bundle without it.",
+    help="Reuse the experts of a bundle that were trained on the same data with the same options. "
+    "To add a domain, give the data of all domains and the bundle that lacks the new one.",
 )
 @seed_option
 @json_flag
@@ -106,9 +106,9 @@ def experts(
 ) -> None:
     """Train one embedding expert for each domain, and the router that chooses among them.
 
-    An expert that does not beat the base model on queries kept from training, or harms one of its
-    data sets, is left out, and its domain stays with the base. A killed training goes on where it
-    was with the same command.
+    An expert that does not beat the base model on held-out queries, or harms one of its data sets,
+    is dropped; the base model then serves its domain. An interrupted training resumes with the same
+    command.
     """
     from expertrag import models
     from expertrag.data.named_sets import parse_data
@@ -125,7 +125,7 @@ def experts(
         recipe = replace(recipe, most_pairs=pairs)
     sets = parse_data(data)
     if Path(base).is_dir():
-        base = str(Path(base).resolve())  # the bundle remembers it, wherever it is opened from
+        base = str(Path(base).resolve())  # the bundle records it, for any working directory
     domains = domain_sources(sets, co_relevant=co_relevant, seed=seed)
     named = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
     options = [f"--profile {profile}", f"--pairs {recipe.most_pairs}", f"--form {form}"]
@@ -148,7 +148,7 @@ def experts(
         emit_json(asdict(made))
         return
     for expert in made.experts:
-        verdict = "expert" if expert.helps else "no gain, or harm: left to the base model"
+        verdict = "expert" if expert.helps else "no gain, or harm: served by the base model"
         before, after = (fmean(sets.values()) for sets in (expert.before, expert.after))
         click.echo(
             f"{expert.domain}  {expert.pairs:,} pairs  dev nDCG@10 {before:.3f} -> {after:.3f}  "
@@ -158,8 +158,8 @@ def experts(
         click.echo(f"router  {made.router.accuracy:.1%} of held-out texts")
     else:
         click.echo(
-            "router  none of one domain: label documents with it (their folder, or 'domain'), or "
-            "the base model serves them"
+            "router  none, as there is one domain: label documents with it (their folder, or "
+            "'domain'), or the base model serves them"
         )
     click.echo(f"wrote {out}")
 
@@ -174,7 +174,7 @@ def experts(
     type=click.Choice(["small", "full"]),
     default="full",
     show_default=True,
-    help="small ends in minutes; full learns from more texts of every domain.",
+    help="small finishes in minutes; full learns from more texts of every domain.",
 )
 @seed_option
 @json_flag
@@ -184,8 +184,8 @@ def distil(
     """Distil the experts of BUNDLE into one plain model of the size of its base.
 
     The student gives each text nearly the vector of its domain's expert, and loads in any tool that
-    loads sentence-transformers models. Its card says what was lost. A killed training goes on where
-    it was with the same command.
+    loads sentence-transformers models. Its card reports the loss in quality. An interrupted
+    training resumes with the same command.
     """
     from expertrag import models
     from expertrag.data.named_sets import parse_data
@@ -223,14 +223,14 @@ def distil(
     "--base",
     env="EXPERTRAG_TRAIN_BASE",
     metavar="MODEL",
-    help="Base model, where it is no longer where it was in training.",
+    help="Base model, if it has moved since training.",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "MODEL")
 def export(bundle: str, base: str | None, out: Path) -> None:
-    """Write BUNDLE and its base as one sentence-transformers model.
+    """Export BUNDLE and its base as one sentence-transformers model.
 
-    It loads by SentenceTransformer(MODEL, trust_remote_code=True) where this package is installed,
-    routes by itself, and needs no other folder.
+    It loads with SentenceTransformer(MODEL, trust_remote_code=True) where this package is
+    installed, routes texts by itself, and needs no other folder.
     """
     from expertrag import models
     from expertrag.llm.load.loading import quiet
@@ -257,7 +257,7 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="File of pairs to make, .jsonl.gz or .jsonl.",
+    help="File of pairs to create, .jsonl.gz or .jsonl.",
 )
 @flag(
     "--count",
@@ -265,14 +265,14 @@ def export(bundle: str, base: str | None, out: Path) -> None:
     type=click.IntRange(min=1),
     default=1000,
     show_default=True,
-    help="Passages drawn, one of every document before a second of any.",
+    help="Passages to sample, one from every document before a second from any.",
 )
 @flag(
     "--base",
     env="EXPERTRAG_TRAIN_BASE",
     default="all-minilm-l6-v2",
     show_default=True,
-    help="Embedder that must find the passage by its question: package model, folder or hub id.",
+    help="Embedder that must find a passage by its question: package model, folder or hub id.",
 )
 @configured("model.generator", "model.dtype", "model.device")
 @seed_option
@@ -280,11 +280,11 @@ def export(bundle: str, base: str | None, out: Path) -> None:
 def questions(
     dataset: Path, out: Path, count: int, base: str, config: Config, seed: int, as_json: bool
 ) -> None:
-    """Make pairs of documents alone: a language model says which question each of them answers.
+    """Generate pairs from documents: a language model writes a question for each passage.
 
-    DATASET is a BEIR folder, or any folder or file of documents. Questions of no use are dropped
-    and counted; `train experts --data DOMAIN=FILE` reads the others. A killed run goes on where it
-    was with the same command. Ends with 3 if some documents cannot be read.
+    DATASET is a BEIR folder, or any folder or file of documents. Useless questions are dropped and
+    counted; `train experts --data DOMAIN=FILE` reads the others. An interrupted run resumes with
+    the same command. Exits with 3 if some documents cannot be read.
     """
     from expertrag.answer.assemble import open_embedder, open_generator
     from expertrag.train.questions.questions import check_out, read_documents, told, write_questions

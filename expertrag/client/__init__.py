@@ -1,4 +1,4 @@
-"""The SDK: ``Client`` and its twin ``AsyncClient``, over gRPC or in process."""
+"""The SDK: ``Client`` and ``AsyncClient``, over gRPC or in process."""
 
 from expertrag.client.aclient import AsyncClient
 from expertrag.client.client import Client

@@ -1,4 +1,4 @@
-"""The asyncio client; see ``client`` for its twin."""
+"""The asyncio client; ``client`` is the blocking one."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class AsyncClient:
     """
 
     def __init__(self, target: str | os.PathLike[str], *, config: Config | None = None) -> None:
-        """Take a target; connecting or loading happens at the first call.
+        """Parse the target; the client connects or loads the models at the first call.
 
-        :param config: models and gate for a store in process; unset: environment and defaults.
+        :param config: models and gate of an in-process store; None: environment and defaults.
         :raises NotFound: if the target is neither an address nor a folder.
         """
         parsed = parse_target(target)
@@ -78,7 +78,7 @@ class AsyncClient:
         await self._backend.close()
 
     async def wait_ready(self, timeout: float = DEFAULT_TIMEOUT_S) -> None:
-        """Wait for a server to be there with its models loaded; in process, load them now.
+        """Wait until the server has loaded its models; in process, load them now.
 
         :raises DeadlineExceeded: if it takes longer.
         """
@@ -104,23 +104,24 @@ class AsyncClient:
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> Answer:
-        """Answer a question as a whole.
+        """Answer a question, and return the whole answer.
 
-        :param mode: ``auto`` lets the gate decide; ``never``, ``always``; ``strict`` answers from
-            the documents or abstains, which is a result and no error.
+        :param mode: ``auto`` lets the gate decide; ``never`` and ``always`` override it; ``strict``
+            answers from the documents or abstains, which is a result and not an error.
         :param k: passages to retrieve, 1 to 1,000.
         :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
         :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
-        :param frequency_penalty: 0 to 2; taken off a token's logit for each time that the answer
-            holds it already. More of it breaks loops, and hinders honest repetition.
-        :param constraint: what the whole text has to be, such as ``Constraint(choices=("yes",
-            "no"))``; an abstention obeys none.
-        :param logprobs: 0 to 20; tell the log probability of each token, and of so many others.
-        :param both_ways: allow ``auto`` to draw one answer from both prompts, with and without
-            documents, where a fitted gate finds them about as likely to be right; costs about as
-            much as both answers.
-        :param steps: searches, 1 to 3; each but the first goes on from an answer to what was found
-            before, for questions that need several facts.
+        :param frequency_penalty: 0 to 2; subtracted from a token's logit for each occurrence in the
+            answer so far. Higher values break loops, and hinder legitimate repetition.
+        :param constraint: constraint on the whole text, such as ``Constraint(choices=("yes",
+            "no"))``; an abstention is not constrained.
+        :param logprobs: 0 to 20; return the log probability of each token, and of that many most
+            likely tokens at its position.
+        :param both_ways: allow ``auto`` to sample one answer from both prompts, with and without
+            documents, if a fitted gate rates both about equally likely to be right; costs about as
+            much as two answers.
+        :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
+            query, for questions that need several facts.
         """
         request = answer_request(
             question,
@@ -161,7 +162,7 @@ class AsyncClient:
         steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
     ) -> AsyncGenerator[AnswerEvent]:
-        """Answer as events: gate, passages, delta*, citation*, usage, done.
+        """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
         The call starts at the first event; closing the iterator cancels it.
         """
@@ -195,7 +196,7 @@ class AsyncClient:
         mode: SearchMode | str = SearchMode.HYBRID,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
-        """Search without answering."""
+        """Search, without generating an answer."""
         return await self._backend.retrieve(retrieve_request(query, k, filter, mode), timeout)
 
     async def decide(
@@ -207,7 +208,7 @@ class AsyncClient:
         domain: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
-        """Run the gate alone: would the documents be consulted, and why."""
+        """Run only the gate: whether to retrieve, and why."""
         return await self._backend.decide(
             decide_request(question, mode, threshold, domain), timeout
         )
@@ -221,13 +222,13 @@ class AsyncClient:
         query: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> None:
-        """Say of an answer whether it helped, what is right, or both.
+        """Report whether an answer helped, the correct answer, or both.
 
-        It is kept beside the server's audit log; a later call replaces what it says again.
+        It is stored next to the server's audit log; a later call overrides the fields that it sets.
 
         :param answer_id: ``Answer.id``, or the ``id`` of a decision.
-        :param correct_answer: a short text that is right.
-        :param query: the question, where it may be kept and the log has no texts.
+        :param correct_answer: the correct answer, a short text.
+        :param query: the question, if it may be stored and the log has no texts.
         :raises Conflict: if no audit log is kept.
         """
         await self._backend.feedback(Feedback(answer_id, helpful, correct_answer, query), timeout)
@@ -240,22 +241,22 @@ class AsyncClient:
         domain: str | None = None,
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
-        """Encode 1 to 256 texts; L2-normalised vectors in their order."""
+        """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
         return await self._backend.embed(embed_request(texts, role, domain), timeout)
 
     async def upsert(
         self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
     ) -> UpdateReport:
-        """Add or replace documents; they are published together when all have been read.
+        """Add or replace documents; they are published together once all have been read.
 
-        :raises PermissionDenied: if the server does not take writes.
+        :raises PermissionDenied: if the server does not accept writes.
         """
         return await self._backend.upsert(documents, timeout)
 
     async def delete(self, ids: Sequence[str], *, timeout: float = WRITE_TIMEOUT_S) -> UpdateReport:
         """Delete documents by id.
 
-        :raises PermissionDenied: if the server does not take writes.
+        :raises PermissionDenied: if the server does not accept writes.
         """
         return await self._backend.delete(delete_ids(ids), timeout)
 
@@ -264,5 +265,5 @@ class AsyncClient:
         return await self._backend.stats(timeout)
 
     async def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
-        """Describe what answers: versions, models, limits, store."""
+        """Describe the server: versions, models, limits, store."""
         return await self._backend.info(timeout)

@@ -1,4 +1,4 @@
-"""A server over gRPC, on asyncio; see ``remote`` for its twin."""
+"""A server over gRPC, on asyncio; ``remote`` is the blocking one."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from expertrag.wire import answer, embed, events, gate, index, retrieve
 
 
 class AsyncRemoteBackend:
-    """Sends values as messages and gives values back; raises only ``expertrag.api.errors``."""
+    """Sends values as messages and returns values; raises only ``expertrag.api.errors``."""
 
     def __init__(self, address: str) -> None:
         """Connect at the first call."""
@@ -41,7 +41,7 @@ class AsyncRemoteBackend:
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
-        """Made at the first call: a channel belongs to the loop that runs when it is made."""
+        """Created at the first call: a channel belongs to the loop that runs at its creation."""
         return grpc.aio.insecure_channel(self._address, options=OPTIONS)
 
     @cached_property
@@ -49,7 +49,7 @@ class AsyncRemoteBackend:
         return Stubs(self._channel)
 
     async def close(self) -> None:
-        """Cancel what runs and disconnect."""
+        """Cancel running calls and disconnect."""
         await self._channel.close()
 
     async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
@@ -90,7 +90,7 @@ class AsyncRemoteBackend:
             return gate.decision_from_proto(response.decision)
 
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Keep what is said of an answer."""
+        """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
         async with self._errors(timeout):
             await self._stubs.gate.ReportFeedback(message, timeout=timeout)
@@ -141,7 +141,7 @@ class AsyncRemoteBackend:
             return index.info_from_proto(response)
 
     async def wait_ready(self, timeout: float) -> None:
-        """Return once the server is there and its models are loaded."""
+        """Return once the server has loaded its models."""
         ends_at = time.monotonic() + timeout
         while (remaining := ends_at - time.monotonic()) > 0:
             try:

@@ -1,4 +1,4 @@
-"""How a client connects: options, retries, stubs."""
+"""Channel options, retry policy and stubs of the clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IDEMPOTENT = (
     {"service": "expertrag.v1.IndexService", "method": "Stats"},
     {"service": "expertrag.v1.InfoService"},
 )
-"""Calls that may be sent twice. A stream is not resumed, a write not repeated."""
+"""Calls that may be retried. Streams are not resumed, and writes not repeated."""
 
 SERVICE_CONFIG = {
     "methodConfig": [
@@ -47,14 +47,14 @@ OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 120_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # The default grows to 120 s, in which a restarted server would not be noticed.
+    # The default backoff grows to 120 s, and a restarted server would go unnoticed that long.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
 )
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
-"""Called with an empty message for the server as a whole; the SDK needs no stub for it."""
+"""Called with an empty message (the whole server), so that the SDK needs no stub for it."""
 HEALTH_SERVING = b"\x08\x01"
 """``HealthCheckResponse(status=SERVING)``: field 1, varint 1."""
 HEALTH_POLL_S = 0.1

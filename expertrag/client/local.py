@@ -1,4 +1,4 @@
-"""A store answered in process, blocking or on asyncio."""
+"""An in-process store, blocking or on asyncio."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 
 class LocalBackend:
-    """A pipeline of its own, loaded at the first call. Thread-safe."""
+    """Its own pipeline, loaded at the first call. Thread-safe."""
 
     def __init__(self, store: Path, config: Config | None) -> None:
-        """Use ``config`` for models and gate; None takes environment, file and defaults."""
+        """Use ``config`` for models and gate; None uses environment, file and defaults."""
         self._store = store
         self._config = config
         self._lock = threading.Lock()
@@ -55,11 +55,11 @@ class LocalBackend:
                 self._loaded = None
 
     def answer(self, request: AnswerRequest, timeout: float) -> Answer:
-        """Answer as a whole."""
+        """Return the whole answer."""
         return fold(self.stream(request, timeout))
 
     def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
-        """Yield events; closing the iterator ends the work."""
+        """Yield events; closing the iterator stops the work."""
         stop = Stop(timeout)
         yield from self.pipeline().answer(request, stop)
 
@@ -78,8 +78,8 @@ class LocalBackend:
         )
 
     def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Keep what is said of an answer; needs no model."""
-        from expertrag.audit import Audit  # of POSIX systems only; the SDK runs anywhere
+        """Store feedback on an answer; needs no model."""
+        from expertrag.audit import Audit  # POSIX only; the SDK runs anywhere
 
         config = load().config if self._config is None else self._config
         audit = Audit.of(config.audit)
@@ -95,7 +95,7 @@ class LocalBackend:
         )
 
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
-        """Add or replace documents; the time is checked at each of them."""
+        """Add or replace documents; the deadline is checked at each of them."""
         stop = Stop(timeout)
 
         def timed() -> Iterator[DocumentInput]:
@@ -143,10 +143,10 @@ class LocalBackend:
 
 
 class AsyncLocalBackend:
-    """The same on asyncio: the work runs in threads."""
+    """``LocalBackend`` on asyncio: the work runs in threads."""
 
     def __init__(self, store: Path, config: Config | None) -> None:
-        """Take what ``LocalBackend`` takes."""
+        """Take the arguments of ``LocalBackend``."""
         self._local = LocalBackend(store, config)
 
     async def close(self) -> None:
@@ -154,11 +154,11 @@ class AsyncLocalBackend:
         await asyncio.to_thread(self._local.close)
 
     async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
-        """Answer as a whole."""
+        """Return the whole answer."""
         return await self._run(lambda: self._local.answer(request, timeout))
 
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
-        """Yield events; closing the iterator ends the work."""
+        """Yield events; closing the iterator stops the work."""
         stop = Stop(timeout)
         bridge = EventBridge(stop)
 
@@ -182,7 +182,7 @@ class AsyncLocalBackend:
         return await self._run(lambda: self._local.decide(request, timeout))
 
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Keep what is said of an answer."""
+        """Store feedback on an answer."""
         await self._run(lambda: self._local.feedback(feedback, timeout))
 
     async def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:

@@ -32,7 +32,7 @@ from expertrag.wire import answer, embed, events, gate, index, retrieve
 
 
 class RemoteBackend:
-    """Sends values as messages and gives values back; raises only ``expertrag.api.errors``."""
+    """Sends values as messages and returns values; raises only ``expertrag.api.errors``."""
 
     def __init__(self, address: str) -> None:
         """Connect at the first call."""
@@ -41,7 +41,7 @@ class RemoteBackend:
         self._stubs = Stubs(self._channel)
 
     def close(self) -> None:
-        """Cancel what runs and disconnect."""
+        """Cancel running calls and disconnect."""
         self._channel.close()
 
     def answer(self, request: AnswerRequest, timeout: float) -> Answer:
@@ -78,7 +78,7 @@ class RemoteBackend:
             return gate.decision_from_proto(response.decision)
 
     def feedback(self, feedback: Feedback, timeout: float) -> None:
-        """Keep what is said of an answer."""
+        """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
         with self._errors(timeout):
             self._stubs.gate.ReportFeedback(message, timeout=timeout)
@@ -98,7 +98,7 @@ class RemoteBackend:
             try:
                 for document in documents:
                     yield index.document_to_proto(document)
-            except Exception as error:  # raised into gRPC's thread it would only be logged
+            except Exception as error:  # if raised in gRPC's thread, it would only be logged
                 failure.append(error)
                 started.result().cancel()
 
@@ -126,7 +126,7 @@ class RemoteBackend:
             return index.info_from_proto(response)
 
     def wait_ready(self, timeout: float) -> None:
-        """Return once the server is there and its models are loaded."""
+        """Return once the server has loaded its models."""
         ends_at = time.monotonic() + timeout
         while (remaining := ends_at - time.monotonic()) > 0:
             try:
@@ -163,20 +163,20 @@ class RemoteBackend:
 
 
 def check_seq(got: int, expected: int) -> None:
-    """Refuse a stream that lost or repeated an event."""
+    """Raise if a stream lost or repeated an event."""
     if got != expected:
         raise ServerError(
-            f"event {got} came where {expected} was due; ask again", reason="STREAM_BROKEN"
+            f"got event {got} instead of event {expected}; ask again", reason="STREAM_BROKEN"
         )
 
 
 def may_become_ready(code: grpc.StatusCode) -> bool:
-    """Tell whether a failed health check is worth another try."""
+    """Return whether to retry a failed health check."""
     return code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 def not_ready(address: str, timeout: float) -> DeadlineExceeded:
-    """Return the error of a wait that took too long."""
+    """Return the error for a wait that took too long."""
     return DeadlineExceeded(
         f"the server at {address} was not ready within {timeout:.3g} s; "
         "see its log, or wait longer",

@@ -1,4 +1,4 @@
-"""Builds requests from the arguments of a method: the same for both clients."""
+"""Build requests from the arguments of a method, for both clients."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ def delete_ids(ids: Sequence[str]) -> list[str]:
 
 
 def _list(field: str, items: Sequence[str]) -> list[str]:
-    if isinstance(items, str):  # a str is a sequence of strings, of its letters
-        raise invalid(field, "is one string; give a list of strings")
+    if isinstance(items, str):  # a str is a sequence of one-letter strings
+        raise invalid(field, "is a string; give a list of strings")
     return list(items)
 
 

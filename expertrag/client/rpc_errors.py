@@ -1,4 +1,4 @@
-"""gRPC's failures as the errors of ``expertrag.api.errors``."""
+"""Convert gRPC failures to the errors of ``expertrag.api.errors``."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ def from_rpc(
     address: str,
     timeout: float,
 ) -> ExpertRAGError:
-    """Return the error that a failed call means.
+    """Return the error for a failed call.
 
-    :param trailing: pairs of key and value, in whichever of gRPC's types.
+    :param trailing: trailing metadata as key-value pairs, in any of gRPC's types.
     """
     metadata: dict[str, str | bytes] = dict(tuple(pair) for pair in trailing or ())
     request_id = str(metadata.get("x-request-id", ""))
     info, retry_after_s = _details(metadata.get("grpc-status-details-bin"))
     kind = ERRORS[code.name]
-    if info is None:  # said by gRPC itself, not by a server of ours
+    if info is None:  # from gRPC itself, not from an ExpertRAG server
         reason, message = _own_words(code, details, address, timeout)
         return kind(message, reason=reason, metadata={"grpc": details}, request_id=request_id)
     facts = dict(info.metadata)
@@ -83,7 +83,7 @@ def from_rpc(
 def _details(
     status: str | bytes | None,
 ) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
-    """Return ErrorInfo and RetryInfo's delay in seconds, where the server sent them."""
+    """Return ErrorInfo and RetryInfo's delay in seconds, if the server sent them."""
     if not isinstance(status, bytes):
         return None, None
     info = error_details_pb2.ErrorInfo()
@@ -103,11 +103,11 @@ def _details(
 def _own_words(
     code: grpc.StatusCode, details: str, address: str, timeout: float
 ) -> tuple[str, str]:
-    """Return reason and message: what gRPC says is long, and no help to most people."""
+    """Return reason and message; gRPC's own texts are long and rarely helpful."""
     match code:
         case grpc.StatusCode.UNAVAILABLE:
             hint = "start one with: expertrag serve --index STORE"
-            return "UNREACHABLE", f"no server answers at {address}; {hint}"
+            return "UNREACHABLE", f"no server responds at {address}; {hint}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return "", f"not done within {timeout:.3g} s; allow more time with timeout="
         case grpc.StatusCode.RESOURCE_EXHAUSTED:

@@ -1,8 +1,8 @@
-"""What a client talks to: a server's address or a store's folder.
+"""Targets of a client: a server's address or a store's folder.
 
-unix:PATH                       gRPC over a socket file
+unix:PATH                       gRPC over a Unix socket
 HOST:PORT                       gRPC; HOST has no slash, PORT is a number
-a Path, or text with a slash    a store, answered in process
+a Path, or text with a slash    a store, served in process
 anything else                   a store, if such a folder exists
 """
 
@@ -27,9 +27,9 @@ class Target:
 
 
 def parse_target(target: str | os.PathLike[str]) -> Target:
-    """Tell an address from a folder.
+    """Parse an address or a folder.
 
-    :raises NotFound: if it can only be a folder and there is none.
+    :raises NotFound: if it is not an address and no such folder exists.
     :raises InvalidArgument: if it is empty.
     """
     text = os.fspath(target)

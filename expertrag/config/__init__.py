@@ -2,7 +2,7 @@
 
 schema.py   the dataclasses: defaults, ranges, help
 loading.py  merges the sources; unknown keys are errors
-render.py   prints the effective values with their origins, and the table of docs/config.md
+render.py   prints the effective values with their origins, and the table of the page config.md
 """
 
 from expertrag.config.loading import CONFIG_ENV, Loaded, load

@@ -1,4 +1,4 @@
-"""Reads the configuration: flag over environment over file over default."""
+"""Load the configuration: flag over environment over file over default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.config.schema import ENV_PREFIX, Config, Setting, invalid, settings
 
 CONFIG_ENV = f"{ENV_PREFIX}CONFIG"
-"""Environment twin of ``--config``."""
+"""Environment variable of ``--config``."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
@@ -36,9 +36,10 @@ def load(
 ) -> Loaded:
     """Merge all sources into one validated configuration.
 
-    :param file: TOML file; None takes ``EXPERTRAG_CONFIG`` where it is set.
+    :param file: TOML file; None uses ``EXPERTRAG_CONFIG`` if it is set.
     :param flags: values given on the command line, by key (``service.address``).
-    :raises InvalidArgument: naming the key that is unknown or has a wrong value, and its source.
+    :raises InvalidArgument: an unknown key or an invalid value; the message names the key and its
+        source.
     :raises NotFound: if the file does not exist.
     """
     named = environ.get(CONFIG_ENV)
@@ -64,7 +65,7 @@ def _from_file(file: Path) -> dict[str, object]:
         with file.open("rb") as handle:
             tables = tomllib.load(handle)
     except FileNotFoundError:
-        message = f"no configuration file {file}; create it or leave --config out"
+        message = f"no configuration file {file}; create it or omit --config"
         raise NotFound(message, reason="CONFIG_NOT_FOUND") from None
     except OSError as error:
         message = f"cannot read the configuration file {file}: {error.strerror}"
@@ -100,7 +101,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterable[tuple[Setting, str
 
 
 def _looks_like_config(name: str, known: Iterable[str]) -> bool:
-    """Tell a misspelt setting from a variable of another purpose (EXPERTRAG_CACHE, say)."""
+    """Return whether a variable is a misspelt setting, not one such as EXPERTRAG_CACHE."""
     if not name.startswith(ENV_PREFIX) or name == CONFIG_ENV:
         return False
     sections = tuple(f"{ENV_PREFIX}{setting.section.upper()}_" for setting in settings())
@@ -111,12 +112,12 @@ def _looks_like_config(name: str, known: Iterable[str]) -> bool:
 
 def _unknown(name: str, what: str, known: Iterable[str]) -> InvalidArgument:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]}?" if near else "docs/config.md lists what there is"
+    hint = f"did you mean {near[0]}?" if near else "docs/reference/config.md lists the settings"
     return invalid(name, f"{what}; {hint}")
 
 
 def _parse(setting: Setting, text: str) -> object:
-    """Read a value from the environment; one that does not parse is left to the validation."""
+    """Parse a value from the environment; an invalid one is returned as is, for validation."""
     if setting.kind is bool:
         word = text.strip().lower()
         return word in _TRUE if word in _TRUE | _FALSE else text

@@ -1,4 +1,4 @@
-"""Writes a configuration as TOML that :func:`load` reads back, with the origin of every value."""
+"""Render a configuration as TOML that :func:`load` reads back, with the origin of every value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from expertrag.config.schema import Setting, settings
 
 
 def render(loaded: Loaded) -> str:
-    """Return the effective configuration; the comment on each line says where it comes from."""
+    """Return the effective configuration; a comment on each line names the value's origin."""
     lines: list[str] = []
     for section, members in groupby(settings(), key=lambda setting: setting.section):
         if section:
@@ -25,13 +25,13 @@ def render(loaded: Loaded) -> str:
 def _line(setting: Setting, value: object, origin: str) -> str:
     if value is None:  # TOML has no null: an unset value is a comment
         return f"# {setting.name} =  # {origin}"
-    # A JSON string, number or boolean is a TOML one, but for DEL, which TOML wants escaped.
+    # JSON strings, numbers and booleans are valid TOML, except DEL, which TOML requires escaped.
     literal = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return f"{setting.name} = {literal}  # {' '.join(origin.split())}"
 
 
 def table() -> str:
-    """Return the table of docs/config.md: every key with its flag, variable and default."""
+    """Return the table of the page config.md: every key with its flag, variable and default."""
     rows = [
         "| key | flag | environment | default | allowed | meaning |",
         "|---|---|---|---|---|---|",

@@ -1,6 +1,7 @@
-"""The configuration as frozen dataclasses: defaults, ranges and help stand here and nowhere else.
+"""The configuration as frozen dataclasses: the only place for defaults, ranges and help.
 
-Flags, environment variables, the keys of a file and docs/config.md are derived from these fields.
+Flags, environment variables, the keys of a file and the page config.md are derived from these
+fields.
 """
 
 from __future__ import annotations
@@ -33,60 +34,60 @@ def option(
     maximum: float | None = None,
     choices: Sequence[str] = (),
 ) -> Any:
-    """Make a field; the type is that of the annotation (str, int, float, bool, float | None)."""
+    """Return a field; its type is the annotation (str, int, float, bool, float | None)."""
     limits = {"minimum": minimum, "maximum": maximum, "choices": tuple(choices)}
     return field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Which models answer."""
+    """The models, and their memory."""
 
     embedder: str = option(
         AUTO_EMBEDDER,
         "Embedder: package model, folder or hub id (sentence-transformers), or a bundle of domain "
-        "experts; auto is the one that made the store, minilm-domains for a new one.",
+        "experts; auto is the one that built the store, or minilm-domains for a new store.",
     )
     generator: str = option(
         AUTO_GENERATOR,
         "Language model: package model, folder, GGUF file, hub id, or openai:URL#MODEL; auto is "
-        "qwen2.5-coder-1.5b-instruct where 6 GiB of memory are available, else "
+        "qwen2.5-coder-1.5b-instruct if 6 GiB of memory are available, else "
         "smollm2-135m-reader.",
     )
     reader: str = option(
         NO_READER,
-        "Reader that runs beside the language model and answers from passages: a folder of "
-        "`expertrag train reader`; auto is the one that is shipped for the model, if any; none "
-        "runs the model alone.",
+        "Reader that runs with the language model and answers from passages: a folder from "
+        "`expertrag train reader`; auto is the one shipped for the model, if any; none runs the "
+        "model alone.",
     )
     probe: str = option(
         AUTO_PROBE,
-        "Probe that tells from the language model's hidden states whether the passages hold the "
-        "answer: a folder of `expertrag train probe`; auto is the one that is shipped for the "
-        "model, if any; none goes by the model's words alone.",
+        "Probe that predicts from the language model's hidden states whether the passages hold the "
+        "answer: a folder from `expertrag train probe`; auto is the one shipped for the model, if "
+        "any; none relies on the model's text alone.",
     )
     passages: str = option(
         "auto",
-        "How passages are shown to the language model: together, all in one prompt; auto, the best "
-        "one first, then each alone, and all where the probe or the reader doubts that any holds "
-        "the answer, if there is either and a few words are asked for, else together.",
+        "How the language model reads passages. together: all in one prompt. auto, if there is a "
+        "probe or a reader and a short answer is asked for: the best passage first, then each "
+        "alone, then all if it is in doubt whether any holds the answer; otherwise together.",
         choices=("auto", TOGETHER),
     )
     dtype: str = option(
         "auto",
-        "Precision of the language model; int8 and int4 round its weights, on the CPU.",
+        "Data type of the language model; int8 and int4 quantize its weights, on the CPU.",
         choices=("auto", "float32", "bfloat16", "float16", "int8", "int4"),
     )
-    device: str = option("auto", "Where models run: auto, cpu, cuda, cuda:0, mps.")
+    device: str = option("auto", "Device of the models: auto, cpu, cuda, cuda:0, mps.")
     cache_mib: int = option(
         1024,
-        "Memory for keys and values of the texts in work, on the CPU; what is not used takes none.",
+        "Maximum KV cache of running sequences in MiB, on the CPU; allocated as needed.",
         minimum=1,
     )
     reuse_mib: int = option(
         64,
-        "Memory for keys and values that stays when no text needs it, for texts that begin like "
-        "earlier ones; the rest goes back to the system.",
+        "KV cache in MiB that is kept after sequences end, for prefix caching; the rest is "
+        "returned to the system.",
         minimum=0,
     )
 
@@ -96,12 +97,12 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class GateConfig:
-    """When the documents are consulted."""
+    """When to retrieve."""
 
     bundle: str = option(
         AUTO_GATE,
-        "Fitted gate: a folder of `expertrag gate fit`, a shipped one, or training-free; auto is "
-        "the shipped one that was fitted on the language model, training-free where there is none.",
+        "Gate: a folder from `expertrag gate fit`, a shipped gate, or training-free; auto is the "
+        "shipped gate that was fitted on the language model, or training-free if there is none.",
     )
     threshold: float | None = option(
         None,
@@ -117,29 +118,28 @@ class GateConfig:
     )
     max_violation: float = option(
         0.1,
-        "Probability that the first threshold of a fitted gate exceeds the target rate.",
+        "Maximum probability that the initial threshold of a fitted gate exceeds the target rate.",
         minimum=0.001,
         maximum=0.5,
     )
 
     answer_value_s: float | None = option(
         None,
-        "Seconds of this machine that a right answer is worth: a fitted gate retrieves when the "
-        "benefit times this reaches what a retrieval costs here, which is measured. Unset: no "
-        "price.",
+        "Value of a right answer, in seconds of this machine: a fitted gate retrieves when the "
+        "benefit times this value reaches the measured cost of a retrieval. Unset: no price.",
         minimum=1e-6,
     )
 
     unsure: str = option(
         "closed_book",
-        "How a question is answered whose probability of benefit is below the threshold, but not "
-        "by far: closed_book, by the model alone; strict, from the documents or not at all.",
+        "How to answer a question whose probability of benefit is slightly below the threshold: "
+        "closed_book, by the model alone; strict, from the documents or not at all.",
         choices=("closed_book", "strict"),
     )
 
     @property
     def named(self) -> bool:
-        """Whether ``bundle`` names one certain fitted gate."""
+        """Whether ``bundle`` names a specific fitted gate."""
         return self.bundle not in (AUTO_GATE, TRAINING_FREE)
 
     def __post_init__(self) -> None:
@@ -148,20 +148,20 @@ class GateConfig:
         given = [name for name in ways if getattr(self, name) is not None]
         if len(given) > 1:
             raise invalid(
-                f"gate.{given[1]}", f"is set beside gate.{given[0]}, which decides alone; leave one"
+                f"gate.{given[1]}", f"cannot be combined with gate.{given[0]}; keep one of them"
             )
         if self.answer_value_s is not None and self.bundle == TRAINING_FREE:
             raise needs_fitted_gate()
         if self.target_rate is not None and self.unsure == "strict":
             raise invalid(
                 "gate.unsure",
-                "is strict, which consults the documents beside gate.target_rate; leave one",
+                "is strict, which retrieves beyond gate.target_rate; keep one of them",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """How much is retrieved."""
+    """How much to retrieve."""
 
     k: int = option(
         next(item.default for item in fields(AnswerRequest) if item.name == "k"),
@@ -176,26 +176,22 @@ class SearchConfig:
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
-    """How the server listens and what it admits. Times are in seconds."""
+    """Where the server listens, and how many calls it admits. Times are in seconds."""
 
     address: str = option("127.0.0.1:50051", "Where to listen: HOST:PORT or unix:PATH.")
     max_concurrency: int = option(
-        8, "Calls of one method that run at the same time.", minimum=1, maximum=1_024
+        8, "Maximum concurrent calls per method.", minimum=1, maximum=1_024
     )
     queue_depth: int = option(
-        16, "Calls of one method that may wait; more are refused.", minimum=0, maximum=65_536
+        16, "Maximum queued calls per method; more are rejected.", minimum=0, maximum=65_536
     )
-    default_deadline_s: float = option(
-        30.0, "Deadline of a call that comes without one, in seconds.", minimum=0.1
-    )
-    max_deadline_s: float = option(
-        120.0, "Longest deadline that a call may ask for, in seconds.", minimum=0.1
-    )
+    default_deadline_s: float = option(30.0, "Default deadline of a call, in seconds.", minimum=0.1)
+    max_deadline_s: float = option(120.0, "Maximum deadline of a call, in seconds.", minimum=0.1)
     drain_s: float = option(
-        30.0, "Time that running calls get after SIGTERM, in seconds.", minimum=0.0, maximum=3_600
+        30.0, "Time that running calls have after SIGTERM, in seconds.", minimum=0.0, maximum=3_600
     )
     metrics_port: int = option(
-        0, "Port of the Prometheus metrics; 0 is off.", minimum=0, maximum=65_535
+        0, "Port of the Prometheus metrics; 0 disables them.", minimum=0, maximum=65_535
     )
     allow_writes: bool = option(False, "Let callers add and delete documents.")
     reflection: bool = option(True, "Let callers list the services (gRPC reflection).")
@@ -209,10 +205,10 @@ class ServiceConfig:
 
 @dataclass(frozen=True, slots=True)
 class AuditConfig:
-    """What is kept of the gate's decisions, to learn from use (docs/gate.md). Off unless set."""
+    """The audit log of the gate's decisions, to learn from use. Off unless set."""
 
-    path: str = option("", "File that every decision is appended to (JSON lines). Unset: none.")
-    texts: bool = option(False, "Keep the questions, too; without, the file holds no text.")
+    path: str = option("", "Audit log: file to append decisions to (JSON lines). Unset: none.")
+    texts: bool = option(False, "Also log the questions; otherwise the file holds no text.")
 
     def __post_init__(self) -> None:
         _validate(self, "audit")
@@ -220,14 +216,14 @@ class AuditConfig:
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """What is logged, on stderr. Documents and questions never are."""
+    """Logging, on stderr. Documents and questions are never logged."""
 
     level: str = option(
-        "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
+        "info", "Minimum level to log.", choices=("debug", "info", "warning", "error")
     )
     format: str = option(
         "auto",
-        "Shape of a log line; auto is console on a terminal, else json.",
+        "Format of a log line; auto is console on a terminal, else json.",
         choices=("auto", "console", "json"),
     )
 
@@ -237,7 +233,7 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that can be set. ``index`` is the folder of the store; "" when unset."""
+    """The whole configuration. ``index`` is the folder of the store; "" if unset."""
 
     index: str = option("", "Folder of the document store.")
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -253,7 +249,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key of the configuration, as every way of setting it sees it."""
+    """One key of the configuration: its names, type, default, help and limits."""
 
     section: str
     name: str
@@ -276,14 +272,14 @@ class Setting:
 
     @property
     def flag(self) -> str:
-        """Name of the flag: ``--address``; a name that says too little alone has its section."""
+        """Name of the flag: ``--address``; a name that is vague alone includes its section."""
         if self.section in ("audit", "log") or self.name == "bundle":
             return f"--{self.section}-{self.name}"
         return "-k" if self.name == "k" else "--" + self.name.replace("_", "-")
 
     @property
     def limits(self) -> str:
-        """The values that are allowed, in words; empty when any is."""
+        """Allowed values in words; empty if any value is allowed."""
         if self.choices:
             return ", ".join(self.choices)
         if self.minimum is None:
@@ -293,7 +289,7 @@ class Setting:
 
 
 def settings() -> tuple[Setting, ...]:
-    """Every key, in the order of the dataclasses."""
+    """Return every setting, in the order of the dataclasses."""
     found = []
     for item in fields(Config):
         if is_dataclass(item.default_factory):
@@ -304,16 +300,16 @@ def settings() -> tuple[Setting, ...]:
 
 
 def invalid(key: str, message: str) -> InvalidArgument:
-    """Return the error for one key; the message starts with it."""
+    """Return the error for a key; its message starts with the key."""
     return InvalidArgument(f"{key}: {message}", reason="INVALID_CONFIG", metadata={"field": key})
 
 
 def needs_fitted_gate() -> InvalidArgument:
-    """Return the error for a price without a fitted gate."""
+    """Return the error for ``answer_value_s`` without a fitted gate."""
     return invalid(
         "gate.answer_value_s",
-        "needs a calibrated probability of the benefit, which the training-free gate does not "
-        "give; name a fitted gate with gate.bundle",
+        "needs a calibrated probability of benefit, which the training-free gate does not give; "
+        "set gate.bundle to a fitted gate",
     )
 
 
@@ -327,7 +323,7 @@ _KINDS: dict[str, type[str] | type[int] | type[float] | type[bool]] = {
 
 
 _KIND_NAMES: dict[type, str] = {
-    str: "a text",
+    str: "a string",
     int: "a whole number",
     float: "a number",
     bool: "true or false",
@@ -366,14 +362,14 @@ def _complaint(setting: Setting, value: object) -> str:
         return f"is {value!r}; choose one of {setting.limits}"
     if isinstance(value, str):
         empty = not value and setting.default != ""
-        return "is empty; give a value or leave it out" if empty else ""
+        return "is empty; give a value or omit it" if empty else ""
     if not _in_range(setting, float(value)):  # type: ignore[arg-type]  # a number by now
         return f"is {value}; choose {setting.limits}"
     return ""
 
 
 def _has_kind(kind: type, value: object) -> bool:
-    """Compare types: a bool is no number here, an int does for a float."""
+    """Check the type: a bool is not a number; an int is accepted for a float."""
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)

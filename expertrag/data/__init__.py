@@ -1,9 +1,9 @@
-"""Data sets and what is made of them, read and written.
+"""Read and write data sets, counterfactual rows and training pairs.
 
-datasets.py, qrels.py, files.py    folders of the BEIR layout
+datasets.py, qrels.py, files.py    folders in the BEIR layout
 rows.py                            counterfactual rows
 pairs.py, pair_files.py            training pairs of domains
-domain_texts.py, named_sets.py     texts of domains; what ``--data`` names
-resume.py                          long work that can be killed
+domain_texts.py, named_sets.py     texts of domains; the values of ``--data``
+resume.py                          long runs that can be interrupted and resumed
 types.py                           value objects
 """

@@ -1,16 +1,16 @@
-"""Data sets in the BEIR layout: a corpus, queries, and the judgements of each split.
+"""Data sets in the BEIR layout: a corpus, queries, and relevance judgements of each split.
 
     SET/corpus.jsonl[.gz]      {"_id", "title", "text"}
     SET/queries.jsonl[.gz]     {"_id", "text", "answers": [...], "metadata": {...}}
     SET/qrels/SPLIT.tsv[.gz]   query-id, corpus-id, score
 
-``answers`` holds accepted short answers; it is absent where the set has none and empty where the
-corpus holds no answer to the question. ``metadata.needs_documents`` is false for a request that no
-document helps with (small talk), which a gate learns from. A query without judgements belongs to
-the split that ``metadata.split`` names, or, without that, to every split.
+``answers`` lists the accepted short answers. It is absent if the data set has none, and empty if
+the corpus does not answer the question. ``metadata.needs_documents`` is false for a request that no
+document helps with (small talk); a gate can learn from it. A query without judgements belongs to
+the split in ``metadata.split`` or, without that, to every split.
 
-A set may be questions alone, without corpus and ``qrels``, as ``expertrag gate annotate`` writes
-them: then those that have ``answers`` count, and a store that answers them is named beside it.
+A data set may consist of questions only, without corpus and ``qrels``, as written by ``expertrag
+gate annotate``. Then the questions with ``answers`` are used, and a store must be given as well.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The queries of one split that have something to be measured by, ordered by id.
+    """The usable queries of one split, ordered by id.
 
     ``qrels`` maps query id to document id to grade; a query whose grades are all 0 counts as not
-    judged. ``skipped`` lists judged ids without a query, and queries of no use.
-    ``sha256`` is of queries and judgements.
+    judged. ``skipped`` lists judged ids without a query, and unusable queries.
+    ``sha256`` covers queries and judgements.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Dataset:
 
     @property
     def questions_only(self) -> bool:
-        """Whether the set has no documents of its own."""
+        """Whether the data set has no documents of its own."""
         return is_questions_only(self.folder)
 
     @property
@@ -72,7 +72,7 @@ class Dataset:
         return tuple(query for query in self.queries if query.id in self.qrels)
 
     def documents(self, failures: list[LoadFailure]) -> Iterator[Document]:
-        """Read the corpus; what cannot be read is added to ``failures``."""
+        """Read the corpus; unreadable documents are added to ``failures``."""
         from expertrag_index.loaders import load
 
         return load([existing(self.folder / "corpus.jsonl")], on_failure=failures.append)
@@ -84,7 +84,7 @@ class Dataset:
 
 
 def sample(queries: Sequence[Query], limit: int | None, seed: int) -> tuple[Query, ...]:
-    """Choose ``limit`` queries at random. A larger limit holds the choice of a smaller one."""
+    """Draw ``limit`` queries at random. A larger limit contains the draw of a smaller one."""
     shuffled = random.Random(seed).sample(list(queries), len(queries))
     return tuple(shuffled[:limit])
 
@@ -92,11 +92,11 @@ def sample(queries: Sequence[Query], limit: int | None, seed: int) -> tuple[Quer
 def load_dataset(folder: Path, split: str = "test") -> Dataset:
     """Read one split of a data set.
 
-    :raises NotFound: no such folder, or corpus, queries or the split's judgements are missing.
-    :raises InvalidArgument: a file is damaged, or nothing in the split can be measured.
+    :raises NotFound: the folder, its corpus, its queries or the split's judgements are missing.
+    :raises InvalidArgument: a file is damaged, or the split has no usable query.
     """
     if not folder.is_dir():
-        raise NotFound(f"no data set at {folder}: it is no folder", reason="DATASET_NOT_FOUND")
+        raise NotFound(f"no data set at {folder}: not a folder", reason="DATASET_NOT_FOUND")
     if is_questions_only(folder):
         return _load_questions(folder, split)
     existing(folder / "corpus.jsonl")
@@ -127,7 +127,7 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
             f"split {split} of {folder} is empty: no query of queries.jsonl has a relevant document"
         )
     return Dataset(
-        name=Path(os.path.abspath(folder)).name,  # as given: a link keeps its own name
+        name=Path(os.path.abspath(folder)).name,  # as given: symbolic links are not resolved
         folder=folder,
         split=split,
         queries=tuple(queries[name] for name in sorted(queries)),
@@ -138,12 +138,12 @@ def load_dataset(folder: Path, split: str = "test") -> Dataset:
 
 
 def is_questions_only(folder: Path) -> bool:
-    """Whether a folder holds questions with answers, and neither corpus nor judgements."""
+    """Whether a folder contains questions with answers, but neither corpus nor judgements."""
     if (folder / "qrels").exists() or any(folder.glob("corpus.jsonl*")):
         return False
     try:
         return b'"answers"' in read_bytes(existing(folder / "queries.jsonl"))
-    except (NotFound, InvalidArgument):  # told by whoever reads it for its content
+    except (NotFound, InvalidArgument):  # reported when the file is read for its content
         return False
 
 
@@ -152,7 +152,9 @@ def _load_questions(folder: Path, split: str) -> Dataset:
     own = [query for query in everything.values() if query.metadata.get("split", split) == split]
     asked = sorted((query for query in own if _scorable(query)), key=lambda query: query.id)
     if not asked:
-        raise InvalidArgument(f"split {split} of {folder} is empty: no question of it has answers")
+        raise InvalidArgument(
+            f"split {split} of {folder} is empty: none of its questions has answers"
+        )
     skipped = (Skipped(query.id, "has no answers") for query in own if not _scorable(query))
     return Dataset(
         name=Path(os.path.abspath(folder)).name,
@@ -166,45 +168,47 @@ def _load_questions(folder: Path, split: str) -> Dataset:
 
 
 def _scorable(query: Query) -> bool:
-    """Whether there are answers to score by, or none are needed: see ``Row.needs_documents``."""
+    """Whether a query has answers to score against, or needs none (``Row.needs_documents``)."""
     return query.answers is not None or query.metadata.get("needs_documents") is False
 
 
 def load_datasets(folders: Sequence[Path], split: str) -> list[Dataset]:
-    """Read several data sets, which a report tells apart by their folders' names.
+    """Read several data sets; reports identify them by folder name.
 
-    :raises InvalidArgument: two have the same name.
+    :raises InvalidArgument: two data sets have the same name.
     """
     loaded: dict[str, Dataset] = {}
     for folder in folders:
         dataset = load_dataset(folder, split)
         if dataset.name == POOLED:
-            raise InvalidArgument(f"{folder}: reports call all sets {POOLED}; rename the folder")
+            raise InvalidArgument(
+                f"{folder}: {POOLED} is reserved for all sets together; rename the folder"
+            )
         if dataset.name in loaded:
             raise InvalidArgument(
-                f"two data sets are called {dataset.name}: {loaded[dataset.name].folder} and "
-                f"{folder}; rename one folder, or evaluate them apart"
+                f"two data sets are named {dataset.name}: {loaded[dataset.name].folder} and "
+                f"{folder}; rename one folder, or evaluate them separately"
             )
         loaded[dataset.name] = dataset
     return list(loaded.values())
 
 
 def query_fault(item: Mapping[str, Any]) -> str:
-    """Say what keeps a line of ``queries.jsonl`` from being a query; empty if nothing does."""
+    """Return why a line of ``queries.jsonl`` is not a valid query; empty if it is valid."""
     identifier, text, answers = item.get("_id"), item.get("text"), item.get("answers")
     if not isinstance(identifier, str) or not identifier:
         return "has no _id"
     if not isinstance(text, str) or not text.strip():
         return "has no text"
     if not (encodable(identifier) and encodable(text)):
-        return "holds a lone surrogate, which no text has"
+        return "contains a lone surrogate, which is not valid text"
     if answers is not None and not _all_strings(answers):
-        return "has answers that are no list of strings"
+        return "has answers that are not a list of strings"
     return ""
 
 
 def _read_queries(folder: Path) -> tuple[dict[str, Query], list[Skipped], str]:
-    """Read all queries by id, those that repeat an id, and the hash of the file."""
+    """Return all queries by id, the queries with a repeated id, and the hash of the file."""
     items, digest = read_lines(existing(folder / "queries.jsonl"))
     queries: dict[str, Query] = {}
     repeated = []
@@ -217,7 +221,7 @@ def _read_queries(folder: Path) -> tuple[dict[str, Query], list[Skipped], str]:
 
 def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
     if fault := query_fault(item):
-        raise InvalidArgument(f"{folder / 'queries.jsonl'} line {number} {fault}; mend it")
+        raise InvalidArgument(f"{folder / 'queries.jsonl'} line {number} {fault}; fix it")
     answers, metadata = item.get("answers"), item.get("metadata")
     return Query(
         id=item["_id"],

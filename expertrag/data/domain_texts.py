@@ -1,7 +1,8 @@
-"""Texts of domains, drawn from data sets: as many queries as documents of each.
+"""Draw texts of domains from data sets: equally many queries and documents of each.
 
-A document belongs to the split whose judgements name it, to another one rather than to "train"; one
-that none names is dealt to a split by its id. So nothing that is trained on is measured on.
+A document belongs to the split whose judgements name it; if several do, to another split rather
+than "train". A document that no judgement names is assigned by a hash of its id. So no text is both
+trained and evaluated on.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from expertrag_index.types import Document, LoadFailure
 
 _TRAIN_SHARE = 0.7
-"""Of the documents that no judgement names."""
+"""Share of the documents without judgements that belong to the train split."""
 
 
 def domain_texts(data: Data, split: str, most: int, seed: int) -> dict[str, list[str]]:
-    """Draw at most ``most`` queries and ``most`` documents of each domain, evenly from its sets.
+    """Draw at most ``most`` queries and ``most`` documents per domain, evenly from its data sets.
 
-    A set without judgements of the train split gives documents alone; a pair file gives queries and
-    documents of its records of the split.
+    A data set without judgements of the train split gives documents only. A pair file gives the
+    queries and documents of its records of the split.
 
     :raises ExpertRAGError: a data set is missing or damaged.
     """
@@ -71,7 +72,7 @@ def _documents(dataset: Dataset, split: str) -> list[Document]:
     own = judged.get(split, frozenset())
     if split != TRAIN:
         elsewhere -= own
-    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
     return [
         document
         for document in dataset.documents(failures)

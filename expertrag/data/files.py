@@ -1,4 +1,4 @@
-"""Reading the files of data sets and rows, plain or gzipped; every fault names file and line."""
+"""Read the files of data sets and rows, plain or gzipped; errors name file and line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from expertrag.api.errors import InvalidArgument, NotFound
 
 
 def existing(path: Path) -> Path:
-    """Return ``path`` or its gzipped twin, whichever is there.
+    """Return ``path`` or ``path`` with ``.gz``, whichever exists.
 
-    :raises NotFound: neither is.
+    :raises NotFound: neither exists.
     """
     for candidate in (path, path.with_name(f"{path.name}.gz")):
         if candidate.is_file():
@@ -25,9 +25,9 @@ def existing(path: Path) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a file whole, unpacked if its name ends in ``.gz``.
+    """Read a whole file, unpacked if its name ends in ``.gz``.
 
-    :raises InvalidArgument: a damaged gzip file.
+    :raises InvalidArgument: the gzip file is damaged.
     """
     data = path.read_bytes()
     if path.suffix != ".gz":
@@ -41,14 +41,14 @@ def read_bytes(path: Path) -> bytes:
 def read_lines(path: Path) -> tuple[list[tuple[int, Mapping[str, Any]]], str]:
     """Read the objects of a JSON-lines file with their line numbers, and the sha256 of its text.
 
-    :raises InvalidArgument: a line that is no JSON object.
+    :raises InvalidArgument: a line is not a JSON object.
     """
     data = read_bytes(path)
     return list(_objects(path, data)), hashlib.sha256(data).hexdigest()
 
 
 def encodable(text: str) -> bool:
-    """Whether ``text`` is text: JSON escapes can make strings that UTF-8 cannot hold."""
+    """Whether UTF-8 can encode ``text``; JSON escapes can make strings that it cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -57,16 +57,16 @@ def encodable(text: str) -> bool:
 
 
 def parse_object(line: bytes) -> Mapping[str, Any]:
-    """Read one line of a JSON-lines file.
+    """Parse one line of a JSON-lines file.
 
-    :raises ValueError: it is no JSON object; the message says what it is instead.
+    :raises ValueError: the line is not a JSON object; the message says why.
     """
     try:
         item = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"is not JSON: {str(error).splitlines()[0]}") from None
     if not isinstance(item, dict):
-        raise ValueError("is no JSON object")
+        raise ValueError("is not a JSON object")
     return item
 
 
@@ -77,4 +77,4 @@ def _objects(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]
         try:
             yield number, parse_object(line)
         except ValueError as error:
-            raise InvalidArgument(f"{path} line {number} {error}; mend it") from None
+            raise InvalidArgument(f"{path} line {number} {error}; fix it") from None

@@ -1,4 +1,4 @@
-"""What `--data DOMAIN=DATASET` names."""
+"""Parse `--data DOMAIN=DATASET`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Data = Mapping[str, Sequence[Path]]
 
 
 def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Read `DOMAIN=DATASET`, or `DATASET` for a domain that is called like its folder or file.
+    """Parse `DOMAIN=DATASET`, or `DATASET` for a domain named after its folder or file.
 
-    :raises InvalidArgument: a domain without a name, or called like the base model.
+    :raises InvalidArgument: a domain has no name, or the name of the base model.
     """
     found: dict[str, tuple[Path, ...]] = {}
     for item in named:
@@ -25,7 +25,7 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         domain, path = (before.strip(), Path(after)) if sign else (name_of(Path(item)), Path(item))
         if not domain or domain == GENERAL:
             raise InvalidArgument(
-                f"data: {item!r} names no domain of its own; write DOMAIN=FOLDER, such as "
+                f"data: {item!r} does not name a domain; write DOMAIN=FOLDER, such as "
                 f"legal=contracts ({GENERAL!r} is the base model)"
             )
         found[domain] = (*found.get(domain, ()), path)
@@ -33,5 +33,5 @@ def parse_data(named: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 
 
 def name_of(path: Path) -> str:
-    """Name of a data set: of its folder, or of its file without what says that it is JSON lines."""
+    """Name of a data set: its folder's name, or its file's without ``.jsonl`` and ``.gz``."""
     return path.name.removesuffix(".gz").removesuffix(".jsonl")

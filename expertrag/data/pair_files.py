@@ -1,13 +1,13 @@
-"""Pair files: training data in JSON lines, one pair or one labelled text a line.
+"""Pair files: training data in JSON lines, one pair or one labelled text per line.
 
 | a record with | gives |
 |---|---|
-| query, positive or negative | the query with the text that answers it, or with one that does not |
-| text, label | the label's first text is a document that every other text of it is a query for |
+| query, positive or negative | the query with a text that answers it, or with one that does not |
+| text, label | the first text of a label as document; every other text of it as a query for it |
 | description, example | the description as a query for the example |
 
-Other fields are left aside but for ``split``: records of other splits than the one asked for are
-skipped, records without it belong to "train".
+Other fields are ignored, except ``split``: records of other splits are skipped, and records
+without it belong to "train".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from expertrag_retriever.training.types import Pair, Source
 
 @dataclass(slots=True)
 class _Found:
-    """Documents by text, in the order of their ids, and what was read of pairs and labels."""
+    """Ids of documents by text, in order; the pairs; and the first text of each label."""
 
     documents: dict[str, str] = field(default_factory=dict)
     pairs: list[Pair] = field(default_factory=list)
@@ -43,11 +43,11 @@ def _positive(found: _Found, query: str, positive: str) -> None:
 
 
 def _negative(found: _Found, _query: str, negative: str) -> None:
-    found.document(negative)  # to be found among hard negatives, if the base takes it for an answer
+    found.document(negative)  # can be mined as a hard negative if the base model ranks it high
 
 
 def _labelled(found: _Found, text: str, label: str) -> None:
-    # One document a label: of two, one would be taken for a wrong answer to the other's queries.
+    # One document per label: a second one would be a false negative for the first one's queries.
     if label not in found.first:
         found.first[label] = text
         found.document(text)
@@ -65,15 +65,15 @@ _KNOWN = "; ".join(" and ".join(keys) for keys in _SHAPES)
 
 
 def is_pair_file(path: Path) -> bool:
-    """Whether a path names a pair file rather than the folder of a data set."""
+    """Whether a path is a pair file rather than the folder of a data set."""
     return path.name.endswith((".jsonl", ".jsonl.gz")) and not path.is_dir()
 
 
 def read_pairs(path: Path, split: str = TRAIN) -> Source:
     """Read the records of one split.
 
-    :raises NotFound: there is no such file.
-    :raises InvalidArgument: a damaged line, a record of no known shape, or none of the split.
+    :raises NotFound: the file does not exist.
+    :raises InvalidArgument: a line is damaged, a record has unknown fields, or the split is empty.
     """
     path = existing(path)
     found = _Found()
@@ -92,10 +92,10 @@ def read_pairs(path: Path, split: str = TRAIN) -> Source:
 def _read(found: _Found, record: Mapping[str, Any]) -> None:
     shapes = [keys for keys in _SHAPES if record.keys() >= set(keys)]
     if not shapes:
-        raise ValueError(f"is a record of no known shape; give it {_KNOWN}")
+        raise ValueError(f"is a record with unknown fields; it needs {_KNOWN}")
     for keys in shapes:
         first, second = (record[key] for key in keys)
         for key, value in zip(keys, (first, second), strict=True):
             if not isinstance(value, str) or not encodable(value):
-                raise ValueError(f"has a {key} that is no text; mend it")
+                raise ValueError(f"has a {key} that is not text; fix it")
         _SHAPES[keys](found, first, second)

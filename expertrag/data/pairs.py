@@ -1,4 +1,4 @@
-"""Pairs of domains, from data sets: what embedding experts are trained on."""
+"""Make the training pairs of embedding experts from data sets, by domain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from expertrag_retriever.training.types import Pair, Source, normalized
 
 _FEW_QUERIES = 200
 _CO_RELEVANT = ", co-relevant"
-_MOST_TOGETHER = 10  # documents of a query that names more have little in common
+_MOST_TOGETHER = 10  # with more relevant documents per query, they have little in common
 
 
 def domain_sources(
@@ -30,12 +30,14 @@ def domain_sources(
 ) -> dict[str, list[Source]]:
     """Read the pairs of every domain.
 
-    A data set without a `train` split gives pairs made from its documents alone, one with few
-    judged queries gives these as well, as a source of their own; a pair file gives its own.
+    A data set without a `train` split gives pairs made from its documents. One with few judged
+    queries gives both its judged pairs and, as a separate source, pairs made from its documents. A
+    pair file gives its own pairs.
 
-    :param co_relevant: judged sets give pairs of documents, too, drawn by ``seed``.
-    :raises NotFound: a folder is no data set, or there is no such file.
-    :raises InvalidArgument: a damaged data set, or none that gives pairs of documents.
+    :param co_relevant: judged data sets also give pairs of documents, drawn by ``seed``.
+    :raises NotFound: a folder is not a data set, or a file does not exist.
+    :raises InvalidArgument: a data set is damaged, or ``co_relevant`` and none gives pairs of
+        documents.
     """
     found = {
         domain: _numbered([list(_sources(path, co_relevant, seed)) for path in paths])
@@ -44,14 +46,14 @@ def domain_sources(
     names = [source.name for sources in found.values() for source in sources]
     if co_relevant and not any(_CO_RELEVANT in name for name in names):
         raise InvalidArgument(
-            f"co-relevant: no data set has {FEWEST_PAIRS} pairs of documents that queries of its "
-            "train split name together; leave the flag away"
+            f"co-relevant: no data set has {FEWEST_PAIRS} pairs of documents that are relevant to "
+            "the same query of its train split; leave the flag out"
         )
     return found
 
 
 def _numbered(sets: Iterable[Sequence[Source]]) -> list[Source]:
-    """Tell sets of one name apart, each with all its sources: folders may be called the same."""
+    """Add numbers to data sets of the same name, each with all its sources: names may repeat."""
     seen: Counter[str] = Counter()
     found: list[Source] = []
     for sources in sets:
@@ -81,7 +83,7 @@ def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
             yield pairs
         if len(source.answers()) >= _FEW_QUERIES:
             return
-    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
     documents = load([existing(path / "corpus.jsonl")], on_failure=failures.append)
     made = from_documents(
         f"{path.name}, titles" if judged else path.name,
@@ -113,11 +115,11 @@ def _judged(folder: Path) -> Source:
 
 
 def co_relevant_pairs(source: Source, seed: int) -> Source:
-    """Pair documents that one query names together, the first as a query for the second.
+    """Pair documents that are relevant to the same query, the first as a query for the second.
 
-    A text has one partner at most. What stands as a query is no document of the new source. It
-    counts as an answer to itself all the same, and so does all that any query names beside it: no
-    batch takes these for wrong ones, whichever source of the collection they come from.
+    A text is in at most one pair. A document used as a query is removed from the corpus of the new
+    source. It still counts as an answer to itself, and so do all documents that share a query with
+    it, so that no batch uses them as negatives, from whichever source of the collection they come.
     """
     tested = {normalized(query) for query in source.tested}
     named = {

@@ -1,4 +1,4 @@
-"""Judgements: ``qrels/SPLIT.tsv`` of a data set, one relevant document of a query on each line."""
+"""Relevance judgements: ``qrels/SPLIT.tsv`` of a data set, one query-document pair per line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.data.files import existing, read_bytes
 
 MAX_GRADE = 1000
-"""Measures reserve room for every grade up to the largest."""
+"""Largest grade: ranking measures allocate memory for every grade up to it."""
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Query id to document id to grade."""
@@ -24,15 +24,15 @@ def splits(folder: Path) -> tuple[str, ...]:
 def qrels_path(folder: Path, split: str) -> Path:
     """Find the judgements of a split.
 
-    :raises NotFound: there are none; the message names the splits that have some.
+    :raises NotFound: the split has none; the message lists the splits that have some.
     """
     try:
         return existing(folder / "qrels" / f"{split}.tsv")
     except NotFound:
         found = ", ".join(splits(folder)) or "none"
         raise NotFound(
-            f"no judgements {folder / 'qrels' / split}.tsv (splits there: {found}); name one with "
-            "--split, or add the file: query-id, corpus-id, score, with tabs between",
+            f"no judgements {folder / 'qrels' / split}.tsv (existing splits: {found}); name one "
+            "with --split, or add the file: query-id, corpus-id, score, separated by tabs",
             reason="QRELS_NOT_FOUND",
         ) from None
 
@@ -40,7 +40,7 @@ def qrels_path(folder: Path, split: str) -> Path:
 def read_qrels(path: Path) -> Qrels:
     """Read the judgements of a file.
 
-    :raises InvalidArgument: a line that is no judgement, or contradicts an earlier one.
+    :raises InvalidArgument: a line is not a judgement, or contradicts an earlier line.
     """
     try:
         text = read_bytes(path).decode("utf-8-sig")
@@ -58,21 +58,21 @@ def read_qrels(path: Path) -> Qrels:
             raise InvalidArgument(f"{path} line {number} {error}") from None
         if grades.setdefault(query, {}).setdefault(document, grade) != grade:
             raise InvalidArgument(
-                f"{path} line {number} gives {document} another grade for {query} than an earlier "
-                "line; keep one of the two"
+                f"{path} line {number} gives {document} a different grade for {query} than an "
+                "earlier line; keep one of the two"
             )
     return grades
 
 
 def is_header(line: str) -> bool:
-    """Whether a first line names its columns, as BEIR has it."""
+    """Whether the first line is a header, as in BEIR."""
     return line.lower().replace("_", "-").startswith("query-id\t")
 
 
 def parse_judgement(line: str) -> tuple[str, str, int]:
-    """Read one line of judgements: query id, document id, grade.
+    """Parse one line of judgements: query id, document id, grade.
 
-    :raises ValueError: it is none; the message says what to write.
+    :raises ValueError: the line is not a judgement; the message says what to write.
     """
     try:
         query, document, score = line.split("\t")
@@ -81,8 +81,8 @@ def parse_judgement(line: str) -> tuple[str, str, int]:
             raise ValueError(score)
     except (ValueError, OverflowError):
         raise ValueError(
-            "is no judgement; write query-id, corpus-id and a whole number, with a tab between"
+            "is not a judgement; write query-id, corpus-id and a whole number, separated by tabs"
         ) from None
     if abs(grade) > MAX_GRADE:
-        raise ValueError(f"has a grade beyond {MAX_GRADE}; grades are small whole numbers")
+        raise ValueError(f"has a grade above {MAX_GRADE}; grades are small whole numbers")
     return query, document, int(grade)

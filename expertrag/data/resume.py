@@ -1,7 +1,7 @@
-"""Long work that can be killed: each result is on disk before the next is begun.
+"""Resumable long runs: each result is written to disk before the next item begins.
 
-A failure of one item is a counted skip, tried again by the next run; a model that fails several
-times in a row, or from the first item to the last, is taken for dead, and the run stops.
+An item that fails is skipped and counted, and the next run tries it again. If the model fails
+several times in a row, or on every item, the run stops.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ Result = TypeVar("Result")
 
 
 class Failures:
-    """Counts items that fail, and stops a run whose model is dead."""
+    """Counts failed items, and stops a run whose model keeps failing."""
 
     def __init__(self, kept: str) -> None:
-        """Say in ``kept`` what becomes of the work done when the run stops."""
+        """Take the message about finished work to show when the run stops, ``kept``."""
         self.skipped: list[Skipped] = []
         self._kept = kept
         self._in_a_row = 0
 
     @contextmanager
     def counted(self, item_id: str) -> Iterator[None]:
-        """Do one item; its failure is a counted skip.
+        """Run the block for one item; count it as skipped if it fails.
 
         :raises Unavailable: the model failed several times in a row.
         """
         try:
             yield
         except ExpertRAGError as error:
-            own_fault = isinstance(error, InvalidArgument)  # of the item, whatever the model
+            own_fault = isinstance(error, InvalidArgument)  # the item's fault, not the model's
             self.skipped.append(Skipped(item_id, error.message, retry=not own_fault))
             self._in_a_row += not own_fault
             if self._in_a_row == FAILURES_IN_A_ROW:
@@ -53,9 +53,9 @@ class Failures:
             self._in_a_row = 0
 
     def check_any_left(self, results: Collection[object]) -> None:
-        """Say so if everything failed.
+        """Check that not everything failed.
 
-        :raises Unavailable: there is no result, and an item failed that may succeed another time.
+        :raises Unavailable: there is no result, and an item failed that may succeed when retried.
         """
         failed = [item for item in self.skipped if item.retry]
         if failed and not results:
@@ -63,15 +63,15 @@ class Failures:
 
     def _dead(self, how: str, last: str) -> Unavailable:
         return Unavailable(
-            f"the model failed {how}, last with: {last}; mend it, then run again: {self._kept}"
+            f"the model failed {how}, last with: {last}; fix it, then run again: {self._kept}"
         )
 
 
 @contextmanager
 def appending(path: Path) -> Iterator[TextIO]:
-    """Open a file of results as its only writer, without the line that a kill left unfinished.
+    """Open a file of results for exclusive appending, after cutting off an incomplete last line.
 
-    :raises Conflict: another run writes there.
+    :raises Conflict: another run is writing the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
@@ -79,7 +79,7 @@ def appending(path: Path) -> Iterator[TextIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Conflict(
-                f"another run writes {path}; wait for its end, or name another place"
+                f"another run is writing {path}; wait until it has ended, or use another path"
             ) from None
         _cut_torn_line(path)
         yield file
@@ -94,12 +94,12 @@ def work_through(
     stage: str,
     progress: Progress,
 ) -> tuple[Skipped, ...]:
-    """Do the items that ``known`` lacks, add them to it, and append a line of each to ``file``.
+    """Process the items missing from ``known``; add each result to it and append it to ``file``.
 
-    :return: those that failed.
-    :raises Unavailable: the model failed several times in a row, or always.
+    :return: the items that failed.
+    :raises Unavailable: the model failed several times in a row, or on every item.
     """
-    failures = Failures(f"what was done is kept in {file.name}, and the same command goes on there")
+    failures = Failures(f"finished work is kept in {file.name}, and the same command resumes there")
     missing = {name: item for name, item in items.items() if name not in known}
     for done, (name, item) in enumerate(missing.items(), len(items) - len(missing)):
         progress(stage, done, len(items))

@@ -1,4 +1,4 @@
-"""Counterfactual rows as JSON lines: what a model answers without and with retrieval.
+"""Counterfactual rows as JSON lines: a model's answers without and with retrieval.
 
 A row is ``{"_id", "question", "answers", "never", "one_step"}``, optionally ``multi_step``,
 ``one_passage``, ``relevant``, ``recorded`` and ``needs_documents`` (see ``Row``); AdaRAGUE's
@@ -19,14 +19,14 @@ from expertrag.data.files import encodable, existing, read_lines
 from expertrag.data.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 _KINDS = {str: "string", bool: "boolean"}
-_ROUNDING = 1e-6  # of a mean of 32-bit probabilities
+_ROUNDING = 1e-6  # tolerance for a mean of 32-bit probabilities
 
 
 def read_rows(path: Path) -> RowSet:
-    """Read a file of rows; those with missing or wrong fields are skipped, counted.
+    """Read a file of rows; rows with missing or wrong fields are skipped and counted.
 
-    :raises NotFound: no such file.
-    :raises InvalidArgument: a line is no JSON object, or no row is of use.
+    :raises NotFound: the file does not exist.
+    :raises InvalidArgument: a line is not a JSON object, or no row is usable.
     """
     items, digest = read_lines(existing(path))
     rows: dict[str, Row] = {}
@@ -42,36 +42,36 @@ def read_rows(path: Path) -> RowSet:
     if not rows:
         why = f"; the first: {skipped[0].id}: {skipped[0].reason}" if skipped else ""
         raise InvalidArgument(
-            f"{path} holds no row of use{why}. A row is a JSON object with _id, question, answers, "
-            "never and one_step; make rows with 'expertrag eval record'"
+            f"{path} contains no usable row{why}. A row is a JSON object with _id, question, "
+            "answers, never and one_step; make rows with 'expertrag eval record'"
         )
     return RowSet(_set_name(path), tuple(rows.values()), tuple(skipped), digest)
 
 
 def read_row_sets(paths: Sequence[Path]) -> tuple[RowSet, ...]:
-    """Read files of rows, and all of a folder, each as a set that is named by its file.
+    """Read files of rows, or all files of folders, each as a set named after its file.
 
-    :raises NotFound: a file is not there, or a folder holds none.
-    :raises InvalidArgument: two files give one name, or a file holds no row of use.
+    :raises NotFound: a file does not exist, or a folder contains no file of rows.
+    :raises InvalidArgument: two files have the same name, or a file contains no usable row.
     """
     files: dict[str, Path] = {}
     for path in (file for given in paths for file in _row_files(given)):
         name = _set_name(path)
         if name == POOLED:
             raise InvalidArgument(
-                f"rows: {path}: {POOLED} names all sets together; rename the file"
+                f"rows: {path}: {POOLED} is reserved for all sets together; rename the file"
             )
         if name in files:
             raise InvalidArgument(
                 f"rows: {files[name]} and {path} would both be the set {name}; rename one, or "
-                "evaluate them apart"
+                "evaluate them separately"
             )
         files[name] = path
     return tuple(map(read_rows, files.values()))
 
 
 def dump_row(row: Row) -> str:
-    """Write a row as one JSON line, without the line end."""
+    """Serialize a row as one JSON line, without the newline."""
     fields = {
         "_id": row.id,
         "question": row.question,
@@ -98,7 +98,7 @@ def _row_files(path: Path) -> Sequence[Path]:
     found = sorted([*path.glob("*.jsonl"), *path.glob("*.jsonl.gz")])
     if not found:
         raise NotFound(
-            f"rows: folder {path} holds no .jsonl or .jsonl.gz file; make rows with 'expertrag "
+            f"rows: folder {path} contains no .jsonl or .jsonl.gz file; make rows with 'expertrag "
             "eval record DATASET --out ROWS'",
             reason="ROWS_NOT_FOUND",
         )
@@ -106,14 +106,14 @@ def _row_files(path: Path) -> Sequence[Path]:
 
 
 def parse_row(item: Mapping[str, Any]) -> Row | str:
-    """Read one row, or say what is wrong with it."""
+    """Parse one row; return what is wrong with it if it is invalid."""
     if fault := _fault(item):
         return fault
     answers = item.get("answers")
     try:
         recorded = _recorded(item["recorded"]) if "recorded" in item else None
     except (KeyError, TypeError, ValueError):
-        return "recorded is not of the form that 'expertrag eval record' writes"
+        return "recorded is not in the format of 'expertrag eval record'"
     return Row(
         id=item["_id"],
         question=item["question"],
@@ -129,23 +129,23 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
 
 
 def _fault(item: Mapping[str, Any]) -> str:
-    """Say what is wrong with the fields of a row, ``recorded`` apart; empty if nothing is."""
+    """Return what is wrong with the fields of a row except ``recorded``; empty if valid."""
     for name in ("_id", "question", "never", "one_step"):
         if not isinstance(item.get(name), str):
-            return f"{name} is missing or no string"
+            return f"{name} is missing or not a string"
         if not encodable(item[name]):
-            return f"{name} holds a lone surrogate, which no text has"
+            return f"{name} contains a lone surrogate, which is not valid text"
     if not item["_id"]:
         return "_id is empty"
     answers = item.get("answers")
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
         if value is not None and not _all_strings(value):
-            return f"{name} is no list of strings"
+            return f"{name} is not a list of strings"
     for name, kind in (("multi_step", str), ("one_passage", str), ("needs_documents", bool)):
         if item.get(name) is not None and not isinstance(item[name], kind):
-            return f"{name} is no {_KINDS[kind]}"
+            return f"{name} is not a {_KINDS[kind]}"
     if answers is None and item.get("needs_documents") is not False and "recorded" not in item:
-        return "answers is missing or no list of strings"
+        return "answers is missing or not a list of strings"
     return ""
 
 

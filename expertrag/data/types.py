@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 POOLED = "pooled"
-"""Name of all sets together; no set may have it."""
+"""Name of all sets together; reserved."""
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A query or row that no figure includes, and why. Always counted in the report.
+    """A query or row excluded from all figures, and why. Always counted in the report.
 
-    ``retry``: it failed, and the next run tries it again.
+    ``retry``: it failed, and the next run will try it again.
     """
 
     id: str
@@ -25,13 +25,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """What one way of answering did and cost: closed book, or with retrieval.
+    """Actions and cost of one way of answering: closed book, or with retrieval.
 
-    ``confidence`` in [0, 1] is what the answer can be abstained by: the mean p(top-1) of the first
-    tokens closed book, the share of the answer that the passages support open book; None where the
-    back end tells neither. ``documents`` are those of the passages, best first; ``cited`` those of
-    the citations. ``evidence`` is what the passages tell of the question (``evidence_signals``);
-    ``sufficient``: whether one of them holds an accepted answer, None without accepted answers.
+    ``confidence`` in [0, 1] is the score to abstain by: closed book, the mean p(top-1) of the first
+    tokens; open book, the share of the answer that the passages support; None if the back end
+    reports neither. ``documents`` are those of the passages, best first; ``cited`` those of the
+    citations. ``evidence`` holds the signals of the passages (``evidence_signals``).
+    ``sufficient``: whether a passage holds an accepted answer; None without accepted answers.
     """
 
     lm_calls: int = 0
@@ -50,12 +50,12 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class GateRecord:
-    """What the gate said of a question, whichever way it was answered, and what that cost.
+    """The gate's prediction for a question, independent of how it was answered, and its cost.
 
     ``signals`` are those of ``GateDecision``; ``generator`` and ``embedder`` are the hashes of the
-    language model and of the base embedder that they were measured with, "" where not kept.
-    ``stage_seconds`` has ``embed``, ``gate`` and ``prefill``, of which a closed-book answer uses
-    the prefill again.
+    language model and of the base embedder that computed them, "" if not recorded.
+    ``stage_seconds`` has ``embed``, ``gate`` and ``prefill``; a closed-book answer reuses the
+    prefill.
     """
 
     name: str
@@ -72,27 +72,27 @@ class GateRecord:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What ``eval record`` knows of a question beside the two answers."""
+    """What ``eval record`` records of a question in addition to the two answers."""
 
     never: Branch
     one_step: Branch
     gate: GateRecord
     ways: Mapping[str, Branch] = field(default_factory=dict)
-    """Of the other ways of reading, by name (``READINGS``)."""
+    """The other ways of reading, by name (``READINGS``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A counterfactual row: one question, answered without and with retrieval.
 
-    ``one_step`` is the answer from k passages, ``one_passage`` that from the best, ``multi_step``
-    that after several searches; the last two are None where nobody asked for them.
+    ``one_step`` is the answer from k passages, ``one_passage`` that from the best passage,
+    ``multi_step`` that after several searches; the last two are None if they were not requested.
 
-    ``answers`` are the accepted ones, any of which is right: empty where the corpus holds no
-    answer, None where the set has no short answers. ``relevant`` are ids of judged documents.
+    ``answers`` are the accepted answers, any of which is right: empty if the corpus holds none,
+    None if the data set has no short answers. ``relevant`` are ids of relevant documents.
     ``recorded`` is None for rows of other origin, such as AdaRAGUE's. ``needs_documents`` is False
     for a request that no document helps with (small talk, arithmetic): a gate may learn from it,
-    though no answer to it can be scored.
+    although no answer to it can be scored.
     """
 
     id: str
@@ -109,7 +109,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """The rows of one file. ``sha256`` is of the rows' own bytes, unpacked."""
+    """The rows of one file. ``sha256`` is of the uncompressed bytes."""
 
     name: str
     rows: tuple[Row, ...]

@@ -1,10 +1,11 @@
-"""What retrieval, the gate and the answers are worth: measured, with significance, judge-free.
+"""Evaluations of retrieval, the gate and the answers, with significance tests, without a judge.
 
-datasets.py, rows.py   what is read: BEIR-layout data sets, counterfactual rows
 questions.py, serving.py, stores.py   the system under test, over a data set's corpus
-record.py, resume.py   answers every question closed and open book, and writes rows; can be killed
+record.py              answers every question closed and open book, and writes rows; resumable
 retrieval.py, answer.py, gate.py, cost.py, consistency.py   one evaluation each
-squad.py, measures.py, calibration.py, frontier.py, stats.py   the measures and tests
-report/                report.json, report.md and report.html from what an evaluation gives
-compare.py, library.py, checks/   what changed between reports; what is there; what is wrong with it
+ranking.py, policies.py, gates.py, paraphrase.py, replies.py, judge.py   parts of evaluations
+report/                report.json, report.md and report.html of an evaluation
+compare.py, library.py, checks/   compare reports; list data sets, rows and reports; check them
+
+Data sets and rows are read by ``expertrag.data``; measures and tests are in ``expertrag.metrics``.
 """

@@ -1,10 +1,10 @@
-"""What answers are worth under each policy, beside what they cost. Judge-free.
+"""Quality and cost of answers under each policy, without a judge.
 
-``accuracy`` is over questions that have accepted answers: the share whose output holds one
-(``squad.contains``). Questions that the corpus cannot answer (``answers`` empty) count for
-abstention: AUROC of the confidence for answerable against unanswerable, and AURC, the area under
-the risk-coverage curve where any answer to an unanswerable question is an error. A set without
-short answers has ``relevant_support`` alone: the share of the output that its relevant documents
+``accuracy`` is over questions with accepted answers: the share whose output contains one
+(``squad.contains``). Questions that the corpus cannot answer (``answers`` empty) are used for
+abstention: AUROC of the confidence, answerable against unanswerable, and AURC, the area under the
+risk-coverage curve, where any answer to an unanswerable question is an error. A data set without
+short answers has only ``relevant_support``: the share of the output that its relevant documents
 support (``expertrag.answer.ground``).
 """
 
@@ -35,7 +35,7 @@ def answer_report(
     *,
     seed: int = 0,
 ) -> dict[str, JSON]:
-    """Score recorded rows under every policy; the keys are those of the JSON contract."""
+    """Score recorded rows under every policy and return the report as JSON."""
     sets = {row_set.name: row_set.rows for row_set in row_sets}
     everything = {**sets, POOLED: tuple(itertools.chain.from_iterable(sets.values()))}
     scored = {
@@ -64,7 +64,7 @@ def answer_report(
 
 
 def _gate(row_sets: Sequence[RowSet], manifest: Manifest, seed: int) -> JSON:
-    """Score the recorded gate over the same questions as ``accuracy``."""
+    """Score the recorded gate on the same questions as ``accuracy``."""
     figures = evaluate_recorded_gate(row_sets, seed=seed)
     if figures is None:
         return None
@@ -120,7 +120,7 @@ def _costs(pairs: Sequence[_Scored]) -> dict[str, JSON]:
 
 
 def _citations(pairs: Sequence[_Scored]) -> dict[str, JSON]:
-    """Precision over answers that cite, recall over retrieved ones that have relevant documents."""
+    """Precision over answers with citations; recall over retrieved ones with relevant documents."""
     retrieved = [pair for pair in pairs if pair[1].retrieved and pair[0].relevant]
     citing = [pair for pair in retrieved if pair[1].branch.cited]
     return {
@@ -150,7 +150,7 @@ def _mean(pairs: Sequence[_Scored], value: Callable[[Row, Outcome], float]) -> f
 
 
 def _comparisons(by_policy: Mapping[str, Sequence[_Scored]], seed: int) -> list[JSON]:
-    """Compare every two policies in accuracy and F1, Holm-adjusted together."""
+    """Compare each pair of policies in accuracy and F1, Holm-adjusted together."""
     found: list[Comparison] = []
     for a, b in itertools.combinations(by_policy, 2):
         for metric, value in (("accuracy", _accuracy), ("f1", _f1)):
@@ -175,7 +175,7 @@ def _per_query(by_policy: Mapping[str, Sequence[_Scored]]) -> dict[str, JSON]:
 
 
 def _worst(pairs: Sequence[_Scored], policy: str) -> list[JSON]:
-    """Answers without an accepted answer, those with the lowest F1 first."""
+    """Wrong answers, lowest F1 first."""
     wrong = [pair for pair in pairs if pair[0].answers and not _accuracy(*pair)]
     return [
         {

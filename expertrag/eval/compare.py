@@ -1,4 +1,4 @@
-"""What changed between two reports of the same kind, with paired tests on the same queries."""
+"""Compare two reports of the same kind, with paired tests on the same queries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Report = Mapping[str, JSON]
 _Key = tuple[str, ...]
 
 _SAME_RUN = ("id", "created_at")
-"""Fields of a manifest that differ even where nothing else does, or because something else does."""
+"""Manifest fields that differ between any two runs, or only because other fields differ."""
 
 
 def compare_reports(
@@ -28,12 +28,12 @@ def compare_reports(
 ) -> dict[str, JSON]:
     """Compare every measure that both reports have, query by query.
 
-    Differences are ``b`` minus ``a``; p-values are Holm-adjusted over all comparisons. A query that
-    one report lacks is in ``skipped``; a set, system or metric that one lacks, in ``unpaired``.
+    Differences are ``b`` minus ``a``; p-values are Holm-adjusted over all comparisons. Queries in
+    only one report are in ``skipped``; sets, systems or metrics in only one are in ``unpaired``.
 
-    :param names: what the two are called in the comparison.
-    :raises InvalidArgument: the reports are of different kinds, or of one without values by query.
-    :raises Conflict: no query is in both.
+    :param names: names of the two reports in the comparison.
+    :raises InvalidArgument: the reports are of different kinds, or have no values per query.
+    :raises Conflict: the reports share no query.
     """
     kind = _common_kind(a, b, names)
     values, others = (
@@ -71,14 +71,14 @@ def _common_kind(a: _Report, b: _Report, names: tuple[str, str]) -> str:
         )
     if not mapping(a, "per_query"):
         raise InvalidArgument(
-            f"{names[0]} is of kind {kinds[0]}, which keeps no values by query; compare reports "
+            f"{names[0]} is of kind {kinds[0]}, which has no values per query; compare reports "
             "of 'expertrag eval retrieval', 'gate', 'answer', 'cost' or 'consistency'"
         )
     return kinds[0]
 
 
 def _measures(node: JSON, key: _Key = ()) -> Iterator[tuple[_Key, dict[str, float]]]:
-    """Find the objects that map query ids to numbers, and the path to each."""
+    """Yield the objects that map query ids to numbers, each with its path."""
     children = mapping(node)
     values = {name: value for name in children if (value := number(children, name)) is not None}
     if values:
@@ -89,7 +89,7 @@ def _measures(node: JSON, key: _Key = ()) -> Iterator[tuple[_Key, dict[str, floa
 
 
 def _named(key: _Key, kind: str) -> _Key:
-    """Complete a path to set, system, metric: gates have one metric, consistency one system."""
+    """Complete a path to set, system, metric: gates lack the metric, consistency the system."""
     if len(key) > 2:
         return key
     return (*key, "accuracy") if kind == "gate" else (key[0], "", *key[1:])
@@ -139,7 +139,7 @@ def _summary(report: _Report, name: str) -> JSON:
 
 
 def _figures(a: _Report, b: _Report) -> dict[str, JSON]:
-    """Return the gate's figures in both reports, which are of all questions and have no test."""
+    """Return the gate's figures in both reports: aggregates over all questions, without a test."""
     left, right = dict(_gates(a)), dict(_gates(b))
     return {
         name: [
@@ -155,7 +155,7 @@ def _figures(a: _Report, b: _Report) -> dict[str, JSON]:
 
 
 def _gates(report: _Report) -> Iterator[tuple[str, Mapping[str, JSON]]]:
-    root = mapping(report, "gate") or report  # an answer report holds the gate's beside its own
+    root = mapping(report, "gate") or report  # an answer report contains the gate's figures, too
     found = {"pooled": mapping(root, "pooled"), **mapping(root, "sets")}
     for name, policies in found.items():
         if gate := mapping(policies, "gate"):
@@ -172,7 +172,7 @@ def _skipped(
     others: Mapping[_Key, Mapping[str, float]],
     names: tuple[str, str],
 ) -> dict[str, JSON]:
-    """List the queries of each set that only one report measured."""
+    """List the queries of each set that only one report contains."""
     reasons: dict[str, dict[str, str]] = {key[0]: {} for key in paired}
     for key in paired:
         for query in sorted(values[key].keys() ^ others[key].keys()):

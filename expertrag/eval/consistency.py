@@ -1,8 +1,8 @@
-"""Whether decisions and answers stay the same when a question is worded otherwise.
+"""Consistency of decisions and answers across different wordings of a question.
 
-The measure of P-Adapters (Newman et al. 2022), which is that of ParaRel (Elazar et al. 2021): the
-share of unordered pairs of a question's wordings that are predicted the same, then the mean over
-questions. By question, from its wordings (``paraphrase``), each measure in [0, 1]:
+The measure of P-Adapters (Newman et al. 2022) and ParaRel (Elazar et al. 2021): the share of
+unordered pairs of a question's wordings with the same prediction, averaged over questions. Measures
+of a question, from its wordings (``paraphrase``), each in [0, 1]:
 
 decision_consistency    share of pairs with the same decision of the gate
 p_benefit_gap           mean |difference| of p(benefit) over pairs; 0 is best
@@ -12,10 +12,10 @@ accuracy                share of wordings with a right answer (``squad.contains`
 accuracy_consistency    1 if all wordings are answered right, or all wrong
 consistent_and_correct  1 if all are answered right
 
-The last three are of questions that have accepted answers. The report::
+The last three need accepted answers. The report::
 
     {"kind": "consistency", "manifest": …, "skipped": {set: [{"id", "reason"}]},
-     "pooled": {measure: {"mean", "low", "high", "n"} or null where no question has it},
+     "pooled": {measure: {"mean", "low", "high", "n"} or null if no question has it},
      "sets": {set: the same}, "sizes": {set: {"questions", "wordings"}},
      "per_query": {set: {measure: {query id: value}}},
      "rewrites": {"pooled": {rewrite: R}, "sets": {set: {rewrite: R}}},
@@ -23,7 +23,7 @@ The last three are of questions that have accepted answers. The report::
          "decision_consistency", "answer_consistency" (or null), "wordings": [{"rewrite", "text",
          "retrieved": bool, "p_benefit", "answer": text or null, "correct": bool or null}]}]}}
 
-R compares the replies to a rewrite with those to the question as it is: {"n": replies,
+R compares the replies to a rewrite with those to the original question: {"n": replies,
 "decision_changed": share, "answer_changed": share or null, "p_benefit_change": mean difference}.
 """
 
@@ -49,7 +49,7 @@ MEASURES = (
     "consistent_and_correct",
 )
 LEAST = 5
-"""Questions of each set that the report shows with their wordings."""
+"""Questions per data set that the report shows with their wordings."""
 
 
 def consistency_report(
@@ -59,7 +59,7 @@ def consistency_report(
     *,
     seed: int = 0,
 ) -> dict[str, JSON]:
-    """Measure the replies; the keys are in the module's docstring."""
+    """Measure the replies; the module docstring lists the keys."""
     pooled = [question for questions in sets.values() for question in questions]
     measured = {name: list(map(measure, questions)) for name, questions in sets.items()}
     return {
@@ -98,9 +98,9 @@ def consistency_report(
 
 
 def measure(question: Replies) -> dict[str, float]:
-    """Return the measures of one question; those that it cannot have are absent.
+    """Return the measures of one question; measures that do not apply are absent.
 
-    :param question: with two wordings at least.
+    :param question: a question with at least two wordings.
     """
     pairs = list(itertools.combinations(question.replies, 2))
     found = {
@@ -134,7 +134,7 @@ def _figures(measured: Sequence[Mapping[str, float]], seed: int) -> dict[str, JS
 
 
 def _rewrites(questions: Sequence[Replies]) -> dict[str, JSON]:
-    """Compare the replies to each rewrite with those to the question as it is."""
+    """Compare the replies to each rewrite with those to the original question."""
     pairs: dict[str, list[tuple[Reply, Reply]]] = {}
     for question in questions:
         original, *others = question.replies
@@ -158,7 +158,7 @@ def _change(pairs: Sequence[tuple[Reply, Reply]]) -> dict[str, JSON]:
 
 
 def _least(measured: Sequence[tuple[Replies, Mapping[str, float]]]) -> list[JSON]:
-    """Show the questions whose answers agree least, then those whose decisions do."""
+    """Show the questions whose answers, then decisions, agree least."""
 
     def agreement(pair: tuple[Replies, Mapping[str, float]]) -> tuple[float, float, str]:
         question, found = pair

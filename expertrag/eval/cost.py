@@ -1,16 +1,16 @@
-"""The cost model of ExpertRAG (Gumaan 2025) against the clock.
+"""The cost model of ExpertRAG (Gumaan 2025) compared with measured time.
 
     C = C_gate + p · (C_retrieve + C_generate(long prompt)) + (1 - p) · C_generate(short prompt)
 
-Stage costs are mean seconds over all questions, each answered by NEVER, ALWAYS and AUTO in turn in
-one process; p is the share that AUTO retrieved. What the formula leaves out is then its error
-against AUTO's own mean: that a closed-book answer goes on from the gate's prefill (``with_reuse``
-takes it off once), and that questions which retrieve are not average questions.
+Stage costs are mean seconds over all questions. Each question is answered with NEVER, ALWAYS and
+AUTO in turn, in one process; p is the share that AUTO retrieved. The error against AUTO's measured
+mean shows what the formula leaves out: a closed-book answer continues from the gate's prefill
+(``with_reuse`` subtracts it once), and questions that retrieve are not average questions.
 
-``pooled`` and each of ``sets`` hold: ``n``, ``rate``; ``stages`` {gate, retrieve, generate_long,
+``pooled`` and each of ``sets`` contain: ``n``, ``rate``; ``stages`` {gate, retrieve, generate_long,
 generate_short, prefill}; ``predicted`` {formula, with_reuse}; ``measured`` {auto, never, always};
 ``error`` {formula, with_reuse}, relative to the measured mean, and ``error_interval``, the 95 %
-bootstrap interval of the formula's. All in seconds a question.
+bootstrap interval of the formula's error. Times are in seconds per question.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MODES = (GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO)
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """Seconds of one question. ``auto``, ``never`` and ``always`` are wall time, end to end."""
+    """Seconds of one question. ``auto``, ``never`` and ``always`` are end-to-end wall time."""
 
     id: str
     retrieved: bool
@@ -61,14 +61,14 @@ class Timed:
 def time_questions(
     asked: Asked, recording: Recording, progress: Progress
 ) -> tuple[tuple[Timed, ...], tuple[Skipped, ...]]:
-    """Answer each question in all three modes, in an order that turns; one more warms up first.
+    """Answer each question in all three modes, in rotating order, after a warm-up question.
 
-    :raises Unavailable: the model failed several times in a row, or always.
+    :raises Unavailable: the model failed several times in a row, or on every question.
     """
-    failures = Failures("nothing was kept: timings of two runs do not belong together")
+    failures = Failures("nothing was kept: timings of different runs cannot be combined")
     timed = []
     stage, total = f"{asked.dataset.name}: timing", len(asked.queries)
-    with contextlib.suppress(ExpertRAGError):  # it is asked again, and counted then
+    with contextlib.suppress(ExpertRAGError):  # warm-up; a failure is counted when asked again
         _answers(asked.queries[0], _MODES, asked, recording)
     for number, query in enumerate(asked.queries):
         progress(stage, number, total)
@@ -88,7 +88,7 @@ def cost_report(
     *,
     seed: int = 0,
 ) -> dict[str, JSON]:
-    """Compare formula and clock, for all questions and by data set."""
+    """Compare predicted and measured time, for all questions and by data set."""
     pooled = [row for rows in sets.values() for row in rows]
     return {
         "kind": "cost",
@@ -110,7 +110,7 @@ def cost_report(
 def _answers(
     query: Query, modes: Sequence[GateMode], asked: Asked, recording: Recording
 ) -> Mapping[GateMode, tuple[Answer, float]]:
-    """Answer in these modes, one after the other, with the seconds on the clock."""
+    """Answer in these modes, one after the other, and return answers with wall seconds."""
     answers = {}
     for mode in modes:
         started = time.perf_counter()
@@ -166,7 +166,7 @@ def _figures(rows: Sequence[Timed], seed: int) -> dict[str, JSON]:
 def _predicted(
     columns: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Apply the formula to means [C, ...], in the order of ``_figures``; and less the reuse."""
+    """Apply the formula to means [C, ...] in the order of ``_figures``, without and with reuse."""
     p, gate, prefill, retrieve, generate_long, generate_short = columns[:6]
     formula = gate + p * (retrieve + generate_long) + (1 - p) * generate_short
     return formula, formula - (1 - p) * prefill

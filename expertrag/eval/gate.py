@@ -1,18 +1,18 @@
-"""What a retrieval gate is worth on counterfactual rows, without running a model.
+"""Evaluate a retrieval gate on counterfactual rows, without running a language model.
 
 Every question was answered closed book and with retrieval, so any decision can be scored:
 
 never       closed book
 always      one retrieval
-multi_step  several, where every row has that output
-oracle      retrieves only where closed book is wrong and one retrieval right: no gate does better
-random      retrieves as often as the gate, 0.5 without one; expected values, nothing is drawn
-gate        retrieves from p(benefit) = threshold on
+multi_step  several retrievals, if every row has that output
+oracle      retrieves only if closed book is wrong and one retrieval is right: the upper bound
+random      retrieves as often as the gate, or at rate 0.5 without one; expected values, no sampling
+gate        retrieves if p(benefit) >= threshold
 
 The report is ``{"kind": "gate", "pooled": {policy: P}, "sets": {set: {policy: P}}, "comparisons":
 {set or "pooled": […]}, "per_query": {set: {policy: {row id: 0 or 1}}}, "skipped", "unanswerable":
-{set: rows that no output can be right for}, "without_multi_step": {set: rows that lack it where
-others have it}, "manifest"}``; P has the fields of ``PolicyFigures``, for the gate those of
+{set: number of rows without a right answer}, "without_multi_step": {set: number of rows without it,
+if others have it}, "manifest"}``; P has the fields of ``PolicyFigures``, for the gate those of
 ``GatePolicyFigures``.
 """
 
@@ -36,17 +36,17 @@ from expertrag_retriever.reliability import Bin, ece, reliability
 
 POLICIES = ("never", "always", "multi_step", "oracle", "random", "gate")
 COMPARED = (("never", "always"), ("never", "gate"), ("always", "gate"), ("random", "gate"))
-"""Pairs that are tested: is retrieval worth it, and is the gate better than what needs none."""
+"""Pairs of policies to test: does retrieval help, and does the gate beat policies without one."""
 
 RANDOM_RATE = 0.5
-"""Retrieval rate of ``random`` where no gate sets it."""
+"""Retrieval rate of ``random`` without a gate."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyFigures:
-    """A policy on ``n`` rows. ``rate`` is the share of them that it retrieves for.
+    """Figures of a policy on ``n`` rows. ``rate`` is the share of rows that it retrieves for.
 
-    ``lm_calls`` is the mean over rows, None where unknown. ``interval`` is the 95 % bootstrap
+    ``lm_calls`` is the mean over rows, None if unknown. ``interval`` is the 95 % bootstrap
     interval of the accuracy.
     """
 
@@ -59,11 +59,12 @@ class PolicyFigures:
 
 @dataclass(frozen=True, slots=True)
 class GatePolicyFigures(PolicyFigures):
-    """The gate, measured against the *benefit*: the rows where only retrieval is right.
+    """Figures of the gate against the *benefit*: rows where only retrieval is right.
 
-    ``auc_benefit`` is None where no row has the benefit, or each. ``harm``: share of all rows where
-    it retrieved and only closed book was right; ``missed``: where it did not and only retrieval
-    was. ``frontier``: (rate, accuracy), thinned; ``area_over_random`` is of the whole one.
+    ``auc_benefit`` is None if no row or every row has the benefit. ``harm``: share of all rows
+    where the gate retrieved and only closed book was right; ``missed``: share where it did not and
+    only retrieval was right. ``frontier``: (rate, accuracy), thinned; ``area_over_random`` is
+    computed on the full frontier.
     """
 
     name: str
@@ -80,7 +81,7 @@ class GatePolicyFigures(PolicyFigures):
 
 @dataclass(frozen=True, slots=True)
 class SetFigures:
-    """The policies by name, on one set or on all; its comparisons are Holm-adjusted together."""
+    """The policies by name, on one set or on all; comparisons are Holm-adjusted together."""
 
     policies: Mapping[str, PolicyFigures]
     comparisons: tuple[Comparison, ...]
@@ -88,7 +89,7 @@ class SetFigures:
 
 @dataclass(frozen=True, slots=True)
 class GateFigures:
-    """Everything that rows and a gate tell. ``skipped`` and what follows are by set."""
+    """All figures of an evaluation. ``skipped`` and the fields after it are by set."""
 
     pooled: SetFigures
     sets: Mapping[str, SetFigures]
@@ -100,10 +101,10 @@ class GateFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What the gate says of N rows: p(benefit) [N], and the LM calls of deciding, [N] each.
+    """The gate's p(benefit) of N rows, [N], and the LM calls of deciding, [N] each.
 
-    ``calls`` where it retrieves; ``kept`` where it does not and the closed-book answer goes on from
-    the gate's prefill, so that only the reading of a draft is one.
+    ``calls`` applies if the gate retrieves. ``kept`` applies if it does not: the closed-book answer
+    continues from the gate's prefill, so only reading a draft is an extra call.
     """
 
     gate: RowGate
@@ -123,16 +124,16 @@ def evaluate_gate(
     seed: int = 0,
     progress: Progress = silent,
 ) -> GateFigures:
-    """Score the policies, and the gate where there is one.
+    """Score the policies, and the gate if there is one.
 
-    :raises InvalidArgument: no row has accepted answers, or the gate does not know a row.
+    :raises InvalidArgument: no row has accepted answers, or the gate has no value for a row.
     """
     usable = [with_answers(row_set) for row_set in row_sets]
     kept = [row_set for row_set in usable if row_set.rows]
     if not kept:
         raise InvalidArgument(
-            "no row has accepted answers, which outputs are scored by; give rows of a set that "
-            "has short answers"
+            "no row has accepted answers to score outputs against; pass rows of a data set with "
+            "short answers"
         )
     rows = [counterfactual(row_set.rows) for row_set in kept]
     decided = [_decide(row_set, gate) if gate else None for row_set in kept]
@@ -171,7 +172,7 @@ def evaluate_recorded_gate(row_sets: Sequence[RowSet], *, seed: int = 0) -> Gate
 
 
 def gate_report(figures: GateFigures, manifest: Manifest) -> dict[str, JSON]:
-    """Write the figures as plain JSON; the keys are in the module's docstring."""
+    """Return the figures as JSON; the module docstring lists the keys."""
     everything = {POOLED: figures.pooled, **figures.sets}
     return {
         "kind": "gate",
@@ -196,7 +197,7 @@ def _policies(figures: SetFigures) -> dict[str, JSON]:
 
 
 def with_answers(row_set: RowSet) -> RowSet:
-    """Leave out, counted, the rows that no output can be scored by."""
+    """Drop the rows that cannot be scored, and count them as skipped."""
     missing = [
         Skipped(row.id, "no accepted answers") for row in row_set.rows if row.answers is None
     ]
@@ -276,7 +277,7 @@ def _policy(values: Floats, rate: float, lm_calls: float | None, seed: int) -> P
 def _gate(
     policy: PolicyFigures, rows: Counterfactual, decided: _Decided, seed: int
 ) -> GatePolicyFigures:
-    """Add what only a gate has to what every policy has."""
+    """Extend a policy's figures by those that only a gate has."""
     p, retrieved = decided.p_benefit, decided.retrieved.astype(bool)
     points = frontier(p, rows.never, rows.always)
     deciding = np.where(retrieved, decided.calls, decided.kept)

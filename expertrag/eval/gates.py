@@ -1,10 +1,10 @@
-"""Gates whose decisions on rows can be replayed, whatever made them.
+"""Gates whose decisions can be replayed on counterfactual rows.
 
-A gate is named by ``training-free-3``, the service's own, whose p(benefit) ``expertrag eval
-record`` writes into the rows; by the folder of a fitted one (``expertrag gate fit``), which looks
-at the rows itself; or by a JSON-lines file ``{"_id", "p_benefit"}``, in which any gate from
-anywhere can be scored. A line of the file may say its ``"set"``, the name of a file of rows,
-and must where two of these share the id.
+A gate is given as ``training-free-3``, the service's built-in gate, whose p(benefit) ``expertrag
+eval record`` writes into the rows; as the folder of a fitted gate (``expertrag gate fit``), which
+is run on the rows; or as a JSON-lines file ``{"_id", "p_benefit"}``, for the scores of any other
+gate. A line of the file may give its ``"set"``, the name of a file of rows, and must do so if
+several of these files contain the id.
 """
 
 from __future__ import annotations
@@ -34,48 +34,48 @@ if TYPE_CHECKING:
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 FILE_THRESHOLD = 0.5
-"""Threshold of a file of probabilities: even costs, retrieve when it helps more likely than not."""
+"""Threshold of a file of probabilities: retrieve if it is more likely to help than not."""
 
 _Key = tuple[str | None, str]
-"""Set, None for any, and id of a row."""
+"""Set (None for any) and id of a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowGate(ABC):
-    """Says of every row how likely retrieval turns a wrong answer into a right one.
+    """Gives every row the probability that retrieval turns a wrong answer into a right one.
 
-    It retrieves from p(benefit) = ``threshold`` on. ``fingerprint`` changes with anything but the
-    rows that the probabilities depend on.
+    It retrieves if p(benefit) >= ``threshold``. ``fingerprint`` covers everything that the
+    probabilities depend on, except the rows.
     """
 
     name: str
     fingerprint: str
     threshold: float
     recorded: ClassVar[bool] = False
-    """Whether what the rows recorded of a gate's cost is the cost of this one."""
+    """Whether the gate costs recorded in the rows are those of this gate."""
 
     @property
     def extra_calls(self) -> tuple[int, int]:
-        """LM calls of deciding that come on top of a closed-book answer, and of one with retrieval.
+        """Extra LM calls of deciding: for a closed-book answer, and for one with retrieval.
 
-        Without those that the rows recorded.
+        Calls recorded in the rows are not included.
         """
         return 0, 0
 
     @property
     def inputs(self) -> dict[str, JSON]:
-        """What identifies the gate, for the manifest."""
+        """Identification of the gate, for the manifest."""
         return {"name": self.name, "fingerprint": self.fingerprint, "threshold": self.threshold}
 
     @abstractmethod
     def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
         """Return p(benefit) of every row, shape [N].
 
-        :raises InvalidArgument: the gate does not know a row.
+        :raises InvalidArgument: the gate has no value for a row.
         """
         ...
 
@@ -98,7 +98,7 @@ class FileGate(RowGate):
     p_benefit: Mapping[_Key, float]
 
     def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
-        """Look up every row, by set and id, then by id alone."""
+        """Look up every row by set and id, then by id alone."""
         found = [
             self.p_benefit.get((row_set.name, row.id), self.p_benefit.get((None, row.id)))
             for row in row_set.rows
@@ -106,8 +106,8 @@ class FileGate(RowGate):
         missing = [row.id for row, p in zip(row_set.rows, found, strict=True) if p is None]
         if missing:
             raise InvalidArgument(
-                f"{self.name} lacks {len(missing)} of {len(found)} rows of {row_set.name}, first "
-                f"{missing[0]}; add a line with _id and p_benefit for each"
+                f"{self.name} lacks {len(missing)} of {len(found)} rows of {row_set.name}, the "
+                f"first is {missing[0]}; add a line with _id and p_benefit for each"
             )
         return np.array(found, float)
 
@@ -122,7 +122,7 @@ class FittedGate(RowGate):
 
     @property
     def extra_calls(self) -> tuple[int, int]:
-        """A draft is read in a call of its own, and thrown away by retrieval, as a prefill is."""
+        """Reading a draft is one call; a draft or prefill that retrieval discards is another."""
         groups = self.bundle.groups
         reading = int(SignalGroup.DRAFT in groups)
         begun = int(bool({SignalGroup.DRAFT, SignalGroup.PREFILL} & set(groups)))
@@ -130,16 +130,16 @@ class FittedGate(RowGate):
 
     @property
     def inputs(self) -> dict[str, JSON]:
-        """What identifies the gate, for the manifest, and the rows that it was fitted on."""
+        """Identification of the gate and of the rows that it was fitted on, for the manifest."""
         return {**super(FittedGate, self).inputs, "fitted_on": dict(self.bundle.card["rows"])}
 
     def seen(self, row_sets: Sequence[RowSet]) -> tuple[str, ...]:
-        """Names of the sets that the gate was fitted on, whose figures say little."""
+        """Names of the sets that the gate was fitted on; their figures are too optimistic."""
         known = set(self.bundle.card["rows"].values())
         return tuple(row_set.name for row_set in row_sets if row_set.sha256 in known)
 
     def probabilities(self, row_set: RowSet) -> NDArray[np.float64]:
-        """Measure the rows and ask the gate."""
+        """Compute the signals of the rows and run the gate."""
         signals = self.source.measure(row_set, self.progress)
         return self.bundle.predictor.predict(signals).benefit
 
@@ -157,8 +157,8 @@ def load_gate(
 
     :param threshold: None for the gate's own.
     :param model: precision and device of the models of a fitted gate.
-    :param work: folder where it keeps what it measured; None for the usual one.
-    :raises NotFound: neither a gate's name nor a file.
+    :param work: folder where a fitted gate caches signals; None for the default.
+    :raises NotFound: ``spec`` is neither the name of a gate nor a file.
     :raises InvalidArgument: the rows were not recorded with this gate, or the file is damaged.
     """
     from expertrag_retriever.gate.constants import CONSTANTS
@@ -207,8 +207,8 @@ def recorded_gate(
     """Return the gate that rows were recorded with.
 
     :param threshold: None for the recorded one.
-    :param name: what the gate must be; None for any.
-    :raises InvalidArgument: rows without signals, of different gates, or of different thresholds.
+    :param name: required name of the gate; None for any.
+    :raises InvalidArgument: the rows have no signals, different gates, or different thresholds.
     """
     records: list[GateRecord] = []
     for row_set in row_sets:
@@ -226,12 +226,12 @@ def recorded_gate(
 
 
 def _records(row_set: RowSet, name: str | None) -> list[GateRecord]:
-    """Collect what the gate said of each row; all must be of one gate, called ``name``."""
+    """Return the gate record of each row; all must be of the gate ``name``."""
     records = []
     for row in row_set.rows:
         if row.recorded is None:
             raise InvalidArgument(
-                f"rows of {row_set.name} carry no gate signals; make rows with 'expertrag eval "
+                f"rows of {row_set.name} have no gate signals; make rows with 'expertrag eval "
                 "record DATASET --out ROWS'"
             )
         record = row.recorded.gate
@@ -254,19 +254,19 @@ def _file_gate(path: Path, row_sets: Sequence[RowSet], threshold: float) -> File
         if not fault and key in p_benefit:
             fault = "repeats an earlier line"
         elif not fault and key[0] is None and ids[key[1]] > 1:
-            fault = f'has no "set", and {ids[key[1]]} files of rows hold its _id'
+            fault = f'has no "set", and {ids[key[1]]} files of rows contain its _id'
         if fault:
-            raise InvalidArgument(f"{path} line {number} {fault}; mend it")
+            raise InvalidArgument(f"{path} line {number} {fault}; fix it")
         p_benefit[key] = float(item["p_benefit"])
     return FileGate(path.name, digest, threshold, p_benefit)
 
 
 def _fault(item: Mapping[str, Any]) -> str:
-    """Say what is wrong with a line; empty when it is in order."""
+    """Return what is wrong with a line; empty if it is valid."""
     if not isinstance(item.get("_id"), str):
         return "has no _id"
     if not isinstance(item.get("set"), str | None):
-        return "has a set that is no string"
+        return "has a set that is not a string"
     p = item.get("p_benefit")
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0.0 <= p <= 1.0:
         return "has no p_benefit between 0 and 1"

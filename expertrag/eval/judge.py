@@ -1,7 +1,7 @@
-"""An optional LLM judge, labelled as such: beside the exact figures, never in their place.
+"""An optional LLM judge, labelled as such: in addition to the exact figures, never instead.
 
-The judge sees the question, the accepted answers and the output, and says yes or no. What it says
-otherwise is counted as ``unparsed`` and in no mean. Its verdicts are kept by content.
+The judge sees the question, the accepted answers and the output, and says yes or no. Other replies
+are counted as ``unparsed`` and excluded from all means. Verdicts are cached by content.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _VERDICTS = {"yes": True, "no": False}
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a judge said, by question and output; None where it said neither yes nor no."""
+    """Verdicts of a judge by question and output; None if it said neither yes nor no."""
 
     judge: str
     by_case: Mapping[str, bool | None]
@@ -57,9 +57,9 @@ class _Verdict:
 
 
 def open_judge(name: str, config: Config) -> Generator:
-    """Load the model that judges.
+    """Load the judge model.
 
-    :raises ExpertRAGError: it cannot be used, with the cure in the message.
+    :raises ExpertRAGError: it cannot be used; the message says what to do.
     """
     return open_generator(replace(config.model, generator=name))
 
@@ -71,9 +71,9 @@ def judge_answers(
     work: Path | None,
     progress: Progress,
 ) -> dict[str, JSON]:
-    """Let a model judge, and return the report's part about it.
+    """Let a model judge the answers, and return its section of the report.
 
-    :raises Unavailable: the judge failed several times in a row, or always.
+    :raises Unavailable: the judge failed several times in a row, or on every answer.
     """
     verdicts = judge_rows(row_sets, judge, work or default_work(), progress)
     return judge_report(Path(judge.name).name, row_sets, policies, verdicts)
@@ -112,7 +112,7 @@ def judge_rows(
 def judge_report(
     name: str, row_sets: Sequence[RowSet], policies: Sequence[str], verdicts: Verdicts
 ) -> dict[str, JSON]:
-    """Accuracy by the judge for each policy, and how often it agrees with containment."""
+    """Accuracy of each policy by the judge, and its agreement with containment."""
     sets = {row_set.name: [row for row in row_set.rows if row.answers] for row_set in row_sets}
     pooled = [row for rows in sets.values() for row in rows]
     return {

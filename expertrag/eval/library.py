@@ -1,4 +1,4 @@
-"""What lies in a folder: data sets, rows, reports. Quick: lines are counted, not parsed."""
+"""List the data sets, rows and reports in folders. Fast: lines are counted, not parsed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from expertrag.eval.report.schema import COMBINED
 from expertrag.eval.report.sections import KINDS, headline
 
 DEPTH = 3
-"""How far below a folder is looked."""
+"""How many levels below a folder are searched."""
 
 _HEAD_BYTES = 1 << 16
 _REPORT = re.compile(rb'\s*\{\s*"kind"\s*:\s*"(%s)"' % "|".join((*KINDS, COMBINED)).encode())
@@ -29,7 +29,7 @@ _DATASET_FILES = ("corpus.jsonl", "queries.jsonl")
 
 
 class What(StrEnum):
-    """What a path holds."""
+    """Type of a path's content."""
 
     DATASET = "data set"
     ROWS = "rows"
@@ -38,7 +38,7 @@ class What(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A folder or file that ``eval`` reads."""
+    """A folder or file that ``eval`` can read."""
 
     path: Path
     what: What
@@ -46,7 +46,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class DatasetEntry:
-    """A data set; None where a file is missing. ``splits`` counts queries with judgements."""
+    """A data set; counts of missing files are None. ``splits`` counts queries with judgements."""
 
     path: Path
     documents: int | None
@@ -58,7 +58,7 @@ class DatasetEntry:
 
 @dataclass(frozen=True, slots=True)
 class RowsEntry:
-    """A file of rows. ``fields`` are those of the first."""
+    """A file of rows. ``fields`` are those of the first row."""
 
     path: Path
     rows: int
@@ -66,13 +66,13 @@ class RowsEntry:
 
     @property
     def recorded(self) -> bool:
-        """Whether the rows hold costs: ``eval record`` made them."""
+        """Whether the rows contain costs, as those of ``eval record`` do."""
         return "recorded" in self.fields
 
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """A report, and the figure that sums it up."""
+    """A report and its headline figure."""
 
     path: Path
     kind: str
@@ -84,7 +84,7 @@ class ReportEntry:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What cannot be read, and why."""
+    """A path that cannot be read, and why."""
 
     path: Path
     reason: str
@@ -92,7 +92,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything that was found, each list by path."""
+    """Everything found, each list ordered by path."""
 
     datasets: tuple[DatasetEntry, ...]
     rows: tuple[RowsEntry, ...]
@@ -101,7 +101,7 @@ class Listing:
 
 
 def list_library(paths: Sequence[Path]) -> Listing:
-    """List what lies at ``paths`` and up to three folders below; a fault is listed, not raised."""
+    """List what is at ``paths`` and up to three levels below; errors are listed, not raised."""
     entries: list[DatasetEntry | RowsEntry | ReportEntry] = []
     unreadable = []
     for found in find(paths):
@@ -121,7 +121,7 @@ def list_library(paths: Sequence[Path]) -> Listing:
 
 
 def find(paths: Sequence[Path]) -> Iterator[Found | Unreadable]:
-    """Look for data sets, rows and reports at ``paths`` and below, each once, by content."""
+    """Find data sets, rows and reports at ``paths`` and below by content, each once."""
     seen = set()
     for path in paths:
         for candidate in _candidates(path):
@@ -137,7 +137,7 @@ def find(paths: Sequence[Path]) -> Iterator[Found | Unreadable]:
 
 
 def _candidates(path: Path) -> Iterator[Path]:
-    """Walk over folders and files that may be something; hidden ones are not."""
+    """Yield folders and files to examine; hidden ones are skipped."""
     if not path.is_dir():
         yield path
         return
@@ -160,13 +160,13 @@ def _is_dataset(folder: Path) -> bool:
 
 
 def _recognise(path: Path) -> What | None:
-    """Tell by content what a path holds.
+    """Detect the type of a path by its content.
 
-    :raises NotFound: nothing is there.
-    :raises InvalidArgument: JSON lines that cannot be read.
+    :raises NotFound: the path does not exist.
+    :raises InvalidArgument: JSON lines cannot be read.
     """
     if not path.exists():
-        raise NotFound(f"{path} is not there; check the path", reason="FILE_NOT_FOUND")
+        raise NotFound(f"{path} does not exist; check the path", reason="FILE_NOT_FOUND")
     if path.is_dir():
         return What.DATASET if _is_dataset(path) else None
     if path.suffix == ".json":

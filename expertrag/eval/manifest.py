@@ -1,7 +1,7 @@
-"""The manifest of a run: everything that its figures depend on, and where they were made.
+"""The manifest of a run: everything that its figures depend on, and the machine.
 
-``inputs`` determine the figures: the same ``id``, which is their hash, gives the same numbers.
-Seconds are the exception; they depend on ``machine``.
+``inputs`` determine the figures: runs with the same ``id``, which is their hash, give the same
+numbers. Times are the exception; they depend on ``machine``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "ir-
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was run. ``commit`` is empty outside a checkout, and ends in ``+`` with local edits."""
+    """Description of a run. ``commit`` is empty outside a checkout; local edits add a ``+``."""
 
     id: str
     command: str
@@ -50,13 +50,13 @@ def make_manifest(command: str, inputs: Mapping[str, JSON]) -> Manifest:
 
 
 def inputs_id(inputs: Mapping[str, JSON]) -> str:
-    """Hash of what figures depend on, 16 hexadecimal digits."""
+    """Hash of the inputs of a run, 16 hexadecimal digits."""
     text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def ids_hash(ids: Iterable[str]) -> str:
-    """Hash of which queries were measured: a failed one gives other figures."""
+    """Hash of the ids of the measured queries: without a failed query, figures differ."""
     return inputs_id({"ids": sorted(ids)})
 
 
@@ -70,7 +70,7 @@ def _commit() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     if not git("ls-files", Path(__file__).name):
-        return ""  # installed inside somebody else's checkout
+        return ""  # installed inside the checkout of another project
     edits = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
     return git("rev-parse", "--short", "HEAD") + edits
 

@@ -1,7 +1,7 @@
-"""Other wordings of a question that mean the same.
+"""Alternative wordings of a question with the same meaning.
 
-Those that the data set brings come first; then mechanical rewrites, which no language model made:
-what changes is case, punctuation, spacing, the opening, a contraction.
+Paraphrases from the data set come first, then rule-based rewrites, which change case, punctuation,
+spacing, the opening, or a contraction. No language model is used.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from expertrag.data.datasets import Query
 
 ORIGINAL = "original"
 PARAPHRASE = "paraphrase"
-"""Name of the wordings in a query's ``metadata.paraphrases``, a list of strings."""
+"""Rewrite name of the wordings in a query's ``metadata.paraphrases``, a list of strings."""
 
 _CONTRACTIBLE = re.compile(r"\b(what|who|where|when|how) is\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A question and the name of the rewrite that made it."""
+    """A wording of a question, and the name of the rewrite that made it."""
 
     rewrite: str
     text: str
@@ -36,13 +36,13 @@ REWRITES: Mapping[str, Callable[[str], str]] = {
     "double_spaces": lambda text: text.replace(" ", "  "),
     "curly_apostrophe": lambda text: text.replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"),
 }
-"""By name; one that leaves a question as it is makes no wording of it."""
+"""Rewrites by name; one that does not change a question gives no wording."""
 
 
 def wordings(query: Query, most: int | None = None) -> tuple[Wording, ...]:
-    """Return the question as it is, its paraphrases and its rewrites, each text once.
+    """Return the original question, its paraphrases and its rewrites, without duplicates.
 
-    :param most: how many at most, the question itself among them; None for all.
+    :param most: maximum number of wordings, including the original question; None for all.
     """
     given = query.metadata.get("paraphrases")
     candidates = [

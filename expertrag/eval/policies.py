@@ -1,9 +1,9 @@
-"""Policies: which of the two recorded ways answers each question, and what that costs.
+"""Policies: which of the two recorded answers each question gets, and at what cost.
 
 never    closed book
 always   open book
-auto     what the gate decided
-oracle   open book only where it is better: the best that any gate could do
+auto     as the gate decided
+oracle   open book only if it is better: the upper bound for any gate
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from expertrag.data.types import Branch, GateRecord, Recorded, Row
 from expertrag.metrics.squad import contains
 
 REUSED = frozenset({"prefill", "draft"})
-"""Stages of the gate that a closed-book answer goes on from."""
+"""Stages of the gate whose work a closed-book answer reuses."""
 SHARED = frozenset({"embed"})
-"""Stages of the gate that the search uses again."""
+"""Stages of the gate whose work the search reuses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One question under one policy."""
+    """Result of one question under one policy."""
 
     retrieved: bool
     output: str
@@ -37,9 +37,9 @@ class Outcome:
 
 
 def recorded_of(row: Row) -> Recorded:
-    """Return what was recorded.
+    """Return the recorded costs of a row.
 
-    :raises InvalidArgument: a row of other origin, which has no costs.
+    :raises InvalidArgument: the row has none, because it is of other origin.
     """
     if row.recorded is None:
         raise InvalidArgument(
@@ -62,7 +62,7 @@ def _auto(row: Row) -> bool:
 
 
 def _oracle(row: Row) -> bool:
-    if row.answers is None:  # no short answers: the relevant documents are the only judge
+    if row.answers is None:  # no short answers: compare the support by relevant documents
         recorded = recorded_of(row)
         return (recorded.one_step.relevant_support or 0) > (recorded.never.relevant_support or 0)
     return contains(row.one_step, row.answers) and not contains(row.never, row.answers)
@@ -77,20 +77,20 @@ POLICIES: Mapping[str, Callable[[Row], bool]] = {
 
 
 def parse_policies(names: str) -> tuple[str, ...]:
-    """Read a comma-separated list of policies.
+    """Parse a comma-separated list of policies.
 
-    :raises InvalidArgument: an unknown name.
+    :raises InvalidArgument: a name is unknown.
     """
     chosen = tuple(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
         if name not in POLICIES:
             known = ", ".join(POLICIES)
-            raise InvalidArgument(f"policies: unknown policy {name!r}; choose among {known}")
+            raise InvalidArgument(f"policies: unknown policy {name!r}; choose from {known}")
     return chosen
 
 
 def outcome(policy: str, row: Row) -> Outcome:
-    """Apply a policy to a row; only ``auto`` pays for the gate."""
+    """Apply a policy to a row; only ``auto`` includes the cost of the gate."""
     recorded = recorded_of(row)
     retrieved = POLICIES[policy](row)
     branch = recorded.one_step if retrieved else recorded.never
@@ -99,7 +99,7 @@ def outcome(policy: str, row: Row) -> Outcome:
     if gate and retrieved:
         extra = gate
     elif gate:
-        # the answer goes on from the gate's prefill; reading a draft is a call beside it
+        # the answer continues from the gate's prefill; reading a draft is an additional call
         extra = replace(extra, lm_calls=max(gate.lm_calls - 1, 0))
     return Outcome(
         retrieved=retrieved,

@@ -1,4 +1,4 @@
-"""What an evaluation asks: the questions of each data set, and the system that answers them."""
+"""The questions of each data set, with the system under test that answers them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Questions of one data set, with the pipeline over its corpus, open."""
+    """Questions of one data set, with the open pipeline over its corpus."""
 
     dataset: Dataset
     queries: tuple[Query, ...]
@@ -29,7 +29,7 @@ class Asked:
 
     @property
     def inputs(self) -> dict[str, JSON]:
-        """What the answers depend on, for the manifest."""
+        """Everything that the answers depend on, for the manifest."""
         return {
             "dataset": self.dataset.name,
             "split": self.dataset.split,
@@ -47,7 +47,7 @@ def questions(
     work: Path | None,
     progress: Progress,
 ) -> Iterator[Asked]:
-    """Open one data set after the other; every folder is read before a model is loaded.
+    """Open the data sets one by one; all folders are read before a model is loaded.
 
     :raises ExpertRAGError: a data set, a model or the store cannot be used.
     """
@@ -60,10 +60,11 @@ def questions(
 
 
 def _check_store(dataset: Dataset, opened: Opened) -> None:
-    """Refuse a store of other documents: every figure against judgements would be 0."""
+    """Reject a store of other documents: every figure based on judgements would be 0."""
     relevant = {document for grades in dataset.qrels.values() for document in grades}
     if relevant and not any(opened.passages((document,)) for document in relevant):
         raise InvalidArgument(
-            f"the store holds no document that {dataset.name} judges, such as {min(relevant)}; "
-            "name a store of its corpus with --index, or mend the ids in its judgements"
+            f"the store contains none of the documents that {dataset.name} judges, such as "
+            f"{min(relevant)}; name a store of its corpus with --index, or fix the ids in its "
+            "judgements"
         )

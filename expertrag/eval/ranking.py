@@ -1,4 +1,4 @@
-"""What each search mode finds for the queries of a data set: documents, a chunk's best standing."""
+"""Rank documents for the queries of a data set in each search mode, by their best chunk."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from expertrag_retriever.search import Searcher
 
 EXPERTS = "experts"
-"""Dense search by the domain experts of an embedder that has some.
+"""Mode name: dense search with the embedding experts of an embedder.
 
-The other modes beside it are those of its base model, so that they show what the experts add;
-where it is not asked for, every mode is what the embedder serves with.
+If it is among the modes, the other modes use the base model, to show what the experts add.
+Otherwise every mode uses the embedder as it is served.
 """
 
 _QUERY_BATCH = 64
@@ -33,7 +33,7 @@ _QUERY_BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedQuery:
-    """A query and its embedding [D] by the base model; BM25 alone needs none."""
+    """A query and its embedding [D] by the base model; None if only BM25 is used."""
 
     query: Query
     vector: FloatArray | None = None
@@ -41,25 +41,25 @@ class EmbeddedQuery:
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """Document ids, best first, by mode and query id; ``skipped`` queries are in no mode."""
+    """Document ids, best first, by mode and query id; ``skipped`` queries are in none."""
 
     runs: Mapping[str, Mapping[str, Sequence[str]]]
     skipped: tuple[Skipped, ...]
 
 
 class Ranker:
-    """Ranks the documents of one store for queries, by their best chunk, ``depth`` of them."""
+    """Ranks the best ``depth`` documents of one store for queries, by their best chunk."""
 
     def __init__(self, searcher: Searcher, depth: int) -> None:
         self._searcher = searcher
         self._depth = depth
-        self._vectors: dict[str, QueryVectors] = {}  # one for all modes and depths
+        self._vectors: dict[str, QueryVectors] = {}  # shared by all modes and depths
 
     def rank(self, asked: EmbeddedQuery, mode: SearchMode) -> list[Passage]:
-        """Best chunk of each document found, best first.
+        """Return the best chunk of each document found, best first.
 
         :raises QueryError: the query cannot be searched.
-        :raises SearchError: its vector cannot be.
+        :raises SearchError: its vector cannot be searched.
         """
         chunks = self._depth
         vector = self._vector(asked) if mode is not SearchMode.BM25 else None
@@ -84,7 +84,7 @@ class Ranker:
     def rank_all(
         self, queries: Sequence[EmbeddedQuery], modes: Sequence[str], progress: Progress
     ) -> Rankings:
-        """Rank for all queries in all modes. One that cannot be searched in one is in none."""
+        """Rank for all queries in all modes. A query that fails in one mode is in none."""
         runs: dict[str, dict[str, list[str]]] = {}
         failed: dict[str, str] = {}
         for mode in modes:
@@ -106,7 +106,7 @@ class Ranker:
 def embed_queries(
     embedder: Embedder, queries: Sequence[Query], progress: Progress
 ) -> list[EmbeddedQuery]:
-    """Embed the queries; what experts make of them is left to the search."""
+    """Embed the queries with the base model; the search applies the experts."""
     asked: list[EmbeddedQuery] = []
     for start in range(0, len(queries), _QUERY_BATCH):
         batch = queries[start : start + _QUERY_BATCH]
@@ -117,7 +117,7 @@ def embed_queries(
 
 
 def joined(one: Rankings, other: Rankings) -> Rankings:
-    """Put the modes of two stores of the same queries together."""
+    """Combine the modes of two stores for the same queries."""
     skipped = {item.id: item for item in (*one.skipped, *other.skipped)}
     runs = {
         mode: {name: found for name, found in run.items() if name not in skipped}
@@ -127,21 +127,21 @@ def joined(one: Rankings, other: Rankings) -> Rankings:
 
 
 def search_mode(name: str) -> SearchMode:
-    """Say how a store is searched in a mode."""
+    """Return the search mode of a store for the name of a mode."""
     return SearchMode.DENSE if name == EXPERTS else SearchMode(name)
 
 
 def parse_modes(names: Sequence[str]) -> tuple[str, ...]:
-    """Read names of modes: those of search, and "experts".
+    """Parse names of modes: search modes and "experts".
 
-    :raises InvalidArgument: an unknown mode, or none.
+    :raises InvalidArgument: a mode is unknown, or none is given.
     """
     known = (*(mode.value for mode in SearchMode), EXPERTS)
     modes = tuple(dict.fromkeys(name.strip() for name in names))
     for name in modes:
         if name not in known:
             raise InvalidArgument(
-                f"unknown mode {name!r}; there are {', '.join(known)}",
+                f"unknown mode {name!r}; the modes are {', '.join(known)}",
                 reason="UNKNOWN_MODE",
                 metadata={"field": "modes"},
             )

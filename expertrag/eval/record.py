@@ -1,8 +1,8 @@
-"""Recording counterfactual rows: every question answered closed book and with retrieval.
+"""Record counterfactual rows: answer every question closed book and with retrieval.
 
-All policies are scored on the same recorded answers, so they differ in their decisions alone: the
-reader, the prompt and the decoding are held fixed, and a closed-book answer is the same text
-whether NEVER or the gate asked for it.
+All policies are scored on the same recorded answers, so they differ only in their decisions: the
+language model, the prompt and the decoding are fixed, and a closed-book answer is the same text
+whether NEVER or the gate requested it.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 MAX_TOKENS = 32
-"""Length of a recorded answer. Accepted answers are a few words long, and what a small model adds
-after its first sentence cannot make a wrong answer right, only containment cheaper to reach."""
+"""Length of a recorded answer. Accepted answers are a few words long. What a small model adds after
+its first sentence does not make a wrong answer right; it only makes containment easier to reach."""
 
 
 ROW_FORMAT = 2
-"""Rises when rows hold more than before; older ones are not gone on with."""
+"""Version of the recorded content; rows of older versions are not continued."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """How questions are answered: greedily, from ``k`` passages, with ``max_tokens`` at most.
+    """How questions are answered: greedily, from ``k`` passages, with at most ``max_tokens``.
 
-    ``threshold`` is that of the gate, None for its own; it decides, but changes no answer. ``ways``
-    are names of other ways to read the documents, each of which answers every question too.
+    ``threshold`` replaces that of the gate, None keeps it; it affects decisions, not answers.
+    ``ways`` are names of other ways to read the documents; each also answers every question.
     """
 
     k: int = 5
@@ -59,35 +59,36 @@ class Recording:
     ways: tuple[str, ...] = ()
 
     def request(self, question: str, mode: GateMode) -> AnswerRequest:
-        """Return the request that asks ``question``."""
+        """Return the request for ``question``."""
         sampling = Sampling(max_tokens=self.max_tokens)
         return AnswerRequest(
             question, mode=mode, k=self.k, threshold=self.threshold, sampling=sampling
         )
 
     def reading(self, question: str, way: str) -> AnswerRequest:
-        """Return the request that asks ``question`` by another way to read the documents."""
+        """Return the request for ``question`` with another way to read the documents."""
         reading = READINGS[way]
         request = self.request(question, GateMode.ALWAYS)
         return replace(request, k=reading.k or self.k, steps=reading.steps or 1)
 
 
 def rows_path(asked: Asked, recording: Recording) -> Path:
-    """Where rows are kept between runs: one file for everything that they depend on."""
+    """Path of the rows between runs: one file per combination of inputs."""
     name = f"{asked.dataset.name}-{inputs_id(_inputs(asked, recording))}.jsonl"
     return asked.work / "rows" / name
 
 
 def record(asked: Asked, recording: Recording, path: Path, progress: Progress) -> RowSet:
-    """Answer the questions and append their rows to ``path``; those that are there stay.
+    """Answer the questions and append their rows to ``path``; existing rows are kept.
 
-    Each row is on disk before the next question is asked, so a killed run goes on where it was.
-    Returns the rows of these questions, in their order; a question that failed is skipped, counted,
-    and asked again by the next run. The file has the gate's own threshold, the result that of
+    Each row is written to disk before the next question, so an interrupted run can be resumed.
+    Returns the rows of these questions, in order. A question that failed is skipped and counted,
+    and the next run asks it again. The file has the gate's own threshold, the result that of
     ``recording``.
 
-    :raises Conflict: ``path`` holds rows of another model, store or setting, or is being written.
-    :raises Unavailable: the model failed several times in a row, or always.
+    :raises Conflict: ``path`` contains rows of another model, store or setting, or another run is
+        writing it.
+    :raises Unavailable: the model failed several times in a row, or on every question.
     """
     dataset = asked.dataset
     with appending(path) as file:
@@ -115,7 +116,7 @@ def record(asked: Asked, recording: Recording, path: Path, progress: Progress) -
 def record_one(
     query: Query, relevant: tuple[str, ...], opened: Opened, recording: Recording
 ) -> Row:
-    """Ask the gate, then answer closed book and open book."""
+    """Run the gate, then answer closed book and open book."""
     pipeline = opened.pipeline
     meter = Meter()
     sampling = recording.request(query.text, GateMode.NEVER).sampling
@@ -127,7 +128,7 @@ def record_one(
         way: fold(pipeline.answer(recording.reading(query.text, way))) for way in recording.ways
     }
     p_benefit, threshold = decision.p_benefit, decision.threshold
-    if p_benefit is None or threshold is None:  # not judged, and so retrieved for
+    if p_benefit is None or threshold is None:  # the gate gave no probability: it retrieves
         p_benefit, threshold = 1.0, 0.5
     return Row(
         id=query.id,
@@ -187,7 +188,7 @@ def _branch(
 
 
 def _certainty(query: Query, decision: GateDecision, opened: Opened) -> float | None:
-    """Mean p(top-1) of a closed-book answer's first tokens, also where the gate did not look."""
+    """Mean p(top-1) of a closed-book answer's first tokens, also if the gate does not use it."""
     if "max_probability" in decision.signals:
         return decision.signals["max_probability"]
     with closing(opened.generator.begin(prompt.closed_book(query.text), Sampling())) as session:
@@ -196,7 +197,7 @@ def _certainty(query: Query, decision: GateDecision, opened: Opened) -> float | 
 
 
 def _sufficient(query: Query, answer: Answer) -> bool | None:
-    """Whether a passage holds an accepted answer; closed book and without answers, None."""
+    """Whether a passage holds an accepted answer; None if closed book or without answers."""
     if query.answers is None or not answer.passages:
         return None
     answers = query.answers
@@ -204,7 +205,7 @@ def _sufficient(query: Query, answer: Answer) -> bool | None:
 
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
-    """Everything that a row depends on; the gate's threshold is not among it."""
+    """Everything that a row depends on, which does not include the gate's threshold."""
     ways: dict[str, JSON] = {"ways": sorted(recording.ways)} if recording.ways else {}
     return {
         **asked.inputs,
@@ -223,11 +224,11 @@ def _with_threshold(row: Row, threshold: float | None) -> Row:
 
 
 def _check_same(path: Path, inputs: Mapping[str, JSON]) -> None:
-    """Check that the rows of an earlier run belong to this one, or say what these depend on."""
+    """Check that the rows of an earlier run have the same inputs; write these for a new file."""
     beside = path.with_name(f"{path.name}.manifest.json")
     if not beside.exists():
         if path.stat().st_size:
-            raise Conflict(f"{path} exists and is no recording of this command; name another file")
+            raise Conflict(f"{path} exists and was not recorded by this command; name another file")
         manifest = asdict(make_manifest("record", inputs))
         write_durably(beside, (json.dumps(manifest, indent=2) + "\n").encode())
         return
@@ -243,6 +244,6 @@ def _check_same(path: Path, inputs: Mapping[str, JSON]) -> None:
             if recorded.get(name) != wanted.get(name)
         )
         raise Conflict(
-            f"{path} holds rows made with another {differing}; name another file, or delete it "
-            f"and {beside.name} to record anew"
+            f"{path} contains rows made with another {differing}; name another file, or delete it "
+            f"and {beside.name} to start again"
         )

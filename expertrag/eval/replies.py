@@ -1,4 +1,4 @@
-"""Asking every wording of a question; what was replied is kept for the next run."""
+"""Ask every wording of a question; the replies are cached for the next run."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How wordings are asked: ``most`` of each question, None for all.
+    """How wordings are asked: at most ``most`` per question, None for all.
 
-    Without ``answers`` only the gate is asked, which costs a prefill each.
+    Without ``answers`` only the gate is run, which costs a prefill per wording.
     """
 
     recording: Recording
@@ -36,13 +36,13 @@ class Asking:
 
     @property
     def inputs(self) -> dict[str, JSON]:
-        """What the replies depend on beside the questions and the system."""
+        """What the replies depend on in addition to the questions and the system."""
         return {**asdict(self), "rewrites": list(REWRITES)}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What became of one wording. ``answer`` is None where only the gate was asked."""
+    """Decision and answer for one wording. ``answer`` is None if only the gate was run."""
 
     rewrite: str
     text: str
@@ -53,7 +53,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """A question with the replies to its wordings, that to the question itself first."""
+    """A question with the replies to its wordings, the original wording first."""
 
     id: str
     question: str
@@ -64,9 +64,9 @@ class Replies:
 def ask_wordings(
     asked: Asked, asking: Asking, progress: Progress
 ) -> tuple[tuple[Replies, ...], tuple[Skipped, ...]]:
-    """Ask all wordings of the questions of a data set; a killed run goes on where it was.
+    """Ask all wordings of the questions of a data set; an interrupted run can be resumed.
 
-    A question with a wording that fails is skipped, counted, and asked again by the next run.
+    A question with a wording that fails is skipped and counted, and the next run asks it again.
 
     :raises Unavailable: the model failed several times in a row.
     """
@@ -103,7 +103,7 @@ def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
         decision, answer = whole.decision, whole.text
     else:
         decision = pipeline.decide(wording.text, threshold=asking.recording.threshold)
-    p_benefit = 1.0 if decision.p_benefit is None else decision.p_benefit  # not judged: retrieves
+    p_benefit = 1.0 if decision.p_benefit is None else decision.p_benefit  # None: retrieves
     return Reply(wording.rewrite, wording.text, decision.retrieve, p_benefit, answer)
 
 

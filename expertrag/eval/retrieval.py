@@ -1,6 +1,6 @@
-"""What retrieval is worth: ranking measures of each search mode, with intervals and significance.
+"""Evaluate retrieval: ranking measures of each search mode, with intervals and significance.
 
-A document scores by its best chunk, and a query for which a mode finds nothing scores 0.
+A document is ranked by its best chunk. A query without results in a mode scores 0.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-MODES = ("bm25", "dense", "hybrid")  # and "experts" where it is asked for
+MODES = ("bm25", "dense", "hybrid")  # "experts" on request
 UNANSWERABLE = "the corpus holds no answer, so there is nothing to find"
-_DEPTH = 100  # documents that are ranked, at least
+_DEPTH = 100  # fewest documents to rank
 _WORST = 10
 _TEXT_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalSettings:
-    """What is measured.
+    """Settings of an evaluation.
 
-    ``k`` is the cut-off of the default metrics and the number of passages shown of a query;
-    ``limit`` the number of queries of each set, drawn by ``seed``.
+    ``k`` is the cut-off of the default metrics and the number of passages shown per query;
+    ``limit`` the number of queries per data set, drawn by ``seed``.
 
-    :raises InvalidArgument: an unknown metric or mode, or a number out of range.
-    :raises MissingExtra: a package is not there.
+    :raises InvalidArgument: a metric or mode is unknown, or a number is out of range.
+    :raises MissingExtra: a package is not installed.
     """
 
     modes: tuple[str, ...] = MODES
@@ -84,12 +84,12 @@ def evaluate(
     work: Path,
     progress: Progress,
 ) -> Mapping[str, JSON]:
-    """Measure retrieval on data sets; the stores of their corpora are kept in ``work``.
+    """Evaluate retrieval on data sets; the stores of their corpora are cached in ``work``.
 
     :return: the report: ``kind`` "retrieval", ``datasets`` (set to mode to metric to mean),
         ``intervals``, ``comparisons``, ``per_query``, ``sizes``, ``mean``, ``worst``, ``skipped``.
-    :raises InvalidArgument: a data set that cannot be measured, or the mode "experts" of an
-        embedder that has none.
+    :raises InvalidArgument: a data set cannot be evaluated, or the mode "experts" is given for an
+        embedder without experts.
     :raises NotFound: a data set or its judgements are missing.
     """
     measurement = _Measurement(embedder, settings, work, progress)
@@ -112,7 +112,7 @@ def evaluate(
 
 
 class _Measurement:
-    """One evaluation: what is the same for all its data sets."""
+    """One evaluation: the state shared by all its data sets."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Measurement:
         self.modes = parse_modes(settings.modes)
         self.measures = settings.measures()
         self._embedder = embedder
-        # beside the experts, the base model: the other modes show what they add to it
+        # with "experts", the other modes use the base model, to show what the experts add
         others = tuple(mode for mode in self.modes if mode != EXPERTS)
         base = _base_of(embedder) if EXPERTS in self.modes else embedder
         self._compared, self._base = (others, base) if others else (self.modes, embedder)
@@ -133,7 +133,7 @@ class _Measurement:
         self._progress = progress
 
     def of(self, dataset: Dataset) -> SetResult:
-        """Build the store of a data set, search it and score what is found."""
+        """Build the store of a data set, search it and score the results."""
 
         def report(stage: str, done: int, total: int | None) -> None:
             self._progress(f"{dataset.name}: {stage}", done, total)
@@ -177,7 +177,7 @@ class _Measurement:
     def _store(
         self, dataset: Dataset, embedder: SentenceTransformerEmbedder
     ) -> Iterator[tuple[Index, Ranker, Sequence[Skipped]]]:
-        """Build and open the store of a data set; the last is what could not be read."""
+        """Build and open the store of a data set; also yields the documents that failed to load."""
         store, unread = build_store(
             dataset, embedder, self._settings.unit, self._work, self._progress
         )
@@ -193,7 +193,7 @@ class _Measurement:
     def _worst(
         self, dataset: Dataset, ranker: Ranker, queries: Sequence[EmbeddedQuery], values: Values
     ) -> Sequence[JSON]:
-        """Show what the last mode finds for the queries that it serves worst."""
+        """Show the results of the last mode for the queries with the lowest scores."""
         mode, metric = self._compared[-1], self.measures.names[0]
         scores = values[mode][metric]
         lowest = sorted(queries, key=lambda item: (scores[item.query.id], item.query.id))[:_WORST]
@@ -217,8 +217,8 @@ class _Measurement:
 def _base_of(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
     if not embedder.experts:
         raise InvalidArgument(
-            f"mode experts needs an embedder with domain experts, which {embedder.name} has not: "
-            f"name {SHIPPED[0]} or a bundle of `expertrag train experts` with --embedder",
+            f"mode experts needs an embedder with experts, but {embedder.name} has none: name "
+            f"{SHIPPED[0]} or a bundle of `expertrag train experts` with --embedder",
             reason="EXPERTS_MISSING",
             metadata={"field": "modes"},
         )
@@ -238,7 +238,7 @@ def _chosen(dataset: Dataset, settings: RetrievalSettings) -> tuple[Query, ...]:
 
 
 def _unanswerable(dataset: Dataset) -> Iterator[Skipped]:
-    """List the questions that the corpus cannot answer; only answers are measured by them."""
+    """List the questions that the corpus cannot answer; they are used for answers only."""
     for query in dataset.queries:
         if query.id not in dataset.qrels:
             yield Skipped(query.id, UNANSWERABLE)
@@ -257,16 +257,16 @@ def _passage(passage: Passage, relevant: Sequence[str]) -> JSON:
 
 
 def _missing(dataset: Dataset, index: Index, qrels: Qrels) -> Sequence[str]:
-    """List the relevant documents that the corpus lacks, which nothing can find.
+    """List the relevant documents that the corpus lacks, so that no search can find them.
 
-    :raises InvalidArgument: it lacks all of them.
+    :raises InvalidArgument: the corpus lacks all of them.
     """
     judged = {document for grades in qrels.values() for document in grades}
     missing = sorted(document for document in judged if not _holds(index, document))
     if len(missing) == len(judged):
         raise InvalidArgument(
-            f"the corpus of {dataset.folder} holds no document that split {dataset.split} judges, "
-            f"such as {missing[0]}; mend the ids of corpus or judgements"
+            f"the corpus of {dataset.folder} contains none of the documents that split "
+            f"{dataset.split} judges, such as {missing[0]}; fix the ids of corpus or judgements"
         )
     return missing
 

@@ -1,4 +1,4 @@
-"""The report of a retrieval evaluation: means, intervals and comparisons of per-query values."""
+"""Build the report of a retrieval evaluation: means, intervals and comparisons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Values = Mapping[str, Mapping[str, Mapping[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class SetResult:
-    """What was measured on one data set. ``inputs`` go into the manifest."""
+    """Results of one data set. ``inputs`` go into the manifest."""
 
     values: Values
     sizes: Mapping[str, int]
@@ -40,7 +40,7 @@ def make_report(
     inputs: Mapping[str, JSON],
     progress: Progress,
 ) -> Mapping[str, JSON]:
-    """Make the report of data sets by name; every set counts the same in ``mean``."""
+    """Build the report of data sets by name; every set has the same weight in ``mean``."""
     manifest = make_manifest(
         "retrieval",
         {
@@ -94,7 +94,7 @@ def _intervals(values: Values, seed: int) -> JSON:
 def _comparisons(
     name: str, values: Values, seed: int, progress: Progress
 ) -> tuple[Comparison, ...]:
-    """Compare every two modes by every metric, adjusted for all of a set together."""
+    """Compare each pair of modes by every metric, Holm-adjusted per data set."""
     pairs = [(a, b, metric) for a, b in combinations(values, 2) for metric in values[a]]
     found = []
     for done, (a, b, metric) in enumerate(pairs, 1):

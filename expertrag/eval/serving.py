@@ -1,4 +1,4 @@
-"""A pipeline over the corpus of a data set: the system under test, in process, as it is served."""
+"""The system under test: a pipeline over the corpus of a data set, in process, as served."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A pipeline over one data set. ``inputs`` go into the manifest: what its answers depend on.
+    """A pipeline over one data set.
 
-    ``base_embedder`` is the hash of the embedder without experts; ``skipped`` are the documents
-    that could not be read.
+    ``inputs``, everything that its answers depend on, go into the manifest. ``base_embedder`` is
+    the hash of the embedder without experts; ``skipped`` are the documents that could not be read.
     """
 
     pipeline: Pipeline
@@ -43,7 +43,7 @@ class Opened:
     base_embedder: str = ""
 
     def passages(self, document_ids: tuple[str, ...]) -> list[Passage]:
-        """Whole documents as passages; an id that the corpus lacks is left out."""
+        """Return whole documents as passages; ids that the corpus lacks are left out."""
         from expertrag_index.errors import SearchError
 
         found = []
@@ -62,18 +62,18 @@ def open_pipeline_for(
 ) -> Iterator[Opened]:
     """Build or open the store of a data set, or open that of ``--index``, and load the models.
 
-    The models are kept for the next data set. Of the gate's configuration the fitted gate counts,
-    and no policy: thresholds are applied to what was recorded.
+    The models are kept for the next data set. Of the gate's configuration only the fitted gate is
+    used, not the policy: thresholds are applied to the recorded probabilities.
 
-    :raises ExpertRAGError: if a model or the store cannot be used, with the cure in the message.
+    :raises ExpertRAGError: a model or the store cannot be used; the message says what to do.
     """
     served = Path(config.index) if config.index else None
     if served is None and dataset.questions_only:
         raise InvalidArgument(
-            f"{dataset.folder} holds questions without a corpus; name the store that answers them "
-            "with --index"
+            f"{dataset.folder} contains questions without a corpus; name the store that answers "
+            "them with --index"
         )
-    generator = _generator(config.model)  # first: a wrong name is told before hours of embedding
+    generator = _generator(config.model)  # first, so that a wrong name fails before embedding
     embedder = _embedder(config.model, served)
     store, skipped = (
         (served, ()) if served else build_store(dataset, embedder, "chunk", work, progress)
@@ -112,14 +112,14 @@ def _embedder(model: ModelConfig, store: Path | None) -> SentenceTransformerEmbe
 
 
 def model_inputs(model: Generator | SentenceTransformerEmbedder) -> dict[str, JSON]:
-    """Identify a model, without the folder that it lies in, which differs between machines."""
+    """Identify a model independently of its folder, which differs between machines."""
     return {"name": Path(model.name).name, "fingerprint": model.fingerprint}
 
 
 def _asked_for(model: ModelConfig) -> dict[str, JSON]:
-    """Return the precision and the device that were asked for: answers differ between them.
+    """Return the configured precision and device, since answers depend on them.
 
-    Those of ``auto`` are not here: they follow from the machine, which the manifest has.
+    ``auto`` is left out: it follows from the machine, which is in the manifest.
     """
     chosen = {"dtype": model.dtype, "device": model.device}
     return {name: value for name, value in chosen.items() if value != "auto"}

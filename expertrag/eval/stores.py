@@ -1,6 +1,7 @@
-"""The store of a data set's corpus, kept in a work folder for the next run.
+"""The store of a data set's corpus, cached in a work folder for the next run.
 
-It is ``WORK/stores/NAME-HASH``, where HASH is of the corpus, the embedder, the unit and the format.
+It is ``WORK/stores/NAME-HASH``, where HASH covers the corpus, the embedder, the unit and the
+format.
 """
 
 from __future__ import annotations
@@ -28,34 +29,34 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 Unit = Literal["document", "chunk"]
-"""What is embedded and searched.
+"""Unit that is embedded and searched.
 
-``document``: every document whole, title and text, of which the embedder reads what it can; the
-protocol of BEIR (Thakur et al. 2021), comparable with published figures. ``chunk``: what a store
-of ``expertrag index build`` holds.
+``document``: whole documents, title and text, truncated by the embedder; the protocol of BEIR
+(Thakur et al. 2021), comparable with published figures. ``chunk``: chunks as in a store of
+``expertrag index build``.
 """
 
-_WHOLE = 1 << 40  # tokens: no document is longer
+_WHOLE = 1 << 40  # tokens, more than any document has
 _STAGES = {"chunk": "indexing", "write": "writing", "calibrate": "calibrating"}
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The corpus of a data set: records, and the hash of its unpacked text."""
+    """The corpus of a data set: number of records, and hash of its uncompressed text."""
 
     records: int
     sha256: str
 
 
 def default_work() -> Path:
-    """Folder where evaluations keep stores and answers."""
+    """Folder where evaluations cache stores and answers."""
     return models.cache_folder() / "eval"
 
 
 def read_corpus(dataset: Dataset) -> Corpus:
     """Count and hash a corpus.
 
-    :raises InvalidArgument: a damaged gzip file: half a corpus gives figures of another one.
+    :raises InvalidArgument: the gzip file is damaged; a truncated corpus would give wrong figures.
     """
     path = existing(dataset.folder / "corpus.jsonl")
     digest, records = hashlib.sha256(), 0
@@ -72,7 +73,7 @@ def read_corpus(dataset: Dataset) -> Corpus:
 def store_folder(
     dataset: Dataset, corpus: Corpus, embedder: SentenceTransformerEmbedder, unit: Unit, work: Path
 ) -> Path:
-    """Where the store of a corpus lies."""
+    """Path of the store of a corpus."""
     content = f"{corpus.sha256} {embedder.fingerprint} {unit} {FORMAT_VERSION}"
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     return work / "stores" / f"{dataset.name}-{digest}"
@@ -85,18 +86,18 @@ def build_store(
     work: Path,
     progress: Progress,
 ) -> tuple[Path, tuple[Skipped, ...]]:
-    """Build the store of a corpus, or complete the one that is there.
+    """Build the store of a corpus, or complete an existing one.
 
     :return: its folder, and the documents that could not be read.
-    :raises InvalidArgument: nothing of the corpus could be read.
-    :raises Conflict: another process builds it.
+    :raises InvalidArgument: no document of the corpus could be read.
+    :raises Conflict: another process is building it.
     """
     corpus = read_corpus(dataset)
     folder = store_folder(dataset, corpus, embedder, unit, work)
     folder.parent.mkdir(parents=True, exist_ok=True)
 
     def report(stage: str, done: int, total: int | None) -> None:
-        # embedding goes on between the documents of "chunk", whose number is known
+        # embedding is interleaved with "chunk", whose number of documents is known
         if stage in _STAGES:
             known = corpus.records if stage == "chunk" else total
             progress(f"{dataset.name}: {_STAGES[stage]}", done, known)

@@ -1,1 +1,1 @@
-"""ExpertRAG in other frameworks."""
+"""Adapters for other frameworks."""

@@ -53,9 +53,9 @@ from expertrag.client.requests import DEFAULT_K, SAMPLING
 
 
 class ExpertRAGRetriever(BaseRetriever):
-    """Retrieves passages as documents; where they come from and their scores are metadata.
+    """Retrieves passages as documents, with provenance and scores in their metadata.
 
-    Asynchronous calls use ``async_client`` where it is given, else the client in a thread.
+    Asynchronous calls use ``async_client`` if given, else the client in a thread.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -83,13 +83,13 @@ class ExpertRAGRetriever(BaseRetriever):
 
 
 class ExpertRAGChatModel(BaseChatModel):
-    """Answers the last message of a chat from the documents, as the gate decides.
+    """Answers the last message of a chat, from the documents if the gate decides so.
 
     Earlier messages are not sent: ExpertRAG answers single questions. ``response_metadata`` of
     the answer holds its id (for ``client.feedback``), whether it is ``from_documents`` or from the
     model alone, the gate's decision, the citations, the support, why the passages do not support it
-    (``unsupported_reason``), log probabilities where asked for, and the model's name;
-    ``usage_metadata`` holds the tokens. Asynchronous calls use ``async_client`` where it is given,
+    (``unsupported_reason``), log probabilities if requested, and the model's name;
+    ``usage_metadata`` holds the token counts. Asynchronous calls use ``async_client`` if given,
     else the client in a thread.
     """
 
@@ -203,7 +203,7 @@ def _question(messages: list[BaseMessage]) -> str:
     last = messages[-1] if messages else None
     if not isinstance(last, HumanMessage):
         raise InvalidArgument(
-            "messages: the last one is not the user's; end the chat with a question",
+            "messages: the last one is not from the user; end the chat with a question",
             reason="INVALID_FIELD",
             metadata={"field": "messages"},
         )
@@ -215,7 +215,7 @@ def _documents(result: RetrieveResult) -> list[Document]:
 
 
 def _document(passage: Passage, generation: int) -> Document:
-    """Keep the document's own metadata; ours wins where a name is taken."""
+    """Keep the document's own metadata; our fields take precedence."""
     return Document(
         id=f"{passage.document_id}#{passage.ordinal}",
         page_content=passage.text,

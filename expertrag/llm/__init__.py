@@ -1,4 +1,4 @@
-"""Language models behind one seam: transformers in process, or an OpenAI-compatible server."""
+"""Language models behind one interface: in this process, or on an OpenAI-compatible server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The seam between the pipeline and a language model.
+"""The interface between the answer pipeline and a language model.
 
-A ``Generator`` opens a ``Session`` per prompt. A session's prefill happens once: ``peek`` reads
-the gate's signals from it, and ``stream`` goes on from where ``peek`` stopped, so an answer that
-is given closed book costs no second pass.
+A ``Generator`` opens a ``Session`` per prompt. A session prefills once: ``peek`` returns the gate's
+signals from the prefill, and ``stream`` continues where ``peek`` stopped, so a closed-book answer
+needs no second pass.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from expertrag.llm.watching import Watched
 
 BASE = "base"
-"""Expert of a mixture that answers closed book: of a reader, the model that it is made of, bit for
-bit. Nothing else is answered by it."""
+"""Name of the expert that answers closed book, and only that: a reader's base model, bit for
+bit."""
 
 ShouldStop = Callable[[], None]
 """Called before a prefill and between decode steps; raises to end the work."""
 
 
 def never_stop() -> None:
-    """Let the work run to its end."""
+    """Never stop the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +41,44 @@ class Message:
 
 
 class Session(ABC):
-    """One prompt being answered. Not thread-safe; close it to free its cache."""
+    """The answer to one prompt. Not thread-safe; close it to free its cache."""
 
     lm_calls: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    """Of the prompt, those that were not computed, as an earlier text begins alike."""
+    """Prompt tokens that were found in the cache (prefix caching), not computed."""
     completion_tokens: int = 0
     finish_reason: FinishReason = FinishReason.STOP
     doubt: float | None = None
-    """Probability that no passage holds the answer, once a token is drawn: by a probe, or by the
-    probability with which ``prompt.NOT_FOUND`` begins a reader's reply. None of any other model,
-    without passages, and of an answer from two prompts."""
+    """Probability that no passage holds the answer, known once a token is sampled: from a probe, or
+    from the probability that a reader's reply begins with ``prompt.NOT_FOUND``. None for other
+    models, for prompts without passages, and for an answer from two prompts."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
-        """Prefill, draw up to ``tokens`` tokens and tell how sure the model was.
+        """Prefill, sample up to ``tokens`` tokens and return how sure the model was.
 
-        None when the back end does not expose token probabilities. The drawn tokens are the
-        first ones that ``deltas`` yields.
+        None if the back end does not expose token probabilities. The sampled tokens are the first
+        ones that ``deltas`` yields.
         """
         ...
 
     def look(self) -> float | None:
-        """Read the prompt to its end and return ``doubt``; None where there is none."""
+        """Prefill the prompt and return ``doubt``; None if there is none."""
         return self.doubt
 
     @abstractmethod
     def deltas(self) -> Iterator[DeltaEvent]:
         """Yield the answer's text piece by piece, whole characters only, until it ends.
 
-        Log probabilities come with the piece that their token ends in; where a stop string cuts a
-        token, in a last piece that may have no text. ``finish_reason`` and ``completion_tokens``
-        hold once the iterator is exhausted.
+        Log probabilities come with the piece in which their token ends; if a stop string cuts a
+        token, with a last piece that may have no text. ``finish_reason`` and ``completion_tokens``
+        are valid once the iterator is exhausted.
         """
         ...
 
     def stream(self) -> Iterator[str]:
-        """Yield the text of ``deltas`` alone."""
+        """Yield only the text of ``deltas``."""
         return (delta.text for delta in self.deltas() if delta.text)
 
     @abstractmethod
@@ -94,33 +94,33 @@ class Generator(ABC):
     fingerprint: str
     context_tokens: int
     experts: tuple[str, ...] = ()
-    """Names of the experts of a mixture that is routed by text, "general" among them; else none."""
+    """Experts of a mixture that has one expert per sequence, "general" among them; else empty."""
     reader: bool = False
-    """Whether what it says of passages is served as a ``prompt.Reply``: it was trained to reply so,
-    or is of a family that reads well without."""
+    """Whether its answers from passages are parsed as a ``prompt.Reply``: it was trained to reply
+    so, or belongs to a family that reads well without training."""
     strict_from: float = 0.5
-    """Doubt from which STRICT withholds an answer."""
+    """Doubt threshold at which STRICT withholds an answer."""
     probe: str = ""
-    """Hash of the probe that tells its sessions' doubt, if one does."""
+    """Hash of the probe that computes its sessions' doubt; empty if there is none."""
     best_first: bool = False
-    """Whether it is shown passages one at a time, the best first, and all of them where none is
-    likely to hold the answer, where a few words are asked for; else all of them at once."""
+    """Whether a question that asks for a few words is first tried with one passage at a time, best
+    first, and with all of them only if none is likely to hold the answer; else all at once."""
     family: str = "plain"
-    """Which prompts with passages it is given: a name of ``prompt.FAMILIES``."""
+    """Family of its prompts with passages: a key of ``prompt.FAMILIES``."""
 
     @property
     def white_box(self) -> WhiteBox | None:
-        """What a model in this process can do besides; None of one behind a server."""
+        """Access to a model in this process; None for a model on a server."""
         return None
 
     def counters(self) -> Mapping[str, int]:
-        """Return what was done since the start, by name; nothing if the back end does not count."""
+        """Return counters since the start, by name; empty if the back end does not count."""
         return {}
 
     def check(self, sampling: Sampling) -> None:  # noqa: B027 - a server checks for itself
-        """Refuse what can be known to be impossible, before there is a prompt.
+        """Reject a request that cannot succeed, before there is a prompt.
 
-        :raises InvalidArgument: the constraint cannot be obeyed.
+        :raises InvalidArgument: the constraint cannot be enforced.
         """
 
     @abstractmethod
@@ -140,18 +140,18 @@ class Generator(ABC):
     ) -> Session:
         """Open a session; work starts with ``peek`` or ``deltas``.
 
-        :param domain: one of ``experts``, which answers from passages; any other is the general
-            one's. Closed book ``BASE`` answers, where there is that expert.
-        :param from_passages: whether the prompt is one of ``prompt.open_book``, so that a reader
+        :param domain: name of the expert in ``experts`` that answers from passages; any other name
+            selects "general". A model with the expert ``BASE`` uses it for closed-book prompts.
+        :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the
-            constraint cannot be obeyed.
+            constraint cannot be enforced.
         """
         ...
 
 
 class WhiteBox(Protocol):
-    """White-box access: what takes the logits and hidden states of a model in this process."""
+    """White-box access to the logits and hidden states of a model in this process."""
 
     name: str
     fingerprint: str
@@ -167,11 +167,11 @@ class WhiteBox(Protocol):
         should_stop: ShouldStop = never_stop,
         domain: str | None = None,
     ) -> Session:
-        """Open a session that draws one answer from two prompts.
+        """Open a session that samples one answer from two prompts.
 
-        :param messages: the prompt that shows passages.
-        :param others: the closed-book one.
-        :param weight: of ``messages``, in (0, 1); the rest is that of ``others``.
+        :param messages: the prompt with passages.
+        :param others: the closed-book prompt.
+        :param weight: of ``messages``, in (0, 1); ``others`` has the rest.
         :raises InvalidArgument: as :meth:`Generator.begin` does.
         """
         ...
@@ -183,23 +183,24 @@ class WhiteBox(Protocol):
         *,
         from_passages: bool = False,
     ) -> Iterator[tuple[int, Reading]]:
-        """Read texts as answers to prompts; yields (place, reading) as they come, short first.
+        """Score texts as answers to prompts; yields (index, reading), shortest first.
 
-        :param domain: whose expert reads, as in :meth:`Generator.begin`.
-        :param from_passages: whether the prompts show passages, all of them.
+        :param domain: whose expert scores them, as in :meth:`Generator.begin`.
+        :param from_passages: whether all of the prompts show passages.
         """
         ...
 
     def watch(self, messages: Sequence[Message]) -> tuple[Watched, float]:
-        """Read a reader's prompt.
+        """Prefill a reader's prompt.
 
-        :returns: its hidden states, and the probability that ``prompt.NOT_FOUND`` begins the reply.
+        :returns: its hidden states, and the probability that the reply begins with
+            ``prompt.NOT_FOUND``.
         """
         ...
 
     def probe_with(self, probe: Probe) -> None:
-        """Let a probe tell from now on whether passages hold the answer, and abstain by it.
+        """Use a probe for doubt and abstention from now on.
 
-        :raises Conflict: it is one of another model, or of a model with other prompts.
+        :raises Conflict: the probe belongs to another model, or to a model with other prompts.
         """
         ...

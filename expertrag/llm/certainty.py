@@ -1,4 +1,4 @@
-"""How sure a model was of its first tokens: what the gate reads from a prefill."""
+"""How sure a model was of its first tokens: the gate's signals from a prefill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Certainty:
 
 
 def average(certainties: Sequence[Certainty]) -> PrefillSignals:
-    """Average over the tokens of ``certainties``, of which there is at least one."""
+    """Average over tokens, of which there must be at least one."""
     count = len(certainties)
     return PrefillSignals(
         margin=sum(c.margin for c in certainties) / count,

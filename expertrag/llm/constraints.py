@@ -1,7 +1,7 @@
-"""Hold a text to a form: which tokens may come next, by llguidance.
+"""Constrained decoding with llguidance: which tokens may come next.
 
-A ``Vocabulary`` belongs to a model and compiles constraints; a ``Matcher`` belongs to a text and
-follows its tokens through the grammar.
+A ``Vocabulary`` belongs to a model and compiles constraints; a ``Matcher`` belongs to a sequence
+and follows its tokens through the grammar.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from tokenizers import Tokenizer
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
 
-# JSON as ``json.dumps`` writes it: where any white space may come, small models write nothing else.
+# JSON as ``json.dumps`` writes it: if any white space is allowed, small models write nothing else.
 _JSON: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Vocabulary:
-    """A model's tokens as llguidance reads them; built at the first constraint. Thread-safe."""
+    """A model's tokens in llguidance's form, built at the first constraint. Thread-safe."""
 
     def __init__(self, tokenizer: Any, end_tokens: Collection[int]) -> None:
-        """Take a tokenizer, of transformers or of a file, and the tokens that end a text."""
+        """Take a tokenizer, of transformers or of a file, and the tokens that end a sequence."""
         self._tokenizer = tokenizer
         self._end_tokens = sorted(end_tokens)
         self._lock = threading.Lock()
         self._built: LLTokenizer | None = None
 
     def matcher(self, constraint: Constraint) -> Matcher:
-        """Compile a constraint, for a text that begins.
+        """Compile a constraint for a new sequence.
 
-        :raises InvalidArgument: it cannot be compiled; the field is named.
+        :raises InvalidArgument: it cannot be compiled; the message names the field.
         """
         field, grammar = _grammar(constraint)
-        limits = LLParserLimits(verbose_errors=False)  # errors would hold what was written
+        limits = LLParserLimits(verbose_errors=False)  # verbose ones quote the generated text
         found = Matcher(LLMatcher(self._read(), grammar, log_level=0, limits=limits), field)
-        found.allowed(1)  # some grammars show only here that nothing obeys them
+        found.allowed(1)  # some unsatisfiable grammars fail only here
         return found
 
     def _read(self) -> LLTokenizer:
@@ -54,7 +54,7 @@ class Vocabulary:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise invalid(
-                "constraint", "cannot be held to by this model's tokenizer (it has no fast form)"
+                "constraint", "cannot be enforced with this model's tokenizer (no fast version)"
             )
         plain = Tokenizer.from_str(backend.to_str())
         plain.no_padding()
@@ -63,7 +63,7 @@ class Vocabulary:
 
 
 class Matcher:
-    """The state of one text in its grammar. One thread at a time."""
+    """The state of one sequence in its grammar. Not thread-safe."""
 
     def __init__(self, matcher: LLMatcher, field: str) -> None:
         self._matcher = matcher
@@ -72,26 +72,27 @@ class Matcher:
 
     @property
     def complete(self) -> bool:
-        """Whether the text is all that the grammar allows, so that only its end can follow."""
+        """Whether the sequence is complete, so that only its end can follow."""
         return self._matcher.is_stopped()
 
     def allowed(self, tokens: int) -> torch.Tensor:
         """Return which of a model's tokens may come next, (V,) bool.
 
-        :raises InvalidArgument: the grammar is too complex, or nothing obeys it.
+        :param tokens: V, the number of the model's tokens.
+        :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
         """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        # A model may have more rows than its tokenizer has tokens, or fewer: count adds zeros.
+        # A model may have more rows than its tokenizer has tokens, or fewer: count pads or cuts.
         mask = np.unpackbits(bits, count=tokens, bitorder="little").view(np.bool_)
         return torch.from_numpy(mask)
 
     def forced(self) -> list[int]:
-        """Return the tokens that have to come next, as the tokenizer would cut them."""
+        """Return the tokens that must come next, as the tokenizer would split them."""
         return self._matcher.compute_ff_tokens()
 
     def consume(self, token: int) -> None:
-        """Go on by a token that was allowed."""
+        """Advance by a token that was allowed."""
         self._matcher.consume_token(token)
         self._check()
 
@@ -101,7 +102,7 @@ class Matcher:
 
 
 def _grammar(constraint: Constraint) -> tuple[str, str]:
-    """Return the field that is set, and its grammar in llguidance's own form."""
+    """Return the field that is set, and its grammar in llguidance's format."""
     if constraint.regex is not None:
         ascii_digits = regex_to_lark(constraint.regex, "d")
         lark = f"start: /{ascii_digits}/"
@@ -110,7 +111,7 @@ def _grammar(constraint: Constraint) -> tuple[str, str]:
         schema = schema_to_text(constraint.json_schema)
         return "constraint.json_schema", LLMatcher.grammar_from_json_schema(schema, defaults=_JSON)
     if constraint.choices is not None:
-        # One terminal: as rules of their own, thousands of choices would be too many at a time.
+        # One terminal: thousands of choices as separate rules would be too many at a time.
         choices = " | ".join(json.dumps(choice) for choice in constraint.choices)
         lark = f"start: CHOICE\nCHOICE: {choices}"
         return "constraint.choices", LLMatcher.grammar_from_lark(lark)
@@ -118,7 +119,7 @@ def _grammar(constraint: Constraint) -> tuple[str, str]:
 
 
 def _reason(error: str) -> str:
-    """Make a line of llguidance's report, which draws where in the text it is."""
+    """Shorten llguidance's report, which marks the position in the grammar, to one line."""
     lines = [line.strip() for line in error.splitlines()]
     told = [line for line in lines if line.startswith("error:")] or lines
-    return f"cannot be obeyed ({told[0].removeprefix('error:').strip()})"
+    return f"cannot be enforced ({told[0].removeprefix('error:').strip()})"

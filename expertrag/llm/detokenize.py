@@ -1,22 +1,22 @@
-"""Token ids to text as they come: whole characters, and nothing of a stop string."""
+"""Turn token ids into text as they arrive: whole characters, and nothing of a stop string."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-_BROKEN = "\ufffd"  # what a decoder gives for the first bytes of a character
-_LONGEST_CHARACTER = 4  # bytes in UTF-8: more broken ones than that are no character to wait for
+_BROKEN = "\ufffd"  # decoded from the first bytes of a character
+_LONGEST_CHARACTER = 4  # bytes in UTF-8; a longer run of broken ones will never be a character
 
 
 class Detokenizer:
-    """Decode a growing list of tokens, so that the pieces join to the decoding of the whole.
+    """Decodes a growing list of tokens; the pieces join to the decoding of the whole list.
 
-    A token alone may lose its leading space or be part of a character. So each step decodes the
-    last piece's tokens together with the new ones, and yields by how much the text grew.
+    A single token may lose its leading space or be part of a character. So each step decodes the
+    last piece's tokens together with the new ones, and returns the text that was added.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], *, goes_on: bool = False) -> None:
-        """Begin; a text that goes on with another one begins without the space between them."""
+        """Start; if the text ``goes_on`` with a begun turn, its leading white space is dropped."""
         self._decode = decode
         self._spaced = goes_on
         self._tokens: list[int] = []  # from the start of the last piece
@@ -24,7 +24,7 @@ class Detokenizer:
         self._prefix = ""  # their text
 
     def push(self, token: int) -> str:
-        """Add a token and return the text that it completes, maybe none."""
+        """Add a token and return the text that it completes, possibly none."""
         self._tokens.append(token)
         text = self._decode(self._tokens)
         new = text[len(self._prefix) :]
@@ -34,11 +34,11 @@ class Detokenizer:
         return self._advance(text)
 
     def would_add(self, token: int) -> str:
-        """Return the text that a token would complete now, and leave it at that."""
+        """Return the text that a token would complete now, without adding it."""
         return self._begun(self._decode([*self._tokens, token])[len(self._prefix) :])
 
     def flush(self) -> str:
-        """Return what is held back; an unfinished character comes as U+FFFD."""
+        """Return the text held back; an unfinished character becomes U+FFFD."""
         return self._advance(self._decode(self._tokens))
 
     def _advance(self, text: str) -> str:
@@ -55,7 +55,7 @@ class Detokenizer:
 
 
 class StopFilter:
-    """Let text through up to the first stop string, wherever the pieces break it."""
+    """Passes text on up to the first stop string, wherever the pieces split it."""
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stop for stop in stops if stop)
@@ -63,7 +63,7 @@ class StopFilter:
         self.stopped = False
 
     def push(self, piece: str) -> str:
-        """Add a piece and return what can no longer become a stop string."""
+        """Add a piece and return the text that cannot become part of a stop string."""
         text = self._held + piece
         found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
@@ -74,12 +74,12 @@ class StopFilter:
         return text[:cut]
 
     def flush(self) -> str:
-        """Return what is held back, once no more text can come."""
+        """Return the text held back, once no more text can come."""
         held, self._held = self._held, ""
         return held
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop``."""
+    """Length of the longest suffix of ``text`` that is a prefix of ``stop``."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-_SAMPLES = 16  # spots of each weights file that are read
+_SAMPLES = 16  # of each weights file
 _SAMPLE_BYTES = 64 * 1024
 _READ_WHOLE = ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja")
 
@@ -17,7 +17,7 @@ def package_name(folder: Path) -> str | None:
 
 
 def package_value(folder: Path, key: str) -> str | None:
-    """Read a value of the card of a folder that was pulled; None for any other folder."""
+    """Read a value from the card of a pulled folder; None for any other folder."""
     try:
         value = json.loads((folder / "card.json").read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError):
@@ -26,13 +26,13 @@ def package_value(folder: Path, key: str) -> str | None:
 
 
 def fingerprint(folder: Path, gguf: str | None = None) -> str:
-    """Hash of what decides a model's answers: small files whole, weights by header and samples.
+    """Hash what determines a model's answers: small files whole, weights by header and samples.
 
-    Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too. A
-    packed folder has the hash of what it was packed from and of its dtype: the same on every
-    machine, whatever versions of libraries wrote its small files.
+    Fine-tuned weights keep header and size, so evenly spaced samples of them are hashed too. For a
+    packed folder, the hash covers its source's fingerprint and its dtype: it is the same on every
+    machine, whatever library versions wrote the small files.
 
-    :param gguf: the file of the folder that has all of it.
+    :param gguf: name of the GGUF file in the folder, if it holds the whole model.
     """
     if gguf:
         return _sampled(folder / gguf).hex()[:16]
@@ -49,7 +49,7 @@ def fingerprint(folder: Path, gguf: str | None = None) -> str:
 
 
 def source_fingerprint(folder: Path, gguf: str | None = None) -> str:
-    """Return the fingerprint of what a folder was packed from; of any other model its own."""
+    """Return the fingerprint of the model that a folder was packed from, or of any other model."""
     packed_from = None if gguf else _packed_from(folder)
     return packed_from.partition(" ")[0] if packed_from else fingerprint(folder, gguf)
 

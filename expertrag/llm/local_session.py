@@ -1,4 +1,4 @@
-"""What sessions of models in this process have in common: tokens become text, and signals."""
+"""Base of the sessions of models in this process: turns tokens into text, and into signals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from expertrag_retriever.types import PrefillSignals
 
 
 class LocalSession(Session):
-    """One prompt; where the tokens come from is the subclass's."""
+    """One prompt; subclasses provide the tokens."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class LocalSession(Session):
         *,
         goes_on: bool = False,
     ) -> None:
-        """Begin; ``goes_on``: the prompt ends in a turn that the text goes on with."""
+        """Start; ``goes_on``: the prompt ends in a begun turn, which the text continues."""
         self.prompt_tokens = len(prompt)
         self.finish_reason = FinishReason.LENGTH
         self._max_tokens = sampling.max_tokens
@@ -43,7 +43,7 @@ class LocalSession(Session):
         self._filter = StopFilter(sampling.stop)
         self._watched = Watched()
         self._certainties: list[Certainty] = []
-        self._ranked: deque[Ranked] = deque()  # of the tokens that come next, where asked for
+        self._ranked: deque[Ranked] = deque()  # of the next tokens, if requested
         self._spelling = Spelling()
         self._ended = False
 
@@ -79,7 +79,7 @@ class LocalSession(Session):
             yield DeltaEvent(piece, logprobs)
 
     def _signals(self, tokens: int) -> PrefillSignals | None:
-        """Signals of the first ``tokens`` tokens, of those that were looked at."""
+        """Return the signals of the first ``tokens`` tokens whose certainty was measured."""
         if not self._certainties:
             return None
         return replace(
@@ -89,7 +89,7 @@ class LocalSession(Session):
         )
 
     def _abstaining(self) -> list[int]:
-        """Ask the probe, if there is one, of what was watched; what to say where it abstains."""
+        """Apply the probe, if there is one; return the tokens of the abstention if it abstains."""
         if self._probe is None:
             return []
         self.doubt = self._probe.doubt(self._watched.vectors)
@@ -101,5 +101,5 @@ class LocalSession(Session):
 
     @abstractmethod
     def _next(self) -> int | None:
-        """Return the next token of the text, None at the end."""
+        """Return the next token; None at the end."""
         ...

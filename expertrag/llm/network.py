@@ -17,7 +17,7 @@ _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Result of a forward pass: logits (V,), and what else was seen where that was asked for."""
+    """Result of a forward pass: logits (V,), and routing and hidden states if requested."""
 
     logits: torch.Tensor
     watched: Watched | None = None
@@ -25,16 +25,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a model's texts may be, which tokens end them, and what ``config.json`` adds."""
+    """A model's context length, its end tokens, and values that ``config.json`` adds."""
 
     context_tokens: int
     end_tokens: frozenset[int]
     experts: tuple[str, ...] = ()
-    """Names of those of a mixture that is routed by text; else none."""
+    """Names of the experts of a mixture that has one expert per sequence; else empty."""
     reader_prompts: str = ""
-    """Of a reader, the fingerprint of the prompts that it was trained with; else empty."""
+    """Fingerprint of the prompts that a reader was trained with; else empty."""
     parameters: int = 0
-    """Of all weights, those of every expert among them; tied ones count once."""
+    """Number of weights, all experts included; tied ones count once."""
 
     @classmethod
     def of(cls, model: Any, tokenizer: Any) -> Limits:
@@ -56,7 +56,7 @@ class Limits:
         return cls(context_tokens, frozenset(_flat(ends)), experts, prompts, parameters)
 
     def expert_of(self, domain: str | None) -> int:
-        """Return the expert of a domain's texts: its own or the general one; -1: by the routers."""
+        """Return a domain's expert: its own or the general one; -1 to follow the routers."""
         if not self.experts:
             return -1
         known = [self.experts.index(name) for name in (domain, GENERAL) if name in self.experts]
@@ -64,7 +64,7 @@ class Limits:
 
 
 class Network(Protocol):
-    """A model with what sessions need to know of it. It holds no session's state."""
+    """A model as sessions use it. It holds no state of a session."""
 
     device: torch.device
     limits: Limits
@@ -73,34 +73,34 @@ class Network(Protocol):
 
     @property
     def limit(self) -> str:
-        """What limits a text to ``context_tokens``, for a message."""
+        """What limits a sequence to ``context_tokens``, for error messages."""
         ...
 
     def counters(self) -> Mapping[str, int]:
-        """Return what was done since the start, by name; nothing if it is not counted."""
+        """Return counters since the start, by name; empty if nothing is counted."""
         ...
 
     def new_cache(self, domain: str | None = None) -> Any:
-        """Return an empty cache of keys and values for one session, of a domain's expert."""
+        """Return an empty KV cache for one session with a domain's expert."""
         ...
 
     def free(self, cache: Any) -> None:
-        """Give a cache's memory back."""
+        """Free the memory of a cache."""
         ...
 
     def forward(self, tokens: Sequence[int], cache: Any, *, watched: bool = False) -> Step:
-        """Append ``tokens`` to what ``cache`` holds and predict the next one.
+        """Append ``tokens`` to the sequence in ``cache`` and predict the next one.
 
-        :raises Overloaded: if the memory is full.
+        :raises Overloaded: out of memory.
         """
         ...
 
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
     ) -> Iterator[tuple[int, Reading]]:
-        """Read continuations after prompts, both as token ids, by a domain's expert.
+        """Score continuations of prompts, both as token ids, with a domain's expert.
 
-        Yields (place, reading).
+        Yields (index, reading).
         """
         ...
 

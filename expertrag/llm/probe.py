@@ -1,10 +1,10 @@
 """A linear probe on a prompt's hidden states: whether its passages hold the answer.
 
-A language model answers from passages that do not hold the answer, though its hidden states tell
-that they do not (Slobodkin et al. 2023). A logistic regression on them (a linear probe, Alain &
-Bengio 2016) gives the probability, before a word is drawn and without another pass.
+A language model answers even from passages that do not hold the answer, though its hidden states
+show that they do not (Slobodkin et al. 2023). A logistic regression on them (a linear probe, Alain
+& Bengio 2016) gives the probability before a token is sampled, and without another pass.
 
-FOLDER/probe.json          what it belongs to, and how it was trained
+FOLDER/probe.json          the model that it belongs to, and how it was trained
 FOLDER/probe.safetensors   weights and bias
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
 
 STATES = ("hidden_middle", "hidden_upper")
-"""What is read of ``Watched.vectors``, in this order."""
+"""The ``Watched.vectors`` that the probe uses, in this order."""
 STRICT_FROM = 0.1
-"""Doubt from which STRICT withholds an answer: there, a wrong one counts as nine that are withheld
-(9 p = 1 - p). Chosen by what the store of many sources does not answer (``make strict-threshold``,
-docs/grounding.md)."""
+"""Doubt threshold at which STRICT withholds an answer: a wrong answer counts as nine withheld ones
+there (9 p = 1 - p). Chosen on questions that the store of many sources does not answer (``make
+strict-threshold``, docs/reference/grounding.md)."""
 
 _WEIGHTS = "probe.safetensors"
 _ABOUT = "probe.json"
@@ -38,7 +38,7 @@ _ABOUT = "probe.json"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """What a probe belongs to: the language model's files, and its prompts with passages."""
+    """The owner of a probe: the language model's files, and its prompts with passages."""
 
     generator: str
     fingerprint: str
@@ -47,9 +47,9 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """A fitted probe; D is the model's width, ``digest`` a hash of what it says.
+    """A fitted probe; D is the model's width, ``digest`` a hash of the weights file.
 
-    ``weights`` [2 D] are of the middle state, then of the upper one.
+    ``weights`` [2 D] are for the middle state, then for the upper one.
     """
 
     weights: FloatArray
@@ -60,14 +60,14 @@ class Probe:
     def doubt(self, vectors: Mapping[str, FloatArray]) -> float:
         """Return the probability that no passage holds the answer.
 
-        :param vectors: those of ``STATES``, of the prompt's last token.
+        :param vectors: the ``STATES`` of the prompt's last token.
         """
         states = np.concatenate([vectors[name] for name in STATES])
         return float(logistic(states @ self.weights + self.bias))
 
 
 def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Path) -> None:
-    """Write a probe into a folder that is there."""
+    """Write a probe into an existing folder."""
     from safetensors.numpy import save_file
 
     arrays = {"weights": probe.weights, "bias": np.array([probe.bias], np.float32)}
@@ -80,7 +80,7 @@ def save_probe(probe: Probe, training: Mapping[str, Any], card: str, folder: Pat
 def load_probe(folder: Path) -> Probe:
     """Read a probe.
 
-    :raises InvalidArgument: the folder is none.
+    :raises InvalidArgument: the folder is not a probe.
     :raises ServerError: it is damaged.
     """
     from safetensors import SafetensorError
@@ -88,7 +88,7 @@ def load_probe(folder: Path) -> Probe:
 
     if not (folder / _ABOUT).is_file():
         raise InvalidArgument(
-            f"probe: {folder} is none; name a folder that `expertrag train probe` made"
+            f"probe: {folder} is not a probe; name a folder that `expertrag train probe` wrote"
         )
     try:
         owner = Owner(**json.loads((folder / _ABOUT).read_bytes())["owner"])

@@ -1,8 +1,8 @@
-"""What the language model is told, and what it replies: prompts, markers, packing.
+"""Prompts of the language model, the form of its replies, and the packing of passages.
 
-Training, serving and evaluation share this file. Prompts that show passages come in families
-(:class:`Family`), by the kind of model; a reader (``expertrag train reader``) learns from those of
-``PLAIN`` as they stand, so that serving it needs no prompt of its own.
+Training, serving and evaluation share this file. Prompts with passages come in families
+(:class:`Family`), by the kind of model; a reader (``expertrag train reader``) is trained on the
+unchanged prompts of ``PLAIN``, so it needs no prompt of its own when served.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from expertrag.api.types import Passage
 from expertrag.llm.base import Message
 
 ABSTENTION = "The documents do not hold an answer to this question."
-"""The text of an answer that is withheld in STRICT mode."""
+"""The answer's text when STRICT mode withholds it."""
 
 # Tried with SmolLM2-135M-Instruct on 47 train questions of squad2, HotpotQA and PopQA, 3 passages:
 # this form, best passage last, no system turn, the question before and after, "in one short
-# sentence". An accepted answer in 32 to 36 % for all five (± 7), so the plainest form is kept.
+# sentence". All five gave an accepted answer in 32 to 36 % (± 7), so the plainest form is kept.
 CLOSED_BOOK = "You are a helpful assistant. Answer the question briefly and directly."
 OPEN_BOOK = "You are a helpful assistant. Answer the question briefly, using the passages."
 STRICT = (
@@ -40,18 +40,20 @@ QUESTION = (
 )
 
 NEXT_PASSAGE = "\n\n["
-"""Where an answer ends at the latest: small models go on with a passage of their own making."""
+"""Stop string of every answer: small models go on by inventing another passage."""
 
 NOT_FOUND = "Not in the passages."
-"""What a reader replies where no passage holds the answer. Hardly an answer begins with its first
-token, so that the probability of that token is the reader's doubt."""
+"""A reader's reply when no passage holds the answer. Hardly any answer begins with its first token,
+so the probability of that token is the reader's doubt."""
 
 ABSTAINS_FROM = 0.5
-"""Doubt from which a reader abstains. Below it the answer's own words are drawn, though each of the
-first ones may be less probable than abstention: it stands for all answers together."""
+"""Doubt threshold at which a reader abstains. Below it, an answer is sampled, though each first
+token may be less probable than abstention: the threshold weighs abstention against all answers
+together."""
 
 INSTRUCTED_FROM = 1_000_000_000
-"""Parameters, all experts included, from which a chat model gets the prompts of ``INSTRUCT``."""
+"""Chat models with at least this many parameters, all experts included, get the prompts of
+``INSTRUCT``."""
 
 _LEAST = 1e-9  # probability whose log odds are still finite in float64
 
@@ -61,8 +63,8 @@ class Doubt:
     """Platt scaling of a reader's doubt: slope and intercept of its log odds (Platt 1999).
 
     A model that was not trained to abstain is too sure, or too unsure, that no passage holds the
-    answer; the order of its doubts tells more than their size. ``strict_from``: calibrated doubt
-    from which STRICT withholds an answer, where a wrong one costs more than none.
+    answer; the order of its doubts is more reliable than their values. ``strict_from``: calibrated
+    doubt at which STRICT withholds an answer, as a wrong answer costs more there than none.
     """
 
     slope: float = 1.0
@@ -72,12 +74,12 @@ class Doubt:
     def calibrated(self, probability: float) -> float:
         """Return the probability that no passage holds the answer.
 
-        :param probability: that ``NOT_FOUND`` begins the reply.
+        :param probability: that the reply begins with ``NOT_FOUND``.
         """
         return _probability(self.slope * _log_odds(probability) + self.intercept)
 
     def raw(self, calibrated: float) -> float:
-        """Return the probability that :meth:`calibrated` was given."""
+        """Invert :meth:`calibrated`."""
         return _probability((_log_odds(calibrated) - self.intercept) / self.slope)
 
 
@@ -97,11 +99,11 @@ UNSCALED = Doubt()
 class Family:
     """The prompts with passages of one kind of models.
 
-    ``open_book`` and ``strict`` are system turns. ``short`` and ``long``: how the model's own turn
-    begins, of a question that asks for something and of one that asks for an explanation
-    (:func:`asks_to_explain`); what it goes on with is the answer. ``replies``: whether what models
-    of the family say is served as a :class:`Reply` without training: it copies, and its doubt is
-    looked at.
+    ``open_book`` and ``strict`` are system turns. ``short`` and ``long``: beginning of the model's
+    own turn, for a question that asks for a few words and for one that asks for an explanation
+    (:func:`asks_to_explain`); the model's continuation is the answer. ``replies``: whether answers
+    are served as a :class:`Reply` without training: the models copy from the passages, and their
+    doubt is used.
     """
 
     name: str
@@ -113,19 +115,19 @@ class Family:
     doubt: Doubt = UNSCALED
 
     def beginning(self, question: str) -> str:
-        """Return how the model's turn begins; empty where it begins it itself."""
+        """Return the beginning of the model's turn; empty if the model begins it itself."""
         return self.long if asks_to_explain(question) else self.short
 
 
 PLAIN = Family("plain", OPEN_BOOK, STRICT)
-"""Of readers, and of small models without training."""
+"""For readers, and for small models without training."""
 
 # Tried with Qwen2.5-Coder-1.5B-Instruct: instructions after the question or in the system turn that
 # ask for few words, the number of the passage and "Not in the passages.", in fourteen wordings. Of
 # 13 train questions of squad2 with three passages, .69 had an accepted answer in the reply without
-# them and .46 to .69 with them; of 14 test questions with five passages, 13 and 7. The model gave
-# parts of instructions and of examples for answers, and two words for "How do I ...?". So its
-# prompt has none, and its citations come from grounding. What works is to begin its turn for it: of
+# instructions and .46 to .69 with them; of 14 test questions with five passages, 13 and 7. The
+# model answered with parts of instructions and examples, and with two words to "How do I ...?". So
+# its prompt has no instructions, and grounding adds citations. What works is to begin its turn: of
 # 16 dev questions of squad2, five best passages, .88 have an accepted answer in the reply (.25 are
 # one and nothing else) without a beginning, 1.00 (.31) after "Answer:", 1.00 (.75) after "Short
 # answer:", .94 (.38) after a quotation mark; a second turn that asks for fewer words, .88 (.81).
@@ -138,12 +140,12 @@ INSTRUCT = Family(
     replies=True,
     doubt=Doubt(slope=0.628, intercept=4.752),
 )
-"""Of chat models that read well without training. STRICT asks what the other modes ask, so that a
-question has one doubt, and its passages are read once; it alone abstains by that doubt, which tells
-too little to withhold answers that are asked for in other modes."""
+"""For chat models that read well without training. STRICT uses the prompt of the other modes, so a
+question has one doubt and its passages are prefilled once. Only STRICT abstains by that doubt: it
+is too weak to withhold answers in other modes."""
 
 FAMILIES: Mapping[str, Family] = {family.name: family for family in (PLAIN, INSTRUCT)}
-"""By name, as :attr:`expertrag.llm.base.Generator.family` has it."""
+"""By name; see :attr:`expertrag.llm.base.Generator.family`."""
 
 _EXPLAINS = re.compile(
     r"\W*(how (can|could|do|does|did|should|would|to)\b|why\b|explain|describe|compare)", re.I
@@ -155,7 +157,7 @@ TokenCounter = Callable[[Sequence[Message]], int]
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Passages that fit the model's context, best first, and those that were left out."""
+    """Passages that fit into the model's context, best first, and those that were dropped."""
 
     kept: tuple[Passage, ...]
     dropped: tuple[Passage, ...]
@@ -163,25 +165,25 @@ class Packed:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a reader replied: the answer without its markers, and the numbers of what it cites."""
+    """A reader's reply: the answer without its markers, and the numbers of the cited passages."""
 
     answer: str
     cited: tuple[int, ...] = ()
 
     @property
     def text(self) -> str:
-        """The reply as the reader writes it: the answer, then a marker for each passage."""
+        """The reply as the reader writes it: the answer, then a marker for each cited passage."""
         markers = "".join(f"[{number}]" for number in self.cited)
         return f"{self.answer} {markers}".rstrip()
 
     @property
     def found(self) -> bool:
-        """Whether it is an answer: False where the reader abstains."""
+        """Whether it is an answer; False if the reader abstains."""
         return not self.answer.startswith(NOT_FOUND.rstrip("."))
 
     @classmethod
     def of(cls, text: str) -> Reply:
-        """Read a reply; markers count at its end alone."""
+        """Parse a reply; only markers at its end count."""
         text = text.partition(NEXT_PASSAGE)[0].strip()
         return cls(*split_markers(text))
 
@@ -204,8 +206,8 @@ def open_book(
 ) -> list[Message]:
     """Return the prompt for an answer from ``passages``, which are numbered from 1, best first.
 
-    :param begun: whether it ends in the beginning of the model's turn, where the family has one;
-        not where the answer is held to a form.
+    :param begun: whether it ends with the beginning of the model's turn, if the family has one;
+        False for an answer with a constraint.
     """
     shown = "\n\n".join(
         _numbered(number, passage) for number, passage in enumerate(passages, start=1)
@@ -220,7 +222,7 @@ def open_book(
 
 
 def asks_to_explain(question: str) -> bool:
-    """Whether a few words are hardly the answer: how to do something, or why."""
+    """Whether a question asks for an explanation (how to do something, or why), not a few words."""
     return _EXPLAINS.match(question) is not None
 
 
@@ -236,7 +238,7 @@ def pack(
     budget_tokens: int,
     family: Family = PLAIN,
 ) -> Packed:
-    """Keep the first passages, whole, as many as fit; stop at the first that does not fit.
+    """Keep as many whole passages as fit, in order; stop at the first that does not fit.
 
     The prompt is counted in its STRICT form, the longer of the two.
 
@@ -259,8 +261,8 @@ def pack(
         fitting -= 1
     if passages and not fitting:
         raise InvalidArgument(
-            f"question: it and the best passage need more than the {budget_tokens:,} tokens that "
-            "the model's context leaves; shorten the question, lower max_tokens, or rebuild the "
+            f"question: with the best passage, it needs more than the {budget_tokens:,} tokens "
+            "left in the model's context; shorten the question, lower max_tokens, or rebuild the "
             "index with smaller chunks",
             reason="CONTEXT_TOO_SMALL",
             metadata={"field": "question"},
@@ -274,7 +276,7 @@ def _numbered(number: int, passage: Passage) -> str:
 
 
 def fingerprint(family: Family = PLAIN) -> str:
-    """Hash of the prompts and of the form of replies: what is trained with others reads worse."""
+    """Hash the prompts and the form of replies: a model trained with others reads worse."""
     passage = Passage("id", 0, "text", 0, 4, 1.0, title="title")
     shown = [
         open_book("question", [passage], strict=strict, family=family) for strict in (False, True)

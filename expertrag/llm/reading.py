@@ -1,4 +1,4 @@
-"""Reading a text as if the model had written it: how likely it is, and what it calls to mind."""
+"""Score a given continuation under the model: log probabilities and hidden states."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from expertrag.llm.watching import middle_and_upper
 
 _MOST_TOKENS = 2048  # of a batch, padding included
 MOST_READ_TOKENS = 64
-"""Of a continuation; what comes later says little more of a short answer."""
+"""Of a continuation; later tokens add little information about a short answer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What a model makes of a continuation of T tokens, its end among them.
+    """Scores of a continuation of T tokens, the end token included.
 
-    ``log_probabilities`` [T] in nats. ``middle`` and ``upper`` [D]: hidden states half and three
-    quarters of the way up, averaged over the continuation.
+    ``log_probabilities`` [T] in nats. ``middle`` and ``upper`` [D]: hidden states after half and
+    three quarters of the layers, averaged over the continuation.
     """
 
     log_probabilities: NDArray[np.float32]
@@ -35,9 +35,9 @@ class Reading:
 def read(
     model: Any, items: Sequence[tuple[Sequence[int], Sequence[int]]], *, keeps_logits: bool
 ) -> Iterator[tuple[int, Reading]]:
-    """Read continuations after prompts, both as token ids; yields (place, reading), short first.
+    """Score continuations of prompts, both as token ids; yields (index, reading), shortest first.
 
-    :param keeps_logits: whether the model can leave out those of the prompts.
+    :param keeps_logits: whether the model can skip the logits of the prompts (``logits_to_keep``).
     """
     lengths = [len(prompt) + len(text) for prompt, text in items]
     for batch in _batches(lengths):
@@ -46,7 +46,7 @@ def read(
         for row, place in enumerate(batch):
             ids[row, : lengths[place]] = torch.tensor([*items[place][0], *items[place][1]])
         mask = torch.arange(most)[None, :] < torch.tensor([lengths[p] for p in batch])[:, None]
-        # Logits from the last prompt token on: of whole prompts they would be gigabytes.
+        # Logits starting at the last prompt token: those of whole prompts would take gigabytes.
         first = min(len(items[place][0]) for place in batch) - 1
         options = {"logits_to_keep": most - first} if keeps_logits else {}
         try:
@@ -70,7 +70,7 @@ def read(
 def _reading(
     output: Any, row: int, ids: torch.Tensor, start: int, stop: int, skipped: int
 ) -> Reading:
-    """Read one row; the first ``skipped`` positions have no logits."""
+    """Extract one row; the first ``skipped`` positions have no logits."""
     logits = output.logits[row, start - 1 - skipped : stop - 1 - skipped].float()
     chosen = ids[start:stop, None].to(logits.device)
     middle, upper = middle_and_upper(output.hidden_states)
@@ -87,7 +87,7 @@ def _mean(states: torch.Tensor, row: int, start: int, stop: int) -> NDArray[np.f
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Group places by length, so that little is padded."""
+    """Group indices by length, to keep the padding small."""
     batch: list[int] = []
     for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
         if batch and lengths[place] * (len(batch) + 1) > _MOST_TOKENS:

@@ -1,4 +1,4 @@
-"""The back ends by the prefix of a model's name; each is imported only when it is named."""
+"""The back ends by the prefix of a model's name; each is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from expertrag.llm.adapters.beside import Beside
 
 Load = Callable[[str, str, str, int, int, "Beside | None"], Generator]
-"""Make a generator from the name without its prefix, dtype, device, the MiB of its cache and of
-what is kept of it, and the experts beside it."""
+"""Make a generator from the name without its prefix, dtype, device, the MiB of its KV cache and of
+what stays cached, and its parallel adapters."""
 
 
 def _openai(
@@ -23,8 +23,8 @@ def _openai(
 
     if beside:
         raise InvalidArgument(
-            "reader: it runs beside a model on our own engine, and a server has none; name a model "
-            "for the engine, or merge the reader into the server's"
+            "reader: it needs a model on our own engine, not on a server; name a model for the "
+            "engine, or merge the reader into the server's model"
         )
     return OpenAIGenerator.connect(name)
 
@@ -44,7 +44,7 @@ def _transformers(
     )
 
 
-_BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" takes what is left
+_BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" matches all other names
 
 
 def load_generator(
@@ -58,20 +58,20 @@ def load_generator(
 ) -> Generator:
     """Load a language model by name.
 
-    :param name: a folder or hub id that transformers loads, or a GGUF file (on the CPU most run on
-        an engine of our own, all others in transformers); a folder of ``expertrag models pack``; or
+    :param name: a folder or hub id that transformers loads, or a GGUF file (on the CPU, most run on
+        our own engine and the others in transformers); a folder of ``expertrag models pack``; or
         ``openai:URL#MODEL`` for an OpenAI-compatible server, for example
         ``openai:http://127.0.0.1:8000/v1#qwen3``.
-    :param dtype: ``auto`` (bfloat16 where the hardware multiplies it, else float32),
-        ``bfloat16``, ``float16`` or ``float32``; ``int8`` and ``int4`` round the weights, on
-        the CPU; a server chooses for itself.
+    :param dtype: ``auto`` (bfloat16 if the hardware multiplies it, else float32), ``bfloat16``,
+        ``float16`` or ``float32``; ``int8`` and ``int4`` quantise the weights, on the CPU only; a
+        server chooses its own.
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
-    :param cache_mib: memory for keys and values on the CPU; what is not used takes none.
-    :param reuse_mib: what of it stays when no text needs it, for others that begin alike.
-    :param beside: experts of a reader, on our engine alone.
-    :raises InvalidArgument: if the name, the dtype or the device cannot be, or it does not run on
-        our engine and is to have experts beside it.
-    :raises Conflict: if those were trained beside another model.
+    :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
+    :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
+    :param beside: parallel adapters of a reader, on our engine only.
+    :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
+        not run on our engine and ``beside`` is given.
+    :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
     :raises MissingExtra: if the back end is not installed.

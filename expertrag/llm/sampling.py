@@ -1,4 +1,4 @@
-"""Draw tokens, and tell how sure the model was about them."""
+"""Sample tokens, and measure how sure the model was about them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from expertrag.llm.probe import Probe
 from expertrag.llm.prompt import ABSTAINS_FROM, UNSCALED, Doubt
 
 FREQUENCY_PENALTY = 0.7
-"""Default: the smallest value at which SmolLM2-135M seldom loops, at no loss of right answers."""
+"""Default: the smallest value at which SmolLM2-135M seldom loops, without losing right answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
     """The tokens of a reader's abstention, and how the probability of the first is calibrated.
 
-    ``decides``: whether that probability decides on abstention; else it is only told. ``probe``
-    tells the doubt instead, if there is one, and decides.
+    ``decides``: whether that probability decides on abstention; otherwise it is only reported as
+    doubt. ``probe``: if there is one, it computes the doubt and decides instead.
     """
 
     tokens: tuple[int, ...]
@@ -32,15 +32,15 @@ class Abstention:
 
 
 class Sampler:
-    """Draws one token at a time; greedy at temperature 0. Each session has its own.
+    """Samples one token at a time; greedy at temperature 0. Each session has its own.
 
-    Before each draw, a token's logit falls by ``frequency_penalty`` times the number of times that
-    it was drawn before (OpenAI's definition; the prompt does not count). A matcher, which follows
-    the draws, says what may be drawn at all.
+    Before each draw, a token's logit is lowered by ``frequency_penalty`` times the number of its
+    earlier draws (OpenAI's definition; the prompt does not count). A matcher follows the draws and
+    masks the tokens that its constraint forbids.
 
-    ``abstention`` is what a reader abstains with. Whether it does is decided at the first draw, by
-    its calibrated probability, ``doubt``, whatever the temperature; a matcher decides for itself,
-    and where there is a probe, the session does.
+    ``abstention``: what a reader abstains with. The first draw decides whether it does, by its
+    calibrated probability ``doubt``, whatever the temperature; not with a matcher, whose constraint
+    decides, nor with a probe, where the session decides.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Sampler:
         abstention: Abstention | None = None,
     ) -> None:
         self.doubt: float | None = None
-        # a probe tells before anything is drawn: its doubt is the session's
+        # a probe decides before anything is sampled: the session handles it
         self._abstention = None if abstention and abstention.probe else abstention
-        self._saying: list[int] = []  # what is left to say of an abstention
+        self._saying: list[int] = []  # remaining tokens of an abstention
         self._temperature = temperature
         self._matcher = matcher
         self._frequency_penalty = frequency_penalty
         self._counts: Counter[int] = Counter()
-        # Seeds are 64 bits for torch; ours come from anywhere, negative ones included.
+        # torch takes 64-bit seeds; callers may pass any integer, negative ones included.
         self._generator = torch.Generator(device).manual_seed(seed % 2**63)
 
     @classmethod
@@ -72,7 +72,7 @@ class Sampler:
         matcher: Matcher | None = None,
         abstention: Abstention | None = None,
     ) -> Sampler:
-        """Make one as a request asks for it."""
+        """Make the sampler for a request."""
         penalty = sampling.frequency_penalty
         return cls(
             sampling.temperature,
@@ -85,17 +85,17 @@ class Sampler:
 
     @property
     def complete(self) -> bool:
-        """Whether only the text's end may be drawn."""
+        """Whether only the end of the sequence may follow."""
         return self._matcher is not None and self._matcher.complete
 
     def forced(self) -> list[int]:
-        """Return tokens that have to be drawn next, if any."""
+        """Return the tokens that must be sampled next, if any."""
         return self._matcher.forced() if self._matcher else list(self._saying)
 
     def draw(self, logits: torch.Tensor) -> int:
-        """Return the id of the next token, given its logits (V,), which stay as they are.
+        """Sample the id of the next token from its logits (V,), which are not modified.
 
-        :raises InvalidArgument: the constraint cannot be obeyed any more.
+        :raises InvalidArgument: the constraint cannot be satisfied any more.
         """
         logits = self._decided(logits)
         if self._saying:
@@ -108,7 +108,7 @@ class Sampler:
         return token
 
     def _decided(self, logits: torch.Tensor) -> torch.Tensor:
-        """Decide on abstention at the first draw: say all of it, or anything else."""
+        """Decide on abstention at the first draw: emit all of it, or mask its first token."""
         if self._abstention is None or self._counts:
             return logits
         first = self._abstention.tokens[0]
@@ -142,18 +142,18 @@ class Sampler:
     def _choose(self, logits: torch.Tensor) -> int:
         if self._temperature <= 0:
             return int(logits.argmax())
-        # Shifted before it is divided, so that no temperature, however small, overflows.
+        # Shift before dividing, so that no temperature overflows, however small.
         scaled = (logits.float() - logits.max()) / self._temperature
         return int(torch.multinomial(scaled.softmax(-1), 1, generator=self._generator))
 
 
 def certainty(logits: torch.Tensor) -> Certainty:
-    """Tell how sure the model was, from the logits (V,) of a token."""
+    """Measure how sure the model was of a token, from its logits (V,)."""
     first, second = logits.float().softmax(-1).topk(2).values.tolist()
     return Certainty(first - second, float(entropy(logits)), first)
 
 
 def entropy(logits: torch.Tensor) -> torch.Tensor:
-    """Entropy in nats over the last dimension; where p is 0, so is p log p."""
+    """Return the entropy in nats over the last dimension, with p log p = 0 at p = 0."""
     terms: torch.Tensor = torch.special.entr(logits.float().softmax(-1))
     return terms.sum(-1)

@@ -1,4 +1,4 @@
-"""What a prefill shows besides the next token: the routing of the prompt, and hidden states."""
+"""What a prefill returns besides the next token: the routing of the prompt, and hidden states."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
 
 ROUTER_TOKENS = 32
-"""The end of a prompt tells most of what comes next."""
+"""Last tokens of a prompt whose routing is used: they say most about what comes next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """What was seen of a prompt; L layers with a router, E experts, D the model's width.
+    """Routing and hidden states of a prompt; L layers with a router, E experts, D model width.
 
     ``router_entropy``: of the expert distribution over the last tokens, averaged over layers, in
     nats; None for a model without a router. ``vectors``, by name: ``router_entropies`` [L], the
     same by layer; ``router_pattern`` [L·E], the mean share of each expert; ``hidden_middle`` and
-    ``hidden_upper`` [D], the last token's state half and three quarters of the way up.
+    ``hidden_upper`` [D], the last token's state after half and three quarters of the layers.
     """
 
     router_entropy: float | None = None
@@ -34,15 +34,15 @@ class Watched:
 
 
 def watch(output: Any) -> Watched:
-    """Read what a forward pass of transformers put out for one prompt, or the end of one."""
+    """Read the output of a transformers forward pass over one prompt, or the end of one."""
     routers = getattr(output, "router_logits", None) or ()
-    states = getattr(output, "hidden_states", None) or ()  # some models put out none
+    states = getattr(output, "hidden_states", None) or ()  # some models return none
     seen = [state[0, -1] for state in middle_and_upper(states)] if states else []
     return watched_of([logits[-ROUTER_TOKENS:] for logits in routers], seen)
 
 
 def watched_of(last: Sequence[torch.Tensor], states: Sequence[torch.Tensor]) -> Watched:
-    """Make of router logits, [T, E] of each layer, and the last token's two states [D], or none."""
+    """Build from router logits, [T, E] per layer, and the last token's two states [D], if any."""
     names = ("hidden_middle", "hidden_upper") if states else ()
     vectors = {name: _array(state) for name, state in zip(names, states, strict=True)}
     if not last:
@@ -54,7 +54,7 @@ def watched_of(last: Sequence[torch.Tensor], states: Sequence[torch.Tensor]) -> 
 
 
 def middle_and_upper(states: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Choose the states half and three quarters of the way up; the first are the embeddings."""
+    """Choose the states after half and three quarters of the layers; item 0 is the embeddings."""
     return states[(len(states) - 1) // 2], states[(len(states) - 1) * 3 // 4]
 
 

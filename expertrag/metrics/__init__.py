@@ -1,1 +1,1 @@
-"""Measures of answers, rankings and confidences, with their significance."""
+"""Measures of answers, rankings and confidence scores, with significance tests."""

@@ -1,4 +1,4 @@
-"""How well a confidence tells right from wrong."""
+"""Measures of how well a confidence score separates right from wrong answers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 Point = TypeVar("Point")
 
 CURVE_POINTS = 101
-"""Most points of a curve in a report: one for each percent."""
+"""Maximum number of points of a curve in a report: one per percent."""
 
 
 def auc(scores: Sequence[float], labels: Sequence[bool]) -> float | None:
-    """Return the area under the ROC curve; None where all labels are the same."""
+    """Return the area under the ROC curve; None if all labels are the same."""
     from sklearn.metrics import roc_auc_score
 
     if len(set(map(bool, labels))) < 2:
@@ -27,15 +27,15 @@ def risk_coverage(
 ) -> tuple[tuple[float, float], ...]:
     """Return the risk-coverage curve: (share answered, share of these that is wrong).
 
-    The surest are answered first. The risk among equally sure ones is that expected of a random
-    order, so that the order of the input means nothing. At most ``CURVE_POINTS`` points.
+    The most confident are answered first. Ties have the risk expected under a random order, so the
+    order of the input does not matter. At most ``CURVE_POINTS`` points.
     """
     risks = _risks(confidence, correct)
     return thinned([(rank / len(risks), risk) for rank, risk in enumerate(risks, 1)])
 
 
 def aurc(confidence: Sequence[float], correct: Sequence[bool]) -> float | None:
-    """Return the area under the risk-coverage curve, lower is better; None of no answers.
+    """Return the area under the risk-coverage curve, lower is better; None without answers.
 
     The mean risk over all coverages 1/N, 2/N, …, 1 (Geifman, Uziel & El-Yaniv 2019, section 3, for
     the curve of Geifman & El-Yaniv 2017).
@@ -45,7 +45,7 @@ def aurc(confidence: Sequence[float], correct: Sequence[bool]) -> float | None:
 
 
 def thinned(points: Sequence[Point], most: int = CURVE_POINTS) -> tuple[Point, ...]:
-    """Keep ``most`` points of a curve at equal distances, its first and last among them."""
+    """Keep ``most`` evenly spaced points of a curve, including its first and last."""
     last = len(points) - 1
     if last < most:
         return tuple(points)
@@ -53,14 +53,14 @@ def thinned(points: Sequence[Point], most: int = CURVE_POINTS) -> tuple[Point, .
 
 
 def _risks(confidence: Sequence[float], correct: Sequence[bool]) -> list[float]:
-    """Risk of answering the 1, 2, …, N surest."""
+    """Risk of answering the 1, 2, …, N most confident."""
     if not len(confidence):
         return []
     wrong = 1.0 - np.asarray(correct, float)
     _, group, size = np.unique(
         -np.asarray(confidence, float), return_inverse=True, return_counts=True
     )
-    expected = np.bincount(group, weights=wrong) / size  # [groups], the surest first
+    expected = np.bincount(group, weights=wrong) / size  # [groups], the most confident first
     errors = np.cumsum(np.repeat(expected, size))
     risks: list[float] = (errors / np.arange(1, len(wrong) + 1)).tolist()
     return risks

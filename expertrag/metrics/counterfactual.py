@@ -1,7 +1,7 @@
-"""Counterfactual rows as arrays: which of the two outputs is right, and what each way costs.
+"""Counterfactual rows as arrays: which outputs are right, and how many LM calls each way costs.
 
-An output is right if it holds an accepted answer (``squad.contains``). Where ``answers`` is empty
-the corpus holds none and both outputs are wrong. Legend: N rows.
+An output is right if it contains an accepted answer (``squad.contains``). If ``answers`` is empty,
+the corpus holds no answer and both outputs are wrong. Legend: N rows.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Bools = NDArray[np.bool_]
 class Counterfactual:
     """The rows of one set, or of all; arrays are [N].
 
-    ``never``, ``always`` and ``multi_step`` say whether that output is right; ``multi_step`` is
-    None unless every row has it. ``calls_*`` are the LM calls of the two ways of answering, 1
-    where nothing was recorded.
+    ``never``, ``always`` and ``multi_step``: whether that output is right; ``multi_step`` is None
+    unless every row has it. ``calls_*`` are the LM calls of the two ways of answering, 1 if nothing
+    was recorded.
     """
 
     ids: tuple[str, ...]
@@ -38,12 +38,12 @@ class Counterfactual:
 
     @property
     def benefit(self) -> Bools:
-        """Rows where only retrieval is right."""
+        """Rows where only the answer with retrieval is right."""
         return self.always & ~self.never
 
     @property
     def harm(self) -> Bools:
-        """Rows where only closed book is right."""
+        """Rows where only the closed-book answer is right."""
         return self.never & ~self.always
 
     def accuracy(self, retrieval: Floats) -> Floats:
@@ -70,7 +70,7 @@ def counterfactual(rows: Sequence[Row]) -> Counterfactual:
 
 
 def pool(sets: Sequence[Counterfactual]) -> Counterfactual:
-    """Put the rows of several sets together, in their order."""
+    """Concatenate the rows of several sets."""
     multi_step = [rows.multi_step for rows in sets if rows.multi_step is not None]
     return Counterfactual(
         ids=tuple(itertools.chain.from_iterable(rows.ids for rows in sets)),

@@ -1,4 +1,4 @@
-"""What a gate's ranking is worth at every retrieval rate, and whether a target rate is kept.
+"""Accuracy of a gate's ranking at every retrieval rate, and whether target rates are met.
 
 Legend: N questions, S splits, G groups of equal p(benefit).
 """
@@ -16,19 +16,19 @@ from expertrag_retriever.gate.budget import guaranteed_count, nominal_count
 TARGETS = (0.2, 0.35, 0.5)
 SPLITS = 200
 TOLERANCE = 0.02
-"""A target that is exceeded by no more is kept: half of some thousand rows vary by as much."""
+"""Largest excess over a target that is no violation: halves of some thousand rows vary as much."""
 
 _Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A target retrieval rate, set on one half of the questions and measured on the other.
+    """A target retrieval rate: threshold set on one half of the questions, tested on the other.
 
     ``rule``: "nominal", the threshold with that rate on the first half, or "guaranteed"
-    (``gate.budget.guaranteed_count``). Means over the splits: ``realised`` rate, its 95 % range
-    over the splits, ``violations`` = the share of splits that exceed the target by more than
-    ``TOLERANCE``, ``accuracy``.
+    (``gate.budget.guaranteed_count``). ``realised`` rate and ``accuracy`` are means over the
+    splits, ``realised_low`` and ``realised_high`` the 95 % range of the rate over the splits, and
+    ``violations`` the share of splits that exceed the target by more than ``TOLERANCE``.
     """
 
     target: float
@@ -45,11 +45,11 @@ def frontier(
 ) -> tuple[tuple[float, float], ...]:
     """Return (retrieval rate, accuracy) at every threshold, from rate 0 (never) to 1 (always).
 
-    Questions of equal p(benefit) are retrieved together: no threshold parts them.
+    Questions with equal p(benefit) are retrieved together: no threshold separates them.
 
     :param p_benefit: shape [N].
-    :param never: whether each is answered right closed book, shape [N].
-    :param always: whether each is answered right with retrieval, shape [N].
+    :param never: whether the closed-book answer is right, shape [N].
+    :param always: whether the answer with retrieval is right, shape [N].
     """
     p, closed, opened = _floats(p_benefit, never, always)
     order = np.argsort(-p, kind="stable")
@@ -61,11 +61,11 @@ def frontier(
 
 
 def area_over_random(points: Sequence[tuple[float, float]]) -> float:
-    """Return ∫ (acc_gate(r) - acc_random(r)) dr over the rate r, by trapezoids.
+    """Return ∫ (acc_gate(r) - acc_random(r)) dr over the rate r, by the trapezoidal rule.
 
-    Random retrieval lies on the line from never to always. 0 is a gate that knows nothing.
+    Random retrieval lies on the line from never to always. An uninformative gate has 0.
 
-    :param points: a whole ``frontier``.
+    :param points: a complete ``frontier``.
     """
     from sklearn.metrics import auc
 
@@ -83,7 +83,7 @@ def budget(
 ) -> tuple[Budget, ...]:
     """Choose the threshold on a random half, apply it to the other half, ``SPLITS`` times.
 
-    Equal p(benefit) are left out together. Empty for fewer than two questions.
+    Questions tied at the threshold are not retrieved. Empty for fewer than two questions.
     """
     p, closed, opened = _floats(p_benefit, never, always)
     half = len(p) // 2
@@ -99,7 +99,7 @@ def budget(
             ("nominal", nominal_count(half, target)),
             ("guaranteed", guaranteed_count(half, target)),
         ):
-            # the p(benefit) of the next question is the bar to pass
+            # p(benefit) must exceed that of the next question
             bar = np.inf if count is None else descending[:, [min(count, half - 1)]]
             found.append(_budget(target, rule, p[second] > bar, closed[second], opened[second]))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Ranking measures by their usual names, calculated by ir_measures (MacAvaney et al. 2022)."""
+"""Ranking measures by their usual names, computed by ir_measures (MacAvaney et al. 2022)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = "nDCG@10, R@100, MRR@10, MAP, P@5, Success@5, Rprec"
 MAX_CUT_OFF = 1000
-"""A store gives no more passages."""
+"""Maximum number of passages that a store returns."""
 
 _KNOWN = frozenset({"nDCG", "R", "RR", "AP", "P", "Success", "Rprec"})
-"""Measures that need relevant documents only: BEIR sets seldom list what is judged not relevant."""
+"""Measures that need only relevant documents: BEIR sets seldom list documents judged irrelevant."""
 
 Run = Mapping[str, Sequence[str]]
 """Query id to document ids, best first."""
@@ -25,12 +25,12 @@ Qrels = Mapping[str, Mapping[str, int]]
 
 
 class Measures:
-    """Chosen measures under the names that the caller gave them."""
+    """A selection of measures, under the names given by the caller."""
 
     def __init__(self, names: Sequence[str]) -> None:
         """Parse names such as ``nDCG@10``, ``MRR@10`` (which is RR@10) and ``MAP`` (AP).
 
-        :raises InvalidArgument: an unknown measure, or none.
+        :raises InvalidArgument: a measure is unknown, or none is given.
         :raises MissingExtra: ir_measures is not installed.
         """
         self._measures = {name.strip(): _parse(name.strip()) for name in names}
@@ -39,19 +39,19 @@ class Measures:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names as given, in their order."""
+        """The names as given, in order."""
         return tuple(self._measures)
 
     @property
     def deepest(self) -> int:
-        """Largest cut-off, 0 without any."""
+        """Largest cut-off; 0 if there is none."""
         return max(int(item.params.get("cutoff", 0)) for item in self._measures.values())
 
     def per_query(self, qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
         """Value of every measure for every query of ``qrels``, by name and query id.
 
-        A query for which nothing was found has 0. What counts is the order of the run: a tie that
-        the search has broken stays broken as it is.
+        A query without results has 0. Only the order of the run counts; ties stay as the search
+        broke them.
         """
         import ir_measures
 
@@ -77,7 +77,7 @@ class Measures:
 
 
 def default_names(k: int) -> tuple[str, ...]:
-    """Names of the measures that are reported unless the caller names others."""
+    """Names of the measures that are reported by default."""
     return (f"nDCG@{k}", "R@100", f"MRR@{k}", "MAP")
 
 
@@ -95,7 +95,7 @@ def _parse(name: str) -> Measure:
     try:
         measure: Any = ir_measures.parse_measure(name)
         measure.validate_params()
-    except (NameError, ValueError, AssertionError):  # all that these raise
+    except (NameError, ValueError, AssertionError):  # everything that these calls raise
         raise unknown from None
     if measure.NAME not in _KNOWN or not all(_usable(*item) for item in measure.params.items()):
         raise unknown
@@ -104,7 +104,7 @@ def _parse(name: str) -> Measure:
 
 
 def _usable(parameter: str, value: object) -> bool:
-    """Whether a parameter is a cut-off or a lowest grade, and in range."""
+    """Whether a parameter is a cut-off or a minimum grade, and in range."""
     if not isinstance(value, int) or isinstance(value, bool):
         return False
     return 1 <= value <= MAX_CUT_OFF if parameter == "cutoff" else parameter == "rel" and value > 0

@@ -1,11 +1,10 @@
-"""Whether an output gives an accepted answer: exact match, token F1, containment, or either.
+"""Score outputs against accepted answers: exact match, token F1, containment, or ``right``.
 
-Normalisation, exact match and F1 are those of SQuAD's official script (Rajpurkar et al. 2016):
-lower case, no punctuation, no articles, single spaces. Containment asks whether a normalised
-accepted answer is a part of the normalised output, as AdaRAGUE's ``InAcc`` and most work on
-adaptive retrieval does. Nobody repeats a whole clause word for word, so a long accepted answer is
-also given by words in common (``right``). Markers of passages at an output's end ("[2]") are no
-part of it.
+Normalisation, exact match and F1 follow SQuAD's official script (Rajpurkar et al. 2016): lower
+case, no punctuation, no articles, single spaces. Containment: a normalised accepted answer is a
+substring of the normalised output, as in AdaRAGUE's ``InAcc`` and most work on adaptive retrieval.
+Outputs rarely repeat a whole clause word for word, so ``right`` also accepts a long answer by token
+F1. Passage markers at the end of an output ("[2]") are ignored.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ def exact_match(output: str, answers: Sequence[str]) -> bool:
 
 
 def token_f1(output: str, answers: Sequence[str]) -> float:
-    """F1 in [0, 1] of the output's words against the accepted answer that fits best."""
+    """F1 in [0, 1] of the output's words against the best-matching accepted answer."""
     return max((_f1(_said(output).split(), normalise(a).split()) for a in answers), default=0.0)
 
 
 def contains(output: str, answers: Sequence[str]) -> bool:
-    """Whether the output holds an accepted answer, after normalisation.
+    """Whether the output contains an accepted answer, after normalisation.
 
-    An answer that normalises to nothing is a part of every text, so it counts for none. Where all
-    accepted answers are yes, no or maybe, the first of these words in the output is the verdict:
-    "no" is a part of "know".
+    An answer that normalises to nothing would be in every text, so it is ignored. If all accepted
+    answers are yes, no or maybe, the first of these words in the output is the verdict, because
+    "no" is a substring of "know".
     """
     accepted = set(filter(None, map(normalise, answers)))
     if accepted and accepted <= VERDICTS:
@@ -53,7 +52,7 @@ def contains(output: str, answers: Sequence[str]) -> bool:
 
 
 def substring(output: str, answers: Sequence[str]) -> bool:
-    """Whether a normalised accepted answer is a part of the normalised output, no more asked."""
+    """Whether a normalised accepted answer is a substring of the normalised output."""
     text = _said(output)
     return any(answer in text for answer in filter(None, map(normalise, answers)))
 
@@ -61,9 +60,9 @@ def substring(output: str, answers: Sequence[str]) -> bool:
 def right(output: str, answers: Sequence[str]) -> bool:
     """Whether the output gives an accepted answer, short or long.
 
-    Where all accepted answers are verdicts, the output begins with one; it contains a short answer;
-    it contains one of four words or more, or has a token F1 above .5 with it. How often answers
-    read by hand are scored alike: ``benchmarks/mixed/README.md``.
+    If all accepted answers are verdicts, the output must begin with one. Otherwise it must contain
+    an accepted answer, or have a token F1 above .5 with one of four words or more. For agreement
+    with answers judged by hand see ``benchmarks/mixed/README.md``.
     """
     accepted = set(map(normalise, answers))
     if accepted <= VERDICTS:

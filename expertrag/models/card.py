@@ -1,4 +1,4 @@
-"""The card of a pulled model: what every one of its files must look like."""
+"""The card of a pulled model: size, time and checksum of every file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CARD = "card.json"
 
 @dataclass(frozen=True, slots=True)
 class FileCard:
-    """What a file of a pulled model must look like."""
+    """Expected size, time and checksum of a file."""
 
     size_bytes: int
     mtime_ns: int
@@ -36,7 +36,7 @@ class FileCard:
 
 
 def write_card(model: PackageModel, folder: Path, progress: Progress) -> None:
-    """Write the card of a finished folder; its files are durable afterwards."""
+    """Write the card of a finished folder, and flush all its files to disk."""
     files: dict[str, dict[str, int | str]] = {}
     names = sorted(item for item in folder.rglob("*") if item.is_file() and item.name != CARD)
     for done, item in enumerate(names, 1):
@@ -62,10 +62,10 @@ def write_card(model: PackageModel, folder: Path, progress: Progress) -> None:
 def find_problem(
     model: PackageModel, folder: Path, *, thorough: bool
 ) -> NotFound | ServerError | None:
-    """Compare a folder with its card; ``thorough`` reads every file, else only changed ones."""
+    """Compare a folder with its card; ``thorough`` reads all files, else only changed ones."""
     cure = f"run `expertrag models pull {model.name}`"
     if not (folder / CARD).is_file():
-        return NotFound(f"the model {model.name} is not here: {cure}", reason="MODEL_MISSING")
+        return NotFound(f"the model {model.name} is not pulled: {cure}", reason="MODEL_MISSING")
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         source = str(card["source"])
@@ -85,7 +85,7 @@ def find_problem(
 
 
 def _complaint(file: Path, entry: FileCard, thorough: bool) -> str:
-    """Say what is wrong with a file; an untouched one (size, time) is read only if thorough."""
+    """Return the fault of a file; one with unchanged size and time is only read if thorough."""
     try:
         stat = file.stat()
     except OSError:
@@ -98,7 +98,7 @@ def _complaint(file: Path, entry: FileCard, thorough: bool) -> str:
 
 
 def source_of(model: PackageModel) -> str:
-    """Tell what a folder is made of, and how: one of anything else is made anew."""
+    """Return the source and build steps of a folder; a folder with others is rebuilt."""
     match model:
         case WheelModel():
             wheel = model.wheel
@@ -111,10 +111,10 @@ def source_of(model: PackageModel) -> str:
         case GGUFModel():
             packed = f"{model.dtype} layout:{PACKED_LAYOUT} revision:{model.revision}"
             return f"{model.origin} sha256:{model.sha256} {packed}"
-    raise TypeError(f"{type(model).__name__} is no kind of package model")
+    raise TypeError(f"{type(model).__name__} is not a known kind of package model")
 
 
 def sha256_of(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

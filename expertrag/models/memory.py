@@ -1,4 +1,4 @@
-"""How much memory this process could still take, the limits of its containers included."""
+"""Available memory of this process, including the limits of its containers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ _ROOT = Path("/")
 
 
 def available_bytes(root: Path = _ROOT) -> int | None:
-    """Bytes that could be taken without swapping; None where the system does not tell.
+    """Return the bytes that can be allocated without swapping; None if unknown.
 
-    The least of what the machine has (``MemAvailable``) and of what every control group above this
-    process leaves of its limit. Pages of files that a group holds can be dropped, and so count as
-    free.
+    This is the minimum of the machine's ``MemAvailable`` and of what remains of the limit of every
+    control group above this process. A group's page cache can be dropped, and so counts as free.
 
-    :param root: where ``proc`` and ``sys`` lie.
+    :param root: folder of ``proc`` and ``sys``.
     """
     found = [*_of_machine(root), *_of_groups(root)]
     return min(found) if found else None
@@ -29,7 +28,7 @@ def _of_machine(root: Path) -> Iterator[int]:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield what control groups leave, of version 2 ("0::/path") and 1 ("4:memory:/path")."""
+    """Yield what control groups leave, in version 2 ("0::/path") and 1 ("4:memory:/path")."""
     mounted = root / "sys/fs/cgroup"
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -43,7 +42,7 @@ def _of_groups(root: Path) -> Iterator[int]:
 
 def _left(mounted: Path, path: str, limit: str, usage: str, files: str) -> Iterator[int]:
     inner = mounted / path.strip("/")
-    # within a container the group may be mounted as the root, and the path be that of the host
+    # in a container, the group may be mounted as the root while the path is the host's
     for folder in (inner, *(above for above in inner.parents if above.is_relative_to(mounted))):
         most, used = (_read(folder / name).strip() for name in (limit, usage))
         if most.isdigit() and used.isdigit():

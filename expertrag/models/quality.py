@@ -1,4 +1,4 @@
-"""How well package models answer: figures of ``benchmarks/results``, carried by this package."""
+"""Answer quality of package models: figures of ``benchmarks/results``, shipped as JSON."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FILE = Path(__file__).with_name("answers.json")
 
 
 def answers_of(name: str) -> Mapping[str, float]:
-    """Share of a data set's test questions that a model answers right, by the set's name.
+    """Return the share of test questions that a model answers correctly, by data set.
 
-    From five passages of a hybrid search, the accepted answer contained in the model's. Empty for
-    a model that was not measured.
+    From five passages of a hybrid search; correct if the model's answer contains an accepted one.
+    Empty for a model that was not measured.
     """
     return _figures().get(name, {})
 

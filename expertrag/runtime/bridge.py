@@ -1,9 +1,9 @@
-"""Carries the events of an answer from the thread that makes them to an event loop.
+"""Move the events of an answer from the worker thread that makes them to an event loop.
 
-The thread waits while ``CAPACITY`` events are untaken, so a slow reader costs bounded memory.
+The thread waits while ``CAPACITY`` events are queued, so a slow reader costs bounded memory.
 Pieces of text are joined: a streamed message costs about 50 us of the loop's CPU however short it
-is, so pieces that come within ``FLUSH_S`` of the last batch travel together, up to
-``FLUSH_PIECES``. The first piece is never held back.
+is, so pieces that come within ``FLUSH_S`` of the last batch are sent together, up to
+``FLUSH_PIECES``. The first piece is never delayed.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ CAPACITY = 64
 FLUSH_S = 0.02
 FLUSH_PIECES = 8
 RECHECK_S = 0.05
-"""How often a thread that waits for a slow reader asks whether to give up."""
+"""Interval at which a thread that waits for a slow reader checks whether to stop."""
 
 
 class EventBridge:
-    """One answer on its way from a thread (``pump``) to a loop (``async for``)."""
+    """Queue of one answer from a thread (``pump``) to an event loop (``async for``)."""
 
     def __init__(self, stop: Stop) -> None:
-        """Make a bridge to the running loop; ``stop`` ends a thread that waits for the reader."""
+        """Bridge to the running loop; ``stop`` ends a thread that waits for the reader."""
         self._loop = asyncio.get_running_loop()
         self._stop = stop
         self._changed = threading.Condition()
         self._events: deque[AnswerEvent] = deque()
         self._ended = False
         self._error: Exception | None = None
-        self._ready = asyncio.Event()  # there is something to take
-        self._urgent = asyncio.Event()  # more would not be joined to it
+        self._ready = asyncio.Event()  # events are queued
+        self._urgent = asyncio.Event()  # send now, without waiting for more
 
     def pump(self, events: Iterator[AnswerEvent]) -> None:
-        """Send all events, from a worker thread; an error of theirs is raised at the reader."""
+        """Send all events, from a worker thread; their errors are raised in the reader."""
         error = None
         try:
             for event in events:
@@ -57,7 +57,7 @@ class EventBridge:
             self._notify()
 
     async def __aiter__(self) -> AsyncIterator[AnswerEvent]:
-        """Yield the events in order, neighbouring pieces of text joined."""
+        """Yield the events in order, with adjacent pieces of text joined."""
         last = -FLUSH_S
         while True:
             await self._ready.wait()
@@ -104,11 +104,11 @@ class EventBridge:
             )
 
     def _notify(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody reads any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: there is no reader
             self._loop.call_soon_threadsafe(self._signal)
 
     def _signal(self) -> None:
-        """Wake the reader, on the loop; what it sees is decided now, not when it was asked."""
+        """Wake the reader, on the loop; the queue is inspected now, not at the notification."""
         if self._events or self._ended:
             self._ready.set()
             if self._is_urgent():

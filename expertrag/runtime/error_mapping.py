@@ -1,4 +1,4 @@
-"""Turns the errors of the lower rooms into those of the public API, in one table."""
+"""Convert errors of the lower packages to those of the public API, by one table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRANSLATIONS: dict[type[Exception], tuple[type[ExpertRAGError], str]] = {
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Run a block; an error of a lower room leaves it as one of ``expertrag.api.errors``."""
+    """Run a block; convert errors of a lower package to those of ``expertrag.api.errors``."""
     try:
         yield
     except tuple(TRANSLATIONS) as error:

@@ -1,7 +1,7 @@
-"""Sets up logging for a program: console lines on a terminal, else JSON, always on stderr.
+"""Set up logging of a process: console lines on a terminal, else JSON, always on stderr.
 
-Texts of documents, questions and answers are never logged, nor are secrets: a field whose name
-says that it holds one is blanked, should a caller slip.
+Texts of documents, questions and answers are never logged, nor are secrets. As a safeguard, fields
+whose names suggest such content are blanked.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ OWN_LOGGERS = ("expertrag", "expertrag_retriever", "expertrag_index", "expertrag
 
 
 def configure(config: LogConfig) -> None:
-    """Send the log of this process to stderr; other libraries speak from warnings on.
+    """Send the log of this process to stderr; other libraries log warnings and above.
 
-    Without structlog (the base install) lines are plain.
+    Without structlog (the base install), lines are plain text.
     """
     level = logging.getLevelNamesMapping()[config.level.upper()]
     handler = logging.StreamHandler(sys.stderr)

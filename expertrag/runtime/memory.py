@@ -1,7 +1,7 @@
-"""The C library's memory: a server's threads share one arena, and give back what nobody uses.
+"""Tune the C allocator: a server's threads share one arena and return freed memory.
 
-Each thread would get an arena of its own, in which freed blocks stay between those in use. What has
-no such calls (musl, macOS) is left as it is.
+By default each thread has its own arena, in which freed blocks stay between used ones. No effect on
+C libraries without these calls (musl, macOS).
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import ctypes
 import gc
 
-_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # of mallopt(3)
+_MMAP_THRESHOLD, _ARENA_MAX = -3, -8  # parameters of mallopt(3)
 _ARENAS = 1
-_LARGE = 1 << 18  # bytes of a block that is mapped by itself, and goes back when it is freed
+_LARGE = 1 << 18  # bytes from which a block is mapped separately, and unmapped when freed
 
 
 def share() -> None:
-    """Let all threads share one arena; call it before there are threads."""
+    """Let all threads share one arena; call it before starting threads."""
     _call("mallopt", _ARENA_MAX, _ARENAS)
     _call("mallopt", _MMAP_THRESHOLD, _LARGE)
 
 
 def trim() -> None:
-    """Give freed memory back to the system; takes some milliseconds.
+    """Return freed memory to the system; takes some milliseconds.
 
-    Loading models leaves tens of megabytes behind: parsed files, weights in another type.
+    Loading models frees tens of megabytes: parsed files, weights in another data type.
     """
     gc.collect()
     _call("malloc_trim", 0)
@@ -32,5 +32,5 @@ def trim() -> None:
 def _call(name: str, *arguments: int) -> None:
     try:
         getattr(ctypes.CDLL(None), name)(*arguments)
-    except (OSError, AttributeError, TypeError):  # not of this C library
+    except (OSError, AttributeError, TypeError):  # not in this C library
         return

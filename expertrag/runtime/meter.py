@@ -1,4 +1,4 @@
-"""Counts what an answer costs while it is being made."""
+"""Measure the cost of an answer while it is generated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Counted(Protocol):
-    """What counts its calls of a language model and its tokens, as a session does."""
+    """An object that counts its language-model calls and tokens, such as a session."""
 
     lm_calls: int
     prompt_tokens: int
@@ -39,9 +39,9 @@ class Meter:
             self._seconds[name] += time.perf_counter() - started
 
     def stream(self, name: str, items: Iterator[T]) -> Iterator[T]:
-        """Yield ``items``, adding the time that each takes to a stage.
+        """Yield ``items``, adding the time to produce each to a stage.
 
-        The time that the consumer takes is not counted: a slow reader is not a slow model.
+        The consumer's time is not counted: a slow reader is not a slow model.
         """
         while True:
             with self.stage(name):
@@ -52,7 +52,7 @@ class Meter:
             yield item
 
     def count(self, session: Counted) -> None:
-        """Add a session's calls and tokens, also those of a draft that was not used."""
+        """Add a session's calls and tokens, including those of an unused draft."""
         self.add(
             lm_calls=session.lm_calls,
             prompt_tokens=session.prompt_tokens if session.lm_calls else 0,

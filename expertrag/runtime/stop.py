@@ -1,4 +1,4 @@
-"""When work has to end: its deadline has passed, or its caller has gone."""
+"""Deadlines and cancellation of work in threads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from expertrag.api.errors import Cancelled, DeadlineExceeded
 class Stop:
     """The ``ShouldStop`` of one request; called between stages and decode steps.
 
-    A deadline or a cancel ends a coroutine, never the thread that works for it, so the work has
-    to ask. Thread-safe.
+    A deadline or a cancel ends a coroutine, but not its worker thread, so the work has to poll.
+    Thread-safe.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -22,13 +22,13 @@ class Stop:
         self._cancelled = threading.Event()
 
     def __call__(self) -> None:
-        """Return while the work may go on.
+        """Return if the work may continue.
 
         :raises Cancelled: once ``cancel`` was called.
         :raises DeadlineExceeded: once the time is up.
         """
         if self._cancelled.is_set():
-            raise Cancelled("the caller gave up")
+            raise Cancelled("the caller cancelled")
         remaining = self.remaining()
         if remaining is not None and remaining <= 0:
             raise self.expired()
@@ -38,11 +38,11 @@ class Stop:
         self._cancelled.set()
 
     def remaining(self) -> float | None:
-        """Seconds until the deadline, negative when it has passed; None without one."""
+        """Return the seconds until the deadline, negative once it has passed; None without one."""
         return None if self._ends_at is None else self._ends_at - time.monotonic()
 
     def expired(self) -> DeadlineExceeded:
-        """Return the error that says how much time was given."""
+        """Return the error for a missed deadline."""
         return DeadlineExceeded(
             f"not done within {self._seconds or 0:.3g} s; allow more time or ask for less"
         )

@@ -1,4 +1,4 @@
-"""The gRPC service: one servicer per file, model work in threads, one door for every call."""
+"""The gRPC service: one servicer per file, model work in threads, one interceptor."""
 
 from expertrag.service.run import serve
 from expertrag.service.server import Server

@@ -1,4 +1,4 @@
-"""Where a server listens: ``HOST:PORT`` or ``unix:PATH``."""
+"""Addresses that a server listens at: ``HOST:PORT`` or ``unix:PATH``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _IN_USE = "choose another --address or stop the other server"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A parsed address; ``port`` 0 lets the system choose, ``path`` is set for a socket file."""
+    """A parsed address; ``port`` 0 lets the system choose, ``path`` is set for a Unix socket."""
 
     host: str = ""
     port: int = 0
@@ -23,7 +23,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:PATH``.
+        """Parse ``HOST:PORT``, ``[IPV6]:PORT`` or ``unix:PATH``.
 
         :raises InvalidArgument: if it is none of them.
         """
@@ -44,11 +44,12 @@ class Address:
         return f"unix:{self.path}" if self.path else f"{self.host}:{self.port}"
 
     def check_free(self) -> None:
-        """Find out that nobody listens there, before gRPC logs its own many lines about it.
+        """Check that no other server listens there, before gRPC logs its own errors.
 
-        gRPC would silently take over the socket file of a living server.
+        gRPC would also silently take over the Unix socket of a running server.
 
-        :raises Conflict: if somebody does, or the address is not ours.
+        :raises Conflict: if the address is in use.
+        :raises InvalidArgument: if the address does not belong to this machine.
         """
         if self.path:
             self._check_path()
@@ -58,7 +59,7 @@ class Address:
     def _check_path(self) -> None:
         path = Path(self.path)
         if path.exists() and not path.is_socket():
-            raise _in_use(f"{self.path} exists and is no socket; choose another --address")
+            raise _in_use(f"{self.path} exists and is not a socket; choose another --address")
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(PROBE_S)
             try:

@@ -1,4 +1,4 @@
-"""Admits calls: some run, a few wait, the rest is refused at once with a time to come back."""
+"""Admission control: some calls run, a few wait, the rest is rejected with a retry delay."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from expertrag.api.errors import Overloaded
 
 MIN_RETRY_S = 0.1
 SMOOTHING = 0.2
-"""Weight of the newest call in the mean duration; about the last ten calls count."""
+"""Weight of the newest call in the moving mean of durations: about the last ten calls."""
 
 
 class Admission:
-    """A semaphore with a short bounded queue; used on one event loop."""
+    """A semaphore with a short bounded queue; use it on one event loop."""
 
     def __init__(self, limit: int, queue_depth: int) -> None:
-        """Let ``limit`` calls run at a time and ``queue_depth`` wait."""
+        """Let ``limit`` calls run and ``queue_depth`` calls wait at a time."""
         self._limit = limit
         self._queue_depth = queue_depth
         self._slots = asyncio.Semaphore(limit)
@@ -27,13 +27,13 @@ class Admission:
     async def acquire(self) -> Slot:
         """Wait for a slot.
 
-        :raises Overloaded: at once, when the queue is full.
+        :raises Overloaded: immediately, if the queue is full.
         """
         if self._slots.locked() and self.waiting >= self._queue_depth:
             retry_after_s = max(MIN_RETRY_S, self._mean_s * (1 + self.waiting / self._limit))
             raise Overloaded(
-                f"the server is busy: {self.running} calls run and {self.waiting} wait; "
-                f"try again in {retry_after_s:.1f} s",
+                f"the server is busy: {self.running} calls running, {self.waiting} waiting; "
+                f"retry in {retry_after_s:.1f} s",
                 reason="OVERLOADED",
                 retry_after_s=retry_after_s,
             )
@@ -53,7 +53,7 @@ class Admission:
 
 
 class Slot:
-    """The right to run; give it back once."""
+    """Permission to run; release it exactly once."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission

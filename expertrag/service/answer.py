@@ -1,4 +1,4 @@
-"""AnswerService: a whole answer, or its events as they come."""
+"""AnswerService: a whole answer, or its events as a stream."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class AnswerService(AnswerServiceServicer):
             return answer_to_proto(await afold(events))
 
     async def StreamAnswer(self, request: answer_pb2.StreamAnswerRequest, context: Context) -> None:
-        """Write the events; a cancel is raised at the write and closes the answer."""
+        """Write the events; a cancelled call raises at the write, which closes the answer."""
         seq = 0
         async with aclosing(self._events(request.question, context)) as events:
             async for event in events:

@@ -1,4 +1,4 @@
-"""What is known of the call that is being served: for its log line and its metrics."""
+"""State of the call being served, for its log line and metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Call:
         return time.perf_counter() - self.started
 
     def note(self, event: AnswerEvent) -> None:
-        """Keep what the log says of an answer."""
+        """Record the facts of an answer that are logged."""
         match event:
             case GateEvent():
                 self.facts["gate"] = event.decision.action.value
@@ -45,7 +45,7 @@ CALL: ContextVar[Call] = ContextVar("expertrag_call")
 
 
 def request_id_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
-    """Return the client's ``x-request-id`` if it is a harmless token, else a new one."""
+    """Return the client's ``x-request-id`` if it is well-formed, else a new id."""
     for key, value in metadata or ():
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value

@@ -1,4 +1,4 @@
-"""EmbedService: vectors of texts."""
+"""EmbedService: embeddings of texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GateService: the decision alone, and what people say of answers."""
+"""GateService: the gate's decision without an answer, and feedback on answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expertrag.wire.gate import decide_from_proto, decision_to_proto, feedback_f
 
 
 class GateService(GateServiceServicer):
-    """Decides whether the store is worth consulting."""
+    """Decides whether to retrieve, and stores feedback."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -42,7 +42,7 @@ class GateService(GateServiceServicer):
     async def ReportFeedback(
         self, request: gate_pb2.ReportFeedbackRequest, context: Context
     ) -> gate_pb2.ReportFeedbackResponse:
-        """Keep feedback."""
+        """Store feedback."""
         pipeline = self._runtime.pipeline
         feedback = feedback_from_proto(request)
         await self._runtime.workers.run(

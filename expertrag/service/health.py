@@ -1,7 +1,7 @@
 """Standard health checking (grpc.health.v1), Check and Watch, per service and overall ("").
 
 The servicer of grpcio-health-checking 1.81 keeps one condition per service and drops it when any
-watcher leaves, after which the others hear of no change; hence this one.
+watcher leaves, after which the other watchers get no updates; hence this one.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ SERVICE_UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health:
-    """The servicer: the state of each service; used on one event loop.
+    """The servicer with the status of each service; use it on one event loop.
 
-    ``asked`` tells whether anybody ever wanted to know.
+    ``asked``: whether any client has ever called Check or Watch.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
-        """Begin with everything NOT_SERVING."""
+        """Start with every service NOT_SERVING."""
         self._status = dict.fromkeys(["", *services], NOT_SERVING)
         self._changed = asyncio.Condition()
         self._closed = False
         self.asked = False
 
     async def set(self, serving: bool, services: Iterable[str] | None = None) -> None:
-        """Change some services, or all of them, and tell the watchers; not after ``close``."""
+        """Set the status of some or all services and notify watchers; no effect after ``close``."""
         if self._closed:
             return
         names = self._status if services is None else services
@@ -41,7 +41,7 @@ class Health:
             self._changed.notify_all()
 
     async def close(self) -> None:
-        """Set everything NOT_SERVING and end the watches, which would hold up the drain."""
+        """Set every service NOT_SERVING and end the watches, which would delay the drain."""
         await self.set(False)
         async with self._changed:
             self._closed = True
@@ -50,16 +50,16 @@ class Health:
     async def Check(
         self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> HealthCheckResponse:
-        """Return the state of one service."""
+        """Return the status of one service."""
         self.asked = True
         if request.service not in self._status:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return HealthCheckResponse(status=self._status[request.service])
 
     async def Watch(
         self, request: HealthCheckRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
-        """Send the state now and at each change."""
+        """Send the status now and at each change."""
         self.asked = True
         last = None
         closed = False

@@ -1,4 +1,4 @@
-"""IndexService: changes and describes the document store."""
+"""IndexService: change and describe the document store."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from expertrag.wire.index import (
 )
 
 END_OR_CANCEL_S = 0.05
-"""gRPC ends the stream of a cancelled call like that of a complete one; the cancel itself is heard
-a moment later. Without this wait 252 of 300 uploads that broke off were published in part."""
+"""gRPC ends the request stream of a cancelled call like that of a complete one, and reports the
+cancel a moment later. Without this wait, 252 of 300 aborted uploads were partly published."""
 
 
 class IndexService(IndexServiceServicer):
@@ -62,7 +62,7 @@ class IndexService(IndexServiceServicer):
     async def Stats(
         self, request: index_pb2.StatsRequest, context: Context
     ) -> index_pb2.StatsResponse:
-        """Describe the generation that is being served."""
+        """Describe the served generation."""
         pipeline = self._runtime.pipeline
         stats = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.stats())
         return index_pb2.StatsResponse(stats=stats_to_proto(stats))
@@ -70,7 +70,7 @@ class IndexService(IndexServiceServicer):
     def _check_writable(self) -> None:
         if not self._runtime.config.allow_writes:
             raise PermissionDenied(
-                "this server does not take writes; start it with --allow-writes",
+                "this server does not accept writes; start it with --allow-writes",
                 reason="WRITES_DISABLED",
             )
 
@@ -85,9 +85,10 @@ def _pulled(
     loop: asyncio.AbstractEventLoop,
     stop: Stop,
 ) -> Iterator[DocumentInput]:
-    """Yield documents in a worker thread, each read from the stream only when it is wanted.
+    """Yield documents in a worker thread, reading each from the stream on demand.
 
-    So a fast sender waits for the embedder. Any error ends the write before it is published.
+    This makes a fast sender wait for the embedder. Any error aborts the write before it is
+    published.
     """
 
     async def read() -> index_pb2.UpsertRequest | None:
@@ -105,7 +106,7 @@ def _pulled(
             future.cancel()
             raise stop.expired() from None
         except CancelledError:
-            raise Cancelled("the sender gave up; nothing was changed") from None
+            raise Cancelled("the sender cancelled; nothing was changed") from None
         if request is None:
             stop()
             return

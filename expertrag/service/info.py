@@ -1,4 +1,4 @@
-"""InfoService: what answers; served before the models are loaded."""
+"""InfoService: versions and limits; available before the models are loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expertrag.wire.index import info_to_proto
 
 
 class InfoService(InfoServiceServicer):
-    """Says which versions, models and limits are here."""
+    """Describes the server's versions, models and limits."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -1,4 +1,4 @@
-"""The one door for calls: request id, malformed messages, errors, metrics and the log line."""
+"""Interceptor of every call: request id, malformed messages, errors, metrics, log line."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs o
 
 
 class Malformed:
-    """Stands for a message that is none; raising inside gRPC's reader would give UNKNOWN."""
+    """Placeholder for a malformed message; raising in gRPC's deserializer would give UNKNOWN."""
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of ``expertrag.v1``; health and reflection pass untouched."""
+    """Wraps every method of ``expertrag.v1``; health and reflection are not wrapped."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -56,7 +56,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _served(self, method: str, context: Context) -> AsyncIterator[None]:
-        """Hold a call from its arrival to its last word."""
+        """Track a call from its arrival to its end."""
         call = Call(method, request_id_of(context.invocation_metadata()))
         CALL.set(call)
         context.set_trailing_metadata(((REQUEST_ID_KEY, call.request_id),))
@@ -111,7 +111,7 @@ def _reader(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
 def _checked(message: Any) -> Any:
     if isinstance(message, Malformed):
         raise InvalidArgument(
-            "the message is not valid protobuf of this method; see the proto files",
+            "the message is not a valid protobuf request of this method; see the proto files",
             reason="MALFORMED_MESSAGE",
         )
     return message
@@ -123,7 +123,7 @@ async def _stream(messages: AsyncIterator[Any]) -> AsyncIterator[Any]:
 
 
 def _unexpected(error: Exception, call: Call) -> ExpertRAGError:
-    """Keep the cause in our log; the client gets the request id to ask about it."""
+    """Log the cause, and return an error that gives the client only the request id."""
     _log.error("unexpected error", request_id=call.request_id, method=call.method, exc_info=error)
     return ServerError(
         f"the server failed; its log has the cause under request id {call.request_id}",

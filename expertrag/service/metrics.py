@@ -1,4 +1,4 @@
-"""Prometheus metrics, in a registry of their own; labels are few and closed sets."""
+"""Prometheus metrics in their own registry; all labels are small closed sets."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30
 
 
 class _Engine(Collector):
-    """Counters of the generation engine, which counts for itself."""
+    """Exports the counters of the generation engine."""
 
     def __init__(self, counters: Callable[[], Mapping[str, int]]) -> None:
         self._counters = counters
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Yield them under one name; the share of beginnings that were reused is among them."""
+        """Yield all counters under one name; they include the reuse of prefixes."""
         family = CounterMetricFamily(
             "expertrag_engine",
             "Steps, rows and tokens of the generation engine.",
@@ -43,7 +43,7 @@ class _Engine(Collector):
 
 
 class Metrics:
-    """What a server counts, and the port that shows it."""
+    """The metrics of a server, and the port that exports them."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -60,7 +60,7 @@ class Metrics:
         self.in_flight = Gauge("expertrag_in_flight", "Calls that run or wait.", registry=registry)
         self._waiting = Gauge("expertrag_waiting", "Calls that wait for a slot.", registry=registry)
         self.shed = Counter(
-            "expertrag_shed", "Calls refused because of load.", ["method"], registry=registry
+            "expertrag_shed", "Calls rejected because of load.", ["method"], registry=registry
         )
         self._gate = Counter(
             "expertrag_gate", "Decisions of the gate.", ["mode", "action"], registry=registry
@@ -76,22 +76,22 @@ class Metrics:
             "expertrag_tokens", "Tokens of the language model.", ["kind"], registry=registry
         )
         self._generation = Gauge(
-            "expertrag_index_generation", "Generation that answers.", registry=registry
+            "expertrag_index_generation", "Served generation.", registry=registry
         )
         self._chunks = Gauge("expertrag_index_chunks", "Live chunks.", registry=registry)
         self._documents = Gauge("expertrag_index_documents", "Live documents.", registry=registry)
         self._http: tuple[WSGIServer, threading.Thread] | None = None
 
     def watch_waiting(self, waiting: Callable[[], int]) -> None:
-        """Show the length of the queue at each scrape."""
+        """Export the queue length at each scrape."""
         self._waiting.set_function(waiting)
 
     def watch_engine(self, counters: Callable[[], Mapping[str, int]]) -> None:
-        """Show what the generation engine has done at each scrape."""
+        """Export the engine's counters at each scrape."""
         self.registry.register(_Engine(counters))
 
     def observe(self, event: AnswerEvent) -> None:
-        """Count what an event of an answer tells."""
+        """Update the metrics from an event of an answer."""
         match event:
             case GateEvent():
                 self.observe_decision(event.decision)
@@ -105,7 +105,7 @@ class Metrics:
         self._gate.labels(decision.mode, decision.action).inc()
 
     def observe_index(self, stats: IndexStats) -> None:
-        """Show the size of the index."""
+        """Export the size of the index."""
         self._generation.set(stats.generation)
         self._chunks.set(stats.chunks)
         self._documents.set(stats.documents)
@@ -117,7 +117,7 @@ class Metrics:
             self._stages.labels(stage).observe(seconds)
 
     def start(self, host: str, port: int) -> None:
-        """Show the metrics at ``http://host:port/metrics``; port 0 is off.
+        """Serve the metrics at ``http://host:port/metrics``; port 0 disables them.
 
         :raises Conflict: if the port is in use.
         """
@@ -127,7 +127,7 @@ class Metrics:
             self._http = start_http_server(port, host, self.registry)
         except OSError as error:
             raise Conflict(
-                f"cannot show metrics at {host}:{port} ({error.strerror}); "
+                f"cannot serve metrics at {host}:{port} ({error.strerror}); "
                 "choose another --metrics-port",
                 reason="ADDRESS_IN_USE",
             ) from error

@@ -1,4 +1,4 @@
-"""RetrieveService: a search without an answer."""
+"""RetrieveService: search without an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a server until the process is told to end."""
+"""Run a server until a signal ends the process."""
 
 from __future__ import annotations
 

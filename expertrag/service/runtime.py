@@ -1,4 +1,4 @@
-"""What all servicers share: the pipeline once it is loaded, the workers and the metrics."""
+"""State shared by all servicers: the loaded pipeline, the workers and the metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Runtime:
-    """The inside of one server; ``loaded`` is None until the models are there."""
+    """Shared state of one server; ``loaded`` is None until the models are loaded."""
 
     config: ServiceConfig
     metrics: Metrics

@@ -1,4 +1,4 @@
-"""A server: listens at once, loads the pipeline beside that, drains when told to stop."""
+"""The server: listens at once, loads the pipeline in the background, drains on stop."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 LAME_DUCK_S = 0.5
-"""From NOT_SERVING to the refusal of new calls: balancers that ask turn away meanwhile."""
+"""Delay from NOT_SERVING to rejecting new calls, so that load balancers can switch away."""
 LOOPBACK = "127.0.0.1"
 
 OPTIONS = (
@@ -38,7 +38,7 @@ OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.keepalive_time_ms", 120_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # The default of 5 min answers a client that pings each minute with GOAWAY.
+    # With the default of 5 min, a client that pings every minute gets GOAWAY.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 60_000),
     ("grpc.so_reuseport", 0),
 )
@@ -47,10 +47,10 @@ _log = structlog.get_logger("expertrag.service")
 
 
 class Server:
-    """One gRPC server; used on one event loop."""
+    """One gRPC server; use it on one event loop."""
 
     def __init__(self, config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
-        """Prepare; ``load`` makes the pipeline, in a thread, and the server closes it."""
+        """Prepare the server; it runs ``load`` in a thread and closes the pipeline it returns."""
         self._config = config
         self._load = load
         self._address = Address.parse(config.address)
@@ -63,24 +63,24 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it listens, with the port that the system chose for port 0."""
+        """Address the server listens at, with the port the system chose for port 0."""
         return str(self._address)
 
     @property
     def running(self) -> int:
-        """Calls that hold a slot now."""
+        """Number of calls that hold a slot."""
         return self._runtime.workers.running()
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a slot now."""
+        """Number of calls that wait for a slot."""
         return self._runtime.workers.waiting()
 
     async def start(self) -> None:
-        """Listen, and begin to load; only Info and health answer until that is done.
+        """Listen and start loading; until it is done, only Info and health respond.
 
         :raises Conflict: if the address or the metrics port is in use.
-        :raises InvalidArgument: if the address is not ours.
+        :raises InvalidArgument: if the address does not belong to this machine.
         """
         self._address.check_free()
         metrics_host = self._address.host.strip("[]") or LOOPBACK
@@ -109,12 +109,12 @@ class Server:
         self._loading = asyncio.create_task(self._load_pipeline())
 
     async def wait_loaded(self) -> None:
-        """Return when every service answers; raises what loading raised."""
+        """Wait until every service responds; raise any error from loading."""
         if self._loading is not None:
             await asyncio.shield(self._loading)
 
     async def stop(self) -> None:
-        """Drain: tell the watchers, refuse new calls, let running ones end, close everything."""
+        """Drain: notify health watchers, reject new calls, let running calls finish, close."""
         if self._grpc is None:
             return
         server, self._grpc = self._grpc, None
@@ -148,4 +148,6 @@ class Server:
         except ValueError:
             loopback = False
         if not loopback:
-            _log.warning("no encryption and no authentication beyond this machine", host=host)
+            _log.warning(
+                "listening beyond loopback without encryption or authentication", host=host
+            )

@@ -1,4 +1,4 @@
-"""The table of services: name on the wire, servicer, and gRPC's function that adds it."""
+"""Table of services: wire name, servicer, and the generated function that adds it."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ SERVICES = (
 
 
 def add_reflection(server: grpc.aio.Server) -> None:
-    """Let callers list the services, under both names of the protocol.
+    """Let callers list the services, under both names of the reflection protocol.
 
-    grpcio-reflection has v1alpha only; v1 has the same messages under another package.
+    grpcio-reflection has only v1alpha; v1 has the same messages in another package.
     """
     services = [service.name for service in SERVICES]
     names = [f"{version}.ServerReflection" for version in REFLECTION_VERSIONS]

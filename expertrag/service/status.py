@@ -16,7 +16,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 def status_of(error: ExpertRAGError, request_id: str) -> tuple[grpc.StatusCode, Metadata]:
-    """Return the code and the trailing metadata that carry an error to the client."""
+    """Return the status code and the trailing metadata that carry an error to the client."""
     code = grpc.StatusCode[error.code]
     status = status_pb2.Status(code=code.value[0], message=error.message)
     for detail in _details(error, request_id):

@@ -1,4 +1,4 @@
-"""Runs the work of calls in threads, under admission, deadline and cancel."""
+"""Run the work of calls in threads, with admission, deadlines and cancellation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stub
 
 
 class Lane(StrEnum):
-    """What is admitted together: calls that compete for the same model."""
+    """Admission group: calls that compete for the same model."""
 
     ANSWER = "answer"
     RETRIEVE = "retrieve"
@@ -34,10 +34,10 @@ class Lane(StrEnum):
 
 
 class Workers:
-    """Threads for all lanes, as many as may run: a call that was admitted never waits again."""
+    """Threads for all lanes, one per slot: an admitted call never waits for a thread."""
 
     def __init__(self, config: ServiceConfig) -> None:
-        """Make the lanes; writes run one at a time because the store has one writer."""
+        """Create the lanes; writes run one at a time because the store has one writer."""
         self._config = config
         self._lanes = {
             lane: Admission(1 if lane is Lane.WRITE else config.max_concurrency, config.queue_depth)
@@ -47,19 +47,19 @@ class Workers:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="expertrag-work")
 
     def running(self) -> int:
-        """Return how many calls hold a slot now, in all lanes."""
+        """Return the number of calls that hold a slot, in all lanes."""
         return sum(lane.running for lane in self._lanes.values())
 
     def waiting(self) -> int:
-        """Return how many calls wait for a slot now, in all lanes."""
+        """Return the number of calls that wait for a slot, in all lanes."""
         return sum(lane.waiting for lane in self._lanes.values())
 
     async def close(self) -> None:
-        """Take no more work and wait for the threads, which end at their next check."""
+        """Accept no more work, and wait for the threads, which end at their next check."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     async def run(self, lane: Lane, context: Context, work: Callable[[Stop], T]) -> T:
-        """Return what ``work`` returns.
+        """Run ``work`` in a thread and return its result.
 
         :raises Overloaded: if the lane is full.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
@@ -72,7 +72,7 @@ class Workers:
     ) -> AsyncGenerator[AnswerEvent]:
         """Yield the events of ``work`` as they come; raises as ``run`` does.
 
-        Close the iterator where it is not read to its end.
+        Close the iterator if it is not read to its end.
         """
         async with self._admitted(lane, context) as (stop, slot):
             bridge = EventBridge(stop)
@@ -82,7 +82,7 @@ class Workers:
 
     @asynccontextmanager
     async def _admitted(self, lane: Lane, context: Context) -> AsyncIterator[tuple[Stop, Slot]]:
-        """Hold the deadline over the block; leaving it, in any way, stops the thread."""
+        """Apply the deadline to the block; leaving it in any way stops the thread."""
         stop = Stop(self._seconds(lane, context))
         timeout = asyncio.timeout(stop.remaining())
         try:
@@ -97,7 +97,7 @@ class Workers:
             stop.cancel()
 
     def _submit(self, slot: Slot, work: Callable[[Stop], T], stop: Stop) -> Future[T]:
-        """Start a thread; the slot is free when it ends, which may be after the call's end."""
+        """Start a thread that frees the slot when it ends, which may be after the call's end."""
         loop = asyncio.get_running_loop()
 
         def free(_: Future[T]) -> None:
@@ -109,7 +109,7 @@ class Workers:
         return future
 
     def _seconds(self, lane: Lane, context: Context) -> float | None:
-        """Time for a call: the client's, within our cap. A write has no cap: it may be long."""
+        """Return the time for a call: the client's deadline, capped except for writes."""
         remaining: float | None = context.time_remaining()
         if lane is Lane.WRITE:
             return remaining
@@ -119,5 +119,5 @@ class Workers:
 
 
 def _late(work: Callable[[Stop], Iterator[AnswerEvent]], stop: Stop) -> Iterator[AnswerEvent]:
-    """Call ``work`` at the first ``next``, so that its errors take the way of the events."""
+    """Call ``work`` at the first ``next``, so that its errors are raised among the events."""
     yield from work(stop)

@@ -1,1 +1,1 @@
-"""Training: the reader, the gate, the probe, the router, and questions made of documents."""
+"""Training of the reader, the gate, the probe, the router; questions generated from documents."""

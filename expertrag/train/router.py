@@ -1,4 +1,4 @@
-"""The router of ``expertrag router``: trained, opened with its base model, measured."""
+"""Train, open and evaluate routers (``expertrag router``)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A router that was made: ``texts`` by domain, and its ``figures`` by cross-validation."""
+    """A trained router: number of ``texts`` per domain, and cross-validated ``figures``."""
 
     out: Path
     base: str
@@ -46,11 +46,11 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A router on texts of a split.
+    """Figures of a router on one split.
 
-    ``known`` is None without a text of one of its domains; ``confusion`` counts what texts of each
-    domain are taken for, "general" for none; ``foreign``: the share of texts of each domain that
-    the router does not have that is taken for none.
+    ``known``: figures on texts of the router's own domains; None without any. ``confusion``: for
+    each own domain, how many texts were routed to each domain, "general" meaning none.
+    ``foreign``: for each domain that the router does not have, the share of texts routed to none.
     """
 
     known: RouterFigures | None
@@ -71,9 +71,10 @@ def train(
 ) -> Trained:
     """Train a router on the train splits of data sets, and write it to ``out``.
 
-    :param most: queries and documents of each domain.
-    :param clusters: how many domains to find where the texts are not ``labelled``; None: by itself.
-    :raises ExpertRAGError: a data set or the base model cannot be used, or the texts do not do.
+    :param most: maximum number of queries, and of documents, per domain.
+    :param clusters: number of domains to find if the texts are not ``labelled``; None: choose it
+        automatically.
+    :raises ExpertRAGError: a data set, the base model or the texts cannot be used.
     """
     texts = domain_texts(data, TRAIN, most, seed)
     name, embedder = _open_base(base)
@@ -91,7 +92,7 @@ def train(
 class OpenRouter:
     """A router with the base model that it was trained on.
 
-    ``experts``: how many of its domains, the first, have an expert; None where there are none yet.
+    ``experts``: number of domains, from the first, with an embedding expert; None without experts.
     """
 
     router: Router
@@ -99,9 +100,9 @@ class OpenRouter:
     experts: int | None = None
 
     def explain(self, text: str, allowed: Collection[str] | None = None) -> Explanation:
-        """Route a text, and say why.
+        """Route a text and explain the result.
 
-        :raises InvalidArgument: an empty text, or an allowed domain that the router does not have.
+        :raises InvalidArgument: the text is empty, or an allowed domain is unknown to the router.
         """
         if not text.strip():
             raise InvalidArgument("the text is empty; give one to route")
@@ -115,7 +116,7 @@ class OpenRouter:
         return explain(self.router, text, states, allowed, self.experts)
 
     def measure(self, data: Data, split: str, most: int, seed: int, progress: Progress) -> Measured:
-        """Measure the router on one split of data sets."""
+        """Evaluate the router on one split of data sets."""
         texts = domain_texts(data, split, most, seed)
         pool = _Pool(self.embedder, progress)
         pooled = pool([text for some in texts.values() for text in some])
@@ -125,11 +126,11 @@ class OpenRouter:
 
 
 def open_router(name: str, base: str | None = None) -> OpenRouter:
-    """Open a router of a folder of its own or of a bundle of experts, and its base model.
+    """Open a router, from its own folder or from a bundle of experts, with its base model.
 
-    :param name: the folder, or the name of a bundle that is shipped.
-    :param base: where that lies, unless where the router says.
-    :raises ExpertRAGError: one of them is missing or damaged, or the model is another one.
+    :param name: the folder, or the name of a shipped bundle.
+    :param base: location of the base model; by default the one recorded with the router.
+    :raises ExpertRAGError: one of them is missing or damaged, or the base model does not match.
     """
     folder = Path(models.resolve(name))
     with translated_errors():
@@ -142,8 +143,8 @@ def open_router(name: str, base: str | None = None) -> OpenRouter:
             experts = len(load_settings(folder).domains)
         else:
             raise InvalidArgument(
-                f"the router in {folder} belongs to the model beside it and does not say on which "
-                "it was trained; name a folder of `router train`, or a bundle"
+                f"the router in {folder} does not record the base model it was trained on; pass a "
+                "folder written by `router train`, or a bundle"
             )
     _, embedder = _open_base(base or trained_on.name)
     if embedder.fingerprint != trained_on.fingerprint:
@@ -156,7 +157,7 @@ def open_router(name: str, base: str | None = None) -> OpenRouter:
 
 
 def _open_base(name: str) -> tuple[str, SentenceTransformerEmbedder]:
-    """Load the base model; a folder is remembered by its full path."""
+    """Load the base model; a folder is recorded by its absolute path."""
     if Path(name).is_dir():
         name = str(Path(name).resolve())
     with translated_errors(), quiet():
@@ -164,9 +165,9 @@ def _open_base(name: str) -> tuple[str, SentenceTransformerEmbedder]:
 
 
 class _Pool:
-    """Mean hidden states of texts, each read once, with progress.
+    """Compute mean hidden states of texts, with progress; each text is encoded once.
 
-    Texts are read twice where clusters are made of them: to find the clusters, and to train on.
+    Clustering asks for the same texts twice: to find the clusters, and to train on them.
     """
 
     def __init__(self, embedder: SentenceTransformerEmbedder, progress: Progress) -> None:

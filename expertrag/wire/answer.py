@@ -129,7 +129,7 @@ def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
 
 
 def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
-    """Return the value; the wire keeps no order of stages, so that of the work is restored."""
+    """Return the value, with the stages in execution order, which the message loses."""
     return Usage(
         lm_calls=usage.lm_calls,
         retrieval_calls=usage.retrieval_calls,
@@ -181,7 +181,7 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
 
 
 def _by_stage(item: tuple[str, float]) -> tuple[int, str]:
-    """Sort by the order of the work; a stage that a newer server has comes last, by name."""
+    """Sort by execution order; unknown stages of a newer server come last, by name."""
     stage, _ = item
     return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
 
@@ -205,7 +205,7 @@ def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
 def _constraint_to_proto(constraint: Constraint | None) -> answer_pb2.Constraint | None:
     if constraint is None:
         return None
-    check_constraint(constraint)  # the message would keep one of several
+    check_constraint(constraint)  # the oneof would silently keep one of several
     schema, choices = constraint.json_schema, constraint.choices
     return answer_pb2.Constraint(
         regex=constraint.regex,

@@ -1,4 +1,4 @@
-"""Enums and free-form fields, shared by all messages."""
+"""Conversion of enums and free-form fields, shared by all messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.api.validation import invalid
 
 MAX_EXACT_INT = 2**53
-"""Numbers of a Struct are doubles; a larger whole number would change on the way."""
+"""Numbers of a Struct are doubles; a larger integer would lose precision."""
 
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", bound=int)
@@ -23,7 +23,7 @@ class EnumMap(Generic[E, N]):
     """One-to-one map between a ``StrEnum`` and the numbers of a proto enum."""
 
     def __init__(self, field: str, numbers: Mapping[E, N], *, unset: E | None = None) -> None:
-        """Let number 0 stand for ``unset``; without one it is an error like any unknown number."""
+        """Map number 0 to ``unset``; without ``unset``, 0 is an error like any unknown number."""
         self._field = field
         self._numbers = dict(numbers)
         self._values: dict[int, E] = {number: value for value, number in numbers.items()}
@@ -31,7 +31,7 @@ class EnumMap(Generic[E, N]):
             self._values[0] = unset
 
     def to_proto(self, value: E | str) -> N:
-        """Return the number of a value, also of one given as its string."""
+        """Return the number of a value, which may be given as a string."""
         for known, number in self._numbers.items():
             if known == value:
                 return number
@@ -47,7 +47,7 @@ class EnumMap(Generic[E, N]):
 
 @contextmanager
 def fits_the_wire() -> Iterator[None]:
-    """Turn what protobuf says of a value of the wrong type or size into ``InvalidArgument``."""
+    """Convert protobuf's errors about wrong types or sizes to ``InvalidArgument``."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -76,7 +76,7 @@ def metadata_from_proto(field: str, struct: Struct) -> dict[str, Any]:
     metadata = struct_from_proto(struct)
     for name, value in metadata.items():
         if _holds_null(value):
-            raise invalid(field, f"{name!r} holds null; leave it out")
+            raise invalid(field, f"{name!r} holds null; omit it")
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""Events of ``StreamAnswer``."""
+"""Messages of the events of ``StreamAnswer``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
 def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
     """Return the event.
 
-    :raises ServerError: for a kind of event that this version does not know.
+    :raises ServerError: if this version does not know the kind of event.
     """
     match response.WhichOneof("event"):
         case "gate":

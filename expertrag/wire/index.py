@@ -74,7 +74,7 @@ def delete_to_proto(report: UpdateReport) -> index_pb2.DeleteResponse:
 
 
 def delete_from_proto(response: index_pb2.DeleteResponse) -> UpdateReport:
-    """Return the report of a delete; it removes and nothing else."""
+    """Return the report of a delete; it only removes."""
     return UpdateReport(
         generation=response.generation,
         added=0,

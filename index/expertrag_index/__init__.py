@@ -1,11 +1,11 @@
-"""Document store of ExpertRAG: SQLite is the truth, FAISS segments are derived from it.
+"""Document store of ExpertRAG: SQLite is the source of truth, FAISS segments are derived from it.
 
     with IndexWriter.open(path, embedder) as writer:
         writer.build(documents)
     with Index.open(path) as index:
         hits = index.search_lexical("checkpoint interval", k=5)
 
-Importing this package loads neither numpy nor faiss; the names below do so when first used.
+Importing this package loads neither numpy nor faiss; the names below load them on first use.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The groups of one run: those that the store knows, and those that are decided at its end.
+"""Assigns groups of documents to experts during one run: known groups, and new ones at its end.
 
-A group is decided when all its documents have been seen. Until then they wait in a table of their
-own on disk, so that a corpus of any size needs memory only for the beginnings that are looked at.
+A new group is decided once all its documents have been seen. Until then they wait in a temporary
+table on disk, so that a corpus of any size needs memory only for the sampled beginnings.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from expertrag_index.schema import NEVER
 from expertrag_index.types import Document, DocumentEmbedder, FloatArray, Progress
 
 SAMPLE = 100
-"""Documents of a group that the router looks at: its mean is then known to .05."""
+"""Documents of a group that the router reads: enough to know the group's mean to .05."""
 
-_BATCH = 256  # texts of one call of the router
-_CHARACTERS_PER_TOKEN = 6  # of a text's beginning, more than the embedder reads
+_BATCH = 256  # texts per call of the router
+_CHARACTERS_PER_TOKEN = 6  # keeps more of a text's beginning than the embedder reads
 
 
 class Assignment:
-    """Says which expert serves a document; a plain embedder has only the general one."""
+    """Determines which expert serves a document; a plain embedder has only the general one."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Assignment:
         *,
         anew: bool = False,
     ) -> None:
-        """Begin a run that writes ``generation``; ``anew`` forgets what was decided before."""
+        """Start a run that writes ``generation``; ``anew`` discards earlier assignments."""
         self._connection = connection
         self._generation = generation
         self._embedder = embedder
@@ -60,7 +60,7 @@ class Assignment:
         self._samples: dict[str, list[tuple[int, str]]] = {}
 
     def expert_of(self, domain: str | None, source: str) -> str | None:
-        """Return the expert of a document, None while its group is not decided."""
+        """Return the expert of a document; None while its group is undecided."""
         if not self._embedder.experts:
             return GENERAL
         name = group_of(domain, source)
@@ -72,9 +72,9 @@ class Assignment:
         return (self._known.get(name) or self._new[name]).expert
 
     def look_at(self, document: Document) -> None:
-        """Note the beginning of a document of an undecided group, if it is of the sample.
+        """Keep the beginning of a document of an undecided group, if it is in the sample.
 
-        The sample is those of the smallest hash, in whatever order they come.
+        The sample holds the documents with the smallest hashes, whatever their order.
         """
         sample = self._samples.setdefault(group_of(document.domain, document.source), [])
         rank = -int.from_bytes(digest(document.id, size=8))
@@ -87,7 +87,7 @@ class Assignment:
             heapq.heapreplace(sample, item)
 
     def decide(self) -> None:
-        """Decide the groups that were looked at."""
+        """Decide the groups that have been sampled."""
         names = sorted(self._samples)
         texts = [text for name in names for _, text in sorted(self._samples[name], reverse=True)]
         sizes = [len(self._samples[name]) for name in names]
@@ -103,7 +103,7 @@ class Assignment:
     def seal(self, *, removed: bool) -> None:
         """Write the new groups inside the caller's transaction.
 
-        :param removed: documents have gone, so that groups may have gone with them.
+        :param removed: documents were removed, so that groups may have become empty.
         """
         if self._anew:
             end_groups(self._connection, self._generation, keep=())
@@ -126,14 +126,14 @@ class Assignment:
 
 
 class Spool:
-    """Documents that wait, in a temporary table that dies with the connection."""
+    """Waiting documents, in a temporary table that ends with the connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._used = False
 
     def add(self, document: Document) -> None:
-        """Put a document aside."""
+        """Append a document."""
         if not self._used:
             self._connection.execute("DROP TABLE IF EXISTS temp.spool")
             self._connection.execute(
@@ -146,10 +146,10 @@ class Spool:
         )
 
     def __iter__(self) -> Iterator[Document]:
-        """Yield the documents in the order in which they came, one at a time."""
+        """Yield the documents in the order in which they were added, one at a time."""
         if not self._used:
             return
-        # not one long query: other transactions stage the rows between two steps
+        # not one long query: other transactions run between two steps
         query = "SELECT row, document FROM temp.spool WHERE row > ? ORDER BY row LIMIT 1"
         row = 0
         while (found := self._connection.execute(query, (row,)).fetchone()) is not None:

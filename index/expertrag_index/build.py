@@ -1,4 +1,4 @@
-"""Writing a store: build, add, delete, migrate. A run publishes one generation or nothing."""
+"""Writes a store: build, add, delete, migrate. A run publishes one generation or nothing."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ class IndexWriter:
         settings: WriterSettings | None = None,
         migrating: bool = False,
     ) -> IndexWriter:
-        """Open the store at ``path`` for writing; it is created when there is none.
+        """Open the store at ``path`` for writing; create it if there is none.
 
-        :param migrating: the store may be of another embedder; ``migrate`` then comes first.
-        :raises StoreLockedError: another process writes.
+        :param migrating: the store may be of another embedder; call ``migrate`` first.
+        :raises StoreLockedError: another process is writing.
         :raises EmbedderMismatchError: the store was built with another embedder.
-        :raises StoreCorruptError: damaged; repair it first.
-        :raises StorageFullError: no space.
+        :raises StoreCorruptError: the store is damaged; repair it first.
+        :raises StorageFullError: no space left.
         """
         layout = Layout(Path(path))
         with store_errors(layout):
@@ -114,7 +114,7 @@ class IndexWriter:
         self.close()
 
     def close(self) -> None:
-        """Close the database and let the next writer in."""
+        """Close the database and release the lock."""
         self._connection.close()
         self._lock.release()
 
@@ -123,10 +123,10 @@ class IndexWriter:
     ) -> BuildReport:
         """Make the store hold exactly ``documents``.
 
-        What is unchanged is left alone; what vanished is removed, unless its source is among
+        Unchanged documents are kept; missing ones are removed, unless their source is among
         ``failures``, which is read after the documents (a loader may fill it meanwhile).
 
-        :raises StorageFullError: no space; the published generation is untouched.
+        :raises StorageFullError: no space left; the published generation is untouched.
         """
         return self._update(documents, failures, vanish=True)
 
@@ -135,16 +135,17 @@ class IndexWriter:
     ) -> BuildReport:
         """Add documents, or replace those with the same id and source.
 
-        A document of another source under the same id is kept, and the new one is a failure.
+        A stored document with the same id but another source is kept; the new one becomes a
+        failure.
 
-        :raises StorageFullError: no space; the published generation is untouched.
+        :raises StorageFullError: no space left; the published generation is untouched.
         """
         return self._update(documents, failures, vanish=False)
 
     def delete(self, document_ids: Sequence[str]) -> BuildReport:
-        """Remove documents; an id that is not there is reported as a failure.
+        """Remove documents; an unknown id is reported as a failure.
 
-        :raises StorageFullError: no space; the published generation is untouched.
+        :raises StorageFullError: no space left; the published generation is untouched.
         """
         started = time.monotonic()
         with store_errors(self._layout):
@@ -156,15 +157,15 @@ class IndexWriter:
             return self._finish(stage, previous, (), rows, started)
 
     def migrate(self) -> BuildReport:
-        """Move the store to this writer's embedder, and decide again which expert serves what.
+        """Migrate the store to this writer's embedder, and assign all groups to experts again.
 
-        Readers of the published generation go on undisturbed; a killed migration goes on where it
-        was. ``changed`` counts the documents with new vectors.
+        Readers of the published generation are not affected; a killed migration can be resumed.
+        ``changed`` counts the documents with new vectors.
 
         :raises StoreNotFoundError: there is nothing to migrate.
         :raises StoreCorruptError: a row is damaged; repair the store first.
         :raises DocumentError: a document gets no finite vector; nothing is changed.
-        :raises StorageFullError: no space; the published generation is untouched.
+        :raises StorageFullError: no space left; the published generation is untouched.
         """
         started = time.monotonic()
         with store_errors(self._layout):
@@ -193,9 +194,9 @@ class IndexWriter:
             return self._finish(stage, previous, failures, rows, started)
 
     def _published(self) -> Manifest | None:
-        """Return the manifest of the published generation, if there is one, as ``_recovered``.
+        """Return the manifest of the published generation, as ``_recovered`` does.
 
-        :raises EmbedderMismatchError: it is of another embedder.
+        :raises EmbedderMismatchError: the store was built with another embedder.
         """
         manifest = self._recovered()
         if manifest and manifest.embedder.fingerprint != self._embedder.fingerprint:
@@ -207,10 +208,10 @@ class IndexWriter:
         return manifest
 
     def _recovered(self) -> Manifest | None:
-        """Drop the debris of a crash; the manifest of the published generation, if there is one."""
+        """Drop the debris of a crash; return the manifest of the published generation, if any."""
         current = recover(self._layout, self._connection)
         # SQLite restarts its log once all of it is in the database and no reader still needs it;
-        # an Index opened from here on does not
+        # an Index that is opened after this does not need it
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return read_manifest(self._layout, current) if current else None
 
@@ -235,7 +236,7 @@ class IndexWriter:
         *,
         anew: bool = False,
     ) -> BuildReport:
-        """Publish what is staged; ``anew`` derives all of it again, as vectors are other ones."""
+        """Publish what is staged; ``anew`` rebuilds all segments, because the vectors changed."""
         generation = stage.generation
         self._progress("write", 0, 1)
         with transaction(self._connection):
@@ -249,7 +250,7 @@ class IndexWriter:
         )
         self._progress("write", 1, 1)
         if self._calibrate:
-            # a calibration may go on from the last one, if that is of the same embedder
+            # a calibration may reuse the last one, if it is of the same embedder
             last = previous.calibration if previous and not anew else {}
             candidate = replace(manifest, calibration=last)
             manifest = replace(manifest, calibration=self._calibrated(candidate))
@@ -291,7 +292,7 @@ class IndexWriter:
 
 
 def _create(layout: Layout) -> None:
-    """Make the folders of a store, in a folder that is new, empty or a store already."""
+    """Create the folders of a store, in a folder that is new, empty or already a store."""
     root = layout.root
     if root.exists() and not root.is_dir():
         raise IndexStoreError(f"{root} is a file: give a folder for the store")
@@ -303,4 +304,4 @@ def _create(layout: Layout) -> None:
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+    """Discard progress."""

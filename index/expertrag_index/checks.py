@@ -25,7 +25,7 @@ _EVERY = 1000  # documents between two calls of progress
 
 @dataclass(frozen=True, slots=True)
 class DamagedDocument:
-    """A document of which a row does not hold."""
+    """A document with a damaged row."""
 
     row: int
     problem: str
@@ -53,7 +53,7 @@ def check_full_text(connection: sqlite3.Connection) -> list[str]:
 def check_documents(
     connection: sqlite3.Connection, generation: int, progress: Progress
 ) -> Iterator[DamagedDocument]:
-    """Check every row of every document, chunk and vector, of older generations too."""
+    """Check every row of every document, chunk and vector, including older generations."""
     total = connection.execute("SELECT count(*) FROM documents").fetchone()[0]
     rows = connection.execute(
         """SELECT row, added_in, removed_in, id, hash, text_hash, source, title, domain,
@@ -73,7 +73,7 @@ def check_documents(
 
 
 def check_groups(connection: sqlite3.Connection, generation: int) -> list[str]:
-    """Check the rows that say which expert serves which documents."""
+    """Check the rows that assign documents to experts."""
     try:
         read_groups(connection, generation)
     except (StoreCorruptError, ValueError) as error:
@@ -82,7 +82,7 @@ def check_groups(connection: sqlite3.Connection, generation: int) -> list[str]:
 
 
 def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str]:
-    """Hold the database against what the manifest says of it."""
+    """Compare the database with the manifest."""
     problems = []
     documents, corpus_hash = corpus_state(connection, manifest.generation)
     if (documents, corpus_hash) != (manifest.documents, manifest.corpus_hash):
@@ -93,8 +93,8 @@ def check_corpus(connection: sqlite3.Connection, manifest: Manifest) -> list[str
     sizes = {expert: len(keys) for expert, keys in partitions.items()}
     if sizes != manifest.partitions:
         problems.append(
-            f"store.db holds {sum(sizes.values())} chunks instead of {manifest.chunks}, or in "
-            "other partitions"
+            f"store.db holds {sum(sizes.values())} chunks instead of {manifest.chunks}, or holds "
+            "them in other partitions"
         )
     strays = connection.execute(
         "SELECT count(*) FROM chunks WHERE document NOT IN (SELECT row FROM documents)"
@@ -118,7 +118,7 @@ def check_derived(layout: Layout, connection: sqlite3.Connection, number: int) -
 def check_files(
     layout: Layout, manifest: Manifest, partitions: Mapping[str, KeyArray]
 ) -> list[str]:
-    """Check every derived file, and that the segments hold every chunk of their expert once."""
+    """Check every derived file, and that the segments hold every chunk of each expert once."""
     problems = []
     held: dict[str, list[KeyArray]] = {}
     dimension = manifest.embedder.dimension
@@ -166,4 +166,4 @@ def _is_version(added: int, removed: int, generation: int) -> bool:
 
 def _is_unit(vector: bytes) -> bool:
     norm = float(np.linalg.norm(np.frombuffer(vector, dtype="<f2").astype(np.float32)))
-    return abs(norm - 1) < 1e-2  # NaN and infinity fail, too
+    return abs(norm - 1) < 1e-2  # also fails for NaN and infinity

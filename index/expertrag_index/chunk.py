@@ -1,10 +1,10 @@
-"""Cut documents into chunks that the embedder reads whole, at the best places it can find.
+"""Splits documents into chunks that fit the embedder, at natural breaks.
 
-A chunk lies in one section, so that it is of one subject, and its title names the headings above.
-A section that is longer becomes units (sentences; lines, words and pieces of words where a sentence
-alone is too long), and neighbouring units are packed up to the budget. A chunk ends at the
-strongest break in the second half of its budget: before a heading, else between paragraphs, else
-between sentences.
+A chunk is part of one section, so that it has one subject, and its title includes the headings
+above it. A section over the budget is split into units (sentences; lines, words and pieces of words
+if a sentence alone is too long), and neighbouring units are packed up to the budget. A chunk ends
+at the strongest break in the second half of its budget: before a heading, else between paragraphs,
+else between sentences.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from expertrag_index import sentences
 from expertrag_index.sections import sections
 from expertrag_index.types import Chunk, Document
 
-_ALGORITHM = "structure-2"  # raise it whenever the same input would give other chunks
+_ALGORITHM = "structure-2"  # increase it whenever the same input would give other chunks
 _SMALLEST_BUDGET = 16
 _CHARS_PER_TOKEN = 16
-"""A tokenizer may call a megabyte without spaces one unknown token: length counts, too. English
-has about 4.5 characters a token, so that the cap binds for nothing that can be read."""
+"""Cap on characters per token, because a tokenizer may encode a megabyte without spaces as one
+unknown token. English has about 4.5 characters per token, so the cap never affects readable text.
+"""
 _PIECE_CHARS = 64
-_TITLE_SHARE = 4  # a title may take a quarter of the budget; the chunk carries what fits
-_TAIL_SHARE = 4  # a last chunk under a quarter of the budget is evened out with the one before
-_BATCH_CHARS = 1 << 18  # texts counted in one call: bounds what the tokenizer holds in memory
+_TITLE_SHARE = 4  # a title may take a quarter of the budget; it is cut to that
+_TAIL_SHARE = 4  # a last chunk under a quarter of the budget is balanced with the one before
+_BATCH_CHARS = 1 << 18  # characters tokenized in one call: bounds the tokenizer's memory
 
 _HEADING = re.compile(r"#{1,6}[^\S\n]")
 _WORD = re.compile(r"\S+")
@@ -59,7 +60,7 @@ class _Unit(NamedTuple):
 
 
 class Chunker:
-    """Cuts documents into chunks of at most ``max_tokens``, title and special tokens included.
+    """Splits documents into chunks of at most ``max_tokens``, title and special tokens included.
 
     :param max_tokens: budget of ``Chunk.embedding_text``, at least 16.
     :param count_tokens: counts the tokens of each text, special tokens included.
@@ -81,15 +82,15 @@ class Chunker:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that decides where chunks end, but for the tokenizer."""
+        """Hash of everything that determines where chunks end, except the tokenizer."""
         settings = f"{_ALGORITHM}:{self.max_tokens}:{self._overlap}"
         return hashlib.sha256(settings.encode()).hexdigest()[:16]
 
     def split(self, document: Document) -> list[Chunk]:
-        """Cut a document.
+        """Split a document.
 
-        :return: chunks in order, with ``chunk.text == document.text[chunk.start:chunk.end]``. A
-            document of white space or of characters that the tokenizer drops gives none.
+        :return: chunks in order, with ``chunk.text == document.text[chunk.start:chunk.end]``; none
+            for a document of only white space or characters that the tokenizer drops.
         """
         return [
             Chunk(
@@ -113,14 +114,14 @@ class Chunker:
             title = self._title(document, section.above)
             spans = self._spans(title, text)
             below = title
-            if len(spans) > 1 and section.heading:  # all but the first stand below it
+            if len(spans) > 1 and section.heading:  # all but the first are below the heading
                 below = self._title(document, (*section.above, section.heading))
                 spans = self._spans(below, text)
             for number, (start, end) in enumerate(spans):
                 yield below if number else title, section.start + start, section.start + end
 
     def _title(self, document: Document, headings: Sequence[str]) -> str:
-        """Put the headings that a chunk stands below after the title of its document."""
+        """Append the headings above a chunk to the title of its document."""
         below = [heading for heading in headings if heading != document.title]
         return self._short_title(" > ".join(filter(None, (document.title, *below))))
 
@@ -130,7 +131,7 @@ class Chunker:
         if start == end:
             return []
         texts = [prefix]
-        if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may well fit as it is
+        if end - start <= self.max_tokens * _CHARS_PER_TOKEN:  # it may fit as a whole
             texts.append(prefix + text[start:end])
         empty, *whole = self._count_tokens(texts)
         if whole and whole[0] <= self.max_tokens:
@@ -143,11 +144,11 @@ class Chunker:
         title = " ".join(title.split())
         budget = self.max_tokens // _TITLE_SHARE
         if len(title.encode(errors="replace")) <= budget or self._size_all([title])[0] <= budget:
-            return title  # no token is shorter than a byte: most titles need no count
+            return title  # no token is shorter than a byte, so most titles need no count
         return title[: self._pack(self._units(title, budget), budget)[0][1]]
 
     def _units(self, text: str, budget: int) -> list[_Unit]:
-        """Sentences, and finer units wherever one alone exceeds the budget."""
+        """Split into sentences, and into finer units where one alone exceeds the budget."""
         spans = sentences.spans(text)
         breaks = [_Break.PARAGRAPH] * bool(spans)
         breaks += [_break_before(text, end, start) for (_, end), (start, _) in pairwise(spans)]
@@ -192,7 +193,7 @@ class Chunker:
         ]
 
     def _size_all(self, texts: Sequence[str]) -> list[int]:
-        """Tokens without special ones, or more where the length alone says too much."""
+        """Count tokens without special ones, at least the length over ``_CHARS_PER_TOKEN``."""
         longest = self.max_tokens * _CHARS_PER_TOKEN
         wanted = list(dict.fromkeys(text for text in texts if len(text) <= longest))
         counts = dict(zip(wanted, self._count(wanted), strict=True))
@@ -214,7 +215,7 @@ class Chunker:
         return counts + self._count_tokens(batch) if batch else counts
 
     def _pack(self, units: Sequence[_Unit], budget: int) -> list[Span]:
-        """Pack units greedily; the tokens of neighbours add up, or nearly so (see _verified)."""
+        """Pack units greedily; token counts of neighbours add up, or nearly so (see _verified)."""
         total = [0, *accumulate(unit.size for unit in units)]
         ends = [unit.end for unit in units]
         packed: list[Span] = []
@@ -235,8 +236,8 @@ class Chunker:
     def _verified(self, prefix: str, text: str, candidates: list[Span], empty: int) -> list[Span]:
         """Count the chunks as they will be embedded, and halve those over the budget.
 
-        With word-piece tokenizers none is: their counts add up. Byte-pair and unigram ones also
-        count the white space between units.
+        With word-piece tokenizers none is over it: their counts add up. Byte-pair and unigram
+        tokenizers also count the white space between units.
         """
         done: list[Span] = []
         while candidates:
@@ -254,7 +255,7 @@ class Chunker:
 def _best_stop(
     units: Sequence[_Unit], total: Sequence[int], first: int, stop: int, budget: int
 ) -> int:
-    """Choose the end of a chunk: the strongest break of its second half, the latest if equal."""
+    """Choose the end of a chunk: the strongest break in its second half, the last among equals."""
     half = max(first + 1, bisect_left(total, total[first] + budget // 2))
     before_tail = bisect_right(total, total[-1] - budget // _TAIL_SHARE) - 1
     if half <= before_tail:
@@ -263,7 +264,7 @@ def _best_stop(
 
 
 def _break_before(text: str, end: int, start: int) -> _Break:
-    """Class the break between a sentence that ends at ``end`` and the next from ``start``."""
+    """Classify the break between a sentence that ends at ``end`` and the next, at ``start``."""
     gap = text[end:start]
     if "\n" in gap and _HEADING.match(text, start):
         return _Break.HEADING
@@ -292,7 +293,7 @@ def _pieces(text: str, start: int, end: int) -> list[Span]:
 
 
 def _halves(text: str, start: int, end: int) -> list[Span]:
-    """Cut before the word that the middle falls into, else inside it."""
+    """Cut before the word that contains the middle, else inside it."""
     middle = (start + end + 1) // 2
     head = text[start:middle]
     words = head.rsplit(maxsplit=1)
@@ -318,7 +319,7 @@ def _cut(text: str, start: int, end: int, positions: Iterable[int]) -> list[Span
 
 
 def _character_edge(text: str, low: int, position: int) -> int:
-    """Move a cut back so that it parts no letter from its marks and no emoji sequence."""
+    """Move a cut back so that it separates no letter from its marks and no emoji sequence."""
     edge = position
     while edge > low + 1 and (_joins(text[edge]) or text[edge - 1] == "\u200d"):
         edge -= 1

@@ -1,7 +1,7 @@
-"""The file ``CURRENT``: which generation answers, with a checksum against flipped bits.
+"""The file ``CURRENT``: names the published generation, with a checksum against flipped bits.
 
 Its one line is the name of the generation's folder and the sha256 of that name. It names generation
-0 until the first one is published, so that a missing CURRENT beside a generation is always damage.
+0 until the first one is published, so that a missing CURRENT next to a generation is always damage.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from expertrag_index.layout import Layout, generation_name, parse_generation
 
 
 def write_current(layout: Layout, number: int) -> None:
-    """Publish generation ``number``: from here on every reader opens it."""
+    """Publish generation ``number``: every reader opens it after this."""
     write_durably(layout.current, _line(number))
 
 
 def read_current(layout: Layout) -> int:
     """Read which generation is published.
 
-    :raises StoreNotFoundError: there is no store, or nothing was ever published in it.
+    :raises StoreNotFoundError: there is no store, or nothing has been published in it.
     :raises StoreCorruptError: CURRENT is missing or damaged although generations exist.
     """
     nothing_there = StoreNotFoundError(

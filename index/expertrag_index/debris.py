@@ -1,4 +1,4 @@
-"""What a crash leaves behind, and what an old generation leaves behind: both are dropped here."""
+"""Garbage collection: drops what a crash or an old generation has left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REMOVE_FROM_FTS = """INSERT INTO chunks_fts (chunks_fts, rowid, title, text)
 
 
 def recover(layout: Layout, connection: sqlite3.Connection) -> int:
-    """Drop everything newer than CURRENT; returns the published generation, 0 for none.
+    """Drop everything newer than CURRENT; return the published generation, 0 for none.
 
     :raises StoreCorruptError: CURRENT is damaged, or the database is older than it.
     """
@@ -46,10 +46,10 @@ def recover(layout: Layout, connection: sqlite3.Connection) -> int:
 
 
 def _restore_origin(layout: Layout, connection: sqlite3.Connection, current: int) -> None:
-    """Name the embedder of the published generation again: a migration dies with a new one."""
+    """Restore the embedder of the published generation: a killed migration has replaced it."""
     if not current:
         return
-    with contextlib.suppress(StoreCorruptError):  # a repair takes it from another generation
+    with contextlib.suppress(StoreCorruptError):  # a repair restores it from another generation
         manifest = read_manifest(layout, current)
         write_origin(connection, manifest.embedder, manifest.chunker)
 
@@ -64,7 +64,7 @@ def purge(connection: sqlite3.Connection, generation: int) -> None:
             dropped += connection.execute(
                 f"DELETE FROM {table} WHERE removed_in < ?", (generation,)
             ).rowcount
-        if dropped:  # else it would cost 1 µs for each vector at every small update
+        if dropped:  # saves 1 µs per vector at every small update
             connection.execute(
                 """DELETE FROM vectors WHERE NOT EXISTS
                 (SELECT 1 FROM chunks c WHERE c.content_hash = vectors.content_hash)"""
@@ -81,7 +81,7 @@ def sweep(layout: Layout, generation: int) -> None:
     try:
         manifests = [read_manifest(layout, number) for number in layout.generation_numbers()]
     except StoreCorruptError:
-        return  # whose files these are is not known, so they stay until the manifest is repaired
+        return  # unknown which files are used: keep all until the manifest is repaired
     used = {entry.file for manifest in manifests for entry in manifest.files}
     for file in layout.segments.iterdir():
         if file.name not in used:

@@ -1,7 +1,7 @@
-"""Writing files so that a crash leaves the old or the new content, never a half.
+"""Durable file writes: a crash leaves the old or the new content, never a mixture.
 
-The order is always: write beside, fsync, rename over, fsync the folder. Without the last step a
-power cut can undo the rename.
+The order is always: write a temporary file, fsync it, rename it, fsync the folder. Without the last
+step a power failure can undo the rename.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _FULL_SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 # the low byte of a code is the primary one: SQLITE_IOERR_WRITE is SQLITE_IOERR | (3 << 8)
 _UNREADABLE_SQLITE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
-# SQLITE_ERROR is "no such table", what an emptied database says; CANTOPEN is a missing one;
-# READONLY, of a file that may be written, is a header that asks for a newer SQLite
+# SQLITE_ERROR is "no such table", raised for an emptied database; CANTOPEN is a missing one;
+# READONLY, for a writable file, is a header that requires a newer SQLite
 _DAMAGED_SQLITE = (
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
@@ -41,7 +41,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Replace the content of ``path`` in one step."""
+    """Replace the content of ``path`` atomically."""
     beside = path.with_name(path.name + ".tmp")
     with beside.open("wb") as file:
         file.write(data)
@@ -53,11 +53,11 @@ def write_durably(path: Path, data: bytes) -> None:
 
 @contextmanager
 def store_errors(layout: Layout) -> Iterator[None]:
-    """Turn what the disk and SQLite raise in a store into typed errors that name the cure.
+    """Convert errors of the disk and of SQLite into typed errors that name the cure.
 
-    :raises StorageFullError: no space, quota reached, or the disk refuses to write.
+    :raises StorageFullError: no space left, quota reached, or the disk fails to write.
     :raises StoreCorruptError: the database is malformed.
-    :raises IndexStoreError: the store may not be written, which SQLite needs to read it, too.
+    :raises IndexStoreError: the store is not writable, which SQLite also needs for reading.
     """
     root = layout.root
     try:
@@ -78,7 +78,7 @@ def store_errors(layout: Layout) -> Iterator[None]:
         if is_damage(error):
             if _is_locked_up(layout, error):
                 raise IndexStoreError(
-                    f"{root} may not be written ({error}): change its permissions or mount"
+                    f"{root} is not writable ({error}): change its permissions or mount options"
                 ) from error
             raise StoreCorruptError(
                 f"{layout.database} is damaged ({error}): {layout.cure}"
@@ -95,14 +95,14 @@ def is_full(error: sqlite3.Error) -> bool:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite could not make sense of what it read."""
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        return False  # our own mistake, not the store's
-    # no code at all is Python's "Could not decode to UTF-8", a damaged text
+        return False  # a bug in this package, not damage
+    # no code at all is Python's "Could not decode to UTF-8": a damaged text
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
     return code & 0xFF in _DAMAGED_SQLITE or code in _UNREADABLE_SQLITE
 
 
 def _is_locked_up(layout: Layout, error: sqlite3.Error) -> bool:
-    """Whether SQLite failed for want of permission: its log and index lie beside the database."""
+    """Whether SQLite lacked permission to write the database, or its log next to it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return (
         code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)

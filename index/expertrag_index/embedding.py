@@ -1,6 +1,6 @@
-"""Vectors by content: each distinct text is embedded once, and committed batch by batch.
+"""Content-addressed vectors: each distinct text is embedded once, and committed batch by batch.
 
-The ``vectors`` table belongs to no generation. A killed build finds there what it has embedded.
+The ``vectors`` table belongs to no generation: a killed build that is run again reuses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from expertrag_index.types import Chunk, DocumentEmbedder, Progress
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A text to embed, by which expert, and the address of its vector."""
+    """A text to embed, the expert that embeds it, and the address of its vector."""
 
     hash: bytes
     expert: str
@@ -26,13 +26,13 @@ class Content:
 
 
 def content_of(chunk: Chunk, expert: str, fingerprint: str) -> Content:
-    """Say what is embedded for a chunk by the expert with this fingerprint."""
+    """Return what the expert with this fingerprint embeds for a chunk."""
     text = chunk.embedding_text
     return Content(content_digest(fingerprint, text), expert, text)
 
 
 class VectorWriter:
-    """Embeds what has no vector yet."""
+    """Embeds texts that have no vector yet."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class VectorWriter:
         self.embedded = 0
 
     def ensure(self, contents: Iterable[Content]) -> set[bytes]:
-        """Give every content a vector; returns the hashes of those that have none that is finite.
+        """Ensure that every content has a vector; return the hashes of those without a finite one.
 
-        :raises IndexStoreError: the embedder returns another shape than it promises.
+        :raises IndexStoreError: the embedder returns vectors of an unexpected shape.
         """
         distinct = {content.hash: content for content in contents}
         missing = [item for key, item in distinct.items() if not self._has_vector(key)]
@@ -67,7 +67,7 @@ class VectorWriter:
         return row is not None and row[0] == row_digest(content_hash, row[1])
 
     def _batches(self, contents: Sequence[Content]) -> Iterator[list[Content]]:
-        # one expert a call; long texts first, so that padding is small and memory peaks early
+        # one expert per call; long texts first, so that padding is small and memory peaks early
         ordered = sorted(contents, key=lambda item: (item.expert, -len(item.text)))
         for _, group in groupby(ordered, key=lambda item: item.expert):
             items = list(group)

@@ -2,13 +2,13 @@
 
     IndexStoreError
     ├── StoreNotFoundError      no store at that path
-    ├── StoreCorruptError       a checksum, a row hash or the database does not hold
+    ├── StoreCorruptError       a checksum or row hash does not match, or the database is damaged
     ├── StoreFormatError        written by a newer version of ExpertRAG
     ├── StoreLockedError        another process is writing
     ├── EmbedderMismatchError   the store was built with another embedder
     ├── FilterError             unknown field or operator in a metadata filter
-    ├── SearchError             a query vector or k that cannot be searched
-    ├── DocumentError           a document that cannot be stored
+    ├── SearchError             invalid query vector, k or key
+    ├── DocumentError           a document cannot be stored
     └── StorageFullError        no space left while writing; nothing was published
 
 Every message is one line and says what to do.
@@ -16,7 +16,7 @@ Every message is one line and says what to do.
 
 
 class IndexStoreError(Exception):
-    """Root of the errors that the store raises."""
+    """Base class of the errors that the store raises."""
 
 
 class StoreNotFoundError(IndexStoreError):
@@ -24,7 +24,7 @@ class StoreNotFoundError(IndexStoreError):
 
 
 class StoreCorruptError(IndexStoreError):
-    """A checksum, a row hash or the database does not hold."""
+    """A checksum or row hash does not match, or the database is damaged."""
 
 
 class StoreFormatError(IndexStoreError):
@@ -44,11 +44,11 @@ class FilterError(IndexStoreError):
 
 
 class SearchError(IndexStoreError):
-    """A query vector or a k that cannot be searched."""
+    """A query vector, k or key is invalid."""
 
 
 class DocumentError(IndexStoreError):
-    """A document that cannot be stored."""
+    """A document cannot be stored."""
 
 
 class StorageFullError(IndexStoreError):

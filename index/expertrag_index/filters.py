@@ -1,7 +1,7 @@
 """Metadata filters as SQL over the ``documents`` table (alias ``d``).
 
-A field holds a scalar or a list of scalars. A condition holds for a list when it holds for one of
-its values; ``$ne`` is the contrary of ``$eq``, and holds when no value is equal.
+A field holds a scalar or a list of scalars. A condition holds for a list if it holds for one of its
+values; ``$ne`` is the negation of ``$eq``: it holds if no value is equal.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from expertrag_index.types import Filter
 
 COLUMNS = {"domain": "d.domain", "source": "d.source"}
 
-# every value of a metadata field: the elements of a list, else the scalar, once
+# every value of a metadata field: the elements of a list, or the scalar itself
 _VALUE = "CASE m.type WHEN 'array' THEN e.value ELSE m.value END"
 _VALUES = """json_each(d.metadata) m,
     json_each(CASE m.type WHEN 'array' THEN m.value ELSE '[0]' END) e WHERE m.key = ?"""
-_SURROGATE = re.compile("[\ud800-\udfff]")  # SQLite stores UTF-8, which has none
+_SURROGATE = re.compile("[\ud800-\udfff]")  # SQLite stores UTF-8, which cannot encode them
 _ORDER = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _NAMED = 40
-"""Fields that an error names: a store of tables may have thousands."""
+"""Most fields that an error names: a store of tables may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A SQL condition and the values of its ``?`` marks."""
+    """A SQL condition and the values of its ``?`` placeholders."""
 
     sql: str
     values: tuple[object, ...]
 
 
 def compile_filter(wanted: Filter, fields: Iterable[str]) -> Condition:
-    """Translate a filter. ``fields`` are the metadata fields that the store has.
+    """Translate a filter to SQL. ``fields`` are the metadata fields that the store has.
 
-    ``$ne`` also holds for a document without the field; every other operator does not. Values
-    of different types never compare: SQLite alone would put every text after every number.
+    ``$ne`` also holds for a document without the field; no other operator does. Values of different
+    types never compare: SQLite itself would sort every text after every number.
 
     :raises FilterError: unknown field or operator, or a value that cannot be compared.
     """
@@ -91,7 +91,7 @@ def _compare(name: str, operator: str, value: object) -> Condition:
 
 
 def _any(name: str, test: str, values: Sequence[object]) -> Condition:
-    """Say that one value of a field passes a test; {0} of the test is the value."""
+    """Build the condition that any value of a field passes a test; {0} stands for the value."""
     column = COLUMNS.get(name)
     if column:
         return Condition(test.format(column), tuple(values))

@@ -1,7 +1,8 @@
-"""Which expert serves which documents: chosen for groups of documents, never for a single text.
+"""Chooses the expert that serves documents, for groups of documents, never for a single text.
 
-Of single texts of a domain that nobody trained, the router takes half for some domain; over many
-documents of one kind such mistakes do not add up to one domain, and its evidence is nearly certain.
+The router assigns half of the single texts of an untrained domain to some trained domain. Over many
+documents of one kind such mistakes do not add up to one domain, so a group is decided with near
+certainty.
 
     N documents, E experts; the last column of a posterior is "none of them"
 """
@@ -25,25 +26,26 @@ from expertrag_index.schema import LIVE, NEVER
 from expertrag_index.types import FloatArray
 
 SHARE = 0.5
-"""Posterior mass that makes a group an expert's: more likely its own than all else together.
+"""Posterior mass that assigns a group to an expert: more likely than all else together.
 
-Of sets that a router does not know (`make bench-router`), those of a trained domain have it more
-often than not; most whose domain nobody trained have less, or are so close to a trained one
-(biomedicine to science) that no bound keeps them out.
+Of data sets that a router does not know (`make bench-router`), most of a trained domain reach it;
+most of an untrained domain do not, or are so close to a trained one (biomedicine to science) that
+no bound excludes them.
 """
 
 PRIOR_DOCUMENTS = 5.0
-"""What the store's mean counts for beside a group's documents, and "none" beside all of them: with
-posteriors of .95, three documents decide in a store of nothing else, and two do not."""
+"""Weight, in documents, of the store's mean relative to a group's documents, and of "none" relative
+to all documents: with posteriors of .95, three documents decide in a store of nothing else, and two
+do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Documents that one expert serves.
 
-    ``share``: of the expert in the smoothed posterior, 1 where the label names the expert.
-    ``documents``: those that were looked at for the choice, 0 where the label made it.
-    ``evidence``: their mean posterior by expert, not smoothed, empty where the label made it.
+    ``share``: the expert's share of the smoothed posterior, 1 if the label names the expert.
+    ``documents``: number of documents that the router read, 0 if the label decided.
+    ``evidence``: their mean posterior by expert, not smoothed, empty if the label decided.
     """
 
     name: str
@@ -54,9 +56,9 @@ class Group:
 
 
 def group_of(domain: str | None, source: str) -> str:
-    """Name the group of a document: its label; without one, the folder that it comes from.
+    """Name the group of a document: its domain label; without one, the folder of its source.
 
-    A file that holds many documents is a group of its own, and so is a source that is no file.
+    A file that holds many documents is its own group, and so is a source that is not a file.
     """
     if domain:
         return domain
@@ -65,7 +67,7 @@ def group_of(domain: str | None, source: str) -> str:
 
 
 def labelled(name: str, experts: Collection[str]) -> Group | None:
-    """Give the group to the expert that its name is that of; None where the router must choose."""
+    """Assign a group to the expert of the same name; None if the router must choose."""
     return Group(name, name) if name == GENERAL or name in experts else None
 
 
@@ -74,8 +76,8 @@ def decide(
 ) -> list[Group]:
     """Choose an expert for each group.
 
-    :param seen: posteriors [N, E + 1] of the documents looked at, by group; at least one each.
-    :param known: groups that were decided before: they count in the store's mean.
+    :param seen: posteriors [N, E + 1] of the sampled documents, by group; at least one each.
+    :param known: groups that were decided before; they count in the store's mean.
     """
     names = (*experts, GENERAL)
     none = np.zeros(len(names))
@@ -92,7 +94,7 @@ def decide(
 
 
 def _finite(rows: FloatArray) -> FloatArray:
-    """Posteriors [N, E + 1] in which a text that the model made no number of is of none."""
+    """Replace non-finite rows of posteriors [N, E + 1] by "none of them"."""
     none = np.eye(1, rows.shape[1], rows.shape[1] - 1, dtype=np.float32)
     return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, none)
 
@@ -166,9 +168,9 @@ def end_groups(connection: sqlite3.Connection, generation: int, *, keep: Collect
 
 
 def mend_groups(connection: sqlite3.Connection, generation: int) -> None:
-    """Write damaged rows anew in ``generation``, inside the caller's transaction.
+    """Rewrite damaged rows in ``generation``, inside the caller's transaction.
 
-    Which expert serves the group is read from its chunks; what it was decided on is lost.
+    The expert of a group is read from its chunks; the evidence for the decision is lost.
     """
     damaged = [
         (row,)

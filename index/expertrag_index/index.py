@@ -1,4 +1,4 @@
-"""Reading one generation of a store: dense, lexical and filtered search, texts, statistics."""
+"""Reads one generation of a store: dense, lexical and filtered search, texts, statistics."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ from expertrag_index.types import (
 
 MAX_K = 1000
 
-_EXACT_LIMIT = 256  # so few admissible chunks are scored from the database, without FAISS
+_EXACT_LIMIT = 256  # up to so many admissible chunks are scored from the database, without FAISS
 
 
 class Index:
-    """One published generation, unchanged however far a writer goes on. Safe from any thread.
+    """One published generation, unaffected by later writes. Thread-safe.
 
-    Every chunk lies in the partition of the expert that encoded it. A query is searched in each
-    partition by the vector of that expert, and scores are on one scale (see ``scales``).
+    Every chunk belongs to the partition of the expert that encoded it. Each partition is searched
+    with that expert's vector of the query, and scores are on one scale (see ``scales``).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Index:
             indexed = sorted_keys(connection.execute("SELECT id FROM chunks_fts_docsize"))
         dead = np.setdiff1d(indexed, generation.live, assume_unique=True)
         self._dead = json.dumps(dead.tolist()) if len(dead) else None
-        # a generation never changes, so that nothing cached here can go stale
+        # a generation never changes, so these caches cannot become stale
         self._select = functools.lru_cache(maxsize=32)(self._compute_selection)
         self._terms = functools.lru_cache(maxsize=64)(self._compute_terms)
         self._respell = functools.lru_cache(maxsize=64)(self._compute_respelled)
@@ -75,8 +75,8 @@ class Index:
     def open(cls, path: Path, *, embedder_fingerprint: str | None = None) -> Index:
         """Open the published generation of the store at ``path``.
 
-        :raises StoreNotFoundError: no store there.
-        :raises StoreCorruptError: damaged, and so is the generation before.
+        :raises StoreNotFoundError: there is no store.
+        :raises StoreCorruptError: this generation and the one before are damaged.
         :raises StoreFormatError: written by a newer or an older version.
         :raises EmbedderMismatchError: built with another embedder than ``embedder_fingerprint``.
         """
@@ -105,7 +105,7 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Wait for running searches and release the snapshot, so that the writer can reclaim."""
+        """Wait for running searches, then release the snapshot, so that its space can be reused."""
         self._pool.close()
         self._select.cache_clear()
         self._terms.cache_clear()
@@ -113,12 +113,12 @@ class Index:
 
     @property
     def manifest(self) -> Manifest:
-        """What the generation holds."""
+        """The manifest of the generation."""
         return self._generation.manifest
 
     @property
     def generation(self) -> int:
-        """Number of the generation that answers."""
+        """Number of this generation."""
         return self.manifest.generation
 
     @property
@@ -139,7 +139,7 @@ class Index:
 
     @property
     def degraded(self) -> str:
-        """Why an older generation answers and what to do, or nothing."""
+        """Why an older generation is in use and what to do; empty if this is the newest."""
         return self._generation.degraded
 
     def rescaled(self, scales: Mapping[str, Scale]) -> Index:
@@ -154,14 +154,14 @@ class Index:
         return {expert: len(keys) for expert, keys in self._admitted(filter).items()}
 
     def groups(self) -> list[Group]:
-        """Read which experts serve which groups of documents; none for a plain embedder."""
+        """Read which expert serves each group of documents; empty for a plain embedder."""
         with self._reading() as connection:
             return list(read_groups(connection, self.generation).values())
 
     def search_dense(self, query: Query, k: int, filter: Filter | None = None) -> list[ChunkHit]:
-        """Find the ``k`` chunks of highest cosine, on the common scale, best first.
+        """Find the ``k`` chunks with the highest cosine, on the common scale, best first.
 
-        :param query: its vector [D], or its vectors by expert, of the partitions to search.
+        :param query: its vector [D], or its vectors by expert, for the partitions to search.
         :raises SearchError: ``k`` or ``query`` cannot be searched.
         :raises FilterError: unknown field or operator.
         """
@@ -191,7 +191,7 @@ class Index:
         return best_hits(np.concatenate(keys), np.concatenate(scores), k)
 
     def search_lexical(self, query: str, k: int, filter: Filter | None = None) -> list[ChunkHit]:
-        """Find the ``k`` chunks of highest BM25, best first; none if no word of ``query`` is known.
+        """Find the ``k`` chunks with the highest BM25, best first; none if all words are unknown.
 
         :raises SearchError: ``k`` cannot be searched.
         :raises FilterError: unknown field or operator.
@@ -206,7 +206,8 @@ class Index:
     def dense_scores(self, query: Query, keys: Sequence[int]) -> FloatArray:
         """Cosines [N] with the chunks on the common scale, from the stored vectors.
 
-        :raises SearchError: a key is not of this generation, or of a partition without a vector.
+        :raises SearchError: a key is not in this generation, or ``query`` has no vector for its
+            partition.
         """
         vectors = self._vectors(query)
         if not len(keys):
@@ -229,17 +230,17 @@ class Index:
         return np.array([found.get(int(key), 0.0) for key in keys], np.float32)
 
     def term_statistics(self, query: str) -> list[TermStatistics]:
-        """How rare each distinct word of ``query`` is here, stop words left out."""
+        """Return how rare each distinct word of ``query`` is here, without stop words."""
         return list(self._terms(query))
 
     def respelled(self, query: str) -> str:
-        """Return a query with misspelled words set right by the words that chunks hold."""
+        """Return a query with misspelled words corrected to words that occur in chunks."""
         return self._respell(query)
 
     def chunks(self, keys: Sequence[int]) -> list[Chunk]:
         """Read the chunks with these keys, in their order.
 
-        :raises SearchError: a key is not of this store.
+        :raises SearchError: a key is not in this store.
         :raises StoreCorruptError: a row does not match its checksum.
         """
         marks = json.dumps([int(key) for key in keys])
@@ -271,9 +272,9 @@ class Index:
     def sample_chunks(
         self, n: int, seed: int = 0, expert: str | None = None
     ) -> list[tuple[int, Chunk]]:
-        """Up to ``n`` different chunks with their keys, the same for the same seed.
+        """Sample up to ``n`` distinct chunks with their keys; the same seed gives the same ones.
 
-        :param expert: whose partition is sampled; all of them if it is not given.
+        :param expert: sample only this expert's partition; None samples all of them.
         """
         generation = self._generation
         live = generation.live if expert is None else generation.partitions[expert]
@@ -284,17 +285,17 @@ class Index:
     def best_similarity(
         self, query: Query, filter: Filter | None = None, *, exclude: int | None = None
     ) -> float:
-        """Cosine of the nearest chunk, on the common scale; -1 where there is none.
+        """Cosine of the nearest chunk, on the common scale; -1 if there is none.
 
         :param query: as for ``search_dense``.
-        :param exclude: key of a chunk that does not count.
+        :param exclude: key of a chunk to ignore.
         :raises FilterError: unknown field or operator.
         """
         hits = self.search_dense(query, 1 if exclude is None else 2, filter)
         return next((hit.score for hit in hits if hit.key != exclude), -1.0)
 
     def scan_cost(self, filter: Filter | None = None) -> int:
-        """Vectors that ``search_dense`` compares with a query of all partitions."""
+        """Return how many vectors ``search_dense`` compares in a search of all partitions."""
         selection = self._selection(filter)
         if selection is not None and len(selection.keys) <= _EXACT_LIMIT:
             return len(selection.keys)
@@ -338,7 +339,7 @@ class Index:
     def _rows_by_expert(self, keys: KeyArray) -> dict[str, NDArray[np.intp]]:
         """Rows of ``keys`` by the expert of the chunk.
 
-        :raises SearchError: a key is not of this generation.
+        :raises SearchError: a key is not in this generation.
         """
         rows = rows_by_partition(keys, self._generation.partitions)
         if sum(map(len, rows.values())) < len(keys):
@@ -360,7 +361,7 @@ class Index:
             )
 
     def _vectors(self, query: Query) -> dict[str, FloatArray]:
-        """Normalise a query's vectors, by expert: those of the partitions here."""
+        """Normalise a query's vectors, by expert, for the partitions of this generation."""
         experts = self._generation.partitions
         if isinstance(query, Mapping):
             return {expert: self._unit(query[expert]) for expert in experts if expert in query}
@@ -371,7 +372,7 @@ class Index:
         vector = np.asarray(query, dtype=np.float32)
         if vector.shape != (self.dimension,):
             raise SearchError(
-                f"a query vector has shape ({self.dimension},) here, not {vector.shape}"
+                f"a query vector must have shape ({self.dimension},), not {vector.shape}"
             )
         norm = float(np.linalg.norm(vector))
         if not np.isfinite(norm) or norm == 0.0:

@@ -1,4 +1,4 @@
-"""Whether texts are English: by their script, and by the little words that every sentence has."""
+"""Detects whether texts are English, by their script and by common function words."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from expertrag_index.types import Document
 _WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
 _SAMPLE_CHARS = 2_000
-"""Characters that are looked at, from the beginning, where a text says what it is about."""
+"""Characters to examine, from the beginning of a text."""
 _MOST_OTHER_LETTERS = 0.3
 _FEWEST_WORDS = 2
 _SMALLEST_SHARE = 0.04
-"""Of a text's words, before those of a language say that it is written in it. Of English prose a
-third are on its list, of code and tables next to none on any."""
+"""Least share of a text's words that must be on a language's list to identify it. A third of the
+words of English prose are on the list; of code and tables almost none are on any list."""
 
 _ENGLISH_WORDS = """
 and any are as at be because been but by can could did does each for from had has have he her his
@@ -23,7 +23,7 @@ how if in into it its may more must my no not of on one or other our shall she s
 than that the their them then there these they this those was we were what when which who will with
 would you your
 """
-# of the languages that folders are likely to be in, a paragraph each: words that English lacks
+# words that English lacks, a paragraph for each language that documents are likely to be in
 _OTHER_WORDS = """
 als auch auf aus bei dem den der des dich durch ein eine einem einen einer eines für haben hat ich
 ihr ihre ist kann mit nach nicht nur oder sein sich sie sind über und vom von werden wenn wie wird
@@ -77,7 +77,7 @@ _OTHERS = frozenset(_OTHER_WORDS.split()) - _ENGLISH
 
 
 def is_english(text: str) -> bool | None:
-    """Whether a text is English; None where it has too few words to tell, as tables and code."""
+    """Whether a text is English; None if it has too few words to tell, as in tables and code."""
     words = _WORD.findall(text[:_SAMPLE_CHARS].lower())
     letters = "".join(words)
     if not letters:
@@ -92,7 +92,7 @@ def is_english(text: str) -> bool | None:
 
 
 class LanguageShare:
-    """Counts how much of the documents that pass by is in other languages than English."""
+    """Measures which share of a stream of documents is in languages other than English."""
 
     def __init__(self) -> None:
         self._chars = 0
@@ -104,7 +104,7 @@ class LanguageShare:
         return self._other / self._chars if self._chars else 0.0
 
     def watch(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """Pass documents on and count them."""
+        """Yield the documents unchanged, and count them."""
         for document in documents:
             self._chars += len(document.text)
             if is_english(f"{document.title}\n{document.text[:_SAMPLE_CHARS]}") is False:

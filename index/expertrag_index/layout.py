@@ -1,7 +1,7 @@
-"""Where everything of a store lies.
+"""The files of a store.
 
     STORE/
-    ├── store.db                       SQLite, WAL: the truth (documents, chunks, vectors, FTS5)
+    ├── store.db                       SQLite (WAL), the source of truth: documents, vectors, FTS5
     ├── segments/
     │   └── <sha256[:16]>.faiss        immutable vector index over chunks of one expert, derived
     ├── generations/
@@ -10,8 +10,8 @@
     ├── CURRENT                        one line: generation and checksum; swapped atomically
     └── LOCK                           flock of the one writer
 
-A generation is published by renaming its folder into place and then swapping CURRENT. Whatever
-CURRENT does not reach is the debris of a crash, dropped by the next writer.
+A generation is published by renaming its folder into place and then replacing CURRENT. Everything
+that CURRENT does not reach is left over from a crash and dropped by the next writer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """BM25 over SQLite's FTS5 (k1 1.2, b 0.75, Porter stems; Robertson & Zaragoza 2009, eq. 3.15).
 
-A query is cut into words here and each word is quoted, so that nothing in it is ever read as
+A query is split into words here and each word is quoted, so that nothing in it is interpreted as
 FTS5 syntax. Stop words are left out unless nothing else remains.
 """
 
@@ -16,7 +16,7 @@ from expertrag_index.types import ChunkHit, TermStatistics
 
 TITLE_WEIGHT = 1.0
 MAX_TERMS = 64
-"""Terms of a query that are searched, the rarest first; a longer query is a document."""
+"""Most terms of a query to search, the rarest first; a longer query is a document."""
 
 _CANDIDATE_TERMS = 1024  # distinct terms looked up before choosing: 1 MB of text has 100,000
 _WORD = re.compile(r"[^\W_]+")
@@ -43,14 +43,14 @@ def query_terms(query: str) -> list[str]:
 def term_statistics(
     connection: sqlite3.Connection, query: str, size: int
 ) -> tuple[TermStatistics, ...]:
-    """Statistics of each distinct word among ``size`` chunks."""
+    """Compute the statistics of each distinct word among ``size`` chunks."""
     return tuple(
         _statistics(connection, term, size) for term in query_terms(query)[:_CANDIDATE_TERMS]
     )
 
 
 def document_frequency(connection: sqlite3.Connection, term: str) -> int:
-    """Count the chunks that hold a word, those of older generations among them."""
+    """Count the chunks that contain a word, including those of older generations."""
     (count,) = connection.execute(
         "SELECT count(*) FROM chunks_fts WHERE chunks_fts MATCH ?", (f'"{term}"',)
     ).fetchone()
@@ -66,13 +66,13 @@ def search(
 ) -> list[ChunkHit]:
     """Find the ``k`` best chunks.
 
-    :param allowed: keys that may be found as a JSON list, or None for all.
-    :param dead: keys in the full-text index that are not live, likewise; read if all may be found.
+    :param allowed: admissible keys as a JSON list, or None for all.
+    :param dead: tombstones in the full-text index as a JSON list; used if ``allowed`` is None.
     """
     match = _match(statistics)
     if not match:
         return []
-    # the + keeps FTS5 from running the match once for every key
+    # the + prevents FTS5 from running the match once per key
     restriction = ""
     values: tuple[str, ...] = ()
     if allowed is not None:
@@ -91,7 +91,7 @@ def search(
 def scores(
     connection: sqlite3.Connection, statistics: Sequence[TermStatistics], keys: Sequence[int]
 ) -> dict[int, float]:
-    """BM25 of those of the given chunks in which a term occurs."""
+    """BM25 of the given chunks, those in which a term occurs."""
     match = _match(statistics)
     if not match:
         return {}

@@ -1,4 +1,4 @@
-"""One writer at a time, by flock: the kernel drops the lock with the process, however it dies."""
+"""Allows one writer at a time, by flock: the kernel releases the lock when the process ends."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class WriterLock:
             os.close(self._descriptor)
             raise StoreLockedError(
                 f"another process is writing to {layout.root} (lock file {layout.lock}): "
-                "wait until it has ended"
+                "wait until it ends"
             ) from error
 
     def release(self) -> None:
-        """Let the next writer in. Calling it twice does nothing."""
+        """Release the lock. Idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

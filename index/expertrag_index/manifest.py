@@ -1,7 +1,8 @@
-"""The manifest of a generation: what it holds, and size and sha256 of every file it needs.
+"""The manifest of a generation: its contents, and size and sha256 of every file it needs.
 
 The file is canonical JSON (sorted keys, two spaces) with a sha256 over its own fields. Reading
-demands the canonical form byte for byte, so that every flipped bit is noticed, white space too.
+requires the canonical form byte for byte, so that every flipped bit is detected, also in white
+space.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from expertrag_index.errors import StoreCorruptError, StoreFormatError
 FORMAT_VERSION = 3
 
 GENERAL = "general"
-"""The expert of texts that no expert is for: the base model as it is."""
+"""The expert of texts without a domain expert: the unmodified base model."""
 
 JSON = None | bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"]
 
@@ -32,7 +33,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class SegmentEntry:
-    """A FAISS segment: chunks that ``expert`` has encoded.
+    """A FAISS segment: chunks encoded by ``expert``.
 
     ``kind`` is ``flat`` or ``ivf_sq8``; ``nprobe`` is 0 for flat. ``recall`` is recall@10 against
     exact search, stored vectors as queries.
@@ -49,7 +50,7 @@ class SegmentEntry:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderEntry:
-    """The embedder that made the vectors. ``fingerprint`` covers the base and all its experts."""
+    """The embedder of the vectors. ``fingerprint`` covers the base model and all its experts."""
 
     name: str
     fingerprint: str
@@ -58,12 +59,12 @@ class EmbedderEntry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything a reader must know of one generation.
+    """Everything that a reader must know about one generation.
 
-    ``corpus_hash`` covers the ids and hashes of the live documents. ``partitions`` are the live
-    chunks by the expert that encoded them. ``recall_at_10`` is of the vector index against exact
-    search, stored vectors as queries. ``calibration`` belongs to the caller; of it the store reads
-    ``partitions`` alone (see ``scales``).
+    ``corpus_hash`` covers the ids and hashes of the live documents. ``partitions`` counts the live
+    chunks by the expert that encoded them. ``recall_at_10`` is that of the vector index against
+    exact search, with stored vectors as queries. ``calibration`` belongs to the caller; the store
+    reads only its field ``partitions`` (see ``scales``).
     """
 
     generation: int
@@ -91,14 +92,14 @@ class Manifest:
 
 
 def dumps(manifest: Manifest) -> bytes:
-    """Make the content of the manifest file."""
+    """Serialise a manifest to the content of its file."""
     return _canonical(asdict(manifest))
 
 
 def loads(data: bytes, name: str) -> Manifest:
-    """Read a manifest; ``name`` is what error messages call it.
+    """Parse a manifest; ``name`` is its name in error messages.
 
-    :raises StoreCorruptError: not JSON, not canonical or the checksum differs.
+    :raises StoreCorruptError: not JSON, not canonical, or the checksum differs.
     :raises StoreFormatError: written by a newer or an older version.
     """
     try:
@@ -120,7 +121,7 @@ def loads(data: bytes, name: str) -> Manifest:
 
 
 def format_error(name: str, version: object) -> StoreFormatError:
-    """Say how to go on with a store of another format; there is no reading of an older one."""
+    """Return the error for a store of another format; older formats cannot be read."""
     older = isinstance(version, int) and version < FORMAT_VERSION
     cure = (
         "build the store again from its documents, into another folder"

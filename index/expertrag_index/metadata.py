@@ -1,6 +1,6 @@
-"""Metadata as the store keeps it: names with a scalar or a list of scalars each, nothing nested.
+"""Flattens metadata to the form that the store keeps: names with a scalar or a list of scalars.
 
-A mapping becomes fields with dotted names, and a list is one field with all its values:
+A mapping becomes fields with dotted names, and a list becomes one field with all its values:
 
     {"author": {"name": "Ada"}}             author.name = "Ada"
     {"tags": ["a", ["b"]]}                  tags = ["a", "b"]
@@ -17,22 +17,21 @@ if TYPE_CHECKING:
 
 MOST_LEVELS = 32
 MOST_VALUES = 10_000
-"""Values of one document: a few lines of YAML with aliases stand for billions."""
+"""Most values of one document: a few lines of YAML with aliases can expand to billions."""
 
 T = TypeVar("T")
 
 
 class NestingError(ValueError):
-    """Metadata is nested too deep, or has too many values."""
+    """Metadata is nested too deeply, or has too many values."""
 
 
 def flatten(
     metadata: Mapping[str, object], convert: Callable[[object, str], T | None]
 ) -> dict[str, T | list[T]]:
-    """Flatten metadata. A name without any value is left out, an empty list among them.
+    """Flatten metadata. A name without any value, such as an empty list, is left out.
 
-    :param convert: makes a value of what is no mapping or list, given with its dotted name;
-        None for what is left out.
+    :param convert: converts a leaf, given with its dotted name, to a value; None leaves it out.
     :raises NestingError: more than ``MOST_LEVELS`` levels or ``MOST_VALUES`` values.
     """
     collected: dict[str, list[T]] = {}
@@ -53,7 +52,7 @@ def flatten(
 
 def scalars_of(value: MetadataValue) -> list[str | int | float | bool]:
     """Return the scalars of a stored value, one or several."""
-    # what is neither is told where it would be stored
+    # values of any other type are reported when they are stored
     return list(value) if isinstance(value, list | tuple) else [cast("Scalar", value)]
 
 
@@ -68,7 +67,7 @@ def _leaves(
             dotted = f"{name}.{key}" if name else str(key)
             yield from _leaves(dotted, inner, level + 1, in_list)
     elif isinstance(value, list | tuple | set | frozenset):
-        # a set's own order differs by process, and the document would seem to have changed
+        # the order of a set differs between processes, and the document would seem changed
         for inner in sorted(value, key=repr) if isinstance(value, set | frozenset) else value:
             yield from _leaves(name, inner, level + 1, True)
     else:

@@ -1,8 +1,7 @@
-"""Moving a store to another embedder: its documents are staged again from their own rows.
+"""Migrates a store to another embedder: stages its documents again from their own rows.
 
-Chunks stay as they were cut. Documents whose vectors the new embedder would make just so stay as
-they are; of the others, only texts without a vector by content are embedded, so that a killed
-migration goes on where it was.
+Chunk boundaries do not change. Documents that would get the same vectors stay unchanged; of the
+others, only texts without a stored vector are embedded, so that a killed migration can be resumed.
 """
 
 from __future__ import annotations
@@ -22,9 +21,10 @@ from expertrag_index.types import Chunk, Document, DocumentEmbedder, LoadFailure
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A live document with its chunks, and the expert and the vector's address of each.
+    """A live document with its chunks, and the expert and vector address of each chunk.
 
-    ``cut``: its digest with the chunker that cut it. A later build cuts it anew if its own differs.
+    ``cut``: the document's digest with the chunker that split it. A later build with another
+    chunker splits it again.
     """
 
     document: Document
@@ -36,10 +36,11 @@ class _Stored:
 def restage(
     connection: sqlite3.Connection, stage: Stage, embedder: DocumentEmbedder, progress: Progress
 ) -> None:
-    """Stage every document of a store that another vector is due to.
+    """Stage every document of a store whose vectors change.
 
     :raises StoreCorruptError: a row does not match its checksum.
-    :raises DocumentError: a document gets no finite vector; what it came from may be gone.
+    :raises DocumentError: a document gets no finite vector. It is not dropped as in a build,
+        because its source may no longer exist.
     """
     rows = [
         int(row)
@@ -55,7 +56,7 @@ def restage(
         stored = _read(connection, row)
         document = stored.document
         expert = stage.assignment.expert_of(document.domain, document.source)
-        assert expert is not None, "all groups are decided"
+        assert expert is not None, "all groups must be decided"
         total += len(stored.chunks)
         contents = stage.contents_of(stored.chunks, expert)
         if stored.vectors == [(expert, content.hash) for content in contents]:
@@ -68,8 +69,8 @@ def restage(
     if stage.failures:
         failed = sorted(failure.document_id for failure in stage.failures)
         raise DocumentError(
-            f"{embedder.name} makes no finite vectors of {len(failed):,} documents "
-            f"({failed[0]!r}): delete them, or choose another embedder; the store is as it was"
+            f"{embedder.name} returns no finite vectors for {len(failed):,} documents "
+            f"({failed[0]!r}): delete them, or choose another embedder; the store is unchanged"
         )
     if longer:
         stage.failures.append(_cut_short(longer, total, embedder))
@@ -121,7 +122,7 @@ def _cut_short(longer: int, total: int, embedder: DocumentEmbedder) -> LoadFailu
     return LoadFailure(
         embedder.name,
         f"{longer:,} of {total:,} chunks are longer than the {embedder.max_tokens} tokens that "
-        "it reads: by meaning only their beginning is found",
-        "build the store again from its documents to have them cut for it",
+        "it reads: dense search covers only their beginning",
+        "build the store again from its documents to chunk them for this embedder",
         notice=True,
     )

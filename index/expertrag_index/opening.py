@@ -1,4 +1,4 @@
-"""Opening a generation: verify every file before parsing it, else fall back to the one before."""
+"""Opens a generation: verifies every file before parsing it; falls back to the one before."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _ATTEMPTS = 5  # a writer may publish twice while a large store is being read
 class Generation:
     """A generation in memory.
 
-    ``live``: keys of its chunks, ascending; ``partitions`` and ``segments``: those of each expert.
-    ``degraded`` is empty, or says why it is not the newest.
+    ``live``: keys of its chunks, ascending; ``partitions``: the same by expert; ``segments``: the
+    segments by expert. ``degraded``: why this is not the newest generation, empty if it is.
     """
 
     manifest: Manifest
@@ -41,8 +41,8 @@ class Generation:
 def open_published(layout: Layout) -> Generation:
     """Open the generation that CURRENT names, or the one before if a file of it is damaged.
 
-    :raises StoreNotFoundError: no store there.
-    :raises StoreCorruptError: neither generation is whole.
+    :raises StoreNotFoundError: there is no store.
+    :raises StoreCorruptError: no generation is intact.
     :raises StoreFormatError: written by a newer or an older version.
     """
     for attempt in range(_ATTEMPTS):
@@ -50,7 +50,7 @@ def open_published(layout: Layout) -> Generation:
         try:
             return _open_once(layout)
         except StoreCorruptError:
-            # a file may be gone only because the writer has moved on meanwhile
+            # a file may be missing only because the writer has published again meanwhile
             if attempt + 1 == _ATTEMPTS or _fingerprint(layout) == before:
                 raise
             time.sleep(0.05 * (attempt + 1))
@@ -58,7 +58,7 @@ def open_published(layout: Layout) -> Generation:
 
 
 def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str = "") -> Generation:
-    """Read and verify everything that a manifest names. The pool stays the caller's on failure.
+    """Read and verify everything that a manifest names. On failure the caller closes the pool.
 
     :raises StoreCorruptError: a file or the database does not match the manifest.
     """
@@ -79,7 +79,7 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
     if sizes != manifest.partitions:
         raise StoreCorruptError(
             f"{layout.database} has {sum(sizes.values())} chunks of generation "
-            f"{manifest.generation} instead of {manifest.chunks}, or in other partitions"
+            f"{manifest.generation} instead of {manifest.chunks}, or has them in other partitions"
         )
     live = np.sort(np.concatenate([np.empty(0, np.int64), *partitions.values()]))
     return Generation(manifest, pool, live, partitions, segments, degraded)
@@ -88,7 +88,7 @@ def load(layout: Layout, manifest: Manifest, pool: SnapshotPool, degraded: str =
 def read_manifest(layout: Layout, number: int) -> Manifest:
     """Read the manifest of a generation.
 
-    :raises StoreCorruptError: missing, damaged or of another generation.
+    :raises StoreCorruptError: the manifest is missing, damaged or of another generation.
     """
     path = layout.manifest(number)
     try:
@@ -102,9 +102,9 @@ def read_manifest(layout: Layout, number: int) -> Manifest:
 
 
 def read_verified(layout: Layout, entry: FileEntry) -> bytes:
-    """Read a derived file whole and compare its size and checksum.
+    """Read a derived file and verify its size and checksum.
 
-    :raises StoreCorruptError: missing or different.
+    :raises StoreCorruptError: the file is missing or differs.
     """
     path = layout.segments / entry.file
     try:
@@ -137,7 +137,7 @@ def _open_once(layout: Layout) -> Generation:
 
 
 def _candidates(layout: Layout) -> tuple[list[int], str]:
-    """List the generations to try in order, and say why CURRENT cannot tell (empty if it can)."""
+    """Return the generations to try in order, and the error of CURRENT (empty if it is intact)."""
     on_disk = layout.generation_numbers()
     try:
         current = read_current(layout)

@@ -1,4 +1,4 @@
-"""Publishing: everything a generation names is durable before CURRENT names the generation."""
+"""Publishes a generation: everything that it names is durable before CURRENT names it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def derive(
     previous: Manifest | None,
     settings: WriterSettings,
 ) -> Manifest:
-    """Write the derived files of a staged generation and describe it, not calibrated yet.
+    """Write the derived files of a staged generation; return its manifest, not yet calibrated.
 
     ``previous`` None rebuilds everything from the database.
     """
@@ -71,7 +71,7 @@ def derive(
 
 
 def publish(layout: Layout, manifest: Manifest) -> None:
-    """Make a generation the one that answers."""
+    """Make a generation the published one."""
     if not layout.current.exists():
         write_current(layout, 0)
     folder = layout.generation(manifest.generation)
@@ -84,7 +84,7 @@ def publish(layout: Layout, manifest: Manifest) -> None:
 
 
 def tidy(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
-    """Drop what no reader can open any more. The next publish does again what a full disk stops."""
+    """Drop what no reader can open any more. If the disk is full, the next publish does it."""
     with contextlib.suppress(StorageFullError), store_errors(layout):
         purge(connection, generation)
         sweep(layout, generation)

@@ -1,7 +1,7 @@
-"""Repairing a store: everything that is derived is made again from the rows of the database.
+"""Repairs a store: rebuilds everything that is derived from the rows of the database.
 
-A document with a damaged row is removed, and the next build takes it in again: its file is the
-only place where it is still whole.
+A document with a damaged row is removed, and the next build adds it again from its file, the only
+place where it is still intact.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from expertrag_index.transaction import transaction
 def repair(
     layout: Layout, connection: sqlite3.Connection, damaged: Sequence[DamagedDocument]
 ) -> None:
-    """Publish a generation with everything derived made anew, without the damaged documents.
+    """Publish a generation with all derived files rebuilt, without the damaged documents.
 
-    :raises StoreCorruptError: the database is older than CURRENT, so that documents are missing.
+    :raises StoreCorruptError: the database is older than CURRENT, so documents are missing.
     """
     _restore_current(layout, connection)
     generation = recover(layout, connection) + 1
@@ -51,14 +51,14 @@ def repair(
 
 
 def _drop_damaged(layout: Layout, connection: sqlite3.Connection, generation: int) -> None:
-    """Keep nothing to fall back on that is damaged itself."""
+    """Drop older generations that are damaged: they cannot serve as a fallback."""
     for number in layout.generation_numbers():
         if number < generation and check_derived(layout, connection, number):
             shutil.rmtree(layout.generation(number))
 
 
 def _restore_current(layout: Layout, connection: sqlite3.Connection) -> None:
-    """Let CURRENT name the newest generation whose rows are complete, if it is damaged."""
+    """If CURRENT is damaged, point it to the newest generation whose rows are complete."""
     try:
         read_current(layout)
     except StoreCorruptError:

@@ -1,7 +1,7 @@
-"""Rows of the database: their hashes, and reading them with the hash checked.
+"""Row hashes of the database, and reading rows with the hash checked.
 
-Hashes are BLAKE2b. A field is prefixed by its length, so that moving a character from one field
-to the next changes the hash.
+Hashes are BLAKE2b. Every field is prefixed with its length, so that moving a character from one
+field to the next changes the hash.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FROM chunks c JOIN documents d ON d.row = c.document
 
 
 def digest(*fields: object, size: int = 16) -> bytes:
-    """Hash of fields of any simple type; ``size`` bytes."""
+    """Hash fields of any simple type to ``size`` bytes."""
     state = hashlib.blake2b(digest_size=size)
     for field in fields:
         data = field if isinstance(field, bytes) else repr(field).encode("utf-8", "surrogatepass")
@@ -36,17 +36,17 @@ def digest(*fields: object, size: int = 16) -> bytes:
 
 
 def text_digest(text: str) -> bytes:
-    """Hash of a document's text."""
-    return digest(str(text).encode())  # a damaged row may hold something else than a string
+    """Hash a document's text."""
+    return digest(str(text).encode())  # a damaged row may hold something other than a string
 
 
 def dump_metadata(metadata: Mapping[str, MetadataValue]) -> str:
-    """Metadata as canonical JSON."""
+    """Serialise metadata to canonical JSON."""
     return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def document_digest(document: Document, chunker: str) -> bytes:
-    """Hash of everything that decides whether a document must be stored again."""
+    """Hash everything that determines whether a document must be stored again."""
     return digest(
         text_digest(document.text),
         document.title,
@@ -58,17 +58,17 @@ def document_digest(document: Document, chunker: str) -> bytes:
 
 
 def content_digest(fingerprint: str, text: str) -> bytes:
-    """Address of a vector: what was embedded, and what by (base model and one expert)."""
+    """Return the address of a vector: a hash of the text and of base model plus expert."""
     return digest(fingerprint, text.encode())
 
 
 def row_digest(*columns: object) -> bytes:
-    """Checksum of a row's columns."""
+    """Compute the checksum of a row's columns."""
     return digest(*columns, size=8)
 
 
 def chunk_from_row(row: Sequence[object]) -> Chunk:
-    """Make the chunk of a row of ``SELECT_CHUNKS``.
+    """Build the chunk from a row of ``SELECT_CHUNKS``.
 
     :raises StoreCorruptError: the row does not match its checksum.
     """
@@ -93,7 +93,7 @@ def chunk_from_row(row: Sequence[object]) -> Chunk:
 
 
 def pack_vector(vector: FloatArray) -> bytes | None:
-    """Write a vector as little-endian fp16 of unit length; None where it has no direction."""
+    """Pack a vector as little-endian fp16 of unit length; None if it is zero or not finite."""
     norm = float(np.linalg.norm(vector)) if np.isfinite(vector).all() else 0.0
     if not np.isfinite(norm) or norm < 1e-6:
         return None
@@ -101,14 +101,14 @@ def pack_vector(vector: FloatArray) -> bytes | None:
 
 
 def unpack_vectors(blobs: Sequence[bytes]) -> FloatArray:
-    """Vectors [N, D] as float32, normalised again after the rounding to fp16."""
+    """Unpack vectors [N, D] to float32, normalised again after the rounding to fp16."""
     vectors = np.stack([np.frombuffer(blob, dtype="<f2") for blob in blobs]).astype(np.float32)
     normalised: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return normalised
 
 
 def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str, KeyArray]:
-    """Keys of the chunks of a generation, ascending, by the expert that encoded them."""
+    """Return the keys of the live chunks of a generation, ascending, by expert."""
     live = LIVE.format("c")
     experts = [
         str(row[0])
@@ -129,12 +129,12 @@ def live_partitions(connection: sqlite3.Connection, generation: int) -> dict[str
 
 
 def sorted_keys(rows: Iterable[Sequence[int]]) -> KeyArray:
-    """Keys in the first column of rows, ascending; SQL would sort them slower."""
+    """Return the keys in the first column of rows, ascending; faster than sorting in SQL."""
     return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64))
 
 
 def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
-    """Vectors [N, D] of chunks, in the order of ``keys`` (at least one).
+    """Read the vectors [N, D] of chunks, in the order of ``keys`` (at least one).
 
     :raises StoreCorruptError: a vector is missing or does not match its checksum.
     """
@@ -155,7 +155,7 @@ def vectors_of(connection: sqlite3.Connection, keys: KeyArray) -> FloatArray:
 def iter_vectors(
     connection: sqlite3.Connection, keys: KeyArray, batch: int = 8192
 ) -> Iterator[tuple[KeyArray, FloatArray]]:
-    """Keys and vectors in batches: a million vectors of 384 dimensions would be 1.5 GB at once."""
+    """Yield keys and vectors in batches: a million vectors of 384 dimensions are 1.5 GB."""
     for start in range(0, len(keys), batch):
         part = keys[start : start + batch]
         yield part, vectors_of(connection, part)

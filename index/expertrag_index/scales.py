@@ -1,7 +1,7 @@
-"""One scale for the scores of all experts: cosines of different encoders are not comparable.
+"""One scale for the scores of all experts, because cosines of different encoders do not compare.
 
-A partition's scores are mapped by an affine function, measured when a generation is built, onto the
-scale of the base model. It rises, so that the order within a partition stays as it is.
+A partition's scores are mapped onto the scale of the base model by an affine function, measured
+when a generation is built. It is increasing, so the order within a partition does not change.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Scale:
     shift: float = 0.0
 
     def of(self, cosines: FloatArray) -> FloatArray:
-        """Cosines on the common scale; the identity changes no bit."""
+        """Map cosines to the common scale; the identity leaves them bit-identical."""
         if self == IDENTITY:
             return cosines
         return cosines * np.float32(self.scale) + np.float32(self.shift)
@@ -33,7 +33,7 @@ IDENTITY = Scale()
 
 
 def read_scales(calibration: Mapping[str, JSON]) -> dict[str, Scale]:
-    """Read the scales of the partitions, by expert; one that is not there has the identity."""
+    """Read the scales of the partitions by expert; a missing one means the identity."""
     stored = calibration.get("partitions")
     if not isinstance(stored, Mapping):
         return {}

@@ -1,14 +1,14 @@
 """The SQLite schema, and how connections to it are opened.
 
-Rows are versioned: a row is part of generation g when ``added_in <= g < removed_in``. Rows are
-never updated but for ``removed_in``. ``checksum`` covers the other columns of its row.
+Rows are versioned: a row is part of generation g if ``added_in <= g < removed_in``. Only
+``removed_in`` of a row is ever updated. ``checksum`` covers the other columns of its row.
 
 ``meta`` holds three integers: ``staged``, the newest generation whose rows are complete and in the
-full-text index; ``oldest``, the oldest generation whose rows are all still there; ``epoch``, raised
+full-text index; ``oldest``, the oldest generation whose rows all still exist; ``epoch``, increased
 by every transaction that changes what a reader of a published generation could see. ``origin`` is
-one row, what the manifest says of embedder and chunker: the database alone can rebuild the rest.
-``groups`` says which expert serves the documents of a group, where the embedder has experts; the
-``expert`` of a chunk is the one that its vector is of.
+one row with the manifest's embedder and chunker, so that the database alone can rebuild the rest.
+``groups`` records which expert serves the documents of a group, if the embedder has experts;
+``expert`` of a chunk is the expert that made its vector.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ NEVER = 1 << 62
 """``removed_in`` of a row that is still part of the newest generation."""
 
 LIVE = "{0}.added_in <= ? AND {0}.removed_in > ?"
-"""Condition on a row of table alias {0} to be part of a generation, which is bound twice."""
+"""SQL condition that a row of table alias {0} is part of a generation, which is bound twice."""
 
 TOKENIZER = "porter unicode61"
 
-# text stands last: a scan over metadata then never touches its overflow pages
+# text comes last, so that a scan over metadata never touches its overflow pages
 _SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('staged', 0), ('oldest', 0), ('epoch', 0);
@@ -106,9 +106,9 @@ class Meta:
 def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """Open the database for writing.
 
-    :param create: make the tables if there are none. Never where a generation was published:
-        a lost database must not come back empty.
-    :raises StoreCorruptError: no tables there and none are to be made.
+    :param create: create the tables if there are none. Never set it once a generation has been
+        published: a lost database must not be replaced by an empty one.
+    :raises StoreCorruptError: there are no tables, and ``create`` is False.
     :raises StoreFormatError: the database was written by a newer or an older version.
     """
     if not create and not path.exists():
@@ -131,9 +131,9 @@ def connect_writer(path: Path, *, create: bool = True) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open the database for reading and pin what it holds now, until the connection closes.
+    """Open the database for reading, pinned to its current state until the connection closes.
 
-    The open read transaction keeps the snapshot whatever a writer commits or purges later.
+    The open read transaction keeps the snapshot, whatever a writer commits or purges later.
     """
     uri = f"{path.resolve().as_uri()}?mode=ro"
     connection = sqlite3.connect(
@@ -158,7 +158,7 @@ def read_meta(connection: sqlite3.Connection) -> Meta:
 
 
 def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> None:
-    """Change the ``meta`` table inside the caller's transaction, and raise the epoch."""
+    """Update the ``meta`` table inside the caller's transaction, and increase the epoch."""
     connection.executemany(
         "UPDATE meta SET value = ? WHERE name = ?", [(staged, "staged"), (oldest, "oldest")]
     )
@@ -166,7 +166,7 @@ def write_meta(connection: sqlite3.Connection, *, staged: int, oldest: int) -> N
 
 
 def read_origin(connection: sqlite3.Connection) -> tuple[EmbedderEntry, str] | None:
-    """Read which embedder and which chunker made the rows; None before the first generation."""
+    """Read the embedder and the chunker of the rows; None before the first generation."""
     row = connection.execute("SELECT * FROM origin").fetchone()
     return None if row is None else (EmbedderEntry(*row[:3]), str(row[3]))
 

@@ -1,7 +1,7 @@
-"""Sections of a document: a heading and what stands below it, up to the next heading.
+"""Splits a document into sections: a heading and the text below it, up to the next heading.
 
-Loaders write the headings of all formats as Markdown does (``## Title``). Fenced code has none:
-there such a line is a comment.
+Loaders write the headings of all formats as Markdown (``## Title``). Fenced code has no headings:
+there, such a line is a comment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 _FEWEST_CHARACTERS = 150
-"""Of a section: a smaller one takes in those that follow below it or beside it."""
+"""Smallest section: a smaller one absorbs the following ones of the same or a lower level."""
 _HEADING_CHARACTERS = 200
 
 _LINE = re.compile(
@@ -20,9 +20,9 @@ _LINE = re.compile(
 
 
 class Section(NamedTuple):
-    """``text[start:end]``, which begins with its heading, if it has one.
+    """``text[start:end]``, which starts with its heading, if it has one.
 
-    ``above``: the headings of the sections that it is part of, the highest first.
+    ``above``: the headings of the enclosing sections, the highest first.
     """
 
     start: int

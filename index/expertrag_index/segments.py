@@ -1,4 +1,4 @@
-"""Which FAISS segments the next generation has, and writing them."""
+"""Chooses and writes the FAISS segments of the next generation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from expertrag_index.types import KeyArray
 def must_merge(
     entries: Sequence[SegmentEntry], live: int, new: int, settings: WriterSettings
 ) -> bool:
-    """Whether a partition's segments are merged into one, instead of adding one for ``new`` chunks.
+    """Whether to merge a partition's segments into one, instead of adding one for ``new`` chunks.
 
-    Segments of different experts are never merged: their vectors are not of one space.
+    Segments of different experts are never merged: their vectors are in different spaces.
     """
     held = sum(entry.count for entry in entries) + new
     flat = sum(entry.count for entry in entries if entry.kind == vectors.FLAT) + new
@@ -37,7 +37,7 @@ def must_merge(
 
 
 class SegmentWriter:
-    """Writes the segments that a generation needs beside those that it keeps."""
+    """Writes the segments that a generation needs in addition to those that it keeps."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SegmentWriter:
     def next_segments(
         self, expert: str, previous: Sequence[SegmentEntry], live: KeyArray, new: KeyArray
     ) -> tuple[SegmentEntry, ...]:
-        """Segments of one partition with chunks ``live``, of which ``new`` are in none yet."""
+        """Return the segments of a partition of ``live`` chunks; ``new`` ones are in none yet."""
         if not len(live):
             return ()
         if not must_merge(previous, len(live), len(new), self._settings):
@@ -82,7 +82,7 @@ class SegmentWriter:
 
 
 def recall_of(entries: Sequence[SegmentEntry]) -> float:
-    """Recall@10 of searching all segments: each partition's worst, by the chunks held."""
+    """Recall@10 over all segments: the worst of each partition, weighted by its chunks."""
     held: dict[str, int] = {}
     worst: dict[str, float] = {}
     for entry in entries:
@@ -93,7 +93,7 @@ def recall_of(entries: Sequence[SegmentEntry]) -> float:
 
 
 def _write_file(layout: Layout, data: bytes) -> FileEntry:
-    """Write an immutable file under ``segments/``, named by its content."""
+    """Write an immutable file under ``segments/``, named after its hash."""
     entry = file_entry("", data)
     entry = replace(entry, file=f"{entry.sha256[:16]}.faiss")
     write_durably(layout.segments / entry.file, data)

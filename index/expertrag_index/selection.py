@@ -1,4 +1,4 @@
-"""Keys of chunks: what a filter admits, which partition they are of, and the best of them."""
+"""Sets of chunk keys: those that a filter admits, their partitions, and the best hits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from expertrag_index.vectors import Bitmap
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a filter admits: as keys, as a bitmap over keys for FAISS, as JSON for SQL.
+    """The chunks that a filter admits: as keys, as a bitmap for FAISS, and as JSON for SQL.
 
     ``partitions``: the keys by expert, without experts that have none.
     """
@@ -36,7 +36,7 @@ class Selection:
 def rows_by_partition(
     keys: KeyArray, partitions: Mapping[str, KeyArray]
 ) -> dict[str, NDArray[np.intp]]:
-    """Rows of ``keys`` by the expert whose partition they are of; experts without any are left out.
+    """Return the rows of ``keys`` by the expert of their partition, without experts that have none.
 
     Partitions are ascending and may hold millions of keys.
     """
@@ -48,13 +48,13 @@ def rows_by_partition(
 
 
 def bitmap(keys: KeyArray) -> Bitmap:
-    """Bits over keys, little-endian, for ``faiss.IDSelectorBitmap``."""
+    """Build a little-endian bitmap over keys for ``faiss.IDSelectorBitmap``."""
     bits = np.zeros(int(keys[-1]) + 1 if len(keys) else 1, np.uint8)
     bits[keys] = 1
     return np.packbits(bits, bitorder="little")
 
 
 def best_hits(keys: KeyArray, scores: FloatArray, k: int) -> list[ChunkHit]:
-    """Return the ``k`` of highest score; of equal ones the older chunk comes first."""
+    """Return the ``k`` hits with the highest scores; among equal scores older chunks come first."""
     order = np.lexsort((keys, -scores))[:k]
     return [ChunkHit(int(keys[i]), float(scores[i])) for i in order]

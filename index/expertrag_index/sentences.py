@@ -1,15 +1,15 @@
-"""Sentence boundaries by rule: for cutting documents, and for tying answers to passages.
+"""Rule-based sentence boundaries, for splitting documents and for citing passages in answers.
 
-A small rule set instead of a trained splitter: it needs no model, runs at tens of MB a second and
-never changes under an index, whose chunks depend on it.
+A small rule set instead of a trained splitter: it needs no model, runs at tens of MB per second,
+and never changes under an existing store, whose chunks depend on it.
 """
 
 from __future__ import annotations
 
 import re
 
-# Quantifiers are possessive and the stop may not follow another one, so that a megabyte of dots
-# costs one pass and not a pass for every dot.
+# Quantifiers are possessive and a stop may not follow another one, so that a megabyte of dots
+# costs one pass, not one pass per dot.
 _STOPS = r"[.!?\u2026\u061f\u06d4\u0964]"  # with ellipsis, Arabic and Devanagari stops
 _WIDE_STOPS = r"[\u3002\uff01\uff1f\uff61]"  # of Chinese and Japanese, no space follows them
 _CLOSERS = r"""["'\u201d\u2019\u00bb\u300d\u300f\uff09)\]]*+"""
@@ -41,7 +41,7 @@ def spans(text: str) -> list[tuple[int, int]]:
 
     :param text: any text; blank lines, headings and list items also end a sentence.
     :return: half-open character ranges in order, without surrounding white space and without
-        overlap; every character that is not white space lies in exactly one.
+        overlap; every character that is not white space is in exactly one.
     """
     found: list[tuple[int, int]] = []
     start = 0
@@ -62,7 +62,7 @@ def _append_trimmed(found: list[tuple[int, int]], text: str, start: int, end: in
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    """Tell a full stop from the dot of an abbreviation, an initial or an enumerator."""
+    """Distinguish a full stop from the dot of an abbreviation, an initial or an enumerator."""
     rest = text[match.end() : match.end() + 32].lstrip()
     if not rest:
         return True
@@ -73,7 +73,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     words = text[max(start, dot - _LONGEST_ABBREVIATION) : dot].split()
     word = words[-1].lstrip(_OPENERS) if words else ""
     if len(words) == 1 and dot - start <= _LONGEST_ABBREVIATION and _ENUMERATOR.fullmatch(word):
-        return False  # "2." opens its sentence
+        return False  # "2." starts its sentence
     if _BEFORE_NUMBER.fullmatch(word):
         return not (rest[0].isdigit() or lower_case_follows)
     if len(word) == 1 and word.isupper():

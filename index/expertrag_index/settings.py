@@ -1,4 +1,4 @@
-"""Figures that decide how a store is written."""
+"""Settings for writing a store."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 class WriterSettings:
     """When to use which kind of segment, and how much work a crash may lose.
 
-    ``flat_limit``: live vectors up to which search is exact; beyond, IVF(4√n),SQ8.
-    ``small``: live vectors up to which every update writes one whole new segment (tens of ms).
-    ``max_segments``, ``dead_share``: beyond either, all segments are merged into one.
-    ``flat_share``: of a large store that may lie in flat segments beside the IVF one.
-    ``embed_batch``: chunks embedded between two commits; a killed build embeds so many again.
-    ``chunk_tokens``: budget of a chunk, title included; None is what the embedder reads. With a
-    larger one the end of a long chunk is found by its words, and by meaning only its beginning.
+    ``flat_limit``: most live vectors for exact search; beyond, IVF(4√n),SQ8.
+    ``small``: most live vectors for which every update writes one new segment (tens of ms).
+    ``max_segments``, ``dead_share`` (share of tombstones): beyond either, all segments are merged.
+    ``flat_share``: most of a large store that may be in flat segments next to the IVF segment.
+    ``embed_batch``: chunks embedded between two commits; a killed build repeats at most so many.
+    ``chunk_tokens``: budget of a chunk, title included; None uses the embedder's limit. With a
+    larger budget, dense search covers only the beginning of a long chunk, and BM25 all of it.
     """
 
     flat_limit: int = 50_000

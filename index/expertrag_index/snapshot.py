@@ -1,7 +1,7 @@
-"""Read-only connections that all see one and the same state of the database.
+"""Read-only connections that all see the same state of the database.
 
-Each connection holds a read transaction for its whole life. WAL keeps that state readable while
-a writer commits and even purges, so a reader needs no care for what the writer does.
+Each connection holds a read transaction for its whole lifetime. WAL keeps that state readable while
+a writer commits and even purges, so readers need no coordination with the writer.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 from expertrag_index.errors import IndexStoreError
 from expertrag_index.schema import Meta, connect_reader, read_meta
 
-_SIZE = 4  # searches of one store that run SQL at the same time; more threads wait their turn
+_SIZE = 4  # searches of one store that run SQL at the same time; further threads wait
 _ATTEMPTS = 20
 
 
 class SnapshotPool:
-    """A few connections on one snapshot, lent to one thread at a time."""
+    """A few connections to one snapshot, each used by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         self._free: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
@@ -56,7 +56,7 @@ class SnapshotPool:
             self._free.put(connection)
 
     def close(self) -> None:
-        """Wait for the searches that run, then close. Calling it twice does nothing."""
+        """Wait for running searches, then close. Idempotent."""
         if not self._closed:
             self._closed = True
             _close([self._free.get() for _ in range(_SIZE)])

@@ -1,8 +1,8 @@
-"""Words of a query that no document holds, set right where one edit makes a word that some do.
+"""Spelling correction: replaces unknown words of a query by known words one edit away.
 
-An edit is a swap of neighbouring letters, or one letter too few, too many or wrong; four of five
-misspelled words are one edit away (Damerau 1964). The first letter stays, as it hardly ever is
-wrong.
+An edit is a transposition of neighbouring letters, or one missing, extra or wrong letter; four of
+five misspelled words are one edit away (Damerau 1964). The first letter is never changed, because
+it is hardly ever wrong.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterator
 from expertrag_index.lexical import STOP_WORDS
 
 _LETTERS_TO_SWAP, _LETTERS_TO_CHANGE = 5, 6
-"""Letters of a word, at least, of which two may be swapped, or one be too few, too many or wrong:
-shorter words have too many neighbours."""
+"""Fewest letters of a word to try transpositions, and to try the other edits: shorter words have
+too many neighbours."""
 _MOST_LETTERS = 24
-_FEWEST_CHUNKS = 2  # that hold the right word: what one chunk holds may be misspelled there
-_MOST_WORDS = 4  # of a query; one with more is in another language, or about something else
+_FEWEST_CHUNKS = 2  # a correction must occur in so many chunks: in one it may be misspelled
+_MOST_WORDS = 4  # a query with more unknown words is in another language, or off-topic
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(r"\b[^\W\d_]+\b")
 
 Frequency = Callable[[str], int]
-"""How many chunks hold a word."""
+"""Returns how many chunks contain a word."""
 
 
 def respelled(query: str, frequency: Frequency) -> str:
-    """Return a query with its misspelled words set right, and all else as it was.
+    """Return a query with its misspelled words corrected, and everything else unchanged.
 
-    Of a capitalised word, likely a name, two letters may be swapped and none be changed.
+    In a capitalised word, which is likely a name, only transpositions are tried.
     """
     unknown = {
         word
@@ -44,7 +44,7 @@ def respelled(query: str, frequency: Frequency) -> str:
 
 
 def _nearest(word: str, frequency: Frequency) -> str | None:
-    """Return the most frequent word one edit away, of the likeliest kind of edit that has one."""
+    """Return the most frequent word one edit away; transpositions take precedence."""
     kinds = [_swapped]
     if word.islower() and len(word) >= _LETTERS_TO_CHANGE:
         kinds.append(_changed)

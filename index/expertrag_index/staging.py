@@ -1,7 +1,7 @@
-"""Staging: rows of the next generation, invisible to every reader until it is published.
+"""Stages the rows of the next generation, invisible to every reader until it is published.
 
-Documents are committed with their chunks once all their vectors are there, so that a crash leaves
-whole documents only; the next writer drops them and finds their vectors again by content.
+Documents are committed with their chunks once all their vectors exist, so that a crash leaves only
+whole documents; the next writer drops them and reuses their vectors.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stage:
         *,
         anew: bool = False,
     ) -> None:
-        """Begin a generation; ``anew`` decides again which expert serves which documents."""
+        """Start a generation; ``anew`` assigns all groups of documents to experts again."""
         self._connection = connection
         self.generation = generation
         self._embedder = EmbedderEntry(embedder.name, embedder.fingerprint, embedder.dimension)
@@ -63,13 +63,13 @@ class Stage:
 
     @property
     def embedded(self) -> int:
-        """Chunks that had to be embedded."""
+        """Number of chunks that had to be embedded."""
         return self._vectors.embedded
 
     def take(self, documents: Iterable[Document], *, keep_others: bool) -> None:
-        """Stage what is new or changed; what cannot be stored becomes a failure.
+        """Stage new and changed documents; those that cannot be stored become failures.
 
-        With ``keep_others`` a stored document is not replaced by one of another source.
+        With ``keep_others``, a document of another source does not replace a stored one.
         """
         for done, document in enumerate(documents, 1):
             failure = self._problem(document)
@@ -87,7 +87,7 @@ class Stage:
         self.flush()
 
     def vanished(self, failures: Sequence[LoadFailure]) -> list[int]:
-        """Rows of the documents that did not come again, unless their file merely failed."""
+        """Return the rows of documents that were not seen again, unless their file failed."""
         failures = (*failures, *self.failures)
         protected = [failure.source for failure in failures if failure.source]
         failed_ids = {failure.document_id for failure in failures}
@@ -104,7 +104,7 @@ class Stage:
         ]
 
     def rows_of(self, identifiers: Sequence[str]) -> list[int]:
-        """Rows of documents by id; an id that is not stored becomes a failure."""
+        """Return the rows of documents by id; an unknown id becomes a failure."""
         rows = []
         for identifier in dict.fromkeys(identifiers):
             query = "SELECT row FROM documents WHERE id = ? AND removed_in = ?"
@@ -119,8 +119,8 @@ class Stage:
     def seal(self, removed: Sequence[int]) -> None:
         """Complete the generation inside the caller's transaction.
 
-        Replaced versions and the documents in the rows ``removed`` end here, and the new chunks
-        enter the full-text index: all at once, so that BM25 never counts half a generation.
+        Ends replaced versions and the documents in the rows ``removed``, and adds the new chunks to
+        the full-text index, all at once, so that BM25 never counts half a generation.
         """
         execute, new = self._connection.execute, self.generation
         execute(
@@ -151,13 +151,13 @@ class Stage:
             first = self._sources[document.id] or "an earlier document"
             return LoadFailure(
                 source,
-                f"id {document.id!r} is taken by {first}; this one was left out",
-                "give every document an id of its own",
+                f"id {document.id!r} is already used by {first}; this document was skipped",
+                "give every document a unique id",
                 document.id,
             )
         if not document.text.strip():
             return LoadFailure(
-                source, "the document has no text", "remove it or add text", document.id
+                source, "the document has no text", "add text or remove it", document.id
             )
         return _unstorable(document, source)
 
@@ -168,8 +168,8 @@ class Stage:
             return None
         return LoadFailure(
             document.source or document.id,
-            f"id {document.id!r} is that of {row[0] or 'another document'}, which was kept",
-            "delete that one first, or build one folder that holds both",
+            f"id {document.id!r} belongs to {row[0] or 'another document'}, which was kept",
+            "delete that document first, or build one folder that contains both",
             document.id,
         )
 
@@ -185,19 +185,19 @@ class Stage:
 
     def _stage(self, document: Document) -> None:
         expert = self.assignment.expert_of(document.domain, document.source)
-        assert expert is not None, "its group is decided"
+        assert expert is not None, "its group must be decided"
         self.put(document, expert, self._chunker.split(document))
 
     def contents_of(self, chunks: Sequence[Chunk], expert: str) -> list[Content]:
-        """Say what an expert encodes for chunks."""
+        """Return what an expert encodes for chunks."""
         return [content_of(chunk, expert, self._fingerprints[expert]) for chunk in chunks]
 
     def put(
         self, document: Document, expert: str, chunks: list[Chunk], cut: bytes | None = None
     ) -> None:
-        """Stage a document that is cut already, in the partition of an expert.
+        """Stage a document that is already chunked, in the partition of an expert.
 
-        :param cut: its digest with the chunker that cut it; by default that of this stage.
+        :param cut: its digest with the chunker that split it; by default this stage's chunker.
         """
         cut = cut or document_digest(document, self._chunker.fingerprint)
         self._pending.append((document, expert, chunks, self.contents_of(chunks, expert), cut))
@@ -211,7 +211,7 @@ class Stage:
         return None if row is None else bytes(row[0])
 
     def flush(self) -> None:
-        """Embed and commit what is waiting."""
+        """Embed and commit the pending documents."""
         failed = self._vectors.ensure(
             content for *_, contents, _ in self._pending for content in contents
         )
@@ -280,14 +280,14 @@ class Stage:
 
 
 def _covers(failed: str, source: str) -> bool:
-    """Whether a document's source is the file that failed, or lies in the folder that failed."""
+    """Whether a document's source is the file that failed, or is in the folder that failed."""
     return source == failed or source.startswith(failed.rstrip(os.sep) + os.sep)
 
 
 def _no_vector(document: Document) -> LoadFailure:
     return LoadFailure(
         document.source or document.id,
-        f"document {document.id!r} has no finite embedding; nothing of it was stored",
+        f"document {document.id!r} has no finite embedding and was not stored",
         "check its text for binary or control characters",
         document.id,
     )
@@ -313,6 +313,6 @@ def _unstorable(document: Document, source: str) -> LoadFailure | None:
     except UnicodeEncodeError:
         nul = True
     if nul:
-        reason = "the document holds a NUL or a lone surrogate, which is no text"
+        reason = "the document contains a NUL or a lone surrogate, which are not valid text"
         return LoadFailure(source, reason, "remove the character", document.id)
     return None

@@ -1,4 +1,4 @@
-"""A write transaction that ends one way or the other."""
+"""A write transaction that always ends in a commit or a rollback."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # SQLite has rolled back by itself when the disk is full
+        if connection.in_transaction:  # SQLite itself rolls back if the disk is full
             connection.execute("ROLLBACK")
         raise

@@ -1,4 +1,4 @@
-"""How many lists an IVF segment must probe, measured against exact search."""
+"""Tunes how many lists of an IVF segment to probe, by comparison with exact search."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TARGET_RECALL = 0.95
 
 _QUERIES = 200  # a standard error of about 0.5 % at recall 0.95
 _DEPTH = 10
-_ROUNDING = 1e-6  # of a cosine, in whatever order its products are summed
+_ROUNDING = 1e-6  # of a cosine, whatever the order of summation
 
 
 def tune(connection: sqlite3.Connection, segment: Segment, keys: KeyArray) -> tuple[Segment, float]:
-    """Find the smallest power-of-two ``nprobe`` with recall@10 ≥ 0.95; returns the recall, too.
+    """Find the smallest power-of-two ``nprobe`` with recall@10 ≥ 0.95; also return the recall.
 
-    Queries are stored vectors, each excluded from its own result: questions lie further from
-    the chunks than chunks from one another, so that recall on questions may be a little lower.
+    Queries are stored vectors, each excluded from its own result. Questions are further from the
+    chunks than chunks from each other, so recall on questions may be slightly lower.
     """
     rng = np.random.default_rng(0)
     sample = np.sort(rng.choice(keys, min(_QUERIES, len(keys)), replace=False))
@@ -58,7 +58,7 @@ def _recall(
 ) -> float:
     """Share of hits that score no less than the last true neighbour.
 
-    Scores are compared and not keys: of many equal chunks any ten are right.
+    Compares scores instead of keys: of many equal chunks, any ten are right.
     """
     found, depth = 0, truth.shape[1]
     for own, query, wanted in zip(sample.tolist(), queries, truth, strict=True):

@@ -1,4 +1,4 @@
-"""Value objects of the document store, and the one thing it asks of others: an embedder."""
+"""Value objects of the document store, and the embedder interface that it requires."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Filter = Mapping[str, object]
 """A metadata filter: ``{"year": 2024, "lang": {"$in": ["en", "de"]}, "size": {"$gte": 10}}``.
 
 Fields are joined by AND. Operators: ``$eq $ne $in $gt $gte $lt $lte``. ``domain`` and ``source``
-are fields of every document. A field that no document of the store has is an error. Of a list, one
-value that fits is enough.
+are fields of every document. A field that no document of the store has is an error. A list matches
+if one of its values does.
 """
 
 Query = FloatArray | Mapping[str, FloatArray]
-"""A query's vector [D] for all partitions, or its vectors by the expert of those to search."""
+"""A query's vector [D] for all partitions, or its vectors by expert of the partitions to search."""
 
 Progress = Callable[[str, int, int | None], None]
 """Called with ``(stage, done, total)``; ``total`` is None while it is unknown."""
@@ -31,7 +31,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document as a loader gives it: whole, not yet chunked."""
+    """One document as returned by a loader: whole, not yet chunked."""
 
     id: str
     text: str
@@ -42,13 +42,13 @@ class Document:
 
     @property
     def embedding_text(self) -> str:
-        """The text that is embedded of a document that is one chunk: the title, then the text."""
+        """The text to embed if the document is a single chunk: the title, then the text."""
         return _titled(self.title, self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a document, ``text == document.text[start:end]`` (character offsets)."""
+    """A span of a document, ``text == document.text[start:end]`` (character offsets)."""
 
     document_id: str
     ordinal: int
@@ -62,7 +62,7 @@ class Chunk:
 
     @property
     def embedding_text(self) -> str:
-        """The text that is embedded: the title, then the chunk."""
+        """The text to embed: the title, then the chunk."""
         return _titled(self.title, self.text)
 
 
@@ -80,7 +80,7 @@ class ChunkHit:
 
 @dataclass(frozen=True, slots=True)
 class TermStatistics:
-    """A word of a query: how many chunks hold it, and its inverse document frequency.
+    """A word of a query: how many chunks contain it, and its inverse document frequency.
 
     ``idf`` is ln(1 + (N - n + 0.5) / (n + 0.5)), never negative; the highest for an unseen word.
     """
@@ -94,8 +94,8 @@ class TermStatistics:
 class LoadFailure:
     """A file or record that could not be read or stored, and what to do about it.
 
-    ``document_id`` is set where the document had one already. A ``notice`` tells of nothing lost:
-    files of a kind that is not read, found in a folder.
+    ``document_id`` is set if the document already had an id. A ``notice`` does not mean a loss,
+    such as files of unsupported types in a folder.
     """
 
     source: str
@@ -122,10 +122,10 @@ class BuildReport:
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What a verification looked at and found.
+    """What a verification checked and found.
 
-    ``problems`` are those that still stand; ``repaired`` says what a repair did about others.
-    ``repairable`` is False when the database itself is lost.
+    ``problems``: those that remain; ``repaired``: what a repair did about the others.
+    ``repairable`` is False if the database itself is lost.
     """
 
     generation: int
@@ -138,11 +138,11 @@ class VerifyReport:
 
 
 class DocumentEmbedder(Protocol):
-    """What the store needs of an embedder. Vectors are float32 and L2-normalised."""
+    """The embedder interface of the store. Vectors are float32 and L2-normalised."""
 
     @property
     def name(self) -> str:
-        """The name a person gave: folder, hub id or package model."""
+        """The name that the user gave: a folder, a hub id or a model installed as a package."""
         ...
 
     @property
@@ -157,7 +157,7 @@ class DocumentEmbedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a text that the model reads; the rest would be cut."""
+        """Tokens of a text that the model reads; the rest is truncated."""
         ...
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -166,18 +166,18 @@ class DocumentEmbedder(Protocol):
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of its domain experts, empty for an embedder without any. Never "general"."""
+        """Names of its embedding experts; empty for an embedder without any. Never "general"."""
         ...
 
     def fingerprint_of_expert(self, expert: str) -> str:
-        """Hash of what encodes the texts of one expert: the base model, and that expert alone.
+        """Hash of the base model and one expert, independent of the other experts.
 
-        That of "general" is the base model's. Equal hashes give equal vectors.
+        For "general" it is the base model's. Equal hashes give equal vectors.
         """
         ...
 
     def posteriors(self, texts: Sequence[str]) -> FloatArray:
-        """Probability that a text is of each of the E ``experts``, the last of none: [N, E + 1]."""
+        """Domain posteriors [N, E + 1]: a column for each expert, the last for no domain."""
         ...
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:

@@ -1,7 +1,7 @@
-"""FAISS segments: immutable inner-product indexes over normalised vectors, ids are chunk keys.
+"""FAISS segments: immutable inner-product indexes over normalised vectors; ids are chunk keys.
 
-A segment is kept as the bytes of its file: they are hashed before FAISS parses them, because a
-damaged file mostly loads as if nothing were wrong (measured: 55 % of 2,400 mutants).
+A segment file is read as bytes and hashed before FAISS parses it, because most damaged files load
+without an error (measured: 55 % of 2,400 mutants).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ IVF = "ivf_sq8"
 
 Bitmap = NDArray[np.uint8]
 
-_faiss: Any = faiss  # its type stubs know only the C++ signatures of what Python wraps
+_faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
 
-_SAMPLES_PER_LIST = 40  # 60,000 vectors: 8 s of training; FAISS asks for 39 at least
+_SAMPLES_PER_LIST = 40  # 60,000 vectors: 8 s of training; FAISS requires at least 39
 _SEED = 1234
-_REFINE = 4  # candidates for each wanted hit of a quantised segment, scored again exactly
+_REFINE = 4  # candidates per wanted hit of a quantised segment, rescored exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Hits:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A loaded segment. Searching is safe from several threads; nothing may change it."""
+    """A loaded segment, immutable. Searching is thread-safe."""
 
     index: Any
     kind: str
@@ -52,12 +52,12 @@ class Segment:
 
     @property
     def count(self) -> int:
-        """Vectors held, dead ones included."""
+        """Number of vectors, including tombstones."""
         return int(self.index.ntotal)
 
     @property
     def keys(self) -> KeyArray:
-        """Chunk keys held, in no particular order."""
+        """Chunk keys of the segment, in no particular order."""
         if self.kind == FLAT:
             return faiss.vector_to_array(self.index.id_map).astype(np.int64)
         lists = self.index.invlists
@@ -70,7 +70,7 @@ class Segment:
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def scan_cost(self) -> int:
-        """Vectors compared by one search, an average for IVF."""
+        """Return how many vectors one search compares, on average for IVF."""
         if self.kind == FLAT:
             return self.count
         return min(self.count, math.ceil(self.count * self.nprobe / self.nlist))
@@ -79,14 +79,15 @@ class Segment:
         """Find the best hits for ``query`` [D] among the keys whose bit is set in ``allowed``.
 
         :param allowed: bitmap over keys, little-endian, or None for all.
-        :param wanted: hits that certainly exist; IVF probes more lists until it has as many.
+        :param wanted: number of admissible keys; IVF probes more lists until it has ``k`` hits, or
+            as many as exist.
         """
         selector = None if allowed is None else _faiss.IDSelectorBitmap(allowed)
         if self.kind == FLAT:
             parameters = _faiss.SearchParameters(sel=selector) if selector else None
             return self._run(query, min(k, self.count), parameters, exact=True)
         nprobe = self.nprobe
-        if allowed is not None:  # keep the number of admissible vectors compared
+        if allowed is not None:  # compare as many admissible vectors as without a filter
             nprobe = min(self.nlist, math.ceil(nprobe * self.count / max(1, wanted)))
         while True:
             parameters = _faiss.SearchParametersIVF(sel=selector, nprobe=nprobe)
@@ -135,13 +136,13 @@ def sample_size(count: int) -> int:
 
 
 def serialise(segment: Segment) -> bytes:
-    """Make the content of a segment's file."""
+    """Serialise a segment to the content of its file."""
     data: bytes = faiss.serialize_index(segment.index).tobytes()
     return data
 
 
 def deserialise(data: bytes, entry: SegmentEntry, dimension: int) -> Segment:
-    """Parse a segment whose checksum has been verified, and hold it against the manifest.
+    """Parse a segment whose checksum has been verified, and compare it with the manifest.
 
     :raises StoreCorruptError: kind, dimension, metric or count differ.
     """
@@ -165,6 +166,6 @@ def deserialise(data: bytes, entry: SegmentEntry, dimension: int) -> Segment:
 
 @functools.cache
 def _limit_allocations() -> None:
-    """Bound what a file may make FAISS allocate: the default is 1 TB, and no limit on loops."""
+    """Limit what a file can make FAISS allocate: the default is 1 TB, without a limit on loops."""
     faiss.set_deserialization_vector_byte_limit(1 << 32)
     faiss.set_deserialization_loop_limit(1 << 20)

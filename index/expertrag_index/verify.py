@@ -1,4 +1,4 @@
-"""Verifying a store: every file, page, row and word; and repairing what can be made again."""
+"""Verifies a store (every file, page, row and word) and repairs what can be rebuilt."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Findings:
     hopeless: str = ""
 
     def described(self) -> tuple[str, ...]:
-        """Every problem in one line, many damaged documents summed up."""
+        """Return every problem as one line; many damaged documents are summarised."""
         documents = [document.problem for document in self.damaged]
         more = len(documents) - _SHOWN
         summary = [f"{more} more documents are damaged"] if more > 0 else []
@@ -52,16 +52,16 @@ class _Findings:
 
 
 def verify(path: Path, *, repair: bool = False, progress: Progress | None = None) -> VerifyReport:
-    """Check everything in the store at ``path``, as its only writer, and drop a crash's debris.
+    """Check everything in the store at ``path``, as its only writer, and clean up after a crash.
 
-    :param repair: publish a generation with all derived files made anew. Documents with damaged
-        rows are removed; the next build takes them in again.
-    :raises StoreNotFoundError: no store there.
-    :raises StoreLockedError: another process writes.
+    :param repair: publish a generation with all derived files rebuilt. Documents with damaged rows
+        are removed; the next build adds them again.
+    :raises StoreNotFoundError: there is no store.
+    :raises StoreLockedError: another process is writing.
     """
     layout = Layout(Path(path))
     if not layout.database.exists():
-        read_current(layout)  # says that there is no store, or goes on to report a lost database
+        read_current(layout)  # raises if there is no store; otherwise report a lost database
     with store_errors(layout), WriterLock(layout):
         before = _inspect(layout, progress or _silent)
         if not repair or before.hopeless or not before.described():
@@ -70,12 +70,12 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
             repair_store(layout, connection, before.damaged)
         after = _inspect(layout, progress or _silent)
     removed = {
-        document.problem: f"{document.problem}: removed, run 'expertrag index build' to add it"
+        document.problem: f"{document.problem}: removed; run 'expertrag index build' to add it"
         for document in before.damaged
     }
     remaining = after.described()
     repaired = [
-        removed.get(problem, f"{problem}: made anew")
+        removed.get(problem, f"{problem}: rebuilt")
         for problem in before.described()
         if problem not in remaining
     ]
@@ -92,7 +92,7 @@ def _inspect(layout: Layout, progress: Progress) -> _Findings:
         ):
             _check_database(layout, connection, findings, progress)
     except StoreCorruptError as error:
-        reason = str(error).removesuffix(f": {layout.cure}")  # which would not help
+        reason = str(error).removesuffix(f": {layout.cure}")  # that cure would not help
         findings.hopeless = (
             f"the database is damaged beyond repair ({reason}): "
             "build the store again from its documents, into another folder"
@@ -138,14 +138,14 @@ def _check_database(
 def _check_previous(
     layout: Layout, connection: sqlite3.Connection, findings: _Findings, newest: int
 ) -> None:
-    """Check the generation before, which answers if the newest is damaged."""
+    """Check the generation before, the fallback if the newest is damaged."""
     number = newest - 1
     if number not in layout.generation_numbers() or number < read_meta(connection).oldest:
         return
     findings.problems += [
-        f"{problem} (of generation {number}, kept to fall back on)"
+        f"{problem} (in generation {number}, kept as the fallback)"
         for problem in check_derived(layout, connection, number)
-        if problem not in findings.problems  # most files are of both generations
+        if problem not in findings.problems  # most files belong to both generations
     ]
 
 
@@ -162,4 +162,4 @@ def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
-    """Report to nobody."""
+    """Discard progress."""

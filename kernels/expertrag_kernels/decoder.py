@@ -18,7 +18,15 @@ from expertrag_kernels.packed import (
     PlainExperts,
 )
 from expertrag_kernels.paged_memory import PagedMemory
-from expertrag_kernels.steps import NO_ROWS, OUTPUT, CacheShape, Steps, Text, View, check_batch
+from expertrag_kernels.steps import (
+    NO_ROWS,
+    OUTPUT,
+    CacheShape,
+    SequenceRows,
+    Steps,
+    View,
+    check_batch,
+)
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
@@ -174,7 +182,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self,
         tokens: torch.Tensor,
         positions: torch.Tensor,
-        texts: Sequence[Text],
+        texts: Sequence[SequenceRows],
         picked: torch.Tensor,
         watched: torch.Tensor = NO_ROWS,
         *,

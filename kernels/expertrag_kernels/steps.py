@@ -76,7 +76,7 @@ class CacheShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class SequenceRows:
     """Rows ``start`` to ``stop`` of a batch: of one text, in the order of their positions.
 
     pages: (P,) int64, the cache's pages of the text from its beginning on
@@ -211,7 +211,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         self,
         tokens: torch.Tensor,
         positions: torch.Tensor,
-        texts: Sequence[Text],
+        texts: Sequence[SequenceRows],
         picked: torch.Tensor,
         watched: torch.Tensor = NO_ROWS,
         *,
@@ -234,7 +234,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 def check_batch(
     tokens: torch.Tensor,
     positions: torch.Tensor,
-    texts: Sequence[Text],
+    texts: Sequence[SequenceRows],
     chosen: Sequence[torch.Tensor],
     *,
     vocabulary: int,
@@ -261,17 +261,19 @@ def check_batch(
         at = text.stop
         if text.expert >= experts:
             raise ValueError(f"experts are 0 to {experts - 1}; got {text.expert}")
-        _check_text(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
+        _check_sequence(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
     if at != rows:
         raise ValueError("texts must have all rows, one after the other")
 
 
-def _check_text(text: Text, first: int, last: int, pages: int, longest: int) -> None:
-    if not 0 <= int(text.pages.min()) <= int(text.pages.max()) < pages:
+def _check_sequence(
+    sequence: SequenceRows, first: int, last: int, pages: int, longest: int
+) -> None:
+    if not 0 <= int(sequence.pages.min()) <= int(sequence.pages.max()) < pages:
         raise ValueError(f"the cache has pages 0 to {pages - 1}; got others")
-    if first < 0 or last - first != text.stop - text.start - 1:
+    if first < 0 or last - first != sequence.stop - sequence.start - 1:
         raise ValueError("the rows of a text must follow each other")
     if last >= longest:
         raise ValueError(f"position {last} is beyond the decoder's {longest}")
-    if last // PAGE_TOKENS >= text.pages.shape[0]:
+    if last // PAGE_TOKENS >= sequence.pages.shape[0]:
         raise ValueError(f"position {last} has no page")

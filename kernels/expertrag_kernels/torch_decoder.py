@@ -25,8 +25,8 @@ from expertrag_kernels.steps import (
     OUTPUT,
     PAGE_TOKENS,
     CacheShape,
+    SequenceRows,
     Steps,
-    Text,
     View,
     check_batch,
 )
@@ -264,7 +264,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self,
         tokens: torch.Tensor,
         positions: torch.Tensor,
-        texts: Sequence[Text],
+        texts: Sequence[SequenceRows],
         picked: torch.Tensor,
         watched: torch.Tensor = NO_ROWS,
         *,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, Text, View
+from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, View
 
 SHORT_ROWS = 8
 """Rows of a text up to which each attends by itself; more are one product."""
@@ -62,7 +62,10 @@ class Rows:
 
 
 def rows_of(
-    tokens: torch.Tensor, positions: torch.Tensor, texts: Sequence[Text], device: torch.device
+    tokens: torch.Tensor,
+    positions: torch.Tensor,
+    texts: Sequence[SequenceRows],
+    device: torch.device,
 ) -> Rows:
     """Bring a batch to the device; its short texts come first."""
     places, tables, long = [], [], []

@@ -4,7 +4,7 @@
     with Index.open(path, embedder_fingerprint=embedder.fingerprint) as index:
         result = Searcher(index, embedder).search("how long are logs kept?", k=5)
 
-Importing this package loads the standard library only; the names below load when first used.
+Importing this package loads only the standard library; the names below are loaded on first use.
 """
 
 from __future__ import annotations

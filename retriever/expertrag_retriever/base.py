@@ -1,4 +1,4 @@
-"""What search and calibration need of an embedder; every embedder offers it."""
+"""The interface that search and calibration require of every embedder."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class Embedder(DocumentEmbedder, Protocol):
         ...
 
     def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
-        """Vectors of shape [N, P, D]: each text by each of P experts, "general" the base model."""
+        """Vectors of shape [N, P, D]: every text by each of P experts; "general" is the base."""
         ...

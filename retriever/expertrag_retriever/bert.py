@@ -1,8 +1,8 @@
-"""BERT (Devlin et al. 2019) in torch alone: the vectors of transformers' BertModel to the bit.
+"""BERT (Devlin et al. 2019) in plain torch, bit-identical to BertModel of transformers.
 
-Importing transformers' models and sentence-transformers takes seconds and hundreds of megabytes
-that a server with a BERT encoder, as MiniLM is, does without. Modules have the names that
-transformers gives them, so that checkpoints and experts fit.
+Importing transformers' models and sentence-transformers takes seconds and hundreds of megabytes,
+which a server with a BERT encoder (such as MiniLM) saves. Modules keep the names that transformers
+gives them, so that checkpoints and experts load unchanged.
 
     N texts, L tokens of the longest, H hidden, A heads
 """
@@ -34,7 +34,7 @@ class BertConfig:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> BertConfig | None:
-        """Read ``config.json``; None for what is not computed here."""
+        """Read ``config.json``; return None for a variant that this module does not implement."""
         computed = {
             "model_type": "bert",
             "hidden_act": "gelu",
@@ -54,7 +54,7 @@ class BertConfig:
 
 class _Table(nn.Embedding):
     def reset_parameters(self) -> None:
-        """Leave the weights to the checkpoint: random ones on the meta device import dynamo."""
+        """Skip initialisation: the checkpoint sets the weights, and on meta it imports dynamo."""
 
 
 class _Embeddings(nn.Module):
@@ -90,7 +90,7 @@ class _SelfAttention(nn.Module):
 
 
 class _Output(nn.Module):
-    """What is added to the states that came in, and normed with them."""
+    """Projection, residual connection and layer norm."""
 
     def __init__(self, config: BertConfig, inputs: int) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class Bert(nn.Module):
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
         """Encode ids (N, L), with 1 in ``mask`` for tokens that count, to states (N, L, H)."""
         x = self.embeddings(ids, kinds)
-        # without a mask torch has a faster way, which rounds otherwise
+        # without a mask torch takes a faster kernel, which rounds differently
         seen = (
             None if mask.all() else mask[:, None, None, :].bool().expand(-1, 1, mask.shape[1], -1)
         )

@@ -1,4 +1,4 @@
-"""What a store learns about its own corpus when a generation is built, without labels."""
+"""Calibration of a store on its own corpus, without labels, when a generation is built."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def calibrator(embedder: SentenceTransformerEmbedder) -> Calibrate:
     """Return the function that an ``IndexWriter`` calls on a generation before it is published.
 
-    It stores the scales of the partitions (``partitions``, for an embedder with experts), and on
-    that scale the fusion weight (``fusion``) and the coverage quantiles (``coverage``).
+    It records the score scales of the partitions (``partitions``, for an embedder with experts)
+    and, measured on those scales, the fusion weight (``fusion``) and the coverage quantiles
+    (``coverage``).
     """
 
     def calibrate(index: Index) -> Mapping[str, JSON]:

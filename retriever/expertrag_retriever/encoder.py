@@ -35,12 +35,12 @@ with 1,024 or 2,048 tokens, 1.5 with 4,096; plain ``encode`` 4.4."""
 
 
 class SentenceTransformerEmbedder:
-    """A sentence-transformers model behind the interface of the store and the search.
+    """Wraps a sentence-transformers model in the embedder interface of the store and the search.
 
-    Vectors are float32 of unit length. A prompt that the model names "query" or "document" is put
-    before the text. ``domain`` chooses the domain expert of a model that has some; None leaves it
-    to the model's router, "general" or a domain without an expert to the base model. A model
-    without experts gives the same vector for every domain. Calls from several threads are safe.
+    Vectors are float32 and of unit length. If the model defines a "query" or "document" prompt, it
+    is prepended to the text. ``domain`` selects an embedding expert: with None the model's router
+    chooses; "general", or a domain without an expert, selects the base model. A model without
+    experts returns the same vector for every domain. Thread-safe.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class SentenceTransformerEmbedder:
     ) -> None:
         """Wrap a loaded model; use :func:`load_embedder`.
 
-        :param parts: fingerprints of base model ("general") and experts, by name.
-        :param whole: loads the model by sentence-transformers, where ``model`` is a plain one.
+        :param parts: fingerprints of the base model ("general") and of the experts, by name.
+        :param whole: loads the model with sentence-transformers, if ``model`` is a plain encoder.
         """
         self._name = name
         self._model = model
@@ -63,7 +63,7 @@ class SentenceTransformerEmbedder:
         self._parts = parts or {GENERAL: fingerprint}
         self._dimension = int(model.get_embedding_dimension())
         self._max_tokens = int(model.max_seq_length)
-        # that of a plain model is nobody else's, and never changed
+        # a plain encoder's tokenizer is not shared and never modified: no copy is needed
         self._counter = _tokenizer(model) if whole is None else model.tokenizer.backend_tokenizer
         self._encoder = _tokenizer(model)
         self._encoder.enable_truncation(self._max_tokens)
@@ -74,20 +74,20 @@ class SentenceTransformerEmbedder:
 
     @property
     def name(self) -> str:
-        """The name that a person gave: a package model, a folder or a hub id."""
+        """The name that the user gave: a model installed as a package, a folder or a hub id."""
         return self._name
 
     @property
     def fingerprint(self) -> str:
         """Hash of weights, configuration and vocabulary.
 
-        The number format is left out: bfloat16 moves a vector by less than 1e-4 in cosine.
+        The number format does not count: bfloat16 moves a vector by less than 1e-4 in cosine.
         """
         return self._fingerprint
 
     @property
     def model(self) -> SentenceTransformer:
-        """The model itself, for what looks inside it; a plain one is loaded once more for that."""
+        """The SentenceTransformer itself; a plain encoder is reloaded as one on first access."""
         if self._whole is not None:
             self._model, self._whole = self._whole(), None
         loaded: SentenceTransformer = self._model
@@ -100,33 +100,33 @@ class SentenceTransformerEmbedder:
 
     @property
     def max_tokens(self) -> int:
-        """Tokens of a text that the model reads, special tokens included; the rest is cut."""
+        """Tokens of a text that the model reads, special tokens included; the rest is truncated."""
         return self._max_tokens
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, uncut, special tokens included."""
+        """Count the tokens of each text without truncation, special tokens included."""
         return [len(encoding) for encoding in self._counter.encode_batch_fast(list(texts))]
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Domains that the model has an expert for."""
+        """Domains for which the model has an expert."""
         return () if self._experts is None else self._experts.domains
 
     def fingerprint_of_expert(self, expert: str) -> str:
-        """Hash of the base model and one expert; "general" and unknown domains are the base's."""
+        """Hash of the base model and one expert; the base's for "general" and unknown domains."""
         return self._parts.get(expert, self._parts[GENERAL])
 
     def posteriors(self, texts: Sequence[str]) -> FloatArray:
-        """Probability that each text is of each expert's domain, the last of none: [N, E + 1].
+        """Domain posteriors [N, E + 1]: a column for each expert, the last for no domain.
 
-        Costs the layers below the experts.
+        Runs only the layers below the experts.
         """
         if self._experts is None:
             return np.ones((len(texts), 1), dtype=np.float32)
         return self._run(texts, "", None, self._route, len(self._experts.domains) + 1)
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
-        """Vectors of shape [N, D]; non-finite values are passed on for the store to refuse."""
+        """Vectors of shape [N, D]; non-finite values are passed on, and the store rejects them."""
         return self._encode(texts, self._prompt("document"), domain)
 
     def encode_queries(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
@@ -139,7 +139,7 @@ class SentenceTransformerEmbedder:
         return vector
 
     def encode_queries_by_experts(self, texts: Sequence[str], experts: Sequence[str]) -> FloatArray:
-        """Vectors of shape [N, P, D]: each text by each of P experts, in batches of all of them."""
+        """Vectors of shape [N, P, D]: every text by each of P experts, batched together."""
         if self._experts is None:
             vectors = self.encode_queries(texts)[:, None]  # [N, 1, D]
             return np.repeat(vectors, len(experts), axis=1)
@@ -166,7 +166,7 @@ class SentenceTransformerEmbedder:
     ) -> FloatArray:
         """Pass texts through the model in batches; rows [N, width] in the order of the texts.
 
-        :param domains: of each text; None leaves them to the router.
+        :param domains: the domain of each text; None lets the router choose.
         """
         rows = np.empty((len(texts), width), dtype=np.float32)
         if not texts:
@@ -178,7 +178,7 @@ class SentenceTransformerEmbedder:
             own = None if domains is None else [domains[row] for row in batch]
             features = self._features([encodings[row] for row in batch], own)
             if prompt_tokens:
-                features["prompt_length"] = prompt_tokens  # for poolings that leave prompts out
+                features["prompt_length"] = prompt_tokens  # for poolings that exclude the prompt
             rows[batch] = forward(features)
 
         batches = list(token_batches([len(encoding) for encoding in encodings]))
@@ -194,7 +194,7 @@ class SentenceTransformerEmbedder:
     def _features(
         self, encodings: Sequence[Encoding], domains: Sequence[str] | None
     ) -> dict[str, Any]:
-        """Pad a batch to its longest text, and name the experts where domains are given."""
+        """Pad a batch to its longest text; add the expert indexes if domains are given."""
         import torch
 
         longest = max(len(encoding) for encoding in encodings)
@@ -213,7 +213,7 @@ class SentenceTransformerEmbedder:
         return {key: value.to(self._model.device) for key, value in features.items()}
 
     def _forward(self, features: dict[str, Any]) -> FloatArray:
-        """Run the modules; only the transformer works in bfloat16, pooling sums in float32."""
+        """Run the modules; only the transformer may run in bfloat16, pooling sums in float32."""
         import torch
 
         with torch.inference_mode():
@@ -237,14 +237,15 @@ class SentenceTransformerEmbedder:
 def load_embedder(
     source: str, *, name: str | None = None, device: str = "auto", experts: Path | None = None
 ) -> SentenceTransformerEmbedder:
-    """Load a sentence-transformers model, with the domain experts of a bundle where one is given.
+    """Load a sentence-transformers model, optionally with the embedding experts of a bundle.
 
     :param source: a folder, or the id of a model on the hub.
-    :param name: what the model is called in stores and messages; by default ``source``.
-    :param device: a torch device, or "auto" for CUDA where there is one, else the CPU.
+    :param name: name of the model in stores and messages; defaults to ``source``.
+    :param device: a torch device, or "auto" for CUDA if available, else the CPU.
     :param experts: folder of a bundle that was trained on this model.
     :raises DeviceError: the device is not usable here.
-    :raises EmbedderError: missing, damaged, not a text transformer, or experts of another model.
+    :raises EmbedderError: the model is missing, damaged or not a text transformer, or the experts
+        belong to another model.
     """
     plain = _plain(source, device)
     model = plain or load_model(source, device)
@@ -276,16 +277,16 @@ def load_embedder(
 
 
 def _plain(source: str, device: str) -> PlainEncoder | None:
-    """Load a model without its library, where that is all it needs."""
+    """Load a model without sentence-transformers if it is a plain BERT encoder."""
     try:
         from expertrag_retriever.plain_encoder import plain_encoder_of
-    except ImportError:  # which load_model tells
+    except ImportError:  # load_model reports it
         return None
     return plain_encoder_of(source, device)
 
 
 def _ready(model: Any) -> None:
-    """Bring a model into the number format of its device, for inference."""
+    """Prepare a model for inference in the number format of its device."""
     model.eval()
     model[0].to(number_format(model.device.type))
 
@@ -298,7 +299,7 @@ def _parts(folder: Path, base: str) -> dict[str, str]:
 
 
 def load_model(source: str, device: str = "auto") -> SentenceTransformer:
-    """Load a sentence-transformers model as it is; for the errors see :func:`load_embedder`."""
+    """Load a bare sentence-transformers model; for the errors see :func:`load_embedder`."""
     try:
         import torch
         from sentence_transformers import SentenceTransformer
@@ -318,14 +319,14 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+    except (RuntimeError, AssertionError) as error:  # unknown, absent, or not built into torch
         raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
         with quiet(), nomic_moe.loadable():
             model = SentenceTransformer(source, device=device, trust_remote_code=is_ours(source))
-    except EmbedderError:  # our own module says what is wrong better than the lines below
+    except EmbedderError:  # raised by our own module: clearer than the message below
         raise
-    # Loading runs the code of four libraries, which raise a dozen unrelated kinds of error for a
+    # Loading runs the code of four libraries, which raise a dozen unrelated error types for a
     # missing or damaged file (OSError, SafetensorError, JSONDecodeError, RuntimeError, KeyError).
     except Exception as error:
         raise EmbedderError(
@@ -337,14 +338,14 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
 
 
 def fingerprint_of(source: str) -> str:
-    """Hash of the files of a model that was loaded."""
+    """Hash the files of a model that has been loaded."""
     return folder_fingerprint(folder_of(source))
 
 
 def number_format(device: str) -> torch.dtype:
-    """Choose bfloat16 on CPUs that multiply it in hardware, elsewhere float32.
+    """Choose bfloat16 on CPUs that multiply it in hardware, float32 everywhere else.
 
-    Measured with MiniLM on an AVX512-BF16 CPU: 2.6 times the documents a second, cosine with the
+    Measured with MiniLM on an AVX512-BF16 CPU: 2.6 times the documents per second, cosine with the
     float32 vectors at least 0.9999.
     """
     import torch
@@ -357,10 +358,10 @@ def number_format(device: str) -> torch.dtype:
 
 
 def _workers(device: str) -> int:
-    """Batches that run at once: as many as leave each the threads that torch takes for one.
+    """Return how many batches to run concurrently: the cores divided by torch's threads.
 
-    On 2 cores, two batches of one thread each: 1.1 times the texts a second of one batch of two
-    threads on idle cores, 6 times where something else wants a core.
+    On 2 cores, two batches of one thread each encode 1.1 times the texts per second of one batch of
+    two threads if the cores are idle, and 6 times if another process competes for a core.
     """
     import torch
 
@@ -370,7 +371,7 @@ def _workers(device: str) -> int:
 
 
 def _tokenizer(model: Any) -> Tokenizer:
-    """Copy the fast tokenizer: truncation is state of the object, and not safe across threads."""
+    """Copy the fast tokenizer: truncation is mutable state of the object, so not thread-safe."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_str(model.tokenizer.backend_tokenizer.to_str())
@@ -380,7 +381,7 @@ def _tokenizer(model: Any) -> Tokenizer:
 
 
 def token_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows in batches of similar length, longest first, of at most _BATCH_TOKENS when padded."""
+    """Yield batches of rows of similar length, longest first, of at most _BATCH_TOKENS padded."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0
     while start < len(order):

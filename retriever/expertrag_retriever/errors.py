@@ -1,40 +1,40 @@
 """Errors of retrieval.
 
     RetrieverError
-    ├── DeviceError      a device that is not here
-    ├── EmbedderError    an embedder that cannot be loaded or used
-    ├── GateError        rows that no gate can be fitted on, or a gate that cannot be used
-    ├── QueryError       a query that cannot be searched
-    ├── RouterError      texts that no router can be trained on
-    └── TrainingError    data that no expert can be trained on
+    ├── DeviceError      the device is not available
+    ├── EmbedderError    the embedder cannot be loaded or used
+    ├── GateError        no gate can be fitted on these rows, or the gate cannot be used
+    ├── QueryError       the query cannot be searched
+    ├── RouterError      no router can be trained on these texts
+    └── TrainingError    no expert can be trained on this data
 
 Every message is one line and says what to do.
 """
 
 
 class RetrieverError(Exception):
-    """Root of the errors that retrieval raises."""
+    """Base class of the errors that retrieval raises."""
 
 
 class DeviceError(RetrieverError):
-    """A device that torch does not know, was built without, or does not find."""
+    """Torch does not know the device, was built without support for it, or does not find it."""
 
 
 class EmbedderError(RetrieverError):
-    """An embedder that cannot be loaded: missing, damaged or of another kind."""
+    """The embedder cannot be loaded: it is missing, damaged or of an unsupported kind."""
 
 
 class GateError(RetrieverError, ValueError):
-    """Rows that no gate can be fitted on, or a gate that cannot be used here."""
+    """No gate can be fitted on these rows, or the gate cannot be used here."""
 
 
 class QueryError(RetrieverError, ValueError):
-    """A query that cannot be searched: empty, or k out of range."""
+    """The query cannot be searched: it is empty, or k is out of range."""
 
 
 class RouterError(RetrieverError, ValueError):
-    """Texts that no router can be trained on."""
+    """No router can be trained on these texts."""
 
 
 class TrainingError(RetrieverError, ValueError):
-    """Data that no expert can be trained on; the message says what to add."""
+    """No expert can be trained on this data; the message says what to add."""

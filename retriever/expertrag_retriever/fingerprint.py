@@ -9,17 +9,17 @@ from pathlib import Path
 
 _WEIGHTS_AND_SETTINGS = frozenset({".json", ".txt", ".model", ".safetensors", ".bin"})
 _BLOCK_BYTES = 1 << 20
-_ABOUT = "card.json"  # what a pull notes of a model, with times: no part of it
+_ABOUT = "card.json"  # written by `models pull`, with timestamps: not part of the model
 
 
 def folder_fingerprint(folder: Path, without: Collection[str] = ()) -> str:
-    """Hash of the weights, configuration and vocabulary files below a folder, by relative name.
+    """Hash the weights, configuration and vocabulary files below a folder, by relative name.
 
     A file is read again only when its size or modification time has changed: 90 MB take about
-    0.1 s. Read-me files, the notes of a pull and other
-    exports (``onnx/``, ``openvino/``) do not count.
+    0.1 s. READMEs, the ``card.json`` of a pulled model and other exports (``onnx/``, ``openvino/``)
+    do not count.
 
-    :param without: relative names that do not count either.
+    :param without: further relative names to leave out.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):

@@ -1,4 +1,4 @@
-"""How cosine and BM25 are added up: a weight for the corpus, and evidence in the query.
+"""Score fusion: adds cosine and BM25 with a weight per corpus and evidence from the query.
 
     score(q, c) = cos(q, c) + w · e(q) · BM25(q, c)
     w    = spread of the cosines between the corpus and queries about it, chosen per corpus
@@ -11,22 +11,23 @@ have only a test split, legalsum and cranfield; "worst" is the largest loss agai
 on any of them, "gain" the mean one over it):
 
 - Scores, not ranks: reciprocal rank fusion loses 0.16 where one half is much better (pydocs).
-- BM25 as it is, not divided by the query's best: BM25 is a sum of log-odds, so that rare words
-  earn a larger share by themselves. Worst -0.017 against -0.025, gain 0.017 against 0.013.
-- Numbers and names are where a dense vector is least exact and a word match most telling: worst
+- Raw BM25, not divided by the query's best: BM25 is a sum of log-odds, so rare words earn a larger
+  share by themselves. Worst -0.017 against -0.025, gain 0.017 against 0.013.
+- Numbers and names: here a dense vector is least exact and a word match most informative. Worst
   -0.008, gain 0.020.
-- Contrast: a half that singles out few chunks knows more than one that rates many alike: worst
+- Contrast: a half that singles out a few chunks knows more than one that scores many alike. Worst
   -0.004, gain 0.023 (at three quarters of the scale -0.010, 0.021).
 - w puts the cosine on a scale that is the same for every embedder and corpus.
 
-What was tried and dropped: log w(q) linear in ten features of both halves (the three of e(q), how
-many of the first ten they share, number and rarity of words, cosine and BM25 of the first chunk),
-learned by a listwise loss on the train queries of the other sets, 120 of each of ten. On the sets
-left out its gain over the better half was 0.007 at best, worst -0.020; of this form 0.015, -0.025.
+Tried and dropped:
 
-And how well either half finds the chunk that a pseudo-query was cut from.
-That favours BM25 on code, where people's words are not those of the text (dense 0.49, BM25 0.57;
-their questions 0.60, 0.38), and the dense half on Wikipedia (0.65, 0.52; 0.78, 0.89).
+- log w(q) linear in ten features of both halves (the three of e(q), how many of the first ten
+  chunks they share, number and rarity of words, cosine and BM25 of the first chunk), learned with a
+  listwise loss on the train queries of the other sets, 120 of each of ten. On the sets left out,
+  its gain over the better half was 0.007 at best, worst -0.020; this form: 0.015, -0.025.
+- How well either half finds the chunk that a pseudo-query was cut from. That favours BM25 on code,
+  where users do not use the words of the text (pseudo-queries: dense 0.49, BM25 0.57; users'
+  questions: 0.60, 0.38), and the dense half on Wikipedia (0.65, 0.52; 0.78, 0.89).
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ _NAMES = 3.0
 _APOSTROPHE = re.compile("['\u2019]")
 _RANK = 10  # contrast compares the first chunk with this one
 _DEFAULT_WEIGHT = 0.1
-"""Of MiniLM, 0.09 to 0.11 on 14 corpora; for stores too small to measure or not calibrated."""
+"""For stores that are too small to measure or not calibrated; MiniLM: 0.09 to 0.11 on 14 corpora.
+"""
 
 _CHUNKS = 256
 _PSEUDO_QUERIES = 64
@@ -62,17 +64,17 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How BM25 is weighed in one corpus.
+    """The weight of BM25 in one corpus.
 
-    ``weight``: cosine per unit of BM25 before the evidence of a query, which is the standard
-    deviation of the cosines between its chunks and queries about them.
+    ``weight``: cosine per unit of BM25, before the evidence of a query: the standard deviation of
+    the cosines between the corpus's chunks and queries about them.
     """
 
     weight: float = _DEFAULT_WEIGHT
 
     @classmethod
     def of(cls, calibration: Mapping[str, JSON]) -> Fusion:
-        """Read what a manifest's calibration says; the default for a store without one."""
+        """Read the weight from a manifest's calibration; the default for a store without one."""
         stored = calibration.get("fusion")
         weight = stored.get("lexical_weight") if isinstance(stored, Mapping) else None
         return cls(float(weight)) if isinstance(weight, int | float) and weight > 0 else cls()
@@ -80,8 +82,8 @@ class Fusion:
     def query_weight(self, query: str, bm25: Sequence[float], cosines: Sequence[float]) -> float:
         """Weight w · e(q) of BM25 for one query.
 
-        :param bm25: BM25 of the chunks found by words, best first.
-        :param cosines: cosines of the chunks found by meaning, best first.
+        :param bm25: BM25 scores of the lexical hits, best first.
+        :param cosines: cosines of the dense hits, best first.
         """
         if not bm25 or bm25[0] <= 0.0 or not cosines:
             return self.weight
@@ -116,8 +118,8 @@ def calibrate_fusion(index: Index, embedder: Embedder) -> Mapping[str, JSON]:
 def _telling_words(query: str) -> float:
     """Evidence in [1, 6) from numbers and names.
 
-    A name is a capitalised word, but for the first of the query and for stop words ("I"); where
-    every word is capitalised, that says nothing.
+    A name is a capitalised word other than the first of the query and stop words ("I"). If every
+    word is capitalised, capitals count as no evidence.
     """
     words = query.split()
     number = any(character.isdigit() for character in query)

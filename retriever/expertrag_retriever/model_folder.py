@@ -1,4 +1,4 @@
-"""Where the files of an embedder lie, and whether the code that they name may run."""
+"""Locates the files of an embedder and decides whether the code that they name may run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from expertrag_retriever.errors import EmbedderError
 
-CURE = "correct its name or its files, or use that of `expertrag models pull all-minilm-l6-v2`"
+CURE = "check its name and files, or pull a known one: `expertrag models pull all-minilm-l6-v2`"
 
 
 def is_ours(source: str) -> bool:
-    """Whether the only foreign code that a folder names is our own module of experts.
+    """Whether the only custom code that a folder names is this package's expert module.
 
-    To trust it is to trust all code that the folder names, and transformers reads such names
-    ("auto_map") from several files.
+    ``trust_remote_code`` applies to all code that the folder names, and transformers reads such
+    names ("auto_map") from several files.
     """
     folder = Path(source).expanduser()
     names_code = False
@@ -38,7 +38,7 @@ def is_ours(source: str) -> bool:
 
 
 def folder_of(name: str) -> Path:
-    """Where the files of a loaded model lie: the folder itself, or the hub's local snapshot."""
+    """Return where the files of a loaded model are: the folder itself, or the hub's local cache."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder

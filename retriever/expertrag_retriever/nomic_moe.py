@@ -1,13 +1,13 @@
-"""NomicBERT with mixture-of-experts layers, as nomic-ai/nomic-embed-text-v2-moe has it.
+"""NomicBERT with mixture-of-experts layers, as in nomic-ai/nomic-embed-text-v2-moe.
 
-transformers (5.24) takes such a model for its own NomicBERT, which has no experts: it loads, drops
-half of the weights and computes with random ones. :func:`loadable` makes it load as what it is,
-without code from the hub; other NomicBERT models stay transformers' own.
+transformers (5.24) mistakes such a model for its own NomicBERT, which has no experts: loading drops
+half of the weights and leaves random ones in their place. :func:`loadable` makes it load correctly
+without code from the hub; other NomicBERT models still use the class of transformers.
 
-Names and formulas are those of the public model: every second layer, from the second on, has E
-experts of which the router's K most probable read a token. Their weights are probabilities over all
-E experts and do not sum to 1. The bias is added once. **Tested with tiny random weights of this
-layout only**, against the formulas; the public weights were not at hand.
+Names and formulas are those of the public model: every second layer, starting with the second, has
+E experts, of which the router's K most probable process a token. Their weights are probabilities
+over all E experts and do not sum to 1. The bias is added once. **Tested only with tiny random
+weights of this layout**, against the formulas; the public weights were not available.
 
     N texts, L tokens, T = N * L, E experts, K experts of a token, H hidden, F inner, A heads
 """
@@ -32,7 +32,7 @@ from transformers.models.nomic_bert.modeling_nomic_bert import (
 
 from expertrag_retriever.errors import EmbedderError
 
-_ONLY: dict[str, object] = {  # the one variant that is built here, by the names of the hub's file
+_ONLY: dict[str, object] = {  # the only supported variant, by the names of the hub's file
     "activation_function": "gelu",
     "causal": False,
     "expert_choice_router": False,
@@ -86,22 +86,22 @@ class NomicMoeConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
-        """Read a config file; one without experts is transformers' own.
+        """Read a config file; one without experts yields the class of transformers.
 
-        :raises EmbedderError: a variant that is not built here.
+        :raises EmbedderError: an unsupported variant.
         """
         if not config_dict.get("num_experts"):
             return NomicBertConfig.from_dict(config_dict, **kwargs)
         for key, value in _ONLY.items():
             if config_dict.get(key, value) not in (value, None):
                 raise EmbedderError(
-                    f"a NomicBERT with experts and {key} {config_dict[key]!r} cannot be loaded, "
-                    f"only {value!r}: use a model of the type of nomic-embed-text-v2-moe"
+                    f"a NomicBERT with experts must have {key} {value!r}, not "
+                    f"{config_dict[key]!r}: use a model of the type of nomic-embed-text-v2-moe"
                 )
         return super().from_dict(config_dict, **kwargs)
 
     def has_experts(self, layer: int) -> bool:
-        """Whether a layer has experts; with one in two, the second is the first."""
+        """Whether a layer has experts; with every second layer, the first to have them is 1."""
         return self.moe_every_n_layers > 0 and layer % self.moe_every_n_layers == 1
 
 
@@ -133,7 +133,7 @@ class _Dense(nn.Module):
 
 
 class _ExpertWeights(nn.Module):
-    """w1, w2: (E * F, H), the rows of an expert together."""
+    """w1, w2: (E * F, H); the rows of each expert are contiguous."""
 
     def __init__(self, config: NomicMoeConfig) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class _Experts(nn.Module):
         self.bias = nn.Parameter(torch.empty(config.n_embd))
 
     def forward(self, x: torch.Tensor, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Sum the experts ``chosen`` (T, K) of each token of x (T, H), by ``weights`` (T, K)."""
+        """Sum the ``chosen`` experts (T, K) of each token of x (T, H), weighted (T, K)."""
         out = torch.zeros_like(x)
         for expert in torch.unique(chosen).tolist():
             rows = slice(expert * self.inner, (expert + 1) * self.inner)
@@ -192,7 +192,7 @@ class _Layer(nn.Module):
 
 
 class NomicMoeModel(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """The encoder; its parameters have the names of the hub's file."""
+    """The encoder; its parameters have the names used in the hub's file."""
 
     config_class = NomicMoeConfig
 
@@ -240,7 +240,7 @@ class NomicMoeModel(PreTrainedModel):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def loadable() -> Iterator[None]:
-    """Let transformers load such models as what they are, within the block."""
+    """Register these classes with transformers within the block, so that such models load."""
     before = CONFIG_MAPPING["nomic_bert"]
     AutoModel.register(NomicMoeConfig, NomicMoeModel, exist_ok=True)
     AutoConfig.register("nomic_bert", NomicMoeConfig, exist_ok=True)

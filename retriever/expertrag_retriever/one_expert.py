@@ -1,4 +1,4 @@
-"""An embedder with experts, held to one of them: a plain embedder, as a store sees it."""
+"""An embedder with experts that is pinned to one of them; to a store it looks like a plain one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 
 class OneExpert(SentenceTransformerEmbedder):
-    """Encodes everything by one expert, or by the base model ("general"), whatever the domain.
+    """Encodes everything with one expert, or the base model ("general"), whatever the domain.
 
-    Its fingerprint is that of base and expert, so that "general" shares the base model's stores.
+    Its fingerprint is that of the base model and the expert, so that "general" can use the stores
+    of the base model.
     """
 
     def __init__(self, embedder: SentenceTransformerEmbedder, expert: str) -> None:
@@ -22,11 +23,11 @@ class OneExpert(SentenceTransformerEmbedder):
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """None that a store could choose."""
+        """Empty: there is no expert to choose from."""
         return ()
 
     def posteriors(self, texts: Sequence[str]) -> FloatArray:
-        """Give all texts to the one: [N, 1]."""
+        """Probability 1 for every text: [N, 1]."""
         return np.ones((len(texts), 1), dtype=np.float32)
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:

@@ -1,8 +1,8 @@
-"""A query's vectors for a store with partitions: every one is searched.
+"""Encodes a query for a store with partitions; every partition is searched.
 
-Every partition of a store is one domain expert's, and is searched by that expert's vector of the
-query. A router that leaves partitions out would save little where they are few, as all experts read
-a query in one batch, and loses all where it errs.
+Each partition belongs to one embedding expert and is searched with that expert's vector of the
+query. A router that skips partitions would save little while they are few, because all experts
+encode a query in one batch, and would lose every hit of a partition that it skips by mistake.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from expertrag_retriever.base import Embedder
 
 QueryVectors = Mapping[str, FloatArray]
-"""A query's vectors [D] by expert; "general", the base model's, is always among them."""
+"""A query's vectors [D] by expert; always includes "general", the base model's."""
 
 
 class QueryEncoder:
-    """Encodes queries for one generation of a store. Safe from any thread."""
+    """Encodes queries for one generation of a store. Thread-safe."""
 
     def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index = index
@@ -32,10 +32,10 @@ class QueryEncoder:
     def encode(
         self, query: str, filter: Filter | None = None, vector: FloatArray | None = None
     ) -> QueryVectors:
-        """Encode a query by the expert of every partition.
+        """Encode a query with the expert of every partition.
 
-        :param filter: partitions of which it admits nothing are left out.
-        :param vector: the query's embedding [D] by the base model, where that is known.
+        :param filter: partitions in which no chunk passes it are left out.
+        :param vector: the query's embedding [D] by the base model, if already known.
         :raises FilterError: unknown field or operator.
         """
         known = {} if vector is None else {GENERAL: vector}

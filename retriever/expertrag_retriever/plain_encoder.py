@@ -1,7 +1,7 @@
-"""A folder of sentence-transformers that holds a BERT encoder, mean pooling and no more.
+"""Loads a sentence-transformers folder that holds only a BERT encoder and mean pooling.
 
-It is loaded by torch, safetensors and tokenizers alone, and offers of a ``SentenceTransformer``
-what the embedder asks for, under the same names. Whatever else a folder holds is left to
+Uses torch, safetensors and tokenizers alone, and offers the part of the ``SentenceTransformer``
+interface that the embedder needs, under the same names. Every other kind of folder is left to
 sentence-transformers.
 """
 
@@ -22,14 +22,14 @@ from expertrag_retriever.bert import Bert, BertConfig
 from expertrag_retriever.experts.routed import WithExperts
 from expertrag_retriever.experts.storage import load_experts
 
-_KINDS = ("Transformer", "Pooling", "Normalize")  # the last need not be there
+_KINDS = ("Transformer", "Pooling", "Normalize")  # the last is optional
 _LIBRARY = "sentence_transformers."
 _EXPERTS = "expertrag_retriever.experts.module.ExpertTransformer"
 _WEIGHTS = "model.safetensors"
 
 
 class PlainTransformer(WithExperts, nn.Module):
-    """The encoder; features are ids, mask and kinds of tokens, (N, L) each."""
+    """The encoder; its features are token ids, attention mask and token types, (N, L) each."""
 
     module_output_name = "token_embeddings"
 
@@ -47,7 +47,7 @@ class PlainTransformer(WithExperts, nn.Module):
 
 
 class MeanPooling(nn.Module):
-    """Mean of the states of tokens that count."""
+    """Mean of the hidden states of the tokens that are not padding."""
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
         """Add ``sentence_embedding`` (N, H) to features with ``token_embeddings`` in float32."""
@@ -58,17 +58,17 @@ class MeanPooling(nn.Module):
 
 
 class Normalize(nn.Module):
-    """Unit length."""
+    """L2 normalisation."""
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
-        """Bring ``sentence_embedding`` (N, H) to unit length."""
+        """Scale ``sentence_embedding`` (N, H) to unit length."""
         vectors = nn.functional.normalize(features["sentence_embedding"], dim=1)
         return {**features, "sentence_embedding": vectors}
 
 
 @dataclass(frozen=True, slots=True)
 class PlainTokenizer:
-    """A tokenizer of BERT's kind, which pads on the right."""
+    """A BERT tokenizer, which pads on the right."""
 
     backend_tokenizer: Tokenizer
     pad_token_id: int
@@ -77,7 +77,7 @@ class PlainTokenizer:
 
 
 class PlainEncoder:
-    """The modules in their order, with what the embedder asks of them."""
+    """The modules in order, with the attributes that the embedder reads."""
 
     device = torch.device("cpu")
 
@@ -100,7 +100,7 @@ class PlainEncoder:
         return iter(self._modules)
 
     def eval(self) -> None:
-        """Nothing of it behaves otherwise in training."""
+        """Do nothing: no module behaves differently in training."""
 
     def get_embedding_dimension(self) -> int:
         """Length of a vector."""
@@ -108,7 +108,7 @@ class PlainEncoder:
 
 
 def plain_encoder_of(source: str, device: str) -> PlainEncoder | None:
-    """Load a folder, where it is one and the device means the CPU; see :func:`plain_encoder`."""
+    """Load ``source`` if it is a folder and the device is the CPU; see :func:`plain_encoder`."""
     folder = Path(source).expanduser()
     if not folder.is_dir() or device not in ("auto", "cpu"):
         return None
@@ -118,15 +118,15 @@ def plain_encoder_of(source: str, device: str) -> PlainEncoder | None:
 
 
 def plain_encoder(folder: Path) -> PlainEncoder | None:
-    """Load a folder onto the CPU; None for one that is left to sentence-transformers.
+    """Load a folder onto the CPU; return None for one that is left to sentence-transformers.
 
-    That is so, too, where something is damaged: the library's errors are told already.
+    A damaged folder is also left to it, because the errors of the library are already reported.
 
-    :raises EmbedderError: its experts are damaged.
+    :raises EmbedderError: the experts of the folder are damaged.
     """
     try:
         found = _read(folder)
-    except Exception:  # of json, safetensors, tokenizers and torch, which have no common type
+    except Exception:  # json, safetensors, tokenizers and torch have no common base type
         return None
     if found is not None and (folder / "experts.json").is_file():
         load_experts(found[0], folder)
@@ -163,7 +163,7 @@ def _read(folder: Path) -> PlainEncoder | None:
 
 
 def _is_mean(pooling: Mapping[str, Any]) -> bool:
-    """Whether a pooling is the mean alone, prompts included; in the old form or the new."""
+    """Whether a pooling config, old format or new, is the mean only and includes the prompt."""
     if not pooling.get("include_prompt", True):
         return False
     if "pooling_mode" in pooling:

@@ -1,4 +1,4 @@
-"""Pseudo-queries: sentences of a store's own chunks, which stand for queries about it."""
+"""Pseudo-queries: sentences of a store's own chunks that serve as queries about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MOST_WORDS = 20
 
 
 def pseudo_query(text: str, seed: int) -> str:
-    """One sentence of a text, cut to the length of a query; empty for a text without any."""
+    """Pick one sentence of a text, cut to a query's length; empty for a text without sentences."""
     sentences = [text[start:end].split() for start, end in spans(text)]
     if not sentences:
         return ""

@@ -1,4 +1,4 @@
-"""Publishing what was trained or fitted: whole or not at all, by one command at a time."""
+"""Publishes trained or fitted artifacts atomically, by one command at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from expertrag_retriever.errors import TrainingError
 
 @contextmanager
 def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
-    """Give ``OUT.partial`` to work in, alone; it goes when the block ends without an error.
+    """Lock and yield the work folder ``OUT.partial``; delete it if the block ends without an error.
 
-    :param keep: leave it, for a step that goes on there.
-    :raises TrainingError: another training works there.
+    :param keep: do not delete it: a later step continues there.
+    :raises TrainingError: another training is using it.
     """
     folder = out.with_name(f"{out.name}.partial")
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,31 +33,30 @@ def work_folder(out: Path, *, keep: bool = False) -> Iterator[Path]:
 
 
 def _hold(lock: int, out: Path) -> None:
-    """Take a lock that the kernel drops with the process, however it dies."""
+    """Take a lock that the kernel releases when the process ends, even if it is killed."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise TrainingError(
-            f"another training for {out} is under way: wait until it has ended, or choose another "
-            "folder"
+            f"another training for {out} is running: wait until it ends, or choose another folder"
         ) from error
 
 
 @contextmanager
 def published(out: Path) -> Iterator[Path]:
-    """Give a folder to write to, which becomes ``out`` when the block ends without an error.
+    """Yield a scratch folder that is renamed to ``out`` if the block ends without an error.
 
-    :raises TrainingError: there is something at ``out`` already.
+    :raises TrainingError: ``out`` already exists.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         yield scratch
-        scratch.chmod(0o755)  # made for its owner alone, as safetensors makes its files
+        scratch.chmod(0o755)  # mkdtemp and safetensors create files for their owner only
         for path in scratch.rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)
         if out.exists():
-            raise TrainingError(f"{out} is there by now: delete it, and give the command again")
+            raise TrainingError(f"{out} was created meanwhile: delete it and run the command again")
         os.replace(scratch, out)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

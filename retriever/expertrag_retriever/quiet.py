@@ -1,4 +1,4 @@
-"""Libraries that load models, without their progress bars and warnings."""
+"""Silences the progress bars and warnings of the libraries that load models."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _LOGGERS = ("transformers", "huggingface_hub", "accelerate")
-_ONE = threading.RLock()  # what is set back is the process's
+_ONE = threading.RLock()  # the settings that are changed and restored are process-wide
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back the libraries' progress bars and warnings; real failures still raise.
+    """Suppress the libraries' progress bars and warnings; real failures still raise.
 
     Imports transformers. One thread at a time.
     """
     from transformers.utils import logging as hf_logging
 
-    # transformers leaves these two without annotations
+    # transformers does not annotate these two
     hide_bars: Callable[[], None] = hf_logging.disable_progress_bar
     show_bars: Callable[[], None] = hf_logging.enable_progress_bar
     with _ONE:

@@ -1,4 +1,4 @@
-"""How well probabilities are calibrated: the reliability diagram and its summary."""
+"""Measures how well probabilities are calibrated: reliability diagram and calibration error."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bar of the reliability diagram: ``n`` predictions in (low, high], 0 in the lowest.
+    """A bar of the reliability diagram: ``n`` predictions in (low, high]; the lowest includes 0.
 
-    ``predicted`` is their mean, ``observed`` the share of them that came true.
+    ``predicted`` is their mean, ``observed`` the share that came true.
     """
 
     low: float
@@ -25,7 +25,7 @@ class Bin:
 def reliability(
     predicted: Sequence[float], observed: Sequence[bool], bins: int = 10
 ) -> tuple[Bin, ...]:
-    """Group probabilities into bins of equal width; empty ones are left out.
+    """Group probabilities into bins of equal width; empty bins are left out.
 
     :param predicted: probabilities in [0, 1], shape [N].
     :param observed: whether each came true, shape [N].
@@ -49,7 +49,7 @@ def reliability(
 def ece(predicted: Sequence[float], observed: Sequence[bool], bins: int = 10) -> float:
     """Return the expected calibration error in [0, 1] (Guo et al. 2017, equation 3).
 
-    :raises ValueError: of no predictions, which is a fault of the caller.
+    :raises ValueError: there are no predictions.
     """
     if not len(predicted):
         raise ValueError("no predictions")

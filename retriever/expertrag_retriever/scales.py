@@ -1,14 +1,15 @@
-"""Brings the scores of all experts onto the scale of the base model, without labels.
+"""Maps the scores of all experts onto the scale of the base model, without labels.
 
-An expert moves all cosines, and each expert in its own way: a mediocre hit of one may score above
-the best of another. For each partition, pseudo-queries (sentences of its chunks, and of the others)
-are compared with a sample of its chunks by the expert and by the base model. The map ``scale *
-cosine + shift`` gives the expert's best scores the mean and the spread of those of the base; it
-changes no order within a partition.
+Each expert shifts its cosines in its own way, so that a mediocre hit of one may score above the
+best hit of another. For each partition, the expert and the base model compare pseudo-queries
+(sentences of its chunks and of other partitions' chunks) with a sample of its chunks. The map
+``scale * cosine + shift`` gives the expert's best scores the mean and the spread of the base
+model's; it does not change the order within a partition.
 
-Queries about other subjects are half of it, for it is they that a partition must not answer: of a
-legal expert, the ten best of its own queries lie at .35 (base .48), those of others at .16 (.15).
-Fitted to its own queries alone the map would lift all by .11, and its chunks above the right ones.
+Half of the pseudo-queries are about other subjects, because a partition must not answer those: for
+a legal expert, the ten best scores are .35 on its own queries (base .48) and .16 on those of others
+(base .15). Fitted to its own queries alone, the map would raise all scores by .11, and its chunks
+above the right ones.
 
     Q pseudo-queries, C chunks of the sample, D dimensions
 """
@@ -32,19 +33,19 @@ if TYPE_CHECKING:
 
 _CHUNKS = 256
 _PSEUDO_QUERIES = 64  # of the partition, and as many of the others
-_FEWEST_CHUNKS = 32  # of fewer, the ten best are no best ones
-_TOP = 10  # scores of a query that are compared: those that a search would show
+_FEWEST_CHUNKS = 32  # with fewer chunks, the ten best include poor ones
+_TOP = 10  # scores per query that are compared: those that a search would return
 _SEED = 0
-_DRIFT = 0.2  # less growth of a partition or of the others keeps a scale: measuring takes seconds
-_LEAST_SPREAD = 1e-3  # below it, spreads are rounding of stored vectors
+_DRIFT = 0.2  # relative change in size up to which a scale is kept: measuring takes seconds
+_LEAST_SPREAD = 1e-3  # a smaller spread is rounding of the stored vectors
 
 
 def calibrate_partitions(index: Index, embedder: Embedder) -> dict[str, Mapping[str, JSON]]:
     """Measure the scale of each expert's partition; the result goes into the manifest.
 
-    What the last generation measured, which ``index`` has as its calibration, is kept where neither
-    the partition nor the others have changed much. The base model's partition needs no scale, and
-    one that is too small to be measured gets the identity.
+    The scale of the last generation, which the manifest of ``index`` holds, is kept if neither the
+    partition nor the others have changed much in size. The base model's partition needs no scale; a
+    partition that is too small to measure gets the identity.
     """
     raw = index.rescaled({})
     stored = index.manifest.calibration.get("partitions")
@@ -91,7 +92,7 @@ def _pseudo_queries(index: Index, expert: str) -> list[str]:
 
 
 def _foreign_queries(index: Index, expert: str) -> list[str]:
-    """Pseudo-queries of the other partitions, of each in its share."""
+    """Pseudo-queries of the other partitions, in proportion to their sizes."""
     others = {name: count for name, count in index.partitions().items() if name != expert}
     total = sum(others.values())
     queries = []
@@ -104,7 +105,7 @@ def _foreign_queries(index: Index, expert: str) -> list[str]:
 def fit_scale(expert: FloatArray, base: FloatArray) -> Scale:
     """Fit the scale of an expert's cosines [Q, C] to the base model's [Q, C] of the same texts.
 
-    The ten best of each query count, by either model.
+    Uses the ten best scores of each query by each model.
     """
     own, wanted = _best(expert), _best(base)
     spread, wanted_spread = float(own.std()), float(wanted.std())
@@ -116,6 +117,6 @@ def fit_scale(expert: FloatArray, base: FloatArray) -> Scale:
 
 
 def _best(scores: FloatArray) -> FloatArray:
-    """Scores [Q, ≤ 10], the best of each row."""
+    """Return the best scores of each row, [Q, ≤ 10]."""
     best: FloatArray = -np.sort(-scores, axis=1)[:, :_TOP]
     return best

@@ -1,4 +1,4 @@
-"""Hybrid search: both halves propose chunks, every proposal is scored by both, the sum ranks."""
+"""Hybrid search: dense and BM25 each propose chunks; both score every proposal; the sum ranks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.partitions import QueryVectors
 
 _CANDIDATES = 100
-"""Proposals of each half, at least; the ten best of the sum lie within 100 of one half."""
+"""Least number of proposals per half; the ten best of the sum are in the first 100 of a half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class _Scores:
 
 
 class Searcher:
-    """Searches one generation of a store. Safe from any thread."""
+    """Searches one generation of a store. Thread-safe."""
 
     def __init__(self, index: Index, embedder: Embedder) -> None:
         self._index = index
@@ -53,9 +53,9 @@ class Searcher:
     def encode(
         self, query: str, filter: Filter | None = None, vector: FloatArray | None = None
     ) -> QueryVectors:
-        """Encode a query for ``search`` and for the gate, for the arguments of QueryEncoder.
+        """Encode a query for ``search`` and for the gate; for the arguments see ``QueryEncoder``.
 
-        Its misspelled words are set right first; a ``vector`` is of the query as it is.
+        Misspelled words are corrected first; ``vector`` is of the query as written.
         """
         return self._encoder.encode(self._index.respelled(query), filter, vector)
 
@@ -68,18 +68,18 @@ class Searcher:
         filter: Filter | None = None,
         query_vector: QueryVectors | None = None,
     ) -> SearchResult:
-        """Find the ``k`` best chunks for a query, its misspelled words set right.
+        """Find the ``k`` best chunks for a query, after correcting misspelled words.
 
         In every mode ``score == dense_score + lexical_weight * lexical_score``; a half that is
         not searched counts as 0 (``lexical_weight`` is 1 in BM25 mode).
 
-        :param query_vector: what ``encode`` made of the query with the same filter.
+        :param query_vector: the result of ``encode`` for this query with the same filter.
         :raises QueryError: the query is blank.
         :raises SearchError: ``k`` is out of range.
         :raises FilterError: unknown field or operator.
         """
         if not query.strip():
-            raise QueryError("the query is empty: ask something")
+            raise QueryError("the query is empty: enter some text")
         query = self._index.respelled(query)
         scanned = 0
         if mode is SearchMode.BM25:
@@ -114,7 +114,7 @@ class Searcher:
         return _Scores(_keys(hits), np.zeros_like(bm25), bm25 / top if top else bm25, 1.0)
 
     def _hybrid(self, query: str, vectors: QueryVectors, k: int, filter: Filter | None) -> _Scores:
-        wanted = max(k, _CANDIDATES) if k > 0 else k  # the store refuses k below 1
+        wanted = max(k, _CANDIDATES) if k > 0 else k  # the store rejects k below 1
         lexical_hits = self._index.search_lexical(query, wanted, filter)
         dense_hits = self._index.search_dense(vectors, wanted, filter)
         top = _top(lexical_hits)
@@ -146,7 +146,7 @@ def _values(hits: Sequence[ChunkHit]) -> list[float]:
 
 
 def _top(hits: Sequence[ChunkHit]) -> float:
-    """Best score, 0 for no hit or only words that are in almost every chunk."""
+    """Best score; 0 without a hit or if every query word occurs in almost every chunk."""
     return max(0.0, hits[0].score) if hits else 0.0
 
 

@@ -1,6 +1,6 @@
 """Value objects of retrieval: passages, search results, gate signals and decisions.
 
-Importing this module loads nothing but the standard library: the SDK uses it without numpy.
+Importing this module loads only the standard library: the SDK uses it without numpy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MetadataValue = Scalar | Sequence[Scalar]
 
 
 class SearchMode(StrEnum):
-    """Which halves of the search are used."""
+    """Which halves of the search to use."""
 
     HYBRID = "hybrid"
     DENSE = "dense"
@@ -43,12 +43,12 @@ class GateAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that answers a query, with its provenance.
+    """A retrieved chunk with its provenance.
 
     ``start`` and ``end`` are character offsets into the text of document ``document_id``.
-    ``score`` is the fused score that ranks (higher is better); ``dense_score`` is the cosine in
-    [-1, 1], of a domain expert on the base model's scale; ``lexical_score`` is BM25 divided by the
-    best BM25 of the query, in [0, 1].
+    ``score`` is the fused score that ranks passages (higher is better); ``dense_score`` is the
+    cosine in [-1, 1], for an embedding expert mapped onto the base model's scale; ``lexical_score``
+    is BM25 divided by the best BM25 of the query, in [0, 1].
     """
 
     document_id: str
@@ -77,12 +77,12 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class PrefillSignals:
-    """What the closed-book prefill tells, averaged over the first tokens of the answer.
+    """Signals of the closed-book prefill, averaged over the first tokens of the answer.
 
     ``margin``: p(top-1) - p(top-2) in [0, 1]. ``entropy``: of the next-token distribution, in
     nats. ``max_probability``: p(top-1) in [0, 1]. ``router_entropy``: of the expert distribution,
-    averaged over layers, in nats; None for a model without a router. ``vectors``: other things that
-    the prefill shows, by name, each [D] with a D of its own; names begin with router_ or hidden_.
+    averaged over layers, in nats; None for a model without a router. ``vectors``: further signals
+    of the prefill by name, each of shape [D] with its own D; names begin with router_ or hidden_.
     """
 
     margin: float
@@ -95,17 +95,17 @@ class PrefillSignals:
 
 @dataclass(frozen=True, slots=True)
 class StoreSignals:
-    """What the store tells of a query.
+    """Signals of the store for one query.
 
     ``similarity``: cosine between the query and the nearest chunk of all partitions, in [-1, 1];
-    -1 where there is none.
-    ``coverage``: share in [0, 1] of the store's own pseudo-queries that lie further from their
+    -1 if there is none.
+    ``coverage``: share in [0, 1] of the store's own pseudo-queries that are further from their
     nearest chunk than this query; near 0 means that the store is about something else.
     ``term_coverage``: share in [0, 1] of the query's inverse document frequency mass that occurs
     in the store. ``background_similarity``: best cosine with requests that need no documents
-    (small talk, arithmetic, general facts), in [-1, 1]; -1 when the store does not know them.
-    ``p_sufficient``: probability that one of the best passages holds the answer, in [0, 1], by a
-    language model that has read them; None where it has not.
+    (small talk, arithmetic, general facts), in [-1, 1]; -1 if the store does not have them.
+    ``p_sufficient``: probability that one of the best passages holds the answer, in [0, 1], judged
+    by a language model that has read them; None if none has.
     """
 
     similarity: float
@@ -120,20 +120,21 @@ class GateDecision:
     """The gate's choice for one query, with everything needed to explain it.
 
     Probabilities are in [0, 1]. ``p_benefit`` is the probability that retrieval improves the
-    answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None where they
-    were not estimated. ``signals`` holds the raw values by name; ``reason`` is a sentence or two.
+    answer; RETRIEVE when ``p_benefit >= threshold``. In a forced mode both are None unless they
+    were estimated. ``signals`` holds the raw values by name; ``reason`` is one or two sentences.
 
-    Of a fitted gate: ``p_correct_retrieval``, and ``contributions`` to the log odds of the benefit
-    in nats by group of signals. ``warnings`` say what could not be measured or judged.
-    ``retrieval_weight`` in (0, 1): of the documents, where one answer is drawn from both ways.
-    ``k`` and ``steps``: how many passages of how many searches the gate chose; None for as asked.
+    Only a fitted gate sets ``p_correct_retrieval`` and ``contributions``, to the log odds of the
+    benefit, in nats by group of signals. ``warnings`` report what could not be measured or judged.
+    ``retrieval_weight`` in (0, 1): weight of the documents if one answer combines the closed-book
+    and the open-book distribution. ``k`` and ``steps``: passages and searches that the gate chose;
+    None leaves them as requested.
 
-    ``domains``: probability by domain that the question is of it, by the embedder's router, of none
-    as "general"; empty where there is no router. ``expert``: name of the language model's expert
-    that answers from the documents; None where it has none.
+    ``domains``: the router's probability of each domain for the question, with "general" for none;
+    empty without a router. ``expert``: name of the language-model expert that answers from the
+    documents; None if there is none.
 
-    ``id`` is that of the answer, 32 hex digits, "" until the pipeline has given it one; it tells
-    two calls apart, not two decisions, so that it does not count in ``==``.
+    ``id`` is the id of the answer: 32 hex digits, "" until the pipeline assigns one. It identifies
+    a call, not a decision, so it does not count in ``==``.
     """
 
     action: GateAction
@@ -156,5 +157,5 @@ class GateDecision:
 
     @property
     def retrieve(self) -> bool:
-        """Whether the store is consulted."""
+        """Whether the gate decided to retrieve."""
         return self.action is GateAction.RETRIEVE

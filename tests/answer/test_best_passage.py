@@ -29,7 +29,7 @@ def answered(store: Path, embedder: Any, model: TellingGenerator, request: Answe
 
 
 @pytest.mark.parametrize("mode", [GateMode.AUTO, GateMode.ALWAYS, GateMode.STRICT])
-def test_the_best_passage_answers_where_it_is_not_doubted(
+def test_the_best_passage_answers_if_its_doubt_is_low(
     built_store: Path, embedder: Any, mode: GateMode
 ) -> None:
     model = DoubtingGenerator(_ANSWER, 0.05)
@@ -45,8 +45,8 @@ def test_the_best_passage_answers_where_it_is_not_doubted(
     assert model.open_sessions == 0
 
 
-def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder: Any) -> None:
-    """Though another one says the same."""
+def test_the_passage_that_was_read_is_cited(built_store: Path, embedder: Any) -> None:
+    """Even if another one says the same."""
     model = DoubtingGenerator(_ANSWER, 0.05)
     model.reply = "Northwind [2]"
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS))
@@ -54,9 +54,9 @@ def test_what_is_cited_is_the_passage_that_was_read(built_store: Path, embedder:
     assert found.text == "Northwind [1]"
 
 
-def test_else_the_passage_answers_that_is_doubted_least(built_store: Path, embedder: Any) -> None:
+def test_the_passage_with_the_lowest_doubt_answers(built_store: Path, embedder: Any) -> None:
     model = DoubtingGenerator(_ANSWER, 0.3, 0.6, 0.02, 0.3)
-    model.reply = "dirty pages"  # of the third one
+    model.reply = "dirty pages"  # the third passage says so
     found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
     *apart, answering = model.prompts
     assert len(apart) == 4
@@ -78,7 +78,7 @@ def test_else_the_passage_answers_that_is_doubted_least(built_store: Path, embed
     ],
     ids=["doubted less", "found better", "chosen and doubted", "none hold it", "some may"],
 )
-def test_the_score_of_the_search_counts_too(
+def test_the_search_score_counts_too(
     doubts: tuple[float, ...], scores: tuple[float, ...], chosen: int | None
 ) -> None:
     passages = [
@@ -93,7 +93,7 @@ def test_the_score_of_the_search_counts_too(
 
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
 @pytest.mark.parametrize(("doubt", "abstains_in_strict"), [(0.2, False), (0.6, True)])
-def test_else_all_are_read_and_their_doubt_decides(
+def test_all_passages_are_read_together_if_none_is_likely(
     built_store: Path, embedder: Any, mode: GateMode, doubt: float, *, abstains_in_strict: bool
 ) -> None:
     model = DoubtingGenerator(_ANSWER, 0.3, together=doubt)
@@ -104,7 +104,7 @@ def test_else_all_are_read_and_their_doubt_decides(
     assert len(apart) == len(found.passages) == 5
     assert not any("\n\n[2]" in shown for shown in apart)
     assert "\n\n[5]" in together
-    # the question alone follows what both begin with, so that the best passage is read once
+    # both prompts share the prefix up to the question, so the best passage is prefilled once
     assert together.startswith(apart[0].partition("Question:")[0])
     assert found.usage.lm_calls == 6
     assert found.usage.prompt_tokens >= sum(len(shown.split()) for shown in model.prompts)
@@ -123,7 +123,7 @@ def test_else_all_are_read_and_their_doubt_decides(
     ],
     ids=["explanation", "one passage", "two searches", "form"],
 )
-def test_some_answers_are_from_all_passages_at_once(
+def test_explanations_and_multi_step_answers_use_all_passages_at_once(
     built_store: Path, embedder: Any, request_: AnswerRequest
 ) -> None:
     model = DoubtingGenerator(_ANSWER, 0.05)
@@ -132,7 +132,7 @@ def test_some_answers_are_from_all_passages_at_once(
     assert len(model.prompts) == request_.steps
 
 
-def test_a_model_that_cannot_tell_is_shown_all(sample: list[Passage]) -> None:
+def test_a_model_without_doubt_gets_all_passages(sample: list[Passage]) -> None:
     model = DoubtingGenerator(_ANSWER, None)
     session, alone = open_session(lambda shown: begun(model, shown), sample, Meter())
     assert alone is None
@@ -140,7 +140,7 @@ def test_a_model_that_cannot_tell_is_shown_all(sample: list[Passage]) -> None:
     session.close()
 
 
-def test_an_interrupted_look_ends_its_session(sample: list[Passage]) -> None:
+def test_a_cancelled_look_closes_its_session(sample: list[Passage]) -> None:
     def stop() -> None:
         raise Cancelled("gone")
 

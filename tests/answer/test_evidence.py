@@ -1,4 +1,4 @@
-"""What passages tell of a question, by hand."""
+"""Features of passages for a question, computed by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_figures_by_hand() -> None:
     assert found["evidence_sentence_best"] == pytest.approx(1.0)  # the one with a year
     assert found["evidence_sentence_second"] == pytest.approx(0.6)
     assert found["evidence_sentence_mean"] == pytest.approx(2.2 / 3)
-    # rollo and charles stand in one sentence of three, swear, fealty and 912 in none
+    # rollo and charles are in one sentence of three, swear, fealty and 912 in none
     known, unknown = math.log(4 / 1.5), math.log(4 / 0.5)
     assert found["evidence_recall_best"] == pytest.approx(known / (2 * known + 3 * unknown))
     assert found["evidence_recall_all"] == pytest.approx(2 * known / (2 * known + 3 * unknown))
@@ -64,7 +64,7 @@ def test_passages_and_questions_without_words(text: str) -> None:
     assert evidence_signals(text, (ROLLO,), encode)["evidence_recall_best"] == 1
 
 
-def test_a_title_is_understood_in_every_sentence() -> None:
+def test_the_title_counts_in_every_sentence() -> None:
     titled = passage("He came from Denmark.", 0.5, title="Rollo")
     (stretches,) = Evidence((titled,), "").stretches
     assert "rollo" in stretches[0].wording.words

@@ -102,11 +102,11 @@ def test_a_bare_answer_from_the_wrong_place_is_not_supported() -> None:
         "...",
     ],
 )
-def test_what_the_passages_do_not_say(answer: str) -> None:
+def test_unsupported_claims(answer: str) -> None:
     unsupported(answer)
 
 
-def test_a_negation_that_both_have() -> None:
+def test_a_negation_in_both_answer_and_passage() -> None:
     supported("Plain VACUUM does not return space to the operating system.")
 
 
@@ -116,7 +116,7 @@ def test_numbers_are_compared_by_value() -> None:
     assert ground("It has 12500 inhabitants and 7 bridges.", [passage]).support == 1.0
 
 
-def test_citation_marks_and_list_numbers_claim_nothing() -> None:
+def test_citation_marks_and_list_numbers_are_ignored() -> None:
     supported("1. VACUUM reclaims storage occupied by dead tuples [2].")
 
 
@@ -126,7 +126,7 @@ def test_a_second_passage_that_says_the_same_is_cited_too() -> None:
 
 
 @pytest.mark.parametrize("passages", [(), (Passage("empty", 0, " ", 0, 1, 1.0),)])
-def test_nothing_to_support(passages: tuple[Passage, ...]) -> None:
+def test_without_words_or_passages_nothing_is_supported(passages: tuple[Passage, ...]) -> None:
     found = ground("Paris.", passages)
     assert (found.citations, found.support) == ((), 0.0)
     assert found.reason == "there is no passage to support it"
@@ -168,12 +168,12 @@ OTHER = Passage(
         (
             "Yes.",
             "May the probe be used in salt water?",
-            "one of question and passage denies it",
+            "only one of question and passage negates it",
         ),
         (
             "The probe may be used in salt water.",
             "",
-            "one of answer and passage denies it",
+            "only one of answer and passage negates it",
         ),
         (
             "Bananas.",
@@ -194,7 +194,7 @@ def test_a_passage_about_another_name_supports_less() -> None:
     assert own.reason == ""
     other = ground("Hold both keys for 9 seconds.", [MANUAL, OTHER], question)
     assert other.support == 0.0
-    assert other.reason == "'Corvid', which is asked about, is not in the passage"
+    assert other.reason == "'Corvid', named in the question, is not in the passage"
 
 
 @pytest.mark.parametrize(

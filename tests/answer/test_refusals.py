@@ -50,6 +50,6 @@ def test_answers(text: str) -> None:
 def test_the_first_sentence_decides() -> None:
     assert may_refuse("The passages do")
     assert not may_refuse("It is 27 days. The")
-    assert not may_refuse("Employees get")  # no refusal begins so
+    assert not may_refuse("Employees get")  # no refusal begins like this
     assert may_refuse("Th")
     assert not may_refuse("the two three four five six seven eight " * 3)

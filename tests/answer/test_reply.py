@@ -1,4 +1,4 @@
-"""What a reader replies becomes an answer: abstention, citations, drafts; in the real pipeline."""
+"""Readers' replies become answers: abstention, citations, drafts; in the real pipeline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def deltas(text: str, size: int = 1) -> Iterator[DeltaEvent]:
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("text", ["Paris [2]", "No", "Not in Paris. [1]", " Not", "", "[1]"])
-def test_what_is_no_abstention_is_said_whole(text: str, size: int) -> None:
+def test_a_reply_without_abstention_is_yielded_whole(text: str, size: int) -> None:
     spoken = Spoken(deltas(text, size), reader=True)
     said = "".join(delta.text for delta in spoken)
     assert said + "".join(delta.text for delta in spoken.markers) == text
@@ -69,7 +69,7 @@ def test_markers_wait_for_the_end(text: str, markers: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 100])
 @pytest.mark.parametrize("text", ["Not in the passages.", "\nNot in the passages. [1]"])
-def test_of_an_abstention_nothing_is_said(text: str, size: int) -> None:
+def test_an_abstention_yields_nothing(text: str, size: int) -> None:
     spoken = Spoken(deltas(text, size), reader=True)
     assert list(spoken) == []
     assert spoken.abstained
@@ -85,7 +85,7 @@ def test_a_reader_may_repeat_what_it_copies(
     assert made == Sampling(stop=("\n", prompt.NEXT_PASSAGE), frequency_penalty=sampled)
 
 
-def test_words_wait_no_longer_than_they_must() -> None:
+def test_buffered_words_are_yielded_as_soon_as_possible() -> None:
     said = [delta.text for delta in Spoken(deltas("Nothing grows."), reader=True)]
     assert said == list("Nothing grows.")
     stream = deltas("Nor does it.")
@@ -93,7 +93,7 @@ def test_words_wait_no_longer_than_they_must() -> None:
     assert next(stream).text == " "  # "Nor" was enough
 
 
-def test_a_plain_model_may_say_so() -> None:
+def test_a_plain_model_may_use_the_abstention_text() -> None:
     spoken = Spoken(deltas(prompt.NOT_FOUND, 5), reader=False)
     assert "".join(delta.text for delta in spoken) == prompt.NOT_FOUND
     assert not spoken.abstained
@@ -114,21 +114,21 @@ def test_a_refusal_in_other_words_is_an_abstention(
 
 
 @pytest.mark.parametrize("reader", [True, False])
-def test_a_refusal_that_the_probability_does_not_bear_out_is_said(reader: bool) -> None:
+def test_a_refusal_that_the_probability_contradicts_is_yielded(reader: bool) -> None:
     """ "Not mentioned." may be what the passages say."""
     spoken = Spoken(deltas(REFUSAL), reader=reader, sure=lambda: 0.9)
     assert "".join(delta.text for delta in spoken) == REFUSAL
     assert not spoken.abstained
 
 
-def test_an_answer_in_doubt_is_said_whole() -> None:
+def test_a_doubted_answer_is_yielded_whole() -> None:
     for text in ("Not before March. Then daily.", "The price", "", "No"):
         spoken = Spoken(deltas(text, 2), reader=True, sure=lambda: 0.1)
         assert "".join(delta.text for delta in [*spoken, *spoken.markers]) == text
         assert not spoken.abstained
 
 
-def test_markers_choose_the_passages_and_we_the_stretches() -> None:
+def test_markers_select_passages_and_grounding_selects_spans() -> None:
     text = " In June. [2][1]"
     found = ground_reply(text, [ROSES, TULIPS], "When do roses bloom?")
     assert [(c.passage, c.document_id) for c in found.citations] == [(2, "tulips"), (1, "roses")]
@@ -140,7 +140,7 @@ def test_markers_choose_the_passages_and_we_the_stretches() -> None:
     assert found.support == 1.0
 
 
-def test_the_whole_answer_is_cited_and_its_markers_are_no_words() -> None:
+def test_the_whole_answer_is_cited_without_its_markers() -> None:
     text = "Roses are pruned in March. They bloom in June. [1]"
     (citation,) = ground_reply(text, [ROSES, TULIPS], "").citations
     assert text[citation.answer_start : citation.answer_end] == text[:-4]
@@ -149,14 +149,14 @@ def test_the_whole_answer_is_cited_and_its_markers_are_no_words() -> None:
 
 
 @pytest.mark.parametrize("marker", ["", " [3]", " [0][7]"])
-def test_without_a_passage_of_its_own_the_best_is_found(marker: str) -> None:
+def test_a_marker_without_a_passage_falls_back_to_the_best_one(marker: str) -> None:
     (citation,) = ground_reply(
         f"In March{marker}", [ROSES, TULIPS], "When to prune roses?"
     ).citations
     assert citation.passage == 1
 
 
-def test_one_that_exists_is_enough() -> None:
+def test_one_valid_marker_is_enough() -> None:
     found = ground_reply("In June [9][2][2]", [ROSES, TULIPS], "When do roses bloom?")
     assert [citation.passage for citation in found.citations] == [2]
 
@@ -164,14 +164,14 @@ def test_one_that_exists_is_enough() -> None:
 @pytest.mark.parametrize(
     ("text", "served"),
     [
-        ("In March [2]", " [1]"),  # of another passage
+        ("In March [2]", " [1]"),  # the wrong passage
         ("In March [1]", " [1]"),
-        ("In March [1][2]", " [1]"),  # one of two
-        ("In Bergen [2]", " [2]"),  # of none: as it was written
+        ("In March [1][2]", " [1]"),  # one of two is right
+        ("In Bergen [2]", " [2]"),  # no passage supports it: kept as generated
         ("In March", ""),
     ],
 )
-def test_a_wrong_marker_is_set_right(text: str, served: str) -> None:
+def test_a_wrong_marker_is_corrected(text: str, served: str) -> None:
     found = ground_reply(text, [ROSES, TULIPS], "When to prune roses?")
     spoken = Spoken(deltas(text), reader=True)
     assert "".join(delta.text for delta in spoken) + served == f"{text.split(' [')[0]}{served}"
@@ -180,13 +180,13 @@ def test_a_wrong_marker_is_set_right(text: str, served: str) -> None:
     assert not served or served.strip() == "".join(numbers)
 
 
-def test_a_wrong_marker_lends_no_support() -> None:
+def test_a_wrong_marker_adds_no_support() -> None:
     found = ground_reply("In Bergen [1]", [ROSES], "When do roses bloom?")
     assert found.support == 0.0
     assert found.citations[0].score < 0.5
 
 
-def test_markers_alone_are_no_answer() -> None:
+def test_markers_alone_are_not_supported() -> None:
     assert ground_reply("[1]", [ROSES], "").citations == ()
 
 
@@ -197,7 +197,7 @@ def test_drafts() -> None:
 
 @pytest.fixture
 def served(built_store: Path, embedder: Any) -> Callable[[TellingGenerator, AnswerRequest], Answer]:
-    """Answer a request by the real pipeline, whose model says what a test tells it to."""
+    """Answer a request with the real pipeline and a scripted model."""
 
     def answer(model: TellingGenerator, request: AnswerRequest) -> Answer:
         with closing(Pipeline(built_store, embedder, model)) as pipeline:
@@ -226,17 +226,17 @@ def test_an_abstention(served: Served, mode: GateMode) -> None:
     assert (found.text, found.abstained, found.support) == (prompt.ABSTENTION, True, None)
     assert found.passages and not found.citations
     assert found.p_sufficient == 0.25
-    assert found.usage.completion_tokens == 7  # what follows is not waited for
+    assert found.usage.completion_tokens == 7  # generation stops there
     assert model.open_sessions == 0
 
 
-def test_closed_book_is_no_reading(served: Served) -> None:
+def test_a_closed_book_reply_is_not_parsed(served: Served) -> None:
     found = served(TellingGenerator(prompt.NOT_FOUND, 0.75), AnswerRequest(LEAVE, GateMode.NEVER))
     assert (found.text, found.abstained) == (prompt.NOT_FOUND, False)
     assert found.p_sufficient is None
 
 
-def test_strict_asks_for_support_and_a_sure_reader(served: Served) -> None:
+def test_strict_requires_support_and_low_doubt(served: Served) -> None:
     request = AnswerRequest(LEAVE, GateMode.STRICT)
     wrong = served(TellingGenerator("28 [1]", doubt=0.1), request)
     assert wrong.abstained and wrong.support == 0.0
@@ -255,7 +255,7 @@ def test_strict_asks_for_support_and_a_sure_reader(served: Served) -> None:
 
 
 @pytest.mark.parametrize("text", [prompt.NOT_FOUND, "27 [2]"])
-def test_a_text_in_a_form_is_not_read(served: Served, text: str) -> None:
+def test_a_constrained_text_is_not_parsed(served: Served, text: str) -> None:
     sampling = Sampling(constraint=Constraint(choices=(text,)))
     found = served(TellingGenerator(text), AnswerRequest(LEAVE, GateMode.ALWAYS, sampling=sampling))
     assert (found.text, found.abstained) == (text, False)
@@ -263,7 +263,7 @@ def test_a_text_in_a_form_is_not_read(served: Served, text: str) -> None:
 
 
 @pytest.mark.parametrize(("draft", "searched"), [("27 [1]", "27"), (prompt.NOT_FOUND, "")])
-def test_searches_go_on_from_what_the_reader_says(
+def test_later_searches_use_the_readers_draft(
     built_store: Path, embedder: Any, draft: str, searched: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Pipeline(built_store, embedder, TellingGenerator(draft))) as pipeline:

@@ -37,7 +37,7 @@ def test_one_step_is_one_search() -> None:
     assert (names(found), found.vectors_scanned) == ("abc", 10)
 
 
-def test_each_step_goes_on_from_the_answer_before() -> None:
+def test_each_step_searches_with_the_previous_draft() -> None:
     two = gather("Who directed Alien?", 3, 2, search, first)
     assert (names(two), two.vectors_scanned, two.generation) == ("dab", 20, 3)
     assert names(gather("Who directed Alien?", 4, 2, search, first)) == "dabe"
@@ -45,15 +45,15 @@ def test_each_step_goes_on_from_the_answer_before() -> None:
     assert (names(three), three.vectors_scanned) == ("fda", 30)
 
 
-def test_without_passages_there_is_nothing_to_go_on_from() -> None:
+def test_without_passages_there_is_no_second_search() -> None:
     def nothing(_query: str) -> SearchResult:
         return SearchResult((), 5, 1, 0.5)
 
     assert gather("Who?", 3, 3, nothing, first).vectors_scanned == 5
 
 
-def test_passages_go_into_the_prompt_in_turn() -> None:
-    """Scores of two searches are not comparable, so that they must not order anything."""
+def test_passages_of_two_searches_are_interleaved_in_the_prompt() -> None:
+    """Scores of two searches are not comparable, so they must not determine the order."""
     scores = {
         "Who?": {"a": 1.9, "b": 1.8, "c": 1.7},
         "Who? a": {"x": 0.9, "y": 0.8, "a": 0.7},
@@ -66,15 +66,15 @@ def test_passages_go_into_the_prompt_in_turn() -> None:
     passages = gather("Who?", 4, 2, scored, first).passages
     packed = prompt.pack("Who?", passages, lambda messages: len(str(messages)), 10_000)
     assert "".join(passage.document_id for passage in packed.kept) == "xayb"
-    assert packed.kept[1].score == 1.9  # as the question itself found it
+    assert packed.kept[1].score == 1.9  # the score of the first search
 
 
-def test_an_empty_answer_asks_the_question_again() -> None:
+def test_an_empty_draft_repeats_the_question() -> None:
     found = gather("Who directed Alien?", 3, 2, search, lambda _passages: " ")
     assert names(found) == "abc"
 
 
-def test_near_duplicates_take_no_slot() -> None:
+def test_near_duplicates_are_dropped() -> None:
     boilerplate = "This page is part of the manual of the tool and may be out of date. " * 3
     texts = {
         "guide.html": boilerplate + "Use --force to overwrite.",

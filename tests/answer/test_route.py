@@ -1,4 +1,4 @@
-"""A question is routed once, and the decision and the log say where it went."""
+"""A question is routed once, and the decision and the log record the route."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_without_a_router_the_general_expert_answers(embedder: SentenceTransform
     assert meter.usage().stage_seconds == {}
 
 
-def test_the_decision_and_the_log_say_where_a_question_went(
+def test_the_decision_and_the_log_record_the_route(
     shipped: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     store, log = tmp_path / "store", tmp_path / "audit.jsonl"

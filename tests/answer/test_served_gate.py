@@ -1,4 +1,4 @@
-"""A fitted gate that is exchanged while questions are answered."""
+"""A fitted gate that is replaced while questions are answered."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FINANCE = "domain_of_finance"
 
 
 def _accept(_bundle: GateBundle) -> None:
-    """Take any gate."""
+    """Accept any gate."""
 
 
 def _write(
@@ -53,7 +53,7 @@ def _write(
     rows = planted(120)
     signals = rows.signals
     groups: tuple[SignalGroup, ...] = (SignalGroup.STORE, SignalGroup.PREFILL)
-    if domains:  # what the store says of a question, told by its domain
+    if domains:  # the store's signals follow the domain of the question
         signals = [Signals({FINANCE: row.numbers["documents_log_odds"]}) for row in rows.signals]
         groups = (SignalGroup.DOMAIN,)
     fitted = fit_predictor(signals, rows.right, groups=groups, models=("logistic",))
@@ -68,7 +68,7 @@ def _write(
     save_gate(bundle, folder)
 
 
-def test_the_next_gate_is_followed(tmp_path: Path) -> None:
+def test_a_new_gate_is_loaded(tmp_path: Path) -> None:
     _write(tmp_path / "gate", threshold=0.1)
     served = ServedGate(tmp_path / "gate", _accept)
     first = served.current()
@@ -78,7 +78,7 @@ def test_the_next_gate_is_followed(tmp_path: Path) -> None:
     assert served.current().version != first.version
 
 
-def test_a_gate_that_cannot_be_used_is_not_taken(tmp_path: Path) -> None:
+def test_an_unusable_gate_is_not_loaded(tmp_path: Path) -> None:
     _write(tmp_path / "gate", threshold=0.1)
 
     def check(bundle: GateBundle) -> None:
@@ -108,7 +108,7 @@ def test_auto_is_the_shipped_gate_of_the_language_model(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Without one, and with one of other models, the training-free gate decides."""
+    """The training-free gate decides without a shipped gate, or with one of other models."""
     assert open_gate(GateConfig(), embedder, paced) is None
     with pytest.raises(InvalidArgument, match=r"gate\.answer_value_s: needs a calibrated"):
         open_gate(GateConfig(answer_value_s=9.0), embedder, paced)
@@ -121,7 +121,7 @@ def test_auto_is_the_shipped_gate_of_the_language_model(
     assert open_gate(GateConfig(bundle="training-free"), embedder, paced) is None
     _write(shipped, threshold=0.3, needs=Needs("mine", base, paced.name, "another"))
     assert open_gate(GateConfig(), embedder, paced) is None
-    assert "the training-free gate decides" in caplog.text
+    assert "using the training-free gate" in caplog.text
 
 
 def test_a_server_explains_by_the_fitted_gate(
@@ -152,7 +152,7 @@ def test_a_server_explains_by_the_fitted_gate(
 
 
 @pytest.mark.parametrize(("value", "retrieves"), [(1e6, True), (1e-6, False)])
-def test_a_retrieval_must_be_worth_what_it_costs_here(
+def test_answer_value_s_sets_the_threshold_from_measured_costs(
     built_store: Path, embedder: Any, tmp_path: Path, value: float, retrieves: bool
 ) -> None:
     needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
@@ -169,7 +169,7 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
 
     first = ask(None)
     assert first.threshold == 0.1
-    assert "is not known before 5 answers of each way" in first.reason
+    assert "is not known before 5 answers of each kind" in first.reason
     for wish in (0.0, 1.0):
         model.step_s = 0.01 if wish == 0.0 else 0.0  # reading passages takes longer
         for _ in range(5):
@@ -182,7 +182,7 @@ def test_a_retrieval_must_be_worth_what_it_costs_here(
     assert ("by its own, 0.10" in priced.reason) is not retrieves
 
 
-def test_one_passage_is_read_where_more_are_worth_no_more(
+def test_one_passage_is_read_if_more_do_not_help(
     built_store: Path,
     embedder: Any,
     paced: PacedGenerator,
@@ -198,8 +198,9 @@ def test_one_passage_is_read_where_more_are_worth_no_more(
         answer = client.answer(question)
         assert (answer.decision.k, answer.decision.steps) == (1, 1)
         assert len(answer.passages) == 1
-        assert "one passage is worth most at 0.1 a step" in answer.decision.reason
-        for asked in ({"mode": "always"}, {"steps": 2}):  # by the caller, not by the gate
+        reason = answer.decision.reason
+        assert "one passage has the highest utility at a cost of 0.1 per step" in reason
+        for asked in ({"mode": "always"}, {"steps": 2}):  # set by the caller, not by the gate
             chosen = client.answer(question, **asked)
             assert len(chosen.passages) > 1
             assert chosen.decision.k is None
@@ -222,14 +223,14 @@ def test_several_searches(
                 client.answer(question, steps=steps)
 
 
-def test_strict_abstains_before_the_model_is_asked(
+def test_strict_abstains_before_the_model_runs(
     built_store: Path,
     embedder: Any,
     paced: PacedGenerator,
     start_server: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
-    """Passages suffice here if they hold the question's words."""
+    """In this gate, passages suffice if they hold the question's words."""
     rng = np.random.default_rng(0)
     missing = rng.integers(0, 6, 300)
     signals = [Signals({"evidence_missing_everywhere": float(count)}) for count in missing]
@@ -245,7 +246,7 @@ def test_strict_abstains_before_the_model_is_asked(
         assert refused.abstained
         assert refused.p_sufficient is not None
         assert refused.p_sufficient < 0.5
-        assert refused.support is None  # nothing was written that could be compared
+        assert refused.support is None  # no text was generated that could be compared
         assert refused.passages
         assert list(refused.usage.stage_seconds) == ["embed", "search", "judge"]
         assert (refused.usage.lm_calls, refused.usage.completion_tokens) == (0, 0)
@@ -262,7 +263,7 @@ def test_strict_abstains_before_the_model_is_asked(
         assert client.answer(foreign, mode="strict").p_sufficient is None
 
 
-def test_both_ways_answer_where_neither_is_surer(
+def test_both_ways_answer_if_neither_is_likelier_right(
     built_store: Path,
     embedder: Any,
     smollm_path: Path,
@@ -288,14 +289,14 @@ def test_both_ways_answer_where_neither_is_surer(
     right = decision.p_correct_retrieval, decision.p_correct_closed_book
     assert decision.retrieval_weight == pytest.approx(right[0] / sum(right))
     assert decision.action is GateAction.RETRIEVE
-    assert "so it is drawn from both" in decision.reason
+    assert "so it is sampled from both" in decision.reason
     assert mixed.passages
     assert mixed.usage.lm_calls == 3  # the gate's prefill, and both prompts
     assert (alone.decision.action, alone.decision.retrieval_weight) == (
         GateAction.CLOSED_BOOK,
         None,
     )
-    with pytest.raises(InvalidArgument, match="both_ways: goes with mode auto, not strict"):
+    with pytest.raises(InvalidArgument, match="both_ways: requires mode auto; mode strict"):
         pipeline.answer(replace(allowed, mode=GateMode.STRICT))
     pipeline.close()
 
@@ -306,7 +307,7 @@ def test_both_ways_answer_where_neither_is_surer(
     assert unable.retrieval_weight is None
 
 
-def test_a_store_that_moved_to_another_embedder_is_consulted(
+def test_a_store_migrated_to_another_embedder_is_retrieved_from(
     built_store: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
 ) -> None:
     _write(tmp_path / "gate", threshold=0.1, needs=Needs("old-embedder", "abc"))
@@ -318,7 +319,7 @@ def test_a_store_that_moved_to_another_embedder_is_consulted(
     assert decision.p_benefit is None
 
 
-def test_a_gate_looks_at_the_domain_of_the_question_by_its_own_router(
+def test_a_gate_uses_domain_signals_only_with_its_own_router(
     minilm_path: Path, embedder: Any, paced: PacedGenerator, tmp_path: Path
 ) -> None:
     shipped = open_embedder(ModelConfig(), None)

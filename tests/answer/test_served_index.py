@@ -1,4 +1,4 @@
-"""The served generation: it follows what is published, here or by another process."""
+"""The served generation follows what this or another process publishes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,14 @@ def test_a_request_keeps_its_generation(
         assert view.index.document_text("a") == "The cafeteria opens at nine."
 
 
-def test_goes_on_when_the_new_generation_cannot_be_read(served: ServedIndex, store: Path) -> None:
+def test_keeps_serving_when_the_new_generation_cannot_be_read(
+    served: ServedIndex, store: Path
+) -> None:
     (store / "CURRENT").write_bytes(b"nonsense\n")
     assert served.stats().generation == 1
 
 
-def test_of_a_repeated_id_the_first_is_stored(served: ServedIndex) -> None:
+def test_the_first_document_of_a_repeated_id_is_stored(served: ServedIndex) -> None:
     report = served.upsert([DocumentInput("q", "Quokkas are calm."), DocumentInput("q", "Second.")])
     assert report.added == 1
     assert [bool(item.error) for item in report.items] == [False, True]
@@ -84,7 +86,7 @@ def other(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedder:
     return type(embedder)("other", embedder.model, "another fingerprint")
 
 
-def test_follows_a_store_that_moved_to_another_embedder(
+def test_follows_a_store_migrated_to_another_embedder(
     store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
 ) -> None:
     loaded = []
@@ -99,7 +101,7 @@ def test_follows_a_store_that_moved_to_another_embedder(
             with IndexWriter.open(store, other, migrating=True) as writer:
                 assert writer.migrate().chunks_embedded == 1
             assert served.stats().embedder == "other"
-            assert view.embedder is embedder  # a request under way keeps what it has
+            assert view.embedder is embedder  # a running request keeps its view
             assert view.searcher.search("cafeteria", k=1).generation == 1
         with served.lease() as view:
             assert view.embedder is other
@@ -110,7 +112,7 @@ def test_follows_a_store_that_moved_to_another_embedder(
         served.close()
 
 
-def test_an_upsert_follows_first(
+def test_an_upsert_reloads_first(
     store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
 ) -> None:
     served = ServedIndex(store, embedder, lambda: other)
@@ -148,7 +150,7 @@ def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
 
 
 @pytest.mark.parametrize("error", [NotFound("no embedder folder"), RuntimeError("out of memory")])
-def test_goes_on_when_the_other_embedder_cannot_be_loaded(
+def test_keeps_serving_when_the_other_embedder_cannot_be_loaded(
     store: Path,
     embedder: SentenceTransformerEmbedder,
     other: SentenceTransformerEmbedder,
@@ -169,7 +171,7 @@ def test_goes_on_when_the_other_embedder_cannot_be_loaded(
         assert served.stats().generation == 1
         with served.lease() as view:
             assert view.searcher.search("cafeteria", k=1).passages
-        assert served.stats().generation == 1  # not tried with every request
+        assert served.stats().generation == 1  # not retried at every request
         monkeypatch.setattr(served, "_retry_at", 0.0)
         assert served.stats().generation == 2
     finally:

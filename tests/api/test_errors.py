@@ -1,4 +1,4 @@
-"""The error tree: drawn as it is, each with its status."""
+"""The error tree matches its documentation; each error has its status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TREE = {
 }
 
 
-def test_the_drawing_is_the_tree() -> None:
+def test_the_documented_tree_matches_the_classes() -> None:
     drawn = re.findall(r"^ +[├└─ ]*(\w+) +([A-Z_, ]+)", errors.__doc__ or "", flags=re.MULTILINE)
     assert {name for name, _ in drawn} == set(TREE)
     for name, codes in drawn:
@@ -24,7 +24,7 @@ def test_the_drawing_is_the_tree() -> None:
 
 
 @pytest.mark.parametrize("kind", TREE.values(), ids=TREE)
-def test_each_carries_what_it_promises(kind: type[errors.ExpertRAGError]) -> None:
+def test_each_error_has_its_attributes(kind: type[errors.ExpertRAGError]) -> None:
     assert kind.code in grpc.StatusCode.__members__
     plain = kind("do this")
     assert str(plain) == plain.message == "do this"

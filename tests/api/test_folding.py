@@ -54,7 +54,7 @@ def test_every_event_has_its_place() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(EVENTS)))
-def test_a_stream_that_broke_off_is_no_answer(length: int) -> None:
+def test_an_incomplete_stream_raises(length: int) -> None:
     with pytest.raises(ServerError) as caught:
         fold(EVENTS[:length])
     assert caught.value.reason == "ANSWER_INCOMPLETE"

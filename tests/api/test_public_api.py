@@ -1,4 +1,4 @@
-"""The names that the package promises, and how little it loads to offer them."""
+"""The public names of the package, and what importing it loads."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_sdk_needs_grpc_and_protobuf_only(tmp_path: object) -> None:
     assert loaded_by(statement) == {"grpc", "google.protobuf"}
 
 
-def test_a_missing_extra_names_its_cure(tmp_path: object) -> None:
+def test_a_missing_extra_names_its_fix(tmp_path: object) -> None:
     script = (
         "import sys; sys.modules['torch'] = sys.modules['numpy'] = None\n"
         "from expertrag import Client, MissingExtra\n"

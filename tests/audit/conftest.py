@@ -1,4 +1,4 @@
-"""Entries and logs that a test writes itself."""
+"""Fixtures that make entries and write logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WriteLog = Callable[..., Path]
 
 
 def make_entry(number: int, p: float | None = 0.5, **fields: Any) -> AuditEntry:
-    """Make a finished AUTO answer with threshold 0.5; its cost is that of its way."""
+    """Make a finished AUTO answer with threshold 0.5; its cost depends on its action."""
     retrieved = p is not None and p >= 0.5
     usage = (
         Usage(lm_calls=2, retrieval_calls=1, stage_seconds=OPEN_S)
@@ -52,7 +52,7 @@ def entry() -> MakeEntry:
 
 @pytest.fixture
 def write_log(tmp_path: Path) -> WriteLog:
-    """Writes a log, with feedback beside it."""
+    """Writes a log and its feedback."""
 
     def write(entries: Iterable[AuditEntry], feedback: Iterable[Feedback] = ()) -> Path:
         path = tmp_path / "audit.jsonl"

@@ -21,7 +21,7 @@ from expertrag.audit.reading import read_log
 from expertrag.data.datasets import load_dataset
 
 
-def test_the_least_certain_first_and_each_once(
+def test_questions_are_distinct_and_least_certain_first(
     write_log: Callable[..., Path], entry: Callable[..., Any]
 ) -> None:
     log = read_log(
@@ -39,9 +39,7 @@ def test_the_least_certain_first_and_each_once(
     assert [question.text for question in uncertain(log)] == ["  sure? ", "Close?", "Middling?"]
 
 
-def test_answers_that_came_as_feedback(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
+def test_answers_from_feedback(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
     entries = [entry(1, question="How many?"), entry(2), entry(3, question="how  many?"), entry(4)]
     said = [
         Feedback(entries[0].id, correct_answer="four"),
@@ -57,14 +55,16 @@ def test_answers_that_came_as_feedback(
     ]
 
 
-def test_a_log_without_texts(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
+def test_a_log_without_texts_is_rejected(
+    write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
     with pytest.raises(InvalidArgument, match=r"audit\.texts = true"):
         check_texts(read_log(write_log([entry(1)])))
     said = [Feedback(entry(1).id, correct_answer="Rome", query="Where?")]
     check_texts(read_log(write_log([entry(1)], said)))
 
 
-def test_a_data_set_that_goes_on(
+def test_a_data_set_is_continued(
     tmp_path: Path, write_log: Callable[..., Path], entry: Callable[..., Any]
 ) -> None:
     log = read_log(write_log([entry(1, question="Où?"), entry(2, 0.9, question="When?")]))
@@ -74,7 +74,7 @@ def test_a_data_set_that_goes_on(
         assert where not in dataset
         dataset.add(where, ("à Paris", "Paris"), "annotate")
         assert where in dataset
-        with pytest.raises(Conflict, match="another run writes"), open_dataset(folder):
+        with pytest.raises(Conflict, match="another run is writing"), open_dataset(folder):
             pass
     with (folder / "queries.jsonl").open("a") as file:
         file.write('{"_id": "torn')  # killed here
@@ -90,7 +90,7 @@ def test_a_data_set_that_goes_on(
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl.gz", "qrels"])
-def test_a_data_set_of_documents_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_data_set_of_documents_is_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(InvalidArgument, match=f"holds {name}"), open_dataset(tmp_path):
         pass
@@ -103,7 +103,7 @@ def test_a_damaged_data_set_and_a_file(tmp_path: Path) -> None:
         pass
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(InvalidArgument, match="is no folder"), open_dataset(file):
+    with pytest.raises(InvalidArgument, match="is not a folder"), open_dataset(file):
         pass
 
 

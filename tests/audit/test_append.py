@@ -52,7 +52,7 @@ def no_file_beyond(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_lines_are_appended_and_nobody_else_may_read_them(tmp_path: Path) -> None:
+def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"old\n")
     (tmp_path / "new").mkdir()
@@ -68,7 +68,7 @@ def test_lines_are_appended_and_nobody_else_may_read_them(tmp_path: Path) -> Non
     assert len(path.read_bytes().splitlines()) == 4
 
 
-def test_a_torn_line_costs_itself_alone(tmp_path: Path) -> None:
+def test_a_torn_line_loses_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     appender = Appender(path)
     appender.append(LINE)
@@ -91,7 +91,7 @@ def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     ]
 
 
-def test_a_line_over_the_size_is_written_all_the_same(tmp_path: Path) -> None:
+def test_a_line_over_the_size_limit_is_written(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     appender = Appender(path, max_bytes=4)
     appender.append(LINE)
@@ -144,7 +144,7 @@ def test_threads_of_one_process(tmp_path: Path) -> None:
     assert len(set(lines)) == len(lines) == 2_000
 
 
-def test_kill_9_tears_one_line_at_most(tmp_path: Path) -> None:
+def test_sigkill_tears_at_most_one_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     for _ in range(5):
         writer = start(path, "a", 1_000_000, width=20_000)

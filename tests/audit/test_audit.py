@@ -1,4 +1,4 @@
-"""The log of one pipeline: what stands in it, and what cannot go wrong because of it."""
+"""The log of one pipeline: its content, and that its failures do not fail answers."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_line_for_an_answer_without_its_text(tmp_path: Path) -> None:
     }
 
 
-def test_the_question_stands_in_it_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_the_question_is_logged_if_texts_is_set(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     answer(Audit(path, texts=True))
     (line,) = lines(path)
@@ -87,13 +87,13 @@ def test_the_question_stands_in_it_where_that_is_asked_for(tmp_path: Path) -> No
     assert line["signals"] == {"margin": 0.2, "question_words": 3.0}
 
 
-def test_the_signals_of_wording_are_named_as_the_gate_names_them() -> None:
+def test_wording_prefixes_match_the_gates_signal_names() -> None:
     from expertrag_retriever.gate.question import question_signals
 
     assert all(name.startswith(WORDING) for name in question_signals("Who was first?"))
 
 
-def test_an_answer_that_breaks_off_is_a_decision_all_the_same(tmp_path: Path) -> None:
+def test_an_unfinished_answer_is_still_logged(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     audit = Audit(path)
     answer(audit, finished=False)
@@ -111,7 +111,7 @@ def test_an_answer_that_breaks_off_is_a_decision_all_the_same(tmp_path: Path) ->
     ]
 
 
-def test_ids_are_given_without_a_log() -> None:
+def test_decisions_get_ids_without_a_log() -> None:
     audit = Audit()
     first, second = answer(audit), answer(audit)
     assert len(first) == 32
@@ -119,7 +119,7 @@ def test_ids_are_given_without_a_log() -> None:
     audit.close()
 
 
-def test_a_full_disk_is_told_once_and_so_is_its_end(
+def test_a_full_disk_and_its_end_are_logged_once_each(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "audit.jsonl"
@@ -133,7 +133,7 @@ def test_a_full_disk_is_told_once_and_so_is_its_end(
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert len(set(names)) == 5
         assert len(caplog.messages) == 1
-        assert "answers go on without it" in caplog.messages[0]
+        assert "answers continue without it" in caplog.messages[0]
         names = [answer(audit), answer(audit)]
     assert caplog.messages[1:] == ["audit log written again; 5 decisions are missing"]
     torn, *whole = path.read_bytes().splitlines()
@@ -142,7 +142,7 @@ def test_a_full_disk_is_told_once_and_so_is_its_end(
     assert SECRET not in caplog.text
 
 
-def test_nothing_that_a_line_may_hold_fails_an_answer(
+def test_an_unserializable_entry_does_not_fail_an_answer(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     audit = Audit(tmp_path / "gone" / "audit.jsonl")
@@ -153,7 +153,7 @@ def test_nothing_that_a_line_may_hold_fails_an_answer(
     assert len(caplog.messages) == 1
 
 
-def test_a_folder_that_comes_back(tmp_path: Path) -> None:
+def test_logging_resumes_when_the_folder_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "log"
     audit = Audit.of(AuditConfig(path=str(folder / "audit.jsonl")))
     shutil.rmtree(folder)
@@ -163,17 +163,17 @@ def test_a_folder_that_comes_back(tmp_path: Path) -> None:
     assert len(lines(folder / "audit.jsonl")) == 1
 
 
-def test_what_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+def test_an_unwritable_path_raises_at_once(tmp_path: Path) -> None:
     for path in (tmp_path, Path("/proc/none/audit.jsonl")):
         with pytest.raises(InvalidArgument, match=r"audit\.path: .* cannot be written") as caught:
             Audit.of(AuditConfig(path=str(path)))
         assert caught.value.metadata == {"field": "audit.path"}
-    with pytest.raises(InvalidArgument, match="where the feedback goes"):
+    with pytest.raises(InvalidArgument, match="the name of the feedback file"):
         Audit.of(AuditConfig(path=str(tmp_path / FEEDBACK)))
-    Audit.of(AuditConfig()).close()  # off is no error
+    Audit.of(AuditConfig()).close()  # no log is not an error
 
 
-def test_feedback_is_kept_beside_the_log(tmp_path: Path) -> None:
+def test_feedback_is_stored_next_to_the_log(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "audit.jsonl")
     audit.feedback(Feedback(ID, helpful=False))
     audit.feedback(Feedback(ID, correct_answer="Four.", query="How many?"))
@@ -203,7 +203,7 @@ def test_wrong_feedback_names_its_field(tmp_path: Path, feedback: Feedback, fiel
     assert not (tmp_path / FEEDBACK).exists()
 
 
-def test_feedback_that_has_no_place(tmp_path: Path) -> None:
+def test_feedback_that_cannot_be_stored(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="--audit-path") as caught:
         Audit().feedback(Feedback(ID, helpful=True))
     assert caught.value.reason == "AUDIT_OFF"

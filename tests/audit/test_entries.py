@@ -1,4 +1,4 @@
-"""Lines to values and back, and lines that are none."""
+"""Entries and feedback to lines and back, and invalid lines."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_round_trips(entry: AuditEntry, feedback: Feedback) -> None:
     assert parse_feedback(dump_feedback(feedback, "now")) == feedback
 
 
-def test_every_beginning_of_a_line_is_refused(entry: Callable[..., AuditEntry]) -> None:
+def test_every_truncated_line_is_rejected(entry: Callable[..., AuditEntry]) -> None:
     line = dump_entry(replace(entry(1), question="Où est-ce?"))
     for end in range(len(line)):
         with pytest.raises(ValueError):
@@ -79,7 +79,9 @@ def test_every_beginning_of_a_line_is_refused(entry: Callable[..., AuditEntry]) 
         {"question": "\ud800"},
     ],
 )
-def test_lines_of_another_kind(entry: Callable[..., AuditEntry], change: dict[str, object]) -> None:
+def test_invalid_fields_are_rejected(
+    entry: Callable[..., AuditEntry], change: dict[str, object]
+) -> None:
     item = json.loads(dump_entry(entry(1)))
     with pytest.raises(ValueError):
         parse_entry(json.dumps({**item, **change}).encode())
@@ -88,7 +90,7 @@ def test_lines_of_another_kind(entry: Callable[..., AuditEntry], change: dict[st
             parse_feedback(line)
 
 
-def test_fields_of_later_versions_are_passed_over(entry: Callable[..., AuditEntry]) -> None:
+def test_fields_of_later_versions_are_ignored(entry: Callable[..., AuditEntry]) -> None:
     item = json.loads(dump_entry(entry(1)))
     item["cost"]["joules"] = 3
     later = json.dumps({**item, "weather": "fair"}).encode()

@@ -1,4 +1,4 @@
-"""Reading a log: its older files, torn lines, and the last word of what was said."""
+"""Reading a log: older files, torn lines, and later feedback overriding earlier."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_torn_lines_are_counted(write_log: Callable[..., Path], entry: Callable[
     assert (len(log.entries), len(log.feedback), log.torn) == (2, 1, 4)
 
 
-def test_the_last_word_counts(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
+def test_later_feedback_overrides_earlier(
+    write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
     name = entry(1).id
     said = [
         Feedback(name, helpful=True, correct_answer="four", query="?"),
@@ -46,7 +48,7 @@ def test_the_last_word_counts(write_log: Callable[..., Path], entry: Callable[..
     assert log.feedback == {name: Feedback(name, False, "five", "?")}
 
 
-def test_what_is_no_log(tmp_path: Path) -> None:
+def test_missing_empty_and_foreign_files_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     with pytest.raises(NotFound, match="no audit log"):
         read_log(path)
@@ -54,5 +56,5 @@ def test_what_is_no_log(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="it is empty"):
         read_log(path)
     path.write_text('{"_id": "x"}\nhello\n')
-    with pytest.raises(InvalidArgument, match="its 2 lines are torn, or of another kind"):
+    with pytest.raises(InvalidArgument, match="its 2 lines are torn or not decisions"):
         read_log(path)

@@ -1,4 +1,4 @@
-"""Replays against figures worked out by hand."""
+"""Replays against figures computed by hand."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def log(write_log: Callable[..., Path], entry: Callable[..., Any]) -> Path:
         Feedback(entries[1].id, helpful=True),
         Feedback(entries[2].id, helpful=False),
         Feedback(entries[4].id, helpful=True),
-        Feedback("f" * 32, helpful=True),  # of no answer in the log
+        Feedback("f" * 32, helpful=True),  # for no answer in the log
     ]
     unjudged = entry(10, None, action=GateAction.RETRIEVE, threshold=None)
     mixed = entry(11, 0.1, action=GateAction.RETRIEVE, retrieval_weight=0.6)
     return write_log([*entries, forced, decided, cancelled, unjudged, mixed], said)
 
 
-def test_what_was_logged(log: Path) -> None:
+def test_the_logged_policy(log: Path) -> None:
     found = replay(read_log(log), "threshold:0.5")
     logged = found.logged
     assert logged == found.replayed
@@ -58,7 +58,7 @@ def test_a_higher_threshold(log: Path) -> None:
     assert (changed.helpful, changed.not_helpful) == (1, 1)
 
 
-def test_forced_policies_save_the_gate(log: Path) -> None:
+def test_forced_policies_save_the_cost_of_the_gate(log: Path) -> None:
     never = replay(read_log(log), "never")
     assert (never.replayed.rate, never.threshold) == (0.0, None)
     assert (never.replayed.lm_calls, never.replayed.retrieval_calls) == (5, 0)
@@ -74,7 +74,7 @@ def test_forced_policies_save_the_gate(log: Path) -> None:
     ("share", "threshold", "retrievals"),
     [(1, 0.1, 10), (0.3, 0.8, 3), (0.35, 0.8, 3), (0.1, 1.0, 1), (0, None, 0)],
 )
-def test_a_rate_is_not_passed(share: float, threshold: float | None, retrievals: int) -> None:
+def test_a_rate_is_not_exceeded(share: float, threshold: float | None, retrievals: int) -> None:
     p = [number / 10 for number in range(1, 11)]
     policy = parse_policy(f"rate:{share}", p)
     if threshold is not None:
@@ -82,7 +82,7 @@ def test_a_rate_is_not_passed(share: float, threshold: float | None, retrievals:
     assert sum(value >= policy.threshold for value in p) == retrievals
 
 
-def test_a_rate_where_probabilities_are_equal() -> None:
+def test_a_rate_with_equal_probabilities() -> None:
     p = [0.9, 0.5, 0.5, 0.5, 0.1]
     assert parse_policy("rate:0.5", p).threshold == 0.9
     assert parse_policy("rate:0.8", p).threshold == 0.5
@@ -90,7 +90,7 @@ def test_a_rate_where_probabilities_are_equal() -> None:
     assert 0.5 < alike < 0.5000001
 
 
-def test_a_way_that_nobody_took_has_no_price(
+def test_an_action_without_answers_has_no_price(
     write_log: Callable[..., Path], entry: Callable[..., Any]
 ) -> None:
     log = read_log(write_log([entry(1, 0.1), entry(2, 0.2)]))

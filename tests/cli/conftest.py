@@ -1,4 +1,4 @@
-"""Runs the command line: in this process, or in one of its own."""
+"""Run the command line, in this process or in its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``expertrag`` in this process, where the models stay loaded by the libraries."""
+    """Run ``expertrag`` in this process, where the libraries stay loaded."""
 
     def invoke(*arguments: str | Path) -> Ran:
         from expertrag.cli.main import main

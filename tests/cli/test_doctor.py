@@ -1,4 +1,4 @@
-"""The doctor: what is there, what is missing, and the command that cures it."""
+"""The doctor: findings, and the commands that fix faults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from expertrag.cli.installation import Finding, diagnose
 from expertrag_kernels.cpu_experts import ISAS
 
-# What the base install lacks: imports of these fail as if they were not installed.
+# Packages not in the base install: their imports fail as if they were not installed.
 BASE = """
 import sys
 from importlib import metadata
@@ -35,7 +35,7 @@ def by_name(findings: tuple[Finding, ...]) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
-def test_a_whole_installation_is_healthy(minilm_path: Path, reader_path: Path) -> None:
+def test_a_complete_installation_is_healthy(minilm_path: Path, reader_path: Path) -> None:
     diagnosis = diagnose()
     found = by_name(diagnosis.findings)
     assert diagnosis.healthy, [f for f in diagnosis.findings if f.status == "missing"]
@@ -58,7 +58,7 @@ def test_missing_models_and_wrong_settings(tmp_path: Path, monkeypatch: pytest.M
     assert found["all-minilm-l6-v2"].cure == "expertrag models pull all-minilm-l6-v2"
 
 
-def test_a_damaged_model_is_told_with_its_cure_once(
+def test_a_damaged_model_shows_its_fix_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))

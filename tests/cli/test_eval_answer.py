@@ -52,7 +52,9 @@ def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_pa
     assert not any("oracle" in line.split()[:2] for line in table.out.splitlines())
 
 
-def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: Path) -> None:
+def test_recorded_rows_are_scored_by_eval_gate(
+    run: Callable[..., Any], work: Path, tmp_path: Path
+) -> None:
     rows = tmp_path / "rows.jsonl"
     recorded = run("eval", "record", SQUAD, "--out", rows, *QUICK, "--work", work)
     assert recorded.code == 0, recorded.err
@@ -71,7 +73,7 @@ def test_rows_go_on_to_the_gate(run: Callable[..., Any], work: Path, tmp_path: P
     assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-3"
 
 
-def test_the_formula_against_the_clock(run: Callable[..., Any], work: Path) -> None:
+def test_the_cost_formula_against_measured_times(run: Callable[..., Any], work: Path) -> None:
     arguments = ("eval", "cost", SQUAD, "--limit", "1", "--max-tokens", "4", "-k", "1")
     done = run(*arguments, "--work", work, "--json")
     assert done.code == 0, done.err
@@ -84,10 +86,10 @@ def test_the_formula_against_the_clock(run: Callable[..., Any], work: Path) -> N
     ("arguments", "code", "message"),
     [
         (("answer", "nowhere"), 4, "no data set at nowhere"),
-        (("answer", SQUAD, "--split", "dev"), 4, r"splits there: test"),
+        (("answer", SQUAD, "--split", "dev"), 4, r"existing splits: test"),
         (("answer", SQUAD, "--policies", "never,often"), 2, "unknown policy 'often'"),
         (("answer", SQUAD, "--limit", "0"), 2, "--limit"),
-        (("answer", SQUAD, SQUAD), 2, "two data sets are called squad_small"),
+        (("answer", SQUAD, SQUAD), 2, "two data sets are named squad_small"),
         (("record", SQUAD, "--out", "rows.csv"), 2, "must end in .jsonl"),
         (("record", SQUAD), 2, "--out"),
         (("cost", "nowhere"), 4, "no data set at nowhere"),
@@ -103,7 +105,7 @@ def test_bad_requests(
 
 
 @pytest.mark.parametrize("command", ["answer", "cost"])
-def test_a_report_that_cannot_be_written_costs_nothing(
+def test_an_unwritable_report_folder_fails_before_any_work(
     run: Callable[..., Any], tmp_path: Path, command: str
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -116,11 +118,12 @@ def test_failed_questions_end_with_3(capsys: pytest.CaptureFixture[str]) -> None
         end_with_failures([{"reason": "odd"}, {"reason": "gone", "retry": True}])
     assert ended.value.exit_code == 3
     assert capsys.readouterr().err == (
-        "in no figure, since they failed: 1 questions, the last with: gone; run again to ask them\n"
+        "excluded from all figures: 1 failed questions, the last with: gone; "
+        "run again to retry them\n"
     )
 
 
-def test_a_model_that_is_not_there(run: Callable[..., Any], work: Path) -> None:
+def test_a_missing_model(run: Callable[..., Any], work: Path) -> None:
     done = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--generator", "/no/such/model")
     assert done.code in {4, 9}
     assert done.err.splitlines()[-1].startswith("error: ")

@@ -12,7 +12,7 @@ Run = Callable[..., Any]
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 
 
-def test_three_questions_in_other_words(
+def test_three_reworded_questions(
     run: Run, tmp_path: Path, minilm_path: Path, reader_path: Path
 ) -> None:
     few = ("--limit", 3, "--variants", 2, "-k", 1, "--work", tmp_path / "work")
@@ -32,7 +32,7 @@ def test_three_questions_in_other_words(
     assert report["pooled"]["answer_consistency"] is None
 
 
-def test_what_cannot_be_asked_is_said(run: Run, tmp_path: Path) -> None:
+def test_invalid_arguments_are_reported(run: Run, tmp_path: Path) -> None:
     ran = run("eval", "consistency", tmp_path / "nothing")
     assert (ran.code, "no data set at" in ran.err) == (4, True)
     ran = run("eval", "consistency", SQUAD, "--variants", 1)

@@ -1,4 +1,4 @@
-"""``expertrag eval gate`` on rows of AdaRAGUE and on rows with what is wrong with them."""
+"""``expertrag eval gate`` on rows of AdaRAGUE and on invalid rows."""
 
 from __future__ import annotations
 
@@ -83,28 +83,31 @@ def test_the_report_is_written(run: Run, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report" / "report.json").read_text())["kind"] == "gate"
 
 
-def test_files_of_one_name_are_refused(run: Run, tmp_path: Path) -> None:
+def test_files_with_the_same_name_are_rejected(run: Run, tmp_path: Path) -> None:
     shutil.copy(ADARAGUE / "nq.jsonl", tmp_path)
     ran = run("eval", "gate", ADARAGUE, tmp_path)
     assert ran.code == 2
     assert "would both be the set nq; rename one" in ran.err
     shutil.copy(ADARAGUE / "nq.jsonl", tmp_path / "pooled.jsonl")
-    assert "pooled names all sets together" in run("eval", "gate", tmp_path / "pooled.jsonl").err
+    assert (
+        "pooled is reserved for all sets together"
+        in run("eval", "gate", tmp_path / "pooled.jsonl").err
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["no_such_file.jsonl"], 4, "no file no_such_file.jsonl"),
-        ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "holds no .jsonl or .jsonl.gz file"),
-        ([ADARAGUE, "--gate", "training-free-3"], 2, "rows of hotpotqa carry no gate signals"),
+        ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "contains no .jsonl or .jsonl.gz file"),
+        ([ADARAGUE, "--gate", "training-free-3"], 2, "rows of hotpotqa have no gate signals"),
         ([ADARAGUE, "--gate", "training-free-99"], 4, "no gate or file training-free-99"),
-        ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder of `expertrag gate fit`"),
+        ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder made by `expertrag gate fit`"),
         ([ADARAGUE, "--threshold", "2"], 2, "threshold"),
         ([], 2, "ROWS"),
     ],
 )
-def test_what_cannot_be_scored_is_said(
+def test_invalid_arguments_are_reported(
     run: Run, arguments: list[str | Path], code: int, message: str
 ) -> None:
     ran = run("eval", "gate", *arguments)
@@ -112,7 +115,7 @@ def test_what_cannot_be_scored_is_said(
     assert len(ran.err.splitlines()) == 1
 
 
-def test_bad_rows_are_counted_and_rows_of_no_use_refused(run: Run, tmp_path: Path) -> None:
+def test_bad_rows_are_counted_and_unusable_files_rejected(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     good = '{"_id": "1", "question": "?", "answers": ["x"], "never": "x", "one_step": "y"}\n'
     path.write_text(good + '{"_id": "2", "question": "?", "answers": ["x"], "never": "x"}\n')
@@ -120,7 +123,7 @@ def test_bad_rows_are_counted_and_rows_of_no_use_refused(run: Run, tmp_path: Pat
     assert ran.code == 0, ran.err
     report = json.loads(ran.out)
     assert report["skipped"] == {
-        "mine": [{"id": "2", "reason": "one_step is missing or no string", "retry": False}]
+        "mine": [{"id": "2", "reason": "one_step is missing or not a string", "retry": False}]
     }
     assert report["pooled"]["never"]["n"] == 1
     path.write_text(good + "not JSON\n")
@@ -128,4 +131,4 @@ def test_bad_rows_are_counted_and_rows_of_no_use_refused(run: Run, tmp_path: Pat
     assert (ran.code, "line 2 is not JSON" in ran.err) == (2, True)
     path.write_text("{}\n")
     ran = run("eval", "gate", path)
-    assert (ran.code, "holds no row of use; the first: line 1" in ran.err) == (2, True)
+    assert (ran.code, "contains no usable row; the first: line 1" in ran.err) == (2, True)

@@ -51,7 +51,7 @@ def test_report_puts_several_on_one_page(
     assert (tmp_path / "one" / "report.html").is_file()
 
 
-def test_compare_names_what_changed(
+def test_compare_reports_differences(
     run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
 ) -> None:
     new = samples.gate()
@@ -65,7 +65,7 @@ def test_compare_names_what_changed(
     assert "Differences on nq" in run("eval", "compare", *paths).out
 
 
-def test_compare_refuses_what_is_no_pair(
+def test_compare_rejects_reports_that_do_not_match(
     run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
 ) -> None:
     gate, cost = saved("gate.json", samples.gate()), saved("cost.json", samples.cost())
@@ -83,7 +83,7 @@ def test_compare_refuses_what_is_no_pair(
         assert len(ran.err.splitlines()) == 1
 
 
-def test_damaged_reports_are_refused_in_one_line(
+def test_damaged_reports_are_rejected_in_one_line(
     run: Run, saved: Callable[[str, samples.Report], Path]
 ) -> None:
     good = saved("gate.json", samples.gate())
@@ -94,7 +94,8 @@ def test_damaged_reports_are_refused_in_one_line(
         ran = run("eval", *command)
         assert (ran.code, ran.out) == (2, "")
         assert ran.err == (
-            f"error: {bad} is a damaged report: per_query.nq.never.1 is nan, which is no figure; "
+            f"error: {bad} is a damaged report: per_query.nq.never.1 is nan, which is not a finite "
+            "number; "
             f"make it again, or see 'expertrag eval validate {bad}'\n"
         )
     listed = run("eval", "ls", bad)
@@ -121,11 +122,11 @@ def test_ls_lists_data_sets_rows_and_reports(
     assert found["reports"][0]["kind"] == "gate"
 
 
-def test_ls_looks_here_unless_told_otherwise(
+def test_ls_defaults_to_the_current_folder(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("eval", "ls").out == "no data sets, rows or reports there\n"
+    assert run("eval", "ls").out == "no data sets, rows or reports found\n"
     (tmp_path / "broken.jsonl").write_text("{")
     ran = run("eval", "ls")
     assert ran.code == 0
@@ -149,7 +150,7 @@ def test_validate_exits_with_2_and_names_every_fault(run: Run, tmp_path: Path) -
     assert [problem["line"] for problem in found[0]["problems"] if problem["fault"]] == [42, 42, 43]
 
 
-def test_validate_of_nothing_is_a_fault(run: Run, tmp_path: Path) -> None:
+def test_validate_of_a_missing_path_is_a_fault(run: Run, tmp_path: Path) -> None:
     ran = run("eval", "validate", tmp_path / "gone")
     assert ran.code == 2
-    assert "gone: is not there; check the path" in ran.out
+    assert "gone: does not exist; check the path" in ran.out

@@ -23,7 +23,7 @@ QUICK = ("--models", "logistic,kernel")
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the drafts' readings are kept between tests."""
+    """Work folder that keeps the readings of drafts between tests."""
     return tmp_path_factory.mktemp("work")
 
 
@@ -78,7 +78,7 @@ def test_fit_score_and_decide(
     assert "The benefit 0." in ran.out
 
 
-def test_a_gate_of_the_question_alone_needs_no_language_model(
+def test_a_gate_of_question_signals_needs_no_language_model(
     run: Run, tmp_path: Path, models: list[str]
 ) -> None:
     out = tmp_path / "question"
@@ -97,7 +97,7 @@ def test_a_gate_of_the_question_alone_needs_no_language_model(
     assert f"{out} exists; delete it or choose another name" in ran.err
 
 
-def test_live_questions_are_answered_on_the_way(
+def test_live_questions_are_answered_during_the_fit(
     run: Run, tmp_path: Path, work: Path, models: list[str]
 ) -> None:
     asked = ("--live", SQUAD, "--split", "test", "--limit", "2", "--work", work)
@@ -122,10 +122,10 @@ def test_live_questions_are_answered_on_the_way(
     [
         (
             ("--signals", "question,moon"),
-            "'moon' is none of question, domain, store, prefill, draft",
+            "'moon' is not one of question, domain, store, prefill, draft",
         ),
-        (("--models", "oracle"), "'oracle' is none of logistic, boosted"),
-        (("--signals", "question,store"), "carry no signals of store; make rows with 'expertrag"),
+        (("--models", "oracle"), "'oracle' is not one of logistic, kernel"),
+        (("--signals", "question,store"), "have no store signals; make rows with 'expertrag"),
     ],
 )
 def test_wrong_choices(
@@ -167,7 +167,7 @@ def test_a_gate_of_other_models(
 
 @pytest.fixture
 def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
-    """A gate of the question alone."""
+    """A gate of question signals only."""
     out = tmp_path / "fitted"
     ran = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
     assert ran.code == 0, ran.err
@@ -192,7 +192,7 @@ def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -
     assert "20 rows are too few" in ran.err
 
 
-def test_refit_swaps_only_for_the_better(run: Run, fitted: Path) -> None:
+def test_refit_replaces_only_by_a_better_gate(run: Run, fitted: Path) -> None:
     refit = ("gate", "refit", ADARAGUE, "--gate", fitted, *QUICK)
     before = (fitted / "gate.json").read_bytes()
     ran = run(*refit, "--dry-run", "--json")
@@ -203,7 +203,7 @@ def test_refit_swaps_only_for_the_better(run: Run, fitted: Path) -> None:
     # the old gate was fitted on these very rows, the new one is judged by rows it had not seen
     assert told["comparison"]["difference"] <= 0
     ran = run(*refit)
-    assert "the old gate stays: the new one is not clearly better" in ran.out
+    assert "kept the old gate: the new one is not clearly better" in ran.out
     assert (fitted / "gate.json").read_bytes() == before
 
     body = json.loads(before)
@@ -211,5 +211,5 @@ def test_refit_swaps_only_for_the_better(run: Run, fitted: Path) -> None:
     (fitted / "gate.json").write_text(json.dumps(body))
     ran = run(*refit, "--cost", 0.5)
     assert ran.code == 0, ran.err
-    assert f"{fitted} is fitted@" in ran.out
+    assert f"{fitted} is now fitted@" in ran.out
     assert json.loads((fitted / "gate.json").read_text())["threshold"] > 0.0

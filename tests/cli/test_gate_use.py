@@ -39,7 +39,7 @@ def entry(number: int, p: float, question: str | None) -> AuditEntry:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """Three decisions of which two retrieve, and a torn line."""
+    """Three decisions, two of which retrieve, and a torn line."""
     path = tmp_path / "log" / "audit.jsonl"
     path.parent.mkdir()
     entries = [entry(number, p, text) for number, (p, text) in enumerate(QUESTIONS.items())]
@@ -51,7 +51,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Sets what stands on standard input."""
+    """Sets the text on standard input."""
     return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
@@ -87,7 +87,7 @@ def test_replay_as_json(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "estimated" in found["basis"]
 
 
-def test_replay_says_what_it_does_not_know(run: Run, log: Path) -> None:
+def test_replay_reports_unknown_costs(run: Run, log: Path) -> None:
     log.write_bytes(dump_entry(entry(1, 0.1, None)) + b"\n")
     ran = run("gate", "replay", log, "--policy", "always")
     assert ran.code == 0
@@ -100,11 +100,11 @@ def test_replay_says_what_it_does_not_know(run: Run, log: Path) -> None:
     [
         (["no.jsonl", "--policy", "never"], 4, "no audit log no.jsonl"),
         (["LOG", "--policy", "sometimes"], 2, "choose one of threshold:T, never, always, rate:R"),
-        (["LOG", "--policy", "rate:2"], 2, "no number from 0 to 1"),
+        (["LOG", "--policy", "rate:2"], 2, "not a number from 0 to 1"),
         (["LOG"], 2, "--policy"),
     ],
 )
-def test_what_cannot_be_replayed(
+def test_invalid_replays(
     run: Run, log: Path, arguments: list[str], code: int, message: str
 ) -> None:
     ran = run("gate", "replay", *(str(log) if word == "LOG" else word for word in arguments))
@@ -140,13 +140,13 @@ def test_annotate_asks_the_least_certain_first(
     assert run("eval", "validate", data).code == 0
 
 
-def test_feedback_is_taken_in_without_asking(
+def test_annotate_adds_answers_from_feedback_without_asking(
     run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
 ) -> None:
     with log.with_name("feedback.jsonl").open("ab") as file:
         said = Feedback(entry(1, 0.5, None).id, correct_answer="almost")
         file.write(dump_feedback(said, NOW) + b"\n")
-    type_in("")  # the end of the input stops it, too
+    type_in("")  # end of input stops it too
     ran = run("gate", "annotate", log, "--out", tmp_path / "mine", "--json")
     assert json.loads(ran.out)["from_feedback"] == 1
     assert "Nearly?" not in ran.err
@@ -154,7 +154,7 @@ def test_feedback_is_taken_in_without_asking(
     assert json.loads(line)["answers"] == ["almost"]
 
 
-def test_a_question_does_not_steer_the_terminal(
+def test_control_characters_of_a_question_are_removed(
     run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
 ) -> None:
     log.write_bytes(dump_entry(entry(1, 0.5, "What\x1b[2J?")) + b"\n")
@@ -188,7 +188,7 @@ def test_feedback_in_process_needs_no_model(
     assert (ran.code, "no audit log is kept here" in ran.err) == (6, True)
     log = tmp_path / "log" / "audit.jsonl"
     ran = run(*command, "--answer", "Rome", "--query", "Where?", "--audit-path", log)
-    assert (ran.code, ran.out, ran.err) == (0, f"kept what was said of {name}\n", "")
+    assert (ran.code, ran.out, ran.err) == (0, f"stored feedback on {name}\n", "")
     monkeypatch.setenv("EXPERTRAG_AUDIT_PATH", str(log))
     ran = run("gate", "feedback", name, "--helpful", "--index", store, "--json")
     assert json.loads(ran.out) == {
@@ -197,4 +197,4 @@ def test_feedback_in_process_needs_no_model(
     log.write_bytes(dump_entry(entry(0, 0.5, None)) + b"\n")
     assert read_log(log).feedback == {name: Feedback(name, True, "Rome", "Where?")}
     ran = run("gate", "feedback", name, "--index", store)
-    assert (ran.code, "say one of them" in ran.err) == (2, True)
+    assert (ran.code, "set at least one of them" in ran.err) == (2, True)

@@ -93,7 +93,7 @@ def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -
     assert {"source", "reason", "cure"} <= report["failures"][0].keys()
 
 
-def test_another_language_is_told_once(run: Run, docs: Path) -> None:
+def test_another_language_is_noted_once(run: Run, docs: Path) -> None:
     store = docs.parent / "new"
     assert "not English" not in run("index", "build", docs, "--out", store).err
     text = "Der Urlaub wird bei der Teamleitung beantragt und nicht auf das Jahr übertragen."
@@ -110,7 +110,7 @@ def test_another_language_is_told_once(run: Run, docs: Path) -> None:
     assert ran.err.count("not English") == 1
 
 
-def test_no_library_speaks_to_the_terminal(spawn: Run, docs: Path, documents: Path) -> None:
+def test_libraries_print_nothing(spawn: Run, docs: Path, documents: Path) -> None:
     """Odd files of every parser, with warnings switched on."""
     head = '<?xml version="1.0"?>\n<!-- ' + "long " * 200 + "-->\n"
     (docs / "page.html").write_text(f"{head}<html><p>Opening hours</p></html>", "utf-8")
@@ -138,7 +138,7 @@ def test_an_empty_folder_does_not_empty_the_store(run: Run, store: Path, tmp_pat
 
 @pytest.fixture
 def other_embedder(minilm_path: Path, tmp_path: Path) -> Path:
-    """The default model in a folder with one file more, which makes it another."""
+    """The default model with one more file, which makes it another model."""
     folder = tmp_path / "other"
     folder.mkdir()
     for file in minilm_path.iterdir():
@@ -191,7 +191,7 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
     "arguments",
     [("stats",), ("verify",), ("search", "?"), ("delete", "x"), ("add", "docs"), ("migrate",)],
 )
-def test_no_store_there(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
+def test_a_missing_store_is_reported(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
     command, *rest = [str(docs) if item == "docs" else item for item in arguments]
     ran = run("index", command, docs.parent / "nowhere", *rest)
     assert (ran.code, ran.out) == (4, "")
@@ -218,7 +218,7 @@ def test_bad_queries_end_with_2(
     assert ran.err.count("\n") == 1
 
 
-def test_a_file_is_no_store(run: Run, docs: Path) -> None:
+def test_a_file_is_not_a_store(run: Run, docs: Path) -> None:
     ran = run("index", "build", docs, "--out", docs / "tea.txt")
     assert (ran.code, "is a file" in ran.err) == (2, True)
 
@@ -253,14 +253,14 @@ def test_a_missing_model_ends_with_9(
     assert not (tmp_path / "s").exists()
 
 
-def test_a_device_that_is_not_here_ends_with_2(run: Run, store: Path) -> None:
+def test_an_unknown_device_ends_with_2(run: Run, store: Path) -> None:
     ran = run("index", "search", store, "tea", "--device", "nonsense")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "'cpu'" in ran.err
 
 
 def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs: Path) -> None:
-    """The limit on the size of a file stands in for a full disk."""
+    """A limit on the file size simulates a full disk."""
     limit = (store / "store.db").stat().st_size
 
     def limited() -> None:

@@ -55,7 +55,7 @@ def test_help_starts_at_once_and_loads_nothing_heavy() -> None:
 
 
 def test_every_flag_shows_its_variable() -> None:
-    """And no variable of a flag is taken for a misspelt setting."""
+    """No variable of a flag is mistaken for a misspelt setting."""
     text = docs.pages()["cli.md"]
     flags = re.findall(r"^  (?:-\w, )?(?:--?[\w-]+)", text, re.MULTILINE)
     free = {"  --version", "  -h, --help"}
@@ -152,13 +152,13 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 
 def _interruptible() -> None:
-    """Take back what a shell does to its background jobs, and so to the tests that run in one."""
+    """Restore SIGINT, which a shell ignores in its background jobs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_ctrl_c_is_quiet(tmp_path: Path) -> None:
     fifo = tmp_path / "slow.toml"
-    os.mkfifo(fifo)  # reading it blocks until someone writes
+    os.mkfifo(fifo)  # reading it blocks until there is a writer
     with subprocess.Popen(
         [sys.executable, "-m", "expertrag", "ask", "?", "--config", fifo],
         stdout=subprocess.PIPE,

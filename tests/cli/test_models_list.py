@@ -30,7 +30,7 @@ LARGE = models.ModelState(
 EMBEDDER = replace(LARGE, name="small", role="embedder", parameters=23_000_000, active=23_000_000)
 
 
-def test_what_is_not_here_is_told_as_it_was_elsewhere() -> None:
+def test_missing_models_show_figures_of_another_machine() -> None:
     lines = list(table([LARGE, EMBEDDER], 100))
     assert lines[0].split() == [
         *("generator", "state", "params", "active", "disk", "RAM", "tok/s", "first", "licence")
@@ -46,10 +46,10 @@ def test_what_is_not_here_is_told_as_it_was_elsewhere() -> None:
     ]
     assert lines[3] == "embedder"
     assert any("expertrag models bench" in line for line in lines)
-    assert "~: as it was elsewhere" in lines
+    assert "~: measured on another machine" in lines
 
 
-def test_what_was_measured_here_and_what_is_answered() -> None:
+def test_ready_models_show_measured_figures_and_quality() -> None:
     here = replace(
         LARGE, state="ready", size_bytes=1_400_000_000, speed=SPEED, answers={"squad2": 0.96}
     )
@@ -91,7 +91,7 @@ def test_the_list_names_the_default(run: Run) -> None:
     assert {"speed", "answers", "licence", "state", "disk_bytes"} <= found[models.LARGE].keys()
 
 
-def test_an_unknown_name_is_told_before_anything_is_downloaded(
+def test_an_unknown_name_fails_before_any_download(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
@@ -101,11 +101,13 @@ def test_an_unknown_name_is_told_before_anything_is_downloaded(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_measure(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_without_a_pulled_generator(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
     ran = run("models", "bench")
     assert ran.code == 9 and "expertrag models pull NAME" in ran.err
     ran = run("models", "bench", models.LARGE)
     assert ran.code == 9 and f"expertrag models pull {models.LARGE}" in ran.err
     ran = run("models", "bench", "all-minilm-l6-v2")
-    assert ran.code == 2 and "is no generator" in ran.err
+    assert ran.code == 2 and "is not a generator" in ran.err

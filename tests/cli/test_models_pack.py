@@ -28,12 +28,12 @@ def test_pack_then_verify(run: Run, tiny: Path, tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (0, f"wrote {out}\n")
     assert "pack " in ran.err and f"write {out}: 1/1" in ran.err
     ran = run("models", "verify", out)
-    assert (ran.code, ran.out) == (0, f"{out} is whole\n")
+    assert (ran.code, ran.out) == (0, f"{out} is intact\n")
     ran = run("models", "pack", tiny, "--dtype", "int8", "--out", out)
     assert ran.code != 0 and "exists; delete it" in ran.err
 
 
-def test_what_cannot_be_packed_is_one_line(run: Run, tiny: Path, tmp_path: Path) -> None:
+def test_packing_errors_are_one_line(run: Run, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "packed"
     ran = run("models", "pack", tmp_path / "none", "--dtype", "int8", "--out", out)
     assert ran.code != 0 and ran.err.startswith("error: ") and ran.err.count("\n") == 1

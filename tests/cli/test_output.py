@@ -1,4 +1,4 @@
-"""What stands around the text of an answer."""
+"""Lines printed above and below the text of an answer."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ ANSWER = Answer(
         (
             PassagesEvent((), 1),
             GateMode.AUTO,
-            "From the model alone, not from your documents, in which nothing was found:\n",
+            "From the model alone, not from your documents, where nothing was found:\n",
         ),
         (PassagesEvent((), 1), GateMode.STRICT, ""),
     ],
 )
-def test_only_an_answer_of_the_model_alone_has_a_heading(
+def test_only_answers_from_the_model_alone_have_a_heading(
     capsys: pytest.CaptureFixture[str], event: AnswerEvent, mode: GateMode, heading: str
 ) -> None:
     print_answer_heading(event, mode)
@@ -64,7 +64,7 @@ def test_only_an_answer_of_the_model_alone_has_a_heading(
         (FinishReason.ABSTAINED, "Withheld, not supported"),
     ],
 )
-def test_why_an_answer_is_not_supported_stands_directly_below_it(
+def test_the_unsupported_reason_is_printed_first(
     capsys: pytest.CaptureFixture[str], finish_reason: FinishReason, label: str
 ) -> None:
     reason = "'--force' is not\nin \x1b[2Jthe passage"
@@ -88,7 +88,7 @@ def test_why_an_answer_is_not_supported_stands_directly_below_it(
     ],
     ids=["no reason known", "told above the text"],
 )
-def test_what_is_said_once_is_not_said_again(
+def test_missing_sources_are_not_reported_twice(
     capsys: pytest.CaptureFixture[str], answer: Answer, first: str
 ) -> None:
     print_answer_facts(answer)

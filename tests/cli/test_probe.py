@@ -1,4 +1,4 @@
-"""``expertrag train probe``: trained on data sets and stores, served, and what is refused."""
+"""``expertrag train probe``: trained on data sets and stores, served, and invalid calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def reader(smollm_path: Path, tmp_path: Path) -> Path:
-    """Folder of a tiny Llama that says it is a reader of our prompts."""
+    """Folder of a tiny Llama marked as a reader of our prompts."""
     folder = write_llama(tmp_path / "reader", smollm_path)
     config = json.loads((folder / "config.json").read_text())
     told = config | {"reader_prompts": prompt.fingerprint()}
@@ -51,16 +51,16 @@ def test_a_probe_is_trained_and_served(
     assert again.code == 6 and "delete it" in again.err
 
 
-def test_what_cannot_be_is_told_in_one_line(run: Run, reader: Path, tmp_path: Path) -> None:
+def test_invalid_calls_are_reported(run: Run, reader: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "probe")
     births = write_births(tmp_path / "births")
     nothing = run("train", "probe", "--generator", reader, *out)
     assert nothing.code == 2 and "--from-index STORE" in nothing.err
     few = ("--sheets", "3")
     little = run("train", "probe", "--data", births, "--generator", reader, *few, *out)
-    assert little.code == 2 and "add data sets, or --sheets" in little.err
+    assert little.code == 2 and "add data sets, or raise --sheets" in little.err
     plain = run(
         "train", "probe", "--data", births, "--generator", "smollm2-135m-instruct-moe", *out
     )
-    assert plain.code == 2 and "is no reader" in plain.err
+    assert plain.code == 2 and "is not a reader" in plain.err
     assert not (tmp_path / "probe").exists()

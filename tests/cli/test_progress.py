@@ -30,14 +30,14 @@ def test_lines_off_a_terminal() -> None:
     assert done.stderr.splitlines() == ["embed: 1/1000", "embed: 1000/1000", "write: 1"]
 
 
-def test_lines_tell_the_time_left(
+def test_lines_show_the_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     clock = iter([0.0, 1.0, 10.0, 20.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with progress() as report:
-        for done in (40, 41, 45, 100):  # 40 were there before; then one every two seconds
+        for done in (40, 41, 45, 100):  # 40 were done before; then one every two seconds
             report("answering", done, 100)
     assert capsys.readouterr().err.splitlines() == [
         "answering: 40/100",
@@ -46,7 +46,7 @@ def test_lines_tell_the_time_left(
     ]
 
 
-def test_bytes_are_told_as_such(
+def test_bytes_are_formatted(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
@@ -97,5 +97,5 @@ def _on_a_terminal(columns: int) -> bytes:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # Linux says EIO when the other side has gone
+    except OSError:  # Linux raises EIO when the other side is closed
         return b""

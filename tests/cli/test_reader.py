@@ -25,7 +25,7 @@ def base(smollm_path: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def births(tmp_path: Path) -> Path:
-    """Folder of a data set to read in."""
+    """Folder of a training data set."""
     return write_births(tmp_path / "births")
 
 
@@ -61,7 +61,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert again.code == 6 and "delete it" in again.err
 
 
-def test_experts_that_differ_are_no_base(
+def test_a_base_with_different_experts_is_rejected(
     run: Run, base: Path, births: Path, tmp_path: Path
 ) -> None:
     moe = tmp_path / "moe"
@@ -108,7 +108,7 @@ def test_a_store_without_questions_trains_a_reader(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "births", "bundle"]
 
 
-def test_what_is_no_store_to_train_on(run: Run, births: Path, tmp_path: Path) -> None:
+def test_invalid_training_data_is_reported(run: Run, births: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "bundle")
     nothing = run("train", "reader", *out)
     assert nothing.code == 2 and "--from-index STORE" in nothing.err
@@ -140,12 +140,10 @@ def test_a_training_starts_from_a_reader(
     ]
 
 
-def test_what_is_no_reader_to_start_from(
-    run: Run, base: Path, births: Path, tmp_path: Path
-) -> None:
+def test_an_invalid_start_is_reported(run: Run, base: Path, births: Path, tmp_path: Path) -> None:
     more = ("train", "reader", "--data", births, "--base", base, "--out", tmp_path / "more")
     other = run(*more, "--start", "smollm2-135m-reader")
     assert other.code == 6 and "smollm2-135m-instruct-moe: name that model" in other.err
     none = run(*more, "--start", births)
-    assert none.code == 2 and "is no reader" in none.err
+    assert none.code == 2 and "is not a reader" in none.err
     assert not (tmp_path / "more.partial").exists()

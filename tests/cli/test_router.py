@@ -55,7 +55,7 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         )  # fmt: skip
         assert ran.code == 0, ran.err
         told = json.loads(ran.out)
-        assert told["texts"] == {"legal": 60, "health": 60}  # what the test split has is left out
+        assert told["texts"] == {"legal": 60, "health": 60}  # texts of the test split are excluded
         assert told["figures"]["accuracy"] > 0.95
         assert "reading texts: 120/120" in ran.err
     return out
@@ -65,7 +65,7 @@ def test_explain(run: Run, trained: Path) -> None:
     text = "What does the court say of the landlord?"
     ran = run("router", "explain", text, "--router", trained)
     assert ran.code == 0, ran.err
-    assert ran.out.startswith("The text is taken for legal (probability ")
+    assert ran.out.startswith("The text is classified as legal (probability ")
     found = json.loads(run("router", "explain", text, "--router", trained, "--json").out)
     assert found["domain"] == "legal"
     assert {"court", "landlord"} & {item["word"] for item in found["words"]}
@@ -77,7 +77,7 @@ def test_the_router_of_a_shipped_bundle_has_a_name(run: Run, minilm_path: Path) 
     text = "Total revenue increased by 12 % in fiscal 2019 due to subscription sales."
     ran = run("router", "explain", text, "--router", "minilm-domains")
     assert ran.code == 0, ran.err
-    assert ran.out.startswith("The text is taken for finance")
+    assert ran.out.startswith("The text is classified as finance")
 
 
 def test_a_router_is_not_overwritten(run: Run, trained: Path, sets: Path) -> None:
@@ -111,11 +111,11 @@ def test_wrong_calls(run: Run, trained: Path, sets: Path, tmp_path: Path) -> Non
     law, out = f"legal={sets / 'law'}", tmp_path / "out"
     _write(tmp_path / "tiny", SUBJECTS["code"], documents=4)
     for arguments, code, message in (
-        (("train", "--data", law, "--out", out), 2, "two domains at least"),
+        (("train", "--data", law, "--out", out), 2, "at least two domains"),
         (("train", "--data", law, "--data", tmp_path / "tiny", "--out", out), 2, "domain tiny has"),
         (("train", "--data", law, "--data", tmp_path / "none", "--out", out), 4, "no data set"),
-        (("train", "--data", f"={sets}", "--out", out), 2, "names no domain"),
-        (("train", "--data", law, "--out", out, "--clusters", "1"), 2, "number from 2 on"),
+        (("train", "--data", f"={sets}", "--out", out), 2, "does not name a domain"),
+        (("train", "--data", law, "--out", out, "--clusters", "1"), 2, "number of at least 2"),
         (("explain", "x", "--router", tmp_path), 9, "no router in"),
         (("explain", " ", "--router", trained), 2, "the text is empty"),
         (("explain", "x", "--router", trained, "--allow", "art"), 2, "no domain art"),

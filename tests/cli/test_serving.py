@@ -52,7 +52,7 @@ def server(
     assert "compost" not in "".join(lines)  # questions are not logged
 
 
-def test_ask_streams_then_explains(run: Run, server: str) -> None:
+def test_ask_streams_the_text_then_prints_the_facts(run: Run, server: str) -> None:
     ran = run(
         "ask", "When are backups made?", "--server", server, "--mode", "always",
         "--max-tokens", 8, "-k", 2,
@@ -68,14 +68,14 @@ def test_ask_streams_then_explains(run: Run, server: str) -> None:
     assert "model alone" not in ran.out
 
 
-def test_ask_tells_first_that_an_answer_is_the_models_alone(run: Run, server: str) -> None:
+def test_ask_marks_answers_from_the_model_alone(run: Run, server: str) -> None:
     ask = ("ask", "When are backups made?", "--server", server, "--max-tokens", 4)
     heading, text = run(*ask, "--mode", "never").out.splitlines()[:2]
     assert heading == "From the model alone, not from your documents:"
     assert text and not text.startswith("Gate")
     nothing = ("--filter", '{"source": "of nobody"}')
     heading, text = run(*ask, "--mode", "always", *nothing).out.splitlines()[:2]
-    assert heading == "From the model alone, not from your documents, in which nothing was found:"
+    assert heading == "From the model alone, not from your documents, where nothing was found:"
     assert text
     assert run(*ask, "--mode", "strict", *nothing).out.startswith("The documents do not hold")
 
@@ -91,7 +91,7 @@ def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.Mon
     assert (answer["passages"], answer["citations"]) == ([], [])
 
 
-def test_ask_holds_the_answer_to_a_form(run: Run, server: str, tmp_path: Path) -> None:
+def test_ask_constrains_the_answer(run: Run, server: str, tmp_path: Path) -> None:
     ask = ("ask", "What is compost?", "--server", server, "--mode", "never", "--json")
     answer = json.loads(run(*ask, "--choice", "soil", "--choice", "a sea", "--logprobs", 1).out)
     assert answer["text"] in ("soil", "a sea")
@@ -136,7 +136,7 @@ def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
         (("ask", ""), "question"),
         (("ask", "x" * 2**20), "question"),
         (("ask", "x", "--frequency-penalty", "3"), "frequency_penalty"),
-        (("ask", "x", "--regex", "(ab"), "constraint.regex: cannot be obeyed (unclosed group)"),
+        (("ask", "x", "--regex", "(ab"), "constraint.regex: cannot be enforced (unclosed group)"),
         (("ask", "x", "--regex", "a", "--choice", "b"), "sets regex and choices"),
         (("ask", "x", "--json-schema", __file__), "constraint.json_schema: is not JSON"),
         (("retrieve", "x", "--filter", '{"flavour": "mint"}'), "flavour"),
@@ -189,5 +189,5 @@ def test_a_missing_store_ends_with_4(run: Run, tmp_path: Path, command: str) -> 
     assert ran.err.count("\n") == 1
 
 
-def test_a_document_cannot_steer_the_terminal() -> None:
+def test_control_characters_are_removed() -> None:
     assert printable("\x1b[2Jred\x07 \x9b1m\r\n\tok") == "[2Jred 1m\n\tok"

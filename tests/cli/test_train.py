@@ -49,7 +49,7 @@ def test_what_exists_is_not_overwritten(run: Run, tmp_path: Path) -> None:
     assert "exists" in refused.err
 
 
-def test_too_little_data_says_what_is_missing(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+def test_too_little_data_is_reported(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     data = tmp_path / "few"
     (data / "qrels").mkdir(parents=True)
     (data / "corpus.jsonl").write_text('{"_id": "d", "title": "", "text": "a text of some length"}')
@@ -68,7 +68,7 @@ def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_bundle_distilled_is_a_plain_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+def test_a_distilled_bundle_is_a_plain_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
@@ -85,11 +85,13 @@ def test_a_bundle_distilled_is_a_plain_model(run: Run, tmp_path: Path, minilm_pa
     assert SentenceTransformer(str(out), device="cpu").encode("a text").shape == (384,)
 
 
-def test_what_is_no_bundle_is_not_distilled(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+def test_a_model_without_experts_is_not_distilled(
+    run: Run, tmp_path: Path, minilm_path: Path
+) -> None:
     data = ("--data", f"finance={DATA / 'tatqa_small'}")
     refused = run("train", "distil", minilm_path, *data, "--out", tmp_path / "out")
     assert refused.code == 9
-    assert "is no bundle of experts; name a folder" in refused.err
+    assert "is not a bundle of experts; name one" in refused.err
     missing = run("train", "distil", tmp_path / "nowhere", *data, "--out", tmp_path / "out")
     assert missing.code == 9
     exists = run("train", "distil", minilm_path, *data, "--out", tmp_path)
@@ -112,7 +114,7 @@ def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path
     assert run("train", "export", minilm_path, "--out", tmp_path / "other").code == 9
 
 
-def test_data_of_a_domain_that_the_bundle_lacks(
+def test_distil_rejects_data_of_an_unknown_domain(
     run: Run, tmp_path: Path, minilm_path: Path
 ) -> None:
     bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
@@ -145,7 +147,7 @@ def _bundle(folder: Path, base: Path, domain: str) -> Path:
 
 
 @pytest.mark.slow
-def test_questions_about_documents_the_same_after_a_kill(
+def test_questions_are_the_same_after_a_kill(
     run: Run, tmp_path: Path, minilm_path: Path, smollm_path: Path
 ) -> None:
     import gzip
@@ -188,7 +190,7 @@ def test_questions_about_documents_the_same_after_a_kill(
     assert whole.read_bytes() == cut.read_bytes()
 
 
-def test_questions_about_nothing(run: Run, tmp_path: Path) -> None:
+def test_questions_rejects_invalid_paths(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl.gz"
     missing = run("train", "questions", tmp_path / "nowhere", "--out", out)
     assert missing.code == 4 and "no documents at" in missing.err
@@ -201,9 +203,7 @@ def test_questions_about_nothing(run: Run, tmp_path: Path) -> None:
         assert len(refused.err.splitlines()) == 1
 
 
-def test_questions_by_a_model_that_is_not_there(
-    run: Run, tmp_path: Path, minilm_path: Path
-) -> None:
+def test_questions_by_a_missing_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     ask = ("train", "questions", DATA / "beir_small", "--out", tmp_path / "out.jsonl.gz")
     refused = run(*ask, "--generator", tmp_path / "nowhere")
     assert refused.code == 9 and "not found" in refused.err
@@ -212,7 +212,7 @@ def test_questions_by_a_model_that_is_not_there(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_documents_that_a_query_names_together(run: Run, tmp_path: Path) -> None:
+def test_co_relevant_needs_enough_pairs(run: Run, tmp_path: Path) -> None:
     data = ("--data", f"python={DATA / 'beir_small'}", "--co-relevant")
     refused = run("train", "experts", *data, "--out", tmp_path / "out")
     assert refused.code == 2

@@ -1,4 +1,4 @@
-"""A server and a store in process give the same values, with the default models."""
+"""A server and an in-process store give the same values, with the default models."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def remote(address: str) -> Iterator[Client]:
 
 
 def timeless(answer: Answer) -> Answer:
-    """Leave out how long it took."""
+    """Remove times from an answer."""
     return replace(answer, usage=replace(answer.usage, stage_seconds={}, cached_prompt_tokens=0))
 
 
@@ -87,7 +87,7 @@ def test_constrained_answers_are_equal(local: Client, remote: Client, mode: str)
     assert all(len(token.top) == 2 for token in here.logprobs)
 
 
-def test_an_abstention_obeys_no_constraint(local: Client) -> None:
+def test_an_abstention_is_not_constrained(local: Client) -> None:
     wanted = Constraint(choices=("the moon", "a spoon"))
     answer = local.answer(QUESTION, mode="strict", constraint=wanted, logprobs=0)
     assert answer.abstained and answer.text not in ("the moon", "a spoon")
@@ -204,7 +204,7 @@ def test_a_log_in_process(
     assert log.feedback == {answer.id: Feedback(answer.id, True, "27")}
 
 
-def test_a_folder_that_is_no_store(tmp_path: Path, model_config: Config) -> None:
+def test_a_folder_that_is_not_a_store(tmp_path: Path, model_config: Config) -> None:
     with Client(tmp_path, config=model_config) as client, pytest.raises(NotFound) as caught:
         client.stats()
     assert caught.value.reason == "STORE_NOT_FOUND"

@@ -15,7 +15,7 @@ def test_every_status_code_is_mapped() -> None:
 
 
 @pytest.mark.parametrize("code", [code for code in grpc.StatusCode if code.name != "OK"])
-def test_words_of_grpc_itself_become_one_line(code: grpc.StatusCode) -> None:
+def test_errors_from_grpc_itself_become_one_line(code: grpc.StatusCode) -> None:
     error = from_rpc(code, "first\nsecond", None, address="there:1", timeout=3.0)
     assert type(error) is ERRORS[code.name]
     assert error.message
@@ -24,7 +24,7 @@ def test_words_of_grpc_itself_become_one_line(code: grpc.StatusCode) -> None:
     assert error.reason
 
 
-def test_nobody_there() -> None:
+def test_no_server_at_the_address() -> None:
     with Client("localhost:9") as client, pytest.raises(errors.Unavailable) as caught:
         client.info(timeout=10)
     assert caught.value.reason == "UNREACHABLE"

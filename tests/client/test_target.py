@@ -1,4 +1,4 @@
-"""What a target means."""
+"""Parsing of targets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = parse_target(text).store
         assert store is not None
         assert store.samefile(tmp_path / "store")
-    # An address stays one whatever folders there are; a slash or a Path asks for the folder.
+    # An address is one even if such a folder exists; a slash or a Path means the folder.
     assert parse_target("localhost:50051").address
     assert parse_target("./localhost:50051").store == Path("./localhost:50051")
     assert parse_target(Path("localhost:50051")).store == Path("localhost:50051")
@@ -44,7 +44,7 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "text", ["stoer", "./stoer", "localhost", "localhost:", "host:port", "unix:"]
 )
-def test_a_missing_folder_says_both_readings(text: str) -> None:
+def test_a_missing_folder_names_both_kinds_of_target(text: str) -> None:
     with pytest.raises(NotFound, match=r"neither an address .* nor the folder") as caught:
         parse_target(text)
     assert "\n" not in caught.value.message

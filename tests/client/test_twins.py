@@ -1,4 +1,4 @@
-"""The two clients have one surface."""
+"""Both clients have the same methods."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_flag_over_environment_over_file_over_default(tmp_path: Path) -> None:
     }
 
 
-def test_the_file_may_be_named_by_the_environment(tmp_path: Path) -> None:
+def test_the_file_can_be_set_by_the_environment(tmp_path: Path) -> None:
     file = write(tmp_path, "[search]\nk = 9\n")
     assert load(environ={"EXPERTRAG_CONFIG": str(file)}).config.search.k == 9
     with pytest.raises(NotFound, match="no configuration file"):
@@ -82,7 +82,7 @@ def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_a_folder_and_bytes_are_no_files(tmp_path: Path) -> None:
+def test_folders_and_binary_files_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="cannot read"):
         load(tmp_path, environ={})
     (tmp_path / "bytes.toml").write_bytes(b"index = '\xff'")
@@ -105,7 +105,7 @@ def test_misspelt_variables(name: str, message: str) -> None:
     assert message in caught.value.message
 
 
-def test_variables_of_other_purposes_are_left_alone() -> None:
+def test_other_variables_are_ignored() -> None:
     names = ("EXPERTRAG_CACHE", "EXPERTRAG_DEBUG", "EXPERTRAG_OPENAI_API_KEY", "EXPERTRAG_MODE")
     assert load(environ=dict.fromkeys(names, "x")).config == Config()
 
@@ -124,7 +124,7 @@ def test_wrong_variables_are_named(name: str, text: str) -> None:
 
 
 @given(st.text(min_size=1), st.floats(0, 1), st.booleans())
-def test_what_is_printed_can_be_read(index: str, threshold: float, writes: bool) -> None:
+def test_printed_values_can_be_read(index: str, threshold: float, writes: bool) -> None:
     flags = {"index": index, "gate.threshold": threshold, "service.allow_writes": writes}
     text = render(load(flags=flags, environ={}))
     values = tomllib.loads(text)

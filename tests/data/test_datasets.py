@@ -99,10 +99,10 @@ HEADER = "query-id\tcorpus-id\tscore\n"
     [
         (QUERIES, HEADER, InvalidArgument, "split test of .* is empty"),
         (QUERIES, HEADER + "other\td1\t1\n", InvalidArgument, "is empty"),
-        (QUERIES, HEADER + "q d1 1\n", InvalidArgument, "test.tsv line 2 is no judgement"),
-        (QUERIES, HEADER + "q\td1\t0.5\n", InvalidArgument, "line 2 is no judgement"),
-        (QUERIES, HEADER + "q\td1\tinf\n", InvalidArgument, "line 2 is no judgement"),
-        (QUERIES, HEADER + "q\td1\t3000000000\n", InvalidArgument, "grade beyond 1000"),
+        (QUERIES, HEADER + "q d1 1\n", InvalidArgument, "test.tsv line 2 is not a judgement"),
+        (QUERIES, HEADER + "q\td1\t0.5\n", InvalidArgument, "line 2 is not a judgement"),
+        (QUERIES, HEADER + "q\td1\tinf\n", InvalidArgument, "line 2 is not a judgement"),
+        (QUERIES, HEADER + "q\td1\t3000000000\n", InvalidArgument, "grade above 1000"),
         (QUERIES, HEADER + "q\td1\t1\nq\td1\t0\n", InvalidArgument, "line 3 gives d1 another"),
         ([{"_id": "q", "text": "\ud800"}], HEADER, InvalidArgument, "lone surrogate"),
         ([{"text": "?"}], HEADER + "q\td1\t1\n", InvalidArgument, "line 1 has no _id"),
@@ -120,10 +120,10 @@ def test_bad_files(
 
 
 def test_missing_files(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="it is no folder"):
+    with pytest.raises(NotFound, match="not a folder"):
         load_dataset(tmp_path / "nowhere")
     folder = write(tmp_path / "set", QUERIES, HEADER + "q\td1\t1\n", split="dev")
-    with pytest.raises(NotFound, match=r"no judgements .*test.tsv \(splits there: dev\)"):
+    with pytest.raises(NotFound, match=r"no judgements .*test.tsv \(existing splits: dev\)"):
         load_dataset(folder)
     assert load_dataset(folder, "dev").split == "dev"
     (folder / "corpus.jsonl").unlink()
@@ -137,7 +137,7 @@ def test_a_damaged_file_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"queries\.jsonl line 2 is not JSON"):
         load_dataset(folder)
     (folder / "queries.jsonl").write_text("[]\n")
-    with pytest.raises(InvalidArgument, match="line 1 is no JSON object"):
+    with pytest.raises(InvalidArgument, match="line 1 is not a JSON object"):
         load_dataset(folder)
     (folder / "queries.jsonl").unlink()
     (folder / "queries.jsonl.gz").write_bytes(gzip.compress(b"{}")[:-4])
@@ -180,7 +180,7 @@ def test_questions_without_documents(tmp_path: Path) -> None:
     assert (dataset.judged, dataset.relevant("b")) == ((), ())
     assert [(item.id, item.reason) for item in dataset.skipped] == [("d", "has no answers")]
     file.write_text(json.dumps(queries[2]) + "\n")
-    with pytest.raises(InvalidArgument, match="no question of it has answers"):
+    with pytest.raises(InvalidArgument, match="none of its questions has answers"):
         load_dataset(tmp_path)
     file.write_text(json.dumps(queries[3]) + "\n")
     with pytest.raises(NotFound, match=r"corpus\.jsonl"):

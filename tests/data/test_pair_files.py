@@ -77,10 +77,10 @@ def test_other_splits_are_left_aside(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('{"query": "a"', "line 2 is not JSON"),
-        ("[1]", "line 2 is no JSON object"),
-        ('{"question": "a", "answer": "b"}', "line 2 is a record of no known shape; give it query"),
-        ('{"query": "a", "positive": 3}', "line 2 has a positive that is no text; mend it"),
-        ('{"text": "a", "label": "\\ud800"}', "line 2 has a label that is no text; mend it"),
+        ("[1]", "line 2 is not a JSON object"),
+        ('{"question": "a", "answer": "b"}', "line 2 is a record with unknown fields; it needs query"),
+        ('{"query": "a", "positive": 3}', "line 2 has a positive that is not text; fix it"),
+        ('{"text": "a", "label": "\\ud800"}', "line 2 has a label that is not text; fix it"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: str, message: str) -> None:

@@ -51,12 +51,12 @@ def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
     read = read_rows(path)
     assert [row.id for row in read.rows] == ["1"]
     assert [(item.id, item.reason) for item in read.skipped] == [
-        ("1", "never is missing or no string"),
-        ("line 3", "_id is missing or no string"),
-        ("2", "answers is no list of strings"),
-        ("3", "answers is missing or no list of strings"),
+        ("1", "never is missing or not a string"),
+        ("line 3", "_id is missing or not a string"),
+        ("2", "answers is not a list of strings"),
+        ("3", "answers is missing or not a list of strings"),
         ("4", "multi_step is no string"),
-        ("5", "recorded is not of the form that 'expertrag eval record' writes"),
+        ("5", "recorded is not in the format of 'expertrag eval record'"),
         ("1", "line 8 has the _id of an earlier row"),
     ]
 
@@ -108,7 +108,7 @@ def test_ids_that_are_no_text(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(item) + "\n" for item in items))
     assert [item.reason for item in read_rows(path).skipped] == [
         "_id is empty",
-        "_id holds a lone surrogate, which no text has",
+        "_id contains a lone surrogate, which is not valid text",
     ]
 
 
@@ -117,7 +117,7 @@ def test_files_of_no_use(tmp_path: Path) -> None:
         read_rows(tmp_path / "none.jsonl")
     path = tmp_path / "rows.jsonl"
     path.write_text("")
-    with pytest.raises(InvalidArgument, match="holds no row of use"):
+    with pytest.raises(InvalidArgument, match="contains no usable row"):
         read_rows(path)
     path.write_text('{"_id": "a"}\n')
     with pytest.raises(InvalidArgument, match="the first: a: question is missing"):

@@ -64,19 +64,19 @@ def test_every_fault_of_a_data_set_is_named(tmp_path: Path) -> None:
         "corpus.jsonl:2: has the _id 'd1' of line 1",
         "corpus.jsonl:2: has no text",
         found[2],
-        "corpus.jsonl:5: is no JSON object",
+        "corpus.jsonl:5: is not a JSON object",
         "corpus.jsonl:6: has no _id",
-        "corpus.jsonl:7: has a title that is no string",
+        "corpus.jsonl:7: has a title that is not a string",
     ]
     assert found[2].startswith("corpus.jsonl:4: is not JSON: Expecting property name")
-    form = "is no judgement; write query-id, corpus-id and a whole number, with a tab between"
+    form = "is not a judgement; write query-id, corpus-id and a whole number, separated by tabs"
     assert found[6:] == [
         "queries.jsonl:2: has the _id 'q1' of line 1",
-        "queries.jsonl:3: has answers that are no list of strings",
-        "qrels/empty.tsv: holds no judgement: the split is empty",
+        "queries.jsonl:3: has answers that are not a list of strings",
+        "qrels/empty.tsv: contains no judgement: the split is empty",
         "qrels/test.tsv:3: judges the query and document of line 2 again",
         "qrels/test.tsv:4: names the query 'q9', which is not in queries",
-        "qrels/test.tsv:5: names the document 'd9', not in the corpus",
+        "qrels/test.tsv:5: names the document 'd9', which is not in the corpus",
         f"qrels/test.tsv:6: {form}",
         f"qrels/test.tsv:7: {form}",
         "qrels: note: test and train share 1 queries",
@@ -111,7 +111,7 @@ def test_a_damaged_file_is_one_fault(tmp_path: Path) -> None:
     (folder / "corpus.jsonl.gz").write_bytes(gzip.compress(b"{}" * 9999)[:40])
     found = faults(folder)
     assert found[0].startswith("corpus.jsonl.gz: is a damaged gzip file")
-    assert found[1:] == ["qrels/test.tsv:1: names the document 'd1', not in the corpus"]
+    assert found[1:] == ["qrels/test.tsv:1: names the document 'd1', which is not in the corpus"]
 
 
 def test_every_fault_of_rows_is_named(tmp_path: Path) -> None:
@@ -128,9 +128,9 @@ def test_every_fault_of_rows_is_named(tmp_path: Path) -> None:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n{torn")
     assert faults(path, tmp_path) == [
         "rows.jsonl:2: has the _id '1' of line 1",
-        "rows.jsonl:3: never is missing or no string",
-        "rows.jsonl:4: answers is no list of strings",
-        "rows.jsonl:5: recorded is not of the form that 'expertrag eval record' writes",
+        "rows.jsonl:3: never is missing or not a string",
+        "rows.jsonl:4: answers is not a list of strings",
+        "rows.jsonl:5: recorded is not in the format of 'expertrag eval record'",
         faults(path, tmp_path)[4],
         "rows.jsonl: note: only 1 of 3 rows are with multi step",
     ]
@@ -156,11 +156,11 @@ def test_every_fault_of_a_report_is_named(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(json.dumps(report))
     assert faults(path, tmp_path) == [
-        "report.json: pooled.gate.ece is nan, which is no figure",
-        "report.json: sets.nq.never.interval.1 is inf, which is no figure",
-        "report.json: gate: per_query is missing or no object",
-        "report.json: gate: manifest.inputs is missing or of a wrong type",
-        "report.json: gate: comparisons.pooled.0.low is missing or no number",
+        "report.json: pooled.gate.ece is nan, which is not a finite number",
+        "report.json: sets.nq.never.interval.1 is inf, which is not a finite number",
+        "report.json: gate: per_query is missing or not an object",
+        "report.json: gate: manifest.inputs is missing or has the wrong type",
+        "report.json: gate: comparisons.pooled.0.low is missing or not a number",
         "report.json: gate: comparisons.nq.0.p_t is 1.5, outside 0 to 1",
         "report.json: gate: skipped.nq.0.retry is neither true nor false",
     ]
@@ -172,10 +172,10 @@ def test_a_path_that_is_nothing_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "poem.json").write_text('{"kind": "poem"}')
     expected = {
-        tmp_path / "notes.txt": "is no file of rows, and no report",
-        tmp_path / "poem.json": "is no file of rows, and no report",
-        tmp_path / "gone": "is not there",
-        tmp_path: "holds no data set",
+        tmp_path / "notes.txt": "is neither a file of rows nor a report",
+        tmp_path / "poem.json": "is neither a file of rows nor a report",
+        tmp_path / "gone": "does not exist",
+        tmp_path: "contains no data set",
     }
     for path, message in expected.items():
         assert message in str(checked(path).problems[0])

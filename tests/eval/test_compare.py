@@ -123,5 +123,5 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(Conflict, match="no query, system and metric in common"):
         compared(old, new)
     whole: samples.Report = {"kind": "combined", "reports": [old]}
-    with pytest.raises(InvalidArgument, match="keeps no values by query"):
+    with pytest.raises(InvalidArgument, match="has no values per query"):
         compared(whole, whole)

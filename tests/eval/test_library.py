@@ -44,7 +44,7 @@ def test_reports_have_a_headline(tmp_path: Path) -> None:
         "retrieval": "nDCG@10 0.550 (hybrid)",
         "gate": "gate 0.420 at rate 0.600",
         "answer": "auto 0.410 at rate 0.550",
-        "cost": "formula off by +10.2%",
+        "cost": "formula error +10.2%",
         "consistency": "same decision 0.800",
     }
     assert found["gate"].sets == ("nq", "2wikimultihopqa")
@@ -87,9 +87,9 @@ def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
     assert set(reasons) == {"torn.jsonl.gz", "broken.jsonl", "report.json", "set", "missing.json"}
     assert "damaged gzip" in reasons["torn.jsonl.gz"]
     assert "line 1 is not JSON" in reasons["broken.jsonl"]
-    assert "is no report" in reasons["report.json"]
-    assert "is not there" in reasons["missing.json"]
-    assert "line 1 is no JSON object" in reasons["set"]
+    assert "is not a report" in reasons["report.json"]
+    assert "does not exist" in reasons["missing.json"]
+    assert "line 1 is not a JSON object" in reasons["set"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"kind": "poem"}', '{"a": 1}'])

@@ -85,7 +85,7 @@ def test_the_oracle_retrieves_only_where_it_helps(
 
 def test_names_of_policies() -> None:
     assert parse_policies("auto, never,auto") == ("auto", "never")
-    with pytest.raises(InvalidArgument, match="unknown policy 'sometimes'; choose among never"):
+    with pytest.raises(InvalidArgument, match="unknown policy 'sometimes'; choose from never"):
         parse_policies("never,sometimes")
     with pytest.raises(InvalidArgument, match="eval record"):
         outcome("never", Row("q", "?", ("x",), "a", "b"))

@@ -98,7 +98,7 @@ def test_a_query_that_fails_in_one_mode_is_in_none(
         assert list(run) == ["good"]
         assert set(run["good"]) <= set(CORPUS)
     reasons = {item.id: item.reason for item in found.skipped}
-    assert reasons["blank"] == "the query is empty: ask something"
+    assert reasons["blank"] == "the query is empty: enter some text"
     assert reasons["zero"] == "a query vector must be finite and not zero"
     assert [step for step in steps if step[1] == 3] == [(mode.value, 3, 3) for mode in MODES]
 
@@ -118,7 +118,7 @@ def test_names_of_modes() -> None:
     assert parse_modes([" bm25", "hybrid", "bm25", "experts"]) == ("bm25", "hybrid", "experts")
     assert search_mode("hybrid") is SearchMode.HYBRID
     assert search_mode("experts") is SearchMode.DENSE
-    with pytest.raises(InvalidArgument, match=r"unknown mode 'sparse'; there are .*experts"):
+    with pytest.raises(InvalidArgument, match=r"unknown mode 'sparse'; the modes are .*experts"):
         parse_modes(["bm25", "sparse"])
     with pytest.raises(InvalidArgument, match="no mode given"):
         parse_modes([])

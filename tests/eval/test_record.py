@@ -216,7 +216,7 @@ def test_one_writer_at_a_time_and_a_damaged_manifest(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     with with_model(asked, MortalGenerator(99), embedder) as alive:
-        with appending(path), pytest.raises(Conflict, match="another run writes"):
+        with appending(path), pytest.raises(Conflict, match="another run is writing"):
             record(alive, RECORDING, path, silent)
         record(alive, RECORDING, path, silent)
         (tmp_path / "rows.jsonl.manifest.json").write_text("{")
@@ -230,7 +230,7 @@ def test_a_store_of_other_documents_is_refused(
     beir = SQUAD.parent / "beir_small"
     store = next((asked.work / "stores").glob("squad_small-*"))
     config = load(environ={}, flags={"index": str(store)}).config
-    with pytest.raises(InvalidArgument, match="holds no document that beir_small judges"):
+    with pytest.raises(InvalidArgument, match="contains none of the documents that beir_small judges"):
         next(questions((beir,), "test", 1, 0, config, work, silent))
 
 
@@ -266,7 +266,7 @@ def test_rows_of_two_systems_never_mix(
 def test_a_file_of_other_origin_is_not_touched(asked: Asked, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"mine": 1}\n')
-    with pytest.raises(Conflict, match="no recording of this command"):
+    with pytest.raises(Conflict, match="was not recorded by this command"):
         record(asked, RECORDING, path, silent)
     assert json.loads(path.read_text()) == {"mine": 1}
 
@@ -279,5 +279,5 @@ def test_two_sets_of_one_name(tmp_path: Path) -> None:
     for item in SQUAD.iterdir():
         (other / item.name).symlink_to(item)
     ask: Callable[..., Iterator[Asked]] = questions
-    with pytest.raises(InvalidArgument, match="two data sets are called squad_small"):
+    with pytest.raises(InvalidArgument, match="two data sets are named squad_small"):
         next(ask((SQUAD, other), "test", 1, 0, load(environ={}).config, tmp_path, silent))

@@ -77,7 +77,7 @@ def test_there_is_a_plot_for_everything_that_has_one(page: BeautifulSoup) -> Non
         "Accuracy against retrieval rate": 2,
         "Reliability": 2,
         "Accuracy of each policy by set": 1,
-        "Where the time of a mean question goes": 1,
+        "Mean time per question by stage and policy": 1,
         "Risk-coverage curves": 1,
         "The formula's terms": 1,
         "Consistency by set": 1,

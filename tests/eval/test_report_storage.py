@@ -44,7 +44,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
         read_report(tmp_path)
     for content in ("[1]", "{", '{"kind": "poem"}', "{}", '"gate"'):
         (tmp_path / "report.json").write_text(content)
-        with pytest.raises(InvalidArgument, match="is no report of expertrag eval"):
+        with pytest.raises(InvalidArgument, match="is not a report of expertrag eval"):
             read_report(tmp_path)
 
 
@@ -55,26 +55,26 @@ def _damaged(**changed: object) -> str:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ('{"kind":"retrieval"}', "retrieval: manifest is missing or no object"),
-        (_damaged(datasets="hello"), "retrieval: datasets is missing or no object"),
-        (_damaged(datasets={"nq": "x"}), "retrieval: datasets.nq is missing or no object"),
-        (_damaged(manifest=None), "retrieval: manifest is missing or no object"),
+        ('{"kind":"retrieval"}', "retrieval: manifest is missing or not an object"),
+        (_damaged(datasets="hello"), "retrieval: datasets is missing or not an object"),
+        (_damaged(datasets={"nq": "x"}), "retrieval: datasets.nq is missing or not an object"),
+        (_damaged(manifest=None), "retrieval: manifest is missing or not an object"),
         (
             _damaged(per_query={"nq": {"bm25": {"nDCG@10": {"q": float("nan")}}}}),
-            "per_query.nq.bm25.nDCG@10.q is nan, which is no figure",
+            "per_query.nq.bm25.nDCG@10.q is nan, which is not a finite number",
         ),
         (
             _damaged(per_query={"nq": {"bm25": {"nDCG@10": {"q": "high"}}}}),
-            "retrieval: per_query.nq.bm25.nDCG@10.q is no number",
+            "retrieval: per_query.nq.bm25.nDCG@10.q is not a number",
         ),
-        (_damaged(mean={"n": 10**400}), "mean.n is an integer of too many digits, which is no"),
-        (_damaged(comparisons={"nq": 3}), "retrieval: comparisons.nq is no list"),
-        (_damaged(skipped={"nq": "q1"}), "retrieval: skipped.nq is no list"),
-        (_damaged(skipped={"nq": [{"id": 1}]}), "skipped.nq.0.id is missing or no string"),
-        ('{"kind": "combined"}', "combined: reports is missing or no list of reports"),
-        ('{"kind": "combined", "reports": [3]}', "combined: reports is missing or no list"),
-        ('{"kind": "combined", "reports": [{"kind": "poem"}]}', "kind is 'poem', none of"),
-        ('{"kind": "compare", "manifest": {}}', "compare: skipped is missing or no object"),
+        (_damaged(mean={"n": 10**400}), "mean.n is an integer with too many digits, which is not"),
+        (_damaged(comparisons={"nq": 3}), "retrieval: comparisons.nq is not a list"),
+        (_damaged(skipped={"nq": "q1"}), "retrieval: skipped.nq is not a list"),
+        (_damaged(skipped={"nq": [{"id": 1}]}), "skipped.nq.0.id is missing or not a string"),
+        ('{"kind": "combined"}', "combined: reports is missing or not a list of reports"),
+        ('{"kind": "combined", "reports": [3]}', "combined: reports is missing or not a list"),
+        ('{"kind": "combined", "reports": [{"kind": "poem"}]}', "kind is 'poem', not one of"),
+        ('{"kind": "compare", "manifest": {}}', "compare: skipped is missing or not an object"),
     ],
 )
 def test_a_damaged_report_is_refused_with_its_first_fault(

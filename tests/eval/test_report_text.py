@@ -123,8 +123,8 @@ def test_answer_shows_quality_cost_and_what_a_set_cannot_have() -> None:
 def test_answer_says_which_questions_a_figure_is_over() -> None:
     report = samples.answer()
     shown = " ".join(text.render(report).split())
-    assert "Rate, the share of questions retrieved for, and cost are over all questions" in shown
-    assert "F1 and containment are over the answerable ones, and so is the plot" in shown
+    assert "Rate, the share of questions with retrieval, and cost are over all questions" in shown
+    assert "F1, containment and the plot are over the answerable ones" in shown
     assert "left out" not in shown
     report["gate"]["unanswerable"] = {"squad2": 20, "popqa": 3}
     assert "23 questions that the corpus cannot answer are left out." in text.render(report)
@@ -135,7 +135,7 @@ def test_a_judge_is_labelled() -> None:
     judge: samples.Report = {"name": "some-model", "pooled": {"never": verdict}, "sets": {}}
     shown = text.render({**samples.answer(), "judge": judge})
     assert "Judged by some-model" in shown
-    assert "opinion of a language model" in shown
+    assert "Verdicts of a language model" in shown
 
 
 def test_cost_says_how_far_the_formula_is_off() -> None:

@@ -276,9 +276,9 @@ def test_a_set_that_cannot_be_measured_is_refused(
     with pytest.raises(NotFound, match="no data set at"):
         run(tmp_path / "nowhere")
     folder = make_set(CORPUS, QUERIES, QRELS)
-    with pytest.raises(NotFound, match=r"no judgements .*dev\.tsv \(splits there: test\)"):
+    with pytest.raises(NotFound, match=r"no judgements .*dev\.tsv \(existing splits: test\)"):
         run(folder, split="dev")
-    with pytest.raises(InvalidArgument, match="two data sets are called tiny"):
+    with pytest.raises(InvalidArgument, match="two data sets are named tiny"):
         run(folder, make_set(CORPUS, QUERIES, QRELS))
     with pytest.raises(InvalidArgument, match=r"split test of .* is empty"):
         run(make_set(CORPUS, QUERIES, {}))
@@ -287,7 +287,7 @@ def test_a_set_that_cannot_be_measured_is_refused(
     (unanswerable / "queries.jsonl").write_text(json.dumps(line))
     with pytest.raises(InvalidArgument, match="has no query with a relevant document"):
         run(unanswerable)
-    with pytest.raises(InvalidArgument, match=r"holds no document that split test judges, .* dX"):
+    with pytest.raises(InvalidArgument, match=r"contains none of the documents that split test judges, .* dX"):
         run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 

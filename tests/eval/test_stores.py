@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_told(
     store, skipped = build_store(load_dataset(folder), embedder, "document", tmp_path, silent)
     reasons = {item.id: item.reason for item in skipped}
     assert len(skipped) == 3
-    assert "is taken by" in reasons["a"]
+    assert "is already used by" in reasons["a"]
     assert set(reasons) == {"a", "corpus.jsonl"}
     with Index.open(store) as index:
         assert index.manifest.documents == 2

@@ -69,7 +69,7 @@ def make_corpus() -> Callable[..., list[Document]]:
 
 @pytest.fixture(scope="session")
 def contents() -> Callable[[Path], object]:
-    """What a store holds, keys and generations left out: two equal stores compare equal."""
+    """Return a store's contents without keys and generations, so that equal stores are equal."""
 
     def read(path: Path) -> object:
         connection = sqlite3.connect(path / "store.db")

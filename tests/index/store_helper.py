@@ -1,4 +1,4 @@
-"""What the tests of the store share: an embedder, documents, and a child process to be killed.
+"""Shared by the tests of the store: an embedder, documents, and a child process to kill.
 
 The child prints "ready" and reads one line: build|add|experts|migrate STORE COUNT DELAY_S.
 """
@@ -65,15 +65,15 @@ class HashingEmbedder:
 
 
 class ExpertEmbedder(HashingEmbedder):
-    """A hashing embedder with experts, each with a space of its own.
+    """A hashing embedder with experts, each with its own vector space.
 
-    The base model's vectors are those of :class:`HashingEmbedder` and a 0. An expert rolls them,
-    so that vectors of two experts have nothing to do with each other, and leans them all towards
-    one direction: cosines of ``lean`` l become c² · cosine + s² with s = sin l, c = cos l, an
-    affine map. ``versions`` of experts stand for their weights.
+    The base model's vectors are those of :class:`HashingEmbedder` with a 0 appended. An expert
+    rolls them, so that vectors of two experts are unrelated, and tilts them towards one common
+    direction: with ``lean`` l, cosines become c² · cosine + s² with s = sin l, c = cos l, an affine
+    map. ``versions`` of experts represent their weights.
 
-    The router reads words: ``legal-word`` speaks for the expert "legal", with a probability of .95;
-    other texts are of no domain.
+    The router reads words: ``legal-word`` assigns a text to the expert "legal" with a probability
+    of .95; other texts are of no domain.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ def make_corpus(count: int, version: int = 0) -> list[Document]:
 
 
 def make_mixed_corpus(count: int) -> list[Document]:
-    """A third each: labelled legal, of a folder with words of finance, of a folder with none."""
+    """A third each: labelled legal, in a folder with words of finance, in a folder without."""
     documents = []
     for i in range(count):
         kind = ("legal", "money", "garden")[i % 3]

@@ -23,9 +23,7 @@ from expertrag_index.types import Document, LoadFailure
 from expertrag_index.verify import verify
 
 
-def test_build_add_delete_and_what_each_reports(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_build_add_and_delete_reports(tmp_path: Path, corpus: list[Document], hashing: Any) -> None:
     store = tmp_path / "store"
     with IndexWriter.open(store, hashing) as writer:
         first = writer.build(corpus)
@@ -63,7 +61,7 @@ def test_a_large_budget_keeps_documents_whole(
     assert cut.chunks > 60
 
 
-def test_a_moved_title_or_metadata_changes_a_document_but_embeds_nothing_twice(
+def test_changed_metadata_changes_a_document_without_embedding_again(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
@@ -72,7 +70,7 @@ def test_a_moved_title_or_metadata_changes_a_document_but_embeds_nothing_twice(
     assert (report.changed, report.chunks_embedded) == (60, 0)
 
 
-def test_documents_of_failed_files_stay(
+def test_documents_of_failed_files_are_kept(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:
     failures: list[LoadFailure] = []
@@ -85,7 +83,7 @@ def test_documents_of_failed_files_stay(
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
         writer.build(corpus)
         report = writer.build(load(), failures)
-    # of 0 to 9, the files of checkpoints are 0, 3, 6, 9; doc1 failed by its id
+    # of documents 0 to 9, those of checkpoints are 0, 3, 6, 9; doc1 failed by its id
     assert report.removed == 5
     assert report.failures == tuple(failures)
 
@@ -130,7 +128,7 @@ def test_a_build_of_nothing_is_an_empty_store(tmp_path: Path, hashing: Any) -> N
     assert verify(tmp_path / "store").problems == ()
 
 
-def test_a_build_that_dies_embeds_nothing_twice(
+def test_a_killed_build_embeds_nothing_twice(
     tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
 ) -> None:
     class PowerCutError(Exception):
@@ -155,7 +153,7 @@ def test_a_build_that_dies_embeds_nothing_twice(
 
 
 @pytest.mark.parametrize("generation", [1, 2])
-def test_a_build_that_dies_just_before_the_swap_published_nothing(
+def test_a_build_killed_just_before_the_swap_publishes_nothing(
     tmp_path: Path,
     corpus: list[Document],
     hashing: Any,
@@ -235,7 +233,7 @@ def test_a_failing_calibration_publishes_nothing(
     assert verify(store).problems == ()
 
 
-def test_who_may_write(
+def test_only_one_writer_and_the_same_embedder_may_write(
     tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
 ) -> None:
     store = tmp_path / "store"
@@ -257,7 +255,7 @@ def test_who_may_write(
         IndexWriter.open(tmp_path / "notes" / "a.txt", hashing)
 
 
-def test_an_embedder_of_another_shape_is_refused(
+def test_rejects_vectors_of_another_shape(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:
     hashing.dimension = 16

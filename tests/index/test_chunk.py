@@ -22,7 +22,7 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 
 def count_bytes(texts: Sequence[str]) -> list[int]:
-    """White space counts, so that the units of a chunk do not add up."""
+    """Counts white space, too, so that the token counts of units do not add up."""
     return [SPECIAL_TOKENS + len(text.encode()) for text in texts]
 
 
@@ -68,13 +68,13 @@ def test_a_paragraph_break_is_preferred_to_a_later_sentence_break() -> None:
     assert second.text == text.split("\n\n")[1]
 
 
-def test_a_heading_goes_with_the_text_below_it() -> None:
+def test_a_heading_stays_with_the_text_below_it() -> None:
     body = f"{sentence(6)} {sentence(12)}"
     text = f"{sentence(18)}\n\n# Head\n\n{body}\n\n{sentence(9)}"
     assert [chunk.text.startswith("# Head") for chunk in split(text)][:2] == [False, True]
 
 
-def test_a_chunk_is_of_one_section_and_is_titled_by_the_headings_above_it() -> None:
+def test_a_chunk_has_one_section_and_its_headings_as_title() -> None:
     body = " ".join([sentence(9)] * 3)
     text = f"# Manual\n\n{body}\n\n## Valve\n\n{body}\n\n### Reset\n\n{body} {body}"
     chunks = split(text, 48, title="Manual")
@@ -94,7 +94,7 @@ def test_a_sentence_is_cut_only_if_it_alone_is_too_long() -> None:
     assert max(count_words([chunk.text for chunk in chunks])) <= 32
 
 
-def test_a_short_tail_is_evened_out_with_the_chunk_before() -> None:
+def test_a_short_tail_is_balanced_with_the_chunk_before() -> None:
     text = " ".join([sentence(9)] * 3 + ["Short tail end."])
     assert [len(chunk.text.split()) for chunk in split(text)] == [16, 11]
 
@@ -124,7 +124,7 @@ def test_the_fingerprint_covers_the_settings() -> None:
 
 
 @pytest.mark.parametrize(("max_tokens", "overlap"), [(15, 0), (0, 0), (-1, 0), (32, -1)])
-def test_impossible_settings_are_refused(max_tokens: int, overlap: int) -> None:
+def test_rejects_impossible_settings(max_tokens: int, overlap: int) -> None:
     with pytest.raises(ValueError, match="use "):
         Chunker(max_tokens, count_words, overlap_sentences=overlap)
 
@@ -145,7 +145,7 @@ CONTRARY = {
 
 
 @pytest.mark.parametrize("text", CONTRARY.values(), ids=CONTRARY.keys())
-def test_contrary_text_stays_within_the_budget(text: str, word_pieces: Tokenizer) -> None:
+def test_adversarial_text_stays_within_the_budget(text: str, word_pieces: Tokenizer) -> None:
     def count(texts: Sequence[str]) -> list[int]:
         return [len(encoding.ids) for encoding in word_pieces.encode_batch(list(texts))]
 
@@ -156,7 +156,7 @@ def test_contrary_text_stays_within_the_budget(text: str, word_pieces: Tokenizer
     assert all(text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
 
 
-def test_a_cut_parts_no_emoji_from_its_modifiers() -> None:
+def test_a_cut_does_not_split_emoji_sequences() -> None:
     for chunk in split(FAMILY * 500, 64):
         assert chunk.text[0] != "\u200d"
         assert chunk.text[-1] != "\u200d"

@@ -28,7 +28,7 @@ SCRIPT = Path(__file__).with_name("store_helper.py")
 
 
 class Child:
-    """A forked-off interpreter that has imported everything and waits for one command."""
+    """A warm child interpreter that has imported everything and waits for one command."""
 
     def __init__(self) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -92,7 +92,7 @@ def test_killed_at_random_moments(
     copy(start, expected_store)
     seconds = run_whole(command, expected_store)
     expected = contents(expected_store)
-    # each moment 25 ms wide, over the whole run, and the next child warms up meanwhile
+    # one kill per 25 ms of the whole run, while the next child warms up
     moments = [seconds * (i + random.Random(i).random()) / KILLS for i in range(KILLS)]
     child = Child()
     outcomes = set()
@@ -114,7 +114,7 @@ def test_killed_at_random_moments(
         assert contents(store) == expected
         shutil.rmtree(store)
     child.kill()
-    # the kills did hit before and, on all but the fastest machines, after the publish
+    # the kills came both before and, on all but the fastest machines, after the publish
     assert (0 if command in ("build", "experts") else 1) in outcomes
 
 
@@ -124,7 +124,7 @@ def copy(start: Path, store: Path) -> None:
 
 
 def state(store: Path) -> int:
-    """Open and verify what the killed child left; the generation that answers, 0 for none yet."""
+    """Open and verify what the killed child left; return the published generation, 0 for none."""
     try:
         with Index.open(store) as index:
             assert not index.degraded

@@ -1,4 +1,4 @@
-"""Flipped bits, truncated and missing files: found before they are used, and repaired."""
+"""Flipped bits, truncated and missing files are detected before use, and repaired."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def store(whole: Path, tmp_path: Path) -> Path:
 
 
 def read_all(path: Path, hashing: Any) -> tuple[Any, ...]:
-    """Everything that a reader can see, and whether an older generation answers."""
+    """Return everything that a reader can see, and whether an older generation is in use."""
     with Index.open(path) as index:
         chunks = sorted(index.sample_chunks(index.size), key=lambda pair: pair[0])
         texts = [index.document_text(name) for name in {chunk.document_id for _, chunk in chunks}]
@@ -66,14 +66,14 @@ def flip(path: Path, bit: int) -> None:
 
 
 def is_noticed(path: Path, hashing: Any, expected: tuple[Any, ...]) -> bool:
-    """Whether opening, reading or verifying says that something is wrong."""
+    """Whether opening, reading or verifying reports damage."""
     try:
         seen = read_all(path, hashing)
     except IndexStoreError:
         return True
     if seen[-1]:
         return True
-    # rows carry hashes that reading checks; the full-text index has none, verify compares it
+    # rows have hashes that reading checks; the full-text index has none, so verify compares it
     assert seen[:2] == expected[:2], "read a wrong text without a word"
     assert seen[2][0] == expected[2][0], "found a wrong neighbour without a word"
     try:
@@ -85,7 +85,7 @@ def is_noticed(path: Path, hashing: Any, expected: tuple[Any, ...]) -> bool:
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_in_any_derived_file_is_noticed_and_repaired(
+def test_a_flipped_bit_in_any_derived_file_is_detected_and_repaired(
     whole: Path, tmp_path: Path, hashing: Any, contents: Callable[[Path], object]
 ) -> None:
     expected, content = read_all(whole, hashing), contents(whole)
@@ -109,7 +109,7 @@ def test_a_flipped_bit_in_any_derived_file_is_noticed_and_repaired(
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_in_the_database_is_noticed_or_changes_nothing(
+def test_a_flipped_bit_in_the_database_is_detected_or_harmless(
     whole: Path, tmp_path: Path, corpus: list[Document], make_embedder: Any,
     contents: Callable[[Path], object],
 ) -> None:  # fmt: skip
@@ -154,10 +154,10 @@ def test_a_flipped_byte_in_the_header_of_the_database(
 
 
 @pytest.mark.parametrize("at", [0, 40, 5_000, None])
-def test_a_damaged_log_of_the_database(
+def test_a_damaged_write_ahead_log(
     store: Path, tmp_path: Path, hashing: Any, at: int | None
 ) -> None:
-    """While a reader is open, what was published last may stand in SQLite's log alone."""
+    """While a reader is open, the last publication may be in SQLite's log only."""
     copy = tmp_path / "copy"
     with Index.open(store), IndexWriter.open(store, hashing) as writer:
         writer.add([Document("late", "Added while somebody reads.")])
@@ -174,13 +174,13 @@ def test_a_damaged_log_of_the_database(
         IndexWriter.open(copy, hashing)
 
 
-def test_a_database_that_cannot_be_written_is_not_called_damaged(
+def test_a_read_only_database_is_not_reported_as_damaged(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite cannot even read where it may not make its log; root may write anywhere but there."""
+    """SQLite cannot read without creating its log. Simulated, because root may write anywhere."""
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with (
-        pytest.raises(IndexStoreError, match="may not be written") as caught,
+        pytest.raises(IndexStoreError, match="is not writable") as caught,
         store_errors(Layout(store)),
     ):
         error = sqlite3.OperationalError("unable to open database file")
@@ -194,7 +194,7 @@ def manifest_of(store: Path, generation: int = 2) -> Any:
     return loads(path.read_bytes(), str(path))
 
 
-def test_the_previous_generation_answers_when_the_newest_is_damaged(
+def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
     store: Path, hashing: Any
 ) -> None:
     (added,) = {*manifest_of(store).files} - {*manifest_of(store, 1).files}
@@ -246,7 +246,7 @@ def test_a_lost_manifest(store: Path, hashing: Any) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 9])
-def test_a_lost_database_does_not_come_back_empty(
+def test_a_lost_database_is_not_replaced_by_an_empty_one(
     store: Path, hashing: Any, content: bytes
 ) -> None:
     (store / "store.db").write_bytes(content)
@@ -266,7 +266,7 @@ def test_a_lost_database_does_not_come_back_empty(
         Index.open(store)
 
 
-def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
+def test_rejects_a_newer_format(store: Path, hashing: Any) -> None:
     path = store / "generations" / "gen-000002" / "manifest.json"
     body = json.loads(path.read_bytes())
     body.pop("checksum")
@@ -282,7 +282,7 @@ def test_a_newer_format_is_refused(store: Path, hashing: Any) -> None:
             attempt()
 
 
-def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
+def test_rejects_a_newer_database(store: Path, hashing: Any) -> None:
     connection = sqlite3.connect(store / "store.db")
     connection.execute("PRAGMA user_version = 4")
     connection.close()
@@ -290,7 +290,7 @@ def test_a_newer_database_is_refused(store: Path, hashing: Any) -> None:
         IndexWriter.open(store, hashing)
 
 
-def test_a_store_of_an_older_version_is_to_be_built_again(store: Path, hashing: Any) -> None:
+def test_rejects_a_store_of_an_older_version(store: Path, hashing: Any) -> None:
     path = store / "generations" / "gen-000002" / "manifest.json"
     body = json.loads(path.read_bytes())
     body.pop("checksum")
@@ -305,7 +305,7 @@ def test_a_store_of_an_older_version_is_to_be_built_again(store: Path, hashing: 
             attempt()
 
 
-def test_damaged_rows_are_refused_and_removed_by_a_repair(
+def test_damaged_rows_are_rejected_and_removed_by_a_repair(
     store: Path, corpus: list[Document], hashing: Any
 ) -> None:
     connection = sqlite3.connect(store / "store.db")
@@ -333,7 +333,7 @@ def test_damaged_rows_are_refused_and_removed_by_a_repair(
     assert all(any(f"'doc{i}'" in line for line in report.problems) for i in (1, 2, 3, 4))
     repaired = verify(store, repair=True)
     assert repaired.problems == ()
-    assert sum("removed, run 'expertrag index build'" in line for line in repaired.repaired) == 4
+    assert sum("removed; run 'expertrag index build'" in line for line in repaired.repaired) == 4
     with IndexWriter.open(store, hashing) as writer:
         again = writer.add(corpus)
     assert (again.added, again.unchanged) == (4, 56)
@@ -346,7 +346,7 @@ def test_the_manifest_is_read_back_as_written(store: Path) -> None:
     assert manifest.metric == "inner_product"
 
 
-def test_verify_of_nothing(tmp_path: Path) -> None:
+def test_verify_rejects_a_missing_store(tmp_path: Path) -> None:
     with pytest.raises(StoreNotFoundError):
         verify(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Filters on metadata that holds lists and dotted names, in a store."""
+"""Filters on metadata with lists and dotted names, in a store."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def index(store: Path) -> Iterator[Index]:
         ({'a"b.c\\d': "x"}, {"odd"}),
     ],
 )
-def test_a_list_passes_by_one_of_its_values(index: Index, wanted: Any, found: set[str]) -> None:
+def test_a_list_matches_if_one_value_does(index: Index, wanted: Any, found: set[str]) -> None:
     keys = [hit.key for hit in index.search_lexical("word", 100, wanted)]
     assert {chunk.document_id for chunk in index.chunks(keys)} == found
 
 
-def test_metadata_comes_back_as_it_went_in(index: Index) -> None:
+def test_metadata_survives_a_round_trip(index: Index) -> None:
     keys = [hit.key for hit in index.search_lexical("word", 100)]
     chunks = {chunk.document_id: dict(chunk.metadata) for chunk in index.chunks(keys)}
     assert chunks == {document.id: dict(document.metadata) for document in DOCUMENTS}
@@ -76,20 +76,22 @@ def test_metadata_comes_back_as_it_went_in(index: Index) -> None:
     assert index.manifest.fields["tags"] == "mixed"
 
 
-def test_a_store_with_lists_is_sound_and_stays_as_it_is(store: Path, make_embedder: Any) -> None:
+def test_a_store_with_lists_verifies_and_is_unchanged_by_a_rebuild(
+    store: Path, make_embedder: Any
+) -> None:
     assert verify(store).problems == ()
     with IndexWriter.open(store, make_embedder()) as writer:
         assert writer.build(DOCUMENTS).unchanged == len(DOCUMENTS)
 
 
-def test_errors_say_what_to_write(index: Index) -> None:
+def test_errors_name_the_cure(index: Index) -> None:
     with pytest.raises(FilterError, match=r"'author': this store has .*author\.name"):
         index.search_lexical("word", 1, {"author": {"name": "Ada"}})
     with pytest.raises(FilterError, match=r"not a list: use .*\$in"):
         index.search_lexical("word", 1, {"tags": ["hr", "pay"]})
 
 
-def test_of_many_fields_an_error_names_some(tmp_path: Path, make_embedder: Any) -> None:
+def test_an_error_names_only_some_of_many_fields(tmp_path: Path, make_embedder: Any) -> None:
     metadata = {f"field{number:03}": number for number in range(100)}
     with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
         writer.build([Document("a", "word", metadata=metadata)])
@@ -100,7 +102,9 @@ def test_of_many_fields_an_error_names_some(tmp_path: Path, make_embedder: Any) 
 
 
 @pytest.mark.parametrize("value", [None, [None], [[1]], [float("nan")], [object()], {"a": 1}])
-def test_what_no_column_holds_is_a_failure(tmp_path: Path, make_embedder: Any, value: Any) -> None:
+def test_metadata_that_cannot_be_stored_is_a_failure(
+    tmp_path: Path, make_embedder: Any, value: Any
+) -> None:
     with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
         documents = [Document("a", "word"), Document("b", "word", metadata={"x": value})]
         report = writer.build(documents)

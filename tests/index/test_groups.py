@@ -1,4 +1,4 @@
-"""Which expert serves a group of documents."""
+"""The assignment of groups of documents to experts."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_the_group_of_a_document(domain: str | None, source: str, name: str) -> 
     assert group_of(domain, source) == name
 
 
-def test_a_label_that_names_an_expert_decides() -> None:
+def test_a_label_equal_to_an_expert_decides() -> None:
     assert labelled("legal", EXPERTS) == Group("legal", "legal")
     assert labelled("general", EXPERTS) == Group("general", "general")
     assert labelled("gardening", EXPERTS) is None
 
 
 def test_shares_by_hand() -> None:
-    """Five documents of .95 beside five of a prior: the store's mean, with five of none."""
+    """Five documents of .95 and five of the prior: the store's mean, which has five of none."""
     (group,) = decide({"from a": rows(5, 0.95)}, EXPERTS, [])
     mean = 5 * 0.95 / 10
     assert group.share == pytest.approx((5 * 0.95 + 5 * mean) / 10, abs=1e-4)
@@ -54,14 +54,14 @@ def test_one_or_two_documents_do_not_decide_alone(count: int, expert: str) -> No
     assert group.expert == expert
 
 
-def test_few_documents_follow_a_store_that_is_of_their_domain() -> None:
+def test_few_documents_follow_the_domain_of_the_store() -> None:
     seen = {"from a": rows(100, 0.95), "from b": rows(1, 0.95), "from c": rows(1, 0.0)}
     assert [group.expert for group in decide(seen, EXPERTS, [])] == ["legal", "legal", "legal"]
     known = decide({"from a": rows(100, 0.95)}, EXPERTS, [])
     assert decide({"from b": rows(1, 0.95)}, EXPERTS, known)[0].expert == "legal"
 
 
-def test_a_text_that_is_no_number_is_of_none() -> None:
+def test_a_non_finite_posterior_counts_as_none() -> None:
     broken = rows(1, np.nan)
     (mostly,) = decide({"a": np.concatenate([rows(99, 0.9), broken])}, EXPERTS, [])
     (wholly,) = decide({"b": broken}, EXPERTS, [])

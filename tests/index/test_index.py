@@ -39,7 +39,7 @@ def index(store: Path) -> Iterator[Index]:
 
 
 def exact(index: Index, query: Any, keep: Any) -> list[tuple[float, int]]:
-    """Brute force over all chunks, by the public interface."""
+    """Brute-force search over all chunks, through the public interface."""
     pairs = index.sample_chunks(index.size)
     keys = [key for key, chunk in pairs if keep(chunk)]
     scores = index.dense_scores(query, keys)
@@ -138,7 +138,7 @@ def test_bm25_by_hand(tmp_path: Path, hashing: Any) -> None:
      "word5 -- ; DROP TABLE chunks", "\ud800", "中文 слово", "_" * 99, "the of and", "x" * 10**6,
      " ".join(f"w{i}" for i in range(150_000))],
 )  # fmt: skip
-def test_no_query_is_syntax(index: Index, query: str) -> None:
+def test_queries_are_never_interpreted_as_syntax(index: Index, query: str) -> None:
     index.search_lexical(query, 5)
     index.lexical_scores(query, [1])
     index.term_statistics(query)
@@ -210,7 +210,7 @@ def test_searching_from_many_threads(index: Index, hashing: Any) -> None:
     assert not errors
 
 
-def test_opening_what_is_not_there(tmp_path: Path, store: Path) -> None:
+def test_rejects_a_missing_store(tmp_path: Path, store: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing", store / "CURRENT"):
         with pytest.raises(StoreNotFoundError, match="index build"):
             Index.open(path)
@@ -257,7 +257,9 @@ def test_small_segments_ivf_and_merging(tmp_path: Path, make_embedder: Any) -> N
         assert kinds() == ["flat"]  # more than a quarter was dead, and few are left
 
 
-def test_equal_chunks_do_not_spoil_the_measured_recall(tmp_path: Path, make_embedder: Any) -> None:
+def test_equal_chunks_do_not_distort_the_measured_recall(
+    tmp_path: Path, make_embedder: Any
+) -> None:
     settings = WriterSettings(flat_limit=500, small=100)
     documents = [Document(f"d{i}", f"the same words {i % 20}") for i in range(1200)]
     with IndexWriter.open(tmp_path / "s", make_embedder(dimension=24), settings=settings) as writer:

@@ -29,7 +29,7 @@ GERMAN = "Der Urlaub wird bei der Teamleitung beantragt und muss bis Ende März 
     ],
     ids=["de", "fr", "es", "it", "pt", "nl", "pl", "sv", "ru", "ja", "ar"],
 )
-def test_other_languages_are_told(text: str) -> None:
+def test_other_languages_are_detected(text: str) -> None:
     assert is_english(text) is False
 
 
@@ -41,14 +41,14 @@ def test_other_languages_are_told(text: str) -> None:
         "There is no charge to do this: a person is to ask me once.",
     ],
 )
-def test_english_is_english(text: str) -> None:
+def test_english_is_detected(text: str) -> None:
     assert is_english(text) is True
 
 
 @pytest.mark.parametrize(
     "text", ["", "42; 17 | 3.5", "x = f(y) ** 2\nreturn x", "LP-200 EUR 349.00", "Lamp"]
 )
-def test_tables_and_code_say_nothing(text: str) -> None:
+def test_tables_and_code_are_undecided(text: str) -> None:
     assert is_english(text) is None
 
 

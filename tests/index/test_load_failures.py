@@ -40,17 +40,17 @@ def zip_of(members: dict[str, bytes]) -> bytes:
 
 
 BAD_FILES = {
-    "a PDF that is not one": ("a.pdf", b"hello, I am text", "not a PDF"),
-    "a PDF cut off": ("a.pdf", b"%PDF-1.7\n1 0 obj\n<</Type /Catalog", "not a PDF"),
-    "a DOCX that is not one": ("a.docx", b"hello", "not a DOCX"),
-    "a zip that is no DOCX": ("a.docx", zip_of({"x": b"y"}), "not a DOCX"),
+    "a PDF that is not one": ("a.pdf", b"hello, I am text", "not a readable PDF"),
+    "a PDF cut off": ("a.pdf", b"%PDF-1.7\n1 0 obj\n<</Type /Catalog", "not a readable PDF"),
+    "a DOCX that is not one": ("a.docx", b"hello", "not a readable DOCX"),
+    "a zip that is no DOCX": ("a.docx", zip_of({"x": b"y"}), "not a readable DOCX"),
     "a zip bomb": ("a.docx", zip_of({"word/document.xml": bytes(10**6)}), "larger than"),
     "an empty file": ("a.txt", b"", "is empty"),
     "an empty line file": ("a.jsonl", b"", "is empty"),
     "an empty table": ("a.csv", b"", "is empty"),
-    "white space": ("a.md", b" \n\n", "holds no text"),
-    "front matter alone": ("a.md", b"---\ntitle: x\n---\n", "holds no text"),
-    "a page without text": ("a.html", b"<script>x</script>", "holds no text"),
+    "white space": ("a.md", b" \n\n", "contains no text"),
+    "front matter alone": ("a.md", b"---\ntitle: x\n---\n", "contains no text"),
+    "a page without text": ("a.html", b"<script>x</script>", "contains no text"),
     "too large a text": ("a.txt", b"word " * 20_000, "larger than 0.0625 MiB"),
     "too large a JSON": ("a.json", b"[" + b" " * 70_000 + b"]", "larger than"),
     "Latin-1": ("a.txt", b"caf\xe9 au lait", "not valid UTF-8: byte 0xe9 at offset 3"),
@@ -65,7 +65,7 @@ BAD_FILES = {
     "infinite front matter": ("a.md", b"---\nx: .inf\n---\nText", "not a finite number"),
     "broken JSON": ("a.json", b'{"text": ', "broken JSON"),
     "deep JSON": ("a.json", b"[" * 60_000, "nested too deep"),
-    "a number for JSON": ("a.json", b"7", "no object"),
+    "a number for JSON": ("a.json", b"7", "not an object"),
     "JSON without text": ("a.json", b'{"id": 1, "a": null, "b": [""], "c": {}}', "no text"),
     "a deep record": ("a.json", b'{"text": "t", "x": %s1%s}' % (b"[" * 40, b"]" * 40), "deeper"),
     "deep metadata": (
@@ -86,11 +86,15 @@ BAD_FILES = {
     ),
     "a NUL in a list": ("a.json", b'{"text": "t", "x": ["a", "\\u0000"]}', "NUL"),
     "a lone surrogate in a list": ("a.json", b'{"text": "t", "x": ["\\ud800"]}', "surrogate"),
-    "NaN": ("a.json", b'{"text": "t", "x": NaN}', "NaN is not JSON"),
+    "NaN": ("a.json", b'{"text": "t", "x": NaN}', "NaN is not valid JSON"),
     "an infinite number": ("a.json", b'{"text": "t", "x": 1e999}', "not a finite number"),
     "many digits": ("a.json", b'{"text": "t", "x": %s}' % (b"9" * 5000), "too many digits"),
-    "text that is a number": ("a.json", b'{"text": 7}', "its text is no string"),
-    "an id that is a list": ("a.json", b'{"id": [1], "text": "t"}', "neither string nor number"),
+    "text that is a number": ("a.json", b'{"text": 7}', "its text is not a string"),
+    "an id that is a list": (
+        "a.json",
+        b'{"id": [1], "text": "t"}',
+        "neither a string nor a number",
+    ),
     "a lone surrogate": ("a.json", b'{"text": "\\ud800"}', "lone surrogate"),
     "a lone surrogate in a field": ("a.json", b'{"text": "t", "x": "\\udfff"}', "surrogate"),
     "an escaped NUL": ("a.jsonl", b'{"_id": "\\u0000", "text": "t"}', "NUL"),
@@ -111,7 +115,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_a_bad_file_is_a_failure_that_says_what_to_do(
+def test_a_bad_file_is_a_failure_with_a_cure(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -152,7 +156,7 @@ def test_a_pdf_without_text_names_a_cure(tmp_path: Path) -> None:
     assert "ocrmypdf" in failure.cure
 
 
-def test_a_broken_line_costs_that_line_only(tmp_path: Path) -> None:
+def test_a_broken_line_loses_only_that_line(tmp_path: Path) -> None:
     lines = ['{"text": "one"}', '{"text": ', "[1]", '{"text": "four"}', "", '{"text": "six"}']
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     documents, failures = load_all(tmp_path)
@@ -160,7 +164,7 @@ def test_a_broken_line_costs_that_line_only(tmp_path: Path) -> None:
     assert [failure.reason.split(":")[0] for failure in failures] == ["line 2", "line 3"]
 
 
-def test_a_line_over_the_limit_costs_that_line_only(tmp_path: Path) -> None:
+def test_a_line_over_the_limit_loses_only_that_line(tmp_path: Path) -> None:
     long_line = json.dumps({"text": "x" * 200_000})
     (tmp_path / "a.jsonl").write_text(f'{{"text": "one"}}\n{long_line}\n{{"text": "three"}}\n')
     documents, (failure,) = load_all(tmp_path)
@@ -182,21 +186,21 @@ def test_many_broken_lines_are_counted(tmp_path: Path) -> None:
     assert failures[-1].reason == "990 more records cannot be read"
 
 
-def test_a_csv_row_with_too_many_fields_costs_that_row_only(tmp_path: Path) -> None:
+def test_a_csv_row_with_too_many_fields_loses_only_that_row(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,text\n1,a\n2,b,c\n3,d\n")
     documents, (failure,) = load_all(tmp_path)
     assert [document.id for document in documents] == ["1", "3"]
     assert failure.reason == "row 2: 3 fields under 2 columns"
 
 
-def test_unknown_types_in_a_folder_are_told_once_each(tmp_path: Path) -> None:
+def test_unknown_types_in_a_folder_are_reported_once_each(tmp_path: Path) -> None:
     for name in ("a.png", "b.png", "c", "d.txt", ".hidden.png", "~$d.docx"):
         (tmp_path / name).write_text("x")
     documents, failures = load_all(tmp_path)
     assert [document.id for document in documents] == ["d.txt"]
     assert [failure.reason for failure in failures] == [
-        "1 file without a suffix, left out",
-        "2 files of unknown type .png, left out",
+        "1 file without a suffix, skipped",
+        "2 files of unknown type .png, skipped",
     ]
 
 
@@ -204,10 +208,10 @@ def test_a_missing_path_and_a_dead_link_are_failures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to("nowhere.txt")
     _, failures = load_all(tmp_path / "missing", tmp_path)
     assert [failure.source for failure in failures] == ["missing", f"{tmp_path.name}/a.txt"]
-    assert {failure.reason for failure in failures} == {"there is no such file or folder"}
+    assert {failure.reason for failure in failures} == {"no such file or folder"}
 
 
-def test_links_that_run_in_circles_are_followed_once(tmp_path: Path) -> None:
+def test_circular_links_are_followed_once(tmp_path: Path) -> None:
     (tmp_path / "b" / "c").mkdir(parents=True)
     (tmp_path / "b" / "c" / "x.txt").write_text("Text.")
     (tmp_path / "b" / "c" / "up").symlink_to(tmp_path)
@@ -217,7 +221,7 @@ def test_links_that_run_in_circles_are_followed_once(tmp_path: Path) -> None:
     assert [document.id for document in documents] == ["b/c/x.txt"]
 
 
-def test_pipes_are_left_alone(tmp_path: Path) -> None:
+def test_pipes_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.txt")
     (tmp_path / "b.txt").symlink_to("a.txt")
     assert load_all(tmp_path) == ([], [])
@@ -225,15 +229,15 @@ def test_pipes_are_left_alone(tmp_path: Path) -> None:
     assert failure.reason == "neither a file nor a folder"
 
 
-def test_a_name_that_is_not_text_is_a_failure(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_a_failure(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("Text.")
     documents, (failure,) = load_all(tmp_path)
     assert documents == []
     assert failure.cure == "rename the file"
 
 
-def test_what_may_not_be_read_is_a_failure(tmp_path: Path) -> None:
-    """Root may read everything: the loader runs as another user if the tests run as root."""
+def test_missing_read_permission_is_a_failure(tmp_path: Path) -> None:
+    """Root can read everything: if the tests run as root, the loader runs as another user."""
     tmp_path.chmod(0o755)
     (tmp_path / "closed").mkdir(mode=0)
     (tmp_path / "a.txt").write_text("Text.")
@@ -269,9 +273,7 @@ ALPHABET = st.sampled_from(
     deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.sampled_from(SUFFIXES), st.lists(ALPHABET, max_size=60).map(b"".join), st.booleans())
-def test_no_content_makes_a_loader_raise(
-    tmp_path: Path, suffix: str, content: bytes, packed: bool
-) -> None:
+def test_loaders_never_raise(tmp_path: Path, suffix: str, content: bytes, packed: bool) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(gzip.compress(content) if packed and suffix.endswith(".gz") else content)
     for document in load_all(path)[0]:
@@ -282,7 +284,7 @@ def test_no_content_makes_a_loader_raise(
 @pytest.mark.parametrize(
     "unit", [b"<div>", b"<p><b>", b"<ul><li>", b"<!--", b"<a b=", b"<a href='", b"<![", b"&#0;"]
 )
-def test_deep_or_open_html_takes_neither_stack_nor_hours(tmp_path: Path, unit: bytes) -> None:
+def test_deep_or_unclosed_html_is_read_in_bounded_time(tmp_path: Path, unit: bytes) -> None:
     (tmp_path / "a.html").write_bytes(b"Text " + unit * (50_000 // len(unit)) + b" end")
     started = time.perf_counter()
     (document,), failures = load_all(tmp_path)
@@ -295,7 +297,7 @@ def test_deep_or_open_html_takes_neither_stack_nor_hours(tmp_path: Path, unit: b
     ("suffix", "unit"),
     [(".md", "<!--"), (".md", "["), (".md", "**a"), (".md", "<a "), (".rst", "::"), (".rst", ":a")],
 )
-def test_open_markup_takes_time_by_its_length_only(tmp_path: Path, suffix: str, unit: str) -> None:
+def test_unclosed_markup_is_read_in_linear_time(tmp_path: Path, suffix: str, unit: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_text("Text " + unit * (500_000 // len(unit)))
     started = time.perf_counter()

@@ -125,7 +125,7 @@ def test_json_records_are_documents(documents: dict[str, Document]) -> None:
     assert documents["g1"].text == "Packed line."
 
 
-def test_of_a_beir_folder_the_corpus_alone_is_read() -> None:
+def test_reads_only_the_corpus_of_a_beir_folder() -> None:
     failures: list[LoadFailure] = []
     loaded = list(load([SAMPLES / "beir"], on_failure=failures.append))
     assert [(document.id, document.title) for document in loaded] == [("d1", "Tides"), ("d2", "")]
@@ -133,7 +133,7 @@ def test_of_a_beir_folder_the_corpus_alone_is_read() -> None:
     assert failures == []
 
 
-def test_a_file_given_directly_is_called_by_its_name() -> None:
+def test_a_file_given_directly_has_its_name_as_id() -> None:
     failures: list[LoadFailure] = []
     (document,) = load([SAMPLES / "manual" / "page.html"], on_failure=failures.append)
     assert (document.id, document.source, document.domain) == ("page.html", "page.html", None)
@@ -165,8 +165,8 @@ XHTML = """<?xml version="1.0" encoding="iso-8859-1"?>
 <pre><![CDATA[vpn --user <badge> && ok]]></pre><p><![CDATA[open</p></body></html>"""
 
 
-def test_xhtml_is_read_as_what_it_is(tmp_path: Path) -> None:
-    """Warnings are errors here: the parser has none to give."""
+def test_reads_xhtml(tmp_path: Path) -> None:
+    """Warnings are errors in these tests: the parser must give none."""
     for comment in ("short", "long " * 200):  # beyond what the parser looks at for <html
         page = XHTML.format(comment=comment).encode("latin-1")
         document = read(tmp_path / "a.html", page)
@@ -187,7 +187,7 @@ def test_xhtml_is_read_as_what_it_is(tmp_path: Path) -> None:
     ],
     ids=["XML that is no HTML", "a late root", "an address for a page"],
 )
-def test_the_html_parser_warns_of_nothing(tmp_path: Path, page: str) -> None:
+def test_the_html_parser_gives_no_warnings(tmp_path: Path, page: str) -> None:
     assert "Text of a book." in read(tmp_path / "a.html", page).text
 
 
@@ -227,7 +227,7 @@ def test_encodings_that_a_file_declares_are_followed(tmp_path: Path) -> None:
     assert read(tmp_path / "a.txt", "caf\xe9".encode("utf-16")).text == "caf\xe9"
 
 
-def test_a_title_alone_is_text_enough(tmp_path: Path) -> None:
+def test_a_title_alone_is_a_valid_text(tmp_path: Path) -> None:
     assert read(tmp_path / "a.jsonl", '{"title": "Only this", "text": ""}').text == "Only this"
 
 
@@ -242,7 +242,7 @@ def test_every_suffix_has_a_sample_or_is_the_packed_form_of_one() -> None:
     assert wanted <= present
 
 
-def test_a_comment_in_a_page_s_code_is_no_heading(tmp_path: Path) -> None:
+def test_a_comment_in_the_code_of_a_page_is_not_a_heading(tmp_path: Path) -> None:
     page = "<h1>Set-up</h1><pre># install\napt install sluice\n<b># run</b>\nsluice</pre>"
     text = read(tmp_path / "a.html", page).text
     assert [section.heading for section in sections(text)] == ["Set-up"]

@@ -37,7 +37,7 @@ def record(tmp_path: Path) -> Any:
     return of
 
 
-def test_a_beir_record_is_its_text_alone(tmp_path: Path) -> None:
+def test_a_beir_record_has_only_its_text(tmp_path: Path) -> None:
     fields = {"_id": "d1", "title": "Tides", "text": " The moon. \n", "metadata": {"year": 1990}}
     (document,) = read(tmp_path / "corpus.jsonl", fields)
     source = "corpus.jsonl"
@@ -45,7 +45,7 @@ def test_a_beir_record_is_its_text_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["content", "body", "article", "page_content", "Full Text"])
-def test_a_title_does_not_stand_for_the_text(record: Any, name: str) -> None:
+def test_a_title_does_not_replace_the_text(record: Any, name: str) -> None:
     text = "Staff may work from home two days a week."
     assert record({"title": "Remote work", name: text, "year": 2025}) == (
         "Remote work", text, {"year": 2025, "text_fields": [name]}
@@ -67,7 +67,7 @@ def test_an_answer_may_be_a_number_or_one_of_several(record: Any) -> None:
     assert record(fields)[1] == "Which?\n\nThe first.\n\nThe second."
 
 
-def test_all_prose_stands_beside_the_text_and_short_values_are_metadata(record: Any) -> None:
+def test_prose_is_added_to_the_text_and_short_values_are_metadata(record: Any) -> None:
     fields = {
         "text": "The main text.",
         "summary": "Short.",
@@ -87,7 +87,7 @@ def test_all_prose_stands_beside_the_text_and_short_values_are_metadata(record: 
     assert metadata["url"] == fields["url"]
 
 
-def test_fields_of_the_same_text_stand_once(record: Any) -> None:
+def test_equal_texts_are_written_once(record: Any) -> None:
     assert record({"text": "Once.", "content": "Once."}) == ("", "Once.", {})
 
 
@@ -149,13 +149,13 @@ def test_an_article_may_be_a_number(record: Any) -> None:
     assert metadata["article"] == "FS-1001"
 
 
-def test_long_texts_are_no_metadata(record: Any) -> None:
+def test_long_texts_are_not_metadata(record: Any) -> None:
     words = "word " * 100
     assert record({"manual": words})[2] == {"text_fields": ["manual"]}
     assert record({"text": "t", "key": "k" * 500})[2]["key"] == "k" * 500  # nowhere else
 
 
-def test_mixed_lists_keep_what_they_hold(record: Any) -> None:
+def test_mixed_lists_keep_their_values(record: Any) -> None:
     _, text, metadata = record({"name": "Mix", "list": [1, "a", True, None, {"x": 2}, ["b", []]]})
     for item in ("1", "a", "true", "x: 2", "b"):
         assert item in text
@@ -170,7 +170,7 @@ def test_embeddings_are_neither_text_nor_metadata(record: Any) -> None:
     )  # fmt: skip
 
 
-def test_what_is_too_much_for_metadata_is_text(record: Any) -> None:
+def test_fields_too_large_for_metadata_are_text(record: Any) -> None:
     _, text, metadata = record({"text": "Main.", "keywords": [f"k{i}" for i in range(300)]})
     assert text.endswith("k298, k299")
     assert metadata == {"text_fields": ["text", "keywords"]}
@@ -204,7 +204,7 @@ def test_strings_are_records_of_a_text(tmp_path: Path) -> None:
     assert [document.text for document in documents] == ["First fact.", "Second fact."]
 
 
-def test_columns_of_a_table_are_text_by_the_same_rule(tmp_path: Path) -> None:
+def test_columns_of_a_table_follow_the_same_rules(tmp_path: Path) -> None:
     table = "Question,Answer,Category,Votes\nWho?,Ada.,people,007\n"
     (document,) = read(tmp_path / "a.csv", table)
     assert (document.title, document.text) == ("Who?", "Who?\n\nAda.")
@@ -228,7 +228,7 @@ JSON = st.recursive(
 )
 @given(st.dictionaries(st.sampled_from(["text", "title", "content", "answer", "x", "y"]), JSON))
 def test_every_word_of_a_record_is_in_its_document(tmp_path: Path, fields: dict[str, Any]) -> None:
-    """Or the record is refused: nothing is left out in silence."""
+    """Or the record is rejected: nothing is dropped silently."""
     (tmp_path / "a.jsonl").write_text(json.dumps(fields), encoding="utf-8")
     failures: list[LoadFailure] = []
     documents = list(load([tmp_path / "a.jsonl"], on_failure=failures.append))

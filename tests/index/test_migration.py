@@ -1,4 +1,4 @@
-"""Moving a store to another embedder, while others read it."""
+"""Migrating a store to another embedder while readers use it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def plain(tmp_path: Path, make_mixed_corpus: Corpus, make_embedder: Any) -> Path
 
 @pytest.fixture
 def built(tmp_path: Path, make_mixed_corpus: Corpus, make_experts: Any) -> Path:
-    """What a migrated store is to be like: one that was built with the embedder."""
+    """The reference for a migrated store: one that was built with the new embedder."""
     with IndexWriter.open(tmp_path / "built", make_experts()) as writer:
         writer.build(make_mixed_corpus(COUNT))
     return tmp_path / "built"
 
 
-def test_a_migrated_store_is_as_if_it_had_been_built_so(
+def test_a_migrated_store_equals_one_built_with_the_embedder(
     plain: Path, built: Path, make_experts: Any, make_mixed_corpus: Corpus, contents: Any
 ) -> None:
     embedder = make_experts()
@@ -83,7 +83,7 @@ def test_there_must_be_something_to_migrate(tmp_path: Path, make_experts: Any) -
         writer.migrate()
 
 
-def test_readers_go_on_and_a_killed_migration_embeds_nothing_twice(
+def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
     plain: Path, built: Path, make_experts: Any, make_embedder: Any, contents: Any
 ) -> None:
     old = make_embedder()
@@ -125,7 +125,7 @@ def test_readers_go_on_and_a_killed_migration_embeds_nothing_twice(
 
 
 @pytest.mark.parametrize("moment", ["swap", "calibrate"])
-def test_a_migration_that_dies_before_the_swap_leaves_the_old_store(
+def test_a_migration_killed_before_the_swap_leaves_the_old_store(
     plain: Path,
     make_experts: Any,
     make_embedder: Any,
@@ -153,7 +153,7 @@ def test_a_migration_that_dies_before_the_swap_leaves_the_old_store(
     assert verify(plain).problems == ()
 
 
-def test_no_document_is_lost_for_want_of_a_vector(tmp_path: Path, make_embedder: Any) -> None:
+def test_no_document_is_lost_if_it_has_no_finite_vector(tmp_path: Path, make_embedder: Any) -> None:
     class Picky(make_embedder):  # type: ignore[misc]
         def encode_documents(self, texts: Any, domain: str | None = None) -> Any:
             vectors = super().encode_documents(texts, domain)
@@ -164,7 +164,7 @@ def test_no_document_is_lost_for_want_of_a_vector(tmp_path: Path, make_embedder:
         writer.build([Document("a", "fine"), Document("b", "odd"), Document("c", "good")])
     with (
         IndexWriter.open(tmp_path / "s", Picky(fingerprint="new"), migrating=True) as writer,
-        pytest.raises(DocumentError, match=r"no finite vectors of 1 documents \('b'\)"),
+        pytest.raises(DocumentError, match=r"no finite vectors for 1 documents \('b'\)"),
     ):
         writer.migrate()
     assert verify(tmp_path / "s").problems == ()
@@ -175,7 +175,7 @@ def test_no_document_is_lost_for_want_of_a_vector(tmp_path: Path, make_embedder:
     assert verify(tmp_path / "s").problems == ()
 
 
-def test_a_build_after_a_migration_cuts_for_the_new_embedder(
+def test_a_build_after_a_migration_chunks_for_the_new_embedder(
     plain: Path, make_embedder: Any, make_mixed_corpus: Corpus
 ) -> None:
     short = make_embedder(fingerprint="short")
@@ -187,9 +187,7 @@ def test_a_build_after_a_migration_cuts_for_the_new_embedder(
     assert again.chunks > chunks
 
 
-def test_chunks_that_are_too_long_for_the_new_embedder_are_told(
-    plain: Path, make_embedder: Any
-) -> None:
+def test_reports_chunks_too_long_for_the_new_embedder(plain: Path, make_embedder: Any) -> None:
     short = make_embedder(fingerprint="short")
     short.max_tokens = 20
     with IndexWriter.open(plain, short, migrating=True) as writer:

@@ -1,4 +1,4 @@
-"""Stores with partitions: every chunk is one expert's, and is searched by that expert's vector."""
+"""Stores with partitions: every chunk belongs to one expert and is searched with its vector."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Corpus = Callable[[int], list[Document]]
 
 
 def experts_of(index: Index, keys: Sequence[int]) -> list[str]:
-    """Experts that encoded chunks, in the order of ``keys``."""
+    """Return the experts that encoded chunks, in the order of ``keys``."""
     partitions = index._generation.partitions.items()
     return [next(name for name, held in partitions if key in held) for key in keys]
 
@@ -43,7 +43,7 @@ def experts_by_document(index: Index) -> dict[str, set[str]]:
     return found
 
 
-def test_each_group_lies_in_one_partition(store: Path) -> None:
+def test_each_group_is_in_one_partition(store: Path) -> None:
     wanted = {"legal": "legal", "money": "finance", "garden": "general"}
     with Index.open(store) as index:
         for document, experts in experts_by_document(index).items():
@@ -59,7 +59,7 @@ def test_each_group_lies_in_one_partition(store: Path) -> None:
     assert verify(store).problems == ()
 
 
-def test_general_vectors_are_those_of_the_base(
+def test_general_vectors_equal_those_of_the_base(
     store: Path, tmp_path: Path, make_experts: Any, make_mixed_corpus: Corpus, contents: Any
 ) -> None:
     with IndexWriter.open(tmp_path / "plain", make_experts(experts=())) as writer:
@@ -70,7 +70,7 @@ def test_general_vectors_are_those_of_the_base(
             assert row[-1] == base[row[:2]]
 
 
-def test_a_plain_embedder_is_asked_no_more_than_before(
+def test_a_plain_embedder_is_not_asked_for_posteriors(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:
     with IndexWriter.open(tmp_path / "store", hashing) as writer:  # its posteriors raise
@@ -109,7 +109,7 @@ def test_building_again_embeds_and_routes_nothing(
     assert (embedder.encoded, embedder.routed) == ([], 0)
 
 
-def test_a_group_goes_with_its_last_document(
+def test_a_group_ends_with_its_last_document(
     store: Path, make_experts: Any, make_mixed_corpus: Corpus
 ) -> None:
     rest = [item for item in make_mixed_corpus(COUNT) if "money" not in item.id]
@@ -140,7 +140,7 @@ def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts:
         assert index.scan_cost() == index.size
 
 
-def test_the_nearest_chunk_is_looked_for_in_every_partition(store: Path, make_experts: Any) -> None:
+def test_the_nearest_chunk_is_searched_in_every_partition(store: Path, make_experts: Any) -> None:
     embedder = make_experts()
     with Index.open(store) as index:
         for key, chunk in index.sample_chunks(12, seed=2):
@@ -165,10 +165,8 @@ def test_filters_reach_every_partition(store: Path, make_experts: Any) -> None:
         assert index.partitions({"domain": "legal"}) == {"legal": index.partitions()["legal"]}
 
 
-def test_a_scale_makes_scores_of_leaning_experts_comparable(
-    tmp_path: Path, make_experts: Any
-) -> None:
-    """The expert of finance makes (cosine + 1) / 2 of every cosine: most of its chunks then win."""
+def test_a_scale_makes_inflated_scores_comparable(tmp_path: Path, make_experts: Any) -> None:
+    """The expert of finance maps every cosine to (cosine + 1) / 2: most of its chunks then win."""
     embedder = make_experts(lean={"finance": np.pi / 4})
     legal = [Document(f"l{i}", f"tenant{i} lease{i} court", domain="legal") for i in range(20)]
     finance = [Document(f"f{i}", f"stock{i} bond{i} fund", domain="finance") for i in range(20)]
@@ -227,7 +225,7 @@ def test_segments_are_merged_within_their_partition(tmp_path: Path, make_experts
     assert verify(tmp_path / "s").problems == ()
 
 
-def test_one_more_domain_re_encodes_its_partition_alone(
+def test_adding_a_domain_re_encodes_only_its_partition(
     store: Path, make_experts: Any, make_mixed_corpus: Corpus
 ) -> None:
     larger = make_experts(experts=("legal", "finance", "gardening"))
@@ -236,7 +234,7 @@ def test_one_more_domain_re_encodes_its_partition_alone(
     with Index.open(store) as index:
         chunks = index.size
         general = index.partitions()["general"]
-    # the folder of gardens is taken for gardening now
+    # the folder of gardens is now assigned to gardening
     larger.posteriors = _speaks_of("plants", larger)
     with IndexWriter.open(store, larger, migrating=True) as writer:
         report = writer.migrate()
@@ -258,7 +256,7 @@ def _speaks_of(word: str, embedder: Any) -> Any:
     return posteriors
 
 
-def test_a_damaged_group_is_noticed_and_mended(
+def test_a_damaged_group_is_detected_and_repaired(
     store: Path, make_experts: Any, make_mixed_corpus: Corpus
 ) -> None:
     import sqlite3
@@ -276,7 +274,7 @@ def test_a_damaged_group_is_noticed_and_mended(
         assert experts_by_document(index)["late"] == {"finance"}
 
 
-def test_a_repair_makes_all_partitions_anew(store: Path, contents: Any) -> None:
+def test_a_repair_rebuilds_all_partitions(store: Path, contents: Any) -> None:
     before = contents(store)
     for file in (store / "segments").iterdir():
         file.write_bytes(b"damaged")
@@ -286,7 +284,7 @@ def test_a_repair_makes_all_partitions_anew(store: Path, contents: Any) -> None:
     assert contents(store) == before
 
 
-def test_a_moved_title_embeds_nothing_twice(
+def test_an_unchanged_embedding_text_is_not_embedded_again(
     store: Path, make_experts: Any, make_mixed_corpus: Corpus
 ) -> None:
     embedder = make_experts()

@@ -15,7 +15,7 @@ def named(text: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(section.heading, section.above) for section in sections(text)]
 
 
-def test_a_section_is_a_heading_and_what_stands_below_it() -> None:
+def test_a_section_is_a_heading_and_the_text_below_it() -> None:
     headings = ("# Handbook", "## Leave", "### Study leave", "## Gifts")
     text = "\n\n".join(f"{heading}\n\n{BODY}" for heading in headings)
     assert named(text) == [
@@ -32,12 +32,12 @@ def test_a_text_without_headings_is_one_section(text: str) -> None:
     assert sections(text) == [(0, len(text), "", ())]
 
 
-def test_what_stands_before_the_first_heading_is_a_section() -> None:
+def test_text_before_the_first_heading_is_a_section() -> None:
     assert named(f"{BODY}\n# Later\n{BODY}") == [("", ()), ("Later", ())]
     assert named(f"\n\n# First ##\n{BODY}") == [("First", ())]
 
 
-def test_small_sections_take_in_what_follows_but_no_chapter_of_the_next() -> None:
+def test_small_sections_absorb_the_following_but_not_a_higher_level() -> None:
     text = (
         "# Leave\n\n## Days\n\nOf these there are 27.\n\n## Sick\n\n"
         f"{BODY}\n\n### Note\n\nShort.\n\n# End\n\n{BODY}"
@@ -45,7 +45,7 @@ def test_small_sections_take_in_what_follows_but_no_chapter_of_the_next() -> Non
     assert named(text) == [("Leave", ()), ("Note", ("Leave", "Sick")), ("End", ())]
 
 
-def test_a_comment_in_code_is_no_heading() -> None:
+def test_a_comment_in_code_is_not_a_heading() -> None:
     code = f"```sh\n# install\n{BODY}\n~~~\n# run\n{BODY}\n```"
     assert named(f"# Set-up\n\n{code}\n\n## After\n\n{BODY}") == [
         ("Set-up", ()),

@@ -37,7 +37,7 @@ def test_splits_where_a_reader_would(text: str, expected: list[str]) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("aB1 .!?。\n\"')[]-#é\f\u2028"), max_size=200))
-def test_every_character_lies_in_one_trimmed_span(text: str) -> None:
+def test_every_character_is_in_one_trimmed_span(text: str) -> None:
     spans = sentences.spans(text)
     position = 0
     for start, end in spans:
@@ -48,7 +48,7 @@ def test_every_character_lies_in_one_trimmed_span(text: str) -> None:
 
 
 @pytest.mark.parametrize("unit", [".", ". ", ".)", "1. ", "\n \n", "\n ", ".[1]", "a"])
-def test_time_grows_with_the_length_only(unit: str) -> None:
+def test_time_is_linear_in_the_length(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))
     started = time.perf_counter()
     sentences.spans(text)

@@ -1,4 +1,4 @@
-"""Misspelled words of a query, set right by those that a store holds."""
+"""Misspelled words of a query are corrected to words that a store contains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def held(word: str) -> int:
         ("flights to Belrin", "flights to berlin"),  # of a name, letters may be swapped
     ],
 )
-def test_one_edit_is_set_right(query: str, expected: str) -> None:
+def test_corrects_one_edit(query: str, expected: str) -> None:
     assert respelled(query, lambda word: held(word) or _english(word)) == expected
 
 
@@ -43,23 +43,23 @@ def test_one_edit_is_set_right(query: str, expected: str) -> None:
         "partiallly",  # two edits away
     ],
 )
-def test_all_else_stays(query: str) -> None:
+def test_everything_else_is_unchanged(query: str) -> None:
     assert respelled(query, lambda word: held(word) or _english(word)) == query
 
 
-def test_a_word_of_one_chunk_alone_sets_nothing_right() -> None:
+def test_a_word_in_only_one_chunk_is_not_a_correction() -> None:
     assert (
         respelled("a partail index", lambda word: {"partial": 1, "index": 2}.get(word, 0))
         == "a partail index"
     )
 
 
-def test_a_query_in_another_language_is_left_alone() -> None:
+def test_a_query_in_another_language_is_unchanged() -> None:
     query = "perixd partiax noticx indexex formx"
     assert respelled(query, held) == query
 
 
-def test_frequencies_are_asked_for_lower_case_words() -> None:
+def test_frequencies_are_looked_up_in_lower_case() -> None:
     def frequency(word: str) -> int:
         assert word == word.lower()
         return held(word)
@@ -67,7 +67,7 @@ def test_frequencies_are_asked_for_lower_case_words() -> None:
     assert respelled("NOTICE Preiod", frequency) == "NOTICE period"
 
 
-def test_a_store_sets_a_query_right_by_its_own_words(tmp_path: Path, hashing: Any) -> None:
+def test_a_store_corrects_a_query_with_its_own_words(tmp_path: Path, hashing: Any) -> None:
     texts = ["The notice period is four weeks.", "After the notice period nothing is paid."]
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
         writer.build([Document(str(at), text) for at, text in enumerate(texts)])

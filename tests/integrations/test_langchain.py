@@ -120,7 +120,7 @@ def test_asynchronous_calls(
     background.run(scenario())
 
 
-def test_without_langchain_the_cure_is_named() -> None:
+def test_without_langchain_the_fix_is_named() -> None:
     script = (
         "import sys; sys.modules['langchain_core'] = None\n"
         "from expertrag import MissingExtra\n"

@@ -20,7 +20,7 @@ from expertrag_kernels import Format, cpu_experts, layout
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import PackedMatrix
-from expertrag_kernels.steps import Text
+from expertrag_kernels.steps import SequenceRows
 
 
 @pytest.fixture(params=ISAS)
@@ -59,7 +59,7 @@ def test_a_row_is_the_same_in_any_batch(isa: str, format: Format) -> None:
         rows = [one[slice(*first)], other[slice(*second)]]
         places = [torch.arange(*first), torch.arange(*second)]
         middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
-        texts = [Text(0, middle, pages[0]), Text(middle, end, pages[1])]
+        texts = [SequenceRows(0, middle, pages[0]), SequenceRows(middle, end, pages[1])]
         logits, _ = run(torch.cat(rows), torch.cat(places), texts, torch.arange(end))
         found[0].append(logits[:middle])
         found[1].append(logits[middle:])
@@ -72,16 +72,16 @@ def test_picked_rows_are_the_same_without_the_others(isa: str, format: Format) -
     model = small_model(format)
     tokens = torch.randint(VOCABULARY, (140,), generator=torch.Generator().manual_seed(4))
     places, whole = torch.arange(140), whole_text(model, tokens, torch.tensor([0, 1, 2]))
-    texts, watched = [Text(0, 140, torch.tensor([5, 3, 4]))], torch.tensor([7, 90, 91])
+    texts, watched = [SequenceRows(0, 140, torch.tensor([5, 3, 4]))], torch.tensor([7, 90, 91])
     seen = model.decoder.run(tokens, places, texts, places, watched)[1]
     picked = torch.tensor([139, 3, 64, 65, 3])
     logits, kept = model.decoder.run(tokens, places, texts, picked, watched)
     assert torch.equal(logits, whole[picked])
     assert torch.equal(kept[0], seen[0])
     # what nobody looks at leaves its keys and values
-    texts = [Text(0, 130, torch.tensor([6, 8, 9]))]
+    texts = [SequenceRows(0, 130, torch.tensor([6, 8, 9]))]
     model.decoder.run(tokens[:130], places[:130], texts, torch.empty(0, dtype=torch.long))
-    texts = [Text(0, 10, torch.tensor([6, 8, 9]))]
+    texts = [SequenceRows(0, 10, torch.tensor([6, 8, 9]))]
     logits, _ = model.decoder.run(tokens[130:], places[130:], texts, torch.tensor([9]))
     assert torch.equal(logits, whole[139:])
 
@@ -122,7 +122,7 @@ def test_picked_and_watched_rows(make: Make) -> None:
     logits, (kept,) = model.decoder.run(
         tokens,
         torch.arange(20),
-        [Text(0, 20, torch.tensor([1]))],
+        [SequenceRows(0, 20, torch.tensor([1]))],
         torch.tensor([19, 3]),
         torch.tensor([3, 4]),
     )
@@ -140,7 +140,7 @@ def test_a_copied_page_continues_as_the_first(make: Make) -> None:
     rest = model.decoder.run(
         tokens[40:],
         torch.arange(40, 70),
-        [Text(0, 30, torch.tensor([5, 6]))],
+        [SequenceRows(0, 30, torch.tensor([5, 6]))],
         torch.arange(30),
     )[0]
     torch.testing.assert_close(rest, whole[40:])
@@ -160,16 +160,20 @@ def test_matrices_are_packed_as_by_torch(isa: str, format: Format, shape: tuple[
 @pytest.mark.parametrize(
     ("positions", "texts", "complaint"),
     [
-        ([0, 1, 2], [Text(0, 2, torch.tensor([0]))], "all rows"),
-        ([0, 1, 2], [Text(0, 2, torch.tensor([0])), Text(1, 3, torch.tensor([0]))], "all rows"),
-        ([0, 1], [Text(0, 3, torch.tensor([0]))], "each with a position"),
-        ([254, 255, LONGEST], [Text(0, 3, torch.arange(5))], "beyond the decoder's 256"),
-        ([62, 63, 64], [Text(0, 3, torch.tensor([0]))], "position 64 has no page"),
-        ([0, 1, 2], [Text(0, 3, torch.tensor([PAGES]))], "pages 0 to 11"),
+        ([0, 1, 2], [SequenceRows(0, 2, torch.tensor([0]))], "all rows"),
+        (
+            [0, 1, 2],
+            [SequenceRows(0, 2, torch.tensor([0])), SequenceRows(1, 3, torch.tensor([0]))],
+            "all rows",
+        ),
+        ([0, 1], [SequenceRows(0, 3, torch.tensor([0]))], "each with a position"),
+        ([254, 255, LONGEST], [SequenceRows(0, 3, torch.arange(5))], "beyond the decoder's 256"),
+        ([62, 63, 64], [SequenceRows(0, 3, torch.tensor([0]))], "position 64 has no page"),
+        ([0, 1, 2], [SequenceRows(0, 3, torch.tensor([PAGES]))], "pages 0 to 11"),
     ],
 )
 def test_what_does_not_fit_is_refused(
-    positions: list[int], texts: list[Text], complaint: str
+    positions: list[int], texts: list[SequenceRows], complaint: str
 ) -> None:
     model = small_model(Format.F32)
     with pytest.raises(ValueError, match=complaint):
@@ -181,6 +185,6 @@ def test_tokens_outside_the_table_are_refused() -> None:
     one = torch.tensor([0])
     for token in (-1, VOCABULARY):
         with pytest.raises(ValueError, match="tokens must be 0 to 69"):
-            model.decoder.run(torch.tensor([token]), one, [Text(0, 1, one)], one)
+            model.decoder.run(torch.tensor([token]), one, [SequenceRows(0, 1, one)], one)
     with pytest.raises(ValueError, match="rows 0 to 0"):
-        model.decoder.run(one, one, [Text(0, 1, one)], torch.tensor([1]))
+        model.decoder.run(one, one, [SequenceRows(0, 1, one)], torch.tensor([1]))

@@ -8,7 +8,7 @@ from small_decoder import PAGES, VOCABULARY, Model, in_torch, small_model, whole
 
 from expertrag_kernels import Format
 from expertrag_kernels.gpu.graphs import fill, spare_rows
-from expertrag_kernels.steps import Text
+from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 from expertrag_kernels.torch_rows import SHORT_ROWS, rows_of
 
@@ -40,7 +40,7 @@ def test_a_row_is_the_same_in_any_batch() -> None:
         rows = [one[slice(*first)], other[slice(*second)]]
         places = [torch.arange(*first), torch.arange(*second)]
         middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
-        texts = [Text(0, middle, pages[0]), Text(middle, end, pages[1])]
+        texts = [SequenceRows(0, middle, pages[0]), SequenceRows(middle, end, pages[1])]
         logits, _ = model.decoder.run(torch.cat(rows), torch.cat(places), texts, torch.arange(end))
         found[0].append(logits[:middle])
         found[1].append(logits[middle:])
@@ -58,7 +58,7 @@ def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
     own = spare_rows(4, PAGES, PAGES, _CPU)
     with torch.inference_mode():
         decoder.compute(own)  # as a capture does; nobody's page takes it
-        last = Text(0, 3, torch.tensor([2, 9]))
+        last = SequenceRows(0, 3, torch.tensor([2, 9]))
         rows = rows_of(tokens[67:], torch.arange(67, 70), [last], _CPU)
         fill(own, rows, PAGES)
         decoder.compute(own)
@@ -70,4 +70,6 @@ def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     one = torch.tensor([0])
     with pytest.raises(ValueError, match="tokens must be 0 to 69"):
-        _model(torch.float32).decoder.run(torch.tensor([VOCABULARY]), one, [Text(0, 1, one)], one)
+        _model(torch.float32).decoder.run(
+            torch.tensor([VOCABULARY]), one, [SequenceRows(0, 1, one)], one
+        )

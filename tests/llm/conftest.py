@@ -87,7 +87,7 @@ def tiny(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
 
 @pytest.fixture(scope="session")
 def tiny_left(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
-    """The same, left to transformers."""
+    """The same model, run by transformers."""
     folder = str(tiny_folder("mixtral"))
     return TransformersGenerator.load(folder, dtype="float32", native=False)
 
@@ -96,7 +96,7 @@ def tiny_left(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
 def either(
     request: pytest.FixtureRequest, tiny: TransformersGenerator, tiny_left: TransformersGenerator
 ) -> TransformersGenerator:
-    """Both of them, one after the other."""
+    """Each of the two."""
     return tiny if request.param == "engine" else tiny_left
 
 
@@ -199,11 +199,11 @@ def openai_server(_server: _Server) -> OpenAIServer:
 
 
 def _lines(model: TransformersGenerator, body: dict[str, Any]) -> Iterator[str]:
-    """Lines of a stream of server-sent events, right or wrong by the model's name."""
+    """Lines of a stream of server-sent events, valid or not by the model's name."""
     kind = body["model"]
     if kind == "malformed":
         yield "data: {not json"
-    elif kind in ("endless", "silent"):  # a comment is no event: it only finds the peer gone
+    elif kind in ("endless", "silent"):  # a comment is not an event: it only detects a closed peer
         line = ": still here" if kind == "silent" else f"data: {json.dumps(_chunk('again '))}"
         while True:
             yield line

@@ -1,4 +1,4 @@
-"""Texts that are held to a form: every kind, on the engine and in transformers."""
+"""Constrained decoding: every kind of constraint, on the engine and in transformers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LARK = 'start: "The " WORD (", " WORD)* "."\nWORD: /[a-z]{2,5}/'
 
 def _is_json(text: str) -> bool:
     found = json.loads(text)
-    assert json.dumps(found) == text  # one way to write it, so that none writes spaces for ever
+    assert json.dumps(found) == text  # one way to write it: no endless white space
     return (
         list(found) == ["kind", "people", "old"]
         and found["kind"] in ("town", "village")
@@ -73,7 +73,9 @@ def _written(session: Session) -> str:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("case", _CASES)
-def test_every_kind_is_obeyed(case: str, temperature: float, either: TransformersGenerator) -> None:
+def test_every_kind_is_enforced(
+    case: str, temperature: float, either: TransformersGenerator
+) -> None:
     constraint, obeyed = _CASES[case]
     for seed in range(3):
         sampling = Sampling(64, temperature, seed, constraint=constraint)
@@ -98,7 +100,7 @@ def test_the_default_model_writes_json(smollm: TransformersGenerator) -> None:
     assert session.finish_reason is FinishReason.STOP
 
 
-def test_a_mixture_of_prompts_obeys_too(either: TransformersGenerator) -> None:
+def test_a_mixture_of_prompts_is_constrained_too(either: TransformersGenerator) -> None:
     constraint, obeyed = _CASES["json_schema"]
     session = either.begin_mixed(
         _QUESTION, [Message("user", "Paris?")], 0.5, Sampling(64, constraint=constraint)
@@ -107,7 +109,7 @@ def test_a_mixture_of_prompts_obeys_too(either: TransformersGenerator) -> None:
 
 
 @pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (4, "stop"), (5, "stop")])
-def test_a_text_that_is_complete_has_ended(
+def test_a_complete_sequence_ends(
     max_tokens: int, reason: str, either: TransformersGenerator
 ) -> None:
     digits = Constraint(regex="[0-9]{4}")  # each of them is a token
@@ -118,21 +120,21 @@ def test_a_text_that_is_complete_has_ended(
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_guesses_change_no_token(
+def test_draft_tokens_change_no_token(
     temperature: float, tiny: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(tiny._network, NativeNetwork)
     engine = tiny._network.engine
     constraints = [constraint for constraint, _ in _CASES.values()]
     wanted = [Sampling(32, temperature, 5, constraint=c, logprobs=3) for c in constraints]
-    before = engine.counters.right_tokens
+    before = engine.counters.accepted_tokens
     guessing = [_deltas(tiny, sampling) for sampling in wanted]
-    assert engine.counters.right_tokens > before  # what the grammar forces
-    monkeypatch.setattr(engine, "_guesses", False)
+    assert engine.counters.accepted_tokens > before  # what the grammar forces
+    monkeypatch.setattr(engine, "_speculate", False)
     assert [_deltas(tiny, sampling) for sampling in wanted] == guessing
 
 
-def test_eight_at_a_time_do_not_mix(tiny: TransformersGenerator) -> None:
+def test_eight_concurrent_sequences_do_not_mix(tiny: TransformersGenerator) -> None:
     kinds = [*_CASES.values()] * 2
     samplings = [
         Sampling(32, 0.9, seed, constraint=constraint) for seed, (constraint, _) in enumerate(kinds)
@@ -151,7 +153,7 @@ def test_eight_at_a_time_do_not_mix(tiny: TransformersGenerator) -> None:
     assert [together[seed] for seed in range(8)] == alone
 
 
-def test_signals_are_those_of_the_free_model(either: TransformersGenerator) -> None:
+def test_signals_do_not_depend_on_the_constraint(either: TransformersGenerator) -> None:
     free, held = (
         either.begin(_QUESTION, Sampling(8, constraint=constraint)).peek(1)
         for constraint in (None, Constraint(choices=_CHOICES))
@@ -160,7 +162,7 @@ def test_signals_are_those_of_the_free_model(either: TransformersGenerator) -> N
     assert (held.margin, held.entropy) == (free.margin, free.entropy)
 
 
-def test_stop_strings_still_end_a_text(either: TransformersGenerator) -> None:
+def test_stop_strings_end_a_constrained_sequence(either: TransformersGenerator) -> None:
     wanted = Constraint(choices=(f"one{prompt.NEXT_PASSAGE}two",))
     sampling = Sampling(32, constraint=wanted, stop=(prompt.NEXT_PASSAGE,))
     session = either.begin(_QUESTION, sampling)
@@ -168,7 +170,7 @@ def test_stop_strings_still_end_a_text(either: TransformersGenerator) -> None:
     assert session.finish_reason is FinishReason.STOP
 
 
-def test_cancelling_ends_it_and_others_go_on(either: TransformersGenerator) -> None:
+def test_cancelling_one_session_leaves_others_usable(either: TransformersGenerator) -> None:
     cancelled = False
 
     def stop() -> None:
@@ -187,9 +189,11 @@ def test_cancelling_ends_it_and_others_go_on(either: TransformersGenerator) -> N
     assert obeyed(_written(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
 
 
-def test_what_proves_too_complex_is_told_and_others_go_on(either: TransformersGenerator) -> None:
+def test_a_too_complex_constraint_fails_its_session_only(either: TransformersGenerator) -> None:
     sampling = Sampling(32, constraint=Constraint(regex="(a?){3000}a{3000}"))
-    with pytest.raises(InvalidArgument, match=r"constraint\.regex: cannot be obeyed \(lexer") as e:
+    with pytest.raises(
+        InvalidArgument, match=r"constraint\.regex: cannot be enforced \(lexer"
+    ) as e:
         _written(either.begin(_QUESTION, sampling))
     assert e.value.metadata["field"] == "constraint.regex"
     constraint, obeyed = _CASES["choices"]
@@ -208,18 +212,18 @@ def test_what_proves_too_complex_is_told_and_others_go_on(either: TransformersGe
         (Constraint(grammar="start: start"), "grammar", "NoExtension"),
     ],
 )
-def test_what_cannot_be_obeyed_is_told_at_once(
+def test_an_invalid_constraint_is_rejected_at_once(
     constraint: Constraint, field: str, reason: str, tiny: TransformersGenerator
 ) -> None:
     for ask in (tiny.check, lambda sampling: tiny.begin(_QUESTION, sampling)):
         with pytest.raises(InvalidArgument) as caught:
             ask(Sampling(constraint=constraint))
         assert caught.value.metadata["field"] == f"constraint.{field}"
-        assert caught.value.message.startswith(f"constraint.{field}: cannot be obeyed (")
+        assert caught.value.message.startswith(f"constraint.{field}: cannot be enforced (")
         assert reason in caught.value.message and "\n" not in caught.value.message
 
 
-def test_a_vocabulary_is_read_once_and_late(smollm_path: Any) -> None:
+def test_a_vocabulary_is_built_once_and_lazily(smollm_path: Any) -> None:
     vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
     assert vocabulary._built is None
     matcher = vocabulary.matcher(Constraint(choices=("a",)))

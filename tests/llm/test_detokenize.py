@@ -38,7 +38,7 @@ def test_pieces_join_to_the_text(text: str, chat: ChatTokenizer) -> None:
     assert "".join(pieces) + detokenizer.flush() == text
 
 
-def test_a_text_that_goes_on_begins_without_the_space(chat: ChatTokenizer) -> None:
+def test_a_continued_turn_drops_its_leading_space(chat: ChatTokenizer) -> None:
     for text, expected in ((" Paris is it.", "Paris is it."), ("\n Paris", "Paris"), (" ", "")):
         detokenizer = Detokenizer(chat.decode, goes_on=True)
         tokens = chat._tokenizer(text, add_special_tokens=False).input_ids
@@ -93,7 +93,7 @@ def test_any_text_joins_byte_by_byte(text: str) -> None:
         (("END",), ["E", "N", "X"], "ENX", False),
         (("END",), ["ENEND"], "EN", True),
         (("END",), ["the EN"], "the EN", False),
-        (("b", "ab"), ["xa", "b"], "x", True),  # the earliest begins first
+        (("b", "ab"), ["xa", "b"], "x", True),  # the earliest match wins
         (("aab",), ["aaab"], "a", True),
         (("\n\n",), ["line\n", "\nmore"], "line", True),
         (("",), ["a"], "a", False),

@@ -1,4 +1,4 @@
-"""Log probabilities: the model's own, and of the tokens that are in the text."""
+"""Log probabilities are the model's own, and belong to the tokens of the text."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ def _parts(deltas: list[DeltaEvent]) -> tuple[str, list[TokenLogprob]]:
             12, 0.9, 1, (), 1.5, Constraint(regex="[a-z]{2,9} [a-z]{2,9} [a-z]{2,9}"), logprobs=20
         ),
     ],
-    ids=["greedy", "all that changes draws"],
+    ids=["greedy", "temperature, penalty and constraint"],
 )
-def test_they_are_those_of_the_model(
+def test_logprobs_are_those_of_the_model(
     sampling: Sampling, either: TransformersGenerator, tiny_folder: Callable[[str], Path]
 ) -> None:
     session = either.begin(_QUESTION, sampling)
     session.peek(3)
     text, told = _parts(list(session.deltas()))
     if isinstance(session, NativeSession):
-        drawn = session._text.tokens[session.prompt_tokens :]
+        drawn = session._sequence.tokens[session.prompt_tokens :]
     else:
         assert isinstance(session, TransformersSession)
         drawn = session._drawn
@@ -67,7 +67,7 @@ def test_they_are_those_of_the_model(
     assert "".join(one.text for one in told) == text
 
 
-def test_tokens_are_told_with_their_piece(smollm: TransformersGenerator) -> None:
+def test_logprobs_come_with_their_piece(smollm: TransformersGenerator) -> None:
     session = smollm.begin(_QUESTION, Sampling(30, logprobs=2))
     for delta in session.deltas():
         assert "".join(token.text for token in delta.logprobs) == delta.text
@@ -85,11 +85,11 @@ def test_a_stop_string_cuts_the_tokens_too(smollm: TransformersGenerator) -> Non
     text, told = _parts(list(session.deltas()))
     assert text == "The capital of Fra"
     assert [token.text for token in told] == ["The", " capital", " of", " Fra"]
-    assert told[-1].top[0].text == " France"  # what the model thought of is not cut
+    assert told[-1].top[0].text == " France"  # alternatives are not cut
 
 
 class _Fed(LocalSession):
-    """A session of tokens that are given."""
+    """A session that replays given tokens."""
 
     def __init__(self, chat: ChatTokenizer, tokens: list[int], stop: tuple[str, ...]) -> None:
         super().__init__(chat.decode, [], Sampling(stop=stop, logprobs=0), lambda: None)
@@ -124,7 +124,7 @@ def test_tokens_join_to_any_text(chat: ChatTokenizer) -> None:
         for delta in deltas:
             shown += delta.text
             told += "".join(token.text for token in delta.logprobs)
-            assert shown.startswith(told)  # nothing is told that is not shown
+            assert shown.startswith(told)  # no token of text that is not shown
         assert told == shown == wanted
 
     check()

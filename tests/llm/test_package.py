@@ -1,4 +1,4 @@
-"""The generation package is light to import and exports what it says."""
+"""The package of language models is light to import, and exports what ``__all__`` names."""
 
 from __future__ import annotations
 

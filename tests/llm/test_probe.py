@@ -1,4 +1,4 @@
-"""A probe of hidden states tells a session's doubt, before it draws; on both back ends."""
+"""A probe on hidden states computes a session's doubt before it samples, on both back ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 def reader(
     request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> TransformersGenerator:
-    """A tiny mixture that says it is a reader of our prompts."""
+    """A tiny mixture that is marked as a reader of our prompts."""
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder("mixtral"), folder)
     config = json.loads((folder / "config.json").read_text())
@@ -44,7 +44,7 @@ def _probe(reader: TransformersGenerator, bias: float, weight: float = 0.0) -> P
     return Probe(np.full(2 * _WIDTH, weight, np.float32), bias, owner)
 
 
-def test_its_doubt_is_of_the_states_of_the_last_token(reader: TransformersGenerator) -> None:
+def test_doubt_comes_from_the_states_of_the_last_token(reader: TransformersGenerator) -> None:
     watched, abstains = reader.watch(_QUESTION)
     assert 0 < abstains < 1
     probe = _probe(reader, 0.1, 0.01)
@@ -59,7 +59,7 @@ def test_its_doubt_is_of_the_states_of_the_last_token(reader: TransformersGenera
         assert session.doubt == pytest.approx(expected, rel=1e-4)
 
 
-def test_it_abstains_before_a_token_is_drawn(reader: TransformersGenerator) -> None:
+def test_it_abstains_before_a_token_is_sampled(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
     with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
         assert "".join(session.stream()) == prompt.NOT_FOUND
@@ -68,7 +68,7 @@ def test_it_abstains_before_a_token_is_drawn(reader: TransformersGenerator) -> N
         assert session.doubt == pytest.approx(1 / (1 + np.exp(-4.0)))
 
 
-def test_without_doubt_the_answer_is_that_of_the_model_alone(
+def test_a_low_doubt_does_not_change_the_answer(
     reader: TransformersGenerator,
 ) -> None:
     def answer() -> str:
@@ -82,10 +82,10 @@ def test_without_doubt_the_answer_is_that_of_the_model_alone(
     assert answer() == alone != prompt.NOT_FOUND
 
 
-def test_a_form_and_a_turn_that_is_not_begun_have_no_doubt(
+def test_a_constrained_answer_without_a_begun_turn_has_no_doubt(
     tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What tells it was fitted on turns that were begun."""
+    """The probe was fitted on turns that were begun."""
     monkeypatch.setattr(prompt, "INSTRUCTED_FROM", 1)
     model = TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
     owner = Owner(model.name, model.fingerprint, prompt.fingerprint(prompt.INSTRUCT))
@@ -101,7 +101,7 @@ def test_a_form_and_a_turn_that_is_not_begun_have_no_doubt(
         assert text == prompt.NOT_FOUND if begun else text in ("yes", "no")
 
 
-def test_no_passages_no_doubt(reader: TransformersGenerator) -> None:
+def test_without_passages_there_is_no_doubt(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
     closed = prompt.closed_book("What is a harbour for?")
     with closing(reader.begin(closed, Sampling(2))) as session:
@@ -109,7 +109,7 @@ def test_no_passages_no_doubt(reader: TransformersGenerator) -> None:
         assert session.doubt is None
 
 
-def test_one_of_another_model_is_refused(reader: TransformersGenerator) -> None:
+def test_a_probe_of_another_model_is_rejected(reader: TransformersGenerator) -> None:
     probe = _probe(reader, 0.0)
     for field in ("fingerprint", "prompts"):
         other = replace(probe, owner=replace(probe.owner, **{field: "0" * 16}))
@@ -118,7 +118,7 @@ def test_one_of_another_model_is_refused(reader: TransformersGenerator) -> None:
     reader.probe_with(replace(probe, owner=replace(probe.owner, generator="elsewhere")))
 
 
-def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_saved_probe_loads_unchanged(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=2 * _WIDTH).astype(np.float32)
     probe = Probe(weights, -0.25, Owner("model", "a" * 16, "b" * 16))
@@ -130,7 +130,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (tmp_path / "README.md").read_text() == "# A probe\n"
 
 
-def test_what_is_none_and_what_is_damaged_is_told(tmp_path: Path) -> None:
+def test_missing_and_damaged_probes_are_reported(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="expertrag train probe"):
         load_probe(tmp_path)
     probe = Probe(np.zeros(4, np.float32), 0.0, Owner("model", "a", "b"))
@@ -141,7 +141,7 @@ def test_what_is_none_and_what_is_damaged_is_told(tmp_path: Path) -> None:
     assert error.value.reason == "MODEL_DAMAGED"
 
 
-def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGenerator) -> None:
+def test_look_returns_the_doubt_and_changes_no_answer(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, -4.0, 0.01))
     other = prompt.open_book("Where are the ships?", [_PASSAGE])
 
@@ -155,23 +155,23 @@ def test_a_prompt_is_looked_at_before_its_answer_is_drawn(reader: TransformersGe
     ]
     assert [session.look() for session in sessions] == [doubt for _, doubt in expected]
     sessions[1].close()
-    assert sessions[0].look() == expected[0][1]  # once more is no other token
+    assert sessions[0].look() == expected[0][1]  # a second look samples no other token
     with closing(sessions[0]) as session:
         assert "".join(session.stream()) == expected[0][0]
         assert session.completion_tokens == 8
 
 
-def test_a_look_draws_no_abstention_twice(reader: TransformersGenerator) -> None:
+def test_look_does_not_repeat_an_abstention(reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
     with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
         assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
         assert "".join(session.stream()) == prompt.NOT_FOUND
 
 
-def test_who_reads_the_best_passage_first(
+def test_only_readers_get_the_best_passage_first(
     tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """A reader, whose doubt was trained; no other model without a probe."""
+    """The doubt of a reader was trained; other models need a probe."""
     folder = tmp_path / "reader"
     shutil.copytree(tiny_folder("mixtral"), folder)
     config = json.loads((folder / "config.json").read_text())

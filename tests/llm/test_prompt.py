@@ -18,7 +18,7 @@ def passage(text: str, score: float = 1.0, title: str = "") -> Passage:
 
 
 def count(messages: Sequence[Message]) -> int:
-    """One token a word, two more a message, as a chat template would add."""
+    """One token per word and two more per message, as for a chat template."""
     return sum(len(message.content.split()) + 2 for message in messages)
 
 
@@ -80,7 +80,7 @@ def test_the_turn_of_a_chat_model_is_begun(question: str, beginning: str) -> Non
         ("1999 [3]\n\n[4] Title", "1999", (3,)),
     ],
 )
-def test_replies_are_read(text: str, answer: str, cited: tuple[int, ...]) -> None:
+def test_replies_are_parsed(text: str, answer: str, cited: tuple[int, ...]) -> None:
     assert prompt.Reply.of(text) == prompt.Reply(answer, cited)
 
 
@@ -95,7 +95,7 @@ def test_doubt_is_scaled_in_log_odds() -> None:
     assert 0.0 < prompt.UNSCALED.calibrated(0.0) < prompt.UNSCALED.calibrated(1.0) < 1.0
 
 
-def test_everything_is_kept_in_its_order_when_it_fits() -> None:
+def test_passages_that_fit_keep_their_order() -> None:
     """Scores of several searches cannot be compared."""
     low, high = passage("a b c", score=0.1), passage("d e f", score=0.9)
     packed = prompt.pack("q", [low, high], count, budget_tokens=10_000)

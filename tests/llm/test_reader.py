@@ -1,4 +1,4 @@
-"""A reader is known by its config, and its doubt is the model's own; on both back ends."""
+"""The config marks a reader, and its doubt is a probability of the model; on both back ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 @pytest.fixture
 def write(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
-    """Make a mixture that was trained with prompts of a fingerprint."""
+    """Make a mixture that is marked as trained with prompts of a fingerprint."""
 
     def written(prompts: str) -> Path:
         folder = tmp_path / "model"
@@ -39,9 +39,7 @@ def write(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[[str],
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_its_doubt_is_a_probability_of_the_model(
-    write: Callable[[str], Path], native: bool
-) -> None:
+def test_doubt_is_a_probability_of_the_model(write: Callable[[str], Path], native: bool) -> None:
     folder = write(prompt.fingerprint())
     reader = TransformersGenerator.load(str(folder), dtype="float32", native=native)
     assert reader.reader
@@ -94,7 +92,7 @@ def test_a_large_chat_model_is_a_reader_without_training(
         assert session.doubt == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_small_chat_model_is_not(tiny_folder: Callable[[str], Path]) -> None:
+def test_a_small_chat_model_is_no_reader(tiny_folder: Callable[[str], Path]) -> None:
     model = TransformersGenerator.load(str(tiny_folder("mixtral")))
     assert (model.reader, model.family) == (False, "plain")
 
@@ -110,7 +108,7 @@ def test_a_reader_of_other_prompts_is_a_plain_model(
     with caplog.at_level(logging.WARNING):
         other = TransformersGenerator.load(str(write("0123456789abcdef")))
     (warning,) = [record.getMessage() for record in caplog.records]
-    assert "reader of other prompts (0123456789abcdef)" in warning
+    assert "trained with other prompts (0123456789abcdef)" in warning
     assert "expertrag train reader" in warning
     assert not other.reader
     with closing(other.begin(_QUESTION, Sampling(2), from_passages=True)) as session:

@@ -1,4 +1,4 @@
-"""Sampling and certainty against hand-computed figures."""
+"""Sampling and certainty against hand-computed values."""
 
 from __future__ import annotations
 
@@ -42,23 +42,25 @@ def test_greedy_takes_the_best() -> None:
 @pytest.mark.parametrize(
     ("doubt", "others", "token"), [(0.4, (0.3, 0.3), 0), (0.6, (0.2, 0.2), 2), (0.5, (0.5, 0.0), 2)]
 )
-def test_abstention_is_decided_by_half(
+def test_abstention_needs_a_doubt_of_half(
     doubt: float, others: tuple[float, float], token: int
 ) -> None:
-    """An answer has several first words, none of which need be likelier than abstention."""
+    """Answers begin with several tokens, none of which needs to be likelier than abstention."""
     logits = torch.tensor([*others, doubt]).log()
     sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2,)))
     assert sampler.draw(logits) == token
     assert sampler.doubt == pytest.approx(doubt)
-    assert sampler.draw(torch.tensor([0.0, 0.1, 0.2])) == 2  # later on the token is any other
+    assert (
+        sampler.draw(torch.tensor([0.0, 0.1, 0.2])) == 2
+    )  # after the first draw, the token is like any other
     assert sampler.doubt == pytest.approx(doubt)
     abstention = Abstention((2,))
     drawn = {Sampler(5.0, seed, _CPU, abstention=abstention).draw(logits) for seed in range(50)}
     assert (2 in drawn) == (token == 2) and (drawn == {2}) == (token == 2)
 
 
-def test_an_abstention_is_said_to_its_end() -> None:
-    """An untrained model begins it, and may go on in words of its own."""
+def test_an_abstention_is_completed() -> None:
+    """An untrained model begins it, but might continue in its own words."""
     sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((2, 0, 1)))
     assert [sampler.draw(torch.tensor([0.0, 1.0, 5.0])) for _ in range(2)] == [2, 0]
     assert sampler.forced() == [1]
@@ -66,7 +68,7 @@ def test_an_abstention_is_said_to_its_end() -> None:
     assert [sampler.draw(own) for _ in range(2)] == [1, 0]  # then its own words again
 
 
-def test_doubt_may_be_told_and_decide_nothing() -> None:
+def test_doubt_can_be_reported_without_deciding() -> None:
     sampler = Sampler(0.0, 0, _CPU, abstention=Abstention((1,), decides=False))
     assert sampler.draw(torch.tensor([0.75, 0.25]).log()) == 0
     assert sampler.doubt == pytest.approx(0.25)

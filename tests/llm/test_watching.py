@@ -1,4 +1,4 @@
-"""What a prefill shows, against hand-computed figures and against the plain model."""
+"""Routing and hidden states of a prefill, against hand-computed values and the plain model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _QUESTION = [Message("user", "Who wrote Dracula?")]
 
 
 def output(*routers: torch.Tensor) -> SimpleNamespace:
-    """Two layers above the embeddings, of two tokens, each filled with its number."""
+    """Embeddings and four layers, of two tokens, each filled with its number."""
     states = tuple(torch.full((1, 2, 3), float(layer)) for layer in range(5))
     return SimpleNamespace(hidden_states=states, router_logits=routers)
 
 
-def test_the_router_by_layer_and_expert() -> None:
+def test_router_signals_by_layer_and_expert() -> None:
     uniform, sure = torch.zeros(2, 4), torch.tensor([[0.0] * 4, [1e4, 0.0, 0.0, 0.0]])
     seen = watch(output(uniform, sure))
     assert seen.router_entropy == pytest.approx(math.log(4) * 3 / 4)
@@ -34,7 +34,7 @@ def test_the_router_by_layer_and_expert() -> None:
     assert seen.vectors["router_pattern"] == pytest.approx([0.25] * 4 + [0.625] + [0.125] * 3)
 
 
-def test_the_end_of_a_long_prompt_alone_is_watched() -> None:
+def test_only_the_end_of_a_long_prompt_is_watched() -> None:
     before, end = torch.zeros(100, 2), torch.tensor([[1e4, 0.0]]).expand(32, 2)
     seen = watch(output(torch.cat([before, end])))
     assert seen.router_entropy == 0
@@ -50,7 +50,7 @@ def test_a_model_without_a_router() -> None:
 
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("kind", ["olmoe", "qwen3_moe", "mixtral", "llama"])
-def test_a_session_shows_what_the_plain_model_computes(
+def test_signals_of_a_session_are_those_of_the_plain_model(
     kind: str, native: bool, tiny_folder: Callable[[str], Path]
 ) -> None:
     folder = tiny_folder(kind)
@@ -75,7 +75,7 @@ def test_a_session_shows_what_the_plain_model_computes(
         assert len(signals.vectors["router_pattern"]) == len(first) * layers
 
 
-def test_what_nobody_asks_for_is_not_watched(
+def test_nothing_is_watched_unless_requested(
     tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = str(tiny_folder("mixtral"))

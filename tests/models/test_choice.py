@@ -1,4 +1,4 @@
-"""Which generator ``auto`` is: by memory, by what is asked for, and by what has been pulled."""
+"""The generator that ``auto`` selects: by memory, by configuration, and by pulled models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Memory = Callable[[float], None]
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Memory:
-    """Sets how many GiB of memory the system says are available."""
+    """Sets the available memory of the system in GiB."""
 
     def say(gib: float) -> None:
         (tmp_path / "proc").mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Memory:
 
 @pytest.fixture
 def pulled(sliced: Any, reader_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tiny model in the place of the large one, and the small one as it is."""
+    """A tiny model instead of the large one, and the real small one."""
     target = models.cache_folder() / "models" / "smollm2-135m-reader"
     target.parent.mkdir(parents=True)
     target.symlink_to(reader_path)
@@ -56,7 +56,7 @@ def test_memory_decides(memory: Memory) -> None:
     )
 
 
-def test_a_system_that_tells_nothing_gets_the_small_one(
+def test_unknown_memory_selects_the_small_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(choice, "available_bytes", lambda: available_bytes(tmp_path))
@@ -71,7 +71,7 @@ def test_a_system_that_tells_nothing_gets_the_small_one(
         ({"kernels": False}, "no compiled kernels"),
     ],
 )
-def test_what_cannot_run_packed_is_the_small_one(
+def test_settings_that_exclude_packed_models_select_the_small_one(
     memory: Memory, asked: dict[str, Any], word: str
 ) -> None:
     memory(64)
@@ -79,7 +79,7 @@ def test_what_cannot_run_packed_is_the_small_one(
     assert chosen.name == choice.SMALL and word in chosen.reason
 
 
-def test_a_server_starts_with_what_is_there_and_tells_of_the_better_one(
+def test_a_server_starts_with_a_pulled_model_and_logs_the_better_one(
     pulled: None, memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory(20)
@@ -99,14 +99,14 @@ def test_a_server_starts_with_what_is_there_and_tells_of_the_better_one(
     )
     memory(3)
     assert open_generator(ModelConfig()).name == choice.SMALL
-    # damaged, it is not passed over in silence
+    # a damaged model is not silently skipped
     memory(20)
     (models.path(NAME) / "config.json").unlink()
     with pytest.raises(ServerError, match=f"expertrag models pull {NAME}"):
         open_generator(ModelConfig())
 
 
-def test_with_neither_of_them_the_one_that_suits_is_asked_for(
+def test_without_a_pulled_model_the_suited_one_is_named(
     sliced: Any, monkeypatch: pytest.MonkeyPatch, memory: Memory
 ) -> None:
     memory(20)
@@ -117,7 +117,7 @@ def test_with_neither_of_them_the_one_that_suits_is_asked_for(
         models.choose()
 
 
-def test_auto_is_the_model_that_the_gate_reads(
+def test_auto_is_the_model_that_the_gate_requires(
     smollm_path: Path, memory: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory(20)
@@ -126,10 +126,10 @@ def test_auto_is_the_model_that_the_gate_reads(
     about = json.loads((shipped_folder("adarague-drafts") / "gate.json").read_text())
     assert "smollm2-135m-instruct-moe" in json.dumps(about)
     assert open_generator(ModelConfig(), gate).name == "smollm2-135m-instruct-moe"
-    assert "generator smollm2-135m-instruct-moe: the gate reads it" in caplog.text
+    assert "generator smollm2-135m-instruct-moe: required by the gate" in caplog.text
 
 
-def test_the_doctor_says_which_and_why(
+def test_the_doctor_reports_the_choice(
     pulled: None, memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> dict[str, Any]:

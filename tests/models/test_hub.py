@@ -1,4 +1,4 @@
-"""The hub before the slices: a server on the loopback that speaks as much as a download needs."""
+"""The hub is tried before the slices: a loopback server with what a download needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves one file; ``asked`` are the requests that came."""
+    """Serves one file; ``asked`` lists the requests."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def start_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Hub]]:
-    """Starts a hub that is online for the commands of this test."""
+    """Starts a hub that the commands of this test can reach."""
     hubs: list[Hub] = []
 
     def start(content: bytes) -> Hub:
@@ -92,7 +92,7 @@ def test_the_file_comes_from_the_hub(
     assert any(line.startswith("GET ") for line in hub.asked)
 
 
-def test_offline_it_is_not_asked(
+def test_the_hub_is_not_used_offline(
     sliced: Any, start_hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = start_hub(sliced.gguf.read_bytes())
@@ -101,7 +101,7 @@ def test_offline_it_is_not_asked(
     assert hub.asked == []
 
 
-def test_another_file_of_the_hub_is_refused(sliced: Any, start_hub: Any) -> None:
+def test_another_file_on_the_hub_is_rejected(sliced: Any, start_hub: Any) -> None:
     content = bytearray(sliced.gguf.read_bytes())
     content[-1] ^= 1
     start_hub(bytes(content))

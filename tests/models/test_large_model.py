@@ -1,4 +1,4 @@
-"""The default generator of machines with memory to spare, end to end, where it has been pulled."""
+"""The large default generator, end to end, if it has been pulled."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DOCUMENTS = {
 
 @pytest.fixture(scope="module")
 def store(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of three documents, where the large model has been pulled."""
+    """A store of three documents; skips if the large model has not been pulled."""
     try:
         models.resolve(LARGE)
     except NotFound:
@@ -54,7 +54,7 @@ def client(store: Path) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def alone(store: Path) -> Iterator[Client]:
-    """A client of the large model as it is served by default."""
+    """A client of the large model, served with default settings."""
     yield from _served(store)
 
 
@@ -117,7 +117,7 @@ def test_by_default_its_probe_abstains(alone: Client, mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["strict", "always"])
-def test_by_default_it_answers_what_they_hold(alone: Client, mode: str) -> None:
+def test_by_default_it_answers_from_the_documents(alone: Client, mode: str) -> None:
     answer = alone.answer(
         "Who has spare parts for broken lamps?", mode=mode, max_tokens=48, timeout=ANSWER_S
     )

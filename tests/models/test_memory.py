@@ -1,4 +1,4 @@
-"""Memory that is available: of the machine, and what its control groups leave."""
+"""Available memory of the machine and of its control groups."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_of_a_machine_without_groups(tmp_path: Path) -> None:
     assert available_bytes(write(tmp_path, {"proc/meminfo": MEMINFO})) == 24 * GIB
 
 
-def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
+def test_a_system_without_meminfo(tmp_path: Path) -> None:
     assert available_bytes(tmp_path) is None
     assert available_bytes(write(tmp_path, {"proc/meminfo": "MemTotal: 1 kB\n"})) is None
 

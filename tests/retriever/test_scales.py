@@ -1,4 +1,4 @@
-"""Scores of different experts are brought onto one scale: by hand, and in a store."""
+"""Scores of different experts are mapped onto one scale: by hand, and in a store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expertrag_retriever.scales import fit_scale
 from expertrag_retriever.types import SearchMode
 
 
-def test_an_affine_map_is_undone() -> None:
+def test_fit_inverts_an_affine_map() -> None:
     base = np.random.default_rng(0).uniform(-1, 1, (20, 50)).astype(np.float32)
     scale = fit_scale(base * 0.5 + 0.5, base)
     assert (scale.scale, scale.shift) == pytest.approx((2.0, -1.0), abs=1e-4)
@@ -36,7 +36,7 @@ def words(domain: str, i: int) -> str:
 
 @pytest.fixture
 def embedder(make_experts: Any) -> Any:
-    """The expert of finance makes (cosine + 1) / 2 of every cosine."""
+    """The expert of finance maps every cosine to (cosine + 1) / 2."""
     return make_experts(lean={"finance": np.pi / 4}, dimension=128)
 
 
@@ -48,7 +48,7 @@ def corpus(count: int) -> list[Document]:
     ]
 
 
-def test_a_leaning_expert_does_not_win_by_leaning(tmp_path: Path, embedder: Any) -> None:
+def test_an_expert_with_inflated_scores_does_not_dominate(tmp_path: Path, embedder: Any) -> None:
     with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
         writer.build(corpus(60))
     with Index.open(tmp_path / "s") as index:
@@ -67,7 +67,7 @@ def _own_share(searcher: Searcher) -> float:
     """Share of the ten best, for questions of law, that are of law."""
     found = []
     for i in range(20):
-        query = f"legal-word finance-word {words('legal', i)}"  # the router is of two minds
+        query = f"legal-word finance-word {words('legal', i)}"  # the router is undecided
         result = searcher.search(query, k=10, mode=SearchMode.DENSE)
         found += [passage.domain == "legal" for passage in result.passages]
     return float(np.mean(found))
@@ -81,7 +81,9 @@ def test_a_small_partition_keeps_its_cosines(tmp_path: Path, embedder: Any) -> N
     assert {(item["scale"], item["shift"]) for item in stored.values()} == {(1.0, 0.0)}
 
 
-def test_a_scale_is_measured_anew_when_other_partitions_grow(tmp_path: Path, embedder: Any) -> None:
+def test_a_scale_is_measured_again_when_other_partitions_grow(
+    tmp_path: Path, embedder: Any
+) -> None:
     finance = [item for item in corpus(60) if item.domain == "finance"]
     rest = [item for item in corpus(60) if item.domain != "finance"]
     stored: list[Any] = []

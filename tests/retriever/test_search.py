@@ -93,7 +93,7 @@ def test_filters_reach_both_halves(searcher: Searcher) -> None:
         assert {passage.metadata["part"] for passage in result.passages} == {"faq"}
 
 
-def test_words_that_nothing_holds_leave_the_dense_half(searcher: Searcher) -> None:
+def test_unknown_words_leave_only_the_dense_half(searcher: Searcher) -> None:
     result = searcher.search("qwxzzy vbnkjh", k=5)
     assert len(result.passages) == 5
     assert all(passage.lexical_score == 0.0 for passage in result.passages)
@@ -102,24 +102,24 @@ def test_words_that_nothing_holds_leave_the_dense_half(searcher: Searcher) -> No
 
 
 @pytest.mark.parametrize("query", ["", "  \n\t "])
-def test_a_blank_query_is_refused(searcher: Searcher, query: str) -> None:
+def test_rejects_a_blank_query(searcher: Searcher, query: str) -> None:
     with pytest.raises(QueryError, match="empty"):
         searcher.search(query, k=5)
 
 
 @pytest.mark.parametrize("k", [0, -1, 10**6])
 @pytest.mark.parametrize("mode", list(SearchMode))
-def test_k_out_of_range(searcher: Searcher, k: int, mode: SearchMode) -> None:
+def test_rejects_k_out_of_range(searcher: Searcher, k: int, mode: SearchMode) -> None:
     with pytest.raises(SearchError, match="k must be"):
         searcher.search(QUESTION, k=k, mode=mode)
 
 
-def test_unknown_filter_field(searcher: Searcher) -> None:
+def test_rejects_an_unknown_filter_field(searcher: Searcher) -> None:
     with pytest.raises(FilterError, match="part"):
         searcher.search(QUESTION, k=5, filter={"colour": "red"})
 
 
-def test_strange_queries_are_only_words(searcher: Searcher) -> None:
+def test_query_syntax_is_treated_as_plain_words(searcher: Searcher) -> None:
     for query in ['"unbalanced', "NEAR(a b) OR *", "\U0001f600", "x" * 1_000_000, "\x00\x01 loop"]:
         assert len(searcher.search(query, k=3).passages) == 3
 

@@ -1,4 +1,4 @@
-"""The bridge from a worker thread to the loop: order, bounds, coalescing, endings."""
+"""The bridge from a worker thread to the loop: order, bounds, joining, ending."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_nothing_is_lost_or_reordered(background: Background, pieces: int) -> No
     assert arrived == tokens
 
 
-def test_a_slow_reader_holds_the_worker_back(background: Background) -> None:
+def test_a_slow_reader_blocks_the_worker(background: Background) -> None:
     made = 0
 
     def events() -> Iterator[AnswerEvent]:
@@ -103,7 +103,7 @@ def test_the_events_are_closed_in_the_worker(background: Background) -> None:
         bridge = EventBridge(stop)
         worker = asyncio.create_task(asyncio.to_thread(bridge.pump, events()))
         await anext(aiter(bridge))
-        stop.cancel()  # and nobody reads any more
+        stop.cancel()  # and there is no reader any more
         await worker
 
     background.run(scenario())

@@ -30,7 +30,7 @@ except ZeroDivisionError:
 
 
 def run(shape: str, *, before: str = "", after: str = "") -> list[str]:
-    """Lines on stderr of a process that logs."""
+    """Return the stderr lines of a process that logs."""
     code = LOG.format(shape=shape, before=before, after=after)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""
@@ -60,7 +60,7 @@ def test_texts_and_secrets_are_blanked() -> None:
         assert "[hidden]" in text
 
 
-def test_the_base_install_logs_plainly() -> None:
+def test_the_base_install_logs_plain_text() -> None:
     lines = run("auto", before="sys.modules['structlog'] = None")
     assert [line.split(" ", 2)[2] for line in lines] == [
         "INFO expertrag.x: from the library",

@@ -10,7 +10,7 @@ from expertrag.api.errors import Cancelled, DeadlineExceeded
 from expertrag.runtime.stop import Stop
 
 
-def test_without_a_deadline_it_goes_on() -> None:
+def test_without_a_deadline_it_never_raises() -> None:
     stop = Stop()
     stop()
     assert stop.remaining() is None

@@ -1,4 +1,4 @@
-"""The defaults stand where the user has not set anything, and reach torch."""
+"""Defaults apply unless the user sets the variables, and reach torch."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def threads(**environment: str) -> list[int]:
     return [int(number) for number in done.stdout.split()]
 
 
-def test_half_of_the_cores_serve_one_computation() -> None:
+def test_one_computation_uses_half_of_the_cores() -> None:
     half = max(1, available_cores() // 2)
     assert threads() == [half, half]
 
 
-def test_what_the_user_has_set_stands() -> None:
+def test_user_settings_are_kept() -> None:
     assert threads(OMP_NUM_THREADS="3")[1] == 3

@@ -1,4 +1,4 @@
-"""A server with a log in a process of its own: ``audit_child.py ADDRESS STORE EMBEDDER LOG``."""
+"""A server with an audit log in its own process: ``audit_child.py ADDRESS STORE EMBEDDER LOG``."""
 
 from __future__ import annotations
 

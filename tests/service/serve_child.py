@@ -1,4 +1,4 @@
-"""A server in a process of its own: ``serve_child.py ADDRESS STORE EMBEDDER``.
+"""A server in its own process: ``serve_child.py ADDRESS STORE EMBEDDER``.
 
 Without a store it never ends loading.
 """
@@ -24,7 +24,7 @@ WORDS = 50
 
 
 def load() -> Pipeline:
-    """Open the store, or take for ever."""
+    """Open the store, or never finish."""
     if len(sys.argv) < 4:
         time.sleep(3600)
     from expertrag.answer.pipeline import Pipeline

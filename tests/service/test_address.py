@@ -1,4 +1,4 @@
-"""Where a server may listen."""
+"""Addresses that a server can listen at."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_parse(text: str, parsed: Address) -> None:
 @pytest.mark.parametrize(
     "text", ["", "50051", "host", "host:", ":50051", "host:x", "host:70000", "unix:"]
 )
-def test_what_is_no_address(text: str) -> None:
+def test_invalid_addresses(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"HOST:PORT nor unix:PATH"):
         Address.parse(text)
 
@@ -57,7 +57,7 @@ def test_a_foreign_address(
         start_server(paced_pipeline, address="192.0.2.1:0")
 
 
-def test_a_living_socket_is_not_taken_over(
+def test_a_live_socket_is_not_taken_over(
     start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: Path
 ) -> None:
     address = f"unix:{tmp_path}/s"
@@ -68,7 +68,7 @@ def test_a_living_socket_is_not_taken_over(
         assert client.info().version
 
 
-def test_a_dead_socket_is(
+def test_a_stale_socket_is_replaced(
     start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: Path
 ) -> None:
     path = tmp_path / "s"
@@ -84,6 +84,6 @@ def test_a_file_is_not_removed(
 ) -> None:
     path = tmp_path / "notes"
     path.write_text("mine")
-    with pytest.raises(Conflict, match="no socket"):
+    with pytest.raises(Conflict, match="not a socket"):
         start_server(paced_pipeline, address=f"unix:{path}")
     assert path.read_text() == "mine"

@@ -1,4 +1,4 @@
-"""Admission: some calls run, a few wait, the rest is told when to come back."""
+"""Admission: some calls run, a few wait, the rest is rejected with a retry delay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from expertrag.service.admission import Admission
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 
 
-def test_slots_then_queue_then_refusal(background: Background) -> None:
+def test_slots_then_queue_then_rejection(background: Background) -> None:
     async def scenario() -> None:
         admission = Admission(limit=2, queue_depth=1)
         first, _second = await admission.acquire(), await admission.acquire()
@@ -38,7 +38,7 @@ def test_slots_then_queue_then_refusal(background: Background) -> None:
     background.run(scenario())
 
 
-def test_a_waiter_that_leaves_keeps_no_place(background: Background) -> None:
+def test_a_cancelled_waiter_frees_its_place(background: Background) -> None:
     async def scenario() -> None:
         admission = Admission(limit=1, queue_depth=1)
         slot = await admission.acquire()
@@ -54,7 +54,7 @@ def test_a_waiter_that_leaves_keeps_no_place(background: Background) -> None:
     background.run(scenario())
 
 
-def test_the_wait_that_is_advised_grows_with_the_queue(background: Background) -> None:
+def test_the_retry_delay_grows_with_the_queue(background: Background) -> None:
     async def advised(queue_depth: int) -> float:
         admission = Admission(limit=1, queue_depth=queue_depth)
         admission.leave(10.0)  # a call that took 10 s
@@ -73,7 +73,7 @@ def test_the_wait_that_is_advised_grows_with_the_queue(background: Background) -
     assert background.run(advised(4)) == pytest.approx(5 * background.run(advised(0)))
 
 
-def test_overload_is_refused_at_once_with_retry_info(
+def test_overload_is_rejected_at_once_with_retry_info(
     start_server: Callable[..., Server],
     paced_pipeline: Callable[[], Pipeline],
     paced: PacedGenerator,
@@ -101,6 +101,6 @@ def test_overload_is_refused_at_once_with_retry_info(
         with pytest.raises(Overloaded) as typed:
             client.answer("one too many")
         assert typed.value.retry_after_s is not None
-        # Another lane is not held up, and those that were admitted end well.
+        # Another lane is not blocked, and admitted calls finish.
         assert client.retrieve("roses", k=1).passages
         assert all(future.result().usage.completion_tokens == 50 for future in busy)

@@ -54,7 +54,7 @@ def client(server: Server) -> Iterator[Client]:
         yield client
 
 
-def test_every_decision_is_a_line(client: Client, path: Path) -> None:
+def test_every_decision_is_logged(client: Client, path: Path) -> None:
     automatic = client.answer(QUESTION, max_tokens=4)
     streamed = fold(client.stream(QUESTION, mode="strict"))
     never = client.answer(QUESTION, mode="never", max_tokens=3)
@@ -82,7 +82,7 @@ def test_every_decision_is_a_line(client: Client, path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_an_answer_that_the_caller_leaves(
+def test_cancelled_and_late_answers_are_logged(
     client: Client, path: Path, paced: PacedGenerator
 ) -> None:
     paced.step_s, paced.words = 0.05, 200
@@ -116,11 +116,11 @@ def test_feedback_over_the_network(
     assert read_log(path).feedback == {name: expected}
     with pytest.raises(InvalidArgument, match="answer_id"):
         client.feedback("?", helpful=True)
-    with pytest.raises(InvalidArgument, match="say one of them"):
+    with pytest.raises(InvalidArgument, match="set at least one of them"):
         client.feedback(name)
 
 
-def test_an_empty_message_is_refused(server: Server) -> None:
+def test_an_empty_message_is_rejected(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = gate_pb2_grpc.GateServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
@@ -147,7 +147,7 @@ def test_without_a_log(
     assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_a_log_that_cannot_be_written_costs_no_answer(client: Client, path: Path) -> None:
+def test_an_unwritable_log_does_not_fail_an_answer(client: Client, path: Path) -> None:
     (path.parent / "audit.jsonl").unlink(missing_ok=True)
     path.mkdir()
     assert client.answer(QUESTION, max_tokens=3).usage.completion_tokens == 3
@@ -156,7 +156,7 @@ def test_a_log_that_cannot_be_written_costs_no_answer(client: Client, path: Path
     assert [entry.id for entry in read_log(path).entries] == [name]
 
 
-def test_two_servers_on_one_log_and_kill_9(
+def test_two_servers_share_a_log_and_survive_sigkill(
     built_store: Path, minilm_path: Path, path: Path, tmp_path: Path
 ) -> None:
     path.parent.mkdir()
@@ -195,7 +195,7 @@ def test_two_servers_on_one_log_and_kill_9(
 
 
 def _when(path: Path, lines: int) -> Log:
-    """Read the log once it has so many lines: a call that was left ends a moment later."""
+    """Read the log once it has ``lines`` lines: a cancelled call ends a moment later."""
     import time
 
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""What a caller can get wrong: always INVALID_ARGUMENT, always naming the field."""
+"""Invalid requests: always INVALID_ARGUMENT, always naming the field."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _choices(*texts: str) -> Constraint:
 
 
 def send(channel: Any, path: str, method: Any, message: bytes) -> None:
-    """Call a method with a message as it is."""
+    """Call a method with a raw message."""
     if method.client_streaming:
         channel.stream_unary(path)(iter([message]), timeout=10)
     elif method.server_streaming:
@@ -149,7 +149,7 @@ def test_the_field_is_named(client: Client, field: str, ask: Callable[[Client], 
 
 
 @pytest.mark.parametrize("text", ["{", "[1]"])
-def test_a_schema_that_is_no_json(server: Server, text: str) -> None:
+def test_a_schema_that_is_not_json(server: Server, text: str) -> None:
     sampling = answer_pb2.Sampling(constraint=answer_pb2.Constraint(json_schema=text))
     question = answer_pb2.Question(text="x", sampling=sampling)
     with grpc.insecure_channel(server.address) as channel:
@@ -183,7 +183,7 @@ def test_unknown_filter_fields_and_operators(client: Client, ask: Callable[[Clie
         lambda client: client.retrieve("x", k="many"),
     ],
 )
-def test_values_that_no_message_holds(client: Client, ask: Callable[[Client], Any]) -> None:
+def test_values_that_do_not_fit_the_message(client: Client, ask: Callable[[Client], Any]) -> None:
     with pytest.raises(InvalidArgument, match="does not fit"):
         ask(client)
 
@@ -198,7 +198,7 @@ def test_unknown_enum_numbers(server: Server) -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_message_over_the_limit_is_told_from_overload(client: Client) -> None:
+def test_a_message_over_the_limit_differs_from_overload(client: Client) -> None:
     with pytest.raises(Overloaded) as caught:
         client.retrieve("x" * 9_000_000)
     assert caught.value.reason == "MESSAGE_TOO_LARGE"

@@ -1,4 +1,4 @@
-"""Every method over a real connection, and what each answer carries."""
+"""Every method over a real connection, and the fields of its response."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_closed_book_has_no_generation(client: Client) -> None:
     assert (answer.from_documents, answer.unsupported_reason) == (False, "")
 
 
-def test_an_answer_where_nothing_was_found_is_the_models_alone(client: Client) -> None:
+def test_an_answer_without_passages_is_not_from_documents(client: Client) -> None:
     answer = client.answer("When are roses pruned?", mode="always", filter={"year": 1066})
     assert answer.decision.action is GateAction.RETRIEVE
     assert (answer.passages, answer.generation) == ((), 1)
     assert not answer.abstained and not answer.from_documents
 
 
-def test_an_abstention_is_no_answer_from_documents(client: Client) -> None:
+def test_an_abstention_is_not_from_documents(client: Client) -> None:
     answer = client.answer("When are roses pruned?", mode="strict")
     assert answer.abstained and answer.passages
     assert not answer.from_documents
@@ -82,7 +82,7 @@ def test_stream_events_come_in_order(client: Client) -> None:
     assert ranks[-2:] == [4, 5]
 
 
-def test_pieces_travel_together(client: Client, paced: PacedGenerator) -> None:
+def test_pieces_are_joined(client: Client, paced: PacedGenerator) -> None:
     paced.words = 400
     deltas = [
         e for e in client.stream("count", mode="never", max_tokens=400) if isinstance(e, DeltaEvent)
@@ -91,7 +91,7 @@ def test_pieces_travel_together(client: Client, paced: PacedGenerator) -> None:
     assert len(deltas) < 100
 
 
-def test_a_slow_model_is_not_held_back(client: Client, paced: PacedGenerator) -> None:
+def test_pieces_of_a_slow_model_are_not_delayed(client: Client, paced: PacedGenerator) -> None:
     paced.step_s, paced.words = 0.06, 5
     deltas = [e for e in client.stream("count", mode="never") if isinstance(e, DeltaEvent)]
     assert len(deltas) == 5

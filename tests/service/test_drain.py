@@ -1,4 +1,4 @@
-"""SIGTERM in a process of its own: what runs ends well, what comes is refused, exit 0."""
+"""SIGTERM to a server process: running calls finish, new ones are rejected, exit 0."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def address(tmp_path: Path) -> str:
 
 @pytest.fixture
 def start(address: str) -> Iterator[Start]:
-    """Starts ``serve_child.py`` behind a socket file."""
+    """Starts ``serve_child.py`` on a Unix socket."""
     children: list[subprocess.Popen[bytes]] = []
 
     def start(*arguments: object) -> subprocess.Popen[bytes]:
@@ -48,7 +48,7 @@ def start(address: str) -> Iterator[Start]:
 
 
 def wait_listening(client: Client, timeout: float = 60.0) -> None:
-    """Wait for the first sign of life; models may still load."""
+    """Wait until the server listens; models may still be loading."""
     ends_at = time.monotonic() + timeout
     while True:
         try:
@@ -67,7 +67,7 @@ def test_a_signal_drains(start: Start, address: str, built_store: Path, minilm_p
         running = pool.submit(client.answer, "count", mode="never")
         time.sleep(0.3)
         child.send_signal(signal.SIGTERM)
-        time.sleep(0.8)  # past the lame duck, before the answer's end
+        time.sleep(0.8)  # after the lame-duck delay, before the answer's end
         assert child.poll() is None
         with pytest.raises(Unavailable):
             client.info(timeout=5)

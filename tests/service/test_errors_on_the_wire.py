@@ -1,4 +1,4 @@
-"""Typed errors reach the client whole; unexpected ones keep their cause to themselves."""
+"""Typed errors reach the client unchanged; unexpected ones do not reveal their cause."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_error_survives_the_wire(kind: type[errors.ExpertRAGError]) -> None:
     assert got.request_id == "r-1"
 
 
-def test_the_time_to_come_back_survives_the_wire() -> None:
+def test_retry_after_survives_the_wire() -> None:
     sent = errors.Overloaded("busy", retry_after_s=1.5, reason="OVERLOADED")
     code, trailing = status_of(sent, "r-1")
     got = from_rpc(code, sent.message, trailing, address="a:1", timeout=1)
@@ -44,13 +44,13 @@ def test_the_time_to_come_back_survives_the_wire() -> None:
 
 
 class BrokenGenerator(PacedGenerator):
-    """Fails as a bug does."""
+    """Raises an unexpected error."""
 
     def begin(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
         raise ZeroDivisionError("/secret/path of the question")
 
 
-def test_a_bug_is_internal_and_tells_only_the_request_id(
+def test_a_bug_is_internal_and_shows_only_the_request_id(
     start_server: Callable[..., Server], built_store: object, embedder: object
 ) -> None:
     server = start_server(lambda: Pipeline(built_store, embedder, BrokenGenerator()))  # type: ignore[arg-type]
@@ -67,7 +67,7 @@ def test_a_bug_is_internal_and_tells_only_the_request_id(
         assert client.retrieve("the server lives", k=1).passages
 
 
-def test_garbage_in_the_details_is_no_second_error() -> None:
+def test_invalid_error_details_are_ignored() -> None:
     trailing = (("grpc-status-details-bin", b"\xff\xff"),)
     got = from_rpc(grpc.StatusCode.INTERNAL, "boom", trailing, address="a:1", timeout=1)
     assert isinstance(got, errors.ServerError)

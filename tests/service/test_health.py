@@ -25,7 +25,7 @@ UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Gate:
-    """Holds loading back until a test lets it go on."""
+    """Blocks loading until a test releases it."""
 
     def __init__(self, load: Callable[[], Pipeline]) -> None:
         self._load = load
@@ -86,7 +86,7 @@ def test_a_failed_load_is_raised(
         background.run(server.wait_loaded())
 
 
-def test_watchers_hear_every_change_also_when_one_leaves(
+def test_watchers_get_every_change_after_one_leaves(
     start_server: Callable[..., Server],
     paced_pipeline: Callable[[], Pipeline],
     background: Background,

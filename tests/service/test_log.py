@@ -1,4 +1,4 @@
-"""The log line of a call: what it was and what it cost, never what was said."""
+"""The log line of a call: method, result and cost, never texts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_one_line_a_call_without_texts(
         client.answer(f"When are roses pruned, {SECRET}?", mode="always", max_tokens=3)
         with pytest.raises(InvalidArgument) as caught:
             client.retrieve(SECRET * 10_000)
-        time.sleep(0.1)  # the line is written after the answer has gone
+        time.sleep(0.1)  # the line is written after the answer is sent
     answered, refused = (line for line in logs if line["event"] == "call")
     assert answered["method"] == "AnswerService/Answer"
     assert (answered["code"], answered["gate"]) == ("OK", "retrieve")

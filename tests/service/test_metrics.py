@@ -1,4 +1,4 @@
-"""The metrics as Prometheus sees them."""
+"""The metrics as scraped by Prometheus."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_scrape(
         with pytest.raises(InvalidArgument):
             client.retrieve("")
     failed = 'expertrag_calls_total{code="INVALID_ARGUMENT",method="RetrieveService/Retrieve"}'
-    wait_until(lambda: failed in scrape(port))  # a call is counted once its client knows
+    wait_until(lambda: failed in scrape(port))  # a call is counted after its response is sent
     samples = scrape(port)
     assert samples['expertrag_calls_total{code="OK",method="AnswerService/Answer"}'] == 2
     assert samples[failed] == 1
@@ -62,7 +62,7 @@ def test_scrape(
     assert samples["expertrag_index_chunks"] >= 18
 
 
-def test_what_the_engine_does_is_shown(
+def test_engine_counters_are_exported(
     start_server: Callable[..., Server], built_store: Path, model_config: Config, port: int
 ) -> None:
     server = start_server(
@@ -78,7 +78,7 @@ def test_what_the_engine_does_is_shown(
     samples = scrape(port)
     of = {name: samples[f'expertrag_engine_total{{what="{name}"}}'] for name in ("steps", "rows")}
     assert 0 < of["steps"] < of["rows"]
-    assert samples['expertrag_engine_total{what="reused_tokens"}'] > 0
+    assert samples['expertrag_engine_total{what="cached_tokens"}'] > 0
 
 
 def test_the_port_is_freed(

@@ -1,4 +1,4 @@
-"""Deadlines and cancels end the work, not only the call."""
+"""Deadlines and cancellation stop the work, not only the call."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_servers_own_deadlines(
     assert least <= time.perf_counter() - started < most
 
 
-def test_many_short_deadlines_leave_nothing_behind(slow: Server) -> None:
+def test_many_short_deadlines_free_all_slots(slow: Server) -> None:
     with Client(slow.address) as client:
         for number in range(30):
             with pytest.raises(DeadlineExceeded):

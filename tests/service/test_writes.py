@@ -1,4 +1,4 @@
-"""IndexService: one generation per call, served at once; nothing by halves."""
+"""IndexService: one generation per call, served at once, or no change."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_upsert_serves_a_new_generation(client: Client) -> None:
     assert client.upsert([BICYCLE]).unchanged == 1
 
 
-def test_lists_and_mappings_of_metadata_are_filtered_by(client: Client) -> None:
+def test_filters_on_lists_and_mappings_of_metadata(client: Client) -> None:
     nested = {"tags": ["bike", "lease"], "author": {"name": "Ada", "teams": ("hr",)}, "none": []}
     client.upsert([replace(BICYCLE, metadata=nested)])
     for wanted in ({"tags": "lease"}, {"author.name": "Ada"}, {"author.teams": {"$in": ["hr"]}}):
@@ -66,8 +66,8 @@ def test_lists_and_mappings_of_metadata_are_filtered_by(client: Client) -> None:
     assert not client.retrieve("lease", filter={"tags": {"$eq": "bike", "$ne": "lease"}}).passages
 
 
-def test_metadata_that_cannot_be_stored_costs_its_document(own_store: Path) -> None:
-    """In process, where no message refuses it before."""
+def test_a_document_with_invalid_metadata_is_skipped(own_store: Path) -> None:
+    """In process, where no protobuf message rejects it first."""
     endless: dict[str, object] = {}
     endless["again"] = endless
     bad: list[dict[str, object]] = [{"x": None}, {"x": object()}, {"x": [float("inf")]}, endless]
@@ -88,7 +88,7 @@ def test_delete(client: Client) -> None:
     assert "garden/roses" not in {passage.document_id for passage in found}
 
 
-def test_an_upload_that_breaks_off_changes_nothing(client: Client) -> None:
+def test_an_aborted_upload_changes_nothing(client: Client) -> None:
     def documents() -> Iterator[DocumentInput]:
         yield BICYCLE
         raise OSError("the disk with the documents is gone")
@@ -99,7 +99,7 @@ def test_an_upload_that_breaks_off_changes_nothing(client: Client) -> None:
     assert client.stats().generation == 1
 
 
-def test_an_asynchronous_upload_that_breaks_off_changes_nothing(
+def test_an_aborted_asynchronous_upload_changes_nothing(
     client: Client, background: Background, address: str
 ) -> None:
     def documents() -> Iterator[DocumentInput]:
@@ -116,7 +116,7 @@ def test_an_asynchronous_upload_that_breaks_off_changes_nothing(
     background.run(scenario())
 
 
-def test_answers_go_on_while_the_store_is_exchanged(client: Client) -> None:
+def test_answers_continue_while_the_store_is_replaced(client: Client) -> None:
     done = threading.Event()
     generations: set[int] = set()
     failures: list[Exception] = []

@@ -29,7 +29,7 @@ st.register_type_strategy(float, UNIT)
 
 
 def values(kind: type[Any], **fields: Any) -> Any:
-    """Strategy for a dataclass, its free-form fields given."""
+    """Strategy for a dataclass, with strategies for its free-form fields."""
     return st.builds(kind, **fields)
 
 
@@ -163,7 +163,7 @@ def test_events_round_trip(event: types.AnswerEvent, seq: int) -> None:
     assert events.event_from_proto(message) == event
 
 
-def test_reports_keep_their_half() -> None:
+def test_upsert_and_delete_reports_keep_their_fields() -> None:
     items = (types.ItemStatus("a"), types.ItemStatus("b", "too long; split it"))
     upsert = types.UpdateReport(3, added=1, changed=2, unchanged=3, removed=0, items=items)
     assert index.upsert_from_proto(index.upsert_to_proto(upsert)) == upsert
@@ -171,7 +171,7 @@ def test_reports_keep_their_half() -> None:
     assert index.delete_from_proto(index.delete_to_proto(delete)) == delete
 
 
-def test_the_id_of_a_decision_survives_though_it_does_not_count() -> None:
+def test_the_id_of_a_decision_survives_although_not_compared() -> None:
     action, mode = types.GateAction.RETRIEVE, types.GateMode.AUTO
     decision = types.GateDecision(action, mode, "it pays", id="0" * 32)
     assert gate.decision_from_proto(gate.decision_to_proto(decision)).id == "0" * 32
@@ -203,7 +203,7 @@ def test_metadata_holds_no_null(value: object) -> None:
         common.metadata_from_proto("metadata", struct)
 
 
-def test_messages_without_a_meaning_are_refused() -> None:
+def test_invalid_messages_are_rejected() -> None:
     with pytest.raises(InvalidArgument, match="unknown number 7"):
         embed_from_proto(embed_pb2.EmbedRequest(texts=["a"], role=7))  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="unknown number 0"):
@@ -232,8 +232,8 @@ def test_embed_roles() -> None:
     assert embed_from_proto(embed_pb2.EmbedRequest(texts=["a"])).role == "document"
 
 
-def test_no_field_of_a_value_object_is_forgotten() -> None:
-    """Messages name their fields as the values do, but for the question's own nesting."""
+def test_messages_have_all_fields_of_the_values() -> None:
+    """Messages have the same field names as values, except for nesting in the question."""
     pairs: list[tuple[type[Any], Any]] = [
         (types.Passage, retrieve_pb2.Passage),
         (types.Sampling, answer_pb2.Sampling),

@@ -1,4 +1,4 @@
-"""``expertrag eval``: one file per command, or per few that belong together."""
+"""``expertrag eval``: one file per command or group of related commands."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from expertrag.cli.eval.retrieval import retrieval
 
 @click.group("eval")
 def evaluation() -> None:
-    """Measure retrieval, gate and answers on your own data, with intervals and significance.
+    """Evaluate retrieval, gate and answers on your data, with intervals and significance.
 
-    Figures need no judge: the same manifest gives the same numbers. A report goes to stdout (JSON
-    with --json) and, with --out DIR, to report.json, report.md and report.html in that folder.
+    Metrics need no LLM judge: the same manifest gives the same numbers. A report goes to stdout
+    (JSON with --json) and, with --out DIR, to report.json, report.md and report.html in that
+    folder.
     """
 
 

@@ -25,7 +25,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 
 MAX_TOKENS = 32
-"""Default of ``--max-tokens``; a test holds it equal to that of ``eval.record``."""
+"""Default of ``--max-tokens``; a test checks that it equals that of ``eval.record``."""
 
 COST_LIMIT = 20
 """Questions of each set that ``eval cost`` times: three answers each, a few minutes in all."""
@@ -36,10 +36,10 @@ max_tokens_option = flag(
     type=click.IntRange(min=1),
     default=MAX_TOKENS,
     show_default=True,
-    help="Length of an answer.",
+    help="Maximum length of an answer, in tokens.",
 )
 WAYS = ("one_passage", "multi_step")
-"""Choices of ``--ways``; a test holds them equal to the gate's own."""
+"""Choices of ``--ways``; a test checks that they equal those of the gate."""
 
 ways_option = flag(
     "--ways",
@@ -47,8 +47,8 @@ ways_option = flag(
     type=Names(WAYS),
     default="",
     metavar="NAME,...",
-    help=f"Other ways to read that answer every question too, of {', '.join(WAYS)}; a gate that is "
-    "fitted on such rows chooses among them.",
+    help=f"Additional ways to answer every question: {', '.join(WAYS)}; a gate fitted on such rows "
+    "chooses among them.",
 )
 system_options = configured("index", "search.k", "model")
 gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", "model")
@@ -61,7 +61,7 @@ gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle",
     env="EXPERTRAG_EVAL_POLICIES",
     default="never,always,auto,oracle",
     show_default=True,
-    help="What is compared, by comma.",
+    help="Comma-separated policies to compare.",
 )
 @split_option
 @limit_option
@@ -71,7 +71,7 @@ gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle",
     "--judge",
     env="EXPERTRAG_EVAL_JUDGE",
     metavar="MODEL",
-    help="Language model that grades the answers too, reported apart; named as in --generator.",
+    help="Language model that also grades the answers, reported separately; a --generator name.",
 )
 @work_option
 @gated_options
@@ -90,10 +90,11 @@ def answer(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score answers without, with and with gated retrieval, beside what they cost.
+    """Score closed-book, open-book and gated answers, and their cost.
 
     Every question is answered once closed book and once open book; all policies choose between
-    these two. Answers are kept in --work: a killed run goes on, and a larger --limit adds to them.
+    these two. Answers are kept in --work: an interrupted run resumes, and a larger --limit adds to
+    them.
     """
     from expertrag.eval.answer import answer_report
     from expertrag.eval.judge import judge_answers, open_judge
@@ -137,7 +138,7 @@ def answer(
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="ROWS",
-    help="File of rows (.jsonl); a killed run goes on there.",
+    help="File of rows (.jsonl); an interrupted run resumes there.",
 )
 @split_option
 @limit_option
@@ -161,14 +162,14 @@ def record(
 ) -> None:
     """Answer the questions of DATASET closed and open book, and write counterfactual rows.
 
-    A row holds both answers, what they cost, and what the gate said: `eval gate ROWS` scores it.
-    The gate is the training-free one, whose signals are all that a fitted one could look at.
+    A row holds both answers, their costs, and the gate's decision: `eval gate ROWS` scores it. The
+    gate is the training-free one; it records all signals that a fitted gate can use.
     """
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record
 
     if out.suffix != ".jsonl":
-        raise InvalidArgument(f"out: {out} must end in .jsonl, since rows are appended to it")
+        raise InvalidArgument(f"out: {out} must end in .jsonl, because rows are appended to it")
     recording = Recording(config.search.k, max_tokens, ways=ways)
     with progress() as report:
         ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
@@ -192,7 +193,7 @@ def record(
     type=click.IntRange(min=1),
     default=COST_LIMIT,
     show_default=True,
-    help="Questions of each set, drawn at random by --seed.",
+    help="Questions per data set, sampled with --seed.",
 )
 @seed_option
 @max_tokens_option
@@ -211,10 +212,10 @@ def cost(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare the paper's cost formula with the clock: C_gate + p·(…) + (1-p)·….
+    """Compare the paper's cost formula with measured times: C_gate + p·(…) + (1-p)·….
 
-    Each question is answered by NEVER, ALWAYS and AUTO in one process. Timings of two runs do not
-    belong together, so a killed run starts anew; its stores stay.
+    Each question is answered by NEVER, ALWAYS and AUTO in one process. Timings of different runs
+    are not comparable, so an interrupted run starts over; its stores are kept.
     """
     from expertrag.eval.cost import cost_report, time_questions
     from expertrag.eval.manifest import ids_hash, make_manifest

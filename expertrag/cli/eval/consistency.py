@@ -1,4 +1,4 @@
-"""``expertrag eval consistency``: the same question in other words."""
+"""``expertrag eval consistency``: stability under rewording of the question."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ LIMIT = 50
     type=click.IntRange(min=1),
     default=LIMIT,
     show_default=True,
-    help="Questions of each set, drawn at random by --seed.",
+    help="Questions per data set, sampled with --seed.",
 )
 @flag(
     "--variants",
     env="EXPERTRAG_EVAL_VARIANTS",
     type=click.IntRange(min=2),
-    help="Wordings of each question at most, itself among them; all unless given.",
+    help="Maximum wordings per question, including the original. Unset: all.",
 )
 @flag(
     "--answers/--no-answers",
     env="EXPERTRAG_EVAL_ANSWERS",
     default=True,
     show_default=True,
-    help="Answer each wording, or only ask the gate, which is much faster.",
+    help="Answer each wording, or only run the gate, which is much faster.",
 )
 @seed_option
 @max_tokens_option
@@ -66,11 +66,11 @@ def consistency(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure whether decisions and answers stay when a question is worded otherwise.
+    """Measure whether decisions and answers stay the same when a question is reworded.
 
     Wordings are the paraphrases of the data set (metadata.paraphrases of a query) and mechanical
-    rewrites: lower case, no question mark, a polite opening and the like. Replies are kept in
-    --work: a killed run goes on, and a larger --limit adds to them.
+    rewrites, such as lower case, no question mark or a polite opening. Replies are kept in --work:
+    an interrupted run resumes, and a larger --limit adds to them.
     """
     from expertrag.eval.consistency import consistency_report
     from expertrag.eval.manifest import ids_hash, make_manifest

@@ -20,8 +20,8 @@ from expertrag.config import Config
     "spec",
     env="EXPERTRAG_EVAL_GATE",
     metavar="GATE",
-    help="The gate to score: the name of the one that rows were recorded with, a folder of `gate "
-    "fit`, or a JSON-lines file of _id and p_benefit.",
+    help="Gate to score: the name of the gate that the rows were recorded with, a folder from "
+    "`gate fit`, or a JSON-lines file of _id and p_benefit.",
 )
 @seed_option
 @work_option
@@ -39,9 +39,9 @@ def gate(
 ) -> None:
     """Score a gate, and never, always, random and oracle retrieval, on ROWS.
 
-    ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, made by `eval
-    record` or by others: each holds a question's answers without and with retrieval. No model runs
-    but those that a fitted gate gets its signals from.
+    ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, from `eval record`
+    or another source: each holds a question's answers without and with retrieval. No model runs,
+    except those that a fitted gate gets its signals from.
     """
     from expertrag.data.rows import read_row_sets
     from expertrag.eval.gate import evaluate_gate, gate_report
@@ -66,7 +66,7 @@ def gate(
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")
     if isinstance(loaded, FittedGate) and (seen := loaded.seen(row_sets)):
-        note(f"the gate was fitted on {', '.join(seen)}: its figures there say little")
+        note(f"the gate was fitted on {', '.join(seen)}: its figures on them are optimistic")
     manifest = make_manifest(
         "gate",
         {

@@ -1,4 +1,4 @@
-"""What the commands of ``expertrag eval`` share: options, and how a report is given out."""
+"""Options shared by the commands of ``expertrag eval``, and the output of reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def _writable(
     _context: click.Context, _parameter: click.Parameter, folder: Path | None
 ) -> Path | None:
-    """Make the folder of the report, so that no work is done for one that cannot be written."""
+    """Create the report's folder first, so that an unwritable one fails before any work."""
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -43,13 +43,13 @@ class Names(click.ParamType[tuple[str, ...]]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Read the list."""
+        """Parse the list."""
         if isinstance(value, tuple):
             return value
         names = tuple(dict.fromkeys(filter(None, map(str.strip, str(value).split(",")))))
         for name in names:
             if name not in self._choices:
-                self.fail(f"{name!r} is none of {', '.join(self._choices)}", param, ctx)
+                self.fail(f"{name!r} is not one of {', '.join(self._choices)}", param, ctx)
         return names
 
 
@@ -73,34 +73,34 @@ seed_option = flag(
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Seed of every sample, resample and draw.",
+    help="Seed of all sampling and resampling.",
 )
 split_option = flag(
     "--split",
     env="EXPERTRAG_EVAL_SPLIT",
     default="test",
     show_default=True,
-    help="Split whose judgements count: the file qrels/SPLIT.tsv.",
+    help="Split to evaluate: the judgements in qrels/SPLIT.tsv.",
 )
 limit_option = flag(
     "--limit",
     env="EXPERTRAG_EVAL_LIMIT",
     type=click.IntRange(min=1),
-    help="Queries of each set, drawn at random by --seed; all unless given.",
+    help="Queries per data set, sampled with --seed. Unset: all.",
 )
 work_option = flag(
     "--work",
     env="EXPERTRAG_EVAL_WORK",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Folder of stores and answers that a later run uses again [default: the user's cache].",
+    help="Folder of stores and answers that later runs reuse [default: the user's cache].",
 )
 
 
 def publish(report: Mapping[str, JSON], out: Path | None, as_json: bool) -> None:
-    """Print a report, and write it to ``out`` where that is given.
+    """Print a report, and write it to ``out`` if given.
 
-    Ends the command with 3 if questions failed, which are then in no figure.
+    Exits with 3 if questions failed; they are excluded from all figures.
     """
     from expertrag.eval.report import text, write
 
@@ -116,13 +116,13 @@ def publish(report: Mapping[str, JSON], out: Path | None, as_json: bool) -> None
 
 
 def end_with_failures(skipped: Sequence[Mapping[str, JSON]]) -> None:
-    """End the command with 3 if some of the skipped would be tried again, and say so."""
+    """Exit with 3, with a note, if some skipped questions can be retried."""
     failed = [item for item in skipped if item.get("retry")]
     if failed:
         note(
             printable(
-                f"in no figure, since they failed: {len(failed)} questions, the last with: "
-                f"{failed[-1]['reason']}; run again to ask them"
+                f"excluded from all figures: {len(failed)} failed questions, the last with: "
+                f"{failed[-1]['reason']}; run again to retry them"
             )
         )
         click.get_current_context().exit(ExitCode.PARTIAL)

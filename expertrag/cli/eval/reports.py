@@ -1,4 +1,4 @@
-"""``expertrag eval report | compare | ls | validate``: what is done with files, without a model."""
+"""``expertrag eval report | compare | ls | validate``: commands that need no model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from expertrag.eval.report.blocks import Table
 
 NO_TERMINAL = (1000, 24)
-"""Where no terminal cuts lines, paths stay whole."""
+"""Size without a terminal, so wide that paths are not cut."""
 
 reports_argument = click.argument(
     "reports", nargs=-1, required=True, metavar="REPORT...", type=click.Path(path_type=Path)
@@ -32,9 +32,9 @@ reports_argument = click.argument(
 @out_option
 @json_flag
 def report(reports: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Show reports, or with --out DIR put them on one page.
+    """Show reports, or combine them on one page with --out DIR.
 
-    REPORT is a report.json, or the folder that holds it. A page of several reports counts as each.
+    REPORT is a report.json, or the folder that holds it. A combined page stands for its reports.
     """
     from expertrag.eval.report import parts_of, read_report, text, together, write
 
@@ -54,7 +54,7 @@ def report(reports: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 @out_option
 @json_flag
 def compare(first: Path, second: Path, out: Path | None, as_json: bool) -> None:
-    """Say what changed from report A to report B, two of the same kind, with p-values.
+    """Compare report A with report B of the same kind, with p-values.
 
     Values are paired by query, for every set, system and metric that both have. A and B are
     report.json files or their folders.
@@ -72,7 +72,7 @@ def compare(first: Path, second: Path, out: Path | None, as_json: bool) -> None:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @json_flag
 def ls(paths: tuple[Path, ...], as_json: bool) -> None:
-    """List data sets, files of rows and reports below PATH, here unless given."""
+    """List data sets, row files and reports below PATH (default: the current folder)."""
     from expertrag.eval.library import list_library
     from expertrag.eval.report import text
 
@@ -86,7 +86,7 @@ def ls(paths: tuple[Path, ...], as_json: bool) -> None:
     for entry in found.unreadable:
         click.echo(printable(f"unreadable: {entry.reason}"))
     if not any((found.datasets, found.rows, found.reports, found.unreadable)):
-        click.echo("no data sets, rows or reports there")
+        click.echo("no data sets, rows or reports found")
 
 
 @click.command()
@@ -95,9 +95,9 @@ def ls(paths: tuple[Path, ...], as_json: bool) -> None:
 )
 @json_flag
 def validate(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check data sets, files of rows and reports at PATH and below; name every fault.
+    """Check data sets, row files and reports at PATH and below, and print every fault.
 
-    Exits with 2 if there is a fault. Notes, such as queries without judgements, are none.
+    Exits with 2 if there is a fault. Notes, such as queries without judgements, are not faults.
     """
     from expertrag.eval.checks import check
 

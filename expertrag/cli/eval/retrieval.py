@@ -1,4 +1,4 @@
-"""``expertrag eval retrieval``: what each search mode is worth on judged queries."""
+"""``expertrag eval retrieval``: evaluate each search mode on judged queries."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     env="EXPERTRAG_EVAL_MODES",
     default="bm25,dense,hybrid",
     show_default=True,
-    help="Search modes, by comma, every two of which are compared. One more is experts, dense "
-    "search by the embedder's domain experts; the others are then those of its base model.",
+    help="Comma-separated search modes, compared in pairs. One more is experts: dense search with "
+    "the embedder's domain experts; the other modes then use its base model.",
 )
 @flag(
     "--k",
@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 1000),
     default=10,
     show_default=True,
-    help="Cut-off of the default metrics, and passages shown of a query.",
+    help="Cut-off of the default metrics, and passages shown per query.",
 )
 @flag(
     "--metrics",
     env="EXPERTRAG_EVAL_METRICS",
-    help="Metrics, by comma, such as nDCG@10,P@5,Success@1 [default: nDCG@k,R@100,MRR@k,MAP].",
+    help="Comma-separated metrics, such as nDCG@10,P@5,Success@1 [default: "
+    "nDCG@k,R@100,MRR@k,MAP].",
 )
 @flag(
     "--unit",
@@ -76,10 +77,10 @@ def retrieval(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure BM25, dense and hybrid search on data sets in the BEIR layout.
+    """Evaluate BM25, dense and hybrid search on data sets in the BEIR layout.
 
     DATASET is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, plain or gzipped. Its
-    store is built in --work, with vectors whatever the modes, and used again by a later run. Ranks
+    store is built in --work, with vectors whatever the modes, and reused by later runs. Ranks
     beyond 100 count only for metrics with a larger cut-off.
     """
     from expertrag.answer.assemble import open_embedder

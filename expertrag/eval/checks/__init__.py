@@ -1,6 +1,6 @@
-"""``eval validate``: every fault of data sets, rows and reports, not only the first.
+"""``eval validate``: list all faults of data sets, rows and reports, not only the first.
 
-findings.py   where faults are collected
+findings.py   collects the faults
 dataset.py, rows.py, report.py   one checker each
 """
 
@@ -29,9 +29,9 @@ _CHECKERS: Mapping[What, Callable[[Path, Findings], Mapping[str, int]]] = {
 
 
 def check(paths: Sequence[Path], progress: Progress) -> tuple[Checked, ...]:
-    """Check everything at ``paths`` and up to three folders below.
+    """Check everything at ``paths`` and up to three levels below.
 
-    A path that is missing, or holds nothing that ``eval`` reads, is a fault too.
+    A path that is missing, or contains nothing that ``eval`` can read, is a fault, too.
     """
     work = [(path, tuple(find([path]))) for path in paths]
     total = sum(len(found) for _, found in work)
@@ -65,5 +65,5 @@ def _checked(item: Found | Unreadable) -> Checked:
 
 def _nothing(path: Path) -> str:
     if path.is_dir():
-        return "holds no data set (corpus.jsonl, queries.jsonl), rows or report"
-    return "is no file of rows, and no report of expertrag eval"
+        return "contains no data set (corpus.jsonl, queries.jsonl), rows or report"
+    return "is neither a file of rows nor a report of expertrag eval"

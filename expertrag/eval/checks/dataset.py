@@ -1,4 +1,4 @@
-"""Checks a data set: corpus, queries, judgements, and that they fit together."""
+"""Check a data set: corpus, queries, judgements, and their consistency."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from expertrag.eval.checks.findings import Findings, Ids
 
 
 def check_dataset(folder: Path, findings: Findings) -> Mapping[str, int]:
-    """Find the faults of a data set; returns how much of everything was read."""
+    """Find the faults of a data set; return the numbers of items read."""
     if is_questions_only(folder):
         queries, _ = _queries(folder, findings)
-        findings.note(folder, "questions without documents: evaluate them with --index STORE")
+        findings.note(folder, "questions without documents; evaluate them with --index STORE")
         return {"documents": 0, "queries": len(queries or ()), "judgements": 0}
     documents = _corpus(folder, findings)
     queries, unanswerable = _queries(folder, findings)
@@ -58,12 +58,12 @@ def _corpus(folder: Path, findings: Findings) -> Ids | None:
         if not isinstance(text, str) or not text.strip():
             findings.fault(path, number, "has no text")
         if not isinstance(title, str):
-            findings.fault(path, number, "has a title that is no string")
+            findings.fault(path, number, "has a title that is not a string")
     return ids
 
 
 def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str]]:
-    """Check the queries; returns their ids, and those of questions meant to have no answer."""
+    """Check the queries; return their ids, and the ids of unanswerable questions."""
     path = _existing(folder / "queries.jsonl", findings)
     if path is None:
         return None, set()
@@ -82,7 +82,7 @@ def _queries(folder: Path, findings: Findings) -> tuple[Ids | None, set[str]]:
 def _qrels(
     folder: Path, split: str, documents: Ids | None, queries: Ids | None, findings: Findings
 ) -> dict[str, int]:
-    """Check the judgements of a split; returns how many each query has."""
+    """Check the judgements of a split; return the number of judgements of each query."""
     path = existing(folder / "qrels" / f"{split}.tsv")
     text = (findings.content(path) or b"").decode("utf-8", "replace")
     judged: dict[str, int] = {}
@@ -103,9 +103,11 @@ def _qrels(
         if queries is not None and query not in queries:
             findings.fault(path, number, f"names the query {query!r}, which is not in queries")
         if documents is not None and document not in documents:
-            findings.fault(path, number, f"names the document {document!r}, not in the corpus")
+            findings.fault(
+                path, number, f"names the document {document!r}, which is not in the corpus"
+            )
     if not judged:
-        findings.fault(path, None, "holds no judgement: the split is empty")
+        findings.fault(path, None, "contains no judgement: the split is empty")
     if nothing := len(judged.keys() - relevant):
         findings.note(path, f"{nothing:,} judged queries have no relevant document")
     return judged

@@ -1,4 +1,4 @@
-"""Where checkers put what they find."""
+"""Collect the problems that checkers find."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expertrag.data.files import parse_object, read_bytes
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and where. A note is worth knowing, but no fault."""
+    """A problem and its location. It is a fault or only a note."""
 
     path: Path
     line: int | None
@@ -21,14 +21,14 @@ class Problem:
     fault: bool
 
     def __str__(self) -> str:
-        """Write it as one line that editors can follow: file, line, message."""
+        """Format as one line that editors can parse: file, line, message."""
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{place}: {'' if self.fault else 'note: '}{self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One thing that was checked. ``what`` is empty if nothing could be told of it."""
+    """Result for one path. ``what`` is the type of its content, empty if it is unknown."""
 
     path: Path
     what: str
@@ -37,27 +37,27 @@ class Checked:
 
     @property
     def faults(self) -> int:
-        """How many problems are faults."""
+        """Number of problems that are faults."""
         return sum(problem.fault for problem in self.problems)
 
 
 class Findings:
-    """The problems of one thing, in the order in which they were found."""
+    """The problems of one path, in the order of discovery."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
 
     def fault(self, path: Path, line: int | None, message: str) -> None:
-        """Add what must be mended."""
+        """Add a problem that must be fixed."""
         self._problems.append(Problem(path, line, message, fault=True))
 
     def note(self, path: Path, message: str) -> None:
-        """Add what is worth knowing."""
+        """Add a problem that is not a fault."""
         self._problems.append(Problem(path, None, message, fault=False))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All of them."""
+        """All problems."""
         return tuple(self._problems)
 
     def content(self, path: Path) -> bytes | None:
@@ -82,7 +82,7 @@ class Findings:
 
 
 class Ids:
-    """Ids by the line that has them; a second use is a fault."""
+    """Ids and their lines; a repeated id is a fault."""
 
     def __init__(self, path: Path, findings: Findings) -> None:
         self._path = path
@@ -90,7 +90,7 @@ class Ids:
         self._lines: dict[str, int] = {}
 
     def add(self, identifier: str, line: int) -> None:
-        """Note an id."""
+        """Add an id."""
         first = self._lines.setdefault(identifier, line)
         if first != line:
             message = f"has the _id {identifier!r} of line {first}"

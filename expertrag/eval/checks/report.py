@@ -1,4 +1,4 @@
-"""Checks a report: its form, and that every figure is a finite number."""
+"""Check a report: its structure, and that every figure is a finite number."""
 
 from __future__ import annotations
 

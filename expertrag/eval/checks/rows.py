@@ -1,4 +1,4 @@
-"""Checks a file of counterfactual rows."""
+"""Check a file of counterfactual rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from expertrag.eval.checks.findings import Findings, Ids
 
 
 def check_rows(path: Path, findings: Findings) -> Mapping[str, int]:
-    """Find the faults of a file of rows; returns how many rows there are, of which kinds."""
+    """Find the faults of a file of rows; return the numbers of rows by kind."""
     ids = Ids(path, findings)
     rows = []
     for number, item in findings.objects(path):

@@ -1,9 +1,10 @@
-"""Reports: report.json, report.md and report.html from what an evaluation gives.
+"""Write the result of an evaluation as report.json, report.md and report.html.
 
-blocks.py     what is shown, whatever the form: tables, plots, notes, examples
-sections/     report JSON to blocks, one module for each kind
+blocks.py     content independent of the format: tables, plots, notes, examples
+sections/     report JSON to blocks, one module for each kind of report
 text.py, markdown.py, html.py, plots.py   blocks to text; html and plots need the extra ``eval``
-schema.py     the form that a report must have
+reading.py, wording.py   read values of report JSON; format figures
+schema.py     the required structure of a report
 storage.py    files
 """
 

@@ -1,7 +1,7 @@
-"""What a report shows, before it is text, Markdown or HTML.
+"""Content of a report, independent of the output format (text, Markdown or HTML).
 
-Every kind of report is turned into these once (``sections``); the renderers know nothing of kinds.
-Texts are plain: a renderer escapes them.
+``sections`` turns every kind of report into these blocks, so renderers do not depend on the kind.
+Texts are plain; renderers escape them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of ready-made cells. The first ``labels`` columns are words, the others figures."""
+    """Rows of formatted cells. The first ``labels`` columns are words, the others figures."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -61,7 +61,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A bin of predictions: the mean prediction, the mean outcome, and how many."""
+    """A bin of predictions: mean prediction, mean outcome, and number of predictions."""
 
     predicted: float
     observed: float
@@ -70,7 +70,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Outcomes against predictions, with the number of predictions below."""
+    """Outcomes against predictions, with the counts of predictions below."""
 
     x_label: str
     y_label: str
@@ -88,7 +88,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Horizontal bars, a group of them for every group name: ``values[series][group]``."""
+    """Grouped horizontal bars: ``values[series][group]``."""
 
     x_label: str
     groups: tuple[str, ...]
@@ -98,7 +98,7 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Horizontal bars of parts that add up: ``values[part][row]``."""
+    """Stacked horizontal bars: ``values[part][row]``."""
 
     x_label: str
     rows: tuple[str, ...]
@@ -111,7 +111,7 @@ Plot = Curves | Reliability | Bars | Stack
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A plot. ``caption`` says what is to be seen; a ``small`` one stands beside others."""
+    """A plot with its ``caption``; ``small`` plots are placed next to each other."""
 
     plot: Plot
     caption: str
@@ -120,7 +120,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage, or an answer, of an example. ``marks`` are facts on it, in words."""
+    """A passage, or an answer, of an example. ``marks`` are short remarks on it."""
 
     title: str
     text: str
@@ -130,7 +130,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A query, what is to be known of it, and what was found or answered."""
+    """A query, facts about it, and the passages found or the answer given."""
 
     query: str
     facts: tuple[tuple[str, str], ...]
@@ -142,7 +142,7 @@ Block = Note | Table | Figure | Example
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A headed part. A ``detail`` is folded on the page and left out in the terminal."""
+    """A section with a title. A ``detail`` is collapsed in HTML and omitted in the terminal."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -151,7 +151,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One report: the one figure that sums it up, and the line on its run below the title."""
+    """One report: title, headline figure, a line of facts about the run, and sections."""
 
     title: str
     headline: str

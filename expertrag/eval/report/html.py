@@ -1,4 +1,4 @@
-"""Reports as one page that opens offline: no script, nothing fetched, plots inside."""
+"""Render reports as one self-contained HTML page: no scripts, no requests, embedded plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEMPLATE = "page.html.j2"
 
 
 def render(reports: Sequence[Mapping[str, JSON]]) -> str:
-    """Write everything that the reports show.
+    """Render reports as HTML.
 
     :raises MissingExtra: jinja2 or matplotlib is not installed.
     """
@@ -34,7 +34,7 @@ def _environment() -> Environment:
         raise MissingExtra("report.html needs jinja2: pip install 'expertrag[eval]'") from None
     environment = Environment(
         loader=PackageLoader("expertrag.eval.report"),
-        autoescape=True,  # names and texts are a data set's
+        autoescape=True,  # names and texts come from data sets
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -48,6 +48,6 @@ def _kind(block: Block) -> str:
 
 
 def _svg(figure: Figure, width: float) -> str:
-    """Return a plot as a data URL: inside the page, its ids apart from other plots' ids."""
+    """Return a plot as a data URL: embedded, and with ids that cannot clash between plots."""
     drawn = plots.draw(figure.plot, width, legend=not figure.small)
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn.encode()).decode()}"

@@ -1,4 +1,4 @@
-"""Reports as Markdown (GitHub's), for a pull request or a results folder."""
+"""Render reports as GitHub-flavoured Markdown, for a pull request or a results folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_PASSAGE = 500
 
 
 def render(reports: Sequence[Mapping[str, JSON]]) -> str:
-    """Write everything but the plots, which only the page has."""
+    """Render reports as Markdown, without plots, which only report.html has."""
     lines = ["# ExpertRAG evaluation", ""]
     for report in reports:
         part = build(report)
@@ -28,7 +28,7 @@ def render(reports: Sequence[Mapping[str, JSON]]) -> str:
 
 
 def escape(text: str) -> str:
-    """Make one line of a text that Markdown shows as it is."""
+    """Join a text into one line and escape it for Markdown."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split())).translate(_TO_ENTITY)
 
 

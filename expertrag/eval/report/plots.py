@@ -1,7 +1,7 @@
-"""Plots as SVG, each in the width of a laptop's page or of a phone.
+"""Draw plots as SVG, in a width for laptops or one for phones.
 
-Colours are of Okabe & Ito's palette (2008), told apart by the colour-blind; markers, dashes and
-hatches say the same once more. Legends stand outside the axes, so that no label covers another.
+Colours are the colour-blind-safe palette of Okabe & Ito (2008); markers, dashes and hatches encode
+the same information. Legends are outside the axes, so that no label covers another.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDE, NARROW = 7.2, 3.7
-"""Widths in inches of 96 pixels: a laptop's text column, and a phone's."""
+"""Widths in inches of 96 pixels: the text column on a laptop and on a phone."""
 
 SQUARE = 4.8
-"""Widest plot whose axes have the same scale."""
+"""Maximum width of a plot with equal scales on both axes."""
 
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
@@ -38,11 +38,11 @@ _FIXED = {
     "oracle": 3,
     "multi_step": 4,
 }
-"""Policies look the same in all plots; other names take the next free style."""
+"""Fixed styles of policies, the same in all plots; other names take the next free style."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": 10.0,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same plot everywhere
+    "font.family": "DejaVu Sans",  # bundled with matplotlib: the same plot everywhere
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -50,14 +50,14 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#dddddd",
     "hatch.linewidth": 0.6,
     "legend.frameon": False,
-    "text.parse_math": False,  # a data set's name may hold dollar signs
+    "text.parse_math": False,  # names of data sets may contain dollar signs
     "svg.hashsalt": "expertrag",  # the same report gives the same bytes
 }
 _GREY = "#666666"
 
 
 def draw(plot: Plot, width: float = WIDE, *, legend: bool = True) -> str:
-    """Draw a plot as SVG, ``width`` inches wide, its height as it needs.
+    """Draw a plot as SVG, ``width`` inches wide; the height follows from the content.
 
     :raises MissingExtra: matplotlib is not installed.
     """
@@ -109,12 +109,16 @@ def _curves(figure: Figure, plot: Curves, width: float) -> tuple[Axes, float]:
 
 
 def _mark(axes: Axes, mark: Mark, style: int, covering: int, crossing: int) -> None:
-    """Draw a point: as a larger ring where others ``covering`` it would hide it.
+    """Draw a point with its interval.
 
-    Its interval is a pale band, the wider the more intervals ``crossing`` it lie on top of it.
+    If later points cover it, it is a larger ring. If later intervals cross its interval, this is a
+    pale band, wider the more intervals cross it.
+
+    :param covering: number of points that cover it.
+    :param crossing: number of intervals that cross its interval.
     """
     error = None
-    if mark.low is not None and mark.high is not None:  # rounding may put an end past the point
+    if mark.low is not None and mark.high is not None:  # rounding may move an end past the point
         error = [[max(0.0, mark.y - mark.low)], [max(0.0, mark.high - mark.y)]]
     axes.errorbar(
         [mark.x],
@@ -135,7 +139,7 @@ def _mark(axes: Axes, mark: Mark, style: int, covering: int, crossing: int) -> N
 
 
 def _covering(marks: Sequence[Mark], position: int) -> int:
-    """Count the later points that lie, within half a marker's size, where one does."""
+    """Count the later points at the same position, within half a marker's size."""
     ends = [y for mark in marks for y in (mark.y, mark.low, mark.high) if y is not None]
     mark, near = marks[position], 0.02 * (max(ends) - min(ends))
     return sum(
@@ -145,7 +149,7 @@ def _covering(marks: Sequence[Mark], position: int) -> int:
 
 
 def _crossing(marks: Sequence[Mark], position: int) -> int:
-    """Count the later points whose intervals lie on that of one, in part or whole."""
+    """Count the later points whose intervals overlap that of one."""
     mark = marks[position]
     return sum(
         abs(other.x - mark.x) <= 0.01
@@ -227,7 +231,7 @@ def _bars(figure: Figure, plot: Bars, width: float) -> tuple[Axes, float]:
 
 
 def _nothing(axes: Axes, x: float, y: float) -> None:
-    """Label a bar without length, which else looks like one that is missing."""
+    """Label a bar of length 0, which would otherwise look like a missing one."""
     axes.annotate("0", (x, y), (4, 0), textcoords="offset points", va="center", fontsize=9)
 
 
@@ -263,7 +267,7 @@ def _stack(figure: Figure, plot: Stack, width: float) -> tuple[Axes, float]:
 
 
 def _rows(axes: Axes, names: Sequence[str], width: float) -> None:
-    """Name the rows of horizontal bars, the first at the top."""
+    """Label the rows of horizontal bars, the first at the top."""
     letters = 16 if width < WIDE else 28
     axes.set_yticks(range(len(names)), [_folded(name, letters) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -272,13 +276,13 @@ def _rows(axes: Axes, names: Sequence[str], width: float) -> None:
 
 
 def _label(axes: Axes, x_label: str, y_label: str, width: float, height: float) -> None:
-    """Name the axes, in lines short enough for a figure of these inches."""
+    """Label the axes, wrapped to the size of the figure in inches."""
     axes.set_xlabel(textwrap.fill(x_label, int(width * 10)))
     axes.set_ylabel(textwrap.fill(y_label, int(height * 10)))
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend above the axes, in as few rows as fit; they make the figure higher."""
+    """Put the legend above the axes, in as few rows as fit, and increase the figure's height."""
     handles, labels = axes.get_legend_handles_labels()
     width, height = figure.get_size_inches()
     for columns in range(len(labels), 0, -1):
@@ -290,7 +294,7 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def _styles(names: Sequence[str]) -> dict[str, int]:
-    """Give every name a number for its colour, marker, dash and hatch."""
+    """Assign every name a number that determines colour, marker, dash and hatch."""
     styles = {name: _FIXED[name] for name in names if name in _FIXED}
     free = (number for number in range(len(names) + len(_FIXED)) if number not in styles.values())
     for name in names:

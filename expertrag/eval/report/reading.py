@@ -1,6 +1,6 @@
-"""Reading the JSON of a report: what is absent or of another type is empty, never an error.
+"""Read values from report JSON leniently: missing values or wrong types give empty results.
 
-``schema`` says what must be there; this is for what may be, and for whatever lies deeper.
+``schema`` checks the required parts; these functions read optional and deeper ones.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from expertrag.data.types import JSON
 
 
 def mapping(node: JSON, *keys: str) -> Mapping[str, JSON]:
-    """Return the object at ``keys``, empty if there is none."""
+    """Return the object at ``keys``; empty if there is none."""
     found = _at(node, keys)
     return found if isinstance(found, Mapping) else {}
 
 
 def items(node: JSON, *keys: str) -> Sequence[JSON]:
-    """Return the list at ``keys``, empty if there is none."""
+    """Return the list at ``keys``; empty if there is none."""
     found = _at(node, keys)
     return found if isinstance(found, Sequence) and not isinstance(found, str) else ()
 
 
 def number(node: JSON, *keys: str) -> float | None:
-    """Return the number at ``keys``; None for null and for what is no number."""
+    """Return the number at ``keys``; None for null and anything that is not a number."""
     found = _at(node, keys)
     return float(found) if isinstance(found, int | float) else None
 
 
 def string(node: JSON, *keys: str) -> str:
-    """Return the string at ``keys``; numbers are written out, anything else is empty."""
+    """Return the string at ``keys``; numbers are converted, anything else is empty."""
     found = _at(node, keys)
     if isinstance(found, str):
         return found
@@ -37,7 +37,7 @@ def string(node: JSON, *keys: str) -> str:
 
 
 def points(node: JSON, *keys: str) -> tuple[tuple[float, float], ...]:
-    """Return the list of pairs at ``keys``, without what is no pair of numbers."""
+    """Return the pairs of numbers in the list at ``keys``; other items are dropped."""
     pairs = []
     for pair in items(node, *keys):
         values = [number(value) for value in items(pair)]
@@ -47,7 +47,7 @@ def points(node: JSON, *keys: str) -> tuple[tuple[float, float], ...]:
 
 
 def interval(node: JSON, *keys: str) -> tuple[float, float] | None:
-    """Return the two ends at ``keys``, None without any."""
+    """Return the two ends of the interval at ``keys``; None if there is none."""
     ends = [number(value) for value in items(node, *keys)]
     if len(ends) != 2 or ends[0] is None or ends[1] is None:
         return None
@@ -55,7 +55,7 @@ def interval(node: JSON, *keys: str) -> tuple[float, float] | None:
 
 
 def flat(node: JSON, name: str = "") -> Iterator[tuple[str, str]]:
-    """Name every value inside ``node`` by its path, with dots between."""
+    """Yield every value inside ``node`` with its dotted path."""
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from flat(value, f"{name}.{key}" if name else str(key))

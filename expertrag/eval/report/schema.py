@@ -1,4 +1,4 @@
-"""The form that a report must have: one check, for whoever reads reports and for ``validate``."""
+"""The required structure of a report; checked when reading reports and by ``eval validate``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LEVELS: Mapping[str, Mapping[str, int]] = {
     "consistency": {"pooled": 1, "sets": 2, "per_query": 3, "rewrites": 1},
     "compare": {"a": 1, "b": 1},
 }
-"""Keys of each kind that hold an object, and how many levels of objects lie inside each other."""
+"""Keys of each kind that hold an object, and the number of nested levels of objects."""
 
 _COMPARING = ("retrieval", "gate", "answer", "compare")
 """Kinds with ``comparisons``."""
@@ -45,23 +45,23 @@ def parts_of(report: Mapping[str, JSON]) -> list[Mapping[str, JSON]]:
 
 
 def faults(report: JSON) -> Iterator[str]:
-    """Name what is wrong with the JSON of a report, or of those in a combined one."""
+    """Yield the faults of the JSON of a report, or of the reports in a combined one."""
     if not isinstance(report, Mapping):
-        yield "it is no JSON object"
+        yield "it is not a JSON object"
         return
     for name, value in numbers(report):
-        if not abs(value) <= sys.float_info.max:  # NaN is neither; an integer may be too large
-            yield f"{name} is {_short(value)}, which is no figure"
+        if not abs(value) <= sys.float_info.max:  # also true for NaN; an integer may be too large
+            yield f"{name} is {_short(value)}, which is not a finite number"
     if report.get("kind") == COMBINED:
         reports = items(report, "reports")
         if not reports or not all(isinstance(item, Mapping) for item in reports):
-            yield "combined: reports is missing or no list of reports"
+            yield "combined: reports is missing or not a list of reports"
     for part in parts_of(report):
         yield from _part_faults(part)
 
 
 def numbers(node: JSON, name: str = "") -> Iterator[tuple[str, float]]:
-    """Name every number inside ``node`` by its path, with dots between."""
+    """Yield every number inside ``node`` with its dotted path."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             yield from numbers(value, f"{name}.{key}" if name else str(key))
@@ -75,7 +75,7 @@ def numbers(node: JSON, name: str = "") -> Iterator[tuple[str, float]]:
 def _part_faults(report: Mapping[str, JSON]) -> Iterator[str]:
     kind = report.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        yield f"kind is {kind!r}, none of {', '.join(KINDS)}"
+        yield f"kind is {kind!r}, not one of {', '.join(KINDS)}"
         return
     levels = {"manifest": 1, "skipped": 1, **_LEVELS[kind]}
     if kind in _COMPARING:
@@ -85,7 +85,7 @@ def _part_faults(report: Mapping[str, JSON]) -> Iterator[str]:
     manifest = mapping(report, "manifest")
     for name, form in _MANIFEST.items():
         if manifest and not isinstance(manifest.get(name), form):
-            yield f"{kind}: manifest.{name} is missing or of a wrong type"
+            yield f"{kind}: manifest.{name} is missing or has the wrong type"
     yield from _value_faults(f"{kind}: per_query", report.get("per_query"))
     yield from _comparison_faults(kind, mapping(report, "comparisons"))
     yield from _skipped_faults(kind, mapping(report, "skipped"))
@@ -93,32 +93,32 @@ def _part_faults(report: Mapping[str, JSON]) -> Iterator[str]:
 
 def _object_faults(place: str, node: JSON, levels: int) -> Iterator[str]:
     if not isinstance(node, Mapping):
-        yield f"{place} is missing or no object"
+        yield f"{place} is missing or not an object"
     elif levels > 1:
         for name, child in node.items():
             yield from _object_faults(f"{place}.{name}", child, levels - 1)
 
 
 def _value_faults(place: str, node: JSON) -> Iterator[str]:
-    """Every leaf of the values by query is a number, or else no test can be made of them."""
+    """Yield the values per query that are not numbers, which no test can use."""
     if isinstance(node, Mapping):
         for name, child in node.items():
             if isinstance(child, Mapping):
                 yield from _value_faults(f"{place}.{name}", child)
             elif number(child) is None:
-                yield f"{place}.{name} is no number"
+                yield f"{place}.{name} is not a number"
 
 
 def _comparison_faults(kind: str, comparisons: Mapping[str, JSON]) -> Iterator[str]:
     for name, found in comparisons.items():
         if not _is_list(found):
-            yield f"{kind}: comparisons.{name} is no list"
+            yield f"{kind}: comparisons.{name} is not a list"
         for position, item in enumerate(items(found)):
             place = f"{kind}: comparisons.{name}.{position}"
             for key in _COMPARED:
                 value = number(item, key)
                 if value is None:
-                    yield f"{place}.{key} is missing or no number"
+                    yield f"{place}.{key} is missing or not a number"
                 elif key.startswith("p_") and not 0 <= value <= 1:
                     yield f"{place}.{key} is {value}, outside 0 to 1"
 
@@ -126,12 +126,12 @@ def _comparison_faults(kind: str, comparisons: Mapping[str, JSON]) -> Iterator[s
 def _skipped_faults(kind: str, skipped: Mapping[str, JSON]) -> Iterator[str]:
     for name, found in skipped.items():
         if not _is_list(found):
-            yield f"{kind}: skipped.{name} is no list"
+            yield f"{kind}: skipped.{name} is not a list"
         for position, item in enumerate(items(found)):
             place = f"{kind}: skipped.{name}.{position}"
             for key in _SKIPPED:
                 if not isinstance(mapping(item).get(key), str):
-                    yield f"{place}.{key} is missing or no string"
+                    yield f"{place}.{key} is missing or not a string"
             if not isinstance(mapping(item).get("retry", False), bool):
                 yield f"{place}.retry is neither true nor false"
 
@@ -141,4 +141,4 @@ def _is_list(node: JSON) -> TypeGuard[Sequence[JSON]]:
 
 
 def _short(value: float) -> str:
-    return str(value) if isinstance(value, float) else "an integer of too many digits"
+    return str(value) if isinstance(value, float) else "an integer with too many digits"

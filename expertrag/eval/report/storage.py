@@ -1,4 +1,4 @@
-"""Reports on disk: reading one back, and writing report.json, report.md and report.html."""
+"""Reports on disk: read a report, and write report.json, report.md and report.html."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ FILE = "report.json"
 
 
 def read_report(path: Path) -> Mapping[str, JSON]:
-    """Read a report, from its file or from the folder that holds its ``report.json``.
+    """Read a report, from its file or from the folder of its ``report.json``.
 
-    :raises NotFound: nothing there.
-    :raises InvalidArgument: a file that is no report, or a damaged one, or one of a kind or version
-        that is not known.
+    :raises NotFound: the file does not exist.
+    :raises InvalidArgument: the file is not a report, is damaged, or has an unknown kind or
+        version.
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise NotFound(
-            f"no report at {file}; name a file that 'expertrag eval … --json' or --out wrote",
+            f"no report at {file}; name a file written by 'expertrag eval … --json' or --out",
             reason="REPORT_NOT_FOUND",
         )
     try:
@@ -38,11 +38,11 @@ def read_report(path: Path) -> Mapping[str, JSON]:
         fault = next(faults(report), "") if kind in (*KINDS, COMBINED) else ""
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise InvalidArgument(f"{file} is no report of expertrag eval: {reason}") from None
+        raise InvalidArgument(f"{file} is not a report of expertrag eval: {reason}") from None
     if kind not in (*KINDS, COMBINED):
         raise InvalidArgument(
-            f"{file} is no report of expertrag eval {__version__}: its kind is {kind!r}, none of "
-            f"{', '.join((*KINDS, COMBINED))}"
+            f"{file} is not a report of expertrag eval {__version__}: its kind is {kind!r}, not "
+            f"one of {', '.join((*KINDS, COMBINED))}"
         )
     if fault:
         raise InvalidArgument(_damaged(file, report, fault))
@@ -60,17 +60,17 @@ def _damaged(file: Path, report: Mapping[str, JSON], fault: str) -> str:
 
 
 def together(reports: Sequence[Mapping[str, JSON]]) -> Mapping[str, JSON]:
-    """Return the one report, or one that combines several."""
+    """Return a single report as it is, or combine several."""
     return reports[0] if len(reports) == 1 else {"kind": COMBINED, "reports": list(reports)}
 
 
 def write(reports: Sequence[Mapping[str, JSON]], out: Path) -> tuple[Path, Path, Path]:
-    """Write reports to the folder ``out``, made if need be: JSON, Markdown and a page.
+    """Write reports to the folder ``out`` as JSON, Markdown and HTML; the folder is created.
 
-    Each file is replaced whole or not at all. The JSON comes first: it is there even where the page
+    Each file is replaced atomically. The JSON is written first, so it exists even if the HTML
     cannot be made.
 
-    :raises MissingExtra: the page needs jinja2 and matplotlib.
+    :raises MissingExtra: the HTML needs jinja2 and matplotlib.
     """
     out.mkdir(parents=True, exist_ok=True)
     paths = out / FILE, out / "report.md", out / "report.html"

@@ -1,4 +1,4 @@
-"""A report for the terminal: aligned tables, at most 100 columns wide, and short notes."""
+"""Render a report for the terminal: aligned tables, at most 100 columns wide, and short notes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from expertrag.eval.report.sections import build
 WIDTH = 100
 LEAST_CELL = 12
 _BESIDE = 28
-"""Columns that the longest cell leaves to the others."""
+"""Characters of a line that the longest cell leaves to the other cells."""
 
 _GAP = "  "
 
 
 def render(report: Mapping[str, JSON]) -> str:
-    """Write what is short enough for a terminal; details are in the other forms."""
+    """Render the parts that fit a terminal; the other formats have the details."""
     part = build(report)
     lines = [part.title, *_wrapped(part.facts)]
     for section in part.sections:
@@ -34,7 +34,7 @@ def render(report: Mapping[str, JSON]) -> str:
 def table(table: Table, width: int = WIDTH) -> Iterator[str]:
     """Align a table: words to the left, figures to the right.
 
-    Where it is too wide, further columns follow below, beside the words again.
+    If it is too wide, the remaining columns follow below, with the words repeated.
     """
     cells = [[clean(cell, width) for cell in row] for row in (table.columns, *table.rows)]
     widths = _widths(cells, table.labels, width)
@@ -48,7 +48,7 @@ def table(table: Table, width: int = WIDTH) -> Iterator[str]:
 
 
 def clean(text: str, width: int = WIDTH) -> str:
-    """Make one short line of a text: a data set must not steer the terminal."""
+    """Make one short, printable line of a text, so that data sets cannot control the terminal."""
     return _cut(_printable(text), width - _BESIDE)
 
 
@@ -61,7 +61,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _widths(cells: Sequence[Sequence[str]], labels: int, width: int) -> list[int]:
-    """Width of each column; words give way where a line would be too long, the last first."""
+    """Width of each column; if a line is too long, word columns are cut, the last one first."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     line = sum(widths[:labels]) + len(_GAP) * (labels - 1)
     if len(widths) > labels:
@@ -74,7 +74,7 @@ def _widths(cells: Sequence[Sequence[str]], labels: int, width: int) -> list[int
 
 
 def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
-    """Write blocks one below the other, a second table set apart."""
+    """Render blocks one below the other, with an empty line before a further table."""
     for position, block in enumerate(blocks):
         if position and isinstance(block, Table):
             yield ""
@@ -88,7 +88,7 @@ def _block(block: Block) -> Iterable[str]:
 
 
 def _chunks(widths: Sequence[int], labels: int, width: int) -> Iterator[list[int]]:
-    """Part the columns of figures into as many as fit beside the words."""
+    """Split the columns of figures into chunks that fit next to the words."""
     beside = sum(widths[:labels]) + len(_GAP) * (labels - 1)
     chunk: list[int] = []
     used = beside

@@ -1,1 +1,1 @@
-"""Trained updates of a frozen model: low-rank ones and parallel adapters, and their bundle."""
+"""Adapters of a frozen model: low-rank updates and parallel adapters, and their bundle."""

@@ -1,8 +1,8 @@
-"""Small experts beside the feed-forward layers of a model, one of them for a whole text.
+"""Parallel adapters (He et al. 2022): small experts next to feed-forward layers, one per sequence.
 
-The model's weights stay as they are, in whatever format: each layer adds what the text's expert
-makes of it (parallel adapters, He et al. 2022), and texts of ``BASE`` have none. They are what
-``expertrag train reader`` makes for a base that is too large to be copied for each domain.
+The base model's weights do not change, whatever their format: each layer adds the output of the
+sequence's expert to its own. Sequences of ``BASE`` have no expert. ``expertrag train reader``
+makes parallel adapters for a base model that is too large to be copied for each domain.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from expertrag_kernels.steps import Steps, View
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Small experts, and what they were trained on.
+    """A reader's parallel adapters, and what they were trained on.
 
-    ``names``: of the experts, then ``BASE``, which is none of them. ``layers``: weights (E, 2 R, H)
-    and (E, H, R) by the number of their layer. ``base``: fingerprint of the base model's files.
-    ``prompts``: of the prompts of the training. ``digest``: of the weights. ``doubt``: how the
-    probability of an abstention is scaled.
+    ``names``: of the experts, then ``BASE``, which has no expert. ``layers``: weights (E, 2 R, H)
+    and (E, H, R) by layer number. ``base``: fingerprint of the base model's files. ``prompts``:
+    fingerprint of the training prompts. ``digest``: hash of the weights. ``doubt``: scaling of the
+    probability of an abstention.
     """
 
     names: tuple[str, ...]
@@ -38,25 +38,25 @@ class Beside:
     doubt: Doubt = UNSCALED
 
     def check_base(self, name: str, fingerprint: str) -> None:
-        """Refuse a model that they were not trained beside.
+        """Check that a model is the one that the adapters were trained on.
 
-        :param fingerprint: of what the model was packed from, or of its own files.
+        :param fingerprint: of the files that the model was packed from, or of its own files.
         :raises Conflict: it is another model.
         """
         if fingerprint != self.base:
             raise Conflict(
-                f"the reader was trained beside {self.base_name}, and {name} is another model: "
-                "name that one as the generator, or set the reader to none",
+                f"the reader was trained on {self.base_name}, but {name} is another model: use "
+                f"{self.base_name} as the generator, or set the reader to none",
                 reason="READER_OF_ANOTHER_MODEL",
             )
 
     def limits(self, limits: Limits) -> Limits:
-        """Add the experts to what is known of the base model.
+        """Add the experts to the limits of the base model.
 
-        :raises InvalidArgument: it has experts of its own.
+        :raises InvalidArgument: the base model has named experts of its own.
         """
         if limits.experts:
-            raise InvalidArgument("reader: the model has named experts, beside which none can be")
+            raise InvalidArgument("reader: it cannot be added to a model with named experts")
         return replace(limits, experts=self.names, reader_prompts=self.prompts)
 
     def fingerprint(self, base: str) -> str:
@@ -66,16 +66,16 @@ class Beside:
     def plan(
         self, decoder: Steps[Any, Any], layer: int, source: View, to: View, format: Format
     ) -> None:
-        """Plan the steps of a layer, after those of its own.
+        """Plan the expert's steps in a layer, after the layer's own steps.
 
-        :param source: what the layer reads.
-        :param to: what it adds to.
-        :param format: of the base model; experts of a rounded one have 8 bits.
+        :param source: the input of the layer.
+        :param to: the view that the output is added to.
+        :param format: of the base model; with a quantised one, the experts have 8 bits.
         """
         plain = self.layers.get(layer)
         if plain is None:
             return
         rounded = Format.INT8 if format in (Format.INT8, Format.INT4) else format
-        # every text has its expert, so that nobody reads logits; ``BASE`` is beyond the last one
+        # each sequence sets its expert, so the logits are not used; ``BASE`` is past the last one
         decoder.route(source, len(self.names), 1)
         decoder.mix(source, to, decoder.experts(plain, rounded), 1)

@@ -1,7 +1,7 @@
-"""A reader's bundle: updates without their base model, a few megabytes, and a card.
+"""A reader's bundle: adapter weights without the base model (a few megabytes), and a card.
 
-BUNDLE/adapters.safetensors   the updates, bfloat16
-BUNDLE/reader.json            settings, the base that they belong to, how they were trained
+BUNDLE/adapters.safetensors   adapter weights, bfloat16
+BUNDLE/reader.json            settings, the base model, and how they were trained
 BUNDLE/README.md              the card
 """
 
@@ -28,10 +28,11 @@ _ABOUT = "reader.json"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle holds; ``fingerprint`` is that of the base model's files, ``digest`` its own.
+    """The contents of a bundle.
 
-    ``prompts``: of the prompts that it was trained with (``prompt.fingerprint``). ``doubt``: how
-    its doubt is scaled.
+    ``base`` and ``fingerprint``: name of the base model, and fingerprint of its files. ``prompts``:
+    fingerprint of the training prompts (``prompt.fingerprint``). ``digest``: hash of the weights.
+    ``doubt``: scaling of the reader's doubt.
     """
 
     settings: AdapterSettings
@@ -43,14 +44,14 @@ class Bundle:
     doubt: Doubt = UNSCALED
 
     def check_base(self, fingerprint: str) -> None:
-        """Refuse another base model.
+        """Check that a base model is the one that the reader was trained on.
 
         :raises Conflict: its files are not those of the training.
         """
         if fingerprint != self.fingerprint:
             raise Conflict(
-                f"this reader was trained on other files of {self.base}: name that model, or train "
-                "it again on this one"
+                f"this reader was trained on other files of {self.base}: use those files, or train "
+                "the reader again on these"
             )
 
 
@@ -61,9 +62,10 @@ def save_bundle(
     card: str,
     folder: Path,
 ) -> None:
-    """Write a bundle into a folder that is there.
+    """Write a bundle into an existing folder.
 
-    :param training: its report; ``base``, ``fingerprint`` and ``prompts`` are read again.
+    :param training: the training report; :func:`load_bundle` reads ``base``, ``fingerprint`` and
+        ``prompts`` from it.
     """
     from safetensors.torch import save_file
 
@@ -75,9 +77,9 @@ def save_bundle(
 
 
 def scale_bundle(folder: Path, doubt: Doubt) -> None:
-    """Write into a bundle how its reader's doubt is to be scaled.
+    """Store the scaling of the reader's doubt in its bundle.
 
-    :raises InvalidArgument: the folder is no bundle.
+    :raises InvalidArgument: the folder is not a bundle.
     :raises ServerError: it is damaged.
     """
     load_bundle(folder)
@@ -89,7 +91,7 @@ def scale_bundle(folder: Path, doubt: Doubt) -> None:
 def load_bundle(folder: Path) -> Bundle:
     """Read a bundle.
 
-    :raises InvalidArgument: the folder is none.
+    :raises InvalidArgument: the folder is not a bundle.
     :raises ServerError: it is damaged.
     """
     from safetensors import SafetensorError
@@ -97,7 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
 
     if not (folder / _ABOUT).is_file():
         raise InvalidArgument(
-            f"{folder} is no reader; name a folder that `expertrag train reader` made"
+            f"{folder} is not a reader; name a folder that `expertrag train reader` wrote"
         )
     try:
         body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())

@@ -1,4 +1,4 @@
-"""One expert for all tokens of a text, in models that transformers runs."""
+"""One expert for all tokens of a sequence, in models that transformers runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 
 class ChosenExpert:
-    """Overrules a mixture's routers, for the thread that asks for it."""
+    """Overrides the routers of a mixture, for the calling thread only."""
 
     def __init__(self, model: nn.Module) -> None:
         self._chosen = threading.local()
@@ -22,7 +22,7 @@ class ChosenExpert:
 
     @contextmanager
     def only(self, expert: int) -> Iterator[None]:
-        """Let all tokens of this thread have one expert."""
+        """Route all tokens of this thread to one expert."""
         self._chosen.expert = expert
         try:
             yield
@@ -34,6 +34,6 @@ class ChosenExpert:
         if expert is None:
             return routed
         logits, weights, index = routed
-        # as often as there are places, which add up to it alone
+        # all top-k places choose the same expert, and their weights add up to 1
         weights = torch.full_like(weights, 1 / weights.shape[-1])
         return logits, weights, torch.full_like(index, expert)

@@ -1,4 +1,4 @@
-"""A reader's bundle as the engine serves it: small experts beside its base."""
+"""Load a reader's bundle as parallel adapters for the engine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from expertrag_retriever.experts.settings import GENERAL
 
 
 def load_beside(folder: Path) -> Beside:
-    """Read a bundle whose experts are to run beside its base.
+    """Read a bundle of parallel adapters.
 
-    :raises InvalidArgument: the folder is no bundle, or one of low-rank updates.
+    :raises InvalidArgument: the folder is not a bundle, or is one of low-rank updates.
     :raises ServerError: it is damaged.
     """
     return beside_of(load_bundle(folder))
 
 
 def beside_of(bundle: Bundle) -> Beside:
-    """Put the small experts of a bundle together, an expert of a layer for each of its domains.
+    """Stack the parallel adapters of a bundle: one expert per layer and domain.
 
-    :raises InvalidArgument: it has low-rank updates, which are merged instead.
+    :raises InvalidArgument: the bundle has low-rank updates, which must be merged instead.
     """
     if not bundle.settings.beside:
         raise InvalidArgument(
-            "reader: it has updates of its base's weights, which are not served beside them: run "
-            "`expertrag experts merge-adapters` and name the folder that it makes as the generator"
+            "reader: its low-rank updates must be merged before they can be served: run "
+            "`expertrag experts merge-adapters` and use the folder that it writes as the generator"
         )
     names = bundle.settings.experts
     layers: dict[int, dict[str, torch.Tensor]] = {}
@@ -51,7 +51,7 @@ def beside_of(bundle: Bundle) -> Beside:
 
 
 def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> PlainExperts:
-    """Join what all domains share with what each has of its own: inner units side by side."""
+    """Join the shared adapter with each domain's own, by concatenating their inner units."""
     found = [_joined(weights, name) for name in names]
     width = max(down.shape[1] for _, _, down in found)
     gate_up = [torch.cat([_taller(gate, width), _taller(up, width)]) for gate, up, _ in found]
@@ -62,7 +62,7 @@ def _experts(weights: Mapping[str, torch.Tensor], names: tuple[str, ...]) -> Pla
 def _joined(
     weights: Mapping[str, torch.Tensor], name: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gate (R, H), up (R, H) and down (H, R) of a domain."""
+    """Return gate (R, H), up (R, H) and down (H, R) of a domain."""
     parts = dict.fromkeys((GENERAL, name))
     halves = [weights[f"{part}.gate_up"].chunk(2) for part in parts]
     return (
@@ -73,5 +73,5 @@ def _joined(
 
 
 def _taller(rows: torch.Tensor, height: int) -> torch.Tensor:
-    """Add rows of zeros, of inner units that add nothing."""
+    """Pad with rows of zeros: inner units without effect."""
     return torch.nn.functional.pad(rows, (0, 0, 0, height - rows.shape[0]))

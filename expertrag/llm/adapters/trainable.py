@@ -1,18 +1,18 @@
-"""What is trained beside the frozen feed-forward layers of a dense Llama-type model.
+"""Adapters that are trained on the frozen feed-forward layers of a dense Llama-type model.
 
-Low-rank updates of its projections (LoRA, Hu et al. 2022), which are merged into copies of them:
+Either low-rank updates of the projections (LoRA, Hu et al. 2022), which are merged into copies:
 
     y = W x + U D x + U_d D_d x
 
-or small experts beside the whole layer (parallel adapters, He et al. 2022), which stay small:
+or parallel adapters, small experts next to the whole layer (He et al. 2022), which stay separate:
 
     y = F(x) + E(x) + E_d(x)        E(x) = down (silu(gate x) * up x)
 
-The first is shared by all domains, the second is the domain's own. "general" has the first alone,
-and "base" none: as attention stays as it is, that expert of the mixture is the dense model bit for
-bit.
+All domains share the first adapter (U D, E); the second (U_d D_d, E_d) is the domain's own.
+"general" uses only the first, and "base" none: attention does not change, so the mixture's expert
+"base" equals the dense model bit for bit.
 
-H in, O out, R rank of an update, or inner width of a small expert, T tokens
+H in, O out, R rank of an update or inner width of a parallel adapter, T tokens
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
 
 @dataclass(frozen=True, slots=True)
 class AdapterSettings:
-    """What a model gets; ``domains`` without "general" and "base".
+    """The adapters of a model; ``domains`` without "general" and "base".
 
-    ``beside``: small experts of that inner width, in ``first_layer`` and all above it, instead of
-    updates of that rank in all layers.
+    ``beside``: parallel adapters with the ranks as inner widths, in ``first_layer`` and all layers
+    above it, instead of low-rank updates in all layers.
     """
 
     domains: tuple[str, ...]
@@ -52,12 +52,12 @@ class AdapterSettings:
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts of the mixture that this becomes."""
+        """Names of the experts: "general", the domains, "base"."""
         return (GENERAL, *self.domains, BASE)
 
 
 class _Update(nn.Module):
-    """U D; it starts as zero, in float32 beside a base of any format."""
+    """A low-rank update U D. It starts at zero; float32, whatever the format of the base."""
 
     def __init__(self, base: nn.Linear, rank: int) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class _Update(nn.Module):
 
 
 class _LowRank(nn.Module):
-    """A frozen linear layer with its updates."""
+    """A frozen linear layer with its low-rank updates."""
 
     def __init__(
         self, base: nn.Linear, rank: int, domains: Sequence[str], domain_rank: int
@@ -79,7 +79,7 @@ class _LowRank(nn.Module):
         self.domain = GENERAL
 
     def factors(self, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Put the updates of a domain side by side: (R, H) and (O, R)."""
+        """Concatenate the updates that a domain uses: (R, H) and (O, R)."""
         names = [name for name in dict.fromkeys((GENERAL, domain)) if name in self.updates]
         updates = [self.updates[name] for name in names]
         return (
@@ -96,9 +96,10 @@ class _LowRank(nn.Module):
 
 
 class _Expert(nn.Module):
-    """A small feed-forward network; it adds nothing at first. float32 beside a base of any format.
+    """A parallel adapter: a small feed-forward network, whose output starts at zero.
 
-    ``gate_up`` (2 R, H), ``down`` (H, R), as the experts of a mixture are.
+    float32, whatever the format of the base. ``gate_up`` (2 R, H) and ``down`` (H, R) have the
+    layout of a mixture's experts.
     """
 
     def __init__(self, hidden: int, width: int) -> None:
@@ -112,7 +113,7 @@ class _Expert(nn.Module):
 
 
 class _Beside(nn.Module):
-    """A frozen feed-forward layer with small experts beside it."""
+    """A frozen feed-forward layer with its parallel adapters."""
 
     def __init__(
         self, base: nn.Module, hidden: int, width: int, domains: Sequence[str], domain_width: int
@@ -134,7 +135,7 @@ class _Beside(nn.Module):
 
 
 class Adapters:
-    """The updates of a model, which :func:`adapt` has put into it."""
+    """The adapters that :func:`adapt` inserted into a model."""
 
     def __init__(self, layers: Mapping[str, _LowRank | _Beside], settings: AdapterSettings) -> None:
         self.settings = settings
@@ -142,7 +143,7 @@ class Adapters:
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
-        """What is trained, by name."""
+        """Trainable parameters by name."""
         return {
             f"{name}.{key}": value
             for name, layer in self._layers.items()
@@ -150,20 +151,20 @@ class Adapters:
         }
 
     def use(self, domain: str) -> None:
-        """Let the model run with the updates of a domain; "base": without any."""
+        """Run the model with the adapters of a domain; "base": without adapters."""
         for layer in self._layers.values():
             layer.domain = domain
 
     def load(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Put weights into the model.
+        """Load weights into the adapters.
 
-        :raises Conflict: they are those of other updates.
+        :raises Conflict: the weights belong to other layers.
         """
         own = self.parameters
         if own.keys() != weights.keys():
             raise Conflict(
-                "these updates belong beside other layers, as those of readers by older versions "
-                "do: train the reader again"
+                "these adapters belong to other layers, as in readers of older versions: train the "
+                "reader again"
             )
         for name, parameter in own.items():
             parameter.data.copy_(weights[name])
@@ -171,7 +172,7 @@ class Adapters:
     def weakened(
         self, weights: Mapping[str, torch.Tensor], strength: float
     ) -> dict[str, torch.Tensor]:
-        """Return weights of small experts that add this share of what ``weights`` add."""
+        """Return weights of parallel adapters with their output scaled by ``strength``."""
         assert self.settings.beside or strength == 1, "low-rank updates are served as trained"
         return {
             name: value * strength if name.endswith(".down") else value
@@ -179,10 +180,10 @@ class Adapters:
         }
 
     def merged(self, domain: str) -> dict[str, torch.Tensor]:
-        """Weights of the layers with the updates of a domain added, by the layers' own names."""
+        """Return the layers' weights with a domain's updates merged, by the layers' own names."""
         found = {}
         for name, layer in self._layers.items():
-            assert isinstance(layer, _LowRank), "small experts are not merged"
+            assert isinstance(layer, _LowRank), "parallel adapters are not merged"
             weight = layer.base.weight
             if domain != BASE:
                 down, up = layer.factors(domain)
@@ -192,7 +193,7 @@ class Adapters:
 
 
 def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> Adapters:
-    """Freeze a model and put updates into it, which change nothing before they are trained."""
+    """Freeze a model and insert adapters, which change nothing until they are trained."""
     torch.manual_seed(seed)
     model.requires_grad_(False)
     found: dict[str, _LowRank | _Beside] = {}

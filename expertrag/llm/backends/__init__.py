@@ -1,1 +1,1 @@
-"""Language models by back end: in this process, or behind an OpenAI-compatible server."""
+"""Back ends for language models: in this process, or on an OpenAI-compatible server."""

@@ -1,4 +1,4 @@
-"""An event loop in a thread, for work that a blocked thread could not be stopped in."""
+"""An event loop in a background thread, for streams that a caller must be able to cancel."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _POLL_S = 0.05  # how late a cancel or a deadline may be noticed while the serve
 
 
 class Background:
-    """Runs asynchronous streams for synchronous readers. The thread ends with the process."""
+    """Runs asynchronous streams for synchronous callers. The thread ends with the process."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="model-server", daemon=True).start()
 
     def run(self, open_stream: Callable[[], AsyncIterator[T]]) -> Running[T]:
-        """Start to read a stream; its items are kept until they are asked for."""
+        """Start to read a stream; its items are queued until they are consumed."""
         return Running(self.loop, open_stream)
 
 
@@ -36,9 +36,9 @@ class Running(Generic[T]):
         self._future = asyncio.run_coroutine_threadsafe(self._pump(), loop)
 
     def items(self, should_stop: Callable[[], None]) -> Iterator[T]:
-        """Yield the items as they come, asking ``should_stop`` before each and while waiting.
+        """Yield the items as they come, calling ``should_stop`` before each and while waiting.
 
-        :raises Exception: what the stream raised.
+        :raises Exception: whatever the stream raised.
         """
         while True:
             should_stop()

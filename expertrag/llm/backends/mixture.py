@@ -1,9 +1,10 @@
-"""One answer drawn from two prompts: retrieval marginalised out, token by token.
+"""One answer sampled from two prompts: retrieval marginalised out, token by token.
 
-    p(y_t | y_<t) = Σ_z p(z | y_<t) p(y_t | y_<t, z)        z: closed book, from the documents
+    p(y_t | y_<t) = Σ_z p(z | y_<t) p(y_t | y_<t, z)        z: closed book, open book
 
-The weight of a way begins as the gate has it and follows by Bayes' rule what each way makes of the
-tokens that are drawn (RAG-Token's marginalisation, Lewis et al. 2020, with the posterior of z).
+The gate gives the prior of z. Each sampled token updates it by Bayes' rule, with the probability
+of the token under each prompt (RAG-Token's marginalisation, Lewis et al. 2020, with the posterior
+of z).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from expertrag.llm.network import Network, Step
 
 
 class MixedSession(TransformersSession):
-    """Draws from the mixture of its own prompt and another one; both advance together."""
+    """Samples from the mixture of its own prompt and another one; both advance together."""
 
     def __init__(
         self,
@@ -35,12 +36,12 @@ class MixedSession(TransformersSession):
         matcher: Matcher | None = None,
         domain: str | None = None,
     ) -> None:
-        """Begin; ``weight`` in (0, 1) is that of ``prompt``, the rest that of ``other``."""
+        """Start; ``weight`` in (0, 1) is the prior of ``prompt``, the rest that of ``other``."""
         super().__init__(network, decode, prompt, sampling, should_stop, matcher, domain)
         self.prompt_tokens += other.prompt_tokens
         self._other = other
         self._log_weights = torch.tensor([math.log(weight), math.log1p(-weight)])
-        self._said = torch.empty(0)  # log p of the next token by way [2, V]
+        self._said = torch.empty(0)  # log p of the next token by prompt [2, V]
 
     def close(self) -> None:
         """Free both caches."""

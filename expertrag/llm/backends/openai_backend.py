@@ -20,20 +20,20 @@ from expertrag.llm.backends.openai_errors import API_KEY, translate
 from expertrag.llm.backends.openai_session import OpenAISession
 from expertrag.llm.base import Generator, Message, Session, ShouldStop, never_stop
 
-_DEFAULT_CONTEXT_TOKENS = 4096  # where the server does not tell; the least that is still common
-_BYTES_PER_TOKEN = 3  # English has 4 to 5 and other languages 2 to 4: rather too many tokens
+_DEFAULT_CONTEXT_TOKENS = 4096  # if the server does not report one; the smallest still in use
+_BYTES_PER_TOKEN = 3  # English has 4 to 5 and other languages 2 to 4: overestimates the tokens
 _TOKENS_PER_MESSAGE = 8  # role and delimiters
-_TOP_LOGPROBS = 20  # the most that OpenAI's interface allows
-_MAX_STOPS = 4  # likewise; more of them are honoured on our side
+_TOP_LOGPROBS = 20  # the most that OpenAI's API allows
+_MAX_STOPS = 4  # likewise; the session applies all of them
 _CONNECT_S, _READ_S = 5.0, 120.0
 
-# At DEBUG these two write whole prompts, and documents with them, to the log.
+# At DEBUG, these two log whole prompts, and documents with them.
 for _name in ("openai", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class OpenAIGenerator(Generator):
-    """A model on a server. Tokens are counted by estimate, as the server's tokenizer is unknown."""
+    """A model on a server. Token counts are estimates, as the server's tokenizer is unknown."""
 
     def __init__(
         self, client: openai.AsyncOpenAI, background: Background, url: str, model: str
@@ -48,13 +48,13 @@ class OpenAIGenerator(Generator):
 
     @classmethod
     def connect(cls, name: str, *, read_timeout_s: float = _READ_S) -> OpenAIGenerator:
-        """Reach the server of ``URL#MODEL`` and ask for the model's context length.
+        """Connect to the server of ``URL#MODEL`` and ask for the model's context length.
 
         The key comes from the environment variable ``EXPERTRAG_OPENAI_API_KEY``.
 
         :raises InvalidArgument: if the name is not of that form.
         :raises Unavailable: if there is no server.
-        :raises Unauthenticated: if the server wants another key.
+        :raises Unauthenticated: if the server rejects the key.
         """
         url, _, model = name.partition("#")
         parts = urlsplit(url)
@@ -76,7 +76,7 @@ class OpenAIGenerator(Generator):
         return generator
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Estimate the length of the prompt in tokens, rather too many than too few."""
+        """Estimate the length of the prompt in tokens; rather too high than too low."""
         return sum(
             _TOKENS_PER_MESSAGE + -(-len(m.content.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
             for m in messages
@@ -91,7 +91,7 @@ class OpenAIGenerator(Generator):
         *,
         from_passages: bool = False,
     ) -> Session:
-        """Open a session; the server itself checks the prompt's length when it starts."""
+        """Open a session; the server itself checks the prompt's length."""
         turns = [_turn(message) for message in messages]
 
         def start() -> Running[ChatCompletionChunk]:
@@ -114,14 +114,14 @@ class OpenAIGenerator(Generator):
     async def _open(
         self, turns: list[ChatCompletionMessageParam], sampling: Sampling
     ) -> openai.AsyncStream[ChatCompletionChunk]:
-        """Send the request; a server that knows no log probabilities is asked once more without.
+        """Send the request; if the server rejects log probabilities, send it again without.
 
-        :raises InvalidArgument: the caller wants them.
+        :raises InvalidArgument: the caller requested log probabilities.
         """
         while True:
             wanted = self._logprobs
             if sampling.logprobs is not None and not wanted:
-                raise invalid("logprobs", f"the model server {self._where} gives none; unset it")
+                raise invalid("logprobs", f"the model server {self._where} has none; unset it")
             try:
                 return await self._client.chat.completions.create(
                     model=self.name,
@@ -148,7 +148,7 @@ class OpenAIGenerator(Generator):
                 self._logprobs = False
 
     async def _context_lengths(self) -> AsyncIterator[int]:
-        """Yield the model's context length if the server tells it (vLLM: max_model_len)."""
+        """Yield the model's context length if the server reports it (vLLM: max_model_len)."""
         try:
             listing = await self._client.models.list()
         except openai.NotFoundError:
@@ -162,7 +162,7 @@ class OpenAIGenerator(Generator):
 
 
 def _turn(message: Message) -> ChatCompletionMessageParam:
-    content = message.content.encode("utf-8", "replace").decode()  # JSON holds no lone surrogates
+    content = message.content.encode("utf-8", "replace").decode()  # JSON has no lone surrogates
     if message.role == "system":
         return {"role": "system", "content": content}
     if message.role == "user":

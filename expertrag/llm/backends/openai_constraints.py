@@ -1,4 +1,4 @@
-"""Constraints as OpenAI-compatible servers take them."""
+"""Constraints in the request format of OpenAI-compatible servers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from expertrag.api.types import Constraint
 
 
 def response_format(constraint: Constraint | None) -> ResponseFormatJSONSchema | None:
-    """Return OpenAI's argument for a JSON Schema; None for everything else."""
+    """Return OpenAI's argument for a JSON Schema; None for other constraints."""
     if constraint is None or constraint.json_schema is None:
         return None
     schema = dict(constraint.json_schema)
@@ -19,7 +19,7 @@ def response_format(constraint: Constraint | None) -> ResponseFormatJSONSchema |
 
 
 def extra_body(constraint: Constraint | None) -> dict[str, object] | None:
-    """Return what OpenAI has no argument for, in the field that vLLM has for it since 0.12."""
+    """Return the other constraints in vLLM's field for them (since 0.12); OpenAI has none."""
     if constraint is None or constraint.json_schema is not None:
         return None
     given = {

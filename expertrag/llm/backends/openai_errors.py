@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server or the way to it may raise, as ExpertRAG errors."""
+"""Turn errors of an OpenAI-compatible server, or of the connection to it, into ExpertRAG errors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ API_KEY = "EXPERTRAG_OPENAI_API_KEY"
 
 
 def translate(error: Exception, where: str) -> ExpertRAGError:
-    """Turn an error of the ``openai`` package, met at server ``where``, into ours.
+    """Turn an error of the ``openai`` package, from the server ``where``, into ours.
 
-    The server's own words are passed on only where they help and cannot hold the key.
+    The server's own message is passed on only where it helps and cannot contain the key.
     """
     if isinstance(error, ExpertRAGError):
         return error
-    # Once a stream runs, the errors are those of the HTTP package, which openai has changed
-    # (httpx, httpx2); the class names are the same in both.
+    # While a stream runs, errors come from the HTTP package. It depends on openai's version (httpx
+    # or httpx2), but the class names are the same in both.
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, openai.APITimeoutError) or "TimeoutException" in kinds:
         return DeadlineExceeded(f"the model server {where} did not answer in time")
@@ -39,9 +39,9 @@ def translate(error: Exception, where: str) -> ExpertRAGError:
     if isinstance(error, openai.APIConnectionError):
         return Unavailable(f"no model server at {where}; start it or correct the model's URL")
     if "TransportError" in kinds:
-        return Unavailable(f"the model server {where} broke the connection; ask again")
+        return Unavailable(f"the model server {where} closed the connection; ask again")
     return ServerError(
-        f"the model server {where} sent what is no valid answer ({first_line(error)})",
+        f"the model server {where} sent an invalid answer ({first_line(error)})",
         reason="MODEL_SERVER_INVALID",
     )
 
@@ -55,7 +55,7 @@ def _of_status(error: openai.APIStatusError, where: str) -> ExpertRAGError:
         )
     said = first_line(error)
     makers: dict[int, Callable[[], ExpertRAGError]] = {
-        401: lambda: Unauthenticated(f"the model server {where} wants a valid key; set {API_KEY}"),
+        401: lambda: Unauthenticated(f"the model server {where} needs a valid key; set {API_KEY}"),
         403: lambda: PermissionDenied(f"the key in {API_KEY} may not use the model at {where}"),
         404: lambda: NotFound(f"the model server {where} does not know this model ({said})"),
         408: lambda: DeadlineExceeded(f"the model server {where} did not answer in time"),
@@ -63,7 +63,7 @@ def _of_status(error: openai.APIStatusError, where: str) -> ExpertRAGError:
     if status in makers:
         return makers[status]()
     if status < 500:
-        return InvalidArgument(f"refused by the model server {where} ({said})")
+        return InvalidArgument(f"rejected by the model server {where} ({said})")
     return Unavailable(f"the model server {where} failed with status {status}; ask again later")
 
 

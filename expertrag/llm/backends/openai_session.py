@@ -1,4 +1,4 @@
-"""One prompt being answered by an OpenAI-compatible server."""
+"""The session of one prompt on an OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from expertrag_retriever.types import PrefillSignals
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """The text of a chunk, and its tokens where the caller wants to know of them."""
+    """The text of a chunk, and its tokens if the caller requested log probabilities."""
 
     text: str
     tokens: list[TokenLogprob]
 
 
 class OpenAISession(Session):
-    """Sends its request at the first ``peek`` or ``deltas``; the connection is its cache."""
+    """Sends its request at the first ``peek`` or ``deltas``; closing it closes the connection."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class OpenAISession(Session):
         should_stop: ShouldStop,
     ) -> None:
         self.lm_calls = 0
-        self.prompt_tokens = prompt_tokens  # an estimate until the server tells
+        self.prompt_tokens = prompt_tokens  # an estimate until the server reports it
         self.completion_tokens = 0
         self.finish_reason = FinishReason.LENGTH
         self._start = start
@@ -55,7 +55,7 @@ class OpenAISession(Session):
         self._certainties: list[Certainty] = []
 
     def peek(self, tokens: int) -> PrefillSignals | None:
-        """Read the first tokens; None where the server gives no log probabilities."""
+        """Read the first tokens; None if the server returns no log probabilities."""
         while len(self._certainties) < tokens:
             piece = next(self._pieces, None)
             if piece is None:
@@ -94,7 +94,7 @@ class OpenAISession(Session):
         return self._waiting.popleft() if self._waiting else next(self._pieces, None)
 
     def _read(self) -> Iterator[_Piece]:
-        """Yield the text of each chunk, and note what comes with it."""
+        """Yield the text of each chunk, and record usage, certainties and the finish reason."""
         self._should_stop()
         self._running = self._start()
         self.lm_calls = 1
@@ -112,7 +112,7 @@ class OpenAISession(Session):
                     self.finish_reason = FinishReason.LENGTH if length else FinishReason.STOP
                 text = choice.delta.content or ""
                 if text:
-                    self.completion_tokens += 1  # an estimate until the server tells
+                    self.completion_tokens += 1  # an estimate until the server reports it
                 if text or tokens:
                     yield _Piece(text, self._told(text, tokens))
         if not finished:
@@ -122,10 +122,10 @@ class OpenAISession(Session):
             )
 
     def _told(self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]) -> list[TokenLogprob]:
-        """Return what the caller wants to know of a chunk's tokens.
+        """Return the log probabilities of a chunk's tokens, if the caller requested them.
 
-        The server's texts of tokens need not join to the chunk's, as where several tokens make one
-        character; the last one then has all of it.
+        The server's token texts need not join to the chunk's text, for example if several tokens
+        form one character; the last token then gets all of the text.
         """
         if self._logprobs is None or not tokens:
             return []
@@ -144,9 +144,9 @@ def _top(token: ChatCompletionTokenLogprob, count: int) -> tuple[TopLogprob, ...
 
 
 def _certainty(token: ChatCompletionTokenLogprob) -> Certainty:
-    """Read it from the most probable tokens; the rest of the mass counts as one more outcome.
+    """Compute it from the most probable tokens; the remaining mass counts as one more outcome.
 
-    So the entropy is a lower bound, close where 20 tokens hold most of the mass.
+    So the entropy is a lower bound, which is close if 20 tokens hold most of the mass.
     """
     top = sorted((math.exp(entry.logprob) for entry in token.top_logprobs), reverse=True)
     top = top or [math.exp(token.logprob)]

@@ -1,7 +1,7 @@
 """Any causal language model that transformers loads, in this process.
 
-The families of lowering.py run on an engine of our own, which batches what is asked at the same
-time; all others run in transformers, their mixtures of experts through ``expertrag_kernels``.
+The families of lowering.py run on our own engine with continuous batching; all others run in
+transformers, with their mixtures of experts on ``expertrag_kernels``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from expertrag_kernels.cpu_experts import ISAS
 
 _log = logging.getLogger(__name__)
 
-# short ones are faster than torch for single tokens, and slower for long prompts
+# shorter vectors are faster than torch for single tokens, and slower for long prompts
 _LONG_VECTORS = ISAS[:1] in (("avx512bf16",), ("avx512",))
 _FORMATS = {torch.float32: Format.F32, torch.bfloat16: Format.BF16, torch.float16: Format.BF16}
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -63,7 +63,7 @@ class TransformersGenerator(Generator):
         chat: ChatTokenizer,
         doubt: prompts.Doubt | None = None,
     ) -> None:
-        """Take what was loaded; ``doubt`` is a reader's own scale."""
+        """Take the loaded parts; ``doubt`` is the scaling of a reader's doubt."""
         self.name = name
         self.fingerprint = fingerprint
         self.context_tokens = network.context_tokens
@@ -73,7 +73,7 @@ class TransformersGenerator(Generator):
         self.family = family.name
         self.reader = trained or family.replies
         self.doubt = doubt if trained and doubt else family.doubt
-        """How the probability of an abstention is scaled."""
+        """Scaling of the probability of an abstention."""
         self.strict_from = self.doubt.strict_from
         self._network = network
         self._chat = chat
@@ -98,7 +98,7 @@ class TransformersGenerator(Generator):
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.llm.load_generator`.
 
-        :param native: on our engine where it can; False leaves everything to transformers.
+        :param native: run on our engine if it supports the model; False: always in transformers.
         """
         target = _device(device)
         rounded = Format(dtype) if dtype in ROUNDED else None
@@ -137,9 +137,9 @@ class TransformersGenerator(Generator):
         own = Owner(self.name, self.fingerprint, prompts.fingerprint(family))
         if self._abstention is None or replace(own, generator=probe.owner.generator) != probe.owner:
             raise Conflict(
-                f"the probe was trained on {probe.owner.generator}, and {self.name} is another "
-                "model, or has other prompts: train one on it (`expertrag train probe`), or set "
-                "the probe to none",
+                f"the probe was trained on {probe.owner.generator}, but {self.name} is another "
+                "model, or has other prompts: train a probe on it (`expertrag train probe`), or "
+                "set the probe to none",
                 reason="PROBE_OF_ANOTHER_MODEL",
             )
         self._abstention = replace(self._abstention, probe=probe)
@@ -150,7 +150,7 @@ class TransformersGenerator(Generator):
         return self._network.counters()
 
     def check(self, sampling: Sampling) -> None:
-        """See :meth:`Generator.check`; compiling takes a millisecond, so that it is done again."""
+        """See :meth:`Generator.check`; compiling takes a millisecond, so ``begin`` repeats it."""
         self._matcher(sampling)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
@@ -172,7 +172,7 @@ class TransformersGenerator(Generator):
         goes_on = continues(messages)
         abstention = self._abstention if from_passages else None
         if prompts.FAMILIES[self.family].short and not goes_on:
-            abstention = None  # a form: what tells the doubt was fitted on turns that are begun
+            abstention = None  # constrained: doubt was fitted on turns that were begun
         expert = self._expert(domain, from_passages=from_passages)
         options = prompt, sampling, should_stop, matcher, expert, abstention
         if isinstance(network, NativeNetwork):
@@ -211,7 +211,7 @@ class TransformersGenerator(Generator):
         return self._vocabulary.matcher(sampling.constraint) if sampling.constraint else None
 
     def _encode(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
-        """Return the tokens of a prompt that fits, with what may be drawn, into the context."""
+        """Return the tokens of a prompt; check that they and ``max_tokens`` fit the context."""
         prompt = self._chat.encode(messages)
         if not prompt or sampling.max_tokens < 1:
             raise InvalidArgument(
@@ -240,8 +240,8 @@ class TransformersGenerator(Generator):
             step = network.forward(tokens, cache, watched=True)
         finally:
             network.free(cache)
-        assert step.watched is not None, "it was asked for"
-        assert self._abstention is not None, "of readers alone"
+        assert step.watched is not None, "it was requested"
+        assert self._abstention is not None, "only readers are watched"
         first = self._abstention.tokens[0]
         return step.watched, float(step.logits.float().softmax(-1)[first])
 
@@ -254,8 +254,7 @@ class TransformersGenerator(Generator):
     ) -> Iterator[tuple[int, Reading]]:
         """See :meth:`WhiteBox.read`.
 
-        Long texts are cut to ``MOST_READ_TOKENS``, and the end of the answer is read as its last
-        token.
+        Texts are cut to ``MOST_READ_TOKENS`` tokens; the end token after them is scored, too.
         """
         end = min(self._network.end_tokens)
         encoded = [
@@ -269,12 +268,12 @@ class TransformersGenerator(Generator):
 
 
 def _reads_our_prompts(name: str, trained_with: str) -> bool:
-    """Whether a model is a reader of the prompts that it will see; one of others is told."""
+    """Whether a model was trained with this version's prompts; warns of a reader of others."""
     if trained_with and trained_with != prompts.fingerprint():
         _log.warning(
-            "%s is a reader of other prompts (%s) than this version's (%s) and is served as a "
-            "plain model: train it again with `expertrag train reader`, or use the version of "
-            "expertrag that it was trained with",
+            "the reader %s was trained with other prompts (%s) than this version's (%s) and is "
+            "served as a plain model: train it again with `expertrag train reader`, or use the "
+            "version of expertrag that it was trained with",
             name,
             trained_with,
             prompts.fingerprint(),
@@ -291,12 +290,12 @@ def _of_checkpoint(
     room: CacheRoom | None,
     beside: Beside | None,
 ) -> tuple[Network, Any]:
-    """Load a checkpoint, with its tokenizer.
+    """Load a checkpoint and its tokenizer.
 
-    :param room: for our engine, which runs it if it can; None leaves it to transformers.
-    :raises InvalidArgument: transformers runs it, and it is to have experts beside it.
+    :param room: KV cache of our engine, which runs the model if it can; None: transformers runs it.
+    :raises InvalidArgument: transformers has to run the model, and ``beside`` is given.
     """
-    # transformers, whose import packed folders do without
+    # these import transformers, which packed folders do not need
     import expertrag_kernels
     from expertrag.llm.backends.transformers_network import TransformersNetwork
     from expertrag.llm.load.native_loading import native_network
@@ -321,13 +320,13 @@ def _of_checkpoint(
 
 
 def _family(limits: Limits, *, trained: bool, chats: bool) -> prompts.Family:
-    """Choose the prompts of a model: a reader's are those of its training."""
+    """Choose a model's prompts: a reader gets those of its training."""
     follows = chats and limits.parameters >= prompts.INSTRUCTED_FROM
     return prompts.INSTRUCT if follows and not trained else prompts.PLAIN
 
 
 def _on_our_engine(device: torch.device, dtype: torch.dtype, rounded: Format | None) -> bool:
-    """Whether our engine computes a type on a device, and sooner than transformers does."""
+    """Whether our engine supports a dtype on a device, and is faster than transformers."""
     if device.type != "cpu":
         return device.type == "cuda" and rounded is None
     return bool(ISAS) and (bool(rounded) or (_LONG_VECTORS and dtype is not torch.float16))
@@ -342,9 +341,9 @@ def _check_packed(name: str, device: str, *, native: bool) -> None:
 
 
 def _packed(model: Any, name: str, rounded: Format | None) -> Any:
-    """Let a mixture of experts run through our kernels, and pack it for them on the CPU.
+    """Run a mixture of experts through our kernels, and pack it for them on the CPU.
 
-    :raises InvalidArgument: experts are to be rounded, and there is nothing that could run them.
+    :raises InvalidArgument: the experts are to be quantised, and no kernel can run them.
     """
     from expertrag_kernels import pack_model
 
@@ -368,7 +367,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # unknown, not there, or torch is without it
+    except (RuntimeError, AssertionError) as error:  # unknown, absent, or not built into torch
         raise InvalidArgument(
             f"device {name!r} is not usable here; use 'auto' or 'cpu'", reason="DEVICE_UNUSABLE"
         ) from error
@@ -388,8 +387,8 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    # Without the instructions torch emulates bfloat16 and is slower than in float32. torch has no
-    # public test for them; the names are probed because they may go.
+    # Without the instructions, torch emulates bfloat16 and is slower than in float32. torch has no
+    # public test for them, and the private names may disappear, hence ``getattr``.
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(
         getattr(torch.cpu, probe, lambda: False)() for probe in probes

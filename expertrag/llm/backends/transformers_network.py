@@ -1,4 +1,4 @@
-"""The forward pass by transformers, of models that our engine does not run."""
+"""The forward pass in transformers, for models that our engine does not run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from expertrag.llm.watching import watch
 
 
 class Cache(NamedTuple):
-    """Keys and values of a session, and the expert that all its tokens have; -1 for none."""
+    """KV cache of a session, and the expert of all its tokens; -1 for none."""
 
     kept: DynamicCache
     expert: int
@@ -36,14 +36,14 @@ class TransformersNetwork(Network):
         self.end_tokens = limits.end_tokens
         self._experts = ChosenExpert(model) if limits.experts else None
         self._has_router = "output_router_logits" in accepted
-        # Renamed in the course of transformers 5; the old name warns with the new versions.
+        # Renamed during transformers 5; newer versions warn about the old name.
         self._cache_argument = "cache" if "cache" in accepted else "past_key_values"
         self._keeps_logits = "logits_to_keep" in accepted
 
     @property
     def limit(self) -> str:
         """See :attr:`Network.limit`."""
-        return f"the model's {self.context_tokens}"
+        return f"the model's context of {self.context_tokens} tokens"
 
     def counters(self) -> Mapping[str, int]:
         """See :meth:`Network.counters`."""
@@ -54,7 +54,7 @@ class TransformersNetwork(Network):
         return Cache(DynamicCache(config=self.model.config), self.limits.expert_of(domain))
 
     def free(self, cache: Cache) -> None:
-        """See :meth:`Network.free`; torch takes the memory of what nobody holds."""
+        """See :meth:`Network.free`; torch frees tensors without references."""
         cache.kept.layers.clear()
 
     @torch.inference_mode()
@@ -62,7 +62,7 @@ class TransformersNetwork(Network):
         """See :meth:`Network.forward`."""
         ids = torch.tensor([tokens], device=self.device)  # [1, T]
         options: dict[str, Any] = {self._cache_argument: cache.kept}
-        if self._keeps_logits:  # of the last token only: of 512 they would be 100 MB
+        if self._keeps_logits:  # only of the last token: those of 512 would take 100 MB
             options["logits_to_keep"] = 1
         if watched:
             options["output_hidden_states"] = True
@@ -80,7 +80,7 @@ class TransformersNetwork(Network):
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
     ) -> Iterator[tuple[int, Reading]]:
-        """See :meth:`Network.read`; short ones come first."""
+        """See :meth:`Network.read`; shortest first."""
         with self._only(self.limits.expert_of(domain)):
             yield from read(self.model, items, keeps_logits=self._keeps_logits)
 

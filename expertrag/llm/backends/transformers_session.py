@@ -1,4 +1,4 @@
-"""One prompt being answered by a transformers model: prefill once, peek, then stream."""
+"""The session of one prompt in transformers: prefill once, peek, then stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expertrag.llm.network import Network, Step
 from expertrag.llm.sampling import Abstention, Sampler, certainty
 from expertrag_retriever.types import PrefillSignals
 
-_SLICE_TOKENS = 512  # of a prefill, between two looks at the deadline
+_SLICE_TOKENS = 512  # of a prefill, between two checks of the deadline
 
 
 class TransformersSession(LocalSession):
@@ -37,23 +37,23 @@ class TransformersSession(LocalSession):
         self._prompt = prompt
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         self._cache = network.new_cache(domain)
-        self._drawn: list[int] = []  # tokens not yet streamed follow those that are
+        self._drawn: list[int] = []  # streamed tokens first, then the others
         self._streamed = 0
 
     def peek(self, tokens: int) -> PrefillSignals | None:
-        """Prefill and draw the first tokens; see :meth:`Session.peek`."""
+        """Prefill and sample the first tokens; see :meth:`Session.peek`."""
         while len(self._certainties) < tokens and not self._ended:
             self._draw(watch=True)
         return self._signals(tokens)
 
     def look(self) -> float | None:
-        """Draw the first token; see :meth:`Session.look`."""
+        """Sample the first token; see :meth:`Session.look`."""
         if not self._drawn and not self._ended:
             self._draw(watch=False)
         return self.doubt
 
     def follow(self, token: int) -> None:
-        """Take a token that was drawn elsewhere as the next one."""
+        """Append a token that another session sampled."""
         self._drawn.append(token)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class TransformersSession(LocalSession):
 
 
 def _slices(tokens: int) -> list[slice]:
-    """Cut a prompt; the short piece comes first, so that the router is watched over a full one."""
+    """Slice a prompt; the short slice comes first, so that routing is recorded over a full one."""
     first = tokens % _SLICE_TOKENS or _SLICE_TOKENS
     starts = [0, *range(first, tokens, _SLICE_TOKENS)]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], tokens], strict=True)]

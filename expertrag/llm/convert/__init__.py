@@ -1,1 +1,1 @@
-"""Surgery on experts: ``expertrag.llm.convert.upcycle.upcycle`` makes them from a dense model."""
+"""Convert models: upcycle dense ones, merge adapters, write checkpoints and GGUF files."""

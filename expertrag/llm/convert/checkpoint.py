@@ -29,7 +29,7 @@ _FEED_FORWARD = ("gate", "up", "down")
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """Give a folder to write to, which becomes ``out`` when the block ends without an error.
+    """Yield a folder to write to, which becomes ``out`` if the block ends without an error.
 
     :raises Conflict: ``out`` exists.
     """
@@ -43,7 +43,7 @@ def new_folder(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(out: Path) -> Iterator[Path]:
-    """Give a path to write to, which becomes ``out`` when the block ends without an error.
+    """Yield a path to write to, which becomes ``out`` if the block ends without an error.
 
     :raises Conflict: ``out`` exists.
     """
@@ -53,7 +53,7 @@ def new_file(out: Path) -> Iterator[Path]:
     with _beside(out) as scratch:
         yield scratch / out.name
         _publishable(scratch)
-        if out.exists():  # made meanwhile; unlike a folder, it would be replaced
+        if out.exists():  # created meanwhile; os.replace overwrites files, unlike folders
             raise taken
         os.replace(scratch / out.name, out)
         fsync_folder(out.parent)
@@ -61,7 +61,7 @@ def new_file(out: Path) -> Iterator[Path]:
 
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """Give a folder to work in on the file system of ``out``; it is removed in the end."""
+    """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
@@ -73,7 +73,7 @@ def _beside(out: Path) -> Iterator[Path]:
 def mixture_config(
     dense: Dense, num_experts: int, experts_per_token: int, names: Sequence[str] = ()
 ) -> MixtralConfig:
-    """Make the configuration of a mixture; ``names`` of its experts stand in it, too."""
+    """Make the configuration of a mixture, with the ``names`` of its experts if there are any."""
     from transformers import MixtralConfig
 
     own = dense.model.config
@@ -94,8 +94,8 @@ def write_mixture(
 ) -> None:
     """Write a mixture in bfloat16.
 
-    :param experts: the weights of a dense model for each expert, taken one at a time; of all but
-        the feed-forward layers, the first one's count.
+    :param experts: the weights of a dense model for each expert, taken one at a time; all but the
+        feed-forward layers come from the first one.
     """
     from transformers import MixtralForCausalLM
 
@@ -103,7 +103,7 @@ def write_mixture(
 
 
 def write_plain(dense: Dense, weights: State, card: str, folder: Path) -> None:
-    """Write a model of the kind of ``dense`` with other weights, in bfloat16."""
+    """Write a model of the architecture of ``dense`` with other weights, in bfloat16."""
     state = {key: value.bfloat16() for key, value in weights.items()}
     _write(dense, type(dense.model), dense.model.config, state, card, folder)
 
@@ -118,7 +118,7 @@ def _write(
 ) -> None:
     import torch
 
-    with torch.device("meta"):  # allocated once, by the weights themselves
+    with torch.device("meta"):  # allocates nothing: the weights are assigned
         model = kind(config)
     model.load_state_dict(state, assign=True)
     model.tie_weights()
@@ -133,7 +133,7 @@ def _write(
 
 
 def _mixed(experts: Iterable[State], config: MixtralConfig) -> dict[str, torch.Tensor]:
-    """Mixtral's state from Llamas': everything but the feed-forward has the same name."""
+    """Make Mixtral's state from Llama's: only the feed-forward layers have other names."""
     import torch
 
     state: dict[str, torch.Tensor] = {}
@@ -158,7 +158,7 @@ def _mixed(experts: Iterable[State], config: MixtralConfig) -> dict[str, torch.T
 
 
 def _publishable(folder: Path) -> None:
-    """Make the files durable, and readable by all as the umask would have had it."""
+    """Make the files durable, with the permissions that the umask gives."""
     umask = os.umask(0)
     os.umask(umask)
     for path in folder.iterdir():

@@ -22,10 +22,10 @@ State = Mapping[str, "torch.Tensor"]
 """Weights of a model by name."""
 
 DENSE_TYPES = ("llama", "mistral")
-"""What can become a mixture of Mixtral's format."""
+"""Types that can become a mixture in Mixtral's format."""
 LARGE_TYPES = ("qwen2", "qwen3")
-"""What cannot, and is trained with small experts beside it."""
-SHARED = (  # what the dense families and Mixtral define alike
+"""Types that cannot, and are trained with parallel adapters."""
+SHARED = (  # keys that mean the same in the dense families and in Mixtral
     "vocab_size",
     "hidden_size",
     "intermediate_size",
@@ -47,7 +47,7 @@ _UNKNOWN_LICENCE = "see the base model"
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A dense model with its tokenizer, and what its card says."""
+    """A dense model, its tokenizer, and its name and licence for model cards."""
 
     model: PreTrainedModel
     tokenizer: Tokenizer
@@ -58,11 +58,11 @@ class Dense:
 def load_dense(
     base: str | Path, *, dtype: torch.dtype | None = None, upcycled: bool = True
 ) -> Dense:
-    """Load a dense model, or the one that all experts of a mixture fresh from upcycling are.
+    """Load a dense model, or recover it from a freshly upcycled mixture.
 
     :param base: folder, GGUF file or hub id.
-    :param dtype: of the weights; float32 unless given.
-    :param upcycled: whether a mixture is to be made of it; else it may be one of ``LARGE_TYPES``.
+    :param dtype: of the weights; float32 by default.
+    :param upcycled: whether it will become a mixture; if not, ``LARGE_TYPES`` are accepted, too.
     :raises InvalidArgument: neither a Llama-type model nor a mixture of equal experts.
     :raises ServerError: the files are damaged.
     """
@@ -72,7 +72,7 @@ def load_dense(
 
     with model_errors(str(base)), quiet():
         files = weights_of(str(base))
-        # of a packed folder that name: the GGUF file in it has one of its own
+        # the name of a packed folder, not that of the GGUF file in it
         source, name = ModelSource(files), package_name(files.folder) or files.name
         kind = source.config.model_type
         beside = kind in LARGE_TYPES and not upcycled
@@ -91,9 +91,9 @@ def load_dense(
 
 
 def weights_of(base: str) -> ModelFiles:
-    """Find the files of a model whose weights are numbers: of a packed one the GGUF file beside it.
+    """Find a model's unpacked weights: for a packed model, the GGUF file in its folder.
 
-    :raises InvalidArgument: it is packed, and that file was not kept.
+    :raises InvalidArgument: the model is packed, and the GGUF file was not kept.
     """
     files = model_files(base)
     if not files.packed:
@@ -101,34 +101,34 @@ def weights_of(base: str) -> ModelFiles:
     kept = sorted(path.name for path in files.folder.glob("*.gguf"))
     if not kept:
         raise InvalidArgument(
-            f"{files.name} is packed, and what it was packed from is needed: run `expertrag models "
+            f"{files.name} is packed, but its original weights are needed: run `expertrag models "
             f"pull {files.name} --keep`, or name the GGUF file or the checkpoint"
         )
     return ModelFiles(files.folder, kept[0])
 
 
 def _whole(source: ModelSource, name: str, dtype: torch.dtype) -> PreTrainedModel:
-    """Load all weights, those of a GGUF file as numbers: transformers may leave them rounded."""
+    """Load all weights, dequantised for a GGUF file: transformers may keep them quantised."""
     from expertrag.llm.load.checkpoint import NotStreamed, Streamed
 
     if source.gguf:
         model: PreTrainedModel = source.outline(dtype)
         try:
             Streamed(model, source.checkpoint(model)).fill()
-        except NotStreamed:  # its names are not known
+        except NotStreamed:  # its tensor names are unknown
             return cast("PreTrainedModel", source.whole(name, dtype))
         return model
     return cast("PreTrainedModel", source.whole(name, dtype))
 
 
 def head_dim(config: PretrainedConfig) -> int:
-    """Width of an attention head, which not every configuration names."""
+    """Width of an attention head, which not every configuration contains."""
     named: int | None = getattr(config, "head_dim", None)
     return named or int(config.hidden_size // config.num_attention_heads)
 
 
 def _only_expert(mixture: Any) -> PreTrainedModel:
-    """Take the one feed-forward network of a mixture whose experts are all the same."""
+    """Make the dense model of a mixture whose experts are all equal."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -154,7 +154,7 @@ def _only_expert(mixture: Any) -> PreTrainedModel:
         )
     dense.load_state_dict(state, assign=True)
     dense.tie_weights()
-    # made on the meta device, it holds no numbers yet, and is in no checkpoint
+    # made on the meta device, it has no values yet, and no checkpoint contains it
     dense.base_model.rotary_emb = mixture.model.rotary_emb
     dense.generation_config = mixture.generation_config
     dense.config.dtype = mixture.dtype

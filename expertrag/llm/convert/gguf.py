@@ -1,4 +1,4 @@
-"""Write a Llama-type model, or a mixture of its kind, as one GGUF file, which llama.cpp serves."""
+"""Write a Llama-type model, or a mixture of its kind, as one GGUF file for llama.cpp."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from expertrag.llm.load.gguf_layout import OWN_KEYS, interleave, parameter_names
 from expertrag.llm.load.loading import ModelFiles, quiet
 from expertrag.llm.load.source import ModelSource
 
-ARCHITECTURE = "llama"  # of mixtures, too, as of Mistral's models
+ARCHITECTURE = "llama"  # also for mixtures, as in files of Mistral's models
 DTYPES = {
     "bfloat16": (Type.BF16, gguf.LlamaFileType.MOSTLY_BF16),
     "float16": (Type.F16, gguf.LlamaFileType.MOSTLY_F16),
@@ -33,13 +33,13 @@ def merge_gguf(
 ) -> tuple[str, ...]:
     """Write the model of :func:`expertrag.llm.convert.merge.merge` as a GGUF file.
 
-    Its weights are those of the folder that ``merge`` makes, rounded to bfloat16: float16 holds
-    them as they are, but for the tiniest.
+    Its weights are those of the folder that ``merge`` writes, rounded to bfloat16: float16 holds
+    them exactly, except for the tiniest.
 
     :param dtype: of matrices, ``bfloat16`` or ``float16``; vectors and routers are in float32.
     :return: names of the experts written.
     :raises Conflict: ``out`` exists, or the bundle is for other files of the base.
-    :raises InvalidArgument: no bundle, no expert of that name, or a model that the format cannot
+    :raises InvalidArgument: not a bundle, no expert of that name, or a model that the format cannot
         describe.
     """
     with new_file(out) as file, TemporaryDirectory(dir=file.parent) as scratch:
@@ -76,16 +76,16 @@ def write_gguf(folder: Path, file: Path, dtype: str) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for name, weight in _tensors(model):  # once more: one at a time is in floats
+    for name, weight in _tensors(model):  # a second pass: only one at a time is in float32
         values = weight.float().contiguous().numpy()
         writer.write_tensor_data(gguf.quants.quantize(values, tensors[name]))
     writer.close()
 
 
 def _check(config: Any) -> None:
-    """Refuse what files of Llama's kind cannot say, or we do not write.
+    """Check that a file of Llama's kind can describe a model, as far as we write it.
 
-    :raises InvalidArgument: there is such a thing.
+    :raises InvalidArgument: it cannot.
     """
     if config.model_type not in (*DENSE_TYPES, "mixtral"):
         raise InvalidArgument(
@@ -96,8 +96,8 @@ def _check(config: Any) -> None:
     for found, known in ((positions, "default"), (config.hidden_act, "silu")):
         if found != known:
             raise InvalidArgument(
-                f"a model with {found!r} for {known!r} cannot be written into a GGUF file; name a "
-                "folder to write instead"
+                f"a model with {found!r} instead of {known!r} cannot be written into a GGUF file; "
+                "name a folder to write instead"
             )
 
 
@@ -111,7 +111,7 @@ def _add_card(writer: gguf.GGUFWriter, folder: Path) -> None:
 
 
 def _add_config(writer: gguf.GGUFWriter, config: Any) -> None:
-    # the file cannot say how far back a token looks; texts that short see all of themselves
+    # the file cannot store a sliding window; within that many tokens it has no effect
     window = getattr(config, "sliding_window", None) or config.max_position_embeddings
     width = head_dim(config)
     writer.add_context_length(min(window, config.max_position_embeddings))
@@ -139,7 +139,7 @@ def _add_config(writer: gguf.GGUFWriter, config: Any) -> None:
 
 
 def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the tensors of the file by name, as it has them, in the model's format."""
+    """Yield the tensors by name, in the file's layout and the model's dtype."""
     config = model.config
     state = model.state_dict()
     for name, parameter in parameter_names(ARCHITECTURE, config.num_hidden_layers, model).items():
@@ -149,7 +149,7 @@ def _tensors(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
             weight = state[parameter]
             heads = turned_heads(ARCHITECTURE, name, config)
             yield name, interleave(weight, heads) if heads else weight
-        else:  # half of what transformers has merged
+        else:  # half of a matrix that transformers merges
             stem, _, half = parameter.rpartition(".")
             gate, up = state[f"{stem}.gate_up_proj"].chunk(2, dim=1)  # [E, I, H] each
             yield name, gate if half == "gate_proj" else up

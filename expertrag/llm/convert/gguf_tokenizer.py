@@ -1,4 +1,4 @@
-"""The tokenizer of a GGUF file: byte-level BPE of the kinds that llama.cpp splits alike."""
+"""Write the tokenizer of a GGUF file: byte-level BPE that llama.cpp splits in the same way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gguf
 
 from expertrag.api.errors import InvalidArgument
 
-_SPLITS = {  # llama.cpp's names, by the steps that come before BPE
+_SPLITS = {  # llama.cpp's names, by the steps before BPE
     ("ByteLevel",): "gpt-2",
     ("Digits", "ByteLevel"): "smollm",
 }
@@ -20,7 +20,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, vocab_size: int) -> N
     """Add vocabulary, merges, special tokens and chat template.
 
     :param vocab_size: of the model, which may have more rows than the tokenizer has tokens.
-    :raises InvalidArgument: llama.cpp would cut texts otherwise than the tokenizer does.
+    :raises InvalidArgument: llama.cpp would split text differently than the tokenizer does.
     """
     known: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     split = _split(known)
@@ -59,8 +59,8 @@ def _split(known: dict[str, Any]) -> str:
         or steps[-1]["add_prefix_space"]
     ):
         raise InvalidArgument(
-            "this model's tokenizer cannot be written into a GGUF file: only byte-level BPE as "
-            "GPT-2 and SmolLM have it is; name a folder to write instead"
+            "this model's tokenizer cannot be written into a GGUF file: only byte-level BPE like "
+            "that of GPT-2 and SmolLM can; name a folder to write instead"
         )
     return split
 

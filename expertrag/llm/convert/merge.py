@@ -1,4 +1,4 @@
-"""Merge a reader's updates into plain weights: a mixture of its experts, or one expert alone."""
+"""Merge a reader's adapters into plain weights: a mixture of its experts, or one expert alone."""
 
 from __future__ import annotations
 
@@ -18,45 +18,44 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.loading import quiet
 
 _BLOCK = 64
-"""A layer that is made wider is so by a multiple of this, which kernels everywhere like."""
+"""Layers are widened by a multiple of this, which suits kernels everywhere."""
 
 
 def merge(
     base: str, bundle: Path, out: Path, *, domain: str | None = None, pinned: bool = False
 ) -> tuple[str, ...]:
-    """Write the model that a bundle makes of its base, in bfloat16.
+    """Merge a bundle into its base model, and write the result in bfloat16.
 
-    The fingerprint of the prompts that it was trained with stands in ``config.json`` as
-    ``reader_prompts``: so a server knows a reader.
+    ``config.json`` names the fingerprint of the training prompts as ``reader_prompts``, by which a
+    server recognises a reader.
 
     :param base: folder or hub id of the model that the bundle was trained on.
-    :param domain: write this expert alone, as a plain Llama-type model; else a Mixtral-format
-        mixture, one expert for "general", each domain and "base", whose names stand in
-        ``config.json``.
-    :param pinned: the base is known for the right one, and its files may differ in form: each
-        version of transformers writes a ``config.json`` of its own.
+    :param domain: write only this expert, as a plain Llama-type model; otherwise a Mixtral-format
+        mixture with one expert for "general", each domain and "base", named in ``config.json``.
+    :param pinned: the base is known to be the right one, though its files may differ in form: each
+        version of transformers writes its own ``config.json``.
     :return: names of the experts written.
     :raises Conflict: ``out`` exists, or the bundle is for other files of the base.
-    :raises InvalidArgument: no bundle, or no expert of that name.
+    :raises InvalidArgument: not a bundle, or no expert of that name.
     """
     made = load_bundle(bundle)
     names = made.settings.experts if domain is None else (domain,)
     if not set(names) <= set(made.settings.experts):
         raise InvalidArgument(
-            f"no expert is called {domain!r}; there are: {', '.join(made.settings.experts)}"
+            f"there is no expert {domain!r}; choose one of {', '.join(made.settings.experts)}"
         )
     if made.settings.beside and domain is None:
         raise InvalidArgument(
-            f"{bundle.name} has small experts beside {made.base}, which is served with all of them "
-            "as it is (`expertrag serve --reader`): name one with --domain to write it into a "
-            "plain model"
+            f"{bundle.name} has parallel adapters for {made.base}, which are served without "
+            "merging (`expertrag serve --reader`): name one with --domain to merge it into a plain "
+            "model"
         )
     files = weights_of(base)
     if not pinned:
         made.check_base(fingerprint(files.folder, files.gguf))
     with new_folder(out) as scratch:
         dense = load_dense(base, upcycled=not made.settings.beside)
-        plain = dict(dense.model.state_dict())  # before the updates, whose layers are named apart
+        plain = dict(dense.model.state_dict())  # before adapters are inserted, which rename layers
         card = _card(made, names, dense.license)
         told: dict[str, object] = {"reader_prompts": made.prompts}
         with quiet():
@@ -80,7 +79,7 @@ def merge(
 
 
 def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:
-    """Give every feed-forward layer the inner units of a domain's expert, or units of zeros."""
+    """Widen every feed-forward layer with the inner units of a domain's expert, or with zeros."""
     beside = beside_of(bundle)
     found = dict(plain)
     width = -(-max(expert.inner_size for expert in beside.layers.values()) // _BLOCK) * _BLOCK
@@ -88,7 +87,7 @@ def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tenso
     for number in layers:
         names = [f"model.layers.{number}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
         gate, up, down = (plain[name] for name in names)
-        more = [gate.new_zeros(width, gate.shape[1]) for _ in names]  # down's turned
+        more = [gate.new_zeros(width, gate.shape[1]) for _ in names]  # down's is transposed
         if number in beside.layers and domain != BASE:
             experts, place = beside.layers[number], beside.names.index(domain)
             small = (*experts.gate_up[place].chunk(2), experts.down[place].T)

@@ -2,7 +2,7 @@
 
 Sparse upcycling (Komatsuzaki et al., 2023): every expert starts as a copy of the dense
 feed-forward network. Mixtral renormalises the weights of the chosen experts to sum to 1, so any
-routing gives the dense output until the experts are trained apart.
+routing gives the dense output until the experts are trained.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def upcycle(
 
     :param base: folder, GGUF file or hub id of a Llama-type model.
     :param out: folder to create; it appears whole or not at all.
-    :param names: of the experts, one each; they stand in ``config.json`` as ``expert_names``.
-    :raises InvalidArgument: if the experts do not add up or ``base`` is not a Llama-type model.
+    :param names: of the experts, one each; stored in ``config.json`` as ``expert_names``.
+    :raises InvalidArgument: if the numbers of experts or names do not fit, or ``base`` is not a
+        Llama-type model.
     :raises Conflict: if ``out`` exists.
     :raises ServerError: if the files of ``base`` are damaged.
     """
@@ -44,7 +45,7 @@ def upcycle(
             f"experts_per_token must be in 1..num_experts; got {experts_per_token} of {num_experts}"
         )
     if names and len(set(names)) != num_experts:
-        raise InvalidArgument(f"{num_experts} experts need as many different names; got {names}")
+        raise InvalidArgument(f"{num_experts} experts need as many distinct names; got {names}")
     with new_folder(out) as scratch:
         dense = load_dense(base)
         config = mixture_config(dense, num_experts, experts_per_token, names)

@@ -1,1 +1,1 @@
-"""The inference engine: continuous batching over a KV cache in blocks, on CPU and GPU."""
+"""The inference engine: continuous batching over a paged KV cache, on CPU and GPU."""

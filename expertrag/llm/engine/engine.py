@@ -1,10 +1,10 @@
-"""Continuous batching: the rows of many texts in each step of one decoder.
+"""Continuous batching: each step of one decoder runs the rows of many sequences.
 
-A thread runs the steps. Each takes the texts that are being written first, with guesses of what
-follows (lookup.py), and fills up with parts of prompts in the order of their arrival. Texts that
-do not fit into the cache wait; where one that is being written needs a page and none can be given
-away, the one that came last gives its own back and is read again later, which changes no token, as
-a row's result is the same to the bit in any batch.
+A thread runs the steps. A step first schedules the sequences in decode, with draft tokens
+(prompt_lookup.py), then fills up with chunks of prompts in order of arrival (chunked prefill).
+Sequences that do not fit into the KV cache wait. When a sequence in decode needs a page and none is
+free, the engine preempts the one that arrived last and recomputes it later. Preemption changes no
+token: a row's result is the same, bit for bit, in any batch.
 """
 
 from __future__ import annotations
@@ -18,76 +18,76 @@ from typing import Any
 import torch
 
 from expertrag.api.errors import ExpertRAGError, InvalidArgument, Overloaded, ServerError
-from expertrag.llm.engine.pages import Pages, root_of
-from expertrag.llm.engine.texts import Drawn, Looked, Text
+from expertrag.llm.engine.page_pool import PagePool, root_of
+from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.logprobs import Ranked
 from expertrag.llm.sampling import certainty
-from expertrag_kernels.steps import PAGE_TOKENS, Steps
-from expertrag_kernels.steps import Text as Rows
+from expertrag_kernels.steps import PAGE_TOKENS, SequenceRows, Steps
 
-_GUESSED_ROWS = 16  # of a step, above which guesses cost as much as they save
-_MOST_GUESSED = 6  # tokens of a text
+_DRAFT_ROWS = 16  # of a step; more draft tokens cost as much as they save
+_MOST_DRAFT_TOKENS = 6  # of a sequence
 _POLL_S = 0.05  # how late a deadline may be noticed
 
 
 @dataclass(slots=True)
 class Counters:
-    """What an engine has done since it began."""
+    """What an engine has done since it started."""
 
     steps: int = 0
     rows: int = 0
-    read_tokens: int = 0
-    """Of prompts, and again of texts that had given their pages back."""
-    reused_tokens: int = 0
-    """Of prompts that were found in the cache, and not read."""
-    guessed_tokens: int = 0
-    right_tokens: int = 0
-    preempted: int = 0
+    prefill_tokens: int = 0
+    """Tokens of prompts, and of preempted sequences that were recomputed."""
+    cached_tokens: int = 0
+    """Prompt tokens found in the cache (prefix caching), not computed."""
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
+    preemptions: int = 0
 
 
 @dataclass(slots=True)
-class _Part:
-    """The rows of one text in a step: some of its tokens, and guesses after them."""
+class _Scheduled:
+    """The rows of one sequence in a step: some of its tokens, and draft tokens after them."""
 
-    text: Text
+    sequence: SequenceState
     start: int
     stop: int
-    guesses: list[int]
+    drafts: list[int]
 
     @property
     def rows(self) -> int:
-        return self.stop - self.start + len(self.guesses)
+        return self.stop - self.start + len(self.drafts)
 
     @property
     def last(self) -> bool:
-        """Whether the text ends here, so that the next token can be drawn."""
-        return self.stop == len(self.text.tokens)
+        """Whether the sequence ends here, so that its next token can be sampled."""
+        return self.stop == len(self.sequence.tokens)
 
 
 class Engine:
-    """Runs texts on one decoder. Thread-safe; its thread ends with :meth:`stop`."""
+    """Runs sequences on one decoder. Thread-safe; its thread ends with :meth:`stop`."""
 
     def __init__(
         self,
         decoder: Steps[Any, Any],
         *,
         threads: int | None = None,
-        guesses: bool = True,
-        reuse: bool = True,
+        speculate: bool = True,
+        prefix_caching: bool = True,
         kept_bytes: int | None = None,
     ) -> None:
-        """Begin.
+        """Start the thread.
 
-        :param kept_bytes: of keys and values that stay when no text needs them; None for all.
+        :param kept_bytes: size of the keys and values that stay cached when no sequence holds them;
+            None for all.
         """
         self.counters = Counters()
         self._decoder = decoder
         self._threads = threads
-        self._guesses = guesses
-        self._reuse = reuse
+        self._speculate = speculate
+        self._prefix_caching = prefix_caching
         kept = decoder.pages if kept_bytes is None else decoder.shape.most_pages(kept_bytes)
-        self._pages = Pages(decoder.pages, kept, decoder.give_back)
-        self._texts: list[Text] = []  # in the order of their arrival
+        self._pages = PagePool(decoder.pages, kept, decoder.give_back)
+        self._sequences: list[SequenceState] = []  # in order of arrival
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -95,15 +95,15 @@ class Engine:
 
     @property
     def most_tokens(self) -> int:
-        """Length of the longest text that the cache holds."""
+        """Length of the longest sequence that fits into the cache."""
         return self._decoder.pages * PAGE_TOKENS
 
-    def submit(self, text: Text) -> None:
-        """Take a text; its results come into its queue.
+    def submit(self, sequence: SequenceState) -> None:
+        """Add a sequence; its outputs arrive in its queue.
 
         :raises InvalidArgument: it does not fit into the cache, even alone.
         """
-        longest = len(text.tokens) + text.allowed
+        longest = len(sequence.tokens) + sequence.token_budget
         if longest > self.most_tokens:
             raise InvalidArgument(
                 f"{longest} tokens do not fit into the cache of {self.most_tokens}; shorten the "
@@ -111,30 +111,32 @@ class Engine:
                 reason="CONTEXT_EXCEEDED",
             )
         with self._changed:
-            self._texts.append(text)
+            self._sequences.append(sequence)
             self._changed.notify()
 
-    def allow(self, text: Text, tokens: int, *, sure: bool) -> None:
-        """Let a text have so many drawn tokens in all."""
+    def set_budget(self, sequence: SequenceState, tokens: int, *, return_certainty: bool) -> None:
+        """Let a sequence generate this many tokens in all."""
         with self._changed:
-            text.allowed, text.sure = tokens, sure
+            sequence.token_budget, sequence.return_certainty = tokens, return_certainty
             self._changed.notify()
 
-    def ask(self, text: Text, tokens: Sequence[int], rows: int, *, watched: bool) -> None:
-        """Append tokens to a text, and ask for the logits of its last rows."""
+    def prefill(
+        self, sequence: SequenceState, tokens: Sequence[int], rows: int, *, return_states: bool
+    ) -> None:
+        """Append tokens to a sequence, and return the logits of its last rows."""
         with self._changed:
-            text.tokens.extend(tokens)
-            text.asked, text.watched = rows, rows if watched else 0
+            sequence.tokens.extend(tokens)
+            sequence.logit_rows, sequence.state_rows = rows, rows if return_states else 0
             self._changed.notify()
 
-    def close(self, text: Text) -> None:
-        """End a text; its pages are free before the next step. Safe to call twice."""
+    def close(self, sequence: SequenceState) -> None:
+        """End a sequence; its pages are free before the next step. Safe to call twice."""
         with self._changed:
-            text.closed = True
+            sequence.closed = True
             self._changed.notify()
 
     def stop(self) -> None:
-        """End the thread, after the step that runs; texts that are open get an error."""
+        """End the thread after the current step; open sequences get an error."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -142,15 +144,17 @@ class Engine:
             self._thread.join()  # the interpreter must not end while it computes
 
     @staticmethod
-    def result(text: Text, should_stop: Callable[[], None]) -> Drawn | Looked:
-        """Wait for the next result of a text, asking ``should_stop`` meanwhile.
+    def next_output(
+        sequence: SequenceState, should_stop: Callable[[], None]
+    ) -> SampledToken | PrefillOutput:
+        """Wait for the next output of a sequence, calling ``should_stop`` meanwhile.
 
         :raises ServerError: the step failed.
         """
         while True:
             should_stop()
             try:
-                found = text.results.get(timeout=_POLL_S)
+                found = sequence.outputs.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
             if isinstance(found, Exception):
@@ -160,220 +164,227 @@ class Engine:
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not (parts := self._compose()):
+                while not (parts := self._schedule()):
                     if self._stopped:
                         return
                     self._changed.wait()
                 if self._stopped:
-                    for text in self._texts:
-                        text.results.put(ServerError("the model is being unloaded"))
+                    for sequence in self._sequences:
+                        sequence.outputs.put(ServerError("the model is being unloaded"))
                     return
             try:
-                logits, kept = self._step(parts)
+                logits, states = self._step(parts)
             except Exception as error:
-                self._fail([part.text for part in parts], error)
+                self._fail([part.sequence for part in parts], error)
                 continue
-            self._distribute(parts, logits, kept)
+            self._distribute(parts, logits, states)
 
-    def _compose(self) -> list[_Part]:
-        """Choose the rows of the next step."""
-        for text in [text for text in self._texts if text.closed]:
-            self._texts.remove(text)
-            self._give_back(text)
+    def _schedule(self) -> list[_Scheduled]:
+        """Schedule the rows of the next step."""
+        for sequence in [sequence for sequence in self._sequences if sequence.closed]:
+            self._sequences.remove(sequence)
+            self._free_pages(sequence)
             self._pages.trim()
-        running = [text for text in self._texts if text.runs and len(text.tokens) > text.computed]
-        writing = [text for text in running if len(text.tokens) - text.computed == 1]
-        reading = [text for text in running if len(text.tokens) - text.computed > 1]
-        guessed = self._most_guessed(len(writing))
-        parts: list[_Part] = []
+        runnable = [sequence for sequence in self._sequences if sequence.runnable]
+        decoding = [sequence for sequence in runnable if sequence.uncomputed == 1]
+        prefilling = [sequence for sequence in runnable if sequence.uncomputed > 1]
+        most_drafts = self._most_draft_tokens(len(decoding))
+        parts: list[_Scheduled] = []
         left = self._decoder.step_rows
-        for text in (*writing, *reading):
+        for sequence in (*decoding, *prefilling):
             if left == 0:
                 break
-            part = self._part(text, left, guessed, [part.text for part in parts])
+            part = self._rows_of(sequence, left, most_drafts, [part.sequence for part in parts])
             if part:
                 parts.append(part)
                 left -= part.rows
         return parts
 
-    def _most_guessed(self, writing: int) -> int:
-        if not self._guesses or not writing:
+    def _most_draft_tokens(self, decoding: int) -> int:
+        if not self._speculate or not decoding:
             return 0
-        return min(_MOST_GUESSED, max(0, _GUESSED_ROWS // writing - 1))
+        return min(_MOST_DRAFT_TOKENS, max(0, _DRAFT_ROWS // decoding - 1))
 
-    def _part(self, text: Text, most: int, guessed: int, scheduled: list[Text]) -> _Part | None:
-        """Take some rows of a text and the pages for them; None where there are none now."""
-        if not text.pages:
-            self._begin(text)
-        start, end = text.computed, len(text.tokens)
+    def _rows_of(
+        self, sequence: SequenceState, most: int, most_drafts: int, scheduled: list[SequenceState]
+    ) -> _Scheduled | None:
+        """Schedule some rows of a sequence, with pages for them; None if no page is free."""
+        if not sequence.pages:
+            self._find_prefix(sequence)
+        start, end = sequence.computed, len(sequence.tokens)
         stop = min(end, start + most)
-        tail = max(text.asked, text.watched, 1)
-        if stop < end and end - stop < tail:  # what is looked at together stays together
+        tail = max(sequence.logit_rows, sequence.state_rows, 1)
+        if stop < end and end - stop < tail:  # rows that are returned together run together
             stop = end - tail
         if stop <= start:
             return None
-        guesses: list[int] = []
-        if stop == end and end - start == 1 and not text.asked:
-            room = min(guessed, most - 1, text.allowed - text.drawn - 1)
-            guesses = self._guess(text, room) if room > 0 else []
-        while (stop + len(guesses) - 1) // PAGE_TOKENS >= len(text.pages):
-            page = self._page_for(text, scheduled)
+        drafts: list[int] = []
+        if stop == end and end - start == 1 and not sequence.logit_rows:
+            room = min(most_drafts, most - 1, sequence.token_budget - sequence.generated - 1)
+            drafts = self._draft(sequence, room) if room > 0 else []
+        while (stop + len(drafts) - 1) // PAGE_TOKENS >= len(sequence.pages):
+            page = self._page_for(sequence, scheduled)
             if page is None:
                 return None
-            text.pages.append(page)
-        return _Part(text, start, stop, guesses)
+            sequence.pages.append(page)
+        return _Scheduled(sequence, start, stop, drafts)
 
     @staticmethod
-    def _guess(text: Text, room: int) -> list[int]:
-        """Take what a constraint forces, else what followed the same words before."""
-        assert text.sampler is not None, "texts without one are asked"
-        return text.sampler.forced()[:room] or text.lookup.guess(text.tokens, room)
+    def _draft(sequence: SequenceState, room: int) -> list[int]:
+        """Propose the tokens that a constraint forces, else those of the prompt lookup."""
+        assert sequence.sampler is not None, "sequences that sample have one"
+        return sequence.sampler.forced()[:room] or sequence.lookup.propose(sequence.tokens, room)
 
-    def _begin(self, text: Text) -> None:
-        """Find the beginning of a text in the cache."""
-        if not self._reuse:
+    def _find_prefix(self, sequence: SequenceState) -> None:
+        """Find the prefix of a sequence in the cache."""
+        if not self._prefix_caching:
             return
-        most = len(text.tokens) - max(text.asked, text.watched, 1)
-        found = self._pages.find(text.tokens, most, root_of(text.expert))
-        text.pages, text.serial = found.pages, found.serial
-        text.registered = len(found.pages)
-        text.computed = len(found.pages) * PAGE_TOKENS
+        most = len(sequence.tokens) - max(sequence.logit_rows, sequence.state_rows, 1)
+        found = self._pages.find(sequence.tokens, most, root_of(sequence.expert))
+        sequence.pages, sequence.serial = found.pages, found.serial
+        sequence.registered = len(found.pages)
+        sequence.computed = len(found.pages) * PAGE_TOKENS
         if found.copied is not None:
             page = self._pages.take()
             if page is not None:
                 self._decoder.copy_page(found.copied, page)
-                text.pages.append(page)
-                text.computed += found.copied_tokens
+                sequence.pages.append(page)
+                sequence.computed += found.copied_tokens
             self._pages.release(found.copied)
-        self.counters.reused_tokens += text.computed
-        if not text.drawn:  # one that was paused finds its own words
-            text.reused = text.computed
+        self.counters.cached_tokens += sequence.computed
+        if not sequence.generated:  # a preempted one finds its own tokens
+            sequence.cached = sequence.computed
 
-    def _page_for(self, text: Text, scheduled: list[Text]) -> int | None:
-        """Take a page, if need be from the text that came last and is not in this step."""
+    def _page_for(self, sequence: SequenceState, scheduled: list[SequenceState]) -> int | None:
+        """Take a page; preempt the sequence that arrived last and is not in this step if needed."""
         while (page := self._pages.take()) is None:
-            place = self._texts.index(text)
+            place = self._sequences.index(sequence)
             later = [
                 other
-                for other in self._texts[place + 1 :]
+                for other in self._sequences[place + 1 :]
                 if other.pages and other not in scheduled
             ]
-            paused = [other for other in self._texts if other.pages and not other.runs]
-            victim = next(iter(paused or reversed(later)), None)
+            idle = [other for other in self._sequences if other.pages and not other.runnable]
+            victim = next(iter(idle or reversed(later)), None)
             if victim is None:
                 return None
-            self.counters.preempted += 1
-            self._give_back(victim)
+            self.counters.preemptions += 1
+            self._free_pages(victim)
         return page
 
-    def _give_back(self, text: Text) -> None:
-        for page in reversed(text.pages):  # the first, which others may have too, are kept longest
+    def _free_pages(self, sequence: SequenceState) -> None:
+        for page in reversed(
+            sequence.pages
+        ):  # the first ones, which others may share, are evicted last
             self._pages.release(page)
-        text.pages = []
-        text.computed = text.registered = 0
-        text.serial = root_of(text.expert)
+        sequence.pages = []
+        sequence.computed = sequence.registered = 0
+        sequence.serial = root_of(sequence.expert)
 
-    def _step(self, parts: Sequence[_Part]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def _step(self, parts: Sequence[_Scheduled]) -> tuple[torch.Tensor, list[torch.Tensor]]:
         tokens: list[int] = []
         positions: list[int] = []
-        picked: list[int] = []
-        watched: list[int] = []
-        rows: list[Rows] = []
+        logit_rows: list[int] = []
+        state_rows: list[int] = []
+        rows: list[SequenceRows] = []
         for part in parts:
             first = len(tokens)
-            if part.stop - part.start > 1 or not part.text.drawn:
-                self.counters.read_tokens += part.stop - part.start
-            tokens += part.text.tokens[part.start : part.stop] + part.guesses
+            if part.stop - part.start > 1 or not part.sequence.generated:
+                self.counters.prefill_tokens += part.stop - part.start
+            tokens += part.sequence.tokens[part.start : part.stop] + part.drafts
             positions += range(part.start, part.start + part.rows)
             end = len(tokens)
-            rows.append(Rows(first, end, torch.tensor(part.text.pages), part.text.expert))
+            pages = torch.tensor(part.sequence.pages)
+            rows.append(SequenceRows(first, end, pages, part.sequence.expert))
             if part.last:
-                picked += range(end - max(part.text.asked, 1 + len(part.guesses)), end)
-                watched += range(end - part.text.watched, end)
+                logit_rows += range(end - max(part.sequence.logit_rows, 1 + len(part.drafts)), end)
+                state_rows += range(end - part.sequence.state_rows, end)
         self.counters.steps += 1
         self.counters.rows += len(tokens)
         return self._decoder.run(
             torch.tensor(tokens),
             torch.tensor(positions),
             rows,
-            torch.tensor(picked, dtype=torch.long),
-            torch.tensor(watched, dtype=torch.long),
+            torch.tensor(logit_rows, dtype=torch.long),
+            torch.tensor(state_rows, dtype=torch.long),
             threads=self._threads,
         )
 
     def _distribute(
-        self, parts: Sequence[_Part], logits: torch.Tensor, kept: list[torch.Tensor]
+        self, parts: Sequence[_Scheduled], logits: torch.Tensor, states: list[torch.Tensor]
     ) -> None:
         row = seen = 0
         for part in parts:
-            text = part.text
+            sequence = part.sequence
             with self._changed:
-                text.computed = part.stop
+                sequence.computed = part.stop
             if not part.last:
-                self._register(text)
+                self._register(sequence)
                 continue
-            looks = max(text.asked, 1 + len(part.guesses))
-            own = logits[row : row + looks]
-            own_kept = [values[seen : seen + text.watched] for values in kept]
-            row, seen = row + looks, seen + text.watched
-            if text.asked or text.watched:
-                text.results.put(Looked(own, own_kept))
-            if text.asked:
+            count = max(sequence.logit_rows, 1 + len(part.drafts))
+            own = logits[row : row + count]
+            own_states = [values[seen : seen + sequence.state_rows] for values in states]
+            row, seen = row + count, seen + sequence.state_rows
+            if sequence.logit_rows or sequence.state_rows:
+                sequence.outputs.put(PrefillOutput(own, own_states))
+            if sequence.logit_rows:
                 with self._changed:
-                    text.asked = text.watched = 0
+                    sequence.logit_rows = sequence.state_rows = 0
             else:
-                text.watched = 0
+                sequence.state_rows = 0
                 try:
-                    self._draw(part, own)
+                    self._sample(part, own)
                 except Exception as error:  # a constraint that proves too complex
-                    self._fail([text], error)
+                    self._fail([sequence], error)
                     continue
-            self._register(text)
+            self._register(sequence)
 
     @torch.inference_mode()
-    def _draw(self, part: _Part, logits: torch.Tensor) -> None:
-        """Draw the next token, and more as long as guesses are right."""
-        text = part.text
-        assert text.sampler is not None, "texts without one are asked"
-        right = 0
+    def _sample(self, part: _Scheduled, logits: torch.Tensor) -> None:
+        """Sample the next token, and more as long as draft tokens are accepted."""
+        sequence = part.sequence
+        assert sequence.sampler is not None, "sequences that sample have one"
+        accepted = 0
         for place, row in enumerate(logits):
-            sure = certainty(row) if text.sure else None
-            token = text.sampler.draw(row)
-            ranked = None if text.logprobs is None else Ranked.of(row, token, text.logprobs)
-            ended = token in text.end_tokens
-            last = ended or text.sampler.complete
+            certain = certainty(row) if sequence.return_certainty else None
+            token = sequence.sampler.draw(row)
+            ranked = None if sequence.logprobs is None else Ranked.of(row, token, sequence.logprobs)
+            ended = token in sequence.end_tokens
+            last = ended or sequence.sampler.complete
             with self._changed:
-                text.drawn += 1
+                sequence.generated += 1
                 if last:
-                    text.allowed = 0
+                    sequence.token_budget = 0
                 if not ended:
-                    text.tokens.append(token)
-            text.results.put(Drawn(token, sure, ranked, last))
-            if last or place == len(part.guesses) or token != part.guesses[place]:
+                    sequence.tokens.append(token)
+            sequence.outputs.put(SampledToken(token, certain, ranked, last))
+            if last or place == len(part.drafts) or token != part.drafts[place]:
                 break
-            right += 1
+            accepted += 1
         with self._changed:
-            text.computed += right
-        if part.guesses:
-            text.lookup.judge(len(part.guesses), right)
-            self.counters.guessed_tokens += len(part.guesses)
-            self.counters.right_tokens += right
+            sequence.computed += accepted
+        if part.drafts:
+            sequence.lookup.observe(len(part.drafts), accepted)
+            self.counters.draft_tokens += len(part.drafts)
+            self.counters.accepted_tokens += accepted
 
-    def _register(self, text: Text) -> None:
-        """Keep the pages that are full for their tokens."""
-        while self._reuse and (text.registered + 1) * PAGE_TOKENS <= text.computed:
-            start = text.registered * PAGE_TOKENS
-            tokens = text.tokens[start : start + PAGE_TOKENS]
-            text.serial = self._pages.register(text.serial, tokens, text.pages[text.registered])
-            text.registered += 1
+    def _register(self, sequence: SequenceState) -> None:
+        """Make full pages findable by their tokens."""
+        while self._prefix_caching and (sequence.registered + 1) * PAGE_TOKENS <= sequence.computed:
+            start = sequence.registered * PAGE_TOKENS
+            tokens = sequence.tokens[start : start + PAGE_TOKENS]
+            sequence.serial = self._pages.register(
+                sequence.serial, tokens, sequence.pages[sequence.registered]
+            )
+            sequence.registered += 1
 
-    def _fail(self, texts: Sequence[Text], error: Exception) -> None:
-        told: Exception = ServerError(f"the model failed: {error}")
+    def _fail(self, sequences: Sequence[SequenceState], error: Exception) -> None:
+        shown: Exception = ServerError(f"the model failed: {error}")
         if isinstance(error, MemoryError | torch.OutOfMemoryError):
-            told = Overloaded("out of memory; ask again later or shorten the prompt")
+            shown = Overloaded("out of memory; ask again later or shorten the prompt")
         elif isinstance(error, ExpertRAGError):
-            told = error
+            shown = error
         with self._changed:
-            for text in texts:
-                text.closed = True
-                text.results.put(told)
+            for sequence in sequences:
+                sequence.closed = True
+                sequence.outputs.put(shown)

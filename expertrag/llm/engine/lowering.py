@@ -1,8 +1,8 @@
-"""A transformers decoder as steps of our own: weights packed, modules read, nothing guessed.
+"""Lower a transformers decoder to our own steps: pack its weights, and plan a step per operation.
 
 Families: Llama, Mistral, Qwen2 and Qwen3 (dense), Mixtral, OLMoE, Qwen2-MoE, Qwen3-MoE and
-DeepSeek-V2 (multi-head latent attention, shared experts). What a model has beyond these is a reason
-to leave it to transformers, which stays the oracle of all of them.
+DeepSeek-V2 (multi-head latent attention, shared experts). A model with any other feature is left to
+transformers, which is also the reference for all of them in tests.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, Steps, View
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")
 _MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
-_MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the length of the text
+_MOVING_ROPE = ("dynamic", "longrope")  # their angles depend on the sequence's length
 _ACTIVATIONS = {
     "silu": Activation.SILU,
     "gelu": Activation.GELU,
@@ -39,25 +39,26 @@ _W = TypeVar("_W")
 
 MakeDecoder = Callable[[CacheShape, int], Steps[Any, Any]]
 Filled = Callable[[nn.Module], AbstractContextManager[None]]
-"""Gives the parameters of a module their values for as long as it is open."""
+"""Gives the parameters of a module their values while the context is open."""
 
 
 def as_it_is(module: nn.Module) -> AbstractContextManager[None]:
-    """Leave a module that has its values."""
+    """Leave a module unchanged, as it has its values."""
     del module
     return nullcontext()
 
 
 class Unsupported(ValueError):
-    """A model has something that our steps do not compute; the message names it."""
+    """A model has a feature that our steps do not compute; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A decoder, and where to find what it keeps of watched rows.
+    """A decoder, and the indices of the hidden values that it keeps.
 
-    ``routers``: places of the layers' router logits among what is kept; ``middle`` and ``upper`` of
-    the states half and three quarters of the way up. ``weights``: the decoder's, by name.
+    ``routers``: indices of the layers' router logits among the kept values; ``middle`` and
+    ``upper``: of the states after half and three quarters of the layers. ``weights``: the decoder's
+    weights by name.
     """
 
     decoder: Steps[Any, Any]
@@ -80,15 +81,16 @@ def lower(
 ) -> Lowered:
     """Pack a model's weights, and plan its steps.
 
-    :param model: of transformers, on the CPU; its weights stay as they are.
+    :param model: of transformers, on the CPU; its weights are not changed.
     :param format: of the weights; int8 and int4 leave routers and norms in bfloat16 and float32.
-    :param cache_bytes: of keys and values; more than 64 texts of full length need are not taken.
-    :param filled: opened around the reading of each layer of a model that is on the meta device.
-    :param packed: what an earlier run packed (``Lowered.weights``); nothing is read of the model.
-    :param make: makes the decoder that runs the steps, of a cache's shape and number of pages.
-    :param beside: experts beside the layers of a dense model.
-    :raises Unsupported: the model is not computed by our steps; nothing was filled then.
-    :raises ValueError: weights that are no numbers, or ``packed`` is of another model.
+    :param cache_bytes: size of the KV cache; capped at what 64 sequences of full length need.
+    :param filled: opened while each layer is read, for a model on the meta device.
+    :param packed: weights that an earlier run packed (``Lowered.weights``), used instead of the
+        model's.
+    :param make: makes the decoder that runs the steps, from a cache shape and a number of pages.
+    :param beside: parallel adapters of a dense model.
+    :raises Unsupported: our steps cannot compute the model; nothing was filled.
+    :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
     check(model, context_tokens)
     if make is Decoder and not ISAS:
@@ -99,9 +101,9 @@ def lower(
 
 
 def check(model: Any, context_tokens: int) -> None:
-    """Check that our steps compute a model, of which no weights are needed for that.
+    """Check that our steps can compute a model; its weights are not needed.
 
-    :raises Unsupported: they do not.
+    :raises Unsupported: they cannot.
     """
     reason = _unsupported(model.config.get_text_config(), context_tokens)
     if reason or (reason := _unknown_experts(model)):
@@ -109,7 +111,7 @@ def check(model: Any, context_tokens: int) -> None:
 
 
 def _unsupported(config: Any, context_tokens: int) -> str:
-    """Why a model is left to transformers; empty if it is not."""
+    """Return why a model is left to transformers; empty if it is not."""
     kind = config.model_type
     rope = (getattr(config, "rope_parameters", None) or {}).get("rope_type", "default")
     activation = getattr(config, "hidden_act", None)
@@ -139,7 +141,7 @@ def _unknown_experts(model: Any) -> str:
 
 @dataclass(slots=True)
 class _Lowering:
-    """One model being lowered; slots are rows of x (residual), y (normed) and what layers need."""
+    """The lowering of one model. Slots hold rows: x (residual), y (normed), and layer values."""
 
     model: Any
     config: Any
@@ -151,7 +153,7 @@ class _Lowering:
     make: MakeDecoder
     beside: Beside | None
     weights: dict[str, Any] = field(init=False, default_factory=dict)
-    at: str = field(init=False, default="")  # of the layer, before the names of its weights
+    at: str = field(init=False, default="")  # prefix of the names of a layer's weights
     decoder: Steps[Any, Any] = field(init=False)
     kept: int = field(init=False, default=0)
     routers: list[int] = field(init=False, default_factory=list)
@@ -181,15 +183,17 @@ class _Lowering:
         )
         pages = shape.most_pages(self.cache_bytes, self.context_tokens)
         if not pages:
-            raise Unsupported(f"a cache of {self.cache_bytes >> 20} MiB, which holds no 64 tokens")
+            raise Unsupported(
+                f"a cache of {self.cache_bytes >> 20} MiB is too small for one page of 64 tokens"
+            )
         d = self.decoder = self.make(shape, pages)
         hidden = self.config.hidden_size
         x, y = d.slot(hidden), d.slot(hidden)
         longest = min(self.context_tokens, pages * PAGE_TOKENS)
-        # a file may have angles of its own
+        # packed frequencies may differ from those of the configuration
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
-        # in 4 bits, the words that go in and out cost more than all else together
+        # in 4 bits, embeddings and head would lose more accuracy than all else together
         rounded = Format.INT8 if self.format is Format.INT4 else self.format
         head, words = self.model.lm_head, base.embed_tokens
         tied = head.weight is words.weight
@@ -256,7 +260,7 @@ class _Lowering:
     def _latent(
         self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
     ) -> Callable[[int, Any], None]:
-        """Multi-head latent attention (DeepSeek-V2), with keys and values as they are expanded."""
+        """Multi-head latent attention (DeepSeek-V2); keys and values are cached expanded."""
         d, config = self.decoder, self.config
         heads = config.num_attention_heads
         own, turned, value_width = (
@@ -293,7 +297,7 @@ class _Lowering:
         return attend
 
     def _mixture(self, x: View, y: View) -> Callable[[Any], None]:
-        """Experts, shared experts, or a dense layer, which is one expert of all tokens."""
+        """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
         from expertrag_kernels.transformers import plain_experts
 
         d, config = self.decoder, self.config
@@ -334,7 +338,7 @@ class _Lowering:
         return self.kept - 1
 
     def _norm(self, name: str, source: View, to: View, module: Any, heads: int = 1) -> None:
-        """Normalise a row, or each head of it, as wide as the weight is."""
+        """Normalise a row, or each head of it if the weight is as wide as a head."""
         width = source.step * heads
         parts = heads if module.weight.numel() < width else 1
         weight = self._floats(name, module.weight)
@@ -353,7 +357,7 @@ class _Lowering:
         return found
 
     def _small(self, name: str, weight: torch.Tensor) -> Any:
-        """Pack a router, which is read as exactly as it is written."""
+        """Pack a router in the precision in which it is stored."""
         exact = Format.BF16 if weight.dtype == torch.bfloat16 else Format.F32
         return self._matrix(name, weight, exact)
 
@@ -387,7 +391,7 @@ class _Lowering:
         return made
 
     def _given(self, name: str, kind: type[_P]) -> _P:
-        """Take a weight of an earlier run."""
+        """Return a weight that an earlier run packed."""
         found = self.given.get(self.at + name) if self.given else None
         if not isinstance(found, kind):
             raise ValueError(f"{self.at}{name} is missing")
@@ -395,4 +399,4 @@ class _Lowering:
 
     def _check(self, name: str, found: tuple[object, ...], wanted: tuple[object, ...]) -> None:
         if found != wanted:
-            raise ValueError(f"{self.at}{name} is {tuple(found)}, and not {tuple(wanted)}")
+            raise ValueError(f"{self.at}{name} is {tuple(found)}, expected {tuple(wanted)}")

@@ -1,4 +1,4 @@
-"""One prompt being answered by an engine: it draws, the session reads along."""
+"""The session of one prompt on the engine, which samples the tokens that the session streams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from expertrag.api.types import DeltaEvent, FinishReason, Sampling
 from expertrag.llm.base import ShouldStop
 from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.native_network import NativeNetwork
-from expertrag.llm.engine.texts import Drawn, Looked, Text
+from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.local_session import LocalSession
 from expertrag.llm.sampling import Abstention, Sampler
 from expertrag.llm.watching import ROUTER_TOKENS
@@ -16,7 +16,7 @@ from expertrag_retriever.types import PrefillSignals
 
 
 class NativeSession(LocalSession):
-    """Owns a text of the engine; its first pass begins with ``peek`` or ``deltas``."""
+    """Owns a sequence of the engine, submitted at the first ``peek``, ``look`` or ``deltas``."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class NativeSession(LocalSession):
         self._network = network
         self._sampler = Sampler.of(sampling, network.device, matcher, abstention)
         expert = network.limits.expert_of(domain)
-        self._text = Text(
+        self._sequence = SequenceState(
             prompt, self._sampler, network.end_tokens, expert=expert, logprobs=sampling.logprobs
         )
         self._waiting: list[int] = []  # tokens that are not yet streamed
 
     def peek(self, tokens: int) -> PrefillSignals | None:
-        """Prefill and draw the first tokens; see :meth:`Session.peek`."""
+        """Prefill and sample the first tokens; see :meth:`Session.peek`."""
         wanted = min(tokens, self._max_tokens)
         if len(self._certainties) < wanted and not self._ended:
             self._allow(wanted, sure=True)
@@ -52,7 +52,7 @@ class NativeSession(LocalSession):
         return self._signals(tokens)
 
     def look(self) -> float | None:
-        """Draw the first token; see :meth:`Session.look`."""
+        """Sample the first token; see :meth:`Session.look`."""
         if not self.lm_calls:
             self._allow(1, sure=False)
             token = self._take()
@@ -73,13 +73,13 @@ class NativeSession(LocalSession):
 
     def _allow(self, tokens: int, *, sure: bool) -> None:
         if self.lm_calls:
-            self._network.engine.allow(self._text, tokens, sure=sure)
+            self._network.engine.set_budget(self._sequence, tokens, return_certainty=sure)
             return
         self.lm_calls = 1
-        self._text.allowed, self._text.sure = tokens, sure
+        self._sequence.token_budget, self._sequence.return_certainty = tokens, sure
         if sure or self._probe:
-            self._text.watched = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
-        self._network.engine.submit(self._text)
+            self._sequence.state_rows = min(ROUTER_TOKENS if sure else 1, self.prompt_tokens)
+        self._network.engine.submit(self._sequence)
 
     def _next(self) -> int | None:
         if not self._waiting and not self._ended:
@@ -87,18 +87,18 @@ class NativeSession(LocalSession):
         return self._waiting.pop(0) if self._waiting else None
 
     def _take(self) -> int | None:
-        """Wait for a token; None if it is the end."""
-        found = self._network.engine.result(self._text, self._should_stop)
-        if isinstance(found, Looked):
+        """Wait for a token; None at the end of the sequence."""
+        found = self._network.engine.next_output(self._sequence, self._should_stop)
+        if isinstance(found, PrefillOutput):
             self._watched = self._network.watched(found)
-            self.cached_tokens = self._text.reused
+            self.cached_tokens = self._sequence.cached
             if saying := self._abstaining():
                 self._waiting = saying[1:]
                 self._end(FinishReason.STOP)
                 return saying[0]
-            found = self._network.engine.result(self._text, self._should_stop)
-        assert isinstance(found, Drawn), "a text is looked at once"
-        self.cached_tokens = self._text.reused
+            found = self._network.engine.next_output(self._sequence, self._should_stop)
+        assert isinstance(found, SampledToken), "prefill returns one output"
+        self.cached_tokens = self._sequence.cached
         if found.certainty is not None:
             self._certainties.append(found.certainty)
         if not self._probe:
@@ -117,4 +117,4 @@ class NativeSession(LocalSession):
 
     def _end(self, reason: FinishReason) -> None:
         super()._end(reason)
-        self._network.engine.close(self._text)
+        self._network.engine.close(self._sequence)

@@ -1,7 +1,7 @@
-"""Steps that were read from a file, planned on a decoder of packed weights.
+"""Plan steps that were read from a file, on a decoder of packed weights.
 
-Compiled code trusts a plan: what is read from a file is checked here to stay within its slots, its
-heads and its weights.
+Compiled code trusts a plan, so this module checks that the steps of a file stay within their slots,
+heads and weights.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import OUTPUT, View
 
 STEPS = ("slot", "embed", "norm", "linear", "rope", "attend", "route", "mix", "keep", "pick")
-"""Calls that plan a step, or make room for it."""
+"""Calls that plan a step, or allocate a slot."""
 FREQUENCIES = "angles"
-"""Weight that says how fast each pair of a head turns."""
+"""Name of the weight with the rotary frequency of each pair of a head."""
 
 _Touched = tuple[View, int, int]  # a view, its heads, and the floats of each
 
@@ -28,7 +28,7 @@ _Touched = tuple[View, int, int]  # a view, its heads, and the floats of each
 class Plan:
     """A decoder's steps so far.
 
-    ``scaling`` is of cosines and sines; ``longest`` counts the positions that have them.
+    ``scaling``: factor of cosines and sines; ``longest``: number of positions that have them.
     """
 
     decoder: Decoder
@@ -36,16 +36,16 @@ class Plan:
     scaling: float
     longest: int
     widths: list[int] = field(init=False, default_factory=list)
-    routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and those of a token
+    routed: tuple[int, int] = field(init=False, default=(0, 0))  # experts, and experts per token
     turned: dict[bool, tuple[torch.Tensor, torch.Tensor]] = field(init=False, default_factory=dict)
 
     def add(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
-        """Plan one more step; views and weights are named.
+        """Plan one more step; views and weights are given as in the file.
 
-        :raises ValueError: it is not known, or does not fit to those before it.
+        :raises ValueError: the step is unknown, or does not fit the steps before it.
         """
         if name not in STEPS:
-            raise ValueError(f"the step {name!r} is not known")
+            raise ValueError(f"unknown step {name!r}")
         given = [self._meant(value) for value in arguments]
         named = {key: self._meant(value) for key, value in options.items()}
         if name == "rope":
@@ -56,9 +56,9 @@ class Plan:
             try:
                 touched = list(getattr(self, f"_{name}")(*given, **named))
             except (TypeError, AttributeError) as error:
-                raise ValueError(f"the step {name!r} is not whole ({error})") from error
+                raise ValueError(f"step {name!r} has invalid arguments ({error})") from error
             if not all(self._within(*some) for some in touched):
-                raise ValueError(f"a step {name!r} goes beyond its slots")
+                raise ValueError(f"step {name!r} exceeds its slots")
         getattr(self.decoder, name)(*given, **named)
 
     def _meant(self, value: Any) -> Any:
@@ -69,7 +69,7 @@ class Plan:
     def _angles(self, *, polar: bool) -> tuple[torch.Tensor, torch.Tensor]:
         if polar not in self.turned:
             frequencies = self.packed[FREQUENCIES]
-            assert isinstance(frequencies, torch.Tensor), "weights were checked to be what they are"
+            assert isinstance(frequencies, torch.Tensor), "weights were checked before"
             self.turned[polar] = angles(frequencies, self.scaling, self.longest, polar=polar)
         return self.turned[polar]
 
@@ -101,7 +101,7 @@ class Plan:
     ) -> Iterator[_Touched]:
         del add
         if bias is not None and bias.numel() != matrix.outputs:
-            raise ValueError("a bias is not as long as its matrix has outputs")
+            raise ValueError("the length of a bias differs from its matrix's outputs")
         yield source, 1, matrix.inputs
         if to != OUTPUT:
             yield to, 1, matrix.outputs
@@ -127,19 +127,19 @@ class Plan:
         del scale
         shape = self.decoder.shape
         if not 0 <= layer < shape.layers or heads < 1 or heads % shape.heads:
-            raise ValueError(f"layer {layer} with {heads} heads is not of the cache")
+            raise ValueError(f"layer {layer} with {heads} heads does not fit the cache")
         yield query, heads, shape.own_width + shape.shared_width
         yield key, shape.heads, shape.own_width
         yield value, shape.heads, shape.value_width
         yield to, heads, shape.value_width
         if shape.shared_width:
             if shared_key is None:
-                raise ValueError("a cache with a shared part of keys needs it")
+                raise ValueError("the cache needs a shared key, and the step has none")
             yield shared_key, 1, shape.shared_width
 
     def _route(self, logits: View, experts: int, top_k: int, **_how: Any) -> Iterator[_Touched]:
         if not 0 < top_k <= experts:
-            raise ValueError(f"{top_k} of {experts} experts cannot be chosen")
+            raise ValueError(f"cannot choose {top_k} of {experts} experts")
         self.routed = experts, top_k
         yield logits, 1, experts
 
@@ -147,7 +147,7 @@ class Plan:
         self, source: View, to: View, experts: PackedExperts, top_k: int = 0
     ) -> Iterator[_Touched]:
         if top_k and self.routed != (experts.num_experts, top_k):
-            raise ValueError("experts are mixed that were not routed to")
+            raise ValueError("a mix step has experts that were not routed to")
         yield source, 1, experts.hidden_size
         yield to, 1, experts.hidden_size
 
@@ -163,11 +163,13 @@ class Plan:
 def angles(
     frequencies: torch.Tensor, scaling: float, positions: int, *, polar: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine of every pair at every position, (positions, W) each, as transformers' are.
+    """Return cosine and sine of every pair at every position, (positions, W) each.
 
-    :param frequencies: (W,), radians a position.
-    :param scaling: what cosines and sines are multiplied by.
-    :param polar: computed as complex numbers, which some models do.
+    They equal those of transformers.
+
+    :param frequencies: (W,), radians per position.
+    :param scaling: factor of cosines and sines.
+    :param polar: compute them as complex numbers, as some models do.
     """
     turned = torch.arange(positions, dtype=torch.float32)[:, None] * frequencies.float()
     if polar:
@@ -177,7 +179,7 @@ def angles(
 
 
 def angles_of(rotary: Any, positions: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute the same by a module of transformers."""
+    """Compute the same with a rotary module of transformers."""
     places = torch.arange(positions)[None]
     found = rotary(torch.zeros(1, dtype=torch.float32), places)
     if isinstance(found, tuple):  # both halves of a head have the same

@@ -1,7 +1,7 @@
 """The steps of a lowered model as data, so that a packed model runs without transformers.
 
-What :mod:`expertrag.llm.engine.lowering` plans on a ``recorded`` decoder is noted;
-:meth:`Program.planned` plans the same on another one, of packed weights.
+A ``recorded`` decoder records the steps that :mod:`expertrag.llm.engine.lowering` plans;
+:meth:`Program.planned` plans the same steps on a decoder of packed weights.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, Steps, View
 
 Step = tuple[str, list[Any], dict[str, Any]]
-"""Name, arguments and options of a call of a decoder's."""
+"""Name, arguments and options of a call to a decoder."""
 
 
 class Recorder:
-    """A decoder that notes the steps that are planned on it."""
+    """A decoder that records the steps that are planned on it."""
 
     def __init__(self, decoder: Steps[Any, Any]) -> None:
         self._decoder = decoder
@@ -43,7 +43,7 @@ class Recorder:
 
 
 def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
-    """Make a decoder whose steps can be told by :meth:`Program.of`.
+    """Make a decoder that :meth:`Program.of` can read the steps from.
 
     :raises Unsupported: there are no compiled kernels.
     """
@@ -53,15 +53,15 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
 
 
 PlanBeside = Callable[[Steps[Any, Any], int, View, View], None]
-"""Plans more steps after a layer's feed-forward network, of its number, what it reads and what it
-adds to."""
+"""Plans more steps after a layer's feed-forward network, given the layer's number, the view that it
+reads and the view that it adds to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What is planned on a decoder, with the names of its weights, and what each of them is.
+    """The steps planned on a decoder, and the names, formats and sizes of its weights.
 
-    ``scaling`` is what cosines and sines are multiplied by (yarn). The rest is as in ``Lowered``.
+    ``scaling``: factor of cosines and sines (YaRN). The rest is as in ``Lowered``.
     """
 
     shape: CacheShape
@@ -85,7 +85,7 @@ class Program:
 
         steps: list[Step] = []
         for name, arguments, options in decoder.steps:
-            if name == "rope":  # cosines and sines follow from the frequencies
+            if name == "rope":  # cosines and sines are computed from the frequencies
                 arguments = arguments[:2]
             options = {key: told(value) for key, value in options.items()}
             steps.append((name, [told(value) for value in arguments], options))
@@ -101,7 +101,7 @@ class Program:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Program:
-        """Read what :meth:`told` has told."""
+        """Read the output of :meth:`told`."""
         return cls(
             CacheShape(**{**body["shape"], "format": Format(body["shape"]["format"])}),
             [(str(name), list(values), dict(options)) for name, values, options in body["steps"]],
@@ -113,7 +113,7 @@ class Program:
         )
 
     def told(self) -> dict[str, Any]:
-        """Return everything as JSON has it."""
+        """Return everything in JSON types."""
         return asdict(self)
 
     def planned(
@@ -126,18 +126,20 @@ class Program:
     ) -> Lowered:
         """Plan the steps on a decoder of packed weights.
 
-        :param beside: plans what each layer has beside its feed-forward network.
-        :raises Unsupported: the cache holds no page.
-        :raises ValueError: weights are missing or others, or the steps do not fit together.
+        :param beside: plans the parallel adapters of each layer.
+        :raises Unsupported: the cache is too small for a page.
+        :raises ValueError: weights are missing or differ, or the steps do not fit together.
         """
         for name, about in self.weights.items():
             if name not in packed:
                 raise ValueError(f"{name} is missing")
             if (found := _about(packed[name])) != about:
-                raise ValueError(f"{name} is {tuple(found)}, and not {tuple(about)}")
+                raise ValueError(f"{name} is {tuple(found)}, expected {tuple(about)}")
         pages = self.shape.most_pages(cache_bytes, context_tokens)
         if not pages:
-            raise Unsupported(f"a cache of {cache_bytes >> 20} MiB, which holds no 64 tokens")
+            raise Unsupported(
+                f"a cache of {cache_bytes >> 20} MiB is too small for one page of 64 tokens"
+            )
         decoder = Decoder(self.shape, pages)
         longest = min(context_tokens, pages * PAGE_TOKENS)
         plan = Plan(decoder, packed, self.scaling, longest)
@@ -151,7 +153,7 @@ class Program:
 
 
 def _about(weight: Packed) -> list[Any]:
-    """Say what a weight is: its form and its sizes."""
+    """Describe a weight: its format and its sizes."""
     if isinstance(weight, torch.Tensor):
         return list(weight.shape)
     if isinstance(weight, PackedMatrix):

@@ -1,1 +1,1 @@
-"""Weights, configuration and tokenizer of a model: from checkpoints, GGUF files, packed folders."""
+"""Load a model's weights, configuration and tokenizer: checkpoints, GGUF files, packed folders."""

@@ -12,7 +12,7 @@ from expertrag.llm.load.loading import first_line
 
 
 def continues(messages: Sequence[Message]) -> bool:
-    """Whether the model goes on with a turn of its own, as in vLLM's and transformers' chats."""
+    """Whether the model is to continue a turn of its own, as in vLLM's and transformers' chats."""
     return bool(messages) and messages[-1].role == "assistant"
 
 
@@ -27,13 +27,13 @@ class ChatTokenizer:
 
     @property
     def has_template(self) -> bool:
-        """Whether the model was made for chats; others continue text."""
+        """Whether the model was made for chats; other models continue text."""
         return self._tokenizer.chat_template is not None
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of the prompt that asks for the next answer, or for the rest of a last turn.
+        """Return the token ids of the prompt for the next turn, or for the rest of a begun turn.
 
-        :raises InvalidArgument: if the model's chat template refuses the turns.
+        :raises InvalidArgument: if the model's chat template rejects the turns.
         """
         begun = ""
         if continues(messages):
@@ -49,7 +49,7 @@ class ChatTokenizer:
             )
         except Exception as error:  # jinja raises whatever the template says
             raise InvalidArgument(
-                f"messages: refused by the model's chat template ({first_line(error)})"
+                f"messages: rejected by the model's chat template ({first_line(error)})"
             ) from error
         return list(self._tokenizer(text + begun, add_special_tokens=False).input_ids)
 
@@ -65,13 +65,13 @@ class ChatTokenizer:
         return text
 
     def vocabulary(self, end_tokens: Collection[int]) -> Vocabulary:
-        """Return the tokens for constraints to choose from."""
+        """Return the vocabulary that constraints choose tokens from."""
         return Vocabulary(self._tokenizer, end_tokens)
 
     def _plain(self, content: str) -> str:
         """Break control tokens apart, so that a document cannot end its turn and begin another.
 
-        Lone surrogates, which no tokenizer takes, become "?".
+        Lone surrogates, which no tokenizer accepts, become "?".
         """
         content = content.encode("utf-8", "replace").decode("utf-8")
         for token in self._control:

@@ -1,4 +1,4 @@
-"""Weights of a checkpoint, read one module at a time into a model on the meta device."""
+"""Read a checkpoint's weights one module at a time, into a model on the meta device."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from torch import nn
 
 
 class Checkpoint(Protocol):
-    """Tensors in files."""
+    """The tensors in the files of a checkpoint."""
 
     @property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """Shapes of the tensors, by the names that they have in the files."""
+        """Shapes of the tensors, by their names in the files."""
         ...
 
     def read(self, name: str) -> torch.Tensor:
-        """Read one of them."""
+        """Read one tensor."""
         ...
 
 
 class NotStreamed(ValueError):
-    """Why a checkpoint is left to transformers, which loads it whole."""
+    """A checkpoint must be loaded whole, by transformers; the message says why."""
 
 
 class _Part(NamedTuple):
-    """A stored tensor, and which part of a parameter it is."""
+    """A stored tensor, and the part of a parameter that it holds."""
 
     name: str
     at: tuple[int | slice, ...]
 
 
-# one expert of a layer, or one projection of all; newer checkpoints have them merged as models do
+# one expert of a layer, or one projection of all experts; newer checkpoints merge them like models
 _EXPERTS = re.compile(
     r"(?P<stem>.*\.experts)(\.(?P<number>\d+))?"
     r"\.((?P<gate>gate_proj|w1)|(?P<up>up_proj|w3)|down_proj|w2)(\.weight)?"
@@ -43,12 +43,12 @@ _EXPERTS = re.compile(
 
 
 class Streamed:
-    """A model on the meta device, whose modules are filled from a checkpoint for a while each."""
+    """A model on the meta device, whose modules are filled from a checkpoint one at a time."""
 
     def __init__(self, model: nn.Module, checkpoint: Checkpoint) -> None:
         """Find every parameter's parts among the tensors of a checkpoint.
 
-        :raises NotStreamed: something is missing, in parts that do not fit, or there twice.
+        :raises NotStreamed: a parameter is missing, stored twice, or in parts that do not fit.
         """
         self._model = model
         self._checkpoint = checkpoint
@@ -62,7 +62,7 @@ class Streamed:
             self._check(name, parameter)
 
     def fill(self) -> None:
-        """Give the whole model its values."""
+        """Fill the whole model."""
         read: dict[nn.Parameter, nn.Parameter] = {}  # tied ones are read once
         for owner, name, parameter in _owned(self._model):
             if parameter not in read:
@@ -71,7 +71,7 @@ class Streamed:
 
     @contextmanager
     def filled(self, module: nn.Module) -> Iterator[None]:
-        """Give a module's parameters their values, and take them away in the end."""
+        """Fill a module's parameters while the context is open."""
         empty = _owned(module)
         try:
             for owner, name, parameter in empty:
@@ -100,16 +100,16 @@ class Streamed:
             except IndexError:
                 raise NotStreamed(f"{part.name} belongs to no expert of {name}") from None
             if shapes[part.name] != wanted:
-                raise NotStreamed(f"{part.name} is {shapes[part.name]} and not {wanted}")
+                raise NotStreamed(f"{part.name} is {shapes[part.name]}, expected {wanted}")
         stored = sum(torch.Size(shapes[part.name]).numel() for part in parts)
         if len({str(part.at) for part in parts}) < len(parts) or stored > parameter.numel():
-            raise NotStreamed(f"{name} is there twice")  # tied ones may differ
+            raise NotStreamed(f"{name} is stored twice")  # tied ones may differ
         if stored < parameter.numel():
             raise NotStreamed(f"{name} is missing")
 
 
 def _owned(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """List the parameters of a module and those in it, with who owns each under which name."""
+    """List all parameters in a module, each with its owner and its name there."""
     return [
         (owner, name, parameter)
         for owner in module.modules()
@@ -120,12 +120,12 @@ def _owned(module: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
 def _place(
     name: str, parameters: Mapping[str, nn.Parameter]
 ) -> tuple[nn.Parameter | None, tuple[Any, ...]]:
-    """Which parameter a stored tensor is of, and which part of it; None for that of none."""
+    """Find the parameter that a stored tensor belongs to, or None, and the part that it holds."""
 
     def find(name: str) -> nn.Parameter | None:
         return parameters.get(name, parameters.get(f"model.{name}"))
 
-    name = name.replace(".block_sparse_moe.", ".mlp.")  # Mixtral's, formerly
+    name = name.replace(".block_sparse_moe.", ".mlp.")  # Mixtral's former name
     found = find(name)
     match = _EXPERTS.fullmatch(name)
     if found is not None or match is None:

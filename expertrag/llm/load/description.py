@@ -1,8 +1,8 @@
-"""What a packed folder says beside its weights and its tokenizer, so that it starts at once.
+"""The description of a packed model in addition to its weights and tokenizer, for a fast start.
 
-``program.json`` has the steps of the lowered model, its limits and its special tokens: a start
-imports no modelling code. A folder without the file is planned by transformers' modules, as the
-checkpoint itself is.
+``program.json`` has the steps of the lowered model, its limits and its special tokens, so loading
+imports no modelling code. Without the file, the steps are planned from transformers' modules, as
+for a checkpoint.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Description:
     """By their names in chat templates."""
 
     def write(self, folder: Path) -> None:
-        """Write it into a folder."""
+        """Write the description into a folder."""
         limits = {**asdict(self.limits), "end_tokens": sorted(self.limits.end_tokens)}
         body = {
             "version": _VERSION,
@@ -50,7 +50,7 @@ class Description:
 
     @classmethod
     def read(cls, folder: Path) -> Description | None:
-        """Read a folder's; None where there is none, or one of another version.
+        """Read a folder's description; None if there is none, or one of another version.
 
         :raises ValueError: it is damaged.
         """
@@ -70,11 +70,11 @@ class Description:
 
 
 def describe(folder: Path, lowered: Lowered, model: Any, tokenizer: Any) -> None:
-    """Describe a model whose tokenizer lies in the folder, where that is all that it needs.
+    """Write a model's description into a folder, if its files then suffice without transformers.
 
-    :param lowered: onto a decoder that was recorded.
-    :param model: that it was lowered from, for its limits and angles.
-    :param tokenizer: of transformers; one that the folder's files alone do not make is left to it.
+    :param lowered: the model lowered onto a ``recorded`` decoder.
+    :param model: the model that was lowered, for its limits and angles.
+    :param tokenizer: of transformers; without a description if the files give other tokens.
     """
     special = getattr(tokenizer, "special_tokens_map", {})
     if not all(isinstance(token, str) for token in special.values()):
@@ -87,11 +87,11 @@ def describe(folder: Path, lowered: Lowered, model: Any, tokenizer: Any) -> None
 
 
 def _same_tokens(folder: Path, special: Mapping[str, str], tokenizer: Any) -> bool:
-    """Whether a chat and a text are the same tokens by the folder's files as by transformers."""
+    """Whether the folder's files and transformers give the same tokens for a chat and a text."""
     chat = [Message("system", "Be brief."), Message("user", _PROBE), Message("assistant", "Cuts.")]
     try:
         own, theirs = ChatTokenizer(FileTokenizer(folder, special)), ChatTokenizer(tokenizer)
-    except Exception:  # no file, or what only transformers understands
+    except Exception:  # no file, or one that only transformers understands
         return False
     for turns in (chat[1:2], chat[:2], [*chat, chat[1]]):
         if _tokens(own, turns) != _tokens(theirs, turns):
@@ -101,10 +101,10 @@ def _same_tokens(folder: Path, special: Mapping[str, str], tokenizer: Any) -> bo
 
 
 def _tokens(chat: ChatTokenizer, turns: list[Message]) -> list[int] | None:
-    """Tokens of a prompt; None if the template refuses the turns."""
+    """Return the tokens of a prompt; None if the template rejects the turns."""
     try:
         return chat.encode(turns)
-    except Exception:  # of jinja, by one or the other
+    except Exception:  # from jinja, in either tokenizer
         return None
 
 

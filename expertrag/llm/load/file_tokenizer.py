@@ -1,7 +1,7 @@
 """The tokenizer and the chat template of a packed folder, read without transformers.
 
-What it offers of a tokenizer of transformers is what :class:`ChatTokenizer` and constraints use,
-under the same names.
+It has the part of the interface of transformers' tokenizers that :class:`ChatTokenizer` and
+constraints use.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ TEMPLATE_FILE = "chat_template.jinja"
 
 
 class Encoded(NamedTuple):
-    """A text as token ids."""
+    """The token ids of a text."""
 
     input_ids: list[int]
 
 
 class FileTokenizer:
-    """A tokenizer of a file; safe to use from several threads."""
+    """A tokenizer from a file; safe to use from several threads."""
 
     def __init__(self, folder: Path, special_tokens: Mapping[str, str]) -> None:
         """Read a folder.
 
         :param special_tokens: by their names in templates ("bos_token").
         :raises OSError: a file cannot be read.
-        :raises Exception: the tokenizer is damaged; the library knows no type for that.
+        :raises Exception: the tokenizer is damaged; the library has no specific type for that.
         """
         self.backend_tokenizer: Tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         self.backend_tokenizer.no_truncation()
@@ -49,7 +49,7 @@ class FileTokenizer:
 
     @property
     def added_tokens_decoder(self) -> Mapping[int, AddedToken]:
-        """Tokens beside those of the vocabulary, control tokens among them, by id."""
+        """Tokens in addition to the vocabulary, control tokens among them, by id."""
         found: Mapping[int, AddedToken] = self.backend_tokenizer.get_added_tokens_decoder()
         return found
 
@@ -65,8 +65,8 @@ class FileTokenizer:
         skip_special_tokens: bool,
         clean_up_tokenization_spaces: bool = False,
     ) -> str:
-        """Return the text of tokens, with their spaces as they are."""
-        assert not clean_up_tokenization_spaces, "nobody asks for that"
+        """Return the text of tokens, with their spaces unchanged."""
+        assert not clean_up_tokenization_spaces, "not supported"
         text: str = self.backend_tokenizer.decode(
             list(tokens), skip_special_tokens=skip_special_tokens
         )
@@ -77,9 +77,9 @@ class FileTokenizer:
     ) -> str:
         """Render a chat as one text.
 
-        :raises TemplateError: the template refuses the turns.
+        :raises TemplateError: the template rejects the turns.
         """
-        assert self._template is not None and not tokenize, "ChatTokenizer asks for no more"
+        assert self._template is not None and not tokenize, "not supported"
         return self._template.render(
             messages=[dict(turn) for turn in turns],
             add_generation_prompt=add_generation_prompt,
@@ -88,7 +88,7 @@ class FileTokenizer:
 
 
 class _Namespace(Namespace):
-    """A template's variables, out of which it cannot reach Python's own."""
+    """A template's variables, without access to Python's own attributes."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
@@ -97,7 +97,7 @@ class _Namespace(Namespace):
 
 
 def _compiled(template: str) -> Template:
-    """Compile a chat template, with what transformers offers to one."""
+    """Compile a chat template with the functions that transformers provides."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
@@ -116,5 +116,5 @@ def _refuse(message: str) -> None:
 
 
 def _to_json(value: Any, ensure_ascii: bool = False, **how: Any) -> str:
-    """Unlike jinja's, without escapes for HTML."""
+    """Write JSON without escapes for HTML, unlike jinja's filter."""
     return json.dumps(value, ensure_ascii=ensure_ascii, **how)

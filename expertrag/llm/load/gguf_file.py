@@ -1,7 +1,7 @@
-"""A GGUF file: its model's configuration and tokenizer by transformers, its tensors one by one.
+"""Read a GGUF file: configuration and tokenizer by transformers, tensors one by one.
 
-What transformers leaves out of the header is added here: mixtures of Llama's kind, the widths of
-experts, positions that are scaled, and what we write of a reader.
+This module adds what transformers does not read from the header: mixtures of Llama's kind, the
+widths of experts, scaled positions, and our own keys of a reader.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from transformers import AutoConfig, AutoTokenizer, MixtralConfig
 
 from expertrag.llm.load.gguf_layout import OWN_KEYS, parameter_names, part, turned_heads
 
-_WIDTHS = {  # by the end of their names
+_WIDTHS = {  # by the end of their keys
     "attention.key_length": "head_dim",
     "expert_feed_forward_length": "moe_intermediate_size",
     "expert_shared_feed_forward_length": "shared_expert_intermediate_size",
 }
 _WORDS = ("token_embd.weight", "output.weight")
 _SAMPLED_ROWS = 256
-_ROUNDING = 0.2  # of the norm; 2 bits a weight lose about that much
+_ROUNDING = 0.2  # of the norm; 2 bits per weight lose about that much
 _SCALED = ("linear", "yarn")
 _ANGLES = "rope_freqs.weight"
 
 
 class GGUFFile:
-    """The header of a file, and what it says of the model."""
+    """The header of a file, and the model that it describes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,7 +39,7 @@ class GGUFFile:
         self.architecture = str(self._field("general.architecture"))
 
     def config(self) -> Any:
-        """Return the model's configuration, as transformers has it."""
+        """Return the model's configuration in transformers' form."""
         from_pretrained: Any = AutoConfig.from_pretrained
         config = from_pretrained(self.path.parent, gguf_file=self.path.name)
         for end, name in _WIDTHS.items():
@@ -71,7 +71,7 @@ class GGUFFile:
         return config
 
     def tokenizer(self) -> Any:
-        """Return the tokenizer, as transformers has it."""
+        """Return the tokenizer in transformers' form."""
         from_pretrained: Any = AutoTokenizer.from_pretrained
         tokenizer = from_pretrained(self.path.parent, gguf_file=self.path.name)
         if self._field("tokenizer.ggml.pre") == "smollm":
@@ -79,27 +79,27 @@ class GGUFFile:
         return tokenizer
 
     def licence(self) -> str | None:
-        """Return what the file says of its licence."""
+        """Return the licence that the file names, if any."""
         found = self._field("general.license")
         return None if found is None else str(found)
 
     def checkpoint(self, model: nn.Module) -> GGUFCheckpoint:
         """Find a model's weights.
 
-        :raises NotStreamed: there is no table of names for the architecture.
+        :raises NotStreamed: the tensor names of the architecture are unknown.
         """
         return GGUFCheckpoint(self, model)
 
     def scale_angles(self, rotary: Any) -> None:
-        """Slow the turning of positions down, as a file of Llama 3.1 and later says."""
+        """Divide the rotary frequencies by the file's factors (Llama 3.1 and later)."""
         for tensor in self.reader.tensors:
             if tensor.name == _ANGLES:
                 rotary.inv_freq = rotary.inv_freq / torch.from_numpy(_read(self.path, tensor))
 
     def _one_matrix(self) -> bool:
-        """Whether the words that go in and out are one matrix, of which the file has two roundings.
+        """Whether the file has two roundings of one matrix as input and output embeddings.
 
-        The two differ by some percent then; of different matrices by more than either is.
+        Two roundings differ by a few percent, different matrices by more than the norm of either.
         """
         found = [tensor for tensor in self.reader.tensors if tensor.name in _WORDS]
         if len(found) < len(_WORDS) or found[0].data.shape[0] != found[1].data.shape[0]:
@@ -117,12 +117,12 @@ class GGUFFile:
 
 
 class GGUFCheckpoint:
-    """The tensors of a GGUF file in floats, under the names of a model's parameters."""
+    """The tensors of a GGUF file in float32, under the names of a model's parameters."""
 
     def __init__(self, file: GGUFFile, model: nn.Module) -> None:
         """Find the names.
 
-        :raises NotStreamed: there is no table of names for the architecture.
+        :raises NotStreamed: the tensor names of the architecture are unknown.
         """
         config: Any = model.config
         self._path = file.path
@@ -149,7 +149,7 @@ class GGUFCheckpoint:
 
 
 def _leave_coarser(names: dict[str, str], tensors: Sequence[Any]) -> None:
-    """Leave out the coarser of two roundings of the words."""
+    """Drop the coarser of two roundings of the embeddings."""
     found = sorted((t for t in tensors if t.name in _WORDS), key=lambda tensor: tensor.n_bytes)
     for tensor in found[:-1]:
         del names[tensor.name]
@@ -166,7 +166,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
 
 
 def _read(path: Path, tensor: Any) -> Any:
-    """Read one tensor in floats, by itself: pages of a mapping of the file would stay."""
+    """Read one tensor in float32, without the memory map: its pages would stay resident."""
     stored = np.fromfile(
         path, tensor.data.dtype, count=tensor.data.size, offset=tensor.data_offset
     ).reshape(tensor.data.shape)
@@ -176,8 +176,8 @@ def _read(path: Path, tensor: Any) -> Any:
 def _split_digits(tokenizer: Any) -> None:
     """Restore a step that transformers' GGUF conversion loses.
 
-    SmolLM splits digits one by one *before* the byte-level regular expression. Without it a run
-    of spaces before a number is cut differently from how the model was trained.
+    SmolLM splits digits one by one *before* the byte-level regular expression. Without this step, a
+    run of spaces before a number is split differently than in training.
     """
     from tokenizers import Tokenizer as Backend
     from tokenizers import pre_tokenizers

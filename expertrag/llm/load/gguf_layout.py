@@ -1,4 +1,4 @@
-"""How a GGUF file lays a model out: names, turned heads, our own keys; for reading and writing."""
+"""The layout of a model in a GGUF file, for reading and writing: names, rotated heads, our keys."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ OWN_KEYS = {  # by their names in ``config.json``
 
 
 def parameter_names(architecture: str, layers: int, model: nn.Module) -> Mapping[str, str]:
-    """Names of a model's parameters, by those in the file.
+    """Map the tensor names of a file to the names of a model's parameters.
 
-    :raises NotStreamed: there is no table of names for the architecture.
+    :raises NotStreamed: the tensor names of the architecture are unknown.
     """
     numbers = {name: number for number, name in gguf.MODEL_ARCH_NAMES.items()}
     if architecture not in numbers:
-        raise NotStreamed(f"no names are known of the architecture {architecture}")
+        raise NotStreamed(f"the tensor names of the architecture {architecture} are unknown")
     table = gguf.get_tensor_name_map(numbers[architecture], layers)
     found = {}
     for whole, _ in model.named_parameters(remove_duplicate=False):
-        # one, but for experts, which are apart in the file
+        # the same name twice, except for experts, whose gate and up are separate in the file
         for part in ("gate", "up"):
             name = whole.replace(".gate_up_proj", f".{part}_proj")
             stem, _, end = name.rpartition(".")
@@ -39,9 +39,9 @@ def parameter_names(architecture: str, layers: int, model: nn.Module) -> Mapping
 
 
 def turned_heads(architecture: str, name: str, config: Any) -> int:
-    """Count the heads whose halves a tensor of the file has interleaved; 0 for most tensors.
+    """Count the heads whose halves are interleaved in a tensor of the file; 0 for most tensors.
 
-    llama.cpp rotates neighbours in files of Llama's kind, and has brought them together for that.
+    In files of Llama's kind, llama.cpp rotates neighbouring values, so it stores them interleaved.
     """
     if architecture != "llama":
         return 0
@@ -52,12 +52,12 @@ def turned_heads(architecture: str, name: str, config: Any) -> int:
 
 
 def interleave(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Bring the halves of each head's outputs together, as a file has them."""
+    """Interleave the halves of each head's outputs, as in a file."""
     turned: torch.Tensor = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
     return turned
 
 
 def part(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Part the halves again, as transformers has them."""
+    """Separate the halves again, as in transformers."""
     parted: torch.Tensor = weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
     return parted

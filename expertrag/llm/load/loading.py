@@ -1,4 +1,4 @@
-"""Find and load transformers models quietly, with one-line errors instead of their exceptions."""
+"""Find and load transformers models quietly, with one-line errors instead of library exceptions."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from expertrag.llm.fingerprint import package_name
 from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"
-"""What a folder that ``expertrag models pack`` made has for weights."""
+"""The weights of a folder that ``expertrag models pack`` wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """A folder with a model: a checkpoint, packed weights, or the GGUF file of that name."""
+    """A folder with a checkpoint or packed weights, or the GGUF file ``gguf`` in it."""
 
     folder: Path
     gguf: str | None = None
 
     @property
     def packed(self) -> Path | None:
-        """The file of packed weights; None where there is none."""
+        """The file of packed weights; None if there is none."""
         path = self.folder / PACKED_FILE
         return path if self.gguf is None and path.is_file() else None
 
     @property
     def name(self) -> str:
-        """What to call the model by its place."""
+        """Name of the model, from its card or its path."""
         package = None if self.gguf else package_name(self.folder)
         return package or (Path(self.gguf).stem if self.gguf else self.folder.resolve().name)
 
 
 @contextmanager
 def model_errors(name: str) -> Iterator[None]:
-    """Turn whatever a library raises while it loads model ``name`` into an ExpertRAG error.
+    """Turn whatever a library raises while loading model ``name`` into an ExpertRAG error.
 
     :raises MissingExtra: if the server extra is not installed.
     :raises ServerError: if the model's files are damaged.
@@ -57,9 +57,9 @@ def model_errors(name: str) -> Iterator[None]:
 
 
 def damaged(name: str, why: str) -> ServerError:
-    """Error for a model whose files cannot be used."""
+    """Return the error for a model whose files cannot be used."""
     return ServerError(
-        f"model {name!r} cannot be loaded, its files are damaged or of an unknown kind ({why}); "
+        f"model {name!r} cannot be loaded: its files are damaged or of an unknown kind ({why}); "
         + _cure(name),
         reason="MODEL_DAMAGED",
         metadata={"model": name},
@@ -67,7 +67,7 @@ def damaged(name: str, why: str) -> ServerError:
 
 
 def model_files(name: str) -> ModelFiles:
-    """Find the files of model ``name``: a folder, a GGUF file, or what the hub has, fetched.
+    """Find the files of model ``name``: a folder, a GGUF file, or a hub id, which is downloaded.
 
     :raises NotFound: if it is none of them.
     """
@@ -100,7 +100,7 @@ def _only_gguf(name: str, folder: Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an error's message, cut to 200 characters."""
+    """Return the first line of an error's message, cut to 200 characters."""
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

@@ -1,4 +1,4 @@
-"""A model on our engine: its weights are packed layer by layer as they are read."""
+"""Load a model onto our engine: its weights are packed layer by layer as they are read."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def native_network(
     room: CacheRoom,
     beside: Beside | None = None,
 ) -> NativeNetwork | None:
-    """Load a model onto our engine; None, with one logged reason, where transformers runs it.
+    """Load a model onto our engine; None, with the reason logged, if transformers has to run it.
 
-    :param precision: of what ``format`` leaves as it is; on a GPU of everything.
-    :param beside: experts beside the model's layers.
+    :param precision: of everything that ``format`` does not quantise; on a GPU, of everything.
+    :param beside: parallel adapters of the model.
     """
     make = _decoder_of(device, precision)
     try:
@@ -64,11 +64,11 @@ def _decoder_of(device: torch.device, precision: torch.dtype) -> MakeDecoder:
 def outline(
     name: str, source: ModelSource, format: Format, precision: torch.dtype
 ) -> tuple[Any, Filled]:
-    """Make a model whose weights come layer by layer, or one that has them where that cannot be.
+    """Make a model whose weights are read layer by layer, or, if that is impossible, a loaded one.
 
-    :raises Unsupported: it is not for our engine; no weights were read.
+    :raises Unsupported: our engine does not run the model; no weights were read.
     """
-    # what a GGUF file rounded is held as it is in int4, but not once it is rounded to bfloat16
+    # int4 keeps the quantised values of a GGUF file, unless they are rounded to bfloat16 first
     exact = torch.float32 if source.gguf and format in ROUNDED else precision
     model = source.outline(exact)
     check(model, Limits.of(model, source.tokenizer).context_tokens)

@@ -1,4 +1,4 @@
-"""A model that ``expertrag models pack`` has packed, on our engine: mapped, and read by nobody."""
+"""Load a model packed by ``expertrag models pack`` onto our engine: memory-mapped, not copied."""
 
 from __future__ import annotations
 
@@ -23,17 +23,16 @@ DTYPES = {
     "float32": Format.F32,
     **{str(format): format for format in ROUNDED},
 }
-"""Names of formats on the command line."""
+"""Formats by their names on the command line."""
 
 
 def packed_network(
     name: str, files: ModelFiles, dtype: str, room: CacheRoom, beside: Beside | None = None
 ) -> tuple[NativeNetwork, Any]:
-    """Run a packed folder; its weights stay in the file. Returns the network and its tokenizer.
+    """Load a packed folder; its weights stay in the file. Returns the network and its tokenizer.
 
-    :param beside: experts beside the model's layers.
-    :raises InvalidArgument: another dtype is wanted than that of the folder, or there are no
-        compiled kernels.
+    :param beside: parallel adapters of the model.
+    :raises InvalidArgument: ``dtype`` is not that of the folder, or there are no compiled kernels.
     :raises ServerError: the file is damaged, or was packed by another version.
     """
     try:
@@ -66,7 +65,7 @@ def _planned(
     cache_bytes: int,
     beside: Beside | None,
 ) -> tuple[Lowered, Limits, Any]:
-    """Plan the steps as the folder describes them, or by transformers' modules."""
+    """Plan the steps from the folder's description, or from transformers' modules."""
     described = Description.read(files.folder)
     if described:
         limits = described.limits
@@ -78,7 +77,7 @@ def _planned(
             beside=partial(beside.plan, format=format) if beside else None,
         )
         return lowered, limits, tokenizer
-    from expertrag.llm.load.source import ModelSource  # transformers, which takes seconds
+    from expertrag.llm.load.source import ModelSource  # imports transformers, which takes seconds
 
     with quiet():
         source = ModelSource(files)
@@ -96,7 +95,7 @@ def _planned(
 
 
 def unusable(name: str, error: ValueError) -> ServerError:
-    """Error for packed weights that are damaged, or of another version or model."""
+    """Return the error for packed weights that are damaged, or of another version or model."""
     return ServerError(
         f"the packed model {name!r} cannot be used ({error}); run: expertrag models pack",
         reason="MODEL_DAMAGED",
@@ -105,9 +104,9 @@ def unusable(name: str, error: ValueError) -> ServerError:
 
 
 def packed_format(packed: Mapping[str, Packed]) -> Format:
-    """Return the format that a packed model's layers are in.
+    """Return the format of a packed model's layers.
 
-    :raises ValueError: it has none.
+    :raises ValueError: a layer is missing.
     """
     layer = packed.get("layers.0.out")
     if not isinstance(layer, PackedMatrix):

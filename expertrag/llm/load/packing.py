@@ -1,4 +1,4 @@
-"""A model packed once, into a folder that is mapped at every start."""
+"""Pack a model once, into a folder that is memory-mapped at every start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     """Pack a model into a folder, which appears whole or not at all.
 
-    :param name: as of :func:`expertrag.llm.load_generator`.
+    :param name: as in :func:`expertrag.llm.load_generator`.
     :param dtype: ``bfloat16``, ``float32``, ``int8`` or ``int4``.
     :raises NotFound: if there is no such model.
     :raises InvalidArgument: if our engine does not run the model, or it is packed already.
@@ -47,14 +47,14 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
     """
     files = model_files(name)
     if files.packed:
-        raise InvalidArgument(f"{name} is packed already: name the model that it was made of")
+        raise InvalidArgument(f"{name} is packed already: name the model that it was packed from")
     with model_errors(name), quiet(), all_cores():
-        progress(f"read {files.name}", 0, 1)  # a GGUF file's words take a while
+        progress(f"read {files.name}", 0, 1)  # a GGUF file's vocabulary takes a while
         source = ModelSource(files)
         progress(f"read {files.name}", 1, 1)
         model, lowered = _packed(name, source, DTYPES[dtype], progress)
     progress(f"write {out}", 0, 1)
-    # not within model_errors: a full disk is no damaged model
+    # outside model_errors: a full disk does not mean a damaged model
     with quiet(), published(out) as scratch:
         model.config.packed_from = f"{fingerprint(files.folder, files.gguf)} in {dtype}"
         model.config.save_pretrained(scratch)
@@ -62,7 +62,7 @@ def pack_folder(name: str, dtype: str, out: Path, progress: Progress) -> None:
         source.tokenizer.save_pretrained(scratch)
         describe(scratch, lowered, model, source.tokenizer)
         (scratch / "README.md").write_text(_card(source, dtype), encoding="utf-8")
-        # last: without its weights what a killed command leaves is no model
+        # last: without weights, what a killed command leaves behind does not load
         save_packed(lowered.weights, scratch / PACKED_FILE)
     progress(f"write {out}", 1, 1)
 
@@ -84,7 +84,7 @@ def verify_folder(folder: Path) -> None:
 def _packed(
     name: str, source: ModelSource, format: Format, progress: Progress
 ) -> tuple[Any, Lowered]:
-    # of what is not rounded; the same on any processor
+    # of everything that is not quantised; the same on any processor
     dtype = torch.float32 if format is Format.F32 else torch.bfloat16
     try:
         model, filled = outline(name, source, format, dtype)
@@ -92,7 +92,7 @@ def _packed(
             lowered = lower(
                 model,
                 format,
-                cache_bytes=1 << 30,  # of addresses: no page of it is touched
+                cache_bytes=1 << 30,  # address space: no page of it is used
                 context_tokens=Limits.of(model, source.tokenizer).context_tokens,
                 filled=_told(
                     _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
@@ -101,7 +101,7 @@ def _packed(
             )
     except Unsupported as reason:
         raise InvalidArgument(
-            f"{name} cannot be packed ({first_line(reason)}); serve it as it is"
+            f"{name} cannot be packed ({first_line(reason)}); serve it without packing"
         ) from reason
     return model, lowered
 
@@ -130,7 +130,7 @@ def _ahead(filled: Filled, model: Any, reading: ThreadPoolExecutor) -> Filled:
 
 
 def _told(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:
-    """Tell how many weights have been read."""
+    """Report how many weights have been read."""
     total = sum(parameter.numel() for parameter in model.parameters())
     done = 0
 

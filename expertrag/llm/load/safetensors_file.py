@@ -1,4 +1,4 @@
-"""A checkpoint of safetensors: one file, or several with an index."""
+"""Read a safetensors checkpoint: one file, or several with an index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class _Place(NamedTuple):
-    """Where a tensor lies."""
+    """The location of a tensor."""
 
     path: Path
     start: int
@@ -26,8 +26,8 @@ class _Place(NamedTuple):
 class SafetensorsCheckpoint:
     """The floating-point tensors of a folder's files.
 
-    They are read, where the library maps them: pages of a mapping stay resident beside the copy
-    that experts are merged in, which would make two layers of one.
+    They are read, while the library maps them: pages of a mapping stay resident in addition to the
+    copy that experts are merged into, so a layer would take twice its memory.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,14 +54,14 @@ class SafetensorsCheckpoint:
             header = json.loads(file.read(min(length, size)))
         for name, entry in header.items():
             dtype = _DTYPES.get(entry.get("dtype"))
-            if dtype is None:  # the metadata, or what is no weight of ours
+            if dtype is None:  # the metadata, or a dtype that we do not read
                 continue
             first, stop = (8 + length + offset for offset in entry["data_offsets"])
             shape = tuple(entry["shape"])
             if not 0 <= first <= stop <= size or stop - first != (
                 torch.Size(shape).numel() * dtype.itemsize
             ):
-                raise ValueError(f"{path} is cut off, or {name} is not of its shape")
+                raise ValueError(f"{path} is truncated, or the size of {name} is not its shape's")
             self.shapes[name] = shape
             self._places[name] = _Place(path, first, stop - first, dtype)
 

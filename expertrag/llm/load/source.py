@@ -1,4 +1,4 @@
-"""Where a model comes from: its configuration, tokenizer, modules without weights, and weights."""
+"""The source of a model: its configuration, tokenizer, modules without weights, and weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ModelSource:
-    """The files of a model; what is small of them is read at once."""
+    """The files of a model; the small ones are read immediately."""
 
     def __init__(self, files: ModelFiles) -> None:
         self.files = files
@@ -26,7 +26,7 @@ class ModelSource:
         self.tokenizer: Any
         self.gguf: GGUFFile | None = None
         if files.gguf:
-            from expertrag.llm.load.gguf_file import GGUFFile  # 70 MB that others do without
+            from expertrag.llm.load.gguf_file import GGUFFile  # 70 MB that other models do not need
 
             self.gguf = GGUFFile(files.folder / files.gguf)
             self.config, self.tokenizer = self.gguf.config(), self.gguf.tokenizer()
@@ -35,11 +35,11 @@ class ModelSource:
             self.tokenizer = AutoTokenizer.from_pretrained(files.folder)
 
     def outline(self, dtype: torch.dtype) -> Any:
-        """Make the model on the meta device, without weights; only its positions are computed."""
+        """Make the model on the meta device, without weights; only rotary values are computed."""
         from_config: Any = AutoModelForCausalLM.from_config  # without annotations
         with torch.device("meta"):
             model = from_config(self.config, dtype=dtype).eval()
-        with contextlib.suppress(OSError):  # there need be none
+        with contextlib.suppress(OSError):  # the file is optional
             model.generation_config = GenerationConfig.from_pretrained(self.files.folder)
         rotary = getattr(model.base_model, "rotary_emb", None)
         if rotary is not None:
@@ -51,7 +51,7 @@ class ModelSource:
     def checkpoint(self, model: Any) -> Checkpoint:
         """Find the weights of an outline.
 
-        :raises NotStreamed: they can only be loaded whole.
+        :raises NotStreamed: the weights can only be loaded whole.
         """
         if getattr(self.config, "quantization_config", None) is not None:
             raise NotStreamed("its weights are quantised")
@@ -64,8 +64,8 @@ class ModelSource:
 
         :raises ServerError: weights are missing.
         """
-        load: Any = AutoModelForCausalLM.from_pretrained  # annotated without the report
-        with contextlib.redirect_stderr(io.StringIO()):  # a bar of GGUF files has no switch
+        load: Any = AutoModelForCausalLM.from_pretrained  # its annotation lacks the report
+        with contextlib.redirect_stderr(io.StringIO()):  # the bar for GGUF files has no switch
             model, report = load(
                 self.files.folder,
                 config=self.config,

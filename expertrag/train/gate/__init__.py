@@ -1,8 +1,8 @@
-"""Gates that are fitted on counterfactual rows: from the rows' signals to a bundle and back.
+"""Fit retrieval gates on counterfactual rows.
 
-signals.py   what is measured of a row before the gate decides
-material.py  rows with their signals, and what a gate is worth on them
-fit.py       rows to a gate: fit, calibrate, refit
-card.py      what a gate is worth, in words
-source.py    the models that a gate's signals come from
+signals.py   signals of a row, as available before the gate decides
+material.py  rows with their signals and labels; figures of a gate on them
+fit.py       fit, calibrate and refit a gate
+card.py      the gate's card (README.md)
+source.py    the models that compute a gate's signals
 """

@@ -1,4 +1,4 @@
-"""The card of a gate, in words: README.md beside its files."""
+"""The card of a gate: README.md in its folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CARD = "README.md"
 
 
 def write_card(bundle: GateBundle, folder: Path) -> None:
-    """Write the card of the gate that ``folder`` holds."""
+    """Write the card of the gate in ``folder``."""
     (folder / CARD).write_text(card_text(bundle), encoding="utf-8")
 
 
@@ -29,16 +29,16 @@ def card_text(bundle: GateBundle) -> str:
         for item in card["tried"]
     )
     trials = (
-        " Tried were (loss: 1 - the correlation of the predicted with the true gain; a mixture\n"
-        "within one standard error of the best is preferred):\n\n"
+        " Candidates (loss: 1 - correlation of predicted and true gain; a mixture within one\n"
+        "standard error of the best is preferred):\n\n"
         f"| model | loss | settings |\n|---|---|---|\n{tried}"
         if tried
         else ""
     )
     return f"""# {bundle.version}
 
-A retrieval gate of ExpertRAG: the probability that the answer with retrieval is right where the
-closed-book answer is wrong, from the signals {", ".join(card["signals"])}.
+A retrieval gate of ExpertRAG. It predicts the probability that the answer with retrieval is right
+and the closed-book answer is wrong, from the signals {", ".join(card["signals"])}.
 
 | rows | never | always | oracle | this gate | retrieval rate | AUC(benefit) | ECE(benefit) |
 |---|---|---|---|---|---|---|---|
@@ -46,19 +46,19 @@ closed-book answer is wrong, from the signals {", ".join(card["signals"])}.
 | {told["accuracy"]:.3f} | {told["retrieval_rate"]:.2f} | {told["auc_benefit"]:.3f} \
 | {told["ece_benefit"]:.3f} |
 
-Figures are of {card["figures_are_of"]}. Threshold {bundle.threshold:.3f}, chosen so that a
-retrieval is worth {card["cost"]:g} of accuracy, and at most that from which a wasted search costs
-less than a miss; seed {card["seed"]}.
+Figures are measured on {card["figures_are_of"]}. Threshold {bundle.threshold:.3f}: a retrieval must
+gain {card["cost"]:g} of accuracy on average; the threshold is capped where a wasted search costs
+less than a missed one. Seed {card["seed"]}.
 
 Fitted on {rows}. Its signals come from {needs.embedder} (base model
-`{needs.embedder_fingerprint}`){generator}; with other models it is refused.
+`{needs.embedder_fingerprint}`){generator}; other models are rejected.
 
 The model is `{bundle.predictor.model.name}`.{trials}
 {_passages(card)}{_ways(card)}"""
 
 
 def _ways(card: Mapping[str, Any]) -> str:
-    """Say what the ways to read are worth, if the gate chooses among them."""
+    """Describe the ways to read, if the gate chooses among them."""
     if "ways" not in card:
         return ""
     rows = "\n".join(
@@ -67,8 +67,8 @@ def _ways(card: Mapping[str, Any]) -> str:
     )
     chosen = card["ways_chosen"]
     return f"""
-Where the documents are consulted, the gate chooses how to read them. On all rows, if all of them
-were answered so (time relative to one step):
+When it retrieves, the gate also chooses how to read the documents. Figures if all rows were
+answered in one way (time relative to one step):
 
 | way | accuracy | time | chosen |
 |---|---|---|---|
@@ -78,15 +78,15 @@ were answered so (time relative to one step):
 
 
 def _passages(card: Mapping[str, Any]) -> str:
-    """Say how well the passages that were found are judged, if they are."""
+    """Describe how well retrieved passages are judged, if the gate judges them."""
     if "passages" not in card:
         return ""
     told = card["passages"]
     return f"""
-Before STRICT answers, the passages are judged: whether they hold the answer. On {told["rows"]:,}
-questions, {told["sufficient"]:.0%} with such passages: AUROC {told["auc"]:.3f} (similarity of the
-best passage alone {told["auc_similarity"]:.3f}), ECE {told["ece"]:.3f}, of rows that the model had
-not seen.
+Before a STRICT answer, the gate predicts whether the passages hold the answer. On {told["rows"]:,}
+questions, {told["sufficient"]:.0%} of them with such passages: AUROC {told["auc"]:.3f} (similarity
+of the best passage alone: {told["auc_similarity"]:.3f}), ECE {told["ece"]:.3f}, measured on rows
+that the model had not seen.
 """
 
 

@@ -1,4 +1,4 @@
-"""Fits, calibrates and refits gates on counterfactual rows; their worth goes into the card."""
+"""Fit, calibrate and refit gates on counterfactual rows; the figures go into the card."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from expertrag_index.types import Progress
 
 COST = 0.02
-"""Default of the accuracy that a retrieval must bring on average to be worth it."""
+"""Default accuracy that a retrieval must gain on average to be worth its cost."""
 
 FOLDS = 5
 
@@ -66,9 +66,9 @@ def fit_gate(
 ) -> GateBundle:
     """Fit a gate and write it to ``out``.
 
-    :param judge: whether it learns to judge passages, too.
-    :param cost: accuracy that a retrieval must bring on average; sets the threshold.
-    :raises InvalidArgument: rows without what is needed, too few, or nothing to learn from.
+    :param judge: also learn to judge whether passages hold the answer.
+    :param cost: accuracy that a retrieval must gain on average; sets the threshold.
+    :raises InvalidArgument: the rows are incomplete, too few, or have nothing to learn from.
     """
     given = material(row_sets, source, progress)
     with translated_errors():
@@ -88,9 +88,9 @@ def calibrate_gate(
     seed: int = 0,
     progress: Progress,
 ) -> GateBundle:
-    """Calibrate a gate anew on other rows, its model unchanged, and write it to ``out``.
+    """Recalibrate a gate on other rows, its model unchanged, and write it to ``out``.
 
-    Its judge of passages stays; other ways to read, which only a fit learns, go.
+    The judge of passages is kept. Other ways to read are dropped: only a fit learns them.
 
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
@@ -113,7 +113,7 @@ def calibrate_gate(
         predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
         threshold=threshold,
         benefits=_sorted(predicted),
-        ways={},  # their probabilities would be on another scale than the calibrated ones
+        ways={},  # their probabilities are not on the scale of the new calibration
         card={
             **_origin(row_sets, source, cost, seed),
             "calibrated": bundle.version,
@@ -139,15 +139,15 @@ def refit_gate(
     dry_run: bool = False,
     progress: Progress,
 ) -> tuple[GateBundle, Comparison, bool]:
-    """Fit a gate on rows, and put it in the place of the one in ``folder`` if it is clearly better.
+    """Fit a gate on rows, and replace the one in ``folder`` if the new one is clearly better.
 
-    Clearly: the 95 % interval of the difference lies above 0.
+    Clearly better: the 95 % interval of the difference lies above 0.
 
-    Both are worth, on each row, whether the answer they choose is right, less ``cost`` where they
-    retrieve. The new one is judged by rows that nothing of it had seen (nested cross-validation);
-    the old one may have been fitted on some of them, which counts in its favour.
+    On each row a gate scores 1 if the answer it chooses is right, minus ``cost`` if it retrieves.
+    The new gate is evaluated on rows that no part of it has seen (nested cross-validation). The
+    old one may have been fitted on some of these rows, which favours it.
 
-    Returns the new gate, the comparison of both, and whether it was swapped.
+    Returns the new gate, the comparison, and whether the gate was replaced.
 
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
@@ -172,7 +172,7 @@ def _written(bundle: GateBundle, out: Path) -> GateBundle:
 
 
 def _saved(bundle: GateBundle, folder: Path) -> GateBundle:
-    """Write a gate with its card; returns it with its fingerprint."""
+    """Write a gate with its card; return the gate with its fingerprint."""
     signed = replace(bundle, fingerprint=save_gate(bundle, folder))
     write_card(signed, folder)
     return signed
@@ -233,9 +233,9 @@ def _ways(
     seed: int,
     progress: Progress,
 ) -> tuple[Mapping[str, Way], Mapping[str, Any]]:
-    """Learn what the other ways to read are worth; also what the card says of it.
+    """Fit a predictor for each other way to read; return the ways, and their part of the card.
 
-    Each has the kind of model that the gate has. Figures are of rows that it had not seen.
+    Each has the same kind of model as the gate. Figures are of rows that the model had not seen.
     """
     ways: dict[str, Way] = {}
     p_right = {ONE_STEP: fitted.predicted.retrieval}
@@ -280,7 +280,7 @@ def _ways(
 def _sufficiency(
     row_sets: Sequence[RowSet], seed: int
 ) -> tuple[Sufficiency | None, Mapping[str, Any]]:
-    """Learn to judge passages, if the rows tell enough of them; also what the card says of it."""
+    """Fit the judge of passages, if enough rows have labels; return it and its part of the card."""
     signals, sufficient = passages_judged(row_sets)
     if not enough(sufficient):
         return None, {}
@@ -305,7 +305,7 @@ def _decisions(
     seed: int,
     progress: Progress,
 ) -> NDArray[np.bool_]:
-    """Whether gates that had not seen a row retrieve for it, [N]."""
+    """Decide on each row by a gate that has not seen it, [N]."""
     retrieved = np.zeros(len(given.right), bool)
     for inside, fitted in cross_fitted(
         given.signals,

@@ -1,4 +1,4 @@
-"""What a gate learns from: the signals of counterfactual rows, and which answers were right."""
+"""Training material of a gate: signals of counterfactual rows, and which answers were right."""
 
 from __future__ import annotations
 
@@ -26,25 +26,24 @@ if TYPE_CHECKING:
 
 
 MISS_COST = 7.0
-"""Wasted searches that a question about the documents costs which is answered without them. A
-wasted search costs a second or two; an answer out of the model's head, to a question that the
-documents answer, costs a person's trust in all others."""
+"""Cost of a miss, in wasted searches. A wasted search costs a second or two; a miss, an answer from
+the model's memory to a question that the documents answer, costs a user's trust in all answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """Rows to learn from: their signals, and which of their answers were right, [N, 2].
+    """Rows to learn from: their signals, and which of their two answers were right, [N, 2].
 
-    To a request that needs no documents the closed-book answer counts as right, and so does any
-    other one but an abstention: retrieval gains nothing, and may lose the answer.
+    If a request needs no documents, the closed-book answer counts as right, and so does the answer
+    with retrieval unless it abstains: retrieval gains nothing and may lose the answer.
     """
 
     signals: list[Signals]
     right: NDArray[np.bool_]
     ways: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    """Which answers by the other ways to read were right, [N], of ways that every row has."""
+    """By way to read: which answers were right, [N]; only ways that every row has."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """What these ways took, relative to one step."""
+    """By way to read: time relative to one step."""
 
     @property
     def never(self) -> NDArray[np.bool_]:
@@ -69,9 +68,9 @@ class Material:
 
 
 def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
-    """Return the groups that recorded rows give at no extra cost; of other rows, drafts.
+    """Return the signal groups to fit on: the free ones of recorded rows, else drafts.
 
-    A gate of drafts needs a whole closed-book answer before it decides.
+    A gate on drafts needs a whole closed-book answer before it decides.
     """
     if all(row.recorded for row_set in row_sets for row in row_set.rows):
         return (SignalGroup.QUESTION, *RECORDED)
@@ -79,9 +78,9 @@ def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
 
 
 def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
-    """Measure the rows that can be learned from.
+    """Compute signals and labels of the rows that can be learned from.
 
-    :raises InvalidArgument: there is none, or signals are missing.
+    :raises InvalidArgument: no row can be learned from, or signals are missing.
     """
     kept = [
         replace(row_set, rows=rows)
@@ -90,8 +89,8 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
     ]
     if not kept:
         raise InvalidArgument(
-            "no row has accepted answers, which outputs are scored by; give rows of a set that "
-            "has short answers"
+            "no row has accepted answers to score outputs against; pass rows of a data set with "
+            "short answers"
         )
     signals = [item for some in kept for item in source.measure(some, progress)]
     scored = [row for some in kept for row in some.rows]
@@ -105,9 +104,9 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
-    """Return signals of the passages, and whether these held an answer.
+    """Return signals of retrieved passages, and whether the passages held an answer.
 
-    Of the recorded rows whose accepted answers are known, those without one among them.
+    Uses the recorded rows that say so: those whose accepted answers are known.
     """
     branches = [
         row.recorded.one_step
@@ -146,7 +145,7 @@ def _relative_seconds(rows: Sequence[Row], name: str) -> float:
 def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
     """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate.
 
-    It is at most 1 / (1 + ``MISS_COST``): from there on a search costs less than a miss.
+    It is capped at 1 / (1 + ``MISS_COST``): above that, a search costs less than a miss.
     """
     points = np.array(frontier(predicted.benefit, rows.never, rows.always))  # [G + 1, 2]
     levels = np.append(np.inf, np.unique(predicted.benefit)[::-1])  # [G + 1]
@@ -155,7 +154,7 @@ def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float
 
 
 def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
-    """Say what a gate is worth on rows."""
+    """Compute the figures of a gate on rows."""
     retrieved = predicted.benefit >= threshold
     return {
         "rows": len(rows.right),

@@ -1,9 +1,9 @@
-"""The signals of counterfactual rows: as they were recorded, or measured now.
+"""Signals of counterfactual rows, recorded or computed.
 
-Question and draft (the row's closed-book answer) are embedded by the base embedder; the draft is
-read by a language model, which need not be the one that wrote it. Store and prefill are signals of
-a running system and so are there only in rows of ``expertrag eval record``: their numbers are
-recorded, the vectors of the prefill are measured again.
+Question and draft (the row's closed-book answer) are embedded by the base embedder. The draft is
+also read by a language model, not necessarily the one that wrote it. Store and prefill signals come
+from a running system, so only rows of ``expertrag eval record`` have them: their numbers are taken
+from the record, the vectors of the prefill are computed again.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 RECORDED = (SignalGroup.STORE, SignalGroup.PREFILL)
-"""Groups that only a running system can measure."""
+"""Signal groups that only a running system can compute."""
 
 _WITHOUT_MODEL = {SignalGroup.QUESTION, SignalGroup.DOMAIN}
 
 
 @dataclass(frozen=True, slots=True)
 class SignalSource:
-    """Measures the signals of rows, and keeps them in a folder for the next time."""
+    """Computes the signals of rows, and caches them in the folder ``work``."""
 
     groups: tuple[SignalGroup, ...]
     embedder: SentenceTransformerEmbedder
     generator: Generator | None
-    """What reads drafts and shows its prefill; None where the groups have neither."""
+    """Reads drafts and computes prefill signals; None if the groups contain neither."""
     work: Path
 
     @property
     def needs(self) -> Needs:
-        """What the signals come from."""
+        """The models that the signals come from."""
         reader = self.generator if set(self.groups) - _WITHOUT_MODEL else None
         return Needs(
             embedder=self.embedder.name,
@@ -69,10 +69,10 @@ class SignalSource:
         )
 
     def measure(self, row_set: RowSet, progress: Progress) -> list[Signals]:
-        """Measure every row, in order.
+        """Compute the signals of every row, in order.
 
-        :raises InvalidArgument: recorded signals are asked for that the rows do not have, or a
-            draft is to be read by a model that gives no probabilities.
+        :raises InvalidArgument: the rows lack recorded signals that a group needs, or the model
+            that should read drafts gives no probabilities.
         :raises Conflict: the rows were recorded with another language model or embedder.
         """
         recorded = [self._recorded(row, row_set.name) for row in row_set.rows]
@@ -100,14 +100,14 @@ class SignalSource:
         ]
 
     def _recorded(self, row: Row, name: str) -> dict[str, float]:
-        """Return the recorded signals of a row, if they are asked for."""
+        """Return the recorded signals of a row that the groups need."""
         wanted = [group for group in RECORDED if group in self.groups]
         if not wanted:
             return {}
         if row.recorded is None:
             raise InvalidArgument(
-                f"rows of {name} carry no signals of {' and '.join(wanted)}; make rows with "
-                "'expertrag eval record DATASET --out ROWS', or choose --signals question,draft"
+                f"rows of {name} have no {' and '.join(wanted)} signals; make rows with "
+                "'expertrag eval record DATASET --out ROWS', or use --signals question,draft"
             )
         gate = row.recorded.gate
         generator = self.generator.fingerprint if self.generator else ""
@@ -128,9 +128,9 @@ class SignalSource:
         return numbers
 
     def _prefills(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
-        """Vectors [N, D] of the prefill, which depend on question and model alone, by name.
+        """Vectors [N, D] of the prefill by name; they depend on question and model alone.
 
-        None of a model that shows no more than probabilities.
+        Empty for a model that exposes only probabilities.
         """
         generator = self.generator
         if generator is None or generator.white_box is None:
@@ -158,22 +158,22 @@ class SignalSource:
         ]
 
     def _embedded(self, texts: Sequence[str], progress: Progress) -> FloatArray:
-        """Embed texts by the base model, [N, D]."""
+        """Embed texts with the base model, [N, D]."""
         progress("embedding", 0, len(texts))
         found = self.embedder.encode_queries_by_experts([text or " " for text in texts], [GENERAL])
         progress("embedding", len(texts), len(texts))
         return found[:, 0]
 
     def _readings(self, row_set: RowSet, progress: Progress) -> Mapping[str, np.ndarray]:
-        """Read the drafts, or find what was read of them before.
+        """Read the drafts with the language model, or load the cached result.
 
         ``lines`` [N, 3] are the ``LIKELIHOODS``; the ``STATES`` are [N, D].
         """
         reader = self.generator.white_box if self.generator else None
         if reader is None:
             raise InvalidArgument(
-                "reading drafts needs a model that runs in this process; name a package model, a "
-                "folder or a hub id with --generator, or leave the signals of 'draft' out"
+                "reading drafts needs a model that runs in this process; pass a package model, a "
+                "folder or a hub id with --generator, or leave 'draft' out of --signals"
             )
         asked = [(row.question, looked_at(row.never)) for row in row_set.rows]
         return self._kept(
@@ -190,7 +190,7 @@ class SignalSource:
         inputs: tuple[object, ...],
         make: Callable[[], Mapping[str, np.ndarray]],
     ) -> Mapping[str, np.ndarray]:
-        """Find what was made of these inputs before, or make it."""
+        """Return the cached result for these inputs, or compute and cache it."""
         key = hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
         file = self.work / kind / f"{row_set.name}-{key}.npz"
         if not file.is_file():
@@ -198,7 +198,7 @@ class SignalSource:
             found = make()
             partial = file.with_suffix(".partial")
             with partial.open("wb") as out:
-                save: Any = np.savez  # annotated as if no array had a name of its own
+                save: Any = np.savez  # its annotation does not allow named arrays
                 save(out, **found)
             partial.replace(file)
         with np.load(file) as kept:
@@ -208,7 +208,7 @@ class SignalSource:
 def _prefill_all(
     generator: Generator, questions: Sequence[str], stage: str, progress: Progress
 ) -> dict[str, np.ndarray]:
-    """Prefill one question after the other, as they are served."""
+    """Prefill one question at a time, as in serving."""
     found: list[Mapping[str, FloatArray]] = []
     progress(stage, 0, len(questions))
     for question in questions:

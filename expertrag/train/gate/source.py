@@ -1,4 +1,4 @@
-"""Opens the models that a gate's signals come from, and checks that they are the right ones."""
+"""Open the models that a gate's signals come from, and check that they match the gate."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 def open_source(
     groups: Sequence[SignalGroup], model: ModelConfig, work: Path, store: Path | None = None
 ) -> SignalSource:
-    """Load what measures the signals of ``groups``.
+    """Load the models that compute the signals of ``groups``.
 
-    :param store: the one that rows were recorded with, where it says which embedder; None for the
-        embedder that ``model`` names.
-    :raises ExpertRAGError: if a model cannot be used, with the cure in the message.
+    :param store: the store that the rows were recorded with, which names the embedder; None for
+        the embedder that ``model`` names.
+    :raises ExpertRAGError: a model cannot be used; the message says what to do.
     """
     read = set(groups) & {SignalGroup.DRAFT, SignalGroup.PREFILL}
     embedder = open_embedder(model, store)
     if SignalGroup.DOMAIN in groups and not embedder.experts:
         raise InvalidArgument(
-            f"{embedder.name} has no domain experts, and so tells no domain: name a bundle with "
-            "--embedder, or leave 'domain' out of --signals"
+            f"{embedder.name} has no embedding experts and cannot route to domains: pass a bundle "
+            "with --embedder, or leave 'domain' out of --signals"
         )
     return SignalSource(
         groups=tuple(groups),
@@ -45,7 +45,7 @@ def open_source(
 def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSource:
     """Load the models that a gate was fitted with.
 
-    :raises Conflict: these are others by now.
+    :raises Conflict: they have changed since.
     """
     needs = bundle.needs
     named = replace(
@@ -61,7 +61,7 @@ def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSourc
     )
     if needs.router != source.needs.router:
         raise Conflict(
-            f"the gate {bundle.version} was fitted with another domain router than that of "
+            f"the gate {bundle.version} was fitted with a different domain router than that of "
             f"{source.embedder.name}: fit it again with 'expertrag gate fit'",
             reason="GATE_MISMATCH",
             metadata={"gate": bundle.version},

@@ -1,1 +1,1 @@
-"""Training of the sufficiency probe: whether a prompt's passages hold the answer."""
+"""Training of the sufficiency probe, which predicts whether a prompt's passages hold the answer."""

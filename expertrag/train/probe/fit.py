@@ -1,4 +1,4 @@
-"""Fitting the probe: a penalty that other data sets choose, and a calibrated probability."""
+"""Fit the probe: choose the penalty by leave-one-set-out, and calibrate the probability."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
 
 PENALTIES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-"""Inverse, as scikit-learn has it."""
+"""Inverse regularization strengths (``C`` in scikit-learn)."""
 UNANSWERED = 0.25
-"""Share of questions that the documents do not answer, which the probability is calibrated for."""
+"""Share of unanswerable questions that the probability is calibrated for."""
 
 _FOLDS = 5
 _MOST_ITERATIONS = 1000
@@ -27,8 +27,8 @@ Odds = NDArray[np.float64]
 class Fitted:
     """Weights [2 D] and bias of the log odds that no passage holds the answer.
 
-    ``unseen`` [N]: the same log odds, by fits that had seen none of the row's data set, or, of a
-    single set, none of its sheet.
+    ``unseen`` [N]: out-of-fold log odds, from fits that had not seen the row's data set or, with a
+    single data set, the row's group.
     """
 
     weights: FloatArray
@@ -43,7 +43,8 @@ def fit(
     """Fit on states [N, 2 D].
 
     :param lacking: whether no passage holds the answer, [N].
-    :param groups: rows of one group, a sheet, are learned from together or not at all, [N].
+    :param groups: group of each row; a group (prompts over the same passages) is never split
+        between folds, [N].
     :param sets: names of the rows' data sets, [N].
     """
     target = np.array(lacking, bool)
@@ -68,7 +69,7 @@ def fit(
 
 
 def _folds(groups: Sequence[str], sets: Sequence[str]) -> NDArray[np.int_]:
-    """Group what is left out together: data sets, or the sheets of a single one."""
+    """Assign folds: one per data set or, with a single data set, by group."""
     if len(set(sets)) > 1:
         return np.unique(np.array(sets), return_inverse=True)[1]
     return np.unique(np.array(groups), return_inverse=True)[1] % _FOLDS
@@ -77,7 +78,7 @@ def _folds(groups: Sequence[str], sets: Sequence[str]) -> NDArray[np.int_]:
 def _regression(
     states: FloatArray, target: NDArray[np.bool_], penalty: float
 ) -> tuple[Odds, float]:
-    """Fit on standardised states; returns weights and bias of the states as they are."""
+    """Fit on standardised states; return weights and bias for the raw states."""
     from sklearn.linear_model import LogisticRegression
 
     mean, spread = states.mean(0), states.std(0) + 1e-6
@@ -90,7 +91,7 @@ def _regression(
 def platt(odds: Odds, target: NDArray[np.bool_]) -> tuple[float, float]:
     """Fit slope and shift of log odds [N] (Platt 1999), for a share of ``UNANSWERED`` lacking.
 
-    Odds that tell nothing of other data sets, or the contrary, are left out: the slope is 0.
+    If the odds are uninformative, or rank the wrong way round, the slope is 0.
     """
     from sklearn.linear_model import LogisticRegression
 

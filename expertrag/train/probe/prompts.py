@@ -1,7 +1,7 @@
-"""Prompts that hold the answer and prompts that do not, as search makes them.
+"""Prompts with and without the answer among their passages, built by search.
 
-What a probe is to tell is what is served: the passages that a search finds, best first, with the
-answer among them or without. Other questions are asked of the same passages, which are read once.
+A probe is trained on prompts as they are served: the passages of a search, best first, with or
+without the answer. Several questions are asked about the same passages, which are read once.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-_SEARCHED = 10  # passages, of which those that hold the answer may be left out
-_COMPARED = 300  # questions, of which those that are most like another one are asked elsewhere
-_RARE = 4  # letters from which a word counts for likeness
+_SEARCHED = 10  # passages per search, before those that hold the answer may be removed
+_COMPARED = 300  # questions among which the most similar ones are looked up
+_RARE = 4  # fewest letters of a word that counts for similarity
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A question, and the passages that it is asked of; ``lacking``: none holds the answer.
+    """A question and its passages; ``lacking``: no passage holds the answer.
 
-    ``sheet`` names the passages: prompts of one sheet begin alike.
+    ``sheet`` identifies the passages: prompts with the same sheet share a prefix.
     """
 
     question: str
@@ -46,7 +46,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """What a data set gives; ``sha256`` is of its questions and judgements."""
+    """The prompts of a data set; ``sha256`` covers its questions and judgements."""
 
     name: str
     licence: str
@@ -61,9 +61,10 @@ def probe_sets(
     """Read the train splits of data sets.
 
     :param licences: by the name of the data set.
-    :param most_sheets: instead of the recipe's, by the name of the data set; "" is of none.
-    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
-        another one; or a licence or number is of none of them.
+    :param most_sheets: overrides of the recipe's, by the name of the data set; the key "" is
+        ignored.
+    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or shares its name
+        with another one; or a licence or override names none of them.
     """
     check_names(data, licence=licences, sheets=most_sheets)
     return [
@@ -87,7 +88,7 @@ def _probe_set(
 
 
 class _Sheets:
-    """Makes the prompts of a part of a data set; ``rng`` draws everything."""
+    """Makes the prompts of one part (train or dev) of a data set; ``rng`` is used for all draws."""
 
     def __init__(self, asked: Questions, recipe: Recipe, rng: random.Random) -> None:
         self._asked = asked
@@ -101,7 +102,7 @@ class _Sheets:
             self._near.setdefault(str(query.metadata.get("near_doc")), []).append(query)
 
     def prompts(self, most: int) -> Iterator[Prompt]:
-        """Make the prompts of at most so many searches."""
+        """Make the prompts of at most ``most`` searches."""
         pairs = zip_longest(self._asked.answerable, self._asked.unanswerable)
         firsts = (item for pair in pairs for item in pair if item is not None)
         left_out = False
@@ -124,7 +125,7 @@ class _Sheets:
         return self._asked.passages.search(query.text, _SEARCHED)
 
     def _with_answer(self, found: list[Passage], item: Answered) -> list[Passage]:
-        """Put passages that answer a question among those that were found, where search missed."""
+        """Insert the answering passages that the search missed among the passages found."""
         most = max(self._recipe.passages)
         missing = [passage for passage in item.cited if passage not in found[:most]]
         with_answer = [passage for passage in found if passage not in missing]
@@ -135,7 +136,7 @@ class _Sheets:
     def _sheet(
         self, query: Query, found: Sequence[Passage], item: Answered | None = None
     ) -> Iterator[Prompt]:
-        """Ask a question and others of the first passages that were found."""
+        """Ask a question, and others, about the first passages that were found."""
         shown = tuple(found[: self._rng.choice(self._recipe.passages)])
         if not shown:
             return
@@ -160,7 +161,7 @@ class _Sheets:
                 yield Prompt(near.text, shown, True, sheet)
 
     def _elsewhere(self, query: Query, documents: Sequence[str]) -> list[Answered]:
-        """Find questions that are most like another one, of other documents."""
+        """Find the questions most similar to ``query`` that are about other documents."""
         own = _words(query.text)
         others = [
             item
@@ -176,14 +177,14 @@ def _some(rng: random.Random, items: Sequence[Item], most: int) -> list[Item]:
 
 
 def _lacking(shown: Sequence[Passage], item: Answered, dataset: Dataset) -> bool | None:
-    """Whether passages lack what answers a question; None where that is not known."""
+    """Whether the passages lack the answer to a question; None if that is unknown."""
     if all(passage in shown for passage in item.cited):
         return False
     return None if any(_tells(passage, item, dataset) for passage in shown) else True
 
 
 def _tells(passage: Passage, item: Answered, dataset: Dataset) -> bool:
-    """Whether a passage may answer a question, or help to."""
+    """Whether a passage may answer a question, or help to answer it."""
     judged = dataset.relevant(item.query.id)
     return passage.document_id in judged or bool(holding(passage, item.held_by))
 

@@ -1,4 +1,4 @@
-"""What a probe is trained on."""
+"""Settings of the probe's training data."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The figures of a training.
+    """Settings of a training.
 
-    Sheets: at most ``most_sheets`` questions of a set are searched for, each with a number of
-    passages of ``words`` words drawn from ``passages``; every second answerable one is asked again
-    of what is found without its documents. Of the same passages, which are read once, up to
-    ``answered`` other questions are asked that they answer, ``tempted`` that the set marks as
-    unanswerable near them, and ``elsewhere`` whose documents are others.
-    ``dev_sheets``: of the questions kept from training.
+    At most ``most_sheets`` questions of a data set are searched for. Each gets a number of passages
+    drawn from ``passages``, of ``words`` words. Every second answerable question is asked once more
+    about the search results without its documents. The same passages, which are read once, are also
+    asked up to ``answered`` questions that they answer, ``tempted`` questions that the data set
+    marks as unanswerable near them, and ``elsewhere`` questions about other documents.
+    ``dev_sheets``: the same as ``most_sheets``, for the dev questions.
     """
 
     most_sheets: int = 40
@@ -29,6 +29,6 @@ class Recipe:
 
 FULL = Recipe()
 SMALL = Recipe(most_sheets=12, passages=(1, 2), words=60, dev_sheets=4)
-"""Minutes on two cores: shows that all works."""
+"""A smoke test: minutes on two cores."""
 
 PROFILES = {"small": SMALL, "full": FULL}

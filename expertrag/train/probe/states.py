@@ -1,4 +1,4 @@
-"""Hidden states of prompts, kept on disk: a killed training goes on where it was."""
+"""Hidden states of prompts, cached on disk so that an interrupted training can resume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from expertrag.train.probe.prompts import Prompt
     from expertrag_index.types import FloatArray, Progress
 
-_DIGITS = 4  # significant ones of a state that is kept
+_DIGITS = 4  # significant digits of a stored state
 
 
 def states_of(
@@ -29,9 +29,9 @@ def states_of(
     stage: str,
     progress: Progress,
 ) -> tuple[FloatArray, list[float]]:
-    """Read every prompt once; those of one sheet share the pass over its passages.
+    """Compute the hidden states of every prompt; prompts of one sheet share their prefill.
 
-    :param path: of what was read before, a prompt a line.
+    :param path: the cache, one prompt per line.
     :returns: states [N, 2 D], and the probability that ``prompt.NOT_FOUND`` begins each reply [N].
     """
     prompts = [messages_of(item, generator) for item in asked]
@@ -53,7 +53,7 @@ def states_of(
 
 
 def messages_of(item: Prompt, generator: WhiteBox) -> list[Message]:
-    """Return a prompt, as the model is served it."""
+    """Return a prompt as it is served to the model."""
     family = prompt.FAMILIES[generator.family]
     return prompt.open_book(item.question, item.passages, family=family)
 

@@ -1,4 +1,4 @@
-"""From data sets to a probe's folder."""
+"""Train a probe on data sets and write its folder."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
     from expertrag.train.probe.prompts import ProbeSet, Prompt
     from expertrag_index.types import FloatArray, Progress
 
-_TOLD_FROM = 0.25  # doubt, of the card's last column
-_LEAST = 1e-9  # probability whose log odds are still finite
+_TOLD_FROM = 0.25  # doubt threshold of the card's last column
+_LEAST = 1e-9  # smallest probability, so that log odds stay finite
 FEWEST = 40
-"""Prompts with, and prompts without the answer, that a fit needs."""
+"""Fewest prompts with, and without, the answer that a fit needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetReport:
-    """One data set. AUROC is of telling prompts without the answer; None where all are of a kind.
+    """Figures of one data set.
 
-    ``abstains``: by the probability that ``prompt.NOT_FOUND`` begins the reply, which needs no
-    training. ``left_out``: of the training's prompts, by a probe that saw none of the set.
-    ``dev``: of prompts of dev questions, by the probe itself; ``withheld`` and ``lost`` are the
-    shares of those without and with the answer whose doubt is ``_TOLD_FROM`` or more.
+    ``abstains``, ``left_out`` and ``dev`` are AUROCs for prompts without the answer; None if all
+    prompts are of one kind. ``abstains``: by the probability that the reply begins with
+    ``prompt.NOT_FOUND``, which needs no training. ``left_out``: train prompts, by a probe that has
+    not seen the data set. ``dev``: dev prompts, by the final probe. ``withheld`` and ``lost``: the
+    shares of dev prompts without and with the answer whose doubt is at least ``_TOLD_FROM``.
     """
 
     name: str
@@ -55,7 +56,7 @@ class SetReport:
 
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
-    """A training. ``words``: how the probability of an abstention in words is to be scaled."""
+    """Result of a training. ``words``: scaling of the probability of a verbal abstention."""
 
     owner: Owner
     command: str
@@ -67,7 +68,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """Prompts, their states [N, 2 D], and how probable an abstention in words is [N]."""
+    """Prompts, their states [N, 2 D], and the probability of a verbal abstention [N]."""
 
     prompts: Sequence[Prompt]
     states: FloatArray
@@ -87,27 +88,27 @@ def train_probe(
     command: str,
     licence: str,
 ) -> ProbeReport:
-    """Train a probe of a language model and write the folder ``out``, whole or not at all.
+    """Train a probe for a language model and write the folder ``out`` atomically.
 
-    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+    Intermediate results are in ``OUT.partial``; an interrupted training resumes from there.
 
-    :param command: what repeats this, for the card.
-    :param licence: of the probe, for the card.
-    :raises InvalidArgument: too few examples of a kind, or a model that is no reader.
-    :raises TrainingError: another training for ``out`` is under way.
+    :param command: command that reproduces the training, for the card.
+    :param licence: licence of the probe, for the card.
+    :raises InvalidArgument: too few prompts of a kind, or the model is not a reader.
+    :raises TrainingError: another training for ``out`` is running.
     """
     started = time.monotonic()
     if not generator.reader:
         raise InvalidArgument(
-            f"generator: {generator.name} is no reader: what it says of passages is not looked at; "
+            f"generator: {generator.name} is not a reader, so a probe of it would not be used; "
             "name a chat model of a billion parameters or more, or train a reader on it first"
         )
     every = [item for part in sets for item in part.train]
     lacking = sum(item.lacking for item in every)
     if min(lacking, len(every) - lacking) < FEWEST:
         raise InvalidArgument(
-            f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these sets "
-            f"give {len(every) - lacking} and {lacking}; add data sets, or --sheets"
+            f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these data "
+            f"sets give {len(every) - lacking} and {lacking}; add data sets, or raise --sheets"
         )
     owner = Owner(
         generator.name,
@@ -155,7 +156,7 @@ def _fit(sets: Sequence[ProbeSet], train: Sequence[_Read]) -> Fitted:
 
 
 def _words(train: Sequence[_Read]) -> prompt.Doubt:
-    """Scale what the words alone tell, for models of the family without a probe."""
+    """Scale the probability of a verbal abstention, for models of the family without a probe."""
     said = np.clip([value for part in train for value in part.abstains], _LEAST, 1 - _LEAST)
     lacking = np.array([lacks for part in train for lacks in part.lacking], bool)
     slope, intercept = platt(np.log(said / (1 - said)), lacking)
@@ -198,7 +199,7 @@ def _share(
 
 
 def card(report: ProbeReport, licence: str) -> str:
-    """Write the card."""
+    """Return the card as Markdown."""
     rows = [
         "| data set (hash) | licence | prompts (without the answer) | AUROC: words | left out "
         f"| dev (prompts) | doubt of {_TOLD_FROM:g} or more: without, with the answer |",
@@ -213,16 +214,17 @@ tags: [retrieval-augmented-generation, abstention, linear-probe]
 ---
 # A sufficiency probe of {report.owner.generator}
 
-Logistic regression on the hidden states of a prompt's last token, half and three quarters of the
-way up: the probability that no passage of the prompt holds the answer (Slobodkin et al. 2023).
+Logistic regression on the hidden states of a prompt's last token, at half and three quarters of
+the layers. It predicts the probability that no passage of the prompt holds the answer (Slobodkin
+et al. 2023).
 
 {table}
 
-AUROC is of telling prompts without the answer from those with it. Words: by the probability that
-"{prompt.NOT_FOUND}" begins the reply, without training. Left out: by a probe that saw nothing of
-the data set. Dev: questions of the train split, none about a document that the probe is trained on.
-Weights of {report.penalty:g} (inverse penalty), chosen and scaled on sets left out, for a share of
-{UNANSWERED:g} of questions without an answer. The folder holds no text of the sets. Trained by
+AUROC: prompts without the answer against prompts with it. Words: by the probability that the reply
+begins with "{prompt.NOT_FOUND}", without training. Left out: by a probe trained without the data
+set. Dev: questions of the train split, none about a document that the probe is trained on. Inverse
+penalty {report.penalty:g}, chosen leave-one-set-out; calibrated for a share of {UNANSWERED:g} of
+unanswerable questions. The folder contains no text of the data sets. Trained with
 
     {report.command}
 
@@ -244,5 +246,5 @@ def _row(item: SetReport) -> str:
 
 
 def shown(value: float | None) -> str:
-    """Write a figure; "none" where there was nothing to measure."""
+    """Format a figure; "none" if there was nothing to measure."""
     return "none" if value is None else f"{value:.2f}"

@@ -1,1 +1,1 @@
-"""Domains: texts of them from data sets, and the router that tells them apart."""
+"""Training questions generated from documents by a language model, and their filter."""

@@ -1,8 +1,8 @@
-"""Which generated questions are fit to train on, and why others are not.
+"""Filter generated questions, and count why questions were dropped.
 
-A question is kept if a person could have typed it without the passage at hand, and if an embedder
-that was not trained on it finds the passage by it: round-trip consistency, which Promptagator (Dai
-et al. 2022) found to matter most with small generators.
+A question is kept if a user could have typed it without seeing the passage, and if an embedder that
+was not trained on it retrieves the passage for it (round-trip consistency, which Promptagator, Dai
+et al. 2022, found to matter most with small generators).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 FEWEST_WORDS, MOST_WORDS = 4, 30
 COPIED_WORDS = 8
-"""Of the passage in a row: a question with so many is found by its words alone."""
+"""A question with this many consecutive words of its passage is dropped: it is too easy."""
 
 DEPTH = 3
-"""The passage must be among the first so many."""
+"""The passage must be among the first ``DEPTH`` results."""
 
 NO_QUESTION = f"no question of {FEWEST_WORDS} to {MOST_WORDS} words"
 REFERS = "referring to the text"
@@ -51,20 +51,20 @@ _REFERS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """The questions that are kept, by passage, and how many were dropped for which reason."""
+    """The kept questions, by passage, and how many were dropped, by reason."""
 
     kept: Mapping[str, str]
     dropped: Mapping[str, int]
 
 
 def question_of(reply: str) -> str:
-    """Cut a question out of a reply: its last line, without quotes, bullet or label."""
+    """Extract the question from a reply: its last line, without quotes, bullet or label."""
     lines = reply.strip().splitlines()
     return _LABEL.sub("", lines[-1].strip(_QUOTES)).strip(_QUOTES) if lines else ""
 
 
 def fault(question: str, passage: str) -> str:
-    """Say which reason speaks against a question by its wording; empty if none does."""
+    """Return the reason to drop a question because of its wording; empty if there is none."""
     words = _WORD.findall(question.lower())
     if not (
         question.endswith("?")
@@ -88,11 +88,11 @@ def sift(
     embedder: SentenceTransformerEmbedder,
     asked: Collection[str] = (),
 ) -> Sifted:
-    """Keep the questions of use.
+    """Keep the questions that are fit to train on.
 
     :param questions: by name of the passage.
-    :param passages: texts by name; a question must find its own among all of them.
-    :param asked: queries of the data set, of all splits: no new question may repeat one.
+    :param passages: texts by name; a question must retrieve its own passage among all of them.
+    :param asked: queries of all splits of the data set; a question that repeats one is dropped.
     """
     dropped = Counter(dict.fromkeys(REASONS, 0))
     known = {_same(query): ASKED for query in asked}
@@ -114,9 +114,9 @@ def _found(
     passages: Mapping[str, str],
     embedder: SentenceTransformerEmbedder,
 ) -> dict[str, str]:
-    """Keep the questions that find their passage; Q questions, N passages, D dimensions."""
+    """Keep the questions that retrieve their passage; Q questions, N passages, D dimensions."""
     rows = {name: row for row, name in enumerate(passages)}
-    # By the base model: vectors of two experts are not comparable.
+    # Use the base model: vectors of different experts are not comparable.
     vectors = embedder.encode_documents(list(passages.values()), GENERAL)  # [N, D]
     asked = embedder.encode_queries(list(questions.values()), GENERAL)  # [Q, D]
     kept = {}

@@ -1,8 +1,8 @@
-"""Training pairs from documents alone: a language model says what question a passage answers.
+"""Generate training pairs from documents: a language model asks a question about each passage.
 
-After InPars (Bonifacio et al. 2022) and Promptagator (Dai et al. 2022). Every reply is on disk,
-in ``OUT.partial``, before the next is asked for; the filter runs over all of them at the end, so
-that a killed run ends in the same file as one that was left alone.
+Follows InPars (Bonifacio et al. 2022) and Promptagator (Dai et al. 2022). Every reply is written to
+``OUT.partial`` before the next is requested, and the filter runs over all replies at the end, so an
+interrupted run produces the same file as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 FEWEST_PASSAGE_WORDS = 20
-"""A shorter passage answers little that its title does not say."""
+"""Shorter passages are skipped: they answer little beyond their title."""
 
 REFUSED = "refused by the model"
 
-_MOST_TOKENS = 64  # of a reply: 30 words and a lead-in
+_MOST_TOKENS = 64  # per reply: 30 words and a lead-in
 
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """What is asked about: documents, files that could not be read, and queries already there."""
+    """Documents to ask about, files that could not be read, and existing queries (``asked``)."""
 
     documents: Sequence[Document]
     failures: Sequence[LoadFailure]
@@ -51,7 +51,7 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class QuestionsReport:
-    """How many passages were drawn and pairs written; ``dropped`` counts questions by reason."""
+    """Number of passages drawn and pairs written; ``dropped`` counts questions by reason."""
 
     passages: int
     pairs: int
@@ -75,15 +75,15 @@ def read_documents(path: Path) -> Documents:
 
 
 def check_out(out: Path) -> None:
-    """Refuse a file that cannot become a pair file.
+    """Check that ``out`` can be written as a pair file.
 
     :raises Conflict: it exists.
-    :raises InvalidArgument: its name is none of a pair file.
+    :raises InvalidArgument: its name is not that of a pair file.
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another file")
     if not is_pair_file(out):
-        raise InvalidArgument(f"{out} is no name of a pair file; end it in .jsonl.gz or .jsonl")
+        raise InvalidArgument(f"{out} is not a pair file name; end it in .jsonl.gz or .jsonl")
 
 
 def write_questions(
@@ -96,19 +96,21 @@ def write_questions(
     count: int,
     seed: int = 0,
 ) -> QuestionsReport:
-    """Ask one question about each of ``count`` passages, and write those of use as a pair file.
+    """Ask one question about each of ``count`` passages, and write the kept ones as a pair file.
 
-    :raises InvalidArgument: the documents hold no passage, or no question is of use.
-    :raises Unavailable: the model failed; the same command goes on there.
-    :raises Conflict: ``out`` exists, another run writes it, or work of an earlier one is damaged.
+    :raises InvalidArgument: the documents contain no passage, or no question passes the filter.
+    :raises Unavailable: the model failed; the same command resumes.
+    :raises Conflict: ``out`` exists, another run is writing it, or ``OUT.partial`` is damaged.
     """
     drawn = draw_passages(source.documents, embedder, count, seed)
     with appending(out.with_name(f"{out.name}.partial")) as file:
-        check_out(out)  # again, now that no other run can make it
+        check_out(out)  # again, now that no other run can create it
         found = ask_about(drawn, generator, embedder, file, progress, source.asked)
         report = QuestionsReport(len(drawn), len(found.kept), found.dropped)
         if not found.kept:
-            raise InvalidArgument(f"no question is of use ({told(report)}); try another generator")
+            raise InvalidArgument(
+                f"no question passed the filter ({told(report)}); try another generator"
+            )
         _publish(out, ((question, text) for text, question in found.kept.items()))
         Path(file.name).unlink()
     return report
@@ -122,11 +124,12 @@ def ask_about(
     progress: Progress,
     asked: Collection[str] = (),
 ) -> Sifted:
-    """Ask one question about each of different texts, and keep those of use, by text.
+    """Ask one question about each text, and keep those that pass the filter, by text.
 
-    :param file: of the replies (``appending``); a run that was killed goes on there.
-    :param asked: queries that are there already.
-    :raises Unavailable: the model failed; the same command goes on there.
+    :param texts: distinct texts.
+    :param file: file of the replies (``appending``); an interrupted run resumes from it.
+    :param asked: existing queries.
+    :raises Unavailable: the model failed; the same command resumes.
     """
     passages = {_key(generator, text): text for text in texts}
     replies = _ask_all(passages, generator, file, progress)
@@ -141,7 +144,7 @@ def ask_about(
 
 
 def told(report: QuestionsReport) -> str:
-    """Say in one line what became of the passages."""
+    """Summarize a report in one line."""
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if count)
     return f"{report.pairs:,} pairs of {report.passages:,} passages; dropped: {dropped or 'none'}"
 
@@ -149,9 +152,9 @@ def told(report: QuestionsReport) -> str:
 def draw_passages(
     documents: Sequence[Document], embedder: SentenceTransformerEmbedder, count: int, seed: int
 ) -> list[str]:
-    """Draw texts as a store embeds them: one of every document before a second of any.
+    """Draw passages, as a store embeds them: one from every document before a second from any.
 
-    A larger count holds the draw of a smaller one; equal texts are drawn once.
+    A larger count contains the draw of a smaller one; duplicate texts are drawn once.
 
     :raises InvalidArgument: no document has a passage that is long enough.
     """
@@ -162,7 +165,8 @@ def draw_passages(
             break
     if not drawn:
         raise InvalidArgument(
-            f"no document has a passage of {FEWEST_PASSAGE_WORDS} words to ask about; name others"
+            f"no document has a passage of at least {FEWEST_PASSAGE_WORDS} words to ask about; "
+            "name other documents"
         )
     return list(drawn)
 
@@ -185,7 +189,7 @@ def _dealt(
 
 
 def _pile(chunker: Chunker, document: Document, rng: random.Random) -> list[str]:
-    """Shuffle the passages of a document that are long enough."""
+    """Return the long enough passages of a document, shuffled."""
     pile = [
         chunk.embedding_text
         for chunk in chunker.split(document)
@@ -196,7 +200,7 @@ def _pile(chunker: Chunker, document: Document, rng: random.Random) -> list[str]
 
 
 def _key(generator: Generator, passage: str) -> str:
-    """Name a passage by all that its reply depends on: a reply to anything else is not taken."""
+    """Hash everything that the reply to a passage depends on."""
     asked = [astuple(message) for message in question_about(passage)]
     return hashlib.sha256(json.dumps([generator.fingerprint, asked]).encode()).hexdigest()[:24]
 
@@ -204,10 +208,10 @@ def _key(generator: Generator, passage: str) -> str:
 def _ask_all(
     passages: Mapping[str, str], generator: Generator, file: TextIO, progress: Progress
 ) -> dict[str, str]:
-    """Ask about the passages that ``file`` holds no reply to.
+    """Ask about the passages without a reply in ``file``.
 
     :return: replies by name, in the order of the passages, without those that the model refused.
-    :raises Unavailable: some may be answered another time.
+    :raises Unavailable: some requests failed but can be retried.
     """
     replies = read_results(Path(file.name), lambda item: (item["id"], _reply(**item)))
     skipped = work_through(
@@ -223,7 +227,7 @@ def _ask_all(
     if again:
         raise Unavailable(
             f"{len(again)} of {len(passages)} questions failed, the last with: {again[-1].reason}; "
-            f"run the same command again: the others are kept in {file.name}"
+            f"run the same command again: the other replies are kept in {file.name}"
         )
     return {name: replies[name]["reply"] for name in passages if name in replies}
 
@@ -233,7 +237,7 @@ def _reply(id: str, reply: str) -> dict[str, str]:
 
 
 def _ask(generator: Generator, passage: str) -> str:
-    """Return the reply up to its first question mark: small models go on with an answer."""
+    """Return the reply up to its first question mark: small models continue with an answer."""
     session = generator.begin(question_about(passage), Sampling(max_tokens=_MOST_TOKENS))
     reply = ""
     try:
@@ -250,12 +254,12 @@ def _ask(generator: Generator, passage: str) -> str:
 def _publish(out: Path, pairs: Iterable[tuple[str, str]]) -> None:
     records = ({"query": question, "positive": passage} for question, passage in pairs)
     data = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records).encode()
-    # without the time in its header, the same pairs are the same file
+    # no timestamp in the header: the same pairs give the same bytes
     write_durably(out, gzip.compress(data, mtime=0) if out.suffix == ".gz" else data)
 
 
 def _asked(path: Path) -> frozenset[str]:
-    """Texts of the queries of a data set, of all splits; none where ``path`` is no data set."""
+    """Texts of the queries of all splits of a data set; empty if ``path`` is not a data set."""
     try:
         queries = existing(path / "queries.jsonl")
     except (NotFound, NotADirectoryError):

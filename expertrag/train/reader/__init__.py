@@ -1,1 +1,1 @@
-"""The reader: the language model trained to answer from passages, cite and abstain."""
+"""Training of readers: language models that answer from passages, cite them, and abstain."""

@@ -1,10 +1,10 @@
-"""What is to be replied to a question of a data set, and the passages that show it: the filter.
+"""Derive the target reply of a question and its evidence; drop questions without one.
 
 | the question has | the reply | its evidence |
 |---|---|---|
 | short answers | the first that a judged document holds, as whole words | a passage that holds it |
 | yes, no or maybe | the verdict | the judged documents |
-| ``metadata.ideal_answer`` alone | that, if most of its words stand in the evidence | a passage |
+| ``metadata.ideal_answer`` alone | that, if most of its words are in the evidence | a passage |
 | ``answers: []`` | abstention | none |
 """
 
@@ -21,7 +21,7 @@ from expertrag.train.reader.passages import Passages
 from expertrag_retriever.types import Passage
 
 MOST_WORDS = 40
-"""Of a reply: a longer one is cut off where it is served."""
+"""Longest reply to train on; serving cuts off longer ones."""
 
 NOT_HELD = "answer in none of its documents"
 TOO_LONG = f"answer of more than {MOST_WORDS} words"
@@ -29,17 +29,17 @@ NO_ANSWER = "no answer that could be learned"
 ASKED = "asked in another split, too"
 
 _MOST_VERDICT_PASSAGES = 3
-_HOPS = 2  # with more judged documents, each is one that answers, and none leads to another
-_SUPPORTED = 0.7  # of a sentence's words must stand in its passage
+_HOPS = 2  # with more judged documents, each one answers and none leads to another
+_SUPPORTED = 0.7  # share of a sentence's words that must be in its passage
 _WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A question with its reply.
+    """A question with its target reply.
 
-    ``beside``: a judged passage that does not hold the answer, but leads to it. ``held_by``: what a
-    passage must not hold to be a distractor.
+    ``beside``: judged passages that do not hold the answer, but lead to it. ``held_by``: texts that
+    a distractor must not contain.
     """
 
     query: Query
@@ -50,14 +50,14 @@ class Answered:
 
     @property
     def cited(self) -> tuple[Passage, ...]:
-        """What the reply cites."""
+        """The passages that the reply cites."""
         return (*self.evidence, *self.beside)
 
 
 def answered(
     query: Query, dataset: Dataset, passages: Passages, rng: random.Random
 ) -> Answered | str:
-    """Find reply and evidence, or say why there are none."""
+    """Return a question with its reply and evidence, or the reason why it has none."""
     documents = [list(passages.of(name)) for name in dataset.relevant(query.id)]
     judged = [item for some in documents for item in some]
     if query.answers and {normalise(answer) for answer in query.answers} <= VERDICTS:
@@ -86,7 +86,7 @@ def _span(
         ]
     title = gold.title.strip()
     if beside and title and not _words(title) & _words(text):
-        text = f"{title}: {text}"  # the hop between: what is found first, then what is asked of it
+        text = f"{title}: {text}"  # state the intermediate hop, then the answer
     return Answered(query, text, (gold,), tuple(beside), accepted)
 
 
@@ -103,7 +103,7 @@ def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:
 
 
 def holding(passage: Passage, accepted: Sequence[str]) -> str:
-    """Return the first accepted answer that a passage holds as whole words; empty if none."""
+    """Return the first accepted answer that a passage contains as whole words; empty if none."""
     text = f" {normalise(passage.text)} "
     found = (item for item in accepted if (words := normalise(item)) and f" {words} " in text)
     return next(found, "")

@@ -1,9 +1,9 @@
-"""Attention over a row of several sheets, each of which sees itself alone.
+"""Attention for packed sequences (rows): no sheet attends to another.
 
-A row is one long sequence for every other layer. Here it is cut into its sheets: tokens that a
-sheet's questions share attend to each other, and those of a branch to them and to their own branch.
+All other layers see a row as one long sequence. Here it is split into its sheets: the tokens of a
+sheet's shared prefix attend to each other, those of a branch to the prefix and to their own branch.
 
-S tokens that are shared, B of all branches
+Legend: S shared tokens, B tokens of all branches
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from transformers import AttentionInterface
 from expertrag.train.reader.rows import Borders
 
 PACKED = "expertrag_packed"
-"""Name of this attention in transformers; a forward pass names the ``parts`` of its row."""
+"""Name of this attention in transformers; a forward pass supplies the ``parts`` of its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A sheet: where it lies, and what its branches see, (B, S + B)."""
+    """Position of a sheet in its row, and the attention mask of its branches, (B, S + B)."""
 
     start: int
     fork: int
@@ -33,7 +33,7 @@ class Part:
 
     @classmethod
     def of(cls, borders: Borders) -> Part:
-        """Lay out the mask of a sheet."""
+        """Build the mask of a sheet."""
         fork, end = borders.start + borders.shared, borders.ends[-1]
         seen = torch.zeros(end - fork, end - borders.start, dtype=torch.bool)
         seen[:, : borders.shared] = True

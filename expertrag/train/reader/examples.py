@@ -1,4 +1,4 @@
-"""Reading examples: a question, passages among which its answer stands or does not, the reply."""
+"""Reading examples: a question, passages with or without its answer, and the reply."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from expertrag_retriever.types import Passage
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a reader learns from, or is asked.
+    """A question to train on or to ask.
 
-    ``accepted``: answers any one of which is right; empty where the passages hold none, and where
-    the set has no short answers. ``strict``: asked in the STRICT form of the prompt.
+    ``accepted``: short answers, any of which is right; empty if the passages hold none or the data
+    set has no short answers. ``strict``: use the STRICT form of the prompt.
     """
 
     source: str
@@ -34,9 +34,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class DevQuestions:
-    """Questions kept from training, each with its gold passage alone and among distractors.
+    """Questions held out from training, each with its gold passage alone and among distractors.
 
-    ``unanswerable``: questions that the data set marks as such, with the tempting passage.
+    ``unanswerable``: questions that the data set marks as unanswerable, with the tempting passage.
     """
 
     alone: tuple[Example, ...] = ()
@@ -46,9 +46,10 @@ class DevQuestions:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a data set gives: examples to train on, dev questions, and what was left out, by reason.
+    """Train examples and dev questions of a data set; ``dropped`` counts the rest by reason.
 
-    ``sha256``: of the questions and judgements of the train split. ``licence``: as the user says.
+    ``sha256`` covers the questions and judgements of the train split. ``licence`` is given by the
+    user.
     """
 
     name: str
@@ -61,5 +62,5 @@ class Material:
 
 
 def numbered(passages: Sequence[Passage], evidence: Sequence[Passage]) -> tuple[int, ...]:
-    """Numbers that the prompt gives to those passages that are evidence."""
+    """Numbers of the evidence passages in the prompt."""
     return tuple(number for number, item in enumerate(passages, 1) if item in evidence)

@@ -1,6 +1,7 @@
-"""From a data set to reading examples: the gold passage among distractors, or missing.
+"""Make reading examples from data sets, with or without the gold passage among distractors.
 
-Only the train split is read; a share of its documents, with the questions about them, is dev.
+Only the train split is read. A share of its documents, and the questions about them, is held out as
+dev.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ def materials(
     """Read the data sets of every domain.
 
     :param licences: by the name of the data set.
-    :param most_examples: instead of the recipe's, by the name of the data set; "" is of none.
-    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or is called like
-        another one; or a licence or number is of none of them.
+    :param most_examples: overrides of the recipe's, by the name of the data set; the key "" is
+        ignored.
+    :raises ExpertRAGError: a data set is missing or damaged, has no train split, or shares its name
+        with another one; or a licence or override names none of them.
     """
     check_names(data, licence=licences, examples=most_examples)
     named = [(domain, path) for domain, paths in data.items() for path in paths]
@@ -58,13 +60,15 @@ def materials(
 
 
 def check_names(data: Data, **options: Mapping[str, Any]) -> None:
-    """Check that data sets have names of their own, and that options name no others.
+    """Check that the names of data sets are unique, and that options name only these sets.
 
-    :raises InvalidArgument: two have one name, or an option names none of them.
+    :raises InvalidArgument: two data sets have the same name, or an option names an unknown one.
     """
     names = [path.name for paths in data.values() for path in paths]
     if len(set(names)) < len(names):
-        raise InvalidArgument(f"data: two data sets have one name; rename a folder of {names}")
+        raise InvalidArgument(
+            f"data: two data sets have the same name; rename one of the folders {names}"
+        )
     for option, known in options.items():
         if unknown := known.keys() - {*names, ""}:
             raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
@@ -90,9 +94,9 @@ def material(folder: Path, domain: str, recipe: Recipe) -> Material:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """The questions of a train split that can be learned from, in random order.
+    """The usable questions of a train split, in random order.
 
-    ``dropped``: how many others there are, by reason.
+    ``dropped`` counts the other questions by reason.
     """
 
     dataset: Dataset
@@ -102,7 +106,7 @@ class Questions:
     dropped: Mapping[str, int]
 
     def part(self, *, dev: bool) -> Questions:
-        """Take those that are kept from training, or the others."""
+        """Return the dev questions, or those to train on."""
         return replace(
             self,
             answerable=[q for q in self.answerable if is_dev(q.query, self.dataset) is dev],
@@ -113,9 +117,9 @@ class Questions:
 def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Questions:
     """Find the replies to the questions of a train split.
 
-    :param words: of a passage.
+    :param words: words per passage.
     """
-    failures: list[LoadFailure] = []  # what cannot be read is for those who index it
+    failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
     passages = Passages(dataset.documents(failures), words)
     dropped: Counter[str] = Counter()
     tested = _asked_elsewhere(dataset.folder)
@@ -136,7 +140,7 @@ def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Question
 
 
 def is_dev(query: Query, dataset: Dataset) -> bool:
-    """Whether no reader is trained on a question: all those about one document are dev, or none."""
+    """Whether a question is held out as dev; questions about one document are never split."""
     about = next(iter(dataset.relevant(query.id)), query.metadata.get("near_doc"))
     return zlib.crc32(str(about or query.id).encode()) % 100 < _DEV_SHARE
 

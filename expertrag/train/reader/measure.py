@@ -1,4 +1,4 @@
-"""What a reader is worth on dev questions: answers, citations, abstention."""
+"""Evaluate a reader on dev questions: answers, citations, abstention."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from expertrag.train.reader.examples import DevQuestions, Example
 from expertrag.train.reader.network import Told
 
 Answer = Callable[[Sequence[Example]], Sequence[Told]]
-"""Answers questions from their passages."""
+"""Function that answers questions from their passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Figures of a data set's dev questions; None where it has nothing to measure them by.
+    """Figures on a data set's dev questions; None if there is nothing to measure.
 
-    ``alone`` and ``among``: share of answers that hold an accepted one, from the gold passage alone
-    and among distractors. ``cited``: of those that hold one among distractors, how many cite no
-    passage but the gold ones, and at least one. ``auroc``: whether the probability of abstention
-    tells unanswerable questions from those with a gold passage among distractors.
+    ``alone`` and ``among``: share of answers that contain an accepted one, with the gold passage
+    alone and among distractors. ``cited``: share of the right answers among distractors that cite
+    at least one gold passage and no other. ``auroc``: AUROC of the probability of abstention,
+    unanswerable questions against those with the gold passage among distractors.
     """
 
     questions: int
@@ -32,11 +32,11 @@ class Scores:
 
 
 NOT_ANSWERED = Scores(0, None, None, None, None)
-"""Of a training that answers no dev questions."""
+"""Scores of a training that answers no dev questions."""
 
 
 def measure(dev: DevQuestions, answer: Answer) -> Scores:
-    """Answer the dev questions of a data set."""
+    """Answer the dev questions of a data set and score the answers."""
     alone, among = dev.alone, dev.among
     told, abstained = answer(among), answer(dev.unanswerable)
     doubts = [item.doubt for item in (*abstained, *told)]

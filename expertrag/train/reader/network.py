@@ -1,6 +1,6 @@
-"""The model that is trained: loss of a row, and answers to questions.
+"""The model in training: loss of a row, and answers to questions.
 
-T tokens of a row, A of them replies, H hidden, V vocabulary
+Legend: T tokens of a row, A reply tokens among them, H hidden size, V vocabulary size
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ from expertrag.train.reader.examples import Example
 from expertrag.train.reader.rows import Row
 
 ANSWER_TOKENS = 24
-_BATCH = 8  # questions that are answered together
+_BATCH = 8  # questions per batch
 
 
 @dataclass(frozen=True, slots=True)
 class RowLoss:
-    """Sum of the losses of a row's reply tokens, and of which replies all tokens were likeliest.
-
-    Such a reply is what greedy decoding gives.
-    """
+    """Summed loss of a row's reply tokens; ``exact``: whether greedy decoding gives each reply."""
 
     total: torch.Tensor
     exact: tuple[bool, ...]
@@ -37,41 +34,41 @@ class RowLoss:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was replied to a question, and how probable abstention was, in [0, 1]."""
+    """The reply to a question, and the probability of abstention, in [0, 1]."""
 
     reply: Reply
     doubt: float
 
 
 class _Doubted(LogitsProcessor):
-    """Abstention or an answer, by the doubt at the first token: as a reader is served."""
+    """Choose between abstention and an answer by the doubt at the first token, as in serving."""
 
     def __init__(self, abstention: int, width: int) -> None:
         self._abstention = abstention
         self._width = width
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Let the first token begin an abstention where its probability is enough, else never."""
+        """Force or forbid an abstention at the first token, by its probability."""
         if input_ids.shape[1] > self._width:
             return scores
         sure = scores.float().softmax(1)[:, self._abstention] < ABSTAINS_FROM
-        decided = scores.clone()  # those given are kept by who asks for the logits
+        decided = scores.clone()  # the caller keeps the original for ``output_logits``
         decided[:, self._abstention] = torch.where(sure, -torch.inf, torch.inf)
         return decided
 
 
 class ReaderNetwork:
-    """A dense model with its updates."""
+    """A dense model with its adapters."""
 
     def __init__(self, model: PreTrainedModel, adapters: Adapters, chat: ChatTokenizer) -> None:
-        self._model: Any = model  # transformers annotates little of it
+        self._model: Any = model  # mostly unannotated in transformers
         self._adapters = adapters
         self._chat = chat
         self._abstention = chat.encode_text(NOT_FOUND)[0]
         self.end: int = model.config.eos_token_id
 
     def loss(self, row: Row) -> RowLoss:
-        """Loss of the replies of a row; logits are computed for their tokens alone."""
+        """Loss of the replies of a row; logits are computed for reply tokens only."""
         self._model.set_attn_implementation(PACKED)
         self._adapters.use(row.domain)
         logits = self._logits(row)
@@ -93,7 +90,7 @@ class ReaderNetwork:
 
     @torch.inference_mode()
     def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
-        """Answer questions greedily, as the expert of one domain."""
+        """Answer questions by greedy decoding with the adapters of one domain."""
         self._adapters.use(domain)
         self._model.set_attn_implementation("sdpa")
         prompts = [self._chat.encode(item.messages) for item in examples]
@@ -126,5 +123,5 @@ class ReaderNetwork:
         ]
 
     def _reply(self, tokens: list[int]) -> list[int]:
-        """Cut off what follows the end of a reply to fill its batch."""
+        """Cut off the padding after the end of a reply."""
         return tokens[: tokens.index(self.end) + 1] if self.end in tokens else tokens

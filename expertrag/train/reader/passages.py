@@ -1,7 +1,7 @@
-"""The passages of a data set, found by their words: what a question's distractors are drawn from.
+"""Passages of a data set with BM25 search, from which distractors are drawn.
 
-Documents are cut as a store cuts them, by words instead of an embedder's tokens, and searched by
-BM25 in a full-text index in memory, so that the same files always give the same passages.
+Documents are chunked as in a store, but by words instead of an embedder's tokens, and searched by
+BM25 in an in-memory full-text index, so that the same files always give the same passages.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from expertrag_retriever.types import Passage
 
 
 class Passages:
-    """Passages of documents, by document and by question."""
+    """The passages of documents, by document or by search."""
 
     def __init__(self, documents: Iterable[Document], most_words: int) -> None:
-        """Cut documents into passages of ``most_words``."""
+        """Cut documents into passages of at most ``most_words`` words."""
         chunker = Chunker(most_words, lambda texts: [len(text.split()) for text in texts])
         self._all: list[Passage] = []
         self._of: dict[str, list[Passage]] = {}
@@ -39,11 +39,11 @@ class Passages:
         )
 
     def of(self, document_id: str) -> Sequence[Passage]:
-        """Passages of a document in their order; none if the corpus lacks it."""
+        """Passages of a document in order; empty if the corpus lacks it."""
         return self._of.get(document_id, ())
 
     def search(self, question: str, k: int) -> list[Passage]:
-        """Find the ``k`` best passages for a question."""
+        """Return the ``k`` best passages for a question."""
         match = " OR ".join(f'"{term}"' for term in query_terms(question))
         if not match:
             return []

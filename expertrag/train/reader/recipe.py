@@ -1,4 +1,4 @@
-"""How a reader is trained."""
+"""Settings of a reader's training."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The figures of a training.
+    """Settings of a training.
 
-    Data: at most ``most_examples`` questions of a set, up to ``questions`` of them on a sheet of up
-    to ``passages`` passages of ``words`` words; a share ``unanswered`` is to be abstained from,
-    ``tempted`` where the set has questions that are marked as such.
-    Each is asked ``epochs`` times, of sets of fewer than ``views`` questions more often, up to
-    ``most_epochs``.
-    ``dev_questions`` of a set, of those kept from training, are answered before and after it, if
-    they are to be ``answered``; the loss of the first ``watched`` is followed.
-    Steps: rows of ``row_tokens``, ``rows`` a step; a share ``general`` of the rows trains the
-    shared updates alone. ``evaluations`` on the dev questions over the training.
-    ``beside``: what is trained is small experts in the upper half of the layers, with ``rank`` and
-    ``domain_rank`` for their widths, instead of low-rank updates in all layers. What they add is
-    served at ``strength``, between the base and what was learned (WiSE-FT, Wortsman et al. 2022).
+    Data: at most ``most_examples`` questions per data set, up to ``questions`` of them about the
+    same (up to ``passages``) passages of ``words`` words. The target is abstention for a share
+    ``unanswered`` of the examples, or ``tempted`` if the data set marks unanswerable questions.
+    Each question is asked ``epochs`` times; in data sets of fewer than ``views`` questions more
+    often, up to ``most_epochs``.
+    Dev: ``dev_questions`` held-out questions per data set are answered before and after training,
+    if ``answered``; the loss of the first ``watched`` is tracked, with ``evaluations`` evaluations
+    over the training.
+    Steps: ``rows`` packed sequences of ``row_tokens`` tokens per step; a share ``general`` of them
+    trains the shared adapter alone.
+    ``beside``: train parallel adapters in the upper half of the layers, of widths ``rank`` and
+    ``domain_rank``, instead of LoRA adapters in all layers. They are scaled by ``strength``, which
+    interpolates between the base and the trained model (WiSE-FT, Wortsman et al. 2022).
     """
 
     most_examples: int | None = None
@@ -48,7 +49,7 @@ class Recipe:
     seed: int = 0
 
     def epochs_of(self, questions: int) -> int:
-        """How often each of a set's questions is asked."""
+        """Return how many times each question of a data set is asked."""
         return max(self.epochs, min(self.most_epochs, self.views // questions))
 
 
@@ -61,22 +62,22 @@ SMALL = Recipe(
     most_epochs=1,
     evaluations=2,
 )
-"""Minutes on two cores: shows that all works, and that the dev loss falls."""
+"""A smoke test: minutes on two cores; the dev loss falls."""
 
 FULL = Recipe()
-"""Hours: every question once, those of small sets more often."""
+"""Hours: every question once, those of small data sets more often."""
 
 PROFILES = {"small": SMALL, "full": FULL}
 
 
 def beside(recipe: Recipe) -> Recipe:
-    """Return the recipe for a base that stays as it is, with small experts beside it.
+    """Return the recipe for a frozen base with parallel adapters.
 
-    Such a base is large: it reads well already, so that few tokens teach it the form, and its dev
-    questions are answered by the engine later (``make eval-answers``), not by the training.
-    At full strength it forgets some of its reading: of 24 dev questions of squad2 and 24 of popqa
-    15 and 18 are right, at half of it 19 and 22, and it tells unanswerable ones nearly as well
-    (AUROC .91 and .89).
+    Such a base is large and already reads well, so few tokens suffice to teach it the reply format.
+    The engine answers its dev questions later (``make eval-answers``), not the training.
+    At full strength the model loses some of its reading ability: of 24 dev questions each of squad2
+    and popqa, 15 and 18 are right; at half strength 19 and 22, and unanswerable questions are
+    detected nearly as well (AUROC .91 and .89).
     """
     return replace(
         recipe,

@@ -1,4 +1,4 @@
-"""What a reader was trained on and what it gains: the report, and the card in Markdown."""
+"""The report of a reader's training, and the card in Markdown."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from expertrag.train.reader.recipe import Recipe
 from expertrag.train.reader.trainer import Point
 
 _FIGURES = ("alone", "among", "cited", "AUROC")
-"""Columns of dev questions, named as in ``Scores``."""
+"""Columns of the dev figures, named as in ``Scores``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetReport:
-    """One data set: what was trained on, and its dev figures before and after.
+    """One data set: its train examples, and its dev figures before and after training.
 
-    ``abstain``: how many of the examples are to be abstained from.
+    ``abstain``: number of examples whose target is abstention.
     """
 
     name: str
@@ -34,9 +34,10 @@ class SetReport:
 
 @dataclass(frozen=True, slots=True)
 class ReaderReport:
-    """A training. ``tokens`` were read in it; ``seconds`` is the time since it was last started.
+    """Result of a training. ``seconds`` is the time since it was last started or resumed.
 
-    ``start``: hash of the weights of the reader that it went on from, if any.
+    ``tokens``: number of tokens trained on. ``start``: hash of the weights of the reader that the
+    training started from, if any.
     """
 
     base: str
@@ -53,18 +54,18 @@ class ReaderReport:
 
 
 def card(report: ReaderReport, licence: str) -> str:
-    """Write the card."""
+    """Return the card as Markdown."""
     first, best = report.points[0], min(report.points, key=lambda point: point.mean)
     recipe = report.recipe
     start = f"from the reader whose weights are `{report.start}`, " if report.start else ""
     what, sizes = (
         (
-            "Small experts beside the upper half of the layers, one for each domain, that make",
+            "Parallel adapters in the upper half of the layers, shared and per domain, that make",
             f"strength {recipe.strength:g}, widths {recipe.rank} and {recipe.domain_rank}",
         )
         if recipe.beside
         else (
-            "Low-rank updates, one that is shared and one for each domain's expert, that make",
+            "LoRA adapters, shared and per domain, that make",
             f"ranks {recipe.rank} and {recipe.domain_rank}",
         )
     )
@@ -77,14 +78,14 @@ tags: [retrieval-augmented-generation, mixture-of-experts, low-rank]
 
 {what}
 {report.base} answer from numbered passages, cite them (`Paris [2]`), and say
-"{NOT_FOUND}" where none holds the answer.
+"{NOT_FOUND}" if none holds the answer.
 
 {_sets(report)}
 {_explained(recipe) if recipe.answered else ""}
-Dev loss {first.mean:.3f} -> {best.mean:.3f}, replies to the letter {first.exact:.2f} -> \
+Dev loss {first.mean:.3f} -> {best.mean:.3f}, exact replies {first.exact:.2f} -> \
 {best.exact:.2f} (step {best.step} of {report.steps}, {report.tokens:,} tokens).
-Dev questions are of the train split, and none is about a document that another is trained on. The
-bundle holds no text of the sets. Trained by
+Dev questions are from the train split; none is about a document that was trained on. The bundle
+contains no text of the data sets. Trained with
 
     {report.command}
 
@@ -94,7 +95,7 @@ Files of the base: `{report.fingerprint}`; prompts: `{report.prompts}`.
 
 
 def _sets(report: ReaderReport) -> str:
-    """Table of the data sets, with the figures of dev questions where these were answered."""
+    """Table of the data sets, with dev figures if dev questions were answered."""
     columns = ["data set (hash)", "licence", "domain", "examples (to abstain)"]
     if report.recipe.answered:
         columns += _FIGURES
@@ -111,11 +112,11 @@ def _sets(report: ReaderReport) -> str:
 
 def _explained(recipe: Recipe) -> str:
     return f"""
-alone: share of dev questions whose answer, from the gold passage alone, holds an accepted one;
-among: with distractors, {recipe.passages} passages; cited: of those right among distractors, how
-many cite gold passages alone; AUROC: of the probability of abstention, unanswerable questions
-against the others. Before is the base model with the same prompts. At most
-{recipe.dev_questions} questions of a set were asked.
+alone: share of dev questions answered with an accepted answer, given the gold passage alone; among:
+the same among distractors, {recipe.passages} passages in all; cited: share of the right answers
+among distractors that cite only gold passages; AUROC: of the probability of abstention,
+unanswerable questions against the others. "Before" is the base model with the same prompts. At most
+{recipe.dev_questions} questions per data set.
 """
 
 

@@ -1,9 +1,9 @@
-"""Examples as rows of tokens: several in a row, all of one domain, without padding.
+"""Pack examples of one domain into rows of tokens (packed sequences), without padding.
 
-Questions about the same passages are a sheet: the beginning that their prompts share is computed
-once, and each question's own end follows it as a branch.
+Questions about the same passages form a sheet: the prefix that their prompts share is computed
+once, and the rest of each prompt, with its reply, follows as a branch.
 
-T tokens of a row, A of them replies
+Legend: T tokens of a row, A reply tokens among them
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from expertrag_retriever.experts.settings import GENERAL
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A question's own end of the prompt, and its reply."""
+    """The part of a prompt after the shared prefix, and the reply."""
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
 
     def __len__(self) -> int:
-        return len(self.prompt) + len(self.reply) - 1  # nothing follows the last token
+        return len(self.prompt) + len(self.reply) - 1  # the last token is only a target
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Questions whose prompts begin with the same tokens, ``shared``."""
+    """Questions whose prompts have the same prefix, ``shared``."""
 
     domain: str
     shared: tuple[int, ...]
@@ -43,7 +43,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """A sheet in its row: ``shared`` tokens from ``start``, then branches to ``ends``."""
+    """Place of a sheet in its row: ``shared`` tokens from ``start``, then branches to ``ends``."""
 
     start: int
     shared: int
@@ -52,19 +52,19 @@ class Borders:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Sheets that are computed together, with the updates of ``domain``."""
+    """A packed sequence: sheets that are computed together, with the adapters of ``domain``."""
 
     domain: str
     sheets: tuple[Sheet, ...]
 
     @property
     def branches(self) -> list[Branch]:
-        """The questions in their order."""
+        """The branches of all sheets, in order."""
         return [branch for sheet in self.sheets for branch in sheet.branches]
 
     @property
     def tokens(self) -> list[int]:
-        """Input, (T,)."""
+        """Input tokens, (T,)."""
         found: list[int] = []
         for sheet in self.sheets:
             found += sheet.shared
@@ -74,7 +74,7 @@ class Row:
 
     @property
     def positions(self) -> list[int]:
-        """Place of each token in its own prompt and reply, (T,)."""
+        """Position of each token in its own prompt and reply, (T,)."""
         found: list[int] = []
         for sheet in self.sheets:
             shared = len(sheet.shared)
@@ -85,7 +85,7 @@ class Row:
 
     @property
     def borders(self) -> list[Borders]:
-        """Where each sheet lies."""
+        """Position of each sheet."""
         found, start = [], 0
         for sheet in self.sheets:
             ends, end = [], start + len(sheet.shared)
@@ -98,7 +98,7 @@ class Row:
 
     @property
     def answering(self) -> list[int]:
-        """Places in the row whose next token is one of a reply, (A,)."""
+        """Positions in the row that predict a reply token, (A,)."""
         ends = [end for borders in self.borders for end in borders.ends]
         return [
             place
@@ -113,7 +113,7 @@ class Row:
 
 
 def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[Sheet]:
-    """Turn examples into tokens, prompts exactly as they are served; replies end with ``end``."""
+    """Tokenize examples, with prompts exactly as served; replies end with the token ``end``."""
     groups: dict[tuple[str, bool, tuple[str, ...]], list[Example]] = {}
     for item in examples:
         texts = tuple(passage.text for passage in item.passages)
@@ -131,16 +131,16 @@ def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[S
 
 
 def sheet(domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Sheet:
-    """Put prompts with their replies together, what all prompts begin with once."""
-    # a branch keeps the last token of its prompt: what predicts the first of the reply
-    columns = zip(*(asked[:-1] for asked, _ in texts), strict=False)  # as long as the shortest
+    """Combine prompts and their replies into a sheet, with the common prefix stored once."""
+    # a branch keeps the last token of its prompt, which predicts the first reply token
+    columns = zip(*(asked[:-1] for asked, _ in texts), strict=False)  # up to the shortest
     shared = [column[0] for column in itertools.takewhile(lambda c: len({*c}) == 1, columns)]
     branches = tuple(Branch(tuple(asked[len(shared) :]), tuple(reply)) for asked, reply in texts)
     return Sheet(domain, tuple(shared), branches)
 
 
 def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[Row]:
-    """Fill rows one after the other with sheets of one domain; a longer sheet has its own."""
+    """Fill rows one by one with sheets of one domain; a sheet that is too long gets its own row."""
     of: dict[str, list[Sheet]] = {}
     for item in sheets:
         of.setdefault(item.domain, []).append(item)
@@ -169,10 +169,10 @@ def plan(
     general: float,
     seed: int,
 ) -> list[list[Row]]:
-    """Lay out the rows of every step of a training.
+    """Plan the rows of every training step.
 
-    A share ``general`` of the rows runs without its domain's updates: what all domains share must
-    serve questions of none of them, too.
+    A share ``general`` of the rows is trained without the domain's adapter, because the shared
+    adapter also serves questions outside all domains.
     """
     rng = random.Random(seed)
     packed = pack(rng.sample(sheets, len(sheets)), row_tokens)

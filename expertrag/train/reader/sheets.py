@@ -1,8 +1,8 @@
-"""Which passages are shown, and which questions are asked about them.
+"""Choose the passages to show, and the questions to ask about them.
 
-Training examples come in sheets: up to ``Recipe.passages`` passages, and all the questions that
-these answer, so that a training reads them once. What one question is asked about is what
-distracts from another.
+Training examples come in sheets: up to ``Recipe.passages`` passages with all the questions that
+they answer, so that training reads the passages once. The gold passages of one question are
+distractors for another.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from expertrag.train.reader.recipe import Recipe
     from expertrag_retriever.types import Passage
 
-_JOINED = 0.5  # of the sheets: filled with what other questions are about, not with look-alikes
-_TRIED = 20  # questions that are tried for joining
+_JOINED = 0.5  # share of sheets filled with other questions' gold passages, not with search results
+_TRIED = 20  # waiting questions whose passages are tried for this
 
 
 class Sheets:
-    """Makes the examples of one data set; ``rng`` draws everything."""
+    """Makes the examples of one data set; ``rng`` is used for all draws."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class Sheets:
     def training(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
     ) -> tuple[Example, ...]:
-        """Make examples, a share of which is to be abstained from, sheet by sheet.
+        """Make training examples, sheet by sheet; the target of a share of them is abstention.
 
-        Every question is asked ``Recipe.epochs`` times, that of a small set more often, each time
-        among other passages. Where the set has too few questions without an answer, others are
-        asked once more without their gold passage.
+        Every question is asked ``Recipe.epochs`` times (more often in a small data set), each time
+        among other passages. If the data set has too few unanswerable questions, answerable ones
+        are asked once more without their gold passage.
         """
         if not answerable:
             return ()
@@ -62,7 +62,7 @@ class Sheets:
         )
 
     def dev(self, answerable: Sequence[Answered], unanswerable: Sequence[Query]) -> DevQuestions:
-        """Make dev questions, those with distractors with as many passages as are ever shown."""
+        """Make dev questions; those with distractors show ``Recipe.passages`` passages."""
         most = self._recipe.passages
         return DevQuestions(
             alone=tuple(self._alone(item, 0) for item in answerable),
@@ -81,7 +81,7 @@ class Sheets:
         while pool.waiting:
             first = self._first(pool, answerable, abstain=share * len(examples) - abstained >= 1)
             shown = first.passages
-            if not shown:  # a small corpus: nothing is like this question
+            if not shown:  # a small corpus: the search found nothing
                 abstained += 1
                 continue
             sheet = [first]
@@ -101,11 +101,11 @@ class Sheets:
         return examples
 
     def _share(self, unanswerable: Sequence[Query]) -> float:
-        """Share of the examples that is to be abstained from."""
+        """Share of the examples whose target is abstention."""
         return self._recipe.tempted if unanswerable else self._recipe.unanswered
 
     def _first(self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool) -> Example:
-        """Take the question that a sheet begins with, among passages."""
+        """Take the first question of a sheet and choose the passages."""
         if not abstain:
             item = pool.waiting.pop(next(iter(pool.waiting)))
             return self._answered(item, self._shown(item, pool.waiting))
@@ -115,11 +115,11 @@ class Sheets:
         return self._abstained(item.query, self._distractors(item, self._count()))
 
     def _count(self) -> int:
-        """Draw how many passages are shown: mostly few, which are more examples a token."""
+        """Draw the number of passages: mostly few, which gives more examples per token."""
         return self._rng.randint(1, self._rng.randint(1, self._recipe.passages))
 
     def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
-        """Draw the passages of a sheet that begins with a question."""
+        """Draw the passages of a sheet whose first question is ``item``."""
         count = self._count()
         shown = [*item.cited]
         if self._rng.random() < _JOINED:
@@ -133,7 +133,7 @@ class Sheets:
         return shown
 
     def _spoilt(self, shown: Iterable[Passage], item: Answered) -> bool:
-        """Whether a passage that is not judged for a question answers it all the same."""
+        """Whether a passage that the reply does not cite could answer the question, too."""
         judged = self._dataset.relevant(item.query.id)
         return any(
             passage.document_id in judged or holding(passage, item.held_by) != ""
@@ -186,7 +186,7 @@ def _answers(shown: Sequence[Passage], item: Answered) -> bool:
 
 
 class _Pool:
-    """The questions of an epoch that are not asked yet, by id and by what they are about."""
+    """The questions not yet asked in an epoch, by id and by document."""
 
     def __init__(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query], rng: random.Random
@@ -201,12 +201,12 @@ class _Pool:
             self._near.setdefault(str(query.metadata.get("near_doc")), []).append(query)
 
     def about(self, shown: Iterable[Passage]) -> list[Answered]:
-        """Find answerable questions about the documents of passages."""
+        """Find waiting answerable questions about the documents of the passages."""
         found = (item for name in _documents(shown) for item in self._about.get(name, ()))
         return [item for item in found if item.query.id in self.waiting]
 
     def near(self, shown: Iterable[Passage]) -> list[Query]:
-        """Find unanswerable questions that these documents tempt to answer."""
+        """Find waiting unanswerable questions that these documents seem to answer."""
         found = (query for name in _documents(shown) for query in self._near.get(name, ()))
         return [query for query in found if query.id in self.tempting]
 

@@ -1,4 +1,4 @@
-"""From data sets to a reader's bundle."""
+"""Train a reader on data sets and write its bundle."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from expertrag.llm.convert.dense import State
 
 _FEWEST = 32
-"""Examples of a domain: an expert trained on fewer would know them by heart and nothing else."""
+"""Fewest examples of a domain: with fewer, an expert would only memorize them."""
 
 
 def recipe_for(source: str, recipe: Recipe) -> Recipe:
-    """Return the recipe as it is for a base of this kind.
+    """Adapt a recipe to the type of the base model.
 
     :param source: as for :func:`train_reader`.
     """
@@ -63,18 +63,18 @@ def train_reader(
     command: str,
     start: Bundle | None = None,
 ) -> ReaderReport:
-    """Train the updates of a dense model and write the bundle ``out``, whole or not at all.
+    """Train the adapters of a dense model and write the bundle ``out`` atomically.
 
-    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+    Intermediate results are in ``OUT.partial``; an interrupted training resumes from there.
 
-    :param source: folder or hub id of the base model, or of a mixture fresh from upcycling.
-    :param command: what repeats this, for the card.
-    :param start: reader that the training goes on from; it keeps its ranks, and the domains that
-        ``materials`` lack.
-    :raises InvalidArgument: a domain with too few examples, no dev question, or a base that is no
-        Llama-type model.
+    :param source: folder or hub id of the base model, or of a freshly upcycled mixture.
+    :param command: command that reproduces the training, for the card.
+    :param start: reader to continue from; its ranks, and its domains that ``materials`` lack, are
+        kept.
+    :raises InvalidArgument: a domain has too few examples, there is no dev question, or the base is
+        not a Llama-type model.
     :raises Conflict: ``start`` belongs to another base.
-    :raises TrainingError: another training for ``out`` is under way.
+    :raises TrainingError: another training for ``out`` is running.
     """
     started = time.monotonic()
     files = weights_of(source)
@@ -122,8 +122,8 @@ def _settings(
     domains = _domains(materials)
     if BASE in domains:
         raise InvalidArgument(
-            f"data: {BASE!r} is the expert of prompts without passages, which is not trained; give "
-            "the domain another name"
+            f"data: {BASE!r} is reserved for the expert of prompts without passages, which is not "
+            "trained; give the domain another name"
         )
     if start is None:
         first = layers // 2 if recipe.beside else 0
@@ -140,8 +140,8 @@ def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
     for domain, examples in counts.items():
         if examples < _FEWEST:
             raise InvalidArgument(
-                f"data: {domain} gives {examples} reading examples, and {_FEWEST} are needed: add "
-                "questions with answers that their documents hold"
+                f"data: {domain} gives {examples} reading examples, but {_FEWEST} are needed: add "
+                "questions whose documents contain the answers"
             )
     if not any(item.dev.among for item in materials):
         raise InvalidArgument("data: no question is left for dev; add questions with answers")
@@ -154,7 +154,7 @@ def _rows(
     chat: ChatTokenizer,
     recipe: Recipe,
 ) -> tuple[list[list[Row]], list[Row]]:
-    """Lay out the steps of the training, and the rows of dev."""
+    """Plan the training steps and the dev rows."""
     examples = [example for item in materials for example in item.examples]
     watched = [
         example
@@ -174,9 +174,9 @@ def _rows(
 
 
 def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
-    """Weights that a training begins with: those of a reader, and fresh ones of new domains.
+    """Return the initial weights: those of the given reader, and fresh ones for new domains.
 
-    Updates beside attention, which readers of older versions have, are left out.
+    Adapters of attention layers, which readers of older versions have, are dropped.
     """
     return {name: start.get(name, value) for name, value in fresh.items()}
 
@@ -184,7 +184,7 @@ def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
 def _digest(
     identity: str, materials: Sequence[Material], recipe: Recipe, start: Bundle | None
 ) -> str:
-    """Hash of everything that a training depends on: the state of another one is no use here."""
+    """Hash everything that a training depends on, so that only the same training is resumed."""
     about = [identity, asdict(recipe), prompt.fingerprint(), start.digest if start else ""]
     state = hashlib.sha256(json.dumps(about).encode())
     for item in materials:
@@ -196,7 +196,7 @@ def _digest(
 def _before(
     materials: Sequence[Material], network: ReaderNetwork, work: Path, progress: Progress
 ) -> dict[str, Scores]:
-    """Measure the base model, once: a killed training finds the figures again."""
+    """Evaluate the base model once; a resumed training loads the figures."""
     path = work / "before.json"
     if path.is_file():
         return {name: Scores(**body) for name, body in json.loads(path.read_bytes()).items()}

@@ -1,8 +1,7 @@
-"""Training a reader: packed rows, loss on the replies alone, dev questions, resume after a kill.
+"""Training loop of a reader: packed sequences, loss on reply tokens only, dev evaluation, resume.
 
-Plain torch: what is needed of a trainer is the loop below, and peft and transformers' Trainer have
-neither updates that differ from row to row, nor rows without padding on the CPU, nor a resume that
-gives the same bits.
+Plain torch: the loop is short, and peft and transformers' Trainer support neither adapters that
+differ from row to row, nor rows without padding on the CPU, nor a bitwise reproducible resume.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ _CLIP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The state at one evaluation: ``loss`` is the mean since the last, None before any step.
+    """One evaluation. ``loss``: mean training loss since the last one, None before any step.
 
-    ``dev``: loss of a reply token of the dev questions of each domain; ``exact``: share of them
-    whose reply greedy decoding gives to the letter.
+    ``dev``: mean loss per reply token of the dev questions, by domain; ``exact``: share of the dev
+    questions whose reply greedy decoding reproduces exactly.
     """
 
     step: int
@@ -45,19 +44,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training gave: the best weights, and the way there, the base model first."""
+    """Result of a training: the best weights, and all evaluations, the base model's first."""
 
     weights: Weights
     points: tuple[Point, ...]
 
     @property
     def best(self) -> Point:
-        """Where the weights are from."""
+        """The evaluation of the best weights."""
         return min(self.points, key=lambda point: point.mean)
 
 
 class ReaderTrainer:
-    """Trains the updates of a network; its state is in ``folder`` after every evaluation."""
+    """Trains the adapters of a network; the state is saved to ``folder`` after every evaluation."""
 
     def __init__(
         self,
@@ -77,7 +76,7 @@ class ReaderTrainer:
         self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
 
     def train(self, plan: Sequence[Sequence[Row]], dev: Sequence[Row]) -> Learned:
-        """Train to the end; goes on where a killed run was."""
+        """Train to the end; resume from the last checkpoint if there is one."""
         every = max(1, math.ceil(len(plan) / self._recipe.evaluations))
         points, best = self._resume()
         if not points:
@@ -103,7 +102,7 @@ class ReaderTrainer:
             group["lr"] = recipe.learning_rate * learning_rate_share(step / steps, recipe.warm_up)
         replies = sum(len(row.targets) for row in rows)
         total = 0.0
-        for row in rows:  # accumulated: a step sees several rows, the memory one
+        for row in rows:  # gradient accumulation: one row in memory at a time
             loss = self._network.loss(row).total / replies
             loss.backward()
             total += float(loss.detach())

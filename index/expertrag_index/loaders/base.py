@@ -1,4 +1,4 @@
-"""What every reader of a file format is given, and how it says that it cannot read."""
+"""The interface of file readers: their input, and how they report failures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path, PurePosixPath
 from expertrag_index.types import Document
 
 Report = Callable[[str, str], None]
-"""Called with ``(reason, cure)`` for a part of a file that is left out; the rest is read on."""
+"""Called with ``(reason, cure)`` for a part of a file that is skipped; reading continues."""
 
 FileReader = Callable[["SourceFile", Report], Iterator[Document]]
-"""Reads one file; raises `Unreadable` or `OSError` where the rest of the file is lost."""
+"""Reads one file; raises `Unreadable` or `OSError` if the rest of the file cannot be read."""
 
 
 class Unreadable(Exception):
@@ -28,13 +28,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read, and what its place says about its documents."""
+    """A file to read, and the properties that its location gives its documents."""
 
     path: Path
     id: str
     """Path below the root folder, with slashes: the id of a document that is a whole file."""
     source: str
-    """The same with the root folder's name before it, as a person would call the file."""
+    """The same prefixed with the root folder's name, as a user would name the file."""
     domain: str | None
     """Name of the first folder below the root."""
     max_bytes: int
@@ -53,7 +53,7 @@ class SourceFile:
         with self.path.open("rb") as file:
             data = file.read(self.max_bytes + 1)
         if not data:
-            raise Unreadable("the file is empty", "fill it or delete it")
+            raise Unreadable("the file is empty", "add content to it or delete it")
         if len(data) > self.max_bytes:
             raise too_large("the file", self.max_bytes)
         return data
@@ -61,14 +61,14 @@ class SourceFile:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep what a parser warns of from the terminal: it says nothing that a person could mend."""
+    """Suppress a parser's warnings: users cannot act on them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def too_large(what: str, limit: int) -> Unreadable:
-    """Say that something exceeds the limit for one document."""
+    """Return the error for something that exceeds the limit for one document."""
     size = f"{limit / 2**20:g}"
     return Unreadable(
         f"{what} is larger than {size} MiB", "split it, or raise the limit with --max-file-mb"
@@ -78,5 +78,5 @@ def too_large(what: str, limit: int) -> Unreadable:
 def require_text(text: str) -> str:
     """Return the text, or raise `Unreadable` if it is white space only."""
     if not text.strip():
-        raise Unreadable("the file holds no text", "fill it or delete it")
+        raise Unreadable("the file contains no text", "add text to it or delete it")
     return text

@@ -1,4 +1,4 @@
-"""Bytes to text. What is not valid is reported and never replaced: that would be silent damage."""
+"""Decodes bytes to text. Invalid bytes are reported, never replaced, which would hide damage."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _BYTE_ORDER_MARKS = (
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
-    """Decode a file or a line, with newline as the line end.
+    """Decode a file or a line, and convert line ends to newlines.
 
-    :param declared: the encoding that the file names itself; UTF-8 if it names none.
-    :raises Unreadable: other bytes than the encoding allows, or binary content.
+    :param declared: the encoding that the file declares; UTF-8 if it declares none.
+    :raises Unreadable: bytes that are invalid in the encoding, or binary content.
     """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), None)
     encoding = encoding or declared or "utf-8"
@@ -27,16 +27,16 @@ def decode(data: bytes, declared: str | None = None) -> str:
         raise not_decodable(data, encoding, error.start) from None
     if "\0" in text:
         raise Unreadable(
-            "binary content (it holds NUL bytes)",
+            "binary content (it contains NUL bytes)",
             "convert it to UTF-8 text, or give it the suffix of its real type",
         )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def not_decodable(data: bytes, encoding: str, position: int) -> Unreadable:
-    """Name the first byte that is wrong and the command that converts the file."""
+    """Return the error with the first invalid byte and the command that converts the file."""
     name = encoding.removesuffix("-sig").upper()
     return Unreadable(
         f"not valid {name}: byte 0x{data[position]:02x} at offset {position}",
-        "convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW (name the encoding it has)",
+        "convert it: iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW (with its actual encoding)",
     )

@@ -1,4 +1,4 @@
-"""Word files: paragraphs, headings, lists and tables in their order."""
+"""Reads Word files: paragraphs, headings, lists and tables in order."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LEVEL = re.compile(r"Heading (\d)")
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a Word file as one document; its title is the property, else the first heading."""
+    """Read a Word file as one document; its title is the title property, else the first heading."""
     data = file.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
-        if unpacked_bytes > file.max_bytes:  # zip refuses members larger than they declare
+        if unpacked_bytes > file.max_bytes:  # zipfile rejects members larger than declared
             raise too_large("the unpacked file", file.max_bytes)
         with quiet():
             word = open_docx(io.BytesIO(data))
@@ -41,8 +41,8 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
     except Unreadable:
         raise
     except Exception as error:  # hostile files make the parsers raise anything
-        reason = f"not a DOCX that can be read ({type(error).__name__})"
-        raise Unreadable(reason, "open and save it anew as .docx, or convert it to text") from None
+        reason = f"not a readable DOCX ({type(error).__name__})"
+        raise Unreadable(reason, "open it and save it again as .docx, or convert it") from None
     matter = FrontMatter(title, None, {"author": author} if author else {})
     yield document(file, matter, first_heading(text), require_text(text))
 

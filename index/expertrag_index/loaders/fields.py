@@ -1,9 +1,9 @@
-"""Which fields of a record are its text, and how they are written.
+"""Chooses which fields of a record form its text, and writes them.
 
-A mapping inside a record is opened, so that a field has a dotted name, of which the last part
-counts. A field of ``WHOLE`` holds the text of a document and stands as it is. If there is one, the
-fields of ``BESIDE`` and all others that read like prose stand below it, each after its name. If
-there is none, the record is a row of a table: all fields are its text, a line each.
+A mapping inside a record is flattened, so that a field has a dotted name, of which the last part
+counts. A field in ``WHOLE`` holds the text of a document and is written verbatim. If there is one,
+the fields in ``BESIDE`` and all others that read like prose follow it, each after its name. If
+there is none, the record is a row of a table: all fields form its text, one per line.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WHOLE = (
     "paragraphs", "page_content", "full_text", "fulltext", "raw_text", "transcript", "answer",
     "answers", "response",
 )  # fmt: skip
-"""In the order in which they are written: a question stands before its answer."""
+"""In the order in which they are written: a question precedes its answer."""
 
 _OF_ONE_WORD = frozenset({"question", "text", "answer", "answers", "response"})
 
@@ -34,10 +34,10 @@ BESIDE = (
 )  # fmt: skip
 TITLES = ("title", "headline", "heading", "question")
 NAMES = ("name", "subject", "term", "label")
-"""Titles at the top of a record only: below, ``author.name`` is another's."""
+"""Titles at the top level of a record only: a nested ``author.name`` names something else."""
 
 LONGEST_LIST = 100
-"""Values of a list that are metadata; a longer one is text."""
+"""Most values of a list that is metadata; a longer list is text."""
 _LONGEST_TITLE = 200
 _EXACT = 2**53
 _WORDS_OF_PROSE = 6
@@ -50,18 +50,18 @@ _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Jap
 
 @dataclass(frozen=True, slots=True)
 class RecordText:
-    """The text of a record, and the names of the fields that it is made of."""
+    """The text of a record, and the names of the fields that form it."""
 
     text: str
     fields: tuple[str, ...] = ()
 
 
 def opened(record: Mapping[str, object]) -> dict[str, object]:
-    """Fields of a record by dotted name: scalars and lists, none blank.
+    """Flatten a record to fields by dotted name: scalars and lists, none blank.
 
     Embeddings and null are left out.
 
-    :raises Unreadable: it is nested too deep.
+    :raises Unreadable: the record is nested too deeply.
     """
     if _depth(record) > MOST_LEVELS:
         raise Unreadable(f"it is nested deeper than {MOST_LEVELS} levels", "flatten it")
@@ -72,9 +72,9 @@ def opened(record: Mapping[str, object]) -> dict[str, object]:
 
 
 def is_row(fields: Mapping[str, object], *, titled: bool) -> bool:
-    """Whether a record is a row of a table, for it has no text of its own.
+    """Whether a record is a row of a table: it has no text field.
 
-    :param titled: it has a title; texts in a list of its sections are its own then.
+    :param titled: the record has a title; then texts in a list of its sections also count.
     """
     if any(rank(name, value) is not None for name, value in fields.items()):
         return False
@@ -82,7 +82,7 @@ def is_row(fields: Mapping[str, object], *, titled: bool) -> bool:
 
 
 def text_of(fields: Mapping[str, object], *, as_row: bool) -> RecordText:
-    """Write the text of a record: all fields of a row, else those that are text."""
+    """Write the text of a record: all fields of a row, otherwise those that are text."""
     if as_row:
         lines = [_line(name, value) for name, value in fields.items()]
         between = "\n\n" if any("\n\n" in line for line in lines) else "\n"
@@ -93,15 +93,15 @@ def text_of(fields: Mapping[str, object], *, as_row: bool) -> RecordText:
     for name, value in fields.items():
         if name not in blocks and _is_text(name, value):
             blocks[name] = _line(name, value)
-    first = {text: name for name, text in reversed(blocks.items())}  # equal texts stand once
+    first = {text: name for name, text in reversed(blocks.items())}  # write equal texts once
     kept = [name for name, text in blocks.items() if first[text] == name]
     return RecordText("\n\n".join(blocks[name] for name in kept), tuple(kept))
 
 
 def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
-    """Name the field that says what a record is called, None if none does.
+    """Return the name of the field that is the title of a record; None if there is none.
 
-    :param names: take fields of ``NAMES`` as well.
+    :param names: also consider fields in ``NAMES``.
     """
     for title in TITLES + NAMES * names:
         for name, value in fields.items():
@@ -113,14 +113,14 @@ def title_of(fields: Mapping[str, object], *, names: bool) -> str | None:
 
 @lru_cache(maxsize=4096)
 def key_of(name: str) -> str:
-    """Last part of a dotted name, as the lists above write it."""
+    """Return the last part of a dotted name, normalised as in the lists above."""
     return re.sub(r"[\s-]+", "_", name.rpartition(".")[2].strip().casefold())
 
 
 def rank(name: str, value: object) -> int | None:
-    """Place of a field among those of ``WHOLE``, by its own name or one above it; else None.
+    """Return the position of a field in ``WHOLE``, by its own name or a parent's; else None.
 
-    A single word may be an answer, but is no article or content: it is a number or a name.
+    A single word can be an answer, but not an article or content: it is a number or a name.
     """
     parts = [key_of(part) for part in name.split(".")]
     if not isinstance(value, str):
@@ -138,7 +138,7 @@ def _is_word(value: object) -> bool:
 
 
 def reads_like_prose(text: str) -> bool:
-    """Whether a string is a sentence or more, and no name, id or address."""
+    """Whether a string is at least a sentence, and not a name, id or address."""
     words = sum(_WORD.match(word.lstrip(_OPENING)) is not None for word in text.split())
     words += len(_UNSPACED.findall(text)) // 2
     ends = text.rstrip(_CLOSING).endswith(_SENTENCE_END)
@@ -183,7 +183,7 @@ def _is_blank(value: object) -> bool:
 
 
 def _line(name: str, value: object) -> str:
-    """Write a field after its name, a list with an item a line where it is more than words."""
+    """Write a field after its name; a list of more than words gets one line per item."""
     blocks = list(_blocks(value))
     if not isinstance(value, list):
         return f"{name}: {blocks[0]}"
@@ -214,7 +214,7 @@ def _blocks(value: object) -> Iterator[str]:
 
 
 def _section(fields: dict[str, object]) -> str:
-    """Write a record that is part of another, below a heading if it has a title."""
+    """Write a nested record, below a heading if it has a title."""
     title = title_of(fields, names=True)
     if is_row(fields, titled=title is not None):
         return text_of(fields, as_row=True).text
@@ -225,7 +225,7 @@ def _section(fields: dict[str, object]) -> str:
 
 
 def _depth(value: object) -> int:
-    """Count the levels of a value, without Python's stack."""
+    """Count the levels of a value, without recursion."""
     level = 0
     values = [value]
     while values:

@@ -1,4 +1,4 @@
-"""YAML front matter: the lines between two ``---`` at the start of a text file."""
+"""Parses YAML front matter: the lines between two ``---`` at the start of a text file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CURE = "correct the YAML between the two --- lines, or remove them"
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """What a file says of itself."""
+    """The properties that a file declares."""
 
     title: str
     domain: str | None
@@ -27,11 +27,11 @@ class FrontMatter:
 
 
 def split_front_matter(text: str) -> tuple[FrontMatter, str]:
-    """Part the front matter, if there is any, from the text.
+    """Separate the front matter, if there is any, from the text.
 
-    Of a domain that is a list the first is the document's; a title that is one is joined.
+    If the domain is a list, the first item is used; a title that is a list is joined.
 
-    :raises Unreadable: there is one, and it is not valid YAML.
+    :raises Unreadable: the front matter is not valid YAML.
     """
     match = _FRONT_MATTER.match(text)
     try:
@@ -47,7 +47,7 @@ def split_front_matter(text: str) -> tuple[FrontMatter, str]:
 
 
 def document(file: SourceFile, matter: FrontMatter, heading: str, text: str) -> Document:
-    """Put a document together; what the file says of itself goes before what its place says."""
+    """Build a document; what the file declares takes precedence over its location."""
     return Document(
         id=file.id,
         text=text,
@@ -61,4 +61,4 @@ def document(file: SourceFile, matter: FrontMatter, heading: str, text: str) -> 
 def _problem(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"{error.problem} in line {error.problem_mark.line + 2}"
-    return "nested too deep" if isinstance(error, RecursionError) else "not YAML"
+    return "nested too deeply" if isinstance(error, RecursionError) else "not valid YAML"

@@ -1,4 +1,4 @@
-"""Headings, which all formats write as Markdown does: ``# Title``, so that chunks respect them."""
+"""Writes the headings of all formats as Markdown (``# Title``), so that chunks respect them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def heading(level: int, text: str) -> str:
 
 
 def first_heading(text: str) -> str:
-    """Text of the first heading, empty if there is none."""
+    """Return the text of the first heading; empty if there is none."""
     match = _HEADING.search(text)
     return match[1].rstrip("# \t")[:_TITLE_CHARS].strip() if match else ""
 
 
 def mark_headings(text: str, underlines: str | None = "=-") -> str:
-    """Turn underlined titles into ``#`` headings, a line above the title included.
+    """Convert underlined titles to ``#`` headings, also those with an overline.
 
-    :param underlines: characters from the highest level down; None if, as in reST, any
-        punctuation as long as the title will do and the order in which they come is their rank.
+    :param underlines: underline characters, highest level first; None if, as in reST, any
+        punctuation as long as the title counts, ranked in order of first use.
     """
     levels = list(underlines or "")
     marked: list[str] = []

@@ -1,4 +1,4 @@
-"""The lines of a file that may be huge or compressed, without holding more than one of them."""
+"""Streams the lines of a file that may be huge or compressed, one line in memory at a time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import BinaryIO, cast
 
 from expertrag_index.loaders.base import SourceFile, Unreadable
 
-_LARGEST_RATIO = 200  # JSON packs 5 to 20 times, a bomb 1,000 times
+_LARGEST_RATIO = 200  # JSON compresses 5 to 20 times, a zip bomb 1,000 times
 
 
 def bounded_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
     """Read the lines of a file, ``.gz`` or not.
 
     :return: pairs ``(line number from 1, line)``; the line is None if it exceeds the limit.
-    :raises Unreadable: the file is empty, or its compressed form is damaged or a bomb.
+    :raises Unreadable: the file is empty, damaged, or a decompression bomb.
     """
     if file.path.suffix.lower() != ".gz":
         with file.path.open("rb") as plain:
@@ -31,7 +31,9 @@ def bounded_lines(file: SourceFile) -> Iterator[tuple[int, bytes | None]]:
                     raise Unreadable(reason, "unpack it yourself if you trust it")
                 yield item
         except (EOFError, gzip.BadGzipFile, zlib.error):
-            raise Unreadable("the gzip file is damaged or cut off", "get it again") from None
+            raise Unreadable(
+                "the gzip file is damaged or truncated", "download or create it again"
+            ) from None
 
 
 def _bounded(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | None]]:
@@ -40,7 +42,7 @@ def _bounded(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, bytes | No
         number += 1
         too_long = len(line) > max_bytes
         while len(line) > max_bytes and not line.endswith(b"\n"):
-            line = stream.readline(max_bytes + 1)  # read past it, a part at a time
+            line = stream.readline(max_bytes + 1)  # skip it, a part at a time
         yield number, None if too_long else line
     if number == 0:
-        raise Unreadable("the file is empty", "fill it or delete it")
+        raise Unreadable("the file is empty", "add content to it or delete it")

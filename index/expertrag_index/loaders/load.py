@@ -1,4 +1,4 @@
-"""Load documents from files and folders, and report what cannot be read."""
+"""Loads documents from files and folders, and reports what cannot be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expertrag_index.metadata import scalars_of
 from expertrag_index.types import Document, LoadFailure
 
 DEFAULT_MAX_FILE_BYTES = 32 * 2**20
-_REPORTS_PER_FILE = 10  # a file of a million broken lines shall not drown the other failures
+_REPORTS_PER_FILE = 10  # a file of a million broken lines must not hide the other failures
 _CONVERT = f"convert it to one of {' '.join(SUFFIXES)}"
 
 OnFailure = Callable[[LoadFailure], None]
@@ -26,13 +26,13 @@ def load(
 ) -> Iterator[Document]:
     """Load the documents of files and folders, in sorted order.
 
-    :param paths: files, folders, BEIR folders (of which the corpus alone is read).
+    :param paths: files, folders, BEIR folders (of which only the corpus is read).
     :param on_failure: called for each file, record or folder that cannot be read, and once for
-        each unknown suffix of a folder; ``LoadFailure.source`` equals ``Document.source`` of the
+        each unknown suffix in a folder; ``LoadFailure.source`` equals ``Document.source`` of the
         documents of that file, or is a folder above them. Bad input never raises.
     :param max_file_bytes: limit of one document; ``.jsonl`` and ``.csv`` files are streamed and
         may be larger.
-    :return: documents, ids not checked for duplicates.
+    :return: documents; their ids are not checked for duplicates.
     """
     for path in paths:
         yield from _load_path(path, on_failure, max_file_bytes)
@@ -51,7 +51,7 @@ def _load_path(path: Path, on_failure: OnFailure, max_file_bytes: int) -> Iterat
         files = f"{count} file{'s' * (count > 1)}"
         kind = f"of unknown type {suffix}" if suffix else "without a suffix"
         source = f"{walk.name}/*{_storable(suffix)}"
-        reason = f"{files} {_storable(kind)}, left out"
+        reason = f"{files} {_storable(kind)}, skipped"
         on_failure(LoadFailure(source, reason, _CONVERT, notice=True))
 
 
@@ -72,7 +72,7 @@ def _load_file(file: SourceFile, on_failure: OnFailure) -> Iterator[Document]:
 
 
 class _Reports:
-    """Passes on the first failures inside a file, and then counts."""
+    """Forwards the first failures inside a file, and counts the rest."""
 
     def __init__(self, source: str, on_failure: OnFailure) -> None:
         self._source = source
@@ -88,11 +88,11 @@ class _Reports:
         more = self._count - _REPORTS_PER_FILE
         if more > 0:
             reason = f"{more} more records cannot be read"
-            self._on_failure(LoadFailure(self._source, reason, "correct those named, run again"))
+            self._on_failure(LoadFailure(self._source, reason, "fix those above and run again"))
 
 
 def _checked(documents: Iterable[Document], reports: _Reports) -> Iterator[Document]:
-    """Leave out what no database or message could carry: lone surrogates and NUL."""
+    """Drop documents that no database or message can hold: with lone surrogates or NUL."""
     for document in documents:
         metadata = [
             str(item)
@@ -103,7 +103,7 @@ def _checked(documents: Iterable[Document], reports: _Reports) -> Iterator[Docum
             if "\0" in value or _storable(value) != value:
                 name = _storable(document.id).replace("\0", "\\0")
                 reports.add(
-                    f"{name} holds a NUL or a lone surrogate, which is no text",
+                    f"{name} contains a NUL or a lone surrogate, which are not valid text",
                     "remove it from the record",
                 )
                 break
@@ -122,7 +122,7 @@ def _failure(source: str, error: Unreadable | OSError | ImportError) -> LoadFail
         reason = f"the parser of this file type is not installed ({error.name})"
         return LoadFailure(source, reason, "pip install 'expertrag[server]'")
     if isinstance(error, FileNotFoundError):
-        return LoadFailure(source, "there is no such file or folder", "correct the path")
+        return LoadFailure(source, "no such file or folder", "correct the path")
     if isinstance(error, PermissionError):
         return LoadFailure(source, "no permission to read it", "chmod u+r, or run as its owner")
     return LoadFailure(source, f"cannot be read: {error.strerror or error}", "check the disk")

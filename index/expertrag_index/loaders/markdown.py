@@ -1,4 +1,4 @@
-"""Markdown files, made readable: link targets, comments and bold marks go, code stays as it is."""
+"""Reads Markdown files: drops link targets, comments and bold marks, keeps code verbatim."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _blocks(text: str) -> Iterator[tuple[bool, str]]:
-    """Part fenced code, fences included, from the rest."""
+    """Separate fenced code, fences included, from the rest."""
     block: list[str] = []
     fence = ""
     for line in text.split("\n"):
@@ -62,7 +62,7 @@ def _without_comments(text: str) -> str:
     start = 0
     while (opening := text.find("<!--", start)) >= 0:
         closing = text.find("-->", opening + 4)
-        if closing < 0:  # a pattern would look for it again from every other opening
+        if closing < 0:  # a regular expression would search again from every other opening
             break
         kept.append(text[start:opening])
         start = closing + 3

@@ -1,4 +1,4 @@
-"""JSON files (an object, a list of them, or an object around one) and JSON lines, also packed."""
+"""Reads JSON files (an object, a list, or an object around a list) and JSON lines, also gzipped."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _OF_A_WRAPPER = ("$schema", "schema", "version", "language", "lang")
 
 
 def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a JSON file: a document for its object, or for each object of its list.
+    """Read a JSON file: one document for its object, or one for each object of its list.
 
-    The list may stand in an object that is no document itself.
+    The list may be inside an object that is not itself a document.
     """
     content = _parse(decode(_unpacked(file)))
     if isinstance(content, dict):
@@ -42,10 +42,10 @@ def read_whole(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _collection(content: dict[str, object]) -> tuple[list[object] | None, dict[str, MetadataValue]]:
-    """Part an object that is but a wrapper, ``{"version": 2, "entries": [{…}, …]}``.
+    """Unwrap an object that only contains records, ``{"version": 2, "entries": [{…}, …]}``.
 
-    :return: its records, and its other fields, which are metadata of each; None and nothing where
-        it has words of its own, which make it a document.
+    :return: its records, and its other fields, which become metadata of each record; None and an
+        empty dict if the object has text of its own, which makes it a document.
     """
     fields = opened(content)
     lists: dict[str, list[object]] = {
@@ -72,7 +72,7 @@ def _says_something(name: str, value: object) -> bool:
 
 
 def read_lines(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read JSON lines as a stream, a document a line; a broken line is reported and left out."""
+    """Stream JSON lines, one document per line; a broken line is reported and skipped."""
     for number, line in bounded_lines(file):
         try:
             if line is None:
@@ -96,7 +96,7 @@ def _unpacked(file: SourceFile) -> bytes:
     if len(unpacked) > file.max_bytes:
         raise too_large("the unpacked file", file.max_bytes)
     if not unpacker.eof:
-        raise Unreadable("the gzip file is damaged or cut off", "get it again")
+        raise Unreadable("the gzip file is damaged or truncated", "download or create it again")
     return unpacked
 
 
@@ -107,10 +107,10 @@ def _parse(text: str) -> object:
         place = f"line {error.lineno}, column {error.colno}"
         raise Unreadable(f"broken JSON: {error.msg} ({place})", "correct or remove it") from None
     except RecursionError:
-        raise Unreadable("the JSON is nested too deep", "flatten it") from None
+        raise Unreadable("the JSON is nested too deeply", "flatten it") from None
     except ValueError:
         raise Unreadable("a number has too many digits", "write it as a string") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise Unreadable(f"{name} is not JSON", "write null, or leave the field out")
+    raise Unreadable(f"{name} is not valid JSON", "write null, or omit the field")

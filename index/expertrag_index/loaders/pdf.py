@@ -1,4 +1,4 @@
-"""PDF files: the text layer, page by page."""
+"""Reads PDF files: the text layer, page by page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expertrag_index.types import Document
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its warnings quote the document
 
 _BROKEN_WORD = re.compile(r"(?<=[a-z])-\n(?=[a-z])")
-_NO_PDF = ("not a PDF that can be read", "open and save it anew, or convert it to text")
+_NO_PDF = ("not a readable PDF", "open it and save it again, or convert it to text")
 _ENCRYPTED = ("the PDF is encrypted", "remove its password: qpdf --decrypt IN.pdf OUT.pdf")
 
 
@@ -29,7 +29,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
             pages, title, author = _extract(data, file.max_bytes)
     except Unreadable:
         raise
-    except DependencyError:  # AES needs a package that the parser does not bring
+    except DependencyError:  # AES needs a package that the parser does not install
         raise Unreadable(*_ENCRYPTED) from None
     except Exception as error:  # hostile files make the parser raise anything, even RecursionError
         raise Unreadable(f"{_NO_PDF[0]} ({type(error).__name__})", _NO_PDF[1]) from None
@@ -60,6 +60,6 @@ def _extract(data: bytes, max_bytes: int) -> tuple[list[str], str, str]:
 
 
 def _clean(text: str) -> str:
-    """Join words broken over lines; fonts without a character map give NUL and surrogates."""
+    """Join words broken across lines; clean up NUL and surrogates, from fonts without a map."""
     text = text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return _BROKEN_WORD.sub("", text).strip()

@@ -1,4 +1,4 @@
-"""Records of JSON and CSV files as documents."""
+"""Converts records of JSON and CSV files to documents."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from expertrag_index.types import Document, MetadataValue, Scalar
 _OWN = ("title", "domain", "_id", "id")
 _TEXT_FIELDS = "text_fields"
 _MOST_FIELDS = 100
-"""A record of more is text as a whole, and the first are metadata."""
+"""A record with more fields is text as a whole; its first fields are also metadata."""
 _LONGEST_CHARS = 200
-"""Of a string that is in the text and metadata, too."""
+"""Longest string that is in both text and metadata."""
 
 
 def record_document(
@@ -34,21 +34,22 @@ def record_document(
     typed: Callable[[str], Scalar] = str,
     shared: Mapping[str, MetadataValue] | None = None,
 ) -> Document:
-    """Make a document of a record.
+    """Convert a record to a document.
 
-    ``_id`` or ``id``, ``title``, ``text``, ``domain`` and ``metadata`` are the document's own, and
-    ``loaders.fields`` says which others are its text. ``text_fields`` of its metadata names them,
-    unless ``text`` alone is. Short values are metadata. A string is a record of a text alone.
+    ``_id`` or ``id``, ``title``, ``text``, ``domain`` and ``metadata`` map to the document's
+    fields; ``loaders.fields`` chooses which other fields form its text. The metadata field
+    ``text_fields`` lists them, unless it would be ``text`` alone. Short values become metadata. A
+    string is a record with only a text.
 
-    :param row: number of the record in its file, the id of a record without one.
-    :param typed: makes a metadata value of a string.
-    :param shared: metadata of all records of the file; the record's own goes before it.
-    :raises Unreadable: the record is no object or has no text.
+    :param row: number of the record in its file; it serves as id for a record without one.
+    :param typed: converts a string to a metadata value.
+    :param shared: metadata of all records of the file; the record's own takes precedence.
+    :raises Unreadable: the record is not an object or has no text.
     """
     if isinstance(record, str):
         record = {"text": record}
     if not isinstance(record, dict):
-        raise Unreadable("it is no object", 'write it as {"_id": …, "title": …, "text": …}')
+        raise Unreadable("it is not an object", 'write it as {"_id": …, "title": …, "text": …}')
     identifier = _identifier(record) or f"{file.id}#{row}"
     title, domain = _string(record, "title"), _string(record, "domain").strip()
     own = record.get("metadata")
@@ -56,7 +57,7 @@ def record_document(
     fields = opened({name: value for name, value in record.items() if value is not inner})
     given = record.get("text")
     if not isinstance(given, str | list | dict | None):
-        raise Unreadable("its text is no string", 'write "text" in quotation marks')
+        raise Unreadable("its text is not a string", 'put the value of "text" in quotation marks')
     own_fields = _OWN[:-1] if fields.get("_id") else _OWN
     others = {name: value for name, value in fields.items() if name not in own_fields}
     if not title.strip():
@@ -92,7 +93,9 @@ def _string(fields: Mapping[str, object], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Unreadable(f"its {name} is no string", f'write "{name}" in quotation marks')
+        raise Unreadable(
+            f"its {name} is not a string", f'put the value of "{name}" in quotation marks'
+        )
     return value
 
 
@@ -102,14 +105,14 @@ def _identifier(fields: Mapping[str, object]) -> str:
         if isinstance(value, str | int | float) and str(value).strip():
             return str(value)
         if value is not None and value != "":
-            raise Unreadable(f"its {name} is neither string nor number", "give it a plain id")
+            raise Unreadable(f"its {name} is neither a string nor a number", "give it a plain id")
     return ""
 
 
 def _metadata(
     fields: Mapping[str, object], text: RecordText, typed: Callable[[str], Scalar]
 ) -> dict[str, MetadataValue]:
-    """Keep the fields that a filter may ask for: short ones, and those that are not in the text."""
+    """Keep the fields that are useful for filters: short ones, and those not in the text."""
     metadata: dict[str, MetadataValue] = {}
     in_text = frozenset(text.fields)
     for field, value in fields.items():

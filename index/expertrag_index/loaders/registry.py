@@ -1,4 +1,4 @@
-"""Which reader reads which file. A reader's module is imported when its first file comes."""
+"""Maps file suffixes to readers. A reader's module is imported when it is first needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUFFIXES = tuple(_READERS)
 
 
 def suffix_of(name: str) -> str:
-    """Suffix of a file name in lower case; of ``a.jsonl.gz`` it is ``.jsonl.gz``."""
+    """Return the suffix of a file name in lower case; ``.jsonl.gz`` for ``a.jsonl.gz``."""
     parts = name.lower().lstrip(".").split(".")
     if len(parts) > 2 and parts[-1] == "gz":
         return f".{parts[-2]}.gz"
@@ -35,12 +35,12 @@ def suffix_of(name: str) -> str:
 
 
 def is_collection(name: str) -> bool:
-    """Whether files of this name hold many documents."""
+    """Whether a file of this name holds many documents."""
     return suffix_of(name).split(".")[1:2] in (["csv"], ["json"], ["jsonl"])
 
 
 def reader_of(suffix: str) -> FileReader | None:
-    """Reader of a suffix, None if there is none.
+    """Return the reader for a suffix; None if there is none.
 
     :raises ImportError: its parser is not installed.
     """

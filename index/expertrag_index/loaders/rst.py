@@ -1,4 +1,4 @@
-"""reStructuredText files, made readable by rule: the text stays, the machinery goes."""
+"""Reads reStructuredText files: keeps the text, drops the markup, by rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(file: SourceFile, report: Report) -> Iterator[Document]:
 
 
 def _kept(lines: list[str]) -> Iterator[str]:
-    """Leave out comments, link targets, and directives that hold no text of their own."""
+    """Drop comments, link targets, and directives without text of their own."""
     dropping: int | None = None  # the indent below which a dropped block ends
     in_options = False
     for line in lines:

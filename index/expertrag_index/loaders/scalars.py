@@ -1,4 +1,4 @@
-"""Metadata values: what of YAML, JSON and CSV can be stored and filtered by."""
+"""Converts YAML, JSON and CSV values to metadata that can be stored and filtered."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _LONGEST_NUMBERS = 100
 
 
 def scalar(value: object, name: str) -> Scalar | None:
-    """Turn a value into a scalar; None for what is none (null, bytes).
+    """Convert a value to a scalar; None for a value that has no scalar form (null, bytes).
 
-    Dates become ISO strings, and integers beyond 64 bits, which no column holds, strings.
+    Dates become ISO strings; integers beyond 64 bits, which no column can hold, become strings.
 
-    :param name: of the field, for the message.
-    :raises Unreadable: a number that is not finite.
+    :param name: name of the field, for the message.
+    :raises Unreadable: a number is not finite.
     """
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
@@ -32,9 +32,9 @@ def scalar(value: object, name: str) -> Scalar | None:
 
 
 def flat_metadata(fields: Mapping[str, object]) -> dict[str, MetadataValue]:
-    """Turn fields into metadata: mappings get dotted names, lists stay lists.
+    """Convert fields to metadata: mappings get dotted names, lists stay lists.
 
-    :raises Unreadable: nested too deep, too many values, or a number that is not finite.
+    :raises Unreadable: nested too deeply, too many values, or a number is not finite.
     """
     try:
         values: Mapping[str, MetadataValue] = flatten(fields, scalar)

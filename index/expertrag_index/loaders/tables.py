@@ -1,4 +1,4 @@
-"""CSV files: a document a row, of its text columns, or of all columns if it has none."""
+"""Reads CSV files: one document per row, from its text columns, or all columns if it has none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
 
 
 def read(file: SourceFile, report: Report) -> Iterator[Document]:
-    """Read a CSV file as a stream; the delimiter is the one that its first line has most of."""
+    """Stream a CSV file; the delimiter is the candidate that is most frequent in its first line."""
     csv.field_size_limit(file.max_bytes)
     lines = _lines(file)
     first = next(lines)
@@ -40,7 +40,7 @@ def _next(rows: Iterator[list[str]], what: str) -> list[str] | None:
     try:
         return next(rows, None)
     except csv.Error as error:
-        cure = "quote fields that hold quotes or line breaks, and double the quotes in them"
+        cure = "quote fields that contain quotes or line breaks, and double the quotes in them"
         raise Unreadable(f"{what}: {error}", cure) from None
 
 
@@ -57,13 +57,14 @@ def _lines(file: SourceFile) -> Iterator[str]:
 def _fields(header: list[str], cells: list[str]) -> dict[str, str]:
     if len(cells) > len(header):
         raise Unreadable(
-            f"{len(cells)} fields under {len(header)} columns", "quote fields that hold delimiters"
+            f"{len(cells)} fields under {len(header)} columns",
+            "quote fields that contain delimiters",
         )
     return {name: cell for name, cell in zip(header, cells, strict=False) if name and cell}
 
 
 def _number(cell: str) -> str | int | float:
-    """Make a number of what is written as one, so that filters compare it as one."""
+    """Convert a cell that is written as a number, so that filters compare it as a number."""
     if _INTEGER.fullmatch(cell):
         return int(cell)
     return float(cell) if _DECIMAL.fullmatch(cell) else cell

@@ -1,4 +1,4 @@
-"""Find the files below the paths a person gave."""
+"""Finds the files below the paths that a user gave."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Walk:
     """The files below one path: sorted, without hidden ones, each folder once.
 
     :param root: a file or a folder.
-    :param max_bytes: passed on to each file.
+    :param max_bytes: limit of one document, passed to each file.
     """
 
     def __init__(self, root: Path, max_bytes: int) -> None:
@@ -33,7 +33,7 @@ class Walk:
         """Yield the files.
 
         :raises Unreadable: the path is neither a file nor a folder.
-        :raises OSError: it cannot be looked at.
+        :raises OSError: the path cannot be accessed.
         """
         if self._root.is_dir():
             yield from self._folder(self._root, ())
@@ -51,14 +51,14 @@ class Walk:
         except OSError as error:
             self.unreadable_folders.append(("/".join((self.name, *parts)), error))
             return
-        # A link may point back up: a folder is entered once, and rather by its own name.
+        # A link may point to a parent: enter a folder only once, preferably by its own name.
         if (status.st_dev, status.st_ino) in self._folders_seen:
             return
         self._folders_seen.add((status.st_dev, status.st_ino))
         entries = [entry for entry in entries if not entry.name.startswith(_HIDDEN)]
         names = {entry.name for entry in entries}
         corpus = next((name for name in _BEIR_CORPORA if name in names), None)
-        if corpus:  # a BEIR folder: queries and judgements are no documents
+        if corpus:  # a BEIR folder: queries and judgements are not documents
             yield self._file(folder / corpus, (*parts, corpus))
             return
         folders = []

@@ -1,1 +1,1 @@
-"""Domain experts inside a sentence-transformers encoder."""
+"""Embedding experts inside a sentence-transformers encoder."""

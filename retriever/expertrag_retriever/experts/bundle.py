@@ -1,8 +1,8 @@
-"""A bundle: experts and router without their base model, a few megabytes, and a card.
+"""A bundle: embedding experts and router without their base model (a few megabytes), and a card.
 
 BUNDLE/experts.safetensors   the experts, bfloat16
 BUNDLE/router.safetensors    the router
-BUNDLE/experts.json          settings, the base that they belong to, figures of the training
+BUNDLE/experts.json          settings, the base model they belong to, training figures
 BUNDLE/README.md             the card
 """
 
@@ -21,7 +21,7 @@ MODULES = "modules.json"  # of a whole sentence-transformers model
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """The model that a bundle's experts sit in: its name, and the fingerprint of its files."""
+    """The base model that a bundle's experts were trained on: name and fingerprint of its files."""
 
     name: str
     fingerprint: str
@@ -35,11 +35,11 @@ def is_bundle(folder: Path) -> bool:
 def base_of(folder: Path) -> Base:
     """Read which base model a bundle needs.
 
-    :raises EmbedderError: the bundle is damaged, or there is none.
+    :raises EmbedderError: the folder is not a bundle, or the bundle is damaged.
     """
     if not is_bundle(folder):
         raise EmbedderError(
-            f"{folder} is no bundle of experts; name a folder that `expertrag train experts` made"
+            f"{folder} is not a bundle of experts; name one made by `expertrag train experts`"
         )
     try:
         body: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())
@@ -54,7 +54,7 @@ def base_of(folder: Path) -> Base:
 def attach(model: Any, folder: Path, fingerprint: str) -> None:
     """Put the experts and the router of a bundle into its loaded base model.
 
-    :param model: of sentence-transformers, or a plain one of ours.
+    :param model: a SentenceTransformer or a PlainEncoder.
     :param fingerprint: of the base model's files.
     :raises EmbedderError: the bundle is damaged, or was trained on another base.
     """
@@ -63,7 +63,7 @@ def attach(model: Any, folder: Path, fingerprint: str) -> None:
     base = base_of(folder)
     if base.fingerprint != fingerprint:
         raise EmbedderError(
-            f"the experts in {folder} were trained on other files of {base.name}: "
+            f"the experts in {folder} were trained on a different version of {base.name}: "
             "use that base model, or train them again on this one"
         )
     module = model[0]

@@ -1,4 +1,4 @@
-"""A frozen linear layer of the base model with its domain experts beside it.
+"""A frozen linear layer of the base model together with its embedding experts.
 
 N texts, L tokens, E experts, R rank, I in, O out
 """
@@ -16,10 +16,11 @@ from expertrag_retriever.experts.settings import ExpertForm, ExpertSettings
 
 
 class ExpertLinear(nn.Module):
-    """Stands where ``base`` stood; without a routing it is ``base``.
+    """Replaces ``base``; outside a routed pass it computes the same as ``base``.
 
-    ``first`` and ``second`` are the experts' parameters: low rank, down (E, R, I) and up (E, O, R);
-    full, weight (E, O, I) and bias (E, O). They start so that every expert equals the base.
+    ``first`` and ``second`` are the experts' parameters. Low rank: down (E, R, I) and up (E, O, R);
+    full: weight (E, O, I) and bias (E, O). They are initialised so that every expert equals the
+    base.
     """
 
     def __init__(self, base: nn.Linear, settings: ExpertSettings) -> None:
@@ -39,12 +40,12 @@ class ExpertLinear(nn.Module):
         self.second = nn.Parameter(second)
 
     def float_experts(self) -> None:
-        """Keep the experts in float32, whatever the base is in: small steps vanish in bfloat16."""
+        """Convert the experts to float32, whatever the base uses: bfloat16 loses small updates."""
         self.first.data = self.first.data.float()
         self.second.data = self.second.data.float()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply the base layer and the experts of the running pass: (N, L, I) to (N, L, O)."""
+        """Apply the base layer and the experts of the current pass: (N, L, I) to (N, L, O)."""
         output: torch.Tensor = self.base(x)
         routing = current()
         if routing is None or routing.index is None or routing.weights is None:

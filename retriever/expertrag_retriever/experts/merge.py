@@ -1,4 +1,4 @@
-"""Low-rank updates in the weights of the base model: many experts as one, one for good.
+"""Averages experts into one low-rank update, and merges updates into the base model's weights.
 
 E experts, R rank, I in, O out
 """
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def mean_update(
     layer: ExpertLinear, experts: Sequence[int], rank: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give the update of rank R nearest to the mean of those of some experts of a layer.
+    """Return the rank-R approximation of the mean update of some experts of a layer.
 
     Returns down (R, I) with orthonormal rows and up (O, R): directions that no expert uses have
-    an ``up`` of 0, and can still learn. The biases of copied experts are left out.
+    an ``up`` of 0 and can still learn. The biases of copied experts are left out.
     """
     chosen = list(experts)
     if layer.form is ExpertForm.LOW_RANK:
@@ -37,7 +37,7 @@ def mean_update(
 
 
 def merge(model: nn.Module, updates: Mapping[str, tuple[torch.Tensor, torch.Tensor]]) -> None:
-    """Add updates, down (R, I) and up (O, R), to the linear layers of these names of a model."""
+    """Add updates, down (R, I) and up (O, R), to the weights of the linear layers by name."""
     for name, (down, up) in updates.items():
         weight = model.get_submodule(name).weight
         assert isinstance(weight, torch.Tensor), "a linear layer"

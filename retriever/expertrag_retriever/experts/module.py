@@ -1,10 +1,10 @@
-"""The encoder with domain experts, as a module of sentence-transformers.
+"""The encoder with embedding experts, as a module of sentence-transformers.
 
-    model = SentenceTransformer(folder, trust_remote_code=True)   # a folder that `save` wrote
-    model.encode(texts)                                            # each text by its own router
-    model.encode(texts, domain="legal")                            # all by one expert
+    model = SentenceTransformer(folder, trust_remote_code=True)   # a folder written by `save`
+    model.encode(texts)                                            # the router chooses per text
+    model.encode(texts, domain="legal")                            # one expert for all texts
 
-Its passes are those of :class:`WithExperts`.
+For the forward pass see :class:`WithExperts`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class ExpertTransformer(Transformer, WithExperts):
 
     forward_kwargs: set[str] = {"domain", "allowed"}  # noqa: RUF012 - as the library declares it
 
-    # the library's class comes first: a loaded module becomes one of this class
+    # the library's class comes first: the class of a loaded module is changed to this one
     forward = WithExperts.forward
 
     def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return dict(Transformer.forward(self, features, **kwargs))
 
     def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
-        """Write the base model as it was, the experts and the router beside it."""
+        """Write the unmodified base model, and the experts and the router as separate files."""
         if self.settings is None:
             super().save(output_path, *args, **kwargs)
             return
@@ -45,7 +45,7 @@ class ExpertTransformer(Transformer, WithExperts):
 
     @classmethod
     def load(cls, model_name_or_path: str, *args: Any, **kwargs: Any) -> ExpertTransformer:
-        """Load a folder that :meth:`save` wrote; one without experts is the base model."""
+        """Load a folder written by :meth:`save`; without experts it loads the base model alone."""
         with nomic_moe.loadable():
             module: ExpertTransformer = super().load(model_name_or_path, *args, **kwargs)
         folder = Path(model_name_or_path) / str(kwargs.get("subfolder") or "")
@@ -54,13 +54,13 @@ class ExpertTransformer(Transformer, WithExperts):
 
 
 def expert_transformer(model: SentenceTransformer) -> ExpertTransformer:
-    """Make the first module of a model one that can have experts; nothing else of it changes."""
+    """Convert the first module of a model to one that can hold experts; nothing else changes."""
     model[0].__class__ = ExpertTransformer
     return cast("ExpertTransformer", model[0])
 
 
 def with_experts(model: SentenceTransformer, settings: ExpertSettings) -> ExpertTransformer:
-    """Put new experts into a loaded model, and return the module that holds them."""
+    """Add new experts to a loaded model, and return the module that holds them."""
     transformer = expert_transformer(model)
     transformer.add_experts(settings)
     return transformer

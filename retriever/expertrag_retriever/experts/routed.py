@@ -1,7 +1,7 @@
-"""What a transformer with domain experts adds to one without: routing, around its own pass.
+"""Adds routing to the forward pass of a transformer with embedding experts.
 
-The pass is that of the base model. Where the experts begin, the router reads the mean hidden
-states and chooses, so that routing costs no pass of its own.
+The pass itself is the base model's. At the first layer with experts, the router reads the mean
+hidden states and chooses the experts, so that routing needs no extra pass.
 
     N texts, L tokens of the longest, E experts, K experts of a text, H hidden
 """
@@ -21,21 +21,21 @@ from expertrag_retriever.router.router import Router, choose, of_experts
 
 
 class _Routed(BaseException):
-    """Ends a pass of which the routing alone is wanted.
+    """Stops a forward pass once the routing is known, when nothing else is needed.
 
-    No Exception: nothing between the layers and us may take it for a fault of its own.
+    Not an Exception, so that no library code on the call stack catches it.
     """
 
 
 class WithExperts:
-    """Before a module that encodes features, and has the encoder as ``model``.
+    """Mixin for a module that encodes features and holds the encoder as ``model``.
 
-    ``settings`` and ``router`` are None for a base model without experts, and without a router
-    texts whose domain is not given go through the base model.
+    ``settings`` and ``router`` are None for a base model without experts. Without a router, texts
+    whose domain is not given go through the base model.
     """
 
-    if not TYPE_CHECKING:  # mypy takes it for all attributes that there are
-        __slots__ = ()  # so that a loaded module can become one of this class
+    if not TYPE_CHECKING:  # mypy would take it for the complete list of attributes
+        __slots__ = ()  # so that the class of a loaded module can be changed to this one
 
     model: Any
     module_output_name: str
@@ -44,7 +44,7 @@ class WithExperts:
     first_layer: int = 0
 
     def add_experts(self, settings: ExpertSettings) -> None:
-        """Give the model experts that equal it, to be trained or loaded."""
+        """Add experts that equal the base model, to be trained or loaded into."""
         self.first_layer = install(self.model, settings, self._begin)
         self.settings = settings
 
@@ -55,12 +55,12 @@ class WithExperts:
         allowed: Collection[str] | None = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """Encode a batch of features as the base model takes them.
+        """Encode a batch of features in the format of the base model.
 
-        The experts are those of ``expert_index`` (N,) in the features, E and above for none, else
-        that of ``domain``, else the router chooses among the ``allowed`` domains. What served each
-        text comes back as ``expert_index`` and ``expert_weights`` (N, K), with the router's
-        ``domain_posterior`` (N, E + 1) where it chose.
+        The experts come from ``expert_index`` (N,) in the features (E and above for none), else
+        from ``domain``, else the router chooses among the ``allowed`` domains. The result holds the
+        experts used for each text as ``expert_index`` and ``expert_weights`` (N, K), and, if the
+        router chose, its ``domain_posterior`` (N, E + 1).
         """
         if self.settings is None:
             return dict(self._encoded(features, **kwargs))
@@ -73,16 +73,16 @@ class WithExperts:
             routing.weights = torch.ones_like(routing.index, dtype=torch.float32)
         with routed(routing):
             features = self._encoded(features, **kwargs)
-        # Pooling, and a loss in training, add up many values: not in the base model's bfloat16.
+        # Pooling, and the loss in training, sum many values: not in the base model's bfloat16.
         features[self.module_output_name] = features[self.module_output_name].float()
         features["expert_index"], features["expert_weights"] = routing.index, routing.weights
         features["domain_posterior"] = routing.posterior
         return features
 
     def posterior(self, features: dict[str, Any]) -> torch.Tensor:
-        """Domain posteriors (N, E + 1) of a batch, the last column none; no expert is run.
+        """Domain posteriors (N, E + 1) of a batch, the last column for no domain; runs no expert.
 
-        Safe beside passes of other threads. Without a router every text is of none.
+        Thread-safe. Without a router, no text belongs to any domain.
         """
         assert self.settings is not None, "called on a module with experts"
         mask = features["attention_mask"]
@@ -93,7 +93,7 @@ class WithExperts:
         routing = Routing(mask, alone=True)
         with suppress(_Routed), routed(routing):
             self._encoded(features)
-        assert routing.posterior is not None, "the pass has reached the layers with experts"
+        assert routing.posterior is not None, "the pass must reach the layers with experts"
         return routing.posterior
 
     def _encoded(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -101,10 +101,10 @@ class WithExperts:
         raise NotImplementedError
 
     def _begin(self, hidden: torch.Tensor) -> None:
-        """Route the texts of the running pass by their hidden states (N, L, H)."""
+        """Route the texts of the current pass by their hidden states (N, L, H)."""
         routing = current()
-        assert routing is not None, "called in passes that have one"
-        assert self.settings is not None, "and in modules with experts"
+        assert routing is not None, "called only in routed passes"
+        assert self.settings is not None, "called only in modules with experts"
         if routing.index is not None or self.router is None:
             return
         routing.pooled = mean_pooled(hidden, routing.mask)

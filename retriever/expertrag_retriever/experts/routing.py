@@ -1,7 +1,7 @@
-"""Which experts serve each text of the forward pass that is running.
+"""The experts that serve each text of the current forward pass.
 
-The layers of a model are called by its own code, which knows nothing of experts, so the choice
-reaches them through a context variable: each thread that encodes has one of its own.
+The model's own code calls its layers and knows nothing of experts, so the routing reaches them
+through a context variable: each encoding thread has its own.
 
     N texts, L tokens of the longest, K experts of a text, E experts, H hidden
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class Routing:
     """The routing of one batch.
 
-    ``mask``: (N, L), 1 for tokens that count. ``allowed``: domains to choose among, None for all.
-    ``index``: (N, K), E and above for none, and ``weights``: (N, K); None until they are chosen,
-    which happens where the experts begin. ``pooled``: (N, H), what the router sees of the texts
-    there, and ``posterior``: (N, E + 1), what it makes of it, the last column "none of them"; None
-    where the experts were given. ``alone``: the pass ends once they are chosen.
+    ``mask``: (N, L), 0 for padding, 1 for other tokens. ``allowed``: domains to choose among, None
+    for all. ``index``: (N, K), E and above for none, and ``weights``: (N, K); None until the first
+    layer with experts, where they are chosen. ``pooled``: (N, H), the router's input there, and
+    ``posterior``: (N, E + 1), its output, the last column for no domain; None if the experts were
+    given. ``alone``: stop the pass once the experts are chosen.
     """
 
     mask: torch.Tensor
@@ -52,5 +52,5 @@ def routed(routing: Routing) -> Iterator[None]:
 
 
 def current() -> Routing | None:
-    """Return the routing of the pass that is running; None outside one."""
+    """Return the routing of the current pass; None outside a routed pass."""
     return _current.get()

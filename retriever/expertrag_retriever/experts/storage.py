@@ -1,4 +1,4 @@
-"""The files of experts and router: safetensors, with what they are in a JSON file beside them."""
+"""The files of experts and router: safetensors, described by a JSON file next to them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 EXPERTS = "experts.safetensors"
 SETTINGS = "experts.json"
 FILES = (EXPERTS, SETTINGS, TENSORS, ABOUT)
-"""What lies beside the files of a base model."""
+"""The files that are added to those of a base model."""
 
 
 def save_experts(
@@ -44,9 +44,9 @@ def save_experts(
     folder: Path,
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write experts, in bfloat16, and the router, in float32, into a folder.
+    """Write experts (bfloat16) and the router (float32) into a folder.
 
-    :param about: what else ``experts.json`` is to say.
+    :param about: further fields of ``experts.json``.
     """
     state = {
         f"{name}.{part}": getattr(layer, part).detach().bfloat16().contiguous()
@@ -61,9 +61,9 @@ def save_experts(
 
 
 def load_experts(module: WithExperts, folder: Path) -> None:
-    """Give a module the experts and the router of a folder, if it holds any.
+    """Load the experts and the router of a folder, if it holds any, into a module.
 
-    :raises EmbedderError: damaged files, or experts of another base model.
+    :raises EmbedderError: the files are damaged, or the experts belong to another base model.
     """
     if not (folder / SETTINGS).is_file():
         return
@@ -72,7 +72,7 @@ def load_experts(module: WithExperts, folder: Path) -> None:
         router = load_router(folder)[0] if has_router(folder) else None
     if router and router.domains[: len(settings.domains)] != settings.domains:
         raise EmbedderError(
-            f"the router in {folder} is not that of its experts ({', '.join(settings.domains)}): "
+            f"the router in {folder} does not match its experts ({', '.join(settings.domains)}): "
             "train them again, or fetch the folder again"
         )
     module.add_experts(settings)
@@ -92,7 +92,7 @@ def load_settings(folder: Path) -> ExpertSettings:
 def read_experts(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
     """Read the weights of each domain's expert by name, (1, …) float32, and ``experts.json``.
 
-    :raises EmbedderError: damaged files, or there are none.
+    :raises EmbedderError: the files are missing or damaged.
     """
     with _damage(folder):
         settings, state = _read(folder)
@@ -105,10 +105,10 @@ def read_experts(folder: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict
 
 
 def expert_fingerprints(folder: Path, base: str) -> dict[str, str]:
-    """Hash of what encodes the texts of each domain: the base model, and its own expert alone.
+    """Hash, for each domain, the base model and the domain's own expert.
 
-    An expert has the same hash whatever others lie beside it, so that a store keeps its vectors
-    when a domain is added.
+    The hash of an expert does not depend on the other experts of the folder, so that a store keeps
+    its vectors when a domain is added.
 
     :param base: fingerprint of the base model.
     :raises EmbedderError: damaged files.
@@ -156,16 +156,16 @@ def _fill(model: nn.Module, state: Mapping[str, torch.Tensor], folder: Path) -> 
     wanted = {f"{name}.{part}" for name in layers for part in ("first", "second")}
     if wanted != set(state):
         raise EmbedderError(
-            f"the experts in {folder} are of another base model: it has other layers; "
-            "name the base that they were trained on"
+            f"the experts in {folder} belong to another base model, with other layers: "
+            "name the base model that they were trained on"
         )
     for name, layer in layers.items():
         for part in ("first", "second"):
             parameter, value = getattr(layer, part), state[f"{name}.{part}"]
             if parameter.shape != value.shape:
                 raise EmbedderError(
-                    f"the experts in {folder} are of another base model: {name} has shape "
-                    f"{tuple(parameter.shape)}, not {tuple(value.shape)}; name the base that they "
-                    "were trained on"
+                    f"the experts in {folder} belong to another base model: here {name} has shape "
+                    f"{tuple(parameter.shape)}, not {tuple(value.shape)}; name the base model "
+                    "that they were trained on"
                 )
             parameter.data.copy_(value)

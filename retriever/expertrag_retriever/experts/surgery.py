@@ -1,4 +1,4 @@
-"""Putting experts into the feed-forward layers of an encoder, and finding them again."""
+"""Installs experts in the feed-forward layers of an encoder, and finds them again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from expertrag_retriever.experts.settings import ExpertSettings
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Where a kind of encoder keeps its layers, and in each of them its feed-forward layers.
+    """Paths of the layers in one kind of encoder, and of the feed-forward layers in each layer.
 
-    Layers without these stay without experts.
+    Layers without these feed-forward layers get no experts.
     """
 
     layers: str
@@ -34,7 +34,7 @@ _ANATOMIES: Mapping[str, Anatomy] = {
     "xlm-roberta": _BERT,
     "modernbert": Anatomy("layers", ("mlp.Wi", "mlp.Wo")),
     "nomic_bert": Anatomy("layers", ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")),
-    # Its layers that are mixtures of experts already, chosen token by token, stay as they are.
+    # Its own mixture-of-experts layers, which route token by token, stay unchanged.
     "nomic_bert_moe": Anatomy("encoder.layers", ("mlp.fc1", "mlp.fc2")),
 }
 
@@ -43,20 +43,20 @@ ChooseExperts = Callable[[torch.Tensor], None]
 
 
 def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
-    """Give a transformers encoder experts, and return the first layer that has them.
+    """Add experts to a transformers encoder, and return the index of the first layer with experts.
 
-    All parameters of the base are frozen; those of the experts, in float32, are the only ones that
-    can learn. ``choose`` runs where the experts begin, in passes that have a routing.
+    Freezes all parameters of the base; only the experts' parameters, in float32, are trainable.
+    ``choose`` runs at the first layer with experts, in routed passes.
 
-    :raises EmbedderError: an encoder of an unknown kind, or no layer for experts from
-        ``first_layer`` on.
+    :raises EmbedderError: the encoder is of an unknown kind, or no layer at or above
+        ``first_layer`` can have experts.
     """
     anatomy = anatomy_of(model)
     layers = model.get_submodule(anatomy.layers)
     first = len(layers) // 2 if settings.first_layer is None else settings.first_layer
     if not 0 <= first < len(layers):
         raise EmbedderError(
-            f"experts cannot begin in layer {first} of {len(layers)}: choose a lower first_layer"
+            f"experts cannot start at layer {first} of {len(layers)}: choose a lower first_layer"
         )
     model.requires_grad_(False)
     for layer in layers[first:]:
@@ -67,7 +67,7 @@ def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
                 setattr(owner, name, ExpertLinear(getattr(owner, name), settings))
     if not any(expert_layers(model)):
         raise EmbedderError(
-            f"experts cannot begin in layer {first}: no dense layer follows; choose a lower "
+            f"experts cannot start at layer {first}: no dense layer follows; choose a lower "
             "first_layer"
         )
 
@@ -80,30 +80,30 @@ def install(model: Any, settings: ExpertSettings, choose: ChooseExperts) -> int:
 
 
 def expert_layers(model: nn.Module) -> Iterator[tuple[str, ExpertLinear]]:
-    """Yield the layers with experts, by the name of the layer that they replace."""
+    """Yield the layers with experts, with the name of the layer that each replaces."""
     for name, module in model.named_modules():
         if isinstance(module, ExpertLinear):
             yield name, module
 
 
 def anatomy_of(model: Any) -> Anatomy:
-    """Say where an encoder keeps its layers.
+    """Return where an encoder keeps its layers.
 
-    :raises EmbedderError: an encoder of a kind that cannot have experts.
+    :raises EmbedderError: encoders of this kind cannot have experts.
     """
     kind = model.config.model_type
     if kind == "nomic_bert" and getattr(model.config, "num_experts", 0):
         kind = "nomic_bert_moe"
     if kind not in _ANATOMIES:
         raise EmbedderError(
-            f"experts cannot be added to an encoder of type {kind!r}: use one of type "
+            f"experts cannot be added to an encoder of type {kind!r}: use one of "
             f"{', '.join(sorted(_ANATOMIES))}"
         )
     return _ANATOMIES[kind]
 
 
 def base_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the parameters of the base model under the names that they had before the surgery."""
+    """Return the parameters of the base model under their original names, without the experts."""
     experts = {f"{name}.{part}" for name, _ in expert_layers(model) for part in ("first", "second")}
     return {
         key.replace(".base.", "."): value

@@ -1,6 +1,6 @@
-"""The shared layers below the experts: run alone, or left out where their output is known.
+"""The shared layers below the experts: run alone, or skipped if their output is cached.
 
-They are frozen, so that what they make of a text never changes in a training: it is computed once.
+They are frozen, so their output for a text never changes during training and is computed once.
 
     N texts, L tokens of the longest, E experts, H hidden, D dimensions
 """
@@ -19,15 +19,15 @@ from expertrag_retriever.experts.surgery import anatomy_of
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_MOST_BYTES = 3 << 30  # of known states; texts beyond run through the whole model
+_MOST_BYTES = 3 << 30  # of cached states; further texts run through the whole model
 _MINI_BATCH_TOKENS = 6144
-"""Padded tokens of a mini-batch: texts of like length together waste little on padding."""
+"""Padded tokens of a mini-batch; grouping texts of similar length wastes little on padding."""
 
 
 class _Reached(BaseException):
-    """Ends a forward pass with the hidden states (N, L, H) that reach the first layer with experts.
+    """Stops a forward pass; carries the hidden states (N, L, H) that reach the first expert layer.
 
-    No Exception: nothing between the hook and us may take it for a fault of its own.
+    Not an Exception, so that no library code on the call stack catches it.
     """
 
     def __init__(self, hidden: torch.Tensor) -> None:
@@ -38,7 +38,7 @@ class _Reached(BaseException):
 def layers_of(model: SentenceTransformer) -> nn.ModuleList:
     """Return the layers of an encoder.
 
-    :raises EmbedderError: an encoder of a kind that cannot have experts.
+    :raises EmbedderError: encoders of this kind cannot have experts.
     """
     encoder: Any = model[0].model
     layers: nn.ModuleList = encoder.get_submodule(anatomy_of(encoder).layers)
@@ -46,9 +46,9 @@ def layers_of(model: SentenceTransformer) -> nn.ModuleList:
 
 
 def first_layer_of(model: SentenceTransformer) -> int:
-    """Layer where the experts of a model begin; the middle, where they would, if it has none.
+    """Index of the first layer with experts; the middle layer (the default) if there are none.
 
-    :raises EmbedderError: an encoder of a kind that cannot have experts.
+    :raises EmbedderError: encoders of this kind cannot have experts.
     """
     transformer: Any = model[0]
     if getattr(transformer, "settings", None) is not None:
@@ -60,9 +60,9 @@ def first_layer_of(model: SentenceTransformer) -> int:
 def ending_below_experts(
     model: SentenceTransformer,
 ) -> Iterator[Callable[[dict[str, Any]], torch.Tensor]]:
-    """Give a function from features to the hidden states (N, L, H) that reach the experts.
+    """Yield a function from features to the hidden states (N, L, H) that reach the experts.
 
-    No other thread may run the model meanwhile: its pass would end at the same layer.
+    No other thread may run the model within the block: its pass would stop at the same layer.
     """
     hook = layers_of(model)[first_layer_of(model)].register_forward_pre_hook(
         _stop, with_kwargs=True, prepend=True
@@ -89,10 +89,10 @@ def _stop(
 
 
 class Trunk:
-    """Vectors of texts by a model whose shared layers run once for each text."""
+    """Encodes texts with a model whose shared layers run only once for each text."""
 
     def __init__(self, model: SentenceTransformer) -> None:
-        """Take a model with experts; it may not be run by another thread meanwhile."""
+        """Take a model with experts; no other thread may run it at the same time."""
         self._model = model
         self._layers = layers_of(model)
         self._first = first_layer_of(model)
@@ -101,11 +101,11 @@ class Trunk:
         self._tuples = False
 
     def learn(self, texts: Sequence[str], advance: Callable[[int, int], None]) -> None:
-        """Run the shared layers for texts, while there is room for their states.
+        """Run the shared layers on texts and cache the states, up to a memory limit.
 
-        The same texts in the same order give the same states bit for bit.
+        The same texts in the same order give bit-identical states.
 
-        :param advance: called with how many texts are done, and of how many.
+        :param advance: called with the number of texts done, and their total.
         """
         new = sorted(dict.fromkeys(texts), key=len, reverse=True)
         if not self._first:
@@ -141,7 +141,7 @@ class Trunk:
         return torch.cat(parts)[back]
 
     def _mini_batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Rows of texts of like length, longest first."""
+        """Yield rows of texts of similar length, longest first."""
         lengths = [len(self._states[text]) if text in self._states else 0 for text in texts]
         known = [row for row, length in enumerate(lengths) if length]
         unknown = [row for row, length in enumerate(lengths) if not length]
@@ -155,7 +155,7 @@ class Trunk:
                 start += size
 
     def _note(self, _layer: nn.Module, _inputs: Any, output: Any) -> None:
-        self._tuples = isinstance(output, tuple)  # as some libraries' layers return their states
+        self._tuples = isinstance(output, tuple)  # some libraries' layers return tuples
 
     def _features(self, texts: Sequence[str]) -> dict[str, Any]:
         return {
@@ -178,9 +178,9 @@ class Trunk:
 
     @contextmanager
     def _known(self, hidden: torch.Tensor, mask: torch.Tensor) -> Iterator[None]:
-        """Leave the shared layers out of a pass: their output is ``hidden``, by tokens of ``mask``.
+        """Skip the shared layers within the block: their output is ``hidden``.
 
-        :param hidden: (tokens of all texts, H).
+        :param hidden: states of the tokens in ``mask``, (tokens of all texts, H).
         """
         padded = hidden.new_zeros(*mask.shape, hidden.shape[-1])  # [N, L, H]
         padded[mask] = hidden
@@ -195,16 +195,16 @@ class Trunk:
 
 
 class _Known(nn.Module):
-    """Stands for a shared layer whose output is known."""
+    """Replaces a shared layer whose output is known."""
 
     def __init__(self, layer: nn.Module, hidden: torch.Tensor, *, as_tuple: bool) -> None:
         super().__init__()
-        self.__dict__["stood_for"] = layer  # no child: nothing may find its parameters here
+        self.__dict__["stood_for"] = layer  # not a submodule: its parameters must not be listed
         self.hidden = hidden
         self._as_tuple = as_tuple
 
     def __getattr__(self, name: str) -> Any:
-        """Answer for the layer: encoders ask some what kind they are."""
+        """Delegate to the replaced layer: some encoders read an attribute of their layers."""
         try:
             return super().__getattr__(name)
         except AttributeError:

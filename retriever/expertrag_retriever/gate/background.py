@@ -1,8 +1,8 @@
-"""Requests that need nobody's documents: what a store's similarities are compared with.
+"""Background requests, which need no documents: the baseline for a store's similarities.
 
-They stand for small talk, arithmetic, writing, general facts and advice. A cosine means nothing by
-itself, it depends on the embedder and on the corpus; how far a question's cosine lies above those
-of these requests does.
+They cover small talk, arithmetic, writing, general facts and advice. A cosine alone means nothing,
+because it depends on the embedder and on the corpus; the margin by which a question is nearer to
+the store than to these requests is meaningful.
 """
 
 from __future__ import annotations

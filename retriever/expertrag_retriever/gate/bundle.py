@@ -1,10 +1,10 @@
 """A fitted gate on disk.
 
-FOLDER/gate.json               model, calibration, what the gate needs, its card, the arrays' file
+FOLDER/gate.json               model, calibration, requirements, card, name of the arrays file
 FOLDER/gate-HASH.safetensors   arrays of design and model
 
-A gate is exchanged by replacing ``gate.json``, so that whoever reads the folder sees the old gate
-or the new one.
+A new gate takes effect when ``gate.json`` is replaced: a reader of the folder sees either the old
+gate or the new one.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from expertrag_retriever.gate.ways import READINGS, Way
 
 ABOUT = "gate.json"
 FORMAT = 3
-"""In 1, the similarity to the store was that of its centroids; in 1 and 2, cosines and shares of
-words were looked at as they are."""
+"""Format 1 measured the similarity to the store's centroids; formats 1 and 2 used raw cosines and
+word shares as signals."""
 
 _HEADS = ("closed", "retrieval", "benefit")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the signals of a gate come from, by name and hash; None where it needs none.
+    """The models that compute a gate's signals, by name and hash; None where it needs none.
 
-    ``embedder`` is that of question and draft: the base model, before any domain expert.
-    ``generator`` is the model whose prefill the gate reads, or that reads the draft. ``router``
-    hashes the embedder with its experts, whose router tells the domain of a question.
+    ``embedder`` embeds question and draft: the base model, without embedding experts.
+    ``generator`` is the model whose prefill the gate reads, or that scores the draft. ``router`` is
+    the hash of the embedder with its experts, whose router predicts the domain of a question.
     """
 
     embedder: str | None = None
@@ -59,10 +59,10 @@ class GateBundle:
     """A fitted gate.
 
     ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
-    rising, are p(benefit) of those rows, which a budget sets its threshold by. ``sufficiency``
-    judges the passages that were found; None where the rows did not tell. ``ways`` are other ways
-    to read than one step, by name, and ``cost`` the accuracy that one step must bring. ``card``
-    says what the gate was fitted on, how well, and by which command.
+    ascending, are p(benefit) of those rows, from which a budget sets its threshold.
+    ``sufficiency`` judges retrieved passages; None if the rows did not suffice to fit it. ``ways``
+    are alternatives to reading in one step, by name, and ``cost`` is the accuracy that one step
+    must gain. ``card`` records what the gate was fitted on, how well, and by which command.
     """
 
     name: str
@@ -78,12 +78,12 @@ class GateBundle:
 
     @property
     def groups(self) -> tuple[SignalGroup, ...]:
-        """Groups of signals that it looks at."""
+        """Groups of signals that the gate uses."""
         return tuple(dict.fromkeys(block.group for block in self.predictor.design.blocks))
 
     @property
     def version(self) -> str:
-        """Name and hash: what a decision is signed with."""
+        """Name and hash, recorded with every decision."""
         return f"{self.name}@{self.fingerprint[:8]}"
 
 
@@ -93,7 +93,7 @@ def is_gate(folder: Path) -> bool:
 
 
 def save_gate(bundle: GateBundle, folder: Path) -> str:
-    """Write a gate into a folder, in place of the one that is there; returns its fingerprint."""
+    """Write a gate into a folder, replacing the one there; return its fingerprint."""
     about, state = _dump_predictor(bundle.predictor)
     state["benefits"] = np.array(bundle.benefits)
     judged: dict[str, Any] = {}
@@ -130,16 +130,16 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
 def load_gate(folder: Path) -> GateBundle:
     """Read a gate.
 
-    :raises GateError: there is none, or its files are damaged.
+    :raises GateError: the folder has no gate, or its files are damaged.
     """
     if not is_gate(folder):
-        raise GateError(f"no gate in {folder}: name a folder of `expertrag gate fit`")
+        raise GateError(f"no gate in {folder}: name a folder made by `expertrag gate fit`")
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] not in range(1, FORMAT + 1):
-            raise ValueError(f"format {body['format']}, not {FORMAT}")
+            raise ValueError(f"its format is {body['format']}, not {FORMAT}")
         if unknown := sorted(body.get("ways", {}).keys() - READINGS.keys()):
-            raise ValueError(f"it reads in ways that are unknown here: {', '.join(unknown)}")
+            raise ValueError(f"it has unknown ways of reading: {', '.join(unknown)}")
         arrays_bytes = (folder / str(body["arrays"])).read_bytes()
         arrays = load(arrays_bytes)
         bundle = GateBundle(
@@ -168,14 +168,14 @@ def load_gate(folder: Path) -> GateBundle:
         ) from error
     if body["format"] != FORMAT and SignalGroup.STORE in bundle.groups:
         raise GateError(
-            f"the gate in {folder} was fitted by an older version, which looked at stores in "
-            "another way: record its rows again and fit it again (docs/gate.md)"
+            f"the gate in {folder} was fitted by an older version with different store signals: "
+            "record its rows again and fit it again (docs/reference/gate.md)"
         )
     return bundle
 
 
 def _dump_predictor(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a predictor as JSON, and its arrays by name."""
+    """Return a predictor as JSON and its arrays by name."""
     blocks, arrays = predictor.design.dump()
     about = {
         "model": predictor.model.name,
@@ -188,6 +188,8 @@ def _dump_predictor(predictor: Predictor) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _load_predictor(about: Mapping[str, Any], arrays: Mapping[str, Any]) -> Predictor:
+    if about["model"] not in MODELS:
+        raise ValueError(f"its model is {about['model']!r}, which this version does not have")
     maps = {head: load_calibrator(about["calibration"][head]) for head in _HEADS}
     return Predictor(
         Design.load(about["blocks"], _of("design", arrays)),
@@ -206,7 +208,7 @@ def _of(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fingerprint(body: Mapping[str, Any], arrays: bytes) -> str:
-    """Hash of everything that a decision depends on, which the card is not."""
+    """Hash everything that a decision depends on: all but the card."""
     decisive = {name: value for name, value in body.items() if name != "card"}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     digest.update(arrays)

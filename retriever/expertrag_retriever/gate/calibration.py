@@ -1,8 +1,8 @@
 """Measures what a store is about, when a generation of it is built.
 
-Sentences of sampled chunks serve as pseudo-queries and the requests of ``background`` as their
-opposite. Similarity and term coverage of both go into the manifest, so that a later query can be
-placed between the two without labels and for any embedder.
+Sentences of sampled chunks serve as pseudo-queries, and the requests of ``background`` as the
+contrast. Similarity and term coverage of both are stored in the manifest, so that a later query can
+be placed between the two without labels and for any embedder.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ if TYPE_CHECKING:
     from expertrag_index.types import Chunk, FloatArray
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-_SAMPLE = 200  # chunks; the mean similarity is then known to 0.01
-_DRAWN = 4_000  # chunks of which these are taken, so that small subjects have a part in them
+_SAMPLE = 200  # chunks; enough to know the mean similarity to 0.01
+_DRAWN = 4_000  # chunks from which the sample is taken, so that small subjects are included
 _SEED = 0
 _MIN_WORDS = 4
-_MAX_WORDS = 20  # a query's length; longer sentences lie nearer to the chunks than queries do
-_PRIOR_WEIGHT = 4.0  # pseudo-queries that the defaults count for: a store of one page has few
+_MAX_WORDS = 20  # a query's length; longer sentences are nearer to the chunks than queries are
+_PRIOR_WEIGHT = 4.0  # the defaults count as this many pseudo-queries: a one-page store has few
 
 
 def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> Mapping[str, JSON]:
     """Measure what ``index`` is about; the result goes into its manifest under ``coverage``.
 
-    A question is nearer to the chunk that answers it than to all others, and less near than a
-    sentence of that chunk. So a pseudo-query's similarity is the mean of the two: that of its own
-    chunk, and that of the nearest other one.
+    A question is nearer to the chunk that answers it than to all others, but not as near as a
+    sentence of that chunk. Therefore a pseudo-query's similarity is the mean of two values: to its
+    own chunk, and to the nearest other one.
     """
     own, queries = _pseudo_queries(index)
     if not queries:
@@ -65,7 +65,7 @@ def calibrate_coverage(index: Index, embedder: SentenceTransformerEmbedder) -> M
     unrelated = _measure(index, BACKGROUND, experts, background)
     requests = background[:, 0]
     among = requests @ requests.T
-    np.fill_diagonal(among, -1.0)  # a request is compared with the others
+    np.fill_diagonal(among, -1.0)  # compare a request only with the others
     near = [
         _nearness(about.similarity, asked[:, 0] @ requests.T),
         _nearness(unrelated.similarity, among),
@@ -95,7 +95,7 @@ class _Measured:
 
 
 def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
-    """Keys of sampled chunks, and a sentence of each, cut to a query's length."""
+    """Return keys of sampled chunks, and a sentence of each, cut to a query's length."""
     choose = random.Random(_SEED).choice
     keys, queries = [], []
     for key, chunk in _by_turns(index.sample_chunks(_DRAWN, _SEED)):
@@ -108,7 +108,7 @@ def _pseudo_queries(index: Index) -> tuple[list[int], list[str]]:
 
 
 def _by_turns(drawn: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
-    """Take chunks of each domain in turn, so that a large subject does not set the scale alone."""
+    """Take chunks of each domain in turn, so that a large subject does not dominate the scale."""
     domains: dict[str | None, list[tuple[int, Chunk]]] = {}
     for key, chunk in drawn:
         domains.setdefault(chunk.domain, []).append((key, chunk))
@@ -119,7 +119,7 @@ def _by_turns(drawn: Sequence[tuple[int, Chunk]]) -> list[tuple[int, Chunk]]:
 def _measure(
     index: Index, queries: Sequence[str], experts: Sequence[str], vectors: FloatArray
 ) -> _Measured:
-    """Measure queries by their vectors [N, P, D] of each of the experts."""
+    """Measure queries by their vectors [N, P, D], one per expert."""
     return _Measured(
         similarity=_similarities(index, experts, vectors, [None] * len(queries)),
         terms=np.array([term_coverage(index.term_statistics(query)) for query in queries]),
@@ -129,7 +129,7 @@ def _measure(
 def _similarities(
     index: Index, experts: Sequence[str], vectors: FloatArray, exclude: Sequence[int | None]
 ) -> NDArray[np.float64]:
-    """Similarity [N] of queries by their vectors [N, P, D], each but for a chunk."""
+    """Similarity [N] of queries by their vectors [N, P, D], excluding one chunk for each."""
     return np.array(
         [
             index.best_similarity(dict(zip(experts, rows, strict=True)), exclude=key)
@@ -149,7 +149,7 @@ def _contrast(
 
 
 def _shrunk(values: NDArray[np.float64], prior: Spread) -> Spread:
-    """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had been seen too."""
+    """Mean and deviation as if ``_PRIOR_WEIGHT`` values of the prior had also been observed."""
     share = _PRIOR_WEIGHT / (len(values) + _PRIOR_WEIGHT)
     mean = (1 - share) * float(values.mean()) + share * prior.mean
     seen = float(((values - mean) ** 2).mean())

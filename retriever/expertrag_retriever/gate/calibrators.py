@@ -1,6 +1,6 @@
-"""From a model's scores to probabilities that come true as often as they say.
+"""Calibration: maps a model's scores to probabilities that match the observed frequencies.
 
-Each map rises strictly, so that it never changes which of two queries is the likelier. Fitted on
+Every map is strictly increasing, so it never changes the order of two queries. Maps are fitted on
 predictions for rows that the model had not seen.
 """
 
@@ -20,17 +20,18 @@ SMOOTH = ("platt", "temperature")
 KINDS = (*SMOOTH, "isotonic")
 
 _LEAST = 1e-6
-_SLOPE = 1e-3  # of a stretch that isotonic regression leaves level
-_STRENGTH = 100.0  # of the two-parameter regressions, which hardly need a penalty
+_SLOPE = 1e-3  # least slope, where isotonic regression is flat
+_STRENGTH = 100.0  # inverse penalty of the two-parameter regressions, which hardly need one
 _FEWEST_ISOTONIC = 300  # steps fitted on fewer outcomes are noise (Niculescu-Mizil & Caruana 2005)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrator:
-    """Points (log odds, probability), rising, with straight lines between them.
+    """Piecewise linear map through increasing points (log odds, probability).
 
-    ``kind`` is how they were found: ``platt`` (Platt 1999: a logistic curve), ``temperature`` (Guo
-    et al. 2017: the same without a shift), ``isotonic`` (Zadrozny & Elkan 2002).
+    ``kind`` is the method that fitted them: ``platt`` (Platt 1999: a logistic curve),
+    ``temperature`` (Guo et al. 2017: the same without a shift), ``isotonic`` (Zadrozny & Elkan
+    2002).
     """
 
     kind: str
@@ -43,7 +44,7 @@ class Calibrator:
 
 
 def fit_calibrator(kind: str, probabilities: Matrix, outcome: NDArray[np.bool_]) -> Calibrator:
-    """Fit a map of a kind to predictions [N] and what came true [N]."""
+    """Fit a map of one kind to predictions [N] and outcomes [N]."""
     odds = log_odds(probabilities)
     grid = np.linspace(log_odds(np.array(0.0)), log_odds(np.array(1.0)), 1001)
     if kind == "isotonic":
@@ -94,7 +95,7 @@ def _logistic(odds: Matrix, outcome: NDArray[np.bool_], grid: Matrix, *, shift: 
 
     fitted = LogisticRegression(C=_STRENGTH, fit_intercept=shift).fit(odds[:, None], outcome)
     slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0]) if shift else 0.0
-    if slope < _SLOPE:  # a model that is worse than none: its order stays, and says next to nothing
+    if slope < _SLOPE:  # a useless model: keep its order, with almost no effect
         slope, bias = _SLOPE, 0.0
         if shift:
             bias = float(log_odds(outcome.mean()) - slope * odds.mean())

@@ -1,37 +1,37 @@
-"""What consulting the documents costs here, measured while answers are given."""
+"""Measures, while answering, what consulting the documents costs on this machine."""
 
 from __future__ import annotations
 
 import threading
 
 FEWEST = 5
-"""Answers of each way before a cost is known."""
+"""Answers needed with and without retrieval before a cost is known."""
 
-_MEMORY = 100  # answers that weigh in a mean, so that a busier machine shows
+_MEMORY = 100  # answers that a mean remembers, so that it follows the load of the machine
 
 STALE = 200
-"""Answers of one way in a row after which what is known of the other is forgotten."""
+"""After this many answers in a row of one kind, the measurement of the other is discarded."""
 
 
 class MarginalCost:
-    """Mean seconds that an answer from the documents takes longer than a closed-book one.
+    """Mean extra seconds of an open-book answer compared with a closed-book one.
 
-    Thread-safe. What the gate itself needs is spent either way and does not count. A way that is
-    no longer taken is unknown again after a while: a threshold that shuts it out must not rest on
-    what it cost on a bad day.
+    Thread-safe. The gate's own time is spent in both cases and does not count. If one kind of
+    answer no longer occurs, its measurement expires: a threshold that excludes it must not depend
+    forever on what it cost on a bad day.
     """
 
     def __init__(self) -> None:
-        """Begin without a measurement."""
+        """Start without measurements."""
         self._lock = threading.Lock()
         self._counts = [0, 0]
         self._means = [0.0, 0.0]
         self._unseen = [0, 0]
 
     def observe(self, seconds: float, *, retrieved: bool) -> None:
-        """Count an answer.
+        """Record an answer.
 
-        :param seconds: what it took after the gate had decided.
+        :param seconds: its time after the gate had decided.
         """
         with self._lock:
             way, other = int(retrieved), int(not retrieved)
@@ -45,7 +45,7 @@ class MarginalCost:
 
     @property
     def seconds(self) -> float | None:
-        """The difference; None until both ways have been taken often enough."""
+        """The difference; None until both kinds of answer have been measured often enough."""
         with self._lock:
             if min(self._counts) < FEWEST:
                 return None

@@ -1,4 +1,4 @@
-"""What a store is about, as its manifest keeps it: the yardstick for a query's signals."""
+"""The calibration of a store, as kept in its manifest: the reference for a query's signals."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 QUANTILES = 21
 BACKGROUND_WEIGHT = 0.5
-"""Of train questions of ten sets in one store, and everyday requests as they are, misspelled and in
-keywords, the AUC of nearness is .958, .949, .941 by a weight of 0, .987, .985, .977 by .4, .989,
-.987, .981 by .5, .991, .988, .984 by 1; against open questions about the world .961, .968, .967,
-.955 (as they are)."""
+"""AUC of nearness for train questions of ten sets in one store against everyday requests (as
+written, misspelled, as keywords): .958, .949, .941 with a weight of 0; .987, .985, .977 with .4;
+.989, .987, .981 with .5; .991, .988, .984 with 1. Against open questions about the world (as
+written): .961, .968, .967, .955."""
 _INT8_MAX = 127  # rounding to 8 bits moves a cosine by less than 0.003
 
 
@@ -42,8 +42,9 @@ class Contrast:
     def evidence(self, value: float) -> float:
         """Log odds, in nats, that a query with this value is about the store.
 
-        Two normal distributions of one (pooled) deviation, as in linear discriminant analysis, so
-        that evidence only rises with the value. 0 when the store cannot tell the two kinds apart.
+        Two normal distributions with one pooled deviation, as in linear discriminant analysis, so
+        that the evidence never decreases with the value. 0 if the signal does not separate the two
+        kinds of query.
         """
         gap = self.about.mean - self.unrelated.mean
         if gap <= 0:
@@ -57,9 +58,9 @@ class Contrast:
 class Coverage:
     """The calibration of a store.
 
-    ``nearness`` is of :func:`nearness`; ``quantiles`` are of its pseudo-queries' similarity,
-    rising; ``background`` [B, D] are the vectors of requests that need no documents, B = 0 where
-    they are not known.
+    ``nearness`` is the contrast of :func:`nearness`; ``quantiles`` are those of its pseudo-queries'
+    similarity, ascending; ``background`` [B, D] are the vectors of requests that need no documents,
+    B = 0 if they are not known.
     """
 
     nearness: Contrast
@@ -92,13 +93,13 @@ DEFAULT = Coverage(
 def nearness(similarity: float, background_similarity: float) -> float:
     """How much nearer a query is to the nearest chunk than to requests that need no documents.
 
-    A manual has its numbers, too, yet "7 plus 5" is nearer to "12 times 8".
+    Example: a manual also contains numbers, but "7 plus 5" is nearer to "12 times 8".
     """
     return similarity - BACKGROUND_WEIGHT * max(background_similarity, 0.0)
 
 
 def dump_coverage(coverage: Coverage) -> Mapping[str, JSON]:
-    """Return a calibration as JSON; vectors as base64 of 8-bit integers, 25 kB for 48 of 384."""
+    """Return a calibration as JSON; vectors as base64 of int8, 25 kB for 48 vectors of 384."""
     codes = np.round(coverage.background * _INT8_MAX).astype(np.int8)  # [B, D]
     return {
         "nearness": asdict(coverage.nearness),
@@ -109,14 +110,14 @@ def dump_coverage(coverage: Coverage) -> Mapping[str, JSON]:
 
 
 def read_coverage(calibration: Mapping[str, JSON], dimension: int) -> Coverage:
-    """Read a manifest's ``calibration`` for vectors of length D; defaults where it has none."""
+    """Read a manifest's ``calibration`` for vectors of length D; the defaults if it has none."""
     stored = calibration.get("coverage")
     if not stored:
         return DEFAULT
     fields = cast("Mapping[str, JSON]", stored)
     codes = np.frombuffer(base64.b64decode(cast("str", fields["background"])), np.int8)
     return Coverage(
-        # a store that an earlier version has built knows the similarities alone
+        # a store built by an earlier version has only the similarities
         nearness=_read_contrast(fields["nearness"]) if "nearness" in fields else DEFAULT.nearness,
         terms=_read_contrast(fields["terms"]),
         quantiles=tuple(cast("Sequence[float]", fields["quantiles"])),

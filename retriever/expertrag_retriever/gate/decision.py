@@ -32,26 +32,27 @@ if TYPE_CHECKING:
 
 
 class Gate:
-    """Decides from what the store holds and the model's first tokens. Thread-safe.
+    """Decides from the contents of the store and the model's first tokens. Thread-safe.
 
-    Training-free: constants with a source, and distributions that the store measured of itself.
+    Training-free: it uses documented constants and distributions measured on the store itself.
     """
 
     name = CONSTANTS.name
 
     def __init__(self, index: Index) -> None:
-        """Read the calibration of ``index``, which the gate goes on to use."""
+        """Read the calibration of ``index``; the gate keeps a reference to the index."""
         self._index = index
         self._coverage = read_coverage(index.manifest.calibration, index.dimension)
 
     def store_signals(
         self, query: str, query_vector: Query, filter: Filter | None = None
     ) -> StoreSignals:
-        """Look for the nearest chunk, in all partitions, and at the term statistics.
+        """Measure the similarity of the nearest chunk of all partitions, and the term coverage.
 
-        :param query_vector: the query's embedding [D]; for a store with partitions by expert, that
-            of each, and that of "general", which the background requests are compared with.
-        :param filter: which chunks may be the nearest.
+        :param query_vector: the query's embedding [D]; for a store with partitions by expert, the
+            embedding by each expert and by "general", which is compared with the background
+            requests.
+        :param filter: restricts which chunks may be the nearest.
         :raises FilterError: unknown field or operator.
         """
         base = _base(query_vector)
@@ -64,7 +65,7 @@ class Gate:
         )
 
     def is_unsure(self, store: StoreSignals) -> bool:
-        """Whether a question may as well be about the documents as not: its passages decide."""
+        """Whether the store signals are inconclusive, so that the passages should be read."""
         low, high = CONSTANTS.unsure
         return low <= estimate(None, store, self._coverage, CONSTANTS).p_documents <= high
 
@@ -78,7 +79,7 @@ class Gate:
         draft: Draft | None = None,
         domains: Mapping[str, float] | None = None,
     ) -> Signals:
-        """Put together what a fitted gate may look at."""
+        """Collect the signals that a fitted gate may use."""
         extra = dict(domains or {})
         if store is not None:
             estimated = estimate(None, store, self._coverage, CONSTANTS)
@@ -95,10 +96,10 @@ class Gate:
         store: StoreSignals | None,
         threshold: float | None = None,
     ) -> GateDecision:
-        """Decide; a mode other than AUTO is obeyed, whatever signals are given.
+        """Decide; a mode other than AUTO is obeyed regardless of the signals.
 
-        :param prefill: None when the model does not expose token probabilities.
-        :param store: None when the store was not looked at.
+        :param prefill: None if the model does not expose token probabilities.
+        :param store: None if the store was not consulted.
         :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
         """
         if mode is not GateMode.AUTO:
@@ -125,7 +126,7 @@ class Gate:
 
 
 def _base(query_vector: Query) -> FloatArray:
-    """Return the embedding by the base model [D], also of a store with partitions by expert."""
+    """Return the embedding by the base model [D], also for a store with partitions by expert."""
     return query_vector[GENERAL] if isinstance(query_vector, Mapping) else query_vector
 
 

@@ -1,9 +1,9 @@
-"""How signals become the columns of a matrix, the same in fitting and in serving.
+"""Turns signals into the columns of a matrix, identically in fitting and in serving.
 
-Numbers are standardised; vectors are too, and are then reduced to their principal components,
+Numbers are standardised. Vectors are standardised and then reduced to their principal components,
 which hold what the gate can learn from a few thousand rows.
 
-Legend: N queries, F columns, D places of a vector, C components.
+Legend: N queries, F columns, D dimensions of a vector, C components.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.signals import SignalGroup, Signals, group_of
 
 COMPONENTS = 64
-"""C; of 32 to 384 it loses nothing on AdaRAGUE's development rows, and fits in a fifth of the time.
-"""
+"""C. Tried 32 to 384: 64 loses nothing on AdaRAGUE's development rows and fits in a fifth of the
+time."""
 
-_MOST_DEVIATIONS = 5.0  # a value further out says no more than one at the edge
+_MOST_DEVIATIONS = 5.0  # values further out are clipped: they carry no more information
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Signals that belong together: the numbers of a group, or a vector.
+    """Signals that belong together: the numbers of a group, or one vector.
 
-    ``names`` are the numbers', empty for a vector, which has ``components`` [D, C] instead.
-    ``mean`` and ``deviation`` [D] are of the rows that were fitted, D the number of names for
-    numbers.
+    ``names`` are those of the numbers; empty for a vector, which has ``components`` [D, C] instead.
+    ``mean`` and ``deviation`` [D] are those of the fitted rows; for numbers, D is the number of
+    names.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Block:
 
     @property
     def columns(self) -> int:
-        """How many columns the block takes."""
+        """The number of columns of the block."""
         return len(self.mean) if self.components is None else self.components.shape[1]
 
     def values(self, rows: Sequence[Signals]) -> Matrix:
-        """Return the columns of queries, [N, columns]; a signal that is lacking is 0."""
+        """Return the columns of queries, [N, columns]; a missing signal is 0."""
         raw = _numbers(self.names, rows) if self.names else _vectors(self.name, self.mean, rows)
         found = (raw - self.mean) / self.deviation
         found = np.clip(np.nan_to_num(found, nan=0.0), -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return found if self.components is None else found @ self.components
 
     def within(self, signals: Signals) -> bool:
-        """Whether a query has anything of the block."""
+        """Whether a query has any signal of the block."""
         if self.names:
             return any(name in signals.numbers for name in self.names)
         return self.name in signals.vectors
@@ -64,9 +64,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Design:
-    """The blocks, side by side.
+    """All blocks, side by side.
 
-    A signal that a query lacks stands at its mean, 0, and so says nothing.
+    A signal that a query lacks is set to its mean, 0, and so carries no evidence.
     """
 
     blocks: tuple[Block, ...]
@@ -83,9 +83,9 @@ class Design:
 
     @classmethod
     def fit(cls, rows: Sequence[Signals], groups: Sequence[SignalGroup]) -> Design:
-        """Take the signals of ``groups`` that vary over the rows.
+        """Build a design from the signals of ``groups`` that vary over the rows.
 
-        :raises GateError: there is none.
+        :raises GateError: there is no such signal.
         """
         blocks = [
             block
@@ -95,14 +95,14 @@ class Design:
         ]
         if not blocks:
             raise GateError(
-                f"the rows carry no signal of {', '.join(groups)} that varies; record rows with a "
-                "model and a store, or choose other signals"
+                f"no signal of {', '.join(groups)} varies over the rows: record rows with a model "
+                "and a store, or choose other signals"
             )
         return cls(tuple(blocks))
 
     @property
     def columns(self) -> int:
-        """F."""
+        """The number of columns, F."""
         return sum(block.columns for block in self.blocks)
 
     def matrix(self, rows: Sequence[Signals]) -> Matrix:
@@ -110,11 +110,11 @@ class Design:
         return np.concatenate([block.values(rows) for block in self.blocks], axis=1)
 
     def lacking(self, signals: Signals) -> tuple[str, ...]:
-        """Names of the blocks of which a query has nothing."""
+        """Names of the blocks of which a query has no signal."""
         return tuple(block.name for block in self.blocks if not block.within(signals))
 
     def dump(self) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-        """Return the blocks as JSON, and their arrays by name; components in half precision."""
+        """Return the blocks as JSON and their arrays by name; components in half precision."""
         about, arrays = [], {}
         for block in self.blocks:
             about.append(
@@ -189,7 +189,7 @@ def _fit_vector(name: str, size: int, rows: Sequence[Signals], group: SignalGrou
 
 
 def _numbers(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:
-    """Values as they were measured, [N, D]; NaN where there is none."""
+    """Raw values, [N, D]; NaN where one is missing."""
     values = [[row.numbers.get(name, np.nan) for name in names] for row in rows]
     raw: Matrix = np.array(values, float).reshape(len(rows), len(names))
     raw[~np.isfinite(raw)] = np.nan
@@ -197,5 +197,5 @@ def _numbers(names: Sequence[str], rows: Sequence[Signals]) -> Matrix:
 
 
 def _vectors(name: str, mean: Matrix, rows: Sequence[Signals]) -> Matrix:
-    """Vectors as they were measured, [N, D]; the mean where there is none."""
+    """Raw vectors, [N, D]; the mean where one is missing."""
     return np.array([row.vectors.get(name, mean) for row in rows], float).reshape(-1, len(mean))

@@ -1,4 +1,4 @@
-"""Which domain a question is of, as signals: the posterior of the embedder's router."""
+"""Domain signals of a question: the posterior of the embedder's router."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from expertrag_retriever.experts.settings import GENERAL
 if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
-_LEAST = 1e-12  # probability whose logarithm is still finite
+_LEAST = 1e-12  # keeps the logarithm finite
 
 
 def domain_probabilities(
     embedder: SentenceTransformerEmbedder, questions: Sequence[str]
 ) -> list[dict[str, float]]:
-    """Return of each question the probability of every domain, and of none as "general".
+    """Return, for each question, the probability of every domain, and of none as "general".
 
     Empty for an embedder without experts.
     """
@@ -29,7 +29,7 @@ def domain_probabilities(
 
 
 def domain_signals(domains: Mapping[str, float]) -> dict[str, float]:
-    """Return the signals of a question's domains: their probabilities, and the entropy in nats."""
+    """Return the domain signals of a question: the probabilities, and their entropy in nats."""
     if not domains:
         return {}
     entropy = -sum(p * math.log(max(p, _LEAST)) for p in domains.values())

@@ -1,4 +1,4 @@
-"""What a closed-book draft tells beside its likelihood: its form, and how it fits the question."""
+"""Signals of a closed-book draft's text: its form, and its overlap with the question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DOUBT = re.compile(
 
 
 def draft_signals(question: str, draft: str) -> dict[str, float]:
-    """Return counts and forms of a draft by name, each finite; an empty draft has zeros."""
+    """Return counts and forms of a draft by name, all finite; all 0 for an empty draft."""
     lower = draft.lower().strip()
     words = _WORD.findall(lower)
     asked = set(_WORD.findall(question.lower()))

@@ -1,4 +1,4 @@
-"""A decision in words: one sentence with the evidence that decided."""
+"""States the reason for a decision: one sentence with the decisive evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SURE = 0.25  # p(correct closed book); the constants allow 0.38 at most
 
 
 def forced_reason(mode: GateMode) -> str:
-    """Return why a mode other than AUTO decides."""
+    """Return the reason for a decision in a mode other than AUTO."""
     return _FORCED[mode]
 
 
@@ -33,7 +33,7 @@ def reason(
     prefill: PrefillSignals | None,
     store: StoreSignals | None,
 ) -> str:
-    """Return why AUTO decided as it did."""
+    """Return the reason for a decision in mode AUTO."""
     documents = _documents(estimate, store)
     about = estimate.p_documents >= 0.5
     if estimate.p_benefit >= threshold:
@@ -67,8 +67,8 @@ def _documents(estimate: Estimate, store: StoreSignals | None) -> str:
 
 def _model(estimate: Estimate, prefill: PrefillSignals | None) -> str:
     if prefill is None:
-        return "the model does not tell how sure it is"
-    manner = "fairly sure of its own answer" if _is_sure(estimate) else "unsure alone"
+        return "the model does not report its confidence"
+    manner = "fairly sure of its own answer" if _is_sure(estimate) else "unsure of its own answer"
     return f"the model is {manner} (margin {prefill.margin:.2f})"
 
 
@@ -77,7 +77,7 @@ def _is_sure(estimate: Estimate) -> bool:
 
 
 def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str, float]) -> str:
-    """Return why a fitted gate decided as it did, and what would have changed it.
+    """Return the reason for a fitted gate's decision, and what would have changed it.
 
     :param contributions: by group of signals, in nats.
     """
@@ -95,7 +95,8 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
         for name, value in speaking.items()
         if (log_odds(p_benefit) - value >= log_odds(threshold)) != retrieve
     ]
-    without = f" Without {' or '.join(turning)} it would not be so." if turning else ""
+    opposite = f" Without {' or '.join(turning)}, the decision would be the opposite."
+    without = opposite if turning else ""
     return (
         f"The benefit {p_benefit:.2f}{grounds} {relation} the threshold {threshold:.2f}, so "
         f"{action}.{without}"
@@ -103,16 +104,17 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
 
 
 def way_reason(choice: Choice, seconds: Mapping[str, float], cost: float) -> str:
-    """Return why the documents are read as they are.
+    """Return the reason for the chosen way of reading the documents.
 
     :param seconds: of each way, relative to one step.
-    :param cost: accuracy that one step must bring.
+    :param cost: accuracy that one step must gain.
     """
     told = "; ".join(
-        f"{_WAYS[name]}: right with probability {p:.2f} at {seconds[name]:.1f} times the time"
+        f"{_WAYS[name]}: right with probability {p:.2f} in {seconds[name]:.1f} times the time"
         for name, p in choice.p_right.items()
     )
-    return f"Of the ways to read ({told}), {_WAYS[choice.name]} is worth most at {cost:g} a step."
+    best = f"{_WAYS[choice.name]} has the highest utility at a cost of {cost:g} per step"
+    return f"Of the ways to read ({told}), {best}."
 
 
 _WAYS = {
@@ -120,11 +122,11 @@ _WAYS = {
     "one_passage": "one passage",
     "multi_step": "several searches",
 }
-_NOTABLE = 0.05  # nats; less moves a probability by a hundredth at most
+_NOTABLE = 0.05  # nats; less changes a probability by at most a hundredth
 _GROUPS = {
     "question": "the question's wording",
     "domain": "the domain of the question",
     "store": "what the store covers",
-    "prefill": "how sure the model begins",
+    "prefill": "the model's confidence",
     "draft": "the model's own draft",
 }

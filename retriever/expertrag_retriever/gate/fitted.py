@@ -1,4 +1,4 @@
-"""Decisions of a fitted gate, and which signals made them so."""
+"""Decisions of a fitted gate, with the contribution of each group of signals."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from expertrag_retriever.types import GateAction, GateDecision, GateMode
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Probabilities of one query, and why.
+    """Probabilities for one query, and what contributed to them.
 
     ``contributions``: by group of signals, in nats, how much higher the log odds of the benefit are
-    than they would be if the group stood at its mean over the fitted rows. ``lacking``: groups of
-    which nothing was measured, which stand there.
+    than with the group at its mean over the fitted rows. ``lacking``: groups of which no signal was
+    measured; their means are used.
     """
 
     p_benefit: float
@@ -38,7 +38,7 @@ class Judgement:
 def judge(predictor: Predictor, signals: Signals) -> Judgement:
     """Judge a query.
 
-    :raises GateError: a signal that is no number; nothing can be said of such a query.
+    :raises GateError: a signal is not finite, so the query cannot be judged.
     """
     design = predictor.design
     _check_finite(signals, design)
@@ -70,10 +70,10 @@ def decide(
     threshold: float | None = None,
     choose_way: bool = True,
 ) -> GateDecision:
-    """Decide in mode AUTO. A query that cannot be judged is answered from the documents.
+    """Decide in mode AUTO. A query that cannot be judged retrieves.
 
     :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
-    :param choose_way: let a gate that knows several ways to read choose one.
+    :param choose_way: let a gate that was fitted with several ways of reading choose one.
     """
     try:
         found = judge(bundle.predictor, signals)
@@ -99,7 +99,7 @@ def decide(
         signals=dict(signals.numbers),
         contributions=found.contributions,
         warnings=tuple(
-            f"nothing was measured of the signals of '{group}', which stand at their mean"
+            f"no signals of the group '{group}' were measured; their means are used instead"
             for group in found.lacking
         ),
         calibrator=bundle.version,
@@ -109,21 +109,24 @@ def decide(
 
 
 def unjudged(why: str, calibrator: str) -> GateDecision:
-    """Decide on a query that cannot be judged: the documents are consulted, with a warning."""
+    """Decide on a query that cannot be judged: retrieve, with a warning."""
     return GateDecision(
         action=GateAction.RETRIEVE,
         mode=GateMode.AUTO,
-        reason=f"The gate could not judge ({why}), so the documents are consulted to be safe.",
+        reason=(
+            f"The gate could not judge the question ({why}), "
+            "so the documents are consulted to be safe."
+        ),
         warnings=(why,),
         calibrator=calibrator,
     )
 
 
 def _check_finite(signals: Signals, design: Design) -> None:
-    """Refuse what is no number among the signals that are looked at."""
+    """Raise if a signal that the gate uses is not finite."""
     numbers = [name for block in design.blocks for name in block.names]
     vectors = [block.name for block in design.blocks if not block.names]
     broken = [n for n in numbers if not math.isfinite(signals.numbers.get(n, 0.0))]
     broken += [n for n in vectors if not np.isfinite(signals.vectors.get(n, 0.0)).all()]
     if broken:
-        raise GateError(f"the signals {', '.join(sorted(broken))} are no numbers")
+        raise GateError(f"signals that are not finite: {', '.join(sorted(broken))}")

@@ -1,6 +1,6 @@
-"""Fitting a gate: models and settings by cross-validation, then calibration on what it left over.
+"""Fits a gate: chooses a model by cross-validation, then calibrates on held-out predictions.
 
-All figures of a fitted gate are of rows that the models which predicted them had not seen.
+All figures of a fitted gate come from predictions for rows that the model had not seen.
 
 Legend: N rows, 2 ways of answering (closed book, with retrieval).
 """
@@ -23,18 +23,18 @@ from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
 
 FEWEST_ROWS = 50
 FEWEST_OF_A_KIND = 8
-"""Rows on which each way of answering is right, and wrong, and on which only retrieval is right."""
+"""Fewest rows on which each way of answering is right, is wrong, and only retrieval is right."""
 
 FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a gate says of N queries, calibrated; arrays are [N].
+    """Calibrated predictions of a gate for N queries; arrays are [N].
 
     ``closed`` and ``retrieval`` are the probabilities that the two answers are right, ``benefit``
-    that only the one with retrieval is. ``benefit`` rises with the gain retrieval - closed, which
-    is what orders queries: the harm that retrieval does counts against it.
+    that only the one with retrieval is. ``benefit`` increases with the gain retrieval - closed,
+    which ranks the queries: the harm that retrieval does counts against it.
     """
 
     closed: Matrix
@@ -52,12 +52,12 @@ class Calibration:
 
     @classmethod
     def fit(cls, raw: Matrix, right: NDArray[np.bool_], seed: int) -> Calibration:
-        """Fit on a model's probabilities [N, 2] of rows that it had not seen, and the truth."""
+        """Fit on a model's probabilities [N, 2] for rows that it had not seen, and the truth."""
         closed, retrieval = right.T
         return cls(
             best_calibrator(raw[:, 0], closed, seed=seed),
             best_calibrator(raw[:, 1], retrieval, seed=seed),
-            # steps would level what the gain tells apart
+            # not isotonic: its steps would merge queries that the gain ranks
             best_calibrator(_gain(raw), retrieval & ~closed, kinds=SMOOTH, seed=seed),
         )
 
@@ -77,11 +77,11 @@ class Predictor:
     calibration: Calibration
 
     def predict(self, rows: Sequence[Signals]) -> Predictions:
-        """Say of N queries what is to be expected."""
+        """Predict for N queries."""
         return self.predict_columns(self.design.matrix(rows))
 
     def predict_columns(self, x: Matrix) -> Predictions:
-        """Say it of the columns [N, F] of queries."""
+        """Predict from the columns [N, F] of queries."""
         return self.calibration(self.model.predict(x))
 
 
@@ -89,7 +89,7 @@ class Predictor:
 class Candidate:
     """A model with its best settings; ``loss`` is 1 - the correlation of its gain with the truth.
 
-    ``predicted`` [N, 2] are its probabilities of rows that it had not seen.
+    ``predicted`` [N, 2] are its probabilities for rows that it had not seen.
     """
 
     name: str
@@ -102,8 +102,8 @@ class Candidate:
 class Fitted:
     """The chosen predictor, and every candidate, the chosen one first.
 
-    ``predicted``: of rows that the model had not seen. The calibration saw them;
-    a nested cross-validation, which ``nested`` does, is needed for figures that nothing saw.
+    ``predicted``: predictions for rows that the model had not seen, but the calibration had. For
+    fully unseen predictions use nested cross-validation (:func:`nested`).
     """
 
     predictor: Predictor
@@ -123,9 +123,9 @@ def fit_predictor(
     """Choose and fit a model.
 
     :param right: whether the closed-book answer and the one with retrieval were right, [N, 2].
-    :param groups: of the signals that may be used.
-    :param models: that may be chosen.
-    :raises GateError: too few rows, or rows with nothing to learn from.
+    :param groups: groups of signals that may be used.
+    :param models: models that may be chosen.
+    :raises GateError: too few rows, or nothing to learn from them.
     """
     check_rows(right)
     return _fit(signals, right, groups, models, seed, progress)
@@ -139,10 +139,10 @@ def _fit(
     seed: int,
     progress: Progress | None,
 ) -> Fitted:
-    """Fit on rows, or on a part of rows, that were checked as a whole."""
+    """Fit on rows, or on part of them, that were checked as a whole."""
     from threadpoolctl import threadpool_limits
 
-    # The matrices are small: more threads wait for one another, and sum in another order.
+    # The matrices are small: more threads only wait for each other, and sum in another order.
     with threadpool_limits(1):
         design = Design.fit(signals, groups)
         rows = Rows(design.matrix(signals), right, design)
@@ -166,7 +166,7 @@ def nested(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Predictions:
-    """Say of every row what a gate fitted without its fold says: nested cross-validation.
+    """Predict every row with a gate fitted without its fold: nested cross-validation.
 
     :raises GateError: as :func:`fit_predictor` does.
     """
@@ -189,7 +189,7 @@ def cross_fitted(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
-    """Yield the rows of each fold, a mask [N], with a gate that was fitted on all others.
+    """Yield the rows of each fold, a mask [N], and a gate fitted on all other rows.
 
     :raises GateError: as :func:`fit_predictor` does.
     """
@@ -212,7 +212,7 @@ def _chosen(signals: Sequence[Signals], mask: NDArray[np.bool_]) -> list[Signals
 
 
 def folds_of(right: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp]:
-    """Deal rows to folds, [N]; the four outcomes are spread evenly over the folds."""
+    """Assign rows to folds, [N]; the four outcomes are spread evenly over the folds."""
     drawn = np.random.default_rng(seed).permutation(len(right))
     by_outcome = drawn[np.argsort(right[drawn] @ (1, 2), kind="stable")]
     fold = np.empty(len(right), np.intp)
@@ -221,14 +221,14 @@ def folds_of(right: NDArray[np.bool_], folds: int, seed: int) -> NDArray[np.intp
 
 
 def check_rows(right: NDArray[np.bool_]) -> None:
-    """Check that there is something to learn from.
+    """Check that there are enough rows of every kind.
 
-    :raises GateError: there is not.
+    :raises GateError: there are not.
     """
     if len(right) < FEWEST_ROWS:
         raise GateError(
             f"{len(right)} rows are too few to fit a gate on; give at least {FEWEST_ROWS}, better "
-            "some hundreds ('expertrag eval record' makes them)"
+            "several hundred ('expertrag eval record' makes them)"
         )
     closed, retrieval = right.T
     kinds = {
@@ -241,8 +241,8 @@ def check_rows(right: NDArray[np.bool_]) -> None:
     for kind, rows in kinds.items():
         if rows.sum() < FEWEST_OF_A_KIND:
             raise GateError(
-                f"{rows.sum()} of {len(right)} rows are such {kind}, which is too few to learn "
-                f"from; give rows with at least {FEWEST_OF_A_KIND}"
+                f"too few rows {kind}: {rows.sum()} of {len(right)}; give rows with at least "
+                f"{FEWEST_OF_A_KIND}"
             )
 
 
@@ -274,9 +274,9 @@ def _candidates(
 
 
 def _ranked(candidates: Sequence[Candidate], rows: int) -> list[Candidate]:
-    """Order by loss; a mixture within one standard error of the best goes first.
+    """Order by loss, but put a mixture within one standard error of the best first.
 
-    Which single model comes out best is half chance; the mean of several depends less on it.
+    Which single model comes out best is largely chance; the mean of several depends less on it.
     """
     ranked = sorted(candidates, key=lambda candidate: candidate.loss)
     error = 1.0 / np.sqrt(rows)  # of a correlation near 0
@@ -305,8 +305,8 @@ def _gain(predicted: Matrix) -> Matrix:
 def _loss(predicted: Matrix, rows: Rows) -> float:
     """Return 1 - the correlation of the predicted gain with the true one.
 
-    Unlike a squared error it is the same for whatever calibration makes straight again: the raw
-    probabilities of a model with a strong penalty are all near the mean, yet may order best.
+    Unlike a squared error, it does not penalise what calibration corrects: the raw probabilities of
+    a model with a strong penalty are all near the mean, yet may rank best.
     """
     gain = _gain(predicted)
     if np.ptp(gain) == 0:

@@ -1,4 +1,4 @@
-"""From signals to probabilities."""
+"""Estimates the gate's probabilities from signals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Estimate:
 
     @property
     def p_benefit(self) -> float:
-        """That the documents hold what is asked and that the model alone would be wrong."""
+        """Probability that the documents hold the answer and the model alone would be wrong."""
         return self.p_documents * (1.0 - self.p_correct_closed_book)
 
 
@@ -30,7 +30,7 @@ def estimate(
     coverage: Coverage,
     constants: GateConstants,
 ) -> Estimate:
-    """Estimate both probabilities; a missing signal leaves its prior."""
+    """Estimate both probabilities; a missing signal is replaced by its prior."""
     return Estimate(_p_documents(store, coverage, constants), _p_correct(prefill, constants))
 
 
@@ -46,7 +46,7 @@ def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: Gate
 
 
 def _passages(p_sufficient: float | None, constants: GateConstants) -> float:
-    """Evidence of passages that were read, in nats."""
+    """Evidence from passages that a model has read, in nats."""
     if p_sufficient is None:
         return 0.0
     limit = constants.max_passage_log_odds

@@ -1,7 +1,7 @@
-"""What a question's wording tells without any model: length, type, names, time.
+"""Signals of a question's wording, computed without a model: length, type, names, time.
 
-Word lists are English; of a question in another language the counts of letters, digits and
-punctuation remain.
+The word lists are English; for a question in another language, only the counts of letters, digits
+and punctuation are informative.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TYPES: Mapping[str, str] = {
     "yes_no": r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should)",
     "name": r"(?:name|give|list|tell|identify)",
 }
-"""First words of a question by type; the first type that fits the longest text is taken."""
+"""First words of a question by type; the longest match decides, the first type among equals."""
 
 _MARKS: Mapping[str, str] = {
     "has_year": r"\b(?:1\d{3}|20\d{2})\b",
@@ -44,7 +44,7 @@ _MARK_PATTERNS = {name: re.compile(pattern) for name, pattern in _MARKS.items()}
 
 
 def question_signals(question: str) -> dict[str, float]:
-    """Return counts and types of a question's wording by name, each finite."""
+    """Return counts and types of a question's wording by name, all finite."""
     words = question.split()
     lower = question.lower().strip()
     kind = _kind(lower)

@@ -1,14 +1,14 @@
-"""Everything that is measured of a query before the gate decides, in five groups by their price.
+"""Signals of a query that the gate decides on, in five groups, cheapest first.
 
     question  the query's text and embedding; no model call beyond the embedding of the search
-    domain    what the embedder's router says of the query: the layers below its experts once more
-    store     the nearest chunk of the store, and its term statistics
-    prefill   the closed-book prefill, which a closed-book answer goes on from
-    draft     a whole closed-book answer; thrown away if the store is consulted (LMC > 1)
+    domain    posterior of the embedder's router; runs the layers below its experts once more
+    store     the nearest chunk of the store, and the query's term statistics
+    prefill   the closed-book prefill, from which a closed-book answer continues
+    draft     a whole closed-book answer, discarded if the store is consulted (LMC > 1)
 
-A number's group is told by its name: ``question_…``, ``domain_…``, ``draft_…``, the fields of
-``StoreSignals``, and those of ``PrefillSignals``. A sixth group, ``evidence_…``, is of the
-passages of a search, too late for the gate.
+The name of a number determines its group: ``question_…``, ``domain_…``, ``draft_…``, the fields of
+``StoreSignals``, and those of ``PrefillSignals``. A sixth group, ``evidence_…``, describes the
+passages of a search and comes too late for the gate.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SignalGroup(StrEnum):
     PREFILL = "prefill"
     DRAFT = "draft"
     EVIDENCE = "evidence"
-    """The passages of a search: too late for the gate, in time for an abstention."""
+    """The passages of a search: too late for the gate, in time to abstain."""
 
 
 GATE_GROUPS = (
@@ -46,7 +46,7 @@ GATE_GROUPS = (
     SignalGroup.PREFILL,
     SignalGroup.DRAFT,
 )
-"""What a gate can look at."""
+"""Groups of signals that a gate can use."""
 
 _BY_PREFIX = (
     SignalGroup.QUESTION,
@@ -55,14 +55,15 @@ _BY_PREFIX = (
     SignalGroup.EVIDENCE,
 )
 _STORE = frozenset({"documents_log_odds"})
-"""What a fitted gate looks at. Cosines and shares of words differ between stores: one that had
-learned from them, in stores of one subject each, told train questions of a store of many subjects
-from everyday requests with AUC .986, misspelled ones with .974; the log odds do with .990, .988."""
+"""Store signals that a fitted gate uses. Cosines and shares of words differ between stores: a gate
+that had learned from them, in stores of one subject each, separated train questions of a store of
+many subjects from everyday requests with AUC .986 (misspelled .974); the log odds reach .990 and
+.988."""
 _PREFILL = frozenset(item.name for item in fields(PrefillSignals))
 
 
 def group_of(name: str) -> SignalGroup | None:
-    """Return the group of a signal by its name; None of an unknown one."""
+    """Return the group of a signal by its name; None for an unknown name."""
     for group in _BY_PREFIX:
         if name.startswith(f"{group}_"):
             return group
@@ -75,7 +76,7 @@ def group_of(name: str) -> SignalGroup | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Signals:
-    """What was measured of one query: numbers, and vectors [D], by name."""
+    """The measured signals of one query: numbers, and vectors [D], by name."""
 
     numbers: Mapping[str, float] = field(default_factory=dict)
     vectors: Mapping[str, FloatArray] = field(default_factory=dict)
@@ -83,7 +84,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A closed-book answer, with its embedding [D] by the base model, and what was read in it.
+    """A closed-book answer, with its embedding [D] by the base model, and signals of it.
 
     ``numbers`` and ``vectors`` [D] are named ``draft_…``.
     """
@@ -95,12 +96,12 @@ class Draft:
 
 
 def store_numbers(p_documents: float) -> dict[str, float]:
-    """Return what a fitted gate knows of the store."""
+    """Return the store signals that a fitted gate uses."""
     return {"documents_log_odds": float(log_odds(p_documents))}
 
 
 def numbers_of(some: StoreSignals | PrefillSignals | None) -> dict[str, float]:
-    """Return the numbers by name; what was not measured is absent."""
+    """Return the numbers by name; those that were not measured are absent."""
     if some is None:
         return {}
     values = {item.name: getattr(some, item.name) for item in fields(some)}
@@ -115,10 +116,10 @@ def measured(
     draft: Draft | None = None,
     extra: Signals | None = None,
 ) -> Signals:
-    """Put together what is known of a query.
+    """Collect all signals of a query.
 
     :param embedding: the question's embedding [D] by the base model.
-    :param extra: others, such as those that were recorded.
+    :param extra: further signals, such as recorded ones.
     """
     numbers = question_signals(question)
     vectors: dict[str, FloatArray] = {}

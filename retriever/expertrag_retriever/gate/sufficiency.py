@@ -1,9 +1,10 @@
-"""Whether the passages that were found suffice to answer: a calibrated probability.
+"""The calibrated probability that the retrieved passages suffice to answer.
 
-What the literature calls sufficient context (Joren et al. 2025), from how the passages relate to
-the question, before any answer is written. Logistic regression with an L2 penalty that
-cross-validation chooses. The question's wording is left aside: in a trial on squad2's train
-questions it told answerable ones of the articles that were learned from, and hardly any of others.
+The literature calls this sufficient context (Joren et al. 2025). It is predicted from how the
+passages relate to the question, before any answer is generated, by logistic regression with an L2
+penalty chosen by cross-validation. The question's wording is not used: in a trial on squad2's train
+questions it recognised answerable ones in the training articles, but hardly any in others.
+
 Legend: N rows, F columns of the design.
 """
 
@@ -21,10 +22,10 @@ from expertrag_retriever.gate.odds import logistic
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 SUFFICIENT = 0.5
-"""Probability from which passages count as sufficient: more likely than not."""
+"""Least probability at which passages count as sufficient: more likely than not."""
 
 FEWEST = 40
-"""Rows with, and rows without sufficient passages, that a fit needs."""
+"""Fewest rows with, and fewest without, sufficient passages for a fit."""
 
 _PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)  # inverse, as scikit-learn has it
 _FOLDS = 5
@@ -40,11 +41,11 @@ class Sufficiency:
     bias: float
 
     def probability(self, rows: Sequence[Signals]) -> Matrix:
-        """Return p(sufficient) [N]; a signal that is lacking stands at its mean."""
+        """Return p(sufficient) [N]; a missing signal is set to its mean."""
         return logistic(self.design.matrix(rows) @ self.weights + self.bias)
 
     def dump(self) -> tuple[list[dict[str, Any]], dict[str, Matrix]]:
-        """Return the blocks of the design as JSON, and arrays by name."""
+        """Return the blocks of the design as JSON and the arrays by name."""
         blocks, arrays = self.design.dump()
         return blocks, {**arrays, "weights": self.weights, "bias": np.array([self.bias])}
 
@@ -56,14 +57,14 @@ class Sufficiency:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedSufficiency:
-    """A model, and what models that had not seen a row say of it, [N]."""
+    """A model, and cross-validated predictions for all rows, [N]."""
 
     model: Sufficiency
     unseen: Matrix
 
 
 def enough(sufficient: Sequence[bool]) -> bool:
-    """Whether there are rows enough of both kinds to fit on."""
+    """Whether there are enough rows of both kinds to fit on."""
     return min(sum(sufficient), len(sufficient) - sum(sufficient)) >= FEWEST
 
 
@@ -79,8 +80,8 @@ def fit_sufficiency(
 
     if not enough(sufficient):
         raise GateError(
-            f"telling sufficient passages needs {FEWEST} rows with and {FEWEST} without; there are "
-            f"{sum(sufficient)} and {len(sufficient) - sum(sufficient)}"
+            f"fitting needs {FEWEST} rows with sufficient passages and {FEWEST} without; there are "
+            f"{sum(sufficient)} and {len(sufficient) - sum(sufficient)}: record more rows"
         )
     target = np.array(sufficient, bool)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)

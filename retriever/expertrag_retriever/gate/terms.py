@@ -1,4 +1,4 @@
-"""How much of a query's wording occurs in the store."""
+"""Measures how much of a query's wording occurs in the store."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 def term_coverage(terms: Sequence[TermStatistics]) -> float:
     """Share in [0, 1] of the terms' inverse document frequency mass that occurs in the store.
 
-    A term found in ``n`` chunks counts for n / (n + 1) of its mass: one chance mention in a large
-    corpus says little. 0 for a query without terms.
+    A term found in ``n`` chunks counts for n / (n + 1) of its mass, because one chance mention in a
+    large corpus means little. 0 for a query without terms.
     """
     total = sum(term.idf for term in terms)
     if total <= 0:

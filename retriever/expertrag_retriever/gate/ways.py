@@ -1,9 +1,9 @@
-"""How much to read, once the documents are consulted: by expected utility.
+"""Chooses how much to read from the documents, by expected utility.
 
     utility(way) = p(right by this way) - cost · (its seconds / the seconds of one step)
 
-One step is what the gate judges: k passages of one search. The other ways are one passage, and
-several searches. Each has a predictor of its own, fitted on the same rows.
+One step is what the gate itself judges: k passages of one search. The other ways are one passage,
+and several searches. Each has its own predictor, fitted on the same rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ONE_STEP = "one_step"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A way of reading: ``k`` passages of ``steps`` searches, None for as many as asked."""
+    """A way of reading: ``k`` passages of ``steps`` searches; None leaves it as requested."""
 
     k: int | None = None
     steps: int | None = None
@@ -29,12 +29,12 @@ READINGS: Mapping[str, Reading] = {
     "one_passage": Reading(k=1, steps=1),
     "multi_step": Reading(steps=2),
 }
-"""What a gate may choose beside one step; the names are those of the rows' answers."""
+"""What a gate may choose instead of one step; the names are those of the rows' answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """A way that a gate may choose. ``seconds`` are relative to one step."""
+    """A way of reading that a gate may choose. ``seconds`` are relative to one step."""
 
     predictor: Predictor
     seconds: float
@@ -42,7 +42,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The way of the greatest utility, and p(right) of all."""
+    """The way with the highest utility, and p(right) of all ways."""
 
     name: str
     p_right: Mapping[str, float]
@@ -51,7 +51,7 @@ class Choice:
 def choose(ways: Mapping[str, Way], signals: Signals, p_one_step: float, cost: float) -> Choice:
     """Choose a way to read for one query.
 
-    :param cost: accuracy that one step must bring to be worth it.
+    :param cost: accuracy that one step must gain to be worthwhile.
     """
     p_right = {ONE_STEP: p_one_step} | {
         name: float(way.predictor.predict([signals]).retrieval[0]) for name, way in ways.items()
@@ -60,11 +60,11 @@ def choose(ways: Mapping[str, Way], signals: Signals, p_one_step: float, cost: f
 
 
 def relative_seconds(ways: Mapping[str, Way]) -> dict[str, float]:
-    """Seconds of each way, one step among them, relative to one step."""
+    """Seconds of each way, including one step, relative to one step."""
     return {ONE_STEP: 1.0} | {name: way.seconds for name, way in ways.items()}
 
 
 def best_of(p_right: Mapping[str, float], seconds: Mapping[str, float], cost: float) -> str:
-    """Return the name of the greatest utility; one step among equals."""
+    """Return the name of the way with the highest utility; one step wins ties."""
     names: Sequence[str] = list(p_right)
     return max(names, key=lambda name: p_right[name] - cost * seconds[name])

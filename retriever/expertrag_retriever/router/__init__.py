@@ -1,1 +1,1 @@
-"""The domain router: which expert a text is for, how sure that is, and why."""
+"""The domain router: which expert serves a text, with what probability, and why."""

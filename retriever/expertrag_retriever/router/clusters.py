@@ -1,4 +1,4 @@
-"""K-means, and how many clusters there are."""
+"""K-means clustering."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Array = FloatArray | NDArray[np.float64]
 
 
 def k_means(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Group points (N, W): means (K, W) float32, and the mean (N,) that each point is nearest to.
+    """Cluster points (N, W): return means (K, W) float32 and the nearest mean (N,) of each point.
 
-    The first means are points far apart from each other (k-means++, Arthur & Vassilvitskii 2007).
-    K is less than ``count`` where there are fewer different points.
+    Initialised with k-means++ (Arthur & Vassilvitskii 2007). K is less than ``count`` if there are
+    fewer distinct points.
     """
     rng = np.random.default_rng(seed)
     means = points[rng.integers(len(points), size=1)].astype(np.float64)
@@ -39,7 +39,7 @@ def k_means(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDAr
 def squared_distances(points: Array, means: Array) -> NDArray[np.float64]:
     """Squared Euclidean distances (N, K) of points (N, W) and means (K, W).
 
-    Of that shape at most: the difference of each pair, (N, K, W), is never made.
+    Never materialises the pairwise differences (N, K, W).
     """
     products = points.astype(np.float64) @ means.T.astype(np.float64)
     squares = np.square(points, dtype=np.float64).sum(axis=1)[:, None]

@@ -1,4 +1,4 @@
-"""What explains a router's choices in words; it takes no part in them."""
+"""Words that explain a router's choices; they do not influence the choices."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PROTOTYPE_WORDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Words of the training texts, by value as :func:`telling_words` gives it.
+    """Words of the training texts, with the values that :func:`telling_words` computes.
 
-    ``words``: by domain, against the other domains. ``prototypes``: of each prototype, against the
-    others of its domain.
+    ``words``: by domain, compared with the other domains. ``prototypes``: for each prototype,
+    compared with the other prototypes of its domain.
     """
 
     words: Mapping[str, Weights] = field(default_factory=dict)
@@ -30,8 +30,8 @@ def gather(
 ) -> Evidence:
     """Learn the words of domains and prototypes.
 
-    :param texts: by domain, N in all.
-    :param nearest: (N,) prototype of each text, which is one of its domain.
+    :param texts: texts by domain, N in total.
+    :param nearest: (N,) prototype of each text, one of its own domain.
     :param owner: (P,) domain of each prototype.
     """
     values = telling_words(list(texts.values()))
@@ -43,6 +43,6 @@ def gather(
         groups = [[flat[row] for row in np.flatnonzero(nearest == place)] for place in own]
         found = telling_words(groups, _PROTOTYPE_WORDS)
         for place, telling in zip(own, found, strict=True):
-            best = telling or words[domain]  # a single prototype is its domain
+            best = telling or words[domain]  # a domain with one prototype: use the domain's words
             prototypes[place] = tuple(best)[:_PROTOTYPE_WORDS]
     return Evidence(words, tuple(prototypes))

@@ -1,7 +1,7 @@
-"""Why a router takes a text for what it takes it for, in one sentence and its grounds.
+"""Explains a routing in one sentence, with the evidence for it.
 
-The choice is made in the space of hidden states, where no word stands. The words are evidence of
-another kind: those of the text that the domain's training texts held more often than the others'.
+The router decides on hidden states, not on words. The words are separate evidence: those words of
+the text that occur more often in the domain's training texts than in the other domains'.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN_WORDS = 5
 
 @dataclass(frozen=True, slots=True)
 class WordEvidence:
-    """A word that speaks for a domain, by how many standard deviations."""
+    """A word that indicates a domain, and by how many standard deviations."""
 
     word: str
     value: float
@@ -30,7 +30,7 @@ class WordEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """The nearest prototype: its domain, its most telling words, and how far it is."""
+    """The nearest prototype: its domain, its most characteristic words, and its distance."""
 
     domain: str
     words: tuple[str, ...]
@@ -39,12 +39,12 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A routing and its grounds.
+    """A routing and the evidence for it.
 
     ``domain``: the most likely one, "general" for none. ``posterior``: by domain, "general" last.
-    ``experts``: their weights, one or two, "general" for the base model. ``words``: of the text,
-    for ``domain``, or for that of ``nearest`` where it is "general". ``reach``: the distance up to
-    which texts count as known.
+    ``experts``: weights of the one or two experts used, "general" for the base model. ``words``:
+    words of the text that indicate ``domain``, or the domain of ``nearest`` if ``domain`` is
+    "general". ``reach``: the distance up to which texts count as known.
     """
 
     domain: str
@@ -63,10 +63,10 @@ def explain(
     allowed: Collection[str] | None = None,
     experts: int | None = None,
 ) -> Explanation:
-    """Route one text by its mean hidden states (H,), and say why.
+    """Route one text by its mean hidden states (H,), and explain the result.
 
     :param allowed: as for :meth:`Router.posterior`.
-    :param experts: how many of the router's domains, its first, have an expert; None: all.
+    :param experts: the first ``experts`` domains of the router have an expert; None: all have one.
     """
     served = router.domains[:experts]
     states = torch.from_numpy(np.asarray(pooled, dtype=np.float32)).unsqueeze(0)
@@ -96,9 +96,9 @@ def explain(
 def _nearest(
     router: Router, states: torch.Tensor, domain: str, allowed: Collection[str] | None
 ) -> Neighbour:
-    """Nearest prototype of the chosen domain; where none is chosen, of those that may be.
+    """Nearest prototype of the chosen domain; if none is chosen, of the allowed domains.
 
-    Where nothing may be chosen, of all: it still says what the text is like.
+    If no domain is allowed, of all domains: it still shows what the text is like.
     """
     candidates = [name for name in router.domains if allowed is None or name in allowed]
     wanted = {domain} if domain != GENERAL else set(candidates or router.domains)
@@ -131,29 +131,29 @@ def _sentence(
     if domain == GENERAL:
         return _unknown(posterior[GENERAL], nearest, reach)
     told = _list([f'"{item.word}"' for item in words])
-    evidence = f"{told} {'speaks' if len(words) == 1 else 'speak'} for it"
+    evidence = f"{told} {'indicates' if len(words) == 1 else 'indicate'} it"
     near = _list([f'"{word}"' for word in nearest.words[:3]])
-    sentence = f"The text is taken for {domain} (probability {posterior[domain]:.2f}): "
-    sentence += evidence if words else "no single word speaks for it"
-    sentence += f", and it lies nearest to texts of {domain}"
+    sentence = f"The text is classified as {domain} (probability {posterior[domain]:.2f}): "
+    sentence += evidence if words else "no single word indicates it"
+    sentence += f", and the nearest texts are those of {domain}"
     sentence += f" with {near}" if near else ""
     second = [name for name in experts if name != domain]
     if domain not in served:
-        sentence += "; that has no expert, so that the base model serves it"
+        sentence += "; this domain has no expert, so the base model serves it"
     elif domain not in experts:
-        sentence += "; the base model serves it, as the domains without an expert are likelier yet"
+        sentence += "; the base model serves it: the domains without an expert are more likely"
     elif second:
         helper = "the base model" if second[0] == GENERAL else f"the expert of {second[0]}"
-        sentence += f"; as that is not sure, {helper} has a share of {experts[second[0]]:.2f}"
+        sentence += f"; because this is uncertain, {helper} has a share of {experts[second[0]]:.2f}"
     return f"{sentence}."
 
 
 def _unknown(probability: float, nearest: Neighbour, reach: float) -> str:
-    start = f"The text is taken for none of the domains (probability {probability:.2f}): "
+    start = f"The text belongs to none of the domains (probability {probability:.2f}): "
     where = f"{nearest.distance:.2f} from the nearest texts, those of {nearest.domain}"
     if nearest.distance <= reach:
-        return f"{start}no other may be chosen, though it lies only {where}."
-    return f"{start}it lies {where}, and {reach:.2f} is the limit; the base model serves it."
+        return f"{start}no other domain may be chosen, although it is only {where}."
+    return f"{start}it is {where}, and the limit is {reach:.2f}; the base model serves it."
 
 
 def _list(items: Sequence[str]) -> str:

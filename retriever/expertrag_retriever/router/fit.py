@@ -1,4 +1,4 @@
-"""Training a router: prototypes, a shared covariance, a temperature and a reach. Takes seconds.
+"""Trains a router: prototypes, a shared covariance, a temperature and a reach. Takes seconds.
 
 N texts, H hidden, W whitened, P prototypes
 """
@@ -25,14 +25,15 @@ from expertrag_retriever.router.types import Pool, RouterFigures, RouterSettings
 __all__ = ["FEWEST_TEXTS", "RouterError", "RouterFigures", "fit_router"]
 
 FEWEST_TEXTS = 20
-"""Of a domain, to say what it is like; with fewer the domain would be whatever those are about."""
+"""Fewest texts of a domain; fewer would define the domain by whatever they happen to be about."""
 
-_TEXTS_EACH = 25  # at least, on average, of a prototype
+_TEXTS_EACH = 25  # fewest texts per prototype, on average
 _FOLDS = 4
 _REACH_QUANTILE = 0.95
-"""Of held-out texts of the domains lie within reach; half of those of a left-out domain do not."""
+"""Share of the domains' held-out texts within reach; half the texts of a left-out domain are not.
+"""
 _TEMPERATURES = np.geomspace(0.001, 20.0, 161)
-"""Of squared distances per dimension."""
+"""Candidate temperatures, for squared distances per dimension."""
 
 Labels = NDArray[np.int64]
 
@@ -45,19 +46,22 @@ def fit_router(
 ) -> tuple[Router, RouterFigures]:
     """Train on texts by domain; the same texts and seed give the same router.
 
-    It learns from all texts. What calibrates and measures it are the answers of four routers, each
-    to the quarter of the texts that it was not trained on.
+    The router is trained on all texts. It is calibrated and measured by 4-fold cross-validation:
+    four more routers each predict the quarter of the texts that they were not trained on.
 
-    Empty and repeated texts, and those in two domains, count for nothing.
+    Empty texts, repeated texts and texts that occur in two domains are ignored.
 
-    :raises RouterError: fewer than two domains, one of too few texts, or called "general".
+    :raises RouterError: fewer than two domains, or one that has too few texts or is called
+        "general".
     """
     chosen = usable_texts(texts)
     labels = np.repeat(np.arange(len(chosen)), [len(some) for some in chosen.values()])
     flat = [text for some in chosen.values() for text in some]
     pooled = pool(flat)
     if not np.isfinite(pooled).all():
-        raise RouterError("the base model turns some texts into no numbers; use another one")
+        raise RouterError(
+            "the base model returns non-finite states for some texts: use another base model"
+        )
     router, held_out = fit_pooled(tuple(chosen), pooled, labels, seed, settings or RouterSettings())
     evidence = gather(chosen, _nearest_own(router, pooled, labels), router.owner.tolist())
     return replace(router, evidence=evidence), held_out
@@ -90,7 +94,7 @@ def fit_pooled(
 
 
 def usable_texts(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Keep each text once, and none that two domains claim: it says nothing about either.
+    """Deduplicate the texts, and drop those that occur in several domains.
 
     :raises RouterError: as :func:`fit_router`.
     """
@@ -106,21 +110,22 @@ def usable_texts(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 def _check(texts: Mapping[str, Sequence[str]]) -> None:
     if len(texts) < 2:
-        raise RouterError("a router needs two domains at least; give texts of another one")
+        raise RouterError("a router needs at least two domains: add texts of another one")
     for name, some in texts.items():
         if not name.strip() or name == GENERAL:
             raise RouterError(
-                f"a domain cannot be called {name!r}: that is the base model; choose another name"
+                f"a domain cannot be called {name!r}: choose a name that is not blank and not "
+                f"{GENERAL!r}, the base model"
             )
         if len(some) < FEWEST_TEXTS:
             raise RouterError(
-                f"domain {name} has {len(some)} different texts of its own; a router needs "
-                f"{FEWEST_TEXTS} of each: add some, or leave the domain to the general expert"
+                f"domain {name} has {len(some)} distinct texts that no other domain has; a router "
+                f"needs {FEWEST_TEXTS} per domain: add some, or leave the domain out"
             )
 
 
 def _nearest_own(router: Router, pooled: FloatArray, labels: Labels) -> Labels:
-    """Prototype (N,) of its own domain that each text is nearest to."""
+    """Nearest prototype (N,) of each text among those of its own domain."""
     distance = router.distances(torch.from_numpy(pooled))
     foreign = router.owner != torch.from_numpy(labels).unsqueeze(1)
     nearest: Labels = distance.masked_fill(foreign, float("inf")).argmin(dim=1).numpy()
@@ -128,7 +133,7 @@ def _nearest_own(router: Router, pooled: FloatArray, labels: Labels) -> Labels:
 
 
 def _folds(labels: Labels, seed: int) -> Labels:
-    """Deal the texts of each domain evenly to the folds."""
+    """Distribute the texts of each domain evenly over the folds."""
     folds = np.empty(len(labels), dtype=np.int64)
     rng = np.random.default_rng(seed)
     for label in np.unique(labels):
@@ -170,10 +175,10 @@ def _fit(
 
 
 def _whitener(centered: FloatArray, labels: Labels, settings: RouterSettings) -> FloatArray:
-    """(H, W) whitening of the covariance within domains, shrunk towards a sphere.
+    """Whitening (H, W) of the within-domain covariance, shrunk towards a sphere.
 
-    The directions kept are those in which the texts as a whole differ most after it, which is where
-    domains differ: within them all directions are alike.
+    Keeps the directions of most total variance after whitening: within domains all directions then
+    have the same variance, so these are the directions in which the domains differ.
     """
     within = centered.copy()
     for label in np.unique(labels):
@@ -195,7 +200,7 @@ HeldOut = Sequence[tuple[Router, torch.Tensor, Labels]]
 
 
 def _temperature(held_out: HeldOut) -> float:
-    """Temperature of the highest likelihood."""
+    """Return the temperature with the highest likelihood."""
 
     def loss(temperature: float) -> float:
         total = 0.0
@@ -209,7 +214,7 @@ def _temperature(held_out: HeldOut) -> float:
 
 
 def _reach(held_out: HeldOut) -> tuple[float, float]:
-    """Distance at which a text is as likely of no domain as of one, and how fast that changes."""
+    """Return reach and slope: where p(no domain) is one half, and how fast it rises there."""
     nearest = np.concatenate(
         [router.distances(pooled).amin(dim=1).numpy() for router, pooled, _ in held_out]
     )

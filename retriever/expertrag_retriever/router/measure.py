@@ -1,4 +1,4 @@
-"""How good a router's posterior is: accuracy, calibration, what it takes for none.
+"""Measures a router's posterior: accuracy, calibration, and the share of texts left unassigned.
 
 N texts, D domains
 """
@@ -14,9 +14,10 @@ from expertrag_retriever.router.types import RouterFigures
 
 
 def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
-    """Score posteriors (N, D + 1) against the domains (N,) that the texts are of.
+    """Score posteriors (N, D + 1) against the true domains (N,).
 
-    Domains are judged given that the text is of one; ``known`` says how often it is taken for that.
+    Accuracy and calibration are conditional on the text being of some domain; ``known`` is the
+    share of texts that the router assigns to one.
     """
     known = posterior[:, :-1].sum(axis=1)
     conditional = posterior[:, :-1] / np.maximum(known, 1e-9)[:, None]  # [N, D]
@@ -32,7 +33,7 @@ def figures(posterior: FloatArray, labels: NDArray[np.int64]) -> RouterFigures:
 
 
 def confusion(posterior: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count texts by true domain and by what they are taken for, (D, D + 1); the last is none."""
+    """Count texts by true and predicted domain, (D, D + 1); the last column is none."""
     domains = posterior.shape[1] - 1
     counts = np.zeros((domains, domains + 1), dtype=np.int64)
     np.add.at(counts, (labels, posterior.argmax(axis=1)), 1)

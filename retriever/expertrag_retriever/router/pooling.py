@@ -1,6 +1,6 @@
-"""What the router sees of texts: their mean hidden states where experts begin, or would begin.
+"""The router's input: mean hidden states of texts below the first layer with experts.
 
-The layers above are not run, so that this costs half of an embedding.
+The layers above do not run, so this costs half of an embedding.
 
     N texts, L tokens of the longest, H hidden
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Advance = Callable[[int, int], None]
-"""Called with how many texts are done, and of how many."""
+"""Called with the number of texts done, and their total."""
 
 
 def pooled_states(
@@ -30,10 +30,10 @@ def pooled_states(
 ) -> FloatArray:
     """Mean hidden states of texts, (N, H) float32, in the order of the texts.
 
-    A model with experts gives the same as without: its experts lie above. No other thread may run
-    the model meanwhile: its pass would end at the same layer.
+    The result is the same with and without experts, because the experts are above. No other thread
+    may run the model at the same time: its pass would stop at the same layer.
 
-    :raises EmbedderError: an encoder of a kind that cannot have experts.
+    :raises EmbedderError: encoders of this kind cannot have experts.
     """
     transformer: Any = model[0]
     pooled = np.empty((len(texts), transformer.model.config.hidden_size), dtype=np.float32)

@@ -1,8 +1,8 @@
 """The files of a router.
 
 FOLDER/router.safetensors   its tensors
-FOLDER/router.json          its domains and numbers, its words, and the base model it was
-                            trained on where it stands alone
+FOLDER/router.json          its domains, numbers and words, and, without experts in the folder,
+                            the base model that it was trained on
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NUMBERS = ("temperature", "reach", "slope")
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a router comes from: the base model, by name and hash, where in it, and how good."""
+    """What a router was trained on: base model (name and hash), layer, and its figures."""
 
     base: str
     fingerprint: str
@@ -41,9 +41,9 @@ class Origin:
 
 
 def save_router(router: Router, folder: Path, origin: Origin | None = None) -> None:
-    """Write a router into a folder, which is made if it is not there.
+    """Write a router into a folder, which is created if necessary.
 
-    :param origin: left out where experts lie beside the router, which say it.
+    :param origin: None if the folder also holds experts, which record it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: getattr(router, name).cpu().contiguous() for name in _TENSORS}
@@ -65,19 +65,19 @@ def has_router(folder: Path) -> bool:
 
 
 def load_router(folder: Path) -> tuple[Router, Origin | None]:
-    """Read a router and where it comes from.
+    """Read a router and its origin.
 
-    :raises EmbedderError: there is none, or its files are damaged.
+    :raises EmbedderError: the folder has no router, or its files are damaged.
     """
     if not has_router(folder):
         raise EmbedderError(
-            f"no router in {folder}: name a folder of `expertrag router train`, or a bundle of two "
-            "domains or more"
+            f"no router in {folder}: name a folder made by `expertrag router train`, or a bundle "
+            "of two or more domains"
         )
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] != FORMAT:
-            raise ValueError(f"format {body['format']}, not {FORMAT}")
+            raise ValueError(f"its format is {body['format']}, not {FORMAT}")
         router = _router(body, load_file(folder / TENSORS))
         origin = None if body["origin"] is None else _origin(body["origin"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -100,7 +100,7 @@ def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Rou
         and sorted(set(parts["owner"].tolist())) == list(range(len(domains)))
     )
     if not fits:
-        raise ValueError(f"{TENSORS} and {ABOUT} do not belong together")
+        raise ValueError(f"{TENSORS} and {ABOUT} do not match")
     evidence = Evidence(
         {
             str(domain): {str(word): float(value) for word, value in words.items()}

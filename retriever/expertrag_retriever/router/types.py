@@ -1,4 +1,4 @@
-"""Value objects of the router's training and measuring."""
+"""Value objects for training and measuring a router."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from expertrag_index.types import FloatArray
 
 Pool = Callable[[Sequence[str]], FloatArray]
-"""Mean hidden states (N, H) of texts where the experts begin."""
+"""Mean hidden states (N, H) of texts below the first layer with experts."""
 
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """The shape of a router: most prototypes of a domain, and whitened dimensions.
+    """The size of a router: most prototypes per domain, and whitened dimensions.
 
-    ``shrinkage``: how far the covariance is drawn towards a sphere, above 0, at most 1.
+    ``shrinkage``: how far the covariance is shrunk towards a sphere, in (0, 1].
 
     The defaults are the best of the first comparison of 1 to 8 prototypes and 32 to 256 dimensions
-    on train texts of six domains. `make bench-router ARGS=--compare`, on other folds, gives as area
-    under the ROC curve for texts of a left-out domain .860, .874, .869, .882, .895 with 1, 2, 4, 8,
-    16 prototypes; .853, .882, .881, .856, .859 with 16, 32, 64, 128, 256 dimensions; .896, .888,
-    .882, .888 with a shrinkage of .01, .03, .1, .3. Folds move these by .015, so that shrinkage and
-    the step from 8 to 16 prototypes decide nothing. Accuracy hardly differs: .958 to .967.
+    on train texts of six domains. `make bench-router ARGS=--compare`, on other folds, measures the
+    area under the ROC curve for texts of a left-out domain: .860, .874, .869, .882, .895 with 1, 2,
+    4, 8, 16 prototypes; .853, .882, .881, .856, .859 with 16, 32, 64, 128, 256 dimensions; .896,
+    .888, .882, .888 with a shrinkage of .01, .03, .1, .3. These vary by .015 between folds, so
+    neither the shrinkage nor the step from 8 to 16 prototypes makes a clear difference. Accuracy
+    hardly differs: .958 to .967.
 
     :raises ValueError: a count below 1, or a shrinkage outside (0, 1].
     """
@@ -40,11 +41,11 @@ class RouterSettings:
 
 @dataclass(frozen=True, slots=True)
 class RouterFigures:
-    """How a router does on texts that it was not trained on.
+    """Figures of a router on texts that it was not trained on.
 
-    ``accuracy`` of the most likely domain, ``ece`` of its probability, ``known``: the share that is
-    taken for one of the domains at all. ``use``: the share that each domain is the most likely of,
-    none of them last; a domain that nothing goes to has collapsed.
+    ``accuracy`` of the most likely domain, ``ece`` of its probability. ``known``: the share of
+    texts that are assigned to any domain. ``use``: the share of texts assigned to each domain, with
+    none of them last; a domain with a share of 0 has collapsed.
     """
 
     accuracy: float

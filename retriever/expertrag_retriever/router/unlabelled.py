@@ -1,4 +1,4 @@
-"""Domains of texts that nobody has labelled: clusters, named by their most telling words.
+"""Finds domains in unlabelled texts: clusters, named by their most characteristic words.
 
 N texts, H hidden, W directions of most spread
 """
@@ -18,13 +18,13 @@ from expertrag_retriever.router.words import telling_words
 
 MOST_CLUSTERS = 12
 FEWEST_TEXTS = 20
-"""Of a cluster, as of a domain."""
+"""Fewest texts of a cluster; the same as of a domain."""
 
 _DIRECTIONS = 8
-"""In which texts are compared, each scaled to the same spread. Normalised mutual information with
-the six domains of 4,446 texts, in seven clusters: .73 with 8, .76 with 16, .62 with 32; unscaled
-.53, .54, .60, as the first direction then tells long texts from short ones. Chosen on these texts,
-as was the 5 % below."""
+"""Principal directions in which texts are compared, each scaled to the same spread. Normalised
+mutual information with the six domains of 4,446 texts, in seven clusters: .73 with 8, .76 with 16,
+.62 with 32; unscaled .53, .54, .60, because the first direction then separates long texts from
+short ones. Chosen on these texts, as was the 5 % below."""
 
 _STARTS = 3
 _NEAR_BEST = 0.95
@@ -34,22 +34,22 @@ _NAME_WORDS = 3
 def cluster_texts(
     texts: Sequence[str], pool: Pool, count: int | None = None, seed: int = 0
 ) -> dict[str, list[str]]:
-    """Sort texts into clusters, largest first, each named by the words that tell it from the rest.
+    """Cluster texts, largest cluster first; each is named by the words that distinguish it.
 
-    Without a ``count`` it is the smallest from 2 to 12 whose simplified silhouette (Hruschka et al.
-    2004) comes within 5 % of the best: more clusters than that only split what belongs together.
-    Empty and repeated texts are left out.
+    Without ``count``, the number of clusters is the smallest from 2 to 12 whose simplified
+    silhouette (Hruschka et al. 2004) is within 5 % of the best: more clusters only split texts that
+    belong together. Empty and repeated texts are left out.
 
-    :raises RouterError: fewer than two clusters, or too few texts for so many.
+    :raises RouterError: fewer than two clusters requested, or too few texts for the count.
     """
     distinct = list(dict.fromkeys(text.strip() for text in texts if text.strip()))
     fewest = 2 if count is None else count
     if fewest < 2:
-        raise RouterError(f"texts fall into two clusters at least; got {count}")
+        raise RouterError(f"the number of clusters must be 2 or more; got {count}")
     if len(distinct) < fewest * FEWEST_TEXTS:
         raise RouterError(
-            f"{len(distinct)} different texts are too few for {fewest} clusters: add some, "
-            f"{FEWEST_TEXTS} a cluster at least"
+            f"{len(distinct)} distinct texts are too few for {fewest} clusters: add some, to have "
+            f"at least {FEWEST_TEXTS} per cluster"
         )
     points = _points(pool(distinct))
     nearest = _best_count(points, seed) if count is None else _cluster(points, count, seed)[1]
@@ -59,7 +59,7 @@ def cluster_texts(
 
 
 def _points(pooled: FloatArray) -> FloatArray:
-    """(N, W) of mean hidden states (N, H): brought to unit length, in their main directions."""
+    """Normalise mean hidden states (N, H) to unit length, and project them: (N, W)."""
     unit = pooled / np.maximum(np.linalg.norm(pooled, axis=1, keepdims=True), 1e-12)
     centered = (unit - unit.mean(axis=0)).astype(np.float64)
     vectors = np.linalg.eigh(centered.T @ centered)[1][:, ::-1]
@@ -69,7 +69,7 @@ def _points(pooled: FloatArray) -> FloatArray:
 
 
 def _cluster(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Return the means and clusters of the tightest of some starts."""
+    """Return the means and clusters of the tightest of several k-means runs."""
     found = [k_means(points, count, seed + start) for start in range(_STARTS)]
     return min(found, key=lambda pair: float(np.square(points - pair[0][pair[1]]).sum()))
 
@@ -82,14 +82,14 @@ def _best_count(points: FloatArray, seed: int) -> NDArray[np.int64]:
             scores.append((_silhouette(points, means, nearest), nearest))
     if not scores:
         raise RouterError(
-            "the texts do not fall into clusters of 20 or more: add some, or name them"
+            "the texts do not form clusters of 20 or more: add texts, or label them by domain"
         )
     best = max(score for score, _ in scores)
     return next(nearest for score, nearest in scores if score >= min(best, _NEAR_BEST * best))
 
 
 def _silhouette(points: FloatArray, means: FloatArray, nearest: NDArray[np.int64]) -> float:
-    """Mean of (b - a) / max(a, b), with a the distance to the own mean, b to the next."""
+    """Mean of (b - a) / max(a, b): a is the distance to the own mean, b to the next nearest."""
     distances = np.sqrt(squared_distances(points, means))  # [N, K]
     rows = np.arange(len(points))
     own = distances[rows, nearest]
@@ -99,7 +99,7 @@ def _silhouette(points: FloatArray, means: FloatArray, nearest: NDArray[np.int64
 
 
 def _names(groups: Sequence[Sequence[str]]) -> list[str]:
-    """Name each group by its most telling words, and number what has none or is named already."""
+    """Name each group by its most characteristic words; number unnamed and duplicate names."""
     names: list[str] = []
     for place, words in enumerate(telling_words(groups, _NAME_WORDS), 1):
         name = "-".join(words) or f"cluster-{place}"

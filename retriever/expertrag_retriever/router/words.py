@@ -1,9 +1,9 @@
-"""Words that speak for a domain, from how many of its texts hold them.
+"""Words that indicate a domain, from the number of its texts that contain them.
 
-The idea is that of SS3 (Burdisso et al. 2019): each word has a value for each domain, learnt from
-counts alone, which a person can read. The value is the log odds of a word in the domain against the
-others, in standard deviations (Monroe et al. 2008), which also works for two domains, where the
-median that SS3 compares with says nothing.
+The idea is that of SS3 (Burdisso et al. 2019): each word has a human-readable value for each
+domain, learned from counts alone. The value is the log odds of the word in the domain against the
+others, in standard deviations (Monroe et al. 2008). Unlike the median that SS3 compares with, it
+also works for two domains.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 Weights = Mapping[str, float]
-"""Value of words, largest first."""
+"""Values by word, largest first."""
 
 MOST_WORDS = 1500
-"""Of a domain: six domains take 170 kB as JSON at most."""
+"""Most words per domain; six domains take at most 170 kB as JSON."""
 
-_FEWEST_TEXTS = 3  # that hold a word; one text's quirk speaks for nothing
-_COMMON = 0.1  # of the other groups' texts; what more of them hold speaks for nothing
-_PRIOR = 1.0  # occurrences of an average word, as in all texts, that each side has beforehand
-_CLEAR = 2.0  # standard deviations
+_FEWEST_TEXTS = 3  # a word in fewer texts is ignored: one text's quirk is no evidence
+_COMMON = 0.1  # a word in a larger share of the other groups' texts is ignored
+_PRIOR = 1.0  # prior pseudo-count of an average word on each side, distributed as in all texts
+_CLEAR = 2.0  # least value that counts, in standard deviations
 _LONGEST = 24
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_]))+")
 
 
 def words_of(text: str) -> list[str]:
-    """Different words of a text, of two letters to 24, in lower case, in their order."""
+    """Distinct words of a text, of 2 to 24 letters, in lower case, in order of appearance."""
     found = dict.fromkeys(word.lower() for word in _WORD.findall(text))
     return [word for word in found if len(word) <= _LONGEST]
 
 
 def telling_words(groups: Sequence[Iterable[str]], most: int = MOST_WORDS) -> list[Weights]:
-    """Words that speak for each group of texts against all others, most telling first.
+    """Words that distinguish each group of texts from all others, most distinctive first.
 
-    Values are standard deviations of the log odds: from 2 on. A single group has none.
+    Values are standard deviations of the log odds, at least 2. A single group has none.
     """
     counted = [_count(texts) for texts in groups]
     total: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def telling_words(groups: Sequence[Iterable[str]], most: int = MOST_WORDS) -> li
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Of a group: by word, how many texts hold it, and how many texts there are."""
+    """Counts of a group: the number of texts that contain each word, and of all texts."""
 
     holding: Counter[str]
     texts: int
@@ -75,9 +75,9 @@ def _weights(
     texts: int,
     most: int,
 ) -> Weights:
-    """Compare a group with the rest, by the share that a word has of all words.
+    """Compare a group with the rest, by each word's share of all words.
 
-    The share of texts would make "of" and "the" speak for the domain of the longest texts.
+    By its share of all texts, "of" and "the" would indicate the domain with the longest texts.
     """
     if not 0 < group.texts < texts or not vocabulary:
         return {}

@@ -1,1 +1,1 @@
-"""Training of the domain experts: pairs, hard negatives, the contrastive loop."""
+"""Training of the embedding experts: pairs, hard negatives, the contrastive loop."""

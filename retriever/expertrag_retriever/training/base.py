@@ -1,4 +1,4 @@
-"""The base model of a training: identified once, loaded anew for every expert."""
+"""The base model of a training: identified once, reloaded for every expert."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A base model: who it is, and where its files lie."""
+    """A base model: its identity, and where its files are."""
 
     base: Base
     source: str
 
     def load(self) -> SentenceTransformer:
-        """Load it in the number format in which embedding runs on this machine."""
+        """Load the model in the number format that embedding uses on this machine."""
         model = load_model(self.source)
         model.eval()
         model[0].to(number_format(model.device.type))
@@ -31,8 +31,8 @@ class BaseModel:
 def base_model(source: str, name: str) -> BaseModel:
     """Identify a base model.
 
-    :raises EmbedderError: it is not there or has experts already.
+    :raises EmbedderError: the model is missing, or already has experts.
     """
     if getattr(load_model(source)[0], "settings", None) is not None:
-        raise EmbedderError(f"{name} has experts already; name the model that they were added to")
+        raise EmbedderError(f"{name} already has experts; name the model that they were added to")
     return BaseModel(Base(name, fingerprint_of(source)), source)

@@ -9,11 +9,12 @@ from expertrag_retriever.training.types import Example
 
 
 def batches(examples: Sequence[Example], size: int, epoch: int, seed: int) -> list[list[Example]]:
-    """Shuffle and cut examples into batches; the same arguments give the same batches.
+    """Shuffle examples and split them into batches; the same arguments give the same batches.
 
-    An example whose document is another's of the batch, or answers its query, waits for the next
-    one. What is left at the end of the epoch makes no batch if it is less than half of the first,
-    which is smaller than ``size`` where few queries or few documents stand in all examples.
+    An example is deferred to the next batch if its query or document is already in this one, or if
+    its document answers a query of this one or the reverse. A last batch with less than half as
+    many examples as the first is dropped; the first is smaller than ``size`` if all examples share
+    few queries or few documents.
     """
     waiting = list(examples)
     random.Random(f"{seed} {epoch}").shuffle(waiting)

@@ -1,4 +1,4 @@
-"""From trained experts to a bundle: those that help, side by side, with a router and a card."""
+"""Builds a bundle from trained experts: those that help, with a router and a card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from expertrag_retriever.experts.module import ExpertTransformer
     from expertrag_retriever.router.router import Router
 
-_ROUTER_TEXTS = 800  # of a domain; more change nothing
+_ROUTER_TEXTS = 800  # per domain; more do not change the result
 
 
 def train_bundle(
@@ -54,17 +54,17 @@ def train_bundle(
     reuse: Path | None = None,
     command: str = "expertrag train experts",
 ) -> BundleReport:
-    """Train an expert for each domain and write the bundle ``out``, whole or not at all.
+    """Train an expert for each domain and write the bundle ``out`` atomically.
 
-    Work is kept in ``OUT.partial`` until it is done: a killed training goes on there.
+    Intermediate state is kept in ``OUT.partial`` until done: a killed training resumes from it.
 
-    :param reuse: a bundle on the same base; its experts that were trained on the same data by the
-        same recipe are taken as they are.
-    :param command: what repeats this, for the card.
-    :raises TrainingError: a domain with too little data or in a language that the base does not
-        read, no expert that beats the base, or another training for ``out`` that is under way.
-    :raises RouterError: domains that a router cannot tell apart.
-    :raises EmbedderError: ``reuse`` is no bundle, is damaged, or belongs to another base.
+    :param reuse: a bundle on the same base; its experts that were trained on the same data with the
+        same recipe are reused.
+    :param command: the command that repeats this training, for the card.
+    :raises TrainingError: a domain has too little data or is in a language that the base does not
+        know, no expert beats the base, or another training for ``out`` is running.
+    :raises RouterError: no router can be trained on the domains' texts.
+    :raises EmbedderError: ``reuse`` is not a bundle, is damaged, or belongs to another base.
     """
     known = _known(reuse, base) if reuse else {}
     data = [
@@ -73,10 +73,10 @@ def train_bundle(
     ]
     texts = {item.domain: _sample(item.texts, recipe.seed) for item in data}
     if len(texts) > 1:
-        usable_texts(texts)  # what the router would refuse is told before hours of training
+        usable_texts(texts)  # raise what the router would raise before hours of training
     check_language(load_base(), texts, base.name)
     with work_folder(out) as partial:
-        work = partial / base.fingerprint  # experts of another base are no use here
+        work = partial / base.fingerprint  # experts of another base cannot be reused
         found = {
             item.domain: known.get((item.domain, digest_of(item, recipe)))
             or train_expert(item, load_base, recipe, work, progress)
@@ -85,8 +85,8 @@ def train_bundle(
         trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
         if not trained:
             raise TrainingError(
-                "no expert beats the base model on its dev slice: the base serves these domains as "
-                "well; add data, or train longer (--profile full)"
+                "no expert beats the base model on its dev slice, so the base model serves these "
+                "domains as well: add data, or train longer (--profile full)"
             )
         settings = ExpertSettings(tuple(trained), recipe.form, recipe.rank)
         model = load_base()
@@ -96,7 +96,7 @@ def train_bundle(
             layer.second.data = _stacked(trained, f"{name}.second")
         figures = None
         if len(texts) > 1:
-            # domains without an expert come last: the router knows them, and the base serves them
+            # domains without an expert come last: the router knows them, the base serves them
             order = sorted(texts, key=lambda domain: domain not in trained)
             ordered = {domain: texts[domain] for domain in order}
             transformer.router, figures = _route(model, ordered, recipe, progress)
@@ -110,19 +110,19 @@ def _known(bundle: Path, base: Base) -> dict[tuple[str, str], tuple[Weights, Exp
     own = base_of(bundle)
     if own.fingerprint != base.fingerprint:
         raise EmbedderError(
-            f"the experts in {bundle} were trained on other files of {own.name}: leave them, or "
-            "name that base model"
+            f"the experts in {bundle} were trained on a different version of {own.name}: do not "
+            "reuse them, or name that base model"
         )
     return experts_of(bundle)
 
 
 def _sample(texts: Sequence[str], seed: int) -> list[str]:
-    """Draw what the router learns from of a domain."""
+    """Sample the texts of a domain that the router is trained on."""
     return random.Random(seed).sample(list(texts), min(len(texts), _ROUTER_TEXTS))
 
 
 def _stacked(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
-    """Put the experts of one layer side by side, (E, …), in the order of the domains."""
+    """Concatenate the experts of one layer, (E, …), in the order of the domains."""
     return torch.cat([weights[name] for weights in trained.values()])
 
 

@@ -1,4 +1,4 @@
-"""The card of a bundle: what was trained on what, what it gains, and what it is not for."""
+"""The card of a bundle: training data, gains and limits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from expertrag_retriever.training.recipe import Recipe
 
 @dataclass(frozen=True, slots=True)
 class BundleReport:
-    """What was trained. ``router`` is None of a single domain, which needs none.
+    """What was trained. ``router`` is None for a single domain, which needs none.
 
-    ``command``: what repeats it.
+    ``command``: the command that repeats the training.
     """
 
     base: Base
@@ -32,7 +32,7 @@ base_model: {report.base.name}
 library_name: sentence-transformers
 tags: [sentence-similarity, mixture-of-experts]
 ---
-# Domain experts for {report.base.name}
+# Embedding experts for {report.base.name}
 
 {_experts(report)}
 {_router(report)}
@@ -41,13 +41,13 @@ Trained by
     {report.command}
 
 with a contrastive loss, mined hard negatives, and the base model's own similarities as an anchor
-({_recipe(report.recipe)}). The hash of a domain is that of its pairs, its documents and the recipe.
+({_recipe(report.recipe)}). The hash of a domain covers its pairs, its documents and the recipe.
 Everything but the experts is the base model, whose files have the fingerprint
-`{report.base.fingerprint}`; the general expert, and texts that the router takes for none of these
-domains, are the base model bit for bit.
+`{report.base.fingerprint}`; texts of the domain `general`, and texts that the router assigns to
+none of these domains, get exactly the vectors of the base model.
 
-Limits: the dev slices are queries of the training sets that were kept from training, each set over
-a pool of {DEV_POOL} documents, most of them near the queries; gains on other data are smaller.
+Limits: the dev slices are held-out queries of the training sets, each set ranked over a pool of
+{DEV_POOL} documents, most of them near the queries; gains on other data are smaller.
 """
 
 
@@ -73,7 +73,7 @@ def _served(expert: ExpertReport) -> str:
     tried = ", ".join(
         f"{name} {value - expert.before[name]:+.3f}" for name, value in best.dev.items()
     )
-    return f"the base model: the best of its own ({tried}) did not help, or harmed a set"
+    return f"the base model: its best expert ({tried}) did not help, or harmed a set"
 
 
 def _gains(expert: ExpertReport) -> str:
@@ -85,13 +85,13 @@ def _gains(expert: ExpertReport) -> str:
 def _router(report: BundleReport) -> str:
     figures = report.router
     if figures is None:
-        return "There is no router: name the domain of a text, or it is served by the base model.\n"
+        return "There is no router: texts without a given domain are served by the base model.\n"
     experts = sorted(report.experts, key=lambda expert: not expert.helps)
     names = [*(expert.domain for expert in experts), "none of them"]
     use = ", ".join(f"{name} ({share:.1%})" for name, share in zip(names, figures.use, strict=True))
     return (
         f"The router is right on {figures.accuracy:.1%} of {figures.texts:,} held-out texts "
-        f"(calibration error {figures.ece:.3f}). It takes them for {use}.\n"
+        f"(calibration error {figures.ece:.3f}). It assigns them to {use}.\n"
     )
 
 

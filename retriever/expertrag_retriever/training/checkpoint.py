@@ -1,10 +1,10 @@
-"""The state of a training in a folder, so that a killed one goes on to the same result.
+"""Checkpoints of a training, so that a killed one resumes to the same result.
 
-FOLDER/checkpoint.json             what the training says of itself, and at which step it is
-FOLDER/checkpoint-STEP.safetensors weights now, the best weights, the optimizer's moments
+FOLDER/checkpoint.json             the step, and the training's own notes
+FOLDER/checkpoint-STEP.safetensors current weights, best weights, optimizer moments
 
-Nothing is pickled. The tensors are written beside the last ones and the JSON file is swapped after
-them: a kill leaves one of the two states.
+Nothing is pickled. The new tensors are written to a new file before the JSON file is replaced: a
+kill leaves either the old or the new state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class Checkpoint:
-    """Keeps named parameters and the AdamW optimizer that moves them."""
+    """Saves and restores named parameters and their AdamW optimizer."""
 
     def __init__(
         self,
@@ -37,13 +37,13 @@ class Checkpoint:
         parameters: Mapping[str, nn.Parameter],
         optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Keep the state in ``folder``, which is made when there is something to keep."""
+        """Keep the state in ``folder``, which is created by the first ``save``."""
         self._folder = folder
         self._parameters = parameters
         self._optimizer = optimizer
 
     def weights(self) -> Weights:
-        """Copy the parameters as they are."""
+        """Copy the current parameters."""
         return {name: value.detach().clone() for name, value in self._parameters.items()}
 
     def save(self, step: int, best: Weights, about: Mapping[str, Any]) -> None:
@@ -63,7 +63,7 @@ class Checkpoint:
                 old.unlink()
 
     def load(self) -> tuple[Weights, dict[str, Any]] | None:
-        """Put the kept state back; return the best weights and ``about``, None if there is none."""
+        """Restore the saved state; return the best weights and ``about``, or None without one."""
         path = self._folder / f"{_NAME}.json"
         if not path.is_file():
             return None
@@ -72,7 +72,7 @@ class Checkpoint:
         for name, parameter in self._parameters.items():
             parameter.data.copy_(state[f"now.{name}"])
             moments = {key: state.get(f"{key}.{name}") for key in _MOMENTS}
-            if moments["step"] is not None:  # there is none before the first step
+            if moments["step"] is not None:  # None before the first step
                 self._optimizer.state[parameter] = {
                     key: value if value is None or key == "step" else value.to(parameter.device)
                     for key, value in moments.items()
@@ -84,7 +84,7 @@ class Checkpoint:
 
 
 def learning_rate_share(progress: float, warm_up: float) -> float:
-    """Share of the learning rate: a linear warm-up, then a cosine to 0."""
+    """Return the factor of the learning rate: linear warm-up, then cosine decay to 0."""
     if progress < warm_up:
         return (progress + 0.01) / (warm_up + 0.01)
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))

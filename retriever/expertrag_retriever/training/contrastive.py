@@ -1,7 +1,7 @@
-"""Training one expert: contrastive loss, early stop on the dev slice, resume after a kill.
+"""Trains one expert: contrastive loss, early stopping on the dev slice, resumable after a kill.
 
-Everything below the experts is frozen: it runs once for each text, and no gradient is computed for
-it (:mod:`expertrag_retriever.experts.trunk`).
+The layers below the experts are frozen: they run once for each text, without gradients
+(:mod:`expertrag_retriever.experts.trunk`).
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ if TYPE_CHECKING:
     from expertrag_index.types import FloatArray
     from expertrag_retriever.experts.module import ExpertTransformer
 
-_EXPERT, _BASE = 0, 1  # of a model with one expert: its index, and one above for none
-_PART = 256  # texts whose activations are kept at once
+_EXPERT, _BASE = 0, 1  # in a model with one expert: its index, and the index of none
+_PART = 256  # texts whose activations are in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The state at one evaluation: ``loss`` is the mean since the last, None before any step.
+    """Figures of one evaluation.
 
-    ``dev``: nDCG@10 of each dev set.
+    ``loss``: mean since the last evaluation, None before any step. ``dev``: nDCG@10 of each dev
+    set.
     """
 
     step: int
@@ -54,9 +55,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a training gave: the best weights, and the way there, the base model first.
+    """Result of a training: the best weights, and all evaluations, the base model first.
 
-    ``best``: the place of the weights among the points.
+    ``best``: the index of these weights among the points.
     """
 
     weights: Weights
@@ -65,27 +66,27 @@ class Learned:
 
     @property
     def before(self) -> Point:
-        """The base model."""
+        """Figures of the base model."""
         return self.points[0]
 
     @property
     def after(self) -> Point:
-        """The best weights."""
+        """Figures of the best weights."""
         return self.points[self.best]
 
     @property
     def helps(self) -> bool:
-        """Whether the expert beats the base: if not, nobody should use it."""
+        """Whether the expert beats the base model; if not, it should not be used."""
         return self.best > 0
 
 
 class ExpertTrainer:
-    """Trains the one expert of a model; its state is in ``folder`` after every evaluation."""
+    """Trains the one expert of a model; saves its state in ``folder`` after every evaluation."""
 
     def __init__(
         self, model: SentenceTransformer, recipe: Recipe, folder: Path, progress: Progress
     ) -> None:
-        """Take a model that :func:`with_experts` has given one expert."""
+        """Take a model to which :func:`with_experts` has added one expert."""
         self._trunk = Trunk(model)
         self._recipe = recipe
         self._progress = progress
@@ -101,7 +102,7 @@ class ExpertTrainer:
         self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
 
     def train(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> Learned:
-        """Train to the end or to the early stop; goes on where a killed run was."""
+        """Train to the end or to the early stop; resumes a killed run."""
         recipe = self._recipe
         plan = _plan(examples, recipe)
         every = max(1, math.ceil(len(plan) / recipe.evaluations))
@@ -136,7 +137,7 @@ class ExpertTrainer:
             parameter.data.copy_(weights[name])
 
     def _read(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> None:
-        """Run once what never changes: the layers below the experts, and the base model."""
+        """Run once what never changes: the layers below the experts and the base model."""
         texts = [
             text
             for example in examples
@@ -145,7 +146,7 @@ class ExpertTrainer:
         tried = [text for item in dev for text in (*item.queries, *item.documents)]
         self._trunk.learn(
             [*texts, *tried],
-            lambda done, total: self._progress(f"{stage}: reading texts", done, total),
+            lambda done, total: self._progress(f"{stage}: encoding texts", done, total),
         )
         texts = list(dict.fromkeys(texts))
         with torch.no_grad():
@@ -187,7 +188,7 @@ def _about(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
-    """Make the batches of all steps."""
+    """Return the batches of all steps."""
     plan: list[list[Example]] = []
     epoch = 0
     while epoch < recipe.epochs or 0 < len(plan) < recipe.fewest_steps:
@@ -197,7 +198,7 @@ def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[Example]]:
 
 
 def best_point(points: Sequence[Point], most_harm: float) -> int:
-    """Place of the best point among those that harm no dev set; the base model's if none gains."""
+    """Index of the best point that harms no dev set; that of the base model if none gains."""
     base = points[0].dev
     harmless = [
         place

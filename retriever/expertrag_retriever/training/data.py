@@ -1,4 +1,4 @@
-"""From data sets to what an expert trains on: pairs of no use dropped, a dev slice kept apart."""
+"""Prepares data sets for training an expert: drops useless pairs and holds out a dev slice."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.training.types import DomainData, Pair, Source, answers, normalized
 
 FEWEST_PAIRS = 32
-"""Of a domain; an expert trained on fewer would know these by heart and nothing else."""
+"""Fewest pairs of a domain; an expert trained on fewer would only memorise them."""
 
 FEWEST_QUERIES = 8
-"""Different ones of a domain: some are held out."""
+"""Fewest distinct queries of a domain; some of them are held out."""
 
 _DEV_SHARE = 0.15
 _MOST_DEV_QUERIES = 100
@@ -27,15 +27,15 @@ _NAME = re.compile(r"\w[\w .-]*")
 def prepare(
     domain: str, sources: Sequence[Source], *, most_pairs: int | None = None, seed: int = 0
 ) -> DomainData:
-    """Clean the pairs of a domain and split its queries into training and dev.
+    """Clean the pairs of a domain and split its queries into train and dev.
 
-    Dropped, and counted by reason: repeated pairs, empty or too short texts, documents that the
-    corpus lacks, queries that are their own document, which teach nothing, and queries that
-    another split asks too. A query that is held out is so in all sources.
+    Drops, and counts by reason: repeated pairs, empty or too short texts, documents missing from
+    the corpus, queries identical to their document, which teach nothing, and queries that also
+    occur in another split. A held-out query is held out in all sources.
 
-    :param most_pairs: train on so many pairs at most, drawn evenly from the sources.
+    :param most_pairs: most pairs to train on, drawn evenly from the sources.
     :raises TrainingError: fewer than ``FEWEST_PAIRS`` pairs or ``FEWEST_QUERIES`` queries are left,
-        or a name that a domain cannot have.
+        or the domain's name is not allowed.
     """
     _check_name(domain)
     dropped: Counter[str] = Counter()
@@ -67,7 +67,7 @@ def prepare(
         lost = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items()))
         raise TrainingError(
             f"domain {domain} has {usable} usable pairs of {len(spelled)} queries and their "
-            f"documents{f' (without {lost})' if lost else ''}; an expert needs {FEWEST_PAIRS} "
+            f"documents{f' (dropped: {lost})' if lost else ''}; an expert needs {FEWEST_PAIRS} "
             f"pairs of {FEWEST_QUERIES} queries: add data, or leave the domain to the base model"
         )
     return data
@@ -75,16 +75,18 @@ def prepare(
 
 def _check_name(domain: str) -> None:
     if domain == GENERAL:
-        raise TrainingError(f"a domain cannot be called {GENERAL!r}: that is the base model")
+        raise TrainingError(
+            f"a domain cannot be called {GENERAL!r}, the base model: choose another name"
+        )
     if not _NAME.fullmatch(domain):
         raise TrainingError(
             f"a domain cannot be called {domain!r}: use letters, digits, spaces, '_', '-' and '.', "
-            "the first of them a letter or a digit"
+            "and begin with a letter or a digit"
         )
 
 
 def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> list[Pair]:
-    """Keep the pairs of use; equal queries are spelled as the first of them."""
+    """Keep the usable pairs; give equal queries the spelling of the first of them."""
     tested = {normalized(query) for query in source.tested}
     kept: dict[tuple[str, str], Pair] = {}
     for pair in source.pairs:
@@ -102,7 +104,7 @@ def _clean(source: Source, spelled: dict[str, str], dropped: Counter[str]) -> li
 
 
 def _judged(source: Source, pairs: Sequence[Pair]) -> dict[str, frozenset[str]]:
-    """Gather what answers each query: by its pairs, and by what the source knows beyond them."""
+    """Collect the documents that answer each query: from its pairs and the source's judgements."""
     beyond = {normalized(query): documents for query, documents in source.judged.items()}
     return {
         query: documents | beyond.get(normalized(query), frozenset())
@@ -122,14 +124,14 @@ def _fault(pair: Pair, source: Source) -> str:
 
 
 def _drawn_for_dev(pairs: Sequence[Pair], seed: int) -> set[str]:
-    """Draw the queries of a source that are held out."""
+    """Draw the queries of a source to hold out."""
     queries = sorted({pair.query for pair in pairs})
     count = min(_MOST_DEV_QUERIES, int(_DEV_SHARE * len(queries)))
     return set(random.Random(seed).sample(queries, count))
 
 
 def _shares(counts: Sequence[int], most: int | None) -> list[int]:
-    """Deal ``most`` pairs evenly; what a small source cannot take goes to the others."""
+    """Distribute ``most`` pairs evenly; what a small source cannot fill goes to the others."""
     if most is None:
         return list(counts)
     shares = [0] * len(counts)

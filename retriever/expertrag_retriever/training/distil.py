@@ -1,9 +1,10 @@
-"""Distillation: the experts of a bundle in one student, which is a plain model.
+"""Distillation: trains one plain student model to match all experts of a bundle.
 
-The student has the architecture of the base, and its vector of each text is to be the teacher's:
-that of the bundle, by the expert of the text's domain ("One Student Knows All Experts Know", Xue
-et al. 2022). It starts with the mean of the experts' updates. What it learns is merged into the
-weights, so that any tool that loads such models loads it, without router, experts or this package.
+The student has the architecture of the base model. For each text, its vector is trained to match
+the teacher's: the vector of the bundle's expert for the text's domain ("One Student Knows All
+Experts Know", Xue et al. 2022). Training starts from the mean of the experts' updates. The result
+is merged into the weights, so that any tool can load the student without router, experts or this
+package.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from expertrag_retriever.experts.module import ExpertTransformer
 
-_POOL = 1500  # documents of a set that its dev queries are ranked among, at most
+_POOL = 1500  # most documents of a set for mining the dev pool
 
 
 def distil(
@@ -61,13 +62,13 @@ def distil(
     out: Path,
     progress: Progress,
 ) -> StudentReport:
-    """Write the student of a bundle's experts, a sentence-transformers model, whole or not at all.
+    """Distil a bundle's experts into a sentence-transformers model, written atomically.
 
-    Work is kept in ``OUT.partial`` until it is done: a killed run goes on there.
+    Intermediate state is kept in ``OUT.partial`` until done: a killed run resumes from it.
 
-    :param domains: data of the experts that the student is to know; others are left out of it.
-    :raises EmbedderError: the bundle is none, is damaged, or belongs to another base.
-    :raises TrainingError: a domain that has no expert or too little data.
+    :param domains: data of the experts to distil; the other experts are left out.
+    :raises EmbedderError: the folder is not a bundle, is damaged, or belongs to another base.
+    :raises TrainingError: a domain has no expert or too little data.
     """
     teacher = _teacher(bundle, base, recipe)
     settings = _experts(teacher)[1]
@@ -96,7 +97,7 @@ def _teacher(bundle: Path, base: BaseModel, recipe: StudentRecipe) -> SentenceTr
 
 
 def _embedder(model: SentenceTransformer, recipe: StudentRecipe) -> SentenceTransformerEmbedder:
-    """Wrap a model as it runs on this machine, reading no more of a text than in the training."""
+    """Wrap a model for inference on this machine, with the sequence length of the training."""
     model.eval()
     model.max_seq_length = min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
     model[0].to(number_format(model.device.type))
@@ -105,27 +106,28 @@ def _embedder(model: SentenceTransformer, recipe: StudentRecipe) -> SentenceTran
 
 def _experts(teacher: SentenceTransformerEmbedder) -> tuple[ExpertTransformer, ExpertSettings]:
     module = cast("ExpertTransformer", teacher.model[0])
-    assert module.settings is not None, "the bundle is attached"
+    assert module.settings is not None, "the bundle must be attached"
     return module, module.settings
 
 
 def _check(bundle: Path, domains: Mapping[str, Sequence[Source]], settings: ExpertSettings) -> None:
     unknown = ", ".join(sorted(domains.keys() - set(settings.domains)))
     if unknown or not domains:
+        wrong = f"has no expert for {unknown}" if unknown else "cannot be distilled without data"
         raise TrainingError(
-            f"the bundle {bundle.name} has no expert for {unknown or 'no data'}: give data of its "
-            f"domains ({', '.join(settings.domains)}) as DOMAIN=DATASET"
+            f"the bundle {bundle.name} {wrong}: give data of its domains "
+            f"({', '.join(settings.domains)}) as DOMAIN=DATASET"
         )
 
 
 def _lessons(
     teacher: SentenceTransformerEmbedder, data: Sequence[DomainData], progress: Progress
 ) -> Lessons:
-    """Let each text's own expert read it."""
+    """Encode the texts of each domain with the domain's expert."""
     texts: list[str] = []
     vectors: list[FloatArray] = []
     for done, domain in enumerate(data):
-        progress("teacher reads the texts", done, len(data))
+        progress("teacher: encoding texts", done, len(data))
         queries, documents = _sides(domain)
         for role, encode, some in (
             ("query", teacher.encode_queries, queries),
@@ -134,12 +136,12 @@ def _lessons(
             prompt = str(teacher.model.prompts.get(role) or "")
             texts += [prompt + text for text in some]
             vectors.append(encode(some, domain.domain))
-    progress("teacher reads the texts", len(data), len(data))
+    progress("teacher: encoding texts", len(data), len(data))
     return Lessons(tuple(texts), torch.from_numpy(np.concatenate(vectors)))
 
 
 def _sides(domain: DomainData) -> tuple[list[str], list[str]]:
-    """Take the queries and the documents that are trained on, each once."""
+    """Return the distinct queries and documents to train on."""
     pairs = [(pair, source.corpus) for source in domain.sources for pair in source.pairs]
     return (
         list(dict.fromkeys(pair.query for pair, _ in pairs)),
@@ -153,7 +155,7 @@ def _student(
     domains: Sequence[str],
     recipe: StudentRecipe,
 ) -> SentenceTransformer:
-    """Give the base one expert, in float32: the mean of the teacher's."""
+    """Add one float32 expert to the base model: the mean of the teacher's experts."""
     module, settings = _experts(teacher)
     model = base.load()
     model.max_seq_length = teacher.max_tokens
@@ -168,7 +170,7 @@ def _student(
 
 
 def _digest(bundle: Path, base: BaseModel, recipe: StudentRecipe, lessons: Lessons) -> str:
-    """Hash of everything that the student depends on."""
+    """Hash everything that the student depends on."""
     state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
     state.update(f"{folder_fingerprint(bundle)}\0{base.base.fingerprint}".encode())
     state.update("\0".join(lessons.texts).encode())
@@ -193,7 +195,7 @@ def _measure(
     recipe: StudentRecipe,
     progress: Progress,
 ) -> tuple[DomainFigures, ...]:
-    """Compare base, teacher and the student that was written on the dev slices."""
+    """Compare the base, the teacher and the written student on the dev slices."""
     written = _embedder(student, recipe)
     found = []
     for done, domain in enumerate(data):
@@ -209,7 +211,7 @@ def _measure(
 
 
 def _sides_of(embedder: SentenceTransformerEmbedder, domain: str) -> tuple[Encode, Encode]:
-    """Give what encodes queries, and what encodes documents, by one expert."""
+    """Return the functions that encode queries and documents with one expert."""
     return (
         partial(embedder.encode_queries, domain=domain),
         partial(embedder.encode_documents, domain=domain),
@@ -217,7 +219,7 @@ def _sides_of(embedder: SentenceTransformerEmbedder, domain: str) -> tuple[Encod
 
 
 def _dev(data: DomainData, teacher: SentenceTransformerEmbedder, seed: int) -> list[DevSet]:
-    """Make the dev sets of a domain, with smaller pools than a training of experts ranks."""
+    """Build the dev sets of a domain, mined from fewer documents than for training experts."""
     queries, documents = _sides_of(teacher, GENERAL)
     found = [
         mine(

@@ -1,8 +1,8 @@
-"""Pairs from documents alone, for teams without queries: a title and what stands below it.
+"""Makes training pairs from documents alone, without queries: a title and the text below it.
 
-A title is what its author would call the text in a few words, which is near to what a person would
-type to find it. A pair is kept only where that is so: the title has words of its own, is no other
-document's, and does not stand in the text already, where finding it would be no more than matching.
+A title is the author's short description of the text, close to what a user would type to find it.
+A pair is kept only if the title is long enough, is not that of another document, and does not occur
+in the text itself, because finding it would then be mere matching.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Text:
 
 
 def from_documents(name: str, documents: Iterable[Text]) -> Source:
-    """Make a source of titles and headings with what stands below them."""
+    """Make a source of titles and headings, each paired with the text below it."""
     sections = [section for document in documents for section in _sections(document)]
     titles = Counter(normalized(section.title) for section in sections)
     kept = [item for item in sections if titles[normalized(item.title)] == 1 and _telling(item)]
@@ -41,7 +41,7 @@ def from_documents(name: str, documents: Iterable[Text]) -> Source:
 
 
 def _sections(document: Text) -> Iterator[Text]:
-    """Yield the document below its title, and each section below its heading."""
+    """Yield the opening of a document with its title, and each section with its heading."""
     headings = list(_HEADING.finditer(document.text))
     starts = [heading.end() for heading in headings]
     ends = [heading.start() for heading in headings[1:]] + [len(document.text)]

@@ -1,8 +1,8 @@
-"""Training a bundle: one expert a domain, each apart from the others, then the router.
+"""Trains the experts of a bundle, one per domain, independently of each other.
 
-Routing is enforced while an expert learns (Hallee et al. 2024): batches are of
-one domain, and all else is frozen. So an expert of the bundle is its domain's specialist, neither
-helped nor harmed by the others, and one more can be added without touching them.
+Routing is enforced during training (Hallee et al. 2024): every batch is from one domain, and all
+other parameters are frozen. So each expert specialises in its domain without influence from the
+others, and an expert can be added without changing them.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 LoadBase = Callable[[], "SentenceTransformer"]
-"""Loads the base model anew, in the number format that this machine is fast in."""
+"""Loads a new copy of the base model, in the number format that is fast on this machine."""
 
 _RESULT = "expert"
 
 
 @dataclass(frozen=True, slots=True)
 class ExpertReport:
-    """What became of one domain's expert.
+    """Results of training one domain's expert.
 
-    ``before`` and ``after``: dev nDCG@10 of base and expert by data set. ``helps`` is False where
-    the expert did not beat the base, or harmed a set: it is not in the bundle then. ``drift`` is
+    ``before`` and ``after``: dev nDCG@10 of base and expert by data set. ``helps`` is False if the
+    expert did not beat the base or harmed a set: then it is left out of the bundle. ``drift`` is
     1 - the mean cosine of its vectors with the base's, on dev documents. ``data`` is a hash of the
     pairs and the dev queries.
     """
@@ -69,7 +69,7 @@ class ExpertReport:
 def train_expert(
     data: DomainData, load_base: LoadBase, recipe: Recipe, work: Path, progress: Progress
 ) -> tuple[Weights, ExpertReport]:
-    """Train the expert of one domain; a finished one in ``work`` is taken as it is."""
+    """Train the expert of one domain; a finished one in ``work`` is reused."""
     domain = data.domain
     digest = digest_of(data, recipe)
     folder = work / domain / digest
@@ -103,7 +103,7 @@ def train_expert(
 
 
 def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> SentenceTransformer:
-    """Give a base model one expert to train, in float32 beside a base of any format."""
+    """Add one trainable float32 expert to a base model of any number format."""
     torch.manual_seed(recipe.seed)
     model.max_seq_length = min(recipe.max_tokens, model.max_seq_length or recipe.max_tokens)
     transformer = with_experts(model, ExpertSettings((domain,), recipe.form, recipe.rank))
@@ -115,7 +115,7 @@ def _with_expert(model: SentenceTransformer, domain: str, recipe: Recipe) -> Sen
 def _mined(
     data: DomainData, embedder: SentenceTransformerEmbedder, recipe: Recipe
 ) -> tuple[list[Example], list[DevSet]]:
-    """Mine negatives and dev sets by the base model, in each source by itself."""
+    """Mine hard negatives and dev sets with the base model, separately in each source."""
     found = [
         mine(
             source,
@@ -143,18 +143,18 @@ def _drift(embedder: SentenceTransformerEmbedder, dev: Sequence[DevSet], domain:
 
 
 def experts_of(bundle: Path) -> dict[tuple[str, str], tuple[Weights, ExpertReport]]:
-    """Read the experts of a bundle and what trained them, by domain and digest of its data.
+    """Read the experts of a bundle and their reports, by domain and digest of its data.
 
-    An expert that did not help is told of, too, and has no weights.
+    Includes experts that did not help; these have no weights.
 
-    :raises EmbedderError: the bundle is damaged, or there is none.
+    :raises EmbedderError: the bundle is missing or damaged.
     """
     weights, about = read_experts(bundle)
     try:
         reports = [report_of(body) for body in about["training"]["experts"]]
     except (KeyError, TypeError) as error:
         raise EmbedderError(
-            f"the bundle {bundle} does not say how it was trained: train it again"
+            f"the bundle {bundle} does not record how it was trained: train it again"
         ) from error
     return {
         (report.domain, report.data): (weights.get(report.domain, {}), report) for report in reports
@@ -162,7 +162,7 @@ def experts_of(bundle: Path) -> dict[tuple[str, str], tuple[Weights, ExpertRepor
 
 
 def digest_of(data: DomainData, recipe: Recipe) -> str:
-    """Hash of everything that a training depends on but the base model."""
+    """Hash everything that a training depends on, except the base model."""
     state = hashlib.sha256(json.dumps(asdict(recipe)).encode())
     for source, held_out in zip(data.sources, data.held_out, strict=True):
         body = (
@@ -190,6 +190,6 @@ def _finished(folder: Path) -> tuple[Weights, ExpertReport] | None:
 
 
 def report_of(body: Mapping[str, Any]) -> ExpertReport:
-    """Read a report as JSON has it."""
+    """Read a report from its JSON form."""
     points = tuple(Point(**point) for point in body["points"])
     return ExpertReport(**{**body, "points": points, "sources": tuple(body["sources"])})

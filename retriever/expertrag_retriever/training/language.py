@@ -1,4 +1,4 @@
-"""Whether a base model reads the language of the texts that it is to be trained on."""
+"""Checks that a base model knows the script of the texts that it will be trained on."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from expertrag_retriever.errors import TrainingError
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-_TEXTS = 100  # of a domain that are looked at
+_TEXTS = 100  # most texts of a domain that are checked
 _MOST_UNKNOWN = 0.1
-"""Share of tokens that the vocabulary lacks: English has none, Chinese .6 with an English model."""
+"""Share of unknown tokens; with an English model, English has none and Chinese .6."""
 
 
 def check_language(
     model: SentenceTransformer, texts: Mapping[str, Sequence[str]], name: str
 ) -> None:
-    """Refuse domains whose words are unknown to a base model: all such texts are the same to it.
+    """Raise for domains whose words a base model does not know: it cannot distinguish such texts.
 
-    A language in letters that it knows passes; whether an expert helps there is for the dev slice.
+    A language in a script that it knows passes; the dev slice shows whether an expert helps there.
 
-    :param texts: by domain.
-    :param name: of the base model, for the message.
-    :raises TrainingError: a domain in another script.
+    :param texts: texts by domain.
+    :param name: name of the base model, for the message.
+    :raises TrainingError: a domain is in another script.
     """
     unknown = model.tokenizer.unk_token_id
     if unknown is None:
@@ -38,6 +38,6 @@ def check_language(
         share = tokens.count(unknown) / max(1, len(tokens))
         if share > _MOST_UNKNOWN:
             raise TrainingError(
-                f"domain {domain}: {name} does not know {share:.0%} of its words; name a base "
-                "model that reads its language with --base"
+                f"domain {domain}: {name} does not know {share:.0%} of its words; choose a base "
+                "model of its language with --base"
             )

@@ -1,11 +1,11 @@
-"""The loss of an expert: find the answer in the batch, and judge all else as the base model does.
+"""The loss of an expert: rank the answer first in the batch, and otherwise agree with the base.
 
-The first half is the multiple-negatives ranking loss (InfoNCE). The second, learning without
-forgetting (Li & Hoiem 2016), is the divergence from the base model's own distribution over the
-documents of the batch. Without it an expert loses on other texts of its domain what it wins on its
-training sets. MiniLM, 1,000 pairs of one legal set, dev nDCG@10: with the ranking loss alone +.105
-on that set and -.017 on the mean of four others (cosine drift .133); with both +.073 and +.003
-(drift .016).
+The first term is the multiple-negatives ranking loss (InfoNCE). The second, learning without
+forgetting (Li & Hoiem 2016), is the divergence from the base model's distribution over the
+documents of the batch. Without it, an expert loses on other texts of its domain what it gains on
+its training sets. MiniLM, 1,000 pairs of one legal set, dev nDCG@10: with the ranking loss alone
++.105 on that set and -.017 on the mean of four others (cosine drift .133); with both terms +.073
+and +.003 (drift .016).
 
     B queries, M documents, D dimensions
 """
@@ -39,7 +39,7 @@ class Batch:
 
 
 def batch_of(examples: Sequence[Example]) -> Batch:
-    """Put the documents of examples together: the answers, then all mined negatives."""
+    """Collect the documents of the examples: the answers, then all mined negatives."""
     answers = [(example.positive_id, example.positive) for example in examples]
     negatives = [passage for example in examples for passage in example.negatives]
     documents = [*answers, *negatives]
@@ -66,7 +66,7 @@ def loss_of(
 
     :param vectors: (B + M, D) of the batch's texts by the expert.
     :param base: the same by the base model, without gradients.
-    :param anchor: weight of the second half.
+    :param anchor: weight of the second term.
     """
     scores = _scores(batch, vectors, temperature)  # [B, M]
     ranking = functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
@@ -93,11 +93,11 @@ def backward(
     anchor: float,
     part: int,
 ) -> float:
-    """Add the gradients of a batch's loss, and return the loss.
+    """Accumulate the gradients of a batch's loss, and return the loss.
 
-    A batch of more than ``part`` texts goes through the model in parts, twice: for the vectors, and
-    for the gradients once those of the vectors are known (GradCache, Gao et al. 2021). The memory
-    is that of one part.
+    A batch of more than ``part`` texts goes through the model in parts, twice: first for the
+    vectors, then for the gradients, once those of the vectors are known (GradCache, Gao et al.
+    2021). It needs the memory of one part.
     """
     texts = batch.texts
     if len(texts) <= part:

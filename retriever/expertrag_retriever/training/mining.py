@@ -1,10 +1,9 @@
-"""What the base model finds hard: negatives for every pair, and a pool for the dev slice.
+"""Mines hard negatives for every pair, and the document pool of the dev slice.
 
 A hard negative is a document that the base model ranks high for a query but that does not answer
-it. Ranks 1 to 10 hold many documents that do answer it and were never judged, so that a negative
-must be judged irrelevant by distance: less similar than the positive by a margin (NV-Retriever,
-Moreira et al. 2024, "TopK-PercPos"). A dev query is ranked among its nearest documents, where
-models differ, and some drawn at random.
+it. Ranks 1 to 10 contain many unjudged documents that do answer it, so a negative must be less
+similar than the positive by a margin (NV-Retriever, Moreira et al. 2024, "TopK-PercPos"). A dev
+query is ranked among its nearest documents, where models differ, and some random ones.
 
     Q queries, N documents, D dimensions
 """
@@ -24,17 +23,17 @@ Encode = Callable[[Sequence[str]], FloatArray]
 """Unit vectors (N, D) of texts."""
 
 DEV_POOL = 600
-"""Documents of a dev set beside those that answer its queries."""
+"""Documents of a dev set, in addition to those that answer its queries."""
 
 _DEEPEST = 50
-_MARGIN = 0.05  # a negative is less similar than the positive by at least this share of it
+_MARGIN = 0.05  # a negative's similarity is lower than the positive's by at least this share
 _DEV_DEPTH = 20
 _DEV_RANDOM = 0.25  # share of a dev pool that is drawn from the whole corpus
 
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """Examples of a source, and its dev set; None where no query is held out."""
+    """Examples of a source, and its dev set; None if no query is held out."""
 
     examples: list[Example]
     dev: DevSet | None
@@ -52,10 +51,11 @@ def mine(
 ) -> Mined:
     """Make an example of every pair, with up to ``negatives`` hard negatives of its own corpus.
 
-    A pair has none where all documents are as similar to its query as its own.
+    A pair gets none if all documents are as similar to its query as its own document.
 
     :param held_out: the same source with the pairs of its dev queries.
-    :param most_documents: of the corpus, beside those of the pairs; the rest are as hard.
+    :param most_documents: most documents of the corpus to search; those of the pairs are always
+        included.
     """
     ids = _documents(source, held_out, most_documents, seed)
     vectors = encode_documents([source.corpus[name] for name in ids])  # [N, D]
@@ -68,7 +68,7 @@ def mine(
 
 
 def _documents(source: Source, held_out: Source, most: int, seed: int) -> list[str]:
-    """Ids of the documents of all pairs, and others up to a limit."""
+    """Return the ids of the documents of all pairs, and of others up to a limit."""
     needed = {pair.document for pair in (*source.pairs, *held_out.pairs)}
     others = sorted(source.corpus.keys() - needed)
     room = min(len(others), max(0, most - len(needed)))
@@ -118,7 +118,7 @@ def _dev_set(
     seed: int,
 ) -> DevSet:
     place = {name: row for row, name in enumerate(ids)}
-    # of what answers a query beyond its pairs, some is not among the documents
+    # some judged documents beyond the pairs are not among the sampled documents
     answers = {query: some & place.keys() for query, some in held_out.answers().items()}
     near = {row for query in answers for row in _nearest(vectors @ asked[query], _DEV_DEPTH)}
     rng = random.Random(seed)
@@ -137,7 +137,7 @@ def _dev_set(
 
 
 def _nearest(scores: FloatArray, depth: int) -> list[int]:
-    """Rows of the best scores, best first."""
+    """Return the rows of the best scores, best first."""
     depth = min(depth, len(scores))
     if not depth:
         return []

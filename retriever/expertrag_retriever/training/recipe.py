@@ -1,4 +1,4 @@
-"""How an expert is trained."""
+"""Hyperparameters for training an expert."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from expertrag_retriever.experts.settings import ExpertForm
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The figures of a training.
+    """Hyperparameters of a training.
 
-    ``epochs`` over at most ``most_pairs`` pairs of a domain, more where these are less than
-    ``fewest_steps`` steps; ``batch`` pairs a step, of one domain, which are each other's negatives
-    beside ``negatives`` mined ones. ``max_tokens`` of a text are read. ``temperature`` divides the
-    cosines. ``anchor`` weighs what the base model thinks of the batch against the judgements.
-    ``evaluations`` on the dev slice over the training, of which ``patience`` without gain end it;
-    no point counts that loses more than ``most_harm`` of nDCG@10 on any one dev set.
+    ``epochs`` over at most ``most_pairs`` pairs of a domain; more epochs if these are fewer than
+    ``fewest_steps`` steps. ``batch``: pairs per step, of one domain; they are each other's
+    negatives, in addition to ``negatives`` mined ones. ``max_tokens``: a text is truncated to this
+    length. ``temperature`` divides the cosines. ``anchor``: weight of the divergence from the base
+    model. ``evaluations``: how often the dev slice is evaluated during training; ``patience``
+    evaluations without gain stop it. A point that loses more than ``most_harm`` nDCG@10 on any dev
+    set does not count.
     """
 
     epochs: int = 2
@@ -38,7 +39,7 @@ class Recipe:
 
 
 SMALL = Recipe(most_pairs=400, max_tokens=96, evaluations=3, patience=2)
-"""Minutes on two cores: shows that all works, and that the dev metric rises."""
+"""Takes minutes on two cores: shows that everything works and that the dev metric rises."""
 
 FULL = Recipe(fewest_steps=60)
 

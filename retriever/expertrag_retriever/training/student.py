@@ -1,4 +1,4 @@
-"""Teaching a student: one low-rank update whose vectors are to be those of the teacher.
+"""Trains a student: one low-rank update whose vectors match those of the teacher.
 
 T texts, N texts of a batch, D dimensions
 """
@@ -36,14 +36,14 @@ _MOST_HELD_OUT = 400
 
 @dataclass(frozen=True, slots=True)
 class StudentRecipe:
-    """The figures of a distillation.
+    """Hyperparameters of a distillation.
 
-    ``most_pairs`` of a domain give their queries and documents, of which ``max_tokens`` are read.
-    ``batch`` texts of all domains a step, ``epochs`` over them. ``rank`` of the update; it is
-    merged in the end, so that a high one costs training time only. ``similarity`` weighs, beside
-    the cosine to the teacher, the divergence between the two models' similarities of a batch, whose
-    cosines ``temperature`` divides. ``evaluations`` on held-out texts over the training, of which
-    ``patience`` without gain end it.
+    The texts are the queries and documents of at most ``most_pairs`` pairs per domain, truncated to
+    ``max_tokens``. ``batch``: texts per step, of all domains; ``epochs`` over all texts. ``rank``
+    of the update; it is merged at the end, so a high rank costs only training time. ``similarity``:
+    weight, relative to the cosine to the teacher, of the divergence between the two models'
+    similarities within a batch, whose cosines ``temperature`` divides. ``evaluations``: how often
+    held-out texts are evaluated during training; ``patience`` evaluations without gain stop it.
     """
 
     epochs: int = 4
@@ -61,28 +61,28 @@ class StudentRecipe:
 
 
 SMALL = StudentRecipe(most_pairs=400, max_tokens=96, evaluations=4)
-"""Minutes on two cores."""
+"""Takes minutes on two cores."""
 
 PROFILES = {"small": SMALL, "full": StudentRecipe()}
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Texts as the model reads them, prompts included, and the teacher's unit vectors, (T, D)."""
+    """Texts with their prompts, as the model reads them, and the teacher's unit vectors (T, D)."""
 
     texts: tuple[str, ...]
     vectors: torch.Tensor
 
     def part(self, rows: Sequence[int]) -> Lessons:
-        """Take the lessons of some rows."""
+        """Return the lessons of some rows."""
         return Lessons(tuple(self.texts[row] for row in rows), self.vectors[list(rows)])
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The state at one evaluation.
+    """Figures of one evaluation.
 
-    ``loss`` is the mean since the last, None before any step; ``cosine`` is the mean cosine to the
+    ``loss``: mean since the last evaluation, None before any step. ``cosine``: mean cosine to the
     teacher on held-out texts.
     """
 
@@ -93,7 +93,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """The best weights, the way there, and what it took, the time before a kill included."""
+    """The best weights, all evaluations, and the training time, including that before a kill."""
 
     weights: Weights
     points: tuple[Point, ...]
@@ -101,17 +101,17 @@ class Taught:
 
     @property
     def best(self) -> float:
-        """Mean cosine to the teacher on held-out texts."""
+        """Best mean cosine to the teacher on held-out texts."""
         return max(point.cosine for point in self.points)
 
 
 class StudentTrainer:
-    """Trains the one expert of a model; its state is in ``folder`` after every evaluation."""
+    """Trains the one expert of a model; saves its state in ``folder`` after every evaluation."""
 
     def __init__(
         self, model: SentenceTransformer, recipe: StudentRecipe, folder: Path, progress: Progress
     ) -> None:
-        """Take a model that :func:`with_experts` has given the one expert ``STUDENT``."""
+        """Take a model to which :func:`with_experts` has added the one expert ``STUDENT``."""
         self._trunk = Trunk(model.eval())  # without dropout: the teacher's vectors have none
         self._recipe = recipe
         self._progress = progress
@@ -126,11 +126,11 @@ class StudentTrainer:
         self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
 
     def train(self, lessons: Lessons) -> Taught:
-        """Train to the end or to the early stop; goes on where a killed run was."""
+        """Train to the end or to the early stop; resumes a killed run."""
         recipe = self._recipe
         self._trunk.learn(
             lessons.texts,
-            lambda done, total: self._progress("student reads the texts", done, total),
+            lambda done, total: self._progress("student: encoding texts", done, total),
         )
         training, held_out = _split(lessons, recipe.seed)
         plan = _plan(len(training.texts), recipe)
@@ -188,7 +188,7 @@ class StudentTrainer:
 
 
 def _split(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons]:
-    """Keep some texts from training."""
+    """Hold out some texts."""
     rows = list(range(len(lessons.texts)))
     random.Random(seed).shuffle(rows)
     count = max(1, min(_MOST_HELD_OUT, int(_HELD_OUT_SHARE * len(rows))))
@@ -196,7 +196,7 @@ def _split(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons]:
 
 
 def _plan(texts: int, recipe: StudentRecipe) -> list[list[int]]:
-    """Rows of every batch of all epochs; the last of an epoch is smaller."""
+    """Return the rows of every batch of all epochs; the last batch of an epoch is smaller."""
     plan = []
     for epoch in range(recipe.epochs):
         rows = list(range(texts))
@@ -206,7 +206,7 @@ def _plan(texts: int, recipe: StudentRecipe) -> list[list[int]]:
 
 
 def _divergence(vectors: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
-    """KL divergence of the similarities of a batch, the teacher's from the student's."""
+    """KL divergence of the teacher's from the student's similarity distribution in a batch."""
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     own, taught = (
         (some @ some.T / temperature).masked_fill(itself, -1e4).log_softmax(dim=1)
@@ -216,6 +216,6 @@ def _divergence(vectors: torch.Tensor, teacher: torch.Tensor, temperature: float
 
 
 def _stale(points: Sequence[Point]) -> int:
-    """How many evaluations ago the best one was."""
+    """Return the number of evaluations since the best one."""
     values = [point.cosine for point in points]
     return len(values) - 1 - values.index(max(values))

@@ -1,4 +1,4 @@
-"""The card of a student: what it cost, and what was lost."""
+"""The card of a student: cost, quality and limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expertrag_retriever.training.student import Point, StudentRecipe
 class DomainFigures:
     """Dev nDCG@10 of a domain by base, teacher and student, and the mean cosines to the teacher.
 
-    ``base_cosine`` is the base's: where the student would be had it learnt nothing.
+    ``base_cosine`` is the base's: where the student would be if it had learned nothing.
     """
 
     domain: str
@@ -29,8 +29,8 @@ class DomainFigures:
 class StudentReport:
     """What was distilled.
 
-    ``texts`` of all domains, ``seconds`` of training. ``cosine`` is the mean over held-out texts.
-    ``bundle_bytes`` come on top of a base model as large as the student.
+    ``texts``: their number, all domains together. ``seconds`` of training. ``cosine``: mean over
+    held-out texts. ``bundle_bytes`` are in addition to a base model as large as the student.
     """
 
     bundle: str
@@ -53,26 +53,26 @@ base_model: {report.base.name}
 library_name: sentence-transformers
 tags: [sentence-similarity, distillation]
 ---
-# {report.base.name} that knows what the experts of {report.bundle} know
+# {report.base.name}, distilled from the experts of {report.bundle}
 
-A plain sentence-transformers model of the base's architecture, distilled from domain experts: for
-each text it gives nearly the vector that the expert of the text's domain gives. It has no experts
-and no router, and costs what the base costs.
+A plain sentence-transformers model with the base model's architecture, distilled from embedding
+experts: for each text its vector is close to that of the expert of the text's domain. It has no
+experts and no router, and costs as much as the base model.
 
 {_table(report)}
-On texts kept from its training the mean cosine to the teacher is {report.cosine:.4f} (at the start,
-with the mean of the experts' updates: {first:.4f}).
+On held-out texts the mean cosine to the teacher is {report.cosine:.4f} (at the start, with the mean
+of the experts' updates: {first:.4f}).
 
 Cost: {report.seconds:.0f} s of training on {report.texts:,} texts, and
-{_megabytes(report.student_bytes)}; the teacher is a base as large with a bundle of
-{_megabytes(report.bundle_bytes)} on top.
+{_megabytes(report.student_bytes)}; the teacher is a base model of the same size plus a bundle of
+{_megabytes(report.bundle_bytes)}.
 
 Made by `expertrag train distil` ({_recipe(report.recipe)})
 from base files with the fingerprint `{report.base.fingerprint}`.
 
-Limits: the dev slices are queries kept from training, over pools of {DEV_POOL} documents, some of
-which were trained on; figures on other data are lower. Texts of no domain of the table are not
-served by the base, as with the bundle, but by the student.
+Limits: the dev slices are held-out queries over pools of {DEV_POOL} documents, some of which were
+trained on; figures on other data are lower. Texts of none of these domains get the student's
+vectors; with the bundle they would get those of the base model.
 """
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 
 def normalized(text: str) -> str:
-    """Text without its case and spacing: what it is known by where texts are compared."""
+    """Lower-case a text and collapse its whitespace, for comparing texts."""
     return " ".join(text.lower().split())
 
 
@@ -20,7 +20,7 @@ class Pair:
 
 
 def answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
-    """Gather the documents of each query."""
+    """Collect the documents of each query."""
     found: dict[str, set[str]] = {}
     for pair in pairs:
         found.setdefault(pair.query, set()).add(pair.document)
@@ -31,10 +31,10 @@ def answers(pairs: Iterable[Pair]) -> dict[str, frozenset[str]]:
 class Source:
     """One data set: pairs over a corpus of its own.
 
-    ``corpus``: text by document id. ``pairs``: a query may come with several documents.
-    ``judged``: all documents that answer a query, where ``pairs`` are a part of what is known.
+    ``corpus``: text by document id. ``pairs``: a query may occur with several documents.
+    ``judged``: all documents that answer a query, if more are known than ``pairs`` holds.
     ``tested``: queries of other splits, which must not be trained on.
-    ``collection``: what the document ids are of, where sources share them; ``name`` if empty.
+    ``collection``: namespace of the document ids, if sources share them; ``name`` if empty.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Source:
         return self.judged or answers(self.pairs)
 
     def identity(self, document: str) -> str:
-        """Id of a document among those of all sources."""
+        """Return an id of a document that is unique across all sources."""
         return f"{self.collection or self.name}/{document}"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What a step learns from: the query is to be nearer to ``positive`` than to ``negatives``.
+    """A training example: the query should be nearer to ``positive`` than to ``negatives``.
 
     ``negatives``: id and text of each. ``known_positives``: ids of all documents that are known to
-    answer the query, which must not be taken for negatives.
+    answer the query and must not be used as negatives.
     """
 
     query: str
@@ -79,9 +79,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class DevSet:
-    """Queries kept from training, with a pool of documents small enough to be encoded often.
+    """Held-out queries, with a pool of documents small enough to be encoded often.
 
-    ``relevant`` holds, for each query, the positions in ``documents`` of its documents.
+    ``relevant`` holds, for each query, the positions of its documents in ``documents``.
     """
 
     name: str
@@ -102,8 +102,8 @@ class DevSet:
 class DomainData:
     """Everything that one expert is trained on.
 
-    ``held_out``: the same sources, in the same order, with the pairs of other queries, for the dev
-    slice. ``dropped`` counts pairs of no use, by reason.
+    ``held_out``: the same sources, in the same order, with the pairs of the held-out queries, for
+    the dev slice. ``dropped``: number of unusable pairs by reason.
     """
 
     domain: str
@@ -113,12 +113,12 @@ class DomainData:
 
     @property
     def pairs(self) -> int:
-        """How many pairs are trained on."""
+        """The number of pairs to train on."""
         return sum(len(source.pairs) for source in self.sources)
 
     @property
     def texts(self) -> Sequence[str]:
-        """Queries and documents that are trained on."""
+        """Queries and documents to train on."""
         return [
             text
             for source in self.sources

@@ -1,4 +1,4 @@
-"""Routing by text: a domain's expert answers, the general one all others; on both back ends."""
+"""One expert per sequence: the domain's, or the general one for others; on both back ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def named(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def only_first(named: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the same mixture, all of whose experts are the first one."""
+    """Make the same mixture with all experts replaced by the first one."""
     folder = tmp_path_factory.mktemp("first") / "model"
     shutil.copytree(named, folder)
     path = folder / "model.safetensors"

@@ -46,7 +46,7 @@ def test_tokens_are_those_of_the_marginal(either: TransformersGenerator, weight:
     assert "".join(session.stream()) == by_formula(either, weight)
 
 
-def test_it_costs_both_prompts(either: TransformersGenerator) -> None:
+def test_both_prompts_are_counted(either: TransformersGenerator) -> None:
     session = either.begin_mixed(_BOOK, _ALONE, 0.5, _GREEDY)
     assert session.lm_calls == 0
     list(session.stream())
@@ -59,7 +59,7 @@ def test_it_costs_both_prompts(either: TransformersGenerator) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_two_prompts_that_are_one_answer_as_one(
+def test_two_equal_prompts_answer_like_one(
     smollm: TransformersGenerator, temperature: float
 ) -> None:
     sampling = Sampling(max_tokens=16, temperature=temperature, seed=3)
@@ -67,7 +67,7 @@ def test_two_prompts_that_are_one_answer_as_one(
     assert "".join(mixed.stream()) == "".join(smollm.begin(_ALONE, sampling).stream())
 
 
-def test_a_sure_weight_is_that_way_alone(smollm: TransformersGenerator) -> None:
+def test_a_weight_near_one_ignores_the_other_prompt(smollm: TransformersGenerator) -> None:
     sampling = Sampling(max_tokens=16)
     mixed = smollm.begin_mixed(_BOOK, _ALONE, 1 - 1e-12, sampling)
     assert "".join(mixed.stream()) == "".join(smollm.begin(_BOOK, sampling).stream())
@@ -76,7 +76,7 @@ def test_a_sure_weight_is_that_way_alone(smollm: TransformersGenerator) -> None:
 def test_either_prompt_may_be_too_long(either: TransformersGenerator) -> None:
     long = [Message("user", "word " * 3000)]
     for prompts in ((long, _ALONE), (_ALONE, long)):
-        with pytest.raises(InvalidArgument, match="exceed the model's 2048"):
+        with pytest.raises(InvalidArgument, match="exceed the model's context of 2048"):
             either.begin_mixed(*prompts, 0.5, _GREEDY)
 
 

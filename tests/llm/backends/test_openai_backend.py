@@ -92,9 +92,9 @@ def test_constraints_are_passed_on(
     assert {name: value for name, value in kept.items() if value is not None} == sent
 
 
-def test_a_server_that_takes_no_constraints_says_so(openai_server: Any) -> None:
+def test_a_server_without_constraints_is_reported(openai_server: Any) -> None:
     sampling = Sampling(max_tokens=2, constraint=Constraint(regex="a+"))
-    with pytest.raises(InvalidArgument, match=r"refused by .* supplied: structured_outputs"):
+    with pytest.raises(InvalidArgument, match=r"rejected by .* supplied: structured_outputs"):
         list(_generator(openai_server, "free").begin(_QUESTION, sampling).stream())
 
 
@@ -114,10 +114,10 @@ def test_logprobs_are_those_of_the_server(openai_server: Any, tiny: Transformers
         assert theirs == pytest.approx(ours, abs=1e-4) and len(theirs) == 3
 
 
-def test_a_server_that_has_no_logprobs_says_so(openai_server: Any) -> None:
+def test_a_server_without_logprobs_is_reported(openai_server: Any) -> None:
     generator = _generator(openai_server, "rejects-logprobs")
     for _ in range(2):
-        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* gives none"):
+        with pytest.raises(InvalidArgument, match=r"logprobs: the model server .* has none"):
             list(generator.begin(_QUESTION, replace(_GREEDY, logprobs=0)).stream())
     assert len(openai_server.requests) == 1
 
@@ -141,10 +141,10 @@ def test_without_logprobs_there_are_no_signals(
     assert text and session.lm_calls == 1
     assert len(openai_server.requests) == requests
     assert "".join(generator.begin(_QUESTION, _GREEDY).stream()) == text
-    assert len(openai_server.requests) == requests + 1  # it does not ask for them again
+    assert len(openai_server.requests) == requests + 1  # it does not request them again
 
 
-def test_stop_strings_are_honoured_here_too(openai_server: Any) -> None:
+def test_stop_strings_are_applied_on_our_side_too(openai_server: Any) -> None:
     session = _generator(openai_server, "endless").begin(
         _QUESTION, Sampling(max_tokens=8, stop=("n ag",))
     )
@@ -160,7 +160,7 @@ def test_stop_strings_are_honoured_here_too(openai_server: Any) -> None:
         ("too-long", InvalidArgument, "maximum context length is 777"),
         ("broken", Unavailable, "status 503"),
         ("unknown", NotFound, "does not know this model"),
-        ("malformed", ServerError, "no valid answer"),
+        ("malformed", ServerError, "an invalid answer"),
         ("cut", ServerError, "ended its answer midway"),
     ],
 )
@@ -180,7 +180,7 @@ def test_retry_after_is_passed_on(openai_server: Any) -> None:
     assert caught.value.retry_after_s == 7.0
 
 
-def test_a_wrong_key_is_told_without_the_key(
+def test_a_wrong_key_is_reported_without_the_key(
     openai_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_OPENAI_API_KEY", "wrong")
@@ -189,7 +189,7 @@ def test_a_wrong_key_is_told_without_the_key(
     assert "wrong" not in caught.value.message
 
 
-def test_nothing_of_key_or_prompt_is_logged(
+def test_neither_key_nor_prompt_is_logged(
     openai_server: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_OPENAI_API_KEY", "sk-secret")

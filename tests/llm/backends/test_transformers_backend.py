@@ -42,7 +42,7 @@ def test_default_model_answers(smollm: TransformersGenerator) -> None:
     assert "".join(session.stream()) == "The capital of France is Paris."
     assert session.finish_reason is FinishReason.STOP
     assert session.prompt_tokens == smollm.count_tokens(_QUESTION) == 37
-    assert session.completion_tokens == 8  # the end token is drawn too
+    assert session.completion_tokens == 8  # the end token is sampled, too
     assert smollm.context_tokens == 8192
     assert smollm.name == "smollm2-135m-instruct-moe"
 
@@ -83,14 +83,14 @@ def test_every_architecture_equals_generate(
     assert text == generator._chat.decode(out[0, ids.shape[1] :].tolist())
     assert text
     assert signals is not None
-    # transformers hides the router's logits of one
+    # transformers does not return the router logits of deepseek_v2
     with_router = kind != "llama" and (ours or kind != "deepseek_v2")
     assert (signals.router_entropy is not None) is with_router
 
 
 def _drawn(session: Session) -> list[int]:
     if isinstance(session, NativeSession):
-        return session._text.tokens[session.prompt_tokens :]
+        return session._sequence.tokens[session.prompt_tokens :]
     assert isinstance(session, TransformersSession)
     return session._drawn
 
@@ -210,7 +210,7 @@ def test_a_closed_session_ends(either: TransformersGenerator) -> None:
     assert list(session.stream()) == []
 
 
-def test_too_long_a_prompt_names_the_numbers(tiny: TransformersGenerator) -> None:
+def test_a_too_long_prompt_is_reported_with_numbers(tiny: TransformersGenerator) -> None:
     with pytest.raises(InvalidArgument, match=r"37 tokens and max_tokens 2040 exceed .* 2048"):
         tiny.begin(_QUESTION, Sampling(max_tokens=2040))
 
@@ -226,11 +226,11 @@ def test_content_cannot_forge_a_turn(tiny: TransformersGenerator) -> None:
     assert forged.count(1) == honest.count(1) and forged.count(2) == honest.count(2)
 
 
-def test_lone_surrogates_are_survived(tiny: TransformersGenerator) -> None:
+def test_lone_surrogates_are_accepted(tiny: TransformersGenerator) -> None:
     assert tiny.count_tokens([Message("user", "a\ud800b")]) > 0
 
 
-def test_a_template_that_refuses_is_an_invalid_argument(tiny: TransformersGenerator) -> None:
+def test_a_template_error_is_an_invalid_argument(tiny: TransformersGenerator) -> None:
     chat = tiny._chat
     before = chat._tokenizer.chat_template
     chat._tokenizer.chat_template = "{{ raise_exception('no system turns') }}"
@@ -251,7 +251,7 @@ def test_a_base_model_without_template_continues_text(
     assert _text(generator, Sampling(max_tokens=3)) is not None
 
 
-def test_unknown_names_say_the_cure(tmp_path: Path) -> None:
+def test_errors_of_unknown_names_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"'no-such-model' not found .*models pull no-such-model"):
         load_generator("no-such-model")
     with pytest.raises(NotFound, match=r"no config\.json"):
@@ -300,15 +300,15 @@ def test_a_model_in_few_bits_answers(dtype: str, smollm_path: Path) -> None:
     assert "".join(session.stream()) == "The capital of Japan is Tokyo."
 
 
-def test_a_cache_shorter_than_the_context_says_so(smollm_path: Path) -> None:
+def test_a_cache_shorter_than_the_context_is_reported(smollm_path: Path) -> None:
     small = load_generator(str(smollm_path), cache_mib=4)
     assert small.context_tokens == 128
-    with pytest.raises(InvalidArgument, match=r"exceed the 128 that the cache holds \(--cache-mib"):
+    with pytest.raises(InvalidArgument, match=r"exceed the KV cache of 128 tokens \(--cache-mib"):
         small.begin(_QUESTION, Sampling(max_tokens=100))
     assert "".join(small.begin(_QUESTION, Sampling(max_tokens=30)).stream())
 
 
-def test_what_cannot_be_rounded_is_refused(tiny_folder: Callable[[str], Path]) -> None:
+def test_an_unsupported_model_cannot_be_quantised(tiny_folder: Callable[[str], Path]) -> None:
     with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use --dtype auto"):
         load_generator(str(tiny_folder("gpt_oss")), dtype="int8")
 

@@ -1,4 +1,4 @@
-"""A reader as a GGUF file: the logits and tokens of the folder, in our engine and transformers."""
+"""A reader's GGUF file gives the folder's logits and tokens, in our engine and transformers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TEXTS = (
     "<|im_start|>user\nIn 1999<|im_end|>\n",
 )
 SHAPE: dict[str, Any] = {
-    "vocab_size": 49155,  # three rows that are no tokens
+    "vocab_size": 49155,  # three rows without tokens
     "hidden_size": 48,
     "intermediate_size": 80,
     "num_hidden_layers": 2,
@@ -56,7 +56,7 @@ def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reader on it."""
+    """A reader of it."""
     return write_reader(tmp_path_factory.mktemp("made") / "bundle", base)
 
 
@@ -76,7 +76,7 @@ def _loaded(path: Path) -> Any:
 
 
 def _said(path: Path, domain: str | None) -> list[DeltaEvent]:
-    """What our engine writes, and how sure it was."""
+    """Text and log probabilities from our engine."""
     generator = load_generator(str(path), dtype="float32")
     sampling = Sampling(max_tokens=8, logprobs=1)
     shown = Passage("acid", 0, "Acid inhibits 12  enzymes.", 0, 26, 1.0)
@@ -96,7 +96,7 @@ def test_transformers_reads_one_expert(
     torch.testing.assert_close(found, wanted, atol=tolerance, rtol=0)
     from_pretrained: Any = AutoTokenizer.from_pretrained
     read, plain = from_pretrained(tmp_path, gguf_file=file.name), from_pretrained(tmp_path / "one")
-    # runs of spaces before digits apart, which transformers cuts otherwise (see GGUFFile)
+    # except for runs of spaces before digits, which transformers splits differently (see GGUFFile)
     assert [read(text).input_ids for text in TEXTS] == [plain(text).input_ids for text in TEXTS]
     assert read.chat_template == plain.chat_template
     for name in ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"):
@@ -104,7 +104,7 @@ def test_transformers_reads_one_expert(
 
 
 @pytest.mark.parametrize("domain", ["legal", None])
-def test_our_engine_says_the_same(
+def test_our_engine_generates_the_same(
     domain: str | None, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     merge(str(base), bundle, tmp_path / "model", domain=domain)
@@ -120,7 +120,7 @@ def test_our_engine_says_the_same(
     assert all(said != found[0] for said in found[1:])  # the domain chooses the expert
 
 
-def test_a_file_says_what_it_is(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_file_has_its_metadata(base: Path, bundle: Path, tmp_path: Path) -> None:
     assert merge_gguf(str(base), bundle, tmp_path / "mixed.gguf") == EXPERTS
     assert [path.name for path in tmp_path.iterdir()] == ["mixed.gguf"]
     assert (tmp_path / "mixed.gguf").stat().st_mode & 0o777 == 0o666 & ~_umask()
@@ -153,7 +153,7 @@ def _saved(model: Any, smollm_path: Path, folder: Path) -> Path:
 
 
 def test_other_shapes(smollm_path: Path, tmp_path: Path) -> None:
-    """Untied, heads of their own width, rows without tokens, and a window of attention."""
+    """Untied, heads of their own width, rows without tokens, and a sliding window."""
     torch.manual_seed(0)
     model = MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=64))
     folder = _saved(model, smollm_path, tmp_path / "mistral")
@@ -163,11 +163,11 @@ def test_other_shapes(smollm_path: Path, tmp_path: Path) -> None:
     assert found.config.max_position_embeddings == 64
 
 
-def test_what_a_file_cannot_say_is_refused(smollm_path: Path, tmp_path: Path) -> None:
+def test_what_a_file_cannot_describe_is_rejected(smollm_path: Path, tmp_path: Path) -> None:
     angles = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
     scaled = LlamaForCausalLM(LlamaConfig(**SHAPE, rope_parameters=angles))
     folder = _saved(scaled, smollm_path, tmp_path / "scaled")
-    with pytest.raises(InvalidArgument, match="'linear' for 'default'"):
+    with pytest.raises(InvalidArgument, match="'linear' instead of 'default'"):
         write_gguf(folder, tmp_path / "it.gguf", "bfloat16")
     folder = _saved(LlamaForCausalLM(LlamaConfig(**SHAPE)), smollm_path, tmp_path / "split")
     known = json.loads((folder / "tokenizer.json").read_text())
@@ -177,7 +177,7 @@ def test_what_a_file_cannot_say_is_refused(smollm_path: Path, tmp_path: Path) ->
         write_gguf(folder, tmp_path / "it.gguf", "bfloat16")
 
 
-def test_whole_or_not_at_all(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_file_is_written_whole_or_not_at_all(base: Path, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="no expert"):
         merge_gguf(str(base), bundle, tmp_path / "it.gguf", domain="finance")
     assert not list(tmp_path.iterdir())

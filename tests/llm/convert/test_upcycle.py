@@ -93,7 +93,7 @@ def _assert_same(dense_folder: Path, moe_folder: Path) -> None:
 
 
 def test_default_model_is_its_dense_expert(smollm_path: Path) -> None:
-    """The package-carried model, whichever experts its router picks, equals one dense Llama."""
+    """Whichever experts its router picks, the model equals one dense Llama."""
     moe = AutoModelForCausalLM.from_pretrained(smollm_path, dtype=torch.float32)
     shared = {**_SHAPE, **{key: getattr(moe.config, key) for key in _SHAPE}}
     config = LlamaConfig(
@@ -135,7 +135,7 @@ def test_default_model_speaks_chat(smollm_path: Path) -> None:
     assert "apache-2.0" in (smollm_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_router_entropy_is_defined(smollm_path: Path, tmp_path: Path) -> None:
+def test_the_router_is_random(smollm_path: Path, tmp_path: Path) -> None:
     base = _dense(tmp_path / "dense", smollm_path, _llama())
     upcycle(base, tmp_path / "moe", num_experts=5)
     moe = AutoModelForCausalLM.from_pretrained(tmp_path / "moe", dtype=torch.float32)
@@ -145,7 +145,7 @@ def test_router_entropy_is_defined(smollm_path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("experts_per_token", [0, 5])
-def test_experts_must_add_up(experts_per_token: int, tmp_path: Path) -> None:
+def test_experts_per_token_is_checked(experts_per_token: int, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="experts_per_token"):
         upcycle("any", tmp_path / "moe", num_experts=4, experts_per_token=experts_per_token)
 
@@ -165,7 +165,7 @@ def test_damaged_base_leaves_nothing_behind(smollm_path: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["dense"]
 
 
-def test_other_architectures_are_refused(smollm_path: Path, tmp_path: Path) -> None:
+def test_other_architectures_are_rejected(smollm_path: Path, tmp_path: Path) -> None:
     base = _dense(tmp_path / "dense", smollm_path, _llama())
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "attention_bias": True}))

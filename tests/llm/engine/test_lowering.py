@@ -1,4 +1,4 @@
-"""Models of every family as our steps, against transformers; and what is left to it, with why."""
+"""Models of every family as our steps, against transformers; and the reasons to reject others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_families import FAMILIES, model_of
 
 from expertrag.llm.engine.lowering import Unsupported, lower
 from expertrag_kernels import Format
-from expertrag_kernels.steps import Text
+from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 
@@ -29,14 +29,14 @@ def test_logits_are_those_of_transformers(family: str) -> None:
     places = torch.arange(150)
     for format, most in ((Format.F32, 1e-5), (Format.BF16, 0.05), (Format.INT8, 0.15)):
         decoder = _lower(model, format).decoder
-        found, _ = decoder.run(ids, places, [Text(0, 150, torch.tensor([2, 0, 1]))], places)
-        # a router that hesitates turns rows, of which the median knows nothing
+        found, _ = decoder.run(ids, places, [SequenceRows(0, 150, torch.tensor([2, 0, 1]))], places)
+        # near ties in a router change single rows, which the median ignores
         errors = (found - wanted).norm(dim=1) / wanted.norm(dim=1)
         assert errors.median() < most, format
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_decoder_for_gpus_gives_them_too(family: str) -> None:
+def test_logits_of_the_torch_decoder_are_those_of_transformers(family: str) -> None:
     kind, change = FAMILIES[family]
     model = model_of(kind, **change)
     ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
@@ -48,22 +48,27 @@ def test_the_decoder_for_gpus_gives_them_too(family: str) -> None:
     found = []
     for start, stop in ((0, 130), (130, 149), (149, 150)):  # by one product, by pages, and alone
         places = torch.arange(start, stop)
-        texts = [Text(0, stop - start, pages)]
+        texts = [SequenceRows(0, stop - start, pages)]
         found.append(decoder.run(ids[start:stop], places, texts, places - start)[0])
     torch.testing.assert_close(torch.cat(found), wanted, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
-def test_a_text_may_have_an_expert_of_its_own(kind: str) -> None:
+def test_a_sequence_may_have_its_own_expert(kind: str) -> None:
     model = model_of("mixtral", num_local_experts=5)
     gpu = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
     options: dict[str, Any] = {} if kind == "cpu" else {"make": gpu}
     decoder = _lower(model, Format.F32, **options).decoder
     ids = torch.arange(3, 33)
-    texts = [Text(0, 30, torch.tensor([0]), expert=3), Text(30, 60, torch.tensor([1]))]
+    texts = [
+        SequenceRows(0, 30, torch.tensor([0]), expert=3),
+        SequenceRows(30, 60, torch.tensor([1])),
+    ]
     places, every = torch.arange(30).repeat(2), torch.arange(60)
     found, _ = decoder.run(ids.repeat(2), places, texts, every)
-    more = decoder.run(ids[:1], torch.tensor([30]), [Text(0, 1, torch.tensor([0]), 3)], every[:1])
+    more = decoder.run(
+        ids[:1], torch.tensor([30]), [SequenceRows(0, 1, torch.tensor([0]), 3)], every[:1]
+    )
     with torch.inference_mode():
         routed = model(input_ids=ids[None]).logits[0]
         for layer in model.model.layers:  # as if each router chose it
@@ -74,17 +79,19 @@ def test_a_text_may_have_an_expert_of_its_own(kind: str) -> None:
     torch.testing.assert_close(more[0], wanted[30:], atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(found[30:], routed, atol=1e-3, rtol=1e-3)
     with pytest.raises(ValueError, match="experts are 0 to 4"):
-        decoder.run(ids[:1], every[:1], [Text(0, 1, torch.tensor([0]), expert=5)], every[:1])
+        decoder.run(
+            ids[:1], every[:1], [SequenceRows(0, 1, torch.tensor([0]), expert=5)], every[:1]
+        )
 
 
-def test_what_is_kept_of_watched_rows() -> None:
+def test_hidden_values_of_watched_rows_are_kept() -> None:
     model = model_of("mixtral", num_local_experts=5)
     lowered = _lower(model, Format.F32)
     ids = torch.arange(3, 40)
     with torch.inference_mode():
         output = model(input_ids=ids[None], output_hidden_states=True, output_router_logits=True)
     places = torch.arange(37)
-    texts = [Text(0, 37, torch.tensor([0]))]
+    texts = [SequenceRows(0, 37, torch.tensor([0]))]
     _, kept = lowered.decoder.run(ids, places, texts, places[-1:], places[-5:])
     for place, logits in zip(lowered.routers, output.router_logits, strict=True):
         torch.testing.assert_close(kept[place], logits[-5:], atol=1e-4, rtol=1e-4)
@@ -108,15 +115,15 @@ def test_what_is_kept_of_watched_rows() -> None:
         ),
     ],
 )
-def test_what_is_left_to_transformers(kind: str, change: dict[str, Any], reason: str) -> None:
+def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unsupported, match=reason):
         _lower(model_of(kind, **change), Format.F32)
 
 
-def test_a_window_that_no_text_reaches_is_none() -> None:
+def test_a_window_as_long_as_the_context_is_supported() -> None:
     _lower(model_of("mistral", sliding_window=64), Format.F32, tokens=64)
 
 
 def test_a_cache_too_small_for_a_page() -> None:
-    with pytest.raises(Unsupported, match="holds no 64 tokens"):
+    with pytest.raises(Unsupported, match="too small for one page of 64 tokens"):
         lower(model_of("llama"), Format.F32, cache_bytes=1000, context_tokens=512)

@@ -1,4 +1,4 @@
-"""Models read layer by layer, beside the same models loaded whole by transformers."""
+"""Models read layer by layer, compared with the same models loaded whole by transformers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.load.checkpoint import NotStreamed, Streamed
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
 from expertrag_kernels import Format
-from expertrag_kernels.steps import Text
+from expertrag_kernels.steps import SequenceRows
 
 
 def _whole(folder: Path, dtype: torch.dtype) -> Any:
@@ -50,7 +50,7 @@ def _lowered(model: Any, format: Format, filled: Filled = as_it_is) -> Lowered:
 
 def _logits(lowered: Lowered) -> torch.Tensor:
     ids, places = torch.arange(3, 43), torch.arange(40)
-    logits, _ = lowered.decoder.run(ids, places, [Text(0, 40, torch.tensor([1]))], places)
+    logits, _ = lowered.decoder.run(ids, places, [SequenceRows(0, 40, torch.tensor([1]))], places)
     return logits
 
 
@@ -118,7 +118,7 @@ def _held(model: nn.Module) -> list[str]:
     return [name for name, weight in model.named_parameters() if not weight.is_meta]
 
 
-def test_what_cannot_be_streamed_says_why(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_streamed_names_the_reason(tmp_path: Path) -> None:
     folder = _saved(tmp_path, "mixtral", num_local_experts=5)
     path = folder / "model.safetensors"
     whole = load_file(path)
@@ -130,7 +130,7 @@ def test_what_cannot_be_streamed_says_why(tmp_path: Path) -> None:
         ({k: v for k, v in whole.items() if not k.startswith(first)}, "is missing"),
         ({**whole, router: whole[router][:, :-1].contiguous()}, r"gate\.weight is \(5, 31\)"),
         ({**whole, router: whole[router].to(torch.float8_e4m3fn)}, "is missing"),
-        ({**whole, f"{first}mlp.gate.weight": whole[router].clone()}, "is there twice"),
+        ({**whole, f"{first}mlp.gate.weight": whole[router].clone()}, "is stored twice"),
         (
             {k.replace("experts.4.w2", "experts.9.w2"): v for k, v in whole.items()},
             "belongs to no expert",
@@ -144,18 +144,18 @@ def test_what_cannot_be_streamed_says_why(tmp_path: Path) -> None:
         _streamed(folder, torch.float32)
 
 
-def test_both_ends_of_tied_words_are_left_to_transformers(tmp_path: Path) -> None:
+def test_tied_embeddings_stored_twice_are_left_to_transformers(tmp_path: Path) -> None:
     folder = _saved(tmp_path, "llama", tie_word_embeddings=True)
     path = folder / "model.safetensors"
     whole = load_file(path)
     (words,) = [name for name, value in whole.items() if value.shape == (301, 32)]
     twice = {**whole, "lm_head.weight": whole[words] * 2, "model.embed_tokens.weight": whole[words]}
     save_file(twice, path, metadata={"format": "pt"})
-    with pytest.raises(NotStreamed, match=r"embed_tokens\.weight is there twice"):
+    with pytest.raises(NotStreamed, match=r"embed_tokens\.weight is stored twice"):
         _streamed(folder, torch.float32)
 
 
-def test_what_is_loaded_whole_runs_on_the_engine(
+def test_a_model_loaded_whole_runs_on_the_engine(
     tiny_folder: Callable[[str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = shutil.copytree(tiny_folder("mixtral"), tmp_path / "model")
@@ -165,7 +165,7 @@ def test_what_is_loaded_whole_runs_on_the_engine(
     generator = TransformersGenerator.load(str(folder), dtype="float32")
     assert isinstance(generator._network, NativeNetwork)
     (line,) = [r.message for r in caplog.records if r.name.startswith("expertrag")]
-    assert line.endswith("packed: model.embed_tokens.weight is there twice")
+    assert line.endswith("packed: model.embed_tokens.weight is stored twice")
 
 
 def test_an_index_names_the_files(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""GGUF files on our engine, beside the same files loaded whole by transformers."""
+"""GGUF files on our engine, compared with the same files loaded whole by transformers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, model_files
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels import Format, PackedExperts, unpacked
-from expertrag_kernels.steps import Text
+from expertrag_kernels.steps import SequenceRows
 
 _WHOLE = Format.F32, torch.float32
 
 
 @pytest.fixture(autouse=True)
 def _without_tokenizer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "smollm_path" not in request.fixturenames:  # files of numbers have none
+    if "smollm_path" not in request.fixturenames:  # files with weights alone have none
         monkeypatch.setattr("expertrag.llm.load.gguf_file.GGUFFile.tokenizer", lambda _: None)
 
 
@@ -46,7 +46,7 @@ def _streamed(path: Path, format: Format, dtype: torch.dtype) -> Any:
 def _logits(lowered: Any) -> torch.Tensor:
     ids, places = torch.arange(3, 43), torch.arange(40)
     found: torch.Tensor
-    found, _ = lowered.decoder.run(ids, places, [Text(0, 40, torch.tensor([1]))], places)
+    found, _ = lowered.decoder.run(ids, places, [SequenceRows(0, 40, torch.tensor([1]))], places)
     return found
 
 
@@ -71,7 +71,7 @@ def test_logits_are_those_of_the_model_that_was_written(kind: str, tmp_path: Pat
     assert torch.equal(found, _logits(_lowered(model, Format.F32)))
 
 
-def test_angles_of_a_file_are_its_own(tmp_path: Path) -> None:
+def test_rotary_factors_of_a_file_are_applied(tmp_path: Path) -> None:
     family = FAMILIES["llama 3's angles"]
     model = model_of(family[0], **family[1])
     plain = type(model.model.rotary_emb)(model_of("llama").config).inv_freq
@@ -82,7 +82,7 @@ def test_angles_of_a_file_are_its_own(tmp_path: Path) -> None:
     torch.testing.assert_close(found, _logits(_lowered(model, Format.F32)), atol=1e-4, rtol=1e-4)
 
 
-def test_four_bits_are_held_as_they_are(tmp_path: Path) -> None:
+def test_four_bit_weights_are_kept(tmp_path: Path) -> None:
     model = model_of("qwen3_moe", num_experts=3, hidden_size=64, moe_intermediate_size=96)
     for type in (Type.Q4_0, Type.Q4_1):
         write_gguf(model, tmp_path / "model.gguf", type)
@@ -95,7 +95,7 @@ def test_four_bits_are_held_as_they_are(tmp_path: Path) -> None:
         for found, exact in zip((plain.gate_up, plain.down), stored, strict=True):
             values = gguf.quants.quantize(exact.detach().numpy(), type)
             wanted = torch.from_numpy(gguf.quants.dequantize(values, type))
-            # but for the rounding of every weight to 8 bits
+            # except for the rounding of every weight to 8 bits
             assert (found - wanted).norm() / wanted.norm() <= 0.012
 
 
@@ -136,7 +136,7 @@ def test_damaged_files_are_one_typed_line(tmp_path: Path) -> None:
         load_generator(str(path))
 
 
-def test_two_roundings_of_the_words_are_one_matrix(tmp_path: Path) -> None:
+def test_two_roundings_of_the_embeddings_are_one_matrix(tmp_path: Path) -> None:
     config = {**FAMILIES["qwen2"][1], "tie_word_embeddings": True}
     model = model_of("qwen2", **config)
     words = model.model.embed_tokens.weight.detach()

@@ -1,4 +1,4 @@
-"""Packed folders: what they answer, and what of them is refused."""
+"""Packed folders answer like their models; damaged and mismatched ones are rejected."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def _logits(folder: Path, dtype: str = "auto") -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
-def test_a_packed_folder_is_the_model(kind: str, tiny_folder: TinyFolder, tmp_path: Path) -> None:
+def test_a_packed_folder_gives_the_logits_of_the_model(
+    kind: str, tiny_folder: TinyFolder, tmp_path: Path
+) -> None:
     fingerprints = set()
     for dtype in ("float32", "bfloat16", "int8", "int4"):
         folder = _pack(tiny_folder(kind), dtype, tmp_path / dtype)
@@ -59,7 +61,7 @@ def test_a_packed_folder_is_the_model(kind: str, tiny_folder: TinyFolder, tmp_pa
         verify_folder(folder)
         fingerprints.add(load_generator(str(folder), dtype=dtype).fingerprint)
     assert len(fingerprints) == 4
-    # what a library writes into the small files is not the same on every machine
+    # libraries may write the small files differently on other machines
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
     assert fingerprint(folder) in fingerprints
@@ -71,7 +73,7 @@ def test_a_folder_without_a_program_is_the_same_model(
 ) -> None:
     folder = _pack(tiny_folder(kind), "int8", tmp_path / "packed")
     described = _logits(folder)
-    (folder / DESCRIPTION_FILE).unlink()  # as those of earlier versions are
+    (folder / DESCRIPTION_FILE).unlink()  # like folders of earlier versions
     assert torch.equal(_logits(folder), described)
 
 
@@ -113,13 +115,16 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     for text, why in (
         ("{", f"{DESCRIPTION_FILE} is damaged"),
         (json.dumps({**whole, "program": {}}), f"{DESCRIPTION_FILE} is damaged"),
-        (changed("keep", [view, 10**6]), "a step 'keep' goes beyond its slots"),
-        (changed("keep", [{"view": [99, 0, 0]}, 1]), "a step 'keep' goes beyond its slots"),
-        (changed("linear", [view]), "the step 'linear' is not whole"),
-        (changed("linear", [view, view, {"weight": "angles"}]), "the step 'linear' is not whole"),
-        (changed("route", [view, 4, 9]), "9 of 4 experts cannot be chosen"),
+        (changed("keep", [view, 10**6]), "step 'keep' exceeds its slots"),
+        (changed("keep", [{"view": [99, 0, 0]}, 1]), "step 'keep' exceeds its slots"),
+        (changed("linear", [view]), "step 'linear' has invalid arguments"),
+        (
+            changed("linear", [view, view, {"weight": "angles"}]),
+            "step 'linear' has invalid arguments",
+        ),
+        (changed("route", [view, 4, 9]), "cannot choose 9 of 4 experts"),
         (changed("mix", [view, view, {"weight": "layers.0.experts"}, 1]), "not routed to"),
-        (json.dumps(whole).replace('["norm"', '["absorb"'), "the step 'absorb' is not known"),
+        (json.dumps(whole).replace('["norm"', '["absorb"'), "unknown step 'absorb'"),
     ):
         path.write_text(text)
         with pytest.raises(ServerError, match=why) as caught:
@@ -130,7 +135,7 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
     assert load_generator(str(folder)).context_tokens
 
 
-def test_progress_is_told(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+def test_progress_is_reported(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     told: list[tuple[str, int, int | None]] = []
     pack_folder(
         str(tiny_folder("mixtral")), "int8", tmp_path / "out", lambda *step: told.append(step)
@@ -141,7 +146,7 @@ def test_progress_is_told(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "README.md").read_text().count("int8") == 2
 
 
-def test_another_dtype_is_refused(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+def test_another_dtype_is_rejected(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     folder = _pack(tiny_folder("mixtral"), "int4", tmp_path / "packed")
     with pytest.raises(InvalidArgument, match=r"packed in int4, and cannot be run in bfloat16"):
         load_generator(str(folder), dtype="bfloat16")
@@ -151,7 +156,7 @@ def test_another_dtype_is_refused(tiny_folder: TinyFolder, tmp_path: Path) -> No
         _pack(folder, "int8", tmp_path / "again")
 
 
-def test_what_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+def test_unsupported_models_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match=r"cannot be packed .models of type gpt_oss"):
         _pack(tiny_folder("gpt_oss"), "int8", tmp_path / "out")
     with pytest.raises(NotFound):
@@ -201,7 +206,7 @@ def test_a_killed_pack_leaves_nothing_that_loads(tiny_folder: TinyFolder, tmp_pa
             time.sleep(0.001)
         os.kill(process.pid, signal.SIGKILL)
     for left in tmp_path.iterdir():
-        if left.name != "out":  # published in the last moment, whole
+        if left.name != "out":  # published at the last moment, complete
             with pytest.raises((NotFound, ServerError)):
                 load_generator(str(left))
     shutil.rmtree(tmp_path / "out", ignore_errors=True)

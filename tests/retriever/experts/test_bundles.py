@@ -1,4 +1,4 @@
-"""What a bundle offers a store: names of its experts, their fingerprints, posteriors, vectors."""
+"""Bundles as a store uses them: expert names, fingerprints, posteriors, vectors."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def test_an_expert_has_one_fingerprint_in_all_bundles(
     assert other.fingerprint_of_expert("trees") != two.fingerprint_of_expert("trees")
 
 
-def test_a_whole_model_has_the_same_parts(encoder: Callable[[str], Any], tmp_path: Path) -> None:
+def test_a_saved_model_has_the_same_fingerprints(
+    encoder: Callable[[str], Any], tmp_path: Path
+) -> None:
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
 
@@ -65,7 +67,7 @@ def test_a_whole_model_has_the_same_parts(encoder: Callable[[str], Any], tmp_pat
     assert first.fingerprint_of_expert(GENERAL) != first.fingerprint
 
 
-def test_posteriors_are_the_routers(
+def test_posteriors_come_from_the_router(
     bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder, texts_of: Texts
 ) -> None:
     texts = [text for name in ("trees", "metals") for text in texts_of(name, 20, seed=1)]
@@ -79,12 +81,14 @@ def test_posteriors_are_the_routers(
     assert np.array_equal(plain.posteriors(texts[:2]), [[1.0], [1.0]])
 
 
-def test_without_a_router_every_text_is_of_none(make_bundle: Make, load_bundle: Load) -> None:
+def test_without_a_router_no_text_has_a_domain(make_bundle: Make, load_bundle: Load) -> None:
     rows = load_bundle(make_bundle("trees")).posteriors(["ash oak", "zinc"])
     assert np.array_equal(rows, [[0, 1], [0, 1]])
 
 
-def test_routing_beside_encoding(bundle: SentenceTransformerEmbedder, texts_of: Texts) -> None:
+def test_routing_is_safe_during_encoding(
+    bundle: SentenceTransformerEmbedder, texts_of: Texts
+) -> None:
     """A pass that ends at the router must not end the passes of other threads."""
     texts = texts_of("trees", 30)
     vectors, rows = bundle.encode_documents(texts, "trees"), bundle.posteriors(texts)
@@ -95,7 +99,7 @@ def test_routing_beside_encoding(bundle: SentenceTransformerEmbedder, texts_of: 
         assert all(np.allclose(done.result(), rows, atol=1e-2) for done in routing)
 
 
-def test_a_query_by_several_experts(
+def test_encodes_a_query_by_several_experts(
     bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder, texts_of: Texts
 ) -> None:
     texts = texts_of("metals", 5)

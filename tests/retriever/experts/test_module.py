@@ -57,7 +57,7 @@ def test_new_experts_equal_the_base(encoder: Encoders, kind: str, form: ExpertFo
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_general_expert_is_bitwise_the_base(
+def test_general_is_bit_identical_to_the_base(
     encoder: Encoders, kind: str, form: ExpertForm
 ) -> None:
     model = encoder(kind)
@@ -109,7 +109,7 @@ def test_saved_and_loaded_through_sentence_transformers(
     assert np.array_equal(_encode(plain), base)
 
 
-def test_only_experts_learn(encoder: Encoders) -> None:
+def test_only_experts_are_trainable(encoder: Encoders) -> None:
     model = encoder("bert")
     module = with_experts(model, ExpertSettings(DOMAINS, rank=4))
     learning = [name for name, value in module.named_parameters() if value.requires_grad]
@@ -127,17 +127,17 @@ def test_only_experts_learn(encoder: Encoders) -> None:
         ({"domains": ("a",), "rank": 0}, "rank"),
     ],
 )
-def test_settings_that_make_no_sense(wrong: dict[str, Any], message: str) -> None:
+def test_rejects_invalid_settings(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ExpertSettings(**wrong)
 
 
-def test_too_few_layers(encoder: Encoders) -> None:
+def test_rejects_a_first_layer_out_of_range(encoder: Encoders) -> None:
     with pytest.raises(EmbedderError, match="layer 4 of 4"):
         with_experts(encoder("bert"), ExpertSettings(DOMAINS, first_layer=4))
 
 
-def test_experts_of_another_base(encoder: Encoders, tmp_path: Path) -> None:
+def test_rejects_experts_of_another_base(encoder: Encoders, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     model = encoder("bert")
@@ -150,7 +150,7 @@ def test_experts_of_another_base(encoder: Encoders, tmp_path: Path) -> None:
         SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
 
 
-def test_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
+def test_rejects_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     model = encoder("bert")
@@ -163,9 +163,7 @@ def test_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-def test_a_folder_with_code_of_its_own_is_not_run(
-    encoder: Encoders, tmp_path: Path, file: str
-) -> None:
+def test_custom_code_in_a_folder_is_not_run(encoder: Encoders, tmp_path: Path, file: str) -> None:
     from expertrag_retriever.encoder import load_embedder
 
     model = encoder("bert")

@@ -1,4 +1,4 @@
-"""Known states in place of the shared layers change no vector, in every kind of encoder."""
+"""Cached states instead of the shared layers do not change vectors, in every kind of encoder."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_texts_beyond_the_memory_run_through_the_whole_model(
     assert torch.allclose(vectors, _whole(model, "trees"), atol=1e-5)
 
 
-def test_gradients_reach_the_experts_alone(
+def test_gradients_reach_only_the_experts(
     encoder: Callable[[str], SentenceTransformer],
 ) -> None:
     model = _with_an_expert(encoder("bert"))

@@ -1,4 +1,4 @@
-"""Rows with a planted truth: likeness to the store tells whether retrieval helps."""
+"""Rows with a planted truth: the similarity to the store determines whether retrieval helps."""
 
 from __future__ import annotations
 

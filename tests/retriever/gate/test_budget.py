@@ -1,4 +1,4 @@
-"""The retrieval rate that is promised."""
+"""Thresholds and controllers keep the target retrieval rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from expertrag_retriever.gate.budget import (
 
 @pytest.mark.parametrize("target", [0.05, 0.2, 0.5, 0.9])
 @pytest.mark.parametrize("rows", [60, 400])
-def test_the_promise_holds_as_often_as_it_says(target: float, rows: int) -> None:
+def test_the_guarantee_holds_with_its_stated_probability(target: float, rows: int) -> None:
     rng = np.random.default_rng(0)
     rates = [  # scores are uniform, so that a threshold has the rate 1 - threshold
         1.0 - min(guaranteed_threshold(rng.uniform(size=rows).tolist(), target), 1.0)
@@ -53,12 +53,12 @@ def test_the_margin_is_never_wider_than_that_of_dkw(
     assert (count or 0) + 1 >= nominal_count(rows, max(target - slack, 0.0))
 
 
-def test_equal_scores_are_left_out_together() -> None:
+def test_a_threshold_excludes_tied_scores_together() -> None:
     assert guaranteed_threshold([0.5] * 100, 0.3) > 0.5
     assert guaranteed_threshold([0.5] * 60 + [0.9] * 40, 0.6) > 0.5
 
 
-def test_the_ends() -> None:
+def test_extreme_targets() -> None:
     assert guaranteed_threshold([], 0.3) == NOTHING > 1.0
     assert guaranteed_threshold([0.5, 0.6], 0.3) == NOTHING
     assert guaranteed_threshold([0.5] * 100, 0.0) == NOTHING
@@ -66,7 +66,7 @@ def test_the_ends() -> None:
 
 
 @pytest.mark.parametrize(("target", "max_violation", "rows"), [(0.05, 0.05, 59), (0.1, 0.1, 22)])
-def test_the_fewest_rows_that_promise_anything(
+def test_the_fewest_rows_that_allow_a_guarantee(
     target: float, max_violation: float, rows: int
 ) -> None:
     # Wilks: the largest of N is exceeded by no more than the target unless all N lie below it,
@@ -85,7 +85,7 @@ def test_the_count_is_that_of_the_beta_distribution() -> None:
 
 
 @pytest.mark.parametrize("rows", [40, 300])
-def test_equal_scores_keep_the_promise(rows: int) -> None:
+def test_the_guarantee_holds_with_tied_scores(rows: int) -> None:
     # steps, as isotonic calibration makes them: the rate can only be 0, .1, .3, .6 or 1
     values, shares = (0.9, 0.6, 0.4, 0.1), (0.1, 0.2, 0.3, 0.4)
     rng = np.random.default_rng(1)
@@ -99,7 +99,7 @@ def test_equal_scores_keep_the_promise(rows: int) -> None:
 
 
 def _run(controller: RateController, scores: Iterable[float]) -> float:
-    """Let a stream be decided; every prefix of it must be within the bound."""
+    """Run a controller on a stream, and check that every prefix is within the bound."""
     retrieved = decided = 0
     known = len(controller._scores)
     first = max(STEP, FIRST_STEP / np.sqrt(known + 1))
@@ -158,19 +158,21 @@ def test_any_stream_is_within_the_bound(
 
 
 @pytest.mark.parametrize("foe", [lambda bar: min(bar, 1.0), lambda bar: max(bar - 1e-9, 0.0)])
-def test_a_foe_who_knows_the_threshold_gains_nothing(foe: Callable[[float], float]) -> None:
+def test_an_adversary_who_knows_the_threshold_stays_within_the_bound(
+    foe: Callable[[float], float],
+) -> None:
     controller = RateController(0.3)
     _run(controller, (foe(controller.threshold) for _ in range(3000)))
 
 
 @pytest.mark.parametrize("score", [0.6, 0.9, 0.99])
-def test_100_equal_questions_are_enough(score: float) -> None:
+def test_100_tied_scores_reach_the_target(score: float) -> None:
     rate = _run(RateController(0.3, start=0.5), [score] * 100)
     assert rate == pytest.approx(0.3, abs=0.07)
 
 
 @pytest.mark.parametrize("at_a_time", [2, 16])
-def test_decisions_at_a_time_see_an_older_threshold(at_a_time: int) -> None:
+def test_concurrent_decisions_stay_within_the_wider_bound(at_a_time: int) -> None:
     controller, under_way, retrieved = RateController(0.3), deque[bool](), 0
     scores = np.random.default_rng(2).beta(5, 2, 4000)
     for score in scores:
@@ -197,7 +199,7 @@ def test_forced_retrievals_count_and_leave_a_limited_debt() -> None:
     assert waiting == pytest.approx(MAX_DEBT / STEP / 0.3, abs=1)
 
 
-def test_a_restart_loses_nothing() -> None:
+def test_a_restored_controller_continues() -> None:
     scores = np.random.default_rng(3).uniform(size=600).tolist()
     whole, first = RateController(0.3), RateController(0.3)
     _run(first, scores[:250])
@@ -222,13 +224,13 @@ def test_a_restart_loses_nothing() -> None:
         '{"rank": 0.5, "decided": null, "retrieved": 0}',
     ],
 )
-def test_a_damaged_state_is_refused(text: str) -> None:
-    with pytest.raises(GateError, match="no state of a rate controller") as caught:
+def test_rejects_a_damaged_state(text: str) -> None:
+    with pytest.raises(GateError, match="is not a rate controller's state") as caught:
         RateState.from_json(text)
     assert "\n" not in str(caught.value)
 
 
-def test_a_steady_stream_begins_at_the_right_threshold() -> None:
+def test_a_steady_stream_starts_at_the_right_threshold() -> None:
     known = np.random.default_rng(0).beta(2, 6, 2000)
     start = guaranteed_threshold(known.tolist(), 0.3)
     controller = RateController(0.3, known.tolist(), start=start)

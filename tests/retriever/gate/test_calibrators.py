@@ -25,7 +25,7 @@ def _overconfident(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_overconfidence_is_mended(kind: str) -> None:
+def test_corrects_overconfidence(kind: str) -> None:
     said, outcome = _overconfident(4000)
     calibrate = fit_calibrator(kind, said, outcome)
     fresh, true = _overconfident(4000, seed=1)
@@ -35,7 +35,7 @@ def test_overconfidence_is_mended(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(low=st.floats(0.001, 0.99), step=st.floats(0.001, 0.5))
-def test_the_order_stays(kind: str, low: float, step: float) -> None:
+def test_calibration_preserves_the_order(kind: str, low: float, step: float) -> None:
     said, outcome = _overconfident(500)
     calibrate = fit_calibrator(kind, said, outcome)
     first, second = calibrate(np.array([low, min(low + step, 0.999)]))
@@ -43,7 +43,7 @@ def test_the_order_stays(kind: str, low: float, step: float) -> None:
     assert first < second or low + step > 0.999
 
 
-def test_a_model_worse_than_chance_is_not_turned_round() -> None:
+def test_does_not_invert_a_model_worse_than_chance() -> None:
     said, outcome = _overconfident(1000)
     calibrate = fit_calibrator("platt", 1 - said, outcome)
     low, high = calibrate(np.array([0.1, 0.9]))
@@ -55,7 +55,7 @@ def test_a_model_worse_than_chance_is_not_turned_round() -> None:
     )
 
 
-def test_few_outcomes_get_no_steps() -> None:
+def test_does_not_use_isotonic_regression_on_few_outcomes() -> None:
     said, outcome = _overconfident(100)
     assert best_calibrator(said, outcome).kind != "isotonic"
 

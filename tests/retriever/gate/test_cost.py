@@ -1,4 +1,4 @@
-"""What a retrieval costs, by hand."""
+"""The cost of a retrieval, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_unknown_until_both_ways_were_taken() -> None:
     assert cost.seconds == pytest.approx(1.5)
 
 
-def test_a_machine_that_gets_busier_shows() -> None:
+def test_the_cost_follows_the_load_of_the_machine() -> None:
     cost = MarginalCost()
     for _ in range(1_000):
         cost.observe(1.0, retrieved=True)
@@ -29,7 +29,7 @@ def test_a_machine_that_gets_busier_shows() -> None:
     assert cost.seconds == pytest.approx(4.0, abs=0.05)
 
 
-def test_a_way_that_is_no_longer_taken_is_unknown_again() -> None:
+def test_a_measurement_expires_if_its_way_is_no_longer_taken() -> None:
     cost = MarginalCost()
     for _ in range(FEWEST):
         cost.observe(30.0, retrieved=True)  # on a bad day

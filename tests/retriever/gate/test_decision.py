@@ -104,7 +104,7 @@ def test_a_question_about_the_documents_retrieves(
 
 
 @pytest.mark.parametrize("question", UNRELATED)
-def test_any_other_question_does_not(
+def test_an_unrelated_question_does_not_retrieve(
     gate: Gate, embedder: SentenceTransformerEmbedder, question: str
 ) -> None:
     decision = decide(gate, embedder, question)
@@ -112,10 +112,10 @@ def test_any_other_question_does_not(
     assert "not about the documents" in decision.reason
 
 
-def test_one_entry_among_many_others_is_seen(
+def test_a_single_chunk_on_a_subject_is_found(
     tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
-    """Its subject is that of no other chunk, and its words are not those of the question."""
+    """No other chunk has its subject, and it shares no words with the question."""
     notes = [
         Document(f"{name} {number}", f"{text} Note {number}.", title=name)
         for number in range(20)
@@ -230,10 +230,12 @@ def test_a_sure_model_is_no_reason_to_retrieve(
     assert decision.reason.endswith(f"), so they are consulted although {model}")
 
 
-def test_missing_signals_are_said(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
+def test_the_reason_names_missing_signals(
+    gate: Gate, embedder: SentenceTransformerEmbedder
+) -> None:
     without_model = decide(gate, embedder, ABOUT[0], prefill=None)
     assert without_model.retrieve
-    assert "does not tell how sure it is" in without_model.reason
+    assert "does not report its confidence" in without_model.reason
     assert "margin" not in without_model.signals
 
     without_store = gate.decide(GateMode.AUTO, prefill=UNSURE, store=None)

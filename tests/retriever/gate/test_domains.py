@@ -1,4 +1,4 @@
-"""The domain of a question, as the embedder's router has it."""
+"""The domain signals of a question, from the embedder's router."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def shipped(minilm_path: Any) -> SentenceTransformerEmbedder:
     return open_embedder(ModelConfig(), None)
 
 
-def test_an_embedder_without_experts_tells_nothing(embedder: SentenceTransformerEmbedder) -> None:
+def test_an_embedder_without_experts_gives_no_domain_signals(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
     assert domain_probabilities(embedder, QUESTIONS) == [{}, {}]
     assert domain_signals({}) == {}
 
@@ -44,6 +46,6 @@ def test_the_probabilities_of_all_domains_and_their_entropy(
         )
 
 
-def test_they_are_a_group_of_signals(shipped: SentenceTransformerEmbedder) -> None:
+def test_domain_signals_belong_to_the_group_domain(shipped: SentenceTransformerEmbedder) -> None:
     (domains,) = domain_probabilities(shipped, QUESTIONS[:1])
     assert {group_of(name) for name in domain_signals(domains)} == {SignalGroup.DOMAIN}

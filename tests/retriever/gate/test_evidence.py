@@ -43,7 +43,7 @@ def test_deviations_are_pooled_and_bounded_below() -> None:
     assert sharp.evidence(0.5) == pytest.approx(0.2 * 0.4 / 0.0025)
 
 
-def test_a_store_that_cannot_tell_gives_no_evidence() -> None:
+def test_a_store_that_cannot_separate_gives_no_evidence() -> None:
     blind = Contrast(Spread(0.3, 0.1), Spread(0.3, 0.1), min_deviation=0.05)
     assert blind.evidence(0.9) == 0.0
 
@@ -89,7 +89,7 @@ def test_p_documents_adds_prior_meaning_and_words() -> None:
     assert estimated == pytest.approx(odds / (1 + odds))
 
 
-def test_words_alone_say_little() -> None:
+def test_evidence_from_words_alone_is_limited() -> None:
     estimated = [
         estimate(None, StoreSignals(0.3, 0.25, coverage), COVERAGE, CONSTANTS).p_documents
         for coverage in (0.8, 1.0)
@@ -129,7 +129,7 @@ def test_p_benefit_is_the_product() -> None:
     assert estimated.p_benefit == pytest.approx(2 / 3 * 0.85)
 
 
-def test_passages_that_were_read_count_from_a_neutral_point_on() -> None:
+def test_read_passages_count_relative_to_a_neutral_point() -> None:
     def odds(p_sufficient: float | None) -> float:
         store = StoreSignals(0.3, 0.25, 0.6, p_sufficient=p_sufficient)
         p = estimate(None, store, COVERAGE, CONSTANTS).p_documents

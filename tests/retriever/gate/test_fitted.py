@@ -38,7 +38,7 @@ def test_a_round_trip_decides_the_same(bundle: GateBundle, tmp_path: Path) -> No
     assert after.p_benefit == pytest.approx(before.p_benefit, abs=1e-4)
 
 
-def test_the_card_is_no_part_of_the_hash(bundle: GateBundle, tmp_path: Path) -> None:
+def test_the_card_does_not_change_the_hash(bundle: GateBundle, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()
     first = save_gate(bundle, tmp_path / "a")
@@ -55,12 +55,20 @@ def test_a_damaged_gate(bundle: GateBundle, tmp_path: Path, pattern: str) -> Non
         load_gate(tmp_path)
 
 
-def test_a_gate_in_place_of_another(bundle: GateBundle, tmp_path: Path) -> None:
+def test_saving_replaces_the_gate_in_the_folder(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
     other = replace(bundle, benefits=(0.1, 0.2))
     fingerprint = save_gate(other, tmp_path)
     assert load_gate(tmp_path).fingerprint == fingerprint
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_gate_of_a_model_that_was_removed(bundle: GateBundle, tmp_path: Path) -> None:
+    save_gate(bundle, tmp_path)
+    body = json.loads((tmp_path / ABOUT).read_text())
+    (tmp_path / ABOUT).write_text(json.dumps(body | {"model": "boosted"}))
+    with pytest.raises(GateError, match=r"'boosted', which this version does not have.*fit it"):
+        load_gate(tmp_path)
 
 
 def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
@@ -69,12 +77,12 @@ def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
     with pytest.raises(GateError, match="format 99, not 3"):
         load_gate(tmp_path)
-    with pytest.raises(GateError, match=r"no gate in .*: name a folder of `expertrag gate fit`"):
+    with pytest.raises(GateError, match=r"no gate in .*: name a folder made by `expertrag gate"):
         load_gate(tmp_path / "none")
 
 
 @pytest.mark.parametrize(("store", "refused"), [(True, True), (False, False)])
-def test_a_gate_that_knows_stores_by_their_centroids_is_to_be_fitted_again(
+def test_a_gate_of_an_older_format_must_be_fitted_again_if_it_uses_the_store(
     rows: Planted, tmp_path: Path, *, store: bool, refused: bool
 ) -> None:
     signals = [
@@ -86,13 +94,13 @@ def test_a_gate_that_knows_stores_by_their_centroids_is_to_be_fitted_again(
     body = json.loads((tmp_path / ABOUT).read_text())
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 1}))
     if refused:
-        with pytest.raises(GateError, match="looked at stores in another way"):
+        with pytest.raises(GateError, match="with different store signals"):
             load_gate(tmp_path)
     else:
         assert load_gate(tmp_path).name == "old"
 
 
-def test_a_decision_says_what_decided_and_what_would_change_it(bundle: GateBundle) -> None:
+def test_the_reason_states_what_decided_and_what_would_change_it(bundle: GateBundle) -> None:
     yes, no = decide(bundle, ABOUT_STORE), decide(bundle, KNOWN)
     assert (yes.action, no.action) == (GateAction.RETRIEVE, GateAction.CLOSED_BOOK)
     assert yes.contributions["store"] > 0 > no.contributions["store"]
@@ -105,24 +113,22 @@ def test_a_decision_says_what_decided_and_what_would_change_it(bundle: GateBundl
     )
     assert re.search(
         r"is below the threshold 0\.15, so the model answers alone\. Without what the store covers "
-        r".*it would not be so\.$",
+        r".*the decision would be the opposite\.$",
         decide(bundle, KNOWN, threshold=0.15).reason,
     )
     assert decide(bundle, KNOWN, threshold=0.0).retrieve
 
 
-def test_a_group_that_was_not_measured_is_told(bundle: GateBundle) -> None:
+def test_warns_about_a_group_that_was_not_measured(bundle: GateBundle) -> None:
     decision = decide(bundle, Signals({"question_words": 5.0}))
     assert [warning.split("'")[1] for warning in decision.warnings] == ["store", "prefill"]
     assert decision.p_benefit is not None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_signal_that_is_no_number_consults_the_documents(
-    bundle: GateBundle, value: float
-) -> None:
+def test_a_non_finite_signal_consults_the_documents(bundle: GateBundle, value: float) -> None:
     decision = decide(bundle, Signals({"documents_log_odds": 0.1, "margin": value}))
     assert decision.action is GateAction.RETRIEVE
     assert decision.p_benefit is None
-    assert decision.warnings == ("the signals margin are no numbers",)
+    assert decision.warnings == ("signals that are not finite: margin",)
     assert "so the documents are consulted to be safe" in decision.reason

@@ -22,7 +22,7 @@ from expertrag_retriever.reliability import ece
 QUICK = ("logistic", "neighbours")
 
 
-def test_the_benefit_is_found_and_calibrated() -> None:
+def test_recovers_and_calibrates_the_planted_benefit() -> None:
     rows = planted(1500)
     fitted = fit_predictor(rows.signals, rows.right, models=QUICK)
     fresh = planted(1500, seed=2)
@@ -62,15 +62,15 @@ def test_a_fit_is_the_same_twice(rows: Planted) -> None:
     assert np.array_equal(first.predicted.benefit, second.predicted.benefit)
 
 
-def test_nested_figures_are_of_rows_that_nothing_saw() -> None:
-    """Pure noise: whatever saw its own rows would find a benefit there."""
+def test_nested_predictions_use_only_unseen_rows() -> None:
+    """The rows are pure noise: a model that had seen them would find a benefit."""
     rng = np.random.default_rng(0)
     signals = [
         Signals({"question_words": float(rng.normal()), "margin": float(rng.normal())})
         for _ in range(400)
     ]
     right = rng.uniform(size=(400, 2)) < 0.5
-    said = nested(signals, right, models=("neighbours", "boosted"))
+    said = nested(signals, right, models=("neighbours", "smoothing"))
     benefit = right[:, 1] & ~right[:, 0]
     assert 0.4 < roc_auc_score(benefit, said.benefit) < 0.6
 
@@ -90,19 +90,19 @@ def test_too_few_rows(rows: Planted) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        (0, True, "0 of 400 rows are such on which the closed-book answer is wrong"),
-        (0, False, "0 of 400 rows are such on which the closed-book answer is right"),
-        (1, False, "0 of 400 rows are such on which the answer with retrieval is right"),
+        (0, True, "too few rows on which the closed-book answer is wrong: 0 of 400"),
+        (0, False, "too few rows on which the closed-book answer is right: 0 of 400"),
+        (1, False, "too few rows on which the answer with retrieval is right: 0 of 400"),
     ],
 )
-def test_one_class_only(rows: Planted, column: int, value: bool, message: str) -> None:
+def test_rejects_rows_of_one_outcome(rows: Planted, column: int, value: bool, message: str) -> None:
     right = rows.right.copy()
     right[:, column] = value
     with pytest.raises(GateError, match=message):
         fit_predictor(rows.signals, right)
 
 
-def test_signals_that_are_missing_or_no_numbers_stand_at_their_mean(rows: Planted) -> None:
+def test_missing_and_non_finite_signals_are_set_to_their_mean(rows: Planted) -> None:
     design = Design.fit(rows.signals, GATE_GROUPS)
     broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
     x = design.matrix([broken])
@@ -111,9 +111,9 @@ def test_signals_that_are_missing_or_no_numbers_stand_at_their_mean(rows: Plante
     assert (x[0, design.places["question_embedding"]] == 0.0).all()
 
 
-def test_rows_that_carry_nothing_of_the_groups(rows: Planted) -> None:
-    with pytest.raises(GateError, match="carry no signal of draft that varies"):
+def test_rejects_rows_without_a_varying_signal(rows: Planted) -> None:
+    with pytest.raises(GateError, match="no signal of draft varies"):
         fit_predictor(rows.signals, rows.right, groups=(SignalGroup.DRAFT,))
     same = [Signals({"margin": 0.5}) for _ in rows.signals]
-    with pytest.raises(GateError, match="carry no signal of prefill that varies"):
+    with pytest.raises(GateError, match="no signal of prefill varies"):
         fit_predictor(same, rows.right, groups=(SignalGroup.PREFILL,))

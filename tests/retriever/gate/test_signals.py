@@ -1,4 +1,4 @@
-"""What a question and a draft tell by their wording."""
+"""Signals of the wording of a question and of a draft."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_every_signal_has_a_group() -> None:
     assert group_of("unheard_of") is None
 
 
-def test_what_was_not_measured_is_absent() -> None:
+def test_signals_that_were_not_measured_are_absent() -> None:
     found = measured("Who?", None)
     assert not found.vectors
     assert all(name.startswith("question_") for name in found.numbers)

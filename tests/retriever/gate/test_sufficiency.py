@@ -1,4 +1,4 @@
-"""Whether passages suffice, learned from rows with a planted truth."""
+"""Sufficiency of passages, learned from rows with a planted truth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ N = 600
 
 
 def drawn(seed: int) -> tuple[list[Signals], list[bool]]:
-    """Log odds are 2 · recall - missing words; the similarity tells nothing."""
+    """Log odds are 2 · recall - missing words; the similarity is uninformative."""
     rng = np.random.default_rng(seed)
     recall, missing, noise = rng.normal(size=(3, N))
     sufficient = rng.uniform(size=N) < 1 / (1 + np.exp(missing - 2 * recall))
@@ -46,7 +46,7 @@ def fitted() -> FittedSufficiency:
     return fit_sufficiency(*drawn(0))
 
 
-def test_what_was_planted_is_found_and_calibrated(fitted: FittedSufficiency) -> None:
+def test_recovers_and_calibrates_the_planted_truth(fitted: FittedSufficiency) -> None:
     signals, sufficient = drawn(1)
     said = fitted.model.probability(signals)
     assert roc_auc_score(sufficient, said) > 0.85
@@ -54,7 +54,7 @@ def test_what_was_planted_is_found_and_calibrated(fitted: FittedSufficiency) -> 
     assert [block.name for block in fitted.model.design.blocks] == ["evidence numbers"]
 
 
-def test_held_out_rows_are_judged_by_models_that_had_not_seen_them() -> None:
+def test_predictions_come_from_models_that_had_not_seen_the_row() -> None:
     rng = np.random.default_rng(7)
     noise = [
         Signals({f"evidence_{column}": float(value) for column, value in enumerate(row)})
@@ -66,13 +66,13 @@ def test_held_out_rows_are_judged_by_models_that_had_not_seen_them() -> None:
     assert 0.35 < roc_auc_score(chance, nothing.unseen) < 0.62
 
 
-def test_it_is_written_and_read(fitted: FittedSufficiency) -> None:
+def test_survives_a_round_trip(fitted: FittedSufficiency) -> None:
     signals, _ = drawn(2)
     again = Sufficiency.load(*fitted.model.dump())
     assert again.probability(signals).tolist() == fitted.model.probability(signals).tolist()
 
 
-def test_a_signal_that_is_lacking_or_no_number_stands_at_its_mean(
+def test_missing_and_non_finite_signals_are_set_to_their_mean(
     fitted: FittedSufficiency,
 ) -> None:
     empty = Signals({})
@@ -82,7 +82,7 @@ def test_a_signal_that_is_lacking_or_no_number_stands_at_its_mean(
     assert 0 < bare < 1
 
 
-def test_too_few_rows_of_a_kind() -> None:
+def test_rejects_too_few_rows_of_one_kind() -> None:
     signals, _ = drawn(0)
     few = [row < FEWEST - 1 for row in range(N)]
     with pytest.raises(GateError, match="there are 39 and 561"):

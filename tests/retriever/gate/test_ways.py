@@ -1,4 +1,4 @@
-"""The way to read of the greatest expected utility."""
+"""The way of reading with the highest expected utility."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from expertrag_retriever.gate.ways import ONE_STEP, Way, best_of, choose
 @pytest.mark.parametrize(
     ("cost", "best"), [(0.0, "multi_step"), (0.02, "one_step"), (0.2, "one_passage")]
 )
-def test_the_dearer_the_less_is_read(cost: float, best: str) -> None:
+def test_reads_less_the_more_a_step_costs(cost: float, best: str) -> None:
     p_right = {"one_step": 0.50, "one_passage": 0.45, "multi_step": 0.51}
     seconds = {"one_step": 1.0, "one_passage": 0.5, "multi_step": 2.0}
     assert best_of(p_right, seconds, cost) == best
 
 
-def test_one_step_among_equals() -> None:
+def test_one_step_wins_ties() -> None:
     equal = {"one_step": 0.5, "one_passage": 0.5}
     assert best_of(equal, dict.fromkeys(equal, 1.0), 0.1) == "one_step"
 
 
 @pytest.fixture(scope="module")
 def bundle(rows: Planted) -> GateBundle:
-    """One passage is right where the store is like the question, one step where it is not."""
+    """One passage is right if the store is similar to the question, one step if it is not."""
     similarity = np.array([row.numbers["documents_log_odds"] for row in rows.signals])
     rng = np.random.default_rng(1)
     one_step = rng.uniform(size=len(similarity)) < 0.5 - 0.4 * similarity
@@ -67,25 +67,25 @@ def test_each_query_is_read_by_its_best_way(bundle: GateBundle) -> None:
     assert (near.k, near.steps) == (1, 1)
     assert near.p_correct_retrieval == pytest.approx(0.65, abs=0.01)
     assert "one passage: right with probability 0.6" in near.reason
-    assert "one passage is worth most at 0.02 a step" in near.reason
+    assert "one passage has the highest utility at a cost of 0.02 per step" in near.reason
     assert (far.k, far.steps) == (None, None)
-    assert "all passages is worth most" in far.reason
+    assert "all passages has the highest utility" in far.reason
     choice = choose(bundle.ways, at(0.9), 0.1, 0.02)
     assert choice.p_right[ONE_STEP] == 0.1
     assert choice.p_right["one_passage"] == pytest.approx(0.65, abs=0.01)  # calibrated, shrunk
 
 
-def test_a_vector_that_is_not_looked_at_may_be_broken(bundle: GateBundle) -> None:
+def test_an_unused_vector_may_be_non_finite(bundle: GateBundle) -> None:
     broken = replace(at(0.9), vectors={"hidden_upper": np.array([np.inf, 0.0], np.float32)})
     assert not fitted.decide(bundle, broken).warnings[1:]
     assert fitted.decide(bundle, broken).k == 1
     seen = replace(at(0.9), vectors={"question_embedding": np.full(8, np.nan, np.float32)})
-    assert "question_embedding are no numbers" in fitted.decide(bundle, seen).warnings[0]
+    assert "not finite: question_embedding" in fitted.decide(bundle, seen).warnings[0]
 
 
-def test_ways_of_another_version_are_refused(bundle: GateBundle, tmp_path: Path) -> None:
+def test_rejects_ways_of_another_version(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(replace(bundle, ways={"by_heart": bundle.ways["one_passage"]}), tmp_path)
-    with pytest.raises(GateError, match="ways that are unknown here: by_heart"):
+    with pytest.raises(GateError, match="unknown ways of reading: by_heart"):
         load_gate(tmp_path)
 
 

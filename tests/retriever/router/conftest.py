@@ -1,4 +1,4 @@
-"""Texts of three made-up domains, and hidden states that tell them apart."""
+"""Texts of three made-up domains, and hidden states that separate them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNKNOWN = ["galaxy", "comet", "telescope", "orbit", "nebula", "planet", "eclipse
 
 
 def make_texts(words: Sequence[str], count: int, seed: int) -> list[str]:
-    """Different texts of three telling words and three common ones each, and a number."""
+    """Distinct texts of three characteristic and three common words each, and a number."""
     rng = random.Random(seed)
     return [
         " ".join([*rng.sample(words, 3), *rng.sample(COMMON, 3), str(place)])
@@ -30,7 +30,7 @@ def make_texts(words: Sequence[str], count: int, seed: int) -> list[str]:
 
 
 def pool(texts: Sequence[str]) -> FloatArray:
-    """Add up a fixed random direction for each word, so that states tell what a text is about."""
+    """Sum a fixed random direction per word, so that states encode what a text is about."""
     rng = np.random.default_rng(7)
     vocabulary = [*COMMON, *UNKNOWN, *(word for some in WORDS.values() for word in some)]
     topics = {word: rng.normal(size=HIDDEN) * 0.4 for word in vocabulary}

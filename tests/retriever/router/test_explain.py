@@ -1,4 +1,4 @@
-"""Words that speak for domains, the explanation, and the files of a router."""
+"""Words that indicate domains, the explanation, and the files of a router."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_words_of_a_text() -> None:
     assert words_of(text) == ["don't", "re-use", "it", "it\u2019s", "üben"]
 
 
-def test_telling_words_leave_out_what_all_hold() -> None:
+def test_telling_words_exclude_common_words() -> None:
     here = ["the lease of the tenant"] * 20 + ["the lease"] * 20
     there = ["the bond of the bank"] * 40
     first, second = telling_words([here, there])
@@ -41,7 +41,7 @@ def test_telling_words_leave_out_what_all_hold() -> None:
 
 
 @pytest.mark.parametrize("groups", [[], [[]], [["a word"]], [[], ["a word"] * 9], [["1"], ["2"]]])
-def test_no_words_tell_where_there_is_nothing_to_compare(groups: list[list[str]]) -> None:
+def test_no_telling_words_without_a_comparison(groups: list[list[str]]) -> None:
     assert telling_words(groups) == [{} for _ in groups]
 
 
@@ -55,15 +55,15 @@ def test_a_choice_is_explained_by_the_text_s_own_words(router: Router, pooling: 
     assert sum(found.posterior.values()) == pytest.approx(1.0, abs=1e-5)
     assert list(found.posterior) == ["legal", "finance", "medicine", "general"]
     assert sum(found.experts.values()) == pytest.approx(1.0)
-    assert found.sentence.startswith("The text is taken for legal (probability ")
+    assert found.sentence.startswith("The text is classified as legal (probability ")
     assert '"tenant"' in found.sentence
 
 
-def test_words_do_not_decide(router: Router, pooling: Any) -> None:
+def test_words_do_not_influence_the_choice(router: Router, pooling: Any) -> None:
     found = explain(router, "dividend broker", pooling([TEXT])[0])
     assert found.domain == "legal"
     assert found.words == ()
-    assert "no single word speaks for it" in found.sentence
+    assert "no single word indicates it" in found.sentence
 
 
 def test_an_unknown_text_is_explained_by_its_distance(router: Router, pooling: Any) -> None:
@@ -81,23 +81,23 @@ def test_masked_domains_are_not_named(router: Router, pooling: Any) -> None:
     assert found.nearest.domain == "finance"
     nothing = explain(router, TEXT, states, [])
     assert nothing.domain == "general"
-    assert "no other may be chosen" in nothing.sentence
+    assert "no other domain may be chosen" in nothing.sentence
 
 
-def test_an_unsure_choice_names_its_helper(texts: Texts, pooling: Any) -> None:
+def test_an_uncertain_choice_names_the_second_expert(texts: Texts, pooling: Any) -> None:
     pair = {name: texts[name] for name in ("legal", "finance")}
     router, _ = fit_router(pair, pooling)
     both = pooling(texts["legal"][:1])[0] + pooling(texts["finance"][:1])[0]
     mixed = explain(_without_reach(router), "", both)
     assert len(mixed.experts) == 2
-    assert "as that is not sure, the expert of" in mixed.sentence
+    assert "because this is uncertain, the expert of" in mixed.sentence
 
 
-def test_a_domain_without_an_expert_says_so(router: Router, texts: Texts, pooling: Any) -> None:
+def test_explains_a_domain_without_an_expert(router: Router, texts: Texts, pooling: Any) -> None:
     text = texts["medicine"][0]
     found = explain(router, text, pooling([text])[0], experts=2)
     assert (found.domain, found.experts) == ("medicine", {"general": 1.0})
-    assert "that has no expert" in found.sentence
+    assert "this domain has no expert" in found.sentence
 
 
 def _without_reach(router: Router) -> Router:
@@ -162,7 +162,7 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
         _edit(origin={"base": "x"}),
     ],
 )
-def test_a_damaged_router_says_so(
+def test_rejects_a_damaged_router(
     router: Router, tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     save_router(router, tmp_path)
@@ -171,6 +171,6 @@ def test_a_damaged_router_says_so(
         load_router(tmp_path)
 
 
-def test_no_router_there(tmp_path: Path) -> None:
+def test_rejects_a_folder_without_a_router(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match="no router in"):
         load_router(tmp_path)

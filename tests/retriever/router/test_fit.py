@@ -1,4 +1,4 @@
-"""Training a router: the same again by seed, and what it cannot be trained on."""
+"""Training a router: reproducible by seed; rejects unusable texts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_the_same_seed_gives_the_same_router(texts: Texts, pooling: Any) -> None
     assert first.evidence == second.evidence
 
 
-def test_figures_are_of_texts_that_were_not_trained_on(texts: Texts, pooling: Any) -> None:
+def test_figures_are_of_held_out_texts(texts: Texts, pooling: Any) -> None:
     shuffled = [text for some in texts.values() for text in some]
     np.random.default_rng(0).shuffle(shuffled)
-    noise = {"a": shuffled[:180], "b": shuffled[180:]}  # nothing can be learnt of this
+    noise = {"a": shuffled[:180], "b": shuffled[180:]}  # nothing can be learned from this
     assert fit_router(noise, pooling)[1].accuracy < 0.65
     assert fit_router(texts, pooling)[1].accuracy > 0.97
 
@@ -43,7 +43,7 @@ def test_hidden_states_fewer_than_dimensions_and_few_texts(texts: Texts, pooling
     assert figures.texts == 60
 
 
-def test_repeated_and_empty_texts_count_for_nothing(texts: Texts, pooling: Any) -> None:
+def test_repeated_and_empty_texts_are_ignored(texts: Texts, pooling: Any) -> None:
     plain, _ = fit_router(texts, pooling)
     padded = {name: [*some, *some[:5], "", "  \n", f" {some[0]} "] for name, some in texts.items()}
     assert torch.equal(fit_router(padded, pooling)[0].prototypes, plain.prototypes)
@@ -52,38 +52,36 @@ def test_repeated_and_empty_texts_count_for_nothing(texts: Texts, pooling: Any) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: {"legal": t["legal"]}, "two domains at least"),
-        (lambda t: {}, "two domains at least"),
-        (lambda t: {**t, "tiny": ["one", "two", "three"]}, "domain tiny has 3 different texts"),
-        (lambda t: {**t, "same": ["one"] * 500}, "domain same has 1 different texts"),
-        (lambda t: {**t, "empty": ["", " "] * 50}, "domain empty has 0 different texts"),
-        (lambda t: {**t, "copy": t["legal"]}, "domain legal has 0 different texts of its own"),
+        (lambda t: {"legal": t["legal"]}, "at least two domains"),
+        (lambda t: {}, "at least two domains"),
+        (lambda t: {**t, "tiny": ["one", "two", "three"]}, "domain tiny has 3 distinct texts"),
+        (lambda t: {**t, "same": ["one"] * 500}, "domain same has 1 distinct texts"),
+        (lambda t: {**t, "empty": ["", " "] * 50}, "domain empty has 0 distinct texts"),
+        (lambda t: {**t, "copy": t["legal"]}, "domain legal has 0 distinct texts that no other"),
         (lambda t: {"general": t["legal"], "finance": t["finance"]}, "cannot be called 'general'"),
         (lambda t: {" ": t["legal"], "finance": t["finance"]}, "cannot be called ' '"),
     ],
 )
-def test_what_no_router_can_be_trained_on(
-    texts: Texts, pooling: Any, change: Any, message: str
-) -> None:
+def test_rejects_unusable_domains(texts: Texts, pooling: Any, change: Any, message: str) -> None:
     with pytest.raises(RouterError, match=message) as caught:
         fit_router(change(texts), pooling)
     assert isinstance(caught.value, RetrieverError)
     assert "\n" not in str(caught.value)
 
 
-def test_states_that_are_no_numbers(texts: Texts) -> None:
-    with pytest.raises(RouterError, match="no numbers"):
+def test_rejects_non_finite_states(texts: Texts) -> None:
+    with pytest.raises(RouterError, match="non-finite states"):
         fit_router(texts, lambda some: np.full((len(some), 8), np.nan, dtype=np.float32))
 
 
-def test_states_that_are_all_alike(texts: Texts) -> None:
+def test_identical_states_give_finite_posteriors(texts: Texts) -> None:
     router, figures = fit_router(texts, lambda some: np.ones((len(some), 8), dtype=np.float32))
     assert torch.isfinite(router.posterior(torch.ones(1, 8))).all()
     assert figures.accuracy < 0.5
 
 
 @pytest.mark.parametrize("wrong", [{"prototypes": 0}, {"dimensions": 0}, {"shrinkage": 0.0}])
-def test_settings_out_of_range(wrong: dict[str, Any]) -> None:
+def test_rejects_settings_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be 1 or more"):
         RouterSettings(**wrong)
 
@@ -132,8 +130,8 @@ def test_a_given_number_of_clusters(texts: Texts, pooling: Any) -> None:
     assert sum(map(len, clusters.values())) == len(flat)
 
 
-@pytest.mark.parametrize(("count", "message"), [(1, "two clusters at least"), (40, "too few")])
-def test_numbers_of_clusters_that_cannot_be(
+@pytest.mark.parametrize(("count", "message"), [(1, "must be 2 or more"), (40, "too few")])
+def test_rejects_impossible_numbers_of_clusters(
     texts: Texts, pooling: Any, count: int, message: str
 ) -> None:
     with pytest.raises(RouterError, match=message):

@@ -1,4 +1,4 @@
-"""Mean hidden states: those of the layer where experts begin, without the layers above."""
+"""Mean hidden states below the first layer with experts, without running the layers above."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_states_are_those_of_the_middle_layer(model: SentenceTransformer) -> Non
     assert pooled.shape == (4, 384)
     assert pooled.dtype == np.float32
     transformer: Any = model[0]
-    for text, row in zip(TEXTS, pooled, strict=True):  # alone, as no padding can blur it
+    for text, row in zip(TEXTS, pooled, strict=True):  # alone, without padding
         features = model.preprocess([text])
         with torch.inference_mode():
             hidden = transformer.model(
@@ -55,20 +55,22 @@ def test_the_layers_above_do_not_run(model: SentenceTransformer) -> None:
     assert ran == [0, 1, 2]
 
 
-def test_experts_change_nothing_and_move_the_layer(model: SentenceTransformer) -> None:
+def test_experts_do_not_change_the_states(
+    model: SentenceTransformer,
+) -> None:
     plain = pooled_states(model, TEXTS)
     assert first_layer_of(model) == 3
     with_experts(model, ExpertSettings(("legal", "finance"), rank=2))
     assert np.allclose(pooled_states(model, TEXTS), plain, atol=1e-6)
 
 
-def test_the_experts_own_layer(model: SentenceTransformer) -> None:
+def test_pools_at_the_first_layer_with_experts(model: SentenceTransformer) -> None:
     with_experts(model, ExpertSettings(("legal", "finance"), rank=2, first_layer=1))
     assert first_layer_of(model) == 1
     assert pooled_states(model, ["one"]).shape == (1, 384)
 
 
-def test_the_model_works_as_before_afterwards(model: SentenceTransformer) -> None:
+def test_pooling_leaves_the_model_unchanged(model: SentenceTransformer) -> None:
     before = model.encode(TEXTS)
     pooled_states(model, TEXTS)
     assert np.array_equal(model.encode(TEXTS), before)

@@ -1,4 +1,4 @@
-"""The posterior of a trained router, and the experts that are chosen by it."""
+"""The posterior of a trained router, and the experts that it chooses."""
 
 from __future__ import annotations
 
@@ -69,19 +69,19 @@ def test_extreme_states_give_probabilities(router: Router) -> None:
     assert torch.allclose(posterior.sum(dim=1), torch.ones(3))
 
 
-def test_what_is_not_allowed_is_as_if_not_there(
+def test_domains_that_are_not_allowed_are_ignored(
     router: Router, fresh: dict[str, list[str]], pooling: Any
 ) -> None:
     pooled = torch.from_numpy(pooling(fresh["legal"]))
     posterior = router.posterior(pooled, ["finance", "medicine"])
     assert (posterior[:, 0] == 0).all()
-    # Far from all that is allowed: the base model serves them, no expert of something else.
+    # Far from all allowed domains: the base model serves them, not an expert of another domain.
     assert (posterior.argmax(dim=1) == 3).float().mean() > 0.8
     legal = router.posterior(pooled, ["legal", "unheard-of"])
     assert (legal.argmax(dim=1) == 0).float().mean() > 0.85
 
 
-def test_nothing_allowed_is_none(router: Router) -> None:
+def test_without_allowed_domains_every_text_is_of_none(router: Router) -> None:
     for allowed in ((), ("unheard-of",)):
         assert router.posterior(torch.randn(3, 24), allowed).tolist() == [[0.0, 0.0, 0.0, 1.0]] * 3
 

@@ -1,4 +1,4 @@
-"""Batches hold no false negatives; hard negatives are no hidden answers."""
+"""Batches contain no false negatives; hard negatives are not unjudged answers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_few_queries_with_many_documents_make_small_batches_of_all() -> None:
     assert sum(map(len, made)) > 0.95 * len(examples)
 
 
-def test_what_is_left_makes_no_small_batch() -> None:
+def test_a_small_last_batch_is_dropped() -> None:
     made = batches([_example(f"q{n}", f"d{n}") for n in range(21)], 8, 0, 0)
     assert [len(batch) for batch in made] == [8, 8, 5]
     made = batches([_example(f"q{n}", f"d{n}") for n in range(19)], 8, 0, 0)
@@ -96,7 +96,7 @@ def test_ndcg_of_hand_computed_ranks() -> None:
     assert evaluate([dev], _encode) == pytest.approx({"set": 1.5 / (1 + 1 / np.log2(3))})
 
 
-def test_judged_documents_that_were_not_drawn_are_no_negatives() -> None:
+def test_judged_documents_outside_the_sample_are_not_negatives() -> None:
     corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
     judged = {"query": frozenset({"1", "2", "3"})}
     source = Source("set", corpus, (Pair("query", "1"),), judged)

@@ -47,7 +47,7 @@ def _source(domain: str) -> Source:
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show nothing."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
         assert f"-> {gained:.3f} |" in card
     assert report.router is not None
     assert sum(report.router.use) == pytest.approx(1.0)
-    assert "It takes them for trees (" in card
+    assert "It assigns them to trees (" in card
     assert "expertrag train experts" in card
     written = json.loads((folder / "experts.json").read_text())
     assert written["settings"]["domains"] == ["trees", "metals"]
@@ -84,7 +84,7 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
     assert not folder.with_name("experts.partial").exists()
 
 
-def test_its_experts_serve_their_domains_and_nobody_else(
+def test_experts_serve_only_their_own_domains(
     trained: tuple[Path, BundleReport], base: BaseModel
 ) -> None:
     folder, _ = trained
@@ -113,15 +113,15 @@ def test_the_router_tells_its_domains_apart(
         assert np.median((routed * own).sum(axis=1)) > 0.99
 
 
-def test_another_base_is_refused(
+def test_rejects_another_base(
     trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path]
 ) -> None:
-    with pytest.raises(EmbedderError, match="trained on other files of tiny"):
+    with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
         load_embedder(str(encoder_folders["mpnet"]), experts=trained[0])
 
 
 @pytest.mark.parametrize("name", ["experts.json", "experts.safetensors"])
-def test_a_damaged_bundle_is_told(
+def test_rejects_a_damaged_bundle(
     trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path, name: str
 ) -> None:
     folder = Path(shutil.copytree(trained[0], tmp_path / "bundle"))
@@ -155,7 +155,7 @@ def test_a_killed_training_keeps_the_experts_that_are_done(
     ]
 
 
-def test_one_more_domain_leaves_the_others_as_they_are(
+def test_adding_a_domain_leaves_the_others_unchanged(
     trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path
 ) -> None:
     old, report = trained
@@ -183,7 +183,7 @@ def test_experts_of_another_base_are_not_reused(
     trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path], tmp_path: Path
 ) -> None:
     other = base_model(str(encoder_folders["mpnet"]), "other")
-    with pytest.raises(EmbedderError, match="trained on other files of tiny"):
+    with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
         train_bundle(
             {"trees": [_source("trees")]},
             *(other.base, other.load, RECIPE, tmp_path / "out", _silent),
@@ -191,18 +191,18 @@ def test_experts_of_another_base_are_not_reused(
         )
 
 
-def test_the_router_of_other_experts_is_refused(
+def test_rejects_the_router_of_other_experts(
     trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(trained[0], tmp_path / "bundle"))
     about = json.loads((folder / "router.json").read_text())
     about["domains"].reverse()
     (folder / "router.json").write_text(json.dumps(about))
-    with pytest.raises(EmbedderError, match=r"is not that of its experts \(trees, metals\)"):
+    with pytest.raises(EmbedderError, match=r"does not match its experts \(trees, metals\)"):
         load_embedder(base.source, experts=folder)
 
 
-def test_a_language_that_the_base_cannot_read(base: BaseModel, tmp_path: Path) -> None:
+def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_path: Path) -> None:
     corpus = {f"d{n}": f"第{n}条 合同的违约责任和赔偿金额的规定" for n in range(60)}
     pairs = tuple(Pair(f"第{n}条 违约", f"d{n}") for n in range(60))
     with pytest.raises(TrainingError, match=r"domain law: tiny does not know \d+% of its words"):
@@ -227,7 +227,7 @@ def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Pat
     assert not out.exists()
 
 
-def test_a_base_with_experts_is_no_base(
+def test_rejects_a_base_with_experts(
     encoder: Callable[[str], SentenceTransformer], tmp_path: Path
 ) -> None:
     from expertrag_retriever.experts.module import with_experts
@@ -236,5 +236,5 @@ def test_a_base_with_experts_is_no_base(
     model = encoder("bert")
     with_experts(model, ExpertSettings(("a",)))
     model.save(str(tmp_path))
-    with pytest.raises(EmbedderError, match="has experts already"):
+    with pytest.raises(EmbedderError, match="already has experts"):
         base_model(str(tmp_path), "mine")

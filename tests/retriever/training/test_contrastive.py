@@ -1,4 +1,4 @@
-"""Training one expert of a tiny random encoder: it learns, resumes after a kill, stops early."""
+"""Training one expert of a tiny random encoder: learns, resumes after a kill, stops early."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def data() -> DomainData:
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show nothing."""
+    """Ignore progress."""
 
 
 class Killed(Exception):
-    """Stands for a kill at a moment that the test chooses."""
+    """Simulates a kill at a moment that the test chooses."""
 
 
 def test_an_expert_learns(
@@ -61,7 +61,7 @@ def test_an_expert_learns(
     assert all(value.dtype == torch.float32 for value in weights.values())
 
 
-def test_a_killed_training_goes_on_to_the_same_expert(
+def test_a_killed_training_resumes_to_the_same_expert(
     encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     whole, expected = train_expert(
@@ -109,7 +109,7 @@ def test_a_finished_expert_is_not_trained_again(
     assert train_expert(data, never, quick, tmp_path, _silent)[1] == first[1]  # still there
 
 
-def test_few_pairs_are_gone_over_more_often(
+def test_few_pairs_are_trained_for_more_epochs(
     encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     long = replace(RECIPE, epochs=1, fewest_steps=25)
@@ -117,7 +117,7 @@ def test_few_pairs_are_gone_over_more_often(
     assert report.points[-1].step == 30  # three epochs of ten steps
 
 
-def test_a_point_that_harms_a_dev_set_is_not_taken() -> None:
+def test_a_point_that_harms_a_dev_set_does_not_count() -> None:
     base = Point(0, None, {"one": 0.5, "two": 0.5})
     harmful = Point(1, 0.1, {"one": 0.9, "two": 0.49})
     harmless = Point(2, 0.1, {"one": 0.6, "two": 0.5})
@@ -126,7 +126,7 @@ def test_a_point_that_harms_a_dev_set_is_not_taken() -> None:
     assert best_point([base, harmful], most_harm=0.005) == 0
 
 
-def test_training_ends_when_nothing_is_gained(
+def test_training_stops_early_without_gain(
     encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
 ) -> None:
     idle = replace(RECIPE, learning_rate=1e-12, epochs=4, evaluations=8, patience=2)

@@ -1,4 +1,4 @@
-"""What is trained on, and what is kept from it."""
+"""Preparation of training data: cleaning, dropping, holding out."""
 
 from __future__ import annotations
 
@@ -37,21 +37,19 @@ def _queries(data: DomainData) -> tuple[set[str], set[str]]:
         ([("one question", f"d{n}") for n in range(40)], "40 usable pairs of 1 queries"),
     ],
 )
-def test_a_domain_with_too_little_says_what_is_wrong(
-    pairs: list[tuple[str, str]], reason: str
-) -> None:
+def test_rejects_a_domain_with_too_little_data(pairs: list[tuple[str, str]], reason: str) -> None:
     poor = replace(SOURCE, pairs=tuple(Pair(*pair) for pair in pairs))
     with pytest.raises(TrainingError, match=reason):
         prepare("trees", [poor])
 
 
 @pytest.mark.parametrize("name", ["general", "../up", "", "a/b", ".hidden", "a\nb"])
-def test_a_domain_that_cannot_be_called_so(name: str) -> None:
+def test_rejects_forbidden_domain_names(name: str) -> None:
     with pytest.raises(TrainingError, match="cannot be called"):
         prepare(name, [SOURCE])
 
 
-def test_a_query_that_is_its_own_document_teaches_nothing() -> None:
+def test_drops_queries_identical_to_their_document() -> None:
     own = tuple(Pair(text.upper(), name) for name, text in list(CORPUS.items())[:5])
     data = prepare("trees", [replace(SOURCE, pairs=SOURCE.pairs + own)])
     assert data.dropped == {"whose query is its own document": 5}
@@ -64,7 +62,7 @@ def test_queries_of_other_splits_are_not_trained_on() -> None:
     assert data.dropped == {"that another split asks too": 2}
 
 
-def test_a_query_that_is_held_out_of_one_source_is_so_in_all() -> None:
+def test_a_query_held_out_of_one_source_is_held_out_of_all() -> None:
     # the second has the queries of the first, differently written, and as many of its own
     pairs = tuple(Pair(f"QUESTION {n}", f"d{n % 60}") for n in range(120))
     data = prepare("trees", [SOURCE, replace(SOURCE, name="other", pairs=pairs)])
@@ -73,7 +71,7 @@ def test_a_query_that_is_held_out_of_one_source_is_so_in_all() -> None:
     assert not {text.lower() for text in trained} & {text.lower() for text in held_out}
 
 
-def test_answers_are_known_however_the_query_is_written() -> None:
+def test_answers_do_not_depend_on_the_spelling_of_the_query() -> None:
     pairs = (*SOURCE.pairs, *(Pair(f"Question  {n}", f"d{(n + 1) % 60}") for n in range(60)))
     data = prepare("trees", [replace(SOURCE, pairs=pairs)])
     assert all(len(documents) == 2 for documents in data.sources[0].answers().values())
@@ -89,7 +87,7 @@ def test_sources_of_one_collection_share_documents() -> None:
     assert [len(batch) for batch in batches([title, question], 2, 0, 0)] == [1, 1]
 
 
-def test_what_a_source_knows_beyond_its_pairs_is_no_negative() -> None:
+def test_judged_documents_beyond_the_pairs_are_not_negatives() -> None:
     judged = {f"QUESTION {n}": frozenset({f"d{(n + 1) % 60}", "elsewhere"}) for n in range(60)}
     data = prepare("trees", [replace(SOURCE, judged=judged)])
     [source], [held_out] = data.sources, data.held_out

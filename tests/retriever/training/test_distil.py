@@ -54,7 +54,7 @@ def _source(domain: str) -> Source:
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show nothing."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +109,7 @@ def test_a_student_is_a_plain_model_near_its_teacher(
     assert np.mean(near) == pytest.approx(report.cosine, abs=0.02)
 
 
-def test_the_card_tells_what_it_cost_and_what_was_lost(
-    bundle: Path, base: BaseModel, tmp_path: Path
-) -> None:
+def test_the_card_states_cost_and_quality(bundle: Path, base: BaseModel, tmp_path: Path) -> None:
     out = tmp_path / "student"
     report = _distil(bundle, base, out)
     card = (out / "README.md").read_text()
@@ -125,7 +123,7 @@ def test_the_card_tells_what_it_cost_and_what_was_lost(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_merged_equals_beside(encoder: Encoders, kind: str) -> None:
+def test_a_merged_update_equals_the_separate_one(encoder: Encoders, kind: str) -> None:
     texts = ["The tenant shall give notice.", "Aspirin.", "A longer text that needs padding. " * 3]
     beside, merged = encoder(kind), encoder(kind)
     plain: Any = merged[0]
@@ -140,7 +138,7 @@ def test_merged_equals_beside(encoder: Encoders, kind: str) -> None:
     assert not np.allclose(np.asarray(encoder(kind).encode(texts)), expected, atol=1e-2)
 
 
-def test_the_mean_of_experts_is_exact_where_the_rank_holds_it() -> None:
+def test_the_mean_of_experts_is_exact_if_the_rank_suffices() -> None:
     torch.manual_seed(0)
     layer = ExpertLinear(torch.nn.Linear(7, 5), ExpertSettings(("a", "b", "c"), rank=2))
     layer.second.data = torch.randn_like(layer.second)
@@ -164,10 +162,10 @@ def test_the_mean_of_copied_experts() -> None:
 
 
 class Killed(Exception):
-    """Stands for a kill at a moment that the test chooses."""
+    """Simulates a kill at a moment that the test chooses."""
 
 
-def test_a_killed_distillation_goes_on_to_the_same_student(
+def test_a_killed_distillation_resumes_to_the_same_student(
     bundle: Path, base: BaseModel, tmp_path: Path
 ) -> None:
     whole = _distil(bundle, base, tmp_path / "whole")
@@ -199,7 +197,7 @@ def test_a_student_of_some_of_the_domains(base: BaseModel, bundle: Path, tmp_pat
     assert [item.domain for item in report.domains] == ["trees"]
 
 
-def test_distillation_ends_when_nothing_is_gained(
+def test_distillation_stops_early_without_gain(
     base: BaseModel, bundle: Path, tmp_path: Path
 ) -> None:
     idle = replace(RECIPE, learning_rate=0.0, epochs=4, evaluations=8, patience=2)
@@ -208,24 +206,24 @@ def test_distillation_ends_when_nothing_is_gained(
     assert len(report.points) == 3
 
 
-def test_a_domain_without_an_expert(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
+def test_rejects_a_domain_without_an_expert(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
     domains = {"trees": [_source("trees")], "birds": [_source("trees")]}
     with pytest.raises(TrainingError, match=r"no expert for birds: .* domains \(trees, metals"):
         distil(bundle, domains, base, RECIPE, tmp_path / "student", _silent)
-    with pytest.raises(TrainingError, match="no data"):
+    with pytest.raises(TrainingError, match="without data"):
         distil(bundle, {}, base, RECIPE, tmp_path / "student", _silent)
 
 
-def test_what_is_no_bundle(base: BaseModel, tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match="is no bundle of experts"):
+def test_rejects_a_folder_that_is_not_a_bundle(base: BaseModel, tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match="is not a bundle of experts"):
         base_of(Path(base.source))
-    with pytest.raises(EmbedderError, match="is no bundle of experts"):
+    with pytest.raises(EmbedderError, match="is not a bundle of experts"):
         distil(tmp_path, {}, base, RECIPE, tmp_path / "student", _silent)
 
 
-def test_a_bundle_of_another_base(
+def test_rejects_a_bundle_of_another_base(
     bundle: Path, encoder_folders: dict[str, Path], tmp_path: Path
 ) -> None:
     other = base_model(str(encoder_folders["mpnet"]), "other")
-    with pytest.raises(EmbedderError, match="trained on other files of tiny"):
+    with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
         distil(bundle, {}, other, RECIPE, tmp_path / "student", _silent)

@@ -7,7 +7,7 @@ from expertrag_retriever.training.documents import Text, from_documents
 BODY = "Water is heated under pressure until it turns to steam, which drives the pistons of it. "
 
 
-def test_titles_and_headings_with_what_stands_below() -> None:
+def test_titles_and_headings_are_paired_with_the_text_below() -> None:
     text = f"{BODY * 2}\n\n# The boiler of old\n{BODY * 3}\n## Safety valves today\n{BODY * 2}\n"
     source = from_documents("engines", [Text("a", "How engines work", text)])
     assert [(pair.query, pair.document) for pair in source.pairs] == [
@@ -19,7 +19,7 @@ def test_titles_and_headings_with_what_stands_below() -> None:
     assert "Safety" not in source.corpus["a#0"]
 
 
-def test_titles_that_teach_nothing_are_left_out() -> None:
+def test_uninformative_titles_are_left_out() -> None:
     documents = [
         Text("one word", "Engines", BODY * 2),
         Text("twice 1", "General remarks", BODY * 2),

@@ -38,7 +38,7 @@ def test_the_loss_is_that_of_the_equations() -> None:
     assert loss_of(batch, vectors, base, 0.1, 2.0).item() == pytest.approx(ranking + 2 * kept)
 
 
-def test_an_expert_that_equals_the_base_pays_for_the_ranking_alone() -> None:
+def test_an_expert_equal_to_the_base_has_only_the_ranking_loss() -> None:
     batch = batch_of(EXAMPLES)
     vectors = torch.nn.functional.normalize(torch.randn(6, 4), dim=1)
     alone = loss_of(batch, vectors, vectors, 0.05, 0.0)

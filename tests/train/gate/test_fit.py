@@ -95,12 +95,12 @@ def test_domains_are_told_by_the_router_of_the_fit(
 ) -> None:
     """The base model may be the same, and its experts and their router others."""
     moved = replace(bundle, needs=replace(bundle.needs, router="of another bundle"))
-    with pytest.raises(Conflict, match="fitted with another domain router"):
+    with pytest.raises(Conflict, match="fitted with a different domain router"):
         source_of(moved, model_config.model, tmp_path)
     assert source_of(bundle, model_config.model, tmp_path).needs.router is None
 
 
 def test_an_embedder_without_experts_tells_no_domain(model_config: Config, tmp_path: Path) -> None:
     model = replace(model_config.model, embedder="all-minilm-l6-v2")
-    with pytest.raises(InvalidArgument, match="has no domain experts"):
+    with pytest.raises(InvalidArgument, match="has no embedding experts"):
         open_source((SignalGroup.DOMAIN,), model, tmp_path)

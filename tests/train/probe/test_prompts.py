@@ -75,5 +75,5 @@ def test_fewer_sheets_and_names_that_are_none(dataset: Path) -> None:
     for licences, sheets in (({"deaths": "MIT"}, {}), ({}, {"deaths": 3})):
         with pytest.raises(InvalidArgument, match="no data set is called deaths"):
             probe_sets({"encyclopedia": (dataset,)}, FULL, licences, sheets)
-    with pytest.raises(InvalidArgument, match="two data sets have one name"):
+    with pytest.raises(InvalidArgument, match="two data sets have the same name"):
         probe_sets({"encyclopedia": (dataset, dataset)}, FULL, {}, {})

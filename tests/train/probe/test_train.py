@@ -119,7 +119,7 @@ def test_a_model_that_is_no_reader_is_refused(
 ) -> None:
     plain = open_generator(ModelConfig(generator=str(smollm_path)))
     assert isinstance(plain, TransformersGenerator)
-    with pytest.raises(InvalidArgument, match="no reader"):
+    with pytest.raises(InvalidArgument, match="not a reader"):
         train_probe([births], plain, tmp_path / "probe", _silent, command="", licence="MIT")
 
 
@@ -127,5 +127,5 @@ def test_what_is_there_is_not_overwritten(
     generator: TransformersGenerator, births: ProbeSet, tmp_path: Path
 ) -> None:
     (tmp_path / "probe").mkdir()
-    with pytest.raises(TrainingError, match="is there by now"):
+    with pytest.raises(TrainingError, match="was created meanwhile"):
         train_probe([births], generator, tmp_path / "probe", _silent, command="", licence="MIT")

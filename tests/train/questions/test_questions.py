@@ -163,7 +163,7 @@ def test_a_damaged_partial_and_a_second_run(
     partial.unlink()
 
     def run_again(_stage: str, _done: int, _total: int | None) -> None:
-        with pytest.raises(Conflict, match="another run writes"):
+        with pytest.raises(Conflict, match="another run is writing"):
             _write(folder, tmp_path / "out.jsonl", ScriptedGenerator(), embedder)
 
     _write(folder, tmp_path / "out.jsonl", ScriptedGenerator(), embedder, run_again)
@@ -193,7 +193,7 @@ def test_no_question_of_use(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     mute = ScriptedGenerator(dict.fromkeys(TEXTS, ""))
-    with pytest.raises(InvalidArgument, match=r"no question is of use \(0 pairs of 4 passages"):
+    with pytest.raises(InvalidArgument, match=r"no question passed the filter \(0 pairs of 4 passages"):
         _write(folder, tmp_path / "out.jsonl", mute, embedder)
     assert not (tmp_path / "out.jsonl").exists()
 

@@ -1,4 +1,4 @@
-"""What a report of each kind shows; one module for each."""
+"""Turn each kind of report into sections, with one module per kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Report = Mapping[str, JSON]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How reports of a kind are shown."""
+    """How reports of one kind are presented."""
 
     title: str
     sections: Callable[[_Report], Iterable[Section]]
@@ -34,13 +34,13 @@ KINDS: Mapping[str, Kind] = {
 
 
 def build(report: _Report) -> Part:
-    """Turn one report into what is shown of it."""
+    """Turn a report into a part with its sections."""
     kind = KINDS[string(report, "kind")]
     return Part(kind.title, kind.headline(report), facts(report), tuple(_filled(report, kind)))
 
 
 def headline(report: _Report) -> str:
-    """Return the one figure that a list of reports shows; empty if there is none."""
+    """Return the figure that a list of reports shows; empty if there is none."""
     return KINDS[string(report, "kind")].headline(report)
 
 

@@ -1,4 +1,4 @@
-"""The report on answers: what each policy is worth, and what it costs."""
+"""The report on answers: quality and cost of each policy."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
     if len(sets) > 1:
         yield Section("Accuracy by set", tuple(_by_set(sets)))
         yield Section("Support by the relevant documents, by set", tuple(_support_by_set(sets)))
-    yield Section("Cost of a question", tuple(_cost(pooled)))
+    yield Section("Cost per question", tuple(_cost(pooled)))
     yield Section("Citations and abstention", tuple(_trust(pooled)))
     yield from comparison_sections(report)
     if judge := mapping(report, "judge"):
@@ -89,7 +89,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Say what the gate's policy reaches, or else the last one."""
+    """Return accuracy and rate of the gate's policy, or else of the last policy."""
     pooled = mapping(report, "pooled")
     name = "auto" if "auto" in pooled else next(reversed(in_order(pooled)), "")
     accuracy, rate = number(pooled, name, "accuracy"), number(pooled, name, "rate")
@@ -109,10 +109,10 @@ def _answers(pooled: Mapping[str, JSON], gate: Mapping[str, JSON]) -> Iterator[B
     titles = tuple(title for _, title, _ in _QUALITY)
     yield Table(("policy", "accuracy", "95 % interval", *titles), rows)
     yield Note(
-        "All sets pooled. Rate, the share of questions retrieved for, and cost are over all "
-        "questions; accuracy, exact match, F1 and containment are over the answerable ones, and so "
-        "is the plot. Accuracy is the share whose output holds an accepted answer; auto is what "
-        "the gate decides, oracle retrieves only where it helps."
+        "All sets pooled. Rate, the share of questions with retrieval, and cost are over all "
+        "questions; accuracy, exact match, F1, containment and the plot are over the answerable "
+        "ones. Accuracy is the share whose output contains an accepted answer; auto follows the "
+        "gate, oracle retrieves only where it helps."
     )
     yield from frontier_figure(frontier(gate or pooled, gate="auto"), "answerable questions")
 
@@ -133,7 +133,7 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     )
     yield Table(("set", *names, "auto's rate", "answerable"), rows)
     yield Note(
-        f"± is half the width of the 95 % bootstrap interval; {ABSENT} is a set without short "
+        f"± is half the width of the 95 % bootstrap interval; {ABSENT} marks a set without short "
         "answers."
     )
     scored = [
@@ -148,7 +148,7 @@ def _by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
 
 
 def _support_by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
-    """Show the one figure of quality that sets without short answers have as well."""
+    """Show the one figure of quality that sets without short answers also have."""
     names = tuple(in_order({name for found in sets.values() for name in mapping(found)}))
     rows = tuple(
         (title, *(share(number(found, name, "relevant_support")) for name in names))
@@ -157,8 +157,8 @@ def _support_by_set(sets: Mapping[str, JSON]) -> Iterator[Block]:
     if any(cell != ABSENT for row in rows for cell in row[1:]):
         yield Table(("set", *names), rows)
         yield Note(
-            "Share of the output that relevant documents support, for sets without short answers "
-            f"too; {ABSENT} is a set without relevant documents."
+            "Share of the output that relevant documents support, also for sets without short "
+            f"answers; {ABSENT} marks a set without relevant documents."
         )
 
 
@@ -180,16 +180,17 @@ def _cost(pooled: Mapping[str, JSON]) -> Iterator[Block]:
         for stage in stages
     )
     if stages:
-        caption = "Where the time of a mean question goes, by policy."
-        yield Figure(Stack("seconds a question", names, stages, values), caption)
+        caption = "Mean time per question by stage and policy."
+        yield Figure(Stack("seconds per question", names, stages, values), caption)
 
 
 def _trust(pooled: Mapping[str, JSON]) -> Iterator[Block]:
     yield _table(pooled, _TRUST)
     yield Note(
-        "Citations are held against the judged documents. AUROC: does the confidence tell "
-        "answerable from unanswerable questions. AURC: area under the risk-coverage curve, lower "
-        "is better. Relevant support: share of the output that relevant documents support."
+        "Citations are compared with the judged documents. AUROC: how well the confidence "
+        "separates answerable from unanswerable questions. AURC: area under the risk-coverage "
+        "curve, lower is better. Relevant support: share of the output that relevant documents "
+        "support."
     )
     lines = tuple(
         Line(name, curve)
@@ -199,12 +200,12 @@ def _trust(pooled: Mapping[str, JSON]) -> Iterator[Block]:
     if lines:
         yield Figure(
             Curves(
-                "coverage (share of questions answered, surest first)",
+                "coverage (share of questions answered, most confident first)",
                 "risk (share of these answers that are wrong)",
                 lines,
                 from_zero=True,
             ),
-            "Risk-coverage curves: what abstaining from the least sure answers buys.",
+            "Risk-coverage curves: risk if the least confident answers are withheld.",
         )
 
 
@@ -224,7 +225,7 @@ def _judged(judge: Mapping[str, JSON]) -> Iterator[Block]:
     )
     columns = ("set", "policy", "judged right", "agrees with accuracy", "judged", "unparsed")
     yield Table(columns, rows, labels=2)
-    yield Note("The opinion of a language model, beside the exact figures and in none of them.")
+    yield Note("Verdicts of a language model, shown in addition to the exact figures.")
 
 
 def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""The comparison of two reports: what differs in the runs, then what differs in the figures."""
+"""The comparison of two reports: differences of the runs, then of the figures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Say how many comparisons are significant."""
+    """Return how many comparisons are significant."""
     return _verdict(report).partition(":")[0]
 
 
@@ -41,7 +41,7 @@ def _runs(report: Mapping[str, JSON]) -> Iterator[Block]:
     yield Table(("report", "name", "commit", "version", "made at"), rows, labels=5)
     differs = items(report, "differs")
     if not differs:
-        yield Note("The manifests are the same: so should the figures be.")
+        yield Note("The manifests are the same, so the figures should be the same.")
         return
     rows = tuple(
         (string(item, "field"), string(item, "a") or ABSENT, string(item, "b") or ABSENT)

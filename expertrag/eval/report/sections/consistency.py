@@ -1,4 +1,4 @@
-"""The report on consistency: do decisions and answers stay when a question is worded otherwise."""
+"""The report on consistency of decisions and answers across wordings of a question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expertrag.eval.report.wording import ABSENT, count, give_or_take, share, si
 
 _MEASURES = (
     ("decision_consistency", "same decision", "share of pairs of wordings"),
-    ("p_benefit_gap", "gap of p(benefit)", "mean over pairs of wordings, 0 is best"),
+    ("p_benefit_gap", "gap in p(benefit)", "mean over pairs of wordings, 0 is best"),
     ("answer_consistency", "same answer", "share of pairs of wordings"),
     ("answer_f1", "answer F1", "of the two answers, mean over pairs"),
     ("accuracy", "accuracy", "share of wordings answered right"),
@@ -28,7 +28,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
     yield Section("Measures", tuple(_measures(pooled, sets)))
     if len(sets) > 1:
         yield Section("Measures by set", tuple(_by_set(sets)))
-    yield Section("What each rewrite changes", tuple(_rewrites(report)))
+    yield Section("Changes by rewrite", tuple(_rewrites(report)))
     yield Section("Sizes", tuple(_sizes(report)))
     for name in mapping(report, "least_consistent"):
         examples = tuple(_example(item) for item in items(report, "least_consistent", name))
@@ -36,7 +36,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Say how often the decision stays."""
+    """Return how often the decision stays the same."""
     value = number(report, "pooled", "decision_consistency", "mean")
     return "" if value is None else f"same decision {share(value)}"
 
@@ -52,9 +52,9 @@ def _measures(pooled: Mapping[str, JSON], sets: Mapping[str, JSON]) -> Iterator[
         )
         for key, title, meaning in _MEASURES
     )
-    yield Table(("measure", "what it is", "mean", "95 % interval", "questions"), rows, labels=2)
+    yield Table(("measure", "meaning", "mean", "95 % interval", "questions"), rows, labels=2)
     yield Note(
-        "A pair is two wordings of one question; each question counts the same (Newman et al. "
+        "A pair is two wordings of one question; each question has the same weight (Newman et al. "
         "2022)."
     )
     shown = {**sets, "all": pooled} if len(sets) > 1 else sets or {"all": pooled}
@@ -96,9 +96,9 @@ def _rewrites(report: Mapping[str, JSON]) -> Iterator[Block]:
         for name in found
     )
     if rows:
-        columns = ("rewrite", "decision changed", "answer changed", "change of p(benefit)", "n")
+        columns = ("rewrite", "decision changed", "answer changed", "change in p(benefit)", "n")
         yield Table(columns, rows)
-        yield Note("Shares of wordings, each against the question as it is; all sets.")
+        yield Note("Shares of wordings, each compared with the original question; all sets.")
 
 
 def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:

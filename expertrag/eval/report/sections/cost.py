@@ -1,4 +1,4 @@
-"""The report on cost: the paper's formula, term by term, against the clock."""
+"""The report on cost: the terms of the paper's formula, compared with measured time."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
     """Build the sections of a report on cost."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     figures = {"all": pooled, **sets} if len(sets) > 1 else sets or {"all": pooled}
-    yield Section("Formula and clock", tuple(_errors(figures, pooled)))
+    yield Section("Predicted and measured time", tuple(_errors(figures, pooled)))
     yield Section("Stages", tuple(_stages(figures)))
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Say how far the formula is off."""
+    """Return the relative error of the formula."""
     error = number(report, "pooled", "error", "formula")
-    return "" if error is None else f"formula off by {_percent(error)}"
+    return "" if error is None else f"formula error {_percent(error)}"
 
 
 def _errors(figures: Mapping[str, JSON], pooled: Mapping[str, JSON]) -> Iterator[Block]:
-    yield Note(f"{FORMULA}, in seconds a question; p is the share that auto retrieved.")
+    yield Note(f"{FORMULA}, in seconds per question; p is the share that auto retrieved.")
     columns = (
-        "set", "p", "auto, measured", "formula", "off by", "95 % interval",
-        "less reuse", "off by", "n",
+        "set", "p", "auto, measured", "formula", "error", "95 % interval",
+        "with reuse", "error", "n",
     )  # fmt: skip
     rows = tuple(
         (
@@ -57,11 +57,11 @@ def _errors(figures: Mapping[str, JSON], pooled: Mapping[str, JSON]) -> Iterator
     )
     yield Table(columns, rows)
     yield Note(
-        "The formula counts the gate's prefill and a closed-book "
-        'answer\'s own apart; in truth the answer goes on from it, which "less reuse" takes off.'
+        "The formula counts both the gate's prefill and that of a closed-book answer. In fact the "
+        'answer continues from the gate\'s prefill; "with reuse" subtracts it once.'
     )
     if mapping(pooled, "stages"):
-        caption = "The formula's terms beside the measured means, all questions."
+        caption = "The formula's terms and the measured means, all questions."
         yield Figure(_stack(pooled), caption)
 
 
@@ -75,7 +75,7 @@ def _stages(figures: Mapping[str, JSON]) -> Iterator[Block]:
         for name, found in figures.items()
     )
     yield Table(("set", *(title for _, title in _STAGES), *_MEASURED), rows)
-    yield Note("Seconds: stages on the left; never, always and auto end to end.")
+    yield Note("Seconds: stages on the left; never, always and auto are end to end.")
 
 
 def _stack(found: Mapping[str, JSON]) -> Stack:
@@ -86,7 +86,7 @@ def _stack(found: Mapping[str, JSON]) -> Stack:
     nothing = (0.0,) * len(_MEASURED)
     measured = tuple(number(found, "measured", policy) or 0.0 for policy in _MEASURED)
     return Stack(
-        "seconds a question",
+        "seconds per question",
         ("formula", *(f"{policy}, measured" for policy in _MEASURED)),
         (*titles, "measured end to end"),
         (*((term, *nothing) for term in terms.values()), (0.0, *measured)),

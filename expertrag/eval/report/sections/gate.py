@@ -25,12 +25,12 @@ RATE = "retrieval rate (share of questions)"
 ACCURACY = "accuracy (share of questions)"
 
 _FIGURES = (
-    ("threshold", "threshold", "retrieve from this p(benefit) on"),
+    ("threshold", "threshold", "retrieve if p(benefit) is at least this"),
     ("auc_benefit", "AUC(benefit)", "0.5 is chance, 1 is perfect"),
     ("area_over_random", "area over random", "0 is chance"),
     ("ece", "ECE", "0 is perfectly calibrated"),
-    ("harm", "harm", "questions answered right without retrieval that retrieving got wrong"),
-    ("missed", "missed", "questions that retrieval would have got right, not retrieved"),
+    ("harm", "harm", "retrieved, but only the closed-book answer was right"),
+    ("missed", "missed", "not retrieved, but only the answer with retrieval was right"),
 )
 
 
@@ -45,9 +45,9 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
 
 
 def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]:
-    """Build what is known of the gate itself; nothing without one.
+    """Build the sections on the gate itself; none without a gate.
 
-    :param notes: what else is to be said of its figures.
+    :param notes: further notes on its figures.
     """
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     gate = mapping(pooled, "gate")
@@ -63,12 +63,12 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]
     if len(sets) > 1:
         curves = {name: frontier(mapping(policies)) for name, policies in sets.items()}
         small = tuple(Figure(item, name, small=True) for name, item in curves.items() if item.marks)
-        note = Note("Lines and markers as in the plot of all questions.")
+        note = Note("Lines and markers are those of the plot of all questions.")
         yield Section("Frontier by set", (note, *small), detail=True)
 
 
 def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
-    """Say how many questions no output can be right for, and which outputs are not scored."""
+    """Note how many unanswerable questions are left out, and which outputs are not scored."""
     by_set = mapping(report, "unanswerable")
     if n := sum(number(by_set, name) or 0.0 for name in by_set):
         yield Note(f"{count(n)} questions that the corpus cannot answer are left out.")
@@ -79,7 +79,7 @@ def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Say what the gate reaches, or else what always retrieving does."""
+    """Return accuracy and rate of the gate, or else of always retrieving."""
     pooled = mapping(report, "pooled")
     name = "gate" if "gate" in pooled else "always"
     accuracy, rate = number(pooled, name, "accuracy"), number(pooled, name, "rate")
@@ -87,9 +87,9 @@ def headline(report: Mapping[str, JSON]) -> str:
 
 
 def frontier(policies: Mapping[str, JSON], gate: str = "gate") -> Curves:
-    """Draw policies as points, the gate's thresholds as a curve, chance as a line.
+    """Build a plot with policies as points, the gate's thresholds as a curve, chance as a line.
 
-    :param gate: what the gate's own point is called.
+    :param gate: label of the gate's own point.
     """
     marks = []
     for name in in_order(policies):
@@ -107,12 +107,12 @@ def frontier(policies: Mapping[str, JSON], gate: str = "gate") -> Curves:
 
 
 def frontier_figure(curves: Curves, questions: str) -> Iterator[Figure]:
-    """Show a frontier, if there is a point on it."""
+    """Yield the figure of a frontier, if there is a point on it."""
     if curves.marks:
         yield Figure(
             curves,
             f"Accuracy against retrieval rate, {questions} of all sets, with 95 % intervals of "
-            "accuracy. Above the dotted line a gate is better than chance.",
+            "accuracy. Above the dotted line, a gate is better than chance.",
         )
 
 
@@ -132,11 +132,11 @@ def _policies(pooled: Mapping[str, JSON]) -> Iterator[Block]:
     yield Table(columns, rows)
     blindly = "as often as the gate" if "gate" in pooled else "for half of the questions"
     yield Note(
-        "Accuracy is the share of outputs that hold an accepted answer. random retrieves "
-        f"{blindly}, blindly; oracle retrieves only where it helps."
+        "Accuracy is the share of outputs that contain an accepted answer. random retrieves "
+        f"{blindly}, at random; oracle retrieves only where it helps."
     )
     if "gate" not in pooled:
-        yield Note("No gate was given: name one with --gate.")
+        yield Note("No gate was given; name one with --gate.")
     yield from frontier_figure(frontier(pooled), "questions")
 
 
@@ -158,18 +158,18 @@ def _gate(gate: Mapping[str, JSON]) -> Iterator[Block]:
     if bins := _bins(gate):
         yield Figure(
             Reliability("predicted p(benefit)", "observed share of benefit", bins),
-            f"Reliability: how often retrieval helped where the gate predicted it. "
-            f"ECE {share(number(gate, 'ece'))}; on the diagonal a prediction comes true as often "
-            "as it says.",
+            f"Reliability: observed benefit of retrieval against predicted p(benefit). "
+            f"ECE {share(number(gate, 'ece'))}; predictions on the diagonal are perfectly "
+            "calibrated.",
         )
     if budget := items(gate, "budget"):
         columns = ("target rate", "rule", "realised", "95 % range", "over target", "accuracy")
         yield Table(columns, tuple(_budget(item) for item in budget))
         yield Note(
-            "Budget: the threshold for a target rate is set on one half of the rows and used on "
-            "the other, over repeated splits; over target is the share of splits that exceed it by "
-            "more than 0.02. Nominal: the threshold with that rate on the first half. Guaranteed: "
-            "the one that keeps it with probability 0.9."
+            "Budget: the threshold for a target rate is chosen on one half of the rows and applied "
+            "to the other, over repeated splits; over target is the share of splits that exceed "
+            "the target by more than 0.02. Nominal: the threshold with that rate on the first "
+            "half. Guaranteed: the threshold that keeps the target with probability 0.9."
         )
 
 

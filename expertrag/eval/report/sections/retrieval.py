@@ -24,7 +24,7 @@ def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
 
 
 def headline(report: Mapping[str, JSON]) -> str:
-    """Name the best mode by the first metric, over all sets."""
+    """Return the best mode by the first metric, over all sets."""
     means = mapping(report, "mean") or mapping(
         report, "datasets", next(iter(mapping(report, "datasets")), "")
     )
@@ -50,7 +50,7 @@ def _headline(report: Mapping[str, JSON]) -> Iterator[Block]:
     if any(cell.endswith(BEST) for row in rows for cell in row[2:]):
         yield Note(
             f"{BEST} better than every other mode on this set: p below {SIGNIFICANT} in the paired "
-            "t-test and in Fisher's randomisation test, both after Holm's correction."
+            "t-test and in Fisher's randomisation test, both Holm-corrected."
         )
     if metrics and datasets:
         yield _bars(report, metrics[0])
@@ -71,7 +71,7 @@ def _cell(report: Mapping[str, JSON], name: str, mode: str, metric: str) -> str:
 
 
 def _is_best(report: Mapping[str, JSON], name: str, mode: str, metric: str) -> bool:
-    """Whether ``mode`` beats every other one on the set, significantly by both tests."""
+    """Whether ``mode`` is better than every other mode on the set, significantly by both tests."""
     others = set(mapping(report, "datasets", name)) - {mode}
     beaten = set()
     for item in items(report, "comparisons", name):
@@ -109,7 +109,7 @@ def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
     if rows:
         yield Table(("set", *(column.replace("_", " ") for column in columns)), rows)
     if missing:
-        yield Note("Judged missing: judged documents that the corpus lacks; none can be found.")
+        yield Note("Judged missing: judged documents that are not in the corpus.")
 
 
 def _worst(report: Mapping[str, JSON]) -> Iterator[Section]:

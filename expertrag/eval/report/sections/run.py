@@ -1,4 +1,4 @@
-"""What every report has: its run, what it skipped, and tests between systems."""
+"""Parts that every report has: the run, skipped queries, and tests between systems."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from expertrag.eval.report.reading import flat, items, mapping, number, string
 from expertrag.eval.report.wording import count, p_value, signed, span
 
 EXAMPLES = 3
-"""Skipped ids that are named for each reason; report.json has all."""
+"""Number of skipped ids listed per reason; report.json has all."""
 
 TESTS = (
-    "The difference is the second minus the first, with its 95 % bootstrap interval. p is "
-    "two-sided, of the paired t-test and of Fisher's randomisation test; Holm: "
+    "The difference is the second minus the first, with its 95 % bootstrap interval. p-values are "
+    "two-sided, from the paired t-test and from Fisher's randomisation test; Holm: "
     "corrected for all comparisons made together."
 )
 
@@ -27,7 +27,7 @@ _COMPARED = ("systems", "metric", "n", "difference", "95 % interval", *P_VALUES)
 
 
 def facts(report: Mapping[str, JSON]) -> str:
-    """Return the line on a run: command, version, commit, date, machine, seed, models."""
+    """Return the line about a run: command, version, commit, date, machine, seed, models."""
     manifest = mapping(report, "manifest")
     commit, cores = string(manifest, "commit"), string(manifest, "machine", "cores")
     parts = [
@@ -44,14 +44,14 @@ def facts(report: Mapping[str, JSON]) -> str:
 
 
 def manifest_section(report: Mapping[str, JSON]) -> Section:
-    """Return everything that the figures depend on."""
+    """Return a section with everything that the figures depend on."""
     rows = tuple((name, value) for name, value in flat(mapping(report, "manifest")))
     table = Table(("field", "value"), rows, labels=2)
     return Section("Manifest", (table,), detail=True)
 
 
 def skipped_section(report: Mapping[str, JSON]) -> Section:
-    """Return how many queries no figure includes, and why."""
+    """Return a section with the number of skipped queries by reason."""
     rows = []
     for name in mapping(report, "skipped"):
         entries = items(report, "skipped", name)
@@ -71,7 +71,7 @@ def _reason(entry: JSON) -> str:
 
 
 def comparison_sections(report: Mapping[str, JSON]) -> Iterator[Section]:
-    """Build the tests that a report made: those of all queries, then those of each set."""
+    """Build the sections on a report's tests: over all queries, then for each set."""
     found = mapping(report, "comparisons")
     pooled = tuple(_comparison(item) for item in items(found, POOLED))
     by_set = tuple(
@@ -99,13 +99,13 @@ def _comparison(item: JSON) -> tuple[str, ...]:
 
 
 def p_values(item: JSON) -> tuple[str, ...]:
-    """Write the p-values of a comparison, in the order of ``P_VALUES``."""
+    """Format the p-values of a comparison, in the order of ``P_VALUES``."""
     keys = ("p_t", "p_t_holm", "p_fisher", "p_fisher_holm")
     return tuple(p_value(number(item, key)) for key in keys)
 
 
 def _named(inputs: JSON) -> Iterator[tuple[str, str]]:
-    """Name models, gate and seed, once each, wherever in the inputs they stand."""
+    """Yield names of models, gate and seed, once each, from anywhere in the inputs."""
     found: dict[tuple[str, str], None] = {}
     for path, value in flat(inputs):
         name = path.removesuffix(".name").rpartition(".")[2]

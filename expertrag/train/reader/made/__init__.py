@@ -1,1 +1,1 @@
-"""Questions with answers made of a team's own documents, for those that have no questions yet."""
+"""Generate questions with answers from a store's documents, if no data set is available."""

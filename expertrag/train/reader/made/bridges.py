@@ -1,4 +1,4 @@
-"""Questions over two documents, of which one says what the other's subject has done.
+"""Two-hop questions: one document states what the subject of another document did.
 
 "Pariah is a film directed by Dee Rees." and "Dee Rees (born February 7, 1977) is a screenwriter."
 give "When was the person who directed Pariah born?".
@@ -15,7 +15,7 @@ from expertrag.train.reader.made.types import Made
 
 MAKER = "bridge"
 
-_MOST_BETWEEN = 60  # characters between "by" and the name: "by the American director "
+_MOST_BETWEEN = 60  # characters of text before the name: "directed by the American director "
 _BY = re.compile(
     r"\b(?:(?P<verb>directed|written|produced|created|composed|founded|formed|developed|designed|built"
     r"|owned|published|recorded|painted|invented|hosted|managed|coached|performed|sung|released)"
@@ -26,7 +26,7 @@ _PAST = {"written": "wrote", "sung": "sang"}
 
 
 def bridges(found: Sequence[Subject]) -> Iterator[Made]:
-    """Ask about the subject of one document by what another one says that it did."""
+    """Ask about the subject of a document, described by what another document says it did."""
     named = {item.name: item for item in found}
     pattern = _any_of(named)
     for item in found:
@@ -43,7 +43,7 @@ def _any_of(names: dict[str, Subject]) -> re.Pattern[str]:
 
 
 def _did(before: str) -> str:
-    """Say what was done "by" whoever is named behind this text; empty where that is not said."""
+    """Return what was done "by" the name that follows this text; empty if it does not say."""
     near = before[-_MOST_BETWEEN:]
     last = next(iter(reversed([*_BY.finditer(near)])), None)
     if last is None or _ENDS.search(near[last.end() :]):
@@ -53,7 +53,7 @@ def _did(before: str) -> str:
 
 
 def _asked(did: str, item: Subject, other: Subject) -> Iterator[Made]:
-    """Ask what the other document says of its subject, without its name."""
+    """Ask what the other document says about its subject, with the name replaced."""
     if other.born:
         question = f"When was the person who {did} born?"
         yield Made(question, other.born, other.piece, MAKER, beside=item.piece)

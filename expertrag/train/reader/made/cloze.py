@@ -1,13 +1,13 @@
-"""Questions by taking a span out of a sentence (Lewis et al. 2019), in a natural form.
+"""Cloze questions: ask for a span of a sentence (Lewis et al. 2019), in natural word order.
 
     SPAN VERB REST.              What VERB REST?              the span is the subject
     The NOUN SPAN VERB REST.     Which NOUN VERB REST?        the span names the subject
-    SUBJECT is ... SPAN REST.    WH is SUBJECT ... REST?      an auxiliary changes places
-    SUBJECT VERBs ... SPAN REST. WH does SUBJECT VERB ...?    any other verb does not
-    SUBJECT VERBs REST.          What does SUBJECT VERB?      the span is all that is said
-    SUBJECT is a NOUN REST.      What is SUBJECT?             the whole sentence
+    SUBJECT is ... SPAN REST.    WH is SUBJECT ... REST?      an auxiliary is inverted
+    SUBJECT VERBs ... SPAN REST. WH does SUBJECT VERB ...?    any other verb takes "does"
+    SUBJECT VERBs REST.          What does SUBJECT VERB?      the answer is the whole rest
+    SUBJECT is a NOUN REST.      What is SUBJECT?             the answer is the whole sentence
 
-A sentence that has none of these forms gives no question.
+A sentence with none of these forms gives no question.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from expertrag_index.lexical import STOP_WORDS
 
 MAKER = "cloze"
 
-_FEWEST_CONTENT_WORDS = 4  # of a question: one of fewer is asked by many passages
-_FEWEST_OF_PREDICATE = 5  # of one that names no subject
-_MOST_BEFORE, _MOST_AFTER = 6, 8  # words between verb and span, and behind it
+_FEWEST_CONTENT_WORDS = 4  # per question: one with fewer fits many passages
+_FEWEST_OF_PREDICATE = 5  # per question that does not name its subject
+_MOST_BEFORE, _MOST_AFTER = 6, 8  # words between verb and span, and after the span
 _MOST_BEFORE_STRANDED = 4
 _NOUN_PHRASE = r"(?P<noun>[a-z][a-z-]+(?: [a-z][a-z-]+)?)"
 _ADJECTIVE = re.compile(
@@ -63,13 +63,13 @@ _SAID = re.compile(
     r"(?P<what>(?:the|a|an|all|any|one|whether|how|what) .+)"
 )
 _FEWEST_SAID, _MOST_SAID = 3, 16  # words of an answer
-_FEWEST_OF_SUBJECT = 2  # words of meaning
+_FEWEST_OF_SUBJECT = 2  # content words of a subject
 _DEFINES = re.compile(r"^(?:a|an|the) (?!most |best |default |only )")
 _STATES = re.compile(r"^(?:not )?(?:a|an|the|one|two|also|only)\b")
 
 
 def cloze(piece: Piece) -> Iterator[Made]:
-    """Yield questions of each sentence: for the first span that has a form, and what is said."""
+    """Yield questions from each sentence: for the first span that fits a form, and "what"."""
     for sentence in (_without_title(item, piece.title) for item in prose(piece.text)):
         for span in spans_of(sentence):
             if question := ask(sentence, span, piece.text):
@@ -81,13 +81,13 @@ def cloze(piece: Piece) -> Iterator[Made]:
 
 
 def _without_title(sentence: str, title: str) -> str:
-    """Cut off a title that was run into the first sentence below it."""
+    """Cut off a title that is run into the first sentence below it."""
     rest = sentence.removeprefix(f"{title} ")
     return rest if rest[:1].isupper() else sentence
 
 
 def ask(sentence: str, span: Span, text: str) -> str:
-    """Ask for a span of a sentence of ``text``; empty where no form fits."""
+    """Return a question for a span of a sentence of ``text``; empty if no form fits."""
     if span.kind in (Kind.CODE, Kind.NAME) and (question := _subject(sentence, span)):
         return question if content_words(question) >= _FEWEST_OF_PREDICATE else ""
     question = _object(sentence, span, text)
@@ -95,7 +95,7 @@ def ask(sentence: str, span: Span, text: str) -> str:
 
 
 def ask_what(sentence: str, text: str) -> tuple[str, str]:
-    """Ask what a sentence of ``text`` says of its subject; empty where no form fits.
+    """Ask what a sentence of ``text`` says about its subject; empty if no form fits.
 
     :return: question and answer.
     """
@@ -120,13 +120,13 @@ def ask_what(sentence: str, text: str) -> tuple[str, str]:
 
 
 def _is_name(subject: str) -> bool:
-    """Whether a subject is a name or code, with its article at most."""
+    """Whether a subject is a name or code, optionally with an article."""
     names = [span.text for span in spans_of(subject) if span.kind in (Kind.CODE, Kind.NAME)]
     return any(subject in (name, f"The {name}", f"the {name}") for name in names)
 
 
 def _subject(sentence: str, span: Span) -> str:
-    """Ask for the subject: the span, or the noun that the span names."""
+    """Ask for the subject, which is the span or a noun that the span names."""
     before, after = sentence[: span.start], sentence[span.end :].rstrip(".")
     if _SECOND_CLAUSE.search(after) or has_pronoun(after):
         return ""
@@ -148,13 +148,13 @@ def _which(noun: str, rest: str) -> str:
 
 
 def _follows(after: str) -> bool:
-    """Whether a verb stands right behind the subject, and more behind it."""
+    """Whether a verb follows the subject directly, with enough text after it."""
     words = after.split()
     return len(words) > 3 and is_finite(words[0])
 
 
 def _object(sentence: str, span: Span, text: str) -> str:
-    """Ask for a span behind the verb."""
+    """Ask for a span after the verb."""
     found = clause(sentence)
     if found is None or span.start < found.end or has_pronoun(found.rest):
         return ""
@@ -178,12 +178,12 @@ def _object(sentence: str, span: Span, text: str) -> str:
 
 
 def _asking(span: Span, before: str, after: str, found: Clause) -> tuple[str, str, str]:
-    """Choose the words that ask, and drop what they stand for; no words where nothing fits."""
+    """Choose the question words and drop the words that they replace; empty if nothing fits."""
     if span.kind is Kind.NUMBER:
         return _counting(span, before, after)
     nothing = "", before, after
     if after and not _ENDS.match(after):
-        return nothing  # the span is a part of something longer
+        return nothing  # the span is part of a longer phrase
     if span.kind is Kind.DATE:
         one_of_many = found.subject.startswith(("A ", "An "))
         fits = _WHEN.search(before) and not one_of_many

@@ -1,4 +1,4 @@
-"""Questions over two documents: what their subjects have in common, and which of them was first."""
+"""Questions that compare the subjects of two documents: are both of a kind, and which was first."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from expertrag.train.reader.made.types import Made
 
 MAKER = "comparison"
 
-_MOST = 400  # of a store: more are more of the same
-_COMMON = 8  # documents about things of a kind: so many show that the word is one for them
+_MOST = 400  # per store: more add nothing new
+_COMMON = 8  # documents with the same noun, from which the noun is taken to name a kind
 
 
 def comparisons(among: Sequence[Subject], seed: int) -> list[Made]:
-    """Compare the subjects of documents with others of their kind, and of other kinds."""
+    """Compare the subjects of documents with others of the same kind and of other kinds."""
     rng = random.Random(seed)
     alike: dict[str, list[Subject]] = defaultdict(list)
     for item in among:
@@ -34,7 +34,7 @@ def comparisons(among: Sequence[Subject], seed: int) -> list[Made]:
 
 
 def _compared(one: Subject, other: Subject, rng: random.Random) -> Iterator[Made]:
-    """Compare two of one kind."""
+    """Compare two subjects of the same kind."""
     both = f"{one.name} and {other.name}"
     either = f"{one.name} or {other.name}"
     question = f"Are {both} both {_plural(one.noun)}?"

@@ -1,12 +1,12 @@
-"""The data set of a store's own questions, in BEIR layout, all of split "train".
+"""Make a data set from a store's documents, in BEIR layout, with the single split "train".
 
-    NAME/corpus.jsonl      a passage a line, its id DOCUMENT#CHUNK.NUMBER
+    NAME/corpus.jsonl      one passage per line, with the id DOCUMENT#CHUNK.NUMBER
     NAME/queries.jsonl     with ``answers``, or a sentence in ``metadata.ideal_answer``
     NAME/qrels/train.tsv   the passage, or both; for a sentence, all of the document that hold it
     NAME/made.json         counts
 
-Chunks are cut into the passages that a reader is shown at once: in a whole chunk, a passage beside
-the right one could be taken for evidence, where it holds the words of the answer alone.
+Chunks are cut into passages of the size that a reader is trained on. Otherwise a passage next to
+the right one, which only contains the words of the answer, could be taken for evidence.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ if TYPE_CHECKING:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 FEWEST_QUESTIONS = 48
-"""Of a store: with fewer, too few are left after dev questions are set aside."""
+"""Fewest questions of a store: with fewer, too few remain after dev questions are held out."""
 
-_MOST_CHUNKS = 50_000  # read of a store; more give more of the same
+_MOST_CHUNKS = 50_000  # read from a store; more add nothing new
 _MOST_ASKED = 1000  # passages that a language model is asked about
 _MAKERS: tuple[Callable[[Piece], Iterator[Made]], ...] = (headings, steps, cloze)
-_FORM = 2  # of the makers: what an older form made is not gone on with
+_FORM = 2  # version of the makers: questions of another version are not reused
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """A language model that asks questions, and the embedder that must find their passage."""
+    """A language model that asks questions, and the embedder for the round-trip check."""
 
     generator: Generator
     embedder: SentenceTransformerEmbedder
@@ -67,15 +67,15 @@ def make_dataset(
     seed: int,
     asker: Asker | None = None,
 ) -> tuple[Path, MadeReport]:
-    """Make the data set of a store in a work folder, or find it there.
+    """Make the data set of a store in a work folder, or reuse an existing one.
 
-    What was made before is taken as it is, even if the store has changed since: a killed training
-    goes on with the same questions.
+    An existing data set is reused even if the store has changed since, so that a resumed training
+    has the same questions.
 
-    :param words: of a passage that a question must find.
-    :raises NotFound: no store there.
-    :raises InvalidArgument: the store is empty, or too few questions can be made of it.
-    :raises Unavailable: the language model failed; the same command goes on there.
+    :param words: words per passage.
+    :raises NotFound: there is no store.
+    :raises InvalidArgument: the store is empty, or yields too few questions.
+    :raises Unavailable: the language model failed; the same command resumes.
     """
     home = work / f"made-{_key(store, words, seed, asker)}"
     folder = home / store.resolve().name
@@ -88,9 +88,9 @@ def make_dataset(
         )
         if report.questions < FEWEST_QUESTIONS:
             raise InvalidArgument(
-                f"from-index: {FEWEST_QUESTIONS} questions are needed, and those of {store} "
-                f"are too few ({report.told()}); add documents to it, let a --generator ask, or "
-                "leave it away and give questions by --data"
+                f"from-index: {store} yields too few questions, {FEWEST_QUESTIONS} are needed "
+                f"({report.told()}); add documents to it, let a --generator ask questions, or "
+                "leave it out and pass questions with --data"
             )
         with published(folder) as scratch:
             _write(scratch, pieces, made, report)
@@ -98,20 +98,20 @@ def make_dataset(
 
 
 def _key(store: Path, words: int, seed: int, asker: Asker | None) -> str:
-    """Name the questions by all that they depend on, but for the state of the store."""
+    """Hash everything that the questions depend on, except the state of the store."""
     models = [asker.generator.fingerprint, asker.embedder.fingerprint] if asker else []
     parts = [_FORM, str(store.resolve()), words, seed, *models]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _pieces(store: Path, words: int, seed: int, progress: Progress) -> list[Piece]:
-    """Read the passages of the published generation, those of one document in their order."""
+    """Read the passages of the published generation, in document order."""
     progress(f"reader: reading chunks of {store.name}", 0, None)
     with translated_errors(), Index.open(store) as index:
         chunks = [chunk for _, chunk in index.sample_chunks(_MOST_CHUNKS, seed)]
     if not chunks:
         raise InvalidArgument(
-            f"from-index: {store} is empty; add documents by `expertrag index add`"
+            f"from-index: {store} is empty; add documents with `expertrag index add`"
         )
     chunks.sort(key=lambda chunk: (chunk.document_id, chunk.ordinal))
     named = {f"{chunk.document_id}#{chunk.ordinal}": chunk for chunk in chunks}
@@ -133,7 +133,7 @@ def _made(
     seed: int,
     asker: Asker | None,
 ) -> tuple[list[Made], Mapping[str, int]]:
-    """Make questions by all makers, and sift them."""
+    """Make questions with all makers, and filter them."""
     by_rules: list[Made] = []
     for done, piece in enumerate(pieces):
         if not done % 100:
@@ -176,7 +176,7 @@ def _write(folder: Path, pieces: Sequence[Piece], made: Sequence[Made], report: 
 
 
 def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]:
-    """Find the pieces that answer: neighbours overlap, and no distractor may hold the answer."""
+    """Find all pieces that answer: neighbours overlap, and no distractor may hold the answer."""
     if not item.sentence:
         return [item.piece, item.beside] if item.beside else [item.piece]
     return [

@@ -1,4 +1,4 @@
-"""Questions that headings ask, and titles of which a sentence says what they are or do."""
+"""Questions from headings, and from titles that a sentence defines or describes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DOES = (
 
 
 def headings(piece: Piece) -> Iterator[Made]:
-    """Yield the questions of a piece's title and of the headings in its text."""
+    """Yield questions from a piece's title and from the headings in its text."""
     yield from _defined(piece)
     yield from _doing(piece)
     if question := question_of(piece.title):
@@ -49,7 +49,7 @@ def headings(piece: Piece) -> Iterator[Made]:
 
 
 def question_of(heading: str) -> str:
-    """Return the question that a heading is; empty if it is none."""
+    """Turn a heading into a question; empty if it does not ask anything."""
     heading = _NUMBERED.sub("", " ".join(heading.split()))
     if how := _HOW_TO.match(heading):
         return f"How do I {how['what']}?"
@@ -57,13 +57,13 @@ def question_of(heading: str) -> str:
 
 
 def _answered(question: str, text: str, piece: Piece) -> Iterator[Made]:
-    """Take the first sentence below a heading for the answer, if it can stand alone."""
+    """Use the first sentence below a heading as the answer, if it can stand alone."""
     if sentence := first_sentence(text):
         yield Made(question, sentence, piece, MAKER, sentence=True)
 
 
 def _defined(piece: Piece) -> Iterator[Made]:
-    """Ask what a title is where the first sentence says it."""
+    """Ask what a title is, if the first sentence defines it."""
     title = " ".join(piece.title.split())
     sentence = first_sentence(piece.text)
     name = re.escape(title)
@@ -76,7 +76,7 @@ def _defined(piece: Piece) -> Iterator[Made]:
 
 
 def _doing(piece: Piece) -> Iterator[Made]:
-    """Ask what a command or a function does where a sentence of its page says it."""
+    """Ask what a command or a function does, if a sentence of its page describes it."""
     title = piece.title.strip()
     named = title.isupper() or (title[:1].islower() and " " not in title)
     found = re.search(_DOES.format(name=re.escape(title)), piece.text) if named else None
@@ -86,7 +86,7 @@ def _doing(piece: Piece) -> Iterator[Made]:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text; empty where it does not speak for itself."""
+    """Return the first sentence of a text; empty if it cannot stand alone."""
     start, end = next(iter(spans(text)), (0, 0))
     sentence = " ".join(text[start:end].split())
     if _FEWEST_WORDS <= len(sentence.split()) <= _MOST_WORDS and sentence[-1] in ".!":

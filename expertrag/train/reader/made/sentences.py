@@ -1,4 +1,4 @@
-"""Which sentences of a text are prose that a question can be made of."""
+"""Select the sentences of a text that questions can be made from."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _PRONOUNS = re.compile(
 
 
 def prose(text: str) -> Iterator[str]:
-    """Yield the sentences that stand for themselves: complete, of some length, pointing nowhere.
+    """Yield the self-contained sentences: complete, of some length, without references elsewhere.
 
-    Left out are lines of code and tables, and what begins with a pronoun, a preposition, or a word
-    that ties it to the sentence before.
+    Skips lines of code and tables, and sentences that begin with a pronoun, a preposition, or a
+    word that links them to the previous sentence.
     """
     text = _FENCE.sub("\n\n", text)
     for start, end in spans(text):
@@ -52,7 +52,7 @@ def prose(text: str) -> Iterator[str]:
 
 
 def stands_alone(sentence: str) -> bool:
-    """Whether a sentence is prose and says what it is about."""
+    """Whether a sentence is self-contained prose."""
     words = sentence.split()
     return (
         FEWEST_WORDS <= len(words) <= MOST_WORDS
@@ -71,12 +71,12 @@ def stands_alone(sentence: str) -> bool:
 
 
 def has_pronoun(text: str) -> bool:
-    """Whether a word of a text stands for something that may be named elsewhere."""
+    """Whether a text contains a pronoun, which may refer to something elsewhere."""
     return bool(_PRONOUNS.search(text))
 
 
 def content_words(text: str) -> int:
-    """Different words of a text that carry meaning."""
+    """Count the distinct content words of a text."""
     return len(wording(text).words)
 
 
@@ -85,7 +85,7 @@ def _is_identifier(word: str) -> bool:
 
 
 def _mostly_words(words: list[str]) -> bool:
-    """Tell prose from tables and code that were run together into one line."""
+    """Whether a line is prose rather than a table or code joined into one line."""
     plain = sum(word.strip("(),.'\"").replace("-", "").isalpha() for word in words)
     lower = sum(word.strip("(),.'\"")[:1].islower() for word in words)
     capitals = sum(len(word) > 1 and word.isupper() for word in words)

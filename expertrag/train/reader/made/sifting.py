@@ -1,8 +1,8 @@
-"""Which of the made questions are kept: those that find their piece, once, some of each document.
+"""Filter made questions: they must retrieve their piece, be unique, and not crowd a document.
 
-Round-trip consistency as for pairs of domains (``expertrag.train.questions.quality``), by the words
-alone: no model is asked. What a language model asked has passed that filter and is not sifted by
-words, which its questions are meant to change.
+Applies round-trip consistency as in ``expertrag.train.questions.quality``, but with BM25 instead of
+an embedder. Questions of a language model have passed that filter already, and are meant to use
+other words than the passage, so BM25 is not applied to them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from expertrag.train.reader.passages import Passages
 from expertrag_index.types import Progress
 
 DEPTH = 3
-"""A passage of the piece must be among the first so many."""
+"""A passage of the piece must be among the first ``DEPTH`` results."""
 
 TELLS = "telling their answer"
 UNCLEAR = "with more than one answer"
@@ -25,12 +25,12 @@ REPEATED = "repeated"
 LOST = f"without their passage among the first {DEPTH}"
 TOO_MANY = "of documents that have enough"
 
-_SHARE = 0.02  # of all questions that one document may have
+_SHARE = 0.02  # largest share of all questions from one document
 _FEWEST_OF_DOCUMENT = 12
 
 
 class Sifter:
-    """Keeps questions, and counts by reason what it drops."""
+    """Filters questions, and counts the dropped ones by reason."""
 
     def __init__(self, passages: Passages, progress: Progress) -> None:
         self.dropped: Counter[str] = Counter()
@@ -38,9 +38,10 @@ class Sifter:
         self._progress = progress
 
     def sifted(self, made: Sequence[Made], asked: Sequence[Made] = (), seed: int = 0) -> list[Made]:
-        """Keep what is of use.
+        """Return the questions to keep.
 
-        :param made: by rules. ``asked``: by a language model, and sifted by an embedder.
+        :param made: questions made by rules.
+        :param asked: questions of a language model, already filtered by an embedder.
         """
         clear = list(self._clear([*made, *asked]))
         by_model = set(map(id, asked))
@@ -56,9 +57,10 @@ class Sifter:
         return self._spread(kept, random.Random(seed))
 
     def _clear(self, made: Iterable[Made]) -> Iterator[Made]:
-        """Drop what tells its answer, what is asked twice, and what has two answers.
+        """Drop questions that contain their answer, are asked twice, or have conflicting answers.
 
-        Of sentences each is right; of two documents an answer may be one of what is compared.
+        Several sentences may each be a right answer, and the answer to a question over two
+        documents may be named in it.
         """
         groups: dict[str, list[Made]] = defaultdict(list)
         for item in made:
@@ -78,10 +80,10 @@ class Sifter:
 
     def _found(self, item: Made) -> bool:
         found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
-        return (item.beside or item.piece).id in found  # a bridge does not name what it leads to
+        return (item.beside or item.piece).id in found  # a bridge does not name its target
 
     def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
-        """Draw at most a share of all from each document."""
+        """Keep at most a share of all questions per document, in random order."""
         most = max(_FEWEST_OF_DOCUMENT, round(_SHARE * len(made)))
         count: Counter[str] = Counter()
         kept = []

@@ -11,7 +11,7 @@ from expertrag_index.lexical import STOP_WORDS
 
 
 class Kind(Enum):
-    """What a span is, which chooses the word that asks for it."""
+    """Type of a span; it determines the question word."""
 
     NUMBER = "number"
     DATE = "date"
@@ -21,7 +21,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a sentence. ``text`` is the answer; ``unit`` is that of a number."""
+    """A part of a sentence. ``text`` is the answer; ``unit`` is that of a number."""
 
     start: int
     end: int
@@ -57,7 +57,7 @@ _NAME = re.compile(
 
 
 def spans_of(sentence: str) -> Iterator[Span]:
-    """Yield the spans that occur once in a sentence; none overlaps another."""
+    """Yield the spans that occur once in a sentence; they do not overlap."""
     taken: list[Span] = []
     for span in (*_dates(sentence), *_numbers(sentence), *_code(sentence), *_names(sentence)):
         if any(span.start < other.end and other.start < span.end for other in taken):

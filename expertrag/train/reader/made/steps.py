@@ -1,6 +1,6 @@
-"""Questions of examples: what is done, a colon, and the code that does it.
+"""Questions from examples: a description, a colon, and the code.
 
-What a command's page says of it at its beginning is asked for, too.
+Also asks what a command does, if its page begins with a description.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _STEP = re.compile(
     r"[ \t]*(?:```\w*\n(?P<fenced>[^\n]+)\n\s*```|(?:\t| {4,})(?P<indented>\S[^\n]*)$)",
     re.MULTILINE,
 )
-_RUN_IN = re.compile(r" - (?=[A-Z\[])")  # items of a list whose line breaks are lost
+_RUN_IN = re.compile(r" - (?=[A-Z\[])")  # items of a list that lost its line breaks
 _STATEMENT = re.compile(
     r"\bTo (?P<what>[a-z][^.:;\n]{8,150}?)"
     r"(?:, (?:use|you|we|one|specify|issue|execute|do|enter|run|write)\b[^.:;\n]*)?:\s+"
     r"(?P<code>[A-Z]{3,}\s[^;]{3,200};)"
 )
-_FEWEST_WORDS, _MOST_WORDS = 2, 24  # of what is done
+_FEWEST_WORDS, _MOST_WORDS = 2, 24  # of a description
 _FEWEST_CODE_WORDS, _MOST_CODE_WORDS = 1, 30
 _ASIDE = re.compile(r"\s*\([^()]*\)\s*$|\[([a-zA-Z])\]")
 _NO_IMPERATIVE_WORDS = """
@@ -40,7 +40,7 @@ _NO_IMPERATIVE = frozenset(_NO_IMPERATIVE_WORDS.split())
 def steps(piece: Piece) -> Iterator[Made]:
     """Yield "How do I ...?" for each example; the answer is the code.
 
-    And "What does ... do?" for the command that these are examples of.
+    Also yield "What does ... do?" for the command that the examples show.
     """
     names = set()
     for match in _STATEMENT.finditer(piece.text):
@@ -56,7 +56,7 @@ def steps(piece: Piece) -> Iterator[Made]:
 
 
 def _steps(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what is done, and the code: of lines, and of a list without line breaks."""
+    """Yield description and code of each example, also from a list that lost its line breaks."""
     if "\n" not in text:
         text = _RUN_IN.sub("\n- ", text)
     for match in _STEP.finditer(text):
@@ -76,7 +76,7 @@ def _question(what: str, code: str, piece: Piece) -> str:
 
 
 def _command(code: str, title: str) -> str:
-    """Name the command: the title where the code has it, else the first word of the code."""
+    """Return the command's name: the title if the code contains it, else the code's first word."""
     if title and re.search(rf"(?<!\w){re.escape(title)}(?!\w)", code, re.IGNORECASE):
         return title
     word = code.removeprefix("sudo ").split()[0]
@@ -84,7 +84,7 @@ def _command(code: str, title: str) -> str:
 
 
 def _plain(what: str) -> str:
-    """Drop asides and the brackets that mark a letter for an option: "E[x]tract an archive"."""
+    """Drop asides, and brackets that mark an option's letter: "E[x]tract an archive"."""
     return _ASIDE.sub(lambda match: match[1] or "", what).replace("`", "").strip(" .")
 
 

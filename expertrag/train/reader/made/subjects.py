@@ -1,7 +1,7 @@
-"""What a document is about, as its first sentence says it.
+"""Extract the subject of a document from its first sentence.
 
-"Ada Lovelace (10 December 1815 ...) was an English mathematician", "Kittie is a heavy metal band
-that was formed in 1996".
+Examples: "Ada Lovelace (10 December 1815 ...) was an English mathematician", "Kittie is a heavy
+metal band that was formed in 1996".
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _ASIDE = re.compile(r"\s*\([^()]*\)")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """``noun``: what it is said to be, such as "mathematician".
+    """The subject of a document. ``noun``: its kind, such as "mathematician".
 
-    ``born``: date as it is written; ``began``: what was done to it at first, and the year.
+    ``born``: date of birth as written; ``began``: verb and year of its beginning, such as "formed"
+    and 1996.
     """
 
     piece: Piece
@@ -44,12 +45,12 @@ class Subject:
 
     @property
     def year(self) -> int:
-        """Year of birth; only of one that has a date of it."""
+        """Year of birth; requires ``born``."""
         return int(re.findall(r"\d{4}", self.born)[0])
 
 
 def subjects(pieces: Iterable[Piece]) -> list[Subject]:
-    """Find the subjects of documents that say at once what they are about."""
+    """Find the subjects of the documents whose first sentence states one."""
     found: dict[str, Subject | None] = {}
     for piece in pieces:
         if piece.document_id not in found:  # the first piece of its document
@@ -58,7 +59,7 @@ def subjects(pieces: Iterable[Piece]) -> list[Subject]:
 
 
 def _names(said: str, name: str) -> bool:
-    """Whether a sentence begins with a name, perhaps a longer form of it."""
+    """Whether a sentence begins with a name, or a longer form of it."""
     words = name.removeprefix("The ").split()
     return said.removeprefix("The ").startswith(words[0]) and words[-1] in said
 

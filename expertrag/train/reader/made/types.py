@@ -1,4 +1,4 @@
-"""What the makers read and give."""
+"""Input and output types of the question makers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A passage of a store's chunk, which becomes a document of the data set."""
+    """A passage cut from a store's chunk; it becomes a document of the data set."""
 
     id: str
     document_id: str
@@ -18,9 +18,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short one.
+    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short span.
 
-    ``beside``: a second piece that is needed, too.
+    ``beside``: a second piece that is needed to answer.
     """
 
     question: str
@@ -33,7 +33,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class MadeReport:
-    """How many questions are kept of how many pieces, by maker; ``dropped`` counts by reason."""
+    """Number of pieces, of kept questions by maker, and of dropped questions by reason."""
 
     name: str
     pieces: int
@@ -42,11 +42,11 @@ class MadeReport:
 
     @property
     def questions(self) -> int:
-        """Questions of all makers."""
+        """Total number of kept questions."""
         return sum(self.kept.values())
 
     def told(self) -> str:
-        """Say it in one line."""
+        """Summarize the report in one line."""
         kept, dropped = (
             ", ".join(f"{count:,} {what}" for what, count in some.items() if count) or "none"
             for some in (self.kept, self.dropped)

@@ -1,4 +1,4 @@
-"""Where subject and verb of a plain sentence are, by lists of words: no parser is needed."""
+"""Find subject and verb of a simple sentence with word lists instead of a parser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _AUXILIARY_WORDS = "is are was were can could must will would should may might"
 AUXILIARIES = frozenset(_AUXILIARY_WORDS.split())
 
-# Of the third person singular: these are hardly ever nouns in the plural.
+# Third person singular; these are hardly ever plural nouns.
 _VERBS_WORDS = """
     accepts adds affects allows appears applies assigns becomes begins belongs causes checks comes
     compares computes consists contains converts corresponds covers creates decides defaults
@@ -58,7 +58,7 @@ _MOST_SUBJECT_WORDS = 9
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A sentence without its stop, cut at its first verb; ``end`` is where the verb ends."""
+    """A sentence without its full stop, split at its first verb; ``end`` is the verb's end."""
 
     subject: str
     verb: str
@@ -67,17 +67,17 @@ class Clause:
 
     @property
     def auxiliary(self) -> bool:
-        """Whether a question puts the verb before the subject."""
+        """Whether a question inverts subject and verb."""
         return self.verb in AUXILIARIES
 
     @property
     def states(self) -> bool:
-        """Whether the verb only ties the subject to what it is."""
+        """Whether the verb is a form of "to be"."""
         return self.verb in {"is", "are", "was", "were"}
 
 
 def clause(sentence: str) -> Clause | None:
-    """Find subject and verb of a sentence, if its subject is short and plain."""
+    """Find subject and verb of a sentence, if its subject is short and simple."""
     body = sentence.rstrip(".")
     for match in list(re.finditer(r"\S+", body))[1 : _MOST_SUBJECT_WORDS + 1]:
         word = match[0]
@@ -91,7 +91,7 @@ def clause(sentence: str) -> Clause | None:
 
 
 FINITE = "|".join(sorted(AUXILIARIES | _VERBS | _PAST))
-"""Pattern of the words that can be the verb right behind a subject."""
+"""Pattern of the words that can be the verb right after a subject."""
 
 
 def is_finite(word: str) -> bool:
@@ -100,14 +100,14 @@ def is_finite(word: str) -> bool:
 
 
 def pronoun_for(predicate: str) -> str:
-    """Ask for a subject: by what is said of it, it is a person, a thing, or either."""
+    """Choose the question word for a subject by its predicate: a person, a thing, or either."""
     if _PERSON.match(predicate.strip()):
         return "Who"
     return "What" if _IS_A.match(predicate) else "Who or what"
 
 
 def base_form(verb: str) -> str:
-    """Infinitive of a verb of the third person singular."""
+    """Return the infinitive of a verb in the third person singular."""
     if verb == "has":
         return "have"
     if verb.endswith("ies") and verb != "lies":
@@ -118,7 +118,7 @@ def base_form(verb: str) -> str:
 
 
 def lowered(subject: str, text: str) -> str:
-    """Write a subject as it stands inside a sentence: ``text`` shows which words are no names."""
+    """Lower-case a subject for use inside a sentence; ``text`` shows which words are not names."""
     first, space, rest = subject.partition(" ")
     small = first.lower()
     if small in _OPENERS:
@@ -129,13 +129,13 @@ def lowered(subject: str, text: str) -> str:
 
 
 def _is_noun(word: str, rest: str) -> bool:
-    """Whether what looks like a verb is a noun in the plural: another verb follows."""
+    """Whether an apparent verb is a plural noun, because another verb follows."""
     following = rest.partition(" ")[0]
     return word not in AUXILIARIES and (is_finite(following) or following.endswith(("ed", "been")))
 
 
 def _is_subject(subject: str) -> bool:
-    """Whether words before a verb can be its subject and nothing else."""
+    """Whether the words before a verb can only be its subject."""
     words = subject.split()
     first, last = words[0].lower(), words[-1].lower()
     return (

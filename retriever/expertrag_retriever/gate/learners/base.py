@@ -1,4 +1,4 @@
-"""What every model of the gate is: signals in, probabilities out.
+"""The interface of the gate's models: signals in, probabilities out.
 
 Legend: N queries, F columns of the design, 2 ways of answering (closed book, with retrieval).
 """
@@ -22,9 +22,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """What a model is fitted on.
+    """The rows that a model is fitted on.
 
-    ``x`` [N, F] are the columns of ``design``; ``right`` [N, 2] says whether the closed-book answer
+    ``x`` [N, F] are the columns of ``design``; ``right`` [N, 2] is whether the closed-book answer
     and the one with retrieval were right.
     """
 
@@ -38,14 +38,14 @@ class Rows:
 
 
 class GateModel(ABC):
-    """A fitted model. Its state is arrays and JSON: nothing is pickled."""
+    """A fitted model. Its state is a set of arrays; nothing is pickled."""
 
     name: ClassVar[str]
 
     @classmethod
     @abstractmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit on rows; ``settings`` are of the model's own."""
+        """Fit on rows; ``settings`` are specific to the model."""
         ...
 
     @abstractmethod
@@ -63,6 +63,6 @@ class GateModel(ABC):
     def load(cls, arrays: Arrays) -> Self:
         """Read what :meth:`dump` returned.
 
-        :raises KeyError: arrays of another model.
+        :raises KeyError: the arrays belong to another model.
         """
         ...

@@ -1,12 +1,12 @@
 """Evidence of each block of signals, combined by Dempster's rule.
 
 Each block of signals gives evidence e ≥ 0 for K = 4 outcomes (none right, closed book alone,
-retrieval alone, both), the parameters e + 1 of a Dirichlet distribution. Belief is e / S and
-uncertainty K / S with S = Σ e + K; blocks are combined by the reduced Dempster rule of
-trusted multi-view classification (Han et al. 2021, equations 2 to 5) and trained by the expected
-cross-entropy of each and of the whole (equation 8). What stays uncertain is given to the outcomes
-by their share in the rows, the base rates of subjective logic, so that a query unlike all others is
-decided as the average one is.
+retrieval alone, both): the parameters e + 1 of a Dirichlet distribution. Belief is e / S and
+uncertainty K / S with S = Σ e + K. Blocks are combined by the reduced Dempster rule of trusted
+multi-view classification (Han et al. 2021, equations 2 to 5) and trained with the expected
+cross-entropy of each block and of the combination (equation 8). The remaining uncertainty is
+distributed over the outcomes by their share in the rows (the base rates of subjective logic), so
+that a query unlike all others is treated like the average one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 _OUTCOMES = 4
 _STEPS = 150
 _RATE = 0.01
-_MOST_LOGIT = 30.0  # softplus of more is the same
+_MOST_LOGIT = 30.0  # limits the evidence; softplus is linear there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidential(GateModel):
-    """Weights [F, K], biases [B, K] of B blocks, base rates [K]; ``starts`` [B + 1] bounds them."""
+    """Weights [F, K], biases [B, K], base rates [K]; ``starts`` [B + 1] bounds the B blocks."""
 
     name = "evidential"
     weights: Matrix
@@ -82,11 +82,11 @@ class Evidential(GateModel):
         return np.stack([closed, retrieval], axis=1)
 
     def uncertainty(self, x: Matrix) -> Matrix:
-        """Return how much is not known, in [0, 1], of each query [N]."""
+        """Return the uncertainty in [0, 1] of each query [N]."""
         return self._opinion(x)[1][:, 0]
 
     def _opinion(self, x: Matrix) -> tuple[Matrix, Matrix]:
-        """Belief [N, K] and uncertainty [N, 1] of all blocks together."""
+        """Return belief [N, K] and uncertainty [N, 1] of all blocks together."""
         starts = self.starts.astype(int)
         belief, uncertainty = np.zeros((len(x), _OUTCOMES)), np.ones((len(x), 1))
         for place, (a, b) in enumerate(itertools.pairwise(starts)):
@@ -112,7 +112,7 @@ _STATE = ("weights", "bias", "rates", "starts")
 
 
 def _dempster(b1: Any, u1: Any, b2: Any, u2: Any) -> tuple[Any, Any]:
-    """Combine two opinions; of arrays or tensors, belief [N, K] and uncertainty [N, 1]."""
+    """Combine two opinions, arrays or tensors: belief [N, K] and uncertainty [N, 1]."""
     conflict = b1.sum(1)[:, None] * b2.sum(1)[:, None] - (b1 * b2).sum(1)[:, None]
     scale = 1.0 / (1.0 - conflict)
     return scale * (b1 * b2 + b1 * u2 + b2 * u1), scale * u1 * u2

@@ -1,8 +1,9 @@
-"""Kernel ridge regression of the outcomes: how like questions fared.
+"""Kernel ridge regression of the outcomes: predicts from similar questions.
 
-The kernel is a sum of Gaussians, one for each block of signals, so that likeness in meaning and
-likeness in form count apart (Gönen & Alpaydin 2011 call it a fixed rule of multiple kernels). It
-is reduced to M landmark rows (Nyström; Williams & Seeger 2001), which is exact where M = N.
+The kernel is a sum of Gaussians, one for each block of signals, so that similarity in meaning and
+similarity in form count separately (a fixed-rule combination of multiple kernels; Gönen & Alpaydin
+2011). It is approximated with M landmark rows (Nyström; Williams & Seeger 2001), which is exact if
+M = N.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _JITTER = 1e-6
 class Kernel(GateModel):
     """Landmarks [M, F], weights [M, 2] and means [2].
 
-    ``starts`` [B + 1] bounds the blocks; ``sizes`` [B] are the signals in each, of which a vector's
-    columns are the principal components.
+    ``starts`` [B + 1] bounds the blocks; ``sizes`` [B] are their numbers of signals, which for a
+    vector is its length before the reduction to principal components.
     """
 
     name = "kernel"
@@ -36,10 +37,10 @@ class Kernel(GateModel):
 
     @classmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit. ``penalty``: of the ridge; ``landmarks``: how many rows are kept at most."""
+        """Fit. ``penalty``: ridge penalty; ``landmarks``: most rows to keep."""
         most = min(settings["landmarks"], len(rows.x))
         chosen = np.random.default_rng(seed).permutation(len(rows.x))[:most]
-        landmarks = rows.x[np.sort(chosen)].astype(np.float16).astype(float)  # as they are kept
+        landmarks = rows.x[np.sort(chosen)].astype(np.float16).astype(float)  # as stored on disk
         blocks = rows.design.blocks
         starts = np.cumsum([0, *(block.columns for block in blocks)])
         sizes = np.array([len(block.mean) for block in blocks])
@@ -78,7 +79,7 @@ class Kernel(GateModel):
 
 
 def _kernel(a: Matrix, b: Matrix, starts: NDArray[np.int64], sizes: NDArray[np.int64]) -> Matrix:
-    """Mean over blocks of exp(-|a - b|² / size), [A, B]; two random rows are 2 apart."""
+    """Mean over blocks of exp(-|a - b|² / size), [A, B]; |a - b|² / size is 2 for random rows."""
     found = np.zeros((len(a), len(b)))
     for start, stop, size in zip(starts[:-1], starts[1:], sizes, strict=True):
         left, right = a[:, start:stop], b[:, start:stop]

@@ -1,4 +1,4 @@
-"""Logistic regression with an L2 penalty, one for each way of answering."""
+"""L2-penalised logistic regression, one for each way of answering."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Linear(GateModel):
 
     @classmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit both. ``strength``: inverse of the penalty."""
+        """Fit both regressions. ``strength``: inverse of the penalty."""
         from sklearn.linear_model import LogisticRegression
 
         fitted = [

@@ -1,4 +1,4 @@
-"""Several models that vote: the mean of their probabilities, which errs less than most of them."""
+"""Ensemble: the mean of several models' probabilities, more accurate than most of them alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mixture(GateModel):
 
     @classmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit every member; a setting is the settings of the member that it names."""
+        """Fit every member with the settings under its name."""
         return cls(tuple(kind.fit(rows, seed, **settings[kind.name]) for kind in MEMBERS))
 
     def predict(self, x: Matrix) -> Matrix:

@@ -1,8 +1,8 @@
-"""The singular-kernel baseline: nearest rows, weighted by a power of their distance.
+"""Singular-kernel baseline: nearest rows, weighted by a power of their distance.
 
-The Hilbert kernel estimate (Devroye, Györfi & Krzyżak 1998) has weight |x - x_i|^-power, infinite
-at a row itself, and so interpolates; cut to the nearest rows as by Belkin, Rakhlin & Tsybakov
-(2019).
+The Hilbert kernel estimate (Devroye, Györfi & Krzyżak 1998) has weight |x - x_i|^-power, which is
+infinite at a row itself, so that it interpolates; truncated to the nearest rows as in Belkin,
+Rakhlin & Tsybakov (2019).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Neighbours(GateModel):
 
     @classmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Keep the rows. ``neighbours``: how many are asked; ``power``: of the distance."""
+        """Store the rows. ``neighbours``: how many to use; ``power``: exponent of the distance."""
         about = np.array([settings["neighbours"], settings["power"]], float)
         return cls(rows.x.astype(np.float16), rows.right, about)
 

@@ -1,10 +1,10 @@
-"""Two experts and a soft gate between them: adaptive confidence smoothing (Atzmon & Chechik 2019).
+"""Two predictors and a soft gate: adaptive confidence smoothing (Atzmon & Chechik 2019).
 
-One expert judges the closed-book answer by the prefill, the draft and the question; the other the
-answer with retrieval by the store and the question. A gate, fitted on what both say of rows that
-neither has seen, tells which of the two ways is the right one, and each expert's probability is
-pulled to its prior as far as the gate is for the other: an expert that is asked about what is not
-its field is overconfident (COSMO, equation 6).
+One predictor judges the closed-book answer by the prefill, the draft and the question; the other
+judges the answer with retrieval by the store and the question. A gate, fitted on their predictions
+for rows that neither has seen, predicts which of the two ways is right. Each predictor's
+probability is shrunk towards its prior to the degree that the gate favours the other, because a
+predictor is overconfident outside its field (COSMO, equation 6).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Smoothing(GateModel):
-    """The experts' weights [F, 2] and biases [2], the gate's [3], the priors [2]."""
+    """Weights [F, 2] and biases [2] of the predictors, the gate's weights [3], the priors [2]."""
 
     name = "smoothing"
     weights: Matrix
@@ -42,7 +42,7 @@ class Smoothing(GateModel):
 
     @classmethod
     def fit(cls, rows: Rows, seed: int, **settings: Any) -> Self:
-        """Fit experts and gate. ``strength``: inverse of the experts' penalty."""
+        """Fit predictors and gate. ``strength``: inverse of the predictors' penalty."""
         from sklearn.linear_model import LogisticRegression
 
         weights, bias = _experts(rows, settings["strength"])
@@ -83,7 +83,7 @@ _STATE = ("weights", "bias", "gate", "priors")
 
 
 def _experts(rows: Rows, strength: float) -> tuple[Matrix, Matrix]:
-    """Fit both experts, each on its own columns; the others have weight 0."""
+    """Fit both predictors, each on its own columns; the others have weight 0."""
     from sklearn.linear_model import LogisticRegression
 
     weights, bias = np.zeros((rows.x.shape[1], 2)), np.zeros(2)
@@ -97,7 +97,7 @@ def _experts(rows: Rows, strength: float) -> tuple[Matrix, Matrix]:
 
 
 def _columns(design: Design, foreign: Sequence[SignalGroup]) -> NDArray[np.intp]:
-    """Return the columns of groups that are not foreign; all, if there is no other."""
+    """Return the columns of all groups that are not foreign; all columns if there are none."""
     every = np.arange(design.columns)
     own = [every[design.places[b.name]] for b in design.blocks if b.group not in foreign]
     return np.concatenate(own) if own else every

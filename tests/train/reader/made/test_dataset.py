@@ -103,7 +103,7 @@ def test_stores_that_give_nothing(embedder: SentenceTransformerEmbedder, tmp_pat
     few = tmp_path / "few"
     with IndexWriter.open(few, embedder) as writer:
         writer.build([_faq()])
-    with pytest.raises(InvalidArgument, match="48 questions are needed") as told:
+    with pytest.raises(InvalidArgument, match="too few questions, 48 are needed") as told:
         _make(few, tmp_path)
     assert "few: 1 questions of 1 passages (1 heading)" in str(told.value)
     with IndexWriter.open(few, embedder) as writer:

@@ -1,16 +1,16 @@
-"""The book-keeping of pages: nothing is lost, nothing is given twice."""
+"""The bookkeeping of pages: none is lost, none is allocated twice."""
 
 from __future__ import annotations
 
 import random
 
-from expertrag.llm.engine.pages import ROOT, Pages
+from expertrag.llm.engine.page_pool import ROOT, PagePool
 
 _PAGE = 64
 
 
-def _fill(pages: Pages, tokens: list[int]) -> list[int]:
-    """Compute a text's full pages, and keep them for their tokens."""
+def _fill(pages: PagePool, tokens: list[int]) -> list[int]:
+    """Allocate pages for a sequence, and register them by their tokens."""
     taken, serial = [], ROOT
     for start in range(0, len(tokens) - _PAGE + 1, _PAGE):
         page = pages.take()
@@ -20,8 +20,8 @@ def _fill(pages: Pages, tokens: list[int]) -> list[int]:
     return taken
 
 
-def test_equal_beginnings_are_found() -> None:
-    pages = Pages(8)
+def test_equal_prefixes_are_found() -> None:
+    pages = PagePool(8)
     tokens = list(range(3 * _PAGE))
     taken = _fill(pages, tokens)
     found = pages.find([*tokens, 7], most=3 * _PAGE)
@@ -30,14 +30,14 @@ def test_equal_beginnings_are_found() -> None:
     assert pages.find(tokens, most=3 * _PAGE - 1).pages == taken[:2]  # the last must be computed
 
 
-def test_the_same_tokens_after_others_are_no_match() -> None:
-    pages = Pages(8)
+def test_the_same_tokens_after_another_prefix_do_not_match() -> None:
+    pages = PagePool(8)
     _fill(pages, [1] * _PAGE + [2] * _PAGE)
     assert pages.find([2] * _PAGE, most=_PAGE).pages == []
 
 
-def test_a_page_that_begins_alike_is_copied() -> None:
-    pages = Pages(8)
+def test_a_page_with_a_common_prefix_is_copied() -> None:
+    pages = PagePool(8)
     tokens = list(range(2 * _PAGE))
     taken = _fill(pages, tokens)
     found = pages.find([*tokens[:100], *([5] * 60)], most=150)
@@ -45,8 +45,8 @@ def test_a_page_that_begins_alike_is_copied() -> None:
     assert pages.find([*tokens[:70], *([5] * 60)], most=120).copied is None  # not worth it
 
 
-def test_unheld_pages_are_given_away_the_longest_unused_first() -> None:
-    pages = Pages(2)
+def test_the_least_recently_used_unheld_page_is_evicted() -> None:
+    pages = PagePool(2)
     first, second = ([number] * _PAGE for number in (1, 2))
     for tokens in (first, second):
         (page,) = _fill(pages, tokens)
@@ -58,8 +58,8 @@ def test_unheld_pages_are_given_away_the_longest_unused_first() -> None:
     assert pages.take() == 0 and pages.take() is None
 
 
-def test_two_texts_with_the_same_page() -> None:
-    pages = Pages(4)
+def test_two_sequences_with_the_same_page() -> None:
+    pages = PagePool(4)
     tokens = [3] * _PAGE
     (first,), (second,) = _fill(pages, tokens), _fill(pages, tokens)
     pages.release(second)
@@ -68,9 +68,9 @@ def test_two_texts_with_the_same_page() -> None:
     assert pages.find(tokens, most=_PAGE).pages == [first]
 
 
-def test_every_page_is_somewhere() -> None:
+def test_no_page_is_lost() -> None:
     draw = random.Random(0)
-    pages = Pages(20)
+    pages = PagePool(20)
     held: list[list[int]] = []
     for _ in range(2000):
         if held and (draw.random() < 0.5 or pages.available < 4):
@@ -96,9 +96,9 @@ def test_every_page_is_somewhere() -> None:
     assert sorted(left for left in iter(pages.take, None)) == list(range(20))
 
 
-def test_what_is_kept_has_a_limit() -> None:
+def test_kept_pages_have_a_limit() -> None:
     given: list[int] = []
-    pages = Pages(8, kept=3, give_back=given.extend)
+    pages = PagePool(8, kept=3, free_memory=given.extend)
     taken = _fill(pages, list(range(5 * _PAGE)))
     assert pages.with_memory == 5 and not given  # held pages stay whatever the limit
     for page in reversed(taken):
@@ -109,8 +109,8 @@ def test_what_is_kept_has_a_limit() -> None:
     assert pages.find(list(range(5 * _PAGE)), most=5 * _PAGE).pages == [0, 1, 2]
 
 
-def test_the_longest_unused_makes_room_before_new_memory_does() -> None:
-    pages = Pages(8, kept=2)
+def test_unheld_pages_are_evicted_before_new_memory_is_used() -> None:
+    pages = PagePool(8, kept=2)
     for number in (1, 2, 3):
         (page,) = _fill(pages, [number] * _PAGE)
         pages.release(page)
@@ -119,10 +119,10 @@ def test_the_longest_unused_makes_room_before_new_memory_does() -> None:
     assert pages.find([3] * _PAGE, most=_PAGE).pages == [0]
 
 
-def test_nothing_is_lost_or_given_twice_within_a_limit() -> None:
+def test_no_page_is_lost_or_allocated_twice_within_a_limit() -> None:
     rng = random.Random(5)
     given: list[int] = []
-    pages = Pages(40, kept=10, give_back=given.extend)
+    pages = PagePool(40, kept=10, free_memory=given.extend)
     texts: list[list[int]] = []
     for _ in range(2000):
         given.clear()

@@ -1,0 +1,77 @@
+"""The state of one sequence in the engine, and the outputs that its session receives."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass, field
+
+import torch
+
+from expertrag.llm.certainty import Certainty
+from expertrag.llm.engine.page_pool import ROOT
+from expertrag.llm.engine.prompt_lookup import PromptLookup
+from expertrag.llm.logprobs import Ranked
+from expertrag.llm.sampling import Sampler
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    """A sampled token, with the model's certainty and log probabilities where requested."""
+
+    token: int
+    certainty: Certainty | None = None
+    ranked: Ranked | None = None
+    last: bool = False
+    """Whether it ends the sequence: an end token, or a constraint that lets nothing follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillOutput:
+    """Logits (N, V) of the last N rows, and the hidden values that the decoder keeps of each."""
+
+    logits: torch.Tensor
+    states: list[torch.Tensor]
+
+
+@dataclass(slots=True, eq=False)
+class SequenceState:
+    """A prompt and the tokens generated after it. Sessions hold it as a handle."""
+
+    tokens: list[int]
+    sampler: Sampler | None = None
+    end_tokens: frozenset[int] = frozenset()
+    expert: int = -1
+    """Expert of all tokens, overriding the routers; negative to follow the routers."""
+    token_budget: int = 0
+    """Tokens that may be generated before the session requests more."""
+    return_certainty: bool = False
+    logprobs: int | None = None
+    """Return the log probability of each token, and of this many alternatives."""
+    logit_rows: int = 0
+    """Number of last rows whose logits are returned; 0 while the sequence samples."""
+    state_rows: int = 0
+    """Number of last rows whose hidden values are returned; they run in one step."""
+    outputs: queue.SimpleQueue[SampledToken | PrefillOutput | Exception] = field(
+        default_factory=queue.SimpleQueue
+    )
+    generated: int = 0
+    computed: int = 0
+    """Tokens whose keys and values are in the cache."""
+    cached: int = 0
+    """Prompt tokens whose keys and values an earlier sequence had computed."""
+    closed: bool = False
+    pages: list[int] = field(default_factory=list)
+    serial: int = ROOT
+    registered: int = 0
+    """Full pages that later sequences can share."""
+    lookup: PromptLookup = field(default_factory=PromptLookup)
+
+    @property
+    def runnable(self) -> bool:
+        """Whether there is something to compute."""
+        return self.logit_rows > 0 or self.generated < self.token_budget
+
+    @property
+    def uncomputed(self) -> int:
+        """Number of tokens whose keys and values are not in the cache."""
+        return len(self.tokens) - self.computed

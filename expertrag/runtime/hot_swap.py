@@ -1,0 +1,74 @@
+"""Replace what is served when its file changes, while requests use the old one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+_RETRY_SECONDS = 30.0  # after a failed replacement
+
+FileState = tuple[int, int] | None
+"""Inode and modification time in nanoseconds; None if the file is missing."""
+
+
+class HotSwap:
+    """Watches a file at every request and runs a replacement when it has changed.
+
+    A failed replacement is logged, the old object keeps serving, and the replacement is tried again
+    after 30 seconds. Thread-safe; one thread replaces, the others keep using the old object.
+    """
+
+    def __init__(self, file: Path, what: str) -> None:
+        """Record the file's state; load the first object after this.
+
+        :param what: name in the log, such as "gate".
+        """
+        self._file = file
+        self._what = what
+        self._lock = threading.Lock()
+        self._seen = _state(file)
+        self._retry_at = 0.0
+        self._log = structlog.get_logger(f"expertrag.{what}")
+
+    def follow(self, replace: Callable[[], None], *, wait: bool = False) -> None:
+        """Run ``replace`` if the file has changed since the last replacement.
+
+        :param wait: wait for a replacement that another thread is running.
+        """
+        if _state(self._file) == self._seen or time.monotonic() < self._retry_at:
+            return
+        if not self._lock.acquire(blocking=wait):
+            return
+        try:
+            if _state(self._file) != self._seen:
+                self._run(replace)
+        # Loading may raise anything (a damaged file, CUDA out of memory); requests that the old
+        # object can serve must not fail.
+        except Exception as error:
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
+            self._log.warning(f"{self._what} not replaced", error=str(error))
+        finally:
+            self._lock.release()
+
+    def now(self, replace: Callable[[], None]) -> None:
+        """Run ``replace``, whether or not the file has changed."""
+        with self._lock:
+            self._run(replace)
+
+    def _run(self, replace: Callable[[], None]) -> None:
+        seen = _state(self._file)  # before it is read: it may change meanwhile
+        replace()
+        self._seen = seen
+
+
+def _state(file: Path) -> FileState:
+    """Identify a version of a file, cheaply enough for every request."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
