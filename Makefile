@@ -85,7 +85,7 @@ GATE ?= .eval/adarague-drafts
 gate-bundle: $(STAMP) ## fit the gate that is shipped; DATA=..., GATE=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
-	@$(BIN)/expertrag gate fit $(DATA)/adarague/dev --generator smollm2-135m-instruct-moe --out $(GATE) $(ARGS)
+	@$(BIN)/expertrag train gate $(DATA)/adarague/dev --generator smollm2-135m-instruct-moe --out $(GATE) $(ARGS)
 
 QWEN_GATE ?= .eval/qwen-gate
 QWEN := qwen2.5-coder-1.5b-instruct
@@ -107,7 +107,7 @@ gate-default: $(STAMP) ## fit the gate of the default language model; DATA=..., 
 	  for name in squad2 hotpotqa popqa pubmedqa tatqa; do \
 	    $(RECORD) $$folder --limit $(ROWS_ELSEWHERE_OF) --seed 1 --index $$(ls -td $(EVAL_WORK)/stores/$$name-* | head -1) \
 	      --out .eval/rows/$$(basename $$folder)-$$name.jsonl || exit 1; done; done
-	@$(BIN)/expertrag gate fit .eval/rows --signals store --no-judge --models logistic --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
+	@$(BIN)/expertrag train gate .eval/rows --signals store --no-judge --models logistic --generator $(QWEN) --out $(QWEN_GATE) $(ARGS)
 
 eval-gate: $(STAMP) ## the calibrated gate by nested cross-validation; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/eval_gate.py --data $(DATA) $(ARGS)
@@ -138,7 +138,7 @@ MEASURED_DATA = $(filter-out technical=%,$(SHIPPED_DATA)) \
 
 bundle: $(STAMP) ## train the bundle of experts that is shipped; DATA=..., BUNDLE=folder to make, ARGS=...
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
-	@$(BIN)/expertrag train experts $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE) $(ARGS)
+	@$(BIN)/expertrag train embedder $(addprefix --data ,$(SHIPPED_DATA)) --out $(BUNDLE) $(ARGS)
 
 READER ?= .eval/reader
 # PolicyQA, the only legal set with answers, is for research and teaching, and so left out
@@ -221,7 +221,7 @@ eval-mixed: $(STAMP) ## gate, search, answers and abstention in one store of 13 
 
 .eval/experts: | $(STAMP)
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
-	@$(BIN)/expertrag train experts $(addprefix --data ,$(MEASURED_DATA)) --out $@
+	@$(BIN)/expertrag train embedder $(addprefix --data ,$(MEASURED_DATA)) --out $@
 
 CPU := kernels/expertrag_kernels/cpu
 SANITIZED := -std=c++17 -O1 -g -fopenmp -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-trapping-math -fno-math-errno -Wno-psabi

@@ -1,8 +1,8 @@
-"""What one language model says through the pipeline over one store, kept on disk.
+"""Answers of one language model through the pipeline over one store, cached on disk.
 
-WORK/answers/SET-HASH.jsonl    by question and mode: a killed run goes on
+WORK/answers/SET-HASH.jsonl    by question and mode; an interrupted run can be resumed
 
-HASH is of everything that an answer depends on: models, store, gate, prompts, passages asked for.
+HASH covers everything that an answer depends on: models, store, gate, prompts, number of passages.
 """
 
 from __future__ import annotations

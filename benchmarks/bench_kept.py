@@ -36,7 +36,7 @@ def main() -> int:
     """Count cached tokens, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
-    parser.add_argument("--generator", required=True, type=Path, help="folder of `models pack`")
+    parser.add_argument("--generator", required=True, type=Path, help="folder of `llm pack`")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -178,8 +178,7 @@ def _shape(
 ) -> dict[str, float]:
     """Cross-validated accuracy, and how well a left-out domain is separated from the others.
 
-    Both use texts that the router was not trained on: it is trained on three quarters of the others'
-    texts.
+    Both use texts that the router was not trained on: three quarters of the others' texts train it.
     """
     settings = RouterSettings(prototypes, dimensions, shrinkage)
     _, held_out = fit_router(train, states, seed, settings)

@@ -123,7 +123,7 @@ def measure(
 def measure_speed(
     embedder: SentenceTransformerEmbedder, folders: Sequence[Path]
 ) -> dict[str, float]:
-    """Documents embedded per second, compared with plain ``encode``: interleaved, median of five."""
+    """Documents embedded per second, ours and plain ``encode``: interleaved, median of five."""
     from sentence_transformers import SentenceTransformer
 
     plain = SentenceTransformer(embedder.name, device="cpu")

@@ -61,7 +61,7 @@ def main() -> int:
     """Measure, and write JSON to a file or to stdout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--index", required=True, help="store to answer the questions from")
-    parser.add_argument("--generator", required=True, help="folder of `expertrag models pack`")
+    parser.add_argument("--generator", required=True, help="folder of `expertrag llm pack`")
     parser.add_argument("--rounds", type=int, default=5, help="starts per installation")
     parser.add_argument("--questions", type=int, default=30, help="questions before memory is read")
     parser.add_argument("--beside", help="python of another installation to alternate with")

@@ -1,21 +1,22 @@
-"""What users get: answers of language models through the whole system, on test splits.
+"""End-to-end evaluation of language models: answers through the whole system, on test splits.
 
     python benchmarks/eval_answers.py --data DATA --json FILE
 
-Every answer comes from the pipeline as it is served: five best passages of hybrid search over a
-store of the set's corpus, greedy, 25 tokens at most. The models take turns; the first is the one
-that the others are compared with. How answers are kept: ``answers_said.py``.
+Every answer comes from the pipeline as served: the five best passages of hybrid search over a store
+of the data set's corpus, greedy decoding, at most 25 tokens. The models run in turn and are compared
+with the first one. Answers are cached, see ``answers_said.py``.
 
-    found       ALWAYS: an accepted answer is in the reply; it is the reply and nothing else (exact)
-    citations   of the same answers: share that points at a passage with an accepted answer, or at
-                one that is judged relevant, too: the first hop of a question that needs two
-    abstention  squad2, questions that its passages do not answer beside those that they do
-    policies    never, always and auto on the sets, on openqa, which no store was made for, and on
-                everyday requests, as many of each: right answers, searches and seconds
+    found       ALWAYS: the reply contains an accepted answer; the reply is one (exact)
+    citations   of the same answers: share that points at a passage with an accepted answer, or also
+                at one judged relevant, such as the first hop of a two-hop question
+    abstention  squad2, questions that the passages do not answer, compared with those that they do
+    policies    never, always and auto, with equal numbers of questions of the data sets, of openqa,
+                which no store was made for, and of everyday requests: right answers, searches,
+                seconds
 
-``--small`` asks 20 questions a set. ``--dev`` asks those of the train split that no reader is
-trained on: choices follow from these, and from test questions none. ``--reader FOLDER`` sets one
-beside the last model.
+``--small`` asks 20 questions per data set. ``--dev`` asks those of the train split that no reader is
+trained on; choices are made on these, never on test questions. ``--reader FOLDER`` adds a reader to
+the last model.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from expertrag_index.types import Progress
 MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
 SETS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "tatqa")
 LEFT_OUT = ("policyqa",)
-"""Sets that no shipped reader was trained on."""
+"""Data sets that no shipped reader was trained on."""
 UNANSWERABLE, POLICIES = "squad2", "policies"
 TOKENS, PASSAGES, QUESTIONS, FEW = 25, 5, 100, 20
 CONTAINS = {"squad2": 0.90, "hotpotqa": 0.60, "popqa": 0.85, "pubmedqa": 0.65, "tatqa": 0.70}
@@ -60,7 +61,7 @@ Asked = tuple[list[Query], dict[GateMode, list[Said]]]
 
 
 class Answered(Protocol):
-    """What has the text of an answer."""
+    """Protocol of an object with the text of an answer."""
 
     @property
     def text(self) -> str:
@@ -72,14 +73,14 @@ def main() -> int:
     """Ask, compare, print, and write JSON where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
-    parser.add_argument("--models", nargs="+", default=MODELS, help="the first is compared with")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="models; the first is the base")
     parser.add_argument("--sets", nargs="+", choices=(*SETS, *LEFT_OUT), default=SETS)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each set")
-    parser.add_argument("--policies", type=int, help="questions of each for the policies, if fewer")
-    parser.add_argument("--small", action="store_true", help=f"{FEW} questions of each set")
-    parser.add_argument("--dev", action="store_true", help="dev questions of the train split")
-    parser.add_argument("--reader", default=NO_READER, help="beside the last model")
+    parser.add_argument("--questions", type=int, default=QUESTIONS, help="questions per data set")
+    parser.add_argument("--policies", type=int, help="questions per kind for policies, if fewer")
+    parser.add_argument("--small", action="store_true", help=f"{FEW} questions per data set")
+    parser.add_argument("--dev", action="store_true", help="use dev questions of the train split")
+    parser.add_argument("--reader", default=NO_READER, help="reader for the last model")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -107,7 +108,7 @@ def main() -> int:
 def asked(
     model: str, given: argparse.Namespace, count: int, report: Progress
 ) -> tuple[dict[str, Asked], dict[str, JSON]]:
-    """Ask one model everything; by set, and what its answers depend on."""
+    """Ask one model all questions; return the answers by set, and what they depend on."""
     last = model == given.models[-1]
     config = config_of(model, given.reader if last else NO_READER)
     found: dict[str, Asked] = {}
@@ -140,7 +141,7 @@ def asked(
 
 
 def config_of(model: str, reader: str = NO_READER, probe: str = AUTO_PROBE) -> Config:
-    """Return the defaults, but for the language model, the reader beside it, and its probe."""
+    """Return the default configuration with this language model, reader and probe."""
     config = Config()
     chosen = replace(config.model, generator=model, reader=reader, probe=probe)
     return replace(config, model=chosen)
@@ -156,7 +157,7 @@ def wanted(kind: str, mode: GateMode, parts: Sequence[str]) -> bool:
 
 
 def answerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Query]:
-    """Draw judged questions with accepted answers; of TAT-QA those of a span."""
+    """Draw judged questions with accepted answers; for TAT-QA only those answered by a span."""
     queries = [
         query for query in dataset.judged if query.answers and (not dev or is_dev(query, dataset))
     ]
@@ -178,12 +179,12 @@ def unanswerable(dataset: Dataset, count: int, *, dev: bool = False) -> list[Que
 def compared(
     before: Mapping[str, Asked], after: Mapping[str, Asked], parts: Sequence[str]
 ) -> dict[str, list[Figure]]:
-    """Compare two models part by part."""
+    """Compare two models, part by part."""
     return {part: PARTS[part](before, after) for part in parts}
 
 
 def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
-    """Right answers from the five best passages."""
+    """Figures of right answers from the five best passages."""
     figures = []
     for name in [name for name in (*SETS, *LEFT_OUT) if name in after]:
         both = before[name], after[name]
@@ -203,7 +204,7 @@ def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figur
 
 
 def citations(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
-    """Where citations point; of verdicts nobody can tell."""
+    """Figures of citations; verdicts are left out, since no passage contains them."""
     figures = []
     for name in [name for name in (*SETS, *LEFT_OUT) if name in after and name != "pubmedqa"]:
         given = [
@@ -228,7 +229,7 @@ def citations(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[F
 
 
 def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
-    """How well a model tells what its passages do not answer."""
+    """Figures of abstention on questions that the passages do not answer."""
     if UNANSWERABLE not in after:
         return []
     names = f"{UNANSWERABLE} unanswerable", UNANSWERABLE
@@ -260,7 +261,7 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
 
 
 def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figure]:
-    """Never, always and auto: accuracy where there are answers, searches and seconds over all."""
+    """Figures of never, always and auto: accuracy where scorable, searches and seconds over all."""
     kinds = [name for name in after if name.startswith(POLICIES)]
     both = before, after
 
@@ -313,29 +314,29 @@ def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Fi
 def scores(
     asked: Asked, score: Callable[[Said, Query], bool], mode: GateMode = GateMode.ALWAYS
 ) -> list[float]:
-    """Score the answers to the questions that have accepted ones."""
+    """Score the answers to questions with accepted answers."""
     pairs: Sequence[tuple[Query, Said]] = list(zip(asked[0], asked[1][mode], strict=True))
     return [float(score(said, query)) for query, said in pairs if query.answers]
 
 
 def contains(said: Answered, query: Query) -> bool:
-    """Whether an accepted answer is part of the reply."""
+    """Whether the reply contains an accepted answer."""
     return squad.contains(said.text, query.answers or ())
 
 
 def exact(said: Said, query: Query) -> bool:
-    """Whether the reply is an accepted answer, its markers taken off."""
+    """Whether the reply without its markers is an accepted answer."""
     return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
 
 
 def verdict(said: Answered, query: Query) -> bool:
-    """Whether the reply begins with the right one of yes, no and maybe."""
+    """Whether the reply begins with the right verdict: yes, no or maybe."""
     first, *_ = squad.normalise(said.text).split() or [""]
     return squad.exact_match(first, query.answers or ())
 
 
 def judged(said: Answered, query: Query) -> bool:
-    """Whether an answer is right, whatever is asked for."""
+    """Whether an answer is right, for any kind of question."""
     return squad.right(said.text, query.answers or ())
 
 

@@ -1,4 +1,4 @@
-"""Embedding experts against their rivals: nDCG@10 on test splits, dense and hybrid.
+"""Embedding experts compared with rivals: nDCG@10 on test splits, dense and hybrid.
 
     python benchmarks/eval_experts.py --data DATA --bundle BUNDLE --json FILE
 
@@ -6,13 +6,13 @@ Systems, each over whole documents of 14 test sets of six domains:
 
     base        the base model
     all-domain  one expert trained on the pairs of all domains, for as many steps as all experts
-    specialist  the base model with its upper feed-forward layers trained whole on one domain
-    label       the bundle, each set by the expert of its domain
+    specialist  the base model with its upper feed-forward layers fully fine-tuned on one domain
+    label       the bundle, each data set by the expert of its domain
     router      the bundle as a store uses it: the router chooses by the documents
 
-Rivals that are not there yet are trained first, with the recipe of the bundle, into --work, and
-kept as stores and measurements are, so that a killed run goes on. A rival is its best point by the
-mean of its dev sets, without regard to harm. Differences have paired randomisation tests.
+Missing rivals are trained first, with the recipe of the bundle, into --work. Rivals, stores and
+measurements are kept, so an interrupted run can be resumed. A rival is the checkpoint with the best
+mean over its dev sets, regardless of harm. Differences have paired randomisation tests.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ TESTED_ON = TRAINED_ON | {
     "biomedicine": ("bioasq", "medquad", "liveqa"),
     "legal": ("policyqa", "legalsum"),
 }
-SPLITS = {"liveqa": ("medquad", "liveqa")}  # folder and split, if not NAME and test
+SPLITS = {"liveqa": ("medquad", "liveqa")}  # folder and split if not NAME and "test"
 SYSTEMS = ("base", "all-domain", "specialist", "router", "label")
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
-    parser.add_argument("--sets", nargs="*", help="of these sets alone")
+    parser.add_argument("--sets", nargs="*", help="only these data sets")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -105,7 +105,7 @@ def main() -> int:
 
 
 class Rivals:
-    """The systems, loaded or trained when they are asked for."""
+    """The systems, loaded or trained on demand."""
 
     def __init__(self, data: Path, bundle: Path, work: Path, report: Progress) -> None:
         self._data = data
@@ -116,14 +116,14 @@ class Rivals:
         recipe = settings["training"]["recipe"]
         self._recipe = Recipe(**{**recipe, "form": ExpertForm(recipe["form"]), "most_harm": 1.0})
         self.without_gain: list[str] = []
-        """Rivals that never beat the base on dev sets, and for which it stands."""
+        """Rivals that never beat the base on dev sets; the base is used instead."""
         digest = hashlib.sha256((bundle / "experts.safetensors").read_bytes()).hexdigest()[:8]
         self.stores = work
         self._work = work / "rivals" / digest
         self._base = models.ensure(BASE)
 
     def system(self, name: str, domain: str) -> SentenceTransformerEmbedder:
-        """Open a system for the test sets of a domain."""
+        """Load a system for the test sets of a domain."""
         if name == "base":
             return load_embedder(self._base)
         if name == "router":
@@ -145,7 +145,7 @@ class Rivals:
         return self._train("all", folders, replace(self._recipe, most_pairs=pairs))
 
     def _specialist(self, domain: str) -> Path:
-        # whole weights take smaller steps than updates that start at zero
+        # full weights need a smaller learning rate than updates that start at zero
         recipe = replace(self._recipe, form=ExpertForm.FULL, learning_rate=5e-5)
         return self._train(domain, [self._data / name for name in TRAINED_ON[domain]], recipe)
 
@@ -156,7 +156,7 @@ class Rivals:
 def trained(
     folder: Path, domain: str, sets: Sequence[Path], recipe: Recipe, report: Progress
 ) -> Path:
-    """Train an expert once; where none beats the base, the folder has no ``experts.json``."""
+    """Train an expert once; if none beats the base, the folder has no ``experts.json``."""
     if folder.exists():
         return folder
     base = base_model(models.ensure(BASE), BASE)
@@ -171,13 +171,13 @@ def trained(
 def measure(
     data: Path, name: str, domain: str, systems: Sequence[str], rivals: Rivals, report: Progress
 ) -> tuple[Values, dict[str, int]]:
-    """Score one test set by every system; also the chunks of the bundle's store by expert."""
+    """Score every system on one test set; also count the chunks of the bundle's store by expert."""
     folder, split = SPLITS.get(name, (name, "test"))
     values: Values = {mode: {} for mode in MODES}
     partitions: dict[str, int] = {}
     for system in sorted(systems, key=SYSTEMS.index):
         if system == "label" and set(partitions) == {domain}:
-            for mode in MODES:  # the same vectors in the same store
+            for mode in MODES:  # with the same vectors in the same store
                 values[mode][system] = values[mode]["router"]
             continue
         embedder = rivals.system(system, domain)
@@ -196,7 +196,7 @@ def measured(
     work: Path,
     report: Progress,
 ) -> dict[str, Any]:
-    """Values of a system by mode and query, and the chunks of its store by expert; kept on disk."""
+    """Values of a system by mode and query, and chunks of its store by expert; cached on disk."""
     dataset = load_dataset(folder, split)
     store = store_folder(dataset, read_corpus(dataset), embedder, "document", work)
     kept = work / "measured" / f"{store.name}-{split}-{dataset.sha256[:8]}.json"
@@ -217,7 +217,7 @@ def measured(
 
 
 def row_of(name: str, domain: str, values: Values, partitions: Mapping[str, int]) -> dict[str, Any]:
-    """Means of a set, and its tests: every system against the base, corrected after Holm."""
+    """Means of a data set, and tests of every system against the base, Holm-corrected."""
     tests = {}
     for mode, systems in values.items():
         rows = {system: list(some.values()) for system, some in systems.items()}
@@ -246,7 +246,7 @@ def row_of(name: str, domain: str, values: Values, partitions: Mapping[str, int]
 
 
 def described(row: Mapping[str, Any]) -> str:
-    """Write a set as a line."""
+    """Format the row of a data set as one line."""
     means = "  |  ".join(
         f"{mode} " + " ".join(f"{system} {mean:.3f}" for system, mean in systems.items())
         for mode, systems in row["means"].items()
@@ -255,7 +255,7 @@ def described(row: Mapping[str, Any]) -> str:
 
 
 def macro(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Mean over domains of the mean over their sets, by mode and system."""
+    """Mean over domains of the mean over their data sets, by mode and system."""
     domains = [
         list(some) for _, some in itertools.groupby(rows, key=lambda row: str(row["domain"]))
     ]
@@ -275,8 +275,8 @@ def against(
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Differences of the macro means, with p of a paired randomisation test (Smucker et al. 2007).
 
-    A query counts as much as it does in the macro mean; under the null hypothesis the sign of its
-    difference is a coin's.
+    Queries are weighted as in the macro mean; under the null hypothesis the sign of each difference
+    is random.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     sizes = {domain: sum(row["domain"] == domain for row in rows) for domain in TESTED_ON}

@@ -2,13 +2,12 @@
 
     python benchmarks/eval_gate.py --data DATA --json FILE
 
-3,000 questions of six sets, each answered by Llama-3.1-8B-Instruct without retrieval and with one
-BM25 retrieval. Every figure is of rows that nothing had seen which predicted them: not the model,
-not the choice of the model and its settings, not the calibration. Intervals are 95 % bootstrap
-intervals over rows.
+3,000 questions of six data sets, each answered by Llama-3.1-8B-Instruct without retrieval and with
+one BM25 retrieval. Every figure is measured on rows that were not used to fit the model, to choose
+the model and its settings, or to calibrate. Intervals are 95 % bootstrap intervals over rows.
 
     models    every kind of model with all signals, and the choice among them
-    signals   the choice with some groups of signals alone
+    signals   the choice with only some groups of signals
     budget    share of 200 splits in which a target rate is exceeded by more than .02
     reliability   of p(benefit)
 """
@@ -53,16 +52,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--seeds", type=int, default=3, help="of the folds; the mean is reported")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds to average over")
     parser.add_argument(
-        "--signals", nargs="*", type=SignalGroup, default=GROUPS, help="groups to choose from"
+        "--signals", nargs="*", type=SignalGroup, default=GROUPS, help="signal groups to use"
     )
-    parser.add_argument("--quick", action="store_true", help="the choice alone")
+    parser.add_argument("--quick", action="store_true", help="only the choice of model")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     row_sets = read_row_sets([given.data / "adarague" / "dev"])
     with progress() as report, quiet():
-        # the plain model, as the shipped gate has it: a reader knows passages, not drafts
+        # the plain model, as for the shipped gate: a reader is trained on passages, not drafts
         model = ModelConfig(generator="smollm2-135m-instruct-moe")
         source = open_source(given.signals, model, given.work)
         rows = material(row_sets, source, report)
@@ -96,7 +95,7 @@ def main() -> int:
 
 
 def figures(runs: Sequence[Predictions], rows: Material) -> dict[str, Any]:
-    """Mean over runs of every figure, with the interval of the first run's rows."""
+    """Mean of every figure over runs, with the interval over rows of the first run."""
     benefit = rows.benefit
 
     def accuracy(rate: float, p: Floats, chosen: NDArray[np.intp]) -> float:
@@ -143,7 +142,7 @@ def figures(runs: Sequence[Predictions], rows: Material) -> dict[str, Any]:
 
 
 def described(name: str, found: dict[str, Any]) -> str:
-    """Write a measurement as a line."""
+    """Format a measurement as one line."""
     accuracies = " ".join(
         f"@{float(rate):.0%} {item['mean']:.4f}" for rate, item in found["accuracy"].items()
     )

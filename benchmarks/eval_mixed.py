@@ -1,17 +1,17 @@
-"""A store of many sources, as a team's folder is: gate, search, answers and abstention in it.
+"""Evaluate gate, search, answers and abstention over a store of many sources, like a team's folder.
 
     python benchmarks/eval_mixed.py --data DATA --json FILE
 
-    gate       questions about the documents against general requests, as they are, misspelled, in
-               keywords and in lower case: AUC of p_benefit, and the share that is retrieved for
-    search     nDCG@10 of each source in the mixed store beside a store of its own
-    answers    never, always, auto and strict, as they are served: five passages, greedy, 25 tokens
-               at most. Auto is put together: the gate decides, and the answer is that of never or
-               of always, which is the same text
+    gate       questions about the documents against general requests, as written, misspelled, as
+               keywords and in lower case: AUC of p_benefit, and retrieval rate
+    search     nDCG@10 of each source in the mixed store, compared with a store of its own
+    answers    never, always, auto and strict, as served: five passages, greedy, at most 25 tokens.
+               Auto is composed: the gate decides, and the answer is that of never or always, which
+               is the same text
 
-``--json`` keeps the figures of parts that are not run in the file. What is asked, and of which
-sources: ``mixed_store.py``. Answers are kept on disk, so that a killed run goes on. Choices follow
-from questions of the train split (``--split train``).
+``--json`` keeps the figures in the file of parts that are not run. Questions and sources:
+``mixed_store.py``. Answers are cached on disk, so an interrupted run can be resumed. Choices are
+made on questions of the train split (``--split train``).
 """
 
 from __future__ import annotations
@@ -82,14 +82,14 @@ VARIANTS: Mapping[str, Callable[[str], str]] = {
 
 
 def main() -> int:
-    """Build, ask, compare, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--split", choices=("test", "train"), default="test")
-    parser.add_argument("--questions", type=int, help="of each kind at most, drawn at random")
-    parser.add_argument("--answers", type=int, help="of these, how many of each kind are answered")
+    parser.add_argument("--questions", type=int, help="maximum per kind, drawn at random")
+    parser.add_argument("--answers", type=int, help="how many of these to answer, per kind")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -128,17 +128,17 @@ def main() -> int:
 
 
 def drawn(asked: Sequence[Asked], most: int | None) -> list[Asked]:
-    """Draw questions in an order that mixes sources."""
+    """Draw questions in random order, which mixes the sources."""
     return random.Random(0).sample(asked, min(most or len(asked), len(asked)))
 
 
 def scorable(asked: Mapping[str, Sequence[Asked]], most: int | None) -> dict[str, list[Asked]]:
-    """Choose the questions whose answers can be scored."""
+    """Select the questions whose answers can be scored."""
     return {kind: [item for item in items if scored(item)][:most] for kind, items in asked.items()}
 
 
 def opened(model: str, store: Path) -> Pipeline:
-    """Open the pipeline as it is served by default, but for the language model."""
+    """Open the pipeline with default settings, except the language model."""
     config = Config()
     return open_pipeline(
         replace(config, index=str(store), model=replace(config.model, generator=model))
@@ -146,7 +146,7 @@ def opened(model: str, store: Path) -> Pipeline:
 
 
 def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
-    """Tell what answers of forced modes depend on; the gate is asked anew."""
+    """Return what answers in forced modes depend on; the gate is not cached."""
     info = pipeline.info()
     with Index.open(store) as index:
         corpus = index.manifest.corpus_hash
@@ -159,7 +159,7 @@ def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
 
 
 def code_hash() -> str:
-    """Hash of the code between a question and its answer: kept answers are of no other."""
+    """Hash the code between a question and its answer, as part of the key of cached answers."""
     files = sorted((ROOT / "expertrag").glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
@@ -171,7 +171,7 @@ def sized(store: Path) -> dict[str, JSON]:
 
 
 def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[Asked]]) -> list[Figure]:
-    """How the gate tells questions about the documents from general requests."""
+    """Figures of the gate: questions about the documents against general requests."""
     figures, seconds = [], []
     for variant, vary in VARIANTS.items():
         scores: dict[str, list[float]] = {}
@@ -199,7 +199,7 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[Asked]]) -> list[Figur
 
 
 def area(name: str, positive: Sequence[float], negative: Sequence[float]) -> Figure:
-    """AUC, with its interval by drawing questions again."""
+    """AUC with its bootstrap interval over questions."""
     scores = np.array([*positive, *negative])
     labels = np.array([True] * len(positive) + [False] * len(negative))
     return Figure(
@@ -209,7 +209,7 @@ def area(name: str, positive: Sequence[float], negative: Sequence[float]) -> Fig
 
 
 def search(given: argparse.Namespace, work: Path, store: Path, report: Progress) -> list[Figure]:
-    """NDCG of each source in the mixed store, beside a store of its own."""
+    """NDCG@10 of each source in the mixed store, compared with a store of its own."""
     embedder = open_embedder(Config().model, store)
     figures: list[Figure] = []
     changes: list[float] = []
@@ -248,7 +248,7 @@ def search(given: argparse.Namespace, work: Path, store: Path, report: Progress)
 def answers(
     pipeline: Pipeline, speaker: Speaker, asked: Mapping[str, Sequence[Asked]], report: Progress
 ) -> list[Figure]:
-    """Right answers by policy, and what STRICT gives and withholds."""
+    """Figures of right answers by policy, and of answers that STRICT gives and withholds."""
     documents, general, nothing = asked[ANSWERABLE], asked[GENERAL], asked[UNANSWERABLE]
     said: dict[tuple[str, GateMode], list[Said]] = {}
     never, always, strictly = GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT
@@ -274,7 +274,7 @@ def answers(
 
 
 def chosen(pipeline: Pipeline, asked: Asked, never: Said, always: Said) -> Said:
-    """Return the answer of auto: that of the way that the gate decides for, and its time."""
+    """Return the answer of auto: that of the mode that the gate decides for, and its time."""
     meter = Meter()
     decision = pipeline.decide(asked.query.text, meter=meter)
     answer = always if decision.retrieve else never
@@ -287,7 +287,7 @@ def policies(
     documents: Sequence[Asked],
     general: Sequence[Asked],
 ) -> list[Figure]:
-    """Right answers and seconds of never, always and auto."""
+    """Figures of right answers and seconds of never, always and auto."""
     figures = []
     modes = GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO
     for kind, some in ((ANSWERABLE, documents), (GENERAL, general)):
@@ -308,7 +308,7 @@ def policies(
 
 
 def by_source(said: Sequence[Said], asked: Sequence[Asked]) -> list[Figure]:
-    """Right answers of auto by source."""
+    """Figures of right answers of auto by source."""
     pairs = list(zip(said, asked, strict=True))
     return [
         mean(
@@ -324,7 +324,7 @@ def strict(
     documents: Sequence[Asked],
     nothing: Sequence[Asked],
 ) -> list[Figure]:
-    """Tell what STRICT gives and withholds, and how support tells right answers from wrong ones."""
+    """Figures of STRICT: answers given and withheld, and AUROC of support for right answers."""
     given = said[ANSWERABLE, GateMode.STRICT]
     withheld = [float(item.abstained) for item in said[UNANSWERABLE, GateMode.STRICT]]
     right = [

@@ -1,22 +1,22 @@
-"""A reader beside its base model: answers, citations, abstention, experts, cost; test splits.
+"""Compare a reader with its base model on test splits: answers, citations, abstention, cost.
 
     python benchmarks/eval_reader.py --data DATA --reader BUNDLE --json FILE
 
-Both are asked through the generation engine, as they are served: greedily, with the prompts of
-``expertrag/llm/prompt.py``, each question by the expert that the embedder's router chooses. What is
-shown with a question, and how answers are kept: ``reader_questions.py``, ``reader_answers.py``.
+Both are run by the generation engine, as served: greedy decoding, with the prompts of
+``expertrag/llm/prompt.py``, each question by the expert that the embedder's router chooses. For the
+passages of a question see ``reader_questions.py``, for the cache of answers ``reader_answers.py``.
 
     gold        answers from the gold passages alone: squad2, hotpotqa, popqa
     found       answers from the system's five best passages
-    verdicts    pubmedqa: yes, no or maybe, as the answer begins
-    citations   where they point, from the system's passages and from gold among them
-    abstention  squad2: does its probability tell unanswerable questions from the others
+    verdicts    pubmedqa: yes, no or maybe, at the start of the answer
+    citations   where they point, with the system's passages and with gold among them
+    abstention  squad2: AUROC of its probability, unanswerable questions against the others
     experts     test questions of each domain by the routed expert, against each of the others
-    general     what questions without passages lose, and general questions by the general expert
-    speed       tokens a second and parameters a token, beside the dense base
+    general     loss on questions without passages, and general questions by the general expert
+    speed       tokens per second and parameters per token, compared with the dense base
 
-"before" is the base model, but for ``experts`` and the last rows of ``general``: there the expert
-that is named.
+"before" is the base model, except in ``experts`` and the last rows of ``general``, where it is the
+named expert.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from expertrag_retriever.experts.settings import GENERAL
 
 BASE = "smollm2-135m-instruct-moe"
 GENERAL_SETS = ("squad2", "hotpotqa", "popqa")
-DOMAINS = {  # the sets with short answers
+DOMAINS = {  # data sets with short answers
     "biomedicine": ("pubmedqa", "bioasq"),
     "finance": ("tatqa",),
     "encyclopedia": GENERAL_SETS,
@@ -77,15 +77,15 @@ QUICK = 20
 
 
 def main() -> int:
-    """Measure part by part, print, and write JSON where that is asked for."""
+    """Run the parts, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--reader", type=Path, required=True, help="bundle of `train reader`")
-    parser.add_argument("--base", default=BASE, help="the model that it was trained on")
+    parser.add_argument("--base", default=BASE, help="the model that the reader was trained on")
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--questions", type=int, default=300, help="of each set")
-    parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS, help="of an answer")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK} questions of each set")
+    parser.add_argument("--questions", type=int, default=300, help="questions per data set")
+    parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS, help="tokens per answer")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK} questions per data set")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -96,7 +96,7 @@ def main() -> int:
             found[part] = PARTS[part](bench)
             print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found[part]))))
             sys.stdout.flush()
-            if given.json:  # after each part, as all of them take hours
+            if given.json:  # after each part, because all parts take hours
                 body = {
                     "manifest": asdict(make_manifest("reader", bench.inputs)),
                     "figures": {name: list(map(asdict, some)) for name, some in found.items()},
@@ -106,7 +106,7 @@ def main() -> int:
 
 
 class Bench:
-    """The models, the sets and the stores, each opened when it is asked for."""
+    """The models, data sets and stores, each opened on demand."""
 
     def __init__(self, given: argparse.Namespace, count: int, report: Progress) -> None:
         self.report, self.quick = report, given.quick
@@ -128,7 +128,7 @@ class Bench:
 
     @property
     def inputs(self) -> dict[str, JSON]:
-        """What the figures depend on, for the manifest."""
+        """Everything that the figures depend on, for the manifest."""
         return {
             "base": model_inputs(self.models.base.generator),
             "reader": model_inputs(self.models.reader.generator),
@@ -139,13 +139,13 @@ class Bench:
         }
 
     def set(self, name: str) -> QuestionSet:
-        """Open the test questions of a set."""
+        """Open the test questions of a data set."""
         if name not in self._sets:
             self._sets[name] = QuestionSet(self._data / name, self._count)
         return self._sets[name]
 
     def search(self, name: str) -> Search:
-        """Search a store of a set's corpus as the pipeline does; it is built if need be."""
+        """Return the pipeline's search over a store of a data set's corpus; build it if needed."""
         if name not in self._pipelines:
             store, _ = build_store(
                 self.set(name).dataset, self._embedder, "chunk", self._work, self.report
@@ -158,7 +158,7 @@ class Bench:
 
 
 def gold(bench: Bench) -> list[Figure]:
-    """Answers from the gold passages."""
+    """Figures of answers from the gold passages."""
     figures = []
     for name, bar in GOLD_BARS.items():
         asked = bench.set(name).alone()
@@ -169,7 +169,7 @@ def gold(bench: Bench) -> list[Figure]:
 
 
 def found(bench: Bench) -> list[Figure]:
-    """Answers from what the system finds."""
+    """Figures of answers from the system's passages."""
     figures = []
     for name in GENERAL_SETS:
         asked = bench.set(name).found(bench.search(name))
@@ -181,7 +181,7 @@ def found(bench: Bench) -> list[Figure]:
 
 
 def verdicts(bench: Bench) -> list[Figure]:
-    """Yes, no or maybe."""
+    """Figures of verdicts: yes, no or maybe."""
     testset = bench.set("pubmedqa")
     asked = testset.alone()
     told = bench.models.both(asked)
@@ -190,7 +190,7 @@ def verdicts(bench: Bench) -> list[Figure]:
 
 
 def cited(bench: Bench) -> list[Figure]:
-    """Where citations point, and how many answers have one."""
+    """Figures of citations: where they point, and how many answers have one."""
     testset, search = bench.set("squad2"), bench.search("squad2")
     figures = []
     for form, asked in (
@@ -218,7 +218,7 @@ def cited(bench: Bench) -> list[Figure]:
 
 
 def abstention(bench: Bench) -> list[Figure]:
-    """Unanswerable questions, each with a tempting document, against those with gold passages."""
+    """Figures of abstention: unanswerable questions with a tempting document against the others."""
     testset = bench.set("squad2")
     tempting, alone = testset.tempting(), testset.alone()
     before, after = bench.models.both([*tempting, *alone])
@@ -235,7 +235,7 @@ def abstention(bench: Bench) -> list[Figure]:
 
 
 def experts(bench: Bench) -> list[Figure]:
-    """Each domain's questions by the routed expert, against the expert that is named."""
+    """Figures of each domain's questions by the routed expert, against each named expert."""
     figures = []
     for domain in [name for name in bench.models.experts if name in DOMAINS]:
         sets = [bench.set(name).alone() for name in DOMAINS[domain]]
@@ -254,7 +254,7 @@ def experts(bench: Bench) -> list[Figure]:
 
 
 def general(bench: Bench) -> list[Figure]:
-    """Questions without passages, and general questions by the general expert."""
+    """Figures of questions without passages, and of general questions by the general expert."""
     closed = bench.set("openqa").closed()
     pair = bench.models.both(closed)
     figures = [_compared("openqa closed book", right, closed, pair).losing_at_most(0.01)]
@@ -269,7 +269,7 @@ def general(bench: Bench) -> list[Figure]:
 
 
 def cost(bench: Bench) -> list[Figure]:
-    """Speed and parameters, on gold prompts of squad2."""
+    """Figures of speed and parameters, on gold prompts of squad2."""
     asked = bench.set("squad2").alone()[:TEXTS]
     chat = ChatTokenizer(ModelSource(model_files(bench.models.base_folder)).tokenizer)
     prompts = [chat.encode(item.messages) for item in asked]

@@ -1,11 +1,11 @@
-"""STRICT's judge of passages: telling questions that the documents do not answer.
+"""STRICT's judge of passages: how well it detects questions that the documents do not answer.
 
     python benchmarks/eval_strict.py --data DATA --json FILE
 
-For questions of squad2 the passages are found in a store of its paragraphs, and the probability
-that they hold an answer is learned from train questions, answerable or not, and measured on test
-questions, against the similarity of the best passage. No language model is asked. The articles of
-the test questions are none of the train questions'.
+Passages for questions of squad2 are retrieved from a store of its paragraphs. The probability that
+they hold an answer is fitted on train questions, answerable or not, and evaluated on test
+questions, compared with the similarity of the best passage. No language model is used. Train and
+test questions are about different articles.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def main() -> None:
     """Measure, print, and write JSON where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--questions", type=int, default=1_500, help="of each split")
+    parser.add_argument("--questions", type=int, default=1_500, help="questions per split")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     folder = given.data / "squad2"
-    config = Config(model=ModelConfig(generator="smollm2-135m-reader"))  # of no signal here
+    config = Config(model=ModelConfig(generator="smollm2-135m-reader"))  # no signal uses it
     seen: dict[str, list[Signals]] = {}
     answerable: dict[str, list[bool]] = {}
     with progress() as report, quiet():
@@ -79,14 +79,14 @@ def main() -> None:
 
 
 def drawn(folder: Path, split: str, count: int) -> list[dict[str, Any]]:
-    """Draw questions of a split, answerable and not as often as they are."""
+    """Draw questions of a split, with its share of unanswerable ones."""
     items, _ = read_lines(folder / "queries.jsonl.gz")
     every = [dict(item) for _, item in items if item["metadata"]["split"] == split]
     return random.Random(0).sample(every, min(count, len(every)))
 
 
 def figures(said: Any, seen: Sequence[Signals], truth: Any) -> dict[str, Any]:
-    """Say how well answerable questions are told, with 95 % bootstrap intervals."""
+    """Return how well answerable questions are detected, with 95 % bootstrap intervals."""
     similar = np.array([item.numbers["evidence_dense_best"] for item in seen])
     areas, gains = [], []
     for chosen in np.random.default_rng(0).integers(0, len(truth), (DRAWS, len(truth))):

@@ -1,12 +1,12 @@
-"""One report of everything: retrieval, answers, gate, cost and consistency.
+"""Run all evaluations into one report: retrieval, answers, gate, cost and consistency.
 
     python benchmarks/evaluate.py small --out .eval/small
     python benchmarks/evaluate.py full --data ../shared/data --out .eval/full --json FILE
 
-Types the commands that a user would type, and puts their reports on one page with `expertrag eval
-report`. ``small`` takes the repository's own samples and ends within five minutes; ``full`` takes
-hours the first time, and goes on where it was when it is run again. With --json the headline
-figures, without values by query, are written to a file.
+Runs the commands that a user would type, and combines their reports on one page with `expertrag
+eval report`. ``small`` uses the repository's own samples and takes less than five minutes; ``full``
+takes hours the first time, and can be interrupted and resumed. With --json, the headline figures,
+without values per query, are written to a file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BULKY = {"per_query", "worst", "risk_coverage", "frontier", "least_consistent", 
 
 
 def small(_data: Path) -> Mapping[str, list[str]]:
-    """Use samples of SQuAD 2.0, the Python documentation and AdaRAGUE, with the default models."""
+    """Commands on samples of SQuAD 2.0, the Python documentation and AdaRAGUE, default models."""
     squad, pydocs = str(SAMPLES / "squad_small"), str(SAMPLES / "beir_small")
     return {
         "retrieval": [squad, pydocs],
@@ -39,7 +39,7 @@ def small(_data: Path) -> Mapping[str, list[str]]:
 
 
 def full(data: Path) -> Mapping[str, list[str]]:
-    """Use every test split for retrieval, and 100 questions of five sets for answers."""
+    """Commands on every test split for retrieval, and on 100 questions of five sets for answers."""
     sets = sorted(str(path.parent) for path in data.glob("*/qrels"))
     asked = [str(data / name) for name in QUESTIONS]
     return {
@@ -55,13 +55,13 @@ PROFILES = {"small": small, "full": full}
 
 
 def main() -> int:
-    """Run the commands of a profile one after the other."""
+    """Run the commands of a profile in sequence."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("profile", choices=PROFILES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True, help="folder of the reports")
     parser.add_argument("--json", type=Path, help="write the headline figures to this file")
-    parser.add_argument("--only", type=lambda names: names.split(","), help="parts, by comma")
+    parser.add_argument("--only", type=lambda names: names.split(","), help="comma-separated parts")
     options = parser.parse_args()
     if options.profile == "full" and not options.data.is_dir():
         parser.error(f"no folder {options.data}; name the folder of data sets with --data")
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def expertrag(*arguments: str) -> None:
-    """Run the command line, showing what is typed; a failure ends the benchmark with its code."""
+    """Print and run a command; a failure ends the benchmark with its exit code."""
     print(f"$ expertrag {shlex.join(arguments)}", flush=True)
     done = subprocess.run([sys.executable, "-m", "expertrag", *arguments], check=False)
     if done.returncode:
@@ -89,7 +89,7 @@ def expertrag(*arguments: str) -> None:
 
 
 def slim(value: Any) -> Any:
-    """Leave out what has a value for every query."""
+    """Drop the values per query."""
     if isinstance(value, dict):
         return {key: slim(item) for key, item in value.items() if key not in BULKY}
     return [slim(item) for item in value] if isinstance(value, list) else value

@@ -2,7 +2,7 @@
 
     python benchmarks/experts_left_out.py --data DATA --json FILE
 
-Of every domain with several sets, an expert is trained on all but one, as ``train experts`` does,
+Of every domain with several sets, an expert is trained on all but one, as ``train embedder`` does,
 and measured on the test split of that one: nDCG@10 of dense and of hybrid search over whole
 documents, all of them by the expert, beside the base model. Trained experts and values are kept in
 ``--work``, so that a killed run goes on, and figures of domains that are not run in the file of
@@ -36,7 +36,7 @@ MOST_HARM = 0.003
 
 
 def main() -> int:
-    """Train, measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=list(DOMAINS))
@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def kept(path: Path, domains: Sequence[str]) -> list[Figure]:
-    """Read the figures of the other domains."""
+    """Read the existing figures of the other domains."""
     known = [Figure.parsed(item) for item in json.loads(path.read_text())["figures"]]
     return [item for item in known if item.change and item.name.split(", ")[0] not in domains]
 
@@ -80,9 +80,9 @@ def kept(path: Path, domains: Sequence[str]) -> list[Figure]:
 def compared(
     given: argparse.Namespace, domain: str, name: str, bundle: Path, report: Progress
 ) -> Sequence[Figure]:
-    """Compare the expert with the base on a set's test questions, by mode.
+    """Compare the expert with the base on a data set's test questions, by mode.
 
-    Where training found no gain on the other sets there is no expert, and the base serves.
+    If training found no gain on the other data sets, there is no expert and the base is used.
     """
     base = load_embedder(models.ensure(BASE))
     before = measured(given.data / name, "test", base, given.work, report)["values"]

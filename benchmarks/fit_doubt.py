@@ -1,13 +1,13 @@
-"""How a model's doubt is to be scaled: Platt's two numbers, from train questions.
+"""Calibrate a model's doubt by Platt scaling, on train questions.
 
     python benchmarks/fit_doubt.py --data DATA --questions 40 --json FILE [--reader FOLDER --write]
 
-The default language model answers train questions from the five best passages, as it is served, and
-its doubt is the probability that "Not in the passages." begins its reply. Slope and intercept
-(``prompt.Doubt``) are fitted on the answerable questions of three sets and as many unanswerable
-ones of squad2 as there are of one set, a quarter of all. Only dev questions are asked, which no
-reader is trained on; their answers are kept, and are those of ``eval_answers.py --dev``.
-``--write`` puts the two numbers into the folder of the reader.
+The default language model answers train questions from the five best passages, as served. Its doubt
+is the probability that the reply begins with "Not in the passages.". Slope and intercept
+(``prompt.Doubt``) are fitted on answerable questions of three data sets and unanswerable ones of
+squad2, as many as of each of the three, a quarter of all. Only dev questions are asked, which no
+reader is trained on; the answers are cached and shared with ``eval_answers.py --dev``. ``--write``
+stores the two numbers in the folder of the reader.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from expertrag.metrics.calibration import auc
 
 SETS = (UNANSWERABLE, "hotpotqa", "popqa")
 STRICT_FROM = 0.25
-"""Doubt from which STRICT withholds an answer: there, a wrong one counts as three that are withheld
+"""Doubt at which STRICT withholds an answer: a wrong answer counts as much as three withheld ones
 (3 p = 1 - p)."""
 
 
 def main() -> int:
-    """Ask, fit, print, and write JSON where that is asked for."""
+    """Ask the questions, fit, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--model", default=MODELS[-1])
-    parser.add_argument("--reader", default=AUTO_READER, help="beside the model")
-    parser.add_argument("--write", action="store_true", help="into the folder of the reader")
-    parser.add_argument("--questions", type=int, default=40, help="of each set and kind")
+    parser.add_argument("--reader", default=AUTO_READER, help="reader for the model")
+    parser.add_argument("--write", action="store_true", help="write to the folder of the reader")
+    parser.add_argument("--questions", type=int, default=40, help="questions per data set and kind")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[str, JSON]:
-    """Say how each kind of questions fares; ``auroc`` is of squad2's questions alone."""
+    """Return the figures of each kind of questions; ``auroc`` is of squad2's questions only."""
     lost = doubts[f"{UNANSWERABLE} unanswerable"]
     own = doubts[UNANSWERABLE]
     return {
@@ -120,13 +120,13 @@ def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[s
 
 
 def doubt_of(model: Generator) -> prompt.Doubt:
-    """Return how the doubt that a model tells was scaled."""
+    """Return the scaling of the doubt that a model reports."""
     assert isinstance(model, TransformersGenerator), "it gives probabilities"
     return model.doubt
 
 
 def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt.Doubt:
-    """Fit slope and intercept by logistic regression, without a penalty to speak of."""
+    """Fit slope and intercept by logistic regression with a negligible penalty."""
     from sklearn.linear_model import LogisticRegression
 
     odds = np.array([[log_odds(item)] for item in (*unanswerable, *answerable)])
@@ -137,7 +137,7 @@ def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt
 
 
 def log_odds(probability: float) -> float:
-    """Log odds of a probability that is not 0 or 1."""
+    """Log odds of a probability, which must not be 0 or 1."""
     return math.log(probability / (1.0 - probability))
 
 

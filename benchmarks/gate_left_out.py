@@ -1,11 +1,11 @@
-"""Gates on sets that they were not fitted on: rows of each set are decided by a gate of the others.
+"""Leave-one-set-out evaluation of gates: a gate fitted on the others decides the rows of each set.
 
     python benchmarks/gate_left_out.py .eval/rows --generator NAME --json FILE
 
-What a gate learns of the sets at hand may not hold elsewhere. Sets about no documents of a store
-(``everyday``, ``openqa``, and ``NAME-STORE``, the same over other stores) are left out together,
-by what stands before the hyphen. Every combination of signals and model has the threshold that its
-own fit chose.
+What a gate learns from the data sets at hand may not transfer. Sets that are not about a store's
+documents (``everyday``, ``openqa``, and ``NAME-STORE``, the same over other stores) are left out
+together, by the part of the name before the hyphen. Every combination of signals and model uses the
+threshold chosen by its own fit.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ MODELS = ("logistic", "kernel", "mixture")
 
 
 def main() -> int:
-    """Fit, decide, print, and write JSON where that is asked for."""
+    """Fit the gates, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("rows", nargs="+", type=Path, help="files or folders of rows")
-    parser.add_argument("--generator", required=True, help="that answered the rows")
+    parser.add_argument("--generator", required=True, help="language model that answered the rows")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     row_sets = read_row_sets(given.rows)
@@ -76,7 +76,7 @@ def main() -> int:
 def left_out(
     sets: dict[str, Material], signals: Sequence[SignalGroup], name: str
 ) -> dict[str, JSON]:
-    """Decide the rows of each set by a gate that was fitted on the others."""
+    """Decide the rows of each set by a gate fitted on the others."""
     right, retrieved, of_sets = [], [], {}
     for left, rows in sets.items():
         others = _together([item for other, item in sets.items() if other != left])
@@ -107,7 +107,7 @@ def _mean(some: Sequence[np.ndarray]) -> float:
 
 
 def _silent(*_stage: object) -> None:
-    """Show no progress: a fit takes seconds."""
+    """Ignore progress: a fit takes seconds."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What it costs to hold a text to a form; a part of ``bench_generation.py``."""
+"""Cost of constrained generation; a part of ``bench_generation.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.load.chat import ChatTokenizer
 
-# Longer than what is written, so that no text ends early.
+# Longer than the generated texts, so that no text ends early.
 SCHEMA = {
     "type": "array",
     "minItems": 100,
@@ -35,9 +35,9 @@ AT_ONCE = 8
 def constrained(
     engines: Mapping[bool, Engine], chat: ChatTokenizer, prompts: Sequence[list[int]], tokens: int
 ) -> dict[str, Any]:
-    """Write free texts and JSON in turns, alone and several at once.
+    """Generate free texts and JSON in turn, one and several at a time.
 
-    :param engines: with guesses and without.
+    :param engines: with prompt lookup (True) and without.
     """
     vocabulary = chat.vocabulary([2])
     constraint = Constraint(json_schema=SCHEMA)
@@ -49,7 +49,7 @@ def constrained(
         "json": lambda: vocabulary.matcher(constraint),
     }
     for engine in engines.values():
-        write(engine, prompts, 1)  # the prompts are read: what is timed writes
+        write(engine, prompts, 1)  # prefill, so that only decoding is timed
     equal = True
     for texts in (1, AT_ONCE):
         speeds: dict[str, list[float]] = {}
@@ -72,7 +72,7 @@ def constrained(
 
 
 def _us_per_token(matcher: Matcher, drawn: Sequence[int]) -> float:
-    """Median time to mask the logits and to go on by the token that was drawn."""
+    """Median time in microseconds to mask the logits and to advance by the drawn token."""
     times = []
     logits = torch.zeros(49152)
     for token in drawn:

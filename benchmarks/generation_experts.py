@@ -1,12 +1,11 @@
-"""Batches whose texts share experts: what the best order of waiting texts could gain.
+"""Batches whose sequences share experts: the possible gain from reordering waiting sequences.
 
-A batch reads each expert that some of its rows need once, whoever needs it, so order matters only
-where more texts wait than are written at a time. Of equal experts, which the default model has, the
-weights read are all that differs:
+A batch reads each expert that any of its rows needs once, so order matters only if more sequences
+wait than fit a batch. The experts of the default model are equal, so only the weights read differ:
 
 - ``as they come``: 8 at a time, each token by its router, so that nearly all experts are read
-- ``sharing``: 8 at a time, all tokens by one expert, which no order of texts could better
-- ``together``: all texts in one batch, as they come
+- ``sharing``: 8 at a time, all tokens by one expert: the upper bound for any order
+- ``together``: all sequences in one batch, as they come
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from expertrag.llm.engine.engine import Engine
 
 AT_A_TIME = 8
 ROUNDS = 3
-_PROMPT_TOKENS = 64  # short, as reading them is bound by products and not by weights
+_PROMPT_TOKENS = 64  # short, because prefill is bound by compute, not by reading weights
 
 
 def expert_sharing(
     model: Any, engine: Callable[[], Engine], prompts: Sequence[list[int]], tokens: int
 ) -> dict[str, Any]:
-    """Write the same texts in batches that share experts, and that do not."""
+    """Generate the same sequences in batches that share experts, and in batches that do not."""
     own = engine()
     with _one_expert(model):
         shared = engine()
@@ -55,7 +54,7 @@ def expert_sharing(
 
 @contextmanager
 def _one_expert(model: Any) -> Iterator[None]:
-    """Let routers of equal experts send every token to the first."""
+    """Let the routers send every token to the first expert; all experts are equal."""
     gates = [layer.mlp.gate for layer in model.model.layers]
     weights = [gate.weight.detach().clone() for gate in gates]
     with torch.no_grad():

@@ -1,7 +1,7 @@
-"""A GGUF file run by ik_llama.cpp, as ``generation_limits.py`` compares with it.
+"""Run a GGUF file with ik_llama.cpp, for ``generation_limits.py``.
 
-The library is that of ik-llama-cpp-python in a folder. Its wheel on the index is built for AVX2;
-built from source it uses what the machine has:
+The library is that of ik-llama-cpp-python in a folder. Its wheel on PyPI is built for AVX2; built
+from source, it uses the machine's instruction set:
 
     pip install --no-deps --target FOLDER ik-llama-cpp-python
 """
@@ -20,7 +20,7 @@ import torch
 
 
 class IkLlamaCpp:
-    """A loaded GGUF."""
+    """A loaded GGUF file."""
 
     def __init__(self, folder: Path, path: Path, *, context_tokens: int) -> None:
         sys.path.append(str(folder))
@@ -33,9 +33,9 @@ class IkLlamaCpp:
     def run(
         self, prompts: Sequence[Sequence[int]], tokens: int
     ) -> tuple[list[list[int]], float, list[float]]:
-        """Write after one prompt, greedily; see :meth:`generation_llamacpp.LlamaCpp.run`.
+        """Generate greedily after one prompt; see :meth:`generation_llamacpp.LlamaCpp.run`.
 
-        It is read twice, as the library does not say when the first token comes.
+        The prompt is read twice, because the library does not report the time of the first token.
         """
         (prompt,) = prompts
         started = time.perf_counter()

@@ -1,15 +1,15 @@
-"""What a packed model reaches of the machine's limits, and beside llama.cpp.
+"""How close a packed model gets to the machine's limits, and comparison with llama.cpp.
 
     python benchmarks/generation_limits.py DATA/squad2 --gguf FILE --packed FOLDER \
         --llamacpp FOLDER --json FILE
 
-The prompt's share of the peak of byte products, and the share of the bandwidth that a written token
-reads its weights with. Both limits are measured in every round, beside what is compared with them,
-as neighbours take cores and bandwidth away: a share is of its own round, and medians are reported.
-Products are those of the weights alone, so that attention and all else counts as lost, and only
-those that are done: of the last layer a prompt's tokens have what makes their keys and values.
-llama.cpp (llama-cpp-python, built for the machine) runs the same file, in turns and in both orders,
-one text at a time and eight that come at once; ik_llama.cpp (``--ik``) one text at a time.
+Prefill is reported as a share of the peak int8 product rate, decode as the share of the memory
+bandwidth used to read the weights. Both limits are measured in every round, next to the run that is
+compared with them, because other tenants take cores and bandwidth: shares are per round, and
+medians are reported. Only products of the weights count, so attention and everything else counts as
+lost, and only those actually computed: in the last layer, a prompt's tokens need only keys and
+values. llama.cpp (llama-cpp-python, built for the machine) runs the same file, in turn and in both
+orders, with one sequence and with eight simultaneous ones; ik_llama.cpp (``--ik``) with one.
 """
 
 from __future__ import annotations
@@ -51,20 +51,20 @@ def main() -> int:
     """Measure, print, and write JSON where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
-    parser.add_argument("--packed", type=Path, required=True, help="what models pack made")
+    parser.add_argument("--packed", type=Path, required=True, help="what llm pack made")
     parser.add_argument("--gguf", type=Path, help="the file it was made of, for llama.cpp")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
     parser.add_argument("--ik", type=Path, help="folder with ik-llama-cpp-python")
-    parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="that come at once")
+    parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="simultaneous texts")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if ISAS[0] != "avx512bf16":
-        parser.error("the peak is that of AVX512-VNNI, which this machine has not")
+        parser.error("the peak is that of AVX512-VNNI, which this machine does not have")
     if (given.llamacpp or given.ik) and not given.gguf:
         parser.error("llama.cpp needs --gguf")
     source, lowered, weights = opened(given.packed)
-    # without guesses, as a step of several rows says nothing about reading weights
+    # without prompt lookup: a step of several rows would not show the speed of reading weights
     engine = Engine(lowered.decoder, threads=torch.get_num_threads(), speculate=False)
     prompts = prompts_of(given.data, source.tokenizer, given.rounds + 8)
     found: dict[str, Any] = {
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def opened(folder: Path) -> tuple[ModelSource, Lowered, Mapping[str, Any]]:
-    """Put a packed model onto the engine, as it is served."""
+    """Load a packed model into the engine, as served."""
     source = ModelSource(ModelFiles(folder))
     packed = load_packed(folder / PACKED_FILE, mapped=True)
     with quiet():
@@ -113,7 +113,7 @@ def opened(folder: Path) -> tuple[ModelSource, Lowered, Mapping[str, Any]]:
 
 
 def prompts_of(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
-    """Passages of a dataset's questions, PROMPT tokens each, no two with the same beginning."""
+    """Prompts from a data set's passages, PROMPT tokens each, without common prefixes."""
     found = []
     for number, one in enumerate(asked(data, count)):
         text = f"{number} {one.question}\n" + "\n".join(p.text for p in one.passages) * 4
@@ -124,7 +124,7 @@ def prompts_of(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
 def limits(
     engine: Engine, work: tuple[int, int], prompts: Sequence[list[int]], rounds: int
 ) -> dict[str, float]:
-    """One text at a time beside what the machine can do, medians of the rounds."""
+    """Compare one sequence at a time with the machine's limits; medians of the rounds."""
     assert _cpu is not None, "ISAS is not empty"
     threads = torch.get_num_threads()
     products, read = work
@@ -154,7 +154,7 @@ def limits(
 
 
 def work(weights: Mapping[str, Any], config: Any) -> tuple[int, int]:
-    """Multiply-adds of a prompt's token, and bytes of weights that a written token reads."""
+    """Multiply-adds per prompt token, and bytes of weights read per generated token."""
     chosen = getattr(config, "num_experts_per_tok", None) or 1
     last = f"layers.{config.num_hidden_layers - 1}."
     products = read = 0
@@ -166,7 +166,7 @@ def work(weights: Mapping[str, Any], config: Any) -> tuple[int, int]:
             read += weight.data.numel() * some // weight.num_experts
         elif isinstance(weight, PackedMatrix) and name != "words":
             read += weight.data.numel()
-            if name not in ("head", f"{last}out"):  # which only the last token of a prompt has
+            if name not in ("head", f"{last}out"):  # only for the last token of a prompt
                 products += weight.outputs * weight.inputs
     return products, read
 
@@ -178,14 +178,14 @@ def beside(
     texts: int,
     rounds: int,
 ) -> dict[str, float]:
-    """Texts that come at once, ours and llama.cpp's in turns; ratios are our speed by theirs."""
+    """Run simultaneous texts, ours and llama.cpp's in turn; ratios are our speed by theirs."""
     turns: list[tuple[str, Callable[[Sequence[list[int]]], Run]]] = [
         ("ours", lambda some: write(engine, some, TOKENS)),
         ("theirs", lambda some: Run(*rival.run(some, TOKENS))),
     ]
     runs: dict[str, list[Run]] = {name: [] for name, _ in turns}
     for number in range(max(2, rounds if texts == 1 else rounds // 3)):
-        # what was read before would not be read again
+        # otherwise the cached prefix would not be read again
         fresh = [[*_digits(time.time_ns()), *prompt][:PROMPT] for prompt in prompts[:texts]]
         for name, run in turns if number % 2 else reversed(turns):
             runs[name].append(run(fresh))
@@ -206,7 +206,7 @@ def beside(
 
 
 def _digits(number: int) -> list[int]:
-    """Tokens that no prompt began with before."""
+    """Tokens that no earlier prompt starts with."""
     return [1000 + int(digit) for digit in str(number)[::-1]]
 
 

@@ -1,8 +1,8 @@
-"""A checkpoint of Mixtral's kind run by llama.cpp, as ``bench_generation.py`` compares with it.
+"""Run a Mixtral-type checkpoint with llama.cpp, for ``bench_generation.py``.
 
-The checkpoint is written as GGUF in llama.cpp's own types, as the mixture that it is, or with one
-expert of each layer as a dense model, which llama.cpp multiplies faster. The library is that of
-llama-cpp-python in a folder, built for the machine:
+The checkpoint is written as GGUF in llama.cpp's own types, as a mixture, or with one expert of each
+layer as a dense model, which llama.cpp computes faster. The library is that of llama-cpp-python in
+a folder, built for the machine:
 
     pip install --target FOLDER llama-cpp-python diskcache
 """
@@ -27,7 +27,7 @@ TYPES = {"bf16": Type.BF16, "int8": Type.Q8_0, "int4": Type.Q4_1, "int4 without 
 
 
 def write_gguf(model: Any, path: Path, type: Type, *, dense: bool) -> None:
-    """Write a transformers model of Mixtral's kind; norms and routers stay in float32."""
+    """Write a Mixtral-type transformers model as GGUF; norms and routers stay in float32."""
     config = model.config
     heads, groups, layers = (
         config.num_attention_heads,
@@ -82,13 +82,13 @@ def write_gguf(model: Any, path: Path, type: Type, *, dense: bool) -> None:
 
 
 def _paired(weight: torch.Tensor, heads: int) -> torch.Tensor:
-    """Bring the two halves of each head's outputs together, as llama.cpp rotates neighbours."""
+    """Interleave the two halves of each head's outputs, because llama.cpp rotates neighbours."""
     paired: torch.Tensor = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2)
     return paired.flatten(0, 2)
 
 
 class LlamaCpp:
-    """A loaded GGUF, with room for some texts at a time."""
+    """A loaded GGUF file, with room for several sequences."""
 
     def __init__(self, folder: Path, path: Path, *, texts: int, context_tokens: int) -> None:
         sys.path.append(str(folder))
@@ -98,7 +98,7 @@ class LlamaCpp:
         self._lib = llama_cpp
         silent = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(silent, None)
-        self._silent = silent  # which must live as long as the library
+        self._silent = silent  # must live as long as the library
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
@@ -121,10 +121,10 @@ class LlamaCpp:
     def run(
         self, prompts: Sequence[Sequence[int]], tokens: int
     ) -> tuple[list[list[int]], float, list[float]]:
-        """Write after all prompts at once, greedily.
+        """Generate greedily after all prompts at once.
 
-        Prompts are read one after the other, and then every step has a row of each text. Returns
-        the tokens, the seconds to all of them, and to the first one of each text.
+        Prompts are prefilled in sequence, then every step has one row per sequence. Returns the
+        tokens, the total seconds, and the seconds to the first token of each sequence.
         """
         memory = self._lib.llama_get_memory(self._context)
         self._lib.llama_memory_clear(memory, True)

@@ -1,8 +1,8 @@
-"""Time and memory until a model stands on the engine, as ``bench_generation.py`` measures them.
+"""Time and memory to load a model into the engine; a part of ``bench_generation.py``.
 
-Each load has a process of its own; ``whole`` loads the model by transformers before it packs it,
-``streamed`` reads layer by layer, ``packed`` maps what was packed before. Files are in the system's
-cache for all of them. Peaks are of resident memory, less what the process had before the load.
+Each load runs in a separate process. ``whole`` loads the model with transformers before packing it,
+``streamed`` reads it layer by layer, ``packed`` maps a packed model. All files are in the page
+cache. Peaks are of resident memory, minus what the process used before the load.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Write = Callable[[Engine, Sequence[list[int]], int], Any]
 def loading(
     name: str, gguf: Path | None, write: Write, prompts: list[list[int]], *, quick: bool
 ) -> dict[str, Any]:
-    """Load the model, a GGUF file and a large random model in every way."""
+    """Load the model, a GGUF file and a large random model, each in every way."""
     rounds = 1 if quick else 2
     found: dict[str, Any] = {}
     for dtype in ("bfloat16", "int4") if gguf else ():
@@ -87,7 +87,7 @@ def _rows(sources: dict[str, Path], dtype: str, rounds: int) -> dict[str, Any]:
 def _mapped(
     folder: Path, dtype: str, write: Write, prompts: list[list[int]], *, quick: bool
 ) -> dict[str, float]:
-    """Compare the speed of mapped weights with that of weights in huge pages, text by text."""
+    """Compare the speed with mapped weights and with weights in huge pages, text by text."""
     engines = {}
     with quiet():
         source = ModelSource(model_files(str(folder)))
@@ -117,7 +117,7 @@ def _mapped(
 
 
 def _large(folder: Path, tokenizer: Path, *, layers: int) -> Path:
-    """Write a random model of OLMoE's kind with its experts apart, a file for each layer."""
+    """Write a random OLMoE-type model with separate experts, one file per layer."""
     folder.mkdir()
     config = OlmoeConfig(
         vocab_size=49152,
@@ -168,15 +168,15 @@ def _save(weights: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def _status(field: str) -> float:
-    """One line of this process's memory, in MiB."""
+    """Return a memory field of this process, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
 def main() -> int:
-    """Load one model in this process, and print what it took."""
+    """Load one model in this process, and print time and memory."""
     way, name, dtype = sys.argv[1:]
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = _status("VmRSS")
     started = time.perf_counter()
     if way == "whole":
@@ -193,7 +193,7 @@ def main() -> int:
 
 
 def _load_whole(name: str, dtype: str) -> None:
-    """Do as the back end did before, and as it does where it cannot stream."""
+    """Load as the back end did before, and as it does if it cannot stream."""
     with quiet():
         source = ModelSource(model_files(name))
         model = source.whole(name, torch.bfloat16)

@@ -1,4 +1,4 @@
-"""Real prompts for ``bench_generation.py``: the system's own, over a dataset's test questions."""
+"""Prompts for ``bench_generation.py``: the system's own, for test questions of a data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSAGES = 4
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its passages, and what answers are accepted; none where there is no answer."""
+    """A question, its passages, and its accepted answers; empty if it has no answer."""
 
     question: str
     passages: list[Passage]
@@ -27,13 +27,13 @@ class Asked:
 
 
 def questions_of(data: Path, count: int) -> Iterator[list[Message]]:
-    """Yield the prompts of a dataset's test questions."""
+    """Yield the prompts of a data set's test questions."""
     for one in asked(data, count):
         yield prompt.open_book(one.question, one.passages)
 
 
 def asked(data: Path, count: int) -> Iterator[Asked]:
-    """Yield a dataset's test questions, with the passages that share most words with them."""
+    """Yield a data set's test questions, with the passages that share most words with them."""
     documents = _lines(data / "corpus.jsonl.gz")
     queries = {query["_id"]: query for query in _lines(data / "queries.jsonl.gz")}
     lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]

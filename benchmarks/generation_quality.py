@@ -1,8 +1,8 @@
-"""What int4 costs a GGUF file's model: perplexity beside that of the file's own weights.
+"""Quality cost of int4 for a GGUF file's model: perplexity compared with the file's own weights.
 
     python benchmarks/generation_quality.py DATA --gguf FILE --packed FOLDER --json FILE
 
-Both run on our engine: what ``models pack`` made of the file, and the file's weights in bfloat16,
+Both run on our engine: what ``llm pack`` made of the file, and the file's weights in bfloat16,
 which loses nothing to speak of. Text: documents of two sets, in windows.
 """
 
@@ -39,9 +39,9 @@ ROOM = CacheRoom(256 << 20, 256 << 20)
 def main() -> int:
     """Measure, print, and write JSON where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("data", type=Path, help="a folder of datasets")
+    parser.add_argument("data", type=Path, help="folder of data sets")
     parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--packed", type=Path, required=True, help="what models pack made of it")
+    parser.add_argument("--packed", type=Path, required=True, help="what llm pack made of it")
     parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any]]:
-    """Load one after the other, as both together may not fit into memory."""
+    """Load one after the other, because both together may not fit into memory."""
     yield "packed", *packed_network(packed.name, ModelFiles(packed), "auto", ROOM)
     source = ModelSource(ModelFiles(gguf.parent, gguf.name))
     cpu = torch.device("cpu")
@@ -70,7 +70,7 @@ def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any
 
 
 def draw_windows(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
-    """Take the first documents of each set, ``count`` windows of WINDOW tokens in all."""
+    """Return the first documents of each data set as ``count`` windows of WINDOW tokens in all."""
     failures: list[LoadFailure] = []
     rows: list[list[int]] = []
     for name in SETS:
@@ -82,7 +82,7 @@ def draw_windows(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
 
 
 def perplexity(engine: Engine, windows: list[list[int]]) -> float:
-    """Of all tokens of the windows but the first of each."""
+    """Perplexity of all tokens of the windows except the first of each."""
     total = 0.0
     for window in windows:
         text = SequenceState([])

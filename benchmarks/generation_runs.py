@@ -1,4 +1,4 @@
-"""Texts written by an engine, and the time that they take."""
+"""Generate texts with an engine, and measure the time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from expertrag.llm.sampling import Sampler
 
 @dataclass(slots=True)
 class Run:
-    """Some texts being written: tokens of each, seconds to all, to the first token of each."""
+    """Generated texts: tokens of each, total seconds, and seconds to the first token of each."""
 
     drawn: list[list[int]]
     seconds: float
@@ -25,7 +25,7 @@ class Run:
 
     @property
     def tokens_per_s(self) -> float:
-        """Of all texts together, their prompts' time included."""
+        """Tokens per second of all texts together, including prefill."""
         return sum(map(len, self.drawn)) / self.seconds
 
 
@@ -40,9 +40,9 @@ def write(
     matcher: Callable[[], Matcher | None] = lambda: None,
     experts: Sequence[int] = (-1,),
 ) -> Run:
-    """Write greedily after prompts that come at once, past the end of an answer.
+    """Generate greedily after simultaneous prompts, past the end of an answer.
 
-    :param experts: of a mixture, which the texts have in turn; -1: as its routers choose.
+    :param experts: experts of a mixture to assign to the texts in turn; -1: as its routers choose.
     """
     cpu = torch.device("cpu")
     texts = [

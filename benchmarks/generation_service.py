@@ -1,4 +1,4 @@
-"""What the service costs: the same answers from a server and from a pipeline in this process."""
+"""Overhead of the service: the same answers from a server and from a pipeline in this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKENS = 64
 
 
 def service(place: Path, count: int) -> dict[str, Any]:
-    """Stream ``count`` answers both ways; the store and the socket are made in ``place``."""
+    """Stream ``count`` answers both ways; store and socket are created in ``place``."""
     (place / "docs").mkdir()
     (place / "docs" / "one.txt").write_text("The harbour of Example Town opened in 1901.\n")
     expertrag = [sys.executable, "-m", "expertrag"]
@@ -55,7 +55,7 @@ def service(place: Path, count: int) -> dict[str, Any]:
 
 
 def _streamed(client: Client, question: str) -> tuple[float, float]:
-    """Seconds to the first text of an answer, and tokens a second of all of it."""
+    """Seconds to the first text of an answer, and tokens per second of the whole answer."""
     started = time.perf_counter()
     first = 0.0
     tokens = 0

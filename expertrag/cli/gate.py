@@ -37,7 +37,7 @@ MODELS = (
     "mixture",
 )
 COST = 0.02
-"""Choices and default of ``gate fit``, copied from the gate, whose import is heavy; a test checks
+"""Choices and default of ``train gate``, copied from the gate, whose import is heavy; a test checks
 that they agree."""
 
 
@@ -64,7 +64,7 @@ bundle_option = flag(
     env="EXPERTRAG_FIT_FOLDER",
     required=True,
     metavar="GATE",
-    help="Folder from `gate fit`, or the name of a shipped gate.",
+    help="Folder from `train gate`, or the name of a shipped gate.",
 )
 
 
@@ -104,7 +104,7 @@ def explain(
         click.echo(f"  {name} {value:.3f}")
 
 
-@gate.command()
+@click.command("gate")
 @click.argument("rows", nargs=-1, metavar="[ROWS...]", type=click.Path(path_type=Path))
 @out_folder("EXPERTRAG_FIT_OUT", "FOLDER")
 @flag(
@@ -308,7 +308,7 @@ def refit(
 
     if folder in SHIPPED_GATES:
         raise InvalidArgument(
-            f"{folder} is a shipped gate and cannot be replaced; fit your own with `gate fit`"
+            f"{folder} is a shipped gate and cannot be replaced; fit your own with `train gate`"
         )
     row_sets = read_row_sets(rows)
     old = load_gate(Path(folder))

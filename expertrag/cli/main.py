@@ -14,14 +14,16 @@ from expertrag.cli.answering import ask, retrieve
 from expertrag.cli.doctor import doctor
 from expertrag.cli.eval import evaluation
 from expertrag.cli.exits import MEANINGS, ExitCode, exit_code_of, message_of
-from expertrag.cli.experts import experts
+from expertrag.cli.gate import fit as fit_gate
 from expertrag.cli.gate import gate
 from expertrag.cli.gate_use import annotate, feedback, replay
 from expertrag.cli.index import index
+from expertrag.cli.llm import llm
 from expertrag.cli.models import models
 from expertrag.cli.probe import probe
 from expertrag.cli.reader import reader
 from expertrag.cli.router import router
+from expertrag.cli.router import train as train_router
 from expertrag.cli.serve import serve
 from expertrag.cli.train import train
 from expertrag.runtime.error_mapping import translated_errors
@@ -43,14 +45,14 @@ def cli() -> None:
     """
 
 
-for command in (ask, doctor, evaluation, experts, gate, index, models, retrieve, router):
+for command in (ask, doctor, evaluation, gate, index, llm, models, retrieve, router):
     cli.add_command(command)
 for command in (serve, train):
     cli.add_command(command)
 for command in (annotate, feedback, replay):
     gate.add_command(command)
-train.add_command(reader)
-train.add_command(probe)
+for command in (reader, probe, fit_gate, train_router):
+    train.add_command(command)
 
 
 def main() -> NoReturn:

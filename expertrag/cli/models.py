@@ -1,23 +1,22 @@
-"""``expertrag models``: list, pull, measure and pack models."""
+"""``expertrag models``: list, pull, measure and locate package models."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
 
 import click
 
 from expertrag import models as package_models
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.cli.options import flag, json_flag, out_folder
+from expertrag.cli.options import flag, json_flag
 from expertrag.cli.output import emit_json, size
 from expertrag.cli.progress import progress
 
 
 @click.group()
 def models() -> None:
-    """List, pull, measure and locate package models; pack models for the CPU engine."""
+    """List, pull, measure and locate package models."""
 
 
 @models.command("list")
@@ -120,36 +119,3 @@ def show_path(name: str, as_json: bool) -> None:
         emit_json({"name": name, "folder": folder})
         return
     click.echo(folder)
-
-
-@models.command()
-@click.argument("model")
-@flag(
-    "--dtype",
-    env="EXPERTRAG_PACK_DTYPE",
-    type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
-    required=True,
-    help="Data type of the packed weights.",
-)
-@out_folder("EXPERTRAG_PACK_OUT", "FOLDER")
-def pack(model: str, dtype: str, out: Path) -> None:
-    """Pack MODEL (folder, GGUF file, hub id or package model) for the CPU engine.
-
-    Use FOLDER as --generator. Its weights are memory-mapped: nothing is converted at startup, and
-    several servers share one copy in memory.
-    """
-    from expertrag.llm.load.packing import pack_folder
-
-    with progress() as report:
-        pack_folder(package_models.resolve(model), dtype, out, report)
-    click.echo(f"wrote {out}")
-
-
-@models.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def verify(folder: Path) -> None:
-    """Compare all weights of a packed FOLDER with their checksums."""
-    from expertrag.llm.load.packing import verify_folder
-
-    verify_folder(folder)
-    click.echo(f"{folder} is intact")

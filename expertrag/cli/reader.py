@@ -128,7 +128,7 @@ def reader(
     """Train a reader: a model that answers from passages with citations, or abstains.
 
     BUNDLE holds low-rank updates: shared ones, and those of each domain's expert. `experts
-    merge-adapters` merges them into the base model, which still answers prompts without passages.
+    llm merge` merges them into the base model, which still answers prompts without passages.
     For a Qwen2- or Qwen3-type base, BUNDLE holds parallel adapters instead, which `serve --reader
     BUNDLE` runs with the base. An interrupted training resumes with the same command, and reuses
     the questions generated from a store.

@@ -52,7 +52,7 @@ router_option = flag(
     env="EXPERTRAG_ROUTER",
     required=True,
     metavar="FOLDER",
-    help="Folder from `router train`, or a bundle of experts (a shipped one by its name).",
+    help="Folder from `train router`, or a bundle of experts (a shipped one by its name).",
 )
 other_base_option = flag(
     "--base",
@@ -64,7 +64,7 @@ other_base_option = flag(
 
 @click.group()
 def router() -> None:
-    """Train, explain and evaluate the router that assigns a domain to a text."""
+    """Explain and evaluate the router that assigns a domain to a text."""
 
 
 def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | None) -> int | None:
@@ -76,7 +76,7 @@ def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | 
     return int(text)
 
 
-@router.command()
+@click.command("router")
 @data_option
 @flag(
     "--base",

@@ -52,7 +52,7 @@ def train() -> None:
     """Train models on your own data."""
 
 
-@train.command()
+@train.command("embedder")
 @data_option
 @flag(
     "--base",
@@ -92,7 +92,7 @@ def train() -> None:
 )
 @seed_option
 @json_flag
-def experts(
+def embedder(
     data: tuple[str, ...],
     base: str,
     out: Path,
@@ -131,7 +131,7 @@ def experts(
     options = [f"--profile {profile}", f"--pairs {recipe.most_pairs}", f"--form {form}"]
     options += ["--co-relevant"] * co_relevant
     known_as = Path(base).name if Path(base).is_dir() else base
-    command = ["expertrag train experts", *named, f"--base {known_as}", *options]
+    command = ["expertrag train embedder", *named, f"--base {known_as}", *options]
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = train_bundle(
@@ -283,7 +283,7 @@ def questions(
     """Generate pairs from documents: a language model writes a question for each passage.
 
     DATASET is a BEIR folder, or any folder or file of documents. Useless questions are dropped and
-    counted; `train experts --data DOMAIN=FILE` reads the others. An interrupted run resumes with
+    counted; `train embedder --data DOMAIN=FILE` reads the others. An interrupted run resumes with
     the same command. Exits with 3 if some documents cannot be read.
     """
     from expertrag.answer.assemble import open_embedder, open_generator

@@ -101,7 +101,7 @@ class GateConfig:
 
     bundle: str = option(
         AUTO_GATE,
-        "Gate: a folder from `expertrag gate fit`, a shipped gate, or training-free; auto is the "
+        "Gate: a folder from `expertrag train gate`, a shipped gate, or training-free; auto is the "
         "shipped gate that was fitted on the language model, or training-free if there is none.",
     )
     threshold: float | None = option(

@@ -1,7 +1,7 @@
 """Gates whose decisions can be replayed on counterfactual rows.
 
 A gate is given as ``training-free-3``, the service's built-in gate, whose p(benefit) ``expertrag
-eval record`` writes into the rows; as the folder of a fitted gate (``expertrag gate fit``), which
+eval record`` writes into the rows; as the folder of a fitted gate (``expertrag train gate``), which
 is run on the rows; or as a JSON-lines file ``{"_id", "p_benefit"}``, for the scores of any other
 gate. A line of the file may give its ``"set"``, the name of a file of rows, and must do so if
 several of these files contain the id.

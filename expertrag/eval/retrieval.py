@@ -218,7 +218,7 @@ def _base_of(embedder: SentenceTransformerEmbedder) -> SentenceTransformerEmbedd
     if not embedder.experts:
         raise InvalidArgument(
             f"mode experts needs an embedder with experts, but {embedder.name} has none: name "
-            f"{SHIPPED[0]} or a bundle of `expertrag train experts` with --embedder",
+            f"{SHIPPED[0]} or a bundle of `expertrag train embedder` with --embedder",
             reason="EXPERTS_MISSING",
             metadata={"field": "modes"},
         )

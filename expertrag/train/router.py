@@ -144,7 +144,7 @@ def open_router(name: str, base: str | None = None) -> OpenRouter:
         else:
             raise InvalidArgument(
                 f"the router in {folder} does not record the base model it was trained on; pass a "
-                "folder written by `router train`, or a bundle"
+                "folder written by `train router`, or a bundle"
             )
     _, embedder = _open_base(base or trained_on.name)
     if embedder.fingerprint != trained_on.fingerprint:

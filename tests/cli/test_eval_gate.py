@@ -102,7 +102,7 @@ def test_files_with_the_same_name_are_rejected(run: Run, tmp_path: Path) -> None
         ([ADARAGUE.parent / "squad_small" / "qrels"], 4, "contains no .jsonl or .jsonl.gz file"),
         ([ADARAGUE, "--gate", "training-free-3"], 2, "rows of hotpotqa have no gate signals"),
         ([ADARAGUE, "--gate", "training-free-99"], 4, "no gate or file training-free-99"),
-        ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder made by `expertrag gate fit`"),
+        ([ADARAGUE, "--gate", ADARAGUE], 2, ": name a folder made by `expertrag train gate`"),
         ([ADARAGUE, "--threshold", "2"], 2, "threshold"),
         ([], 2, "ROWS"),
     ],

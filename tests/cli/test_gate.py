@@ -42,7 +42,7 @@ def test_fit_score_and_decide(
     run: Run, tmp_path: Path, work: Path, models: list[str], built_store: Path
 ) -> None:
     out = tmp_path / "nightly"
-    ran = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, *models, "--work", work)
+    ran = run("train", "gate", ADARAGUE, "--out", out, *QUICK, *models, "--work", work)
     assert ran.code == 0, ran.err
     assert "rows 90: never 0.444, always 0.467, oracle 0.556; gate 0." in ran.out
     assert ran.out.endswith(f"wrote {out}\n")
@@ -82,7 +82,7 @@ def test_a_gate_of_question_signals_needs_no_language_model(
     run: Run, tmp_path: Path, models: list[str]
 ) -> None:
     out = tmp_path / "question"
-    fit = ("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    fit = ("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
     ran = run(*fit, "--json")
     assert ran.code == 0, ran.err
     card = json.loads(ran.out)["card"]
@@ -102,17 +102,17 @@ def test_live_questions_are_answered_during_the_fit(
 ) -> None:
     asked = ("--live", SQUAD, "--split", "test", "--limit", "2", "--work", work)
     choices = (*QUICK, "--signals", "question", *models)
-    ran = run("gate", "fit", ADARAGUE, *asked, "--out", tmp_path / "live", *choices, "--json")
+    ran = run("train", "gate", ADARAGUE, *asked, "--out", tmp_path / "live", *choices, "--json")
     assert ran.code == 0, ran.err
     assert set(json.loads(ran.out)["card"]["rows"]) == {
         "hotpotqa", "nq", "triviaqa", "squad_small",
     }  # fmt: skip
     assert "squad_small: answering: 0/2" in ran.err
-    ran = run("gate", "fit", *asked, "--out", tmp_path / "few", *choices)
+    ran = run("train", "gate", *asked, "--out", tmp_path / "few", *choices)
     assert (ran.code, ran.out) == (2, "")
     assert "rows" in ran.err
     assert "answering: 0/2" not in ran.err  # the answers were kept
-    ran = run("gate", "fit", "--out", tmp_path / "none", *choices)
+    ran = run("train", "gate", "--out", tmp_path / "none", *choices)
     assert (ran.code, ran.out) == (2, "")
     assert "give files of rows, or a data set with --live" in ran.err
 
@@ -131,7 +131,7 @@ def test_live_questions_are_answered_during_the_fit(
 def test_wrong_choices(
     run: Run, tmp_path: Path, models: list[str], arguments: tuple[str, str], message: str
 ) -> None:
-    ran = run("gate", "fit", ADARAGUE, "--out", tmp_path / "none", *arguments, *models)
+    ran = run("train", "gate", ADARAGUE, "--out", tmp_path / "none", *arguments, *models)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert not (tmp_path / "none").exists()
@@ -140,7 +140,7 @@ def test_wrong_choices(
 def test_rows_that_are_too_few(run: Run, tmp_path: Path, models: list[str]) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
-    ran = run("gate", "fit", few, "--out", tmp_path / "none", "--signals", "question", *models)
+    ran = run("train", "gate", few, "--out", tmp_path / "none", "--signals", "question", *models)
     assert (ran.code, ran.out) == (2, "")
     assert "20 rows are too few to fit a gate on; give at least 50" in ran.err
 
@@ -149,7 +149,7 @@ def test_a_gate_of_other_models(
     run: Run, tmp_path: Path, models: list[str], built_store: Path
 ) -> None:
     out = tmp_path / "other"
-    fit = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    fit = run("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
     assert fit.code == 0, fit.err
     about = out / "gate.json"
     body = json.loads(about.read_text())
@@ -162,14 +162,14 @@ def test_a_gate_of_other_models(
         ran = run(*command)
         assert (ran.code, ran.out) == (6, "")
         assert "was fitted with another embedder" in ran.err
-        assert "fit it again with 'expertrag gate fit'" in ran.err
+        assert "fit it again with 'expertrag train gate'" in ran.err
 
 
 @pytest.fixture
 def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
     """A gate of question signals only."""
     out = tmp_path / "fitted"
-    ran = run("gate", "fit", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
+    ran = run("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
     assert ran.code == 0, ran.err
     return out
 

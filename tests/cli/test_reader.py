@@ -31,7 +31,7 @@ def births(tmp_path: Path) -> Path:
 
 def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None:
     names = "general,biomedicine,legal"
-    made = run("experts", "upcycle", base, "--experts", names, "--out", tmp_path / "moe")
+    made = run("llm", "upcycle", base, "--experts", names, "--out", tmp_path / "moe")
     assert made.code == 0, made.err
     config = json.loads((tmp_path / "moe" / "config.json").read_text())
     assert config["model_type"] == "mixtral" and config["num_local_experts"] == 3
@@ -43,7 +43,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
 ) -> None:
     """The base may be a mixture fresh from upcycling, as the default model is."""
     moe, bundle, merged = (tmp_path / name for name in ("moe", "bundle", "merged"))
-    assert run("experts", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
+    assert run("llm", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
     trained = run(
         *("train", "reader", "--data", f"encyclopedia={births}", "--base", moe),
         *("--profile", "small", "--examples", "48", "--out", bundle, "--json"),
@@ -54,7 +54,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert [item["licence"] for item in report["sets"]] == ["CC0-1.0"]
     assert report["base"] == "moe" and report["points"][-1]["step"] == report["steps"]
     assert "dev loss" in trained.err and "dev exact" in trained.err
-    done = run("experts", "merge-adapters", moe, bundle, "--out", merged, "--json")
+    done = run("llm", "merge", moe, bundle, "--out", merged, "--json")
     assert done.code == 0, done.err
     assert json.loads(done.out)["experts"] == ["general", "encyclopedia", "base"]
     again = run("train", "reader", "--data", births, "--out", bundle)
@@ -65,7 +65,7 @@ def test_a_base_with_different_experts_is_rejected(
     run: Run, base: Path, births: Path, tmp_path: Path
 ) -> None:
     moe = tmp_path / "moe"
-    assert run("experts", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
+    assert run("llm", "upcycle", base, "--experts", "a,b", "--out", moe).code == 0
     model = AutoModelForCausalLM.from_pretrained(moe)
     model.model.layers[0].mlp.experts.down_proj.data[1] += 1
     model.save_pretrained(moe)
@@ -75,7 +75,7 @@ def test_a_base_with_different_experts_is_rejected(
 
 
 def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Path) -> None:
-    merge = ("experts", "merge-adapters", base, write_reader(tmp_path / "bundle", base))
+    merge = ("llm", "merge", base, write_reader(tmp_path / "bundle", base))
     one = (*merge, "--domain", "legal", "--dtype", "float16")
     done = run(*one, "--out", tmp_path / "one.gguf", "--json")
     assert done.code == 0, done.err
@@ -131,7 +131,7 @@ def test_a_training_starts_from_a_reader(
     assert trained.code == 0, trained.err
     assert len(json.loads(trained.out)["start"]) == 16
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
-    merged = ("experts", "merge-adapters", base, tmp_path / "more", "--out", tmp_path / "merged")
+    merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
     assert json.loads(run(*merged, "--json").out)["experts"] == [
         "general",
         "legal",

@@ -50,7 +50,7 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     out = tmp_path_factory.getbasetemp() / "router-of-the-command-line"
     if not out.exists():
         ran = run(
-            "router", "train", "--data", f"legal={sets / 'law'}", "--data", sets / "health",
+            "train", "router", "--data", f"legal={sets / 'law'}", "--data", sets / "health",
             "--out", out, "--json",
         )  # fmt: skip
         assert ran.code == 0, ran.err
@@ -82,7 +82,7 @@ def test_the_router_of_a_shipped_bundle_has_a_name(run: Run, minilm_path: Path) 
 
 def test_a_router_is_not_overwritten(run: Run, trained: Path, sets: Path) -> None:
     given = [item for name in SUBJECTS for item in ("--data", sets / name)]
-    assert run("router", "train", *given, "--out", trained).code == 6
+    assert run("train", "router", *given, "--out", trained).code == 6
 
 
 def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets: Path) -> None:
@@ -100,7 +100,7 @@ def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets:
 
 def test_without_labels(run: Run, sets: Path, tmp_path: Path) -> None:
     given = [item for name in SUBJECTS for item in ("--data", sets / name)]
-    ran = run("router", "train", *given, "--clusters", 3, "--out", tmp_path / "router", "--json")
+    ran = run("train", "router", *given, "--clusters", 3, "--out", tmp_path / "router", "--json")
     assert ran.code == 0, ran.err
     names = list(json.loads(ran.out)["texts"])
     assert len(names) == 3

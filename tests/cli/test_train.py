@@ -19,7 +19,7 @@ def test_small_profile_improves_on_the_base_and_serves(
 ) -> None:
     bundle = tmp_path / "experts"
     trained = run(
-        *("train", "experts", "--data", f"finance={DATA / 'tatqa_small'}"),
+        *("train", "embedder", "--data", f"finance={DATA / 'tatqa_small'}"),
         *("--profile", "small", "--out", bundle, "--json"),
     )
     assert trained.code == 0, trained.err
@@ -44,7 +44,7 @@ def test_small_profile_improves_on_the_base_and_serves(
 
 
 def test_what_exists_is_not_overwritten(run: Run, tmp_path: Path) -> None:
-    refused = run("train", "experts", "--data", f"f={DATA / 'tatqa_small'}", "--out", tmp_path)
+    refused = run("train", "embedder", "--data", f"f={DATA / 'tatqa_small'}", "--out", tmp_path)
     assert refused.code == 6
     assert "exists" in refused.err
 
@@ -55,14 +55,14 @@ def test_too_little_data_is_reported(run: Run, tmp_path: Path, minilm_path: Path
     (data / "corpus.jsonl").write_text('{"_id": "d", "title": "", "text": "a text of some length"}')
     (data / "queries.jsonl").write_text('{"_id": "q", "text": "a question"}')
     (data / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
-    refused = run("train", "experts", "--data", data, "--out", tmp_path / "out")
+    refused = run("train", "embedder", "--data", data, "--out", tmp_path / "out")
     assert refused.code == 2
     assert "domain few has 1 usable pairs" in refused.err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
-    refused = run("train", "experts", "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
+    refused = run("train", "embedder", "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
     assert refused.code == 4
     assert "nowhere" in refused.err
 
@@ -214,6 +214,6 @@ def test_questions_by_a_missing_model(run: Run, tmp_path: Path, minilm_path: Pat
 
 def test_co_relevant_needs_enough_pairs(run: Run, tmp_path: Path) -> None:
     data = ("--data", f"python={DATA / 'beir_small'}", "--co-relevant")
-    refused = run("train", "experts", *data, "--out", tmp_path / "out")
+    refused = run("train", "embedder", *data, "--out", tmp_path / "out")
     assert refused.code == 2
     assert "co-relevant: no data set has 32 pairs" in refused.err

@@ -21,7 +21,7 @@ from expertrag.config import Config
     env="EXPERTRAG_EVAL_GATE",
     metavar="GATE",
     help="Gate to score: the name of the gate that the rows were recorded with, a folder from "
-    "`gate fit`, or a JSON-lines file of _id and p_benefit.",
+    "`train gate`, or a JSON-lines file of _id and p_benefit.",
 )
 @seed_option
 @work_option

@@ -31,7 +31,7 @@ def beside_of(bundle: Bundle) -> Beside:
     if not bundle.settings.beside:
         raise InvalidArgument(
             "reader: its low-rank updates must be merged before they can be served: run "
-            "`expertrag experts merge-adapters` and use the folder that it writes as the generator"
+            "`expertrag llm merge` and use the folder that it writes as the generator"
         )
     names = bundle.settings.experts
     layers: dict[int, dict[str, torch.Tensor]] = {}

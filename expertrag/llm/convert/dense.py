@@ -140,7 +140,7 @@ def _only_expert(mixture: Any) -> PreTrainedModel:
             if not bool((weights == weights[:1]).all()):
                 raise InvalidArgument(
                     f"the experts of {config.name_or_path!r} differ: name the dense model that it "
-                    "was made from, or a mixture fresh from `expertrag experts upcycle`"
+                    "was made from, or a mixture fresh from `expertrag llm upcycle`"
                 )
         gate, up = experts.gate_up_proj[0].chunk(2)
         parts = {"gate": gate, "up": up, "down": experts.down_proj[0]}

@@ -12,7 +12,7 @@ from expertrag.llm.fingerprint import package_name
 from expertrag_retriever.quiet import quiet as quiet
 
 PACKED_FILE = "packed.safetensors"
-"""The weights of a folder that ``expertrag models pack`` wrote."""
+"""The weights of a folder that ``expertrag llm pack`` wrote."""
 
 
 @dataclass(frozen=True, slots=True)

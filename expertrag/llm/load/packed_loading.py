@@ -1,4 +1,4 @@
-"""Load a model packed by ``expertrag models pack`` onto our engine: memory-mapped, not copied."""
+"""Load a model packed by ``expertrag llm pack`` onto our engine: memory-mapped, not copied."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _planned(
 def unusable(name: str, error: ValueError) -> ServerError:
     """Return the error for packed weights that are damaged, or of another version or model."""
     return ServerError(
-        f"the packed model {name!r} cannot be used ({error}); run: expertrag models pack",
+        f"the packed model {name!r} cannot be used ({error}); run: expertrag llm pack",
         reason="MODEL_DAMAGED",
         metadata={"model": name},
     )

@@ -153,9 +153,9 @@ library_name: expertrag
 # {files.name}, packed in {dtype}
 
 The weights of {files.name} in the order in which ExpertRAG's kernels read them, made by
-`expertrag models pack`. They are mapped: `expertrag serve --generator FOLDER` starts at once.
+`expertrag llm pack`. They are mapped: `expertrag serve --generator FOLDER` starts at once.
 
 - From: {files.gguf or files.name} (fingerprint {fingerprint(files.folder, files.gguf)})
-- Weights: {dtype}; `expertrag models verify FOLDER` compares them with their checksums
+- Weights: {dtype}; `expertrag llm verify FOLDER` compares them with their checksums
 - Licence: {(source.gguf.licence() if source.gguf else None) or "that of the model"}
 """

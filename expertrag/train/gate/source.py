@@ -62,7 +62,7 @@ def source_of(bundle: GateBundle, model: ModelConfig, work: Path) -> SignalSourc
     if needs.router != source.needs.router:
         raise Conflict(
             f"the gate {bundle.version} was fitted with a different domain router than that of "
-            f"{source.embedder.name}: fit it again with 'expertrag gate fit'",
+            f"{source.embedder.name}: fit it again with 'expertrag train gate'",
             reason="GATE_MISMATCH",
             metadata={"gate": bundle.version},
         )

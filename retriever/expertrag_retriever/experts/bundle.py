@@ -39,7 +39,7 @@ def base_of(folder: Path) -> Base:
     """
     if not is_bundle(folder):
         raise EmbedderError(
-            f"{folder} is not a bundle of experts; name one made by `expertrag train experts`"
+            f"{folder} is not a bundle of experts; name one made by `expertrag train embedder`"
         )
     try:
         body: dict[str, Any] = json.loads((folder / SETTINGS).read_bytes())

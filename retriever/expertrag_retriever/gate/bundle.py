@@ -133,7 +133,7 @@ def load_gate(folder: Path) -> GateBundle:
     :raises GateError: the folder has no gate, or its files are damaged.
     """
     if not is_gate(folder):
-        raise GateError(f"no gate in {folder}: name a folder made by `expertrag gate fit`")
+        raise GateError(f"no gate in {folder}: name a folder made by `expertrag train gate`")
     try:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] not in range(1, FORMAT + 1):

@@ -71,7 +71,7 @@ def load_router(folder: Path) -> tuple[Router, Origin | None]:
     """
     if not has_router(folder):
         raise EmbedderError(
-            f"no router in {folder}: name a folder made by `expertrag router train`, or a bundle "
+            f"no router in {folder}: name a folder made by `expertrag train router`, or a bundle "
             "of two or more domains"
         )
     try:

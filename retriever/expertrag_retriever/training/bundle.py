@@ -52,7 +52,7 @@ def train_bundle(
     progress: Progress,
     *,
     reuse: Path | None = None,
-    command: str = "expertrag train experts",
+    command: str = "expertrag train embedder",
 ) -> BundleReport:
     """Train an expert for each domain and write the bundle ``out`` atomically.
 

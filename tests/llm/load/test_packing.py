@@ -130,7 +130,7 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
         with pytest.raises(ServerError, match=why) as caught:
             load_generator(str(folder))
         assert "\n" not in caught.value.message
-        assert "run: expertrag models pack" in caught.value.message
+        assert "run: expertrag llm pack" in caught.value.message
     path.write_text(json.dumps({**whole, "version": 0}))  # planned by transformers
     assert load_generator(str(folder)).context_tokens
 
@@ -192,14 +192,14 @@ def test_damaged_folders_are_one_typed_line(
         with pytest.raises(ServerError, match=why) as caught:
             load_generator(str(folder))
         assert "\n" not in caught.value.message
-        assert "run: expertrag models pack" in caught.value.message
+        assert "run: expertrag llm pack" in caught.value.message
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(ServerError, match=r"the checksum of .* does not hold"):
         verify_folder(folder)
 
 
 def test_a_killed_pack_leaves_nothing_that_loads(tiny_folder: TinyFolder, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "expertrag", "models", "pack", str(tiny_folder("llama"))]
+    command = [sys.executable, "-m", "expertrag", "llm", "pack", str(tiny_folder("llama"))]
     command += ["--dtype", "int8", "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and not list(tmp_path.glob(".out.*/*.json")):

@@ -77,7 +77,7 @@ def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleRepor
     assert report.router is not None
     assert sum(report.router.use) == pytest.approx(1.0)
     assert "It assigns them to trees (" in card
-    assert "expertrag train experts" in card
+    assert "expertrag train embedder" in card
     written = json.loads((folder / "experts.json").read_text())
     assert written["settings"]["domains"] == ["trees", "metals"]
     assert written["base"] == {"name": "tiny", "fingerprint": report.base.fingerprint}

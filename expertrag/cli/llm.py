@@ -1,4 +1,4 @@
-"""``expertrag experts``: build mixtures of experts from dense models, and merge readers."""
+"""``expertrag llm``: upcycle dense models, merge readers, pack models for the CPU engine."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ import click
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
+from expertrag.cli.progress import progress
 
-model_out = out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL")
+model_out = out_folder("EXPERTRAG_LLM_OUT", "MODEL")
 
 
 @click.group()
-def experts() -> None:
-    """Build mixture-of-experts models for `--generator`."""
+def llm() -> None:
+    """Convert language models: upcycle, merge, pack."""
 
 
-@experts.command()
+@llm.command()
 @click.argument("base")
 @flag(
     "--experts",
     "names",
-    env="EXPERTRAG_EXPERTS_NAMES",
+    env="EXPERTRAG_LLM_NAMES",
     required=True,
     metavar="NAME,…",
     help="Names of the experts, such as general,biomedicine,legal.",
 )
 @flag(
     "--per-token",
-    env="EXPERTRAG_EXPERTS_PER_TOKEN",
+    env="EXPERTRAG_LLM_PER_TOKEN",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
@@ -56,28 +57,28 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
         experts_per_token=per_token,
         names=found,
     )
-    _told(out, found, as_json)
+    _print_result(out, found, as_json)
 
 
-@experts.command("merge-adapters")
+@llm.command()
 @click.argument("base")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @flag(
     "--domain",
-    env="EXPERTRAG_EXPERTS_DOMAIN",
+    env="EXPERTRAG_LLM_DOMAIN",
     help="Write only this expert, as a plain Llama-type model; 'general' has the shared updates.",
 )
-@out_folder("EXPERTRAG_EXPERTS_OUT", "MODEL", "Folder or .gguf file to create; it must not exist.")
+@out_folder("EXPERTRAG_LLM_OUT", "MODEL", "Folder or .gguf file to create; it must not exist.")
 @flag(
     "--dtype",
-    env="EXPERTRAG_EXPERTS_DTYPE",
+    env="EXPERTRAG_LLM_DTYPE",
     type=click.Choice(["bfloat16", "float16"]),
     default="bfloat16",
     show_default=True,
     help="Data type of the matrices of a .gguf file; a folder is always in bfloat16.",
 )
 @json_flag
-def merge_adapters(
+def merge(
     base: str, bundle: Path, domain: str | None, out: Path, dtype: str, as_json: bool
 ) -> None:
     """Merge the low-rank updates of a reader into the weights of its BASE.
@@ -97,17 +98,51 @@ def merge_adapters(
 
         names = merge_gguf(path, bundle, out, domain=domain, dtype=dtype)
     else:
-        from expertrag.llm.convert.merge import merge
+        from expertrag.llm.convert.merge import merge as merge_folder
 
         if dtype != "bfloat16":
             raise InvalidArgument(
                 f"a folder is written in bfloat16; for {dtype}, give an --out that ends in .gguf"
             )
-        names = merge(path, bundle, out, domain=domain)
-    _told(out, names, as_json)
+        names = merge_folder(path, bundle, out, domain=domain)
+    _print_result(out, names, as_json)
 
 
-def _told(out: Path, names: tuple[str, ...], as_json: bool) -> None:
+@llm.command()
+@click.argument("model")
+@flag(
+    "--dtype",
+    env="EXPERTRAG_LLM_DTYPE",
+    type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
+    required=True,
+    help="Data type of the packed weights.",
+)
+@out_folder("EXPERTRAG_LLM_OUT", "FOLDER")
+def pack(model: str, dtype: str, out: Path) -> None:
+    """Pack MODEL (folder, GGUF file, hub id or package model) for the CPU engine.
+
+    Use FOLDER as --generator. Its weights are memory-mapped: nothing is converted at startup, and
+    several servers share one copy in memory.
+    """
+    from expertrag import models
+    from expertrag.llm.load.packing import pack_folder
+
+    with progress() as report:
+        pack_folder(models.resolve(model), dtype, out, report)
+    click.echo(f"wrote {out}")
+
+
+@llm.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def verify(folder: Path) -> None:
+    """Compare all weights of a packed FOLDER with their checksums."""
+    from expertrag.llm.load.packing import verify_folder
+
+    verify_folder(folder)
+    click.echo(f"{folder} is intact")
+
+
+def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         emit_json({"model": out, "experts": names})
         return

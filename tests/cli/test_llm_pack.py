@@ -1,4 +1,4 @@
-"""``expertrag models pack`` and ``verify``."""
+"""``expertrag llm pack`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def tiny(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_pack_then_verify(run: Run, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "packed"
-    ran = run("models", "pack", tiny, "--dtype", "int8", "--out", out)
+    ran = run("llm", "pack", tiny, "--dtype", "int8", "--out", out)
     assert (ran.code, ran.out) == (0, f"wrote {out}\n")
     assert "pack " in ran.err and f"write {out}: 1/1" in ran.err
-    ran = run("models", "verify", out)
+    ran = run("llm", "verify", out)
     assert (ran.code, ran.out) == (0, f"{out} is intact\n")
-    ran = run("models", "pack", tiny, "--dtype", "int8", "--out", out)
+    ran = run("llm", "pack", tiny, "--dtype", "int8", "--out", out)
     assert ran.code != 0 and "exists; delete it" in ran.err
 
 
 def test_packing_errors_are_one_line(run: Run, tiny: Path, tmp_path: Path) -> None:
     out = tmp_path / "packed"
-    ran = run("models", "pack", tmp_path / "none", "--dtype", "int8", "--out", out)
+    ran = run("llm", "pack", tmp_path / "none", "--dtype", "int8", "--out", out)
     assert ran.code != 0 and ran.err.startswith("error: ") and ran.err.count("\n") == 1
     assert not out.exists()
-    ran = run("models", "verify", tiny)
+    ran = run("llm", "verify", tiny)
     assert ran.code != 0 and "is not packed" in ran.err
