@@ -2,5 +2,6 @@
 
 from expertrag.client.aclient import AsyncClient
 from expertrag.client.client import Client
+from expertrag.client.requests import AnswerOptions
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AnswerOptions", "AsyncClient", "Client"]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from expertrag.api.types import (
     Answer,
     AnswerEvent,
-    Constraint,
     DocumentInput,
     Feedback,
     GateDecision,
@@ -28,8 +27,8 @@ from expertrag.client.requests import (
     ANSWER_TIMEOUT_S,
     DEFAULT_K,
     DEFAULT_TIMEOUT_S,
-    SAMPLING,
     WRITE_TIMEOUT_S,
+    AnswerOptions,
     answer_request,
     decide_request,
     delete_ids,
@@ -95,101 +94,29 @@ class Client:
         self,
         question: str,
         *,
-        mode: GateMode | str = GateMode.AUTO,
-        k: int = DEFAULT_K,
-        filter: Mapping[str, object] | None = None,
-        domain: str | None = None,
-        threshold: float | None = None,
-        max_tokens: int = SAMPLING.max_tokens,
-        temperature: float = SAMPLING.temperature,
-        seed: int = SAMPLING.seed,
-        stop: Iterable[str] = (),
-        frequency_penalty: float | None = SAMPLING.frequency_penalty,
-        constraint: Constraint | None = None,
-        logprobs: int | None = None,
-        both_ways: bool = False,
-        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
+        **options: Unpack[AnswerOptions],
     ) -> Answer:
         """Answer a question, and return the whole answer.
 
-        :param mode: ``auto`` lets the gate decide; ``never`` and ``always`` override it; ``strict``
-            answers from the documents or abstains, which is a result and not an error.
-        :param k: passages to retrieve, 1 to 1,000.
-        :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
-        :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
-        :param frequency_penalty: 0 to 2; subtracted from a token's logit for each occurrence in the
-            answer so far. Higher values break loops, and hinder legitimate repetition.
-        :param constraint: constraint on the whole text, such as ``Constraint(choices=("yes",
-            "no"))``; an abstention is not constrained.
-        :param logprobs: 0 to 20; return the log probability of each token, and of that many most
-            likely tokens at its position.
-        :param both_ways: allow ``auto`` to sample one answer from both prompts, with and without
-            documents, if a fitted gate rates both about equally likely to be right; costs about as
-            much as two answers.
-        :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
-            query, for questions that need several facts.
+        :param timeout: deadline in seconds.
+        :param options: see :class:`AnswerOptions`.
         """
-        request = answer_request(
-            question,
-            mode,
-            k,
-            filter,
-            domain,
-            threshold,
-            max_tokens,
-            temperature,
-            seed,
-            stop,
-            frequency_penalty,
-            constraint,
-            logprobs,
-            both_ways,
-            steps,
-        )
+        request = answer_request(question, **options)
         return self._backend.answer(request, timeout)
 
     def stream(
         self,
         question: str,
         *,
-        mode: GateMode | str = GateMode.AUTO,
-        k: int = DEFAULT_K,
-        filter: Mapping[str, object] | None = None,
-        domain: str | None = None,
-        threshold: float | None = None,
-        max_tokens: int = SAMPLING.max_tokens,
-        temperature: float = SAMPLING.temperature,
-        seed: int = SAMPLING.seed,
-        stop: Iterable[str] = (),
-        frequency_penalty: float | None = SAMPLING.frequency_penalty,
-        constraint: Constraint | None = None,
-        logprobs: int | None = None,
-        both_ways: bool = False,
-        steps: int = 1,
         timeout: float = ANSWER_TIMEOUT_S,
+        **options: Unpack[AnswerOptions],
     ) -> Generator[AnswerEvent]:
         """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
         The call starts at the first event; closing the iterator cancels it.
         """
-        request = answer_request(
-            question,
-            mode,
-            k,
-            filter,
-            domain,
-            threshold,
-            max_tokens,
-            temperature,
-            seed,
-            stop,
-            frequency_penalty,
-            constraint,
-            logprobs,
-            both_ways,
-            steps,
-        )
+        request = answer_request(question, **options)
         yield from self._backend.stream(request, timeout)
 
     def retrieve(

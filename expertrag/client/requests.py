@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from expertrag.api.types import (
     ROLES,
@@ -24,28 +24,69 @@ DEFAULT_TIMEOUT_S = 30.0
 ANSWER_TIMEOUT_S = 60.0
 WRITE_TIMEOUT_S = 600.0
 
-DEFAULT_K = AnswerRequest(question="").k
-SAMPLING = Sampling()
+_ANSWER = AnswerRequest(question="")
+DEFAULT_K = _ANSWER.k
 
 E = TypeVar("E", bound=StrEnum)
 
 
+class _SamplingOptions(TypedDict, total=False):
+    max_tokens: int
+    temperature: float
+    seed: int
+    frequency_penalty: float | None
+    constraint: Constraint | None
+    logprobs: int | None
+
+
+class AnswerOptions(_SamplingOptions, total=False):
+    """Keyword arguments of ``answer`` and ``stream``.
+
+    :param mode: ``auto`` lets the gate decide; ``never`` and ``always`` override it; ``strict``
+        answers from the documents or abstains, which is a result and not an error.
+    :param k: passages to retrieve, 1 to 1,000.
+    :param filter: metadata filter, such as ``{"year": {"$gte": 2024}}``.
+    :param domain: the language-model expert that answers; the router chooses it otherwise.
+    :param threshold: retrieve when the probability of benefit reaches it, in [0, 1].
+    :param max_tokens: maximum length of the answer.
+    :param temperature: sampling temperature; 0 is greedy.
+    :param seed: seed of the sampling; the same seed gives the same answer.
+    :param stop: strings that end the answer.
+    :param frequency_penalty: 0 to 2; subtracted from a token's logit for each occurrence in the
+        answer so far. Higher values break loops, and hinder legitimate repetition.
+    :param constraint: constraint on the whole text, such as ``Constraint(choices=("yes",
+        "no"))``; an abstention is not constrained.
+    :param logprobs: 0 to 20; return the log probability of each token, and of that many most
+        likely tokens at its position.
+    :param both_ways: allow ``auto`` to sample one answer from both prompts, with and without
+        documents, if a fitted gate rates both about equally likely to be right; costs about as
+        much as two answers.
+    :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
+        query, for questions that need several facts.
+    """
+
+    mode: GateMode | str
+    k: int
+    filter: Mapping[str, object] | None
+    domain: str | None
+    threshold: float | None
+    stop: Iterable[str]
+    both_ways: bool
+    steps: int
+
+
 def answer_request(
     question: str,
-    mode: GateMode | str,
-    k: int,
-    filter: Mapping[str, object] | None,
-    domain: str | None,
-    threshold: float | None,
-    max_tokens: int,
-    temperature: float,
-    seed: int,
-    stop: Iterable[str],
-    frequency_penalty: float | None,
-    constraint: Constraint | None,
-    logprobs: int | None,
-    both_ways: bool,
-    steps: int,
+    *,
+    mode: GateMode | str = GateMode.AUTO,
+    k: int = _ANSWER.k,
+    filter: Mapping[str, object] | None = None,
+    domain: str | None = None,
+    threshold: float | None = None,
+    stop: Iterable[str] = (),
+    both_ways: bool = False,
+    steps: int = 1,
+    **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
     """Return the request of ``answer`` and ``stream``."""
     return AnswerRequest(
@@ -55,15 +96,7 @@ def answer_request(
         filter=filter or {},
         domain=domain,
         threshold=threshold,
-        sampling=Sampling(
-            max_tokens=max_tokens,
-            temperature=temperature,
-            seed=seed,
-            stop=(stop,) if isinstance(stop, str) else tuple(stop),
-            frequency_penalty=frequency_penalty,
-            constraint=constraint,
-            logprobs=logprobs,
-        ),
+        sampling=Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **sampling),
         both_ways=both_ways,
         steps=steps,
     )

@@ -45,11 +45,14 @@ from expertrag.api.types import (
     GateMode,
     Passage,
     RetrieveResult,
+    Sampling,
     SearchMode,
     Usage,
 )
 from expertrag.client import AsyncClient, Client
-from expertrag.client.requests import DEFAULT_K, SAMPLING
+from expertrag.client.requests import DEFAULT_K
+
+_SAMPLING = Sampling()
 
 
 class ExpertRAGRetriever(BaseRetriever):
@@ -102,10 +105,10 @@ class ExpertRAGChatModel(BaseChatModel):
     filter: dict[str, Any] | None = None
     domain: str | None = None
     threshold: float | None = None
-    max_tokens: int = SAMPLING.max_tokens
-    temperature: float = SAMPLING.temperature
-    seed: int = SAMPLING.seed
-    frequency_penalty: float | None = SAMPLING.frequency_penalty
+    max_tokens: int = _SAMPLING.max_tokens
+    temperature: float = _SAMPLING.temperature
+    seed: int = _SAMPLING.seed
+    frequency_penalty: float | None = _SAMPLING.frequency_penalty
     constraint: Constraint | None = None
     logprobs: int | None = None
     both_ways: bool = False

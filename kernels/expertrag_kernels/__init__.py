@@ -2,10 +2,10 @@
 
     T tokens, E experts, K experts per token, H hidden, I inner
 
-``fused_experts`` is the entry for gated feed-forward experts, chosen token by token; ``pack`` puts
-their weights in the order that the compiled kernels read. ``register`` makes transformers' models
-use it, ``pack_model`` packs one of them. ``apply_low_rank`` and ``apply_copies`` serve the experts
-of single linear layers, chosen text by text, as the embedder has them.
+``fused_experts`` is the entry point for gated feed-forward experts, chosen per token; ``pack``
+converts their weights to the layout of the compiled kernels. ``register`` makes transformers'
+models use it, and ``pack_model`` packs such a model. ``apply_low_rank`` and ``apply_copies`` serve
+experts of single linear layers, chosen per text, as in the embedder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The experts on the CPU, by compiled kernels (``cpu/``)."""
+"""Runs experts on the CPU with the compiled kernels (``cpu/``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from expertrag_kernels.registry import implementation, wants_gradients
 
 def _load() -> ModuleType | None:
     try:
-        # after torch, whose OpenMP library it shares
+        # import after torch, to share its OpenMP library
         return importlib.import_module("expertrag_kernels._cpu")
     except ModuleNotFoundError:  # nothing was compiled
         return None
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 _cpu = _load()
 
 ISAS: tuple[str, ...] = tuple(_cpu.usable_isas()) if _cpu else ()
-"""Instruction sets that kernels are there for, best first; empty without compiled kernels."""
+"""Usable instruction sets of the compiled kernels, best first; empty without them."""
 
 _FORMATS = list(Format)
 _ACTIVATIONS = list(Activation)
@@ -62,29 +62,29 @@ def cpu_experts(
 
 
 def pack_plain(plain: PlainExperts, format: Format) -> PackedExperts:
-    """Pack experts for the kernels of this machine, or for those of another one if it has none.
+    """Pack experts with the compiled kernels, or in torch without them, for another machine.
 
-    :raises ValueError: the weights do not fit together, or are no numbers and are to be rounded.
+    :raises ValueError: the weights do not fit together, or are to be rounded and are not finite.
     """
     plain.check()
     if format in (Format.INT8, Format.INT4) and not _finite(plain):
         raise ValueError(
-            f"weights that are no numbers cannot be held in {format}: fetch them again"
+            f"weights that are not finite cannot be packed in {format}: download the model again"
         )
     return pack_on(ISAS[0], plain, format) if ISAS else layout.packed(plain, format)
 
 
 def _finite(plain: PlainExperts) -> bool:
-    """Whether all weights are numbers; their sum is none if they are not."""
-    # one expert after the other, as torch makes a copy in float32
+    """Whether all weights are finite, by their sums."""
+    # one expert at a time, because torch makes a float32 copy
     experts = (expert for weights in (plain.gate_up, plain.down) for expert in weights)
     return all(bool(expert.sum(dtype=torch.float32).isfinite()) for expert in experts)
 
 
 def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
-    """Pack experts by one of ``ISAS``.
+    """Pack experts with one of ``ISAS``.
 
-    As :func:`expertrag_kernels.layout.packed` does, but for ties between ranges of int4.
+    Equals :func:`expertrag_kernels.layout.packed`, except for ties between ranges of int4.
     """
     assert _cpu is not None, "ISAS is not empty"
     experts, hidden, inner = plain.num_experts, plain.hidden_size, plain.inner_size
@@ -109,7 +109,7 @@ def pack_on(isa: str, plain: PlainExperts, format: Format) -> PackedExperts:
 
 
 def pack_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
-    """Pack weights (O, I), as :func:`expertrag_kernels.layout.packed_matrix` does."""
+    """Pack weights (O, I); equals :func:`expertrag_kernels.layout.packed_matrix`."""
     assert _cpu is not None, "ISAS is not empty"
     outputs, inputs = weight.shape
     dtype = torch.bfloat16 if weight.dtype == torch.bfloat16 else torch.float32
@@ -147,7 +147,7 @@ def run_on(
     top_k_weights: torch.Tensor,
     experts: PackedExperts,
 ) -> torch.Tensor:
-    """Compute it by one of ``ISAS``."""
+    """Compute the experts with one of ``ISAS``."""
     assert _cpu is not None, "ISAS is not empty"
     x, index = x.contiguous(), top_k_index.contiguous()
     weights = top_k_weights.detach().float().contiguous()

@@ -1,4 +1,4 @@
-"""A whole decoder as one call on the CPU: its steps run in one parallel region, in compiled code.
+"""Runs a whole decoder on the CPU in one call: compiled code, in one parallel region.
 
 See ``cpu/program.h`` for what the steps compute.
 """
@@ -33,19 +33,21 @@ _ACTIVATIONS = list(Activation)
 
 
 class Decoder(Steps[PackedMatrix, PackedExperts]):
-    """See :class:`Steps`; a row's result is the same to the bit in any batch."""
+    """See :class:`Steps`; a row's result is bit-identical in any batch."""
 
     device = torch.device("cpu")
     step_rows = 256
 
     def __init__(self, shape: CacheShape, pages: int) -> None:
         if not cpu_experts.ISAS:
-            raise ValueError("compiled kernels are needed: install with a C++ compiler at hand")
+            raise ValueError(
+                "the compiled kernels are missing: install the package with a C++ compiler"
+            )
         if shape.format not in (Format.F32, Format.BF16):
-            raise ValueError(f"a cache is in f32 or bf16; got {shape.format}")
+            raise ValueError(f"the KV cache must be in f32 or bf16; got {shape.format}")
         self.shape = shape
         self.pages = pages
-        # zeros, which is what tiles read beside a key's width; untouched pages take no memory
+        # zeros, which tiles read beyond the width of a key; untouched pages use no memory
         self._memory = PagedMemory(shape, pages)
         self._cache = self._memory.bytes
         self._program = cpu_experts.new_program(
@@ -57,12 +59,12 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             shape.value_width,
             self._cache.data_ptr(),
         )
-        self._held: list[torch.Tensor] = [self._cache]  # the program has their addresses
+        self._held: list[torch.Tensor] = [self._cache]  # keeps alive what the program points to
         self._kept_widths: list[int] = []
         self._vocabulary = 0
         self._outputs = 0
         self._positions = 0
-        self._experts = 0  # of the layer that has fewest
+        self._experts = 0  # least number of experts of any layer
 
     def matrix(self, weight: torch.Tensor, format: Format) -> PackedMatrix:
         """See :meth:`Steps.matrix`."""
@@ -140,7 +142,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
     ) -> None:
         """See :meth:`Steps.route`."""
         if top_k > 64 or groups > 64:
-            raise ValueError("at most 64 experts of a token, and 64 groups")
+            raise ValueError(f"top_k and groups must be at most 64; got {top_k} and {groups}")
         if not sigmoid:
             self._experts = min(self._experts or experts, experts)
         self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)

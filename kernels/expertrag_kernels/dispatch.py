@@ -1,4 +1,4 @@
-"""The entry: check the call, then run the best implementation for it."""
+"""Entry point: checks the call, then runs the best implementation for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 if importlib.util.find_spec("triton") and torch.cuda.is_available():
     try:
         importlib.import_module("expertrag_kernels.gpu.experts")  # registers itself
-    except Exception as error:  # a Triton that does not fit torch or the driver fails in many ways
+    except Exception as error:  # a Triton that does not match torch or the driver fails variously
         _log.warning("experts on the GPU run in torch: triton cannot be loaded (%s)", error)
 
 
@@ -34,15 +34,15 @@ def fused_experts(
     x: (T, H) float — tokens; T may be 0
     top_k_index: (T, K) int64 — experts of each token; an index >= E is a sentinel (an expert held
         elsewhere): it costs nothing and adds zero
-    top_k_weights: (T, K) float — routing weights; may be fp32 beside bf16 tokens
+    top_k_weights: (T, K) float — routing weights; may be fp32 with bf16 tokens
     experts: packed, or plain and of x's type; on x's device
 
-    Returns (T, H) in x's type, accumulated in fp32. By the compiled kernels a row is bitwise the
-    same alone and in any batch, and with any number of threads. Gradients flow to x and
+    Returns (T, H) in x's type, accumulated in fp32. With the compiled kernels, a row is
+    bit-identical alone, in any batch, and with any number of threads. Gradients flow to x and
     top_k_weights, and to the weights of plain experts.
 
-    :raises ValueError: if shapes, types or devices do not fit together, or an index is negative; on
-        a GPU, where nothing waits for the host, a negative index is a sentinel.
+    :raises ValueError: shapes, types or devices do not match, or an index is negative. On a GPU,
+        where nothing synchronises with the host, a negative index is a sentinel.
     """
     _check(x, top_k_index, top_k_weights, experts)
     return choose(x, top_k_weights, experts).run(x, top_k_index, top_k_weights, experts)
@@ -77,7 +77,7 @@ def _check(
     if len(devices) > 1:
         raise ValueError(
             f"x, top_k_index, top_k_weights and the experts are on {x.device}, "
-            f"{top_k_index.device}, {top_k_weights.device} and {experts.device}; put them on one"
+            f"{top_k_index.device}, {top_k_weights.device} and {experts.device}; use one device"
         )
 
 
@@ -87,7 +87,7 @@ def _check_plain(x: torch.Tensor, experts: PlainExperts | ScaledExperts) -> None
         raise ValueError(f"x must be floating point; got {x.dtype}")
     if isinstance(experts, PlainExperts) and x.dtype != experts.down.dtype:
         raise ValueError(
-            f"x and the experts must have one type; got {x.dtype} and {experts.down.dtype}"
+            f"x and the experts must have the same dtype; got {x.dtype} and {experts.down.dtype}"
         )
 
 
@@ -98,7 +98,7 @@ def _check_packed(x: torch.Tensor, experts: PackedExperts) -> None:
     size = layer_bytes(experts.format, experts.num_experts, experts.hidden_size, experts.inner_size)
     if data.dtype != torch.uint8 or data.shape != (size,) or not data.is_contiguous():
         raise ValueError(
-            f"packed experts must be {size} bytes in one row; got {data.dtype} {tuple(data.shape)}"
+            f"packed experts must be {size} contiguous bytes; got {data.dtype} {tuple(data.shape)}"
         )
     if data.data_ptr() % 64:
         raise ValueError("packed experts must be aligned to 64 bytes; clone them")

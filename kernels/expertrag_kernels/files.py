@@ -1,9 +1,9 @@
-"""Packed weights on disk: a safetensors file whose weights lie where the kernels can read them.
+"""Packed weights on disk: a safetensors file that the kernels can read through a memory mapping.
 
-Experts and matrices are tensors of bytes, which begin at a multiple of 64 in the file, so that a
-mapping of it is aligned; vectors of floats follow them. Shapes, formats and SHA-256 stand in the
-file's metadata, with the version of the layout. Any reader of safetensors reads the file; the
-writer is our own, as the library's aligns to 8.
+Experts and matrices are tensors of bytes that start at a multiple of 64 in the file, so that a
+memory mapping is aligned; vectors of floats follow them. The file's metadata records shapes,
+formats and SHA-256, and the version of the layout. Any safetensors reader can read the file; it
+needs its own writer, because the library's aligns to 8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from expertrag_kernels.layout import VERSION, layer_bytes, matrix_bytes, room
 from expertrag_kernels.packed import Activation, Format, PackedExperts, PackedMatrix
 
 Packed = PackedExperts | PackedMatrix | torch.Tensor
-"""What a file holds; tensors are of float32."""
+"""The contents of a file; tensors are float32."""
 
 _ALIGNMENT = 64
 _HEAD = struct.Struct("<Q")
@@ -38,13 +38,13 @@ _FIELDS = {
 
 
 def save_packed(weights: Mapping[str, Packed], path: Path) -> None:
-    """Write packed weights, by name; the file appears whole or not at all.
+    """Write packed weights, by name, atomically.
 
-    :raises ValueError: nothing to save, a name that is taken, or a tensor of another type.
+    :raises ValueError: there is nothing to save, a name is reserved, or a tensor is not float32.
     """
     if not weights or {_METADATA, _VERSION} & weights.keys():
-        raise ValueError(f"nothing to save, or something named {_METADATA} or {_VERSION}")
-    # packed ones first, whose sizes are multiples of 64: all of them are aligned
+        raise ValueError(f"nothing to save, or a reserved name ({_METADATA}, {_VERSION})")
+    # packed weights first: their sizes are multiples of 64, so all of them are aligned
     ordered = sorted(weights.items(), key=lambda item: isinstance(item[1], torch.Tensor))
     metadata = {_VERSION: str(VERSION)}
     header: dict[str, Any] = {_METADATA: metadata}
@@ -78,10 +78,11 @@ def save_packed(weights: Mapping[str, Packed], path: Path) -> None:
 def load_packed(path: Path, *, mapped: bool = False) -> dict[str, Packed]:
     """Read packed weights, by name.
 
-    :param mapped: leave the weights in the file, which the system reads as they are used, shares
-        between processes and drops when memory is short. Checksums are not verified then, as that
-        reads everything; otherwise the weights are copied into huge pages, which are faster.
-    :raises ValueError: the file is not one of packed weights, is of another version, or is damaged.
+    :param mapped: memory-map the weights: the system reads them as they are used, shares them
+        between processes and drops them when memory is short. Checksums are then not verified,
+        because that would read everything. Otherwise the weights are copied into huge pages, which
+        are faster.
+    :raises ValueError: the file does not hold packed weights, is of another version, or is damaged.
     """
     return {stored.name: stored.load(mapped=mapped) for stored in _stored(path)}
 
@@ -97,7 +98,7 @@ def verify_packed(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """An entry of a file: where its bytes are mapped, and what they are."""
+    """An entry of a file: its mapped bytes, and what they are."""
 
     name: str
     path: Path
@@ -110,7 +111,7 @@ class _Stored:
         data = self.data
         if not mapped:
             self.verify()
-        if not self.about:  # a vector: small, and what computes with it may want it aligned
+        if not self.about:  # a vector: small, and computing with it may require alignment
             return data.clone().view(torch.float32).view(self.shape)
         if not mapped:
             data = room(data.numel()).copy_(data)
@@ -121,11 +122,11 @@ class _Stored:
 
     def verify(self) -> None:
         if _digest(self.data) != self.sha256:
-            raise ValueError(f"{self.path} is damaged: the checksum of {self.name} does not hold")
+            raise ValueError(f"{self.path} is damaged: the checksum of {self.name} does not match")
 
 
 def _stored(path: Path) -> Iterator[_Stored]:
-    """Entries of a file, once all of them are known to be there."""
+    """Return the entries of a file, after checking that all of them are complete."""
     try:
         with path.open("rb") as file:
             whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
@@ -140,10 +141,10 @@ def _stored(path: Path) -> Iterator[_Stored]:
                 for name, entry in header.items()
             ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise ValueError(f"{path} holds no packed weights, or is damaged ({error})") from error
+        raise ValueError(f"{path} has no packed weights, or is damaged ({error})") from error
     if version != VERSION:
         raise ValueError(
-            f"{path} holds weights in layout {version}, and these kernels read layout {VERSION}: "
+            f"{path} has weights in layout {version}, but these kernels read layout {VERSION}: "
             "pack the model again"
         )
     return iter(found)
@@ -161,7 +162,7 @@ def _entry(
     first, stop = entry["data_offsets"]
     size = _size(about, entry["shape"])
     if stop - first != size or first < 0 or start + stop > len(whole):
-        raise ValueError("its size is not that of its shape")
+        raise ValueError("its size does not match its shape")
     if about and (start + first) % _ALIGNMENT:
         raise ValueError(f"its weights are not aligned to {_ALIGNMENT} bytes")
     data = torch.frombuffer(whole, dtype=torch.uint8, offset=start + first, count=size)
@@ -181,7 +182,7 @@ def _bytes(item: Packed) -> torch.Tensor:
     if not isinstance(item, torch.Tensor):
         return item.data
     if item.dtype != torch.float32 or not item.numel():
-        raise ValueError(f"vectors are saved in float32; got {item.dtype} of {tuple(item.shape)}")
+        raise ValueError(f"vectors must be float32; got {item.dtype} of {tuple(item.shape)}")
     return item.detach().contiguous().view(-1).view(torch.uint8)
 
 

@@ -1,24 +1,24 @@
-"""The order of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
+"""The layout of packed weights, which the CPU kernels read (cpu/experts.h has the same sizes).
 
-A layer is, expert by expert, its blocks of gate and up, and after those of all experts, expert by
-expert, its blocks of down. A block holds 64 outputs over all inputs, as one stream of whole cache
-lines: 32 columns of gate with the same 32 of up, so that h is ready when the block is, or 64
-outputs of down. Widths are padded by zeros, inputs and inner columns to 32, outputs to 64.
+A layer holds the gate and up blocks of all experts, expert by expert, followed by the down blocks
+of all experts, expert by expert. A block holds 64 outputs over all inputs, as one stream of whole
+cache lines: 32 columns of gate with the same 32 of up, so that h is complete when the block is, or
+64 outputs of down. Widths are padded with zeros, inputs and inner columns to 32, outputs to 64.
 
-Within a block, inputs come in the small runs that a multiply-add instruction takes at once:
+Within a block, inputs are in the small runs that a multiply-add instruction processes at once:
 
     f32    [k] [64] float
     bf16   [k/2] [64] [2]
-    int8   64 float scales; for each 128 inputs, the last of which may be fewer, 64 int16, minus the
+    int8   64 float scales; for each 128 inputs (the last group may be smaller) 64 int16, minus the
            sum of each output's weights over them, and then [k/4] [64] [4] int8
-    int4   super-blocks of 128 inputs, the last of which may have fewer: 64 scales in bfloat16; then
-           the codes [4] [G] [16] [2], slope and least byte of each group of 32 inputs and each of
-           4 times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is of
+    int4   super-blocks of 128 inputs (the last may be smaller): 64 scales in bfloat16; then the
+           codes [4] [G] [16] [2], slope and least byte of each group of 32 inputs and each of 4
+           times 16 columns; then [4] [G] [4] [4] [16] bytes: byte [c] [group] [i] [j] [k] is of
            column 16c + 4j + i, the group's input k in its low nibble, input 16 + k in its high one
 
-A nibble n of int4 is a weight of scale * (min(255, (17 * slope * n >> 7) + least) - 127): what is
-multiplied has 8 bits. So the steps of a group are as free as those of llama.cpp's Q4_K, products of
-a super-block add up as integers, and many rows are multiplied at the speed of int8.
+A nibble n of int4 represents the weight scale * (min(255, (17 * slope * n >> 7) + least) - 127):
+the multiplied value has 8 bits. So a group can have any steps, as in llama.cpp's Q4_K, products of
+a super-block are summed as integers, and many rows are multiplied at the speed of int8.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from expertrag_kernels.packed import Format, PackedExperts, PackedMatrix, PlainExperts
 
 VERSION = 2
-"""Of this order; files have it, and those of another are refused."""
+"""Version of this layout; files record it, and files of another version are rejected."""
 
 COLUMNS = 64
 PAD = 32
@@ -41,15 +41,15 @@ INT4_GROUP = 32
 INT4_SUPER = 128
 
 HUGE_PAGE = 2 << 20
-"""Bytes that some systems hand out at a time."""
-_ZERO = 127  # the byte of int4 that is no weight at all
-_SMALLEST = 1e-37  # scale: what a smaller one divides is 0
+"""Bytes of a huge page, on systems that have them."""
+_ZERO = 127  # the byte of int4 that represents 0
+_SMALLEST = 1e-37  # smallest scale; with a smaller one the quantised values are 0
 
 
 def packed(experts: PlainExperts, format: Format) -> PackedExperts:
-    """Pack experts: exactly in the format of their own type, else rounded to nearest.
+    """Pack experts: exactly in the format of their own type, otherwise rounded to nearest.
 
-    One expert at a time, so that little more memory is needed than for the result.
+    Works on one expert at a time, so that it needs little more memory than the result.
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
     data = room(layer_bytes(format, count, hidden, inner))
@@ -67,9 +67,9 @@ def packed(experts: PlainExperts, format: Format) -> PackedExperts:
 
 
 def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExperts:
-    """Return the weights that packed experts stand for, in float32, or bfloat16 if they are in it.
+    """Return the weights that packed experts represent, in bfloat16 if packed in it, else float32.
 
-    :param only: of these experts, in this order; None for all.
+    :param only: unpack only these experts, in this order; None for all.
     """
     count, hidden, inner = experts.num_experts, experts.hidden_size, experts.inner_size
     gate_ups, downs = parts(experts.data, experts.format, count, hidden, inner)
@@ -87,7 +87,7 @@ def unpacked(experts: PackedExperts, only: list[int] | None = None) -> PlainExpe
 
 
 def packed_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
-    """Pack weights (O, I) as blocks of 64 outputs, as those of down are."""
+    """Pack weights (O, I) as blocks of 64 outputs, like those of down."""
     rows = _padded(weight.detach().cpu(), COLUMNS, PAD).unflatten(0, (-1, COLUMNS))
     data = room(matrix_bytes(format, *weight.shape))
     data.copy_(_encoded(rows, format).flatten())
@@ -95,18 +95,18 @@ def packed_matrix(weight: torch.Tensor, format: Format) -> PackedMatrix:
 
 
 def matrix_bytes(format: Format, outputs: int, inputs: int) -> int:
-    """Size of a packed matrix."""
+    """Size of a packed matrix in bytes."""
     return _up_to(outputs, COLUMNS) // COLUMNS * block_bytes(format, _up_to(inputs, PAD))
 
 
 def layer_bytes(format: Format, experts: int, hidden: int, inner: int) -> int:
-    """Size of a packed layer."""
+    """Size of a packed layer in bytes."""
     down = matrix_bytes(format, hidden, inner)
     return experts * (_gate_up_bytes(format, hidden, inner) + down)
 
 
 def block_bytes(format: Format, inputs: int) -> int:
-    """Size of a block over a padded number of inputs."""
+    """Size of a block in bytes, for a padded number of inputs."""
     match format:
         case Format.F32:
             return inputs * COLUMNS * 4
@@ -139,38 +139,38 @@ def _up_to(number: int, multiple: int) -> int:
 
 
 def _padded(weight: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor:
-    """Pad [O, I] by zeros."""
+    """Pad [O, I] with zeros."""
     rows, columns = weight.shape
     return F.pad(weight, (0, _up_to(columns, inputs) - columns, 0, _up_to(rows, outputs) - rows))
 
 
 def room(size: int) -> torch.Tensor:
-    """Bytes in huge pages where the system has them: reading runs up to twice as fast from them."""
+    """Allocate bytes, in huge pages if the system has them: reading is up to twice as fast."""
     if size < HUGE_PAGE:
         return torch.empty(_up_to(max(size, 1), 64), dtype=torch.uint8)[:size]
     return zeros(size)
 
 
 def zeros(size: int) -> torch.Tensor:
-    """Like :func:`room`, of zeros; the system gives memory to what is touched."""
+    """Allocate zeros like :func:`room`; only touched pages use memory."""
     return mapped_zeros(size)[1]
 
 
 def mapped_zeros(size: int) -> tuple[mmap.mmap, torch.Tensor, int]:
-    """Give :func:`zeros` with the mapping that they lie in, and where they begin there."""
-    # private: of shared memory the system makes no huge pages
+    """Allocate :func:`zeros`; also return their memory mapping, and their offset in it."""
+    # private: the system uses no huge pages for shared memory
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
     area = mmap.mmap(-1, _up_to(size, HUGE_PAGE) + HUGE_PAGE, flags=flags)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a system that has none
+        with contextlib.suppress(OSError):  # a system without huge pages
             area.madvise(mmap.MADV_HUGEPAGE)
-    whole = torch.frombuffer(area, dtype=torch.uint8)  # which keeps the area
+    whole = torch.frombuffer(area, dtype=torch.uint8)  # keeps the area alive
     start = -whole.data_ptr() % HUGE_PAGE
     return area, whole[start : start + size], start
 
 
 def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
-    """Bytes of blocks [N, 64, K] of weights, [N, B]."""
+    """Encode blocks of weights [N, 64, K] to bytes [N, B]."""
     match format:
         case Format.F32:
             return blocks.float().transpose(1, 2).contiguous().view(torch.uint8).flatten(1)
@@ -183,7 +183,7 @@ def _encoded(blocks: torch.Tensor, format: Format) -> torch.Tensor:
 
 
 def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
-    """Weights of blocks [N, 64, K], of their bytes."""
+    """Decode the bytes of blocks to weights [N, 64, K]."""
     blocks = data.view(-1, block_bytes(format, inputs))  # [N, B]
     match format:
         case Format.F32:
@@ -197,7 +197,7 @@ def _decoded(data: torch.Tensor, format: Format, inputs: int) -> torch.Tensor:
 
 
 def _runs(blocks: torch.Tensor, run: int) -> torch.Tensor:
-    """[N, 64, K] to [N, K/run, 64, run]: of every column the inputs of one instruction."""
+    """[N, 64, K] to [N, K/run, 64, run]: for every column the inputs of one instruction."""
     count, columns, inputs = blocks.shape
     return blocks.view(count, columns, inputs // run, run).transpose(1, 2).contiguous()
 
@@ -265,24 +265,24 @@ def _decoded_int4(blocks: torch.Tensor, inputs: int) -> torch.Tensor:
 
 
 def _int4_bytes(bits: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Return the bytes that nibbles stand for, [N, 64, G, 32]."""
+    """Return the bytes that nibbles represent, [N, 64, G, 32]."""
     steps = (17 * slope / 128)[..., None]
     return ((bits * steps).floor() + least[..., None]).clamp(max=255)
 
 
 def _int4_nibbles(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) -> torch.Tensor:
-    """Return the nibbles that are nearest; a byte is on average half below its line."""
+    """Return the nearest nibbles; a byte is on average half a unit below its line."""
     inverse = torch.where(slope > 0, 128 / (17 * slope), 0.0)
     return ((groups - least[..., None] + 0.5) * inverse[..., None]).round().clamp(0, 15)
 
 
 def _int4_range(groups: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of some ranges of weights those with the least squared error, [N, 64, G] each, as stored.
+    """Return slope and least value with the smallest squared error, [N, 64, G] each, as stored.
 
-    From the least weight to the greatest, or up to a quarter less: what is cut off loses, and all
-    others gain by finer steps. Or in fewer steps than there are nibbles, which finds those of
-    weights that were rounded before. Or around 0, as llama.cpp's Q4_0 has it. What is best of
-    these is fitted to its weights.
+    Candidates are: the range from the least weight to the greatest, or up to a quarter less, which
+    clips some weights but has finer steps for the others; the same range in fewer steps than there
+    are nibbles, which recovers weights that were rounded before; a range around 0, as in
+    llama.cpp's Q4_0. The best candidate is then refined by least squares.
 
     :param groups: [N, 64, G, 32] weights in steps of their super-blocks, plus 127.
     """
@@ -315,7 +315,7 @@ def _int4_error(groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor) 
 def _int4_fitted(
     groups: torch.Tensor, slope: torch.Tensor, least: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the line through a range's nibbles and the weights that has the least squares."""
+    """Return the least-squares line through the nibbles of a range and its weights."""
     x = _int4_nibbles(groups, slope, least)
     spread = INT4_GROUP * x.square().sum(dim=3) - x.sum(dim=3) ** 2
     along = INT4_GROUP * (x * groups).sum(dim=3) - x.sum(dim=3) * groups.sum(dim=3)

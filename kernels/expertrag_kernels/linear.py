@@ -1,9 +1,9 @@
-"""Experts of one linear layer, chosen for each text: low-rank updates, or whole copies.
+"""Experts of one linear layer, chosen per text: low-rank updates or whole copies.
 
     N texts, L tokens of a text, K experts of a text, E experts, R rank, I in, O out
 
-A batch of any mixture of experts runs once. An index >= E is a sentinel: the layer as it is, at no
-cost. The result for a text without experts is bitwise the base layer's.
+A batch with any mixture of experts runs once. An index >= E is a sentinel: the base layer alone, at
+no cost. The result for a text without experts is bit-identical to the base layer's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True, slots=True)
 class LowRankExperts:
-    """Expert e adds up[e] @ (down[e] @ x) (LoRA, Hu et al. 2021, its scale inside ``up``).
+    """Expert e adds up[e] @ (down[e] @ x) (LoRA, Hu et al. 2021, with the scale folded into ``up``).
 
     down: (E, R, I)
     up: (E, O, R)
@@ -28,7 +28,7 @@ class LowRankExperts:
 
 @dataclass(frozen=True, slots=True)
 class CopiedExperts:
-    """Expert e is a layer of its own: weight[e] @ x + bias[e].
+    """Expert e is a separate layer: weight[e] @ x + bias[e].
 
     weight: (E, O, I)
     bias: (E, O), or None for layers without
@@ -50,7 +50,7 @@ def apply_low_rank(
     base: (N, L, O) — the base layer's output
     x: (N, L, I) — its input
     index: (N, K) int64 — experts of each text, >= E for none
-    weights: (N, K) float — of these; the base layer keeps its own weight of 1
+    weights: (N, K) float — weights of the experts; the base layer keeps its weight of 1
 
     Returns (N, L, O) in base's type.
     """
@@ -63,7 +63,7 @@ def apply_low_rank(
         expert = int(index[0, 0])
         return base + F.linear(F.linear(x, down[expert]), up[expert])
     texts, chosen = index.shape
-    slots = index.clamp(max=count - 1)  # a sentinel's update is made zero by its weight
+    slots = index.clamp(max=count - 1)  # the update of a sentinel gets weight 0
     scale = torch.where(active, weights, weights.new_zeros(())).to(x.dtype)  # [N, K]
     narrow = down[slots].flatten(1, 2)  # [N, K*R, I]
     wide = up[slots] * scale[:, :, None, None]  # [N, K, O, R]
@@ -78,15 +78,15 @@ def apply_copies(
     weights: torch.Tensor,
     experts: CopiedExperts,
 ) -> torch.Tensor:
-    """Mix the base layer's output with those of each text's experts, which take over its weight.
+    """Mix the base layer's output with those of each text's experts, which reduce its weight.
 
-    The arguments are those of :func:`apply_low_rank`: y = base + Σ_k w_k · (expert_k(x) - base).
+    y = base + Σ_k w_k · (expert_k(x) - base); for the arguments see :func:`apply_low_rank`.
     """
     active = index < experts.weight.shape[0]  # [N, K]
     if not active.any():
         return base
     left = 1 - torch.where(active, weights, weights.new_zeros(())).sum(dim=1)  # [N]
-    mixed = base * left.to(base.dtype)[:, None, None]  # bitwise base where no weight is taken
+    mixed = base * left.to(base.dtype)[:, None, None]  # bit-identical to base if no expert takes weight
     for expert in torch.unique(index[active]).tolist():
         texts, slots = (index == expert).nonzero(as_tuple=True)
         bias = None if experts.bias is None else experts.bias[expert].to(x.dtype)

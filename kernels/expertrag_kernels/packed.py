@@ -1,4 +1,4 @@
-"""The weights of one layer's experts: as a checkpoint has them, or packed for the kernels."""
+"""The weights of one layer's experts: as in a checkpoint, or packed for the kernels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 class Activation(StrEnum):
-    """What is applied to the gate half before it multiplies the up half."""
+    """Activation of the gate half, before it multiplies the up half."""
 
     SILU = "silu"
     GELU = "gelu"
@@ -23,9 +23,9 @@ class Format(StrEnum):
     F32 = "f32"
     BF16 = "bf16"
     INT8 = "int8"
-    """8 bits and a scale for each output; activations in 8 bits, a scale for 128 of them."""
+    """8 bits and a scale per output; activations in 8 bits, with a scale per 128 of them."""
     INT4 = "int4"
-    """4 bits, a slope and a least value for 32 weights, a scale for 128; activations as in int8."""
+    """4 bits, slope and least value per 32 weights, a scale per 128; activations as in int8."""
 
 
 def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
@@ -36,13 +36,13 @@ def _check_weights(gate_up: torch.Tensor, down: torch.Tensor) -> None:
         )
     if gate_up.dtype != down.dtype or gate_up.device != down.device:
         raise ValueError(
-            "gate_up and down must have one type and device; "
+            "gate_up and down must have the same dtype and device; "
             f"got {gate_up.dtype} and {down.dtype} on {gate_up.device} and {down.device}"
         )
 
 
 class _ByExpert:
-    """What is told by weights (E, 2I, H) and (E, H, I)."""
+    """Properties derived from weights (E, 2I, H) and (E, H, I)."""
 
     __slots__ = ()
     gate_up: torch.Tensor
@@ -65,7 +65,7 @@ class _ByExpert:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.down.device
 
 
@@ -91,7 +91,7 @@ class PlainExperts(_ByExpert):
 
 @dataclass(frozen=True, slots=True)
 class ScaledExperts(_ByExpert):
-    """Experts whose weights have 8 bits and a scale for each output, for GPUs.
+    """Experts with 8-bit weights and a scale per output, for GPUs.
 
     gate_up: (E, 2I, H) int8 or float8_e4m3fn
     down: (E, H, I), the same
@@ -114,7 +114,7 @@ class ScaledExperts(_ByExpert):
         weights = (self.gate_up, self.down)
         for scale, weight in zip((self.gate_up_scale, self.down_scale), weights, strict=True):
             if scale.shape != weight.shape[:2] or scale.dtype != torch.float32:
-                raise ValueError("scales must be float32, one for each output: (E, 2I) and (E, H)")
+                raise ValueError("scales must be float32, one per output: (E, 2I) and (E, H)")
 
     @classmethod
     def of(cls, plain: PlainExperts, dtype: torch.dtype) -> ScaledExperts:
@@ -131,7 +131,7 @@ class ScaledExperts(_ByExpert):
         return cls(gate_up, down, gate_up_scale, down_scale, plain.activation)
 
     def plain(self, dtype: torch.dtype) -> PlainExperts:
-        """Return the weights that these stand for."""
+        """Return the weights that these represent."""
         return PlainExperts(
             (self.gate_up.float() * self.gate_up_scale[:, :, None]).to(dtype),
             (self.down.float() * self.down_scale[:, :, None]).to(dtype),
@@ -141,7 +141,7 @@ class ScaledExperts(_ByExpert):
 
 @dataclass(frozen=True, slots=True)
 class PackedExperts:
-    """The same experts in one block of memory, in the order in which the kernels read it.
+    """The same experts in one block of memory, in the layout of the kernels.
 
     data: (B,) uint8, aligned to 64 bytes; see :mod:`expertrag_kernels.layout`
     """
@@ -155,13 +155,13 @@ class PackedExperts:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.data.device
 
 
 @dataclass(frozen=True, slots=True)
 class PackedMatrix:
-    """Weights (O, I) in the order in which the kernels read them.
+    """Weights (O, I) in the layout of the kernels.
 
     data: (B,) uint8, aligned to 64 bytes; see :mod:`expertrag_kernels.layout`
     """

@@ -1,4 +1,4 @@
-"""Memory of the keys and values on the CPU: it comes where it is touched, and goes by pages."""
+"""Memory of the KV cache on the CPU: allocated when it is touched, released by pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from expertrag_kernels.steps import CacheShape
 
 
 class PagedMemory:
-    """``bytes``: zeros at first, layer by layer its pages."""
+    """``bytes``: initially zeros; the pages of each layer, layer by layer."""
 
     def __init__(self, shape: CacheShape, pages: int) -> None:
         self._area, self.bytes, self._start = layout.mapped_zeros(pages * shape.page_bytes())
@@ -18,13 +18,13 @@ class PagedMemory:
         self._piece = shape.page_bytes() // shape.layers  # of a page, in a layer
 
     def give_back(self, pages: Sequence[int]) -> None:
-        """Give the memory of pages to the system; they are zeros when they are touched again."""
-        if not hasattr(mmap, "MADV_DONTNEED"):  # a system that has no such call
+        """Return the memory of pages to the system; they are zeros when they are touched again."""
+        if not hasattr(mmap, "MADV_DONTNEED"):  # the system does not support it
             return
         for layer in range(self._layers):
             for first, stop in _runs(pages):
                 at = self._start + layer * self._pages * self._piece
-                # what shares a page of the system with a neighbour stays
+                # keep what shares a system page with a neighbour
                 begin = -(-(at + first * self._piece) // mmap.PAGESIZE) * mmap.PAGESIZE
                 end = (at + stop * self._piece) // mmap.PAGESIZE * mmap.PAGESIZE
                 if begin < end:
@@ -32,7 +32,7 @@ class PagedMemory:
 
 
 def _runs(pages: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last + 1 of pages that follow each other."""
+    """Yield the first and the last + 1 of runs of consecutive pages."""
     first = last = None
     for page in sorted(pages):
         if first is None or last is None:

@@ -1,7 +1,7 @@
-"""The experts in plain torch: the path for every machine, and the oracle of all other paths.
+"""The experts in plain torch: runs on every machine, and is the reference for all other paths.
 
-The K outputs of a token are added up in fp32, whatever the type of the weights. Of packed
-experts, those that a call uses are unpacked for it.
+The K outputs of a token are summed in fp32, whatever the type of the weights. Of packed experts,
+only those that a call uses are unpacked.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _expert(x: torch.Tensor, expert: int, plain: PlainExperts) -> torch.Tensor:
 def _one_token(
     x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
 ) -> torch.Tensor:
-    """Serve a decode step, where sorting and gathering would cost more than the products."""
+    """Run one token (a decode step), where sorting and gathering would cost more than it saves."""
     experts: list[int] = top_k_index[0].tolist()
     _refuse_negative(min(experts))
     weights: list[float] = top_k_weights[0].tolist()
@@ -89,7 +89,7 @@ def _one_token(
 def _grouped(
     x: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor, plain: PlainExperts
 ) -> torch.Tensor:
-    """Sort the (token, expert) pairs once; each expert then sees its rows as one matrix."""
+    """Sort the (token, expert) pairs once, so that each expert gets its rows as one matrix."""
     experts, experts_per_token = plain.num_experts, top_k_index.shape[1]
     total = torch.zeros(x.shape, dtype=torch.float32, device=x.device)  # [T, H]
     if top_k_index.numel() == 0:

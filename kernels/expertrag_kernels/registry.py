@@ -1,4 +1,4 @@
-"""The implementations of ``fused_experts``. A new one is a new file with one decorated function."""
+"""Registry of implementations of ``fused_experts``: each is a file with one decorated function."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from expertrag_kernels.packed import Experts
 
 Run = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Experts], torch.Tensor]
 Supports = Callable[[torch.Tensor, torch.Tensor, Experts], bool]
-"""Of x (T, H), the routing weights (T, K) and the experts."""
+"""Called with x (T, H), the routing weights (T, K) and the experts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Implementation:
-    """One way to compute experts; among those that support a call, the highest priority runs."""
+    """One implementation; of those that support a call, the one with the highest priority runs."""
 
     name: str
     priority: int
@@ -39,10 +39,10 @@ def implementation(name: str, *, priority: int, supports: Supports) -> Callable[
 
 
 def choose(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) -> Implementation:
-    """Best implementation for tokens like ``x`` (T, H); the reference serves every call."""
+    """Return the best implementation for a call; the reference supports every call."""
     return next(entry for entry in _implementations if entry.supports(x, top_k_weights, experts))
 
 
 def wants_gradients(*tensors: torch.Tensor) -> bool:
-    """Whether a call must be differentiable, which the fused kernels are not."""
+    """Whether a call must be differentiable; the fused kernels are not."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)

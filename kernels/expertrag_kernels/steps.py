@@ -1,8 +1,8 @@
-"""What a decoder is made of: steps that are planned once, and run on batches of token rows.
+"""The interface of a decoder: steps that are planned once and run on batches of token rows.
 
-Rows of many texts share a batch, those of a prompt beside those of texts that are being written;
-keys and values lie in pages of a cache that the caller hands out. :mod:`expertrag_kernels.decoder`
-runs the steps on the CPU, :mod:`expertrag_kernels.torch_decoder` on a GPU.
+Rows of many sequences share a batch, in prefill and in decode; keys and values are in KV cache
+pages that the caller allocates. :mod:`expertrag_kernels.decoder` runs the steps on the CPU,
+:mod:`expertrag_kernels.torch_decoder` on a GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from expertrag_kernels.packed import Format, PlainExperts
 
 PAGE_TOKENS = 64
 MOST_ROWS = 1024
-"""Of a batch."""
+"""Most rows of a batch."""
 _MOST_TEXTS = 64
 NO_ROWS = torch.empty(0, dtype=torch.long)
 
@@ -29,7 +29,7 @@ Mixture = TypeVar("Mixture")
 
 
 class View(NamedTuple):
-    """Floats of a slot's row from ``start`` on; heads lie ``step`` apart."""
+    """Floats of a slot's row, starting at ``start``; heads are ``step`` apart."""
 
     slot: int
     start: int = 0
@@ -37,14 +37,14 @@ class View(NamedTuple):
 
 
 OUTPUT = View(-1)
-"""Where the logits go."""
+"""The view that receives the logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheShape:
-    """Keys and values of all layers, each with as many heads.
+    """Shape of the KV cache; all layers have the same number of heads.
 
-    Keys have a part of their head's own, and may have one that all heads share.
+    A key has a part of its own head, and optionally a part that all heads share.
     """
 
     layers: int
@@ -55,16 +55,16 @@ class CacheShape:
     format: Format = Format.BF16
 
     def page_bytes(self) -> int:
-        """Size of a page of all layers."""
+        """Size of a page in bytes, over all layers."""
         keys = layout.block_bytes(self.format, -(-(self.own_width + self.shared_width) // 32) * 32)
         values = -(-self.value_width // 64) * layout.block_bytes(self.format, PAGE_TOKENS)
         return self.layers * self.heads * (keys + values)
 
     def most_pages(self, size: int, context_tokens: int | None = None) -> int:
-        """Count the pages of so many bytes, and not more than 64 texts of full length need.
+        """Return how many pages fit into ``size`` bytes, at most as many as 64 full sequences need.
 
-        Many are a multiple of what fills huge pages of the system, which come and go as a whole: no
-        two layers share one then.
+        If there are enough pages, their number is rounded down so that each layer fills whole huge
+        pages: the system allocates and releases these as a whole, and no two layers share one.
         """
         pages = size // self.page_bytes()
         piece = self.page_bytes() // self.layers
@@ -77,10 +77,10 @@ class CacheShape:
 
 @dataclass(frozen=True, slots=True)
 class SequenceRows:
-    """Rows ``start`` to ``stop`` of a batch: of one text, in the order of their positions.
+    """Rows ``start`` to ``stop`` of a batch, of one sequence, in the order of their positions.
 
-    pages: (P,) int64, the cache's pages of the text from its beginning on
-    expert: of all rows, whatever routers say (routing by text); negative for what they say
+    pages: (P,) int64, the sequence's KV cache pages, starting with its first token
+    expert: the expert of all rows, overriding the routers (routing by text); negative to use them
     """
 
     start: int
@@ -90,35 +90,37 @@ class SequenceRows:
 
 
 class Steps(ABC, Generic[Matrix, Mixture]):
-    """A decoder's steps, its weights, and its cache of ``pages`` pages.
+    """A decoder's steps, its weights, and its KV cache of ``pages`` pages.
 
-    ``Matrix`` and ``Mixture`` are the weights of a linear layer and of experts, as they are run.
+    ``Matrix`` and ``Mixture`` are the weights of a linear layer and of experts, in the form that
+    the implementation runs.
     """
 
     shape: CacheShape
     pages: int
     device: torch.device
     step_rows: int
-    """Rows of a step that keep those who wait for about a tenth of a second, and multiply well."""
+    """Rows to run at a time: enough to multiply efficiently, few enough that waiting sequences are
+    delayed by only about a tenth of a second."""
 
     @abstractmethod
     def matrix(self, weight: torch.Tensor, format: Format) -> Matrix:
-        """Bring weights (O, I) into the form that is run."""
+        """Convert weights (O, I) to the form that the implementation runs."""
         ...
 
     @abstractmethod
     def experts(self, plain: PlainExperts, format: Format) -> Mixture:
-        """Bring experts into the form that is run."""
+        """Convert experts to the form that the implementation runs."""
         ...
 
     @abstractmethod
     def slot(self, width: int) -> View:
-        """Room for ``width`` floats of every row."""
+        """Allocate a slot of ``width`` floats for every row, and return a view of it."""
         ...
 
     @abstractmethod
     def embed(self, to: View, table: Matrix) -> None:
-        """Begin with the token's row of a table."""
+        """Look up the token's row of an embedding table."""
         ...
 
     @abstractmethod
@@ -138,7 +140,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         *,
         add: bool = False,
     ) -> None:
-        """Multiply by a matrix; ``add`` to what is there."""
+        """Multiply by a matrix; with ``add``, add to what ``to`` holds."""
         ...
 
     @abstractmethod
@@ -164,7 +166,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         scale: float,
         shared_key: View | None = None,
     ) -> None:
-        """Write the row's key and value into its page, and attend over the text up to it."""
+        """Write the row's key and value into its page, and attend over the sequence up to it."""
         ...
 
     @abstractmethod
@@ -185,26 +187,26 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
     @abstractmethod
     def mix(self, source: View, to: View, experts: Mixture, top_k: int = 0) -> None:
-        """Add what experts make of a row: the routed ones, or for 0 the only one."""
+        """Add the output of the routed experts; with ``top_k`` 0, of the only expert."""
         ...
 
     @abstractmethod
     def keep(self, source: View, width: int) -> None:
-        """Let the caller see this of the rows that it watches."""
+        """Return these values of the watched rows to the caller."""
         ...
 
     @abstractmethod
     def pick(self, source: View, to: View) -> None:
-        """Go on with the picked rows only."""
+        """Continue with the picked rows only."""
         ...
 
     @abstractmethod
     def copy_page(self, source: int, to: int) -> None:
-        """Copy what a page holds, of all layers."""
+        """Copy a page, in all layers."""
         ...
 
     def give_back(self, pages: Sequence[int]) -> None:
-        """Give the memory of pages that nobody reads again to the system; a GPU keeps its own."""
+        """Return the memory of unused pages to the system; on a GPU this does nothing."""
 
     @abstractmethod
     def run(
@@ -220,13 +222,13 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         """Run a batch of T rows.
 
         :param tokens: (T,) int64.
-        :param positions: (T,) int64, of each row in its text.
-        :param texts: all rows, in order.
-        :param picked: (N,) int64, rows whose logits are wanted.
-        :param watched: (W,) int64, rows of which the kept values are wanted.
-        :param threads: torch's number of them for None.
-        :returns: logits (N, V) float32, and of each ``keep`` the watched rows (W, width).
-        :raises ValueError: the batch does not fit together, or to the cache.
+        :param positions: (T,) int64, the position of each row in its sequence.
+        :param texts: the sequences, which must cover all rows in order.
+        :param picked: (N,) int64, rows whose logits to compute.
+        :param watched: (W,) int64, rows whose kept values to return.
+        :param threads: number of threads; None for torch's.
+        :returns: logits (N, V) float32, and for each ``keep`` the watched rows (W, width).
+        :raises ValueError: the batch is inconsistent, or does not fit the cache.
         """
         ...
 
@@ -242,38 +244,38 @@ def check_batch(
     longest: int,
     experts: int,
 ) -> None:
-    """Check that a batch fits together, and to a decoder.
+    """Check that a batch is consistent and fits a decoder.
 
-    :raises ValueError: it does not.
+    :raises ValueError: it is not, or does not.
     """
     rows = tokens.shape[0]
     if not 0 < rows <= MOST_ROWS or positions.shape != tokens.shape:
-        raise ValueError(f"a batch has 1 to {MOST_ROWS} tokens, each with a position")
+        raise ValueError(f"a batch must have 1 to {MOST_ROWS} tokens, each with a position")
     if not 0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary:
-        raise ValueError(f"tokens must be 0 to {vocabulary - 1}; got others")
+        raise ValueError(f"tokens must be from 0 to {vocabulary - 1}; got others")
     for some in chosen:
         if some.numel() and not 0 <= int(some.min()) <= int(some.max()) < rows:
-            raise ValueError(f"of rows 0 to {rows - 1} some may be picked; got others")
+            raise ValueError(f"picked and watched rows must be from 0 to {rows - 1}; got others")
     at = 0
     for text in texts:
         if text.start != at or text.stop <= at:
-            raise ValueError("texts must have all rows, one after the other")
+            raise ValueError("sequences must cover all rows, one after the other")
         at = text.stop
         if text.expert >= experts:
-            raise ValueError(f"experts are 0 to {experts - 1}; got {text.expert}")
+            raise ValueError(f"experts must be from 0 to {experts - 1}; got {text.expert}")
         _check_sequence(text, int(positions[text.start]), int(positions[at - 1]), pages, longest)
     if at != rows:
-        raise ValueError("texts must have all rows, one after the other")
+        raise ValueError("sequences must cover all rows, one after the other")
 
 
 def _check_sequence(
     sequence: SequenceRows, first: int, last: int, pages: int, longest: int
 ) -> None:
     if not 0 <= int(sequence.pages.min()) <= int(sequence.pages.max()) < pages:
-        raise ValueError(f"the cache has pages 0 to {pages - 1}; got others")
+        raise ValueError(f"KV cache pages must be from 0 to {pages - 1}; got others")
     if first < 0 or last - first != sequence.stop - sequence.start - 1:
-        raise ValueError("the rows of a text must follow each other")
+        raise ValueError("the rows of a sequence must have consecutive positions")
     if last >= longest:
-        raise ValueError(f"position {last} is beyond the decoder's {longest}")
+        raise ValueError(f"position {last} is beyond the decoder's limit of {longest}")
     if last // PAGE_TOKENS >= sequence.pages.shape[0]:
         raise ValueError(f"position {last} has no page")

@@ -1,4 +1,4 @@
-"""Attention over pages in torch; on a GPU the Triton kernel of ``gpu/attention.py`` serves."""
+"""Paged attention in torch; on a GPU with Triton the kernel in ``gpu/attention.py`` is used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from expertrag_kernels.steps import PAGE_TOKENS
 
 
 class Attention(Protocol):
-    """Attention of rows that each have pages of their own; see :func:`paged_attention`."""
+    """Attention of rows that each have their own pages; see ``gpu.attention.paged_attention``."""
 
     def __call__(
         self,
@@ -28,7 +28,7 @@ class Attention(Protocol):
 
 
 def attention_of(device: torch.device) -> Attention:
-    """Choose what attends by pages."""
+    """Choose the implementation of paged attention."""
     if device.type == "cuda" and importlib.util.find_spec("triton"):
         from expertrag_kernels.gpu.attention import paged_attention
 
@@ -44,7 +44,7 @@ def gathered_attention(
     lengths: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """Attend by pages as ``gpu/attention.py`` does, in torch, which copies what is attended to."""
+    """Compute what ``gpu/attention.py`` does in torch, which copies the keys and values."""
     tokens = torch.arange(PAGE_TOKENS, device=query.device)
     places = (tables.long()[:, :, None] * PAGE_TOKENS + tokens).flatten(1)  # (R, L)
     seen = torch.arange(places.shape[1], device=query.device) < lengths[:, None]
@@ -62,7 +62,7 @@ def attention_of_rows(
     seen: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    """Attend with a text's rows (N, heads, D) over all of it (L, heads, D)."""
+    """Attend with the rows (N, heads, D) of a sequence over all of it (L, heads, D)."""
     q, k, v = (part.transpose(0, 1)[None] for part in (query, keys, values))
     found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=True)
     return found[0].transpose(0, 1)

@@ -1,9 +1,9 @@
 """The steps of a decoder in torch, for GPUs.
 
-Weights are plain, and everything is in their type but norms, angles, routing and logits, which are
-in float32. Rows of texts that are being written attend by pages (``gpu/attention.py``) and, on a
-GPU, run as one captured graph (``gpu/graphs.py``), since launching their many small kernels would
-take longer than computing them.
+Weights are not packed, and everything is in their type, except norms, angles, routing and logits,
+which are in float32. Decode rows use paged attention (``gpu/attention.py``) and, on a GPU, run as
+one captured CUDA graph (``gpu/graphs.py``), because launching their many small kernels would take
+longer than computing them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 MOST_CAPTURED = 64
-"""Rows of a captured step; more are launched one by one, which the GPU's own work then hides."""
+"""Most rows of a captured step; for more rows the GPU's work hides the time of the launches."""
 
 
 class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
-    """See :class:`Steps`; all of it on one device, in one type."""
+    """See :class:`Steps`; everything is on one device and of one type."""
 
     step_rows = MOST_ROWS
 
@@ -52,7 +52,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self.shape = shape
         self.pages = pages
         self.device, self.dtype = device, dtype
-        places = (pages + 1) * PAGE_TOKENS  # the last page is for rows that nobody asked for
+        places = (pages + 1) * PAGE_TOKENS  # the last page is for the padding rows of a graph
         keys = shape.own_width + shape.shared_width
 
         def cache(width: int) -> torch.Tensor:
@@ -66,16 +66,16 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._capturable = device.type == "cuda"
         self._vocabulary = 0
         self._positions = 0
-        self._experts = 0  # of the layer that has fewest
+        self._experts = 0  # least number of experts of any layer
 
     # -- planning ----------------------------------------------------------------------------------
 
     def matrix(self, weight: torch.Tensor, format: Format) -> torch.Tensor:
-        """See :meth:`Steps.matrix`; the format is the decoder's own."""
+        """See :meth:`Steps.matrix`; ``format`` is ignored: the decoder has its own type."""
         return weight.detach().to(self.device, self.dtype)
 
     def experts(self, plain: PlainExperts, format: Format) -> PlainExperts:
-        """See :meth:`Steps.experts`; the format is the decoder's own."""
+        """See :meth:`Steps.experts`; ``format`` is ignored: the decoder has its own type."""
         weights = self.matrix(plain.gate_up, format), self.matrix(plain.down, format)
         return PlainExperts(*weights, plain.activation)
 
@@ -209,7 +209,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
                 weights = weights / weights.sum(-1, keepdim=True)
             if not sigmoid:
                 own = rows.experts[:, None]
-                only = F.pad(own, (0, top_k - 1), value=experts)  # and none beside it
+                only = F.pad(own, (0, top_k - 1), value=experts)  # and sentinels
                 index = torch.where(own < 0, index, only)
                 weights = torch.where(own < 0, weights, torch.ones_like(weights))
             rows.routed = index, weights * scale
@@ -224,14 +224,14 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         def step(rows: Rows) -> None:
             x = rows.columns(source, experts.hidden_size)
             if top_k and experts.num_experts > 1:
-                assert rows.routed is not None, "a route comes before"
+                assert rows.routed is not None, "a route must come first"
                 index, weights = rows.routed
                 found = fused_experts(x.contiguous(), index, weights, experts)
             else:
                 gate, up = F.linear(x, experts.gate_up[0]).chunk(2, dim=1)
                 found = F.linear(activate(gate, experts.activation) * up, experts.down[0])
                 if top_k:
-                    assert rows.routed is not None, "a route comes before"
+                    assert rows.routed is not None, "a route must come first"
                     found = (found * rows.routed[1]).to(found.dtype)
             rows.write(to, found, add=True)
 
@@ -270,17 +270,17 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         *,
         threads: int | None = None,
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """See :meth:`Steps.run`; what comes is on the device."""
+        """See :meth:`Steps.run`; the results are on the device."""
         check_batch(
             tokens, positions, texts, (picked, watched),
             vocabulary=self._vocabulary, pages=self.pages, longest=self._positions,
             experts=self._experts,
         )  # fmt: skip
-        # short texts first, so that they are one block
+        # short sequences first, so that they form one block
         order = sorted(texts, key=lambda text: text.stop - text.start > SHORT_ROWS)
         moved = torch.cat([torch.arange(text.start, text.stop) for text in order])
         rows = rows_of(tokens[moved], positions[moved], order, self.device)
-        back = moved.argsort()  # where a row has gone
+        back = moved.argsort()  # the new index of each row
         rows.picked, rows.watched = back[picked].to(self.device), back[watched].to(self.device)
         with torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext():
             graph = self._replayed(rows) if self._in_a_graph(rows) else None
@@ -290,7 +290,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         return rows.logits, rows.kept
 
     def compute(self, rows: Rows) -> None:
-        """Run all steps; nothing of it waits for the host."""
+        """Run all steps; nothing synchronises with the host."""
         count = rows.tokens.shape[0]
         rows.slots = [
             torch.empty(count, width, dtype=self.dtype, device=self.device)
@@ -305,7 +305,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         return rows.tokens.shape[0] <= MOST_CAPTURED
 
     def _replayed(self, rows: Rows) -> Rows | None:
-        """Run a batch as a graph; None, now and for good, where steps cannot be captured."""
+        """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 
         self._graphs = self._graphs or Graphs(
@@ -315,7 +315,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             return self._graphs.run(rows)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:  # experts without Triton's kernels wait for the host
+        except RuntimeError as error:  # experts without Triton's kernels synchronise with the host
             _log.warning("steps are launched one by one: they cannot be captured (%s)", error)
             self._capturable = False
             return None

@@ -1,4 +1,4 @@
-"""A batch on a device, as the steps of :mod:`expertrag_kernels.torch_decoder` read and write it."""
+"""A batch on a device, which the steps of :mod:`expertrag_kernels.torch_decoder` read and write."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import torch.nn.functional as F
 from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, View
 
 SHORT_ROWS = 8
-"""Rows of a text up to which each attends by itself; more are one product."""
+"""Up to so many rows of a sequence attend separately; more rows are one matrix product."""
 
 
 @dataclass(slots=True)
 class Rows:
-    """A batch on the device: T rows, of which the first R are of short texts.
+    """A batch on the device: T rows, of which the first R are of short sequences.
 
-    tokens, positions, places, experts: (T,) int64; a place is that of the row's key in the cache,
-        an expert that of the row's text, or negative
-    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to the row's own
-    long: start and stop of each other text, the places of its tokens (L,), and which of them each
-        row sees (rows, L)
+    tokens, positions, places, experts: (T,) int64; a place is the index of the row's key in the
+        cache, an expert that of the row's sequence, or negative
+    tables: (R, M) int32, pages; lengths: (R,) int32, tokens up to and including the row's own
+    long: for each other sequence its start and stop, the places of its tokens (L,), and a mask of
+        those that each row attends to (rows, L)
     picked, watched: int64
     """
 
@@ -41,17 +41,17 @@ class Rows:
     logits: torch.Tensor = NO_ROWS
 
     def columns(self, view: View, width: int) -> torch.Tensor:
-        """Columns (T, width) of a slot."""
+        """Return a view of columns (T, width) of a slot."""
         return self.slots[view.slot][:, view.start : view.start + width]
 
     def heads(self, view: View, heads: int, width: int) -> torch.Tensor:
-        """Heads (T, heads, width) of a slot, ``view.step`` apart."""
+        """Return a view of heads (T, heads, width) of a slot, ``view.step`` apart."""
         slot = self.slots[view.slot]
         size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
         return slot.as_strided(size, strides, slot.storage_offset() + view.start)
 
     def write(self, view: View, values: torch.Tensor, *, add: bool = False) -> None:
-        """Put (T, width) into a slot; all of one takes its place, and nothing is copied."""
+        """Write (T, width) into a slot; values for the whole slot replace it without a copy."""
         slot = self.slots[view.slot]
         if add:
             self.columns(view, values.shape[1]).add_(values)
@@ -67,7 +67,7 @@ def rows_of(
     texts: Sequence[SequenceRows],
     device: torch.device,
 ) -> Rows:
-    """Bring a batch to the device; its short texts come first."""
+    """Copy a batch to the device; its short sequences come first."""
     places, tables, long = [], [], []
     experts = [text.expert for text in texts for _ in range(text.start, text.stop)]
     at = 0

@@ -1,8 +1,8 @@
-"""Registration with transformers' experts interface, under the name "expertrag".
+"""Registers the kernels with transformers' experts interface, under the name "expertrag".
 
-Experts that our layout cannot hold (biases, transposed or interleaved weights, custom gates and
-norms, unknown activations) go to transformers' own ``grouped_mm``, with one logged reason for each
-module class.
+Experts that the packed layout does not support (biases, transposed or interleaved weights, custom
+gates and norms, unknown activations) fall back to transformers' ``grouped_mm``; the reason is
+logged once per module class.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _OWN_FORMAT = {torch.float32: Format.F32, torch.bfloat16: Format.BF16}
 
 
 def register() -> None:
-    """Make ``experts_implementation="expertrag"`` known to transformers; safe to call twice."""
+    """Register ``experts_implementation="expertrag"`` with transformers. Idempotent."""
     ExpertsInterface.register(NAME, _experts_forward)
 
 
 def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) -> PackedExperts:
-    """Pack the experts of one layer for the CPU kernels; the given weights stay as they are.
+    """Pack the experts of one layer for the CPU kernels; the given weights are not changed.
 
     :param experts: a transformers experts module, or its tensors.
-    :param format: exact in the weights' own, which None takes.
-    :raises ValueError: if the layout is not ours, or there is no format of the weights' type; the
+    :param format: None for the format of the weights' own type, which is exact.
+    :raises ValueError: the module is not supported, or no format matches the weights' type; the
         message says why.
     """
     plain = experts if isinstance(experts, PlainExperts) else plain_experts(experts)
@@ -61,9 +61,9 @@ def pack(experts: nn.Module | PlainExperts, format: Format | str | None = None) 
 
 
 def plain_experts(module: nn.Module) -> PlainExperts:
-    """View the weights of a transformers experts module; nothing is copied.
+    """Return a view of the weights of a transformers experts module, without a copy.
 
-    :raises ValueError: if the module's layout is not ours; the message says why.
+    :raises ValueError: the module is not supported; the message says why.
     """
     reason = _unsupported(module)
     if reason:
@@ -72,14 +72,14 @@ def plain_experts(module: nn.Module) -> PlainExperts:
 
 
 def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
-    """Pack the experts of every layer in place, and free the weights that they were made of.
+    """Pack the experts of every layer in place, and free the original weights.
 
-    Returns how many layers were packed; those that cannot be packed run as before. A packed model
-    is for inference on the CPU: :func:`unpack_model` comes before training, saving or moving it.
+    Returns how many layers were packed; unsupported layers run as before. A packed model is for
+    inference on the CPU: call :func:`unpack_model` before training, saving or moving it.
 
     :param format: as for :func:`pack`.
-    :raises ValueError: as :func:`pack` does, but not for layouts; or the model is not on the CPU,
-        or does not run its experts by "expertrag".
+    :raises ValueError: as :func:`pack`, except for unsupported modules; or the model is not on the
+        CPU, or does not run its experts with "expertrag".
     """
     found = [
         module
@@ -91,14 +91,14 @@ def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
         used = getattr(getattr(module, "config", None), "_experts_implementation", NAME)
         if used != NAME:
             raise ValueError(
-                f"the model runs its experts by {used!r}, which needs their weights: call "
+                f"the model runs its experts with {used!r}, which needs their weights: call "
                 f"model.set_experts_implementation({NAME!r}) first"
             )
         if plain.device.type != "cpu":
             raise ValueError(f"packed experts run on the CPU; the model is on {plain.device}")
         if format is None and plain.down.dtype not in _OWN_FORMAT:
             raise ValueError(_no_format(plain.down.dtype))
-    for module in found:  # each is whole before or after, also if memory ends in between
+    for module in found:  # each module stays usable, even if memory runs out in between
         packed = pack(module, format)
         hook = module.register_state_dict_pre_hook(_refuse_state)
         setattr(module, _PACKED, (packed, module.down_proj.dtype, hook))
@@ -107,7 +107,7 @@ def pack_model(model: nn.Module, format: Format | str | None = None) -> int:
 
 
 def unpack_model(model: nn.Module) -> None:
-    """Undo :func:`pack_model`; int8 and int4 give back their rounded weights."""
+    """Undo :func:`pack_model`; int8 and int4 restore the rounded weights."""
     for module in model.modules():
         if hasattr(module, _PACKED):
             packed, dtype, hook = getattr(module, _PACKED)
@@ -118,7 +118,7 @@ def unpack_model(model: nn.Module) -> None:
 
 
 def _no_format(dtype: torch.dtype) -> str:
-    return f"no format holds {dtype} as it is: name one of {', '.join(Format)}"
+    return f"no format stores {dtype} exactly: choose one of {', '.join(Format)}"
 
 
 def _set_weights(module: nn.Module, gate_up: torch.Tensor, down: torch.Tensor) -> None:
@@ -129,7 +129,7 @@ def _set_weights(module: nn.Module, gate_up: torch.Tensor, down: torch.Tensor) -
 
 def _refuse_state(module: nn.Module, *_: Any) -> None:
     raise RuntimeError(
-        f"the weights of {type(module).__name__} are packed and cannot be saved as they are: call "
+        f"the weights of {type(module).__name__} are packed and cannot be saved: call "
         "expertrag_kernels.unpack_model(model) first"
     )
 
@@ -165,12 +165,12 @@ def _key(act_fn: object) -> object:
 
 
 def _holds_experts(module: nn.Module) -> bool:
-    """Whether a module is one of transformers' experts: the interface sets its flags."""
+    """Whether a module is an experts module of transformers: the interface sets its flags."""
     return all(hasattr(module, flag) for flag in _FLAGS)
 
 
 def _unsupported(module: nn.Module) -> str:
-    """Why our layout cannot hold these experts; empty if it can."""
+    """Return why the packed layout does not support these experts; empty if it does."""
     kind: object = type(module)
     reason = _class_reason(kind, *(bool(getattr(module, flag, True)) for flag in _FLAGS))
     if reason:
@@ -205,7 +205,7 @@ def _class_reason(
         "a norm after the experts": has_post_expert_norm,
         "transposed weights": is_transposed,
         "interleaved gate and up": not is_concatenated,
-        "a gate function of its own": gate_home != ExpertsInterface.__module__,
+        "a custom gate function": gate_home != ExpertsInterface.__module__,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 

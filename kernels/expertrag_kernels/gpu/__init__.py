@@ -1,1 +1,1 @@
-"""The experts on a GPU, in Triton: four launches, none of which waits for the host."""
+"""The experts on a GPU, in Triton: four kernel launches, without synchronising with the host."""

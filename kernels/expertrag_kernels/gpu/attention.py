@@ -1,10 +1,10 @@
-"""Attention of single rows over the pages of their texts, in Triton (flash decoding, Dao 2023).
+"""Attention of single rows over the pages of their sequences, in Triton (flash decoding, Dao 2023).
 
     R rows, H heads, G of them share a key, D width of a key, V width of a value
 
-Each program reads some of a row's pages for the heads that share a key; a row's parts are then
-joined by their sums. Nothing depends on the lengths but what the programs read, so that a captured
-graph serves all texts.
+Each program reads some of a row's pages for the heads that share a key; the parts of a row are then
+combined by their sums. Only what the programs read depends on the lengths, so that one captured
+graph serves all sequences.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import triton
 from expertrag_kernels.gpu import attention_kernels
 from expertrag_kernels.steps import PAGE_TOKENS
 
-_PARTS = 8  # of a row, each a program: a single text has to occupy the GPU
-_LEAST = 16  # rows and columns of a product of tiles
+_PARTS = 8  # programs per row and key head, so that a single sequence occupies the GPU
+_LEAST = 16  # least rows and columns of a tile product
 
 
 def paged_attention(

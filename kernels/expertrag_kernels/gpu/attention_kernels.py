@@ -1,4 +1,4 @@
-"""Triton kernel of attention by pages; see attention.py for its names."""
+"""Triton kernel of paged attention; for its names see attention.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import triton.language as tl
 
 @triton.jit
 def attend_parts(
-    query,  # (R, H, D), rows and heads query_row and query_head apart
+    query,  # (R, H, D), with strides query_row and query_head
     keys,  # (places, groups, D)
     values,  # (places, groups, V)
     tables,  # (R, M) int32
@@ -25,7 +25,7 @@ def attend_parts(
     scale,
     PAGE: tl.constexpr,
     PARTS: tl.constexpr,
-    SHARING: tl.constexpr,  # heads that share a key, and more up to what a product needs
+    SHARING: tl.constexpr,  # heads that share a key, rounded up to what a product needs
     WIDTH: tl.constexpr,
     VALUE_WIDTH: tl.constexpr,
     UPCAST: tl.constexpr,

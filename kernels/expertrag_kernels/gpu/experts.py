@@ -1,4 +1,4 @@
-"""The experts on a GPU: what is launched, and with which tiles."""
+"""Launches the Triton kernels of the experts on a GPU."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from expertrag_kernels.gpu.tiles import Tiles, choose_tiles
 from expertrag_kernels.packed import Experts, PackedExperts, PlainExperts, ScaledExperts
 from expertrag_kernels.registry import implementation, wants_gradients
 
-_CHUNK = 64  # pairs that are sorted at a time: [64, E] numbers have to fit into registers
+_CHUNK = 64  # pairs sorted at a time: [64, E] numbers must fit into registers
 _SUM_COLUMNS = 256
-_OLDEST = {  # generation of GPUs that has the numbers
+_OLDEST = {  # oldest compute capability that supports the type
     torch.float16: (7, 0),
     torch.float32: (7, 0),
     torch.bfloat16: (8, 0),
@@ -35,7 +35,7 @@ def _supports(x: torch.Tensor, top_k_weights: torch.Tensor, experts: Experts) ->
 
 
 def _shared_memory(device: torch.device) -> int:
-    """Bytes that a program may have on a GPU."""
+    """Bytes of shared memory available to a program on a GPU."""
     index = torch.cuda.current_device() if device.index is None else device.index
     properties = triton.runtime.driver.active.utils.get_device_properties(index)
     return int(properties["max_shared_mem"])
@@ -47,7 +47,7 @@ def triton_experts(
 ) -> torch.Tensor:
     """Compute :func:`expertrag_kernels.fused_experts` without its checks.
 
-    Nothing waits for the host, so that a negative index is not found out: it is a sentinel.
+    Nothing synchronises with the host, so a negative index is not detected: it is a sentinel.
     """
     assert isinstance(experts, PlainExperts | ScaledExperts), "checked by _supports"
     capability = torch.cuda.get_device_capability(x.device)
@@ -86,7 +86,7 @@ def launch(
         return out
     x, index = x.contiguous(), top_k_index.contiguous()
     routing = top_k_weights.float().contiguous()
-    # every expert in use may leave up to BLOCK_M - 1 places of its last block empty
+    # every used expert may leave up to BLOCK_M - 1 places of its last block empty
     blocks = (pairs + min(count, pairs) * (tiles.block_m - 1)) // tiles.block_m
     places = torch.empty(blocks * tiles.block_m, dtype=torch.int32, device=x.device)
     expert_of_blocks = torch.empty(blocks, dtype=torch.int32, device=x.device)

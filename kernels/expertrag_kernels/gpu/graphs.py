@@ -1,4 +1,4 @@
-"""A decoder's step for texts that are being written, captured once and launched as one graph."""
+"""CUDA graphs of a decoder's decode step: captured once, then launched as a whole."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from expertrag_kernels.torch_rows import Rows
 
 
 class Graphs:
-    """Captured steps of one decoder, by a power of two of rows. For one thread."""
+    """Captured steps of one decoder, one for each power of two of rows. Not thread-safe."""
 
     def __init__(
         self, compute: Callable[[Rows], None], pages: int, positions: int, device: torch.device
     ) -> None:
         """Prepare for steps on a device.
 
-        :param compute: runs all steps of a batch, and puts logits into it.
-        :param pages: of the cache, which has one more that nobody holds.
-        :param positions: how long a text may become.
+        :param compute: runs all steps of a batch, and stores the logits in it.
+        :param pages: number of KV cache pages; the cache has one more, which is spare.
+        :param positions: maximum length of a sequence.
         """
         self._compute = compute
         self._spare_page = pages
@@ -30,7 +30,7 @@ class Graphs:
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, rows: Rows) -> Rows:
-        """Run a batch of short texts; the logits are of all rows, and more, in their order."""
+        """Run a batch of short sequences; return logits of all rows in order, plus padding rows."""
         count = rows.tokens.shape[0]
         size = 1 << (count - 1).bit_length()
         if size not in self._captured:
@@ -44,19 +44,19 @@ class Graphs:
         rows = spare_rows(size, self._most_pages, self._spare_page, self._device)
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(stream):  # compiles and tunes what must not happen in a capture
+        with torch.cuda.stream(stream):  # compile and tune first: not possible during a capture
             for _ in range(2):
                 self._compute(rows)
         torch.cuda.current_stream(self._device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # others, such as the embedder, may use the GPU meanwhile
+        # other threads, such as the embedder's, may use the GPU meanwhile
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             self._compute(rows)
         return graph, rows
 
 
 def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> Rows:
-    """Rows that write where nobody reads."""
+    """Return padding rows, which write only to the spare page."""
     numbers = torch.zeros(size, dtype=torch.long, device=device)
     return Rows(
         tokens=numbers,
@@ -72,7 +72,7 @@ def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> 
 
 
 def fill(own: Rows, rows: Rows, spare_page: int) -> None:
-    """Copy a batch into the rows that a graph reads; what is left over is spare."""
+    """Copy a batch into the rows that a graph reads; the remaining rows become padding."""
     count, pages = rows.tokens.shape[0], rows.tables.shape[1]
     for to, source, spare in (
         (own.tokens, rows.tokens, 0),

@@ -2,11 +2,11 @@
 
     T tokens, K experts of a token, S = T * K pairs, E experts, H hidden, I inner
 
-Pairs are sorted by expert into blocks of ``BLOCK_M`` places, each of one expert; places that no
-pair has hold S. A sentinel (an expert >= E) has no place.
+Pairs are sorted by expert into blocks of ``BLOCK_M`` places, each of one expert; empty places hold
+S. A sentinel (an expert >= E) has no place.
 
-The interpreter (``TRITON_INTERPRET=1``) multiplies bfloat16 wrongly, as integers: ``UPCAST`` makes
-float32 of the operands before each product, which is exact.
+The interpreter (``TRITON_INTERPRET=1``) multiplies bfloat16 incorrectly, as integers: ``UPCAST``
+converts the operands to float32 before each product, which is exact.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import triton.language as tl
 
 @triton.jit
 def _expert_of(index, pair, pairs, experts):
-    """Load the experts of pairs; E for every sentinel, also one that int32 does not hold."""
+    """Load the experts of pairs; E for every sentinel, also one beyond int32."""
     expert = tl.load(index + pair, mask=pair < pairs, other=experts)
     return tl.where((expert >= 0) & (expert < experts), expert, experts).to(tl.int32)
 
@@ -26,7 +26,7 @@ def _expert_of(index, pair, pairs, experts):
 def align_pairs(
     index,  # (S,) int64: expert of every pair
     pairs_of_places,  # (blocks * BLOCK_M,) int32, out
-    expert_of_blocks,  # (blocks,) int32, out: E where a block is not used
+    expert_of_blocks,  # (blocks,) int32, out: E for an unused block
     pairs,  # S
     blocks,
     experts,  # E
@@ -34,7 +34,7 @@ def align_pairs(
     EXPERTS: tl.constexpr,  # E, rounded up to a power of two
     CHUNK: tl.constexpr,
 ):
-    """Sort pairs by expert. One program: it counts, and then hands out places in order."""
+    """Sort pairs by expert. A single program: it counts, then assigns places in order."""
     lanes = tl.arange(0, EXPERTS)
     chunk = tl.arange(0, CHUNK)
     counts = tl.zeros((EXPERTS,), tl.int32)
@@ -54,7 +54,7 @@ def align_pairs(
     for start in range(0, blocks * BLOCK_M, CHUNK):
         place = start + chunk
         tl.store(pairs_of_places + place, pairs, mask=place < blocks * BLOCK_M)
-    tl.debug_barrier()  # all places are marked empty before any is taken
+    tl.debug_barrier()  # mark all places empty before assigning any
     for start in range(0, pairs, CHUNK):
         at = start + chunk
         expert = _expert_of(index, at, pairs, experts)
@@ -82,7 +82,7 @@ def activate(gate, ACTIVATION: tl.constexpr):
 
 @triton.jit
 def _product(a, b, total, UPCAST: tl.constexpr):
-    """Add a @ b to ``total`` in float32; weights of 8 bits take the type of the tokens."""
+    """Add a @ b to ``total`` in float32; 8-bit weights are converted to the type of the tokens."""
     if UPCAST:
         return tl.dot(a.to(tl.float32), b.to(tl.float32), total, input_precision="ieee")
     return tl.dot(a, b.to(a.dtype), total, input_precision="ieee")
@@ -108,7 +108,7 @@ def gate_up_pairs(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """h = activation(gate @ x) * (up @ x): gate and up share the tile of x, read through pairs."""
+    """h = activation(gate @ x) * (up @ x); gate and up share the tile of x, gathered by pairs."""
     block, column_block = tl.program_id(1), tl.program_id(0)
     expert = tl.load(expert_of_blocks + block).to(tl.int64)
     if expert >= experts:
@@ -192,7 +192,7 @@ def add_up(
     hidden,
     BLOCK_N: tl.constexpr,
 ):
-    """Add up the pairs of a token in float32, in their order; sentinels were never computed."""
+    """Sum the pairs of a token in float32, in order; sentinels were never computed."""
     token, column_block = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = column_block * BLOCK_N + tl.arange(0, BLOCK_N)
     inside = columns < hidden

@@ -1,4 +1,4 @@
-"""Which tiles a call runs with: from a table, where one was tuned for its shape, or by rule."""
+"""Chooses the tiles of a call: from a table tuned for its shape, or by rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TABLES = Path(__file__).with_name("tiles")
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """Places, columns and inputs of a tile, and how a program runs it."""
+    """Places, columns and inputs of a tile, and the warps and stages of a program."""
 
     block_m: int
     block_n: int
@@ -34,10 +34,10 @@ def choose_tiles(
 ) -> Tiles:
     """Return the tiles for a number of pairs.
 
-    :param dtype: of the weights, as torch names it.
-    :param arch: such as "sm90".
-    :param shared: bytes of shared memory that a program may have.
-    :param size: bytes of a number in it.
+    :param dtype: dtype of the weights, as torch names it.
+    :param arch: GPU architecture, such as "sm90".
+    :param shared: bytes of shared memory available to a program.
+    :param size: bytes per number in shared memory.
     """
     table = _table(f"E={experts},H={hidden},I={inner},dtype={dtype},arch={arch}.json")
     known = [most for most in table if pairs <= most]
@@ -52,12 +52,12 @@ def choose_tiles(
 
 
 def shared_bytes(tiles: Tiles, size: int) -> int:
-    """Shared memory that the stages take: a tile of x, one of gate and one of up."""
+    """Bytes of shared memory for all stages: a tile of x, one of gate and one of up each."""
     return tiles.stages * (tiles.block_m + 2 * tiles.block_n) * tiles.block_k * size
 
 
 def _by_rule(rows: float) -> Tiles:
-    """Choose by the rows of an expert: few are bound by memory, and want long reads of weights."""
+    """Choose by the rows per expert: few rows are memory-bound and need long reads of weights."""
     if rows <= 16:
         return Tiles(16, 64, 128, 4, 4)
     if rows <= 48:
@@ -69,7 +69,7 @@ def _by_rule(rows: float) -> Tiles:
 
 @cache
 def _table(name: str) -> dict[int, Tiles]:
-    """Read tuned tiles by the greatest number of pairs that they are for."""
+    """Read tuned tiles by the largest number of pairs that they are for."""
     file = _TABLES / name
     if not file.is_file():
         return {}
