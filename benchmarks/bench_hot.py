@@ -73,7 +73,7 @@ class Asked:
 
 
 def main() -> int:
-    """Ask, compare, print, and write JSON where that is asked for."""
+    """Ask the questions, print the comparison, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--model", default=MODELS[-1])

@@ -59,7 +59,7 @@ Texts = dict[str, list[str]]
 
 
 def main() -> None:
-    """Measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--texts", type=int, default=400)

@@ -3,8 +3,8 @@
     python benchmarks/eval_answers.py --data DATA --json FILE
 
 Every answer comes from the pipeline as served: the five best passages of hybrid search over a store
-of the data set's corpus, greedy decoding, at most 25 tokens. The models run in turn and are compared
-with the first one. Answers are cached, see ``answers_said.py``.
+of the data set's corpus, greedy decoding, at most 25 tokens. The models run in turn, and each is
+compared with the first one. Answers are cached, see ``answers_said.py``.
 
     found       ALWAYS: the reply contains an accepted answer; the reply is one (exact)
     citations   of the same answers: share that points at a passage with an accepted answer, or also
@@ -14,9 +14,9 @@ with the first one. Answers are cached, see ``answers_said.py``.
                 which no store was made for, and of everyday requests: right answers, searches,
                 seconds
 
-``--small`` asks 20 questions per data set. ``--dev`` asks those of the train split that no reader is
-trained on; choices are made on these, never on test questions. ``--reader FOLDER`` adds a reader to
-the last model.
+``--small`` asks 20 questions per data set. ``--dev`` asks those of the train split that no reader
+is trained on; choices are made on these, never on test questions. ``--reader FOLDER`` adds a reader
+to the last model.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Answered(Protocol):
 
 
 def main() -> int:
-    """Ask, compare, print, and write JSON where that is asked for."""
+    """Ask the questions, print the comparison, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--models", nargs="+", default=MODELS, help="models; the first is the base")

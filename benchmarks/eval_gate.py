@@ -48,7 +48,7 @@ Floats = NDArray[np.float64]
 
 
 def main() -> int:
-    """Measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=default_work())

@@ -40,7 +40,7 @@ EDGES = (0.025, 0.975)
 
 
 def main() -> None:
-    """Measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=1_500, help="questions per split")

@@ -1,12 +1,12 @@
-"""Experts on sets of their domain that they were not trained on: what one is worth on other texts.
+"""Leave-one-set-out evaluation of embedding experts: data sets of their domain not trained on.
 
     python benchmarks/experts_left_out.py --data DATA --json FILE
 
-Of every domain with several sets, an expert is trained on all but one, as ``train embedder`` does,
-and measured on the test split of that one: nDCG@10 of dense and of hybrid search over whole
-documents, all of them by the expert, beside the base model. Trained experts and values are kept in
-``--work``, so that a killed run goes on, and figures of domains that are not run in the file of
-``--json``.
+For every domain with several data sets, an expert is trained on all but one, as by ``train
+embedder``, and evaluated on the test split of the left-out one: nDCG@10 of dense and hybrid search
+over whole documents, all encoded by the expert, compared with the base model. Trained experts and
+values are kept in ``--work``, so an interrupted run can be resumed. The file of ``--json`` keeps
+the figures of domains that are not run.
 """
 
 from __future__ import annotations

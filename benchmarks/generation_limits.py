@@ -48,11 +48,11 @@ PROBE_BYTES = 256 << 20
 
 
 def main() -> int:
-    """Measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
-    parser.add_argument("--packed", type=Path, required=True, help="what llm pack made")
-    parser.add_argument("--gguf", type=Path, help="the file it was made of, for llama.cpp")
+    parser.add_argument("--packed", type=Path, required=True, help="folder of `llm pack`")
+    parser.add_argument("--gguf", type=Path, help="the file it was made from, for llama.cpp")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
     parser.add_argument("--ik", type=Path, help="folder with ik-llama-cpp-python")
     parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="simultaneous texts")

@@ -2,8 +2,8 @@
 
     python benchmarks/generation_quality.py DATA --gguf FILE --packed FOLDER --json FILE
 
-Both run on our engine: what ``llm pack`` made of the file, and the file's weights in bfloat16,
-which loses nothing to speak of. Text: documents of two sets, in windows.
+Both run on our engine: the output of ``llm pack``, and the file's weights in bfloat16, whose loss
+is negligible. Text: documents of two data sets, in windows.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ ROOM = CacheRoom(256 << 20, 256 << 20)
 
 
 def main() -> int:
-    """Measure, print, and write JSON where that is asked for."""
+    """Run the benchmark, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path, help="folder of data sets")
     parser.add_argument("--gguf", type=Path, required=True)
-    parser.add_argument("--packed", type=Path, required=True, help="what llm pack made of it")
+    parser.add_argument("--packed", type=Path, required=True, help="folder of `llm pack`")
     parser.add_argument("--windows", type=int, default=12)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

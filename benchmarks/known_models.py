@@ -1,11 +1,11 @@
-"""Models that people will name: whether our engine runs them, and what their weights need.
+"""Popular models: whether our engine runs them, and the size of their weights.
 
     python benchmarks/known_models.py           write the table of docs/reference/models.md
     python benchmarks/known_models.py --check   fail if it is not current
 
-Nothing is downloaded. A model is made on the meta device by transformers, from the shapes of its
-published configuration, and lowered as ``--generator`` would lower it, by a decoder that counts the
-bytes of the weights that it is given; so what is said of the engine is what the engine says.
+Nothing is downloaded. A model is created on the meta device by transformers, with the shapes of its
+published configuration, and lowered as by ``--generator``, into a decoder that only counts the
+bytes of its weights. So the table reports what the engine itself accepts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BEGIN, END = "<!-- made by `make docs`: known models -->", "<!-- end of known mo
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A model's name, its type in transformers, what its configuration sets, and its licence."""
+    """A model: name, type in transformers, configuration values, and licence."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is said of a model; ``reason`` is why it is left to transformers, else empty."""
+    """Row of a model; ``reason`` is why it is left to transformers, or empty."""
 
     known: Known
     parameters: int
@@ -72,7 +72,7 @@ class _Counting:
 
 
 def examine(known: Known) -> Row:
-    """Make a model without weights, and see what becomes of it."""
+    """Create a model without weights, and check whether the engine runs it."""
     from_config: Any = AutoModelForCausalLM.from_config
     with quiet():
         config = AutoConfig.for_model(known.kind, **known.config)
@@ -94,9 +94,9 @@ def examine(known: Known) -> Row:
 
 
 def packed_bytes(model: Any, format: Format) -> int:
-    """Bytes of a model's matrices and experts, as our engine packs them.
+    """Bytes of a model's matrices and experts, as packed by our engine.
 
-    :raises Unsupported: it does not run the model.
+    :raises Unsupported: the engine does not run the model.
     """
     made: list[_Counting] = []
 
@@ -141,7 +141,7 @@ def renewed(page: str, lines: str) -> str:
 
 
 def main() -> int:
-    """Write or check the table; returns the exit code."""
+    """Write or check the table; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check

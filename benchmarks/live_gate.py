@@ -2,10 +2,11 @@
 
     python benchmarks/live_gate.py --data DATA --questions 60 --json FILE
 
-One store holds the corpora of squad2, hotpotqa and popqa. Asked are questions of these sets, of
-openqa (which no document of the store was made for) and everyday requests that need no document.
-Each is answered both ways, and kept: a killed run goes on. A gate is fitted on the train questions
-and decides on the test questions; times are of the run itself, stage by stage.
+One store contains the corpora of squad2, hotpotqa and popqa. Questions are from these data sets,
+from openqa (which no document of the store was made for), and everyday requests that need no
+document. Each is answered closed book and with retrieval; answers are kept, so an interrupted run
+can be resumed. A gate is fitted on the train questions and decides on the test questions; times are
+measured in the run itself, by stage.
 
     policies   never, always, the training-free and the fitted gate, the oracle: accuracy over the
                questions with answers, retrieval rate and seconds over all
@@ -64,10 +65,10 @@ Bools = NDArray[np.bool_]
 
 
 def main() -> int:
-    """Record, fit, measure, print, and write JSON where that is asked for."""
+    """Record answers, fit the gate, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--questions", type=int, default=60, help="of each set and split")
+    parser.add_argument("--questions", type=int, default=60, help="questions per set and split")
     parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -91,7 +92,7 @@ def main() -> int:
 
 
 def joint_store(data: Path, work: Path) -> Path:
-    """Build one store of the corpora of all sets; ids are SET/ID."""
+    """Build one store from the corpora of all data sets; ids are SET/ID."""
     corpus = work / "joint" / "corpus.jsonl"
     if not corpus.is_file():
         corpus.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def joint_store(data: Path, work: Path) -> Path:
 
 
 def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
-    """Questions of a split: of every set, of openqa, and everyday requests."""
+    """Yield the questions of a split: of every data set, of openqa, and everyday requests."""
     for name in (*SETS, "openqa"):
         queries = []
         judged = None if name == "openqa" else read_qrels(qrels_path(data / name, split))
@@ -134,7 +135,7 @@ def dataset_of(
     """Draw ``count`` queries."""
     drawn = random.Random(0).sample(sorted(queries, key=lambda query: query.id), len(queries))
     chosen = tuple(drawn[:count])
-    # of all of them, so that more questions go on from the rows of fewer
+    # hash all of them, so that a run with more questions reuses the rows of one with fewer
     digest = hashlib.sha256(repr([(query.id, query.text) for query in drawn]).encode())
     return Dataset(name, folder, split, chosen, {}, (), digest.hexdigest())
 
@@ -142,7 +143,7 @@ def dataset_of(
 def measured(
     train: Sequence[RowSet], test: Sequence[RowSet], config: Config, work: Path, report: Any
 ) -> dict[str, Any]:
-    """Fit on train rows, decide on test rows."""
+    """Fit on train rows and decide on test rows."""
     source = open_source(LIVE, config.model, work)
     learned, asked = material(train, source, report), material(test, source, report)
     rows = [
@@ -196,7 +197,7 @@ def intervals(
     benefit: Mapping[str, NDArray[np.float64]],
     truth: Bools,
 ) -> dict[str, tuple[float, float]]:
-    """Intervals of the two differences that the acceptance asks for."""
+    """Intervals of the two differences in the acceptance criteria."""
     gains = np.array(
         [
             contains(row.one_step if open_book else row.never, row.answers)
@@ -220,7 +221,7 @@ def intervals(
 
 
 def stripped(signals: Signals, prefix: str) -> Signals:
-    """Leave out the signals whose name begins with ``prefix``."""
+    """Drop the signals whose name starts with ``prefix``."""
     if not prefix:
         return signals
     return Signals(
@@ -251,7 +252,7 @@ def policy(name: str, rows: Sequence[Row], retrieved: Bools) -> dict[str, float]
 
 
 def spent(row: Row, kind: str, open_book: bool) -> float:
-    """Seconds of an answer; a gate's are added where it decides."""
+    """Seconds of an answer, plus those of the gate if it decides."""
     assert row.recorded is not None
     gate = replace(row.recorded.gate, p_benefit=float(open_book), threshold=0.5)
     decided = replace(row, recorded=replace(row.recorded, gate=gate))
@@ -259,7 +260,7 @@ def spent(row: Row, kind: str, open_book: bool) -> float:
 
 
 def overhead(rows: Sequence[Row]) -> dict[str, float]:
-    """Mean seconds of looking at the store and deciding, and of an answer that retrieves."""
+    """Mean seconds to compute the store signals and decide, and of an answer with retrieval."""
     recorded = [row.recorded for row in rows if row.recorded]
     gate = statistics.fmean(item.gate.stage_seconds["gate"] for item in recorded)
     answer = statistics.fmean(sum(item.one_step.stage_seconds.values()) for item in recorded)
@@ -278,7 +279,7 @@ def correct(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % of what was drawn."""
+    """95 % interval of bootstrap draws."""
     low, high = np.quantile(values, (0.025, 0.975)).tolist()
     return low, high
 

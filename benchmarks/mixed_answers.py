@@ -1,8 +1,8 @@
-"""What a language model says over the mixed store, kept on disk.
+"""Answers of a language model over the mixed store, cached on disk.
 
-WORK/mixed/answers/MODEL-HASH.jsonl    by question and mode: a killed run goes on
+WORK/mixed/answers/MODEL-HASH.jsonl    by question and mode; an interrupted run can be resumed
 
-HASH is of what answers of forced modes depend on: models, store, code, passages asked for.
+HASH covers what answers in forced modes depend on: models, store, code, number of passages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOKENS, PASSAGES = 25, 5
 class Said:
     """An answer as it was served.
 
-    ``shown``: whether one of its passages holds an accepted answer; ``seconds`` are of all stages.
+    ``shown``: whether one of its passages contains an accepted answer; ``seconds``: all stages.
     """
 
     text: str
@@ -43,7 +43,7 @@ class Said:
 
 
 class Speaker:
-    """A pipeline, as it is asked here: greedily, five passages, few tokens."""
+    """A pipeline with the settings used here: greedy, five passages, few tokens."""
 
     def __init__(
         self, pipeline: Pipeline, inputs: Mapping[str, JSON], name: str, work: Path
@@ -56,9 +56,9 @@ class Speaker:
     def ask(
         self, asked: Sequence[Asked], modes: Sequence[GateMode], report: Progress
     ) -> dict[GateMode, list[Said]]:
-        """Answer questions, each in all modes; what was answered before is not asked again.
+        """Answer questions, each in all modes; cached answers are reused.
 
-        A mode after another finds what that one has read, so that its seconds are of no use.
+        A later mode finds prefixes that an earlier one has cached, so its seconds are not usable.
         """
         with appending(self._path) as file:
             known = read_results(self._path, _parsed)

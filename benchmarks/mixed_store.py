@@ -1,12 +1,12 @@
-"""One store of many sources, a folder each, and what is asked of it.
+"""A store of many sources, one folder each, and the questions on it.
 
-    WORK/mixed/documents/SOURCE/     a corpus of the open sets, or the office's files
-    WORK/mixed/store                 the store of them all
-    WORK/mixed/own/SOURCE            the store of one source alone
+    WORK/mixed/documents/SOURCE/     a corpus of an open data set, or the office's files
+    WORK/mixed/store                 the store of all sources
+    WORK/mixed/own/SOURCE            the store of one source
 
-Questions are of three kinds: ``answerable`` by the store, ``general`` ones that need no documents,
-and ``unanswerable``, about its documents or alike, that it does not answer. The small sources, of
-which one file holds the answer among thousands of others, are ``SMALL``.
+Questions are of three kinds: ``answerable`` by the store; ``general``, which need no documents; and
+``unanswerable``, about its documents or similar ones, which it does not answer. ``SMALL`` are the
+small sources, where one file among thousands of others holds the answer.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ SETS = {
     "legalsum": 20,
     "pydocs": 15,
 }
-"""Sets in the store, and how many of their questions are asked."""
+"""Data sets in the store, and the number of their questions to ask."""
 OFFICE_QUESTIONS = 110
 MANUALS = ("postgresql", "tldr")
-"""Documents without judged questions; those about them are of ``mixed/manuals.jsonl``."""
+"""Documents without judged questions; the questions on them are in ``mixed/manuals.jsonl``."""
 SMALL = (OFFICE, "legalsum")
 LEFT_OUT = {"medquad": 20, "cranfield": 20, "cosqa": 10}
-"""Sets that are not in the store, and how many of their questions are asked."""
+"""Data sets that are not in the store, and the number of their questions to ask."""
 UNSCORED = ("policyqa",)
-"""Sets whose accepted answers are spans of evidence ("information"), often no answers."""
+"""Data sets whose accepted answers are spans of evidence ("information"), often not answers."""
 NEAR_MISSES = 40
-"""Questions of squad2 that a paragraph of the store seems to answer and does not."""
+"""Number of questions of squad2 that a paragraph of the store seems to answer but does not."""
 MOST_DOCUMENTS = 3_000
 
 
@@ -68,7 +68,7 @@ class Asked:
 
 
 def questions(data: Path, split: str) -> dict[str, list[Asked]]:
-    """Return questions by kind; of ``train`` those of the sets alone."""
+    """Return questions by kind; for ``train``, only those of the data sets."""
     answerable = list(_of_sets(data, split))
     near = load_dataset(data / "squad2", split).queries
     unanswerable = [
@@ -92,20 +92,20 @@ def questions(data: Path, split: str) -> dict[str, list[Asked]]:
 
 
 def office_questions(*, dev: bool) -> list[Asked]:
-    """Return the office's questions with an answer: those of the test, or those for choices."""
+    """Return the office's questions with an answer: test questions, or those for choices (dev)."""
     answered = [asked for asked in _office() if asked.query.answers]
     test = random.Random(0).sample(answered, OFFICE_QUESTIONS)
     return [asked for asked in answered if asked not in test] if dev else test
 
 
 def scored(asked: Asked) -> bool:
-    """Whether an answer can be told right or wrong; of PubMedQA's maybes nobody can tell."""
+    """Whether an answer can be scored, which PubMedQA's maybes cannot."""
     accepted = asked.query.answers
     return accepted is not None and accepted != ("maybe",) and asked.source not in UNSCORED
 
 
 def write_documents(data: Path, folder: Path) -> None:
-    """Write the documents of every source, a folder each; those that answer are among them."""
+    """Write the documents of every source, one folder each, including those that answer."""
     if (folder / "complete").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -136,18 +136,18 @@ def build(
 
 
 def documents_of(folder: Path) -> set[str]:
-    """Ids of the documents of a source that were written."""
+    """Ids of the written documents of a source."""
     lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
     return {json.loads(line)["_id"] for line in lines}
 
 
 def split_of(folder: Path, split: str) -> str:
-    """Return the split of a set; some have only a test split."""
+    """Return the split to use of a data set; some have only a test split."""
     return split if (folder / "qrels" / f"{split}.tsv").exists() else "test"
 
 
 def answerable_of(dataset: Dataset) -> Sequence[Query]:
-    """Judged questions; those with accepted answers where the set has them, of tables a span."""
+    """Judged questions: with accepted answers if the set has them, for tables only with spans."""
     spans = [q for q in dataset.judged if q.metadata.get("answer_type", "span") == "span"]
     return [query for query in spans if query.answers] or spans
 
@@ -157,7 +157,7 @@ def _office() -> list[Asked]:
 
 
 def _of_sets(data: Path, split: str) -> Iterator[Asked]:
-    """Draw the questions of every set that its corpus answers."""
+    """Draw questions of every data set that its corpus answers."""
     for name, count in SETS.items():
         dataset = load_dataset(data / name, split_of(data / name, split))
         for query in sample(answerable_of(dataset), count, 0):
@@ -179,12 +179,12 @@ def _read(path: Path, source: str | None = None) -> Iterator[Asked]:
 
 
 def _document(source: str, name: str) -> str:
-    """Id of a document in the store: the office's files keep their paths."""
+    """Id of a document in the store; the office's files keep their paths."""
     return name if name.startswith(f"{source}/") else f"{source}/{name}"
 
 
 def _write(path: Path, folder: Path, source: str, wanted: set[str] | None) -> None:
-    """Write a corpus with ids that name its source, and up to ``MOST_DOCUMENTS`` of it."""
+    """Write at most ``MOST_DOCUMENTS`` of a corpus, with ids that name the source."""
     folder.mkdir(parents=True)
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         records = [json.loads(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Draw what ``bench_generation.py`` has measured: tokens a second of one text, 8 and 16 at once.
+"""Plot the figures of ``bench_generation.py``: tokens per second of one text, 8 and 16 at once.
 
 python benchmarks/plot_generation.py benchmarks/results/generation.json \
     docs/measurements/generation.svg
@@ -20,7 +20,7 @@ FORMATS = {"bf16": "#1f4e9c", "int8": "#c2571a", "int4": "#2b7a3d"}
 
 
 def main() -> int:
-    """Read JSON, write SVG."""
+    """Read JSON and write SVG."""
     source, out = map(Path, sys.argv[1:3])
     found = json.loads(source.read_text())
     mpl.rcParams.update({"svg.hashsalt": "generation", "font.size": 9, "axes.titlesize": 9})

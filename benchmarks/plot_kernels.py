@@ -1,4 +1,4 @@
-"""Draw what ``bench_kernels.py`` has measured: milliseconds by tokens, a panel for each shape.
+"""Plot the figures of ``bench_kernels.py``: milliseconds by number of tokens, one panel per shape.
 
 python benchmarks/plot_kernels.py benchmarks/results/kernels.json docs/measurements/kernels.svg
 """
@@ -35,7 +35,7 @@ Row = Mapping[str, Any]
 
 
 def main() -> int:
-    """Read JSON, write SVG."""
+    """Read JSON and write SVG."""
     source, out = map(Path, sys.argv[1:3])
     rows = json.loads(source.read_text())["rows"]
     shapes = list(dict.fromkeys(row["shape"] for row in rows))
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def panel(axis: Any, rows: Sequence[Row]) -> None:
-    """Draw a shape: ours as thick lines, rivals thin, the bfloat16 roofline dotted."""
+    """Draw one shape: ours as thick lines, rivals as thin ones, the bfloat16 roofline dotted."""
     for format, colour in OURS.items():
         own = {row["T"]: row["ms"] for row in rows if row["format"] == format}
         axis.plot(

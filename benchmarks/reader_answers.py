@@ -1,7 +1,7 @@
-"""Answers of the base model and of the reader, many at a time in one engine, kept on disk.
+"""Answers of the base model and of the reader, batched in one engine and cached on disk.
 
 WORK/reader/merged-HASH           the bundle merged into its base
-WORK/reader/answers-HASH.jsonl    the answers of a model by what it was asked: a killed run goes on
+WORK/reader/answers-HASH.jsonl    answers of a model by question; an interrupted run can be resumed
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.experts.settings import GENERAL
 
-AT_A_TIME = 12  # texts
+AT_A_TIME = 12  # simultaneous texts
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An answer. ``doubt``: probability that abstention begins it, in [0, 1].
+    """An answer. ``doubt``: probability that it begins with the abstention, in [0, 1].
 
-    ``likely``: mean log probability of the tokens of the reply that was to be learned, its end
-    among them; None where there is none.
+    ``likely``: mean log probability of the tokens of the target reply, including its end; None
+    without a target reply.
     """
 
     text: str
@@ -47,12 +47,12 @@ class Told:
 
     @property
     def reply(self) -> prompt.Reply:
-        """The answer apart from its markers."""
+        """The answer without its markers."""
         return prompt.Reply.of(self.text)
 
 
 class Model:
-    """A language model that is asked, and what it has answered before."""
+    """A language model with its cached answers."""
 
     def __init__(self, folder: str, work: Path, tokens: int, report: Progress) -> None:
         generator = load_generator(folder)
@@ -64,7 +64,7 @@ class Model:
         self._report = report
 
     def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[Told]:
-        """Answer questions, each by an expert, which a model without named ones ignores."""
+        """Answer questions, each by an expert; models without named experts ignore it."""
         own = self.generator.experts
         chosen = [expert if expert in own else GENERAL for expert in experts]
         keys = [self._key(*pair) for pair in zip(asked, chosen, strict=True)]
@@ -101,7 +101,7 @@ class Model:
             self.generator.begin(messages, sampling, domain=expert, from_passages=shows)
         ) as session:
             text = "".join(session.stream())
-        # the prompt is in the engine's cache by now
+        # the prompt is in the engine's prefix cache now
         texts = [prompt.NOT_FOUND, *filter(None, [asked.reply])]
         items = [(messages, text) for text in texts]
         read = dict(self.generator.read(items, expert, from_passages=shows))
@@ -110,7 +110,7 @@ class Model:
 
 
 class Contestants:
-    """The base, the reader, and the router that chooses the reader's expert for a question."""
+    """The base model, the reader, and the router that chooses the reader's expert."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Contestants:
         self._embedder = embedder
 
     def both(self, asked: Sequence[Asked]) -> tuple[list[Told], list[Told]]:
-        """Answer before and after, as it is served: the question's domain chooses the expert."""
+        """Answer with base and reader, as served: the question's domain chooses the expert."""
         return self.base.ask(asked, [GENERAL] * len(asked)), self.routed(asked)
 
     def routed(self, asked: Sequence[Asked]) -> list[Told]:
@@ -141,7 +141,7 @@ class Contestants:
         return self.reader.ask(asked, [expert] * len(asked))
 
     def chosen(self, asked: Sequence[Asked]) -> list[str]:
-        """Name the experts that the router chooses."""
+        """Return the names of the experts that the router chooses."""
         if not asked:
             return []
         names = (*self._embedder.experts, GENERAL)
@@ -151,10 +151,10 @@ class Contestants:
 
 
 def _merged(base: str, bundle: Path, work: Path) -> Path:
-    """Merge the bundle, unless that was done before."""
+    """Merge the bundle into its base, unless that was done before."""
     digest = hashlib.sha256()
     for path in sorted(bundle.iterdir()):
-        if path.suffix != ".md":  # the card changes no answer
+        if path.suffix != ".md":  # the card does not affect answers
             digest.update(path.read_bytes())
     folder = work / f"merged-{digest.hexdigest()[:12]}"
     if not folder.exists():

@@ -1,8 +1,8 @@
-"""Documents that the shipped reader's own questions are made of, as folders for ``index build``.
+"""Documents that the shipped reader's training questions are made from, for ``index build``.
 
     python benchmarks/reader_documents.py --data DATA --out FOLDER
 
-Nothing that the demo indexes or a test question is about is among them:
+Documents that the demo indexes, or that test questions are about, are excluded:
 
     FOLDER/manuals            the PostgreSQL manual and pages of tldr
     FOLDER/first-paragraphs   of Wikipedia, from hotpotqa
@@ -21,7 +21,7 @@ from expertrag.data.datasets import load_dataset
 
 SHOWN = Path(__file__).parents[1] / "examples" / "documents"
 PAGES = 250
-"""Of tldr: each has about four examples."""
+"""Number of tldr pages, with about four examples each."""
 
 
 def main() -> None:

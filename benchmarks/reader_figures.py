@@ -1,4 +1,4 @@
-"""From answers to the figures of ``eval_reader.py``, each with its 95 % bootstrap interval."""
+"""Compute the figures of ``eval_reader.py`` from answers, with 95 % bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Points = Callable[[Asked, Passage], bool]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure before and after, with what it is to reach; None where there is nothing to measure.
+    """A figure before and after, with its target; None if there is nothing to measure.
 
-    ``change`` is after minus before on the same questions. ``bar`` says what is to be reached, and
-    ``reached`` whether it is; both are empty where nothing is asked.
+    ``change`` is after minus before on the same questions. ``bar`` is the target, and ``reached``
+    whether it is met; both are empty without a target.
     """
 
     name: str
@@ -50,28 +50,28 @@ class Figure:
         return cls(**{**item, **known})
 
     def at_least(self, bar: float) -> Figure:
-        """Ask for a least figure."""
+        """Set a minimum as target."""
         reached = self.after is not None and self.after.mean >= bar
         return self._asked(f">= {bar:.2f}", reached)
 
     def at_most(self, bar: float) -> Figure:
-        """Ask for a most figure."""
+        """Set a maximum as target."""
         reached = self.after is not None and self.after.mean <= bar
         return self._asked(f"<= {bar:.2f}", reached)
 
     def losing_at_most(self, bar: float) -> Figure:
-        """Ask for a most loss."""
+        """Set a maximum loss as target."""
         reached = self.change is not None and self.change.mean >= -bar
         return self._asked(f"loses <= {bar:g}", reached)
 
     def near_one(self, bar: float) -> Figure:
-        """Ask for a ratio that is near 1."""
+        """Set a ratio close to 1 as target."""
         reached = self.after is not None and abs(self.after.mean - 1) <= bar
         return self._asked(f"1 +- {bar:.2f}", reached)
 
     @property
     def row(self) -> str:
-        """The figure as a line of a Markdown table."""
+        """The figure as a row of a Markdown table."""
         n = self.after.n if self.after else 0
         verdict = "" if self.reached is None else ", reached" if self.reached else ", missed"
         before = "" if self.before is None else f"{self.before.mean:.3f}"
@@ -87,7 +87,7 @@ HEADER = """| figure | n | before | after [95 %] | change [95 %] | bar |
 
 
 def means(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
-    """Compare means over the same questions."""
+    """Compare the means over the same questions."""
     if not after:
         return Figure(name, None)
     change = stats.difference(before, after)
@@ -95,14 +95,14 @@ def means(name: str, before: Sequence[float], after: Sequence[float]) -> Figure:
 
 
 def mean(name: str, values: Sequence[float]) -> Figure:
-    """Estimate a mean that has no before."""
+    """Estimate a mean without a value before."""
     return Figure(name, stats.estimate(values) if values else None)
 
 
 def shares(
     name: str, before: Sequence[tuple[int, int]], after: Sequence[tuple[int, int]]
 ) -> Figure:
-    """Compare shares of things of which each question has some: (right, all) of each."""
+    """Compare shares of items, of which each question has a count: (right, all) per question."""
     return Figure(name, _share(after), _share(before))
 
 
@@ -112,7 +112,7 @@ def areas(
     after: Sequence[float],
     labels: Sequence[bool],
 ) -> Figure:
-    """Compare areas under ROC curves of scores of the same questions."""
+    """Compare the areas under the ROC curves of scores of the same questions."""
     truth = np.array(labels)
 
     def area(scores: Sequence[float]) -> Estimate | None:
@@ -125,17 +125,17 @@ def areas(
 
 
 def right(asked: Asked, told: Told) -> bool:
-    """Whether an answer holds an accepted one; markers do not count."""
+    """Whether an answer contains an accepted one; markers are ignored."""
     return squad.contains(told.reply.answer, asked.answers)
 
 
 def exact(asked: Asked, told: Told) -> bool:
-    """Whether an answer is an accepted one and nothing else."""
+    """Whether an answer equals an accepted one."""
     return squad.exact_match(told.reply.answer, asked.answers)
 
 
 def scored(asked: Asked, told: Told) -> bool:
-    """Whether an answer is right; a verdict has to begin it."""
+    """Whether an answer is right; it must begin with the verdict, if the question has one."""
     if not set(map(squad.normalise, asked.answers)) <= squad.VERDICTS:
         return right(asked, told)
     first, *_ = squad.normalise(told.reply.answer).split() or [""]
@@ -143,7 +143,7 @@ def scored(asked: Asked, told: Told) -> bool:
 
 
 def citations(asked: Asked, told: Told, points: Points) -> tuple[int, int]:
-    """Count the right citations of an answer, as they are served, and all."""
+    """Count the right citations of an answer, as served, and all its citations."""
     if not told.reply.cited:
         return 0, 0
     shown = asked.passages or ()
@@ -154,17 +154,17 @@ def citations(asked: Asked, told: Told, points: Points) -> tuple[int, int]:
 
 
 def holds_answer(asked: Asked, passage: Passage) -> bool:
-    """Whether a passage holds an accepted answer as whole words."""
+    """Whether a passage contains an accepted answer as whole words."""
     return bool(holding(passage, asked.answers))
 
 
 def is_gold(asked: Asked, passage: Passage) -> bool:
-    """Whether a passage is of a judged document."""
+    """Whether a passage is from a judged document."""
     return passage.document_id in asked.gold
 
 
 def recall(asked: Asked) -> float:
-    """Share of a question's judged documents that are shown."""
+    """Share of a question's judged documents among the passages."""
     shown = {passage.document_id for passage in asked.passages or ()}
     return len(shown & set(asked.gold)) / len(asked.gold)
 
@@ -180,7 +180,8 @@ def _share(counts: Sequence[tuple[int, int]]) -> Estimate | None:
 
 
 def bootstrapped(figure: Callable[[np.ndarray], float | None], count: int) -> Estimate | None:
-    """Estimate a figure of ``count`` questions, given their places; draws that have none go."""
+    """Estimate a figure of ``count`` questions from their indices; draws without a value are dropped.
+    """
     value = figure(np.arange(count))
     if value is None:
         return None

@@ -1,10 +1,10 @@
-"""What ``eval_reader.py`` asks: questions of test splits, with the passages that each is shown.
+"""Questions of ``eval_reader.py``: from test splits, with the passages to show.
 
 | form | passages |
 |---|---|
-| ``alone`` | the gold ones: documents whole; of one of more than 250 words, parts with an answer |
+| ``alone`` | gold: whole documents; of a document of more than 250 words, parts with an answer |
 | ``found`` | the system's best five |
-| ``among`` | the gold ones and four of the system's best that hold no accepted answer |
+| ``among`` | the gold ones and four of the system's best without an accepted answer |
 | ``tempting`` | the document that an unanswerable question is near to, or its first part |
 | ``closed`` | none |
 """
@@ -28,23 +28,22 @@ from expertrag.train.reader.examples import numbered
 from expertrag.train.reader.passages import Passages
 
 SETS = {"squad2": 1, "hotpotqa": 2, "popqa": 1, "pubmedqa": 1, "bioasq": 3, "tatqa": 3}
-"""The sets, and how many gold documents of a question are shown at most."""
+"""The data sets, and the maximum number of gold documents shown per question."""
 
 WHOLE_WORDS = 250
 FOUND, OTHERS = 5, 4
-_MOST_PARTS = 4  # of a document
+_MOST_PARTS = 4  # per document
 
 Search = Callable[[str, int], Sequence[Passage]]
-"""The best passages for a question, as the system finds them."""
+"""Function that returns the system's best passages for a question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as it is asked.
+    """A question with its passages.
 
-    ``passages``: None where it is asked closed book. ``gold``: ids of the judged documents.
-    ``reply``: what a reader learns to reply, as its training makes it; "" where nothing shown holds
-    an answer.
+    ``passages``: None if it is asked closed book. ``gold``: ids of the judged documents.
+    ``reply``: the target reply, as made in training; "" if no passage holds an answer.
     """
 
     id: str
@@ -56,21 +55,21 @@ class Asked:
 
     @property
     def messages(self) -> list[Message]:
-        """The prompt, as it is served."""
+        """The prompt, as served."""
         if self.passages is None:
             return prompt.closed_book(self.question)
         return prompt.open_book(self.question, self.passages)
 
 
 class _Parts(NamedTuple):
-    """What is shown of a judged document, and whether it holds an answer."""
+    """Parts of a judged document to show, and whether they hold an answer."""
 
     parts: list[Passage]
     holds: bool
 
 
 class QuestionSet:
-    """The test questions of a data set, of which ``count`` are drawn; more hold those of fewer."""
+    """The test questions of a data set; a larger ``count`` contains the draw of a smaller one."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.dataset = load_dataset(folder, "test")
@@ -78,7 +77,7 @@ class QuestionSet:
 
     @property
     def majority(self) -> float:
-        """Share of the commonest answer in the whole split."""
+        """Share of the most common answer in the whole split."""
         first = [normalise(query.answers[0]) for query in self._answerable if query.answers]
         return max(map(first.count, set(first))) / len(first)
 
@@ -87,11 +86,11 @@ class QuestionSet:
         return [self._asked(query, self._gold(query)) for query in self._drawn]
 
     def found(self, search: Search) -> list[Asked]:
-        """Answerable questions with what the system finds."""
+        """Answerable questions with the system's passages."""
         return [self._asked(query, search(query.text, FOUND)) for query in self._drawn]
 
     def among(self, search: Search) -> list[Asked]:
-        """Answerable questions with their gold passages among others, in random order."""
+        """Answerable questions with their gold passages among distractors, in random order."""
         return [self._asked(query, self._mixed(query, search)) for query in self._drawn]
 
     def tempting(self) -> list[Asked]:
@@ -118,7 +117,7 @@ class QuestionSet:
 
     @cached_property
     def _passages(self) -> Passages:
-        # what cannot be read is no passage here, and none in the store
+        # unreadable documents are neither here nor in the store
         return Passages(self.dataset.documents([]), WHOLE_WORDS)
 
     def _gold(self, query: Query) -> list[Passage]:
@@ -130,7 +129,7 @@ class QuestionSet:
 
     def _parts(self, query: Query, document_id: str) -> _Parts:
         parts = list(self._passages.of(document_id))[:_MOST_PARTS]
-        if _verdict(query):  # it stands in no part, and follows from all
+        if _verdict(query):  # it is in no part, and follows from all of them
             return _Parts(parts, holds=True)
         holders = [part for part in parts if holding(part, query.answers or ())]
         return _Parts(holders or parts[:1], holds=bool(holders))
@@ -158,13 +157,13 @@ class QuestionSet:
 
 
 def _verdict(query: Query) -> str:
-    """Return the verdict that answers a question; empty if none does."""
+    """Return the verdict that answers a question; empty if its answer is no verdict."""
     accepted = list(map(normalise, query.answers or ()))
     return accepted[0] if accepted and set(accepted) <= VERDICTS else ""
 
 
 def _reply(query: Query, shown: Sequence[Passage]) -> str:
-    """Write the reply that training would make: an answer that is shown, and where it stands."""
+    """Return the reply that training would make: an answer in the passages, with its citation."""
     if verdict := _verdict(query):
         return prompt.Reply(verdict, numbered(shown, shown)).text
     for passage in shown:

@@ -1,4 +1,4 @@
-"""What a token costs in the merged mixture and in the dense base: the same engine and format."""
+"""Cost of a token in the merged mixture and in the dense base, with the same engine and format."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _CONTEXT_TOKENS = 2048
 def speed(
     base: str, merged: Path, prompts: Sequence[list[int]], report: Progress, rounds: int = ROUNDS
 ) -> list[Figure]:
-    """Write the same number of tokens by both in turn, in bfloat16, without guesses and reuse.
+    """Generate equally many tokens with both, in bfloat16, without prompt lookup or prefix caching.
 
-    A ratio is the median over the rounds, with the least and the most.
+    A ratio is the median over the rounds, with minimum and maximum.
     """
     with quiet(), torch.no_grad():
         dense = load_dense(base, dtype=torch.bfloat16).model
@@ -63,7 +63,7 @@ def _in_turn(
     rounds: int,
     report: Progress,
 ) -> dict[str, list[float]]:
-    """Measure tokens a second by round, prompts included; a round before the first warms up."""
+    """Measure tokens per second by round, including prefill, after a warm-up round."""
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     for done in range(rounds + 1):
         for name in random.sample(list(engines), len(engines)):
@@ -98,7 +98,7 @@ def _engine(model: Any) -> Engine:
 
 
 def _active(model: Any) -> float:
-    """Millions of parameters that a token meets, the router's and all embeddings among them."""
+    """Millions of active parameters per token, including the router and all embeddings."""
     experts = getattr(model.config, "num_local_experts", 1)
     chosen = getattr(model.config, "num_experts_per_tok", 1)
     sizes = {name: value.numel() for name, value in model.named_parameters()}

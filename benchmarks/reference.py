@@ -1,10 +1,10 @@
-"""Compare `expertrag eval` with figures that others published on the same data.
+"""Compare `expertrag eval` with published figures on the same data.
 
     python benchmarks/reference.py --data ../shared/data --json benchmarks/results/reference.json
 
-Runs the commands as a user would and compares what they print. Exit code 1 where a figure is out
-of its tolerance. Sources: the BEIR and MTEB result tables for retrieval; the predictions published
-with AdaRAGUE (Moskvoretskii et al. 2025), rescored, for the policies.
+Runs the commands as a user would and compares their output. The exit code is 1 if a figure is
+outside its tolerance. Sources: the BEIR and MTEB result tables for retrieval; the predictions
+published with AdaRAGUE (Moskvoretskii et al. 2025), rescored, for the policies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ POLICIES = {  # never, one step, oracle of both; ± .001
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A figure, what was published, and how far apart they may be."""
+    """A measured figure, the published one, and the tolerance."""
 
     name: str
     published: float
@@ -44,12 +44,12 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether the figure is near enough; rounding of the published one is forgiven."""
+        """Whether the figure is within tolerance, allowing for rounding of the published one."""
         return abs(self.measured - self.published) <= self.tolerance + 1e-9
 
 
 def main() -> int:
-    """Run, compare, print."""
+    """Run the commands, compare the figures, and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -70,7 +70,7 @@ def main() -> int:
 
 
 def retrieval(data: Path) -> Iterator[Check]:
-    """BM25 and all-MiniLM-L6-v2 over whole documents."""
+    """Yield checks of BM25 and all-MiniLM-L6-v2 over whole documents."""
     names = list(dict.fromkeys(name for name, _ in RETRIEVAL))
     folders = [str(data / name) for name in names]
     report = evaluate("retrieval", *folders, "--modes", "bm25,dense", "--metrics", "nDCG@10")
@@ -80,7 +80,7 @@ def retrieval(data: Path) -> Iterator[Check]:
 
 
 def policies(data: Path) -> Iterator[Check]:
-    """Llama-3.1-8B-Instruct's recorded answers, by policy."""
+    """Yield checks of Llama-3.1-8B-Instruct's recorded answers, by policy."""
     report = evaluate("gate", str(data / "adarague" / "dev"))
     for name, published in POLICIES.items():
         for policy, value in zip(("never", "always", "oracle"), published, strict=True):
@@ -89,7 +89,7 @@ def policies(data: Path) -> Iterator[Check]:
 
 
 def evaluate(*arguments: str) -> Any:
-    """Run `expertrag eval …  --json`; its progress goes to stderr."""
+    """Run `expertrag eval … --json`; progress goes to stderr."""
     command = [sys.executable, "-m", "expertrag", "eval", *arguments, "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)

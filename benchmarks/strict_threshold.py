@@ -1,12 +1,13 @@
-"""From which doubt on STRICT is to withhold an answer, by train questions over the mixed store.
+"""Choose the doubt at which STRICT withholds an answer, on train questions over the mixed store.
 
     python benchmarks/strict_threshold.py --data DATA --json FILE
 
-The default language model answers from the five best passages, as it is served: questions of the
-sets whose answers can be scored, those of the office that eval_mixed.py does not ask, and some that
-the store (``mixed_store.py``) does not answer. Of the answers that grounding supports, those of
-less doubt are given: how many are right, and from which questions STRICT abstains, by the doubt,
-and by that of a yes or no. Answers are kept, so that a killed run goes on.
+The default language model answers from the five best passages, as served. Questions are from the
+data sets whose answers can be scored, the office's questions that eval_mixed.py does not ask, and
+questions that the store (``mixed_store.py``) does not answer. Answers that grounding supports are
+given if their doubt is below the threshold. The figures show how many given answers are right, and
+from which questions STRICT abstains, by threshold, with a separate one for a yes or no. Answers are
+cached, so an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -57,17 +58,17 @@ from expertrag_index.types import Progress
 
 TRAIN = "train"
 QUESTIONS = 40
-"""Of each set."""
+"""Questions per data set."""
 UNANSWERABLE = {"squad2": 60, "medquad": 20, "cosqa": 20}
 DOUBTS = (0.25, 0.2, 0.15, 0.1, 0.08, 0.05)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """An answer in mode ALWAYS, and what is accepted.
+    """An answer in mode ALWAYS, with the accepted answers.
 
-    ``doubt``: that no passage holds the answer, 1 of an abstention. ``grounding``: share of the
-    answer that passages support, 0 of an abstention.
+    ``doubt``: probability that no passage holds the answer, 1 for an abstention. ``grounding``:
+    share of the answer that the passages support, 0 for an abstention.
     """
 
     text: str
@@ -82,17 +83,17 @@ class Kept:
 
     @property
     def right(self) -> bool:
-        """Whether it is an answer, and an accepted one."""
+        """Whether it is an accepted answer, and no abstention."""
         return self.doubt < 1.0 and squad.right(self.text, self.accepted)
 
     @property
     def verdict(self) -> bool:
-        """Whether it is a yes or no."""
+        """Whether the answer is a yes or no."""
         return self.doubt < 1.0 and bool(wording(self.text).verdict)
 
 
 def main() -> int:
-    """Ask, print, and write JSON where that is asked for."""
+    """Ask the questions, print the figures, and optionally write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--work", type=Path, default=default_work())
@@ -118,7 +119,7 @@ def main() -> int:
 
 
 def questions(data: Path, documents: Path) -> Iterator[Asked]:
-    """Draw train questions: answerable ones of sets and office, and unanswerable ones."""
+    """Draw train questions: answerable ones of data sets and office, and unanswerable ones."""
     rng = random.Random(1)
     for name in SETS:
         if (data / name / "qrels" / f"{TRAIN}.tsv").exists():
@@ -140,7 +141,7 @@ def _holds(dataset: Dataset, query: Query, held: set[str]) -> bool:
 
 
 def _lacking(folder: Path, documents: Path) -> list[Query]:
-    """Questions without an answer in the store: of a set that is not in it, all."""
+    """Questions without an answer in the store; all questions of a data set that is not in it."""
     dataset = load_dataset(folder, TRAIN)
     if folder.name in LEFT_OUT:
         return [replace(query, answers=()) for query in dataset.judged]
@@ -155,7 +156,7 @@ def _lacking(folder: Path, documents: Path) -> list[Query]:
 def answered(
     pipeline: Pipeline, asked: Sequence[Asked], path: Path, report: Progress
 ) -> list[Kept]:
-    """Answer questions from the documents; what was answered before is not asked again."""
+    """Answer questions from the documents; cached answers are reused."""
     with appending(path) as file:
         known = read_results(path, _parsed)
         for done, item in enumerate(asked):
@@ -189,7 +190,7 @@ def _parsed(item: Mapping[str, Any]) -> tuple[str, Kept]:
 
 
 def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, float]:
-    """Say what STRICT gives of less than a doubt, and of less than another one if yes or no."""
+    """Return the figures of STRICT for a threshold on doubt, and another one for a yes or no."""
 
     def is_given(item: Kept) -> bool:
         most = of_verdicts if item.verdict else doubt

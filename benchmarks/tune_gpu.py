@@ -1,9 +1,9 @@
-"""Find the tiles of a shape on the GPU at hand, and write them where the kernels look for them.
+"""Tune the tiles of a shape on this GPU, and write them to the folder that the kernels read.
 
     python benchmarks/tune_gpu.py --experts 64 --hidden 2048 --inner 1024 --top-k 8
 
-For each number of tokens every candidate is timed by CUDA events, the median of 20 runs; candidates
-that the GPU has no room for are left out.
+For each number of tokens, every candidate is timed with CUDA events, as the median of 20 runs;
+candidates that do not fit the GPU are skipped.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DTYPES = {"bfloat16": None, "int8": torch.int8, "float8_e4m3fn": torch.float8_e4
 
 
 def main() -> int:
-    """Tune, print, and write the table."""
+    """Tune the tiles, print them, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     for name in ("experts", "hidden", "inner", "top-k"):
         parser.add_argument(f"--{name}", type=int, required=True)
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     given = parser.parse_args()
     if not torch.cuda.is_available():
-        sys.stderr.write("error: no GPU is visible to torch; tiles are tuned on the GPU itself\n")
+        sys.stderr.write("error: torch finds no GPU; run this on the GPU to tune for\n")
         return 1
     experts = draw(given.experts, given.hidden, given.inner, given.dtype)
     table = {}
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def draw(count: int, hidden: int, inner: int, dtype: str) -> PlainExperts | ScaledExperts:
-    """Gaussian experts on the GPU."""
+    """Draw Gaussian experts on the GPU."""
     plain = PlainExperts(
         torch.randn(count, 2 * inner, hidden, device="cuda", dtype=torch.bfloat16) * hidden**-0.5,
         torch.randn(count, hidden, inner, device="cuda", dtype=torch.bfloat16) * inner**-0.5,
@@ -69,7 +69,7 @@ def draw(count: int, hidden: int, inner: int, dtype: str) -> PlainExperts | Scal
 
 
 def candidates() -> Iterator[Tiles]:
-    """Yield the tiles that are tried."""
+    """Yield the tiles to try."""
     for m, n, k in itertools.product((16, 32, 64, 128), (32, 64, 128), (32, 64, 128)):
         for warps, stages in itertools.product((4, 8), (2, 3, 4)):
             yield Tiles(m, n, k, warps, stages)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True, slots=True)
 class LowRankExperts:
-    """Expert e adds up[e] @ (down[e] @ x) (LoRA, Hu et al. 2021, with the scale folded into ``up``).
+    """Expert e adds up[e] @ (down[e] @ x) (LoRA, Hu et al. 2021; ``up`` includes its scale).
 
     down: (E, R, I)
     up: (E, O, R)
@@ -86,7 +86,7 @@ def apply_copies(
     if not active.any():
         return base
     left = 1 - torch.where(active, weights, weights.new_zeros(())).sum(dim=1)  # [N]
-    mixed = base * left.to(base.dtype)[:, None, None]  # bit-identical to base if no expert takes weight
+    mixed = base * left.to(base.dtype)[:, None, None]  # bit-identical to base without experts
     for expert in torch.unique(index[active]).tolist():
         texts, slots = (index == expert).nonzero(as_tuple=True)
         bias = None if experts.bias is None else experts.bias[expert].to(x.dtype)

@@ -78,7 +78,10 @@ def test_other_splits_are_left_aside(tmp_path: Path) -> None:
     [
         ('{"query": "a"', "line 2 is not JSON"),
         ("[1]", "line 2 is not a JSON object"),
-        ('{"question": "a", "answer": "b"}', "line 2 is a record with unknown fields; it needs query"),
+        (
+            '{"question": "a", "answer": "b"}',
+            "line 2 is a record with unknown fields; it needs query",
+        ),
         ('{"query": "a", "positive": 3}', "line 2 has a positive that is not text; fix it"),
         ('{"text": "a", "label": "\\ud800"}', "line 2 has a label that is not text; fix it"),
     ],

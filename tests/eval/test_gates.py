@@ -54,8 +54,7 @@ def test_rows_without_signals_say_how_to_make_some() -> None:
     with pytest.raises(InvalidArgument) as caught:
         load_gate(NAME, [a_set("nq", a_row("1"))])
     assert caught.value.message == (
-        "rows of nq have no gate signals; "
-        "make rows with 'expertrag eval record DATASET --out ROWS'"
+        "rows of nq have no gate signals; make rows with 'expertrag eval record DATASET --out ROWS'"
     )
 
 
@@ -100,7 +99,9 @@ def test_sets_that_share_ids_are_told_apart(write: Callable[..., str]) -> None:
         sets,
     )
     assert [gate.probabilities(each).tolist() for each in sets] == [[0.1, 0.5], [0.9]]
-    with pytest.raises(InvalidArgument, match='line 1 has no "set", and 2 files of rows contain its'):
+    with pytest.raises(
+        InvalidArgument, match='line 1 has no "set", and 2 files of rows contain its'
+    ):
         load_gate(write({"_id": "1", "p_benefit": 0.1}), sets)
 
 

@@ -230,7 +230,9 @@ def test_a_store_of_other_documents_is_refused(
     beir = SQUAD.parent / "beir_small"
     store = next((asked.work / "stores").glob("squad_small-*"))
     config = load(environ={}, flags={"index": str(store)}).config
-    with pytest.raises(InvalidArgument, match="contains none of the documents that beir_small judges"):
+    with pytest.raises(
+        InvalidArgument, match="contains none of the documents that beir_small judges"
+    ):
         next(questions((beir,), "test", 1, 0, config, work, silent))
 
 

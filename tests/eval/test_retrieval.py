@@ -287,7 +287,9 @@ def test_a_set_that_cannot_be_measured_is_refused(
     (unanswerable / "queries.jsonl").write_text(json.dumps(line))
     with pytest.raises(InvalidArgument, match="has no query with a relevant document"):
         run(unanswerable)
-    with pytest.raises(InvalidArgument, match=r"contains none of the documents that split test judges, .* dX"):
+    with pytest.raises(
+        InvalidArgument, match=r"contains none of the documents that split test judges, .* dX"
+    ):
         run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving_fixtures import wait_until
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import DocumentError, EmbedderMismatchError, StoreNotFoundError
 from expertrag_index.index import Index
+from expertrag_index.layout import Layout
 from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
@@ -83,6 +86,13 @@ def test_there_must_be_something_to_migrate(tmp_path: Path, make_experts: Any) -
         writer.migrate()
 
 
+def _stored_vectors(store: Path) -> int:
+    """Count the vectors that a migration has committed so far."""
+    with closing(sqlite3.connect(f"file:{Layout(store).database}?mode=ro", uri=True)) as database:
+        (count,) = database.execute("SELECT COUNT(*) FROM vectors").fetchone()
+    return int(count)
+
+
 def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
     plain: Path, built: Path, make_experts: Any, make_embedder: Any, contents: Any
 ) -> None:
@@ -90,6 +100,7 @@ def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
     query = old.encode_query("word5 finance-word")
     with Index.open(plain) as reader:
         expected = reader.search_dense(query, 50), reader.search_lexical("word5 plants", 50)
+        before = _stored_vectors(plain)
         child = subprocess.Popen(
             [sys.executable, str(SCRIPT)],
             stdin=subprocess.PIPE,
@@ -100,7 +111,7 @@ def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
         assert child.stdout.readline() == "ready\n"
         child.stdin.write(f"migrate {plain} {COUNT} 0.02\n")
         child.stdin.flush()
-        time.sleep(1.0)  # of 120 chunks, 2.4 s
+        wait_until(lambda: _stored_vectors(plain) > before, timeout=30)  # 64 of 120
         assert child.poll() is None
         child.kill()
         child.wait()

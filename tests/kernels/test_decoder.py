@@ -167,9 +167,13 @@ def test_matrices_are_packed_as_by_torch(isa: str, format: Format, shape: tuple[
             "all rows",
         ),
         ([0, 1], [SequenceRows(0, 3, torch.tensor([0]))], "each with a position"),
-        ([254, 255, LONGEST], [SequenceRows(0, 3, torch.arange(5))], "beyond the decoder's 256"),
+        (
+            [254, 255, LONGEST],
+            [SequenceRows(0, 3, torch.arange(5))],
+            "beyond the decoder's limit of 256",
+        ),
         ([62, 63, 64], [SequenceRows(0, 3, torch.tensor([0]))], "position 64 has no page"),
-        ([0, 1, 2], [SequenceRows(0, 3, torch.tensor([PAGES]))], "pages 0 to 11"),
+        ([0, 1, 2], [SequenceRows(0, 3, torch.tensor([PAGES]))], "pages must be from 0 to 11"),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -184,7 +188,7 @@ def test_tokens_outside_the_table_are_refused() -> None:
     model = small_model(Format.F32)
     one = torch.tensor([0])
     for token in (-1, VOCABULARY):
-        with pytest.raises(ValueError, match="tokens must be 0 to 69"):
+        with pytest.raises(ValueError, match="tokens must be from 0 to 69"):
             model.decoder.run(torch.tensor([token]), one, [SequenceRows(0, 1, one)], one)
-    with pytest.raises(ValueError, match="rows 0 to 0"):
+    with pytest.raises(ValueError, match="rows must be from 0 to 0"):
         model.decoder.run(one, one, [SequenceRows(0, 1, one)], torch.tensor([1]))

@@ -79,7 +79,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged, why in (
         (whole[:-1000], "size"),
-        (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum of bias does not hold"),
+        (whole[:-1] + bytes([whole[-1] ^ 1]), "checksum of bias does not match"),
         (whole[:20], "damaged"),
         (b"", "damaged"),
     ):
@@ -98,7 +98,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "packed.safetensors"
     with pytest.raises(ValueError, match="nothing to save"):
         save_packed({}, path)
-    with pytest.raises(ValueError, match=r"in float32; got torch\.float64"):
+    with pytest.raises(ValueError, match=r"must be float32; got torch\.float64"):
         save_packed({"norm": torch.ones(3).double()}, path)
     assert not list(tmp_path.iterdir())
 
@@ -108,5 +108,5 @@ def test_another_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(files, "VERSION", 7)
     save_packed(_weights(), path)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"layout 7, and these kernels read layout 2: pack"):
+    with pytest.raises(ValueError, match=r"layout 7, but these kernels read layout 2: pack"):
         load_packed(path, mapped=True)

@@ -190,7 +190,7 @@ def test_a_decode_step_copies_no_weights() -> None:
         ({"weights": torch.zeros(5, 3)}, r"top_k_weights .*\(5, 2\); got \(5, 3\)"),
         ({"index": torch.zeros(5, 2, dtype=torch.int32)}, "int64"),
         ({"index": torch.full((5, 2), -1)}, "not be negative; got -1"),
-        ({"x": torch.zeros(5, 16, dtype=torch.bfloat16)}, "one type"),
+        ({"x": torch.zeros(5, 16, dtype=torch.bfloat16)}, "same dtype"),
         (
             {"experts": PlainExperts(torch.zeros(4, 47, 16), torch.zeros(4, 16, 24))},
             r"gate_up must be .*\(4, 47, 16\)",

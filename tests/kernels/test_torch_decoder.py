@@ -69,7 +69,7 @@ def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     one = torch.tensor([0])
-    with pytest.raises(ValueError, match="tokens must be 0 to 69"):
+    with pytest.raises(ValueError, match="tokens must be from 0 to 69"):
         _model(torch.float32).decoder.run(
             torch.tensor([VOCABULARY]), one, [SequenceRows(0, 1, one)], one
         )

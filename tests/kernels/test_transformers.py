@@ -141,7 +141,7 @@ def test_fall_back_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     [record] = [r for r in caplog.records if r.name == adapter.__name__]
     assert record.getMessage() == (
         "GptOssExperts runs with grouped_mm instead of our kernels: biases, transposed weights, "
-        "interleaved gate and up, a gate function of its own"
+        "interleaved gate and up, a custom gate function"
     )
 
 
@@ -204,14 +204,14 @@ def test_a_packed_model_frees_its_weights_and_gives_them_back() -> None:
 
 def test_a_model_that_does_not_run_by_our_kernels_keeps_its_weights() -> None:
     model = _model(MixtralConfig)
-    with pytest.raises(ValueError, match="runs its experts by 'eager'"):
+    with pytest.raises(ValueError, match="runs its experts with 'eager'"):
         pack_model(model)
     assert sum(weight.numel() for weight in _experts(model).parameters()) > 0
 
 
 def test_half_precision_has_no_format_of_its_own() -> None:
     model = _model(MixtralConfig).half()
-    with pytest.raises(ValueError, match=r"no format holds torch.float16 as it is"):
+    with pytest.raises(ValueError, match=r"no format stores torch.float16 exactly"):
         pack(_experts(model))
     assert pack(_experts(model), "bf16").format is Format.BF16
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from serving_fixtures import wait_until
 
 from expertrag.api.errors import Unavailable
+from expertrag.api.folding import fold
 from expertrag.client import Client
 
 HERE = Path(__file__).parent
@@ -60,18 +61,24 @@ def wait_listening(client: Client, timeout: float = 60.0) -> None:
             return
 
 
+def _is_refused(client: Client) -> bool:
+    try:
+        client.info(timeout=5)
+    except Unavailable:
+        return True
+    return False
+
+
 def test_a_signal_drains(start: Start, address: str, built_store: Path, minilm_path: Path) -> None:
     child = start(built_store, minilm_path)
-    with Client(address) as client, ThreadPoolExecutor(1) as pool:
+    with Client(address) as client:
         client.wait_ready(timeout=90)
-        running = pool.submit(client.answer, "count", mode="never")
-        time.sleep(0.3)
+        running = client.stream("count", mode="never")
+        first = next(running)
         child.send_signal(signal.SIGTERM)
-        time.sleep(0.8)  # after the lame-duck delay, before the answer's end
+        wait_until(lambda: _is_refused(client))  # after the lame-duck delay
         assert child.poll() is None
-        with pytest.raises(Unavailable):
-            client.info(timeout=5)
-        assert running.result(30).usage.completion_tokens == 50
+        assert fold([first, *running]).usage.completion_tokens == 50
     assert child.wait(15) == 0
 
 

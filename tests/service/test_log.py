@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
+from serving_fixtures import wait_until
 from structlog.testing import capture_logs
 
 from expertrag.answer.pipeline import Pipeline
@@ -24,7 +24,7 @@ def test_one_line_a_call_without_texts(
         client.answer(f"When are roses pruned, {SECRET}?", mode="always", max_tokens=3)
         with pytest.raises(InvalidArgument) as caught:
             client.retrieve(SECRET * 10_000)
-        time.sleep(0.1)  # the line is written after the answer is sent
+        wait_until(lambda: sum(line["event"] == "call" for line in logs) == 2)
     answered, refused = (line for line in logs if line["event"] == "call")
     assert answered["method"] == "AnswerService/Answer"
     assert (answered["code"], answered["gate"]) == ("OK", "retrieve")

@@ -78,7 +78,7 @@ def test_a_sequence_may_have_its_own_expert(kind: str) -> None:
     torch.testing.assert_close(found[:30], wanted[:30], atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(more[0], wanted[30:], atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(found[30:], routed, atol=1e-3, rtol=1e-3)
-    with pytest.raises(ValueError, match="experts are 0 to 4"):
+    with pytest.raises(ValueError, match="experts must be from 0 to 4"):
         decoder.run(
             ids[:1], every[:1], [SequenceRows(0, 1, torch.tensor([0]), expert=5)], every[:1]
         )

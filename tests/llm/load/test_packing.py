@@ -183,7 +183,7 @@ def test_damaged_folders_are_one_typed_line(
     for damage, why in (
         (lambda: path.write_bytes(whole[:-1000]), "its size"),
         (lambda: path.write_bytes(b""), "damaged"),
-        (lambda: save_file({"a": torch.ones(3)}, path), "holds no packed weights"),
+        (lambda: save_file({"a": torch.ones(3)}, path), "has no packed weights"),
         (lambda: save_packed(without, path), r"layers\.1\.experts is missing"),
         (lambda: save_packed({**weights, "norm": torch.ones(3)}, path), r"norm is \(3,\)"),
         (other_version, r"layout 7, .* pack the model again"),
@@ -194,7 +194,7 @@ def test_damaged_folders_are_one_typed_line(
         assert "\n" not in caught.value.message
         assert "run: expertrag llm pack" in caught.value.message
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(ServerError, match=r"the checksum of .* does not hold"):
+    with pytest.raises(ServerError, match=r"the checksum of .* does not match"):
         verify_folder(folder)
 
 

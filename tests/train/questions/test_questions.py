@@ -193,7 +193,9 @@ def test_no_question_of_use(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     mute = ScriptedGenerator(dict.fromkeys(TEXTS, ""))
-    with pytest.raises(InvalidArgument, match=r"no question passed the filter \(0 pairs of 4 passages"):
+    with pytest.raises(
+        InvalidArgument, match=r"no question passed the filter \(0 pairs of 4 passages"
+    ):
         _write(folder, tmp_path / "out.jsonl", mute, embedder)
     assert not (tmp_path / "out.jsonl").exists()
 
