@@ -1,4 +1,4 @@
-"""Writes results into the documentation and the package.
+"""Write benchmark results into the documentation and the package.
 
     python benchmarks/doc_figures.py            write
     python benchmarks/doc_figures.py --check    fail if a file is not current
@@ -26,11 +26,11 @@ RIVALS = {
     "int8": ("SGLang int8", "llama.cpp Q8_0 int8"),
     "int4": ("SGLang int4", "llama.cpp Q4_1 int4", "llama.cpp Q4_0 int4"),
 }
-"""Columns of the kernels' tables, by the format of ours that stands beside them."""
+"""Columns of the kernels' tables, by our format that they are compared with."""
 
 
 def main() -> int:
-    """Write or check the files; returns the exit code."""
+    """Write or check the files; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def written() -> dict[Path, str]:
-    """Return what the files are to hold."""
+    """Return the content of every file."""
     answers, kernels = load_results("answers"), load_results("kernels")["rows"]
     blocks: dict[str, dict[str, Iterable[str]]] = {
         "answers": {"answers": _table(answers), "mixed": _mixed(load_results("mixed")["figures"])},
@@ -80,14 +80,14 @@ def written() -> dict[Path, str]:
 
 
 def _with(page: str, name: str, lines: Iterable[str]) -> str:
-    """Put lines between a page's marks of one name."""
+    """Put lines between the markers of one name in a page."""
     first, last = f"<!-- made by `make docs`: {name} -->", f"<!-- end of {name} -->"
     before, rest = page.split(first)
     return f"{before}{chr(10).join((first, *lines, last))}{rest.split(last)[1]}"
 
 
 def _mixed(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
-    """Write a table for each part; models stand side by side."""
+    """Yield a table for each part, with the models side by side."""
     sides: dict[str, dict[str, Sequence[Mapping[str, Any]]]] = {}
     for name, figures in parts.items():
         part, _, model = name.partition(", ")
@@ -122,7 +122,7 @@ def _left_out(figures: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _strict(rows: Iterable[Mapping[str, float]]) -> Iterator[str]:
-    """Write a row for each threshold."""
+    """Yield a row for each threshold."""
     shown = (
         "right, of those given",
         "right, of the answerable",
@@ -187,7 +187,7 @@ def _kept(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Write the rows of one shape: our three formats, and others' time by ours."""
+    """Yield the rows of one shape: our three formats, and others' time divided by ours."""
     others = (
         f"{format}: {', '.join(name.removesuffix(f' {format}') for name in names)}"
         for format, names in RIVALS.items()

@@ -180,8 +180,7 @@ def _share(counts: Sequence[tuple[int, int]]) -> Estimate | None:
 
 
 def bootstrapped(figure: Callable[[np.ndarray], float | None], count: int) -> Estimate | None:
-    """Estimate a figure of ``count`` questions from their indices; draws without a value are dropped.
-    """
+    """Estimate a figure of ``count`` questions by bootstrap; draws without a value are dropped."""
     value = figure(np.arange(count))
     if value is None:
         return None

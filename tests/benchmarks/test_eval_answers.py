@@ -39,7 +39,7 @@ def said(text: str, **fields: Any) -> Said:
     return Said(text, **{**plain, **fields})
 
 
-def test_answers_are_kept(built_store: Path, embedder: Any, tmp_path: Path) -> None:
+def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) -> None:
     """A run that goes on asks no question again, whatever the model would say now."""
     told: list[int] = []
     for reply in ("27 [1]", "never heard"):
@@ -94,7 +94,7 @@ def _asked() -> dict[str, Asked]:
     }
 
 
-def test_figures_are_counted_by_hand() -> None:
+def test_figures_match_those_computed_by_hand() -> None:
     parts = compared(_asked(), _asked(), list(PARTS))
     figures: dict[str, Figure] = {item.name: item for some in parts.values() for item in some}
 
@@ -120,7 +120,7 @@ def test_figures_are_counted_by_hand() -> None:
     assert mean("auto: everyday facts answered closed book, right") == 1.0
 
 
-def test_doubt_is_fitted_where_both_kinds_meet() -> None:
+def test_doubt_is_fitted_on_both_kinds_of_questions() -> None:
     """Symmetric about log odds of log(1/3), so that a doubt of .25 is scaled to a half."""
     found = fitted([0.5, 0.5, 0.5, 0.1], [0.1, 0.1, 0.1, 0.5])
     assert found.calibrated(0.25) == pytest.approx(0.5, abs=0.01)
@@ -128,7 +128,7 @@ def test_doubt_is_fitted_where_both_kinds_meet() -> None:
     assert found.calibrated(0.1) == pytest.approx(0.25, abs=0.01)
 
 
-def test_what_is_asked_in_which_mode() -> None:
+def test_modes_of_each_kind_of_question() -> None:
     def modes(kind: str) -> set[GateMode]:
         return {mode for mode in GateMode if wanted(kind, mode, list(PARTS))}
 

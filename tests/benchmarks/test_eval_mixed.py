@@ -26,13 +26,13 @@ GENERAL = [asked("d", "Paris")]
 NOTHING = [asked("e"), asked("f")]
 
 
-def test_questions_that_can_be_scored_are_those_with_accepted_answers() -> None:
+def test_only_questions_with_accepted_answers_are_scored() -> None:
     without = Asked("fiqa_small", Query("q", "Why?"))
     assert scorable({"answerable": [without, *DOCUMENTS]}, 2) == {"answerable": DOCUMENTS[:2]}
     assert scorable({"unanswerable": NOTHING}, None) == {"unanswerable": NOTHING}
 
 
-def test_strict_is_right_of_what_it_gives() -> None:
+def test_accuracy_of_strict_is_over_given_answers() -> None:
     answers = {
         ("answerable", STRICT): [said("27 days"), said("Yes."), said("")],
         ("answerable", ALWAYS): [said("27 days"), said("Yes."), said("Rome", support=0.4)],
@@ -68,7 +68,7 @@ def test_auto_is_compared_with_always() -> None:
     assert figures["general: right by auto, less those by always"].reached is True
 
 
-def test_an_area_of_what_cannot_be_told_apart() -> None:
+def test_auc_of_inseparable_scores() -> None:
     found = area("same", [0.5, 0.5], [0.5, 0.5]).after
     assert found is not None
     assert found.mean == 0.5

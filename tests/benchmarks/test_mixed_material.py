@@ -19,7 +19,7 @@ GENERAL = read(MATERIAL / "general.jsonl")
 SHOWN = ROOT / "examples" / "documents"
 
 
-def test_each_answer_about_the_office_stands_in_its_documents_as_they_are_loaded() -> None:
+def test_office_answers_are_in_their_loaded_documents() -> None:
     texts = office_texts()
     assert unheld(QUESTIONS, texts) == []
     asked = {name.partition("#")[0] for item in QUESTIONS for name in item.documents}
@@ -27,14 +27,14 @@ def test_each_answer_about_the_office_stands_in_its_documents_as_they_are_loaded
     assert asked == {path.name for path in (OFFICE / "documents").iterdir()}
 
 
-def test_each_answer_about_a_manual_that_the_demo_shows_stands_in_it() -> None:
+def test_manual_answers_are_in_the_demo_manuals() -> None:
     texts = dict(pair for path in SHOWN.glob("*.jsonl.gz") for pair in corpus(path))
     shown = [item for item in MANUALS if set(item.documents) <= set(texts)]
     assert len(shown) >= 20
     assert unheld(shown, texts) == []
 
 
-def test_an_answer_that_stands_nowhere_is_named() -> None:
+def test_a_missing_answer_is_reported() -> None:
     texts = office_texts()
     number = next(item for item in QUESTIONS if item.metadata["kind"] == "number")
     verdict = next(item for item in QUESTIONS if item.metadata["kind"] == "yes_no")
@@ -48,7 +48,7 @@ def test_an_answer_that_stands_nowhere_is_named() -> None:
     assert named == ["a", "b", "c", "d"]
 
 
-def test_there_are_as_many_as_promised() -> None:
+def test_number_of_questions() -> None:
     answerable = [item for item in QUESTIONS if item.answers]
     kinds = Counter(item.metadata["kind"] for item in answerable)
     verdicts = Counter(item.answers for item in answerable if item.metadata["kind"] == "yes_no")
@@ -63,7 +63,7 @@ def test_there_are_as_many_as_promised() -> None:
     assert all(item.metadata["needs_documents"] is False for item in GENERAL)
 
 
-def test_only_those_without_an_answer_are_marked_as_unanswerable() -> None:
+def test_only_questions_without_an_answer_are_unanswerable() -> None:
     for item in [*QUESTIONS, *MANUALS]:
         assert item.metadata["answerable"] is (item.answers != ()), item
         assert bool(item.documents) is bool(item.answers), item
@@ -72,7 +72,7 @@ def test_only_those_without_an_answer_are_marked_as_unanswerable() -> None:
 @pytest.mark.parametrize(
     "questions", [QUESTIONS, MANUALS, GENERAL], ids=["office", "manuals", "general"]
 )
-def test_accepted_answers_can_be_told_from_others(questions: list[Question]) -> None:
+def test_accepted_answers_are_distinctive(questions: list[Question]) -> None:
     for item in questions:
         for answer in item.answers or ():
             assert normalise(answer), f"{answer!r} is a part of every text: {item}"
@@ -81,7 +81,7 @@ def test_accepted_answers_can_be_told_from_others(questions: list[Question]) -> 
         assert not verdict or len(item.answers or ()) == 1, item
 
 
-def test_no_question_is_asked_twice_or_where_the_gate_was_fitted() -> None:
+def test_no_question_is_repeated_or_used_to_fit_the_gate() -> None:
     everyday = ROOT / "benchmarks" / "everyday" / "queries.jsonl"
     fitted = [json.loads(line)["text"] for line in everyday.read_text("utf-8").splitlines()]
     fitted += (ROOT / "benchmarks" / "everyday_requests.txt").read_text("utf-8").splitlines()

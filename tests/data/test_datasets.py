@@ -24,7 +24,7 @@ def write(folder: Path, queries: list[dict[str, Any]], qrels: str, split: str = 
     return folder
 
 
-def test_a_real_set() -> None:
+def test_a_real_data_set() -> None:
     dataset = load_dataset(DATA / "squad_small")
     assert (len(dataset.queries), len(dataset.judged), dataset.skipped) == (60, 40, ())
     assert sum(query.answers == () for query in dataset.queries) == 20
@@ -35,7 +35,7 @@ def test_a_real_set() -> None:
     assert load_dataset(DATA / "beir_small").sha256 != dataset.sha256
 
 
-def test_what_a_split_holds_and_skips(tmp_path: Path) -> None:
+def test_queries_and_skips_of_a_split(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "set",
         [
@@ -64,7 +64,7 @@ def test_what_a_split_holds_and_skips(tmp_path: Path) -> None:
     }
 
 
-def test_a_query_without_a_split_that_another_split_judges_is_not_missed(tmp_path: Path) -> None:
+def test_a_query_judged_in_another_split_is_not_skipped(tmp_path: Path) -> None:
     queries = [{"_id": name, "text": "?"} for name in ("mine", "theirs")]
     folder = write(tmp_path / "set", queries, "mine\td1\t1\n")
     (folder / "qrels" / "train.tsv").write_text("theirs\td1\t1\n")
@@ -75,7 +75,7 @@ def test_a_query_without_a_split_that_another_split_judges_is_not_missed(tmp_pat
     "text",
     ["\ufeffquery-id\tcorpus-id\tscore\nq\td\t1\n", "query_id\tdoc_id\tscore\nq\td\t1.0\n"],
 )
-def test_other_ways_to_write_judgements(tmp_path: Path, text: str) -> None:
+def test_variants_of_the_judgement_format(tmp_path: Path, text: str) -> None:
     path = tmp_path / "test.tsv"
     path.write_text(text, encoding="utf-8")
     assert read_qrels(path) == {"q": {"d": 1}}
@@ -131,7 +131,7 @@ def test_missing_files(tmp_path: Path) -> None:
         load_dataset(folder, "dev")
 
 
-def test_a_damaged_file_names_its_line(tmp_path: Path) -> None:
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path / "set", QUERIES, HEADER + "q\td1\t1\n")
     (folder / "queries.jsonl").write_text('{"_id": "q", "text": "?"}\n{"_id": \n')
     with pytest.raises(InvalidArgument, match=r"queries\.jsonl line 2 is not JSON"):
@@ -145,7 +145,7 @@ def test_a_damaged_file_names_its_line(tmp_path: Path) -> None:
         load_dataset(folder)
 
 
-def test_a_larger_sample_holds_the_smaller() -> None:
+def test_a_larger_sample_contains_the_smaller() -> None:
     queries = load_dataset(DATA / "squad_small").queries
     few, more = sample(queries, 10, 3), sample(queries, 20, 3)
     assert more[:10] == few
@@ -153,7 +153,7 @@ def test_a_larger_sample_holds_the_smaller() -> None:
     assert len(sample(queries, None, 0)) == len(sample(queries, 1000, 0)) == 60
 
 
-def test_a_set_is_called_as_the_folder_that_was_given(
+def test_a_data_set_is_named_after_the_given_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "version_3"

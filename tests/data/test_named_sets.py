@@ -10,7 +10,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.data.named_sets import parse_data
 
 
-def test_a_domain_is_named_or_called_like_its_folder_or_file() -> None:
+def test_a_domain_is_named_explicitly_or_after_its_path() -> None:
     assert parse_data(["legal=a/b", "c/finance", "legal=d", "e/banking.jsonl.gz"]) == {
         "legal": (Path("a/b"), Path("d")),
         "finance": (Path("c/finance"),),
@@ -19,6 +19,6 @@ def test_a_domain_is_named_or_called_like_its_folder_or_file() -> None:
 
 
 @pytest.mark.parametrize("item", ["=folder", "general=folder", "", "x/general"])
-def test_names_that_no_domain_can_have(item: str) -> None:
+def test_invalid_domain_names(item: str) -> None:
     with pytest.raises(InvalidArgument, match="does not name a domain"):
         parse_data([item])

@@ -22,7 +22,7 @@ def _write(path: Path, *records: Mapping[str, object]) -> Path:
     return path
 
 
-def test_queries_with_answers_and_with_others(tmp_path: Path) -> None:
+def test_queries_with_positives_and_negatives(tmp_path: Path) -> None:
     path = _write(
         tmp_path / "faq.jsonl",
         {"query": "q1", "positive": "right"},
@@ -35,7 +35,7 @@ def test_queries_with_answers_and_with_others(tmp_path: Path) -> None:
     assert source.pairs == (Pair("q1", "0"), Pair("q2", "0"))
 
 
-def test_texts_of_a_label_are_queries_for_its_first(tmp_path: Path) -> None:
+def test_texts_of_a_label_are_queries_for_its_first_text(tmp_path: Path) -> None:
     path = _write(
         tmp_path / "intents.jsonl.gz",
         {"text": "where is my card", "label": "arrival"},
@@ -51,14 +51,14 @@ def test_texts_of_a_label_are_queries_for_its_first(tmp_path: Path) -> None:
     assert source.pairs == (Pair("card not here yet", "0"), Pair("still no card", "0"))
 
 
-def test_descriptions_of_examples(tmp_path: Path) -> None:
+def test_descriptions_are_queries_for_examples(tmp_path: Path) -> None:
     record = {"command": "ls", "summary": "List.", "description": "List all", "example": "ls -a"}
     source = read_pairs(_write(tmp_path / "x.jsonl", record))
     assert source.corpus == {"0": "ls -a"}
     assert source.pairs == (Pair("List all", "0"),)
 
 
-def test_other_splits_are_left_aside(tmp_path: Path) -> None:
+def test_other_splits_are_skipped(tmp_path: Path) -> None:
     path = _write(
         tmp_path / "x.jsonl",
         {"query": "a", "positive": "b", "split": "train"},
@@ -102,7 +102,7 @@ def test_a_damaged_archive_and_a_missing_file(tmp_path: Path) -> None:
         domain_sources({"x": [tmp_path / "nowhere.jsonl"]})
 
 
-def test_files_and_folders_side_by_side(tmp_path: Path) -> None:
+def test_files_and_folders_together(tmp_path: Path) -> None:
     path = _write(tmp_path / "faq.jsonl", {"query": "a", "positive": "b"})
     small = Path(__file__).parents[1] / "data" / "tatqa_small"
     names = [source.name for source in domain_sources({"x": [path, small]})["x"]]

@@ -28,14 +28,14 @@ def test_documents_alone_give_titles_and_sections() -> None:
         assert pair.query.lower() not in source.corpus[pair.document].lower()
 
 
-def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
+def test_a_folder_without_a_data_set(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         domain_sources({"x": [tmp_path / "nowhere"]})
     with pytest.raises(NotFound, match="corpus"):
         domain_sources({"x": [tmp_path]})
 
 
-def test_a_title_stands_above_its_text(tmp_path: Path) -> None:
+def test_a_title_precedes_its_text(tmp_path: Path) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
     (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "d", "title": "T", "text": "body"}))
@@ -51,7 +51,7 @@ def _judged(named: Mapping[str, Sequence[str]], tested: frozenset[str] = frozens
     return Source("set", corpus, pairs, tested=tested)
 
 
-def test_documents_of_one_query_are_partners() -> None:
+def test_documents_of_one_query_are_paired() -> None:
     made = co_relevant_pairs(_judged({"q": ["a", "b"], "p": ["b", "c"], "alone": ["d"]}), 0)
     [pair] = made.pairs
     first = pair.query.split()[0]
@@ -62,7 +62,7 @@ def test_documents_of_one_query_are_partners() -> None:
     assert made.judged == {pair.query: others[first]}
 
 
-def test_a_document_has_one_partner_drawn_by_seed() -> None:
+def test_a_document_is_in_one_pair_drawn_by_seed() -> None:
     source = _judged({f"q{n}": [f"d{n}", f"d{n + 1}", f"d{n + 2}", "hub"] for n in range(0, 80, 2)})
     made = co_relevant_pairs(source, 0)
     names = [name for pair in made.pairs for name in (pair.query.split()[0], pair.document)]
@@ -74,7 +74,7 @@ def test_a_document_has_one_partner_drawn_by_seed() -> None:
     assert co_relevant_pairs(source, 1).pairs != made.pairs
 
 
-def test_queries_that_make_no_partners() -> None:
+def test_queries_that_give_no_pairs() -> None:
     broad = [f"d{n}" for n in range(11)]
     assert len(co_relevant_pairs(_judged({"q": broad[:10]}), 0).pairs) == 5
     assert co_relevant_pairs(_judged({"q": broad}), 0).pairs == ()
@@ -105,7 +105,7 @@ def _write_set(folder: Path, queries: int) -> Path:
     return folder
 
 
-def test_co_relevant_documents_are_a_source_of_their_own(tmp_path: Path) -> None:
+def test_co_relevant_documents_are_a_separate_source(tmp_path: Path) -> None:
     one, two = _write_set(tmp_path / "a" / "set", 48), _write_set(tmp_path / "b" / "set", 48)
     assert len(domain_sources({"x": [one]})["x"]) == 1
     sources = domain_sources({"x": [one, two]}, co_relevant=True)["x"]
@@ -123,7 +123,7 @@ def test_co_relevant_documents_are_a_source_of_their_own(tmp_path: Path) -> None
     assert not tested & {together.corpus[pair.document] for pair in together.pairs}
 
 
-def test_no_documents_that_one_query_names(tmp_path: Path) -> None:
+def test_too_few_co_relevant_documents(tmp_path: Path) -> None:
     few = _write_set(tmp_path / "set", 45)  # 30 pairs
     with pytest.raises(InvalidArgument, match="co-relevant: no data set has 32 pairs"):
         domain_sources({"x": [few]}, co_relevant=True)

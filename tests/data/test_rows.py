@@ -15,7 +15,7 @@ from expertrag.data.types import Branch, GateRecord, Recorded, Row
 PLAIN = {"_id": "1", "question": "?", "answers": ["x"], "never": "x", "one_step": "y"}
 
 
-def test_rows_survive_a_file(tmp_path: Path) -> None:
+def test_rows_round_trip_through_a_file(tmp_path: Path) -> None:
     recorded = Recorded(
         never=Branch(lm_calls=1, confidence=0.5, stage_seconds={"generate": 0.1}),
         one_step=Branch(documents=("d1", "d2"), cited=("d1",), relevant_support=1.0),
@@ -36,7 +36,7 @@ def test_rows_survive_a_file(tmp_path: Path) -> None:
     assert read_rows(packed) == read
 
 
-def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
+def test_invalid_rows_are_counted_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     bad = [
         {**PLAIN, "never": None},
@@ -81,7 +81,7 @@ def test_rows_of_no_use_are_counted_with_the_reason(tmp_path: Path) -> None:
         ("ways", "one_passage", []),
     ],
 )
-def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, value: object) -> None:
+def test_recorded_values_are_validated(tmp_path: Path, part: str, name: str, value: object) -> None:
     recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
     good = json.loads(dump_row(Row("1", "?", ("x",), "a", "b", recorded=recorded)))
     bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
@@ -93,7 +93,7 @@ def test_what_was_recorded_is_checked(tmp_path: Path, part: str, name: str, valu
     assert [item.id for item in read.skipped] == ["2"]
 
 
-def test_ways_that_are_none(tmp_path: Path) -> None:
+def test_invalid_ways(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     recorded = Recorded(Branch(), Branch(), GateRecord("g", 0.5, 0.5))
     bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
@@ -102,7 +102,7 @@ def test_ways_that_are_none(tmp_path: Path) -> None:
     assert [item.id for item in read_rows(path).skipped] == ["2"]
 
 
-def test_ids_that_are_no_text(tmp_path: Path) -> None:
+def test_invalid_ids(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     items = [PLAIN, {**PLAIN, "_id": ""}, {**PLAIN, "_id": "\ud800"}]
     path.write_text("".join(json.dumps(item) + "\n" for item in items))
@@ -112,7 +112,7 @@ def test_ids_that_are_no_text(tmp_path: Path) -> None:
     ]
 
 
-def test_files_of_no_use(tmp_path: Path) -> None:
+def test_files_without_a_usable_row(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="check the path"):
         read_rows(tmp_path / "none.jsonl")
     path = tmp_path / "rows.jsonl"

@@ -106,7 +106,7 @@ def test_abstention(report: Any) -> None:
     assert report["sets"]["manual"]["always"]["abstention_auroc"] is None
 
 
-def test_a_set_without_short_answers_has_the_support_of_its_documents(report: Any) -> None:
+def test_a_set_without_short_answers_has_relevant_support(report: Any) -> None:
     manual = report["sets"]["manual"]
     assert manual["always"]["accuracy"] is manual["always"]["interval"] is None
     assert (manual["never"]["relevant_support"], manual["oracle"]["relevant_support"]) == (
@@ -116,7 +116,7 @@ def test_a_set_without_short_answers_has_the_support_of_its_documents(report: An
     assert report["pooled"]["never"]["accuracy"] == report["sets"]["general"]["never"]["accuracy"]
 
 
-def test_what_else_the_report_holds(report: Any) -> None:
+def test_other_parts_of_the_report(report: Any) -> None:
     assert report["skipped"] == {
         "general": [{"id": "lost", "reason": "the model failed", "retry": True}],
         "manual": [],

@@ -37,7 +37,7 @@ def data_set(folder: Path, corpus: str, queries: str, **qrels: str) -> Path:
     return folder
 
 
-def test_what_the_repository_holds_has_no_fault() -> None:
+def test_data_of_the_repository_has_no_fault() -> None:
     found = {item.path.name: item for item in check([DATA], silent)}
     assert not any(item.faults for item in found.values())
     assert found["squad_small"].counts == {"documents": 59, "queries": 60, "judgements": 40}
@@ -168,7 +168,7 @@ def test_every_fault_of_a_report_is_named(tmp_path: Path) -> None:
     assert faults(path, tmp_path) == ["report.json:2: is not JSON: Expecting value"]
 
 
-def test_a_path_that_is_nothing_is_a_fault(tmp_path: Path) -> None:
+def test_an_unknown_path_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "poem.json").write_text('{"kind": "poem"}')
     expected = {

@@ -37,7 +37,7 @@ def compared(old: samples.Report, new: samples.Report) -> dict[str, Any]:
     return compare_reports(old, new, NAMES, silent)
 
 
-def test_differences_and_p_values_are_those_computed_by_hand() -> None:
+def test_differences_and_p_values_match_those_computed_by_hand() -> None:
     report = compared(*gates())
     assert (report["kind"], report["of"]) == ("compare", "gate")
     never, gate = report["comparisons"]["nq"]
@@ -54,7 +54,7 @@ def test_differences_and_p_values_are_those_computed_by_hand() -> None:
     assert (never["difference"], never["p_t"], never["p_fisher_holm"]) == (0.0, 1.0, 1.0)
 
 
-def test_queries_sets_and_systems_of_one_report_only_are_counted() -> None:
+def test_queries_sets_and_systems_in_only_one_report_are_counted() -> None:
     old, new = gates()
     del new["per_query"]["nq"]["gate"]["5"]
     new["per_query"]["nq"]["never"]["6"] = 1
@@ -67,7 +67,7 @@ def test_queries_sets_and_systems_of_one_report_only_are_counted() -> None:
     assert report["comparisons"]["nq"][1]["n"] == 4
 
 
-def test_what_differs_in_the_runs_comes_first() -> None:
+def test_differences_of_the_runs_come_first() -> None:
     old, new = gates()
     new["manifest"]["commit"] = "def5678"
     new["manifest"]["inputs"]["seed"] = 8
@@ -84,7 +84,7 @@ def test_what_differs_in_the_runs_comes_first() -> None:
     assert "The manifests are the same" in text.render(compared(old, old))
 
 
-def test_figures_of_the_gate_are_compared_without_test() -> None:
+def test_gate_figures_are_compared_without_a_test() -> None:
     old, new = gates()
     new["pooled"]["gate"]["ece"] = 0.053
     new["pooled"]["gate"]["auc_benefit"] = None
@@ -115,7 +115,7 @@ def test_the_terminal_shows_means_difference_and_p() -> None:
     assert ["0", "of", "2", "differences", "significant:"] in [line[:5] for line in lines]
 
 
-def test_what_cannot_be_compared_is_refused() -> None:
+def test_reports_that_cannot_be_compared_are_rejected() -> None:
     old, new = gates()
     with pytest.raises(InvalidArgument, match="old is of kind gate, new of kind cost"):
         compared(old, samples.cost())

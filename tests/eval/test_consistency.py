@@ -73,7 +73,7 @@ def test_without_accepted_answers_there_is_no_accuracy(answers: tuple[str, ...] 
     assert (found["answer_consistency"], found["answer_f1"]) == (0.0, 0.0)
 
 
-def test_the_gate_alone_has_no_answers() -> None:
+def test_measures_of_decisions_without_answers() -> None:
     assert measure(GATE_ONLY) == {
         "decision_consistency": 0.0,
         "p_benefit_gap": pytest.approx(0.6),
@@ -86,7 +86,7 @@ def report(**sets: tuple[Replies, ...]) -> Any:
     return json.loads(json.dumps(consistency_report(sets, manifest, skipped), allow_nan=False))
 
 
-def test_the_report_holds_sets_and_all_together() -> None:
+def test_the_report_has_figures_by_set_and_pooled() -> None:
     found = report(a=(MIXED, STABLE), b=(GATE_ONLY,))
     assert found["kind"] == "consistency"
     decisions = found["pooled"]["decision_consistency"]
@@ -103,7 +103,7 @@ def test_the_report_holds_sets_and_all_together() -> None:
     assert found["skipped"]["a"] == [{"id": "x", "reason": "the endpoint is gone", "retry": False}]
 
 
-def test_rewrites_are_compared_with_the_question_as_it_is() -> None:
+def test_rewrites_are_compared_with_the_original_question() -> None:
     found = report(a=(MIXED, STABLE), b=(GATE_ONLY,))["rewrites"]
     assert found["sets"]["a"] == {
         "lower_case": {

@@ -103,7 +103,7 @@ def test_a_gate() -> None:
     }
 
 
-def test_the_gate_is_compared_with_what_needs_none() -> None:
+def test_the_gate_is_compared_with_policies_without_one() -> None:
     rows = a_set(*[BENEFIT, HARM] * 20)
     found = evaluate_gate([rows], a_gate(*[0.9, 0.1] * 20)).pooled.comparisons
     assert [(each.a, each.b) for each in found] == [
@@ -116,12 +116,12 @@ def test_the_gate_is_compared_with_what_needs_none() -> None:
     assert [(each.a, each.b) for each in without] == [("never", "always")]
 
 
-def test_the_benefit_of_all_or_no_rows_has_no_auc() -> None:
+def test_no_auc_if_all_or_no_rows_benefit() -> None:
     assert of_gate(a_set(BOTH, HARM), a_gate(0.1, 0.9)).auc_benefit is None
     assert of_gate(a_set(BENEFIT, BENEFIT), a_gate(0.1, 0.9)).auc_benefit is None
 
 
-def test_a_threshold_of_0_is_always_and_one_above_all_is_never() -> None:
+def test_extreme_thresholds_equal_always_and_never() -> None:
     probabilities = (0.9, 0.4, 0.0, 0.7, 0.5)
     assert of_gate(FIVE, a_gate(*probabilities, threshold=0.0)).accuracy == 0.6
     assert of_gate(FIVE, a_gate(*probabilities, threshold=1.0)).accuracy == 0.4
@@ -198,7 +198,7 @@ def test_adarague_is_reproduced() -> None:
     assert found.per_query["hotpotqa"]["oracle"]["5ae4988655429970de88d9c1"] == 0
 
 
-def test_outputs_that_some_rows_lack_are_not_scored_but_counted() -> None:
+def test_outputs_missing_in_some_rows_are_counted_but_not_scored() -> None:
     rows = tuple(replace(row, multi_step="Paris" if row.id == "0" else None) for row in FIVE.rows)
     found = evaluate_gate([replace(FIVE, rows=rows)], None)
     assert "multi_step" not in found.pooled.policies
@@ -234,7 +234,7 @@ def test_the_report_is_plain_json(tmp_path: Path) -> None:
     st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=8),
     st.lists(st.floats(0, 1), min_size=8, max_size=8),
 )
-def test_oracle_is_best_and_random_lies_between(
+def test_oracle_is_best_and_random_is_between(
     right: list[tuple[bool, bool]], p: list[float]
 ) -> None:
     found = evaluate_gate([a_set(*right)], a_gate(*p)).pooled.policies

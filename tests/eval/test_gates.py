@@ -39,7 +39,7 @@ def write(tmp_path: Path) -> Callable[..., str]:
     return made
 
 
-def test_the_services_gate_is_read_from_the_rows() -> None:
+def test_the_recorded_gate_is_read_from_the_rows() -> None:
     sets = [
         a_set("a", a_row("1", 0.2, 0.4), a_row("2", 0.7, 0.4)),
         a_set("b", a_row("1", 0.9, 0.4)),
@@ -50,7 +50,7 @@ def test_the_services_gate_is_read_from_the_rows() -> None:
     assert load_gate(NAME, sets, threshold=0.0).threshold == 0.0
 
 
-def test_rows_without_signals_say_how_to_make_some() -> None:
+def test_error_for_rows_without_signals() -> None:
     with pytest.raises(InvalidArgument) as caught:
         load_gate(NAME, [a_set("nq", a_row("1"))])
     assert caught.value.message == (
@@ -58,7 +58,7 @@ def test_rows_without_signals_say_how_to_make_some() -> None:
     )
 
 
-def test_rows_of_another_gate_are_refused_unless_any_will_do() -> None:
+def test_rows_of_another_gate_are_rejected_if_a_name_is_required() -> None:
     other = a_set("nq", a_row("7", 0.5, name="fitted-3"))
     with pytest.raises(InvalidArgument, match="row 7 of nq was recorded with gate fitted-3, not t"):
         load_gate(NAME, [other])
@@ -67,7 +67,7 @@ def test_rows_of_another_gate_are_refused_unless_any_will_do() -> None:
         recorded_gate([other, a_set("b", a_row("1", 0.5))])
 
 
-def test_rows_of_several_thresholds_need_one() -> None:
+def test_rows_with_several_thresholds_need_a_choice() -> None:
     mixed = a_set("a", a_row("1", 0.5, threshold=0.3), a_row("2", 0.5, threshold=0.6))
     with pytest.raises(InvalidArgument, match=r"thresholds from 0\.3 to 0\.6; choose one with --t"):
         recorded_gate([mixed])
@@ -88,7 +88,7 @@ def test_a_file_of_probabilities_is_a_gate(write: Callable[..., str]) -> None:
     assert load_gate(path, [rows], threshold=0.3).threshold == 0.3
 
 
-def test_sets_that_share_ids_are_told_apart(write: Callable[..., str]) -> None:
+def test_sets_with_the_same_ids_are_distinguished(write: Callable[..., str]) -> None:
     sets = [a_set("a", a_row("1"), a_row("2")), a_set("b", a_row("1"))]
     gate = load_gate(
         write(
@@ -132,8 +132,8 @@ def test_a_bad_line_is_named(write: Callable[..., str], line: dict[str, Any], fa
         load_gate(write({"_id": "0", "p_benefit": 0.5}, line), [a_set("a", a_row("0"))])
 
 
-def test_a_folder_and_nothing_are_no_gates(tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=r"no gate in .*: name a folder of `exp"):
+def test_an_empty_folder_and_a_missing_file_are_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"no gate in .*: name a folder made by `exp"):
         load_gate(str(tmp_path), [a_set("a", a_row("1"))])
     with pytest.raises(
         NotFound, match="no gate or file training-free-9; name training-free-3, a f"

@@ -64,7 +64,7 @@ def silent(_stage: str, _done: int, _total: int | None) -> None:
     """Draw nothing."""
 
 
-def test_verdicts_are_counted_and_kept(tmp_path: Path) -> None:
+def test_verdicts_are_counted_and_cached(tmp_path: Path) -> None:
     judge = Judge()
     verdicts = judge_rows([ROWS], judge, tmp_path, silent)
     assert sorted(judge.asked) == sorted(SAYS)
@@ -80,7 +80,7 @@ def test_verdicts_are_counted_and_kept(tmp_path: Path) -> None:
     assert again.asked == []
 
 
-def test_a_judge_that_is_gone(tmp_path: Path) -> None:
+def test_a_judge_that_fails(tmp_path: Path) -> None:
     class Gone(Judge):
         def begin(self, *_: object, **__: object) -> Session:
             raise Unavailable("no route")

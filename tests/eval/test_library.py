@@ -53,7 +53,7 @@ def test_reports_have_a_headline(tmp_path: Path) -> None:
     assert found["whole"].headline.count(";") == 4
 
 
-def test_three_folders_down_and_no_further_each_once(tmp_path: Path) -> None:
+def test_search_depth_and_unique_paths(tmp_path: Path) -> None:
     for depth in (3, 4):
         folder = tmp_path.joinpath(*"abcd"[:depth])
         folder.mkdir(parents=True)
@@ -68,7 +68,7 @@ def test_three_folders_down_and_no_further_each_once(tmp_path: Path) -> None:
     assert (found.datasets[0].documents, found.datasets[0].splits) == (None, {})
 
 
-def test_recorded_rows_are_told_apart(tmp_path: Path) -> None:
+def test_recorded_rows_are_recognized(tmp_path: Path) -> None:
     row = {"_id": "1", "question": "?", "answers": ["a"], "never": "a", "one_step": "b"}
     (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row | {'recorded': {}})}\n\n")
     (entry,) = list_library([tmp_path]).rows
@@ -76,7 +76,7 @@ def test_recorded_rows_are_told_apart(tmp_path: Path) -> None:
     assert entry.fields == (*row, "recorded")
 
 
-def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
+def test_unreadable_files_are_listed_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "torn.jsonl.gz").write_bytes(gzip.compress(bytes(range(256)))[:15])
     (tmp_path / "broken.jsonl").write_text("{oh no")
     (tmp_path / "report.json").write_text('{"kind": "gate", "manifest"')
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"kind": "poem"}', '{"a": 1}'])
-def test_other_files_are_nothing(tmp_path: Path, text: str) -> None:
+def test_other_files_are_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "other.json").write_text(text)
     (tmp_path / "pairs.jsonl").write_text('{"text": "a", "label": 1}')
     found = list_library([tmp_path])

@@ -22,12 +22,12 @@ def test_a_question_is_reworded() -> None:
     )
 
 
-def test_a_rewrite_that_changes_nothing_makes_no_wording() -> None:
+def test_a_rewrite_without_a_change_gives_no_wording() -> None:
     names = [wording.rewrite for wording in wordings(Query("1", "oxygen"))]
     assert names == ["original", "polite", "labelled"]
 
 
-def test_paraphrases_of_the_data_set_come_first_and_what_is_no_text_is_left_out() -> None:
+def test_given_paraphrases_come_first_and_invalid_ones_are_dropped() -> None:
     query = Query("1", "oxygen?", metadata={"paraphrases": ["O2?", "oxygen?", 3, " ", "oxygen"]})
     assert [(wording.rewrite, wording.text) for wording in wordings(query, 4)] == [
         ("original", "oxygen?"),
@@ -41,7 +41,7 @@ def test_paraphrases_of_the_data_set_come_first_and_what_is_no_text_is_left_out(
 
 
 @given(st.text(min_size=1).filter(str.strip))
-def test_no_text_comes_twice_and_the_first_is_the_question(text: str) -> None:
+def test_wordings_are_unique_and_the_question_is_first(text: str) -> None:
     found = [wording.text for wording in wordings(Query("1", text))]
     assert found[0] == text
     assert len(set(found)) == len(found) >= 3

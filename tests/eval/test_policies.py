@@ -60,7 +60,7 @@ def test_auto_that_stays_closed_book_reuses_the_prefill() -> None:
     assert auto.stage_seconds == pytest.approx({"embed": 0.1, "gate": 0.05, "generate": 1.0})
 
 
-def test_forced_policies_pay_for_themselves_alone() -> None:
+def test_forced_policies_do_not_pay_for_the_gate() -> None:
     assert outcome("never", RIGHT_OPEN).stage_seconds == {"generate": 1.0}
     always = outcome("always", RIGHT_OPEN)
     assert (always.lm_calls, always.output) == (1, "right")

@@ -52,7 +52,7 @@ def searcher(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_document_of_many_chunks_hides_no_other(
+def test_a_document_with_many_chunks_does_not_hide_others(
     searcher: Searcher, embedder: SentenceTransformerEmbedder, mode: SearchMode
 ) -> None:
     (asked,) = embed_queries(embedder, [Query("q", "the harbour of Genoa")], silent)
@@ -73,7 +73,7 @@ def test_a_document_of_many_chunks_hides_no_other(
     )
 
 
-def test_bm25_finds_no_more_than_there_is(searcher: Searcher) -> None:
+def test_bm25_returns_only_existing_matches(searcher: Searcher) -> None:
     ranker = Ranker(searcher, 100)
     ranked = [
         passage.document_id for passage in ranker.rank(EmbeddedQuery(Query("q", "tides")), MODES[2])

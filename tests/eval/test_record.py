@@ -93,7 +93,7 @@ def with_model(
         pipeline.close()
 
 
-def test_rows_are_what_the_pipeline_answers(asked: Asked, tmp_path: Path) -> None:
+def test_rows_contain_the_pipelines_answers(asked: Asked, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     recorded = record(asked, RECORDING, path, silent)
     assert [row.id for row in recorded.rows] == [query.id for query in asked.queries]
@@ -147,7 +147,7 @@ def test_an_auto_answer_closed_book_is_the_recorded_one(asked: Asked, tmp_path: 
     assert answer.text == row.never
 
 
-def test_a_second_run_asks_nothing(
+def test_a_second_run_reuses_all_rows(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -163,7 +163,7 @@ def test_a_second_run_asks_nothing(
     assert len(whole.rows) == len(path.read_text().splitlines()) == 3
 
 
-def test_a_model_that_dies_half_way(
+def test_a_model_that_fails_half_way(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -190,7 +190,7 @@ def test_a_model_that_never_answers(
         record(dead, RECORDING, tmp_path / "rows.jsonl", silent)
 
 
-def test_a_model_that_dies_at_the_end_leaves_counted_skips(
+def test_a_model_that_fails_at_the_end_leaves_counted_skips(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     with with_model(asked, MortalGenerator(2 * PROMPTS_A_QUESTION), embedder) as dying:
@@ -199,7 +199,7 @@ def test_a_model_that_dies_at_the_end_leaves_counted_skips(
     assert [(item.id, item.retry) for item in recorded.skipped] == [(asked.queries[2].id, True)]
 
 
-def test_the_threshold_decides_but_answers_nothing_again(
+def test_a_new_threshold_reuses_the_answers(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     path, strict = tmp_path / "rows.jsonl", dataclasses.replace(RECORDING, threshold=0.99)
@@ -211,7 +211,7 @@ def test_the_threshold_decides_but_answers_nothing_again(
     assert {row.recorded.gate.threshold for row in own.rows if row.recorded} == {0.4}
 
 
-def test_one_writer_at_a_time_and_a_damaged_manifest(
+def test_concurrent_writer_and_damaged_manifest_are_rejected(
     asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     path = tmp_path / "rows.jsonl"
@@ -224,7 +224,7 @@ def test_one_writer_at_a_time_and_a_damaged_manifest(
             record(alive, RECORDING, path, silent)
 
 
-def test_a_store_of_other_documents_is_refused(
+def test_a_store_of_other_documents_is_rejected(
     work: Path, asked: Asked, minilm_path: Path, reader_path: Path
 ) -> None:
     beir = SQUAD.parent / "beir_small"
@@ -265,7 +265,7 @@ def test_rows_of_two_systems_never_mix(
             record(other, recording, path, silent)
 
 
-def test_a_file_of_other_origin_is_not_touched(asked: Asked, tmp_path: Path) -> None:
+def test_a_file_of_other_origin_is_not_modified(asked: Asked, tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"mine": 1}\n')
     with pytest.raises(Conflict, match="was not recorded by this command"):
@@ -273,7 +273,7 @@ def test_a_file_of_other_origin_is_not_touched(asked: Asked, tmp_path: Path) -> 
     assert json.loads(path.read_text()) == {"mine": 1}
 
 
-def test_two_sets_of_one_name(tmp_path: Path) -> None:
+def test_two_data_sets_with_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "squad_small").symlink_to(SQUAD)
     other = tmp_path / "other" / "squad_small"
     other.parent.mkdir()

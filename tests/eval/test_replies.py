@@ -85,7 +85,7 @@ def with_model(
         pipeline.close()
 
 
-def test_replies_are_what_the_pipeline_says(asked: Asked) -> None:
+def test_replies_contain_the_pipelines_answers(asked: Asked) -> None:
     two = dataclasses.replace(asked, queries=asked.queries[:2])
     replies, skipped = ask_wordings(two, ASKING, silent)
     assert skipped == ()
@@ -100,7 +100,7 @@ def test_replies_are_what_the_pipeline_says(asked: Asked) -> None:
     assert reply.p_benefit == pytest.approx(answer.decision.p_benefit)
 
 
-def test_the_gate_alone_decides_as_it_does_before_an_answer(asked: Asked) -> None:
+def test_the_gate_alone_makes_the_same_decisions(asked: Asked) -> None:
     two = dataclasses.replace(asked, queries=asked.queries[:2])
     with_answers, _ = ask_wordings(two, ASKING, silent)
     without, _ = ask_wordings(two, dataclasses.replace(ASKING, answers=False), silent)
@@ -111,7 +111,7 @@ def test_the_gate_alone_decides_as_it_does_before_an_answer(asked: Asked) -> Non
             assert a.p_benefit == pytest.approx(b.p_benefit)
 
 
-def test_a_second_run_asks_what_is_missing(
+def test_a_second_run_asks_only_missing_questions(
     asked: Asked, with_model: Callable[[PacedGenerator], Asked]
 ) -> None:
     first = FailingGenerator()
@@ -140,12 +140,12 @@ def test_a_question_that_fails_is_counted_and_asked_again(
     assert (len(replies), skipped) == (3, ())
 
 
-def test_a_dead_model_stops_the_run(with_model: Callable[[PacedGenerator], Asked]) -> None:
+def test_a_failing_model_stops_the_run(with_model: Callable[[PacedGenerator], Asked]) -> None:
     with pytest.raises(Unavailable, match="failed 3 times in a row, last with: the endpoint is g"):
         ask_wordings(with_model(FailingGenerator("")), ASKING, silent)
 
 
-def test_replies_of_another_way_of_asking_are_not_taken(
+def test_replies_with_other_settings_are_not_reused(
     with_model: Callable[[PacedGenerator], Asked],
 ) -> None:
     ask_wordings(with_model(FailingGenerator()), ASKING, silent)

@@ -44,7 +44,7 @@ def drawings(soup: BeautifulSoup) -> list[str]:
     return found
 
 
-def test_the_page_needs_nothing_from_elsewhere(page: BeautifulSoup) -> None:
+def test_the_page_is_self_contained(page: BeautifulSoup) -> None:
     assert not page.find_all(["script", "link", "iframe", "object", "form"])
     assert all(str(link["href"]).startswith("#part-") for link in page.find_all("a"))
     outside = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
@@ -53,7 +53,7 @@ def test_the_page_needs_nothing_from_elsewhere(page: BeautifulSoup) -> None:
             assert url.startswith("#") or url in outside
 
 
-def test_every_part_is_named_linked_and_has_its_run(page: BeautifulSoup) -> None:
+def test_every_part_has_a_title_a_link_and_its_run(page: BeautifulSoup) -> None:
     ids = [str(node["id"]) for node in page.find_all(id=True)]
     assert len(ids) == len(set(ids))
     assert {str(link["href"])[1:] for link in page.find_all("a")} <= set(ids)
@@ -70,7 +70,7 @@ def test_every_part_is_named_linked_and_has_its_run(page: BeautifulSoup) -> None
     assert folded.count("Manifest") == 5
 
 
-def test_there_is_a_plot_for_everything_that_has_one(page: BeautifulSoup) -> None:
+def test_every_expected_plot_is_present(page: BeautifulSoup) -> None:
     found = captions(page)
     for beginning, times in {
         "nDCG@10 of each mode by set": 1,
@@ -88,7 +88,7 @@ def test_there_is_a_plot_for_everything_that_has_one(page: BeautifulSoup) -> Non
     assert all(str(image["alt"]).startswith("Plot: ") for image in images)
 
 
-def test_plots_are_drawings_with_labels_of_nine_points_at_least(page: BeautifulSoup) -> None:
+def test_plot_labels_have_at_least_nine_points(page: BeautifulSoup) -> None:
     found = drawings(page)
     assert len(found) == 24
     for drawing in found:
@@ -131,7 +131,7 @@ def test_a_real_gate_report_is_shown() -> None:
     assert any(caption.startswith("Accuracy against") for caption in captions(soup))
 
 
-def test_policies_look_the_same_in_every_plot_and_no_two_alike() -> None:
+def test_each_policy_has_a_unique_style_in_all_plots() -> None:
     names = ("never", "always", "gate", "oracle", "multi_step")
     curves = Curves(
         "x", "y", (), tuple(Mark(name, x / 5, 0.5, 0.4, 0.6) for x, name in enumerate(names))
@@ -158,7 +158,7 @@ def test_points_that_coincide_are_all_visible() -> None:
     assert square(0.9) == [("4", "#ffffff")]
 
 
-def test_intervals_that_cross_are_told_apart() -> None:
+def test_overlapping_intervals_are_distinguishable() -> None:
     def banded(low: float, rate: float = 1.0) -> bool:
         several = Mark("multi_step", rate, low + 0.1, low, low + 0.2)
         marks = (Mark("always", 1.0, 0.4, 0.3, 0.5), several)
@@ -176,7 +176,7 @@ def test_an_interval_may_miss_its_point_by_rounding() -> None:
     assert "<svg" in plots.draw(Curves("x", "y", (), (mark,)))
 
 
-def test_a_bar_of_nothing_is_told_from_none() -> None:
+def test_a_zero_bar_differs_from_a_missing_one() -> None:
     def zeros(value: float | None) -> int:
         values = ((Bar(0.4),), (Bar(value, value, value),))
         drawn = plots.draw(Bars("x", ("a",), ("never", "always"), values))
@@ -186,14 +186,14 @@ def test_a_bar_of_nothing_is_told_from_none() -> None:
     assert zeros(None) == zeros(0.3) == 0
 
 
-def test_a_table_that_goes_on_shows_a_shadow(page: BeautifulSoup) -> None:
+def test_a_wide_table_shows_a_shadow(page: BeautifulSoup) -> None:
     style = page.find("style").get_text()  # type: ignore[union-attr]
     assert re.search(r"\.scroll \{[^}]*overflow-x: auto[^}]*var\(--shadow\)[^}]* scroll;", style)
     assert all("scroll" in (table.parent or table)["class"] for table in page.find_all("table"))
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
-def test_without_the_extra_it_says_what_to_install(
+def test_a_missing_extra_is_named(
     missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = builtins.__import__

@@ -9,7 +9,7 @@ import report_samples as samples
 from expertrag.eval.report import markdown
 
 
-def test_tables_are_whole_and_figures_stand_right() -> None:
+def test_tables_are_complete_and_figures_right_aligned() -> None:
     lines = markdown.render([samples.retrieval()]).splitlines()
     start = lines.index("### Metrics by set and mode") + 2
     assert lines[start : start + 5] == [
@@ -37,13 +37,13 @@ def test_worst_queries_have_their_passages_with_relevance_in_words() -> None:
     assert "2. Title of d9 (relevant, document d9, score 0.500)" in text
 
 
-def test_plots_are_where_the_page_is() -> None:
+def test_plots_refer_to_the_html_report() -> None:
     assert "*Plot in report.html: Accuracy against retrieval rate" in markdown.render(
         [samples.gate()]
     )
 
 
-def test_texts_of_data_sets_stay_texts() -> None:
+def test_texts_of_data_sets_are_escaped() -> None:
     text = markdown.render([samples.retrieval(query=samples.NASTY, name=samples.NASTY)])
     assert "<script" not in text
     assert not re.search(r"(?<!\\)\]\(", text)

@@ -12,7 +12,7 @@ from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.eval.report import parts_of, read_report, write
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+def test_a_report_round_trips(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "folder"
     paths = write([samples.gate()], out)
     assert [path.name for path in paths] == ["report.json", "report.md", "report.html"]
@@ -21,7 +21,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in paths)
 
 
-def test_several_reports_are_one_page_and_come_apart_again(tmp_path: Path) -> None:
+def test_several_reports_are_combined_and_separated(tmp_path: Path) -> None:
     write([samples.gate(), samples.cost()], tmp_path)
     combined = read_report(tmp_path)
     assert combined["kind"] == "combined"
@@ -29,7 +29,7 @@ def test_several_reports_are_one_page_and_come_apart_again(tmp_path: Path) -> No
     assert parts_of(samples.gate()) == [samples.gate()]
 
 
-def test_figures_that_are_none_are_not_written(tmp_path: Path) -> None:
+def test_invalid_figures_are_not_written(tmp_path: Path) -> None:
     write([samples.gate()], tmp_path)
     before = (tmp_path / "report.json").read_bytes()
     broken = samples.gate()
@@ -39,7 +39,7 @@ def test_figures_that_are_none_are_not_written(tmp_path: Path) -> None:
     assert (tmp_path / "report.json").read_bytes() == before
 
 
-def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no report at"):
         read_report(tmp_path)
     for content in ("[1]", "{", '{"kind": "poem"}', "{}", '"gate"'):
@@ -77,7 +77,7 @@ def _damaged(**changed: object) -> str:
         ('{"kind": "compare", "manifest": {}}', "compare: skipped is missing or not an object"),
     ],
 )
-def test_a_damaged_report_is_refused_with_its_first_fault(
+def test_a_damaged_report_is_rejected_with_its_first_fault(
     tmp_path: Path, content: str, fault: str
 ) -> None:
     path = tmp_path / "report.json"
@@ -92,7 +92,7 @@ def test_a_damaged_report_is_refused_with_its_first_fault(
     assert "\n" not in caught.value.message
 
 
-def test_a_report_of_another_version_is_read_if_it_can_be(tmp_path: Path) -> None:
+def test_a_valid_report_of_another_version_is_read(tmp_path: Path) -> None:
     report = samples.gate()
     report["manifest"]["version"] = "9.8.7"
     report["novel"] = {"key": [1]}

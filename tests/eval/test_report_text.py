@@ -19,7 +19,7 @@ def row(lines: list[str], *beginning: str) -> list[str]:
     return next(words for words in found if words[: len(beginning)] == list(beginning))
 
 
-def test_retrieval_shows_means_intervals_and_what_is_significantly_best() -> None:
+def test_retrieval_shows_means_intervals_and_the_significantly_best_mode() -> None:
     lines = lines_of(samples.retrieval())
     assert row(lines, "scifact", "bm25")[2:] == ["0.500", "±0.100"]
     assert row(lines, "scifact", "hybrid")[2:] == ["0.750", "±0.050*"]
@@ -29,7 +29,7 @@ def test_retrieval_shows_means_intervals_and_what_is_significantly_best() -> Non
     assert any(line.startswith("* better than every other mode") for line in lines)
 
 
-def test_one_mode_is_not_the_best_of_one() -> None:
+def test_a_single_mode_is_not_marked_as_best() -> None:
     report = samples.retrieval()
     for modes in report["datasets"].values():
         del modes["bm25"]
@@ -42,7 +42,7 @@ def test_skipped_queries_are_counted_with_reasons() -> None:
     assert "Nothing was skipped." in lines_of(samples.gate())
 
 
-def test_what_the_next_run_asks_again_is_told_apart() -> None:
+def test_skips_that_are_retried_are_marked() -> None:
     report = samples.gate()
     report["skipped"]["nq"] = [
         {"id": "q1", "reason": "timed out", "retry": True},
@@ -56,7 +56,7 @@ def test_what_the_next_run_asks_again_is_told_apart() -> None:
     assert row(lines, "nq", "timed", "out", "q3")[3:] == ["q3", "1"]
 
 
-def test_judged_documents_that_the_corpus_lacks_are_shown_if_there_are_any() -> None:
+def test_missing_judged_documents_are_shown() -> None:
     report = samples.retrieval()
     report["sizes"]["scifact"]["judged_missing"] = 0
     assert "judged missing" not in text.render(report)
@@ -102,13 +102,13 @@ def test_questions_that_the_gate_leaves_out_are_counted() -> None:
     assert "multi_step is not scored on nq: 3 of its rows lack that output." in lines_of(report)
 
 
-def test_without_a_gate_it_says_so() -> None:
+def test_a_missing_gate_is_noted() -> None:
     shown = text.render(samples.gate(with_gate=False))
     assert "No gate was given" in shown
     assert "AUC" not in shown
 
 
-def test_answer_shows_quality_cost_and_what_a_set_cannot_have() -> None:
+def test_answer_shows_quality_cost_and_absent_figures() -> None:
     lines = lines_of(samples.answer())
     assert row(lines, "auto", "0.410")[1:] == [
         "0.410", "[0.360,", "0.460]", "0.125", "0.200", "0.410", "0.550", "80", "100",
@@ -120,7 +120,7 @@ def test_answer_shows_quality_cost_and_what_a_set_cannot_have() -> None:
     assert row(support, "pubmedqa") == ["pubmedqa", "0.610", "0.610"]
 
 
-def test_answer_says_which_questions_a_figure_is_over() -> None:
+def test_answer_notes_the_questions_of_each_figure() -> None:
     report = samples.answer()
     shown = " ".join(text.render(report).split())
     assert "Rate, the share of questions with retrieval, and cost are over all questions" in shown
@@ -138,7 +138,7 @@ def test_a_judge_is_labelled() -> None:
     assert "Verdicts of a language model" in shown
 
 
-def test_cost_says_how_far_the_formula_is_off() -> None:
+def test_cost_shows_the_error_of_the_formula() -> None:
     lines = lines_of(samples.cost())
     assert row(lines, "squad2", "0.250") == [
         "squad2", "0.250", "0.64", "0.70", "+10.2%", "[+5.0%,", "+15.0%]", "0.67", "+4.3%", "40",
@@ -159,7 +159,7 @@ def test_no_line_is_wider_than_100_columns() -> None:
         assert max(map(len, lines_of(report))) <= 100, report["kind"]
 
 
-def test_columns_are_aligned_and_too_wide_a_table_goes_on_below() -> None:
+def test_columns_are_aligned_and_wide_tables_continue_below() -> None:
     columns = ("set", *(f"metric number {n}" for n in range(8)))
     wide = list(table(Table(columns, (("nq", *map(str, range(8))),))))
     assert [len(line) for line in wide] == [88, 88, 0, 54, 54]
@@ -169,12 +169,12 @@ def test_columns_are_aligned_and_too_wide_a_table_goes_on_below() -> None:
     assert wide[4].split() == ["nq", "5", "6", "7"]
 
 
-def test_a_data_set_does_not_steer_the_terminal() -> None:
+def test_control_characters_are_removed() -> None:
     shown = text.render(samples.retrieval(name=samples.NASTY))
     assert "\x1b" not in shown
 
 
-def test_what_is_left_out_is_named() -> None:
+def test_omitted_sections_are_listed() -> None:
     shown = text.render(samples.retrieval())
     assert "where is the moon" not in shown
     assert "With --out DIR or --json also: comparisons by set, worst queries" in shown

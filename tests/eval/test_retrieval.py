@@ -66,7 +66,7 @@ def report(work: Path, embedder: SentenceTransformerEmbedder) -> Any:
     return evaluate([BEIR], embedder, RetrievalSettings(), work, silent)
 
 
-def test_the_report_is_json_of_the_promised_shape(report: Any) -> None:
+def test_the_report_has_the_documented_structure(report: Any) -> None:
     assert json.loads(json.dumps(report, allow_nan=False))["kind"] == "retrieval"
     assert list(report["datasets"]) == ["beir_small"]
     means, intervals = report["datasets"]["beir_small"], report["intervals"]["beir_small"]
@@ -84,7 +84,7 @@ def test_the_report_is_json_of_the_promised_shape(report: Any) -> None:
     assert means["hybrid"]["nDCG@10"] > 0.8
 
 
-def test_every_judged_query_has_a_value_and_the_mean_is_theirs(report: Any) -> None:
+def test_every_judged_query_has_a_value_and_counts_in_the_mean(report: Any) -> None:
     judged = set(read_qrels(BEIR / "qrels" / "test.tsv"))
     for mode in MODES:
         for metric in METRICS:
@@ -93,7 +93,7 @@ def test_every_judged_query_has_a_value_and_the_mean_is_theirs(report: Any) -> N
             assert report["datasets"]["beir_small"][mode][metric] == fmean(values.values())
 
 
-def test_figures_are_those_of_ir_measures_on_the_searchers_own_run(
+def test_figures_match_ir_measures_on_the_searchers_run(
     report: Any, work: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     dataset = load_dataset(BEIR)
@@ -118,7 +118,7 @@ def test_figures_are_those_of_ir_measures_on_the_searchers_own_run(
                 assert found == pytest.approx(expected[measure], abs=1e-6), (mode, name)
 
 
-def test_every_two_modes_are_compared_by_every_metric(report: Any) -> None:
+def test_each_pair_of_modes_is_compared_by_every_metric(report: Any) -> None:
     rows = report["comparisons"]["beir_small"]
     pairs = [(row["a"], row["b"]) for row in rows]
     assert set(pairs) == {("bm25", "dense"), ("bm25", "hybrid"), ("dense", "hybrid")}
@@ -132,7 +132,7 @@ def test_every_two_modes_are_compared_by_every_metric(report: Any) -> None:
         assert row["p_fisher"] <= row["p_fisher_holm"] <= 1.0
 
 
-def test_the_worst_queries_come_with_what_was_found(report: Any) -> None:
+def test_the_worst_queries_have_their_results(report: Any) -> None:
     worst = report["worst"]["beir_small"]
     values = report["per_query"]["beir_small"]["hybrid"]["nDCG@10"]
     assert [item["value"] for item in worst] == sorted(values.values())[:10]
@@ -145,7 +145,7 @@ def test_the_worst_queries_come_with_what_was_found(report: Any) -> None:
             assert 0 < len(passage["text"]) <= 301
 
 
-def test_the_same_run_again_embeds_no_document_and_gives_the_same(
+def test_a_second_run_embeds_no_document_and_gives_the_same_report(
     report: Any, work: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     guarded: Any = Guarded(embedder, "encode_documents")
@@ -266,7 +266,7 @@ def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(
         evaluate([alone], failing, settings, tmp_path, silent)
 
 
-def test_a_set_that_cannot_be_measured_is_refused(
+def test_a_data_set_that_cannot_be_evaluated_is_rejected(
     make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     def run(*folders: Path, split: str = "test") -> None:
@@ -293,7 +293,7 @@ def test_a_set_that_cannot_be_measured_is_refused(
         run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 
-def test_a_mode_that_needs_experts_says_so(
+def test_the_mode_experts_needs_experts(
     embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidArgument, match="minilm-domains") as caught:

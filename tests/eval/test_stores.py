@@ -63,7 +63,7 @@ def test_a_store_is_built_once_by_corpus_embedder_and_unit(
     assert counted.texts == 0
 
 
-def test_the_end_of_a_whole_document_is_found_by_its_words_only(
+def test_the_end_of_a_whole_document_is_found_by_bm25_only(
     make_set: Callable[..., Path], tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     text = "Harbours of the north sea. " * 200 + "Zanzibar."
@@ -82,7 +82,7 @@ def test_the_end_of_a_whole_document_is_found_by_its_words_only(
         assert index.size > 5
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(
+def test_an_interrupted_build_is_resumed(
     make_set: Callable[..., Path], tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     corpus = {f"d{n}": f"Lighthouse number {n} stands on a rock." for n in range(100)}
@@ -100,7 +100,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     assert counted.texts == 100
 
 
-def test_what_cannot_be_read_is_told(
+def test_unreadable_documents_are_reported(
     make_set: Callable[..., Path], tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     folder = make_set({"a": "One.", "b": " ", "c": "Three."}, {"q": "?"}, {"q": {"a": 1}})
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_told(
         assert index.manifest.documents == 2
 
 
-def test_a_corpus_of_nothing_is_refused(
+def test_an_empty_corpus_is_rejected(
     make_set: Callable[..., Path], tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     folder = make_set({"a": " "}, {"q": "?"}, {"q": {"a": 1}})
@@ -123,7 +123,7 @@ def test_a_corpus_of_nothing_is_refused(
         build_store(load_dataset(folder), embedder, "document", tmp_path, silent)
 
 
-def test_half_a_gzip_file_is_no_corpus(make_set: Callable[..., Path]) -> None:
+def test_a_truncated_gzip_file_is_rejected(make_set: Callable[..., Path]) -> None:
     folder = make_set({"a": "One.", "b": "Two."}, {"q": "?"}, {"q": {"a": 1}})
     plain = read_corpus(load_dataset(folder))
     assert plain.records == 2

@@ -1,4 +1,4 @@
-"""Compile the GPU kernels to machine code, which needs no GPU; prints what came of it as JSON.
+"""Compile the GPU kernels to machine code, which needs no GPU, and print the results as JSON.
 
 Run by test_gpu.py, in a process of its own: with TRITON_INTERPRET nothing compiles.
 """
@@ -57,7 +57,7 @@ def compiled(
 
 
 def spills(cubin: bytes) -> int:
-    """Bytes of local memory of a thread, as the machine code's own table says."""
+    """Return the bytes of local memory per thread, from a table in the machine code."""
     tool = next(Path(triton.__file__).parent.rglob("cuobjdump"), None)
     assert tool is not None, "triton's wheel carries cuobjdump"
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:

@@ -1,4 +1,4 @@
-"""The GPU kernels in Triton's interpreter, which is chosen before they are imported.
+"""Run the GPU kernels in Triton's interpreter, which must be selected before importing them.
 
 Run by test_gpu.py: `TRITON_INTERPRET=1 python gpu_interpreted.py`; prints the cases that hold.
 """
@@ -61,7 +61,7 @@ def check(
 def check_attention(
     dtype: torch.dtype, heads: int, groups: int, width: int, value_width: int
 ) -> None:
-    """Rows of texts from one token to more pages than parts, against torch."""
+    """Check rows of sequences from one token to more pages than parts, against torch."""
     generator = torch.Generator().manual_seed(3)
     lengths = torch.tensor([1, 64, 65, 200, 64 * 11 + 5], dtype=torch.int32)
     rows, pages = len(lengths), 13
@@ -104,7 +104,7 @@ def main() -> None:
     check("the same expert twice", small, routing(6, 5, 1).expand(6, 2), FLOAT)
     check("sentinels", small, torch.tensor([[0, 5], [9, 5], [2, 3]]), torch.float32)
     most = torch.iinfo(torch.int64).max
-    check("sentinels that int32 does not hold", small, torch.tensor([[0, 1], [2, most]]), FLOAT)
+    check("sentinels beyond int32", small, torch.tensor([[0, 1], [2, most]]), FLOAT)
     check("another", small, torch.tensor([[0, 1], [2**31, 3], [-1, 2]]), FLOAT)
     check("one expert", experts_of(1, 32, 32, Activation.SILU), routing(9, 1, 1), FLOAT)
     check("more pairs than a chunk", small, routing(100, 5, 2), torch.float32)

@@ -25,7 +25,7 @@ from expertrag_kernels.steps import SequenceRows
 
 @pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Every instruction set that this machine has."""
+    """Every instruction set of this machine."""
     chosen: str = request.param
     monkeypatch.setattr(cpu_experts, "ISAS", (chosen,))
     return chosen
@@ -35,7 +35,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     ("format", "most"),
     [(Format.F32, 1e-5), (Format.BF16, 0.02), (Format.INT8, 0.05), (Format.INT4, 0.3)],
 )
-def test_logits_are_those_of_torch(isa: str, format: Format, most: float) -> None:
+def test_logits_equal_torch(isa: str, format: Format, most: float) -> None:
     model = small_model(format)
     tokens = torch.randint(VOCABULARY, (150,), generator=torch.Generator().manual_seed(1))
     wanted = model.expected(tokens)
@@ -86,7 +86,7 @@ def test_picked_rows_are_the_same_without_the_others(isa: str, format: Format) -
     assert torch.equal(logits, whole[139:])
 
 
-def test_threads_change_nothing() -> None:
+def test_threads_do_not_change_the_result() -> None:
     model = small_model(Format.BF16)
     tokens = torch.arange(70)
     two = whole_text(model, tokens, torch.tensor([0, 1]))
@@ -100,7 +100,7 @@ def test_threads_change_nothing() -> None:
 
 @pytest.mark.parametrize("format", [Format.F32, Format.BF16])
 @pytest.mark.parametrize("length", [64, 65, 66])
-def test_what_a_page_held_before_does_not_matter(format: Format, length: int) -> None:
+def test_old_contents_of_a_page_do_not_matter(format: Format, length: int) -> None:
     model = small_model(format)
     assert isinstance(model.decoder, Decoder)
     model.decoder._cache.fill_(0xFF)  # NaN in both formats; zeros are needed beside a key's width
@@ -132,7 +132,7 @@ def test_picked_and_watched_rows(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
-def test_a_copied_page_continues_as_the_first(make: Make) -> None:
+def test_a_copied_page_continues_like_the_original(make: Make) -> None:
     model = small_model(Format.F32, make)
     tokens = torch.arange(70)
     whole = whole_text(model, tokens, torch.tensor([0, 1]))
@@ -148,7 +148,7 @@ def test_a_copied_page_continues_as_the_first(make: Make) -> None:
 
 @pytest.mark.parametrize("format", list(Format))
 @pytest.mark.parametrize("shape", [(1, 1), (64, 32), (70, 48), (200, 131)])
-def test_matrices_are_packed_as_by_torch(isa: str, format: Format, shape: tuple[int, int]) -> None:
+def test_matrices_are_packed_as_in_torch(isa: str, format: Format, shape: tuple[int, int]) -> None:
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(3)).bfloat16()
     ours: PackedMatrix = cpu_experts.pack_matrix(weight, format)
     oracle = layout.packed_matrix(weight, format)
@@ -170,13 +170,13 @@ def test_matrices_are_packed_as_by_torch(isa: str, format: Format, shape: tuple[
         (
             [254, 255, LONGEST],
             [SequenceRows(0, 3, torch.arange(5))],
-            "beyond the decoder's limit of 256",
+            "limit of 256",
         ),
         ([62, 63, 64], [SequenceRows(0, 3, torch.tensor([0]))], "position 64 has no page"),
         ([0, 1, 2], [SequenceRows(0, 3, torch.tensor([PAGES]))], "pages must be from 0 to 11"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_rejects_inconsistent_batches(
     positions: list[int], texts: list[SequenceRows], complaint: str
 ) -> None:
     model = small_model(Format.F32)
@@ -184,7 +184,7 @@ def test_what_does_not_fit_is_refused(
         model.decoder.run(torch.arange(3), torch.tensor(positions), texts, torch.tensor([2]))
 
 
-def test_tokens_outside_the_table_are_refused() -> None:
+def test_rejects_tokens_outside_the_vocabulary() -> None:
     model = small_model(Format.F32)
     one = torch.tensor([0])
     for token in (-1, VOCABULARY):

@@ -26,7 +26,7 @@ from expertrag_kernels.layout import packed_matrix
 
 
 def _weights() -> dict[str, Packed]:
-    """Experts and a matrix of each format, and vectors of sizes that are no multiples of 64."""
+    """Experts and a matrix of each format, and vectors whose sizes are not multiples of 64."""
     torch.manual_seed(0)
     plain = PlainExperts(torch.randn(3, 80, 33), torch.randn(3, 33, 40))
     found: dict[str, Packed] = {"norm": torch.randn(33), "bias": torch.randn(7)}
@@ -37,7 +37,7 @@ def _weights() -> dict[str, Packed]:
 
 
 @pytest.mark.parametrize("mapped", [False, True])
-def test_weights_come_back(tmp_path: Path, mapped: bool) -> None:
+def test_weights_survive_a_round_trip(tmp_path: Path, mapped: bool) -> None:
     weights = _weights()
     save_packed(weights, tmp_path / "packed.safetensors")
     found = load_packed(tmp_path / "packed.safetensors", mapped=mapped)
@@ -62,7 +62,7 @@ def test_weights_come_back(tmp_path: Path, mapped: bool) -> None:
             )
 
 
-def test_the_file_is_one_of_safetensors(tmp_path: Path) -> None:
+def test_the_file_is_valid_safetensors(tmp_path: Path) -> None:
     weights = _weights()
     save_packed(weights, tmp_path / "packed.safetensors")
     norm, layer = weights["norm"], weights["layer int4"]
@@ -73,7 +73,7 @@ def test_the_file_is_one_of_safetensors(tmp_path: Path) -> None:
         assert torch.equal(file.get_tensor("layer int4"), layer.data)
 
 
-def test_damaged_files_are_refused(tmp_path: Path) -> None:
+def test_rejects_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "packed.safetensors"
     save_packed(_weights(), path)
     whole = path.read_bytes()
@@ -94,7 +94,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         load_packed(path)
 
 
-def test_what_cannot_be_saved(tmp_path: Path) -> None:
+def test_rejects_weights_that_cannot_be_saved(tmp_path: Path) -> None:
     path = tmp_path / "packed.safetensors"
     with pytest.raises(ValueError, match="nothing to save"):
         save_packed({}, path)
@@ -103,7 +103,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_another_layout_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejects_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "packed.safetensors"
     monkeypatch.setattr(files, "VERSION", 7)
     save_packed(_weights(), path)

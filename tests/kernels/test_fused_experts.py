@@ -1,4 +1,4 @@
-"""``fused_experts`` against an obvious per-token loop, on shapes chosen to break it."""
+"""``fused_experts`` compared with a simple per-token loop, on difficult shapes."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_token_may_name_an_expert_twice() -> None:
 
 @pytest.mark.parametrize("tokens", [1, 12])
 def test_sentinels_add_zero(tokens: int) -> None:
-    """A sentinel's weight is not trusted to be zero: 0 x garbage could be NaN elsewhere."""
+    """The weight of a sentinel need not be zero: 0 times garbage could be NaN."""
     call = _call(tokens, 4, 3)
     index = call.index.clone()
     index[:, 1] = 4
@@ -151,7 +151,7 @@ def test_nan_stays_in_its_token() -> None:
     assert torch.equal(out[others], clean[others])
 
 
-def test_arguments_are_left_alone() -> None:
+def test_arguments_are_not_modified() -> None:
     call = _call(8, 4, 2)
     before = [t.clone() for t in (call.x, call.index, call.weights, call.experts.gate_up)]
     call.run()
@@ -170,7 +170,7 @@ def test_gradients_reach_every_input(tokens: int) -> None:
 
 
 def test_a_decode_step_copies_no_weights() -> None:
-    """At T=1 only the chosen experts are read: the others may hold anything, even NaN."""
+    """At T=1 only the chosen experts are read: the others may contain anything, even NaN."""
     call = _call(1, 4, 1)
     expected = call.run()
     chosen = int(call.index[0, 0])
@@ -197,11 +197,11 @@ def test_a_decode_step_copies_no_weights() -> None:
         ),
     ],
 )
-def test_a_call_that_does_not_fit_says_why(change: dict[str, object], message: str) -> None:
+def test_rejects_inconsistent_arguments(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(_call(5, 4, 2), **change).run()  # type: ignore[arg-type] # keys vary by case
 
 
-def test_a_negative_index_is_refused_at_one_token_too() -> None:
+def test_rejects_a_negative_index_for_one_token() -> None:
     with pytest.raises(ValueError, match="negative"):
         replace(_call(1, 4, 2), index=torch.tensor([[0, -1]])).run()

@@ -77,7 +77,7 @@ def test_tiles_fit_smaller_gpus(pairs: int, size: int, shared: int) -> None:
     assert shared_bytes(tiles, size) <= shared
 
 
-def test_tiles_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_from_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expertrag_kernels.gpu.tiles._TABLES", tmp_path)
     tuned = {"block_m": 16, "block_n": 32, "block_k": 64, "warps": 2, "stages": 5}
     file = tmp_path / "E=3,H=7,I=5,dtype=bfloat16,arch=sm90.json"

@@ -1,4 +1,4 @@
-"""Experts of a linear layer against one text and one expert at a time."""
+"""Experts of a linear layer, compared with one text and one expert at a time."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_low_rank_adds_weighted_updates(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ROUTES)
-def test_copies_take_over_the_weight_of_the_base(name: str) -> None:
+def test_copies_reduce_the_weight_of_the_base(name: str) -> None:
     index, weights = _route(name)
     expected = BASE.double()
     for text in range(TEXTS):
@@ -64,7 +64,7 @@ def test_copies_take_over_the_weight_of_the_base(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_text_without_experts_is_bitwise_the_base(dtype: torch.dtype) -> None:
+def test_a_text_without_experts_is_bit_identical_to_the_base(dtype: torch.dtype) -> None:
     index, weights = _route("some without")
     base, x = BASE.to(dtype), X.to(dtype)
     for found in (
@@ -75,14 +75,14 @@ def test_a_text_without_experts_is_bitwise_the_base(dtype: torch.dtype) -> None:
         assert not torch.equal(found[0], base[0])
 
 
-def test_a_whole_copy_is_bitwise_its_own_layer() -> None:
+def test_a_copy_with_full_weight_is_bit_identical_to_its_layer() -> None:
     found = apply_copies(BASE, X, *_route("one expert for all"), COPIES)
     assert COPIES.bias is not None
     own = torch.nn.functional.linear(X, COPIES.weight[2], COPIES.bias[2])
     assert torch.equal(found, own)
 
 
-def test_no_text_needs_no_expert() -> None:
+def test_a_batch_without_experts_returns_the_base() -> None:
     index, weights = torch.full((TEXTS, 2), NONE), torch.ones(TEXTS, 2)
     assert apply_low_rank(BASE, X, index, weights, LOW_RANK) is BASE
     assert apply_copies(BASE, X, index, weights, COPIES) is BASE
@@ -94,7 +94,7 @@ def test_layers_without_bias() -> None:
     assert torch.equal(found, torch.nn.functional.linear(X, COPIES.weight[2]))
 
 
-def test_gradients_reach_only_the_experts_that_were_chosen() -> None:
+def test_gradients_reach_only_the_chosen_experts() -> None:
     down, up = LOW_RANK.down.clone().requires_grad_(), LOW_RANK.up.clone().requires_grad_()
     index, weights = _route("an expert each")
     index[index == 3] = NONE

@@ -1,4 +1,4 @@
-"""Packed experts and the compiled kernels, every instruction set that this machine has."""
+"""Packed experts and the compiled kernels, with every instruction set of this machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from expertrag_kernels.reference import reference_experts
 BOTH_WAYS = {"exact": (Format.F32, Format.BF16), "rounded": (Format.INT8, Format.INT4)}
 
 AGAINST_OWN_WEIGHTS = {Format.F32: 1e-5, Format.BF16: 6e-3, Format.INT8: 3e-2, Format.INT4: 3e-2}
-"""Relative errors that are allowed against the weights that a format stands for, in fp32."""
+"""Largest relative errors, compared with the weights that a format represents, in fp32."""
 
 
 def _plain(
@@ -55,7 +55,7 @@ def _error(found: torch.Tensor, wanted: torch.Tensor) -> float:
 
 
 def test_this_machine_has_compiled_kernels() -> None:
-    """Without, every test below would pass by testing nothing."""
+    """Without them, the tests below would pass without testing anything."""
     if shutil.which("c++") or shutil.which("g++"):
         assert "generic" in ISAS
 
@@ -160,7 +160,7 @@ def test_a_row_is_the_same_alone_in_any_batch_and_with_any_threads(
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_more_tokens_than_one_pass_takes(format: Format) -> None:
+def test_more_tokens_than_one_pass_holds(format: Format) -> None:
     packed = pack(_plain(2, 32, 32), format)
     x, index, weights = _tokens(1500, 2, 1, 32)
     found = fused_experts(x, index, weights, packed)
@@ -170,7 +170,7 @@ def test_more_tokens_than_one_pass_takes(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", list(Format))
-def test_cases_that_break(format: Format) -> None:
+def test_edge_cases(format: Format) -> None:
     packed = pack(_plain(4, 64, 64), format)
     x, index, weights = _tokens(10, 4, 2, 64)
 
@@ -190,7 +190,7 @@ def test_cases_that_break(format: Format) -> None:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("format", list(Format))
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_what_is_no_number_stays_in_its_row(isa: str, format: Format, bad: float) -> None:
+def test_non_finite_values_stay_in_their_row(isa: str, format: Format, bad: float) -> None:
     packed = pack(_plain(4, 64, 64), format)
     x, index, weights = _tokens(10, 4, 2, 64)
     clean = run_on(isa, x, index, weights, packed)
@@ -202,7 +202,7 @@ def test_what_is_no_number_stays_in_its_row(isa: str, format: Format, bad: float
 
 
 @pytest.mark.parametrize("format", BOTH_WAYS["exact"])
-def test_exact_formats_give_the_weights_back(format: Format) -> None:
+def test_exact_formats_restore_the_weights(format: Format) -> None:
     plain = _plain(3, 40, 72)
     if format is Format.BF16:
         plain = PlainExperts(plain.gate_up.bfloat16(), plain.down.bfloat16())
@@ -211,7 +211,7 @@ def test_exact_formats_give_the_weights_back(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", BOTH_WAYS["rounded"])
-def test_rounded_weights_are_packed_to_themselves(format: Format) -> None:
+def test_packing_rounded_weights_again_does_not_change_them(format: Format) -> None:
     once = unpacked(pack(_plain(3, 64, 96), format))
     again = unpacked(pack(once, format))
     # scales are rounded; in int4 the weights are, to 8 bits
@@ -258,14 +258,14 @@ def test_gradients_reach_the_tokens_through_the_reference() -> None:
         ({"num_experts": 5}, r"must be \d+ contiguous bytes"),
     ],
 )
-def test_packed_experts_that_are_not_whole(change: dict[str, Any], message: str) -> None:
+def test_rejects_packed_experts_of_the_wrong_size(change: dict[str, Any], message: str) -> None:
     packed = replace(pack(_plain(4, 64, 64)), **change)
     x, index, weights = _tokens(3, 4, 2, 64)
     with pytest.raises(ValueError, match=message):
         fused_experts(x, index, weights, packed)
 
 
-def test_packed_experts_that_are_not_aligned() -> None:
+def test_rejects_packed_experts_that_are_not_aligned() -> None:
     packed = pack(_plain(4, 64, 64))
     room = torch.empty(packed.data.numel() + 128, dtype=torch.uint8)
     start = -room.data_ptr() % 64 + 8
@@ -275,7 +275,7 @@ def test_packed_experts_that_are_not_aligned() -> None:
         fused_experts(x, index, weights, replace(packed, data=moved))
 
 
-def test_tokens_of_another_width_or_kind() -> None:
+def test_rejects_tokens_of_another_width_or_type() -> None:
     packed = pack(_plain(4, 64, 64))
     x, index, weights = _tokens(3, 4, 2, 64)
     with pytest.raises(ValueError, match="H = 64"):
@@ -285,7 +285,7 @@ def test_tokens_of_another_width_or_kind() -> None:
 
 
 @pytest.mark.skipif(not ISAS, reason="no compiled kernels")
-def test_sizes_are_the_same_on_both_sides() -> None:
+def test_python_and_compiled_sizes_are_equal() -> None:
     from expertrag_kernels import _cpu
 
     for number, format in enumerate(Format):
@@ -293,8 +293,8 @@ def test_sizes_are_the_same_on_both_sides() -> None:
             assert _cpu.block_bytes(number, inputs) == block_bytes(format, inputs)
 
 
-def test_without_compiled_kernels_packed_experts_work() -> None:
-    """As in an installation that had no compiler."""
+def test_packed_experts_work_without_compiled_kernels() -> None:
+    """As in an installation without a compiler."""
     code = (
         "import sys; sys.modules['expertrag_kernels._cpu'] = None\n"
         "import torch\n"
@@ -310,7 +310,7 @@ def test_without_compiled_kernels_packed_experts_work() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_weights_that_do_not_fit_together_are_not_packed() -> None:
+def test_rejects_inconsistent_weights() -> None:
     for gate_up, down in (
         (torch.zeros(1, 64, 32), torch.zeros(1, 64, 64)),
         (torch.zeros(2, 64, 32), torch.zeros(1, 32, 32)),
@@ -323,7 +323,7 @@ def test_weights_that_do_not_fit_together_are_not_packed() -> None:
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_weights_that_are_no_numbers(bad: float) -> None:
+def test_rejects_rounding_non_finite_weights(bad: float) -> None:
     plain = _plain(2, 64, 64)
     plain.down[1, 3, 5] = bad
     for format in BOTH_WAYS["rounded"]:
@@ -346,7 +346,7 @@ def _has_huge_pages() -> bool:
 
 
 @pytest.mark.skipif(not _has_huge_pages(), reason="this system has no huge pages")
-def test_packed_weights_lie_in_huge_pages() -> None:
+def test_packed_weights_are_in_huge_pages() -> None:
     data = room(64 << 20).fill_(1)
     areas = Path("/proc/self/smaps").read_text().split("VmFlags")
     (own,) = [area for area in areas if _holds(area, data.data_ptr())]

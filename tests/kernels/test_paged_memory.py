@@ -1,4 +1,4 @@
-"""Memory of the cache on the CPU: what goes back to the system, and what stays."""
+"""Memory of the KV cache on the CPU: what is returned to the system, and what is kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _resident() -> int:
     return int(line.split()[1]) << 10
 
 
-def test_pages_go_back_and_their_neighbours_stay() -> None:
+def test_releases_pages_but_not_their_neighbours() -> None:
     memory = PagedMemory(SHAPE, 256)
     memory.bytes.fill_(7)
     pages = memory.bytes.view(SHAPE.layers, 256, -1)
@@ -38,7 +38,7 @@ def test_pages_go_back_and_their_neighbours_stay() -> None:
         assert bool((pages[:, page] == (0 if page in gone else 7)).all()), page
 
 
-def test_what_shares_a_page_of_the_system_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeps_memory_that_shares_a_system_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mmap, "PAGESIZE", 16384)  # as some systems have them
     small = CacheShape(layers=2, heads=1, own_width=8, value_width=8)
     assert small.page_bytes() // small.layers % mmap.PAGESIZE

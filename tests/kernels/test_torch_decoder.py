@@ -1,4 +1,4 @@
-"""The decoder for GPUs, on the CPU: the same steps in torch; graphs need a GPU."""
+"""The decoder for GPUs, tested on the CPU: the same steps in torch; graphs need a GPU."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _model(dtype: torch.dtype) -> Model:
 
 
 @pytest.mark.parametrize("dtype", _TYPES)
-def test_logits_are_those_of_torch(dtype: torch.dtype) -> None:
+def test_logits_equal_torch(dtype: torch.dtype) -> None:
     model = _model(dtype)
     tokens = torch.randint(VOCABULARY, (150,), generator=torch.Generator().manual_seed(1))
     wanted = model.expected(tokens)
@@ -48,8 +48,8 @@ def test_a_row_is_the_same_in_any_batch() -> None:
         torch.testing.assert_close(torch.cat(parts), model.expected(tokens), atol=1e-4, rtol=1e-4)
 
 
-def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
-    """What is captured on a GPU runs on rows that a batch is copied into; some are left over."""
+def test_graph_rows_give_the_results_of_the_batch() -> None:
+    """A captured graph runs on fixed rows, into which a batch is copied; the rest is padding."""
     model = _model(torch.float32)
     decoder = model.decoder
     assert isinstance(decoder, TorchDecoder)
@@ -67,7 +67,7 @@ def test_rows_of_a_graph_give_what_the_batch_gives() -> None:
     assert torch.isfinite(own.logits).all()
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_rejects_inconsistent_batches() -> None:
     one = torch.tensor([0])
     with pytest.raises(ValueError, match="tokens must be from 0 to 69"):
         _model(torch.float32).decoder.run(

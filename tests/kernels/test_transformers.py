@@ -1,4 +1,4 @@
-"""Real architectures of transformers give the same logits with our experts as with their own."""
+"""Real architectures of transformers give the same logits with these kernels as with their own."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_fall_back_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
-def test_pack_tells_the_shape() -> None:
+def test_pack_returns_the_shape() -> None:
     packed = pack(_experts(_model(MixtralConfig)))
     assert (packed.num_experts, packed.hidden_size, packed.inner_size) == (_EXPERTS, 32, 48)
     assert (packed.activation, packed.format) == (Activation.SILU, Format.F32)
@@ -177,7 +177,7 @@ def test_logits_and_text_of_a_packed_model_equal_eager(
 
 
 @pytest.mark.parametrize(("format", "most"), [("bf16", 0.02), ("int8", 0.08), ("int4", 0.4)])
-def test_logits_of_a_rounded_model_are_near(format: str, most: float) -> None:
+def test_logits_of_a_rounded_model_are_close(format: str, most: float) -> None:
     model = _model(Qwen3MoeConfig)
     ids = torch.randint(3, 97, (2, 9), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
@@ -188,7 +188,7 @@ def test_logits_of_a_rounded_model_are_near(format: str, most: float) -> None:
     assert 0.0 < error < most
 
 
-def test_a_packed_model_frees_its_weights_and_gives_them_back() -> None:
+def test_packing_frees_the_weights_and_unpacking_restores_them() -> None:
     model = _model(MixtralConfig)
     model.set_experts_implementation("expertrag")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -202,21 +202,21 @@ def test_a_packed_model_frees_its_weights_and_gives_them_back() -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
 
 
-def test_a_model_that_does_not_run_by_our_kernels_keeps_its_weights() -> None:
+def test_a_model_that_does_not_use_the_kernels_keeps_its_weights() -> None:
     model = _model(MixtralConfig)
     with pytest.raises(ValueError, match="runs its experts with 'eager'"):
         pack_model(model)
     assert sum(weight.numel() for weight in _experts(model).parameters()) > 0
 
 
-def test_half_precision_has_no_format_of_its_own() -> None:
+def test_rejects_packing_half_precision_exactly() -> None:
     model = _model(MixtralConfig).half()
     with pytest.raises(ValueError, match=r"no format stores torch.float16 exactly"):
         pack(_experts(model))
     assert pack(_experts(model), "bf16").format is Format.BF16
 
 
-def test_pack_refuses_another_layout() -> None:
+def test_pack_rejects_another_layout() -> None:
     with pytest.raises(ValueError, match="GptOssExperts cannot be packed: biases"):
         pack(_experts(_model(GptOssConfig)))
 

@@ -16,13 +16,13 @@ def test_auc_counts_pairs_in_order_and_ties_as_half() -> None:
     assert auc([0.9, 0.5, 0.5, 0.1], [True, True, False, False]) == 0.875
 
 
-def test_auc_of_one_class_does_not_exist() -> None:
+def test_auc_of_one_class_is_none() -> None:
     assert auc([0.1, 0.9], [True, True]) is None
     assert auc([0.1, 0.9], [False, False]) is None
     assert auc([], []) is None
 
 
-def test_risk_coverage_answers_the_surest_first() -> None:
+def test_risk_coverage_answers_the_most_confident_first() -> None:
     confidence, correct = [0.2, 0.9, 0.5, 0.7], [False, True, True, False]
     # sorted: right, wrong, right, wrong
     coverages, risks = zip(*risk_coverage(confidence, correct), strict=True)
@@ -31,7 +31,7 @@ def test_risk_coverage_answers_the_surest_first() -> None:
     assert aurc(confidence, correct) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
 
 
-def test_equally_sure_answers_have_the_expected_risk() -> None:
+def test_ties_have_the_expected_risk() -> None:
     # the surest is wrong; of the two ties half is right: risks 1, (1 + .5) / 2, (1 + 1) / 3
     assert aurc([0.5, 0.9, 0.5], [True, False, False]) == pytest.approx((1 + 0.75 + 2 / 3) / 3)
     assert risk_coverage([0.3] * 4, [True, False, False, False])[0] == (0.25, 0.75)
@@ -48,7 +48,7 @@ def test_no_answers_have_no_curve() -> None:
     ),
     st.randoms(use_true_random=False),
 )
-def test_the_order_of_the_input_means_nothing(
+def test_the_order_of_the_input_does_not_matter(
     answers: list[tuple[float, bool]], shuffler: random.Random
 ) -> None:
     before = aurc([c for c, _ in answers], [r for _, r in answers])
@@ -57,13 +57,13 @@ def test_the_order_of_the_input_means_nothing(
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
-def test_at_full_coverage_the_risk_is_that_of_all(answers: list[tuple[float, bool]]) -> None:
+def test_risk_at_full_coverage_is_the_error_rate(answers: list[tuple[float, bool]]) -> None:
     curve = risk_coverage([c for c, _ in answers], [r for _, r in answers])
     wrong = sum(not right for _, right in answers)
     assert curve[-1] == pytest.approx((1.0, wrong / len(answers)))
 
 
-def test_thinning_keeps_both_ends_and_the_distance() -> None:
+def test_thinning_keeps_both_ends_and_even_spacing() -> None:
     assert thinned(range(5), most=3) == (0, 2, 4)
     assert thinned(range(3), most=3) == (0, 1, 2)
     assert thinned([], most=3) == ()

@@ -29,7 +29,7 @@ def test_equal_probabilities_are_retrieved_together() -> None:
     assert points == ((0.0, 0.5), (0.75, 0.5), (1.0, 0.5))
 
 
-def test_area_over_random_is_by_trapezoids() -> None:
+def test_area_over_random_uses_the_trapezoidal_rule() -> None:
     # random stays at .5; the gate is above by 0, .25, .25, 0, 0 at rates 0, .25, .5, .75, 1
     points = frontier([0.6, 0.8, 0.3, 0.1], NEVER, ALWAYS)
     assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
@@ -39,7 +39,7 @@ def test_area_over_random_is_by_trapezoids() -> None:
     assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
 
 
-def test_a_gate_that_knows_nothing_has_no_area() -> None:
+def test_an_uninformative_gate_has_no_area() -> None:
     points = frontier([0.5] * 4, NEVER, ALWAYS)
     assert points == ((0.0, 0.5), (1.0, 0.5))
     assert area_over_random(points) == 0.0
@@ -62,7 +62,7 @@ def test_no_point_beats_the_oracle(rows: list[tuple[float, bool, bool]]) -> None
     assert max(accuracy for _, accuracy in frontier(p, never, always)) <= oracle + 1e-9
 
 
-def test_a_nominal_threshold_breaks_its_promise_and_a_guaranteed_one_keeps_it() -> None:
+def test_a_nominal_threshold_exceeds_the_target_and_a_guaranteed_one_does_not() -> None:
     p = [number / 1000 for number in range(1000)]
     never, always = [False] * 1000, [number >= 800 for number in range(1000)]
     found = budget(p, never, always)
@@ -79,7 +79,7 @@ def test_a_nominal_threshold_breaks_its_promise_and_a_guaranteed_one_keeps_it() 
 
 
 @pytest.mark.parametrize("questions", [200, 500])
-def test_the_guarantee_is_kept_on_other_questions(questions: int) -> None:
+def test_the_guarantee_holds_on_other_questions(questions: int) -> None:
     # equal p(benefit) among them, as a calibrator makes them
     found: list[Budget] = []
     for seed in range(10):
@@ -105,7 +105,7 @@ def test_few_questions_guarantee_nothing() -> None:
             assert (item.realised_low, item.realised_high) == (0.0, 1.0)
 
 
-def test_a_gate_without_an_opinion_cannot_meet_a_budget_and_spends_nothing() -> None:
+def test_a_constant_gate_cannot_meet_a_budget_and_retrieves_nothing() -> None:
     found = budget([0.5] * 10, [True] * 10, [False] * 10)
     assert {(item.realised, item.violations, item.accuracy) for item in found} == {(0.0, 0.0, 1.0)}
 

@@ -40,12 +40,12 @@ def test_every_measure_of_every_query() -> None:
         assert found[name] == pytest.approx({"q1": first, "q2": second, "q3": 0.0}), name
 
 
-def test_a_query_that_the_run_lacks_counts_and_one_without_judgements_does_not() -> None:
+def test_missing_queries_count_and_unjudged_ones_do_not() -> None:
     found = Measures(["MAP"]).per_query(QRELS, {"q2": ["d"], "unjudged": ["a"]})
     assert found["MAP"] == {"q1": 0.0, "q2": 1.0, "q3": 0.0}
 
 
-def test_means_are_the_aggregates_of_ir_measures() -> None:
+def test_means_match_the_aggregates_of_ir_measures() -> None:
     names = [*default_names(10), "P@5", "Success@1", "Rprec", "nDCG@100", "RR"]
     rng = np.random.default_rng(0)
     documents = [f"d{number}" for number in range(300)]
@@ -80,17 +80,17 @@ def test_names_and_depth() -> None:
         "nDCG(dcg='exp-log2')@10", "__import__('os')", "\0", "(" * 300, "P@" + "9" * 5000,
     ],
 )  # fmt: skip
-def test_an_unknown_metric_is_refused_with_examples(name: str) -> None:
+def test_an_unknown_metric_is_rejected_with_examples(name: str) -> None:
     with pytest.raises(InvalidArgument, match=r"unknown metric .*nDCG@10, R@100, MRR@10, MAP"):
         Measures(["MAP", name])
 
 
-def test_no_metric_is_refused() -> None:
+def test_an_empty_list_of_metrics_is_rejected() -> None:
     with pytest.raises(InvalidArgument, match="no metric given"):
         Measures([])
 
 
-def test_without_ir_measures_the_cure_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_ir_measures_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ir_measures", None)
     with pytest.raises(MissingExtra, match=r"pip install 'expertrag\[eval\]'"):
         Measures(["MAP"])

@@ -14,7 +14,7 @@ from expertrag.metrics.squad import contains, exact_match, normalise, right, sub
 BY_HAND = Path(__file__).parents[2] / "benchmarks/mixed/answers_judged_by_hand.jsonl"
 
 
-def test_normalise_is_that_of_the_official_script() -> None:
+def test_normalise_matches_the_official_script() -> None:
     assert normalise("  The Cat's  hat, a-okay; an ape! ") == "cats hat aokay ape"
     assert normalise("The The") == ""
     assert normalise("theatre another") == "theatre another"
@@ -61,7 +61,7 @@ def test_contains(output: str, answers: list[str], held: bool) -> None:
     assert contains(output, answers) is held
 
 
-def test_substring_knows_no_verdicts() -> None:
+def test_substring_ignores_verdicts() -> None:
     assert substring("I do not know.", ["no"])
     assert not substring("Boy Hits Car", ["The The"])
 
@@ -87,7 +87,7 @@ def test_right(output: str, answers: list[str], is_right: bool) -> None:
     assert right(output, answers) is is_right
 
 
-def test_right_is_what_a_person_finds_right() -> None:
+def test_right_agrees_with_human_judgements() -> None:
     judged = [json.loads(line) for line in BY_HAND.read_text(encoding="utf-8").splitlines()]
     both = [(right(item["output"], item["answers"]), item["right"]) for item in judged]
     assert both.count((True, False)) == 0

@@ -15,7 +15,7 @@ def comparison(p_t: float, p_fisher: float = 1.0) -> Comparison:
     return Comparison("m", "a", "b", 9, 0.0, 0.0, 0.0, p_t, p_fisher, p_t, p_fisher)
 
 
-def test_the_interval_of_a_share_is_that_of_the_normal_approximation() -> None:
+def test_the_interval_of_a_share_matches_the_normal_approximation() -> None:
     found = estimate([0.0, 1.0] * 200)
     assert (found.mean, found.n) == (0.5, 400)
     # 1.96 · sqrt(.5 · .5 / 400) = .049
@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.25], [0.1, 0.1, 0.1], [0.0] * 7, [0.1 + 0.2, 0.3]])
-def test_values_that_do_not_vary_have_an_interval_of_no_width(values: list[float]) -> None:
+def test_constant_values_have_an_interval_of_zero_width(values: list[float]) -> None:
     found = estimate(values)
     assert found == Estimate(found.mean, found.mean, found.mean, len(values))
     assert found.mean == pytest.approx(values[0])
@@ -43,7 +43,7 @@ def test_a_difference_is_b_minus_a() -> None:
     assert 0.0 <= found.low < 0.5 < found.high <= 1.0
 
 
-def test_nothing_or_unequal_numbers_are_an_error_of_ours() -> None:
+def test_empty_or_unequal_lists_raise_value_error() -> None:
     with pytest.raises(ValueError, match="nothing to estimate"):
         estimate([])
     with pytest.raises(ValueError, match="shorter"):
@@ -105,7 +105,7 @@ def test_degenerate_pairs_have_p_values(
     assert found.p_fisher == pytest.approx(p_fisher)
 
 
-def test_holm_adjusts_in_order_of_size_and_keeps_the_given_order() -> None:
+def test_holm_adjusts_by_size_and_keeps_the_given_order() -> None:
     found = adjust([comparison(p) for p in (0.01, 0.04, 0.03, 0.005)])
     # .005 · 4, .01 · 3, .03 · 2, and .04 · 1, which may not be below the one before
     assert [item.p_t_holm for item in found] == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -113,7 +113,7 @@ def test_holm_adjusts_in_order_of_size_and_keeps_the_given_order() -> None:
     assert [item.p_fisher_holm for item in found] == [1.0] * 4
 
 
-def test_holm_adjusts_both_tests_apart() -> None:
+def test_holm_adjusts_both_tests_separately() -> None:
     (first, second) = adjust([comparison(0.01, 0.5), comparison(0.02, 0.001)])
     assert (first.p_t_holm, second.p_t_holm) == (0.02, 0.02)
     assert (first.p_fisher_holm, second.p_fisher_holm) == (0.5, 0.002)

@@ -1,6 +1,6 @@
-// Attention over pages of keys and values. A query's scores with a page are a tile's results, and so
-// are the page's values weighted by them; a row's sums have one order, page by page, whatever else is
-// in the batch.
+// Attention over pages of keys and values. A tile computes a query's scores with a page, and the
+// page's values weighted by them; a row is summed in a fixed order, page by page, whatever else is in
+// the batch.
 #pragma once
 
 #include <cmath>
@@ -13,7 +13,7 @@ namespace EXPERTRAG_ISA {
 
 constexpr int64_t kPage = Cache::kPage;
 
-// Put a value where a block of `F` has input k of column c.
+// Store a value at input k of column c in a block of format `F`.
 template <Format F>
 inline void put_in_block(uint8_t* block, int64_t k, int64_t c, float value) {
   if constexpr (F == Format::f32) {
@@ -24,8 +24,8 @@ inline void put_in_block(uint8_t* block, int64_t k, int64_t c, float value) {
   }
 }
 
-// Write the key and value of a token at `position` into its page of a head. What an earlier text has
-// left behind the last token of a batch would be multiplied by 0, which no NaN survives.
+// Write the key and value of a token at `position` into its page of a head. Old contents after the
+// last token of a batch would be multiplied by 0, which does not remove NaN.
 template <Format F>
 void write_head(const Cache& cache, uint8_t* head, int64_t position, bool last, const float* own,
                 const float* shared, const float* value) {
@@ -44,14 +44,14 @@ void write_head(const Cache& cache, uint8_t* head, int64_t position, bool last, 
   }
 }
 
-// Queries of one head of keys in a row of tokens, and the running softmax of each.
+// Queries of one key head for consecutive tokens, and the running softmax of each.
 template <Format F>
 struct Queries {
   int64_t count;             // tokens * group, by token
   int64_t group;             // heads of queries for the head of keys
   const int64_t* positions;  // of the tokens
   Rows<F> rows, shares;      // [count]: queries, and their softmax terms over a page
-  float *most, *total, *fading;  // [count]: of the softmax, and what a page leaves of sums
+  float *most, *total, *fading;  // [count]: softmax maximum and sum, and the rescaling of old sums
   float *scores, *sums;          // [count][64] of a page, [count][value_blocks * 64]
 
   int64_t position(int64_t query) const { return positions[query / group]; }
@@ -65,8 +65,8 @@ constexpr int kLanes = 8;
 constexpr int kLanes = 4;
 #endif
 
-// Fold N values to one, 16 lanes at a time, in one order. Halves are vectors, as compilers leave
-// loops over few values to single instructions.
+// Reduce N values to one, 16 lanes at a time, in a fixed order. Halves are vectors, because compilers
+// do not vectorise loops over few values.
 template <int N, class Both>
 inline float folded(const float* values, const Both& both) {
   if constexpr (N == 2) {
@@ -87,7 +87,7 @@ inline float folded(const float* values, const Both& both) {
   }
 }
 
-// Each part for all queries before the next part, as a tile alone would wait for its own results.
+// Run each part for all queries before the next part: a single tile would wait for its own results.
 template <Format F>
 void attend_page(const Cache& cache, const uint8_t* head, int64_t page, float scale,
                  const Queries<F>& q) {

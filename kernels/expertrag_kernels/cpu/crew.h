@@ -1,6 +1,6 @@
-// How the threads of a call share its work. OpenMP's, so that they are the ones that torch keeps
-// ready; but not its barriers, which wait for every thread, also for one whose core another program
-// has taken and that has done nothing.
+// How the threads of a call share its work. It uses OpenMP's threads, which torch keeps ready, but
+// not its barriers, which wait for every thread, even for one that has done nothing because another
+// program has taken its core.
 #pragma once
 
 #include <algorithm>
@@ -17,9 +17,8 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// The threads of one calling thread. Where it has waited for the others longer than it has worked,
-// and that several times in a row, something else is using their cores, and it does the next calls
-// alone.
+// The threads of one calling thread. If it has waited for the others longer than it has worked,
+// several times in a row, another program is using their cores, and it runs the next calls alone.
 class Crew {
  public:
   void run(Plan& plan, int wanted) {

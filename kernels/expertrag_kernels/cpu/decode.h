@@ -1,5 +1,5 @@
-// A decoder's steps as stages of work. Steps that look at one row alone are joined: a thread takes a
-// row through all of them before it takes another.
+// A decoder's steps as stages of work. Steps that read only one row are fused: a thread takes a row
+// through all of them before it takes another.
 #pragma once
 
 #include <algorithm>
@@ -58,7 +58,7 @@ class Decoder {
 
   void by_row(ByRow work) { waiting_.push_back(std::move(work)); }
 
-  // Plan what waits for its rows.
+  // Plan the pending per-row steps.
   void flush() {
     if (waiting_.empty()) return;
     shop_.plan.emplace_back(
@@ -70,7 +70,7 @@ class Decoder {
   }
 
   // The last attention: rows that are neither picked nor watched have written their keys and values
-  // before it, and nothing after it reads them. Null where a later step reads rows by their number.
+  // before it, and nothing after it reads them. Null if a later step reads rows by their index.
   const Step* narrowing_step() const {
     const Step* found = nullptr;
     bool routed = false, alone = false;
@@ -86,7 +86,7 @@ class Decoder {
       } else if (const Mix* mix = std::get_if<Mix>(&step)) {
         alone = alone && (mix->top_k == 0 || routed);
       } else if (std::holds_alternative<Rope>(step) || std::holds_alternative<Embed>(step)) {
-        alone = false;  // they look at the batch by their row
+        alone = false;  // these steps index the batch by row
       }
     }
     return nullptr;
@@ -104,7 +104,7 @@ class Decoder {
     return !narrows_ || std::binary_search(needed_.begin(), needed_.end(), row);
   }
 
-  // Go on with the rows that are needed, at the beginning of all slots.
+  // Continue with the needed rows only, moved to the beginning of all slots.
   void narrow() {
     shop_.plan.emplace_back(1, 1, [=](int64_t, int64_t, int) {
       for (size_t slot = 0; slot < slots_.size(); ++slot) {
@@ -289,7 +289,7 @@ class Decoder {
         for (int64_t c = 0; c < cache.value_width; ++c) to[c] = q.sums[i * columns + c] * inverse;
       }
     };
-    // the last spans first, as they have the most pages to pass over
+    // the last spans first, because they have the most pages to read
     const int64_t tasks = int64_t(spans->size()) * cache.heads;
     shop_.plan.emplace_back(tasks, 1, [=](int64_t first, int64_t last, int thread) {
       for (int64_t task = tasks - 1 - first; task > tasks - 1 - last; --task)

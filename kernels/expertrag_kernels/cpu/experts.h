@@ -16,7 +16,7 @@ constexpr int64_t kPad = 32;      // H and I are padded to its multiples as inpu
 constexpr int64_t kInt8Group = 128;  // activations of a scale, in int8
 constexpr int64_t kInt4Group = 32;   // weights of a slope and a least value
 constexpr int64_t kInt4Super = 128;  // weights of a scale, and activations of one
-constexpr int kInt4Zero = 127;       // the byte that is no weight at all
+constexpr int kInt4Zero = 127;       // the byte that represents 0
 constexpr int64_t kChunk = 1024;     // tokens at a time, which bounds the scratch memory
 
 struct Experts {
@@ -68,7 +68,7 @@ inline int64_t data_bytes(const Experts& e) {
   return e.count * (gate_up + down);
 }
 
-// Every instruction set that was compiled has these two. An index must not be negative.
+// Every compiled instruction set provides these two. An index must not be negative.
 #define EXPERTRAG_DECLARE(isa)                                    \
   namespace isa {                                                 \
   void forward(const Experts&, const Call&);                      \

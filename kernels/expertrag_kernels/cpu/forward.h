@@ -1,13 +1,12 @@
 // The experts of a layer. Included once by the unit of each instruction set, which has defined
 // EXPERTRAG_ISA (its namespace) and the tiles that multiply.
 //
-// Stages: the rows are read and sorted by expert, and then there are two passes over the experts that
-// are in use:
+// Stages: the rows are read and sorted by expert, followed by two passes over the used experts:
 //   1  a task is some 32-column blocks of one expert's gate and up: h = act(gate x) * (up x)
-//   2  a task is some 64-column blocks of the output, of all experts: it alone writes them, so that
-//      no sum needs an atomic and every row is added up in the order of its experts
+//   2  a task is some 64-column blocks of the output, of all experts: only it writes them, so that
+//      no sum needs an atomic and every row is summed in the order of its experts
 // No thread waits for another that has taken no task (plan.h).
-// A row's sums have one order whatever else is in the batch, and however many threads there are.
+// A row is summed in a fixed order, whatever else is in the batch and with any number of threads.
 #pragma once
 
 #include <algorithm>
@@ -70,7 +69,7 @@ struct Pass {
     for (int64_t j = width; j < hidden; ++j) line[j] = 0.0f;
   }
 
-  // The token's own memory serves where it has the format's type and needs no padding.
+  // Use the token's own memory if it has the format's type and needs no padding.
   bool direct() const {
     return hidden == experts.hidden &&
            ((F == Format::f32 && !routed.bf16) || (F == Format::bf16 && routed.bf16));

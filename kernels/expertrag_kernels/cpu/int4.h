@@ -6,12 +6,12 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// What a nibble stands for, in the super-block's steps: a byte, of which kInt4Zero is zero.
+// The value of a nibble, in steps of the super-block: a byte; kInt4Zero represents 0.
 inline int int4_byte(int slope, int least, int nibble) {
   return std::min(255, ((17 * slope * nibble) >> 7) + least);
 }
 
-// A super-block, the last of which may have fewer groups of 32 inputs than four. Its parts are
+// A super-block of four groups of 32 inputs; the last one may have fewer. Its parts are
 //   scales  [64] bfloat16
 //   codes   [4][groups][16][2]: slope and least of a column's group, 0 to 127 each
 //   nibbles [4][groups][4][4][16]: of columns 16c + 4j + i, at [c][group][i][j]; the low nibble of

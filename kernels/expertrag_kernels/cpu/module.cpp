@@ -1,5 +1,5 @@
-// The Python module: raw addresses in, the GIL released. What is checked in dispatch.py is not
-// checked again; that no index is negative is checked here.
+// The Python module: takes raw addresses and releases the GIL. It does not repeat the checks of
+// dispatch.py; it only checks that no index is negative.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -116,7 +116,7 @@ Matrix matrix(const Weighted& m) {
 
 const float* floats(uintptr_t address) { return reinterpret_cast<const float*>(address); }
 
-// What decoder.py builds a program by.
+// The interface with which decoder.py builds a program.
 void bind_program(nb::module_& m) {
   nb::class_<Program>(m, "Program")
       .def("__init__",

@@ -1,4 +1,4 @@
-// Number formats, activations and quantisation, in loops that compilers make vector code of.
+// Number formats, activations and quantisation, in loops that compilers can vectorise.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +60,7 @@ inline float from_half(uint16_t half) {
 // over it become vector code.
 inline float exp_of(float x) {
   const bool number = x == x;
-  x = x < 88.3f ? x : 88.3f;  // also NaN, which is put back in the end: no integer holds it
+  x = x < 88.3f ? x : 88.3f;  // also for NaN, which is restored at the end: no integer represents it
   x = x > -87.3f ? x : -87.3f;
   const float n = std::nearbyint(x * 1.44269504088896341f);
   const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
@@ -114,9 +114,9 @@ inline void activate(Activation activation, const float* tile, float* h) {
   }
 }
 
-// Divide n values by their scale, the greatest magnitude / 127, and round. A value that is not
-// finite makes the scale NaN, and so the results of its row, and of no other. Magnitudes are
-// compared as the integers of their bits, in the same order: compilers vectorise no float maximum.
+// Divide n values by their scale, the greatest magnitude / 127, and round. A non-finite value makes
+// the scale NaN, and thereby the results of its row, but of no other row. Magnitudes are compared as
+// the integers of their bits, which have the same order: compilers do not vectorise a float maximum.
 inline float quantise(const float* values, int64_t n, int8_t* out) {
   int32_t most_bits = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -130,7 +130,7 @@ inline float quantise(const float* values, int64_t n, int8_t* out) {
   }
   float most;
   std::memcpy(&most, &most_bits, 4);
-  // what is too small to be divided is 0
+  // values with a scale too small to divide by become 0
   const float scale = most / 127.0f, inverse = most > 1e-35f ? 127.0f / most : 0.0f;
   for (int64_t i = 0; i < n; ++i) out[i] = int8_t(std::nearbyint(values[i] * inverse));
   return scale;

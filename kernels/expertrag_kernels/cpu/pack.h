@@ -29,7 +29,7 @@ inline uint8_t* put(uint8_t* to, const void* from, size_t bytes) {
   return to + bytes;
 }
 
-// 0 for scales that are 0, or so small that what they divide is no number.
+// 0 for scales that are 0, or so small that dividing by them gives no finite number.
 inline float inverse_of(float scale) { return scale > 1e-37f ? 1.0f / scale : 0.0f; }
 
 inline void pack_f32(const Block& block, uint8_t* to) {
@@ -85,7 +85,7 @@ inline float int4_nibble(float weight, float inverse, float least) {
   return nibble < 0.0f ? 0.0f : nibble > 15.0f ? 15.0f : nibble;
 }
 
-// What divides by a slope; 0 for none.
+// The inverse of a slope; 0 for a slope of 0.
 inline float inverse_slope(int slope) { return slope ? 128.0f / float(17 * slope) : 0.0f; }
 
 // The code whose first nibble is `low`, in steps of `step`; a byte is on average half below its line.
@@ -109,7 +109,7 @@ inline float int4_error(const float* row, Range range) {
   return total;
 }
 
-// The line through a range's nibbles and the weights that has the least squares, as it is stored.
+// The least-squares line through the nibbles of a range and its weights, as it is stored.
 inline Range int4_fitted(const float* row, Range range) {
   const float inverse = inverse_slope(range.slope), least = float(range.least);
   float nibbles[kInt4Group], n = float(kInt4Group), x = 0, xx = 0, y = 0, xy = 0;
@@ -129,7 +129,7 @@ inline Range int4_fitted(const float* row, Range range) {
   return found;
 }
 
-// Of some ranges the one with the least squared error; see layout.py.
+// The candidate range with the smallest squared error; see layout.py.
 inline Range int4_range(const float* row) {
   float low = float(kInt4Zero), high = row[0];
   for (int64_t k = 0; k < kInt4Group; ++k) {

@@ -10,8 +10,8 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// Tasks that any thread takes, in spans of at most `most`: long ones at first, as memory is read
-// fastest in long streams, and short ones in the end, when no thread should wait long for another.
+// Tasks that any thread takes, in spans of at most `most`: long spans first, because memory is read
+// fastest in long streams, and short spans at the end, so that no thread waits long for another.
 class Stage {
  public:
   // work(first task, end of tasks, number of the thread)
@@ -37,8 +37,8 @@ class Stage {
   bool done() const { return done_.load(std::memory_order_acquire) >= count_; }
 
  private:
-  // A thread that comes late finds next_ beyond any count that it reads: no stage is begun before
-  // all tasks of the one before are done.
+  // A late thread finds next_ beyond any count that it reads: no stage starts before all tasks of the
+  // previous one are done.
   std::atomic<int64_t> count_;
   int64_t most_;
   Work work_;

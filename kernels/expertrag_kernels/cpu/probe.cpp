@@ -15,7 +15,7 @@ static double seconds_since(Clock::time_point start) {
 double read_seconds(const uint8_t* data, int64_t bytes, int threads) {
   constexpr int64_t kTile = 256 << 10;
   std::atomic<int64_t> next{0};
-  std::atomic<uint64_t> all{0};  // used, so that the reads are not left out
+  std::atomic<uint64_t> all{0};  // used, so that the reads are not optimised away
   const auto start = Clock::now();
 #pragma omp parallel num_threads(threads)
   {

@@ -1,4 +1,4 @@
-// What this machine can do, as benchmarks compare with it.
+// Measures the limits of this machine, with which benchmarks compare.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@ namespace expertrag {
 double bf16_flops(int threads) {
   using Clock = std::chrono::steady_clock;
   constexpr int64_t kRounds = 1 << 18, kSums = 24;
-  float kept = 0.0f;  // used, so that the products are not left out
+  float kept = 0.0f;  // used, so that the products are not optimised away
   const auto start = Clock::now();
 #pragma omp parallel num_threads(threads) reduction(+ : kept)
   {

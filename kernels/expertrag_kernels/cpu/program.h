@@ -1,7 +1,7 @@
 // What a decoder computes, step by step, and one batch of its rows. Shared by all instruction sets.
 //
 // A slot holds a vector of floats for every row (token) of the batch. Steps read and write slots,
-// one after the other; memory is theirs to plan (decode.h).
+// one after the other; decode.h plans their memory.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +75,7 @@ struct Mix {  // to += what the experts that were routed to make of from; top_k 
   Experts experts;
 };
 
-struct Keep {  // what the caller wants to see of watched rows
+struct Keep {  // returns values of the watched rows to the caller
   View from;
   int64_t width;
 };

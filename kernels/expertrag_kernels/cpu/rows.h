@@ -11,16 +11,16 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// What a tile multiplies: the values of a row in the format's type, and the scales of its groups.
-// In int8 a value is stored as an unsigned byte, plus 128. In int4, whose weights are unsigned bytes
-// that are kInt4Zero too high, each scale is followed by what takes that off a group's products, in
+// The input of a tile: the values of a row in the format's type, and the scales of its groups. In
+// int8 a value is stored as an unsigned byte, plus 128. In int4, whose weights are unsigned bytes
+// with an offset of kInt4Zero, each scale is followed by the correction for a group's products, as
 // the bits of an integer.
 struct Row {
   const void* values;
   const float* scales;
 };
 
-// Round n values, in one instruction for 16 where there is one; it takes subnormal ones for 0.
+// Round n values, with one instruction per 16 if there is one; it rounds subnormal values to 0.
 inline void to_bf16(const float* from, int64_t n, uint16_t* to) {
   int64_t j = 0;
 #ifdef __AVX512BF16__

@@ -10,7 +10,7 @@
 namespace expertrag {
 namespace EXPERTRAG_ISA {
 
-// Kept by the thread that calls. What is taken stays where it is until it is released.
+// Owned by the calling thread. Allocated memory does not move until it is released.
 class Scratch {
  public:
   struct Mark {
@@ -18,7 +18,7 @@ class Scratch {
     int64_t used = 0;
   };
 
-  // 64-byte aligned room for n of T, of any content.
+  // Allocate n uninitialised T, aligned to 64 bytes.
   template <class T>
   T* take(int64_t n) {
     const int64_t bytes = padded(std::max<int64_t>(n, 1) * int64_t(sizeof(T)), 64);
@@ -30,11 +30,12 @@ class Scratch {
     return found;
   }
 
-  // Give back what was taken after a mark: the stages that use it come before those that take next.
+  // Release what was allocated after a mark: the stages that use it run before those that use the
+  // next allocations.
   Mark mark() const { return at_; }
   void release(Mark mark) { at_ = mark; }
 
-  // Give all back, and what only a large call needed to the system.
+  // Release everything; return the memory to the system if it exceeds kKept.
   void end() {
     at_ = {};
     int64_t total = 0;

@@ -1,6 +1,6 @@
-// Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile is as many rows
-// as keep both multipliers busy: with more the compiler spills sums, with fewer weights are read
-// again. Those of int4 are in tile_int4_avx512bf16.h.
+// Tiles for AVX512 with BF16 and VNNI (Zen 4, Sapphire Rapids and later). A tile has as many rows as
+// keep both multipliers busy: with more rows the compiler spills sums, with fewer rows weights are
+// read again. Tiles for int4 are in tile_int4_avx512bf16.h.
 #pragma once
 
 #include <immintrin.h>
@@ -85,7 +85,7 @@ struct Multiply<Format::int8, R> {
       for (int c = 0; c < 4; ++c) sums[r][c] = _mm512_setzero_ps();
     for (int64_t start = 0, g = 0; start < width; start += kInt8Group, ++g) {
       __m512i group[R][4];
-      // -128 times the sum of the weights, as activations are 128 too high
+      // -128 times the sum of the weights, because activations have an offset of 128
       for (int c = 0; c < 4; ++c) {
         const __m256i narrow = _mm256_load_si256(reinterpret_cast<const __m256i*>(block + c * 32));
         const __m512i start_at = _mm512_slli_epi32(_mm512_cvtepi16_epi32(narrow), 7);

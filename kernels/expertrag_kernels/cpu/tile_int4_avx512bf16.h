@@ -1,10 +1,10 @@
-// Tiles of int4 for AVX512 with VNNI. A nibble looks its byte up in a table of 16, which is made of
-// the slope and the least byte of its column's group.
+// Tiles of int4 for AVX512 with VNNI. A nibble is looked up in a table of 16 bytes, which is computed
+// from the slope and the least byte of its column's group.
 //
 // Few rows are multiplied while their weights are looked up: a register has 16 inputs of four
-// columns. For many rows the bytes of a super-block are written out once, in the order of int8's
-// weights, and multiplied from there. Both add up the same integers, so that a row's results are the
-// same bits either way.
+// columns. For many rows, the bytes of a super-block are written out once, in the order of int8's
+// weights, and multiplied from there. Both sum the same integers, so that a row's results are
+// bit-identical.
 #pragma once
 
 #include "int4.h"
@@ -69,9 +69,9 @@ inline __m512i codes_of(const SuperBlock<const uint8_t>& super, int64_t sixteen,
       _mm256_load_si256(reinterpret_cast<const __m256i*>(super.codes(sixteen, group))));
 }
 
-// Fetch what lies after a super-block, a part with each of its groups: by itself a processor looks at
-// too few lines ahead, as there are many instructions to each, and reads 10 GB/s where 27 are to be had
-// (Zen 4, one core). Five lines for every four, as scales and codes are read, too.
+// Prefetch what follows a super-block, a part with each of its groups: by itself the processor looks
+// too few lines ahead, because there are many instructions per line, and reads 10 GB/s instead of 27
+// (Zen 4, one core). Five lines for every four, because scales and codes are read, too.
 inline void fetch_next(const SuperBlock<const uint8_t>& super, int64_t sixteen, int64_t group) {
   const uint8_t* part = super.end() + (sixteen * super.groups + group) * 5 * 64;
   for (int i = 0; i < 5; ++i)
@@ -146,7 +146,7 @@ inline void multiply_few(const Lookup& lookup, const Row* rows, const uint8_t* b
   store<R>(sums, results);
 }
 
-// Write the bytes of a super-block, [input / 4][64][4], and fetch the next one where that is asked.
+// Write the bytes of a super-block, [input / 4][64][4], and prefetch the next one on request.
 inline void write_bytes(const Lookup& lookup, const SuperBlock<const uint8_t>& super, bool fetching,
                         uint8_t* bytes) {
   const auto put = [&](__m512i a, __m512i b, __m512i c, __m512i d, uint8_t* to) {
@@ -233,7 +233,7 @@ inline void multiply_up_to(int n, const Row* rows, int64_t s, int64_t inputs, co
   if constexpr (R > 1) multiply_up_to<R - 1>(n, rows, s, inputs, bytes, scale, results);
 }
 
-// Fetch what comes next of some rows: they lie far apart, so that no stream is seen in them.
+// Prefetch the next part of some rows: they are far apart, so the processor detects no stream.
 inline void fetch(const Row* rows, int n, int64_t start) {
   for (int r = 0; r < n; ++r) {
     const char* values = static_cast<const char*>(rows[r].values) + start;

@@ -1,5 +1,5 @@
-// Tiles in GCC's and Clang's vector extensions, which any instruction set has something for. They
-// compute the integers of int8 in float, exactly: no sum of a group reaches 2^24.
+// Tiles in GCC's and Clang's vector extensions, which work with any instruction set. They compute the
+// integers of int8 in float, exactly: no sum of a group reaches 2^24.
 #pragma once
 
 #include "int4.h"
@@ -22,9 +22,9 @@ inline Floats as_floats(Words bits) { return (Floats)bits; }
 
 constexpr int kPortableRows = 4;
 
-// Vectors of 16 columns that are multiplied at once, of the four of a block: as many as the sums of
-// all rows fit into registers, of which there are 32 long ones in AVX512, and elsewhere 16 of half
-// the length. A single row, which reads from memory, takes the whole block in its order.
+// Vectors of 16 columns that are multiplied at once, of the four of a block: as many as let the sums
+// of all rows fit into registers. AVX512 has 32 long registers, others have 16 of half the length. A
+// single row, which is limited by memory, takes the whole block in its order.
 #ifdef __AVX512F__
 template <int R>
 constexpr int kAtOnce = 4;

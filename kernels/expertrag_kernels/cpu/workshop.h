@@ -14,7 +14,7 @@ struct Workshop {
   Sorted sorted;
   Crew crew;
 
-  // Empty, also where the call before ended by an error.
+  // Reset, also after a call that ended with an error.
   static Workshop& own() {
     thread_local Workshop shop;
     shop.plan.clear();
@@ -22,7 +22,7 @@ struct Workshop {
     return shop;
   }
 
-  // Do what is planned.
+  // Run the plan.
   void run(int threads) {
     crew.run(plan, threads);
     plan.clear();

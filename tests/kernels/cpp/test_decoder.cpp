@@ -1,6 +1,7 @@
 // A decoder without Python, for sanitizers: `make sanitize`. Every instruction set and format, with
-// odd widths, pages that are part full, several texts in a batch and rows that are picked and kept;
-// in parts it must give the bits of the whole. What it computes is tested against torch.
+// odd widths, partly filled pages, several sequences in a batch, and rows that are picked and kept;
+// run in parts it must be bit-identical to the whole. The results are tested against torch in
+// test_decoder.py.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>

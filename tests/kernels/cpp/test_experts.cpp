@@ -31,7 +31,7 @@ const Isa kIsas[] = {
 #endif
 };
 
-// Against the exact weights; int4's is mostly that of its weights.
+// Largest error against the exact weights; that of int4 is mostly the rounding of its weights.
 double most_error(Format format) {
   switch (format) {
     case Format::f32: return 1e-5;
@@ -106,8 +106,8 @@ void check(const Isa& isa, Format format, const Shape& s) {
   }
 }
 
-// bfloat16 in and out, every activation, and numbers that are none or hardly any: nothing to compare
-// with, but nothing undefined either, and rows beside a broken one stay whole.
+// bfloat16 in and out, every activation, and NaN, infinity and subnormal numbers: there is nothing
+// to compare with, but no undefined behaviour, and rows next to a broken one stay intact.
 void check_odd_numbers(const Isa& isa, Format format, Activation activation) {
   const int64_t count = 2, hidden = 40, inner = 36, tokens = 4;
   std::vector<uint16_t> gate_up(size_t(count * 2 * inner * hidden), 0x3c00);

@@ -75,7 +75,7 @@ def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
     body = json.loads((tmp_path / ABOUT).read_text())
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
-    with pytest.raises(GateError, match="format 99, not 3"):
+    with pytest.raises(GateError, match="format is 99, not 3"):
         load_gate(tmp_path)
     with pytest.raises(GateError, match=r"no gate in .*: name a folder made by `expertrag gate"):
         load_gate(tmp_path / "none")

@@ -90,7 +90,7 @@ def test_the_judge_can_be_left_out(
     assert (without.threshold, without.benefits) == (bundle.threshold, bundle.benefits)
 
 
-def test_domains_are_told_by_the_router_of_the_fit(
+def test_domain_signals_need_the_router_of_the_fit(
     bundle: GateBundle, model_config: Config, tmp_path: Path
 ) -> None:
     """The base model may be the same, and its experts and their router others."""
@@ -100,7 +100,7 @@ def test_domains_are_told_by_the_router_of_the_fit(
     assert source_of(bundle, model_config.model, tmp_path).needs.router is None
 
 
-def test_an_embedder_without_experts_tells_no_domain(model_config: Config, tmp_path: Path) -> None:
+def test_an_embedder_without_experts_has_no_domain_signals(model_config: Config, tmp_path: Path) -> None:
     model = replace(model_config.model, embedder="all-minilm-l6-v2")
     with pytest.raises(InvalidArgument, match="has no embedding experts"):
         open_source((SignalGroup.DOMAIN,), model, tmp_path)

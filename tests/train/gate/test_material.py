@@ -68,7 +68,7 @@ def test_right_answers_and_requests_that_need_none(source: OpenSource) -> None:
         material([_set(_row(4, answers=None))], source(SignalGroup.QUESTION), _silent)
 
 
-def test_readings_are_kept_by_what_was_read(source: OpenSource) -> None:
+def test_readings_are_cached_by_their_inputs(source: OpenSource) -> None:
     opened = source(SignalGroup.QUESTION, SignalGroup.DRAFT)
     rows = [_row(number, never=f"{'word ' * number}Paris") for number in range(1, 5)]
     every = opened.measure(_set(*rows), _silent)
@@ -79,12 +79,12 @@ def test_readings_are_kept_by_what_was_read(source: OpenSource) -> None:
         )
 
 
-def test_a_long_draft_is_looked_at_as_far_as_a_recorded_one_reaches() -> None:
+def test_a_long_draft_is_truncated_like_a_recorded_one() -> None:
     assert looked_at("a  b\nc") == "a b c"
     assert len(looked_at("word " * 500).split()) == DRAFT_WORDS
 
 
-def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
+def test_rows_of_another_model_are_rejected(source: OpenSource) -> None:
     gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3, "p_documents": 0.2})
     row = _row(1, recorded=Recorded(Branch(), Branch(), gate))
     assert default_groups([_set(row)]) == (
@@ -102,7 +102,7 @@ def test_rows_of_another_model_are_refused(source: OpenSource) -> None:
         opened.measure(_set(replace(row, recorded=other)), _silent)
 
 
-def test_other_ways_to_read_count_where_every_row_has_them(source: OpenSource) -> None:
+def test_other_ways_to_read_are_used_if_every_row_has_them(source: OpenSource) -> None:
     gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
     recorded = Recorded(
         Branch(),
@@ -131,7 +131,7 @@ def test_a_miss_costs_more_than_a_search() -> None:
     assert best_threshold(Predictions(rare, rare, rare), rows, 0.02) == 0.1
 
 
-def test_a_row_has_the_vectors_that_are_served(source: OpenSource) -> None:
+def test_a_row_has_the_same_vectors_as_in_serving(source: OpenSource) -> None:
     gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
     rows = [_row(number, recorded=Recorded(Branch(), Branch(), gate)) for number in range(1, 3)]
     opened = source(SignalGroup.PREFILL)

@@ -26,7 +26,7 @@ def _rows(
 
 
 @pytest.mark.parametrize("single", [False, True])
-def test_it_finds_the_direction_that_tells(single: bool) -> None:
+def test_it_finds_the_informative_direction(single: bool) -> None:
     states, lacking, sheets, sets = _rows(900, 0)
     found = fit(states, lacking, sheets, ["one"] * 900 if single else sets)
     unseen, other, *_ = _rows(900, 1)
@@ -36,7 +36,7 @@ def test_it_finds_the_direction_that_tells(single: bool) -> None:
     assert np.abs(found.weights).argmax() == 0
 
 
-def test_probabilities_are_those_of_a_quarter_without_an_answer() -> None:
+def test_probabilities_are_calibrated_for_a_quarter_without_an_answer() -> None:
     states, lacking, sheets, sets = _rows(3000, 2)
     found = fit(states, lacking, sheets, sets)
     unseen, other, *_ = _rows(6000, 3)
@@ -47,14 +47,14 @@ def test_probabilities_are_those_of_a_quarter_without_an_answer() -> None:
     assert ece(told.tolist(), lacks[keep].tolist()) < 0.05
 
 
-def test_what_tells_nothing_gives_the_share_itself() -> None:
+def test_uninformative_states_give_the_prior() -> None:
     states, lacking, sheets, sets = _rows(900, 5, strength=0.0)
     found = fit(states, lacking, sheets, sets)
     told = 1 / (1 + np.exp(-(states @ found.weights + found.bias)))
     assert np.abs(told - UNANSWERED).mean() < 0.1
 
 
-def test_what_a_row_is_told_is_of_a_fit_that_saw_none_of_its_set() -> None:
+def test_out_of_fold_odds_come_from_fits_without_the_rows_set() -> None:
     """A set whose rows contradict the others is told wrongly."""
     states, lacking, sheets, _ = _rows(900, 6)
     inside = np.arange(900) % 5 == 4
@@ -66,7 +66,7 @@ def test_what_a_row_is_told_is_of_a_fit_that_saw_none_of_its_set() -> None:
     assert np.mean(odds[told][:, None] > odds[~told][None, :]) < 0.3
 
 
-def test_sets_that_contradict_each_other_leave_the_share_alone() -> None:
+def test_contradicting_sets_give_the_prior() -> None:
     states, lacking, sheets, _ = _rows(600, 7)
     sets = [f"set{number % 2}" for number in range(600)]
     turned = (np.array(lacking) ^ (np.arange(600) % 2 == 1)).tolist()

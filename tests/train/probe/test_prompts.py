@@ -20,7 +20,7 @@ def births(dataset: Path) -> ProbeSet:
     return found
 
 
-def test_a_prompt_lacks_the_answer_where_no_passage_has_it(births: ProbeSet, dataset: Path) -> None:
+def test_a_prompt_lacks_the_answer_if_no_passage_has_it(births: ProbeSet, dataset: Path) -> None:
     queries = {query.text: query for query in load_dataset(dataset, "train").queries}
     assert births.train and births.dev
     for item in (*births.train, *births.dev):
@@ -52,7 +52,7 @@ def test_no_dev_document_is_asked_about_in_training(births: ProbeSet, dataset: P
     assert all(is_dev(queries[item.question], read) for item in births.dev)
 
 
-def test_what_search_misses_is_put_among_what_it_found(dataset: Path) -> None:
+def test_missed_gold_passages_are_inserted_into_the_results(dataset: Path) -> None:
     """Answerable questions of the first search have their answer, with passages enough."""
     one = replace(FULL, passages=(5,), answered=0, tempted=0, elsewhere=0)
     (found,) = probe_sets({"encyclopedia": (dataset,)}, one, {}, {})
@@ -69,7 +69,7 @@ def test_the_same_data_give_the_same_prompts(births: ProbeSet, dataset: Path) ->
     assert other.train != births.train
 
 
-def test_fewer_sheets_and_names_that_are_none(dataset: Path) -> None:
+def test_fewer_sheets_and_unknown_names(dataset: Path) -> None:
     (few,) = probe_sets({"encyclopedia": (dataset,)}, FULL, {}, {"births": 3})
     assert len({item.sheet for item in few.train}) <= 6
     for licences, sheets in (({"deaths": "MIT"}, {}), ({}, {"deaths": 3})):

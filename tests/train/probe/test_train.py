@@ -43,7 +43,7 @@ def _silent(*_: object) -> None:
     pass
 
 
-def test_what_is_written_is_served(
+def test_a_trained_probe_is_served(
     generator: TransformersGenerator, births: ProbeSet, tiny_reader: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "probe"
@@ -64,14 +64,14 @@ def test_what_is_written_is_served(
     assert not any(text in written for text in texts)
 
 
-def test_the_states_are_of_the_prompts_that_are_served(
+def test_states_are_computed_on_the_served_prompts(
     generator: TransformersGenerator, births: ProbeSet
 ) -> None:
     (system, _) = messages_of(births.train[0], generator)
     assert system.content == prompt.FAMILIES[generator.family].open_book
 
 
-def test_a_killed_training_goes_on_where_it_was(
+def test_an_interrupted_training_is_resumed(
     generator: TransformersGenerator,
     births: ProbeSet,
     tmp_path: Path,
@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on_where_it_was(
     assert load_probe(tmp_path / "other").digest == first.digest
 
 
-def test_too_few_examples_are_refused(
+def test_too_few_examples_are_rejected(
     generator: TransformersGenerator, dataset: Path, tmp_path: Path
 ) -> None:
     few = probe_sets({"encyclopedia": (dataset,)}, RECIPE, {}, {"births": 3})
@@ -114,7 +114,7 @@ def test_too_few_examples_are_refused(
     assert not (tmp_path / "probe").exists()
 
 
-def test_a_model_that_is_no_reader_is_refused(
+def test_a_model_that_is_not_a_reader_is_rejected(
     births: ProbeSet, smollm_path: Path, tmp_path: Path
 ) -> None:
     plain = open_generator(ModelConfig(generator=str(smollm_path)))
@@ -123,7 +123,7 @@ def test_a_model_that_is_no_reader_is_refused(
         train_probe([births], plain, tmp_path / "probe", _silent, command="", licence="MIT")
 
 
-def test_what_is_there_is_not_overwritten(
+def test_an_existing_folder_is_not_overwritten(
     generator: TransformersGenerator, births: ProbeSet, tmp_path: Path
 ) -> None:
     (tmp_path / "probe").mkdir()

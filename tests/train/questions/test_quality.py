@@ -45,7 +45,7 @@ MARCH = "In which month are roses pruned?"
         ("?", "?"),
     ],
 )
-def test_the_question_of_a_reply(reply: str, question: str) -> None:
+def test_question_is_extracted_from_a_reply(reply: str, question: str) -> None:
     assert question_of(reply) == question
 
 
@@ -79,7 +79,7 @@ def test_the_wording_of_a_question(question: str, reason: str) -> None:
     assert fault(question, PASSAGES["roses"]) == reason
 
 
-def test_what_is_asked_twice_or_finds_another_passage(
+def test_repeated_questions_and_failed_round_trips_are_dropped(
     embedder: SentenceTransformerEmbedder,
 ) -> None:
     questions = {

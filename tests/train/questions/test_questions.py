@@ -97,7 +97,7 @@ def _write(
     return write_questions(source, out, generator, embedder, progress, count=10, seed=3)
 
 
-def test_a_pair_file_that_training_reads(
+def test_training_reads_the_pair_file(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     generator = ScriptedGenerator()
@@ -120,7 +120,7 @@ def test_a_pair_file_that_training_reads(
     assert plain.read_bytes() == gzip.decompress(out.read_bytes())
 
 
-def test_a_killed_run_goes_on_to_the_same_file(
+def test_an_interrupted_run_gives_the_same_file(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     whole, cut = tmp_path / "whole.jsonl.gz", tmp_path / "cut.jsonl.gz"
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_to_the_same_file(
     assert not partial.exists()
 
 
-def test_replies_of_another_model_are_not_taken(
+def test_replies_of_another_model_are_not_reused(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     out = tmp_path / "out.jsonl"
@@ -189,7 +189,7 @@ def test_a_model_that_fails(
     assert (report.pairs, report.dropped[REFUSED], report.dropped[LOST]) == (2, 1, 0)
 
 
-def test_no_question_of_use(
+def test_no_question_passes_the_filter(
     folder: Path, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
     mute = ScriptedGenerator(dict.fromkeys(TEXTS, ""))
@@ -234,7 +234,7 @@ def test_every_document_gives_a_passage_before_a_second_of_any(
         draw_passages(documents[-1:], embedder, 1, 0)
 
 
-def test_documents_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_documents(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nowhere"):
         read_documents(tmp_path / "nowhere")
     with pytest.raises(InvalidArgument, match="holds no document"):

@@ -93,7 +93,7 @@ def test_a_verdict_is_read_from_the_whole_document(tmp_path: Path) -> None:
     assert asked.reply == "no [1][2][3]"
 
 
-def test_an_answer_that_nothing_shows_has_no_reply(tmp_path: Path) -> None:
+def test_an_answer_in_no_passage_has_no_reply(tmp_path: Path) -> None:
     [asked] = written(tmp_path, ["42 million"], ["cadiz"], "tatqa")
     assert asked.reply == "" and asked.passages
 
@@ -127,7 +127,7 @@ def test_unanswerable_questions_have_their_tempting_document(births: Path) -> No
         assert shown.title in item.question and not item.answers and not item.reply
 
 
-def test_gold_is_among_passages_without_the_answer(births: Path) -> None:
+def test_gold_is_among_distractors(births: Path) -> None:
     tests = QuestionSet(births / "squad2", 100)
     search = Passages(tests.dataset.documents([]), 50).search
     asked = tests.among(search)
@@ -184,7 +184,7 @@ def test_recall_is_of_the_judged_documents() -> None:
     assert recall(replace(PARIS, gold=("b", "z"))) == 0.5
 
 
-def test_figures_are_those_computed_by_hand() -> None:
+def test_figures_match_those_computed_by_hand() -> None:
     assert means("m", [0, 0, 1, 0], [1, 0, 1, 1]).change == Estimate(0.5, 0.0, 1.0, 4)
     share = shares("s", [(0, 0), (1, 2)], [(1, 1), (0, 0), (1, 3)])
     assert (share.before, share.after) == (Estimate(0.5, 0.5, 0.5, 1), Estimate(0.5, 1 / 3, 1.0, 2))
@@ -195,7 +195,7 @@ def test_figures_are_those_computed_by_hand() -> None:
     assert area.after is not None and area.after.mean == 0.75
 
 
-def test_bars() -> None:
+def test_targets() -> None:
     figure = mean("m", [1.0, 0.0])
     assert figure.at_least(0.5).reached and not figure.at_least(0.51).reached
     assert means("m", [1.0] * 200, [1.0] * 199 + [0.0]).losing_at_most(0.01).reached
@@ -227,7 +227,7 @@ def bundle(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_run_goes_on_where_it_was(
+def test_an_interrupted_run_is_resumed(
     births: Path,
     bundle: Path,
     tiny_llama: Path,

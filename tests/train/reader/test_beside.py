@@ -74,19 +74,19 @@ def bundle(base: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) 
     return out
 
 
-def test_the_kind_of_the_base_decides(base: Path, smollm_path: Path) -> None:
+def test_the_type_of_the_base_selects_parallel_adapters(base: Path, smollm_path: Path) -> None:
     assert recipe_for(str(base), FULL) == beside(FULL)
     assert recipe_for(str(smollm_path), FULL) == FULL
 
 
-def test_its_experts_are_in_the_upper_half(bundle: Path) -> None:
+def test_adapters_are_in_the_upper_half(bundle: Path) -> None:
     made = load_bundle(bundle)
     assert (made.settings.beside, made.settings.first_layer) == (True, 1)
     assert {name.split(".")[2] for name in made.weights} == {"1", "2"}
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_the_engine_computes_what_was_trained(
+def test_the_engine_matches_the_trained_model(
     packed: bool, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     made = load_bundle(bundle)
@@ -115,7 +115,7 @@ def test_the_engine_computes_what_was_trained(
     assert len({tuple(logits.tolist()) for logits in found.values()}) == 4
 
 
-def test_the_decoder_of_gpus_computes_the_same(base: Path, bundle: Path) -> None:
+def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     """On the CPU, where it runs in torch."""
     experts = load_beside(bundle)
     generator = load_generator(str(base), dtype="float32", beside=experts)
@@ -144,7 +144,7 @@ def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bun
 
 
 @pytest.mark.parametrize("domain", ["general", "legal", "base"])
-def test_one_expert_becomes_a_plain_model(
+def test_one_expert_is_merged_into_a_dense_model(
     domain: str, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     """For other engines: its inner units are more of the layers' own."""
@@ -162,14 +162,14 @@ def test_one_expert_becomes_a_plain_model(
     assert load_generator(str(tmp_path / "plain")).reader
 
 
-def test_copies_are_not_made_of_it(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_merging_into_unsupported_formats_is_rejected(base: Path, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="name one with --domain"):
         merge(str(base), bundle, tmp_path / "mixture")
     with pytest.raises(InvalidArgument, match="of type qwen2 cannot be written into a GGUF"):
         merge_gguf(str(base), bundle, tmp_path / "x.gguf", domain="legal")
 
 
-def test_the_configuration_names_it(base: Path, bundle: Path) -> None:
+def test_the_configuration_selects_the_reader(base: Path, bundle: Path) -> None:
     model = ModelConfig(generator=str(base), dtype="float32")
     assert not open_generator(model).reader  # none was shipped for this one
     assert open_generator(replace(model, reader=str(bundle))).reader
@@ -178,7 +178,7 @@ def test_the_configuration_names_it(base: Path, bundle: Path) -> None:
         open_generator(replace(model, reader=str(base)))
 
 
-def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_contains_the_scaling_of_its_doubt(base: Path, bundle: Path, tmp_path: Path) -> None:
     scaled = tmp_path / "scaled"
     shutil.copytree(bundle, scaled)
     scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))
@@ -195,7 +195,7 @@ def test_a_bundle_has_the_scale_of_its_doubt(base: Path, bundle: Path, tmp_path:
     assert len(fingerprints) == 2
 
 
-def test_what_cannot_have_it_is_told(
+def test_models_without_support_are_rejected(
     base: Path, bundle: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
     experts = load_beside(bundle)

@@ -22,7 +22,7 @@ def made(dataset: Path) -> Material:
     return material(dataset, "encyclopedia", RECIPE)
 
 
-def test_the_cited_passage_holds_the_answer(made: Material) -> None:
+def test_the_cited_passage_contains_the_answer(made: Material) -> None:
     answered = [item for item in made.examples if item.reply.found]
     assert answered
     for item in answered:
@@ -32,12 +32,12 @@ def test_the_cited_passage_holds_the_answer(made: Material) -> None:
         assert not any(item.reply.answer in passage.text for passage in others)
 
 
-def test_the_gold_passage_is_in_every_place(made: Material) -> None:
+def test_the_gold_passage_is_at_every_position(made: Material) -> None:
     places = {item.reply.cited for item in made.examples if len(item.passages) == 2}
     assert {(1,), (2,)} <= places
 
 
-def test_the_share_to_abstain_from_is_kept(made: Material) -> None:
+def test_the_share_of_abstentions_is_met(made: Material) -> None:
     abstained = [item for item in made.examples if not item.reply.found]
     assert abs(len(abstained) / len(made.examples) - RECIPE.tempted) < 0.05
     assert all(item.reply == ABSTAINS and item.passages for item in abstained)
@@ -65,12 +65,12 @@ def test_questions_of_the_test_split_are_dropped(made: Material) -> None:
     assert made.dropped[ASKED] == 1
 
 
-def test_it_is_the_same_again(dataset: Path, made: Material) -> None:
+def test_material_is_reproducible(dataset: Path, made: Material) -> None:
     assert material(dataset, "encyclopedia", RECIPE) == made
     assert material(dataset, "encyclopedia", replace(RECIPE, seed=1)).examples != made.examples
 
 
-def test_a_set_may_give_fewer_examples(dataset: Path, made: Material) -> None:
+def test_the_number_of_examples_can_be_limited(dataset: Path, made: Material) -> None:
     (fewer,) = materials({"encyclopedia": (dataset,)}, RECIPE, {}, {dataset.name: 8})
     assert 0 < len(fewer.examples) < len(made.examples)
     with pytest.raises(InvalidArgument, match="examples: no data set is called squad3"):

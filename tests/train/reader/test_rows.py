@@ -28,7 +28,7 @@ SHEETS = [
 FORKED = sheet("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 7, 8), (13, 2))])
 
 
-def test_a_row_lists_what_is_asked_and_answered() -> None:
+def test_layout_of_a_row() -> None:
     row = Row("a", (FORKED, sheet("a", [((9,), (4, 2))])))
     assert row.tokens == [5, 6, 7, 8, 9, 10, 11, 12, 7, 8, 13, 9, 4]
     assert row.positions == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 0, 1]
@@ -49,14 +49,14 @@ def test_questions_about_the_same_passages_share_them(smollm_path: Path, dataset
     assert sorted(texts) == sorted(asked)
 
 
-def test_rows_are_full_but_not_over() -> None:
+def test_rows_are_filled_up_to_their_size() -> None:
     rows = pack(SHEETS, 20)
     assert sorted(len(row.tokens) for row in rows) == [16, 19, 31]  # one is longer than a row
     assert all(item.domain == row.domain for row in rows for item in row.sheets)
     assert sum(len(row.sheets) for row in rows) == len(SHEETS)
 
 
-def test_a_training_has_all_sheets() -> None:
+def test_a_plan_contains_all_sheets() -> None:
     steps = plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
     shown = [item for step in steps for row in step for item in row.sheets]
     assert sorted(map(hash, shown)) == sorted(map(hash, SHEETS))
@@ -71,7 +71,7 @@ def network(tiny_llama: Path) -> ReaderNetwork:
     return ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer))
 
 
-def test_no_sheet_sees_its_neighbours(network: ReaderNetwork) -> None:
+def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
     first, second, third = (item for item in SHEETS if item.domain == "a")
     with torch.no_grad():
         apart = [network.loss(Row("a", (item,))).total for item in (first, second, third)]
@@ -81,7 +81,7 @@ def test_no_sheet_sees_its_neighbours(network: ReaderNetwork) -> None:
     torch.testing.assert_close(packed, others)
 
 
-def test_a_branch_is_its_question_alone(network: ReaderNetwork) -> None:
+def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
     """A sheet's loss is the sum of those of its questions, each with all of its prompt."""
     alone = [
         Sheet("a", (), (Branch((*FORKED.shared, *branch.prompt), branch.reply),))
@@ -92,7 +92,7 @@ def test_a_branch_is_its_question_alone(network: ReaderNetwork) -> None:
         torch.testing.assert_close(sum(apart), network.loss(Row("a", (FORKED,))).total)
 
 
-def test_the_loss_is_that_of_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
+def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
     """Of the reply tokens alone, and the last prompt token predicts the first of them."""
     [branch], shared = SHEETS[0].branches, SHEETS[0].shared
     model = load_dense(tiny_llama).model

@@ -40,7 +40,7 @@ def bundle(tiny_llama: Path, dataset: Path, tmp_path_factory: pytest.TempPathFac
     return out
 
 
-def test_a_bundle_says_what_it_is(bundle: Path) -> None:
+def test_contents_of_a_bundle(bundle: Path) -> None:
     body = json.loads((bundle / "reader.json").read_text())
     assert body["settings"]["domains"] == ["encyclopedia", "legal"]
     assert {item["domain"] for item in body["training"]["sets"]} == {"encyclopedia", "legal"}
@@ -52,7 +52,7 @@ def test_a_bundle_says_what_it_is(bundle: Path) -> None:
     assert {value.dtype for value in made.weights.values()} == {torch.bfloat16}
 
 
-def test_a_killed_training_ends_the_same(
+def test_an_interrupted_training_gives_the_same_result(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
@@ -80,7 +80,7 @@ def test_a_killed_training_ends_the_same(
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def test_a_training_goes_on_from_a_reader(
+def test_training_continues_from_a_reader(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:
     """It begins with what that one has learned, and keeps the experts that it does not train."""
@@ -99,7 +99,7 @@ def test_a_training_goes_on_from_a_reader(
     assert kept == same
 
 
-def test_a_reader_of_another_base_is_no_start(
+def test_a_reader_of_another_base_is_rejected_as_start(
     bundle: Path, dataset: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
     base = write_llama(tmp_path / "other", smollm_path)
@@ -109,7 +109,7 @@ def test_a_reader_of_another_base_is_no_start(
     assert not (tmp_path / "b.partial").exists()
 
 
-def test_a_reader_with_other_updates_is_a_start_and_no_model(
+def test_an_older_reader_is_a_start_but_cannot_be_served(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:
     """Older readers have updates beside attention, too: what is known of them is gone on with."""
@@ -125,7 +125,7 @@ def test_a_reader_with_other_updates_is_a_start_and_no_model(
     assert load_bundle(tmp_path / "more").weights.keys() == load_bundle(bundle).weights.keys()
 
 
-def test_the_name_of_the_base_is_taken(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
+def test_the_domain_name_base_is_reserved(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="give the domain another name"):
         train(tiny_llama, dataset, tmp_path / "b", domains=("base",))
     assert not (tmp_path / "b.partial").exists()
@@ -245,25 +245,25 @@ def test_untrained_updates_change_nothing(tiny_llama: Path) -> None:
         assert torch.equal(dense.model(ids).logits, before)
 
 
-def test_another_base_is_refused(bundle: Path, smollm_path: Path, tmp_path: Path) -> None:
+def test_another_base_is_rejected(bundle: Path, smollm_path: Path, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="other files"):
         merge(str(smollm_path), bundle, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 
-def test_an_unknown_expert_is_refused(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
+def test_an_unknown_expert_is_rejected(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="choose one of general, encyclopedia, legal, base"):
         merge(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
 
 
-def test_a_damaged_bundle_is_told(bundle: Path, tmp_path: Path) -> None:
+def test_a_damaged_bundle_is_rejected(bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, tmp_path / "damaged")
     (tmp_path / "damaged" / "adapters.safetensors").write_bytes(b"nothing")
     with pytest.raises(ServerError, match="damaged"):
         load_bundle(tmp_path / "damaged")
 
 
-def test_too_few_examples_are_told(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
+def test_too_few_examples_are_rejected(tiny_llama: Path, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="encyclopedia gives 5 reading examples"):
         train(
             tiny_llama,

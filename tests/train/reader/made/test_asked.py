@@ -41,7 +41,7 @@ class AskingGenerator(TellingGenerator):
 def silent(_stage: str, _done: int, _total: int | None) -> None: ...
 
 
-def test_the_sentence_that_holds_the_question_answers(
+def test_the_best_matching_sentence_is_the_answer(
     embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     pieces = [ROSES, LEAVE, Piece("s#0", "s", "", "Too short.")]
@@ -52,7 +52,7 @@ def test_the_sentence_that_holds_the_question_answers(
     assert dropped[NO_SENTENCE] == 1 and len(replies.read_text().splitlines()) == 2
 
 
-def test_no_sentence_or_two() -> None:
+def test_no_matching_sentence_or_a_tie() -> None:
     assert not answering("Who planted the tulips?", ROSES)
     twice = Piece("t#0", "t", "", "Roses of the garden are pruned in early March. " * 2)
     assert not answering("When are roses pruned?", twice)

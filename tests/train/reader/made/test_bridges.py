@@ -21,20 +21,20 @@ BAND = Piece(
 ALBUM = Piece("s#0.0", "s", "Safe", "Safe is a record. It became the second album by Kittie.")
 
 
-def test_a_person_is_asked_for_by_the_work() -> None:
+def test_a_person_is_described_by_the_work() -> None:
     (made,) = bridges(subjects([DIRECTOR, FILM]))
     assert made.question == "When was the person who directed Pariah born?"
     assert (made.answer, made.piece, made.beside) == ("February 7, 1977", DIRECTOR, FILM)
 
 
-def test_what_else_is_said_of_the_other() -> None:
+def test_cloze_questions_with_the_name_replaced() -> None:
     made = {item.question: item.answer for item in bridges(subjects([BAND, ALBUM]))}
     assert made == {
         "Which singer does the one that made Safe obtain most songs from?": "Morgan Lander"
     }
 
 
-def test_a_name_that_did_nothing_leads_nowhere() -> None:
+def test_a_name_without_a_deed_gives_no_question() -> None:
     beside = Piece("x#0.0", "x", "Mudbound", "Mudbound is a film. Dee Rees was there.")
     listed = Piece("y#0.0", "y", "Bessie", "Bessie is a film written by her, and Dee Rees saw it.")
     assert not [*bridges(subjects([DIRECTOR, beside, listed]))]

@@ -89,12 +89,12 @@ def test_no_question(sentence: str) -> None:
     assert not _asked(sentence)
 
 
-def test_a_title_that_was_run_into_its_text() -> None:
+def test_a_title_run_into_the_text_is_removed() -> None:
     text = "Database Roles A login role contains the permissions of one or two users."
     made = cloze(Piece("d#0", "d", "Database Roles", text))
     assert [item.question for item in made] == ["What does a login role contain?"]
 
 
-def test_code_is_no_prose() -> None:
+def test_code_gives_no_question() -> None:
     text = "Run this:\n\n```sh\nThe command pg_restore restores a database from an old file.\n```\n"
     assert not _asked(text)

@@ -56,12 +56,12 @@ def test_the_same_seed_gives_the_same() -> None:
     assert _made(pieces) == _made(pieces) != _made(pieces, seed=1)
 
 
-def test_a_word_that_few_share_is_no_kind() -> None:
+def test_a_rare_noun_is_not_a_kind() -> None:
     assert not _made(PAINTERS[:7])
     assert not _made([])
 
 
-def test_what_says_nothing_of_its_title_is_left_out() -> None:
+def test_documents_that_do_not_define_their_title_are_skipped() -> None:
     others = [
         _piece(f"Page {n}", f"Nothing {n} is a page of the manual. See below.") for n in range(9)
     ]

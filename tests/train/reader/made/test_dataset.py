@@ -30,7 +30,7 @@ def store(embedder: SentenceTransformerEmbedder, tmp_path_factory: pytest.TempPa
     return write_birth_store(tmp_path_factory.mktemp("made") / "births", embedder)
 
 
-def test_a_data_set_to_read_in(store: Path, tmp_path: Path) -> None:
+def test_the_data_set_can_be_read(store: Path, tmp_path: Path) -> None:
     folder = _make(store, tmp_path)
     assert folder.name == "births"
     read = material(folder, "encyclopedia", SMALL)
@@ -43,7 +43,7 @@ def test_a_data_set_to_read_in(store: Path, tmp_path: Path) -> None:
     assert counts["pieces"] == 80 and counts["kept"].keys() == {"cloze"}
 
 
-def test_the_same_again_and_kept_while_the_store_goes_on(
+def test_the_data_set_is_reproducible_and_kept_when_the_store_changes(
     embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     store = write_birth_store(tmp_path / "births", embedder)
@@ -68,7 +68,7 @@ def test_a_sentence_is_the_answer_of_a_heading(
     assert asked["metadata"]["ideal_answer"] == "Write to the porter of the house."
 
 
-def test_what_takes_two_documents_is_judged_and_cited_so(
+def test_two_hop_questions_have_two_judged_and_cited_documents(
     embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     ships = [
@@ -88,7 +88,7 @@ def _faq() -> Document:
     return Document("faq", "## How do I get a key?\n\nWrite to the porter of the house.", "Keys")
 
 
-def test_a_language_model_asks_too(
+def test_a_language_model_asks_questions(
     store: Path, embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
     """What the model says is kept beside the data set; replies of no use are counted."""
@@ -97,7 +97,7 @@ def test_a_language_model_asks_too(
     assert folder != _make(store, tmp_path)
 
 
-def test_stores_that_give_nothing(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> None:
+def test_stores_without_enough_questions(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no store"):
         _make(tmp_path / "nowhere", tmp_path)
     few = tmp_path / "few"

@@ -41,7 +41,7 @@ def test_the_first_sentence_below_a_heading_answers() -> None:
     }
 
 
-def test_a_title_that_asks() -> None:
+def test_a_title_that_is_a_question() -> None:
     text = "Open the settings and choose Reset password."
     assert _asked(text, "How to reset a password") == {"How do I reset a password?": text}
 
@@ -59,7 +59,7 @@ def test_a_title_that_is_defined() -> None:
     assert not _asked("Logging costs a little time on every server.", "Logging")
 
 
-def test_a_command_that_does_something() -> None:
+def test_a_command_that_is_described() -> None:
     said = "REINDEX rebuilds an index using the data stored in its table."
     page = f"REINDEX REINDEX — rebuild Synopsis REINDEX [ ( option ) ] Description {said} More."
     assert _asked(page, "REINDEX") == {"What does REINDEX do?": said}

@@ -24,7 +24,7 @@ def _made(question: str, answer: str, piece: Piece, *, sentence: bool = False) -
     return Made(question, answer, piece, "cloze", sentence)
 
 
-def test_reasons() -> None:
+def test_reasons_to_drop_questions() -> None:
     sifter = _sifter(ROSES, LEAVE, *OTHERS)
     when = _made("When are roses pruned?", "March", ROSES)
     days = _made("How many days of leave?", "27 days", LEAVE)
@@ -44,12 +44,12 @@ def test_reasons() -> None:
     assert {reason: count for reason, count in sifter.dropped.items() if count} == expected
 
 
-def test_one_answer_in_two_lengths_is_clear() -> None:
+def test_two_lengths_of_one_answer_do_not_conflict() -> None:
     long = _made("What are roses?", "Roses are flowers of the garden.", ROSES, sentence=True)
     assert _sifter(ROSES).sifted([long, _made("What are roses?", "flowers", ROSES)]) == [long]
 
 
-def test_one_of_several_sentences_is_enough() -> None:
+def test_several_answer_sentences_do_not_conflict() -> None:
     made = [
         _made("What do roses do?", f"Roses {verb} a lot.", ROSES, sentence=True)
         for verb in ("grow", "bloom")
@@ -58,18 +58,18 @@ def test_one_of_several_sentences_is_enough() -> None:
     assert sifter.sifted(made) == made[:1] and sifter.dropped[REPEATED] == 1
 
 
-def test_of_two_documents_the_answer_may_be_named_and_one_be_found() -> None:
+def test_two_document_questions_may_name_the_answer_and_find_one_document() -> None:
     asked = Made("Which is paid, Leave or Roses?", "Leave", LEAVE, "comparison", beside=ROSES)
     lost = Made("Which is free, Lilies or Daisies?", "Lilies", LEAVE, "comparison", beside=ROSES)
     assert _sifter(ROSES, LEAVE, *OTHERS).sifted([asked, lost]) == [asked]
 
 
-def test_what_a_model_asked_needs_no_words_of_its_passage() -> None:
+def test_model_questions_skip_the_bm25_check() -> None:
     asked = _made("Month for cutting back thorny shrubs?", "March", ROSES)
     assert _sifter(ROSES, LEAVE).sifted([], [asked]) == [asked]
 
 
-def test_a_document_has_a_share() -> None:
+def test_questions_per_document_are_limited() -> None:
     many = [_made(f"Which rose has number {n}?", f"rose {n}x", ROSES) for n in range(30)]
     sifter = _sifter(ROSES)
     kept = sifter.sifted(many, seed=3)

@@ -10,7 +10,7 @@ def _asked(text: str, title: str = "") -> dict[str, str]:
     return {made.question: made.answer for made in steps(Piece("d#0", "d", title, text))}
 
 
-def test_code_behind_the_colon_and_below_it() -> None:
+def test_code_after_the_colon_and_below_it() -> None:
     text = (
         "Archiving utility.\n- Archive a file from `stdin`:\n`tar cf - path/to/file`\n\n"
         "- E[x]tract an archive (verbosely): `tar xvf archive.tar`\n"
@@ -34,7 +34,7 @@ def test_fenced_and_indented_code() -> None:
     }
 
 
-def test_a_page_whose_line_breaks_are_lost() -> None:
+def test_a_page_without_line_breaks() -> None:
     text = (
         "Archive and unpack many kinds of files. - Archive it: `tar cf a b` - List it: `tar tf a`"
     )
@@ -59,7 +59,7 @@ def test_statements() -> None:
     }
 
 
-def test_what_is_no_step() -> None:
+def test_texts_that_are_not_steps() -> None:
     assert not _asked("For example:\n`ls`\n")
     assert not _asked("The output of the command:\n`ok`\n")
     assert not _asked("Archive a file: and then read on.\n")
