@@ -159,8 +159,9 @@ def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
 
 
 def code_hash() -> str:
-    """Hash the code between a question and its answer, as part of the key of cached answers."""
-    files = sorted((ROOT / "expertrag").glob("*.py"))
+    """Hash of the code between a question and its answer: answers kept by other code are not used."""
+    folders = "expertrag/answer", "expertrag/llm", "retriever/expertrag_retriever"
+    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 

@@ -57,8 +57,8 @@ def check_models(bundle: GateBundle, *, embedder: str | None, generator: str | N
         if wanted is not None and wanted != found:
             raise Conflict(
                 f"the gate {bundle.version} was fitted with another {kind} ({name}, {wanted[:8]}; "
-                f"here it is {(found or 'none')[:8]}): fit it again with 'expertrag train gate', or "
-                f"use that {kind}",
+                f"here it is {(found or 'none')[:8]}): fit it again with 'expertrag train gate', "
+                f"or use that {kind}",
                 reason="GATE_MISMATCH",
                 metadata={"gate": bundle.version},
             )

@@ -1,4 +1,4 @@
-"""`make eval-answers`: what is said is kept, and the figures are what a person would count."""
+"""`make eval-answers`: answers are cached, and figures match those computed by hand."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OFFICE = Dataset("office", Path(), "test", (LEAVE,), {"leave": {"office/leave": 
 
 
 def said(text: str, **fields: Any) -> Said:
-    """Say something that retrieved nothing, but for the fields that are given."""
+    """Make an answer without retrieval, except for the given fields."""
     plain: dict[str, Any] = {
         "abstained": False,
         "p_sufficient": None,
@@ -40,7 +40,7 @@ def said(text: str, **fields: Any) -> Said:
 
 
 def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) -> None:
-    """A run that goes on asks no question again, whatever the model would say now."""
+    """A resumed run asks no question again, whatever the model would answer now."""
     told: list[int] = []
     for reply in ("27 [1]", "never heard"):
         model = TellingGenerator(reply, doubt=0.25)
@@ -58,7 +58,7 @@ def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) ->
 
 
 def _asked() -> dict[str, Asked]:
-    """Two questions that the documents answer, one that they do not, and an everyday one."""
+    """Two questions that the documents answer, one that they do not, and an everyday request."""
     one, two = Query("1", "When?", ("1999",)), Query("2", "Who?", ("Ada", "Ada Lovelace"))
     found = {
         "retrieved": True,
@@ -104,7 +104,7 @@ def test_figures_match_those_computed_by_hand() -> None:
         return found.mean
 
     assert mean("squad2, contains") == 1.0
-    assert mean("squad2, exact") == 0.5  # "It was Ada" holds more than the answer
+    assert mean("squad2, exact") == 0.5  # "It was Ada" contains more than the answer
     assert figures["squad2, exact"].bar == ">= 0.60" and figures["squad2, exact"].reached is False
     assert mean("squad2, citations that hold the answer") == pytest.approx(2 / 3)
     assert mean("squad2, citations that hold it or are judged") == 1.0

@@ -1,4 +1,4 @@
-"""Figures of eval-mixed, by hand."""
+"""Figures of eval-mixed against values computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The questions of ``eval-mixed``: as many as promised, answered by the documents they name."""
+"""The questions of ``eval-mixed``: their number, and their answers in the named documents."""
 
 from __future__ import annotations
 

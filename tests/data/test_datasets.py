@@ -1,4 +1,4 @@
-"""Reading data sets: what counts, what is skipped and counted, what is refused."""
+"""Reading data sets: which queries are used, skipped and counted, or rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What --data names."""
+"""Parsing of --data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pair files: every shape of record, splits, and what is wrong with a line."""
+"""Pair files: every kind of record, splits, and errors for damaged lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of judged sets, and of sets of documents alone."""
+"""Pairs from judged data sets, and from data sets with documents only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_title_precedes_its_text(tmp_path: Path) -> None:
 
 
 def _judged(named: Mapping[str, Sequence[str]], tested: frozenset[str] = frozenset()) -> Source:
-    """Make a judged set whose documents are called by the first word of their texts."""
+    """Make a judged set whose document ids are the first words of their texts."""
     corpus = {name: f"{name} text" for some in named.values() for name in some}
     pairs = tuple(Pair(query, name) for query, some in named.items() for name in some)
     return Source("set", corpus, pairs, tested=tested)
@@ -87,7 +87,7 @@ def test_queries_that_give_no_pairs() -> None:
 
 
 def _write_set(folder: Path, queries: int) -> Path:
-    """Write a set whose queries name two documents each; every third is of the test split."""
+    """Write a set with two relevant documents per query; every third is in the test split."""
     (folder / "qrels").mkdir(parents=True)
     ids = range(queries)
     corpus = [{"_id": f"d{n}", "text": f"document {n} of many"} for n in range(2 * queries)]

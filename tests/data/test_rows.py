@@ -1,4 +1,4 @@
-"""Rows: written and read back, and what is wrong with a row is counted."""
+"""Rows: written and read back; invalid rows are counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets that a test writes itself, and a work folder that tests share."""
+"""Fixtures: data sets written by tests, and a shared work folder."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> MakeSet:
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder: the store of a set is built once."""
+    """A shared work folder, so that the store of a data set is built once."""
     return tmp_path_factory.mktemp("work")

@@ -1,4 +1,4 @@
-"""The answer report, by hand."""
+"""The answer report against values computed by hand."""
 
 from __future__ import annotations
 

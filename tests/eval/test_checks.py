@@ -15,7 +15,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 def checked(path: Path) -> Checked:
@@ -24,7 +24,7 @@ def checked(path: Path) -> Checked:
 
 
 def faults(path: Path, of: Path | None = None) -> list[str]:
-    """The problems at ``path``, with paths from ``of`` on."""
+    """The problems at ``path``, with paths relative to ``of``."""
     return [str(item).removeprefix(f"{of or path}/") for item in checked(path).problems]
 
 

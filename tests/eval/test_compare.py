@@ -1,4 +1,4 @@
-"""Two reports against each other, with values checked by hand."""
+"""Comparison of two reports against values computed by hand."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ NAMES = ("old", "new")
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 def gates() -> tuple[samples.Report, samples.Report]:
-    """Five questions: the new gate is right on all, the old one on the last; never is the same."""
+    """Five questions: the new gate is right on all, the old one on the last; "never" is equal."""
     old = samples.gate()
     old["per_query"] = {
         "nq": {

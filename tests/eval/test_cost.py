@@ -1,4 +1,4 @@
-"""The cost formula against the clock: by hand, and timed on a real store."""
+"""The cost formula against measured time: computed by hand, and timed on a real store."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_formula_by_hand() -> None:
     )
     assert figures["measured"] == pytest.approx({"auto": measured, "never": 1.0, "always": 3.1})
     assert figures["error"]["formula"] == pytest.approx(predicted / measured - 1)
-    # exact by construction: a retrieval costs 3.5, a closed-book answer .1 beside the prefill
+    # exact by construction: a retrieval costs 3.5, a closed-book answer .1 plus the prefill
     assert figures["error"]["with_reuse"] == pytest.approx(0.0)
     low, high = figures["error_interval"]
     assert low < figures["error"]["formula"] < high

@@ -30,7 +30,7 @@ RIGHT, WRONG = "It is Paris.", "It is Rome."
 
 @dataclass(frozen=True, slots=True)
 class Given(RowGate):
-    """A gate whose probabilities a test gives, for every set the same."""
+    """A gate with probabilities given by the test, the same for every set."""
 
     p: tuple[float, ...]
 
@@ -146,7 +146,7 @@ def test_recorded_calls_are_counted() -> None:
     found = evaluate_recorded_gate([rows])
     assert found is not None
     calls = {name: each.lm_calls for name, each in found.pooled.policies.items()}
-    # the gate: 1 + 3 where it retrieves; else the closed-book answer goes on from its prefill
+    # the gate: 1 + 3 if it retrieves; else the closed-book answer continues from its prefill
     assert calls == {"never": 1.0, "always": 4.0, "oracle": 2.0, "random": 2.5, "gate": 2.5}
     # a gate from elsewhere is not charged for the prefill of the recorded one
     assert of_gate(rows, a_gate(0.8, 0.2)).lm_calls == 2.0

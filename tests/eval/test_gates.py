@@ -1,4 +1,4 @@
-"""Which gates rows can be scored with, and what is said of those that do not fit."""
+"""Gates that rows can be scored with, and errors for gates that do not fit."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def a_set(name: str, *rows: Row) -> RowSet:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., str]:
-    """Writes a file of probabilities and returns its path."""
+    """Write a file of probabilities and return its path."""
 
     def made(*lines: dict[str, Any]) -> str:
         path = tmp_path / "mine.jsonl"

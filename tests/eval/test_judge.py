@@ -1,4 +1,4 @@
-"""The judge: labelled, counted where it says neither yes nor no, and asked once."""
+"""The judge: labelled, replies other than yes or no counted, and asked once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SAYS = {"blue": "No.", "red": "Yes, it does.", "unclear": "Perhaps", "the pair":
 
 
 class Judge(PacedGenerator):
-    """Says what is scripted for the output in its prompt."""
+    """Gives the scripted reply for the output in its prompt."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Scripted(PacedSession):
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Draw nothing."""
+    """Ignore progress."""
 
 
 def test_verdicts_are_counted_and_cached(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``eval ls``: what is found in folders, and what is said of it."""
+"""``eval ls``: what is found in folders, and how it is described."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_search_depth_and_unique_paths(tmp_path: Path) -> None:
     found = list_library([tmp_path, tmp_path / "a"])
     assert [entry.path for entry in found.datasets] == [
         tmp_path / "a/b/c",
-        tmp_path / "a/b/c/d",  # three below a
+        tmp_path / "a/b/c/d",  # three levels below a
     ]
     assert (found.datasets[0].documents, found.datasets[0].splits) == (None, {})
 

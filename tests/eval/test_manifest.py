@@ -1,4 +1,4 @@
-"""The manifest: the same inputs have the same id, and everything else does not count."""
+"""The manifest: the id depends on the inputs only."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_given_paraphrases_come_first_and_invalid_ones_are_dropped() -> None:
     assert [(wording.rewrite, wording.text) for wording in wordings(query, 4)] == [
         ("original", "oxygen?"),
         ("paraphrase", "O2?"),
-        ("paraphrase", "oxygen"),  # which is what no_question_mark would make
+        ("paraphrase", "oxygen"),  # the same as no_question_mark would make
         ("polite", "Can you tell me: oxygen?"),
     ]
     assert wordings(Query("1", "x", metadata={"paraphrases": "x y"}), 1) == (

@@ -1,4 +1,4 @@
-"""What each policy chooses and pays, by hand."""
+"""Decisions and costs of each policy against values computed by hand."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_auto_that_retrieves_pays_for_gate_and_search() -> None:
     assert auto.output == "right"
     assert (auto.lm_calls, auto.retrieval_calls) == (2, 1)
     assert (auto.prompt_tokens, auto.completion_tokens) == (930, 18)
-    assert auto.stage_seconds == pytest.approx(  # the embedding is made once
+    assert auto.stage_seconds == pytest.approx(  # the embedding is computed once
         {"embed": 0.1, "gate": 0.05, "prefill": 0.4, "search": 0.2, "generate": 3.0, "ground": 0.3}
     )
 

@@ -1,4 +1,4 @@
-"""Documents by their best chunk, deep enough; queries that cannot be searched; names of modes."""
+"""Ranking of documents by their best chunk; queries that cannot be searched; names of modes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def silent(stage: str, done: int, total: int | None) -> None:
 def searcher(
     make_set: Callable[..., Path], work: Path, embedder: SentenceTransformerEmbedder
 ) -> Iterator[Searcher]:
-    """A searcher on a store where one document has most of the chunks."""
+    """A searcher over a store where one document has most of the chunks."""
     folder = make_set(CORPUS, {"q": "?"}, {"q": {"note": 1}})
     store, _ = build_store(load_dataset(folder), embedder, "chunk", work, silent)
     with Index.open(store) as index:

@@ -1,4 +1,4 @@
-"""Recording: resumed, never mixed, and stopped by a dead model."""
+"""Recording: resumed, never mixed between systems, and stopped by a failing model."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 RECORDING = Recording(k=2, max_tokens=6)
-PROMPTS_A_QUESTION = 4  # gate, closed book, and open book, which opens a closed-book session first
+PROMPTS_A_QUESTION = 4  # gate, closed book, and open book, which starts a closed-book session first
 
 
 class MortalGenerator(PacedGenerator):
-    """A language model that answers so many prompts and is gone then."""
+    """A language model that answers a number of prompts and then fails."""
 
     def __init__(self, lives: int) -> None:
         super().__init__()
@@ -56,12 +56,12 @@ class MortalGenerator(PacedGenerator):
 
 @pytest.fixture(scope="module")
 def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
-    """The one that the store of the questions was built with, as it is opened for a new store."""
+    """The embedder that the store of the questions was built with, as opened for a new store."""
     return open_embedder(ModelConfig(), None)
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Draw nothing."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Asking wordings: through the pipeline as it is served, resumed, stopped by a dead model."""
+"""Asking wordings through the pipeline as served: resumed, and stopped by a failing model."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from expertrag.llm.base import Message, Session, ShouldStop, never_stop
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
-ASKING = Asking(Recording(k=1, max_tokens=6), most=3)  # the gate looks at 6 tokens
+ASKING = Asking(Recording(k=1, max_tokens=6), most=3)  # the gate uses 6 tokens
 
 
 class FailingGenerator(PacedGenerator):
-    """A language model whose endpoint breaks on some questions; ``begun`` counts the others."""
+    """A language model whose endpoint fails on some questions; ``begun`` counts the others."""
 
     def __init__(self, *broken: str) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class FailingGenerator(PacedGenerator):
 
 @pytest.fixture(scope="module")
 def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
-    """The one that the store of the questions was built with, as it is opened for a new store."""
+    """The embedder that the store of the questions was built with, as opened for a new store."""
     return open_embedder(ModelConfig(), None)
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Draw nothing."""
+    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def asked(
 def with_model(
     asked: Asked, embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> Iterator[Callable[[PacedGenerator], Asked]]:
-    """Gives the same questions to another model; all of these keep replies in one place."""
+    """Give the same questions to another model; all models cache replies in one place."""
     opened: list[Pipeline] = []
 
     def made(model: PacedGenerator) -> Asked:

@@ -1,4 +1,4 @@
-"""The page: complete, offline, escaped, with a readable plot for everything that has one."""
+"""The HTML report: complete, self-contained, escaped, with readable plots."""
 
 from __future__ import annotations
 
@@ -193,9 +193,7 @@ def test_a_wide_table_shows_a_shadow(page: BeautifulSoup) -> None:
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
-def test_a_missing_extra_is_named(
-    missing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_extra_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def importing(name: str, *rest: Any) -> Any:

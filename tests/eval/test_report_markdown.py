@@ -49,4 +49,4 @@ def test_texts_of_data_sets_are_escaped() -> None:
     assert not re.search(r"(?<!\\)\]\(", text)
     for line in text.splitlines():
         if line.startswith("| &lt;script"):
-            assert r"\|" in line  # a bar in a name parts no cells
+            assert r"\|" in line  # a bar in a name does not split cells

@@ -1,4 +1,4 @@
-"""Reports in the terminal: every figure that counts, aligned, at most 100 columns."""
+"""Reports in the terminal: the main figures, aligned, at most 100 columns wide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def lines_of(report: samples.Report) -> list[str]:
 
 
 def row(lines: list[str], *beginning: str) -> list[str]:
-    """The words of the first line that begins with these."""
+    """The words of the first line that starts with ``beginning``."""
     found = (line.split() for line in lines)
     return next(words for words in found if words[: len(beginning)] == list(beginning))
 

@@ -1,4 +1,4 @@
-"""The retrieval evaluation on a real set, and on sets that cannot be measured."""
+"""The retrieval evaluation on a real data set, and on data sets that cannot be evaluated."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ QRELS = {"q1": {"tide": 1, "lost": 1}, "q2": {"wind": 1}, "q3": {"bread": 2, "wi
 
 
 class Guarded:
-    """The embedder without some of its methods, and with no vector for some queries."""
+    """An embedder without some of its methods, and without a vector for some queries."""
 
     def __init__(
         self, inner: SentenceTransformerEmbedder, *forbidden: str, failing: str = ""
@@ -218,7 +218,7 @@ def test_a_query_without_a_hit_scores_0_and_missing_documents_are_counted(
     assert bm25["R@3"] == {"q1": 0.5, "q2": 0.0, "q3": 1.0}
     assert found["per_query"]["first"]["dense"]["R@3"] == {"q1": 0.5, "q2": 1.0, "q3": 1.0}
     assert found["datasets"]["first"]["bm25"]["R@3"] == 0.5
-    assert found["mean"]["bm25"]["R@3"] == 0.75  # each set counts the same
+    assert found["mean"]["bm25"]["R@3"] == 0.75  # each set has the same weight
     assert found["sizes"]["first"] == {
         "documents": 3, "chunks": 3, "queries": 3, "judgements": 4, "judged_missing": 1
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The store of a corpus: built once, resumed, by unit; what cannot be read is told."""
+"""The store of a corpus: built once per unit, resumed; unreadable documents are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Seen = list[tuple[str, int, int | None]]
 
 
 class Counted:
-    """The embedder, counting the texts of documents that it is given."""
+    """An embedder that counts the texts of documents that it encodes."""
 
     def __init__(self, inner: SentenceTransformerEmbedder) -> None:
         self._inner = inner

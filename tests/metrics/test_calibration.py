@@ -32,7 +32,7 @@ def test_risk_coverage_answers_the_most_confident_first() -> None:
 
 
 def test_ties_have_the_expected_risk() -> None:
-    # the surest is wrong; of the two ties half is right: risks 1, (1 + .5) / 2, (1 + 1) / 3
+    # the most confident is wrong; half of the two ties is right: risks 1, (1 + .5) / 2, (1 + 1) / 3
     assert aurc([0.5, 0.9, 0.5], [True, False, False]) == pytest.approx((1 + 0.75 + 2 / 3) / 3)
     assert risk_coverage([0.3] * 4, [True, False, False, False])[0] == (0.25, 0.75)
 

@@ -33,7 +33,7 @@ def test_area_over_random_uses_the_trapezoidal_rule() -> None:
     # random stays at .5; the gate is above by 0, .25, .25, 0, 0 at rates 0, .25, .5, .75, 1
     points = frontier([0.6, 0.8, 0.3, 0.1], NEVER, ALWAYS)
     assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
-    # never .25 and always .75: random is .25 + r/2, and one that finds both gains first is above
+    # never .25 and always .75: random is .25 + r/2; a gate that finds both gains first is above it
     # by .125, .25, .125 at rates .25, .5, .75
     points = frontier([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 0], [1, 1, 1, 0])
     assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
@@ -73,7 +73,7 @@ def test_a_nominal_threshold_exceeds_the_target_and_a_guaranteed_one_does_not() 
         assert nominal.realised_low < nominal.target < nominal.realised_high
         assert nominal.violations > 0.1 > guaranteed.violations
         assert nominal.target - 0.05 < guaranteed.realised < nominal.target
-    # one of five gains and these have the highest p: nearly all are found at .2, all beyond
+    # one of five gains, and these have the highest p: nearly all are found at .2, all above it
     assert 0.17 < found[0].accuracy < 0.2
     assert found[2].accuracy == pytest.approx(0.2, abs=0.001)
 
@@ -94,8 +94,8 @@ def test_the_guarantee_holds_on_other_questions(questions: int) -> None:
 
 
 def test_few_questions_guarantee_nothing() -> None:
-    # no target below 1 lets the one question of the first half pass: the bar is its own p.
-    # If that is .2 the other one, .8, passes; else none does.
+    # for any target below 1, the one question of the first half does not pass: the bar is its own
+    # p. If that is .2, the other one, .8, passes; else none does.
     for item in budget([0.2, 0.8], [False, False], [True, True]):
         if item.rule == "guaranteed":
             assert item.realised == 0.0

@@ -1,4 +1,4 @@
-"""Measures against values worked out by hand, and against ir_measures' own aggregates."""
+"""Measures against values computed by hand, and against ir_measures' own aggregates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QRELS = {"q1": {"a": 1, "b": 1, "c": 2}, "q2": {"d": 1}, "q3": {"e": 1, "f": 1}}
 RUN = {"q1": ["x", "c", "a", "y", "b"], "q2": ["d"], "q3": []}
 
 EXPECTED = {
-    # gains 0, 2, 1 of at best 2, 1, 1
+    # gains 0, 2, 1; ideal gains 2, 1, 1
     "nDCG@3": ((2 / log2(3) + 1 / 2) / (2 + 1 / log2(3) + 1 / 2), 1.0),
     "MAP": ((1 / 2 + 2 / 3 + 3 / 5) / 3, 1.0),
     "AP@3": ((1 / 2 + 2 / 3) / 3, 1.0),

@@ -1,4 +1,4 @@
-"""SQuAD's measures, by hand."""
+"""SQuAD's measures against values computed by hand."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_exact_match_and_f1(output: str, answers: list[str], exact: bool, f1: fl
         ("She was born in Rome.", ["Paris", "rome"], True),
         ("In Paris. [2]", ["2"], False),
         ("In short:\n\n[1] Paris", ["Paris"], True),
-        ("Parisian", ["Paris"], True),  # a part of the text, as AdaRAGUE counts
+        ("Parisian", ["Paris"], True),  # a substring, as AdaRAGUE counts
         ("Boy Hits Car", ["The The"], False),  # normalises to nothing
         ("It costs /- 5", ["/-", "shilling"], False),
         ("I do not know.", ["no"], False),

@@ -1,4 +1,4 @@
-"""Intervals and tests against literals worked out by hand, and what must never be NaN."""
+"""Intervals and tests against values computed by hand; results are never NaN."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_paired_t_of_four_differences() -> None:
 @pytest.mark.parametrize(
     ("b", "p_value"),
     [
-        ([1.0, 2.0, 3.0, 4.0], 2 / 16),  # only all and no signs flipped reach |10|
+        ([1.0, 2.0, 3.0, 4.0], 2 / 16),  # only all or no signs flipped reach |10|
         ([3.0, 1.0, -1.0, 2.0], 6 / 16),  # |sum| of 5 or more: none flipped, or one of the ones
         ([0.1, 0.1, 0.1], 2 / 8),
         ([1.0, -1.0], 1.0),

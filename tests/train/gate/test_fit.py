@@ -1,4 +1,4 @@
-"""A gate that is fitted on recorded rows: what it learns beside the benefit."""
+"""A gate fitted on recorded rows: what it learns in addition to the benefit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from expertrag_retriever.gate.signals import SignalGroup
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 def _row(number: int, rng: random.Random) -> Row:
-    """One passage is as good as all; passages hold the answer where no word is missing."""
+    """One passage is as good as all; passages hold the answer if no word is missing."""
     held = rng.random() < 0.5
     right = "Paris" if held and rng.random() < 0.8 else "Rome"
     evidence = {"evidence_dense_best": rng.random(), "evidence_missing": float(not held)}
@@ -93,14 +93,16 @@ def test_the_judge_can_be_left_out(
 def test_domain_signals_need_the_router_of_the_fit(
     bundle: GateBundle, model_config: Config, tmp_path: Path
 ) -> None:
-    """The base model may be the same, and its experts and their router others."""
+    """The base model may be the same while its experts and their router differ."""
     moved = replace(bundle, needs=replace(bundle.needs, router="of another bundle"))
     with pytest.raises(Conflict, match="fitted with a different domain router"):
         source_of(moved, model_config.model, tmp_path)
     assert source_of(bundle, model_config.model, tmp_path).needs.router is None
 
 
-def test_an_embedder_without_experts_has_no_domain_signals(model_config: Config, tmp_path: Path) -> None:
+def test_an_embedder_without_experts_has_no_domain_signals(
+    model_config: Config, tmp_path: Path
+) -> None:
     model = replace(model_config.model, embedder="all-minilm-l6-v2")
     with pytest.raises(InvalidArgument, match="has no embedding experts"):
         open_source((SignalGroup.DOMAIN,), model, tmp_path)

@@ -1,4 +1,4 @@
-"""What a gate learns from: rows, their signals, and which answers were right."""
+"""Training material of a gate: rows, their signals, and which answers were right."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OpenSource = Callable[..., SignalSource]
 
 
 def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_other_ways_to_read_are_used_if_every_row_has_them(source: OpenSource) -
 
 
 def test_a_miss_costs_more_than_a_search() -> None:
-    """Accuracy alone would search where the benefit is .9, and a question at .3 would be a miss."""
+    """Accuracy alone would search only at a benefit of .9, and a question at .3 would be missed."""
     benefit = np.array([0.9, 0.3, 0.05])
     rows = Material([], np.array([[False, True], [True, False], [True, False]]))
     found = best_threshold(Predictions(benefit, benefit, benefit), rows, 0.02)

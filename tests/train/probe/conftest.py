@@ -1,4 +1,4 @@
-"""A tiny reader and a small data set, made once."""
+"""Fixtures: a tiny reader and a small data set, made once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from expertrag.llm import prompt
 
 @pytest.fixture(scope="session")
 def tiny_reader(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a tiny Llama that says it is a reader of our prompts."""
+    """Folder of a tiny Llama that is marked as a reader of our prompts."""
     folder = write_llama(tmp_path_factory.mktemp("tiny") / "reader", smollm_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(

@@ -1,4 +1,4 @@
-"""The fit: what states tell is found, and probabilities are those of a quarter without answer."""
+"""The fit finds the informative direction; probabilities assume a quarter without an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WIDTH = 40
 def _rows(
     count: int, seed: int, strength: float = 2.0
 ) -> tuple[np.ndarray, list[bool], list[str], list[str]]:
-    """Draw states one direction of which tells, in three sets with an offset of their own."""
+    """Draw states with one informative direction, in three sets with different offsets."""
     rng = np.random.default_rng(seed)
     lacking = rng.random(count) < 0.5
     states = rng.normal(size=(count, _WIDTH))
@@ -55,7 +55,7 @@ def test_uninformative_states_give_the_prior() -> None:
 
 
 def test_out_of_fold_odds_come_from_fits_without_the_rows_set() -> None:
-    """A set whose rows contradict the others is told wrongly."""
+    """A set whose rows contradict the others gets wrong predictions."""
     states, lacking, sheets, _ = _rows(900, 6)
     inside = np.arange(900) % 5 == 4
     sets = [f"set{number % 5}" for number in range(900)]

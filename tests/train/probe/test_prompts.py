@@ -1,4 +1,4 @@
-"""Prompts with and without the answer, as search makes them."""
+"""Prompts with and without the answer, built by search."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_no_dev_document_is_asked_about_in_training(births: ProbeSet, dataset: P
 
 
 def test_missed_gold_passages_are_inserted_into_the_results(dataset: Path) -> None:
-    """Answerable questions of the first search have their answer, with passages enough."""
+    """Answerable questions of the first search have their answer, if there are enough passages."""
     one = replace(FULL, passages=(5,), answered=0, tempted=0, elsewhere=0)
     (found,) = probe_sets({"encyclopedia": (dataset,)}, one, {}, {})
     read = load_dataset(dataset, "train")

@@ -1,4 +1,4 @@
-"""From a data set to a probe's folder, by a tiny reader: what is written, resumed and refused."""
+"""Training a probe with a tiny reader: what is written, resumed and rejected."""
 
 from __future__ import annotations
 

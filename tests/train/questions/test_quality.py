@@ -1,4 +1,4 @@
-"""Every reason for which a generated question is dropped, by texts made by hand."""
+"""Every reason to drop a generated question, on handmade texts."""
 
 from __future__ import annotations
 

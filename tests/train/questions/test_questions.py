@@ -1,4 +1,4 @@
-"""Questions about documents: what is drawn, asked, kept on disk and written."""
+"""Questions about documents: what is drawn, asked, cached on disk and written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REPLIES = {
 
 
 class ScriptedGenerator(TellingGenerator):
-    """Replies by the passage; counts what it is asked."""
+    """Gives the scripted reply for a passage; counts the prompts."""
 
     def __init__(self, replies: Mapping[str, str | ExpertRAGError] = REPLIES) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class ScriptedGenerator(TellingGenerator):
 
 
 class KilledError(BaseException):
-    """Stands for a kill at a moment that the test chooses."""
+    """Simulates a kill at a moment chosen by the test."""
 
 
 def silent(_stage: str, _done: int, _total: int | None) -> None: ...

@@ -1,4 +1,4 @@
-"""A tiny model and a small data set, made once."""
+"""Fixtures: a tiny model and a small data set, made once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies and their evidence: spans, verdicts, sentences, and why questions are left out."""
+"""Target replies and their evidence: spans, verdicts, sentences, and reasons to drop questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make eval-reader`: what is asked, how it is scored, and a run that is killed goes on."""
+"""`make eval-reader`: questions, scores, and resuming an interrupted run."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ PARIS = Asked(
 def written(
     folder: Path, answers: Sequence[str], documents: Sequence[str], name: str
 ) -> list[Asked]:
-    """Write a set of one question and ask it with its gold passages."""
+    """Write a data set of one question, and ask it with its gold passages."""
     own = folder / name
     (own / "qrels").mkdir(parents=True)
     records = [{"_id": key, "text": text} for key, text in CORPUS.items()]
@@ -100,7 +100,7 @@ def test_an_answer_in_no_passage_has_no_reply(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def births(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of data sets, each of which is the births."""
+    """Folder of data sets that are all the births."""
     folder = tmp_path_factory.mktemp("sets")
     for name in (*eval_reader.GENERAL_SETS, "tatqa"):
         write_births(folder / name)
@@ -150,9 +150,9 @@ def test_closed_book_shows_nothing(births: Path) -> None:
     [
         ("Paris [2]", ("paris",), (True, True, True)),
         ("It is Paris [2]", ("paris",), (True, False, True)),
-        ("It was chapter [2]", ("2",), (False, False, False)),  # a marker is no answer
+        ("It was chapter [2]", ("2",), (False, False, False)),  # a marker is not an answer
         ("No, it does not. [1]", ("no",), (True, False, True)),
-        ("We know: no", ("no",), (True, False, False)),  # a verdict begins the answer
+        ("We know: no", ("no",), (True, False, False)),  # a verdict must begin the answer
         ("", ("yes",), (False, False, False)),
     ],
 )
@@ -166,8 +166,8 @@ def test_scores(text: str, answers: tuple[str, ...], expected: tuple[bool, ...])
     [
         ("Paris [2]", (1, 1), (1, 1)),
         ("Paris [2][3]", (2, 2), (1, 2)),
-        ("Paris [1][2][2]", (1, 1), (1, 1)),  # as served: what does not hold it is left out,
-        ("Paris [4]", (2, 2), (1, 2)),  # and what holds it found, where the number is wrong
+        ("Paris [1][2][2]", (1, 1), (1, 1)),  # as served: citations without the answer are dropped,
+        ("Paris [4]", (2, 2), (1, 2)),  # and a wrong number is corrected to a passage with it
         ("Bergen [1]", (0, 1), (0, 1)),
         ("Bergen [4]", (0, 1), (0, 1)),
         ("Paris", (0, 0), (0, 0)),
@@ -189,7 +189,7 @@ def test_figures_match_those_computed_by_hand() -> None:
     share = shares("s", [(0, 0), (1, 2)], [(1, 1), (0, 0), (1, 3)])
     assert (share.before, share.after) == (Estimate(0.5, 0.5, 0.5, 1), Estimate(0.5, 1 / 3, 1.0, 2))
     assert shares("s", [(0, 0)], [(0, 0)]).after is None
-    # 3 of the 4 pairs of an unanswerable question and another are in their order
+    # 3 of the 4 pairs of an unanswerable and another question are in the right order
     area = areas("a", [0.5] * 4, [0.9, 0.2, 0.3, 0.1], [True, True, False, False])
     assert area.before is not None and area.before.mean == 0.5
     assert area.after is not None and area.after.mean == 0.75
@@ -216,7 +216,7 @@ def test_rows() -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a bundle of random updates."""
+    """Make a bundle of random adapters."""
     folder = tmp_path_factory.mktemp("random")
     settings = AdapterSettings(("encyclopedia", "finance"))
     parameters = adapt(load_dense(tiny_llama).model, settings).parameters
@@ -252,7 +252,7 @@ def test_an_interrupted_run_is_resumed(
     assert tuple(first) == parts and all(first.values())
     assert "| squad2 gold | 7 |" in capsys.readouterr().out
     answers = sorted(tmp_path.glob("reader/answers-*.jsonl"))
-    assert len(answers) == 2  # of the base and of the reader
+    assert len(answers) == 2  # one of the base and one of the reader
     kept = [path.read_text() for path in answers]
     for path, text in zip(answers, kept, strict=True):
         path.write_text(text[: len(text) // 2])  # killed in the middle of a line

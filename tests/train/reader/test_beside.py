@@ -1,4 +1,4 @@
-"""A base that stays as it is, with a reader's small experts beside it: trained, and served."""
+"""A frozen base with a reader's parallel adapters: trained and served."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ CLOSED = prompt.closed_book("Where do ships go?")
 
 @pytest.fixture(scope="module")
 def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random Qwen2, whose biases no mixture of Mixtral's format has."""
+    """A random Qwen2 model; Mixtral's format does not support its biases."""
     folder = tmp_path_factory.mktemp("qwen2") / "base"
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**TINY, num_hidden_layers=3))
@@ -116,7 +116,7 @@ def test_the_engine_matches_the_trained_model(
 
 
 def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
-    """On the CPU, where it runs in torch."""
+    """Runs on the CPU, in torch."""
     experts = load_beside(bundle)
     generator = load_generator(str(base), dtype="float32", beside=experts)
     assert isinstance(generator, TransformersGenerator)
@@ -147,7 +147,7 @@ def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bun
 def test_one_expert_is_merged_into_a_dense_model(
     domain: str, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    """For other engines: its inner units are more of the layers' own."""
+    """For other engines: the adapter's inner units are appended to the layers' own."""
     merge(str(base), bundle, tmp_path / "plain", domain=domain)
     kind: Any = Qwen2ForCausalLM
     plain = kind.from_pretrained(tmp_path / "plain", dtype=torch.float32)
@@ -162,7 +162,9 @@ def test_one_expert_is_merged_into_a_dense_model(
     assert load_generator(str(tmp_path / "plain")).reader
 
 
-def test_merging_into_unsupported_formats_is_rejected(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_merging_into_unsupported_formats_is_rejected(
+    base: Path, bundle: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InvalidArgument, match="name one with --domain"):
         merge(str(base), bundle, tmp_path / "mixture")
     with pytest.raises(InvalidArgument, match="of type qwen2 cannot be written into a GGUF"):
@@ -171,14 +173,16 @@ def test_merging_into_unsupported_formats_is_rejected(base: Path, bundle: Path, 
 
 def test_the_configuration_selects_the_reader(base: Path, bundle: Path) -> None:
     model = ModelConfig(generator=str(base), dtype="float32")
-    assert not open_generator(model).reader  # none was shipped for this one
+    assert not open_generator(model).reader  # no reader is shipped for this model
     assert open_generator(replace(model, reader=str(bundle))).reader
     assert not open_generator(replace(model, reader="none")).reader
     with pytest.raises(InvalidArgument, match="is not a reader"):
         open_generator(replace(model, reader=str(base)))
 
 
-def test_a_bundle_contains_the_scaling_of_its_doubt(base: Path, bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_contains_the_scaling_of_its_doubt(
+    base: Path, bundle: Path, tmp_path: Path
+) -> None:
     scaled = tmp_path / "scaled"
     shutil.copytree(bundle, scaled)
     scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))

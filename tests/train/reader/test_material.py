@@ -1,4 +1,4 @@
-"""Reading examples of a data set: gold among distractors, abstention, nothing of the test split."""
+"""Reading examples: gold among distractors, abstention, nothing from the test split."""
 
 from __future__ import annotations
 

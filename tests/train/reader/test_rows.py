@@ -1,4 +1,4 @@
-"""Rows: packing keeps every sheet whole, of one domain, and apart from its neighbours."""
+"""Packed sequences: every sheet is whole, of one domain, and separate from the others."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
 
 
 def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
-    """A sheet's loss is the sum of those of its questions, each with all of its prompt."""
+    """A sheet's loss is the sum of its questions' losses, each with its complete prompt."""
     alone = [
         Sheet("a", (), (Branch((*FORKED.shared, *branch.prompt), branch.reply),))
         for branch in FORKED.branches
@@ -93,7 +93,7 @@ def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
 
 
 def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
-    """Of the reply tokens alone, and the last prompt token predicts the first of them."""
+    """Only reply tokens count, and the last prompt token predicts the first of them."""
     [branch], shared = SHEETS[0].branches, SHEETS[0].shared
     model = load_dense(tiny_llama).model
     ids = torch.tensor([[*shared, *branch.prompt, *branch.reply]])
@@ -108,11 +108,13 @@ def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork)
 def test_the_doubt_decides(
     least: float, abstains: bool, network: ReaderNetwork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As served: abstention from a doubt on, and never below, whatever word is likeliest."""
+    """As served: abstain if the doubt reaches the threshold, whichever token is most likely."""
     monkeypatch.setattr("expertrag.train.reader.network.ABSTAINS_FROM", least)
     shown = (Passage("ships", 0, "A painter of ships.", 0, 19, 1.0),)
     examples = [Example("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")]
     told = network.answer(examples, "a")
     first_word = NOT_FOUND.split()[0]
     assert [item.reply.answer.startswith(first_word) for item in told] == [abstains] * 2
-    assert all(0 < item.doubt < 1 for item in told)  # of the model, not of what was decided
+    assert all(
+        0 < item.doubt < 1 for item in told
+    )  # the model's own doubt, not the forced decision

@@ -1,4 +1,4 @@
-"""Training on a tiny model: it learns, a killed one ends the same, and merging changes nothing."""
+"""Training on a tiny model: it learns, can be resumed, and merging changes nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_interrupted_training_gives_the_same_result(
 def test_training_continues_from_a_reader(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    """It begins with what that one has learned, and keeps the experts that it does not train."""
+    """Training starts from the reader's weights, and keeps the experts that it does not train."""
     start = load_bundle(bundle)
     recipe = replace(RECIPE, epochs=1, most_epochs=1, rank=3)
     report = train(tiny_llama, dataset, tmp_path / "more", recipe, ("technical",), start)
@@ -112,7 +112,7 @@ def test_a_reader_of_another_base_is_rejected_as_start(
 def test_an_older_reader_is_a_start_but_cannot_be_served(
     bundle: Path, tiny_llama: Path, dataset: Path, tmp_path: Path
 ) -> None:
-    """Older readers have updates beside attention, too: what is known of them is gone on with."""
+    """Older readers also have adapters of attention, which are dropped when training continues."""
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
     weights = load_file(old / "adapters.safetensors")
@@ -134,7 +134,7 @@ def test_the_domain_name_base_is_reserved(tiny_llama: Path, dataset: Path, tmp_p
 def test_without_passages_it_is_the_base_bit_for_bit(
     bundle: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    """Beside the base as a mixture, whose kernels round as those of the reader do."""
+    """Compares with the base as a mixture, whose kernels round like those of the reader."""
     merge(str(tiny_llama), bundle, tmp_path / "reader")
     upcycle(tiny_llama, tmp_path / "base")
     asked = prompt.closed_book("Where do ships go?")
@@ -175,7 +175,7 @@ def _said(
 def test_merging_changes_nothing(
     domain: str, bundle: Path, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Written in float32, the merged weights give the logits of the updates beside the base."""
+    """In float32, the merged weights give the logits of the base with its adapters."""
     monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: tensor)
     names = merge(str(tiny_llama), bundle, tmp_path / "mixture")
     merge(str(tiny_llama), bundle, tmp_path / "plain", domain=domain)
@@ -209,7 +209,7 @@ def test_merging_changes_nothing(
 def test_a_merged_model_answers(
     domain: str | None, bundle: Path, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    """It is known as a reader, whether as a mixture or as one expert alone."""
+    """It is recognized as a reader, both as a mixture and as a single expert."""
     merge(str(tiny_llama), bundle, tmp_path / "merged", domain=domain)
     generator = load_generator(str(tmp_path / "merged"))
     assert generator.reader
@@ -220,7 +220,7 @@ def test_a_merged_model_answers(
 
 
 def _logits(base: Path, bundle: Path, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of the base with the updates beside it."""
+    """Logits of the base with its adapters."""
     made, dense = load_bundle(bundle), load_dense(base)
     adapters = adapt(dense.model, made.settings)
     adapters.load(made.weights)

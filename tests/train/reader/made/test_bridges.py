@@ -1,4 +1,4 @@
-"""Questions about what another document names."""
+"""Two-hop questions about a subject that another document names."""
 
 from __future__ import annotations
 

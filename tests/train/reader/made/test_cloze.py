@@ -1,4 +1,4 @@
-"""Questions made by taking a span out of a sentence, and sentences that give none."""
+"""Cloze questions, and sentences that give none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions over two documents about things of one kind, or of two."""
+"""Questions that compare two documents of the same kind, or of different kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data set of a store: made once, read as any other."""
+"""The data set of a store: made once, and read like any other."""
 
 from __future__ import annotations
 
@@ -91,13 +91,15 @@ def _faq() -> Document:
 def test_a_language_model_asks_questions(
     store: Path, embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
-    """What the model says is kept beside the data set; replies of no use are counted."""
+    """Replies of the model are kept next to the data set; dropped questions are counted."""
     folder = _make(store, tmp_path, Asker(PacedGenerator(), embedder))
     assert (folder.parent / "replies.jsonl").read_text().count("\n") == 0
     assert folder != _make(store, tmp_path)
 
 
-def test_stores_without_enough_questions(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> None:
+def test_stores_without_enough_questions(
+    embedder: SentenceTransformerEmbedder, tmp_path: Path
+) -> None:
     with pytest.raises(NotFound, match="no store"):
         _make(tmp_path / "nowhere", tmp_path)
     few = tmp_path / "few"

@@ -1,4 +1,4 @@
-"""Questions of titles and headings."""
+"""Questions from titles and headings."""
 
 from __future__ import annotations
 

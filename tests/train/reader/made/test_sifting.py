@@ -1,4 +1,4 @@
-"""Which made questions are kept, and why others are not."""
+"""The filter of made questions, and its reasons."""
 
 from __future__ import annotations
 

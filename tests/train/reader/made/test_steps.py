@@ -1,4 +1,4 @@
-"""Questions of examples: a line that ends in a colon, then code."""
+"""Questions from examples: a line that ends in a colon, then code."""
 
 from __future__ import annotations
 
