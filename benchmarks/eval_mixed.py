@@ -159,7 +159,7 @@ def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
 
 
 def code_hash() -> str:
-    """Hash of the code between a question and its answer: answers kept by other code are not used."""
+    """Hash the code between a question and its answer; answers of other code are not reused."""
     folders = "expertrag/answer", "expertrag/llm", "retriever/expertrag_retriever"
     files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]

@@ -172,7 +172,7 @@ def test_keeps_serving_when_the_other_embedder_cannot_be_loaded(
         with served.lease() as view:
             assert view.searcher.search("cafeteria", k=1).passages
         assert served.stats().generation == 1  # not retried at every request
-        monkeypatch.setattr(served, "_retry_at", 0.0)
+        monkeypatch.setattr(served._swap, "_retry_at", 0.0)
         assert served.stats().generation == 2
     finally:
         served.close()

@@ -143,7 +143,7 @@ def test_a_training_starts_from_a_reader(
 def test_an_invalid_start_is_reported(run: Run, base: Path, births: Path, tmp_path: Path) -> None:
     more = ("train", "reader", "--data", births, "--base", base, "--out", tmp_path / "more")
     other = run(*more, "--start", "smollm2-135m-reader")
-    assert other.code == 6 and "smollm2-135m-instruct-moe: name that model" in other.err
+    assert other.code == 6 and "smollm2-135m-instruct-moe: use those files" in other.err
     none = run(*more, "--start", births)
     assert none.code == 2 and "is not a reader" in none.err
     assert not (tmp_path / "more.partial").exists()

@@ -103,7 +103,12 @@ HEADER = "query-id\tcorpus-id\tscore\n"
         (QUERIES, HEADER + "q\td1\t0.5\n", InvalidArgument, "line 2 is not a judgement"),
         (QUERIES, HEADER + "q\td1\tinf\n", InvalidArgument, "line 2 is not a judgement"),
         (QUERIES, HEADER + "q\td1\t3000000000\n", InvalidArgument, "grade above 1000"),
-        (QUERIES, HEADER + "q\td1\t1\nq\td1\t0\n", InvalidArgument, "line 3 gives d1 another"),
+        (
+            QUERIES,
+            HEADER + "q\td1\t1\nq\td1\t0\n",
+            InvalidArgument,
+            "line 3 gives d1 a different grade",
+        ),
         ([{"_id": "q", "text": "\ud800"}], HEADER, InvalidArgument, "lone surrogate"),
         ([{"text": "?"}], HEADER + "q\td1\t1\n", InvalidArgument, "line 1 has no _id"),
         ([{"_id": "q", "text": " "}], HEADER, InvalidArgument, "line 1 has no text"),

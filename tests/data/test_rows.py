@@ -55,7 +55,7 @@ def test_invalid_rows_are_counted_with_the_reason(tmp_path: Path) -> None:
         ("line 3", "_id is missing or not a string"),
         ("2", "answers is not a list of strings"),
         ("3", "answers is missing or not a list of strings"),
-        ("4", "multi_step is no string"),
+        ("4", "multi_step is not a string"),
         ("5", "recorded is not in the format of 'expertrag eval record'"),
         ("1", "line 8 has the _id of an earlier row"),
     ]

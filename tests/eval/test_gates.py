@@ -108,7 +108,9 @@ def test_sets_with_the_same_ids_are_distinguished(write: Callable[..., str]) -> 
 def test_missing_rows_are_counted(write: Callable[..., str]) -> None:
     rows = a_set("a", *map(a_row, "wxyz"))
     gate = load_gate(write({"_id": "w", "p_benefit": 0.1}, {"_id": "y", "p_benefit": 0.1}), [rows])
-    with pytest.raises(InvalidArgument, match=r"mine\.jsonl lacks 2 of 4 rows of a, first x; add"):
+    with pytest.raises(
+        InvalidArgument, match=r"mine\.jsonl lacks 2 of 4 rows of a, the first is x; add"
+    ):
         gate.probabilities(rows)
 
 

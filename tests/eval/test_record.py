@@ -110,7 +110,7 @@ def test_rows_contain_the_pipelines_answers(asked: Asked, tmp_path: Path) -> Non
         decision = asked.opened.pipeline.decide(row.question)
         assert row.recorded.gate.p_benefit == pytest.approx(decision.p_benefit)
         assert row.recorded.gate.lm_calls == 1
-        assert set(row.recorded.gate.stage_seconds) == {"embed", "gate", "prefill"}
+        assert set(row.recorded.gate.stage_seconds) == {"route", "embed", "gate", "prefill"}
         assert row.recorded.never.retrieval_calls == 0
         assert row.recorded.one_step.retrieval_calls == 1
         assert 1 <= len(row.recorded.one_step.documents) <= 2

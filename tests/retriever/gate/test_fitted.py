@@ -77,7 +77,9 @@ def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
     with pytest.raises(GateError, match="format is 99, not 3"):
         load_gate(tmp_path)
-    with pytest.raises(GateError, match=r"no gate in .*: name a folder made by `expertrag gate"):
+    with pytest.raises(
+        GateError, match=r"no gate in .*: name a folder made by `expertrag train gate"
+    ):
         load_gate(tmp_path / "none")
 
 
@@ -112,8 +114,8 @@ def test_the_reason_states_what_decided_and_what_would_change_it(bundle: GateBun
         yes.reason,
     )
     assert re.search(
-        r"is below the threshold 0\.15, so the model answers alone\. Without what the store covers "
-        r".*the decision would be the opposite\.$",
+        r"is below the threshold 0\.15, so the model answers alone\. Without what the store "
+        r"covers.*the decision would be the opposite\.$",
         decide(bundle, KNOWN, threshold=0.15).reason,
     )
     assert decide(bundle, KNOWN, threshold=0.0).retrieve

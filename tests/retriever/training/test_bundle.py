@@ -215,7 +215,7 @@ def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_pat
 
 def test_one_training_at_a_time(base: BaseModel, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with work_folder(out), pytest.raises(TrainingError, match="under way"):
+    with work_folder(out), pytest.raises(TrainingError, match="is running"):
         train_bundle({"trees": [_source("trees")]}, base.base, base.load, RECIPE, out, _silent)
 
 

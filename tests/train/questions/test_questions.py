@@ -230,7 +230,7 @@ def test_every_document_gives_a_passage_before_a_second_of_any(
     for count in range(1, 7):
         assert draw_passages(documents, embedder, count, 0) == everything[:count]
     assert draw_passages(documents, embedder, 100, 1) != everything
-    with pytest.raises(InvalidArgument, match="no document has a passage of 20 words"):
+    with pytest.raises(InvalidArgument, match="no document has a passage of at least 20 words"):
         draw_passages(documents[-1:], embedder, 1, 0)
 
 
