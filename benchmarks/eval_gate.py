@@ -33,7 +33,7 @@ from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.frontier import budget
-from expertrag.train.gate.material import Material, material
+from expertrag.train.gate.material import GateMaterial, material
 from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import Predictions, nested
 from expertrag_retriever.gate.learners import GRID
@@ -94,7 +94,7 @@ def main() -> int:
     return 0
 
 
-def figures(runs: Sequence[Predictions], rows: Material) -> dict[str, Any]:
+def figures(runs: Sequence[Predictions], rows: GateMaterial) -> dict[str, Any]:
     """Mean of every figure over runs, with the interval over rows of the first run."""
     benefit = rows.benefit
 

@@ -25,7 +25,7 @@ from expertrag.data.types import JSON, RowSet
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.stores import default_work
 from expertrag.train.gate.fit import COST
-from expertrag.train.gate.material import Material, best_threshold, material
+from expertrag.train.gate.material import GateMaterial, best_threshold, material
 from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup
@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def left_out(
-    sets: dict[str, Material], signals: Sequence[SignalGroup], name: str
+    sets: dict[str, GateMaterial], signals: Sequence[SignalGroup], name: str
 ) -> dict[str, JSON]:
     """Decide the rows of each set by a gate fitted on the others."""
     right, retrieved, of_sets = [], [], {}
@@ -95,8 +95,8 @@ def left_out(
     }
 
 
-def _together(some: Sequence[Material]) -> Material:
-    return Material(
+def _together(some: Sequence[GateMaterial]) -> GateMaterial:
+    return GateMaterial(
         [signals for item in some for signals in item.signals],
         np.concatenate([item.right for item in some]),
     )

@@ -23,7 +23,7 @@ from expertrag.llm.engine.lowering import Unsupported, lower
 from expertrag.llm.load.loading import quiet
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.layout import layer_bytes, matrix_bytes
-from expertrag_kernels.steps import CacheShape, View
+from expertrag_kernels.steps import CacheShape, SlotView
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/models.md"
@@ -64,8 +64,8 @@ class _Counting:
         shape = plain.num_experts, plain.hidden_size, plain.inner_size
         self.size_bytes += layer_bytes(format, *shape)
 
-    def slot(self, width: int) -> View:
-        return View(0)
+    def slot(self, width: int) -> SlotView:
+        return SlotView(0)
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments, **options: None

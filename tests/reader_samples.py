@@ -17,7 +17,7 @@ from expertrag.llm.adapters.trainable import AdapterSettings, adapt
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.train.reader.material import material
-from expertrag.train.reader.recipe import FULL, Recipe
+from expertrag.train.reader.recipe import FULL, ReaderRecipe
 from expertrag.train.reader.report import ReaderReport
 from expertrag.train.reader.train import train_reader
 from expertrag_index.build import IndexWriter
@@ -134,7 +134,7 @@ def train_births(
     base: Path,
     dataset: Path,
     out: Path,
-    recipe: Recipe = BIRTHS_RECIPE,
+    recipe: ReaderRecipe = BIRTHS_RECIPE,
     domains: Sequence[str] = ("encyclopedia", "legal"),
     start: Bundle | None = None,
 ) -> ReaderReport:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from expertrag_kernels import Format, PlainExperts
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, Steps, View
+from expertrag_kernels.steps import OUTPUT, CacheShape, SequenceRows, SlotView, Steps
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 HIDDEN, HEADS, GROUPS, WIDTH, VALUE, VOCABULARY, PAGES = 48, 4, 2, 20, 12, 70, 12
@@ -78,11 +78,11 @@ def small_model(format: Format, make: Make = Decoder) -> Model:
     d.embed(x, packed_table)
     d.norm(x, y, torch.ones(HIDDEN), 1e-6)
     d.linear(y, both, d.matrix(qkv, format))
-    query, key = View(both.slot, 0, WIDTH), View(both.slot, HEADS * WIDTH, WIDTH)
-    value = View(both.slot, (HEADS + GROUPS) * WIDTH, VALUE)
+    query, key = SlotView(both.slot, 0, WIDTH), SlotView(both.slot, HEADS * WIDTH, WIDTH)
+    value = SlotView(both.slot, (HEADS + GROUPS) * WIDTH, VALUE)
     for view, count in ((query, HEADS), (key, GROUPS)):
         d.rope(view, count, angles.cos(), angles.sin(), interleaved=False)
-    d.attend(query, key, value, View(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3)
+    d.attend(query, key, value, SlotView(heads.slot, 0, VALUE), layer=0, heads=HEADS, scale=0.3)
     d.linear(heads, x, d.matrix(out, format), add=True)
     d.mix(x, x, d.experts(experts, format))
     d.keep(x, HIDDEN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from expertrag_retriever.gate.signals import Draft
 
 if TYPE_CHECKING:
-    from expertrag.llm.reading import Reading
+    from expertrag.llm.scoring import ScoredText
     from expertrag_index.types import FloatArray
 
 LIKELIHOODS = (
@@ -26,7 +26,7 @@ def looked_at(draft: str) -> str:
     return " ".join(draft.split()[:DRAFT_WORDS])
 
 
-def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
+def drafted(text: str, embedding: FloatArray, reading: ScoredText) -> Draft:
     """Return the features of one draft."""
     return Draft(
         text,
@@ -36,7 +36,7 @@ def drafted(text: str, embedding: FloatArray, reading: Reading) -> Draft:
     )
 
 
-def likelihoods(reading: Reading) -> tuple[float, ...]:
+def likelihoods(reading: ScoredText) -> tuple[float, ...]:
     """Return the ``LIKELIHOODS`` of a draft: mean, least and first log probability."""
     likely = reading.log_probabilities
     return float(likely.mean()), float(likely.min()), float(likely[0])

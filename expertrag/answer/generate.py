@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PassageSession:
     """The session that answers from passages; ``alone``: index of its only passage, if any."""
 
     session: Session
@@ -150,7 +150,7 @@ class Answering:
 
     def _begin_open_book(
         self, context: AnswerContext, passages: Sequence[Passage], weight: float | None
-    ) -> Reading:
+    ) -> PassageSession:
         request, generator = context.request, self._generator
         begun = request.sampling.constraint is None and weight is None
         sampling = reply_sampling(request.sampling, reader=generator.reader)
@@ -176,12 +176,12 @@ class Answering:
                 context.should_stop,
                 context.route.expert,
             )
-            return Reading(mixed, passages)
+            return PassageSession(mixed, passages)
         if not reads_best_first(generator, request, passages, begun=begun):
-            return Reading(begin(passages), passages)
+            return PassageSession(begin(passages), passages)
         with context.meter.stage("generate"):
             session, chosen = open_session(begin, passages, context.meter)
-        return Reading(session, passages, chosen)
+        return PassageSession(session, passages, chosen)
 
     def _gather(self, context: AnswerContext) -> SearchResult:
         """Search ``steps`` times, each after the first with a draft answer to the question."""
@@ -233,7 +233,7 @@ class Answering:
         with closing(self.begin_closed_book(context)) as session:
             yield from self.closed_book(ClosedBook(session), context.meter)
 
-    def _cited(self, context: AnswerContext, reading: Reading) -> Iterator[AnswerEvent]:
+    def _cited(self, context: AnswerContext, reading: PassageSession) -> Iterator[AnswerEvent]:
         session = reading.session
         spoken, text = self._spoken(context, session), []
         for delta in spoken:
@@ -250,7 +250,7 @@ class Answering:
         yield from self._end(context, session, grounding, p_sufficient)
 
     def _strict(
-        self, context: AnswerContext, reading: Reading, p_sufficient: float | None
+        self, context: AnswerContext, reading: PassageSession, p_sufficient: float | None
     ) -> Iterator[AnswerEvent]:
         """Withhold the answer until it is known to be supported."""
         session = reading.session
@@ -329,7 +329,7 @@ class Answering:
             sure=(lambda: _p_sufficient(session)) if in_words else None,
         )
 
-    def _ground(self, context: AnswerContext, text: str, reading: Reading) -> Grounding:
+    def _ground(self, context: AnswerContext, text: str, reading: PassageSession) -> Grounding:
         find = ground_reply if self._replies(context) else ground
         named = () if reading.alone is None else (reading.alone + 1,)
         with context.meter.stage("ground"):

@@ -44,7 +44,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReplayOutcome:
     """Decisions, and the cost of the ``answers`` that finished.
 
     The cost is None if it is unknown: the log has no finished answer with a required action.
@@ -84,8 +84,8 @@ class Replay:
     policy: str
     threshold: float | None
     gates: tuple[str, ...]
-    logged: Outcome
-    replayed: Outcome
+    logged: ReplayOutcome
+    replayed: ReplayOutcome
     changed: Changes
     rated: int
     forced: int
@@ -249,7 +249,7 @@ def _forced(prices: Mapping[GateAction, _Price]) -> dict[GateAction, _Price]:
 
 def _outcome(
     entries: Sequence[AuditEntry], retrieves: Sequence[bool], prices: Mapping[GateAction, _Price]
-) -> Outcome:
+) -> ReplayOutcome:
     ways = Counter(
         GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK
         for entry, retrieve in zip(entries, retrieves, strict=True)
@@ -264,7 +264,7 @@ def _outcome(
     def total(price: Callable[[_Price], float]) -> float | None:
         return sum(price(prices[way]) * n for way, n in ways.items()) if known else None
 
-    return Outcome(
+    return ReplayOutcome(
         decisions=len(entries),
         retrievals=sum(retrieves),
         rate=sum(retrieves) / len(entries),

@@ -17,7 +17,7 @@ from expertrag.config import Config
 if TYPE_CHECKING:
     from expertrag.audit.annotate import Annotations, Question
     from expertrag.audit.reading import Log
-    from expertrag.audit.replay import Outcome, Replay
+    from expertrag.audit.replay import Replay, ReplayOutcome
 
 log_argument = click.argument("log", type=click.Path(path_type=Path))
 
@@ -233,5 +233,5 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else f"{value:,.0f}"
 
 
-def _seconds(outcome: Outcome) -> str:
+def _seconds(outcome: ReplayOutcome) -> str:
     return "unknown" if outcome.seconds is None else f"{outcome.seconds:,.2f}"

@@ -18,7 +18,7 @@ from statistics import fmean
 
 from expertrag.data.types import JSON, POOLED, Row, RowSet
 from expertrag.eval.gate import evaluate_recorded_gate, gate_report
-from expertrag.eval.manifest import Manifest
+from expertrag.eval.manifest import RunManifest
 from expertrag.eval.policies import Outcome, outcome
 from expertrag.metrics import calibration, squad, stats
 from expertrag.metrics.types import Comparison
@@ -31,7 +31,7 @@ _Scored = tuple[Row, Outcome]
 def answer_report(
     row_sets: Sequence[RowSet],
     policies: Sequence[str],
-    manifest: Manifest,
+    manifest: RunManifest,
     *,
     seed: int = 0,
 ) -> dict[str, JSON]:
@@ -63,7 +63,7 @@ def answer_report(
     }
 
 
-def _gate(row_sets: Sequence[RowSet], manifest: Manifest, seed: int) -> JSON:
+def _gate(row_sets: Sequence[RowSet], manifest: RunManifest, seed: int) -> JSON:
     """Score the recorded gate on the same questions as ``accuracy``."""
     figures = evaluate_recorded_gate(row_sets, seed=seed)
     if figures is None:

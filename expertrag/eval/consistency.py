@@ -35,8 +35,8 @@ from dataclasses import asdict
 from statistics import fmean
 
 from expertrag.data.types import JSON, Skipped
-from expertrag.eval.manifest import Manifest
-from expertrag.eval.replies import Replies, Reply
+from expertrag.eval.manifest import RunManifest
+from expertrag.eval.replies import ParaphraseReply, Replies
 from expertrag.metrics import squad, stats
 
 MEASURES = (
@@ -54,7 +54,7 @@ LEAST = 5
 
 def consistency_report(
     sets: Mapping[str, Sequence[Replies]],
-    manifest: Manifest,
+    manifest: RunManifest,
     skipped: Mapping[str, Sequence[Skipped]],
     *,
     seed: int = 0,
@@ -135,7 +135,7 @@ def _figures(measured: Sequence[Mapping[str, float]], seed: int) -> dict[str, JS
 
 def _rewrites(questions: Sequence[Replies]) -> dict[str, JSON]:
     """Compare the replies to each rewrite with those to the original question."""
-    pairs: dict[str, list[tuple[Reply, Reply]]] = {}
+    pairs: dict[str, list[tuple[ParaphraseReply, ParaphraseReply]]] = {}
     for question in questions:
         original, *others = question.replies
         for reply in others:
@@ -143,7 +143,7 @@ def _rewrites(questions: Sequence[Replies]) -> dict[str, JSON]:
     return {name: _change(found) for name, found in pairs.items()}
 
 
-def _change(pairs: Sequence[tuple[Reply, Reply]]) -> dict[str, JSON]:
+def _change(pairs: Sequence[tuple[ParaphraseReply, ParaphraseReply]]) -> dict[str, JSON]:
     answers = [
         (original.answer, reply.answer)
         for original, reply in pairs

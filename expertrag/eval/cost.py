@@ -27,7 +27,7 @@ from expertrag.api.types import GATE_STAGES, Answer, GateMode
 from expertrag.data.datasets import Query
 from expertrag.data.resume import Failures
 from expertrag.data.types import JSON, Skipped
-from expertrag.eval.manifest import Manifest
+from expertrag.eval.manifest import RunManifest
 from expertrag.eval.policies import REUSED
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
@@ -83,7 +83,7 @@ def time_questions(
 
 def cost_report(
     sets: Mapping[str, Sequence[Timed]],
-    manifest: Manifest,
+    manifest: RunManifest,
     skipped: Mapping[str, Sequence[Skipped]],
     *,
     seed: int = 0,

@@ -26,7 +26,7 @@ import numpy as np
 from expertrag.api.errors import InvalidArgument
 from expertrag.data.types import JSON, POOLED, RowSet, Skipped
 from expertrag.eval.gates import RowGate, recorded_gate, silent
-from expertrag.eval.manifest import Manifest
+from expertrag.eval.manifest import RunManifest
 from expertrag.metrics import calibration, stats
 from expertrag.metrics.counterfactual import Counterfactual, Floats, counterfactual, pool
 from expertrag.metrics.frontier import Budget, area_over_random, budget, frontier
@@ -171,7 +171,7 @@ def evaluate_recorded_gate(row_sets: Sequence[RowSet], *, seed: int = 0) -> Gate
     return evaluate_gate(row_sets, recorded_gate(row_sets), seed=seed)
 
 
-def gate_report(figures: GateFigures, manifest: Manifest) -> dict[str, JSON]:
+def gate_report(figures: GateFigures, manifest: RunManifest) -> dict[str, JSON]:
     """Return the figures as JSON; the module docstring lists the keys."""
     everything = {POOLED: figures.pooled, **figures.sets}
     return {

@@ -83,7 +83,7 @@ class ReportEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableFile:
     """A path that cannot be read, and why."""
 
     path: Path
@@ -97,7 +97,7 @@ class Listing:
     datasets: tuple[DatasetEntry, ...]
     rows: tuple[RowsEntry, ...]
     reports: tuple[ReportEntry, ...]
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[UnreadableFile, ...]
 
 
 def list_library(paths: Sequence[Path]) -> Listing:
@@ -105,13 +105,13 @@ def list_library(paths: Sequence[Path]) -> Listing:
     entries: list[DatasetEntry | RowsEntry | ReportEntry] = []
     unreadable = []
     for found in find(paths):
-        if isinstance(found, Unreadable):
+        if isinstance(found, UnreadableFile):
             unreadable.append(found)
             continue
         try:
             entries.append(_describe(found))
         except (ExpertRAGError, OSError) as error:
-            unreadable.append(Unreadable(found.path, str(error)))
+            unreadable.append(UnreadableFile(found.path, str(error)))
     return Listing(
         datasets=tuple(entry for entry in entries if isinstance(entry, DatasetEntry)),
         rows=tuple(entry for entry in entries if isinstance(entry, RowsEntry)),
@@ -120,7 +120,7 @@ def list_library(paths: Sequence[Path]) -> Listing:
     )
 
 
-def find(paths: Sequence[Path]) -> Iterator[Found | Unreadable]:
+def find(paths: Sequence[Path]) -> Iterator[Found | UnreadableFile]:
     """Find data sets, rows and reports at ``paths`` and below by content, each once."""
     seen = set()
     for path in paths:
@@ -130,7 +130,7 @@ def find(paths: Sequence[Path]) -> Iterator[Found | Unreadable]:
                 try:
                     what = _recognise(candidate)
                 except (ExpertRAGError, OSError) as error:
-                    yield Unreadable(candidate, str(error))
+                    yield UnreadableFile(candidate, str(error))
                     continue
                 if what is not None:
                     yield Found(candidate, what)

@@ -24,7 +24,7 @@ _PACKAGES = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "ir-
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class RunManifest:
     """Description of a run. ``commit`` is empty outside a checkout; local edits add a ``+``."""
 
     id: str
@@ -36,9 +36,9 @@ class Manifest:
     machine: Mapping[str, JSON]
 
 
-def make_manifest(command: str, inputs: Mapping[str, JSON]) -> Manifest:
+def make_manifest(command: str, inputs: Mapping[str, JSON]) -> RunManifest:
     """Describe a run of ``eval COMMAND``; ``inputs`` are configuration, hashes and seeds."""
-    return Manifest(
+    return RunManifest(
         id=inputs_id({"command": command, "version": __version__, **inputs}),
         command=command,
         inputs=inputs,

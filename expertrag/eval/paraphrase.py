@@ -20,7 +20,7 @@ _CONTRACTIBLE = re.compile(r"\b(what|who|where|when|how) is\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Wording:
+class Paraphrase:
     """A wording of a question, and the name of the rewrite that made it."""
 
     rewrite: str
@@ -39,7 +39,7 @@ REWRITES: Mapping[str, Callable[[str], str]] = {
 """Rewrites by name; one that does not change a question gives no wording."""
 
 
-def wordings(query: Query, most: int | None = None) -> tuple[Wording, ...]:
+def wordings(query: Query, most: int | None = None) -> tuple[Paraphrase, ...]:
     """Return the original question, its paraphrases and its rewrites, without duplicates.
 
     :param most: maximum number of wordings, including the original question; None for all.
@@ -50,8 +50,8 @@ def wordings(query: Query, most: int | None = None) -> tuple[Wording, ...]:
         *((PARAPHRASE, text) for text in (given if isinstance(given, list) else ())),
         *((name, rewrite(query.text)) for name, rewrite in REWRITES.items()),
     ]
-    unique: dict[str, Wording] = {}
+    unique: dict[str, Paraphrase] = {}
     for name, text in candidates:
         if isinstance(text, str) and text.strip():
-            unique.setdefault(text, Wording(name, text))
+            unique.setdefault(text, Paraphrase(name, text))
     return tuple(unique.values())[:most]

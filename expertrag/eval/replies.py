@@ -14,7 +14,7 @@ from expertrag.data.datasets import Query
 from expertrag.data.resume import appending, read_results, work_through
 from expertrag.data.types import JSON, Skipped
 from expertrag.eval.manifest import inputs_id
-from expertrag.eval.paraphrase import REWRITES, Wording, wordings
+from expertrag.eval.paraphrase import REWRITES, Paraphrase, wordings
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
 
@@ -41,7 +41,7 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ParaphraseReply:
     """Decision and answer for one wording. ``answer`` is None if only the gate was run."""
 
     rewrite: str
@@ -58,7 +58,7 @@ class Replies:
     id: str
     question: str
     answers: tuple[str, ...] | None
-    replies: tuple[Reply, ...]
+    replies: tuple[ParaphraseReply, ...]
 
 
 def ask_wordings(
@@ -95,7 +95,7 @@ def _ask(query: Query, pipeline: Pipeline, asking: Asking) -> Replies:
     return Replies(query.id, query.text, query.answers, replies)
 
 
-def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
+def _reply(wording: Paraphrase, pipeline: Pipeline, asking: Asking) -> ParaphraseReply:
     answer = None
     if asking.answers:
         request = asking.recording.request(wording.text, GateMode.AUTO)
@@ -104,7 +104,7 @@ def _reply(wording: Wording, pipeline: Pipeline, asking: Asking) -> Reply:
     else:
         decision = pipeline.decide(wording.text, threshold=asking.recording.threshold)
     p_benefit = 1.0 if decision.p_benefit is None else decision.p_benefit  # None: retrieves
-    return Reply(wording.rewrite, wording.text, decision.retrieve, p_benefit, answer)
+    return ParaphraseReply(wording.rewrite, wording.text, decision.retrieve, p_benefit, answer)
 
 
 def _replies(item: Mapping[str, Any]) -> tuple[str, Replies]:
@@ -112,5 +112,5 @@ def _replies(item: Mapping[str, Any]) -> tuple[str, Replies]:
         id=item["id"],
         question=item["question"],
         answers=None if item["answers"] is None else tuple(item["answers"]),
-        replies=tuple(Reply(**reply) for reply in item["replies"]),
+        replies=tuple(ParaphraseReply(**reply) for reply in item["replies"]),
     )

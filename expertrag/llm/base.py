@@ -17,7 +17,7 @@ from expertrag_retriever.types import PrefillSignals
 
 if TYPE_CHECKING:
     from expertrag.llm.probe import Probe
-    from expertrag.llm.reading import Reading
+    from expertrag.llm.scoring import ScoredText
     from expertrag.llm.watching import Watched
 
 BASE = "base"
@@ -182,7 +182,7 @@ class WhiteBox(Protocol):
         domain: str | None = None,
         *,
         from_passages: bool = False,
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, ScoredText]]:
         """Score texts as answers to prompts; yields (index, reading), shortest first.
 
         :param domain: whose expert scores them, as in :meth:`Generator.begin`.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
-from expertrag.llm.reading import Reading
+from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import Watched
 from expertrag_retriever.experts.settings import GENERAL
 
@@ -97,7 +97,7 @@ class Network(Protocol):
 
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, ScoredText]]:
         """Score continuations of prompts, both as token ids, with a domain's expert.
 
         Yields (index, reading).

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from expertrag.api.errors import NotFound, ServerError
 from expertrag.models.card import find_problem
-from expertrag.models.choice import LARGE, SMALL, Choice, choose, suited
+from expertrag.models.choice import LARGE, SMALL, GeneratorChoice, choose, suited
 from expertrag.models.fetch import pull
 from expertrag.models.quality import answers_of
 from expertrag.models.registry import (
@@ -60,8 +60,8 @@ __all__ = [
     "SHIPPED",
     "SHIPPED_GATES",
     "SMALL",
-    "Choice",
     "GGUFModel",
+    "GeneratorChoice",
     "ModelState",
     "PackageModel",
     "ReaderModel",

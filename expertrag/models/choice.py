@@ -16,7 +16,7 @@ NEEDED_BYTES = 6 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class GeneratorChoice:
     """A generator, and the reason; ``cure`` is a command that enables a better one."""
 
     name: str
@@ -30,7 +30,7 @@ class Choice:
         return f"{self.name}: {self.reason}{cure}"
 
 
-def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
+def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> GeneratorChoice:
     """Choose a generator for this machine, pulled or not.
 
     :param dtype: configured data type; the packed model is int4, for the CPU.
@@ -38,21 +38,21 @@ def suited(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -
     :param kernels: whether compiled kernels are installed; packed models need them.
     """
     if not kernels:
-        return Choice(SMALL, f"no compiled kernels are installed, which {LARGE} needs")
+        return GeneratorChoice(SMALL, f"no compiled kernels are installed, which {LARGE} needs")
     if dtype not in ("auto", "int4") or device not in ("auto", "cpu"):
         asked = f"dtype {dtype}" if dtype not in ("auto", "int4") else f"device {device}"
-        return Choice(SMALL, f"{LARGE} is packed in int4 for the CPU, but {asked} is set")
+        return GeneratorChoice(SMALL, f"{LARGE} is packed in int4 for the CPU, but {asked} is set")
     memory = available_bytes()
     if memory is None:
-        return Choice(SMALL, "this system does not report its available memory")
+        return GeneratorChoice(SMALL, "this system does not report its available memory")
     text = f"{memory / 2**30:.1f} GiB of memory are available"
     needed = f"{NEEDED_BYTES >> 30}"
     if memory < NEEDED_BYTES:
-        return Choice(SMALL, f"{text}, {LARGE} needs {needed}")
-    return Choice(LARGE, f"{text}, {needed} are needed")
+        return GeneratorChoice(SMALL, f"{text}, {LARGE} needs {needed}")
+    return GeneratorChoice(LARGE, f"{text}, {needed} are needed")
 
 
-def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> Choice:
+def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -> GeneratorChoice:
     """Choose among the pulled models: the suited one, else the small one.
 
     A damaged folder is also chosen, so that loading it reports the damage.
@@ -65,7 +65,7 @@ def choose(*, dtype: str = "auto", device: str = "auto", kernels: bool = True) -
         return wanted
     if wanted.name == SMALL or _absence(SMALL) is not None:
         raise NotFound(f"{problem.message} ({wanted.reason})", reason=problem.reason)
-    return Choice(
+    return GeneratorChoice(
         SMALL,
         f"{wanted.reason} for {wanted.name}, which is not pulled",
         f"expertrag models pull {wanted.name}",

@@ -23,8 +23,8 @@ from expertrag_kernels.steps import (
     OUTPUT,
     CacheShape,
     SequenceRows,
+    SlotView,
     Steps,
-    View,
     check_batch,
 )
 
@@ -74,25 +74,25 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         """See :meth:`Steps.experts`."""
         return cpu_experts.pack_plain(plain, format)
 
-    def slot(self, width: int) -> View:
+    def slot(self, width: int) -> SlotView:
         """See :meth:`Steps.slot`."""
-        return View(self._program.slot(width))
+        return SlotView(self._program.slot(width))
 
-    def embed(self, to: View, table: PackedMatrix) -> None:
+    def embed(self, to: SlotView, table: PackedMatrix) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.outputs
         self._program.embed(to.slot, self._matrix(table))
 
     def norm(
-        self, source: View, to: View, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
     ) -> None:
         """See :meth:`Steps.norm`."""
         self._program.norm(source, to, weight.numel(), parts, self._floats(weight), epsilon)
 
     def linear(
         self,
-        source: View,
-        to: View,
+        source: SlotView,
+        to: SlotView,
         matrix: PackedMatrix,
         bias: torch.Tensor | None = None,
         *,
@@ -105,7 +105,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
         self._program.linear(source, to, self._matrix(matrix), address, add)
 
     def rope(
-        self, at: View, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
+        self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
         self._positions = cos.shape[0]
@@ -114,15 +114,15 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def attend(
         self,
-        query: View,
-        key: View,
-        value: View,
-        to: View,
+        query: SlotView,
+        key: SlotView,
+        value: SlotView,
+        to: SlotView,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: View | None = None,
+        shared_key: SlotView | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
         shared = shared_key or key
@@ -130,7 +130,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
 
     def route(
         self,
-        logits: View,
+        logits: SlotView,
         experts: int,
         top_k: int,
         *,
@@ -147,7 +147,7 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             self._experts = min(self._experts or experts, experts)
         self._program.route(logits, experts, top_k, sigmoid, normalise, groups, top_groups, scale)
 
-    def mix(self, source: View, to: View, experts: PackedExperts, top_k: int = 0) -> None:
+    def mix(self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
         self._held.append(experts.data)
         self._program.mix(
@@ -162,12 +162,12 @@ class Decoder(Steps[PackedMatrix, PackedExperts]):
             experts.data.data_ptr(),
         )
 
-    def keep(self, source: View, width: int) -> None:
+    def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""
         self._kept_widths.append(width)
         self._program.keep(source, width)
 
-    def pick(self, source: View, to: View) -> None:
+    def pick(self, source: SlotView, to: SlotView) -> None:
         """See :meth:`Steps.pick`."""
         self._program.pick(source.slot, to.slot)
 

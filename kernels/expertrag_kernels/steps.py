@@ -28,7 +28,7 @@ Matrix = TypeVar("Matrix")
 Mixture = TypeVar("Mixture")
 
 
-class View(NamedTuple):
+class SlotView(NamedTuple):
     """Floats of a slot's row, starting at ``start``; heads are ``step`` apart."""
 
     slot: int
@@ -36,7 +36,7 @@ class View(NamedTuple):
     step: int = 0
 
 
-OUTPUT = View(-1)
+OUTPUT = SlotView(-1)
 """The view that receives the logits."""
 
 
@@ -114,18 +114,18 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def slot(self, width: int) -> View:
+    def slot(self, width: int) -> SlotView:
         """Allocate a slot of ``width`` floats for every row, and return a view of it."""
         ...
 
     @abstractmethod
-    def embed(self, to: View, table: Matrix) -> None:
+    def embed(self, to: SlotView, table: Matrix) -> None:
         """Look up the token's row of an embedding table."""
         ...
 
     @abstractmethod
     def norm(
-        self, source: View, to: View, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
     ) -> None:
         """Normalise each of ``parts`` heads by its root mean square (Zhang & Sennrich 2019)."""
         ...
@@ -133,8 +133,8 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def linear(
         self,
-        source: View,
-        to: View,
+        source: SlotView,
+        to: SlotView,
         matrix: Matrix,
         bias: torch.Tensor | None = None,
         *,
@@ -145,7 +145,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
 
     @abstractmethod
     def rope(
-        self, at: View, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
+        self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """Rotate the first 2W values of each head by its position (Su et al. 2021).
 
@@ -156,15 +156,15 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def attend(
         self,
-        query: View,
-        key: View,
-        value: View,
-        to: View,
+        query: SlotView,
+        key: SlotView,
+        value: SlotView,
+        to: SlotView,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: View | None = None,
+        shared_key: SlotView | None = None,
     ) -> None:
         """Write the row's key and value into its page, and attend over the sequence up to it."""
         ...
@@ -172,7 +172,7 @@ class Steps(ABC, Generic[Matrix, Mixture]):
     @abstractmethod
     def route(
         self,
-        logits: View,
+        logits: SlotView,
         experts: int,
         top_k: int,
         *,
@@ -186,17 +186,17 @@ class Steps(ABC, Generic[Matrix, Mixture]):
         ...
 
     @abstractmethod
-    def mix(self, source: View, to: View, experts: Mixture, top_k: int = 0) -> None:
+    def mix(self, source: SlotView, to: SlotView, experts: Mixture, top_k: int = 0) -> None:
         """Add the output of the routed experts; with ``top_k`` 0, of the only expert."""
         ...
 
     @abstractmethod
-    def keep(self, source: View, width: int) -> None:
+    def keep(self, source: SlotView, width: int) -> None:
         """Return these values of the watched rows to the caller."""
         ...
 
     @abstractmethod
-    def pick(self, source: View, to: View) -> None:
+    def pick(self, source: SlotView, to: SlotView) -> None:
         """Continue with the picked rows only."""
         ...
 

@@ -26,12 +26,12 @@ from expertrag_kernels.steps import (
     PAGE_TOKENS,
     CacheShape,
     SequenceRows,
+    SlotView,
     Steps,
-    View,
     check_batch,
 )
 from expertrag_kernels.torch_attention import attention_of, attention_of_rows
-from expertrag_kernels.torch_rows import SHORT_ROWS, Rows, rows_of
+from expertrag_kernels.torch_rows import SHORT_ROWS, TokenRows, rows_of
 
 if TYPE_CHECKING:
     from expertrag_kernels.gpu.graphs import Graphs
@@ -60,7 +60,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         self._keys, self._values = cache(keys), cache(shape.value_width)
         self._widths: list[int] = []
-        self._steps: list[Callable[[Rows], None]] = []
+        self._steps: list[Callable[[TokenRows], None]] = []
         self._attention = attention_of(device)
         self._graphs: Graphs | None = None
         self._capturable = device.type == "cuda"
@@ -79,23 +79,23 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         weights = self.matrix(plain.gate_up, format), self.matrix(plain.down, format)
         return PlainExperts(*weights, plain.activation)
 
-    def slot(self, width: int) -> View:
+    def slot(self, width: int) -> SlotView:
         """See :meth:`Steps.slot`."""
         self._widths.append(width)
-        return View(len(self._widths) - 1)
+        return SlotView(len(self._widths) - 1)
 
-    def embed(self, to: View, table: torch.Tensor) -> None:
+    def embed(self, to: SlotView, table: torch.Tensor) -> None:
         """See :meth:`Steps.embed`."""
         self._vocabulary = table.shape[0]
         self._steps.append(lambda rows: rows.write(to, F.embedding(rows.tokens, table)))
 
     def norm(
-        self, source: View, to: View, weight: torch.Tensor, epsilon: float, parts: int = 1
+        self, source: SlotView, to: SlotView, weight: torch.Tensor, epsilon: float, parts: int = 1
     ) -> None:
         """See :meth:`Steps.norm`."""
         width, own = weight.numel(), weight.to(self.device, torch.float32)
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             heads = rows.heads(source, parts, width).float()
             found = F.rms_norm(heads, (width,), own, epsilon).to(self.dtype)
             if parts == 1:
@@ -107,8 +107,8 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def linear(
         self,
-        source: View,
-        to: View,
+        source: SlotView,
+        to: SlotView,
         matrix: torch.Tensor,
         bias: torch.Tensor | None = None,
         *,
@@ -117,7 +117,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         """See :meth:`Steps.linear`."""
         own = None if bias is None else bias.to(self.device, matrix.dtype)
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             inputs = rows.columns(source, matrix.shape[1]).to(matrix.dtype)
             found = F.linear(inputs, matrix, own)
             if to.slot == OUTPUT.slot:
@@ -128,13 +128,13 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         self._steps.append(step)
 
     def rope(
-        self, at: View, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
+        self, at: SlotView, heads: int, cos: torch.Tensor, sin: torch.Tensor, *, interleaved: bool
     ) -> None:
         """See :meth:`Steps.rope`."""
         self._positions, half = cos.shape
         own_cos, own_sin = (part.to(self.device, torch.float32) for part in (cos, sin))
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             pairs = rows.heads(at, heads, 2 * half)
             by_pair = (half, 2) if interleaved else (2, half)
             first, second = pairs.float().unflatten(2, by_pair).unbind(3 if interleaved else 2)
@@ -146,21 +146,21 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def attend(
         self,
-        query: View,
-        key: View,
-        value: View,
-        to: View,
+        query: SlotView,
+        key: SlotView,
+        value: SlotView,
+        to: SlotView,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: View | None = None,
+        shared_key: SlotView | None = None,
     ) -> None:
         """See :meth:`Steps.attend`."""
         shape = self.shape
         keys, values = self._keys[layer], self._values[layer]
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             own = rows.heads(key, shape.heads, shape.own_width)
             if shared_key is not None:
                 shared = rows.heads(shared_key, shape.heads, shape.shared_width)
@@ -183,7 +183,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
     def route(
         self,
-        logits: View,
+        logits: SlotView,
         experts: int,
         top_k: int,
         *,
@@ -195,7 +195,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
     ) -> None:
         """See :meth:`Steps.route`."""
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             found = rows.columns(logits, experts).float()
             shares = found.sigmoid() if sigmoid else found.softmax(-1)
             eligible = shares
@@ -218,10 +218,10 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             self._experts = min(self._experts or experts, experts)
         self._steps.append(step)
 
-    def mix(self, source: View, to: View, experts: PlainExperts, top_k: int = 0) -> None:
+    def mix(self, source: SlotView, to: SlotView, experts: PlainExperts, top_k: int = 0) -> None:
         """See :meth:`Steps.mix`."""
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             x = rows.columns(source, experts.hidden_size)
             if top_k and experts.num_experts > 1:
                 assert rows.routed is not None, "a route must come first"
@@ -237,16 +237,16 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
 
         self._steps.append(step)
 
-    def keep(self, source: View, width: int) -> None:
+    def keep(self, source: SlotView, width: int) -> None:
         """See :meth:`Steps.keep`."""
         self._steps.append(
             lambda rows: rows.kept.append(rows.columns(source, width)[rows.watched].float())
         )
 
-    def pick(self, source: View, to: View) -> None:
+    def pick(self, source: SlotView, to: SlotView) -> None:
         """See :meth:`Steps.pick`."""
 
-        def step(rows: Rows) -> None:
+        def step(rows: TokenRows) -> None:
             rows.slots[to.slot] = rows.slots[source.slot][rows.picked]
 
         self._steps.append(step)
@@ -289,7 +289,7 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
             self.compute(rows)
         return rows.logits, rows.kept
 
-    def compute(self, rows: Rows) -> None:
+    def compute(self, rows: TokenRows) -> None:
         """Run all steps; nothing synchronises with the host."""
         count = rows.tokens.shape[0]
         rows.slots = [
@@ -299,12 +299,12 @@ class TorchDecoder(Steps[torch.Tensor, PlainExperts]):
         for step in self._steps:
             step(rows)
 
-    def _in_a_graph(self, rows: Rows) -> bool:
+    def _in_a_graph(self, rows: TokenRows) -> bool:
         if not self._capturable or rows.long or rows.watched.numel():
             return False
         return rows.tokens.shape[0] <= MOST_CAPTURED
 
-    def _replayed(self, rows: Rows) -> Rows | None:
+    def _replayed(self, rows: TokenRows) -> TokenRows | None:
         """Run a batch as a graph; return None, now and for ever, if steps cannot be captured."""
         from expertrag_kernels.gpu.graphs import Graphs
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 
-from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, View
+from expertrag_kernels.steps import NO_ROWS, PAGE_TOKENS, SequenceRows, SlotView
 
 SHORT_ROWS = 8
 """Up to so many rows of a sequence attend separately; more rows are one matrix product."""
 
 
 @dataclass(slots=True)
-class Rows:
+class TokenRows:
     """A batch on the device: T rows, of which the first R are of short sequences.
 
     tokens, positions, places, experts: (T,) int64; a place is the index of the row's key in the
@@ -40,17 +40,17 @@ class Rows:
     kept: list[torch.Tensor] = field(default_factory=list)
     logits: torch.Tensor = NO_ROWS
 
-    def columns(self, view: View, width: int) -> torch.Tensor:
+    def columns(self, view: SlotView, width: int) -> torch.Tensor:
         """Return a view of columns (T, width) of a slot."""
         return self.slots[view.slot][:, view.start : view.start + width]
 
-    def heads(self, view: View, heads: int, width: int) -> torch.Tensor:
+    def heads(self, view: SlotView, heads: int, width: int) -> torch.Tensor:
         """Return a view of heads (T, heads, width) of a slot, ``view.step`` apart."""
         slot = self.slots[view.slot]
         size, strides = (slot.shape[0], heads, width), (slot.stride(0), view.step, 1)
         return slot.as_strided(size, strides, slot.storage_offset() + view.start)
 
-    def write(self, view: View, values: torch.Tensor, *, add: bool = False) -> None:
+    def write(self, view: SlotView, values: torch.Tensor, *, add: bool = False) -> None:
         """Write (T, width) into a slot; values for the whole slot replace it without a copy."""
         slot = self.slots[view.slot]
         if add:
@@ -66,7 +66,7 @@ def rows_of(
     positions: torch.Tensor,
     texts: Sequence[SequenceRows],
     device: torch.device,
-) -> Rows:
+) -> TokenRows:
     """Copy a batch to the device; its short sequences come first."""
     places, tables, long = [], [], []
     experts = [text.expert for text in texts for _ in range(text.start, text.stop)]
@@ -87,7 +87,7 @@ def rows_of(
         at += count
     short = sum(map(len, tables))
     table = torch.cat(tables) if tables else torch.empty(0, most)
-    return Rows(
+    return TokenRows(
         tokens.to(device),
         positions.to(device),
         torch.cat(places).to(device),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from expertrag.data.types import Skipped
 from expertrag.eval.consistency import MEASURES, consistency_report, measure
 from expertrag.eval.manifest import make_manifest
-from expertrag.eval.replies import Replies, Reply
+from expertrag.eval.replies import ParaphraseReply, Replies
 
 
 def replies(
@@ -25,7 +25,10 @@ def replies(
         identifier,
         "Capital of Poland?",
         answers,
-        tuple(Reply(name, f"wording {name}", *one) for name, one in zip(names, said, strict=False)),
+        tuple(
+            ParaphraseReply(name, f"wording {name}", *one)
+            for name, one in zip(names, said, strict=False)
+        ),
     )
 
 

@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expertrag.data.datasets import Query
-from expertrag.eval.paraphrase import Wording, wordings
+from expertrag.eval.paraphrase import Paraphrase, wordings
 
 
 def test_a_question_is_reworded() -> None:
     assert wordings(Query("1", "What is Warsaw's river?")) == (
-        Wording("original", "What is Warsaw's river?"),
-        Wording("lower_case", "what is warsaw's river?"),
-        Wording("no_question_mark", "What is Warsaw's river"),
-        Wording("polite", "Can you tell me: What is Warsaw's river?"),
-        Wording("labelled", "Question: What is Warsaw's river?"),
-        Wording("contraction", "What's Warsaw's river?"),
-        Wording("double_spaces", "What  is  Warsaw's  river?"),
-        Wording("curly_apostrophe", "What is Warsaw\u2019s river?"),
+        Paraphrase("original", "What is Warsaw's river?"),
+        Paraphrase("lower_case", "what is warsaw's river?"),
+        Paraphrase("no_question_mark", "What is Warsaw's river"),
+        Paraphrase("polite", "Can you tell me: What is Warsaw's river?"),
+        Paraphrase("labelled", "Question: What is Warsaw's river?"),
+        Paraphrase("contraction", "What's Warsaw's river?"),
+        Paraphrase("double_spaces", "What  is  Warsaw's  river?"),
+        Paraphrase("curly_apostrophe", "What is Warsaw\u2019s river?"),
     )
 
 
@@ -36,7 +36,7 @@ def test_given_paraphrases_come_first_and_invalid_ones_are_dropped() -> None:
         ("polite", "Can you tell me: oxygen?"),
     ]
     assert wordings(Query("1", "x", metadata={"paraphrases": "x y"}), 1) == (
-        Wording("original", "x"),
+        Paraphrase("original", "x"),
     )
 
 

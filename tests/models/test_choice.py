@@ -47,11 +47,11 @@ def pulled(sliced: Any, reader_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_memory_decides(memory: Memory) -> None:
     memory(6)
-    assert models.suited() == models.Choice(
+    assert models.suited() == models.GeneratorChoice(
         choice.LARGE, "6.0 GiB of memory are available, 6 are needed"
     )
     memory(5.9)
-    assert models.suited() == models.Choice(
+    assert models.suited() == models.GeneratorChoice(
         choice.SMALL, f"5.9 GiB of memory are available, {choice.LARGE} needs 6"
     )
 

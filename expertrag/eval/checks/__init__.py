@@ -14,7 +14,7 @@ from expertrag.eval.checks.dataset import check_dataset
 from expertrag.eval.checks.findings import Checked, Findings
 from expertrag.eval.checks.report import check_report
 from expertrag.eval.checks.rows import check_rows
-from expertrag.eval.library import Found, Unreadable, What, find
+from expertrag.eval.library import Found, UnreadableFile, What, find
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -50,9 +50,9 @@ def check(paths: Sequence[Path], progress: Progress) -> tuple[Checked, ...]:
     return tuple(checked)
 
 
-def _checked(item: Found | Unreadable) -> Checked:
+def _checked(item: Found | UnreadableFile) -> Checked:
     findings = Findings()
-    if isinstance(item, Unreadable):
+    if isinstance(item, UnreadableFile):
         findings.fault(item.path, None, item.reason.removeprefix(f"{item.path} "))
         return Checked(item.path, "", {}, findings.problems)
     try:

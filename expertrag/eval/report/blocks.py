@@ -60,7 +60,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
+class ReliabilityBin:
     """A bin of predictions: mean prediction, mean outcome, and number of predictions."""
 
     predicted: float
@@ -74,7 +74,7 @@ class Reliability:
 
     x_label: str
     y_label: str
-    bins: tuple[Bin, ...]
+    bins: tuple[ReliabilityBin, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ShownPassage:
     """A passage, or an answer, of an example. ``marks`` are short remarks on it."""
 
     title: str
@@ -129,19 +129,19 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ShownExample:
     """A query, facts about it, and the passages found or the answer given."""
 
     query: str
     facts: tuple[tuple[str, str], ...]
-    passages: tuple[Passage, ...]
+    passages: tuple[ShownPassage, ...]
 
 
-Block = Note | Table | Figure | Example
+Block = Note | Table | Figure | ShownExample
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """A section with a title. A ``detail`` is collapsed in HTML and omitted in the terminal."""
 
     title: str
@@ -150,10 +150,10 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportPart:
     """One report: title, headline figure, a line of facts about the run, and sections."""
 
     title: str
     headline: str
     facts: str
-    sections: Sequence[Section]
+    sections: Sequence[ReportSection]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from expertrag.data.types import JSON
-from expertrag.eval.report.blocks import Block, Example, Figure, Note, Table
+from expertrag.eval.report.blocks import Block, Figure, Note, ShownExample, Table
 from expertrag.eval.report.sections import build
 
 _SPECIAL = re.compile(r"[\\`*|~]|\](?=[(\[:])|!(?=\[)")
@@ -58,7 +58,7 @@ def _table(table: Table) -> Iterator[str]:
         yield f"| {' | '.join(words)} |"
 
 
-def _example(example: Example) -> Iterator[str]:
+def _example(example: ShownExample) -> Iterator[str]:
     yield f"- **{escape(example.query)}**"
     for name, value in example.facts:
         yield f"  - {escape(name)}: {escape(value)}"

@@ -16,7 +16,7 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.llm.network import Limits
 from expertrag.llm.prompt import UNSCALED, Doubt
 from expertrag_kernels import Format, PlainExperts
-from expertrag_kernels.steps import Steps, View
+from expertrag_kernels.steps import SlotView, Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Beside:
         return hashlib.sha256(f"{base} with {self.digest} {self.doubt}".encode()).hexdigest()[:16]
 
     def plan(
-        self, decoder: Steps[Any, Any], layer: int, source: View, to: View, format: Format
+        self, decoder: Steps[Any, Any], layer: int, source: SlotView, to: SlotView, format: Format
     ) -> None:
         """Plan the expert's steps in a layer, after the layer's own steps.
 

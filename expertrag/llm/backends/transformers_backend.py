@@ -38,8 +38,8 @@ from expertrag.llm.load.loading import ModelFiles, model_errors, model_files, qu
 from expertrag.llm.load.packed_loading import ROUNDED, packed_network
 from expertrag.llm.network import Limits, Network
 from expertrag.llm.probe import STRICT_FROM, Owner, Probe
-from expertrag.llm.reading import MOST_READ_TOKENS, Reading
 from expertrag.llm.sampling import Abstention
+from expertrag.llm.scoring import MOST_READ_TOKENS, ScoredText
 from expertrag.llm.watching import Watched
 from expertrag_kernels import Format
 from expertrag_kernels.cpu_experts import ISAS
@@ -251,7 +251,7 @@ class TransformersGenerator(Generator):
         domain: str | None = None,
         *,
         from_passages: bool = False,
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`WhiteBox.read`.
 
         Texts are cut to ``MOST_READ_TOKENS`` tokens; the end token after them is scored, too.

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from expertrag.api.errors import Overloaded
 from expertrag.llm.adapters.chosen_expert import ChosenExpert
 from expertrag.llm.network import Limits, Network, Step
-from expertrag.llm.reading import Reading, read
+from expertrag.llm.scoring import ScoredText, read
 from expertrag.llm.watching import watch
 
 
@@ -79,7 +79,7 @@ class TransformersNetwork(Network):
 
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         with self._only(self.limits.expert_of(domain)):
             yield from read(self.model, items, keeps_logits=self._keeps_logits)

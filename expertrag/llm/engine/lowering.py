@@ -21,7 +21,7 @@ from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
 from expertrag_kernels.packed import Activation, PackedExperts, PackedMatrix
-from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, Steps, View
+from expertrag_kernels.steps import OUTPUT, PAGE_TOKENS, CacheShape, SlotView, Steps
 
 _DENSE = ("llama", "mistral", "qwen2", "qwen3")
 _MIXTURES = ("mixtral", "olmoe", "qwen2_moe", "qwen3_moe", "deepseek_v2")
@@ -225,7 +225,7 @@ class _Lowering:
         return Lowered(d, self.weights, tuple(self.routers), states[middle], states[upper])
 
     def _attention(
-        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+        self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
     ) -> Callable[[int, Any], None]:
         """Grouped-query attention."""
         d, config = self.decoder, self.config
@@ -236,7 +236,7 @@ class _Lowering:
         )
         qkv = d.slot((heads + 2 * groups) * width)
         query, key, value = (
-            View(qkv.slot, start * width, width) for start in (0, heads, heads + groups)
+            SlotView(qkv.slot, start * width, width) for start in (0, heads, heads + groups)
         )
         out = d.slot(heads * width)
 
@@ -251,14 +251,14 @@ class _Lowering:
                 self._norm("key_norm", key, key, module.k_norm, groups)
             d.rope(query, heads, cos, sin, interleaved=False)
             d.rope(key, groups, cos, sin, interleaved=False)
-            to = View(out.slot, 0, width)
+            to = SlotView(out.slot, 0, width)
             d.attend(query, key, value, to, layer=number, heads=heads, scale=module.scaling)
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
 
     def _latent(
-        self, x: View, y: View, cos: torch.Tensor, sin: torch.Tensor
+        self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor
     ) -> Callable[[int, Any], None]:
         """Multi-head latent attention (DeepSeek-V2); keys and values are cached expanded."""
         d, config = self.decoder, self.config
@@ -269,11 +269,11 @@ class _Lowering:
             config.v_head_dim,
         )
         low = d.slot(config.q_lora_rank) if config.q_lora_rank else y
-        query = View(d.slot(heads * (own + turned)).slot, 0, own + turned)
+        query = SlotView(d.slot(heads * (own + turned)).slot, 0, own + turned)
         latent = d.slot(config.kv_lora_rank + turned)
-        shared = View(latent.slot, config.kv_lora_rank, 0)
-        expanded = View(d.slot(heads * (own + value_width)).slot, 0, own + value_width)
-        value = View(expanded.slot, own, own + value_width)
+        shared = SlotView(latent.slot, config.kv_lora_rank, 0)
+        expanded = SlotView(d.slot(heads * (own + value_width)).slot, 0, own + value_width)
+        value = SlotView(expanded.slot, own, own + value_width)
         out = d.slot(heads * value_width)
 
         def attend(number: int, module: Any) -> None:
@@ -289,14 +289,14 @@ class _Lowering:
             d.rope(query._replace(start=own), heads, cos, sin, interleaved=True)
             d.rope(shared, 1, cos, sin, interleaved=True)
             d.attend(
-                query, expanded, value, View(out.slot, 0, value_width),
+                query, expanded, value, SlotView(out.slot, 0, value_width),
                 layer=number, heads=heads, scale=module.scaling, shared_key=shared,
             )  # fmt: skip
             self._linear("out", out, x, module.o_proj, add=True)
 
         return attend
 
-    def _mixture(self, x: View, y: View) -> Callable[[Any], None]:
+    def _mixture(self, x: SlotView, y: SlotView) -> Callable[[Any], None]:
         """Experts, shared experts, or a dense layer, which is one expert for all tokens."""
         from expertrag_kernels.transformers import plain_experts
 
@@ -332,19 +332,21 @@ class _Lowering:
 
         return mix
 
-    def _keep(self, view: View, width: int) -> int:
+    def _keep(self, view: SlotView, width: int) -> int:
         self.decoder.keep(view, width)
         self.kept += 1
         return self.kept - 1
 
-    def _norm(self, name: str, source: View, to: View, module: Any, heads: int = 1) -> None:
+    def _norm(self, name: str, source: SlotView, to: SlotView, module: Any, heads: int = 1) -> None:
         """Normalise a row, or each head of it if the weight is as wide as a head."""
         width = source.step * heads
         parts = heads if module.weight.numel() < width else 1
         weight = self._floats(name, module.weight)
         self.decoder.norm(source, to, weight, module.variance_epsilon, parts)
 
-    def _linear(self, name: str, source: View, to: View, module: Any, *, add: bool = False) -> None:
+    def _linear(
+        self, name: str, source: SlotView, to: SlotView, module: Any, *, add: bool = False
+    ) -> None:
         bias = None if module.bias is None else self._floats(f"{name}.bias", module.bias)
         self.decoder.linear(source, to, self._matrix(name, module.weight), bias, add=add)
 

@@ -13,7 +13,7 @@ from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.network import Limits, Network, Step
-from expertrag.llm.reading import Reading
+from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import ROUTER_TOKENS, Watched, watched_of
 from expertrag_retriever.cores import available_cores
 
@@ -81,7 +81,7 @@ class NativeNetwork(Network):
 
     def read(
         self, items: Sequence[tuple[Sequence[int], Sequence[int]]], domain: str | None = None
-    ) -> Iterator[tuple[int, Reading]]:
+    ) -> Iterator[tuple[int, ScoredText]]:
         """See :meth:`Network.read`; shortest first."""
         order = sorted(range(len(items)), key=lambda place: sum(map(len, items[place])))
         for start in range(0, len(order), _MOST_OPEN):
@@ -104,9 +104,9 @@ class NativeNetwork(Network):
                 for sequence in sequences.values():
                     self.free(sequence)
 
-    def _reading(self, output: PrefillOutput, continuation: Sequence[int]) -> Reading:
+    def _reading(self, output: PrefillOutput, continuation: Sequence[int]) -> ScoredText:
         chosen = torch.tensor(continuation)[:, None]
         log_probabilities = output.logits[:-1].log_softmax(-1).cpu().gather(1, chosen)[:, 0]
         places = self._lowered.middle, self._lowered.upper
         middle, upper = (output.states[place][1:].mean(0).cpu() for place in places)
-        return Reading(log_probabilities.numpy(), middle.numpy(), upper.numpy())
+        return ScoredText(log_probabilities.numpy(), middle.numpy(), upper.numpy())

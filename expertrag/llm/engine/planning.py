@@ -14,14 +14,14 @@ import torch
 
 from expertrag_kernels import Packed, PackedExperts, PackedMatrix
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import OUTPUT, View
+from expertrag_kernels.steps import OUTPUT, SlotView
 
 STEPS = ("slot", "embed", "norm", "linear", "rope", "attend", "route", "mix", "keep", "pick")
 """Calls that plan a step, or allocate a slot."""
 FREQUENCIES = "angles"
 """Name of the weight with the rotary frequency of each pair of a head."""
 
-_Touched = tuple[View, int, int]  # a view, its heads, and the floats of each
+_Touched = tuple[SlotView, int, int]  # a view, its heads, and the floats of each
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Plan:
     def _meant(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        return View(*value["view"]) if "view" in value else self.packed[value["weight"]]
+        return SlotView(*value["view"]) if "view" in value else self.packed[value["weight"]]
 
     def _angles(self, *, polar: bool) -> tuple[torch.Tensor, torch.Tensor]:
         if polar not in self.turned:
@@ -73,7 +73,7 @@ class Plan:
             self.turned[polar] = angles(frequencies, self.scaling, self.longest, polar=polar)
         return self.turned[polar]
 
-    def _within(self, view: View, heads: int, width: int) -> bool:
+    def _within(self, view: SlotView, heads: int, width: int) -> bool:
         if not 0 <= view.slot < len(self.widths) or min(view.start, view.step, width, heads) < 0:
             return False
         last = view.start + max(heads - 1, 0) * view.step
@@ -81,19 +81,19 @@ class Plan:
 
     # -- what each step reads and writes ---------------------------------------------------------
 
-    def _embed(self, to: View, table: PackedMatrix) -> Iterator[_Touched]:
+    def _embed(self, to: SlotView, table: PackedMatrix) -> Iterator[_Touched]:
         yield to, 1, table.inputs
 
     def _norm(
-        self, source: View, to: View, weight: torch.Tensor, _epsilon: float, parts: int = 1
+        self, source: SlotView, to: SlotView, weight: torch.Tensor, _epsilon: float, parts: int = 1
     ) -> Iterator[_Touched]:
         yield source, parts, weight.numel()
         yield to, parts, weight.numel()
 
     def _linear(
         self,
-        source: View,
-        to: View,
+        source: SlotView,
+        to: SlotView,
         matrix: PackedMatrix,
         bias: torch.Tensor | None = None,
         *,
@@ -107,22 +107,22 @@ class Plan:
             yield to, 1, matrix.outputs
 
     def _rope(
-        self, at: View, heads: int, cos: torch.Tensor, _sin: torch.Tensor, *, interleaved: bool
+        self, at: SlotView, heads: int, cos: torch.Tensor, _sin: torch.Tensor, *, interleaved: bool
     ) -> Iterator[_Touched]:
         del interleaved
         yield at, heads, 2 * cos.shape[1]
 
     def _attend(
         self,
-        query: View,
-        key: View,
-        value: View,
-        to: View,
+        query: SlotView,
+        key: SlotView,
+        value: SlotView,
+        to: SlotView,
         *,
         layer: int,
         heads: int,
         scale: float,
-        shared_key: View | None = None,
+        shared_key: SlotView | None = None,
     ) -> Iterator[_Touched]:
         del scale
         shape = self.decoder.shape
@@ -137,24 +137,24 @@ class Plan:
                 raise ValueError("the cache needs a shared key, and the step has none")
             yield shared_key, 1, shape.shared_width
 
-    def _route(self, logits: View, experts: int, top_k: int, **_how: Any) -> Iterator[_Touched]:
+    def _route(self, logits: SlotView, experts: int, top_k: int, **_how: Any) -> Iterator[_Touched]:
         if not 0 < top_k <= experts:
             raise ValueError(f"cannot choose {top_k} of {experts} experts")
         self.routed = experts, top_k
         yield logits, 1, experts
 
     def _mix(
-        self, source: View, to: View, experts: PackedExperts, top_k: int = 0
+        self, source: SlotView, to: SlotView, experts: PackedExperts, top_k: int = 0
     ) -> Iterator[_Touched]:
         if top_k and self.routed != (experts.num_experts, top_k):
             raise ValueError("a mix step has experts that were not routed to")
         yield source, 1, experts.hidden_size
         yield to, 1, experts.hidden_size
 
-    def _keep(self, source: View, width: int) -> Iterator[_Touched]:
+    def _keep(self, source: SlotView, width: int) -> Iterator[_Touched]:
         yield source, 1, width
 
-    def _pick(self, source: View, to: View) -> Iterator[_Touched]:
+    def _pick(self, source: SlotView, to: SlotView) -> Iterator[_Touched]:
         width = self.widths[source.slot] if 0 <= source.slot < len(self.widths) else 0
         yield source, 1, width
         yield to, 1, width

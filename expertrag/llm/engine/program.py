@@ -17,7 +17,7 @@ from expertrag.llm.engine.planning import STEPS, Plan
 from expertrag_kernels import Format, Packed, PackedMatrix
 from expertrag_kernels.cpu_experts import ISAS
 from expertrag_kernels.decoder import Decoder
-from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, Steps, View
+from expertrag_kernels.steps import PAGE_TOKENS, CacheShape, SlotView, Steps
 
 Step = tuple[str, list[Any], dict[str, Any]]
 """Name, arguments and options of a call to a decoder."""
@@ -52,7 +52,7 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
 
 
-PlanBeside = Callable[[Steps[Any, Any], int, View, View], None]
+PlanBeside = Callable[[Steps[Any, Any], int, SlotView, SlotView], None]
 """Plans more steps after a layer's feed-forward network, given the layer's number, the view that it
 reads and the view that it adds to."""
 
@@ -79,7 +79,7 @@ class Program:
         names = {id(weight): name for name, weight in lowered.weights.items()}
 
         def told(value: Any) -> Any:
-            if isinstance(value, View):
+            if isinstance(value, SlotView):
                 return {"view": list(value)}
             return {"weight": names[id(value)]} if id(value) in names else value
 
@@ -148,7 +148,7 @@ class Program:
             if beside and name == "mix":
                 source, to, weight = arguments[:3]
                 layer = int(weight["weight"].split(".")[1])  # layers.N.dense
-                beside(decoder, layer, View(*source["view"]), View(*to["view"]))
+                beside(decoder, layer, SlotView(*source["view"]), SlotView(*to["view"]))
         return Lowered(decoder, packed, self.routers, self.middle, self.upper)
 
 

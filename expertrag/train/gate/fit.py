@@ -16,7 +16,7 @@ from expertrag.metrics.calibration import auc
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.train.gate.card import write_card
 from expertrag.train.gate.material import (
-    Material,
+    GateMaterial,
     best_threshold,
     figures,
     material,
@@ -180,7 +180,7 @@ def _saved(bundle: GateBundle, folder: Path) -> GateBundle:
 
 def _fitted(
     name: str,
-    given: Material,
+    given: GateMaterial,
     row_sets: Sequence[RowSet],
     source: SignalSource,
     models: Sequence[str],
@@ -226,7 +226,7 @@ def _fitted(
 
 
 def _ways(
-    given: Material,
+    given: GateMaterial,
     fitted: Fitted,
     source: SignalSource,
     cost: float,
@@ -298,7 +298,7 @@ def _sufficiency(
 
 
 def _decisions(
-    given: Material,
+    given: GateMaterial,
     source: SignalSource,
     models: Sequence[str],
     cost: float,
@@ -321,7 +321,7 @@ def _decisions(
     return retrieved
 
 
-def _worth(retrieved: NDArray[np.bool_], given: Material, cost: float) -> NDArray[np.float64]:
+def _worth(retrieved: NDArray[np.bool_], given: GateMaterial, cost: float) -> NDArray[np.float64]:
     return np.where(retrieved, given.always - cost, given.never)
 
 

@@ -31,7 +31,7 @@ the model's memory to a question that the documents answer, costs a user's trust
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Material:
+class GateMaterial:
     """Rows to learn from: their signals, and which of their two answers were right, [N, 2].
 
     If a request needs no documents, the closed-book answer counts as right, and so does the answer
@@ -55,11 +55,11 @@ class Material:
         """Whether the answers with retrieval were right, [N]."""
         return self.right[:, 1]
 
-    def take(self, chosen: NDArray[np.bool_]) -> Material:
+    def take(self, chosen: NDArray[np.bool_]) -> GateMaterial:
         """Return some of the rows."""
         signals = [row for row, wanted in zip(self.signals, chosen, strict=True) if wanted]
         ways = {name: right[chosen] for name, right in self.ways.items()}
-        return Material(signals, self.right[chosen], ways, self.seconds)
+        return GateMaterial(signals, self.right[chosen], ways, self.seconds)
 
     @property
     def benefit(self) -> NDArray[np.bool_]:
@@ -77,7 +77,7 @@ def default_groups(row_sets: Sequence[RowSet]) -> tuple[SignalGroup, ...]:
     return (SignalGroup.QUESTION, SignalGroup.DRAFT)
 
 
-def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> Material:
+def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progress) -> GateMaterial:
     """Compute signals and labels of the rows that can be learned from.
 
     :raises InvalidArgument: no row can be learned from, or signals are missing.
@@ -95,7 +95,7 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
     signals = [item for some in kept for item in source.measure(some, progress)]
     scored = [row for some in kept for row in some.rows]
     names = [name for name in READINGS if all(_has_way(row, name) for row in scored)]
-    return Material(
+    return GateMaterial(
         signals,
         np.array([_right(row) for row in scored], bool),
         {name: np.array([_right_by(row, name) for row in scored], bool) for name in names},
@@ -142,7 +142,7 @@ def _relative_seconds(rows: Sequence[Row], name: str) -> float:
     return way / one_step if one_step else 1.0
 
 
-def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float:
+def best_threshold(predicted: Predictions, rows: GateMaterial, cost: float) -> float:
     """Return the threshold on p(benefit) with the best accuracy - cost x retrieval rate.
 
     It is capped at 1 / (1 + ``MISS_COST``): above that, a search costs less than a miss.
@@ -153,7 +153,7 @@ def best_threshold(predicted: Predictions, rows: Material, cost: float) -> float
     return float(min(levels[best], 1.0 / (1.0 + MISS_COST)))
 
 
-def figures(predicted: Predictions, rows: Material, threshold: float) -> dict[str, Any]:
+def figures(predicted: Predictions, rows: GateMaterial, threshold: float) -> dict[str, Any]:
     """Compute the figures of a gate on rows."""
     retrieved = predicted.benefit >= threshold
     return {

@@ -24,7 +24,7 @@ Odds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
+class FittedProbe:
     """Weights [2 D] and bias of the log odds that no passage holds the answer.
 
     ``unseen`` [N]: out-of-fold log odds, from fits that had not seen the row's data set or, with a
@@ -39,7 +39,7 @@ class Fitted:
 
 def fit(
     states: FloatArray, lacking: Sequence[bool], groups: Sequence[str], sets: Sequence[str]
-) -> Fitted:
+) -> FittedProbe:
     """Fit on states [N, 2 D].
 
     :param lacking: whether no passage holds the answer, [N].
@@ -63,7 +63,7 @@ def fit(
             best, least, unseen = penalty, loss, odds
     slope, shift = platt(unseen, target)
     weights, bias = _regression(states, target, best)
-    return Fitted(
+    return FittedProbe(
         (slope * weights).astype(np.float32), slope * bias + shift, best, slope * unseen + shift
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from expertrag.data.datasets import Dataset, Query, load_dataset
 from expertrag.data.named_sets import TRAIN, Data
-from expertrag.train.probe.recipe import Recipe
+from expertrag.train.probe.recipe import ProbeRecipe
 from expertrag.train.reader.answers import Answered, holding
 from expertrag.train.reader.material import Questions, check_names, read_questions
 
@@ -56,7 +56,7 @@ class ProbeSet:
 
 
 def probe_sets(
-    data: Data, recipe: Recipe, licences: Mapping[str, str], most_sheets: Mapping[str, int]
+    data: Data, recipe: ProbeRecipe, licences: Mapping[str, str], most_sheets: Mapping[str, int]
 ) -> list[ProbeSet]:
     """Read the train splits of data sets.
 
@@ -75,7 +75,7 @@ def probe_sets(
 
 
 def _probe_set(
-    folder: Path, recipe: Recipe, licences: Mapping[str, str], most_sheets: int
+    folder: Path, recipe: ProbeRecipe, licences: Mapping[str, str], most_sheets: int
 ) -> ProbeSet:
     dataset = load_dataset(folder, TRAIN)
     rng = random.Random(f"{recipe.seed} {dataset.name}")
@@ -90,7 +90,7 @@ def _probe_set(
 class _Sheets:
     """Makes the prompts of one part (train or dev) of a data set; ``rng`` is used for all draws."""
 
-    def __init__(self, asked: Questions, recipe: Recipe, rng: random.Random) -> None:
+    def __init__(self, asked: Questions, recipe: ProbeRecipe, rng: random.Random) -> None:
         self._asked = asked
         self._recipe = recipe
         self._rng = rng

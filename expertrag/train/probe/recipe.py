@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ProbeRecipe:
     """Settings of a training.
 
     At most ``most_sheets`` questions of a data set are searched for. Each gets a number of passages
@@ -27,8 +27,8 @@ class Recipe:
     seed: int = 0
 
 
-FULL = Recipe()
-SMALL = Recipe(most_sheets=12, passages=(1, 2), words=60, dev_sheets=4)
+FULL = ProbeRecipe()
+SMALL = ProbeRecipe(most_sheets=12, passages=(1, 2), words=60, dev_sheets=4)
 """A smoke test: minutes on two cores."""
 
 PROFILES = {"small": SMALL, "full": FULL}

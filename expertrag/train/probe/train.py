@@ -15,7 +15,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
 from expertrag.llm.probe import Owner, Probe, save_probe
 from expertrag.metrics.calibration import auc
-from expertrag.train.probe.fit import UNANSWERED, Fitted, fit, platt
+from expertrag.train.probe.fit import UNANSWERED, FittedProbe, fit, platt
 from expertrag.train.probe.states import states_of
 from expertrag_retriever.publish import published, work_folder
 
@@ -31,7 +31,7 @@ FEWEST = 40
 
 
 @dataclass(frozen=True, slots=True)
-class SetReport:
+class ProbeSetReport:
     """Figures of one data set.
 
     ``abstains``, ``left_out`` and ``dev`` are AUROCs for prompts without the answer; None if all
@@ -62,7 +62,7 @@ class ProbeReport:
     command: str
     penalty: float
     words: prompt.Doubt
-    sets: tuple[SetReport, ...]
+    sets: tuple[ProbeSetReport, ...]
     seconds: float
 
 
@@ -145,7 +145,7 @@ def _read(
     return _Read(prompts, *states_of(prompts, generator, path, stage, progress))
 
 
-def _fit(sets: Sequence[ProbeSet], train: Sequence[_Read]) -> Fitted:
+def _fit(sets: Sequence[ProbeSet], train: Sequence[_Read]) -> FittedProbe:
     read = [(item.name, part) for item, part in zip(sets, train, strict=True) if part.prompts]
     return fit(
         np.concatenate([part.states for _, part in read]),
@@ -164,8 +164,8 @@ def _words(train: Sequence[_Read]) -> prompt.Doubt:
 
 
 def _told(
-    sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: Fitted
-) -> list[SetReport]:
+    sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: FittedProbe
+) -> list[ProbeSetReport]:
     told, start = [], 0
     doubtful = math.log(_TOLD_FROM / (1 - _TOLD_FROM))
     for item, learned, asked in zip(sets, train, dev, strict=True):
@@ -173,7 +173,7 @@ def _told(
         start += len(learned.prompts)
         odds = (asked.states @ found.weights + found.bias).tolist() if asked.prompts else []
         told.append(
-            SetReport(
+            ProbeSetReport(
                 name=item.name,
                 licence=item.licence,
                 sha256=item.sha256,
@@ -232,7 +232,7 @@ Files of the model: `{report.owner.fingerprint}`; prompts: `{report.owner.prompt
 """
 
 
-def _row(item: SetReport) -> str:
+def _row(item: ProbeSetReport) -> str:
     cells: Mapping[str, str] = {
         "set": f"{item.name} (`{item.sha256[:12]}`)",
         "licence": item.licence,

@@ -11,7 +11,7 @@ from expertrag_retriever.types import Passage
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ReaderExample:
     """A question to train on or to ask.
 
     ``accepted``: short answers, any of which is right; empty if the passages hold none or the data
@@ -39,13 +39,13 @@ class DevQuestions:
     ``unanswerable``: questions that the data set marks as unanswerable, with the tempting passage.
     """
 
-    alone: tuple[Example, ...] = ()
-    among: tuple[Example, ...] = ()
-    unanswerable: tuple[Example, ...] = ()
+    alone: tuple[ReaderExample, ...] = ()
+    among: tuple[ReaderExample, ...] = ()
+    unanswerable: tuple[ReaderExample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class ReaderMaterial:
     """Train examples and dev questions of a data set; ``dropped`` counts the rest by reason.
 
     ``sha256`` covers the questions and judgements of the train split. ``licence`` is given by the
@@ -55,7 +55,7 @@ class Material:
     name: str
     domain: str
     sha256: str
-    examples: tuple[Example, ...]
+    examples: tuple[ReaderExample, ...]
     dev: DevQuestions
     licence: str = "not stated"
     dropped: Mapping[str, int] = field(default_factory=dict)

@@ -20,13 +20,13 @@ from expertrag.data.datasets import Dataset, Query, load_dataset
 from expertrag.data.named_sets import TRAIN, Data
 from expertrag.data.qrels import splits
 from expertrag.train.reader.answers import ASKED, Answered, answered
-from expertrag.train.reader.examples import Material
+from expertrag.train.reader.examples import ReaderMaterial
 from expertrag.train.reader.passages import Passages
 from expertrag.train.reader.sheets import Sheets
 from expertrag_retriever.training.types import normalized
 
 if TYPE_CHECKING:
-    from expertrag.train.reader.recipe import Recipe
+    from expertrag.train.reader.recipe import ReaderRecipe
     from expertrag_index.types import LoadFailure
 
 _DEV_SHARE = 10  # percent of the documents
@@ -34,10 +34,10 @@ _DEV_SHARE = 10  # percent of the documents
 
 def materials(
     data: Data,
-    recipe: Recipe,
+    recipe: ReaderRecipe,
     licences: Mapping[str, str],
     most_examples: Mapping[str, int] = MappingProxyType({}),
-) -> list[Material]:
+) -> list[ReaderMaterial]:
     """Read the data sets of every domain.
 
     :param licences: by the name of the data set.
@@ -74,7 +74,7 @@ def check_names(data: Data, **options: Mapping[str, Any]) -> None:
             raise InvalidArgument(f"{option}: no data set is called {', '.join(sorted(unknown))}")
 
 
-def material(folder: Path, domain: str, recipe: Recipe) -> Material:
+def material(folder: Path, domain: str, recipe: ReaderRecipe) -> ReaderMaterial:
     """Read one data set."""
     dataset = load_dataset(folder, TRAIN)
     rng = random.Random(f"{recipe.seed} {dataset.name}")
@@ -82,7 +82,7 @@ def material(folder: Path, domain: str, recipe: Recipe) -> Material:
     train, dev = asked.part(dev=False), asked.part(dev=True)
     sheets = Sheets(dataset, domain, recipe, asked.passages, rng)
     most = recipe.dev_questions
-    return Material(
+    return ReaderMaterial(
         name=dataset.name,
         domain=domain,
         sha256=dataset.sha256,

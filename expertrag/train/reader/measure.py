@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.squad import contains
-from expertrag.train.reader.examples import DevQuestions, Example
+from expertrag.train.reader.examples import DevQuestions, ReaderExample
 from expertrag.train.reader.network import Told
 
-Answer = Callable[[Sequence[Example]], Sequence[Told]]
+Answer = Callable[[Sequence[ReaderExample]], Sequence[Told]]
 """Function that answers questions from their passages."""
 
 
@@ -55,7 +55,7 @@ def measure(dev: DevQuestions, answer: Answer) -> Scores:
     )
 
 
-def _right(asked: Sequence[Example], told: Sequence[Told]) -> list[bool]:
+def _right(asked: Sequence[ReaderExample], told: Sequence[Told]) -> list[bool]:
     return [
         contains(item.reply.answer, example.accepted)
         for example, item in zip(asked, told, strict=True)

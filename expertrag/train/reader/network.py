@@ -17,8 +17,8 @@ from expertrag.llm.adapters.trainable import Adapters
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.prompt import ABSTAINS_FROM, NOT_FOUND, Reply
 from expertrag.train.reader.attention import PACKED, Part
-from expertrag.train.reader.examples import Example
-from expertrag.train.reader.rows import Row
+from expertrag.train.reader.examples import ReaderExample
+from expertrag.train.reader.rows import PackedRow
 
 ANSWER_TOKENS = 24
 _BATCH = 8  # questions per batch
@@ -67,7 +67,7 @@ class ReaderNetwork:
         self._abstention = chat.encode_text(NOT_FOUND)[0]
         self.end: int = model.config.eos_token_id
 
-    def loss(self, row: Row) -> RowLoss:
+    def loss(self, row: PackedRow) -> RowLoss:
         """Loss of the replies of a row; logits are computed for reply tokens only."""
         self._model.set_attn_implementation(PACKED)
         self._adapters.use(row.domain)
@@ -77,7 +77,7 @@ class ReaderNetwork:
         total = functional.cross_entropy(logits, targets, reduction="sum")
         return RowLoss(total, tuple(bool(some.all()) for some in right))
 
-    def _logits(self, row: Row) -> torch.Tensor:
+    def _logits(self, row: PackedRow) -> torch.Tensor:
         """Logits of the reply tokens, [A, V]."""
         hidden = self._model.base_model(
             input_ids=torch.tensor([row.tokens]),
@@ -89,7 +89,7 @@ class ReaderNetwork:
         return logits.float()
 
     @torch.inference_mode()
-    def answer(self, examples: Sequence[Example], domain: str) -> list[Told]:
+    def answer(self, examples: Sequence[ReaderExample], domain: str) -> list[Told]:
         """Answer questions by greedy decoding with the adapters of one domain."""
         self._adapters.use(domain)
         self._model.set_attn_implementation("sdpa")

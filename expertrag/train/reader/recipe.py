@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ReaderRecipe:
     """Settings of a training.
 
     Data: at most ``most_examples`` questions per data set, up to ``questions`` of them about the
@@ -53,7 +53,7 @@ class Recipe:
         return max(self.epochs, min(self.most_epochs, self.views // questions))
 
 
-SMALL = Recipe(
+SMALL = ReaderRecipe(
     most_examples=40,
     passages=2,
     words=60,
@@ -64,13 +64,13 @@ SMALL = Recipe(
 )
 """A smoke test: minutes on two cores; the dev loss falls."""
 
-FULL = Recipe()
+FULL = ReaderRecipe()
 """Hours: every question once, those of small data sets more often."""
 
 PROFILES = {"small": SMALL, "full": FULL}
 
 
-def beside(recipe: Recipe) -> Recipe:
+def beside(recipe: ReaderRecipe) -> ReaderRecipe:
     """Return the recipe for a frozen base with parallel adapters.
 
     Such a base is large and already reads well, so few tokens suffice to teach it the reply format.

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 
 from expertrag.llm.prompt import NOT_FOUND
 from expertrag.train.reader.measure import Scores
-from expertrag.train.reader.recipe import Recipe
-from expertrag.train.reader.trainer import Point
+from expertrag.train.reader.recipe import ReaderRecipe
+from expertrag.train.reader.trainer import ReaderPoint
 
 _FIGURES = ("alone", "among", "cited", "AUROC")
 """Columns of the dev figures, named as in ``Scores``."""
 
 
 @dataclass(frozen=True, slots=True)
-class SetReport:
+class ReaderSetReport:
     """One data set: its train examples, and its dev figures before and after training.
 
     ``abstain``: number of examples whose target is abstention.
@@ -44,10 +44,10 @@ class ReaderReport:
     fingerprint: str
     start: str
     prompts: str
-    recipe: Recipe
+    recipe: ReaderRecipe
     command: str
-    sets: tuple[SetReport, ...]
-    points: tuple[Point, ...]
+    sets: tuple[ReaderSetReport, ...]
+    points: tuple[ReaderPoint, ...]
     steps: int
     tokens: int
     seconds: float
@@ -110,7 +110,7 @@ def _sets(report: ReaderReport) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _explained(recipe: Recipe) -> str:
+def _explained(recipe: ReaderRecipe) -> str:
     return f"""
 alone: share of dev questions answered with an accepted answer, given the gold passage alone; among:
 the same among distractors, {recipe.passages} passages in all; cited: share of the right answers

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from expertrag.llm.load.chat import ChatTokenizer
-from expertrag.train.reader.examples import Example
+from expertrag.train.reader.examples import ReaderExample
 from expertrag_retriever.experts.settings import GENERAL
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class PackedBranch:
     """The part of a prompt after the shared prefix, and the reply."""
 
     prompt: tuple[int, ...]
@@ -35,7 +35,7 @@ class Sheet:
 
     domain: str
     shared: tuple[int, ...]
-    branches: tuple[Branch, ...]
+    branches: tuple[PackedBranch, ...]
 
     def __len__(self) -> int:
         return len(self.shared) + sum(map(len, self.branches))
@@ -51,14 +51,14 @@ class Borders:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PackedRow:
     """A packed sequence: sheets that are computed together, with the adapters of ``domain``."""
 
     domain: str
     sheets: tuple[Sheet, ...]
 
     @property
-    def branches(self) -> list[Branch]:
+    def branches(self) -> list[PackedBranch]:
         """The branches of all sheets, in order."""
         return [branch for sheet in self.sheets for branch in sheet.branches]
 
@@ -112,9 +112,9 @@ class Row:
         return [token for branch in self.branches for token in branch.reply]
 
 
-def encode(examples: Iterable[Example], chat: ChatTokenizer, end: int) -> list[Sheet]:
+def encode(examples: Iterable[ReaderExample], chat: ChatTokenizer, end: int) -> list[Sheet]:
     """Tokenize examples, with prompts exactly as served; replies end with the token ``end``."""
-    groups: dict[tuple[str, bool, tuple[str, ...]], list[Example]] = {}
+    groups: dict[tuple[str, bool, tuple[str, ...]], list[ReaderExample]] = {}
     for item in examples:
         texts = tuple(passage.text for passage in item.passages)
         groups.setdefault((item.domain, item.strict, texts), []).append(item)
@@ -135,17 +135,21 @@ def sheet(domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]]) -> 
     # a branch keeps the last token of its prompt, which predicts the first reply token
     columns = zip(*(asked[:-1] for asked, _ in texts), strict=False)  # up to the shortest
     shared = [column[0] for column in itertools.takewhile(lambda c: len({*c}) == 1, columns)]
-    branches = tuple(Branch(tuple(asked[len(shared) :]), tuple(reply)) for asked, reply in texts)
+    branches = tuple(
+        PackedBranch(tuple(asked[len(shared) :]), tuple(reply)) for asked, reply in texts
+    )
     return Sheet(domain, tuple(shared), branches)
 
 
-def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[Row]:
+def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[PackedRow]:
     """Fill rows one by one with sheets of one domain; a sheet that is too long gets its own row."""
     of: dict[str, list[Sheet]] = {}
     for item in sheets:
         of.setdefault(item.domain, []).append(item)
     return [
-        Row(domain, tuple(some)) for domain, own in of.items() for some in _filled(own, most_tokens)
+        PackedRow(domain, tuple(some))
+        for domain, own in of.items()
+        for some in _filled(own, most_tokens)
     ]
 
 
@@ -168,7 +172,7 @@ def plan(
     rows: int,
     general: float,
     seed: int,
-) -> list[list[Row]]:
+) -> list[list[PackedRow]]:
     """Plan the rows of every training step.
 
     A share ``general`` of the rows is trained without the domain's adapter, because the shared
@@ -179,6 +183,6 @@ def plan(
     rng.shuffle(packed)
     steps = [packed[start : start + rows] for start in range(0, len(packed), rows)]
     return [
-        [Row(GENERAL, row.sheets) if rng.random() < general else row for row in step]
+        [PackedRow(GENERAL, row.sheets) if rng.random() < general else row for row in step]
         for step in steps
     ]

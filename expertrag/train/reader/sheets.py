@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from expertrag.llm.prompt import ABSTAINS, Reply
 from expertrag.train.reader.answers import Answered, holding
-from expertrag.train.reader.examples import DevQuestions, Example, numbered
+from expertrag.train.reader.examples import DevQuestions, ReaderExample, numbered
 
 if TYPE_CHECKING:
     from expertrag.data.datasets import Dataset, Query
     from expertrag.train.reader.passages import Passages
-    from expertrag.train.reader.recipe import Recipe
+    from expertrag.train.reader.recipe import ReaderRecipe
     from expertrag_retriever.types import Passage
 
 _JOINED = 0.5  # share of sheets filled with other questions' gold passages, not with search results
@@ -33,7 +33,7 @@ class Sheets:
         self,
         dataset: Dataset,
         domain: str,
-        recipe: Recipe,
+        recipe: ReaderRecipe,
         passages: Passages,
         rng: random.Random,
     ) -> None:
@@ -45,7 +45,7 @@ class Sheets:
 
     def training(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
-    ) -> tuple[Example, ...]:
+    ) -> tuple[ReaderExample, ...]:
         """Make training examples, sheet by sheet; the target of a share of them is abstention.
 
         Every question is asked ``Recipe.epochs`` times (more often in a small data set), each time
@@ -72,11 +72,11 @@ class Sheets:
 
     def _epoch(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
-    ) -> list[Example]:
+    ) -> list[ReaderExample]:
         """Ask every answerable question once."""
         pool = _Pool(answerable, unanswerable, self._rng)
         share = self._share(unanswerable)
-        examples: list[Example] = []
+        examples: list[ReaderExample] = []
         abstained = 0
         while pool.waiting:
             first = self._first(pool, answerable, abstain=share * len(examples) - abstained >= 1)
@@ -104,7 +104,9 @@ class Sheets:
         """Share of the examples whose target is abstention."""
         return self._recipe.tempted if unanswerable else self._recipe.unanswered
 
-    def _first(self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool) -> Example:
+    def _first(
+        self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool
+    ) -> ReaderExample:
         """Take the first question of a sheet and choose the passages."""
         if not abstain:
             item = pool.waiting.pop(next(iter(pool.waiting)))
@@ -141,13 +143,13 @@ class Sheets:
             if passage not in item.cited
         )
 
-    def _alone(self, item: Answered, count: int) -> Example:
+    def _alone(self, item: Answered, count: int) -> ReaderExample:
         shown = [*item.cited]
         shown += self._distractors(item, max(0, count - len(shown)))
         self._rng.shuffle(shown)
         return self._answered(item, shown)
 
-    def _tempted(self, query: Query, count: int) -> Example:
+    def _tempted(self, query: Query, count: int) -> ReaderExample:
         near = list(self._passages.of(str(query.metadata.get("near_doc"))))[:count]
         others = [item for item in self._found(query, count) if item not in near]
         shown = [*near, *others[: count - len(near)]]
@@ -166,17 +168,17 @@ class Sheets:
     def _found(self, query: Query, count: int) -> list[Passage]:
         return self._passages.search(query.text, 2 * count + 4)
 
-    def _answered(self, item: Answered, shown: Sequence[Passage]) -> Example:
+    def _answered(self, item: Answered, shown: Sequence[Passage]) -> ReaderExample:
         reply = Reply(item.text, numbered(shown, item.cited))
         return self._example(item.query, shown, reply, item.query.answers or ())
 
-    def _abstained(self, query: Query, shown: Sequence[Passage]) -> Example:
+    def _abstained(self, query: Query, shown: Sequence[Passage]) -> ReaderExample:
         return self._example(query, shown, ABSTAINS)
 
     def _example(
         self, query: Query, shown: Iterable[Passage], reply: Reply, accepted: Sequence[str] = ()
-    ) -> Example:
-        return Example(
+    ) -> ReaderExample:
+        return ReaderExample(
             self._dataset.name, self._domain, query.text, tuple(shown), reply, tuple(accepted)
         )
 

@@ -20,12 +20,12 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
-from expertrag.train.reader.examples import Example, Material
+from expertrag.train.reader.examples import ReaderExample, ReaderMaterial
 from expertrag.train.reader.measure import NOT_ANSWERED, Scores, measure
 from expertrag.train.reader.network import ReaderNetwork, Told
-from expertrag.train.reader.recipe import Recipe, beside
-from expertrag.train.reader.report import ReaderReport, SetReport, card
-from expertrag.train.reader.rows import Row, encode, pack, plan
+from expertrag.train.reader.recipe import ReaderRecipe, beside
+from expertrag.train.reader.report import ReaderReport, ReaderSetReport, card
+from expertrag.train.reader.rows import PackedRow, encode, pack, plan
 from expertrag.train.reader.trainer import ReaderTrainer
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
@@ -41,7 +41,7 @@ _FEWEST = 32
 """Fewest examples of a domain: with fewer, an expert would only memorize them."""
 
 
-def recipe_for(source: str, recipe: Recipe) -> Recipe:
+def recipe_for(source: str, recipe: ReaderRecipe) -> ReaderRecipe:
     """Adapt a recipe to the type of the base model.
 
     :param source: as for :func:`train_reader`.
@@ -54,9 +54,9 @@ def recipe_for(source: str, recipe: Recipe) -> Recipe:
 
 
 def train_reader(
-    materials: Sequence[Material],
+    materials: Sequence[ReaderMaterial],
     source: str,
-    recipe: Recipe,
+    recipe: ReaderRecipe,
     out: Path,
     progress: Progress,
     *,
@@ -117,7 +117,7 @@ def train_reader(
 
 
 def _settings(
-    materials: Sequence[Material], recipe: Recipe, start: Bundle | None, layers: int
+    materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None, layers: int
 ) -> AdapterSettings:
     domains = _domains(materials)
     if BASE in domains:
@@ -133,7 +133,7 @@ def _settings(
     )
 
 
-def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
+def _domains(materials: Sequence[ReaderMaterial]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     for item in materials:
         counts[item.domain] = counts.get(item.domain, 0) + len(item.examples)
@@ -149,11 +149,11 @@ def _domains(materials: Sequence[Material]) -> tuple[str, ...]:
 
 
 def _rows(
-    materials: Sequence[Material],
+    materials: Sequence[ReaderMaterial],
     network: ReaderNetwork,
     chat: ChatTokenizer,
-    recipe: Recipe,
-) -> tuple[list[list[Row]], list[Row]]:
+    recipe: ReaderRecipe,
+) -> tuple[list[list[PackedRow]], list[PackedRow]]:
     """Plan the training steps and the dev rows."""
     examples = [example for item in materials for example in item.examples]
     watched = [
@@ -182,7 +182,7 @@ def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
 
 
 def _digest(
-    identity: str, materials: Sequence[Material], recipe: Recipe, start: Bundle | None
+    identity: str, materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None
 ) -> str:
     """Hash everything that a training depends on, so that only the same training is resumed."""
     about = [identity, asdict(recipe), prompt.fingerprint(), start.digest if start else ""]
@@ -194,7 +194,7 @@ def _digest(
 
 
 def _before(
-    materials: Sequence[Material], network: ReaderNetwork, work: Path, progress: Progress
+    materials: Sequence[ReaderMaterial], network: ReaderNetwork, work: Path, progress: Progress
 ) -> dict[str, Scores]:
     """Evaluate the base model once; a resumed training loads the figures."""
     path = work / "before.json"
@@ -208,21 +208,23 @@ def _before(
 
 
 def _measured(
-    materials: Sequence[Material], network: ReaderNetwork, progress: Progress, when: str
+    materials: Sequence[ReaderMaterial], network: ReaderNetwork, progress: Progress, when: str
 ) -> dict[str, Scores]:
     found = {}
     for done, item in enumerate(materials):
         progress(f"reader: answering dev questions {when} training", done, len(materials))
 
-        def answer(asked: Sequence[Example], domain: str = item.domain) -> list[Told]:
+        def answer(asked: Sequence[ReaderExample], domain: str = item.domain) -> list[Told]:
             return network.answer(asked, domain)
 
         found[item.name] = measure(item.dev, answer)
     return found
 
 
-def _told(item: Material, before: Mapping[str, Scores], after: Mapping[str, Scores]) -> SetReport:
-    return SetReport(
+def _told(
+    item: ReaderMaterial, before: Mapping[str, Scores], after: Mapping[str, Scores]
+) -> ReaderSetReport:
+    return ReaderSetReport(
         name=item.name,
         domain=item.domain,
         licence=item.licence,

@@ -15,16 +15,16 @@ import torch
 
 from expertrag.llm.adapters.trainable import Adapters
 from expertrag.train.reader.network import ReaderNetwork
-from expertrag.train.reader.recipe import Recipe
-from expertrag.train.reader.rows import Row
+from expertrag.train.reader.recipe import ReaderRecipe
+from expertrag.train.reader.rows import PackedRow
 from expertrag_index.types import Progress
-from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
+from expertrag_retriever.training.checkpoint import TrainingCheckpoint, Weights, learning_rate_share
 
 _CLIP = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ReaderPoint:
     """One evaluation. ``loss``: mean training loss since the last one, None before any step.
 
     ``dev``: mean loss per reply token of the dev questions, by domain; ``exact``: share of the dev
@@ -43,14 +43,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class TrainedAdapters:
     """Result of a training: the best weights, and all evaluations, the base model's first."""
 
     weights: Weights
-    points: tuple[Point, ...]
+    points: tuple[ReaderPoint, ...]
 
     @property
-    def best(self) -> Point:
+    def best(self) -> ReaderPoint:
         """The evaluation of the best weights."""
         return min(self.points, key=lambda point: point.mean)
 
@@ -62,7 +62,7 @@ class ReaderTrainer:
         self,
         network: ReaderNetwork,
         adapters: Adapters,
-        recipe: Recipe,
+        recipe: ReaderRecipe,
         folder: Path,
         progress: Progress,
     ) -> None:
@@ -73,9 +73,11 @@ class ReaderTrainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.01
         )
-        self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
+        self._checkpoint = TrainingCheckpoint(folder, self._parameters, self._optimizer)
 
-    def train(self, plan: Sequence[Sequence[Row]], dev: Sequence[Row]) -> Learned:
+    def train(
+        self, plan: Sequence[Sequence[PackedRow]], dev: Sequence[PackedRow]
+    ) -> TrainedAdapters:
         """Train to the end; resume from the last checkpoint if there is one."""
         every = max(1, math.ceil(len(plan) / self._recipe.evaluations))
         points, best = self._resume()
@@ -90,13 +92,13 @@ class ReaderTrainer:
             if done % every == 0 or done == len(plan):
                 points.append(self._evaluate(done, sum(losses) / len(losses), dev))
                 losses.clear()
-                if points[-1] is Learned(best, tuple(points)).best:
+                if points[-1] is TrainedAdapters(best, tuple(points)).best:
                     best = self._checkpoint.weights()
                 self._save(points, best)
             self._progress(_stage(points[-1]), done, len(plan))
-        return Learned(best, tuple(points))
+        return TrainedAdapters(best, tuple(points))
 
-    def _step(self, rows: Sequence[Row], step: int, steps: int) -> float:
+    def _step(self, rows: Sequence[PackedRow], step: int, steps: int) -> float:
         recipe = self._recipe
         for group in self._optimizer.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_share(step / steps, recipe.warm_up)
@@ -112,7 +114,7 @@ class ReaderTrainer:
         return total
 
     @torch.no_grad()
-    def _evaluate(self, step: int, loss: float | None, dev: Sequence[Row]) -> Point:
+    def _evaluate(self, step: int, loss: float | None, dev: Sequence[PackedRow]) -> ReaderPoint:
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         exact: list[bool] = []
@@ -122,20 +124,20 @@ class ReaderTrainer:
             counts[row.domain] = counts.get(row.domain, 0) + len(row.targets)
             exact += found.exact
         losses = {domain: total / counts[domain] for domain, total in totals.items()}
-        return Point(step, loss, losses, sum(exact) / len(exact))
+        return ReaderPoint(step, loss, losses, sum(exact) / len(exact))
 
-    def _save(self, points: Sequence[Point], best: Weights) -> None:
+    def _save(self, points: Sequence[ReaderPoint], best: Weights) -> None:
         about = {"points": [asdict(point) for point in points]}
         self._checkpoint.save(points[-1].step, best, about)
 
-    def _resume(self) -> tuple[list[Point], Weights]:
+    def _resume(self) -> tuple[list[ReaderPoint], Weights]:
         kept = self._checkpoint.load()
         if kept is None:
             return [], {}
         best, about = kept
-        return [Point(**point) for point in about["points"]], best
+        return [ReaderPoint(**point) for point in about["points"]], best
 
 
-def _stage(point: Point) -> str:
+def _stage(point: ReaderPoint) -> str:
     loss = "" if point.loss is None else f"loss {point.loss:.3f}, "
     return f"reader: {loss}dev loss {point.mean:.3f}, dev exact {point.exact:.2f}"

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import torch
 
 from expertrag_kernels.steps import PAGE_TOKENS
-from expertrag_kernels.torch_rows import Rows
+from expertrag_kernels.torch_rows import TokenRows
 
 
 class Graphs:
     """Captured steps of one decoder, one for each power of two of rows. Not thread-safe."""
 
     def __init__(
-        self, compute: Callable[[Rows], None], pages: int, positions: int, device: torch.device
+        self, compute: Callable[[TokenRows], None], pages: int, positions: int, device: torch.device
     ) -> None:
         """Prepare for steps on a device.
 
@@ -26,10 +26,10 @@ class Graphs:
         self._spare_page = pages
         self._most_pages = min(pages, -(-positions // PAGE_TOKENS))
         self._device = device
-        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, Rows]] = {}
+        self._captured: dict[int, tuple[torch.cuda.CUDAGraph, TokenRows]] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
-    def run(self, rows: Rows) -> Rows:
+    def run(self, rows: TokenRows) -> TokenRows:
         """Run a batch of short sequences; return logits of all rows in order, plus padding rows."""
         count = rows.tokens.shape[0]
         size = 1 << (count - 1).bit_length()
@@ -40,7 +40,7 @@ class Graphs:
         graph.replay()
         return own
 
-    def _capture(self, size: int) -> tuple[torch.cuda.CUDAGraph, Rows]:
+    def _capture(self, size: int) -> tuple[torch.cuda.CUDAGraph, TokenRows]:
         rows = spare_rows(size, self._most_pages, self._spare_page, self._device)
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
@@ -55,10 +55,10 @@ class Graphs:
         return graph, rows
 
 
-def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> Rows:
+def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> TokenRows:
     """Return padding rows, which write only to the spare page."""
     numbers = torch.zeros(size, dtype=torch.long, device=device)
-    return Rows(
+    return TokenRows(
         tokens=numbers,
         positions=numbers.clone(),
         places=torch.full_like(numbers, spare_page * PAGE_TOKENS),
@@ -71,7 +71,7 @@ def spare_rows(size: int, pages: int, spare_page: int, device: torch.device) -> 
     )
 
 
-def fill(own: Rows, rows: Rows, spare_page: int) -> None:
+def fill(own: TokenRows, rows: TokenRows, spare_page: int) -> None:
     """Copy a batch into the rows that a graph reads; the remaining rows become padding."""
     count, pages = rows.tokens.shape[0], rows.tables.shape[1]
     for to, source, spare in (

@@ -9,7 +9,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import explain
 from expertrag_retriever.gate.constants import CONSTANTS
 from expertrag_retriever.gate.coverage import read_coverage
-from expertrag_retriever.gate.policy import Estimate, estimate
+from expertrag_retriever.gate.policy import BenefitEstimate, estimate
 from expertrag_retriever.gate.signals import (
     Draft,
     Signals,
@@ -131,7 +131,7 @@ def _base(query_vector: Query) -> FloatArray:
 
 
 def _signals(
-    estimated: Estimate, prefill: PrefillSignals | None, store: StoreSignals | None
+    estimated: BenefitEstimate, prefill: PrefillSignals | None, store: StoreSignals | None
 ) -> dict[str, float]:
     """Raw values by name; what was not measured is absent."""
     return {**numbers_of(store), **numbers_of(prefill), "p_documents": estimated.p_documents}

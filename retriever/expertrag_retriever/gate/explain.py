@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from expertrag_retriever.gate.odds import log_odds
-from expertrag_retriever.gate.policy import Estimate
+from expertrag_retriever.gate.policy import BenefitEstimate
 from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
 
 if TYPE_CHECKING:
-    from expertrag_retriever.gate.ways import Choice
+    from expertrag_retriever.gate.ways import WayChoice
 
 _FORCED = {
     GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
@@ -28,7 +28,7 @@ def forced_reason(mode: GateMode) -> str:
 
 
 def reason(
-    estimate: Estimate,
+    estimate: BenefitEstimate,
     threshold: float,
     prefill: PrefillSignals | None,
     store: StoreSignals | None,
@@ -49,12 +49,12 @@ def reason(
     return f"{documents}, but {_comparison(estimate, threshold)}, so the model answers alone."
 
 
-def _comparison(estimate: Estimate, threshold: float) -> str:
+def _comparison(estimate: BenefitEstimate, threshold: float) -> str:
     relation = "reaches" if estimate.p_benefit >= threshold else "is below"
     return f"the benefit {estimate.p_benefit:.2f} {relation} the threshold {threshold:.2f}"
 
 
-def _documents(estimate: Estimate, store: StoreSignals | None) -> str:
+def _documents(estimate: BenefitEstimate, store: StoreSignals | None) -> str:
     if store is None:
         return "What the documents cover is not known"
     figures = f"(coverage {store.coverage:.2f}, terms found {store.term_coverage:.2f})"
@@ -65,14 +65,14 @@ def _documents(estimate: Estimate, store: StoreSignals | None) -> str:
     return f"The question is not about the documents {figures}"
 
 
-def _model(estimate: Estimate, prefill: PrefillSignals | None) -> str:
+def _model(estimate: BenefitEstimate, prefill: PrefillSignals | None) -> str:
     if prefill is None:
         return "the model does not report its confidence"
     manner = "fairly sure of its own answer" if _is_sure(estimate) else "unsure of its own answer"
     return f"the model is {manner} (margin {prefill.margin:.2f})"
 
 
-def _is_sure(estimate: Estimate) -> bool:
+def _is_sure(estimate: BenefitEstimate) -> bool:
     return estimate.p_correct_closed_book >= _SURE
 
 
@@ -103,7 +103,7 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     )
 
 
-def way_reason(choice: Choice, seconds: Mapping[str, float], cost: float) -> str:
+def way_reason(choice: WayChoice, seconds: Mapping[str, float], cost: float) -> str:
     """Return the reason for the chosen way of reading the documents.
 
     :param seconds: of each way, relative to one step.

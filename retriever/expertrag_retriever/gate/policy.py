@@ -12,7 +12,7 @@ from expertrag_retriever.types import PrefillSignals, StoreSignals
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class BenefitEstimate:
     """Probabilities of one query; ``p_benefit = p_documents * (1 - p_correct_closed_book)``."""
 
     p_documents: float
@@ -29,9 +29,9 @@ def estimate(
     store: StoreSignals | None,
     coverage: Coverage,
     constants: GateConstants,
-) -> Estimate:
+) -> BenefitEstimate:
     """Estimate both probabilities; a missing signal is replaced by its prior."""
-    return Estimate(_p_documents(store, coverage, constants), _p_correct(prefill, constants))
+    return BenefitEstimate(_p_documents(store, coverage, constants), _p_correct(prefill, constants))
 
 
 def _p_documents(store: StoreSignals | None, coverage: Coverage, constants: GateConstants) -> float:

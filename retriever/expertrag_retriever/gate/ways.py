@@ -41,14 +41,14 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class WayChoice:
     """The way with the highest utility, and p(right) of all ways."""
 
     name: str
     p_right: Mapping[str, float]
 
 
-def choose(ways: Mapping[str, Way], signals: Signals, p_one_step: float, cost: float) -> Choice:
+def choose(ways: Mapping[str, Way], signals: Signals, p_one_step: float, cost: float) -> WayChoice:
     """Choose a way to read for one query.
 
     :param cost: accuracy that one step must gain to be worthwhile.
@@ -56,7 +56,7 @@ def choose(ways: Mapping[str, Way], signals: Signals, p_one_step: float, cost: f
     p_right = {ONE_STEP: p_one_step} | {
         name: float(way.predictor.predict([signals]).retrieval[0]) for name, way in ways.items()
     }
-    return Choice(best_of(p_right, relative_seconds(ways), cost), p_right)
+    return WayChoice(best_of(p_right, relative_seconds(ways), cost), p_right)
 
 
 def relative_seconds(ways: Mapping[str, Way]) -> dict[str, float]:

@@ -14,7 +14,7 @@ _PROTOTYPE_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class DomainEvidence:
     """Words of the training texts, with the values that :func:`telling_words` computes.
 
     ``words``: by domain, compared with the other domains. ``prototypes``: for each prototype,
@@ -27,7 +27,7 @@ class Evidence:
 
 def gather(
     texts: Mapping[str, Sequence[str]], nearest: NDArray[np.int64], owner: Sequence[int]
-) -> Evidence:
+) -> DomainEvidence:
     """Learn the words of domains and prototypes.
 
     :param texts: texts by domain, N in total.
@@ -45,4 +45,4 @@ def gather(
         for place, telling in zip(own, found, strict=True):
             best = telling or words[domain]  # a domain with one prototype: use the domain's words
             prototypes[place] = tuple(best)[:_PROTOTYPE_WORDS]
-    return Evidence(words, tuple(prototypes))
+    return DomainEvidence(words, tuple(prototypes))

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from expertrag_retriever.router.evidence import Evidence
+from expertrag_retriever.router.evidence import DomainEvidence
 
 UNLIKELY = 1e-9
 
@@ -49,7 +49,7 @@ class Router:
     temperature: float
     reach: float
     slope: float
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: DomainEvidence = field(default_factory=DomainEvidence)
 
     def posterior(
         self, pooled: torch.Tensor, allowed: Collection[str] | None = None
@@ -103,14 +103,14 @@ def of_experts(posterior: torch.Tensor, experts: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DomainChoice:
     """Experts of N texts: ``index`` (N, 2), D and above for the base model; ``weights`` (N, 2)."""
 
     index: torch.Tensor
     weights: torch.Tensor
 
 
-def choose(posterior: torch.Tensor, top_p: float = 0.8) -> Choice:
+def choose(posterior: torch.Tensor, top_p: float = 0.8) -> DomainChoice:
     """Choose one or two experts for each text.
 
     The most likely expert serves alone if its posterior reaches ``top_p`` or if it is the base
@@ -125,4 +125,4 @@ def choose(posterior: torch.Tensor, top_p: float = 0.8) -> Choice:
     second = torch.where(alone, best.new_zeros(()), best[:, 1])
     index = torch.stack([index[:, 0], torch.where(alone, none, index[:, 1])], dim=1)
     weights = torch.stack([best[:, 0], second], dim=1)
-    return Choice(index, weights / weights.sum(dim=1, keepdim=True).clamp(min=UNLIKELY))
+    return DomainChoice(index, weights / weights.sum(dim=1, keepdim=True).clamp(min=UNLIKELY))

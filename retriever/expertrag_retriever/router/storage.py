@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from expertrag_retriever.errors import EmbedderError
-from expertrag_retriever.router.evidence import Evidence
+from expertrag_retriever.router.evidence import DomainEvidence
 from expertrag_retriever.router.router import Router
 from expertrag_retriever.router.types import RouterFigures
 
@@ -101,7 +101,7 @@ def _router(body: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Rou
     )
     if not fits:
         raise ValueError(f"{TENSORS} and {ABOUT} do not match")
-    evidence = Evidence(
+    evidence = DomainEvidence(
         {
             str(domain): {str(word): float(value) for word, value in words.items()}
             for domain, words in body["evidence"]["words"].items()

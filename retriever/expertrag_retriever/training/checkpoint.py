@@ -28,7 +28,7 @@ _NAME = "checkpoint"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-class Checkpoint:
+class TrainingCheckpoint:
     """Saves and restores named parameters and their AdamW optimizer."""
 
     def __init__(

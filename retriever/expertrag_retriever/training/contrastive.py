@@ -19,7 +19,7 @@ from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.batches import batches
-from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
+from expertrag_retriever.training.checkpoint import TrainingCheckpoint, Weights, learning_rate_share
 from expertrag_retriever.training.dev import evaluate
 from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
@@ -54,7 +54,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class TrainedExpert:
     """Result of a training: the best weights, and all evaluations, the base model first.
 
     ``best``: the index of these weights among the points.
@@ -99,9 +99,11 @@ class ExpertTrainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.01
         )
-        self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
+        self._checkpoint = TrainingCheckpoint(folder, self._parameters, self._optimizer)
 
-    def train(self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str) -> Learned:
+    def train(
+        self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str
+    ) -> TrainedExpert:
         """Train to the end or to the early stop; resumes a killed run."""
         recipe = self._recipe
         plan = _plan(examples, recipe)
@@ -129,7 +131,7 @@ class ExpertTrainer:
                     step + 1,
                     len(plan),
                 )
-        return Learned(best, tuple(points), best_point(points, recipe.most_harm))
+        return TrainedExpert(best, tuple(points), best_point(points, recipe.most_harm))
 
     def use(self, weights: Weights) -> None:
         """Put weights into the model."""

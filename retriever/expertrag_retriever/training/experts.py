@@ -28,7 +28,7 @@ from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
 from expertrag_retriever.experts.storage import read_experts
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.training.checkpoint import Weights
-from expertrag_retriever.training.contrastive import ExpertTrainer, Learned, Point
+from expertrag_retriever.training.contrastive import ExpertTrainer, Point, TrainedExpert
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import DevSet, DomainData, Example
@@ -176,7 +176,7 @@ def digest_of(data: DomainData, recipe: Recipe) -> str:
     return state.hexdigest()[:16]
 
 
-def _finish(folder: Path, learned: Learned, report: ExpertReport) -> None:
+def _finish(folder: Path, learned: TrainedExpert, report: ExpertReport) -> None:
     save_file(learned.weights, folder / f"{_RESULT}.safetensors")
     write_durably(folder / f"{_RESULT}.json", json.dumps(asdict(report)).encode())
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
-from expertrag_retriever.training.checkpoint import Checkpoint, Weights, learning_rate_share
+from expertrag_retriever.training.checkpoint import TrainingCheckpoint, Weights, learning_rate_share
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -79,7 +79,7 @@ class Lessons:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class StudentPoint:
     """Figures of one evaluation.
 
     ``loss``: mean since the last evaluation, None before any step. ``cosine``: mean cosine to the
@@ -96,7 +96,7 @@ class Taught:
     """The best weights, all evaluations, and the training time, including that before a kill."""
 
     weights: Weights
-    points: tuple[Point, ...]
+    points: tuple[StudentPoint, ...]
     seconds: float
 
     @property
@@ -123,7 +123,7 @@ class StudentTrainer:
         self._optimizer = torch.optim.AdamW(
             self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.0
         )
-        self._checkpoint = Checkpoint(folder, self._parameters, self._optimizer)
+        self._checkpoint = TrainingCheckpoint(folder, self._parameters, self._optimizer)
 
     def train(self, lessons: Lessons) -> Taught:
         """Train to the end or to the early stop; resumes a killed run."""
@@ -138,7 +138,10 @@ class StudentTrainer:
         began = time.monotonic()
         points, best, before = self._resume()
         if not points:
-            points, best = [Point(0, None, self._cosine(held_out))], self._checkpoint.weights()
+            points, best = (
+                [StudentPoint(0, None, self._cosine(held_out))],
+                self._checkpoint.weights(),
+            )
         losses: list[float] = []
         for step in range(points[-1].step, len(plan)):
             if _stale(points) >= recipe.patience:
@@ -147,7 +150,7 @@ class StudentTrainer:
             losses.append(self._step(training.part(plan[step]), step / len(plan)))
             if (step + 1) % every == 0 or step + 1 == len(plan):
                 loss = sum(losses) / len(losses)
-                points.append(Point(step + 1, loss, self._cosine(held_out)))
+                points.append(StudentPoint(step + 1, loss, self._cosine(held_out)))
                 losses.clear()
                 if _stale(points) == 0:
                     best = self._checkpoint.weights()
@@ -179,12 +182,12 @@ class StudentTrainer:
             vectors = self._trunk.vectors(lessons.texts, _ONLY).cpu()  # [T, D]
         return float((vectors * lessons.vectors).sum(dim=1).mean())
 
-    def _resume(self) -> tuple[list[Point], Weights, float]:
+    def _resume(self) -> tuple[list[StudentPoint], Weights, float]:
         kept = self._checkpoint.load()
         if kept is None:
             return [], {}, 0.0
         best, about = kept
-        return [Point(**point) for point in about["points"]], best, float(about["seconds"])
+        return [StudentPoint(**point) for point in about["points"]], best, float(about["seconds"])
 
 
 def _split(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons]:
@@ -215,7 +218,7 @@ def _divergence(vectors: torch.Tensor, teacher: torch.Tensor, temperature: float
     return F.kl_div(own, taught, reduction="batchmean", log_target=True)
 
 
-def _stale(points: Sequence[Point]) -> int:
+def _stale(points: Sequence[StudentPoint]) -> int:
     """Return the number of evaluations since the best one."""
     values = [point.cosine for point in points]
     return len(values) - 1 - values.index(max(values))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from expertrag_retriever.experts.bundle import Base
 from expertrag_retriever.training.mining import DEV_POOL
-from expertrag_retriever.training.student import Point, StudentRecipe
+from expertrag_retriever.training.student import StudentPoint, StudentRecipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class StudentReport:
     bundle_bytes: int
     student_bytes: int
     domains: tuple[DomainFigures, ...]
-    points: tuple[Point, ...]
+    points: tuple[StudentPoint, ...]
 
 
 def card(report: StudentReport) -> str:

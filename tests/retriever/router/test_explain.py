@@ -121,10 +121,10 @@ def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
 def test_words_of_six_domains_stay_small(router: Router, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from expertrag_retriever.router.evidence import Evidence
+    from expertrag_retriever.router.evidence import DomainEvidence
 
     words = {f"{place:04d}longword": 12.3 for place in range(MOST_WORDS)}
-    evidence = Evidence({f"domain{i}": words for i in range(6)}, (("word",) * 6,) * 48)
+    evidence = DomainEvidence({f"domain{i}": words for i in range(6)}, (("word",) * 6,) * 48)
     save_router(replace(router, evidence=evidence), tmp_path)
     assert (tmp_path / ABOUT).stat().st_size <= 300_000
 

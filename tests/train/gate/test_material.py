@@ -20,7 +20,7 @@ from expertrag.llm import prompt
 from expertrag.llm.prompt import ABSTENTION
 from expertrag.train.gate.material import (
     MISS_COST,
-    Material,
+    GateMaterial,
     best_threshold,
     default_groups,
     material,
@@ -124,7 +124,7 @@ def test_other_ways_to_read_are_used_if_every_row_has_them(source: OpenSource) -
 def test_a_miss_costs_more_than_a_search() -> None:
     """Accuracy alone would search only at a benefit of .9, and a question at .3 would be missed."""
     benefit = np.array([0.9, 0.3, 0.05])
-    rows = Material([], np.array([[False, True], [True, False], [True, False]]))
+    rows = GateMaterial([], np.array([[False, True], [True, False], [True, False]]))
     found = best_threshold(Predictions(benefit, benefit, benefit), rows, 0.02)
     assert found == 1 / (1 + MISS_COST)
     rare = np.array([0.1, 0.05, 0.04])

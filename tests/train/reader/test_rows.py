@@ -13,11 +13,20 @@ from expertrag.llm.adapters.trainable import AdapterSettings, adapt
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.prompt import ABSTAINS, NOT_FOUND
-from expertrag.train.reader.examples import Example
+from expertrag.train.reader.examples import ReaderExample
 from expertrag.train.reader.material import material
 from expertrag.train.reader.network import ReaderNetwork
 from expertrag.train.reader.recipe import FULL
-from expertrag.train.reader.rows import Borders, Branch, Row, Sheet, encode, pack, plan, sheet
+from expertrag.train.reader.rows import (
+    Borders,
+    PackedBranch,
+    PackedRow,
+    Sheet,
+    encode,
+    pack,
+    plan,
+    sheet,
+)
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.types import Passage
 
@@ -29,7 +38,7 @@ FORKED = sheet("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 
 
 
 def test_layout_of_a_row() -> None:
-    row = Row("a", (FORKED, sheet("a", [((9,), (4, 2))])))
+    row = PackedRow("a", (FORKED, sheet("a", [((9,), (4, 2))])))
     assert row.tokens == [5, 6, 7, 8, 9, 10, 11, 12, 7, 8, 13, 9, 4]
     assert row.positions == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 0, 1]
     assert row.borders == [Borders(0, 2, (5, 8, 11)), Borders(11, 0, (13,))]
@@ -74,9 +83,9 @@ def network(tiny_llama: Path) -> ReaderNetwork:
 def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
     first, second, third = (item for item in SHEETS if item.domain == "a")
     with torch.no_grad():
-        apart = [network.loss(Row("a", (item,))).total for item in (first, second, third)]
-        packed = network.loss(Row("a", (first, second, third))).total
-        others = network.loss(Row("a", (third, second, first))).total
+        apart = [network.loss(PackedRow("a", (item,))).total for item in (first, second, third)]
+        packed = network.loss(PackedRow("a", (first, second, third))).total
+        others = network.loss(PackedRow("a", (third, second, first))).total
     torch.testing.assert_close(sum(apart), packed)
     torch.testing.assert_close(packed, others)
 
@@ -84,12 +93,12 @@ def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
 def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
     """A sheet's loss is the sum of its questions' losses, each with its complete prompt."""
     alone = [
-        Sheet("a", (), (Branch((*FORKED.shared, *branch.prompt), branch.reply),))
+        Sheet("a", (), (PackedBranch((*FORKED.shared, *branch.prompt), branch.reply),))
         for branch in FORKED.branches
     ]
     with torch.no_grad():
-        apart = [network.loss(Row("a", (item,))).total for item in alone]
-        torch.testing.assert_close(sum(apart), network.loss(Row("a", (FORKED,))).total)
+        apart = [network.loss(PackedRow("a", (item,))).total for item in alone]
+        torch.testing.assert_close(sum(apart), network.loss(PackedRow("a", (FORKED,))).total)
 
 
 def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
@@ -101,7 +110,7 @@ def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork)
     labels = torch.tensor([[-100] * asked + list(branch.reply)])
     with torch.no_grad():
         expected = model(input_ids=ids, labels=labels).loss * len(branch.reply)
-        torch.testing.assert_close(network.loss(Row("a", (SHEETS[0],))).total, expected)
+        torch.testing.assert_close(network.loss(PackedRow("a", (SHEETS[0],))).total, expected)
 
 
 @pytest.mark.parametrize(("least", "abstains"), [(0.0, True), (1.0, False)])
@@ -111,7 +120,9 @@ def test_the_doubt_decides(
     """As served: abstain if the doubt reaches the threshold, whichever token is most likely."""
     monkeypatch.setattr("expertrag.train.reader.network.ABSTAINS_FROM", least)
     shown = (Passage("ships", 0, "A painter of ships.", 0, 19, 1.0),)
-    examples = [Example("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")]
+    examples = [
+        ReaderExample("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")
+    ]
     told = network.answer(examples, "a")
     first_word = NOT_FOUND.split()[0]
     assert [item.reply.answer.startswith(first_word) for item in told] == [abstains] * 2

@@ -60,7 +60,7 @@ def test_an_interrupted_training_gives_the_same_result(
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         f"sys.path += [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[2])!r}]\n"
-        "from expertrag_retriever.training.checkpoint import Checkpoint\n"
+        "from expertrag_retriever.training.checkpoint import TrainingCheckpoint as Checkpoint\n"
         "from test_train import train\n"
         "saved = Checkpoint.save\n"
         "def save(self, step, best, about):\n"

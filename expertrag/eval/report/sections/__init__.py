@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from expertrag.data.types import JSON
-from expertrag.eval.report.blocks import Part, Section
+from expertrag.eval.report.blocks import ReportPart, ReportSection
 from expertrag.eval.report.reading import string
 from expertrag.eval.report.sections import answer, compare, consistency, cost, gate, retrieval
 from expertrag.eval.report.sections.run import facts, manifest_section, skipped_section
@@ -15,28 +15,30 @@ _Report = Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ReportKind:
     """How reports of one kind are presented."""
 
     title: str
-    sections: Callable[[_Report], Iterable[Section]]
+    sections: Callable[[_Report], Iterable[ReportSection]]
     headline: Callable[[_Report], str]
 
 
-KINDS: Mapping[str, Kind] = {
-    "retrieval": Kind("Retrieval", retrieval.sections, retrieval.headline),
-    "gate": Kind("Retrieval gate", gate.sections, gate.headline),
-    "answer": Kind("Answers", answer.sections, answer.headline),
-    "cost": Kind("Cost model", cost.sections, cost.headline),
-    "consistency": Kind("Consistency", consistency.sections, consistency.headline),
-    "compare": Kind("Comparison of two reports", compare.sections, compare.headline),
+KINDS: Mapping[str, ReportKind] = {
+    "retrieval": ReportKind("Retrieval", retrieval.sections, retrieval.headline),
+    "gate": ReportKind("Retrieval gate", gate.sections, gate.headline),
+    "answer": ReportKind("Answers", answer.sections, answer.headline),
+    "cost": ReportKind("Cost model", cost.sections, cost.headline),
+    "consistency": ReportKind("Consistency", consistency.sections, consistency.headline),
+    "compare": ReportKind("Comparison of two reports", compare.sections, compare.headline),
 }
 
 
-def build(report: _Report) -> Part:
+def build(report: _Report) -> ReportPart:
     """Turn a report into a part with its sections."""
     kind = KINDS[string(report, "kind")]
-    return Part(kind.title, kind.headline(report), facts(report), tuple(_filled(report, kind)))
+    return ReportPart(
+        kind.title, kind.headline(report), facts(report), tuple(_filled(report, kind))
+    )
 
 
 def headline(report: _Report) -> str:
@@ -44,7 +46,7 @@ def headline(report: _Report) -> str:
     return KINDS[string(report, "kind")].headline(report)
 
 
-def _filled(report: _Report, kind: Kind) -> Iterator[Section]:
+def _filled(report: _Report, kind: ReportKind) -> Iterator[ReportSection]:
     for section in (*kind.sections(report), skipped_section(report), manifest_section(report)):
         if section.blocks:
             yield section

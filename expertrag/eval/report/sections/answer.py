@@ -11,12 +11,12 @@ from expertrag.eval.report.blocks import (
     Bars,
     Block,
     Curves,
-    Example,
     Figure,
     Line,
     Note,
-    Passage,
-    Section,
+    ReportSection,
+    ShownExample,
+    ShownPassage,
     Stack,
     Table,
 )
@@ -66,26 +66,28 @@ _TRUST: tuple[_Column, ...] = (
 )
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a report on answers."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     gate = mapping(report, "gate")
-    yield Section("Quality by policy", tuple(_answers(pooled, mapping(gate, "pooled"))))
+    yield ReportSection("Quality by policy", tuple(_answers(pooled, mapping(gate, "pooled"))))
     if len(sets) > 1:
-        yield Section("Accuracy by set", tuple(_by_set(sets)))
-        yield Section("Support by the relevant documents, by set", tuple(_support_by_set(sets)))
-    yield Section("Cost per question", tuple(_cost(pooled)))
-    yield Section("Citations and abstention", tuple(_trust(pooled)))
+        yield ReportSection("Accuracy by set", tuple(_by_set(sets)))
+        yield ReportSection(
+            "Support by the relevant documents, by set", tuple(_support_by_set(sets))
+        )
+    yield ReportSection("Cost per question", tuple(_cost(pooled)))
+    yield ReportSection("Citations and abstention", tuple(_trust(pooled)))
     yield from comparison_sections(report)
     if judge := mapping(report, "judge"):
-        yield Section(f"Judged by {string(judge, 'name')}", tuple(_judged(judge)))
+        yield ReportSection(f"Judged by {string(judge, 'name')}", tuple(_judged(judge)))
     yield from gate_sections(gate, *left_out(gate))
-    yield Section("Sizes", tuple(_sizes(report)))
+    yield ReportSection("Sizes", tuple(_sizes(report)))
     if len(sets) > 1:
-        yield Section("Every figure by set", tuple(_all_figures(sets)), detail=True)
+        yield ReportSection("Every figure by set", tuple(_all_figures(sets)), detail=True)
     for name in mapping(report, "worst"):
         examples = tuple(_example(item) for item in items(report, "worst", name))
-        yield Section(f"Worst answers on {name}", examples, detail=True)
+        yield ReportSection(f"Worst answers on {name}", examples, detail=True)
 
 
 def headline(report: Mapping[str, JSON]) -> str:
@@ -257,12 +259,12 @@ def _cells(figures: JSON, columns: tuple[_Column, ...]) -> tuple[str, ...]:
     return tuple(write(number(figures, key)) for key, _, write in columns)
 
 
-def _example(item: JSON) -> Example:
+def _example(item: JSON) -> ShownExample:
     relevant = {string(document) for document in items(item, "relevant")}
     documents = [string(document) for document in items(item, "documents")]
     shown = ", ".join(f"{name} (relevant)" if name in relevant else name for name in documents)
     accepted = ", ".join(string(answer) for answer in items(item, "answers"))
-    return Example(
+    return ShownExample(
         query=string(item, "query"),
         facts=(
             ("query id", string(item, "query_id")),
@@ -271,5 +273,5 @@ def _example(item: JSON) -> Example:
             ("documents", shown or "none"),
             ("relevant documents", ", ".join(sorted(relevant)) or "none"),
         ),
-        passages=(Passage("Output", string(item, "output")),),
+        passages=(ShownPassage("Output", string(item, "output")),),
     )

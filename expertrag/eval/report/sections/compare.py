@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from expertrag.data.types import JSON, POOLED
-from expertrag.eval.report.blocks import Block, Note, Section, Table
+from expertrag.eval.report.blocks import Block, Note, ReportSection, Table
 from expertrag.eval.report.reading import items, mapping, number, string
 from expertrag.eval.report.sections.run import P_VALUES, TESTS, p_values
 from expertrag.eval.report.wording import ABSENT, amount, count, share, signed, span
@@ -13,18 +13,20 @@ from expertrag.eval.report.wording import ABSENT, amount, count, share, signed, 
 SIGNIFICANT = 0.05
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a comparison."""
-    yield Section("Runs", tuple(_runs(report)))
+    yield ReportSection("Runs", tuple(_runs(report)))
     for name in mapping(report, "comparisons"):
-        yield Section(f"Differences on {name}", (_differences(items(report, "comparisons", name)),))
-    yield Section("How to read it", (Note(TESTS), Note(_verdict(report))))
+        yield ReportSection(
+            f"Differences on {name}", (_differences(items(report, "comparisons", name)),)
+        )
+    yield ReportSection("How to read it", (Note(TESTS), Note(_verdict(report))))
     figures = mapping(report, "figures")
-    yield Section("Figures of the gate, without test", tuple(_figures(figures, (POOLED,))))
+    yield ReportSection("Figures of the gate, without test", tuple(_figures(figures, (POOLED,))))
     sets = tuple(name for name in figures if name != POOLED)
     by_set = tuple(_figures(figures, sets))
-    yield Section("Figures of the gate by set, without test", by_set, detail=True)
-    yield Section("In one report only", tuple(_unpaired(report)))
+    yield ReportSection("Figures of the gate by set, without test", by_set, detail=True)
+    yield ReportSection("In one report only", tuple(_unpaired(report)))
 
 
 def headline(report: Mapping[str, JSON]) -> str:

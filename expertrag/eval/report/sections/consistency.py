@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from expertrag.data.types import JSON
-from expertrag.eval.report.blocks import Bar, Bars, Block, Example, Figure, Note, Section, Table
-from expertrag.eval.report.blocks import Passage as Shown
+from expertrag.eval.report.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Figure,
+    Note,
+    ReportSection,
+    ShownExample,
+    Table,
+)
+from expertrag.eval.report.blocks import ShownPassage as Shown
 from expertrag.eval.report.reading import items, mapping, number, string
 from expertrag.eval.report.wording import ABSENT, count, give_or_take, share, signed, span
 
@@ -22,17 +31,17 @@ _MEASURES = (
 _DRAWN = ("decision_consistency", "answer_consistency", "consistent_and_correct")
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a report on consistency."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
-    yield Section("Measures", tuple(_measures(pooled, sets)))
+    yield ReportSection("Measures", tuple(_measures(pooled, sets)))
     if len(sets) > 1:
-        yield Section("Measures by set", tuple(_by_set(sets)))
-    yield Section("Changes by rewrite", tuple(_rewrites(report)))
-    yield Section("Sizes", tuple(_sizes(report)))
+        yield ReportSection("Measures by set", tuple(_by_set(sets)))
+    yield ReportSection("Changes by rewrite", tuple(_rewrites(report)))
+    yield ReportSection("Sizes", tuple(_sizes(report)))
     for name in mapping(report, "least_consistent"):
         examples = tuple(_example(item) for item in items(report, "least_consistent", name))
-        yield Section(f"Least consistent questions of {name}", examples, detail=True)
+        yield ReportSection(f"Least consistent questions of {name}", examples, detail=True)
 
 
 def headline(report: Mapping[str, JSON]) -> str:
@@ -110,9 +119,9 @@ def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
         yield Table(("set", "questions", "wordings"), rows)
 
 
-def _example(item: JSON) -> Example:
+def _example(item: JSON) -> ShownExample:
     accepted = ", ".join(string(answer) for answer in items(item, "answers"))
-    return Example(
+    return ShownExample(
         query=string(item, "query"),
         facts=(
             ("query id", string(item, "query_id")),

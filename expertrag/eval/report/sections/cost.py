@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from expertrag.data.types import JSON
-from expertrag.eval.report.blocks import Block, Figure, Note, Section, Stack, Table
+from expertrag.eval.report.blocks import Block, Figure, Note, ReportSection, Stack, Table
 from expertrag.eval.report.reading import interval, mapping, number
 from expertrag.eval.report.wording import ABSENT, amount, count, share
 
@@ -21,12 +21,12 @@ _STAGES = (
 _MEASURED = ("never", "always", "auto")
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a report on cost."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     figures = {"all": pooled, **sets} if len(sets) > 1 else sets or {"all": pooled}
-    yield Section("Predicted and measured time", tuple(_errors(figures, pooled)))
-    yield Section("Stages", tuple(_stages(figures)))
+    yield ReportSection("Predicted and measured time", tuple(_errors(figures, pooled)))
+    yield ReportSection("Stages", tuple(_stages(figures)))
 
 
 def headline(report: Mapping[str, JSON]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from expertrag.data.types import JSON
 from expertrag.eval.report.blocks import (
-    Bin,
     Block,
     Curves,
     Figure,
@@ -14,7 +13,8 @@ from expertrag.eval.report.blocks import (
     Mark,
     Note,
     Reliability,
-    Section,
+    ReliabilityBin,
+    ReportSection,
     Table,
 )
 from expertrag.eval.report.reading import interval, items, mapping, number, points, string
@@ -34,17 +34,17 @@ _FIGURES = (
 )
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a gate report."""
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
-    yield Section("Policies", (*_policies(pooled), *left_out(report)))
+    yield ReportSection("Policies", (*_policies(pooled), *left_out(report)))
     if len(sets) > 1:
-        yield Section("Policies by set", tuple(_by_set(sets)))
+        yield ReportSection("Policies by set", tuple(_by_set(sets)))
     yield from gate_sections(report)
     yield from comparison_sections(report)
 
 
-def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]:
+def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[ReportSection]:
     """Build the sections on the gate itself; none without a gate.
 
     :param notes: further notes on its figures.
@@ -52,19 +52,21 @@ def gate_sections(report: Mapping[str, JSON], *notes: Note) -> Iterator[Section]
     pooled, sets = mapping(report, "pooled"), mapping(report, "sets")
     gate = mapping(pooled, "gate")
     if gate:
-        yield Section(f"Gate {string(gate, 'name')}".strip(), (*_gate(gate), *notes))
+        yield ReportSection(f"Gate {string(gate, 'name')}".strip(), (*_gate(gate), *notes))
     by_set = {name: mapping(policies, "gate") for name, policies in sets.items()}
     if len(sets) > 1 and any(by_set.values()):
         rows = tuple(
             (name, *(share(number(found, key)) for key, _, _ in _FIGURES))
             for name, found in by_set.items()
         )
-        yield Section("Gate by set", (Table(("set", *(title for _, title, _ in _FIGURES)), rows),))
+        yield ReportSection(
+            "Gate by set", (Table(("set", *(title for _, title, _ in _FIGURES)), rows),)
+        )
     if len(sets) > 1:
         curves = {name: frontier(mapping(policies)) for name, policies in sets.items()}
         small = tuple(Figure(item, name, small=True) for name, item in curves.items() if item.marks)
         note = Note("Lines and markers are those of the plot of all questions.")
-        yield Section("Frontier by set", (note, *small), detail=True)
+        yield ReportSection("Frontier by set", (note, *small), detail=True)
 
 
 def left_out(report: Mapping[str, JSON]) -> Iterator[Note]:
@@ -185,10 +187,10 @@ def _budget(item: JSON) -> tuple[str, ...]:
     )
 
 
-def _bins(gate: Mapping[str, JSON]) -> tuple[Bin, ...]:
+def _bins(gate: Mapping[str, JSON]) -> tuple[ReliabilityBin, ...]:
     bins = []
     for item in items(gate, "reliability"):
         predicted, observed = number(item, "predicted"), number(item, "observed")
         if predicted is not None and observed is not None:
-            bins.append(Bin(predicted, observed, int(number(item, "n") or 0)))
+            bins.append(ReliabilityBin(predicted, observed, int(number(item, "n") or 0)))
     return tuple(bins)

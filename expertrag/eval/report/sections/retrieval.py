@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from expertrag.data.types import JSON
-from expertrag.eval.report.blocks import Bar, Bars, Block, Example, Figure, Note, Section, Table
-from expertrag.eval.report.blocks import Passage as Shown
+from expertrag.eval.report.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Figure,
+    Note,
+    ReportSection,
+    ShownExample,
+    Table,
+)
+from expertrag.eval.report.blocks import ShownPassage as Shown
 from expertrag.eval.report.reading import interval, items, mapping, number, string
 from expertrag.eval.report.sections.run import comparison_sections
 from expertrag.eval.report.wording import count, give_or_take, share
@@ -15,10 +24,10 @@ SIGNIFICANT = 0.05
 BEST = "*"
 
 
-def sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections of a retrieval report."""
-    yield Section("Metrics by set and mode", tuple(_headline(report)))
-    yield Section("Sizes", tuple(_sizes(report)))
+    yield ReportSection("Metrics by set and mode", tuple(_headline(report)))
+    yield ReportSection("Sizes", tuple(_sizes(report)))
     yield from comparison_sections(report)
     yield from _worst(report)
 
@@ -112,15 +121,15 @@ def _sizes(report: Mapping[str, JSON]) -> Iterator[Block]:
         yield Note("Judged missing: judged documents that are not in the corpus.")
 
 
-def _worst(report: Mapping[str, JSON]) -> Iterator[Section]:
+def _worst(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     for name in mapping(report, "worst"):
         examples = tuple(_example(item) for item in items(report, "worst", name))
-        yield Section(f"Worst queries of {name}", examples, detail=True)
+        yield ReportSection(f"Worst queries of {name}", examples, detail=True)
 
 
-def _example(item: JSON) -> Example:
+def _example(item: JSON) -> ShownExample:
     relevant = ", ".join(string(document) for document in items(item, "relevant"))
-    return Example(
+    return ShownExample(
         query=string(item, "query"),
         facts=(
             ("query id", string(item, "query_id")),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from expertrag.data.types import JSON, POOLED
-from expertrag.eval.report.blocks import Note, Section, Table
+from expertrag.eval.report.blocks import Note, ReportSection, Table
 from expertrag.eval.report.reading import flat, items, mapping, number, string
 from expertrag.eval.report.wording import count, p_value, signed, span
 
@@ -43,14 +43,14 @@ def facts(report: Mapping[str, JSON]) -> str:
     return " · ".join(filter(None, parts))
 
 
-def manifest_section(report: Mapping[str, JSON]) -> Section:
+def manifest_section(report: Mapping[str, JSON]) -> ReportSection:
     """Return a section with everything that the figures depend on."""
     rows = tuple((name, value) for name, value in flat(mapping(report, "manifest")))
     table = Table(("field", "value"), rows, labels=2)
-    return Section("Manifest", (table,), detail=True)
+    return ReportSection("Manifest", (table,), detail=True)
 
 
-def skipped_section(report: Mapping[str, JSON]) -> Section:
+def skipped_section(report: Mapping[str, JSON]) -> ReportSection:
     """Return a section with the number of skipped queries by reason."""
     rows = []
     for name in mapping(report, "skipped"):
@@ -61,8 +61,10 @@ def skipped_section(report: Mapping[str, JSON]) -> Section:
             more = ", …" if len(ids) > EXAMPLES else ""
             rows.append((name, reason, ", ".join(ids[:EXAMPLES]) + more, count(times)))
     if not rows:
-        return Section("Skipped", (Note("Nothing was skipped."),))
-    return Section("Skipped", (Table(("set", "reason", "such as", "skipped"), tuple(rows), 3),))
+        return ReportSection("Skipped", (Note("Nothing was skipped."),))
+    return ReportSection(
+        "Skipped", (Table(("set", "reason", "such as", "skipped"), tuple(rows), 3),)
+    )
 
 
 def _reason(entry: JSON) -> str:
@@ -70,7 +72,7 @@ def _reason(entry: JSON) -> str:
     return string(entry, "reason") + (" (asked again by the next run)" if again else "")
 
 
-def comparison_sections(report: Mapping[str, JSON]) -> Iterator[Section]:
+def comparison_sections(report: Mapping[str, JSON]) -> Iterator[ReportSection]:
     """Build the sections on a report's tests: over all queries, then for each set."""
     found = mapping(report, "comparisons")
     pooled = tuple(_comparison(item) for item in items(found, POOLED))
@@ -81,10 +83,10 @@ def comparison_sections(report: Mapping[str, JSON]) -> Iterator[Section]:
         for item in items(found, name)
     )
     if pooled:
-        yield Section("Comparisons", (Table(_COMPARED, pooled, labels=2), Note(TESTS)))
+        yield ReportSection("Comparisons", (Table(_COMPARED, pooled, labels=2), Note(TESTS)))
     if by_set:
         table = Table(("set", *_COMPARED), by_set, labels=3)
-        yield Section("Comparisons by set", (table, Note(TESTS)), detail=True)
+        yield ReportSection("Comparisons by set", (table, Note(TESTS)), detail=True)
 
 
 def _comparison(item: JSON) -> tuple[str, ...]:

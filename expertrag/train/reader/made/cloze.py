@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 
 from expertrag.train.reader.made.sentences import content_words, has_pronoun, prose
-from expertrag.train.reader.made.spans import Kind, Span, spans_of
+from expertrag.train.reader.made.spans import AnswerKind, Span, spans_of
 from expertrag.train.reader.made.types import Made, Piece
 from expertrag.train.reader.made.verbs import (
     FINITE,
@@ -88,7 +88,7 @@ def _without_title(sentence: str, title: str) -> str:
 
 def ask(sentence: str, span: Span, text: str) -> str:
     """Return a question for a span of a sentence of ``text``; empty if no form fits."""
-    if span.kind in (Kind.CODE, Kind.NAME) and (question := _subject(sentence, span)):
+    if span.kind in (AnswerKind.CODE, AnswerKind.NAME) and (question := _subject(sentence, span)):
         return question if content_words(question) >= _FEWEST_OF_PREDICATE else ""
     question = _object(sentence, span, text)
     return question if content_words(question) >= _FEWEST_CONTENT_WORDS else ""
@@ -121,7 +121,9 @@ def ask_what(sentence: str, text: str) -> tuple[str, str]:
 
 def _is_name(subject: str) -> bool:
     """Whether a subject is a name or code, optionally with an article."""
-    names = [span.text for span in spans_of(subject) if span.kind in (Kind.CODE, Kind.NAME)]
+    names = [
+        span.text for span in spans_of(subject) if span.kind in (AnswerKind.CODE, AnswerKind.NAME)
+    ]
     return any(subject in (name, f"The {name}", f"the {name}") for name in names)
 
 
@@ -131,7 +133,7 @@ def _subject(sentence: str, span: Span) -> str:
     if _SECOND_CLAUSE.search(after) or has_pronoun(after):
         return ""
     if not before and _follows(after):
-        if span.kind is Kind.CODE:
+        if span.kind is AnswerKind.CODE:
             return f"What{after}?"
         return f"{pronoun_for(after)}{after}?" if " " in span.text else ""
     if (named := _NAMED_BEFORE.match(before)) and _follows(after):
@@ -164,7 +166,7 @@ def _object(sentence: str, span: Span, text: str) -> str:
         _SECOND_CLAUSE.search(f"{before} {after}")
         or len(before.split()) > _MOST_BEFORE
         or len(after.split()) > _MOST_AFTER
-        or (found.states and span.kind is not Kind.NUMBER and _STATES.match(before))
+        or (found.states and span.kind is not AnswerKind.NUMBER and _STATES.match(before))
     ):
         return ""
     word, before, after = _asking(span, before, after, found)
@@ -179,16 +181,16 @@ def _object(sentence: str, span: Span, text: str) -> str:
 
 def _asking(span: Span, before: str, after: str, found: Clause) -> tuple[str, str, str]:
     """Choose the question words and drop the words that they replace; empty if nothing fits."""
-    if span.kind is Kind.NUMBER:
+    if span.kind is AnswerKind.NUMBER:
         return _counting(span, before, after)
     nothing = "", before, after
     if after and not _ENDS.match(after):
         return nothing  # the span is part of a longer phrase
-    if span.kind is Kind.DATE:
+    if span.kind is AnswerKind.DATE:
         one_of_many = found.subject.startswith(("A ", "An "))
         fits = _WHEN.search(before) and not one_of_many
         return ("When", _WHEN.sub("", before), after) if fits else nothing
-    if span.kind is Kind.NAME and found.auxiliary and _WHERE.match(before):
+    if span.kind is AnswerKind.NAME and found.auxiliary and _WHERE.match(before):
         return "Where", before.rpartition(" ")[0], after
     return nothing if after else _naming(span, before)
 
@@ -209,5 +211,5 @@ def _naming(span: Span, before: str) -> tuple[str, str, str]:
         return f"Which {named['noun']}" if fits else "", before[: named.start()], ""
     if not _STRANDED.search(before) or len(before.split()) > _MOST_BEFORE_STRANDED:
         return "", before, ""
-    who = span.kind is Kind.NAME and before.endswith(" by")
+    who = span.kind is AnswerKind.NAME and before.endswith(" by")
     return "Who or what" if who else "What", before, ""

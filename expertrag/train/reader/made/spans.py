@@ -10,7 +10,7 @@ from enum import Enum
 from expertrag_index.lexical import STOP_WORDS
 
 
-class Kind(Enum):
+class AnswerKind(Enum):
     """Type of a span; it determines the question word."""
 
     NUMBER = "number"
@@ -26,7 +26,7 @@ class Span:
     start: int
     end: int
     text: str
-    kind: Kind
+    kind: AnswerKind
     unit: str = ""
 
 
@@ -69,26 +69,26 @@ def spans_of(sentence: str) -> Iterator[Span]:
 
 def _dates(sentence: str) -> Iterator[Span]:
     for match in _DATE.finditer(sentence):
-        yield Span(*match.span(), match[0], Kind.DATE)
+        yield Span(*match.span(), match[0], AnswerKind.DATE)
 
 
 def _numbers(sentence: str) -> Iterator[Span]:
     for match in _NUMBER.finditer(sentence):
         if _NO_UNIT.isdisjoint(match["unit"].split()):
-            yield Span(*match.span(), match[0], Kind.NUMBER, match["unit"])
+            yield Span(*match.span(), match[0], AnswerKind.NUMBER, match["unit"])
 
 
 def _code(sentence: str) -> Iterator[Span]:
     for match in _QUOTED.finditer(sentence):
-        kind = Kind.CODE if match[1] else Kind.NAME
+        kind = AnswerKind.CODE if match[1] else AnswerKind.NAME
         yield Span(*match.span(), next(filter(None, match.groups())), kind)
     for match in _IDENTIFIER.finditer(sentence):
-        yield Span(*match.span(), match[0], Kind.CODE)
+        yield Span(*match.span(), match[0], AnswerKind.CODE)
 
 
 def _names(sentence: str) -> Iterator[Span]:
     for match in _NAME.finditer(sentence):
         words = match[0].split()
         if STOP_WORDS.isdisjoint(match[0].lower().split()) and not words[0].endswith("ing"):
-            kind = Kind.CODE if match[0].isupper() else Kind.NAME
+            kind = AnswerKind.CODE if match[0].isupper() else AnswerKind.NAME
             yield Span(*match.span(), match[0], kind)

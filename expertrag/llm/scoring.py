@@ -19,7 +19,7 @@ MOST_READ_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class ScoredText:
     """Scores of a continuation of T tokens, the end token included.
 
     ``log_probabilities`` [T] in nats. ``middle`` and ``upper`` [D]: hidden states after half and
@@ -34,7 +34,7 @@ class Reading:
 @torch.inference_mode()
 def read(
     model: Any, items: Sequence[tuple[Sequence[int], Sequence[int]]], *, keeps_logits: bool
-) -> Iterator[tuple[int, Reading]]:
+) -> Iterator[tuple[int, ScoredText]]:
     """Score continuations of prompts, both as token ids; yields (index, reading), shortest first.
 
     :param keeps_logits: whether the model can skip the logits of the prompts (``logits_to_keep``).
@@ -69,12 +69,12 @@ def read(
 
 def _reading(
     output: Any, row: int, ids: torch.Tensor, start: int, stop: int, skipped: int
-) -> Reading:
+) -> ScoredText:
     """Extract one row; the first ``skipped`` positions have no logits."""
     logits = output.logits[row, start - 1 - skipped : stop - 1 - skipped].float()
     chosen = ids[start:stop, None].to(logits.device)
     middle, upper = middle_and_upper(output.hidden_states)
-    return Reading(
+    return ScoredText(
         log_probabilities=logits.log_softmax(-1).gather(1, chosen)[:, 0].cpu().numpy(),
         middle=_mean(middle, row, start, stop),
         upper=_mean(upper, row, start, stop),
