@@ -137,7 +137,9 @@ def ask(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Answer a question: stream the text, then print sources, gate decision and cost.
+    """Answer a question.
+
+    Stream the text, then print sources, gate decision and cost.
 
     A line above the text marks an answer that comes from the model alone, not from the documents.
     A line below it says why the passages do not support the answer.

@@ -66,8 +66,9 @@ def _config_page() -> str:
         _ORIGIN,
         "# Configuration",
         "Precedence: flag, then environment, then the file of `--config` or `EXPERTRAG_CONFIG`, "
-        "then default. An unknown key or variable is an error. `--print-config` prints the "
-        "effective values with the origin of each, in the form that `--config` reads.",
+        "then default. An unknown key, or a variable that misspells a setting, is an error. "
+        "`--print-config` prints the effective values with the origin of each, in the form that "
+        "`--config` reads.",
         table().rstrip(),
         "Three variables are not settings: `EXPERTRAG_CONFIG` (the file), `EXPERTRAG_CACHE` (where "
         "models are stored) and `EXPERTRAG_DEBUG=1` (tracebacks). `EXPERTRAG_OPENAI_API_KEY` is "

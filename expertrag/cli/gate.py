@@ -70,7 +70,7 @@ bundle_option = flag(
 
 @click.group()
 def gate() -> None:
-    """Explain the retrieval gate's decisions, fit your own gates, and learn from use."""
+    """Explain, refit and replay the retrieval gate."""
 
 
 @gate.command()
@@ -100,7 +100,7 @@ def explain(
         emit_json(decision)
         return
     print_decision(decision)
-    for name, value in decision.signals.items():
+    for name, value in sorted(decision.signals.items()):
         click.echo(f"  {name} {value:.3f}")
 
 
@@ -169,7 +169,9 @@ def fit(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Fit a gate on ROWS: learn when retrieval turns a wrong answer into a right one.
+    """Fit a gate on ROWS.
+
+    It learns when retrieval turns a wrong answer into a right one.
 
     ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, from `eval record`
     or another source; --live records them on the fly. Models are compared by cross-validation; the
@@ -294,7 +296,7 @@ def refit(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Fit a gate on ROWS, and replace an old gate if the new one is clearly better.
+    """Fit a gate on ROWS, and replace a clearly worse one.
 
     Both are compared on ROWS: a right answer counts 1, a retrieval costs --cost; the 95 % interval
     of the difference must lie above 0. A running server that uses the folder switches at once.

@@ -52,7 +52,9 @@ def feedback(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Rate or correct the answer ID; the feedback is stored next to the audit log.
+    """Rate or correct the answer ID.
+
+    The feedback is stored next to the audit log.
 
     ID is the decision id that `ask` prints.
     """
@@ -82,7 +84,9 @@ def feedback(
 )
 @json_flag
 def replay(log: Path, policy: str, as_json: bool) -> None:
-    """Replay the AUTO decisions of LOG under another policy, and estimate its cost.
+    """Replay the AUTO decisions of LOG under another policy.
+
+    Its cost is estimated.
 
     LOG is the file of --audit-path; rotated files are read too. Decisions are exact; costs are
     estimated from the mean costs of the log's own answers, closed book and with retrieval.
@@ -109,7 +113,9 @@ def replay(log: Path, policy: str, as_json: bool) -> None:
 )
 @json_flag
 def annotate(log: Path, out: Path, as_json: bool) -> None:
-    """Prompt for correct answers to LOG's questions, the gate's least certain first.
+    """Prompt for correct answers to the questions of LOG.
+
+    Those that the gate was least certain about come first.
 
     Type the accepted answers to each question, separated by ' | '; press Enter to skip it, q to
     stop. Answers from feedback are added without asking. Questions already in DATASET are not asked

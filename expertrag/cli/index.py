@@ -52,7 +52,7 @@ max_file_option = flag(
 
 @click.group()
 def index() -> None:
-    """Build, change, migrate, describe, verify and search a document store."""
+    """Build, change, verify and search a document store."""
 
 
 @index.command()
@@ -70,7 +70,9 @@ def index() -> None:
 def build(
     docs: tuple[Path, ...], out: Path, max_file_mb: int, config: Config, as_json: bool
 ) -> None:
-    """Build a store of exactly the documents in DOCS (files, folders, BEIR folders).
+    """Build a store of exactly the documents in DOCS.
+
+    DOCS are files, folders and BEIR folders.
 
     Run it again after a change or a crash: only new and changed text is embedded. Documents that
     are gone are removed, unless they could not be read this time.
@@ -87,7 +89,9 @@ def build(
 def add(
     store: Path, docs: tuple[Path, ...], max_file_mb: int, config: Config, as_json: bool
 ) -> None:
-    """Add the documents in DOCS to a store, or replace those with the same id and source.
+    """Add the documents in DOCS to a store.
+
+    Documents with the same id and source are replaced.
 
     A stored document with the same id but another source is kept, and the one in DOCS is listed as
     skipped.
@@ -101,7 +105,9 @@ def add(
 @configured("model.embedder", "model.device")
 @json_flag
 def migrate(store: Path, config: Config, as_json: bool) -> None:
-    """Migrate a store to another embedder, or a bundle with more domains, without its files.
+    """Migrate a store to another embedder, without its files.
+
+    The embedder may be a bundle with more domains.
 
     Only chunks whose expert changes are embedded again. The store serves its old generation until
     the migration is done; running servers then switch. An interrupted migration resumes with the

@@ -81,7 +81,7 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
 def merge(
     base: str, bundle: Path, domain: str | None, out: Path, dtype: str, as_json: bool
 ) -> None:
-    """Merge the low-rank updates of a reader into the weights of its BASE.
+    """Merge the updates of a reader into the weights of its BASE.
 
     BUNDLE comes from `expertrag train reader`. Without --domain, the result is a Mixtral-format
     mixture with one expert for general questions and one for each domain. It loads with
@@ -119,7 +119,9 @@ def merge(
 )
 @out_folder("EXPERTRAG_LLM_OUT", "FOLDER")
 def pack(model: str, dtype: str, out: Path) -> None:
-    """Pack MODEL (folder, GGUF file, hub id or package model) for the CPU engine.
+    """Pack MODEL for the CPU engine.
+
+    MODEL is a folder, GGUF file, hub id or package model.
 
     Use FOLDER as --generator. Its weights are memory-mapped: nothing is converted at startup, and
     several servers share one copy in memory.

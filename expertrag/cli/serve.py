@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command()
 @configured("index", "model", "gate", "service", "audit", "log")
 def serve(config: Config) -> None:
-    """Serve a store over gRPC until SIGTERM or Ctrl-C, then let running calls finish.
+    """Serve a store over gRPC until SIGTERM or Ctrl-C.
+
+    Running calls finish first.
 
     Listens at once, and accepts calls when the models are loaded (see the health service).
     """

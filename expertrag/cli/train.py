@@ -104,7 +104,7 @@ def embedder(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Train one embedding expert for each domain, and the router that chooses among them.
+    """Train an embedding expert per domain, and their router.
 
     An expert that does not beat the base model on held-out queries, or harms one of its data sets,
     is dropped; the base model then serves its domain. An interrupted training resumes with the same
@@ -181,7 +181,9 @@ def embedder(
 def distil(
     bundle: str, data: tuple[str, ...], out: Path, profile: str, seed: int, as_json: bool
 ) -> None:
-    """Distil the experts of BUNDLE into one plain model of the size of its base.
+    """Distil the experts of BUNDLE into one plain model.
+
+    It has the size of the base.
 
     The student gives each text nearly the vector of its domain's expert, and loads in any tool that
     loads sentence-transformers models. Its card reports the loss in quality. An interrupted
@@ -280,7 +282,9 @@ def export(bundle: str, base: str | None, out: Path) -> None:
 def questions(
     dataset: Path, out: Path, count: int, base: str, config: Config, seed: int, as_json: bool
 ) -> None:
-    """Generate pairs from documents: a language model writes a question for each passage.
+    """Generate training pairs from documents.
+
+    A language model writes a question for each passage.
 
     DATASET is a BEIR folder, or any folder or file of documents. Useless questions are dropped and
     counted; `train embedder --data DOMAIN=FILE` reads the others. An interrupted run resumes with

@@ -88,7 +88,12 @@ def answer_request(
     steps: int = 1,
     **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
-    """Return the request of ``answer`` and ``stream``."""
+    """Return the request of ``answer`` and ``stream``.
+
+    :raises TypeError: an option is unknown.
+    """
+    if unknown := sorted(sampling.keys() - _SamplingOptions.__annotations__.keys()):
+        raise TypeError(f"answer() has no option {unknown[0]!r}; see AnswerOptions")
     return AnswerRequest(
         question=question,
         mode=_choice("mode", GateMode, mode),

@@ -109,7 +109,7 @@ def _own_words(
             hint = "start one with: expertrag serve --index STORE"
             return "UNREACHABLE", f"no server responds at {address}; {hint}"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return "", f"not done within {timeout:.3g} s; allow more time with timeout="
+            return "", f"not done within {timeout:.3g} s; allow more time (timeout)"
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             limit = MAX_MESSAGE_BYTES // 2**20
             return "MESSAGE_TOO_LARGE", f"a message is over the limit of {limit} MiB; split it"

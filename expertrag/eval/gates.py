@@ -170,8 +170,8 @@ def load_gate(
         return _fitted_gate(path, threshold, model, work, progress)
     if not path.is_file():
         raise NotFound(
-            f"gate: no gate or file {spec}; name {CONSTANTS.name}, a folder of 'expertrag gate "
-            "fit', or a JSON-lines file with _id and p_benefit",
+            f"gate: no gate or file {spec}; name {CONSTANTS.name}, a folder of 'expertrag train "
+            "gate', or a JSON-lines file with _id and p_benefit",
             reason="GATE_NOT_FOUND",
         )
     return _file_gate(path, row_sets, FILE_THRESHOLD if threshold is None else threshold)

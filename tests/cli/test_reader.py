@@ -1,4 +1,4 @@
-"""``expertrag experts`` and ``expertrag train reader``: from a dense model to a merged mixture."""
+"""``expertrag llm`` and ``expertrag train reader``: from a dense model to a merged mixture."""
 
 from __future__ import annotations
 

@@ -17,6 +17,12 @@ def test_the_same_names() -> None:
     assert [name for name in vars(AsyncClient) if not name.startswith("_")] == NAMES
 
 
+@pytest.mark.parametrize("name", ["answer", "stream"])
+def test_an_unknown_option_is_named(name: str) -> None:
+    with Client("127.0.0.1:1") as client, pytest.raises(TypeError, match="no option 'max_token'"):
+        list(getattr(client, name)("When?", max_token=5))
+
+
 @pytest.mark.parametrize("name", [*NAMES, "__init__"])
 def test_the_same_signatures(name: str) -> None:
     sync, twin = getattr(Client, name), getattr(AsyncClient, name)

@@ -13,7 +13,7 @@ from expertrag.cli.eval.retrieval import retrieval
 
 @click.group("eval")
 def evaluation() -> None:
-    """Evaluate retrieval, gate and answers on your data, with intervals and significance.
+    """Evaluate retrieval, gate and answers on your data.
 
     Metrics need no LLM judge: the same manifest gives the same numbers. A report goes to stdout
     (JSON with --json) and, with --out DIR, to report.json, report.md and report.html in that

@@ -160,7 +160,9 @@ def record(
     config: Config,
     as_json: bool,
 ) -> None:
-    """Answer the questions of DATASET closed and open book, and write counterfactual rows.
+    """Record counterfactual rows of the questions of DATASET.
+
+    Each question is answered closed and open book.
 
     A row holds both answers, their costs, and the gate's decision: `eval gate ROWS` scores it. The
     gate is the training-free one; it records all signals that a fitted gate can use.
@@ -212,7 +214,7 @@ def cost(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare the paper's cost formula with measured times: C_gate + p·(…) + (1-p)·….
+    """Compare the cost formula of the paper with measured times.
 
     Each question is answered by NEVER, ALWAYS and AUTO in one process. Timings of different runs
     are not comparable, so an interrupted run starts over; its stores are kept.

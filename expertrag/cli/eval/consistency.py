@@ -66,7 +66,7 @@ def consistency(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure whether decisions and answers stay the same when a question is reworded.
+    """Measure whether rewording a question changes the answer.
 
     Wordings are the paraphrases of the data set (metadata.paraphrases of a query) and mechanical
     rewrites, such as lower case, no question mark or a polite opening. Replies are kept in --work:

@@ -37,7 +37,9 @@ def gate(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Score a gate, and never, always, random and oracle retrieval, on ROWS.
+    """Score a gate and its baselines on ROWS.
+
+    The baselines are never, always, random and oracle retrieval.
 
     ROWS are files of counterfactual rows (.jsonl, .jsonl.gz) or folders of them, from `eval record`
     or another source: each holds a question's answers without and with retrieval. No model runs,

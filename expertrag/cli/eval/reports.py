@@ -72,7 +72,10 @@ def compare(first: Path, second: Path, out: Path | None, as_json: bool) -> None:
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
 @json_flag
 def ls(paths: tuple[Path, ...], as_json: bool) -> None:
-    """List data sets, row files and reports below PATH (default: the current folder)."""
+    """List data sets, row files and reports below PATH.
+
+    The default is the current folder.
+    """
     from expertrag.eval.library import list_library
     from expertrag.eval.report import text
 
@@ -95,7 +98,9 @@ def ls(paths: tuple[Path, ...], as_json: bool) -> None:
 )
 @json_flag
 def validate(paths: tuple[Path, ...], as_json: bool) -> None:
-    """Check data sets, row files and reports at PATH and below, and print every fault.
+    """Check data sets, row files and reports at PATH and below.
+
+    Every fault is printed.
 
     Exits with 2 if there is a fault. Notes, such as queries without judgements, are not faults.
     """

@@ -77,7 +77,7 @@ def retrieval(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Evaluate BM25, dense and hybrid search on data sets in the BEIR layout.
+    """Evaluate BM25, dense and hybrid search on BEIR folders.
 
     DATASET is a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, plain or gzipped. Its
     store is built in --work, with vectors whatever the modes, and reused by later runs. Ranks
