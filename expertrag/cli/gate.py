@@ -264,6 +264,7 @@ def calibrate(
     if as_json:
         emit_json({"out": str(out), "threshold": calibrated.threshold, "card": calibrated.card})
         return
+    click.echo(f"figures are of {calibrated.card['figures_are_of']}")
     before = calibrated.card["before"]
     click.echo(f"before: calibration error {before['ece_benefit']:.3f}")
     _print_card(calibrated)

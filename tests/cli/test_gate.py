@@ -180,10 +180,18 @@ def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -
     assert ran.code == 0, ran.err
     card = json.loads(ran.out)["card"]
     assert card["calibrated"].startswith("fitted@")
-    assert card["figures_are_of"] == "rows that the calibration had not seen"
+    unseen = "rows that the calibration had not seen"
+    assert card["figures_are_of"] == f"{unseen}, but the model had: they are too optimistic"
     before, after = (json.loads((folder / "gate.json").read_text()) for folder in (fitted, out))
     assert before["arrays"] != after["arrays"]  # other benefits, for a budget
     assert before["model"] == after["model"]
+
+    other = tmp_path / "other.jsonl"
+    lines = [line for file in ADARAGUE.glob("*.jsonl") for line in file.read_text().splitlines()]
+    other.write_text("\n".join(lines))  # the same rows, in a file that the gate does not know
+    ran = run("gate", "calibrate", other, "--gate", fitted, "--out", tmp_path / "more", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["card"]["figures_are_of"] == unseen
 
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
