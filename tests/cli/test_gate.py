@@ -188,7 +188,8 @@ def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -
 
     other = tmp_path / "other.jsonl"
     lines = [line for file in ADARAGUE.glob("*.jsonl") for line in file.read_text().splitlines()]
-    other.write_text("\n".join(lines))  # the same rows, in a file that the gate does not know
+    again = [line.replace('"_id": "', '"_id": "again-') for line in lines]
+    other.write_text("\n".join([*lines, *again]))  # a file that the gate does not know
     ran = run("gate", "calibrate", other, "--gate", fitted, "--out", tmp_path / "more", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out)["card"]["figures_are_of"] == unseen
