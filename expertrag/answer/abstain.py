@@ -18,8 +18,8 @@ from expertrag_retriever.gate.sufficiency import SUFFICIENT
 
 VERDICT_STRICT_FROM = 0.25
 """Doubt at which STRICT withholds a yes or no. These are inferred and seldom quoted, so their doubt
-is higher: with the bound of other answers, .63 of the right ones would be given instead of .92, and
-as many of the given ones would be wrong (``make strict-threshold``)."""
+is higher: with the bound of other answers, STRICT would give .49 of the right ones instead of .79,
+and no smaller share of its answers would be wrong (``make strict-threshold``)."""
 
 REFUSED_BELOW = 0.5
 """A refusal is believed if the probability that the passages hold the answer is below this."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from serving_fixtures import wait_until
 
-from expertrag.api.errors import Unavailable
+from expertrag.api.errors import Cancelled, Unavailable
 from expertrag.api.folding import fold
 from expertrag.client import Client
 
@@ -64,7 +64,7 @@ def wait_listening(client: Client, timeout: float = 60.0) -> None:
 def _is_refused(client: Client) -> bool:
     try:
         client.info(timeout=5)
-    except Unavailable:
+    except (Unavailable, Cancelled):  # cancelled: it was on its way when the server closed
         return True
     return False
 
