@@ -191,7 +191,7 @@ def found(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Figur
         verdicts = name == "pubmedqa"
         figure = means(
             f"{name}, {'verdict' if verdicts else 'contains'}",
-            *(scores(item, verdict if verdicts else contains) for item in both),
+            *(scores(item, judged if verdicts else contains) for item in both),
         )
         figures.append(figure.at_least(CONTAINS[name]) if name in CONTAINS else figure)
         if verdicts:
@@ -327,12 +327,6 @@ def contains(said: Answered, query: Query) -> bool:
 def exact(said: Said, query: Query) -> bool:
     """Whether the reply without its markers is an accepted answer."""
     return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
-
-
-def verdict(said: Answered, query: Query) -> bool:
-    """Whether the reply begins with the right verdict: yes, no or maybe."""
-    first, *_ = squad.normalise(said.text).split() or [""]
-    return squad.exact_match(first, query.answers or ())
 
 
 def judged(said: Answered, query: Query) -> bool:

@@ -69,7 +69,7 @@ def _answers(model: str) -> Iterator[Row]:
     abstention = "{mean:.2f} [{low:.2f}, {high:.2f}]".format(**by["AUROC of abstention"])
     yield "its abstention, AUROC", abstention, command
     yield (
-        "AUTO beside ALWAYS: right answers; share of the searches, of the time",
+        "AUTO compared with ALWAYS: right answers; share of the searches, of the time",
         f"{by['auto: right, less those of always']['mean']:+.3f}; "
         f"{by['auto: searches']['mean']:.2f}, {by['auto: seconds by those of always']['mean']:.2f}",
         command,
@@ -93,7 +93,7 @@ def _answers(model: str) -> Iterator[Row]:
 
 def _speed() -> Iterator[Row]:
     yield (
-        "embedding beside `SentenceTransformer.encode`",
+        "embedding, compared with `SentenceTransformer.encode`",
         f"{load_results('search')['speed']['ratio']:.1f} times the documents per second",
         "`make bench-search DATA=…`",
     )
@@ -104,8 +104,8 @@ def _speed() -> Iterator[Row]:
     )
     large = [r["ratio"] for r in rows if r["T"] >= 64 and r["rival"].startswith("llama.cpp")]
     yield (
-        "MoE layer of OLMoE and Qwen3-30B-A3B beside transformers' bfloat16; "
-        "beside llama.cpp, 64 tokens up",
+        "MoE layer of OLMoE and Qwen3-30B-A3B, compared with transformers' bf16; "
+        "with llama.cpp, 64 tokens up",
         f"{', '.join(f'{name} {_times(ratios)}' for name, ratios in plain)}; {_times(large)}",
         "`make bench-kernels`",
     )
@@ -121,7 +121,7 @@ def _speed() -> Iterator[Row]:
         }
         same = [v for k, v in ratios.items() if "llama.cpp" in k and "without minima" not in k]
         yield (
-            f"tokens per second of the small default model, {what}, beside transformers; llama.cpp",
+            f"tokens per second of the small default model, {what}, vs transformers; llama.cpp",
             f"{_times([ratios['transformers bf16']])}; {_times(same)}",
             "`make bench-generation DATA=…`",
         )
@@ -131,7 +131,7 @@ def _speed() -> Iterator[Row]:
     kinds = (f"ratio: {kind}_tokens_per_s" for kind in ("prompt", "written"))
     yield (
         "the large one in int4: share of the int8 peak in prefill, of the bandwidth in decode; "
-        "both beside llama.cpp",
+        "both compared with llama.cpp",
         "{prompt_share_of_peak:.2f}, {share_of_bandwidth:.2f}; ".format(**limits)
         + ", ".join(_times([beside[kind]]) for kind in kinds),
         "`make bench-limits DATA=…`",

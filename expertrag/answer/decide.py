@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from expertrag.answer.drafts import drafted, looked_at
+from expertrag.answer.drafts import draft_features, truncated
 from expertrag.answer.evidence import Encode, evidence_signals
 from expertrag.api.errors import Conflict
 from expertrag.api.folding import joined
@@ -295,12 +295,12 @@ class Decider:
         with context.meter.stage("draft"):
             answer.draft = joined(list(answer.session.deltas()))
             context.should_stop()
-            text = looked_at(answer.draft.text)
+            text = truncated(answer.draft.text)
             asked = prompt.closed_book(context.request.question)
             ((_, reading),) = reader.read([(asked, text)])
             embedding = base_encoder(context.view.embedder)([text or " "])
         context.meter.add(lm_calls=1)  # the reading
-        return drafted(text, embedding[0], reading)
+        return draft_features(text, embedding[0], reading)
 
 
 def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDecision:

@@ -21,12 +21,12 @@ DRAFT_WORDS = 24
 """About the 32 tokens of a recorded answer; short answers, which can be scored, fit in full."""
 
 
-def looked_at(draft: str) -> str:
+def truncated(draft: str) -> str:
     """Return the part of a draft that the gate reads, independent of the caller's max_tokens."""
     return " ".join(draft.split()[:DRAFT_WORDS])
 
 
-def drafted(text: str, embedding: FloatArray, reading: ScoredText) -> Draft:
+def draft_features(text: str, embedding: FloatArray, reading: ScoredText) -> Draft:
     """Return the features of one draft."""
     return Draft(
         text,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from expertrag.api.errors import Conflict
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.runtime.hot_swap import HotSwap
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, load_gate
+
+_log = structlog.get_logger("expertrag.gate")
 
 
 class ServedGate:
@@ -26,16 +30,17 @@ class ServedGate:
         """
         self._folder = folder
         self._check = check
-        self._swap = HotSwap(folder / ABOUT, "gate")
+        self._swap = HotSwap(folder / ABOUT, "gate", self._replace)
         self._bundle = self._load()
 
     def current(self) -> GateBundle:
         """Return the current gate."""
-        self._swap.follow(self._replace)
+        self._swap.follow()
         return self._bundle
 
     def _replace(self) -> None:
         self._bundle = self._load()
+        _log.info("gate replaced", gate=self._bundle.version)
 
     def _load(self) -> GateBundle:
         with translated_errors():

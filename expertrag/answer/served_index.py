@@ -70,14 +70,14 @@ class ServedIndex:
         self._load_embedder = load_embedder
         self._lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self._swap = HotSwap(Layout(store).current, "index")
+        self._swap = HotSwap(Layout(store).current, "index", self._replace)
         self._leases: dict[int, int] = {}
         self._view = self._open(embedder)
 
     @contextmanager
     def lease(self) -> Iterator[View]:
         """Use the current view; it stays open until the block ends."""
-        self._swap.follow(self._replace)
+        self._swap.follow()
         with self._lock:
             view = self._view
             self._leases[id(view)] = self._leases.get(id(view), 0) + 1
@@ -108,7 +108,7 @@ class ServedIndex:
 
     def reload(self) -> None:
         """Serve the newest generation; the old one is closed when it is no longer leased."""
-        self._swap.now(self._replace)
+        self._swap.now()
 
     def _replace(self) -> None:
         new = self._open_next()
@@ -148,7 +148,7 @@ class ServedIndex:
     def _writing(self) -> Iterator[IndexWriter]:
         """Write one generation, then serve it."""
         with self._write_lock:
-            self._swap.follow(self._replace, wait=True)
+            self._swap.follow(wait=True)
             embedder = self._view.embedder
             calibrate = calibrator(embedder)
             with IndexWriter.open(self._store, embedder, calibrate=calibrate) as writer:

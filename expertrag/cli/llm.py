@@ -11,8 +11,6 @@ from expertrag.cli.options import flag, json_flag, out_folder
 from expertrag.cli.output import emit_json
 from expertrag.cli.progress import progress
 
-model_out = out_folder("EXPERTRAG_LLM_OUT", "MODEL")
-
 
 @click.group()
 def llm() -> None:
@@ -37,7 +35,7 @@ def llm() -> None:
     show_default=True,
     help="Experts per token.",
 )
-@model_out
+@out_folder("EXPERTRAG_LLM_OUT", "MODEL")
 @json_flag
 def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> None:
     """Convert BASE to a Mixtral-format mixture with identical experts.

@@ -22,20 +22,22 @@ class HotSwap:
     after 30 seconds. Thread-safe; one thread replaces, the others keep using the old object.
     """
 
-    def __init__(self, file: Path, what: str) -> None:
+    def __init__(self, file: Path, what: str, replace: Callable[[], None]) -> None:
         """Record the file's state; load the first object after this.
 
         :param what: name in the log, such as "gate".
+        :param replace: loads the new object and puts it in the place of the old one.
         """
         self._file = file
+        self._replace = replace
         self._what = what
         self._lock = threading.Lock()
         self._seen = _state(file)
         self._retry_at = 0.0
         self._log = structlog.get_logger(f"expertrag.{what}")
 
-    def follow(self, replace: Callable[[], None], *, wait: bool = False) -> None:
-        """Run ``replace`` if the file has changed since the last replacement.
+    def follow(self, *, wait: bool = False) -> None:
+        """Replace the object if the file has changed since the last replacement.
 
         :param wait: wait for a replacement that another thread is running.
         """
@@ -45,7 +47,7 @@ class HotSwap:
             return
         try:
             if _state(self._file) != self._seen:
-                self._run(replace)
+                self._run()
         # Loading may raise anything (a damaged file, CUDA out of memory); requests that the old
         # object can serve must not fail.
         except Exception as error:
@@ -54,14 +56,14 @@ class HotSwap:
         finally:
             self._lock.release()
 
-    def now(self, replace: Callable[[], None]) -> None:
-        """Run ``replace``, whether or not the file has changed."""
+    def now(self) -> None:
+        """Replace the object, whether or not the file has changed."""
         with self._lock:
-            self._run(replace)
+            self._run()
 
-    def _run(self, replace: Callable[[], None]) -> None:
+    def _run(self) -> None:
         seen = _state(self._file)  # before it is read: it may change meanwhile
-        replace()
+        self._replace()
         self._seen = seen
 
 
