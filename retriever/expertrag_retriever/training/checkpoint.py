@@ -10,7 +10,6 @@ kill leaves either the old or the new state.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,10 +80,3 @@ class TrainingCheckpoint:
 
     def _tensors(self, step: int) -> Path:
         return self._folder / f"{_NAME}-{step}.safetensors"
-
-
-def learning_rate_share(progress: float, warm_up: float) -> float:
-    """Return the factor of the learning rate: linear warm-up, then cosine decay to 0."""
-    if progress < warm_up:
-        return (progress + 0.01) / (warm_up + 0.01)
-    return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))

@@ -6,11 +6,10 @@ The layers below the experts are frozen: they run once for each text, without gr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -19,8 +18,9 @@ from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.batches import batches
-from expertrag_retriever.training.checkpoint import TrainingCheckpoint, Weights, learning_rate_share
+from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.dev import evaluate
+from expertrag_retriever.training.loop import Schedule, Trained, TrainingLoop
 from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import DevSet, Example
@@ -52,32 +52,9 @@ class Point:
         """Mean over the dev sets."""
         return float(np.mean(list(self.dev.values())))
 
-
-@dataclass(frozen=True, slots=True)
-class TrainedExpert:
-    """Result of a training: the best weights, and all evaluations, the base model first.
-
-    ``best``: the index of these weights among the points.
-    """
-
-    weights: Weights
-    points: tuple[Point, ...]
-    best: int
-
-    @property
-    def before(self) -> Point:
-        """Figures of the base model."""
-        return self.points[0]
-
-    @property
-    def after(self) -> Point:
-        """Figures of the best weights."""
-        return self.points[self.best]
-
-    @property
-    def helps(self) -> bool:
-        """Whether the expert beats the base model; if not, it should not be used."""
-        return self.best > 0
+    def __str__(self) -> str:
+        loss = "" if self.loss is None else f"loss {self.loss:.3f}, "
+        return f"{loss}dev nDCG@10 {self.mean:.3f}"
 
 
 class ExpertTrainer:
@@ -96,42 +73,25 @@ class ExpertTrainer:
             for name, layer in expert_layers(cast("ExpertTransformer", model[0]).model)
             for part in ("first", "second")
         }
-        self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.01
+        schedule = Schedule(
+            recipe.learning_rate, recipe.warm_up, recipe.evaluations, recipe.patience
         )
-        self._checkpoint = TrainingCheckpoint(folder, self._parameters, self._optimizer)
+        self._loop = TrainingLoop[Point](self._parameters, schedule, folder, progress)
 
     def train(
         self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str
-    ) -> TrainedExpert:
+    ) -> Trained[Point]:
         """Train to the end or to the early stop; resumes a killed run."""
-        recipe = self._recipe
-        plan = _plan(examples, recipe)
-        every = max(1, math.ceil(len(plan) / recipe.evaluations))
+        plan = _plan(examples, self._recipe)
         self._read(examples, dev, stage)
-        points, best = self._resume()
-        if not points:
-            points, best = [Point(0, None, evaluate(dev, self._encode))], self._checkpoint.weights()
-            self._checkpoint.save(0, best, _about(points))
-        losses: list[float] = []
-        for step in range(points[-1].step, len(plan)):
-            if len(points) - 1 - best_point(points, recipe.most_harm) >= recipe.patience:
-                break
-            self._progress(stage, step, len(plan))
-            losses.append(self._step(plan[step], step, len(plan)))
-            if (step + 1) % every == 0 or step + 1 == len(plan):
-                loss = sum(losses) / len(losses)
-                points.append(Point(step + 1, loss, evaluate(dev, self._encode)))
-                losses.clear()
-                if best_point(points, recipe.most_harm) == len(points) - 1:
-                    best = self._checkpoint.weights()
-                self._checkpoint.save(step + 1, best, _about(points))
-                self._progress(
-                    f"{stage}: loss {loss:.3f}, dev nDCG@10 {points[-1].mean:.3f}",
-                    step + 1,
-                    len(plan),
-                )
-        return TrainedExpert(best, tuple(points), best_point(points, recipe.most_harm))
+        return self._loop.run(
+            len(plan),
+            lambda step: self._backward(plan[step]),
+            lambda step, loss: Point(step, loss, evaluate(dev, self._encode)),
+            restore=Point,
+            best=lambda points: best_point(points, self._recipe.most_harm),
+            stage=lambda point: f"{stage}: {point}",
+        )
 
     def use(self, weights: Weights) -> None:
         """Put weights into the model."""
@@ -159,34 +119,16 @@ class ExpertTrainer:
             vectors: FloatArray = self._trunk.vectors(texts, _EXPERT).cpu().numpy()
         return vectors
 
-    def _step(self, examples: Sequence[Example], step: int, steps: int) -> float:
-        recipe = self._recipe
-        for group in self._optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * learning_rate_share(step / steps, recipe.warm_up)
+    def _backward(self, examples: Sequence[Example]) -> float:
         batch = batch_of(examples)
-        loss = backward(
+        return backward(
             batch,
             lambda texts: self._trunk.vectors(texts, _EXPERT),
             torch.stack([self._base[text] for text in batch.texts]),
-            temperature=recipe.temperature,
-            anchor=recipe.anchor,
+            temperature=self._recipe.temperature,
+            anchor=self._recipe.anchor,
             part=_PART,
         )
-        torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return loss
-
-    def _resume(self) -> tuple[list[Point], Weights]:
-        kept = self._checkpoint.load()
-        if kept is None:
-            return [], {}
-        best, about = kept
-        return [Point(**point) for point in about["points"]], best
-
-
-def _about(points: Sequence[Point]) -> dict[str, Any]:
-    return {"points": [asdict(point) for point in points]}
 
 
 def _plan(examples: Sequence[Example], recipe: Recipe) -> list[list[Example]]:

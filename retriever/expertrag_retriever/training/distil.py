@@ -35,13 +35,14 @@ from expertrag_retriever.training.base import BaseModel
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.dev import evaluate
+from expertrag_retriever.training.loop import Trained
 from expertrag_retriever.training.mining import Encode, mine
 from expertrag_retriever.training.student import (
     STUDENT,
     Lessons,
+    StudentPoint,
     StudentRecipe,
     StudentTrainer,
-    Taught,
 )
 from expertrag_retriever.training.student_card import DomainFigures, StudentReport, card
 from expertrag_retriever.training.types import DevSet, DomainData, Source
@@ -269,7 +270,7 @@ def _report(
     base: BaseModel,
     recipe: StudentRecipe,
     texts: int,
-    taught: Taught,
+    taught: Trained[StudentPoint],
     figures: tuple[DomainFigures, ...],
     written: Path,
 ) -> StudentReport:
@@ -279,7 +280,7 @@ def _report(
         recipe=recipe,
         texts=texts,
         seconds=taught.seconds,
-        cosine=taught.best,
+        cosine=taught.after.cosine,
         bundle_bytes=_size(bundle),
         student_bytes=_size(written),
         domains=figures,

@@ -5,11 +5,9 @@ T texts, N texts of a batch, D dimensions
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,7 +17,7 @@ import torch.nn.functional as F
 from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
-from expertrag_retriever.training.checkpoint import TrainingCheckpoint, Weights, learning_rate_share
+from expertrag_retriever.training.loop import Schedule, Trained, TrainingLoop
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -90,19 +88,9 @@ class StudentPoint:
     loss: float | None
     cosine: float
 
-
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """The best weights, all evaluations, and the training time, including that before a kill."""
-
-    weights: Weights
-    points: tuple[StudentPoint, ...]
-    seconds: float
-
-    @property
-    def best(self) -> float:
-        """Best mean cosine to the teacher on held-out texts."""
-        return max(point.cosine for point in self.points)
+    def __str__(self) -> str:
+        loss = "" if self.loss is None else f"loss {self.loss:.4f}, "
+        return f"{loss}cosine to the teacher {self.cosine:.4f}"
 
 
 class StudentTrainer:
@@ -120,12 +108,12 @@ class StudentTrainer:
             for name, layer in expert_layers(cast("ExpertTransformer", model[0]).model)
             for part in ("first", "second")
         }
-        self._optimizer = torch.optim.AdamW(
-            self._parameters.values(), lr=recipe.learning_rate, weight_decay=0.0
+        schedule = Schedule(
+            recipe.learning_rate, recipe.warm_up, recipe.evaluations, recipe.patience, 0.0
         )
-        self._checkpoint = TrainingCheckpoint(folder, self._parameters, self._optimizer)
+        self._loop = TrainingLoop[StudentPoint](self._parameters, schedule, folder, progress)
 
-    def train(self, lessons: Lessons) -> Taught:
+    def train(self, lessons: Lessons) -> Trained[StudentPoint]:
         """Train to the end or to the early stop; resumes a killed run."""
         recipe = self._recipe
         self._trunk.learn(
@@ -134,46 +122,23 @@ class StudentTrainer:
         )
         training, held_out = _split(lessons, recipe.seed)
         plan = _plan(len(training.texts), recipe)
-        every = max(1, math.ceil(len(plan) / recipe.evaluations))
-        began = time.monotonic()
-        points, best, before = self._resume()
-        if not points:
-            points, best = (
-                [StudentPoint(0, None, self._cosine(held_out))],
-                self._checkpoint.weights(),
-            )
-        losses: list[float] = []
-        for step in range(points[-1].step, len(plan)):
-            if _stale(points) >= recipe.patience:
-                break
-            self._progress(STUDENT, step, len(plan))
-            losses.append(self._step(training.part(plan[step]), step / len(plan)))
-            if (step + 1) % every == 0 or step + 1 == len(plan):
-                loss = sum(losses) / len(losses)
-                points.append(StudentPoint(step + 1, loss, self._cosine(held_out)))
-                losses.clear()
-                if _stale(points) == 0:
-                    best = self._checkpoint.weights()
-                seconds = before + time.monotonic() - began
-                about = {"points": [asdict(point) for point in points], "seconds": seconds}
-                self._checkpoint.save(step + 1, best, about)
-                reached = f"loss {loss:.4f}, cosine to the teacher {points[-1].cosine:.4f}"
-                self._progress(f"{STUDENT}: {reached}", step + 1, len(plan))
-        return Taught(best, tuple(points), before + time.monotonic() - began)
+        return self._loop.run(
+            len(plan),
+            lambda step: self._backward(training.part(plan[step])),
+            lambda step, loss: StudentPoint(step, loss, self._cosine(held_out)),
+            restore=StudentPoint,
+            best=_best,
+            stage=lambda point: f"{STUDENT}: {point}",
+        )
 
-    def _step(self, batch: Lessons, progress: float) -> float:
+    def _backward(self, batch: Lessons) -> float:
         recipe = self._recipe
-        for group in self._optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * learning_rate_share(progress, recipe.warm_up)
         vectors = self._trunk.vectors(batch.texts, _ONLY)  # [N, D]
         teacher = batch.vectors.to(vectors.device)
         loss = (1 - (vectors * teacher).sum(dim=1)).mean()
         if recipe.similarity:
             loss = loss + recipe.similarity * _divergence(vectors, teacher, recipe.temperature)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters.values(), 1.0)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
         return float(loss.detach())
 
     def _cosine(self, lessons: Lessons) -> float:
@@ -181,13 +146,6 @@ class StudentTrainer:
         with torch.inference_mode():
             vectors = self._trunk.vectors(lessons.texts, _ONLY).cpu()  # [T, D]
         return float((vectors * lessons.vectors).sum(dim=1).mean())
-
-    def _resume(self) -> tuple[list[StudentPoint], Weights, float]:
-        kept = self._checkpoint.load()
-        if kept is None:
-            return [], {}, 0.0
-        best, about = kept
-        return [StudentPoint(**point) for point in about["points"]], best, float(about["seconds"])
 
 
 def _split(lessons: Lessons, seed: int) -> tuple[Lessons, Lessons]:
@@ -218,7 +176,6 @@ def _divergence(vectors: torch.Tensor, teacher: torch.Tensor, temperature: float
     return F.kl_div(own, taught, reduction="batchmean", log_target=True)
 
 
-def _stale(points: Sequence[StudentPoint]) -> int:
-    """Return the number of evaluations since the best one."""
+def _best(points: Sequence[StudentPoint]) -> int:
     values = [point.cosine for point in points]
-    return len(values) - 1 - values.index(max(values))
+    return values.index(max(values))
