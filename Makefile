@@ -178,7 +178,7 @@ qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minu
 	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --questions 24 --reader $(QWEN_READER) --write
 
 QWEN_PROBE ?= .eval/qwen-probe
-PROBE_SHEETS = $(addprefix --sheets ,squad2=110 hotpotqa=45 popqa=45 pubmedqa=25 bioasq=40 tatqa=40 manuals=40 \
+PROBE_SEARCHES = $(addprefix --searches ,squad2=110 hotpotqa=45 popqa=45 pubmedqa=25 bioasq=40 tatqa=40 manuals=40 \
   first-paragraphs=40)
 
 qwen-probe: $(STAMP) ## train the sufficiency probe of the default language model, half an hour; DATA=..., QWEN_PROBE=folder to make
@@ -187,9 +187,9 @@ qwen-probe: $(STAMP) ## train the sufficiency probe of the default language mode
 	@for name in $(notdir $(READER_STORES)); do \
 	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
 	@$(BIN)/expertrag train probe $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
-	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SHEETS) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
+	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SEARCHES) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
 
-bench-hot: $(STAMP) ## the best passage first, which later questions reuse, beside all at once; DATA=..., ARGS="--json FILE"
+bench-hot: $(STAMP) ## the best passage first, which later questions reuse, against all at once; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)
 
 train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows that training works; DATA=..., ARGS=...
@@ -198,7 +198,7 @@ train-reader-small: $(STAMP) ## a reader in under 5 minutes, from nothing: shows
 	@$(BIN)/expertrag train reader $(addprefix --data ,$(READER_DATA)) $(READER_LICENCES) --profile small \
 	  --out .eval/reader-small $(ARGS)
 
-eval-reader: $(STAMP) ## a reader beside its base on test splits; DATA=..., READER=its folder, ARGS="--json FILE --questions N"
+eval-reader: $(STAMP) ## a reader against its base on test splits; DATA=..., READER=its folder, ARGS="--json FILE --questions N"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/eval_reader.py --data $(DATA) --reader $(READER) $(ARGS)
@@ -240,16 +240,16 @@ eval-kernels: $(STAMP) ## perplexity of the default model by the format of its e
 	@$(BIN)/expertrag models pull smollm2-135m-instruct-moe
 	@$(BIN)/python benchmarks/kernel_quality.py --data $(DATA) $(ARGS)
 
-bench-kernels: $(STAMP) ## the experts' kernels beside other implementations; ARGS="--quick --json"
+bench-kernels: $(STAMP) ## the experts' kernels against other implementations; ARGS="--quick --json"
 	@$(BIN)/python benchmarks/bench_kernels.py $(ARGS)
 
-bench-generation: $(STAMP) ## generation beside transformers and llama.cpp: speed, equality, reuse (DATA=, ARGS=)
+bench-generation: $(STAMP) ## generation against transformers and llama.cpp: speed, equality, reuse (DATA=, ARGS=)
 	@$(BIN)/python benchmarks/bench_generation.py $(DATA)/squad2 $(ARGS)
 
-bench-limits: $(STAMP) ## shares of the int8 peak and of bandwidth, beside llama.cpp; DATA=..., ARGS="--packed FOLDER ..."
+bench-limits: $(STAMP) ## shares of the int8 peak and of bandwidth, against llama.cpp; DATA=..., ARGS="--packed FOLDER ..."
 	@$(BIN)/python benchmarks/generation_limits.py $(DATA)/squad2 $(ARGS)
 
-eval-int4: $(STAMP) ## perplexity of a GGUF file's model in int4 beside its own weights; DATA=..., ARGS="--gguf FILE --packed FOLDER"
+eval-int4: $(STAMP) ## perplexity of a GGUF file's model in int4 against its own weights; DATA=..., ARGS="--gguf FILE --packed FOLDER"
 	@$(BIN)/python benchmarks/generation_quality.py $(DATA) $(ARGS)
 
 bench-reuse: $(STAMP) ## what of prompts could be reused, by order and by passage; DATA=..., ARGS="--json FILE"

@@ -39,8 +39,8 @@ from expertrag.config import NO_PROBE, NO_READER, load
 @out_folder("EXPERTRAG_TRAIN_OUT", "PROBE")
 @profile_option("full reads 3,000 prompts, in half an hour with a 1.5B model on two cores")
 @flag(
-    "--sheets",
-    env="EXPERTRAG_TRAIN_SHEETS",
+    "--searches",
+    env="EXPERTRAG_TRAIN_SEARCHES",
     multiple=True,
     metavar="[DATASET=]N",
     callback=counts,
@@ -56,7 +56,7 @@ def probe(
     generator: str | None,
     out: Path,
     profile: str,
-    sheets: Mapping[str, int],
+    searches: Mapping[str, int],
     licences: Mapping[str, str],
     seed: int,
     as_json: bool,
@@ -77,8 +77,8 @@ def probe(
     from expertrag.train.probe.train import shown, train_probe
 
     recipe = replace(PROFILES[profile], seed=seed)
-    if "" in sheets:
-        recipe = replace(recipe, most_sheets=sheets[""])
+    if "" in searches:
+        recipe = replace(recipe, most_searches=searches[""])
     sets, indexes = given_data(data, stores)
     named = named_data(sets, indexes)
     config = load().config.model
@@ -101,9 +101,9 @@ def probe(
             f"--profile {profile}",
             f"--seed {seed}",
         ]
-        options += named_options(sheets, licences, of="sheets")
+        options += named_options(searches, licences, of="searches")
         made = train_probe(
-            probe_sets(sets, recipe, licences, sheets),
+            probe_sets(sets, recipe, licences, searches),
             opened,
             out,
             report,

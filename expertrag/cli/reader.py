@@ -248,7 +248,7 @@ def _made_of(
         asker = Asker(open_generator(model), open_embedder(model, store))
     with work_folder(out, keep=True) as work:
         folder, made = make_dataset(store, work, report, words=words, seed=seed, asker=asker)
-    note(made.told())
+    note(made.summary())
     return folder
 
 
