@@ -2,7 +2,7 @@
 
     NAME/corpus.jsonl      one passage per line, with the id DOCUMENT#CHUNK.NUMBER
     NAME/queries.jsonl     with ``answers``, or a sentence in ``metadata.ideal_answer``
-    NAME/qrels/train.tsv   the passage, or both; for a sentence, all of the document that hold it
+    NAME/qrels/train.tsv   the passage; for a sentence, all of the document that hold it
     NAME/made.json         counts
 
 Chunks are cut into passages of the size that a reader is trained on. Otherwise a passage next to
@@ -24,13 +24,10 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.data.named_sets import TRAIN
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.train.reader.made.asked import asked
-from expertrag.train.reader.made.bridges import bridges
 from expertrag.train.reader.made.cloze import cloze
-from expertrag.train.reader.made.comparisons import comparisons
 from expertrag.train.reader.made.headings import headings
 from expertrag.train.reader.made.sifting import Sifter
 from expertrag.train.reader.made.steps import steps
-from expertrag.train.reader.made.subjects import subjects
 from expertrag.train.reader.made.types import Made, MadeReport, Piece
 from expertrag.train.reader.passages import Passages
 from expertrag_index.index import Index
@@ -47,7 +44,7 @@ FEWEST_QUESTIONS = 48
 _MOST_CHUNKS = 50_000  # read from a store; more add nothing new
 _MOST_ASKED = 1000  # passages that a language model is asked about
 _MAKERS: tuple[Callable[[Piece], Iterator[Made]], ...] = (headings, steps, cloze)
-_FORM = 2  # version of the makers: questions of another version are not reused
+_FORM = 3  # version of the makers: questions of another version are not reused
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +136,6 @@ def _made(
         if not done % 100:
             progress("reader: making questions", done, len(pieces))
         by_rules += [item for make in _MAKERS for item in make(piece)]
-    found = subjects(pieces)
-    by_rules += [*comparisons(found, seed), *bridges(found)]
     progress("reader: making questions", len(pieces), len(pieces))
     by_model: list[Made] = []
     dropped: Counter[str] = Counter()
@@ -178,7 +173,7 @@ def _write(folder: Path, pieces: Sequence[Piece], made: Sequence[Made], report: 
 def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]:
     """Find all pieces that answer: neighbours overlap, and no distractor may hold the answer."""
     if not item.sentence:
-        return [item.piece, item.supporting] if item.supporting else [item.piece]
+        return [item.piece]
     return [
         piece
         for piece in siblings[item.piece.document_id]

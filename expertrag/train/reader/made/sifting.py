@@ -59,12 +59,11 @@ class Sifter:
     def _clear(self, made: Iterable[Made]) -> Iterator[Made]:
         """Drop questions that contain their answer, are asked twice, or have conflicting answers.
 
-        Several sentences may each be a right answer, and the answer to a question over two
-        documents may be named in it.
+        Several sentences may each be a right answer.
         """
         groups: dict[str, list[Made]] = defaultdict(list)
         for item in made:
-            if not item.sentence and not item.supporting and _tells(item):
+            if not item.sentence and _tells(item):
                 self.dropped[TELLS] += 1
             else:
                 groups[normalise(item.question)].append(item)
@@ -80,7 +79,7 @@ class Sifter:
 
     def _found(self, item: Made) -> bool:
         found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
-        return (item.supporting or item.piece).id in found  # a bridge does not name its target
+        return item.piece.id in found
 
     def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
         """Keep at most a share of all questions per document, in random order."""

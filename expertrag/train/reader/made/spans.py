@@ -30,10 +30,10 @@ class Span:
     unit: str = ""
 
 
-MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
+_MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
 _DATE = re.compile(
-    rf"\b(?:\d{{1,2}} (?:{MONTH})(?:,? \d{{4}})?|(?:{MONTH}) \d{{1,2}}(?:st|nd|rd|th)?"
-    rf"(?:,? \d{{4}})?|(?:{MONTH}) \d{{4}}|\d{{4}}-\d\d-\d\d|(?<=\b[Ii]n )(?:1[0-9]|20)\d\d)\b"
+    rf"\b(?:\d{{1,2}} (?:{_MONTH})(?:,? \d{{4}})?|(?:{_MONTH}) \d{{1,2}}(?:st|nd|rd|th)?"
+    rf"(?:,? \d{{4}})?|(?:{_MONTH}) \d{{4}}|\d{{4}}-\d\d-\d\d|(?<=\b[Ii]n )(?:1[0-9]|20)\d\d)\b"
 )
 _QUANTITY = (
     r"\d[\d,]*(?:\.\d+)?|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|"

@@ -18,17 +18,13 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short span.
-
-    ``supporting``: a second piece that is needed to answer.
-    """
+    """A question about a piece. ``sentence``: the answer is a whole sentence, else a short span."""
 
     question: str
     answer: str
     piece: Piece
     maker: str
     sentence: bool = False
-    supporting: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)

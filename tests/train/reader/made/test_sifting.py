@@ -58,14 +58,6 @@ def test_several_answer_sentences_do_not_conflict() -> None:
     assert sifter.sifted(made) == made[:1] and sifter.dropped[REPEATED] == 1
 
 
-def test_two_document_questions_may_name_the_answer_and_find_one_document() -> None:
-    asked = Made("Which is paid, Leave or Roses?", "Leave", LEAVE, "comparison", supporting=ROSES)
-    lost = Made(
-        "Which is free, Lilies or Daisies?", "Lilies", LEAVE, "comparison", supporting=ROSES
-    )
-    assert _sifter(ROSES, LEAVE, *OTHERS).sifted([asked, lost]) == [asked]
-
-
 def test_model_questions_skip_the_bm25_check() -> None:
     asked = _made("Month for cutting back thorny shrubs?", "March", ROSES)
     assert _sifter(ROSES, LEAVE).sifted([], [asked]) == [asked]
