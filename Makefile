@@ -9,7 +9,7 @@ STORE  ?= .demo/store
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check lint types layers proto proto-check docs docs-check unit test-default-model \
-        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
+        fix sanitize eval-kernels bench-kernels bench-generation bench-limits eval-int4 bench-reuse bench-server-start bench-kept bench-quick bench-search bench-gate bench-grounding bench-router bench-experts bundle reader qwen-reader qwen-probe bench-hot train-reader-small eval-reader eval-answers eval-mixed fit-doubt strict-threshold gate-default eval-experts eval-experts-left-out gate-bundle eval-gate eval-gate-live eval-strict eval eval-full eval-reference clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -268,6 +268,10 @@ eval-experts: $(STAMP) .eval/experts ## six experts against base, all-domain mod
 eval-experts-left-out: $(STAMP) ## experts on sets of their domain that they were not trained on; DATA=..., ARGS="--json FILE"
 	@$(BIN)/expertrag models pull all-minilm-l6-v2
 	@$(BIN)/python benchmarks/experts_left_out.py --data $(DATA) $(ARGS)
+
+bench-quick: $(STAMP) ## every bench-* and eval-* command once, as small as it goes: do they run? DATA=..., ARGS="--only NAME"
+	@for name in all-minilm-l6-v2 smollm2-135m-instruct-moe smollm2-135m-reader $(QWEN); do $(BIN)/expertrag models pull $$name || exit 1; done
+	@$(BIN)/python benchmarks/quick.py --data $(DATA) --store $(STORE) $(ARGS)
 
 eval: $(STAMP) ## a small real report of everything, by the small generator, under 5 minutes: .eval/small/report.html
 	@EXPERTRAG_MODEL_GENERATOR=$${EXPERTRAG_MODEL_GENERATOR:-smollm2-135m-reader} $(BIN)/python benchmarks/evaluate.py small --out .eval/small $(ARGS)

@@ -1,0 +1,105 @@
+"""Check that every benchmark and evaluation still runs, each as small as it goes.
+
+    python benchmarks/quick.py --data DATA [--only NAME ...]
+
+The figures mean nothing; only the exit codes count. Needs the packed default model and the small
+reader (`make demo` and `expertrag models pull smollm2-135m-reader` make them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from expertrag import models
+
+HERE = Path(__file__).parent
+SMALL = "smollm2-135m-reader"
+BUNDLES = HERE.parent / "expertrag" / "models" / "bundles"
+
+
+def main() -> int:
+    """Run the commands; return 1 if one failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--store", default=".demo/store", help="store that the demo built")
+    parser.add_argument("--only", nargs="+", help="names of targets")
+    given = parser.parse_args()
+    failed = []
+    with tempfile.TemporaryDirectory() as scratch:
+        commands = targets(given.data, given.store, Path(scratch))
+        for name in given.only or commands:
+            began = time.monotonic()
+            done = subprocess.run(
+                [sys.executable, *commands[name]], capture_output=True, text=True, check=False
+            )
+            failed += [name] if done.returncode else []
+            outcome = "FAILED" if done.returncode else "ok"
+            print(f"{name:<20} {outcome:<6} {time.monotonic() - began:5.0f} s", flush=True)
+            if done.returncode:
+                print(done.stderr[-2000:])
+    return bool(failed)
+
+
+def targets(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]:
+    """Return the small command of each `make` target."""
+    packed = str(models.path(models.LARGE))
+    squad, hotpot = str(data / "squad2"), str(data / "hotpotqa")
+    domains, reader = str(BUNDLES / "minilm-domains"), str(BUNDLES / "smollm2-reader")
+    on = ["--data", str(data)]
+    script = {path.stem: str(path) for path in HERE.glob("*.py")}
+    return {
+        "bench-search": [script["bench_search"], *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-gate": [script["bench_gate"], *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-grounding": [script["bench_grounding"], *on, "--limit", "20"],
+        "bench-router": [script["bench_router"], *on, "--texts", "60"],
+        "bench-experts": [script["bench_experts"], *on, "--bundle", domains],
+        "bench-hot": [
+            script["bench_hot"], *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
+        ],
+        "bench-kept": [
+            script["bench_kept"], squad, hotpot, "--generator", packed, "--questions", "20",
+        ],
+        "bench-kernels": [script["bench_kernels"], "--quick"],
+        "bench-generation": [script["bench_generation"], squad, "--quick", "--parts", "single"],
+        "bench-limits": [script["generation_limits"], squad, "--packed", packed, "--rounds", "1"],
+        "bench-reuse": [
+            script["bench_reuse"], squad, hotpot, "--questions", "20", "--answered", "2",
+        ],
+        "bench-server-start": [
+            script["bench_server_start"], "--index", store, "--generator", packed,
+            "--rounds", "1", "--questions", "2",
+        ],
+        "eval-kernels": [script["kernel_quality"], *on, "--windows", "1"],
+        "eval-strict": [script["eval_strict"], *on, "--questions", "60"],
+        "eval-answers": [
+            script["eval_answers"], *on, "--models", SMALL, "--sets", "pubmedqa",
+            "--questions", "2", "--policies", "1",
+        ],
+        "eval-reader": [script["eval_reader"], *on, "--reader", reader, "--quick"],
+        "eval-mixed": [
+            script["eval_mixed"], *on, "--parts", "search", "--models", SMALL, "--questions", "5",
+        ],
+        "fit-doubt": [script["fit_doubt"], *on, "--model", SMALL, "--questions", "2"],
+        "eval-experts": [
+            script["eval_experts"], *on, "--bundle", domains,
+            "--systems", "base", "router", "--sets", "pydocs",
+        ],
+        "eval": [
+            script["evaluate"], "small", "--out", str(scratch / "report"),
+            "--only", "retrieval,gate",
+        ],
+        "eval-gate": [
+            script["eval_gate"], *on, "--quick", "--seeds", "1", "--signals", "question",
+        ],
+        "eval-reference": [script["reference"], *on],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
