@@ -42,8 +42,9 @@ def test_the_likeliest_domain_answers(shipped: SentenceTransformerEmbedder) -> N
 
 def test_the_caller_chooses_the_expert(shipped: SentenceTransformerEmbedder) -> None:
     asked = AnswerRequest(TAX.question, domain="legal")
-    found = route(shipped, asked, EXPERTS, Meter())
+    found = route(shipped, asked, (*EXPERTS, "legal"), Meter())
     assert found.expert == "legal" and found.domains["finance"] > 0.5
+    assert route(shipped, asked, EXPERTS, Meter()).expert == "shared"  # it has no such expert
 
 
 def test_a_plain_language_model_has_no_expert(shipped: SentenceTransformerEmbedder) -> None:
