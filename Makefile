@@ -53,12 +53,12 @@ proto-check: $(STAMP) ## buf lint, and the committed stubs are what protos/ give
 	@diff -r --exclude=__init__.py --exclude=__pycache__ build/proto/expertrag/v1 expertrag/v1 \
 	  || { echo "error: expertrag/v1 is not what protos/ gives; run make proto"; exit 1; }
 
-docs: $(STAMP) ## regenerate cli.md, config.md and the tables of docs/ and README.md
+docs: $(STAMP) ## regenerate cli.md, config.md, and the figures of docs/, README.md and benchmarks/results
 	@$(BIN)/python -m expertrag.cli.docs
 	@$(BIN)/python benchmarks/known_models.py
 	@$(BIN)/python benchmarks/doc_figures.py
 
-docs-check: $(STAMP) ## the generated docs are current
+docs-check: $(STAMP) ## the generated docs are current, and mark the figures whose code has changed
 	@$(BIN)/python -m expertrag.cli.docs --check
 	@$(BIN)/python benchmarks/known_models.py --check
 	@$(BIN)/python benchmarks/doc_figures.py --check

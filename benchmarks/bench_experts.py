@@ -9,9 +9,7 @@ base model in float32, in turn in one process.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -20,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
 
 from expertrag import models
@@ -30,22 +29,20 @@ from expertrag_retriever.experts.bundle import base_of
 
 SETS = ("fiqa_small", "pydocs", "scifact", "squad2")
 TEXTS, ROUNDS = 256, 5
+CODE = ("retriever/expertrag_retriever", "benchmarks/bench_experts.py")
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--bundle", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # the same core for all
     torch.set_num_threads(1)
     report = measure(ways(given.bundle), texts(given.data))
     for name, ratio in report["relative_to_base"].items():
         print(f"{name:<8} {report['documents_per_s'][name]:7.1f} documents/s, {ratio:.3f} x base")
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=1) + "\n")
+    results_file.write(given.json, report, CODE)
     return 0
 
 

@@ -11,7 +11,6 @@ With ``--model``, the closed-book prefill of that model is used as well.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import results_file
 
 from expertrag import models
 from expertrag.api.types import Sampling
@@ -51,18 +51,17 @@ SUBJECTS = {
 }
 STORES = ("squad2", "hotpotqa", "popqa", "tatqa", "pubmedqa", "policyqa")
 EVERYDAY = Path(__file__).with_name("everyday_requests.txt")
+CODE = (*results_file.SEARCH, "benchmarks/bench_gate.py", "benchmarks/everyday_requests.txt")
 
 
 def main() -> None:
     """Build, ask, report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--sets", nargs="+", default=list(STORES))
     parser.add_argument("--limit", type=int, default=200, help="questions of each kind")
     parser.add_argument("--stores", type=Path, help="keep the stores in this folder")
     parser.add_argument("--embedder", default="all-minilm-l6-v2")
     parser.add_argument("--model", help="also use the prefill signals of this language model")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
 
     embedder = load_embedder(models.ensure(arguments.embedder))
@@ -80,8 +79,7 @@ def main() -> None:
                 }
             report[name] = summary(scores)
             show(name, report[name])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    results_file.write(arguments.json, report, CODE)
 
 
 def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> None:

@@ -23,7 +23,6 @@ weights: ``dense`` with the first expert of each layer as a dense model, ``mixtu
 
 from __future__ import annotations
 
-import argparse
 import functools
 import gc
 import json
@@ -38,8 +37,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
-from bench_kernels import machine
 from generation_constrained import constrained
 from generation_experts import expert_sharing
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
@@ -70,35 +69,41 @@ PARTS = (
     "loading",
     "service",
 )
+CODE_OF_PARTS = {
+    part: (f"benchmarks/generation_{part}.py",)
+    for part in ("constrained", "experts", "loading", "service")
+}
 TOKENS = 64
 CACHE_BYTES = 1 << 30
+CODE = (
+    *results_file.ENGINE,
+    "benchmarks/bench_generation.py",
+    "benchmarks/generation_llamacpp.py",
+    "benchmarks/generation_runs.py",
+)
 
 
 def main() -> int:
     """Run the parts, and write JSON to a file or to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
     parser.add_argument("--llamacpp", type=Path, help="folder with llama-cpp-python")
     parser.add_argument("--gguf", type=Path, help="GGUF file to include in the loading part")
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
-    parser.add_argument(
-        "--json", nargs="?", const="-", help="file to update; without a name, write to stdout"
-    )
     given = parser.parse_args()
     bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
     bench.gguf = given.gguf
-    file = Path(given.json) if given.json not in (None, "-") else None
-    found: dict[str, Any] = json.loads(file.read_text()) if file and file.exists() else {}
+    found = results_file.read(given.json)
     for part in given.parts:
         print(f"-- {part}", file=sys.stderr, flush=True)
-        found |= {**getattr(bench, part)(), "machine": machine()}
+        found |= getattr(bench, part)()
         bench.close()
-        if file:  # after each part, because all parts take most of an hour
-            file.write_text(json.dumps(found, indent=1) + "\n")
+        if given.json != "-":  # after each part, because all parts take most of an hour
+            results_file.write(given.json, found, (*CODE, *CODE_OF_PARTS.get(part, ())), (part,))
     if given.json == "-":
-        print(json.dumps(found, indent=1))
+        results_file.write(given.json, found, CODE, given.parts)
     return 0
 
 

@@ -11,7 +11,6 @@ article (``swapped``), against the found paragraphs without the gold one and wit
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import random
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 
 from expertrag.answer.ground import SUPPORTED, ground, sentence_scores
 from expertrag.answer.wording import wording
@@ -32,6 +32,11 @@ from expertrag_index.sentences import spans
 
 QUESTION_WORD = re.compile(
     r"^(what|who|when|where|which|how many|how|why)\b( (is|was|were|are|did|do|does))?", re.I
+)
+CODE = (
+    "expertrag/answer/ground.py",
+    "expertrag/answer/wording.py",
+    "benchmarks/bench_grounding.py",
 )
 
 
@@ -47,10 +52,8 @@ class Case:
 
 def main() -> None:
     """Score the claims and report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--limit", type=int, default=400, help="questions")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
 
     cases = list(load(arguments.data / "squad2", arguments.limit))
@@ -72,8 +75,7 @@ def main() -> None:
     report = summary(scores)
     report["milliseconds"] = {"per answer of one sentence, 5 passages": milliseconds(cases)}
     print(json.dumps(report, indent=2))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    results_file.write(arguments.json, report, CODE)
 
 
 def load(folder: Path, limit: int) -> Iterator[Case]:

@@ -10,16 +10,15 @@ passages if the probe doubts that it holds the answer. ``cold`` is the time with
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+import results_file
 from eval_answers import (
     MODELS,
     PASSAGES,
@@ -39,9 +38,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import TOGETHER
 from expertrag.data.datasets import Query, load_dataset
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import Opened, open_pipeline_for
-from expertrag.eval.stores import default_work
 from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Session
 from expertrag.llm.load.loading import quiet
@@ -51,6 +48,7 @@ from expertrag.runtime.meter import Meter
 from expertrag_index.types import Progress
 
 REUSE_MIB = 1024
+CODE = (*results_file.ANSWERS, "benchmarks/bench_hot.py", "benchmarks/eval_answers.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +72,11 @@ class Asked:
 
 def main() -> int:
     """Ask the questions, print the comparison, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--model", default=MODELS[-1])
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--questions", type=int, default=24, help="questions per data set")
     parser.add_argument("--dev", action="store_true", help="use dev questions of the train split")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     config = config_of(given.model)
     config = replace(config, model=replace(config.model, reuse_mib=REUSE_MIB))
@@ -101,9 +96,7 @@ def main() -> int:
                     inputs[name] = {**opened.inputs, "queries": dataset.sha256}
                     found[name][way] = figures(asked(opened, queries, name, report))
             print(name, json.dumps(found[name], indent=1))
-    if given.json:
-        body = {"manifest": asdict(make_manifest("hot", {"sets": inputs})), "sets": found}
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, {"inputs": inputs, "sets": found}, CODE)
     return 0
 
 

@@ -10,13 +10,13 @@ size (``--reuse-mib``).
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import results_file
 from generation_prompts import Asked, asked
 
 from expertrag.llm import prompt
@@ -30,15 +30,20 @@ from expertrag_kernels.steps import PAGE_TOKENS
 KEPT_MIB = (0, 64, 128, 256, 512, 1024)
 _CACHE_BYTES = 1 << 30
 _ANSWER_TOKENS = 40
+CODE = (
+    "expertrag/llm/engine/page_pool.py",
+    "expertrag/llm/prompt.py",
+    "benchmarks/bench_kept.py",
+    "benchmarks/generation_prompts.py",
+)
 
 
 def main() -> int:
     """Count cached tokens, and write JSON to a file or to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
     parser.add_argument("--generator", required=True, type=Path, help="folder of `llm pack`")
     parser.add_argument("--questions", type=int, default=200)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     described = Description.read(given.generator)
     assert described is not None, "packed by this version"
@@ -72,10 +77,8 @@ def main() -> int:
                     for order, stream in orders.items()
                 },
             }
-    text = json.dumps(found, indent=1) + "\n"
-    if given.json:
-        given.json.write_text(text)
-    print(text, end="")
+    print(json.dumps(found, indent=1))
+    results_file.write(given.json, found, CODE)
     return 0
 
 

@@ -13,11 +13,8 @@ has only bfloat16, which is also compared with our int8 and int4. ``rel_error`` 
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import os
-import platform
 import random
 import statistics
 import sys
@@ -26,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import results_file
 
 # otherwise the compiler's processes occupy the cores while the first rows are measured
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
@@ -43,17 +42,22 @@ FORMATS = ("bf16", "int8", "int4")
 OURS = "expertrag"
 PROBE_BYTES = 256 << 20
 MOST_ERROR = 0.2  # int4 of Gaussian weights has .11
+CODE = (
+    *results_file.KERNELS,
+    "benchmarks/bench_kernels.py",
+    "benchmarks/kernel_rivals.py",
+    "benchmarks/kernel_llamacpp.py",
+)
 
 
 def main() -> int:
     """Measure, print to stderr, and write JSON to a file or to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--tokens", nargs="*", type=int, default=list(TOKENS))
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS))
     parser.add_argument("--rivals", type=Path, help="folder of wheels that are not dependencies")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no torch.compile")
-    parser.add_argument("--json", nargs="?", const="-", help="file; without a name, stdout")
     given = parser.parse_args()
     rows = []
     for name in given.shapes:
@@ -70,11 +74,7 @@ def main() -> int:
                 rows.append(row)
                 print(described(row), file=sys.stderr, flush=True)
         del layers, contestants
-    body = json.dumps({"rows": rows, "machine": machine()}, indent=1)
-    if given.json == "-":
-        print(body)
-    elif given.json:
-        Path(given.json).write_text(body + "\n")
+    results_file.write(given.json, {"rows": rows}, CODE)
     return 0
 
 
@@ -225,25 +225,6 @@ def described(row: dict[str, Any]) -> str:
         f"({row['read_gb_per_s']:.1f} GB/s, {row['peak_gflop_per_s'] or 0:.0f} GFLOP/s)  "
         f"error {row['rel_error']:.4f}"
     )
-
-
-def machine() -> dict[str, Any]:
-    """Describe the machine."""
-    return {
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "isa": ISAS[0],
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if "model name" in line), "")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ passages before it, and rotates its keys to their position (Prompt Cache, Gim et
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,8 +25,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
-from bench_kernels import machine
 from generation_prompts import Asked, asked
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
@@ -49,21 +48,26 @@ NUMBER_TOKENS = 3
 Tree = dict[Any, Any]
 Pairs = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of all layers, each (1, heads, tokens, width)."""
+CODE = (
+    "expertrag/llm",
+    *results_file.KERNELS,
+    "benchmarks/bench_reuse.py",
+    "benchmarks/generation_prompts.py",
+)
 
 
 def main() -> int:
     """Measure orders and ways to compute, and write JSON to a file or to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
     parser.add_argument("--model", default="smollm2-135m-instruct-moe")
     parser.add_argument("--questions", type=int, default=200, help="questions of a stream")
     parser.add_argument("--answered", type=int, default=60, help="how many of them to answer")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     folder = str(models.resolve(given.model))
     engine = TransformersGenerator.load(folder)
     model, chat = _load(folder)
-    found: dict[str, Any] = {"machine": machine()}
+    found: dict[str, Any] = {}
     for data in given.data:
         stream = list(asked(data, given.questions))
         answerable = [one for one in stream if one.answers][: given.answered]
@@ -74,11 +78,7 @@ def main() -> int:
             "ways": _ways(model, chat, stream, answerable),
         }
         print(json.dumps(found[data.name], indent=1), file=sys.stderr)
-    text = json.dumps(found, indent=1) + "\n"
-    if given.json:
-        given.json.write_text(text)
-    else:
-        print(text, end="")
+    results_file.write(given.json or "-", found, CODE)
     return 0
 
 

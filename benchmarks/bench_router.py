@@ -9,7 +9,6 @@ whole data set are placed as in a store, by a router trained without the set or 
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 
 from expertrag import models
 from expertrag.data.datasets import load_dataset
@@ -56,16 +56,20 @@ BASE = "all-minilm-l6-v2"
 EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
 
 Texts = dict[str, list[str]]
+CODE = (
+    "retriever/expertrag_retriever/router",
+    "index/expertrag_index/groups.py",
+    "benchmarks/bench_router.py",
+    "benchmarks/everyday_requests.txt",
+)
 
 
 def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--texts", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--compare", action="store_true")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     sets = {name: [given.data / each for each in some] for name, some in SETS.items()}
     train, test = (domain_texts(sets, s, given.texts, given.seed) for s in ("train", "test"))
@@ -88,8 +92,7 @@ def main() -> None:
     if given.compare:
         report["shapes"] = [_shape(states, train, given.seed, *shape) for shape in SHAPES]
     print(json.dumps(report, indent=2))
-    if given.json:
-        given.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    results_file.write(given.json, report, CODE)
 
 
 class States:

@@ -12,7 +12,6 @@ progress to stderr.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 
 from expertrag import models
 from expertrag.cli.progress import progress
@@ -41,6 +41,7 @@ MODES = ("dense", "bm25", "hybrid")
 SLACK = 0.01  # hybrid may be this much below the better half on a data set
 GAIN = 0.015  # its mean must be this much above that of the better half
 SPEED_DOCUMENTS = 256
+CODE = (*results_file.SEARCH, "benchmarks/bench_search.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +71,23 @@ def main() -> int:
     names = options.sets or sorted(path.parent.name for path in options.data.glob("*/qrels"))
     folders = [options.data / name for name in names]
     rows: list[Row] = []
-    manifest: Mapping[str, Any] = {}
     with progress() as report:
         for folder in folders:
-            for split in splits(folder):
-                if options.split == split or (not options.split and split != "train"):
-                    row, manifest = measure(folder, split, embedder, options, report)
-                    rows.append(row)
+            rows.extend(
+                measure(folder, split, embedder, options, report)
+                for split in splits(folder)
+                if options.split == split or (not options.split and split != "train")
+            )
     speed = None if options.no_speed else measure_speed(embedder, folders)
-    summary = summarise(rows, manifest, speed)
+    summary = summarise(rows, speed)
     print_table(rows, summary)
-    if options.json == "-":
-        print(json.dumps(summary, indent=1))
-    elif options.json:
-        Path(options.json).write_text(json.dumps(summary, indent=1) + "\n")
+    results_file.write(options.json, summary, CODE)
     return 0 if summary["passed"] else 1
 
 
 def parse_arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of BEIR data sets")
-    parser.add_argument("--json", default="", help="write the report to this file, - for stdout")
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--limit", type=int, help="queries per split, drawn at random")
     parser.add_argument("--sets", type=lambda names: names.split(","), help="comma-separated names")
     parser.add_argument("--split", default="", help="evaluate this split instead (train)")
@@ -106,8 +102,8 @@ def measure(
     embedder: SentenceTransformerEmbedder,
     options: argparse.Namespace,
     report: Progress,
-) -> tuple[Row, dict[str, Any]]:
-    """Score the modes on one split; also return the manifest of the run."""
+) -> Row:
+    """Score the modes on one split."""
     dataset = load_dataset(folder, split)
     settings = RetrievalSettings(MODES, (METRIC,), unit="chunk", split=split, limit=options.limit)
     found: Mapping[str, Any] = evaluate([folder], embedder, settings, options.cache, report)
@@ -116,8 +112,7 @@ def measure(
         weight = Fusion.of(index.manifest.calibration).weight
     sizes = found["sizes"][dataset.name]
     scores = {mode: round(found["datasets"][dataset.name][mode][METRIC], 4) for mode in MODES}
-    row = Row(dataset.name, split, sizes["queries"], sizes["chunks"], weight, **scores)
-    return row, found["manifest"]
+    return Row(dataset.name, split, sizes["queries"], sizes["chunks"], weight, **scores)
 
 
 def measure_speed(
@@ -157,16 +152,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def summarise(
-    rows: Sequence[Row], manifest: Mapping[str, Any], speed: dict[str, float] | None
-) -> dict[str, object]:
-    """Return means and criteria, with machine and manifest."""
+def summarise(rows: Sequence[Row], speed: dict[str, float] | None) -> dict[str, object]:
+    """Return means and criteria."""
     means = {mode: round(float(np.mean([getattr(row, mode) for row in rows])), 4) for mode in MODES}
     gain = round(means["hybrid"] - max(means["dense"], means["bm25"]), 4)
     worst = round(min(row.margin for row in rows), 4)
     return {
-        "commit": manifest["commit"],
-        "machine": manifest["machine"],
         "measure": METRIC,
         "rows": [asdict(row) for row in rows],
         "means": means,

@@ -17,7 +17,6 @@ questions from the documents, then a third as many from three passages each. Its
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import random
@@ -32,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_kernels import machine
+import results_file
 
 from expertrag import Client, NotFound, Unavailable
 from expertrag.llm.load.loading import PACKED_FILE
@@ -46,6 +45,12 @@ TOPICS = (
     "a common table expression",
 )  # fmt: skip
 READY_S = 120.0
+CODE = (
+    "expertrag/service",
+    "expertrag/runtime",
+    *results_file.ANSWERS,
+    "benchmarks/bench_server_start.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,12 @@ class Served:
 
 def main() -> int:
     """Measure, and write JSON to a file or to stdout."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("--index", required=True, help="store to answer the questions from")
     parser.add_argument("--generator", required=True, help="folder of `expertrag llm pack`")
     parser.add_argument("--rounds", type=int, default=5, help="starts per installation")
     parser.add_argument("--questions", type=int, default=30, help="questions before memory is read")
     parser.add_argument("--baseline", help="python of another installation to alternate with")
-    parser.add_argument("--json", type=Path)
     parser.add_argument("options", nargs="*", help="after --: options for `expertrag serve`")
     given = parser.parse_args()
     pythons = {"here": sys.executable, **({"baseline": given.baseline} if given.baseline else {})}
@@ -79,14 +83,11 @@ def main() -> int:
                 if number == given.rounds - 1:
                     memory[name] = remembered(server, given.questions)
     found = {
-        "machine": machine(),
         "seconds": {name: medians(some) for name, some in starts.items()},
         "memory_mb": memory,
     }
-    text = json.dumps(found, indent=1) + "\n"
-    if given.json:
-        given.json.write_text(text)
-    print(text, end="")
+    print(json.dumps(found, indent=1))
+    results_file.write(given.json, found, CODE)
     return 0
 
 

@@ -22,7 +22,6 @@ to the last model.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -30,6 +29,7 @@ from pathlib import Path
 from statistics import fmean as mean_of
 from typing import Protocol
 
+import results_file
 from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
 
@@ -38,9 +38,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import AUTO_PROBE, NO_READER, Config
 from expertrag.data.datasets import Dataset, Query, load_dataset, sample
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import open_pipeline_for
-from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.prompt import Reply
 from expertrag.metrics import squad
@@ -58,6 +56,12 @@ EXACT = {"squad2": 0.60}
 _HERE = Path(__file__).parent
 
 Asked = tuple[list[Query], dict[GateMode, list[Said]]]
+CODE = (
+    *results_file.ANSWERS,
+    "benchmarks/eval_answers.py",
+    "benchmarks/answers_said.py",
+    "benchmarks/reader_figures.py",
+)
 
 
 class Answered(Protocol):
@@ -71,8 +75,7 @@ class Answered(Protocol):
 
 def main() -> int:
     """Ask the questions, print the comparison, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--models", nargs="+", default=MODELS, help="models; the first is the base")
     parser.add_argument("--sets", nargs="+", choices=(*SETS, *LEFT_OUT), default=SETS)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
@@ -81,8 +84,6 @@ def main() -> int:
     parser.add_argument("--small", action="store_true", help=f"{FEW} questions per data set")
     parser.add_argument("--dev", action="store_true", help="use dev questions of the train split")
     parser.add_argument("--reader", default=NO_READER, help="reader for the last model")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     count = FEW if given.small else given.questions
     with progress() as report, quiet():
@@ -91,17 +92,11 @@ def main() -> int:
     figures = compared(answers[0], answers[-1], given.parts)
     for part, some in figures.items():
         print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in some))))
-    if given.json:
-        body = {
-            "manifest": asdict(
-                make_manifest(
-                    "answers",
-                    {"models": inputs, "questions": count, "policies": given.policies or count},
-                )
-            ),
-            "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
-        }
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    body = {
+        "inputs": {"models": inputs, "questions": count, "policies": given.policies or count},
+        "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
+    }
+    results_file.write(given.json, body, CODE)
     return 0
 
 

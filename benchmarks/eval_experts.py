@@ -17,7 +17,6 @@ mean over its dev sets, regardless of harm. Differences have paired randomisatio
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import itertools
 import json
@@ -29,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 
 from expertrag import models
 from expertrag.cli.progress import progress
 from expertrag.data.datasets import load_dataset
 from expertrag.data.pairs import domain_sources
 from expertrag.eval.retrieval import RetrievalSettings, evaluate
-from expertrag.eval.stores import default_work, read_corpus, store_folder
+from expertrag.eval.stores import read_corpus, store_folder
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics import stats
 from expertrag_index.durable import write_durably
@@ -71,17 +71,15 @@ FLIPS = 10_000
 
 Values = dict[str, dict[str, dict[str, float]]]
 """nDCG@10 by mode, system and query."""
+CODE = (*results_file.SEARCH, "benchmarks/eval_experts.py")
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--systems", nargs="*", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--sets", nargs="*", help="only these data sets")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     with progress() as report, quiet():
         rivals = Rivals(given.data, given.bundle, given.work, report)
@@ -99,8 +97,7 @@ def main() -> int:
         "rivals_without_gain": rivals.without_gain,
     }
     print(json.dumps({key: body[key] for key in ("macro", "against_base")}, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, body, CODE)
     return 0
 
 

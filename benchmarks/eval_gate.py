@@ -14,22 +14,19 @@ the model and its settings, or to calibrate. Intervals are 95 % bootstrap interv
 
 from __future__ import annotations
 
-import argparse
 import functools
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 from numpy.typing import NDArray
 
 from expertrag.cli.progress import progress
 from expertrag.config import ModelConfig
 from expertrag.data.rows import read_row_sets
-from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.frontier import budget
@@ -45,19 +42,22 @@ RATES = (0.5, 0.55, 0.6, 0.65, 0.7)
 RESAMPLES = 2_000
 
 Floats = NDArray[np.float64]
+CODE = (
+    "expertrag/metrics",
+    "expertrag/train/gate",
+    "retriever/expertrag_retriever/gate",
+    "benchmarks/eval_gate.py",
+)
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=default_work())
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds to average over")
     parser.add_argument(
         "--signals", nargs="*", type=SignalGroup, default=GROUPS, help="signal groups to use"
     )
     parser.add_argument("--quick", action="store_true", help="only the choice of model")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     row_sets = read_row_sets([given.data / "adarague" / "dev"])
     with progress() as report, quiet():
@@ -89,8 +89,7 @@ def main() -> int:
                 str(group): measured(f"{group} alone", 1, groups=(group,))
                 for group in given.signals
             }
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, body, CODE)
     return 0
 
 

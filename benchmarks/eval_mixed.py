@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+import results_file
 from bench_gate import misspelled
 from eval_answers import judged
 from mixed_answers import Said, Speaker
@@ -54,9 +54,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.data.datasets import load_dataset, sample
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.ranking import Ranker, embed_queries
-from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics import squad
 from expertrag.metrics.calibration import auc
@@ -79,19 +77,23 @@ VARIANTS: Mapping[str, Callable[[str], str]] = {
     "in keywords": lambda text: " ".join(query_terms(text)),
     "in lower case": lambda text: text.lower(),
 }
+CODE = (
+    *results_file.ANSWERS,
+    "benchmarks/eval_mixed.py",
+    "benchmarks/mixed_answers.py",
+    "benchmarks/mixed_store.py",
+    "benchmarks/reader_figures.py",
+)
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--split", choices=("test", "train"), default="test")
     parser.add_argument("--questions", type=int, help="maximum per kind, drawn at random")
     parser.add_argument("--answers", type=int, help="how many of these to answer, per kind")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     asked = {
         kind: drawn(some, given.questions)
@@ -117,13 +119,13 @@ def main() -> int:
                     figures[f"answers, {model}"] = answers(pipeline, speaker, some, report)
     for part, found in figures.items():
         print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found))))
-    if given.json:
-        sizes = {kind: len(items) for kind, items in asked.items()}
-        manifest = make_manifest("mixed", {"models": inputs, "questions": sizes, **sized(store)})
-        known = json.loads(given.json.read_text())["figures"] if given.json.exists() else {}
-        measured = {part: list(map(asdict, found)) for part, found in figures.items()}
-        body = {"manifest": asdict(manifest), "figures": {**known, **measured}}
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    sizes = {kind: len(items) for kind, items in asked.items()}
+    known = results_file.read(given.json).get("figures", {})
+    body = {
+        "inputs": {"models": inputs, "questions": sizes, **sized(store)},
+        "figures": {**known, **{part: list(map(asdict, some)) for part, some in figures.items()}},
+    }
+    results_file.write(given.json, body, CODE, figures)
     return 0
 
 

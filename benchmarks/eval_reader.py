@@ -15,6 +15,7 @@ passages of a question see ``reader_questions.py``, for the cache of answers ``r
     general     loss on questions without passages, and general questions by the shared expert
     speed       tokens per second and parameters per token, compared with the dense base
 
+``--json`` keeps the figures in the file of parts that are not run.
 "before" is the base model, except in ``experts`` and the last rows of ``general``, where it is the
 named expert.
 """
@@ -22,13 +23,13 @@ named expert.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+import results_file
 from reader_answers import Contestants, ModelReply
 from reader_figures import (
     HEADER,
@@ -54,9 +55,8 @@ from expertrag.api.types import RetrieveRequest
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import model_inputs
-from expertrag.eval.stores import build_store, default_work
+from expertrag.eval.stores import build_store
 from expertrag.llm.base import SHARED
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_files, quiet
@@ -74,34 +74,36 @@ DOMAINS = {  # data sets with short answers
 GOLD_BARS = {"squad2": 0.5, "hotpotqa": 0.5, "popqa": 0.7}
 FOUND_BARS = {"squad2": 0.4}
 QUICK = 20
+CODE = (
+    *results_file.ANSWERS,
+    "benchmarks/eval_reader.py",
+    "benchmarks/reader_answers.py",
+    "benchmarks/reader_figures.py",
+    "benchmarks/reader_questions.py",
+)
 
 
 def main() -> int:
     """Run the parts, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--reader", type=Path, required=True, help="bundle of `train reader`")
     parser.add_argument("--base", default=BASE, help="the model that the reader was trained on")
     parser.add_argument("--parts", nargs="*", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--questions", type=int, default=300, help="questions per data set")
     parser.add_argument("--tokens", type=int, default=ANSWER_TOKENS, help="tokens per answer")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK} questions per data set")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     count = QUICK if given.quick else given.questions
-    found: dict[str, list[Figure]] = {}
+    figures = results_file.read(given.json).get("figures", {})
     with progress() as report, quiet(), Bench(given, count, report) as bench:
         for part in given.parts:
-            found[part] = PARTS[part](bench)
-            print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found[part]))))
+            found = PARTS[part](bench)
+            print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found))))
             sys.stdout.flush()
-            if given.json:  # after each part, because all parts take hours
-                body = {
-                    "manifest": asdict(make_manifest("reader", bench.inputs)),
-                    "figures": {name: list(map(asdict, some)) for name, some in found.items()},
-                }
-                given.json.write_text(json.dumps(body, indent=1) + "\n")
+            figures[part] = list(map(asdict, found))
+            # after each part, because all parts take hours
+            body = {"inputs": bench.inputs, "figures": figures}
+            results_file.write(given.json, body, CODE, (part,))
     return 0
 
 
@@ -301,8 +303,8 @@ def _compared(
     return means(name, before, after)
 
 
-def _cites(_asked: Asked, replies: ModelReply) -> bool:
-    return bool(replies.reply.cited)
+def _cites(_asked: Asked, reply: ModelReply) -> bool:
+    return bool(reply.reply.cited)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ test questions are about different articles.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import statistics
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 
 from expertrag.answer.assemble import open_embedder, open_generator
 from expertrag.answer.pipeline import Pipeline
@@ -28,7 +28,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import Config, ModelConfig
 from expertrag.data.datasets import load_dataset
 from expertrag.data.files import read_lines
-from expertrag.eval.stores import build_store, default_work
+from expertrag.eval.stores import build_store
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag_retriever.gate.signals import Signals
@@ -37,15 +37,13 @@ from expertrag_retriever.reliability import ece
 
 DRAWS = 1_000
 EDGES = (0.025, 0.975)
+CODE = ("expertrag/answer/evidence.py", *results_file.SEARCH, "benchmarks/eval_strict.py")
 
 
 def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--questions", type=int, default=1_500, help="questions per split")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     folder = given.data / "squad2"
     config = Config(model=ModelConfig(generator="smollm2-135m-reader"))  # no signal uses it
@@ -74,8 +72,7 @@ def main() -> None:
         "auc_unseen": auc(fitted.unseen.tolist(), answerable["train"]),
     }
     print(json.dumps(body, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, body, CODE)
 
 
 def drawn(folder: Path, split: str, count: int) -> list[dict[str, Any]]:

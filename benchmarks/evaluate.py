@@ -11,7 +11,6 @@ without values per query, are written to a file.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import subprocess
@@ -21,9 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import results_file
+
 SAMPLES = Path(__file__).parents[1] / "tests" / "data"
 QUESTIONS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "pydocs")
 BULKY = {"per_query", "worst", "risk_coverage", "frontier", "least_consistent", "skipped"}
+CODE = (*results_file.ANSWERS, "expertrag/eval", "expertrag/metrics", "benchmarks/evaluate.py")
 
 
 def small(_data: Path) -> Mapping[str, list[str]]:
@@ -56,11 +58,10 @@ PROFILES = {"small": small, "full": full}
 
 def main() -> int:
     """Run the commands of a profile in sequence."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("profile", choices=PROFILES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--out", type=Path, required=True, help="folder of the reports")
-    parser.add_argument("--json", type=Path, help="write the headline figures to this file")
     parser.add_argument("--only", type=lambda names: names.split(","), help="comma-separated parts")
     options = parser.parse_args()
     if options.profile == "full" and not options.data.is_dir():
@@ -75,7 +76,7 @@ def main() -> int:
     if options.json:
         written = [json.loads((report / "report.json").read_text()) for report in reports]
         summary = {"profile": options.profile, "reports": slim(written)}
-        options.json.write_text(json.dumps(summary, indent=1) + "\n")
+        results_file.write(options.json, summary, CODE)
     print(f"done in {time.monotonic() - started:.0f} s: open {options.out / 'report.html'}")
     return 0
 

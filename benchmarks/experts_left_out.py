@@ -12,19 +12,17 @@ the figures of domains that are not run.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import results_file
 from eval_experts import BASE, MODES, TRAINED_ON, measured, trained
 from reader_figures import HEADER, Figure, mean, means
 
 from expertrag import models
 from expertrag.cli.progress import progress
-from expertrag.eval.manifest import make_manifest
-from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import load_embedder
@@ -33,16 +31,14 @@ from expertrag_retriever.training.recipe import PROFILES
 
 DOMAINS = {domain: names for domain, names in TRAINED_ON.items() if len(names) > 1}
 MOST_HARM = 0.003
+CODE = (*results_file.SEARCH, "benchmarks/experts_left_out.py", "benchmarks/eval_experts.py")
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=list(DOMAINS))
     parser.add_argument("--profile", choices=PROFILES, default="full")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     figures: list[Figure] = []
     with progress() as report, quiet():
@@ -54,26 +50,19 @@ def main() -> int:
                 for figure in compared(given, domain, name, bundle, report):
                     figures.append(figure.losing_at_most(MOST_HARM))
                     print(figures[-1].row, flush=True)
-    if given.json and given.json.exists():
-        figures += kept(given.json, given.domains)
+    figures += kept(given.json, given.domains)
     for mode in MODES:
         changes = [item.change.mean for item in figures if item.change and mode in item.name]
         figures.append(mean(f"{mode}: mean of the changes", changes).at_least(0.0))
     print("\n".join((HEADER, *(figure.row for figure in figures))))
-    if given.json:
-        domains = sorted({item.name.split(", ")[0] for item in figures if item.change})
-        inputs = {"profile": given.profile, "domains": domains}
-        body = {
-            "manifest": asdict(make_manifest("experts_left_out", inputs)),
-            "figures": list(map(asdict, figures)),
-        }
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    body = {"inputs": {"profile": given.profile}, "figures": list(map(asdict, figures))}
+    results_file.write(given.json, body, CODE, given.domains)
     return 0
 
 
-def kept(path: Path, domains: Sequence[str]) -> list[Figure]:
+def kept(target: str | None, domains: Sequence[str]) -> list[Figure]:
     """Read the existing figures of the other domains."""
-    known = [Figure.parsed(item) for item in json.loads(path.read_text())["figures"]]
+    known = map(Figure.parsed, results_file.read(target).get("figures", ()))
     return [item for item in known if item.change and item.name.split(", ")[0] not in domains]
 
 

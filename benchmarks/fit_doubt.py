@@ -12,7 +12,6 @@ stores the two numbers in the folder of the reader.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -21,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import results_file
 from answers_said import Speaker
 from eval_answers import (
     MODELS,
@@ -37,9 +37,7 @@ from expertrag.cli.progress import progress
 from expertrag.config import AUTO_READER, NO_PROBE
 from expertrag.data.datasets import load_dataset
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import open_pipeline_for
-from expertrag.eval.stores import default_work
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import scale_bundle
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -51,18 +49,21 @@ SETS = (UNANSWERABLE, "hotpotqa", "popqa")
 STRICT_FROM = 0.25
 """Doubt at which STRICT withholds an answer: a wrong answer counts as much as three withheld ones
 (3 p = 1 - p)."""
+CODE = (
+    *results_file.ANSWERS,
+    "benchmarks/fit_doubt.py",
+    "benchmarks/eval_answers.py",
+    "benchmarks/answers_said.py",
+)
 
 
 def main() -> int:
     """Ask the questions, fit, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--model", default=MODELS[-1])
     parser.add_argument("--reader", default=AUTO_READER, help="reader for the model")
     parser.add_argument("--write", action="store_true", help="write to the folder of the reader")
     parser.add_argument("--questions", type=int, default=40, help="questions per data set and kind")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     doubts: dict[str, list[float]] = {}
     inputs = {}
@@ -88,14 +89,13 @@ def main() -> int:
         doubts[f"{UNANSWERABLE} unanswerable"], [item for name in SETS for item in doubts[name]]
     )
     body = {
-        "manifest": asdict(make_manifest("doubt", {"sets": inputs, "questions": given.questions})),
+        "inputs": {"sets": inputs, "questions": given.questions},
         **scaled(doubts, found),
     }
     print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
     if given.write:
         scale_bundle(Path(given.reader), found)
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, body, CODE)
     return 0
 
 

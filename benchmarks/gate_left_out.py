@@ -10,19 +10,18 @@ threshold chosen by its own fit.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import results_file
 
 from expertrag.config import Config
 from expertrag.data.rows import read_row_sets
 from expertrag.data.types import JSON, RowSet
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.stores import default_work
 from expertrag.train.gate.fit import COST
 from expertrag.train.gate.material import GateMaterial, best_threshold, material
@@ -36,14 +35,14 @@ SIGNALS = (
     (SignalGroup.STORE, SignalGroup.PREFILL),
 )
 MODELS = ("logistic", "kernel", "mixture")
+CODE = ("expertrag/train/gate", "retriever/expertrag_retriever/gate", "benchmarks/gate_left_out.py")
 
 
 def main() -> int:
     """Fit the gates, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("rows", nargs="+", type=Path, help="files or folders of rows")
     parser.add_argument("--generator", required=True, help="language model that answered the rows")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     row_sets = read_row_sets(given.rows)
     model = replace(Config().model, generator=given.generator)
@@ -58,18 +57,15 @@ def main() -> int:
         for name in MODELS:
             found.append(left_out(sets, signals, name))
             print(json.dumps(found[-1]))
-    if given.json:
-        body = {
-            "manifest": asdict(
-                make_manifest("gate_left_out", {item.name: item.sha256 for item in row_sets})
-            ),
-            "rows": sum(len(item.right) for item in every),
-            "never": _mean([item.never for item in every]),
-            "always": _mean([item.always for item in every]),
-            "oracle": _mean([item.never | item.always for item in every]),
-            "gates": found,
-        }
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    body = {
+        "inputs": {item.name: item.sha256 for item in row_sets},
+        "rows": sum(len(item.right) for item in every),
+        "never": _mean([item.never for item in every]),
+        "always": _mean([item.always for item in every]),
+        "oracle": _mean([item.never | item.always for item in every]),
+        "gates": found,
+    }
+    results_file.write(given.json, body, CODE)
     return 0
 
 

@@ -14,19 +14,16 @@ orders, with one sequence and with eight simultaneous ones; ik_llama.cpp (``--ik
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
-from bench_kernels import machine
 from generation_ik import IkLlamaCpp
 from generation_llamacpp import LlamaCpp
 from generation_prompts import asked
@@ -45,11 +42,18 @@ from expertrag_kernels.decoder import Decoder
 PROMPT, TOKENS = 1180, 48
 CACHE_BYTES = 1 << 30
 PROBE_BYTES = 256 << 20
+CODE = (
+    *results_file.ENGINE,
+    "benchmarks/generation_limits.py",
+    "benchmarks/generation_runs.py",
+    "benchmarks/generation_llamacpp.py",
+    "benchmarks/generation_ik.py",
+)
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
     parser.add_argument("--packed", type=Path, required=True, help="folder of `llm pack`")
     parser.add_argument("--gguf", type=Path, help="the file it was made from, for llama.cpp")
@@ -57,7 +61,6 @@ def main() -> int:
     parser.add_argument("--ik", type=Path, help="folder with ik-llama-cpp-python")
     parser.add_argument("--texts", type=int, nargs="+", default=(1, 8), help="simultaneous texts")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     if ISAS[0] != "avx512bf16":
         parser.error("the peak is that of AVX512-VNNI, which this machine does not have")
@@ -83,16 +86,9 @@ def main() -> int:
         found["ik_llama.cpp, 1 text"] = compared(engine, forked, prompts[:1], 1, given.rounds)
         forked.stop()
     engine.stop()
-    found |= {
-        "machine": machine(),
-        "model": given.packed.name,
-        "commit": _said("git", "rev-parse", "--short", "HEAD"),
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["generation_limits.py", *(Path(a).name for a in sys.argv[1:])]),
-    }
+    found["model"] = given.packed.name
     print(json.dumps(found, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    results_file.write(given.json, found, CODE)
     return 0
 
 
@@ -210,10 +206,6 @@ def compared(
 def _digits(number: int) -> list[int]:
     """Tokens that no earlier prompt starts with."""
     return [1000 + int(digit) for digit in str(number)[::-1]]
-
-
-def _said(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

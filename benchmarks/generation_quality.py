@@ -8,7 +8,6 @@ is negligible. Text: documents of two data sets, in windows.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
@@ -17,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
-from bench_kernels import machine
 
 from expertrag.data.datasets import load_dataset
 from expertrag.llm.engine.engine import Engine
@@ -34,16 +33,16 @@ from expertrag_kernels import Format
 SETS = ("squad2", "pydocs")
 WINDOW = 256
 ROOM = CacheRoom(256 << 20, 256 << 20)
+CODE = (*results_file.ENGINE, "benchmarks/generation_quality.py")
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="folder of data sets")
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--packed", type=Path, required=True, help="folder of `llm pack`")
     parser.add_argument("--windows", type=int, default=12)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found: dict[str, Any] = {}
     for name, network, tokenizer in networks(given.gguf, given.packed):
@@ -52,10 +51,9 @@ def main() -> int:
         network.engine.stop()
         print(f"{name}: {found[name]:.4f}", file=sys.stderr, flush=True)
     found["increase"] = found["packed"] / found["weights of the file"] - 1
-    found |= {"tokens": given.windows * (WINDOW - 1), "machine": machine()}
+    found["tokens"] = given.windows * (WINDOW - 1)
     print(json.dumps(found, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
+    results_file.write(given.json, found, CODE)
     return 0
 
 

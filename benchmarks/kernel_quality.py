@@ -8,14 +8,13 @@ experts packed in each format. Text: documents of two data sets, in windows.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import math
 import sys
 from pathlib import Path
 from typing import Any
 
+import results_file
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -27,14 +26,13 @@ from expertrag_kernels import pack_model, register
 MODEL = "smollm2-135m-instruct-moe"
 SETS = ("squad2", "pydocs")
 WINDOW = 512
+CODE = (*results_file.KERNELS, "benchmarks/kernel_quality.py")
 
 
 def main() -> int:
     """Run the benchmark, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--windows", type=int, default=40)
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     register()
     windows = draw_windows(given.data, given.windows)
@@ -45,9 +43,8 @@ def main() -> int:
         own = perplexity(load(torch.bfloat16, format), windows)
         found[format] = {"perplexity": own, "increase": own / exact - 1}
         print(f"{format:<5} perplexity {own:.4f}, {own / exact - 1:+.2%}", flush=True)
-    if given.json:
-        body = {"model": MODEL, "tokens": windows[:, 1:].numel(), "formats": found}
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    body = {"model": MODEL, "tokens": windows[:, 1:].numel(), "formats": found}
+    results_file.write(given.json, body, CODE)
     return 0
 
 

@@ -22,7 +22,6 @@ measured in the run itself, by stage.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import random
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results_file
 from numpy.typing import NDArray
 
 from expertrag.api.folding import fold
@@ -50,7 +50,6 @@ from expertrag.eval.policies import outcome
 from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording, record
 from expertrag.eval.serving import open_pipeline_for
-from expertrag.eval.stores import default_work
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.squad import contains
@@ -71,16 +70,19 @@ LIVE = (SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL)
 ROUTER = "router_"
 
 Bools = NDArray[np.bool_]
+CODE = (
+    *results_file.ANSWERS,
+    "expertrag/train/gate",
+    "benchmarks/live_gate.py",
+    "benchmarks/everyday_requests.txt",
+)
 
 
 def main() -> int:
     """Record answers, fit the gate, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--questions", type=int, default=60, help="questions per set and split")
-    parser.add_argument("--work", type=Path, default=default_work())
     parser.add_argument("--ways", action="store_true", help="measure ways and both, too")
-    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     work = given.work / "live"
     store = joint_store(given.data, work)
@@ -99,8 +101,7 @@ def main() -> int:
         if given.ways:
             body |= read_otherwise(given.data, rows, config, given.questions, given.work, report)
     print(json.dumps(body, indent=1))
-    if given.json:
-        given.json.write_text(json.dumps(body, indent=1) + "\n")
+    results_file.write(given.json, body, CODE)
     return 0
 
 

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
+
+from results_file import figures_of, report_of
 
 Row = tuple[str, str, str]
 """What was measured, the figure, the command that reproduces it."""
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+SOURCES = (
+    "search",
+    "experts",
+    "evaluation",
+    "reference",
+    "answers",
+    "mixed",
+    "grounding",
+    "kernels",
+    "kernel_quality",
+    "generation",
+    "generation_limits",
+    "server_start",
+)
 SETS = ("squad2", "hotpotqa", "popqa", "tatqa")
 FORMATS = ("bf16", "int8", "int4")
 
 
 def load_results(name: str) -> Any:
-    """Read a file of benchmarks/results."""
-    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    """Return the figures of a file that is a source of the table."""
+    assert name in SOURCES, name
+    return figures_of(name)
 
 
 def readme_table(model: str) -> Iterator[str]:
@@ -34,7 +47,7 @@ def readme_table(model: str) -> Iterator[str]:
 
 def _search() -> Iterator[Row]:
     chunks, experts = load_results("search"), load_results("experts")["macro"]
-    whole = next(r for r in load_results("evaluation")["reports"] if r["kind"] == "retrieval")
+    whole = report_of(load_results("evaluation"), "retrieval")
     documents = {mode: means["nDCG@10"] for mode, means in whole["mean"].items()}
     for what, means, sets, command in (
         ("chunks", chunks["means"], len(chunks["rows"]), "bench-search"),

@@ -9,7 +9,6 @@ published with AdaRAGUE (Moskvoretskii et al. 2025), rescored, for the policies.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import results_file
 
 RETRIEVAL = {  # nDCG@10, ± .01
     ("scifact", "bm25"): 0.679,
@@ -31,6 +32,7 @@ POLICIES = {  # never, one step, oracle of both; ± .001
     "2wikimultihopqa": (0.282, 0.346, 0.448),
     "musique": (0.104, 0.130, 0.184),
 }
+CODE = ("expertrag/eval", "expertrag/metrics", *results_file.SEARCH, "benchmarks/reference.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,7 @@ class Check:
 
 def main() -> int:
     """Run the commands, compare the figures, and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = results_file.parser(__doc__, "--data")
     options = parser.parse_args()
     checks = [*retrieval(options.data), *policies(options.data)]
     for check in checks:
@@ -63,9 +63,8 @@ def main() -> int:
         )
     passed = all(check.passed for check in checks)
     print("PASSED" if passed else "MISSED")
-    if options.json:
-        rows = [{**asdict(check), "passed": check.passed} for check in checks]
-        options.json.write_text(json.dumps({"passed": passed, "checks": rows}, indent=1) + "\n")
+    rows = [{**asdict(check), "passed": check.passed} for check in checks]
+    results_file.write(options.json, {"passed": passed, "checks": rows}, CODE)
     return 0 if passed else 1
 
 

@@ -12,7 +12,6 @@ cached, so an interrupted run can be resumed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
@@ -22,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import results_file
 from eval_mixed import described, opened
 from mixed_answers import PASSAGES, TOKENS
 from mixed_store import (
@@ -48,8 +48,7 @@ from expertrag.config import Config
 from expertrag.data.datasets import Dataset, Query, load_dataset
 from expertrag.data.resume import appending, read_results
 from expertrag.data.types import JSON
-from expertrag.eval.manifest import inputs_id, make_manifest
-from expertrag.eval.stores import default_work
+from expertrag.eval.manifest import inputs_id
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.probe import STRICT_FROM
 from expertrag.metrics import squad
@@ -61,6 +60,12 @@ QUESTIONS = 40
 """Questions per data set."""
 UNANSWERABLE = {"squad2": 60, "medquad": 20, "cosqa": 20}
 DOUBTS = (0.25, 0.2, 0.15, 0.1, 0.08, 0.05)
+CODE = (
+    *results_file.ANSWERS,
+    "benchmarks/strict_threshold.py",
+    "benchmarks/eval_mixed.py",
+    "benchmarks/mixed_store.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +99,7 @@ class Kept:
 
 def main() -> int:
     """Ask the questions, print the figures, and optionally write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
-    parser.add_argument("--work", type=Path, default=default_work())
-    parser.add_argument("--json", type=Path)
+    parser = results_file.parser(__doc__, "--data", "--work")
     given = parser.parse_args()
     work = given.work / "mixed"
     with progress() as report, quiet():
@@ -112,9 +114,7 @@ def main() -> int:
     pairs = [(doubt, doubt) for doubt in DOUBTS]
     rows = [row(kept, *pair) for pair in (*pairs, (STRICT_FROM, VERDICT_STRICT_FROM))]
     print(json.dumps(rows, indent=1))
-    if given.json:
-        manifest = asdict(make_manifest("strict threshold", inputs))
-        given.json.write_text(json.dumps({"manifest": manifest, "rows": rows}, indent=1) + "\n")
+    results_file.write(given.json, {"inputs": inputs, "rows": rows}, CODE)
     return 0
 
 

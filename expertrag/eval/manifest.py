@@ -43,9 +43,9 @@ def make_manifest(command: str, inputs: Mapping[str, JSON]) -> RunManifest:
         command=command,
         inputs=inputs,
         version=__version__,
-        commit=_commit(),
+        commit=commit(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=_machine(),
+        machine=machine(),
     )
 
 
@@ -60,7 +60,9 @@ def ids_hash(ids: Iterable[str]) -> str:
     return inputs_id({"ids": sorted(ids)})
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the checkout's commit, with a ``+`` for local edits; empty outside a checkout."""
+
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         try:
@@ -75,7 +77,8 @@ def _commit() -> str:
     return git("rev-parse", "--short", "HEAD") + edits
 
 
-def _machine() -> Mapping[str, JSON]:
+def machine() -> Mapping[str, JSON]:
+    """Describe platform, processor, cores, Python and the packages that figures depend on."""
     return {
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),

@@ -244,7 +244,7 @@ def test_an_interrupted_run_is_resumed(
         monkeypatch.setattr(sys, "argv", ["eval_reader.py", *named, *rest, "--parts", *parts])
         assert eval_reader.main() == 0
         body = json.loads((tmp_path / "out.json").read_text())
-        assert body["manifest"]["inputs"]["questions"] == eval_reader.QUICK
+        assert body["inputs"]["questions"] == eval_reader.QUICK
         figures: Mapping[str, Sequence[Mapping[str, object]]] = body["figures"]
         return figures
 

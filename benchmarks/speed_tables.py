@@ -1,0 +1,183 @@
+"""Tables of docs/measurements on speed and memory: kernels, generation, caches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+FORMATS = ("bf16", "int8", "int4")
+RIVALS = {
+    "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
+    "int8": ("SGLang int8", "llama.cpp Q8_0 int8"),
+    "int4": ("SGLang int4", "llama.cpp Q4_1 int4", "llama.cpp Q4_0 int4"),
+}
+"""Columns of the kernels' tables, by our format that they are compared with."""
+
+
+def server(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield seconds and memory of a server."""
+    seconds, memory = results["seconds"]["here"], results["memory_mb"]["here"]
+    ready, *_, last = (some for some in memory.values() if isinstance(some, dict))
+    yield "| | |"
+    yield "|---|---|"
+    times = " / ".join(f"{seconds[name]:.2f}" for name in ("listening", "ready", "first answer"))
+    yield f"| listens / ready / first answer, s | {times} |"
+    five, three = memory["seconds_an_answer"], memory["seconds_an_answer_of_three_passages"]
+    yield f"| an answer of five passages / of three, 64 tokens, s | {five:.2f} / {three:.2f} |"
+    for name in ("resident", "weights", "files", "anonymous"):
+        yield f"| {name}, ready / after the answers, MB | {ready[name]:.0f} / {last[name]:.0f} |"
+
+
+def hot(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each set: all passages at once -> the best first."""
+    yield "| set (questions) | right | abstains | prompts | seconds, cold | hot |"
+    yield "|---|---|---|---|---|---|"
+    for name, figures in results["sets"].items():
+        sides = figures["together"], figures["best_first"]
+        cells = (
+            " -> ".join(form.format(side[key]) for side in sides)
+            for key, form in (
+                ("right", "{:.2f}"),
+                ("abstains", "{:.2f}"),
+                ("prompts", "{:.1f}"),
+                ("cold_s", "{:.2f}"),
+                ("hot_s", "{:.2f}"),
+            )
+        )
+        yield f"| {name} ({figures['questions']}) | {' | '.join(cells)} |"
+
+
+def kept(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each set, prompt and order."""
+    sizes = list(next(iter(results.values()))["together"]["shuffled"])
+    yield f"| `--reuse-mib` | tokens a question | {' | '.join(sizes)} |"
+    yield "|---|---|" + "---|" * len(sizes)
+    for name, ways in results.items():
+        for way, figures in ways.items():
+            tokens = f"{figures['tokens_a_question']:.0f}"
+            for order in ("as they come", "shuffled"):
+                cells = " | ".join(f"{figures[order][size] * 100:.1f} %" for size in sizes)
+                yield f"| {name}, {way}, {order} | {tokens} | {cells} |"
+
+
+def layers(shape: str) -> Callable[[Mapping[str, Any]], Iterator[str]]:
+    """Return what makes the table of a shape."""
+    return lambda results: kernels([row for row in results["rows"] if row["shape"] == shape])
+
+
+def kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the rows of one shape: our three formats, and others' time divided by ours."""
+    others = (
+        f"{format}: {', '.join(name.removesuffix(f' {format}') for name in names)}"
+        for format, names in RIVALS.items()
+    )
+    yield (
+        "| T | ms bf16, int8, int4 | of the roofline | against grouped_mm bf16 "
+        f"| {' | '.join(others)} | GB/s |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
+    by = {(row["T"], row["format"], row["rival"]): row for row in rows}
+    plain = "grouped_mm bf16"
+    for tokens in dict.fromkeys(row["T"] for row in rows):
+        ours = [by[tokens, format, plain] for format in RIVALS]
+        cells = [
+            ", ".join(f"{row['ms']:.3g}" for row in ours),
+            ", ".join(f"{row['roofline']:.0%}".replace("%", " %") for row in ours),
+            ", ".join(f"{row['ratio']:.2f}" for row in ours),
+        ]
+        for format, names in RIVALS.items():
+            found = (by.get((tokens, format, name)) for name in names)
+            cells.append(", ".join(f"{row['ratio']:.2f}" if row else "-" for row in found))
+        yield f"| {tokens} | {' | '.join(cells)} | {ours[0]['read_gb_per_s']:.0f} |"
+
+
+def generation(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each figure, with ours, transformers and llama.cpp side by side."""
+    yield (
+        "| | ours bf16, int8, int4 | transformers bf16 "
+        "| llama.cpp dense, same bits | llama.cpp mixture, same bits |"
+    )
+    yield "|---|---|---|---|---|"
+    for part, what in (
+        ("single", "1 sequence, decode, tokens per second"),
+        ("concurrent_8", "8 at once, tokens per second of all, prefill included"),
+        ("concurrent_16", "16 at once"),
+    ):
+        yield _contest(what, results[part], "tokens_per_s")
+        if part == "single":
+            what = "its prefill, tokens per second"
+            yield _contest(what, results[part], "prompt_tokens_per_s")
+    for texts in (8, 16):
+        rows = results[f"concurrent_{texts}"]
+        names = (["ours"], None, ["llama.cpp dense"], ["llama.cpp mixture"])
+        cells = (
+            ", ".join(
+                f"{rows[f'{kind} {format}']['ttft_p95_ms'] / 1e3:.1f}"
+                for kind in kinds or ("transformers",)
+                for format in (FORMATS if kinds else FORMATS[:1])
+            )
+            for kinds in names
+        )
+        yield f"| {texts} at once, first token, 95th percentile, s | {' | '.join(cells)} |"
+
+
+def _contest(what: str, rows: Mapping[str, Mapping[str, float]], figure: str) -> str:
+    ours = ", ".join(_three(rows[f"ours {format}"][figure]) for format in FORMATS)
+    theirs = (
+        ", ".join(
+            f"{_three(row[figure])} (x {row[f'ratio_{figure}']:.1f})"
+            for row in (rows[f"{kind} {format}"] for format in formats)
+        )
+        for kind, formats in (
+            ("transformers", FORMATS[:1]),
+            ("llama.cpp dense", FORMATS),
+            ("llama.cpp mixture", FORMATS),
+        )
+    )
+    return f"| {what} | {ours} | {' | '.join(theirs)} |"
+
+
+def _three(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def loading(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each model and format."""
+    yield "| | packed weights | whole | layer by layer | packed folder |"
+    yield "|---|---|---|---|---|"
+    for name, what in (
+        ("default bfloat16", "the small default model, bfloat16"),
+        ("default int4", "the small default model, int4, layout 1"),
+        ("gguf bfloat16", "SmolLM2-135M as GGUF (Q4_1), bfloat16"),
+        ("gguf int4", "SmolLM2-135M as GGUF (Q4_1), int4"),
+        ("large bfloat16", "a random OLMoE of 2.6 GB (12 layers of 200 MiB, 32 experts), bfloat16"),
+        ("large int4", "the same, int4"),
+    ):
+        row = results["loading"][name]
+        packed = f"{row['packed_mib']:,.0f} MiB" if "packed_mib" in row else ""
+        cells = (
+            f"{row[way]['seconds']:.1f} s, {row[way]['peak_mib']:,.0f} MiB" if way in row else ""
+            for way in ("whole", "streamed", "packed")
+        )
+        yield f"| {what} | {packed} | {' | '.join(cells)} |"
+
+
+def reuse(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a row for each order of passages, and for each way to compute them."""
+    yield "| saved, containment, same answers | " + " | ".join(results) + " |"
+    yield "|---|" + "---|" * len(results)
+    for kind, name, what in (
+        ("orders", "best first", "best first, as it is served"),
+        ("orders", "canonical", "in the order of the documents' ids"),
+        ("orders", "best, canonical", "the best first, the rest by id"),
+        ("orders", "cached first", "first what the cache holds"),
+        ("ways", "whole", "best first, passages computed together"),
+        ("ways", "alone", "passages computed alone, keys turned to their place"),
+        ("ways", "linked", "alone, but for the first 16 tokens of each"),
+    ):
+        rows = (figures[kind][name] for figures in results.values())
+        cells = (
+            f"{row['saved']:.1%}, {row['containment']:.3f}, {row['as_full']:.0%}".replace("%", " %")
+            for row in rows
+        )
+        yield f"| {what} | {' | '.join(cells)} |"
