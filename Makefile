@@ -178,7 +178,7 @@ qwen-reader: $(STAMP) ## train the reader of the default language model, 55 minu
 	@$(BIN)/python benchmarks/fit_doubt.py --data $(DATA) --questions 24 --reader $(QWEN_READER) --write
 
 QWEN_PROBE ?= .eval/qwen-probe
-PROBE_SHEETS = $(addprefix --sheets ,squad2=110 hotpotqa=45 popqa=45 pubmedqa=25 bioasq=40 tatqa=40 manuals=40 \
+PROBE_SEARCHES = $(addprefix --searches ,squad2=110 hotpotqa=45 popqa=45 pubmedqa=25 bioasq=40 tatqa=40 manuals=40 \
   first-paragraphs=40)
 
 qwen-probe: $(STAMP) ## train the sufficiency probe of the default language model, half an hour; DATA=..., QWEN_PROBE=folder to make
@@ -187,7 +187,7 @@ qwen-probe: $(STAMP) ## train the sufficiency probe of the default language mode
 	@for name in $(notdir $(READER_STORES)); do \
 	  $(BIN)/expertrag index build .eval/documents/$$name --out .eval/stores/$$name || exit 1; done
 	@$(BIN)/expertrag train probe $(addprefix --data ,$(READER_DATA)) $(addprefix --from-index ,$(READER_STORES)) \
-	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SHEETS) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
+	  $(READER_LICENCES) $(MADE_LICENCES) $(PROBE_SEARCHES) --generator $(QWEN) --out $(QWEN_PROBE) $(ARGS)
 
 bench-hot: $(STAMP) ## the best passage first, which later questions reuse, beside all at once; DATA=..., ARGS="--json FILE"
 	@$(BIN)/python benchmarks/bench_hot.py --data $(DATA) $(ARGS)

@@ -42,7 +42,7 @@ def main() -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # the same core for all
     torch.set_num_threads(1)
     report = measure(ways(given.bundle), texts(given.data))
-    for name, ratio in report["beside_base"].items():
+    for name, ratio in report["relative_to_base"].items():
         print(f"{name:<8} {report['documents_per_s'][name]:7.1f} documents/s, {ratio:.3f} x base")
     if given.json:
         given.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -87,7 +87,7 @@ def measure(
     return {
         "documents": len(some),
         "documents_per_s": {name: len(some) / median for name, median in medians.items()},
-        "beside_base": {name: medians["base"] / median for name, median in medians.items()},
+        "relative_to_base": {name: medians["base"] / median for name, median in medians.items()},
     }
 
 

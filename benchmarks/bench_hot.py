@@ -125,7 +125,7 @@ def figures(some: Sequence[Asked]) -> dict[str, JSON]:
     answered = [item for item in some if item.query.answers]
     lacking = [not item.query.answers for item in some]
     reads = [item.cold for item in some]
-    told: dict[str, JSON] = {
+    figures: dict[str, JSON] = {
         "right": statistics.mean(judged(item.cold, item.query) for item in answered),
         "abstains": _share(reads, lacking, of=False),
         "prompts": statistics.mean(read.prompts for read in reads),
@@ -133,9 +133,9 @@ def figures(some: Sequence[Asked]) -> dict[str, JSON]:
         "hot_s": statistics.median(item.hot.seconds for item in some),
     }
     if any(lacking):
-        told["abstains, unanswerable"] = _share(reads, lacking, of=True)
-        told["auroc"] = auc([read.doubt for read in reads], lacking)
-    return told
+        figures["abstains, unanswerable"] = _share(reads, lacking, of=True)
+        figures["auroc"] = auc([read.doubt for read in reads], lacking)
+    return figures
 
 
 def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float:

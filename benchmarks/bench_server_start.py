@@ -12,7 +12,7 @@ questions from the documents, then a third as many from three passages each. Its
 - files: pages of libraries and other files, which the system can drop and read again
 - anonymous: private memory: keys and values, Python objects, the embedder
 
-``--beside PYTHON`` alternates with the server of another installation.
+``--baseline PYTHON`` alternates with the server of another installation.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ def main() -> int:
     parser.add_argument("--generator", required=True, help="folder of `expertrag llm pack`")
     parser.add_argument("--rounds", type=int, default=5, help="starts per installation")
     parser.add_argument("--questions", type=int, default=30, help="questions before memory is read")
-    parser.add_argument("--beside", help="python of another installation to alternate with")
+    parser.add_argument("--baseline", help="python of another installation to alternate with")
     parser.add_argument("--json", type=Path)
     parser.add_argument("options", nargs="*", help="after --: options for `expertrag serve`")
     given = parser.parse_args()
-    pythons = {"here": sys.executable, **({"beside": given.beside} if given.beside else {})}
+    pythons = {"here": sys.executable, **({"baseline": given.baseline} if given.baseline else {})}
     serve = ["serve", "--index", given.index, "--generator", given.generator, *given.options]
     starts: dict[str, list[dict[str, float]]] = {name: [] for name in pythons}
     memory: dict[str, dict[str, Any]] = {}

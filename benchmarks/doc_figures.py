@@ -38,8 +38,8 @@ def main() -> int:
     for path, text in written().items():
         if path.read_text(encoding="utf-8") != text:
             stale += 1
-            told = "is not current: run make docs" if check else "written"
-            print(f"{path.relative_to(ROOT)} {told}")
+            outcome = "is not current: run make docs" if check else "written"
+            print(f"{path.relative_to(ROOT)} {outcome}")
             if not check:
                 path.write_text(text, encoding="utf-8")
     return int(check and stale > 0)
@@ -148,8 +148,8 @@ def _server(results: Mapping[str, Any]) -> Iterator[str]:
     ready, *_, last = (some for some in memory.values() if isinstance(some, dict))
     yield "| | |"
     yield "|---|---|"
-    told = " / ".join(f"{seconds[name]:.2f}" for name in ("listening", "ready", "first answer"))
-    yield f"| listens / ready / first answer, s | {told} |"
+    times = " / ".join(f"{seconds[name]:.2f}" for name in ("listening", "ready", "first answer"))
+    yield f"| listens / ready / first answer, s | {times} |"
     five, three = memory["seconds_an_answer"], memory["seconds_an_answer_of_three_passages"]
     yield f"| an answer of five passages / of three, 64 tokens, s | {five:.2f} / {three:.2f} |"
     for name in ("resident", "weights", "files", "anonymous"):

@@ -121,8 +121,8 @@ def main() -> int:
         sizes = {kind: len(items) for kind, items in asked.items()}
         manifest = make_manifest("mixed", {"models": inputs, "questions": sizes, **sized(store)})
         known = json.loads(given.json.read_text())["figures"] if given.json.exists() else {}
-        told = {part: list(map(asdict, found)) for part, found in figures.items()}
-        body = {"manifest": asdict(manifest), "figures": {**known, **told}}
+        measured = {part: list(map(asdict, found)) for part, found in figures.items()}
+        body = {"manifest": asdict(manifest), "figures": {**known, **measured}}
         given.json.write_text(json.dumps(body, indent=1) + "\n")
     return 0
 

@@ -12,7 +12,7 @@ passages of a question see ``reader_questions.py``, for the cache of answers ``r
     citations   where they point, with the system's passages and with gold among them
     abstention  squad2: AUROC of its probability, unanswerable questions against the others
     experts     test questions of each domain by the routed expert, against each of the others
-    general     loss on questions without passages, and general questions by the general expert
+    general     loss on questions without passages, and general questions by the shared expert
     speed       tokens per second and parameters per token, compared with the dense base
 
 "before" is the base model, except in ``experts`` and the last rows of ``general``, where it is the
@@ -29,7 +29,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from reader_answers import Contestants, Told
+from reader_answers import Contestants, ModelReply
 from reader_figures import (
     HEADER,
     Figure,
@@ -57,12 +57,12 @@ from expertrag.data.types import JSON
 from expertrag.eval.manifest import make_manifest
 from expertrag.eval.serving import model_inputs
 from expertrag.eval.stores import build_store, default_work
+from expertrag.llm.base import SHARED
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_files, quiet
 from expertrag.llm.load.source import ModelSource
 from expertrag.train.reader.network import ANSWER_TOKENS
 from expertrag_index.types import Progress
-from expertrag_retriever.experts.settings import GENERAL
 
 BASE = "smollm2-135m-instruct-moe"
 GENERAL_SETS = ("squad2", "hotpotqa", "popqa")
@@ -162,9 +162,9 @@ def gold(bench: Bench) -> list[Figure]:
     figures = []
     for name, bar in GOLD_BARS.items():
         asked = bench.set(name).alone()
-        told = bench.models.both(asked)
-        figures.append(_compared(f"{name} gold", right, asked, told).at_least(bar))
-        figures.append(_compared(f"{name} gold, exact", exact, asked, told))
+        replies = bench.models.both(asked)
+        figures.append(_compared(f"{name} gold", right, asked, replies).at_least(bar))
+        figures.append(_compared(f"{name} gold, exact", exact, asked, replies))
     return figures
 
 
@@ -173,8 +173,8 @@ def found(bench: Bench) -> list[Figure]:
     figures = []
     for name in GENERAL_SETS:
         asked = bench.set(name).found(bench.search(name))
-        told = bench.models.both(asked)
-        figure = _compared(f"{name} top-{FOUND}", right, asked, told)
+        replies = bench.models.both(asked)
+        figure = _compared(f"{name} top-{FOUND}", right, asked, replies)
         figures.append(figure.at_least(FOUND_BARS[name]) if name in FOUND_BARS else figure)
         figures.append(mean(f"{name} recall@{FOUND} of gold documents", list(map(recall, asked))))
     return figures
@@ -184,9 +184,9 @@ def verdicts(bench: Bench) -> list[Figure]:
     """Figures of verdicts: yes, no or maybe."""
     testset = bench.set("pubmedqa")
     asked = testset.alone()
-    told = bench.models.both(asked)
+    replies = bench.models.both(asked)
     name = f"pubmedqa verdict (commonest {testset.majority:.3f})"
-    return [_compared(name, scored, asked, told).at_least(testset.majority + 0.05)]
+    return [_compared(name, scored, asked, replies).at_least(testset.majority + 0.05)]
 
 
 def cited(bench: Bench) -> list[Figure]:
@@ -197,7 +197,7 @@ def cited(bench: Bench) -> list[Figure]:
         (f"top-{FOUND}", testset.found(search)),
         ("gold among others", testset.among(search)),
     ):
-        told = bench.models.both(asked)
+        replies = bench.models.both(asked)
         for whose, chosen in (("all", None), ("right", right)):
             for what, points in (("answer", holds_answer), ("gold", is_gold)):
                 before, after = (
@@ -206,13 +206,13 @@ def cited(bench: Bench) -> list[Figure]:
                         for item, answer in zip(asked, some, strict=True)
                         if chosen is None or chosen(item, answer)
                     ]
-                    for some in told
+                    for some in replies
                 )
                 name = f"squad2 {form}: citations of {what}, {whose} answers"
                 figure = shares(name, before, after)
                 barred = form == f"top-{FOUND}" and what == "answer"
                 figures.append(figure.at_least(0.8) if barred else figure)
-        cites = _compared(f"squad2 {form}: answers that cite", _cites, asked, told)
+        cites = _compared(f"squad2 {form}: answers that cite", _cites, asked, replies)
         figures.append(cites)
     return figures
 
@@ -254,14 +254,14 @@ def experts(bench: Bench) -> list[Figure]:
 
 
 def general(bench: Bench) -> list[Figure]:
-    """Figures of questions without passages, and of general questions by the general expert."""
+    """Figures of questions without passages, and of general questions by the shared expert."""
     closed = bench.set("openqa").closed()
     pair = bench.models.both(closed)
     figures = [_compared("openqa closed book", right, closed, pair).losing_at_most(0.01)]
     if "encyclopedia" in bench.models.experts:
         for name in GENERAL_SETS:
             asked = bench.set(name).alone()
-            pair = bench.models.by("encyclopedia", asked), bench.models.by(GENERAL, asked)
+            pair = bench.models.by("encyclopedia", asked), bench.models.by(SHARED, asked)
             figures.append(
                 _compared(f"{name} gold: general after encyclopedia", right, asked, pair)
             )
@@ -291,18 +291,18 @@ PARTS: dict[str, Callable[[Bench], list[Figure]]] = {
 
 def _compared(
     name: str,
-    score: Callable[[Asked, Told], bool],
+    score: Callable[[Asked, ModelReply], bool],
     asked: Sequence[Asked],
-    told: tuple[Sequence[Told], Sequence[Told]],
+    replies: tuple[Sequence[ModelReply], Sequence[ModelReply]],
 ) -> Figure:
     before, after = (
-        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in told
+        [float(score(*pair)) for pair in zip(asked, some, strict=True)] for some in replies
     )
     return means(name, before, after)
 
 
-def _cites(_asked: Asked, told: Told) -> bool:
-    return bool(told.reply.cited)
+def _cites(_asked: Asked, replies: ModelReply) -> bool:
+    return bool(replies.reply.cited)
 
 
 if __name__ == "__main__":

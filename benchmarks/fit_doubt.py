@@ -78,10 +78,10 @@ def main() -> int:
                 inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
                 scale = doubt_of(opened.generator)
                 for kind, queries in kinds.items():
-                    told = speaker.ask(queries, GateMode.ALWAYS, report)
+                    replies = speaker.ask(queries, GateMode.ALWAYS, report)
                     doubts[kind] = [
                         scale.raw(1 - item.p_sufficient)
-                        for item in told
+                        for item in replies
                         if item.p_sufficient is not None
                     ]
     found = fitted(

@@ -74,11 +74,13 @@ def main() -> int:
         for texts in given.texts:
             rival = LlamaCpp(given.llamacpp, given.gguf, texts=texts, context_tokens=1536)
             chosen = prompts[:8]
-            found[f"llama.cpp, {texts} texts"] = beside(engine, rival, chosen, texts, given.rounds)
+            found[f"llama.cpp, {texts} texts"] = compared(
+                engine, rival, chosen, texts, given.rounds
+            )
             rival.stop()
     if given.ik:
         forked = IkLlamaCpp(given.ik, given.gguf, context_tokens=1536)
-        found["ik_llama.cpp, 1 text"] = beside(engine, forked, prompts[:1], 1, given.rounds)
+        found["ik_llama.cpp, 1 text"] = compared(engine, forked, prompts[:1], 1, given.rounds)
         forked.stop()
     engine.stop()
     found |= {
@@ -171,7 +173,7 @@ def work(weights: Mapping[str, Any], config: Any) -> tuple[int, int]:
     return products, read
 
 
-def beside(
+def compared(
     engine: Engine,
     rival: LlamaCpp | IkLlamaCpp,
     prompts: Sequence[list[int]],

@@ -24,17 +24,16 @@ from expertrag.api.types import Sampling
 from expertrag.data.resume import appending, read_results
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import BASE
+from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.merge import merge
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-from expertrag_retriever.experts.settings import GENERAL
 
 AT_A_TIME = 12  # simultaneous texts
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ModelReply:
     """An answer. ``doubt``: probability that it begins with the abstention, in [0, 1].
 
     ``likely``: mean log probability of the tokens of the target reply, including its end; None
@@ -63,25 +62,25 @@ class Model:
         self._open = reply_sampling(self._closed, reader=generator.reader)
         self._report = report
 
-    def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[Told]:
+    def ask(self, asked: Sequence[Asked], experts: Sequence[str]) -> list[ModelReply]:
         """Answer questions, each by an expert; models without named experts ignore it."""
         own = self.generator.experts
-        chosen = [expert if expert in own else GENERAL for expert in experts]
+        chosen = [expert if expert in own else SHARED for expert in experts]
         keys = [self._key(*pair) for pair in zip(asked, chosen, strict=True)]
         wanted = dict(zip(keys, zip(asked, chosen, strict=True), strict=True))
         with appending(self._path) as file, ThreadPoolExecutor(AT_A_TIME) as pool:
             known = read_results(self._path, _parsed)
             missing = {
-                pool.submit(self._told, *pair): key
+                pool.submit(self._reply, *pair): key
                 for key, pair in wanted.items()
                 if key not in known
             }
             try:
                 for done, future in enumerate(as_completed(missing), start=1):
-                    told, key = future.result(), missing[future]
-                    file.write(json.dumps({"key": key, **asdict(told)}) + "\n")
+                    reply, key = future.result(), missing[future]
+                    file.write(json.dumps({"key": key, **asdict(reply)}) + "\n")
                     file.flush()
-                    known[key] = told
+                    known[key] = reply
                     self._report(f"{self.generator.name}: answers", done, len(missing))
             finally:
                 pool.shutdown(cancel_futures=True)
@@ -94,7 +93,7 @@ class Model:
     def _sampling(self, asked: Asked) -> Sampling:
         return self._closed if asked.passages is None else self._open
 
-    def _told(self, asked: Asked, expert: str) -> Told:
+    def _reply(self, asked: Asked, expert: str) -> ModelReply:
         messages, sampling = asked.messages, self._sampling(asked)
         shows = asked.passages is not None
         with closing(
@@ -106,7 +105,9 @@ class Model:
         items = [(messages, text) for text in texts]
         read = dict(self.generator.read(items, expert, from_passages=shows))
         doubt = float(np.exp(read[0].log_probabilities[0]))
-        return Told(text, doubt, float(read[1].log_probabilities.mean()) if asked.reply else None)
+        return ModelReply(
+            text, doubt, float(read[1].log_probabilities.mean()) if asked.reply else None
+        )
 
 
 class Contestants:
@@ -128,15 +129,15 @@ class Contestants:
         self.experts = [name for name in self.reader.generator.experts if name != BASE]
         self._embedder = embedder
 
-    def both(self, asked: Sequence[Asked]) -> tuple[list[Told], list[Told]]:
+    def both(self, asked: Sequence[Asked]) -> tuple[list[ModelReply], list[ModelReply]]:
         """Answer with base and reader, as served: the question's domain chooses the expert."""
-        return self.base.ask(asked, [GENERAL] * len(asked)), self.routed(asked)
+        return self.base.ask(asked, [SHARED] * len(asked)), self.routed(asked)
 
-    def routed(self, asked: Sequence[Asked]) -> list[Told]:
+    def routed(self, asked: Sequence[Asked]) -> list[ModelReply]:
         """Answer each question by the expert that the router chooses."""
         return self.reader.ask(asked, self.chosen(asked))
 
-    def by(self, expert: str, asked: Sequence[Asked]) -> list[Told]:
+    def by(self, expert: str, asked: Sequence[Asked]) -> list[ModelReply]:
         """Answer all questions by one expert."""
         return self.reader.ask(asked, [expert] * len(asked))
 
@@ -144,10 +145,10 @@ class Contestants:
         """Return the names of the experts that the router chooses."""
         if not asked:
             return []
-        names = (*self._embedder.experts, GENERAL)
+        names = (*self._embedder.experts, SHARED)
         places = self._embedder.posteriors([item.question for item in asked]).argmax(1)
         found = [names[place] for place in places.tolist()]
-        return [name if name in self.experts else GENERAL for name in found]
+        return [name if name in self.experts else SHARED for name in found]
 
 
 def _merged(base: str, bundle: Path, work: Path) -> Path:
@@ -162,5 +163,5 @@ def _merged(base: str, bundle: Path, work: Path) -> Path:
     return folder
 
 
-def _parsed(item: Mapping[str, Any]) -> tuple[str, Told]:
-    return item["key"], Told(item["text"], item["doubt"], item["likely"])
+def _parsed(item: Mapping[str, Any]) -> tuple[str, ModelReply]:
+    return item["key"], ModelReply(item["text"], item["doubt"], item["likely"])

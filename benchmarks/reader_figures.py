@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from reader_answers import Told
+from reader_answers import ModelReply
 from reader_questions import Asked
 
 from expertrag.answer.reply import ground_reply
@@ -124,31 +124,31 @@ def areas(
     return Figure(name, area(after), area(before))
 
 
-def right(asked: Asked, told: Told) -> bool:
+def right(asked: Asked, reply: ModelReply) -> bool:
     """Whether an answer contains an accepted one; markers are ignored."""
-    return squad.contains(told.reply.answer, asked.answers)
+    return squad.contains(reply.reply.answer, asked.answers)
 
 
-def exact(asked: Asked, told: Told) -> bool:
+def exact(asked: Asked, reply: ModelReply) -> bool:
     """Whether an answer equals an accepted one."""
-    return squad.exact_match(told.reply.answer, asked.answers)
+    return squad.exact_match(reply.reply.answer, asked.answers)
 
 
-def scored(asked: Asked, told: Told) -> bool:
+def scored(asked: Asked, reply: ModelReply) -> bool:
     """Whether an answer is right; it must begin with the verdict, if the question has one."""
     if not set(map(squad.normalise, asked.answers)) <= squad.VERDICTS:
-        return right(asked, told)
-    first, *_ = squad.normalise(told.reply.answer).split() or [""]
-    return exact(asked, Told(first, told.doubt))
+        return right(asked, reply)
+    first, *_ = squad.normalise(reply.reply.answer).split() or [""]
+    return exact(asked, ModelReply(first, reply.doubt))
 
 
-def citations(asked: Asked, told: Told, points: Points) -> tuple[int, int]:
+def citations(asked: Asked, reply: ModelReply, points: Points) -> tuple[int, int]:
     """Count the right citations of an answer, as served, and all its citations."""
-    if not told.reply.cited:
+    if not reply.reply.cited:
         return 0, 0
     shown = asked.passages or ()
-    found = ground_reply(told.text, shown, asked.question).citations
-    cited = {citation.passage for citation in found} or {*told.reply.cited}
+    found = ground_reply(reply.text, shown, asked.question).citations
+    cited = {citation.passage for citation in found} or {*reply.reply.cited}
     right = [points(asked, shown[number - 1]) for number in cited if 1 <= number <= len(shown)]
     return sum(right), len(cited)
 

@@ -129,7 +129,7 @@ def _generation() -> Iterator[Row]:
             f"{_times([ratios['transformers bf16']])}; {_times(same)}",
             "`make bench-generation DATA=…`",
         )
-    limits, beside = (
+    limits, rivals = (
         load_results("generation_limits")[k] for k in ("limits", "llama.cpp, 1 texts")
     )
     kinds = (f"ratio: {kind}_tokens_per_s" for kind in ("prompt", "written"))
@@ -137,7 +137,7 @@ def _generation() -> Iterator[Row]:
         "the large one in int4: share of the int8 peak in prefill, of the bandwidth in decode; "
         "both compared with llama.cpp",
         "{prompt_share_of_peak:.2f}, {share_of_bandwidth:.2f}; ".format(**limits)
-        + ", ".join(_times([beside[kind]]) for kind in kinds),
+        + ", ".join(_times([rivals[kind]]) for kind in kinds),
         "`make bench-limits DATA=…`",
     )
     yield (

@@ -55,7 +55,7 @@ def main() -> int:
 
     # what --generator auto takes, once it has been pulled
     choice = models.suited(kernels=bool(ISAS))
-    print(f"generator {choice.told}\n", flush=True)
+    print(f"generator {choice.summary}\n", flush=True)
     for model in (EMBEDDER, choice.name):
         run(["models", "pull", model])
     run(["index", "build", str(arguments.documents), "--out", str(arguments.store)])
@@ -112,10 +112,10 @@ def ask(client: Client, question: str, mode: GateMode) -> None:
                     f"{usage.prompt_tokens} + {usage.completion_tokens} tokens ({stages})"
                 )
             case DoneEvent() as done:
-                print(f"  finished  {done.finish_reason}{told(done)}")
+                print(f"  finished  {done.finish_reason}{support_of(done)}")
 
 
-def told(done: DoneEvent) -> str:
+def support_of(done: DoneEvent) -> str:
     """Say where an answer is from, and why it is not supported."""
     said = []
     if done.finish_reason is not FinishReason.ABSTAINED:

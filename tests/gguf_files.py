@@ -28,7 +28,7 @@ def write_gguf(
 
     :param type: of all matrices, routers apart.
     :param tokenizer: folder of a byte-level one; without it the file has only numbers for words.
-    :param extra: tensors beside the model's.
+    :param extra: tensors in addition to the model's.
     """
     config = model.config
     writer = gguf.GGUFWriter(path, ARCHITECTURES[config.model_type])

@@ -38,7 +38,7 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.bundle import load_gate
 
 if TYPE_CHECKING:
-    from expertrag.llm.adapters.beside import Beside
+    from expertrag.llm.adapters.parallel import ParallelAdapters
     from expertrag.llm.base import Generator
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.gate.bundle import GateBundle
@@ -125,7 +125,7 @@ def open_generator(model: ModelConfig, gate: GateConfig | None = None) -> Genera
         device=model.device,
         cache_mib=model.cache_mib,
         reuse_mib=model.reuse_mib,
-        beside=_reader(model.reader, name),
+        adapters=_reader(model.reader, name),
     )
     _probe(model.probe, opened)
     # its doubt is trained: by a probe, or as a reader (which uses the plain prompts)
@@ -162,17 +162,17 @@ def _probe(named: str, generator: Generator) -> None:
         _log.info("probe %s: predicts whether the passages hold the answer", folder.name)
 
 
-def _reader(named: str, generator: str) -> Beside | None:
+def _reader(named: str, generator: str) -> ParallelAdapters | None:
     """Load the configured reader, or the shipped one of the generator; None for none."""
     if named == NO_READER:
         return None
     folder = models.reader_of(generator) if named == AUTO_READER else Path(named)
     if folder is None:
         return None
-    from expertrag.llm.adapters.serving import load_beside
+    from expertrag.llm.adapters.serving import load_parallel
 
     _log.info("reader %s: runs with %s", folder.name, generator)
-    return load_beside(folder)
+    return load_parallel(folder)
 
 
 def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
@@ -184,7 +184,7 @@ def _auto_generator(model: ModelConfig, gate: GateConfig | None) -> str:
             return bundle.needs.generator
     choice = models.choose(dtype=model.dtype, device=model.device, kernels=bool(ISAS))
     # warn if a better one could be pulled, so that it shows at any log level
-    _log.log(logging.WARNING if choice.cure else logging.INFO, "generator %s", choice.told)
+    _log.log(logging.WARNING if choice.cure else logging.INFO, "generator %s", choice.summary)
     return choice.name
 
 

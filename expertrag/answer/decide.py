@@ -19,7 +19,7 @@ from expertrag.api.types import (
     Usage,
 )
 from expertrag.llm import prompt
-from expertrag.models import knows_english_alone
+from expertrag.models import is_english_only
 from expertrag_index.language import is_english
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate import fitted
@@ -54,7 +54,7 @@ UNDECIDED = (0.25, 0.75)
 
 FOUND = 0.5
 """Share of a question's words, weighted by rarity, that the documents must hold to retrieve for a
-question in a language that the embedder does not know."""
+question in a note that the embedder does not know."""
 
 UNSURE = 0.25
 """Share of the threshold above which a question may still be about the documents."""
@@ -114,7 +114,7 @@ class Decider:
         reads = budget is None and request.threshold is None and not request.both_ways
         decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
         decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
-        if budget is None and request.threshold is None:  # these apply in every language
+        if budget is None and request.threshold is None:  # these apply in every note
             decision = _by_words(decision, request.question, view)
         if budget is not None:
             budget.observe(retrieved=decision.retrieve)
@@ -317,17 +317,17 @@ def _with_passages(decision: GateDecision, store: StoreSignals | None) -> GateDe
 
 
 def _by_words(decision: GateDecision, question: str, view: View) -> GateDecision:
-    """Decide by words alone if the embedder does not know the language of the question."""
-    if is_english(question) is not False or not knows_english_alone(view.embedder.name):
+    """Decide by words alone if the embedder does not know the note of the question."""
+    if is_english(question) is not False or not is_english_only(view.embedder.name):
         return decision
-    told = f"The question is not English, and the embedder {view.embedder.name} is English-only"
+    note = f"The question is not English, and the embedder {view.embedder.name} is English-only"
     found = decision.signals.get("term_coverage", 0.0)
     if decision.retrieve or found < FOUND:
-        return replace(decision, reason=f"{decision.reason} {told}.")
+        return replace(decision, reason=f"{decision.reason} {note}.")
     return replace(
         decision,
         action=GateAction.RETRIEVE,
-        reason=f"{told}: the documents hold its words ({found:.2f}), so passages are retrieved.",
+        reason=f"{note}: the documents hold its words ({found:.2f}), so passages are retrieved.",
     )
 
 
@@ -357,7 +357,7 @@ def _same_embedder(bundle: GateBundle, view: View) -> bool:
 
 
 def check_drafts(bundle: GateBundle, generator: Generator) -> None:
-    """Check that the language model can read drafts, if the gate uses them.
+    """Check that the note model can read drafts, if the gate uses them.
 
     :raises Conflict: if the gate uses drafts, and the model gives no probabilities of a text.
     """

@@ -20,7 +20,7 @@ _RESTATED_WEIGHT = 0.5  # weight of a word that is already in the question
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class SentenceSpan:
     """One or two adjacent sentences; character offsets into the passage's text."""
 
     start: int
@@ -33,7 +33,7 @@ class Evidence:
 
     def __init__(self, passages: Sequence[Passage], question: str) -> None:
         self.question = wording(question)
-        self.stretches: list[list[Stretch]] = []
+        self.spans: list[list[SentenceSpan]] = []
         """Spans of each passage."""
         self._sentences = 0
         self._frequency: Counter[str] = Counter()  # number of sentences with a word
@@ -41,13 +41,13 @@ class Evidence:
         for passage in passages:
             title = wording(passage.title)
             singles = [
-                Stretch(start, end, wording(passage.text[start:end]))
+                SentenceSpan(start, end, wording(passage.text[start:end]))
                 for start, end in spans(passage.text)
             ]
             self._sentences += len(singles)
             for single in singles:
                 self._frequency.update(single.wording.words)
-            self.stretches.append(list(_with_pairs(singles, title)))
+            self.spans.append(list(_with_pairs(singles, title)))
             self._words.append(union([title, *(single.wording for single in singles)]).words)
         self._named = self.question.exact & frozenset().union(*self._words)
 
@@ -97,12 +97,12 @@ def evidence_signals(
     asked = evidence.question
     recalls = [
         [(evidence.recall(asked.words, some.wording.words), some.wording.words) for some in each]
-        for each in evidence.stretches
+        for each in evidence.spans
     ]
     by_passage = [max((recall for recall, _ in each), default=0.0) for each in recalls]
     best = max(
-        (stretch for each in recalls for stretch in each),
-        key=lambda stretch: stretch[0],
+        (span for each in recalls for span in each),
+        key=lambda span: span[0],
         default=(0.0, frozenset()),
     )[1]
     every = frozenset().union(*(words for each in recalls for _, words in each))
@@ -140,10 +140,10 @@ def _sentence_similarities(
     return sorted((float(asked @ vector) for vector in held), reverse=True)
 
 
-def _with_pairs(singles: Sequence[Stretch], title: Wording) -> Iterator[Stretch]:
+def _with_pairs(singles: Sequence[SentenceSpan], title: Wording) -> Iterator[SentenceSpan]:
     """Yield every sentence and every pair of adjacent ones, each with the words of the title."""
     for first, second in zip_longest(singles, singles[1:]):
-        yield Stretch(first.start, first.end, union((first.wording, title)))
+        yield SentenceSpan(first.start, first.end, union((first.wording, title)))
         if second:
             pair = union((first.wording, second.wording, title))
-            yield Stretch(first.start, second.end, pair)
+            yield SentenceSpan(first.start, second.end, pair)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from expertrag.answer.evidence import Evidence, Stretch
+from expertrag.answer.evidence import Evidence, SentenceSpan
 from expertrag.answer.wording import Wording, wording
 from expertrag.api.types import Citation, Passage
 from expertrag_index.sentences import spans
@@ -28,7 +28,7 @@ _QUESTION_SHARE = 0.7  # how much a one-word answer's score depends on the quest
 _WHOLE_CLAIM_WORDS = 6  # content words at which a sentence is complete without its question
 _MAX_CITATIONS = 2  # per sentence
 _OWN_SHARE = 1 / 3  # maximum share of words not in the question for a bare "Yes, …"
-_MOST_WORDS_TOLD = 3
+_MOST_WORDS_LISTED = 3
 _RIVAL_MARGIN = 0.1  # a second passage is cited if it supports the sentence nearly as well
 
 _MARKS = re.compile(r"\[\d{1,3}\]|^\d{1,3}[.)]\s")  # citations and list numbers make no claim
@@ -61,7 +61,7 @@ class _Match:
     """A span of a passage, its score, and the flaw that lowers its support of a claim."""
 
     passage: int
-    stretch: Stretch
+    span: SentenceSpan
     score: float
     flaw: str | _Lacking
 
@@ -125,7 +125,9 @@ def _claims(answer: str, evidence: Evidence) -> Iterator[_Claim]:
     for start, end in spans(answer):
         said = _said(answer[start:end])
         matches = _matches(said, evidence)
-        yield _Claim(start, end, max(len(said.words), 1), matches, _told(matches, evidence))
+        yield _Claim(
+            start, end, max(len(said.words), 1), matches, _missing_words(matches, evidence)
+        )
 
 
 def _said(text: str) -> Wording:
@@ -137,25 +139,25 @@ def _matches(claim: Wording, evidence: Evidence) -> list[_Match]:
     best = [
         max(
             (
-                _Match(number, stretch, *_judged(claim, number, stretch, evidence))
-                for stretch in _deciding(claim, stretches, evidence)
+                _Match(number, span, *_judged(claim, number, span, evidence))
+                for span in _deciding(claim, spans, evidence)
             ),
-            key=lambda match: (match.score, match.stretch.start - match.stretch.end),
+            key=lambda match: (match.score, match.span.start - match.span.end),
         )
-        for number, stretches in enumerate(evidence.stretches)
-        if stretches
+        for number, spans in enumerate(evidence.spans)
+        if spans
     ]
     return sorted(best, key=lambda match: -match.score)
 
 
 def _deciding(
-    claim: Wording, stretches: Sequence[Stretch], evidence: Evidence
-) -> Sequence[Stretch]:
+    claim: Wording, spans: Sequence[SentenceSpan], evidence: Evidence
+) -> Sequence[SentenceSpan]:
     """Return the spans that may support a claim; for a bare yes or no, the one asked about."""
     asked = evidence.question
     if not _is_verdict(claim, asked):
-        return stretches
-    return [max(stretches, key=lambda some: evidence.recall(asked.words, some.wording.words))]
+        return spans
+    return [max(spans, key=lambda some: evidence.recall(asked.words, some.wording.words))]
 
 
 def _is_verdict(claim: Wording, asked: Wording) -> bool:
@@ -165,10 +167,10 @@ def _is_verdict(claim: Wording, asked: Wording) -> bool:
 
 
 def _judged(
-    claim: Wording, number: int, stretch: Stretch, evidence: Evidence
+    claim: Wording, number: int, span: SentenceSpan, evidence: Evidence
 ) -> tuple[float, str | _Lacking]:
     """Return the support of a span for a claim, in [0, 1], and its flaw."""
-    asked, found = evidence.question, stretch.wording
+    asked, found = evidence.question, span.wording
     about_question = evidence.recall(asked.words, found.words)
     missing = claim.words - found.words
     flaw: str | _Lacking = (
@@ -200,7 +202,7 @@ def _judged(
     return score, flaw
 
 
-def _told(matches: Sequence[_Match], evidence: Evidence) -> str:
+def _missing_words(matches: Sequence[_Match], evidence: Evidence) -> str:
     """Return the flaw of the best match in words, the rarest missing words first."""
     if not matches:
         return "there is no passage to support it"
@@ -208,8 +210,8 @@ def _told(matches: Sequence[_Match], evidence: Evidence) -> str:
     if isinstance(flaw, str):
         return flaw
     rarest = sorted(flaw.words, key=lambda word: (-evidence.weight(word), word))
-    told = rarest[:_MOST_WORDS_TOLD]
-    return f"{_quoted(told, flaw.text)} {'is' if len(told) == 1 else 'are'} not in the passage"
+    words = rarest[:_MOST_WORDS_LISTED]
+    return f"{_quoted(words, flaw.text)} {'is' if len(words) == 1 else 'are'} not in the passage"
 
 
 def _quoted(words: Iterable[str], written: Wording) -> str:
@@ -222,7 +224,7 @@ def _citation(match: _Match, passage: Passage, start: int, end: int) -> Citation
         answer_end=end,
         passage=match.passage + 1,
         document_id=passage.document_id,
-        start=passage.start + match.stretch.start,
-        end=passage.start + match.stretch.end,
+        start=passage.start + match.span.start,
+        end=passage.start + match.span.end,
         score=round(min(match.score, 1.0), 6),
     )

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from expertrag.api.types import AnswerRequest, GateMode
-from expertrag.llm.base import BASE
+from expertrag.llm.base import BASE, SHARED
 from expertrag.runtime.meter import Meter
-from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.gate.domains import domain_probabilities
 
 if TYPE_CHECKING:
@@ -52,5 +51,6 @@ def route(
             (domains,) = domain_probabilities(embedder, [request.question])
     if not experts:
         return Route(domains)
-    likeliest = max(domains, key=domains.__getitem__) if domains else GENERAL
-    return Route(domains, request.domain or likeliest)
+    likeliest = max(domains, key=domains.__getitem__) if domains else SHARED
+    wanted = request.domain or likeliest
+    return Route(domains, wanted if wanted in experts else SHARED)

@@ -101,8 +101,8 @@ def check_constraint(constraint: Constraint) -> None:
     names = [item.name for item in fields(constraint)]
     given = [name for name in names if getattr(constraint, name) is not None]
     if len(given) != 1:
-        told = " and ".join(given) or "nothing"
-        raise invalid("constraint", f"sets {told}; set exactly one of {', '.join(names)}")
+        named = " and ".join(given) or "nothing"
+        raise invalid("constraint", f"sets {named}; set exactly one of {', '.join(names)}")
     field = f"constraint.{given[0]}"
     if constraint.choices is None:
         text = constraint.regex or constraint.grammar or ""

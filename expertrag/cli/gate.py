@@ -323,18 +323,18 @@ def _card_lines(bundle: GateBundle) -> Iterator[str]:
     if "before" in bundle.card:
         yield f"figures are of {bundle.card['figures_are_of']}"
         yield f"before: calibration error {bundle.card['before']['ece_benefit']:.3f}"
-    told = bundle.card["figures"]
+    figures = bundle.card["figures"]
     for place, item in enumerate(bundle.card["tried"]):
         settings = ", ".join(f"{name} {value}" for name, value in item["settings"].items())
         mark = "*" if not place else " "
         shown = settings if len(settings) < 60 else ""
         yield printable(f"{mark} {item['model']:<11} loss {item['loss']:.4f}  {shown}")
     yield (
-        f"rows {told['rows']:,}: never {told['never']:.3f}, always {told['always']:.3f}, oracle "
-        f"{told['oracle']:.3f}; gate {told['accuracy']:.3f} at retrieval rate "
-        f"{told['retrieval_rate']:.2f}"
+        f"rows {figures['rows']:,}: never {figures['never']:.3f}, always {figures['always']:.3f}, "
+        f"oracle {figures['oracle']:.3f}; gate {figures['accuracy']:.3f} at retrieval rate "
+        f"{figures['retrieval_rate']:.2f}"
     )
     yield (
-        f"AUC of the benefit {told['auc_benefit']:.3f}, calibration error "
-        f"{told['ece_benefit']:.3f}, threshold {bundle.threshold:.3f}"
+        f"AUC of the benefit {figures['auc_benefit']:.3f}, calibration error "
+        f"{figures['ece_benefit']:.3f}, threshold {bundle.threshold:.3f}"
     )

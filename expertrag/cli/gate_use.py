@@ -210,8 +210,8 @@ def _remarks(replayed: Replay) -> Iterator[str]:
         "answered both ways": replayed.mixed,
         "not judged by the gate": replayed.unjudged,
     }
-    told = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    left_out = f"; left out: {told}" if told else ""
+    excluded = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    left_out = f"; left out: {excluded}" if excluded else ""
     yield (
         f"{replayed.basis}, of {replayed.logged.answers:,} finished answers"
         f"{left_out}{_torn(replayed.torn)}"

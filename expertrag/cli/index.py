@@ -299,12 +299,12 @@ def _note_language(other: float, store: Path) -> None:
     """Print a note if much of the text is not English and the embedder is English-only."""
     if other < _MUCH:
         return
-    from expertrag.models import knows_english_alone
+    from expertrag.models import is_english_only
     from expertrag_index.index import Index
 
     with Index.open(store) as opened:
         name = opened.manifest.embedder.name
-    if knows_english_alone(name):
+    if is_english_only(name):
         note(
             f"note: {other:.0%} of the text is not English, and the embedder {name} is "
             "English-only: BM25 finds such documents by their words; a multilingual --embedder "

@@ -26,7 +26,7 @@ def llm() -> None:
     "names",
     required=True,
     metavar="NAME,…",
-    help="Names of the experts, such as general,biomedicine,legal.",
+    help="Names of the experts, such as shared,biomedicine,legal.",
 )
 @flag("--per-token", type=click.IntRange(min=1), default=1, help="Experts per token.")
 @out_folder("EXPERTRAG_LLM_OUT", "MODEL")
@@ -57,7 +57,7 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @flag(
     "--domain",
-    help="Write only this expert, as a plain Llama-type model; 'general' has the shared updates.",
+    help="Write only this expert, as a plain Llama-type model; 'shared' has no domain's updates.",
 )
 @out_folder("EXPERTRAG_LLM_OUT", "MODEL", "Folder or .gguf file to create; it must not exist.")
 @flag(
@@ -73,7 +73,7 @@ def merge(
     """Merge the updates of a reader into the weights of its BASE.
 
     BUNDLE comes from `expertrag train reader`. Without --domain, the result is a Mixtral-format
-    mixture with one expert for general questions and one for each domain. It loads with
+    mixture with one expert shared by all domains and one for each domain. It loads with
     `--generator` and in any tool that reads Mixtral checkpoints.
 
     A .gguf file of a single expert runs in llama.cpp and tools built on it; in a mixture, llama.cpp

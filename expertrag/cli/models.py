@@ -35,7 +35,7 @@ def list_models(as_json: bool) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
     for line in table(sorted(found, key=lambda model: model.role, reverse=True), width):
         click.echo(line)
-    click.echo(f"--generator auto is {package_models.suited().told}")
+    click.echo(f"--generator auto is {package_models.suited().summary}")
 
 
 @models.command()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "runs in this process [default: from the configuration].",
     out="PROBE",
     full="full reads 3,000 prompts, in half an hour with a 1.5B model on two cores",
-    unit="sheets",
+    unit="searches",
     what="searches per data set, for all sets or the named one; about ten questions are asked "
     "about the results of each search",
 )
@@ -47,7 +47,7 @@ def probe(given: Training, as_json: bool) -> None:
 
     recipe = replace(PROFILES[given.profile], seed=given.seed)
     if "" in given.most:
-        recipe = replace(recipe, most_sheets=given.most[""])
+        recipe = replace(recipe, most_searches=given.most[""])
     with translated_errors(), quiet(), progress() as report:
         report("probe: loading the language model", 0, None)
         opened = _opened(given.generator)
@@ -61,7 +61,7 @@ def probe(given: Training, as_json: bool) -> None:
             opened,
             given.out,
             report,
-            command=given.command("probe", options, "sheets"),
+            command=given.command("probe", options, "searches"),
             licence=package.licence if package else "other",
         )
     print_made(made, given.out, as_json, _lines(made))

@@ -175,8 +175,8 @@ def _print_measured(measured: Measured) -> None:
     if measured.known is not None:
         click.echo(_described(measured.known))
     for domain, taken in measured.confusion.items():
-        told = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
-        click.echo(printable(f"{domain}  assigned to {told}"))
+        counts = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
+        click.echo(printable(f"{domain}  assigned to {counts}"))
     for domain, share in measured.foreign.items():
         click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none"))
 

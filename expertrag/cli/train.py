@@ -274,7 +274,12 @@ def questions(
     the same command. Exits with 3 if some documents cannot be read.
     """
     from expertrag.answer.assemble import open_embedder, open_generator
-    from expertrag.train.questions.questions import check_out, read_documents, told, write_questions
+    from expertrag.train.questions.questions import (
+        check_out,
+        read_documents,
+        summary,
+        write_questions,
+    )
 
     check_out(out)
     source = read_documents(dataset)
@@ -286,7 +291,7 @@ def questions(
         emit_json({**asdict(made), "failures": source.failures})
     else:
         note_failures(source.failures)
-        click.echo(told(made))
+        click.echo(summary(made))
         click.echo(f"wrote {out}")
     if any(not failure.notice for failure in source.failures):
         click.get_current_context().exit(ExitCode.PARTIAL)

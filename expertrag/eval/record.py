@@ -225,17 +225,19 @@ def _with_threshold(row: Row, threshold: float | None) -> Row:
 
 def _check_same(path: Path, inputs: Mapping[str, JSON]) -> None:
     """Check that the rows of an earlier run have the same inputs; write these for a new file."""
-    beside = path.with_name(f"{path.name}.manifest.json")
-    if not beside.exists():
+    manifest_file = path.with_name(f"{path.name}.manifest.json")
+    if not manifest_file.exists():
         if path.stat().st_size:
             raise Conflict(f"{path} exists and was not recorded by this command; name another file")
         manifest = asdict(make_manifest("record", inputs))
-        write_durably(beside, (json.dumps(manifest, indent=2) + "\n").encode())
+        write_durably(manifest_file, (json.dumps(manifest, indent=2) + "\n").encode())
         return
     try:
-        recorded = dict(flat(json.loads(beside.read_bytes())["inputs"]))
+        recorded = dict(flat(json.loads(manifest_file.read_bytes())["inputs"]))
     except (ValueError, KeyError, TypeError):
-        raise Conflict(f"{beside} is damaged; delete it and {path.name}, and run again") from None
+        raise Conflict(
+            f"{manifest_file} is damaged; delete it and {path.name}, and run again"
+        ) from None
     wanted = dict(flat(inputs))
     if recorded != wanted:
         differing = ", ".join(
@@ -245,5 +247,5 @@ def _check_same(path: Path, inputs: Mapping[str, JSON]) -> None:
         )
         raise Conflict(
             f"{path} contains rows made with another {differing}; name another file, or delete it "
-            f"and {beside.name} to start again"
+            f"and {manifest_file.name} to start again"
         )

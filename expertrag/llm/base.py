@@ -8,7 +8,7 @@ needs no second pass.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -24,8 +24,16 @@ BASE = "base"
 """Name of the expert that answers closed book, and only that: a reader's base model, bit for
 bit."""
 
+SHARED = "shared"
+"""Name of the expert for questions of no domain: a reader's adapter that all domains share."""
+
 ShouldStop = Callable[[], None]
 """Called before a prefill and between decode steps; raises to end the work."""
+
+
+def current_names(experts: Iterable[str]) -> tuple[str, ...]:
+    """Return names of experts as of this version; earlier ones wrote "general" for ``SHARED``."""
+    return tuple(SHARED if name == "general" else name for name in experts)
 
 
 def never_stop() -> None:
@@ -94,7 +102,7 @@ class Generator(ABC):
     fingerprint: str
     context_tokens: int
     experts: tuple[str, ...] = ()
-    """Experts of a mixture that has one expert per sequence, "general" among them; else empty."""
+    """Experts of a mixture that has one expert per sequence, ``SHARED`` among them; else empty."""
     reader: bool = False
     """Whether its answers from passages are parsed as a ``prompt.Reply``: it was trained to reply
     so, or belongs to a family that reads well without training."""
@@ -141,7 +149,7 @@ class Generator(ABC):
         """Open a session; work starts with ``peek`` or ``deltas``.
 
         :param domain: name of the expert in ``experts`` that answers from passages; any other name
-            selects "general". A model with the expert ``BASE`` uses it for closed-book prompts.
+            selects ``SHARED``. A model with the expert ``BASE`` uses it for closed-book prompts.
         :param from_passages: whether the prompt comes from ``prompt.open_book``, so that a reader
             may abstain.
         :raises InvalidArgument: if the prompt and ``max_tokens`` exceed ``context_tokens``, or the

@@ -121,5 +121,5 @@ def _grammar(constraint: Constraint) -> tuple[str, str]:
 def _reason(error: str) -> str:
     """Shorten llguidance's report, which marks the position in the grammar, to one line."""
     lines = [line.strip() for line in error.splitlines()]
-    told = [line for line in lines if line.startswith("error:")] or lines
-    return f"cannot be enforced ({told[0].removeprefix('error:').strip()})"
+    errors = [line for line in lines if line.startswith("error:")] or lines
+    return f"cannot be enforced ({errors[0].removeprefix('error:').strip()})"

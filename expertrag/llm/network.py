@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import torch
 
+from expertrag.llm.base import SHARED, current_names
 from expertrag.llm.scoring import ScoredText
 from expertrag.llm.watching import Watched
-from expertrag_retriever.experts.settings import GENERAL
 
 _UNLIMITED = 10**9  # tokenizers without a limit claim 10^30 tokens
 
@@ -49,17 +49,17 @@ class Limits:
             if limit is not None and limit < _UNLIMITED
         ]
         ends = model.generation_config.eos_token_id, tokenizer.eos_token_id
-        experts = tuple(getattr(config, "expert_names", None) or ())
+        experts = current_names(getattr(config, "expert_names", None) or ())
         prompts = str(getattr(config, "reader_prompts", None) or "")
         context_tokens = int(min(limits, default=_UNLIMITED))
         parameters = sum(item.numel() for item in model.parameters())
         return cls(context_tokens, frozenset(_flat(ends)), experts, prompts, parameters)
 
     def expert_of(self, domain: str | None) -> int:
-        """Return a domain's expert: its own or the general one; -1 to follow the routers."""
+        """Return a domain's expert: its own or the shared one; -1 to follow the routers."""
         if not self.experts:
             return -1
-        known = [self.experts.index(name) for name in (domain, GENERAL) if name in self.experts]
+        known = [self.experts.index(name) for name in (domain, SHARED) if name in self.experts]
         return known[0] if known else 0
 
 

@@ -9,19 +9,24 @@ from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.llm.base import Generator
 
 if TYPE_CHECKING:
-    from expertrag.llm.adapters.beside import Beside
+    from expertrag.llm.adapters.parallel import ParallelAdapters
 
-Load = Callable[[str, str, str, int, int, "Beside | None"], Generator]
+Load = Callable[[str, str, str, int, int, "ParallelAdapters | None"], Generator]
 """Make a generator from the name without its prefix, dtype, device, the MiB of its KV cache and of
 what stays cached, and its parallel adapters."""
 
 
 def _openai(
-    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+    name: str,
+    dtype: str,
+    device: str,
+    cache_mib: int,
+    reuse_mib: int,
+    adapters: ParallelAdapters | None,
 ) -> Generator:
     from expertrag.llm.backends.openai_backend import OpenAIGenerator
 
-    if beside:
+    if adapters:
         raise InvalidArgument(
             "reader: it needs a model on our own engine, not on a server; name a model for the "
             "engine, or merge the reader into the server's model"
@@ -30,7 +35,12 @@ def _openai(
 
 
 def _transformers(
-    name: str, dtype: str, device: str, cache_mib: int, reuse_mib: int, beside: Beside | None
+    name: str,
+    dtype: str,
+    device: str,
+    cache_mib: int,
+    reuse_mib: int,
+    adapters: ParallelAdapters | None,
 ) -> Generator:
     from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
@@ -40,7 +50,7 @@ def _transformers(
         device=device,
         cache_mib=cache_mib,
         reuse_mib=reuse_mib,
-        beside=beside,
+        adapters=adapters,
     )
 
 
@@ -54,7 +64,7 @@ def load_generator(
     device: str = "auto",
     cache_mib: int = 1024,
     reuse_mib: int = 64,
-    beside: Beside | None = None,
+    adapters: ParallelAdapters | None = None,
 ) -> Generator:
     """Load a language model by name.
 
@@ -68,9 +78,9 @@ def load_generator(
     :param device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda``, ``cuda:0``, ``mps``.
     :param cache_mib: memory of the KV cache on the CPU; unused pages take none.
     :param reuse_mib: the part of it that stays cached when no sequence holds it (prefix caching).
-    :param beside: parallel adapters of a reader, on our engine only.
+    :param adapters: parallel adapters of a reader, on our engine only.
     :raises InvalidArgument: if the name, the dtype or the device is not usable, or the model does
-        not run on our engine and ``beside`` is given.
+        not run on our engine and ``adapters`` is given.
     :raises Conflict: if the adapters were trained on another model.
     :raises NotFound: if there is no such model.
     :raises ServerError: if the model's files are damaged.
@@ -79,7 +89,7 @@ def load_generator(
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
     try:
         return _BACKENDS[prefix](
-            name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib, beside
+            name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib, adapters
         )
     except ImportError as error:
         raise MissingExtra(

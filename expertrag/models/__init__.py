@@ -75,7 +75,7 @@ __all__ = [
     "ensure",
     "gate_folder",
     "gate_of",
-    "knows_english_alone",
+    "is_english_only",
     "listing",
     "path",
     "probe_of",
@@ -135,7 +135,7 @@ def resolve(name: str) -> str:
     return str(path(name))
 
 
-def knows_english_alone(name: str) -> bool:
+def is_english_only(name: str) -> bool:
     """Return whether an embedder is known to be English-only: the package and shipped ones are.
 
     False for any other, about which nothing is known.

@@ -24,7 +24,7 @@ class GeneratorChoice:
     cure: str = ""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The choice in one line."""
         cure = f"; better: `{self.cure}`" if self.cure else ""
         return f"{self.name}: {self.reason}{cure}"

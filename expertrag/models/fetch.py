@@ -101,12 +101,12 @@ def _downloads(model: GGUFModel) -> Path:
 
 
 def _publish(
-    model: PackageModel, whole: Path, folder: Path, progress: Progress, beside: Path | None = None
+    model: PackageModel, whole: Path, folder: Path, progress: Progress, extra: Path | None = None
 ) -> None:
-    """Rename a finished folder to its name; ``beside`` is a file to add, not in the card."""
+    """Rename a finished folder to its name; ``extra`` is a file to add, not in the card."""
     write_card(model, whole, progress)
-    if beside is not None:
-        beside.replace(whole / beside.name)
+    if extra is not None:
+        extra.replace(whole / extra.name)
     if folder.exists():
         folder.rename(whole.with_name("damaged"))
     whole.rename(folder)

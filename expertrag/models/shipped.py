@@ -56,8 +56,8 @@ def gate_folder(name: str) -> Path:
 
 def reader_folder(name: str) -> Path:
     """Return the folder of a reader: that of a package model, else ``name`` as a folder."""
-    if beside := reader_of(name):
-        return beside
+    if reader := reader_of(name):
+        return reader
     model = REGISTRY.get(name)
     return shipped_folder(model.reader) if isinstance(model, ReaderModel) else Path(name)
 

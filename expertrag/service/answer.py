@@ -10,7 +10,7 @@ from expertrag.api.types import AnswerEvent
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
 from expertrag.wire.answer import answer_to_proto, question_from_proto
@@ -48,7 +48,7 @@ class AnswerService(AnswerServiceServicer):
             return pipeline.answer(request, stop)
 
         call = CALL.get()
-        async with aclosing(self._runtime.workers.stream(Lane.ANSWER, context, work)) as events:
+        async with aclosing(self._runtime.workers.stream(CallKind.ANSWER, context, work)) as events:
             async for event in events:
                 call.note(event)
                 self._runtime.metrics.observe(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import embed_pb2
 from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
 from expertrag.wire.embed import embed_from_proto, vectors_to_proto
@@ -27,4 +27,4 @@ class EmbedService(EmbedServiceServicer):
             vectors = pipeline.embed(ask.texts, role=ask.role, domain=ask.domain, should_stop=stop)
             return vectors_to_proto(vectors, pipeline.info().embedder)
 
-        return await self._runtime.workers.run(Lane.EMBED, context, work)
+        return await self._runtime.workers.run(CallKind.EMBED, context, work)

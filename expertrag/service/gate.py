@@ -5,7 +5,7 @@ from __future__ import annotations
 from expertrag.api.types import GateEvent
 from expertrag.service.call import CALL
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import gate_pb2
 from expertrag.v1.gate_pb2_grpc import GateServiceServicer
 from expertrag.wire.gate import decide_from_proto, decision_to_proto, feedback_from_proto
@@ -24,7 +24,7 @@ class GateService(GateServiceServicer):
         pipeline = self._runtime.pipeline
         ask = decide_from_proto(request)
         decision = await self._runtime.workers.run(
-            Lane.GATE,
+            CallKind.GATE,
             context,
             lambda stop: pipeline.decide(
                 ask.question,
@@ -46,6 +46,6 @@ class GateService(GateServiceServicer):
         pipeline = self._runtime.pipeline
         feedback = feedback_from_proto(request)
         await self._runtime.workers.run(
-            Lane.FEEDBACK, context, lambda stop: pipeline.feedback(feedback)
+            CallKind.FEEDBACK, context, lambda stop: pipeline.feedback(feedback)
         )
         return gate_pb2.ReportFeedbackResponse()

@@ -10,7 +10,7 @@ from expertrag.api.errors import Cancelled, PermissionDenied
 from expertrag.api.types import DocumentInput, UpdateReport
 from expertrag.runtime.stop import Stop
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import index_pb2
 from expertrag.v1.index_pb2_grpc import IndexServiceServicer
 from expertrag.wire.index import (
@@ -42,7 +42,7 @@ class IndexService(IndexServiceServicer):
         def work(stop: Stop) -> UpdateReport:
             return pipeline.upsert(_pulled(request_iterator, loop, stop))
 
-        report = await self._runtime.workers.run(Lane.WRITE, context, work)
+        report = await self._runtime.workers.run(CallKind.WRITE, context, work)
         await self._observe(context)
         return upsert_to_proto(report)
 
@@ -54,7 +54,7 @@ class IndexService(IndexServiceServicer):
         pipeline = self._runtime.pipeline
         ids = list(request.ids)
         report = await self._runtime.workers.run(
-            Lane.WRITE, context, lambda stop: pipeline.delete(ids)
+            CallKind.WRITE, context, lambda stop: pipeline.delete(ids)
         )
         await self._observe(context)
         return delete_to_proto(report)
@@ -64,7 +64,9 @@ class IndexService(IndexServiceServicer):
     ) -> index_pb2.StatsResponse:
         """Describe the served generation."""
         pipeline = self._runtime.pipeline
-        stats = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.stats())
+        stats = await self._runtime.workers.run(
+            CallKind.READ, context, lambda stop: pipeline.stats()
+        )
         return index_pb2.StatsResponse(stats=stats_to_proto(stats))
 
     def _check_writable(self) -> None:
@@ -76,7 +78,9 @@ class IndexService(IndexServiceServicer):
 
     async def _observe(self, context: Context) -> None:
         pipeline = self._runtime.pipeline
-        stats = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.stats())
+        stats = await self._runtime.workers.run(
+            CallKind.READ, context, lambda stop: pipeline.stats()
+        )
         self._runtime.metrics.observe_index(stats)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from expertrag._version import __version__
 from expertrag.api import validation
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import info_pb2
 from expertrag.v1.info_pb2_grpc import InfoServiceServicer
 from expertrag.wire.index import info_to_proto
@@ -26,5 +26,5 @@ class InfoService(InfoServiceServicer):
                 max_query_bytes=validation.MAX_QUERY_BYTES,
                 max_k=validation.MAX_K,
             )
-        info = await self._runtime.workers.run(Lane.READ, context, lambda stop: pipeline.info())
+        info = await self._runtime.workers.run(CallKind.READ, context, lambda stop: pipeline.info())
         return info_to_proto(info)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from expertrag.service.runtime import Runtime
-from expertrag.service.workers import Context, Lane
+from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import retrieve_pb2
 from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
 from expertrag.wire.retrieve import request_from_proto, result_to_proto
@@ -22,6 +22,6 @@ class RetrieveService(RetrieveServiceServicer):
         pipeline = self._runtime.pipeline
         query = request_from_proto(request)
         result = await self._runtime.workers.run(
-            Lane.RETRIEVE, context, lambda stop: pipeline.retrieve(query, stop)
+            CallKind.RETRIEVE, context, lambda stop: pipeline.retrieve(query, stop)
         )
         return result_to_proto(result)

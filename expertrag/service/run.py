@@ -23,20 +23,20 @@ async def serve(config: ServiceConfig, load: Callable[[], Pipeline]) -> None:
     :raises ExpertRAGError: if the address is taken or the pipeline cannot be loaded.
     """
     server = Server(config, load)
-    told = asyncio.Event()
+    signalled = asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
-        if told.is_set():
+        if signalled.is_set():
             os._exit(128 + number)  # the store survives this at any moment
-        told.set()
+        signalled.set()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
         await server.start()
         loading = asyncio.create_task(server.wait_loaded())
-        waiting = asyncio.create_task(told.wait())
+        waiting = asyncio.create_task(signalled.wait())
         await asyncio.wait([loading, waiting], return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             loading.result()

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs only
 
 
-class Lane(StrEnum):
+class CallKind(StrEnum):
     """Admission group: calls that compete for the same model."""
 
     ANSWER = "answer"
@@ -34,60 +34,62 @@ class Lane(StrEnum):
 
 
 class Workers:
-    """Threads for all lanes, one per slot: an admitted call never waits for a thread."""
+    """Threads for calls of all kinds, one per slot: an admitted call never waits for a thread."""
 
     def __init__(self, config: ServiceConfig) -> None:
-        """Create the lanes; writes run one at a time because the store has one writer."""
+        """Admit calls by kind; writes run one at a time because the store has one writer."""
         self._config = config
-        self._lanes = {
-            lane: Admission(1 if lane is Lane.WRITE else config.max_concurrency, config.queue_depth)
-            for lane in Lane
+        self._admissions = {
+            kind: Admission(
+                1 if kind is CallKind.WRITE else config.max_concurrency, config.queue_depth
+            )
+            for kind in CallKind
         }
-        threads = config.max_concurrency * (len(Lane) - 1) + 1
+        threads = config.max_concurrency * (len(CallKind) - 1) + 1
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="expertrag-work")
 
     def running(self) -> int:
-        """Return the number of calls that hold a slot, in all lanes."""
-        return sum(lane.running for lane in self._lanes.values())
+        """Return the number of calls that hold a slot, of all kinds."""
+        return sum(some.running for some in self._admissions.values())
 
     def waiting(self) -> int:
-        """Return the number of calls that wait for a slot, in all lanes."""
-        return sum(lane.waiting for lane in self._lanes.values())
+        """Return the number of calls that wait for a slot, of all kinds."""
+        return sum(some.waiting for some in self._admissions.values())
 
     async def close(self) -> None:
         """Accept no more work, and wait for the threads, which end at their next check."""
         await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
-    async def run(self, lane: Lane, context: Context, work: Callable[[Stop], T]) -> T:
+    async def run(self, kind: CallKind, context: Context, work: Callable[[Stop], T]) -> T:
         """Run ``work`` in a thread and return its result.
 
-        :raises Overloaded: if the lane is full.
+        :raises Overloaded: if too many calls of this kind wait.
         :raises DeadlineExceeded: at the deadline; the thread ends at its next check of ``Stop``.
         """
-        async with self._admitted(lane, context) as (stop, slot):
+        async with self._admitted(kind, context) as (stop, slot):
             return await asyncio.wrap_future(self._submit(slot, work, stop))
 
     async def stream(
-        self, lane: Lane, context: Context, work: Callable[[Stop], Iterator[AnswerEvent]]
+        self, kind: CallKind, context: Context, work: Callable[[Stop], Iterator[AnswerEvent]]
     ) -> AsyncGenerator[AnswerEvent]:
         """Yield the events of ``work`` as they come; raises as ``run`` does.
 
         Close the iterator if it is not read to its end.
         """
-        async with self._admitted(lane, context) as (stop, slot):
+        async with self._admitted(kind, context) as (stop, slot):
             bridge = EventBridge(stop)
             self._submit(slot, lambda stop: bridge.pump(_late(work, stop)), stop)
             async for event in bridge:
                 yield event
 
     @asynccontextmanager
-    async def _admitted(self, lane: Lane, context: Context) -> AsyncIterator[tuple[Stop, Slot]]:
+    async def _admitted(self, kind: CallKind, context: Context) -> AsyncIterator[tuple[Stop, Slot]]:
         """Apply the deadline to the block; leaving it in any way stops the thread."""
-        stop = Stop(self._seconds(lane, context))
+        stop = Stop(self._seconds(kind, context))
         timeout = asyncio.timeout(stop.remaining())
         try:
             async with timeout:
-                slot = await self._lanes[lane].acquire()
+                slot = await self._admissions[kind].acquire()
                 yield stop, slot
         except TimeoutError:
             if timeout.expired():
@@ -108,10 +110,10 @@ class Workers:
         future.add_done_callback(free)
         return future
 
-    def _seconds(self, lane: Lane, context: Context) -> float | None:
+    def _seconds(self, kind: CallKind, context: Context) -> float | None:
         """Return the time for a call: the client's deadline, capped except for writes."""
         remaining: float | None = context.time_remaining()
-        if lane is Lane.WRITE:
+        if kind is CallKind.WRITE:
             return remaining
         if remaining is None:
             return self._config.default_deadline_s

@@ -59,7 +59,7 @@ class GateServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportFeedback(self, request, context):
-        """Keeps what a person says of an answer, beside the audit log; a later report of the same answer
+        """Keeps what a person says about an answer, next to the audit log; a later report of the same answer
         replaces what it says again. FAILED_PRECONDITION where no audit log is kept.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

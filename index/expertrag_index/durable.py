@@ -42,12 +42,12 @@ def fsync_folder(folder: Path) -> None:
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace the content of ``path`` atomically."""
-    beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as file:
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    temporary.replace(path)
     fsync_folder(path.parent)
 
 

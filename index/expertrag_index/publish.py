@@ -75,10 +75,10 @@ def publish(layout: Layout, manifest: Manifest) -> None:
     if not layout.current.exists():
         write_current(layout, 0)
     folder = layout.generation(manifest.generation)
-    beside = Path(f"{folder}.tmp")
-    beside.mkdir()
-    write_durably(beside / "manifest.json", dumps(manifest))
-    beside.rename(folder)
+    temporary = Path(f"{folder}.tmp")
+    temporary.mkdir()
+    write_durably(temporary / "manifest.json", dumps(manifest))
+    temporary.rename(folder)
     fsync_folder(layout.generations)
     write_current(layout, manifest.generation)
 

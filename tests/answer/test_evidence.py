@@ -66,5 +66,5 @@ def test_passages_and_questions_without_words(text: str) -> None:
 
 def test_the_title_counts_in_every_sentence() -> None:
     titled = passage("He came from Denmark.", 0.5, title="Rollo")
-    (stretches,) = Evidence((titled,), "").stretches
-    assert "rollo" in stretches[0].wording.words
+    (spans,) = Evidence((titled,), "").spans
+    assert "rollo" in spans[0].wording.words

@@ -132,10 +132,10 @@ def test_markers_select_passages_and_grounding_selects_spans() -> None:
     text = " In June. [2][1]"
     found = ground_reply(text, [ROSES, TULIPS], "When do roses bloom?")
     assert [(c.passage, c.document_id) for c in found.citations] == [(2, "tulips"), (1, "roses")]
-    stretches = [TULIPS.text[21:], ROSES.text]
-    for citation, passage, stretch in zip(found.citations, [TULIPS, ROSES], stretches, strict=True):
+    spans = [TULIPS.text[21:], ROSES.text]
+    for citation, passage, span in zip(found.citations, [TULIPS, ROSES], spans, strict=True):
         start = passage.start
-        assert passage.text[citation.start - start : citation.end - start] == stretch
+        assert passage.text[citation.start - start : citation.end - start] == span
         assert text[citation.answer_start : citation.answer_end] == "In June."
     assert found.support == 1.0
 

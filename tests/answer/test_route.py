@@ -24,7 +24,7 @@ from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 TAX = AnswerRequest("Is a Roth IRA or a 401k better for tax on dividends?")
-EXPERTS = ("general", "finance", "base")
+EXPERTS = ("shared", "finance", "base")
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +57,13 @@ def test_closed_book_is_routed_where_a_domain_answers_it(
     asked, meter = AnswerRequest(TAX.question, GateMode.NEVER), Meter()
     assert route(shipped, asked, EXPERTS, meter).domains == {}
     assert meter.usage().stage_seconds == {}
-    assert route(shipped, asked, ("general", "finance"), meter).expert == "finance"
+    assert route(shipped, asked, ("shared", "finance"), meter).expert == "finance"
 
 
-def test_without_a_router_the_general_expert_answers(embedder: SentenceTransformerEmbedder) -> None:
+def test_without_a_router_the_shared_expert_answers(embedder: SentenceTransformerEmbedder) -> None:
     meter = Meter()
     found = route(embedder, TAX, EXPERTS, meter)
-    assert (found.domains, found.expert) == ({}, "general")
+    assert (found.domains, found.expert) == ({}, "shared")
     assert meter.usage().stage_seconds == {}
 
 
@@ -86,6 +86,6 @@ def test_the_decision_and_the_log_record_the_route(
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     for line in lines:
         if line["mode"] == "never":
-            assert "domains" not in line and line["expert"] == "general"
+            assert "domains" not in line and line["expert"] == "shared"
         else:
             assert line["domains"]["finance"] > 0.5 and line["expert"] == "finance"

@@ -41,7 +41,7 @@ def said(text: str, **fields: Any) -> Said:
 
 def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) -> None:
     """A resumed run asks no question again, whatever the model would answer now."""
-    told: list[int] = []
+    reported: list[int] = []
     for reply in ("27 [1]", "never heard"):
         model = TellingGenerator(reply, doubt=0.25)
         with (
@@ -49,12 +49,12 @@ def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) ->
             Index.open(built_store) as index,
         ):
             speaker = Speaker(Opened(pipeline, model, index, (), {}), OFFICE, 8, 3, tmp_path)
-            (found,) = speaker.ask([LEAVE], GateMode.ALWAYS, lambda *_: told.append(1))
+            (found,) = speaker.ask([LEAVE], GateMode.ALWAYS, lambda *_: reported.append(1))
         assert (found.text, found.p_sufficient, found.retrieved) == ("27 [1]", 0.75, True)
         assert (found.cited, found.holding[0], found.shown) == ((1,), True, True)
         assert found.citations == found.right_citations == (1, 1)
         assert found.judged == found.holding
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def _asked() -> dict[str, Asked]:

@@ -206,11 +206,11 @@ def test_refit_replaces_only_by_a_better_gate(run: Run, fitted: Path) -> None:
     before = (fitted / "gate.json").read_bytes()
     ran = run(*refit, "--dry-run", "--json")
     assert ran.code == 0, ran.err
-    told = json.loads(ran.out)
-    assert told["swapped"] is False
-    assert told["comparison"]["n"] == 90
+    reported = json.loads(ran.out)
+    assert reported["swapped"] is False
+    assert reported["comparison"]["n"] == 90
     # the old gate was fitted on these very rows, the new one is judged by rows it had not seen
-    assert told["comparison"]["difference"] <= 0
+    assert reported["comparison"]["difference"] <= 0
     ran = run(*refit)
     assert "kept the old gate: the new one is not clearly better" in ran.out
     assert (fitted / "gate.json").read_bytes() == before

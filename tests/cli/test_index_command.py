@@ -101,10 +101,10 @@ def test_another_language_is_noted_once(run: Run, docs: Path) -> None:
         (docs / f"urlaub{number}.md").write_text(f"# Urlaub {number}\n\n{text}\n", "utf-8")
     ran = run("index", "build", docs, "--out", store)
     assert ran.code == 0, ran.err
-    (told,) = [line for line in ran.err.splitlines() if "not English" in line]
-    assert told.startswith("note: 8")  # all but the tea
-    assert "minilm-domains" in told
-    assert "BM25" in told
+    (reported,) = [line for line in ran.err.splitlines() if "not English" in line]
+    assert reported.startswith("note: 8")  # all but the tea
+    assert "minilm-domains" in reported
+    assert "BM25" in reported
     ran = run("index", "build", docs, "--out", store, "--json")
     assert json.loads(ran.out)["unchanged"] == 4
     assert ran.err.count("not English") == 1

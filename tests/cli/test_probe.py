@@ -21,8 +21,8 @@ def reader(smollm_path: Path, tmp_path: Path) -> Path:
     """Folder of a tiny Llama marked as a reader of our prompts."""
     folder = write_llama(tmp_path / "reader", smollm_path)
     config = json.loads((folder / "config.json").read_text())
-    told = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(told))
+    reported = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(reported))
     return folder
 
 
@@ -35,9 +35,9 @@ def test_a_probe_is_trained_and_served(
     train = ("train", "probe", "--data", births, "--from-index", f"encyclopedia={store}")
     made = run(*train, "--generator", reader, "--out", out, "--licence", "births=CC0-1.0", "--json")
     assert made.code == 0, made.err
-    told = json.loads(made.out)
-    assert [item["name"] for item in told["sets"]] == ["births", "people"]
-    assert told["sets"][0]["licence"] == "CC0-1.0"
+    reported = json.loads(made.out)
+    assert [item["name"] for item in reported["sets"]] == ["births", "people"]
+    assert reported["sets"][0]["licence"] == "CC0-1.0"
     assert "births, dev" in made.err
     card = (out / "README.md").read_text()
     assert "--from-index encyclopedia=people --generator reader --profile full" in card
@@ -56,9 +56,9 @@ def test_invalid_calls_are_reported(run: Run, reader: Path, tmp_path: Path) -> N
     births = write_births(tmp_path / "births")
     nothing = run("train", "probe", "--generator", reader, *out)
     assert nothing.code == 2 and "--from-index STORE" in nothing.err
-    few = ("--sheets", "3")
+    few = ("--searches", "3")
     little = run("train", "probe", "--data", births, "--generator", reader, *few, *out)
-    assert little.code == 2 and "add data sets, or raise --sheets" in little.err
+    assert little.code == 2 and "add data sets, or raise --searches" in little.err
     plain = run(
         "train", "probe", "--data", births, "--generator", "smollm2-135m-instruct-moe", *out
     )

@@ -30,7 +30,7 @@ def births(tmp_path: Path) -> Path:
 
 
 def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None:
-    names = "general,biomedicine,legal"
+    names = "shared,biomedicine,legal"
     made = run("llm", "upcycle", base, "--experts", names, "--out", tmp_path / "moe")
     assert made.code == 0, made.err
     config = json.loads((tmp_path / "moe" / "config.json").read_text())
@@ -56,7 +56,7 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
     assert "dev loss" in trained.err and "dev exact" in trained.err
     done = run("llm", "merge", moe, bundle, "--out", merged, "--json")
     assert done.code == 0, done.err
-    assert json.loads(done.out)["experts"] == ["general", "encyclopedia", "base"]
+    assert json.loads(done.out)["experts"] == ["shared", "encyclopedia", "base"]
     again = run("train", "reader", "--data", births, "--out", bundle)
     assert again.code == 6 and "delete it" in again.err
 
@@ -101,8 +101,8 @@ def test_a_store_without_questions_trains_a_reader(
         *("--profile", "small", "--out", bundle, "--json"),
     )
     assert trained.code == 0, trained.err
-    [told] = json.loads(trained.out)["sets"]
-    assert (told["name"], told["domain"]) == ("births", "encyclopedia")
+    [reported] = json.loads(trained.out)["sets"]
+    assert (reported["name"], reported["domain"]) == ("births", "encyclopedia")
     assert "births: 80 questions of 80 passages (80 cloze); dropped: none" in trained.err
     assert "--from-index encyclopedia=births" in (bundle / "README.md").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["base", "births", "bundle"]
@@ -133,7 +133,7 @@ def test_a_training_starts_from_a_reader(
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
     merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
     assert json.loads(run(*merged, "--json").out)["experts"] == [
-        "general",
+        "shared",
         "legal",
         "history",
         "base",

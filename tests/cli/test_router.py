@@ -54,9 +54,12 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
             "--out", out, "--json",
         )  # fmt: skip
         assert ran.code == 0, ran.err
-        told = json.loads(ran.out)
-        assert told["texts"] == {"legal": 60, "health": 60}  # texts of the test split are excluded
-        assert told["figures"]["accuracy"] > 0.95
+        reported = json.loads(ran.out)
+        assert reported["texts"] == {
+            "legal": 60,
+            "health": 60,
+        }  # texts of the test split are excluded
+        assert reported["figures"]["accuracy"] > 0.95
         assert "reading texts: 120/120" in ran.err
     return out
 
@@ -94,8 +97,8 @@ def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets:
     assert found["known"]["accuracy"] > 0.95
     assert sum(found["confusion"]["legal"].values()) == 20
     assert found["foreign"]["code"] > 0.5
-    told = run("router", "eval", "--router", trained, *given).out
-    assert "code  not a domain of the router" in told
+    reported = run("router", "eval", "--router", trained, *given).out
+    assert "code  not a domain of the router" in reported
 
 
 def test_without_labels(run: Run, sets: Path, tmp_path: Path) -> None:

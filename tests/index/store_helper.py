@@ -164,11 +164,11 @@ def make_mixed_corpus(count: int) -> list[Document]:
     for i in range(count):
         kind = ("legal", "money", "garden")[i % 3]
         words = " ".join(f"word{(i * j) % 89}" for j in range(1, 70))
-        told = "finance-word" if kind == "money" else "plants"
+        reported = "finance-word" if kind == "money" else "plants"
         documents.append(
             Document(
                 id=f"{kind}{i}",
-                text=f"About {told} number{i}. {words}.",
+                text=f"About {reported} number{i}. {words}.",
                 domain="legal" if kind == "legal" else None,
                 source=f"/notes/{kind}/{i}.txt",
             )

@@ -202,7 +202,7 @@ def test_reports_chunks_too_long_for_the_new_embedder(plain: Path, make_embedder
     short = make_embedder(fingerprint="short")
     short.max_tokens = 20
     with IndexWriter.open(plain, short, migrating=True) as writer:
-        (told,) = writer.migrate().failures
-    assert told.notice
-    assert "longer than the 20 tokens" in told.reason
-    assert "build the store again" in told.cure
+        (reported,) = writer.migrate().failures
+    assert reported.notice
+    assert "longer than the 20 tokens" in reported.reason
+    assert "build the store again" in reported.cure

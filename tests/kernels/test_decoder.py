@@ -103,7 +103,7 @@ def test_threads_do_not_change_the_result() -> None:
 def test_old_contents_of_a_page_do_not_matter(format: Format, length: int) -> None:
     model = small_model(format)
     assert isinstance(model.decoder, Decoder)
-    model.decoder._cache.fill_(0xFF)  # NaN in both formats; zeros are needed beside a key's width
+    model.decoder._cache.fill_(0xFF)  # NaN in both formats; zeros are needed around a key's width
     shape = model.decoder.shape
     keys = shape.page_bytes() // GROUPS - layout.block_bytes(format, 64)
     heads = model.decoder._cache.view(PAGES * GROUPS, -1)

@@ -35,7 +35,7 @@ def test_a_row_is_the_same_in_any_batch() -> None:
     one, other = (torch.randint(VOCABULARY, (length,), generator=draw) for length in (140, 67))
     pages = torch.tensor([4, 0, 3]), torch.tensor([2, 1])
     found: list[list[torch.Tensor]] = [[], []]
-    # a long part beside a short one, in both orders, and rows one by one
+    # a long part and a short one, in both orders, and rows one by one
     for first, second in (((0, 61), (0, 1)), ((61, 62), (1, 60)), ((62, 140), (60, 67))):
         rows = [one[slice(*first)], other[slice(*second)]]
         places = [torch.arange(*first), torch.arange(*second)]

@@ -46,7 +46,7 @@ def test_logprobs_are_those_of_the_model(
 ) -> None:
     session = either.begin(_QUESTION, sampling)
     session.peek(3)
-    text, told = _parts(list(session.deltas()))
+    text, reported = _parts(list(session.deltas()))
     if isinstance(session, NativeSession):
         drawn = session._sequence.tokens[session.prompt_tokens :]
     else:
@@ -58,13 +58,13 @@ def test_logprobs_are_those_of_the_model(
     with torch.inference_mode():
         logits = eager(input_ids=torch.tensor([prompt + drawn])).logits[0, len(prompt) - 1 : -1]
     said = logits.log_softmax(-1)
-    assert len(told) == len(drawn) > 2
-    for row, token, one in zip(said, drawn, told, strict=True):
+    assert len(reported) == len(drawn) > 2
+    for row, token, one in zip(said, drawn, reported, strict=True):
         assert one.logprob == pytest.approx(float(row[token]), abs=1e-4)
         top = [other.logprob for other in one.top]
         assert top == pytest.approx(row.topk(20).values.tolist(), abs=1e-4)
         assert sum(map(math.exp, top)) <= 1 + 1e-6
-    assert "".join(one.text for one in told) == text
+    assert "".join(one.text for one in reported) == text
 
 
 def test_logprobs_come_with_their_piece(smollm: TransformersGenerator) -> None:
@@ -82,10 +82,10 @@ def test_logprobs_come_with_their_piece(smollm: TransformersGenerator) -> None:
 
 def test_a_stop_string_cuts_the_tokens_too(smollm: TransformersGenerator) -> None:
     session = smollm.begin(_QUESTION, Sampling(30, stop=("nce is Pa",), logprobs=1))
-    text, told = _parts(list(session.deltas()))
+    text, reported = _parts(list(session.deltas()))
     assert text == "The capital of Fra"
-    assert [token.text for token in told] == ["The", " capital", " of", " Fra"]
-    assert told[-1].top[0].text == " France"  # alternatives are not cut
+    assert [token.text for token in reported] == ["The", " capital", " of", " Fra"]
+    assert reported[-1].top[0].text == " France"  # alternatives are not cut
 
 
 class _Fed(LocalSession):
@@ -120,11 +120,11 @@ def test_tokens_join_to_any_text(chat: ChatTokenizer) -> None:
         whole = tokens[: len(tokens) - len(tokens) // 4]  # may break a character
         wanted = "".join(_Fed(chat, list(whole), tuple(stop)).stream())
         deltas = list(_Fed(chat, list(whole), tuple(stop)).deltas())
-        shown = told = ""
+        shown = reported = ""
         for delta in deltas:
             shown += delta.text
-            told += "".join(token.text for token in delta.logprobs)
-            assert shown.startswith(told)  # no token of text that is not shown
-        assert told == shown == wanted
+            reported += "".join(token.text for token in delta.logprobs)
+            assert shown.startswith(reported)  # no token of text that is not shown
+        assert reported == shown == wanted
 
     check()

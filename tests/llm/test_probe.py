@@ -34,8 +34,8 @@ def reader(
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder("mixtral"), folder)
     config = json.loads((folder / "config.json").read_text())
-    told = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(told))
+    reported = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(reported))
     return TransformersGenerator.load(str(folder), dtype="float32", native=request.param)
 
 
@@ -175,8 +175,8 @@ def test_only_readers_get_the_best_passage_first(
     folder = tmp_path / "reader"
     shutil.copytree(tiny_folder("mixtral"), folder)
     config = json.loads((folder / "config.json").read_text())
-    told = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(told))
+    reported = config | {"reader_prompts": prompt.fingerprint()}
+    (folder / "config.json").write_text(json.dumps(reported))
     reader = ModelConfig(generator=str(folder), dtype="float32")
     assert open_generator(reader).best_first
     assert not open_generator(replace(reader, passages="together")).best_first

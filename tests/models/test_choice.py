@@ -136,14 +136,14 @@ def test_the_doctor_reports_the_choice(
         return {item.name: item for item in diagnose().findings}
 
     memory(20)
-    told = found()["default generator"]
-    assert told.status == "ok" and told.detail.startswith(f"{choice.SMALL}: 20.0 GiB")
-    assert told.cure == f"expertrag models pull {NAME}"
+    reported = found()["default generator"]
+    assert reported.status == "ok" and reported.detail.startswith(f"{choice.SMALL}: 20.0 GiB")
+    assert reported.cure == f"expertrag models pull {NAME}"
     assert found()[NAME].status == "absent"
     monkeypatch.setenv("EXPERTRAG_CACHE", str(models.cache_folder() / "empty"))
-    told = found()["default generator"]
-    assert (told.status, told.cure) == ("missing", f"expertrag models pull {NAME}")
-    assert told.cure not in told.detail
+    reported = found()["default generator"]
+    assert (reported.status, reported.cure) == ("missing", f"expertrag models pull {NAME}")
+    assert reported.cure not in reported.detail
 
 
 def test_the_registry_has_both() -> None:

@@ -82,7 +82,7 @@ def test_it_is_the_merged_mixture(package: Shipped, monkeypatch: pytest.MonkeyPa
     made = [f"{work} base" for work in ("download", "unpack", "check")]
     assert list(dict.fromkeys(stages)) == [*made, "merge reader", "check reader"]
     config = json.loads((Path(folder) / "config.json").read_text())
-    assert config["expert_names"] == ["general", "legal", "base"]
+    assert config["expert_names"] == ["shared", "legal", "base"]
     reader = load_generator(folder)
     assert reader.reader and reader.name == "reader"
     monkeypatch.setenv("PIP_FIND_LINKS", folder)  # nothing there: a download would fail

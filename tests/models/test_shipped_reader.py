@@ -9,7 +9,7 @@ import pytest
 from expertrag import models
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
-from expertrag.llm.adapters.serving import beside_of
+from expertrag.llm.adapters.serving import parallel_of
 
 NAME = "smollm2-135m-reader"
 FOLDER = models.reader_folder(NAME)
@@ -31,10 +31,10 @@ def test_each_belongs_to_a_package_model() -> None:
     assert isinstance(model, models.ReaderModel)
     assert load_bundle(FOLDER).base == model.base
     assert models.reader_of(models.LARGE) == LARGE_FOLDER
-    beside = beside_of(load_bundle(LARGE_FOLDER))
-    assert beside.base_name == models.LARGE
-    assert beside.names == load_bundle(FOLDER).settings.experts
-    assert 0.5 > beside.doubt.strict_from > 0
+    adapters = parallel_of(load_bundle(LARGE_FOLDER))
+    assert adapters.base_name == models.LARGE
+    assert adapters.names == load_bundle(FOLDER).settings.experts
+    assert 0.5 > adapters.doubt.strict_from > 0
 
 
 def test_it_was_trained_with_the_served_prompts(reader_path: Path) -> None:

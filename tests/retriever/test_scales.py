@@ -92,15 +92,15 @@ def test_a_scale_is_measured_again_when_other_partitions_grow(
             writer.add(documents)
         with Index.open(tmp_path / "s") as index:
             stored.append(index.manifest.calibration["partitions"])
-    alone, beside, again = (item["finance"] for item in stored)
-    assert (alone["other_chunks"], beside["other_chunks"]) == (0, len(rest))
-    assert beside["pseudo_queries"] > alone["pseudo_queries"]
-    assert again == beside
+    alone, together, again = (item["finance"] for item in stored)
+    assert (alone["other_chunks"], together["other_chunks"]) == (0, len(rest))
+    assert together["pseudo_queries"] > alone["pseudo_queries"]
+    assert again == together
     with IndexWriter.open(tmp_path / "whole", embedder, calibrate=calibrator(embedder)) as writer:
         writer.build([*finance, *rest])
     with Index.open(tmp_path / "whole") as index:
         whole: Any = index.manifest.calibration["partitions"]
-    assert beside["scale"] == pytest.approx(whole["finance"]["scale"], rel=0.1)
+    assert together["scale"] == pytest.approx(whole["finance"]["scale"], rel=0.1)
 
 
 def test_one_partition_ranks_as_without_a_scale(tmp_path: Path, embedder: Any) -> None:

@@ -101,6 +101,6 @@ def test_overload_is_rejected_at_once_with_retry_info(
         with pytest.raises(Overloaded) as typed:
             client.answer("one too many")
         assert typed.value.retry_after_s is not None
-        # Another lane is not blocked, and admitted calls finish.
+        # Another kind of call is not blocked, and admitted calls finish.
         assert client.retrieve("roses", k=1).passages
         assert all(future.result().usage.completion_tokens == 50 for future in busy)

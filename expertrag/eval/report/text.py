@@ -89,14 +89,14 @@ def _block(block: Block) -> Iterable[str]:
 
 def _chunks(widths: Sequence[int], labels: int, width: int) -> Iterator[list[int]]:
     """Split the columns of figures into chunks that fit next to the words."""
-    beside = sum(widths[:labels]) + len(_GAP) * (labels - 1)
+    label_width = sum(widths[:labels]) + len(_GAP) * (labels - 1)
     chunk: list[int] = []
-    used = beside
+    used = label_width
     for column in range(labels, len(widths)):
         needed = len(_GAP) + widths[column]
         if chunk and used + needed > width:
             yield chunk
-            chunk, used = [], beside
+            chunk, used = [], label_width
         chunk.append(column)
         used += needed
     yield chunk

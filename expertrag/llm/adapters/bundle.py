@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
 from expertrag.llm.adapters.trainable import AdapterSettings
+from expertrag.llm.base import current_names
 from expertrag.llm.prompt import UNSCALED, Doubt
 from expertrag_index.durable import write_durably
 
@@ -103,14 +104,14 @@ def load_bundle(folder: Path) -> Bundle:
         )
     try:
         body: dict[str, Any] = json.loads((folder / _ABOUT).read_bytes())
-        settings, training = body["settings"], body["training"]
+        training = body["training"]
         return Bundle(
-            AdapterSettings(**{**settings, "domains": tuple(settings["domains"])}),
+            _settings(body["settings"]),
             str(training["base"]),
             str(training["fingerprint"]),
             str(training["prompts"]),
             hashlib.sha256((folder / _WEIGHTS).read_bytes()).hexdigest()[:16],
-            load_file(folder / _WEIGHTS),
+            {_current(name): value for name, value in load_file(folder / _WEIGHTS).items()},
             Doubt(**body.get("doubt", {})),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
@@ -118,3 +119,14 @@ def load_bundle(folder: Path) -> Bundle:
             f"the reader {folder} is damaged ({type(error).__name__}): train or fetch it again",
             reason="MODEL_DAMAGED",
         ) from error
+
+
+def _settings(body: Mapping[str, Any]) -> AdapterSettings:
+    """Read settings; earlier versions wrote "beside" for ``parallel``."""
+    named = {"parallel" if name == "beside" else name: value for name, value in body.items()}
+    return AdapterSettings(**{**named, "domains": tuple(named["domains"])})
+
+
+def _current(name: str) -> str:
+    """Return the name of a weight as of this version."""
+    return ".".join(current_names(name.split(".")))

@@ -8,27 +8,27 @@ from pathlib import Path
 import torch
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.llm.adapters.beside import Beside
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
+from expertrag.llm.adapters.parallel import ParallelAdapters
+from expertrag.llm.base import SHARED
 from expertrag_kernels import PlainExperts
-from expertrag_retriever.experts.settings import GENERAL
 
 
-def load_beside(folder: Path) -> Beside:
+def load_parallel(folder: Path) -> ParallelAdapters:
     """Read a bundle of parallel adapters.
 
     :raises InvalidArgument: the folder is not a bundle, or is one of low-rank updates.
     :raises ServerError: it is damaged.
     """
-    return beside_of(load_bundle(folder))
+    return parallel_of(load_bundle(folder))
 
 
-def beside_of(bundle: Bundle) -> Beside:
+def parallel_of(bundle: Bundle) -> ParallelAdapters:
     """Stack the parallel adapters of a bundle: one expert per layer and domain.
 
     :raises InvalidArgument: the bundle has low-rank updates, which must be merged instead.
     """
-    if not bundle.settings.beside:
+    if not bundle.settings.parallel:
         raise InvalidArgument(
             "reader: its low-rank updates must be merged before they can be served: run "
             "`expertrag llm merge` and use the folder that it writes as the generator"
@@ -39,7 +39,7 @@ def beside_of(bundle: Bundle) -> Beside:
         # model.layers.N.mlp.DOMAIN.gate_up
         parts = name.split(".")
         layers.setdefault(int(parts[2]), {})[".".join(parts[4:])] = weight
-    return Beside(
+    return ParallelAdapters(
         names=names,
         layers={number: _experts(some, names[:-1]) for number, some in layers.items()},
         base=bundle.fingerprint,
@@ -63,7 +63,7 @@ def _joined(
     weights: Mapping[str, torch.Tensor], name: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return gate (R, H), up (R, H) and down (H, R) of a domain."""
-    parts = dict.fromkeys((GENERAL, name))
+    parts = dict.fromkeys((SHARED, name))
     halves = [weights[f"{part}.gate_up"].chunk(2) for part in parts]
     return (
         torch.cat([gate for gate, _ in halves]),

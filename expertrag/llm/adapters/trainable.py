@@ -9,7 +9,7 @@ or parallel adapters, small experts next to the whole layer (He et al. 2022), wh
     y = F(x) + E(x) + E_d(x)        E(x) = down (silu(gate x) * up x)
 
 All domains share the first adapter (U D, E); the second (U_d D_d, E_d) is the domain's own.
-"general" uses only the first, and "base" none: attention does not change, so the mixture's expert
+"shared" uses only the first, and "base" none: attention does not change, so the mixture's expert
 "base" equals the dense model bit for bit.
 
 H in, O out, R rank of an update or inner width of a parallel adapter, T tokens
@@ -27,8 +27,7 @@ from torch import nn
 from torch.nn import functional
 
 from expertrag.api.errors import Conflict
-from expertrag.llm.base import BASE
-from expertrag_retriever.experts.settings import GENERAL
+from expertrag.llm.base import BASE, SHARED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,22 +37,22 @@ _FEED_FORWARD = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
 
 @dataclass(frozen=True, slots=True)
 class AdapterSettings:
-    """The adapters of a model; ``domains`` without "general" and "base".
+    """The adapters of a model; ``domains`` without "shared" and "base".
 
-    ``beside``: parallel adapters with the ranks as inner widths, in ``first_layer`` and all layers
-    above it, instead of low-rank updates in all layers.
+    ``parallel``: parallel adapters with the ranks as inner widths, in ``first_layer`` and all
+    layers above it, instead of low-rank updates in all layers.
     """
 
     domains: tuple[str, ...]
     rank: int = 8
     domain_rank: int = 2
-    beside: bool = False
+    parallel: bool = False
     first_layer: int = 0
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts: "general", the domains, "base"."""
-        return (GENERAL, *self.domains, BASE)
+        """Names of the experts: "shared", the domains, "base"."""
+        return (SHARED, *self.domains, BASE)
 
 
 class _Update(nn.Module):
@@ -74,13 +73,13 @@ class _LowRank(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        self.updates = nn.ModuleDict({GENERAL: _Update(base, rank)})
+        self.updates = nn.ModuleDict({SHARED: _Update(base, rank)})
         self.updates.update({name: _Update(base, domain_rank) for name in domains})
-        self.domain = GENERAL
+        self.domain = SHARED
 
     def factors(self, domain: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Concatenate the updates that a domain uses: (R, H) and (O, R)."""
-        names = [name for name in dict.fromkeys((GENERAL, domain)) if name in self.updates]
+        names = [name for name in dict.fromkeys((SHARED, domain)) if name in self.updates]
         updates = [self.updates[name] for name in names]
         return (
             torch.cat([update.get_parameter("down") for update in updates]),
@@ -112,7 +111,7 @@ class _Expert(nn.Module):
         return functional.linear(functional.silu(gate) * up, self.down.to(x.dtype))
 
 
-class _Beside(nn.Module):
+class _Parallel(nn.Module):
     """A frozen feed-forward layer with its parallel adapters."""
 
     def __init__(
@@ -120,15 +119,15 @@ class _Beside(nn.Module):
     ) -> None:
         super().__init__()
         self.base = base
-        self.updates = nn.ModuleDict({GENERAL: _Expert(hidden, width)})
+        self.updates = nn.ModuleDict({SHARED: _Expert(hidden, width)})
         self.updates.update({name: _Expert(hidden, domain_width) for name in domains})
-        self.domain = GENERAL
+        self.domain = SHARED
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self.base(x)
         if self.domain == BASE:
             return y
-        for name in dict.fromkeys((GENERAL, self.domain)):
+        for name in dict.fromkeys((SHARED, self.domain)):
             if name in self.updates:
                 y = y + self.updates[name](x)
         return y
@@ -137,7 +136,9 @@ class _Beside(nn.Module):
 class Adapters:
     """The adapters that :func:`adapt` inserted into a model."""
 
-    def __init__(self, layers: Mapping[str, _LowRank | _Beside], settings: AdapterSettings) -> None:
+    def __init__(
+        self, layers: Mapping[str, _LowRank | _Parallel], settings: AdapterSettings
+    ) -> None:
         self.settings = settings
         self._layers = layers
 
@@ -173,7 +174,7 @@ class Adapters:
         self, weights: Mapping[str, torch.Tensor], strength: float
     ) -> dict[str, torch.Tensor]:
         """Return weights of parallel adapters with their output scaled by ``strength``."""
-        assert self.settings.beside or strength == 1, "low-rank updates are served as trained"
+        assert self.settings.parallel or strength == 1, "low-rank updates are served as trained"
         return {
             name: value * strength if name.endswith(".down") else value
             for name, value in weights.items()
@@ -196,14 +197,14 @@ def adapt(model: PreTrainedModel, settings: AdapterSettings, seed: int = 0) -> A
     """Freeze a model and insert adapters, which change nothing until they are trained."""
     torch.manual_seed(seed)
     model.requires_grad_(False)
-    found: dict[str, _LowRank | _Beside] = {}
+    found: dict[str, _LowRank | _Parallel] = {}
     some = settings.domains, settings.domain_rank
     for number in range(settings.first_layer, model.config.num_hidden_layers):
         layer = f"model.layers.{number}"
-        if settings.beside:
+        if settings.parallel:
             name = f"{layer}.mlp"
             base = model.get_submodule(name)
-            found[name] = _Beside(base, model.config.hidden_size, settings.rank, *some)
+            found[name] = _Parallel(base, model.config.hidden_size, settings.rank, *some)
             continue
         for part in _FEED_FORWARD:
             name = f"{layer}.{part}"

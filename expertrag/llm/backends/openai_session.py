@@ -114,14 +114,16 @@ class OpenAISession(Session):
                 if text:
                     self.completion_tokens += 1  # an estimate until the server reports it
                 if text or tokens:
-                    yield _Piece(text, self._told(text, tokens))
+                    yield _Piece(text, self._token_logprobs(text, tokens))
         if not finished:
             raise ServerError(
                 f"the model server {self._where} ended its answer midway; ask again",
                 reason="MODEL_SERVER_INVALID",
             )
 
-    def _told(self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]) -> list[TokenLogprob]:
+    def _token_logprobs(
+        self, text: str, tokens: Sequence[ChatCompletionTokenLogprob]
+    ) -> list[TokenLogprob]:
         """Return the log probabilities of a chunk's tokens, if the caller requested them.
 
         The server's token texts need not join to the chunk's text, for example if several tokens

@@ -17,7 +17,7 @@ import torch
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
-from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.adapters.parallel import ParallelAdapters
 from expertrag.llm.backends.mixture import MixedSession
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
@@ -94,7 +94,7 @@ class TransformersGenerator(Generator):
         cache_mib: int = 1024,
         reuse_mib: int = 64,
         native: bool = True,
-        beside: Beside | None = None,
+        adapters: ParallelAdapters | None = None,
     ) -> TransformersGenerator:
         """Load a folder, GGUF file or hub id; see :func:`expertrag.llm.load_generator`.
 
@@ -106,24 +106,24 @@ class TransformersGenerator(Generator):
         files = model_files(name)
         room = CacheRoom(cache_mib << 20, reuse_mib << 20)
         identity = fingerprint(files.folder, files.gguf)
-        if beside:
-            beside.check_base(files.name, source_fingerprint(files.folder, files.gguf))
-            identity = beside.fingerprint(identity)
+        if adapters:
+            adapters.check_base(files.name, source_fingerprint(files.folder, files.gguf))
+            identity = adapters.fingerprint(identity)
         network: Network
         with model_errors(name):
             if files.packed:
                 _check_packed(name, device, native=native)
-                network, tokenizer = packed_network(name, files, dtype, room, beside)
+                network, tokenizer = packed_network(name, files, dtype, room, adapters)
             else:
                 on_engine = native and _on_our_engine(target, precision, rounded)
                 given = name, files, rounded, precision, target
-                network, tokenizer = _of_checkpoint(*given, room if on_engine else None, beside)
+                network, tokenizer = _of_checkpoint(*given, room if on_engine else None, adapters)
         return cls(
             files.name if Path(name).expanduser().exists() else name,
             identity,
             network,
             ChatTokenizer(tokenizer),
-            beside.doubt if beside else None,
+            adapters.doubt if adapters else None,
         )
 
     @property
@@ -288,12 +288,12 @@ def _of_checkpoint(
     precision: torch.dtype,
     target: torch.device,
     room: CacheRoom | None,
-    beside: Beside | None,
+    adapters: ParallelAdapters | None,
 ) -> tuple[Network, Any]:
     """Load a checkpoint and its tokenizer.
 
     :param room: KV cache of our engine, which runs the model if it can; None: transformers runs it.
-    :raises InvalidArgument: transformers has to run the model, and ``beside`` is given.
+    :raises InvalidArgument: transformers has to run the model, and ``adapters`` is given.
     """
     # these import transformers, which packed folders do not need
     import expertrag_kernels
@@ -306,10 +306,10 @@ def _of_checkpoint(
         source = ModelSource(files)
         if room is not None:
             format = rounded or _FORMATS[precision]
-            network = native_network(name, source, format, precision, target, room, beside)
+            network = native_network(name, source, format, precision, target, room, adapters)
             if network is not None:
                 return network, source.tokenizer
-        if beside:
+        if adapters:
             raise InvalidArgument(
                 f"reader: {name} does not run on our engine here, which a reader needs; use "
                 "--dtype int8, or --reader none"

@@ -35,7 +35,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
-    with _beside(out) as scratch:
+    with _scratch(out) as scratch:
         yield scratch
         _publishable(scratch)
         os.replace(scratch, out)
@@ -50,7 +50,7 @@ def new_file(out: Path) -> Iterator[Path]:
     taken = Conflict(f"{out} exists; delete it or choose another name")
     if out.exists():
         raise taken
-    with _beside(out) as scratch:
+    with _scratch(out) as scratch:
         yield scratch / out.name
         _publishable(scratch)
         if out.exists():  # created meanwhile; os.replace overwrites files, unlike folders
@@ -60,7 +60,7 @@ def new_file(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _beside(out: Path) -> Iterator[Path]:
+def _scratch(out: Path) -> Iterator[Path]:
     """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))

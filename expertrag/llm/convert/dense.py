@@ -75,9 +75,9 @@ def load_dense(
         # the name of a packed folder, not that of the GGUF file in it
         source, name = ModelSource(files), package_name(files.folder) or files.name
         kind = source.config.model_type
-        beside = kind in LARGE_TYPES and not upcycled
+        parallel = kind in LARGE_TYPES and not upcycled
         plain = kind in (*DENSE_TYPES, "mixtral")
-        if not beside and (not plain or getattr(source.config, "attention_bias", False)):
+        if not parallel and (not plain or getattr(source.config, "attention_bias", False)):
             raise InvalidArgument(
                 f"only models of type {' or '.join(DENSE_TYPES)} without biases can be upcycled; "
                 f"{name!r} is {kind!r}"

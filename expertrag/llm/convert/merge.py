@@ -9,7 +9,7 @@ import torch
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm.adapters.bundle import Bundle, load_bundle
-from expertrag.llm.adapters.serving import beside_of
+from expertrag.llm.adapters.serving import parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.base import BASE
 from expertrag.llm.convert.checkpoint import mixture_config, new_folder, write_mixture, write_plain
@@ -31,7 +31,7 @@ def merge(
 
     :param base: folder or hub id of the model that the bundle was trained on.
     :param domain: write only this expert, as a plain Llama-type model; otherwise a Mixtral-format
-        mixture with one expert for "general", each domain and "base", named in ``config.json``.
+        mixture with one expert for "shared", each domain and "base", named in ``config.json``.
     :param pinned: the base is known to be the right one, though its files may differ in form: each
         version of transformers writes its own ``config.json``.
     :return: names of the experts written.
@@ -44,12 +44,12 @@ def merge(
     if not pinned:
         made.check_base(fingerprint(files.folder, files.gguf))
     with new_folder(out) as scratch:
-        dense = load_dense(base, upcycled=not made.settings.beside)
+        dense = load_dense(base, upcycled=not made.settings.parallel)
         plain = dict(dense.model.state_dict())  # before adapters are inserted, which rename layers
         card = _card(made, names, dense.license)
-        told = {"reader_prompts": made.prompts}
+        settings = {"reader_prompts": made.prompts}
         with quiet():
-            if made.settings.beside:
+            if made.settings.parallel:
                 experts = iter([_widened(plain, made, names[0])])
             else:
                 adapters = adapt(dense.model, made.settings)
@@ -57,12 +57,12 @@ def merge(
                 experts = ({**plain, **adapters.merged(name)} for name in names)
             if domain is None:
                 config = mixture_config(dense, len(names), 1, names)
-                config.update(told)
+                config.update(settings)
                 write_mixture(dense, config, experts, card, scratch)
             else:
                 weights = next(experts)
                 inner = weights["model.layers.0.mlp.gate_proj.weight"].shape[0]
-                dense.model.config.update({**told, "intermediate_size": inner})
+                dense.model.config.update({**settings, "intermediate_size": inner})
                 write_plain(dense, weights, card, scratch)
     return names
 
@@ -75,7 +75,7 @@ def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
     experts = made.settings.experts
     if domain is not None and domain not in experts:
         raise InvalidArgument(f"there is no expert {domain!r}; choose one of {', '.join(experts)}")
-    if made.settings.beside and domain is None:
+    if made.settings.parallel and domain is None:
         raise InvalidArgument(
             f"{bundle} has parallel adapters for {made.base}, which are served without "
             "merging (`expertrag serve --reader`): name one with --domain to merge it into a plain "
@@ -86,16 +86,16 @@ def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
 
 def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:
     """Widen every feed-forward layer with the inner units of a domain's expert, or with zeros."""
-    beside = beside_of(bundle)
+    adapters = parallel_of(bundle)
     found = dict(plain)
-    width = -(-max(expert.inner_size for expert in beside.layers.values()) // _BLOCK) * _BLOCK
+    width = -(-max(expert.inner_size for expert in adapters.layers.values()) // _BLOCK) * _BLOCK
     layers = {int(name.split(".")[2]) for name in plain if ".mlp." in name}
     for number in layers:
         names = [f"model.layers.{number}.mlp.{part}_proj.weight" for part in ("gate", "up", "down")]
         gate, up, down = (plain[name] for name in names)
         more = [gate.new_zeros(width, gate.shape[1]) for _ in names]  # down's is transposed
-        if number in beside.layers and domain != BASE:
-            experts, place = beside.layers[number], beside.names.index(domain)
+        if number in adapters.layers and domain != BASE:
+            experts, place = adapters.layers[number], adapters.names.index(domain)
             small = (*experts.gate_up[place].chunk(2), experts.down[place].T)
             for rows, own in zip(more, small, strict=True):
                 rows[: len(own)] = own

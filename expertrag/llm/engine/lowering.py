@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.adapters.parallel import ParallelAdapters
 from expertrag.llm.engine.planning import angles_of
 from expertrag_kernels import Format, Packed, PlainExperts
 from expertrag_kernels.cpu_experts import ISAS
@@ -77,7 +77,7 @@ def lower(
     filled: Filled = as_it_is,
     packed: Mapping[str, Packed] | None = None,
     make: MakeDecoder = Decoder,
-    beside: Beside | None = None,
+    adapters: ParallelAdapters | None = None,
 ) -> Lowered:
     """Pack a model's weights, and plan its steps.
 
@@ -88,7 +88,7 @@ def lower(
     :param packed: weights that an earlier run packed (``Lowered.weights``), used instead of the
         model's.
     :param make: makes the decoder that runs the steps, from a cache shape and a number of pages.
-    :param beside: parallel adapters of a dense model.
+    :param adapters: parallel adapters of a dense model.
     :raises Unsupported: our steps cannot compute the model; nothing was filled.
     :raises ValueError: weights are not finite, or ``packed`` belongs to another model.
     """
@@ -96,7 +96,7 @@ def lower(
     if make is Decoder and not ISAS:
         raise Unsupported("there are no compiled kernels")
     config = model.config.get_text_config()
-    given = model, config, format, cache_bytes, context_tokens, filled, packed, make, beside
+    given = model, config, format, cache_bytes, context_tokens, filled, packed, make, adapters
     return _Lowering(*given).done()
 
 
@@ -151,7 +151,7 @@ class _Lowering:
     filled: Filled
     given: Mapping[str, Packed] | None
     make: MakeDecoder
-    beside: Beside | None
+    adapters: ParallelAdapters | None
     weights: dict[str, Any] = field(init=False, default_factory=dict)
     at: str = field(init=False, default="")  # prefix of the names of a layer's weights
     decoder: Steps[Any, Any] = field(init=False)
@@ -235,8 +235,8 @@ class _Lowering:
             attend(number, layer.self_attn)
             self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
             mix(layer.mlp)
-            if self.beside:
-                self.beside.plan(self.decoder, number, y, x, self.format)
+            if self.adapters:
+                self.adapters.plan(self.decoder, number, y, x, self.format)
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor

@@ -52,7 +52,7 @@ def recorded(shape: CacheShape, pages: int) -> Steps[Any, Any]:
     return cast("Steps[Any, Any]", Recorder(Decoder(shape, pages)))
 
 
-PlanBeside = Callable[[Steps[Any, Any], int, SlotView, SlotView], None]
+PlanAdapters = Callable[[Steps[Any, Any], int, SlotView, SlotView], None]
 """Plans more steps after a layer's feed-forward network, given the layer's number, the view that it
 reads and the view that it adds to."""
 
@@ -78,7 +78,7 @@ class Program:
         decoder = cast("Recorder", lowered.decoder)
         names = {id(weight): name for name, weight in lowered.weights.items()}
 
-        def told(value: Any) -> Any:
+        def plain(value: Any) -> Any:
             if isinstance(value, SlotView):
                 return {"view": list(value)}
             return {"weight": names[id(value)]} if id(value) in names else value
@@ -87,8 +87,8 @@ class Program:
         for name, arguments, options in decoder.steps:
             if name == "rope":  # cosines and sines are computed from the frequencies
                 arguments = arguments[:2]
-            options = {key: told(value) for key, value in options.items()}
-            steps.append((name, [told(value) for value in arguments], options))
+            options = {key: plain(value) for key, value in options.items()}
+            steps.append((name, [plain(value) for value in arguments], options))
         return cls(
             decoder.shape,
             steps,
@@ -101,7 +101,7 @@ class Program:
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> Program:
-        """Read the output of :meth:`told`."""
+        """Read the output of :meth:`as_json`."""
         return cls(
             CacheShape(**{**body["shape"], "format": Format(body["shape"]["format"])}),
             [(str(name), list(values), dict(options)) for name, values, options in body["steps"]],
@@ -112,7 +112,7 @@ class Program:
             int(body["upper"]),
         )
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return everything in JSON types."""
         return asdict(self)
 
@@ -122,11 +122,11 @@ class Program:
         *,
         cache_bytes: int,
         context_tokens: int,
-        beside: PlanBeside | None = None,
+        adapters: PlanAdapters | None = None,
     ) -> Lowered:
         """Plan the steps on a decoder of packed weights.
 
-        :param beside: plans the parallel adapters of each layer.
+        :param adapters: plans the parallel adapters of each layer.
         :raises Unsupported: the cache is too small for a page.
         :raises ValueError: weights are missing or differ, or the steps do not fit together.
         """
@@ -145,10 +145,10 @@ class Program:
         plan = Plan(decoder, packed, self.scaling, longest)
         for name, arguments, options in self.steps:
             plan.add(name, arguments, options)
-            if beside and name == "mix":
+            if adapters and name == "mix":
                 source, to, weight = arguments[:3]
                 layer = int(weight["weight"].split(".")[1])  # layers.N.dense
-                beside(decoder, layer, SlotView(*source["view"]), SlotView(*to["view"]))
+                adapters(decoder, layer, SlotView(*source["view"]), SlotView(*to["view"]))
         return Lowered(decoder, packed, self.routers, self.middle, self.upper)
 
 

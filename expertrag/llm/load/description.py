@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.base import Message
+from expertrag.llm.base import Message, current_names
 from expertrag.llm.engine.lowering import Lowered
 from expertrag.llm.engine.planning import FREQUENCIES, angles, angles_of
 from expertrag.llm.engine.program import Program
@@ -44,7 +44,7 @@ class Description:
             "version": _VERSION,
             "limits": limits,
             "special_tokens": dict(self.special_tokens),
-            "program": self.program.told(),
+            "program": self.program.as_json(),
         }
         (folder / DESCRIPTION_FILE).write_text(json.dumps(body) + "\n", encoding="utf-8")
 
@@ -61,9 +61,12 @@ class Description:
             body = json.loads(path.read_bytes())
             if body["version"] != _VERSION:
                 return None
-            told = body["limits"]
-            lists = {"end_tokens": frozenset(told["end_tokens"]), "experts": tuple(told["experts"])}
-            limits = Limits(**{**told, **lists})
+            stored = body["limits"]
+            lists = {
+                "end_tokens": frozenset(stored["end_tokens"]),
+                "experts": current_names(stored["experts"]),
+            }
+            limits = Limits(**{**stored, **lists})
             return cls(Program.read(body["program"]), limits, dict(body["special_tokens"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{DESCRIPTION_FILE} is damaged: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.adapters.parallel import ParallelAdapters
 from expertrag.llm.engine.lowering import (
     Filled,
     Lowered,
@@ -37,19 +37,19 @@ def native_network(
     precision: torch.dtype,
     device: torch.device,
     room: CacheRoom,
-    beside: Beside | None = None,
+    adapters: ParallelAdapters | None = None,
 ) -> NativeNetwork | None:
     """Load a model onto our engine; None, with the reason logged, if transformers has to run it.
 
     :param precision: of everything that ``format`` does not quantise; on a GPU, of everything.
-    :param beside: parallel adapters of the model.
+    :param adapters: parallel adapters of the model.
     """
     make = _decoder_of(device, precision)
     try:
         model, filled = outline(name, source, format, precision)
         limits = Limits.of(model, source.tokenizer)
-        limits = beside.limits(limits) if beside else limits
-        return _network(model, format, limits, room, filled=filled, make=make, beside=beside)
+        limits = adapters.limits(limits) if adapters else limits
+        return _network(model, format, limits, room, filled=filled, make=make, adapters=adapters)
     except Unsupported as reason:
         _log.warning("%s runs in transformers instead of our engine: %s", name, reason)
         return None

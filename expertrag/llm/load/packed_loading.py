@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, ServerError
-from expertrag.llm.adapters.beside import Beside
+from expertrag.llm.adapters.parallel import ParallelAdapters
 from expertrag.llm.engine.lowering import Lowered, Unsupported, lower
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
 from expertrag.llm.load.description import Description
@@ -27,11 +27,15 @@ DTYPES = {
 
 
 def packed_network(
-    name: str, files: ModelFiles, dtype: str, room: CacheRoom, beside: Beside | None = None
+    name: str,
+    files: ModelFiles,
+    dtype: str,
+    room: CacheRoom,
+    adapters: ParallelAdapters | None = None,
 ) -> tuple[NativeNetwork, Any]:
     """Load a packed folder; its weights stay in the file. Returns the network and its tokenizer.
 
-    :param beside: parallel adapters of the model.
+    :param adapters: parallel adapters of the model.
     :raises InvalidArgument: ``dtype`` is not that of the folder, or there are no compiled kernels.
     :raises ServerError: the file is damaged, or was packed by another version.
     """
@@ -49,12 +53,12 @@ def packed_network(
     try:
         if not ISAS:
             raise Unsupported("there are no compiled kernels")
-        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes, beside)
+        lowered, limits, tokenizer = _planned(files, packed, format, room.bytes, adapters)
     except Unsupported as reason:
         raise InvalidArgument(f"{name} is packed, and cannot be run here: {reason}") from reason
     except ValueError as error:
         raise unusable(name, error) from error
-    limits = beside.limits(limits) if beside else limits
+    limits = adapters.limits(limits) if adapters else limits
     return NativeNetwork(lowered, limits, room.kept_bytes), tokenizer
 
 
@@ -63,7 +67,7 @@ def _planned(
     packed: Mapping[str, Packed],
     format: Format,
     cache_bytes: int,
-    beside: Beside | None,
+    adapters: ParallelAdapters | None,
 ) -> tuple[Lowered, Limits, Any]:
     """Plan the steps from the folder's description, or from transformers' modules."""
     described = Description.read(files.folder)
@@ -74,7 +78,7 @@ def _planned(
             packed,
             cache_bytes=cache_bytes,
             context_tokens=limits.context_tokens,
-            beside=partial(beside.plan, format=format) if beside else None,
+            adapters=partial(adapters.plan, format=format) if adapters else None,
         )
         return lowered, limits, tokenizer
     from expertrag.llm.load.source import ModelSource  # imports transformers, which takes seconds
@@ -89,7 +93,7 @@ def _planned(
         cache_bytes=cache_bytes,
         context_tokens=limits.context_tokens,
         packed=packed,
-        beside=beside,
+        adapters=adapters,
     )
     return lowered, limits, source.tokenizer
 

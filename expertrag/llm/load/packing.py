@@ -94,7 +94,7 @@ def _packed(
                 format,
                 cache_bytes=1 << 30,  # address space: no page of it is used
                 context_tokens=Limits.of(model, source.tokenizer).context_tokens,
-                filled=_told(
+                filled=_with_progress(
                     _ahead(filled, model, reading), f"pack {source.files.name}", model, progress
                 ),
                 make=recorded,
@@ -129,7 +129,7 @@ def _ahead(filled: Filled, model: Any, reading: ThreadPoolExecutor) -> Filled:
     return ahead
 
 
-def _told(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:
+def _with_progress(filled: Filled, stage: str, model: nn.Module, progress: Progress) -> Filled:
     """Report how many weights have been read."""
     total = sum(parameter.numel() for parameter in model.parameters())
     done = 0

@@ -18,7 +18,7 @@ def write_card(bundle: GateBundle, folder: Path) -> None:
 
 def card_text(bundle: GateBundle) -> str:
     """Return the card as Markdown."""
-    card, told = bundle.card, bundle.card["figures"]
+    card, figures = bundle.card, bundle.card["figures"]
     needs = bundle.needs
     rows = ", ".join(f"{name} (`{digest[:16]}`)" for name, digest in card["rows"].items())
     generator = (
@@ -42,9 +42,9 @@ and the closed-book answer is wrong, from the signals {", ".join(card["signals"]
 
 | rows | never | always | oracle | this gate | retrieval rate | AUC(benefit) | ECE(benefit) |
 |---|---|---|---|---|---|---|---|
-| {told["rows"]:,} | {told["never"]:.3f} | {told["always"]:.3f} | {told["oracle"]:.3f} \
-| {told["accuracy"]:.3f} | {told["retrieval_rate"]:.2f} | {told["auc_benefit"]:.3f} \
-| {told["ece_benefit"]:.3f} |
+| {figures["rows"]:,} | {figures["never"]:.3f} | {figures["always"]:.3f} | {figures["oracle"]:.3f} \
+| {figures["accuracy"]:.3f} | {figures["retrieval_rate"]:.2f} | {figures["auc_benefit"]:.3f} \
+| {figures["ece_benefit"]:.3f} |
 
 Figures are measured on {card["figures_are_of"]}. Threshold {bundle.threshold:.3f}: a retrieval must
 gain {card["cost"]:g} of accuracy on average; the threshold is capped where a wasted search costs
@@ -62,8 +62,8 @@ def _ways(card: Mapping[str, Any]) -> str:
     if "ways" not in card:
         return ""
     rows = "\n".join(
-        f"| {name} | {told['accuracy']:.3f} | {told['seconds']:.2f} | {told['chosen']:.2f} |"
-        for name, told in card["ways"].items()
+        f"| {name} | {way['accuracy']:.3f} | {way['seconds']:.2f} | {way['chosen']:.2f} |"
+        for name, way in card["ways"].items()
     )
     chosen = card["ways_chosen"]
     return f"""
@@ -81,12 +81,12 @@ def _passages(card: Mapping[str, Any]) -> str:
     """Describe how well retrieved passages are judged, if the gate judges them."""
     if "passages" not in card:
         return ""
-    told = card["passages"]
+    judge = card["passages"]
     return f"""
-Before a STRICT answer, the gate predicts whether the passages hold the answer. On {told["rows"]:,}
-questions, {told["sufficient"]:.0%} of them with such passages: AUROC {told["auc"]:.3f} (similarity
-of the best passage alone: {told["auc_similarity"]:.3f}), ECE {told["ece"]:.3f}, measured on rows
-that the model had not seen.
+Before a STRICT answer, the gate predicts whether the passages hold the answer. On
+{judge["rows"]:,} questions, {judge["sufficient"]:.0%} of them with such passages: AUROC
+{judge["auc"]:.3f} (similarity of the best passage alone: {judge["auc_similarity"]:.3f}), ECE
+{judge["ece"]:.3f}, measured on rows that the model had not seen.
 """
 
 

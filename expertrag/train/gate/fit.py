@@ -265,7 +265,7 @@ def _ways(
         best_of({name: p[row] for name, p in p_right.items()}, seconds, cost)
         for row in range(len(given.right))
     ]
-    told = {
+    figures = {
         name: {
             "accuracy": float(right[name].mean()),
             "seconds": seconds[name],
@@ -276,7 +276,7 @@ def _ways(
     accuracy = float(np.mean([right[name][row] for row, name in enumerate(chosen)]))
     spent = float(np.mean([seconds[name] for name in chosen]))
     chosen_ones = {"accuracy": accuracy, "seconds": spent}
-    return ways, {"ways": told, "ways_chosen": chosen_ones, "ways_left_out": left_out}
+    return ways, {"ways": figures, "ways_chosen": chosen_ones, "ways_left_out": left_out}
 
 
 def _sufficiency(

@@ -35,13 +35,13 @@ _RARE = 4  # fewest letters of a word that counts for similarity
 class Prompt:
     """A question and its passages; ``lacking``: no passage holds the answer.
 
-    ``sheet`` identifies the passages: prompts with the same sheet share a prefix.
+    ``group`` identifies the passages: prompts with the same group share a prefix.
     """
 
     question: str
     passages: tuple[Passage, ...]
     lacking: bool
-    sheet: str
+    group: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +56,33 @@ class ProbeSet:
 
 
 def probe_sets(
-    data: Data, recipe: ProbeRecipe, licences: Mapping[str, str], most_sheets: Mapping[str, int]
+    data: Data, recipe: ProbeRecipe, licences: Mapping[str, str], most_searches: Mapping[str, int]
 ) -> list[ProbeSet]:
     """Read the train splits of data sets.
 
     :param licences: by the name of the data set.
-    :param most_sheets: overrides of the recipe's, by the name of the data set; the key "" is
+    :param most_searches: overrides of the recipe's, by the name of the data set; the key "" is
         ignored.
     :raises ExpertRAGError: a data set is missing or damaged, has no train split, or shares its name
         with another one; or a licence or override names none of them.
     """
-    check_names(data, licence=licences, sheets=most_sheets)
+    check_names(data, licence=licences, searches=most_searches)
     return [
-        _probe_set(path, recipe, licences, most_sheets.get(path.name, recipe.most_sheets))
+        _probe_set(path, recipe, licences, most_searches.get(path.name, recipe.most_searches))
         for paths in data.values()
         for path in paths
     ]
 
 
 def _probe_set(
-    folder: Path, recipe: ProbeRecipe, licences: Mapping[str, str], most_sheets: int
+    folder: Path, recipe: ProbeRecipe, licences: Mapping[str, str], most_searches: int
 ) -> ProbeSet:
     dataset = load_dataset(folder, TRAIN)
     rng = random.Random(f"{recipe.seed} {dataset.name}")
     asked = read_questions(dataset, recipe.words, rng)
     parts = [
         tuple(_Sheets(asked.part(dev=dev), recipe, rng).prompts(most))
-        for dev, most in ((False, most_sheets), (True, recipe.dev_sheets))
+        for dev, most in ((False, most_searches), (True, recipe.dev_searches))
     ]
     return ProbeSet(dataset.name, licences.get(dataset.name, "not stated"), dataset.sha256, *parts)
 
@@ -140,7 +140,7 @@ class _Sheets:
         shown = tuple(found[: self._rng.choice(self._recipe.passages)])
         if not shown:
             return
-        sheet = f"{self._data.name} {[(passage.document_id, passage.start) for passage in shown]}"
+        group = f"{self._data.name} {[(passage.document_id, passage.start) for passage in shown]}"
         documents = list(dict.fromkeys(passage.document_id for passage in shown))
         answered = [other for name in documents for other in self._about.get(name, ())]
         tempting = [other for name in documents for other in self._near.get(name, ())]
@@ -151,14 +151,14 @@ class _Sheets:
             *self._elsewhere(query, documents),
         ]
         if item is None:
-            yield Prompt(query.text, shown, True, sheet)
+            yield Prompt(query.text, shown, True, group)
         for other in asked:
             lacking = _lacking(shown, other, self._data)
             if lacking is not None:
-                yield Prompt(other.query.text, shown, lacking, sheet)
+                yield Prompt(other.query.text, shown, lacking, group)
         for near in _some(self._rng, tempting, self._recipe.tempted):
             if near.id != query.id:
-                yield Prompt(near.text, shown, True, sheet)
+                yield Prompt(near.text, shown, True, group)
 
     def _elsewhere(self, query: Query, documents: Sequence[str]) -> list[Answered]:
         """Find the questions most similar to ``query`` that are about other documents."""

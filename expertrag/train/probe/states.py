@@ -29,7 +29,7 @@ def states_of(
     stage: str,
     progress: Progress,
 ) -> tuple[FloatArray, list[float]]:
-    """Compute the hidden states of every prompt; prompts of one sheet share their prefill.
+    """Compute the hidden states of every prompt; prompts of one group share their prefill.
 
     :param path: the cache, one prompt per line.
     :returns: states [N, 2 D], and the probability that ``prompt.NOT_FOUND`` begins each reply [N].
@@ -44,9 +44,9 @@ def states_of(
                 continue
             watched, abstains = generator.watch(messages)
             state = np.concatenate([watched.vectors[key] for key in STATES])
-            told = [float(f"{value:.{_DIGITS}g}") for value in state.tolist()]
-            known[name] = np.array(told, np.float32), abstains
-            file.write(json.dumps({"prompt": name, "state": told, "abstains": abstains}) + "\n")
+            values = [float(f"{value:.{_DIGITS}g}") for value in state.tolist()]
+            known[name] = np.array(values, np.float32), abstains
+            file.write(json.dumps({"prompt": name, "state": values, "abstains": abstains}) + "\n")
             file.flush()
     progress(stage, len(names), len(names))
     return np.stack([known[name][0] for name in names]), [known[name][1] for name in names]

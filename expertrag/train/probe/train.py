@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from expertrag.train.probe.prompts import ProbeSet, Prompt
     from expertrag_index.types import FloatArray, Progress
 
-_TOLD_FROM = 0.25  # doubt threshold of the card's last column
+_DOUBTFUL_FROM = 0.25  # doubt threshold of the card's last column
 _LEAST = 1e-9  # smallest probability, so that log odds stay finite
 FEWEST = 40
 """Fewest prompts with, and without, the answer that a fit needs."""
@@ -38,7 +38,7 @@ class ProbeSetReport:
     prompts are of one kind. ``abstains``: by the probability that the reply begins with
     ``prompt.NOT_FOUND``, which needs no training. ``left_out``: train prompts, by a probe that has
     not seen the data set. ``dev``: dev prompts, by the final probe. ``withheld`` and ``lost``: the
-    shares of dev prompts without and with the answer whose doubt is at least ``_TOLD_FROM``.
+    shares of dev prompts without and with the answer whose doubt is at least ``_DOUBTFUL_FROM``.
     """
 
     name: str
@@ -114,9 +114,13 @@ def train_probe(
         found = _fit(sets, train)
         probe = Probe(found.weights, found.bias, owner)
         report = ProbeReport(
-            owner, command, found.penalty, _words(train), tuple(_told(sets, train, dev, found)),
-            time.monotonic() - started,
-        )  # fmt: skip
+            owner=owner,
+            command=command,
+            penalty=found.penalty,
+            words=_words(train),
+            sets=tuple(_set_reports(sets, train, dev, found)),
+            seconds=time.monotonic() - started,
+        )
         with published(out) as scratch:
             save_probe(probe, asdict(report), card(report, licence), scratch)
     return report
@@ -137,7 +141,7 @@ def _check(sets: Sequence[ProbeSet], generator: WhiteBox) -> None:
     if min(lacking, len(every) - lacking) < FEWEST:
         raise InvalidArgument(
             f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these data "
-            f"sets give {len(every) - lacking} and {lacking}; add data sets, or raise --sheets"
+            f"sets give {len(every) - lacking} and {lacking}; add data sets, or raise --searches"
         )
 
 
@@ -158,7 +162,7 @@ def _fit(sets: Sequence[ProbeSet], train: Sequence[_Read]) -> FittedProbe:
     return fit(
         np.concatenate([part.states for _, part in read]),
         [lacking for _, part in read for lacking in part.lacking],
-        [item.sheet for _, part in read for item in part.prompts],
+        [item.group for _, part in read for item in part.prompts],
         [name for name, part in read for _ in part.prompts],
     )
 
@@ -171,16 +175,16 @@ def _words(train: Sequence[_Read]) -> prompt.Doubt:
     return prompt.Doubt(round(slope, 3), round(intercept, 3))
 
 
-def _told(
+def _set_reports(
     sets: Sequence[ProbeSet], train: Sequence[_Read], dev: Sequence[_Read], found: FittedProbe
 ) -> list[ProbeSetReport]:
-    told, start = [], 0
-    doubtful = math.log(_TOLD_FROM / (1 - _TOLD_FROM))
+    reports, start = [], 0
+    doubtful = math.log(_DOUBTFUL_FROM / (1 - _DOUBTFUL_FROM))
     for item, learned, asked in zip(sets, train, dev, strict=True):
         unseen = found.unseen[start : start + len(learned.prompts)].tolist()
         start += len(learned.prompts)
         odds = (asked.states @ found.weights + found.bias).tolist() if asked.prompts else []
-        told.append(
+        reports.append(
             ProbeSetReport(
                 name=item.name,
                 licence=item.licence,
@@ -195,7 +199,7 @@ def _told(
                 lost=_share(odds, asked.lacking, doubtful, of=False),
             )
         )
-    return told
+    return reports
 
 
 def _share(
@@ -210,7 +214,7 @@ def card(report: ProbeReport, licence: str) -> str:
     """Return the card as Markdown."""
     rows = [
         "| data set (hash) | licence | prompts (without the answer) | AUROC: words | left out "
-        f"| dev (prompts) | doubt of {_TOLD_FROM:g} or more: without, with the answer |",
+        f"| dev (prompts) | doubt of {_DOUBTFUL_FROM:g} or more: without, with the answer |",
         "|---|---|---|---|---|---|---|",
         *map(_row, report.sets),
     ]

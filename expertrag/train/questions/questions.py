@@ -109,7 +109,7 @@ def write_questions(
         report = QuestionsReport(len(drawn), len(found.kept), found.dropped)
         if not found.kept:
             raise InvalidArgument(
-                f"no question passed the filter ({told(report)}); try another generator"
+                f"no question passed the filter ({summary(report)}); try another generator"
             )
         _publish(out, ((question, text) for text, question in found.kept.items()))
         Path(file.name).unlink()
@@ -143,7 +143,7 @@ def ask_about(
     )
 
 
-def told(report: QuestionsReport) -> str:
+def summary(report: QuestionsReport) -> str:
     """Summarize a report in one line."""
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.items() if count)
     return f"{report.pairs:,} pairs of {report.passages:,} passages; dropped: {dropped or 'none'}"

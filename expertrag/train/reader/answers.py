@@ -38,20 +38,20 @@ _WORD = re.compile(r"\w+")
 class Answered:
     """A question with its target reply.
 
-    ``beside``: judged passages that do not hold the answer, but lead to it. ``held_by``: texts that
-    a distractor must not contain.
+    ``supporting``: judged passages that do not hold the answer, but lead to it. ``held_by``: texts
+    that a distractor must not contain.
     """
 
     query: Query
     text: str
     evidence: tuple[Passage, ...]
-    beside: tuple[Passage, ...] = ()
+    supporting: tuple[Passage, ...] = ()
     held_by: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[Passage, ...]:
         """The passages that the reply cites."""
-        return (*self.evidence, *self.beside)
+        return (*self.evidence, *self.supporting)
 
 
 def answered(
@@ -79,15 +79,15 @@ def _span(
     text = holding(gold, accepted).strip()
     if len(text.split()) > MOST_WORDS:
         return TOO_LONG
-    beside: list[Passage] = []
+    supporting: list[Passage] = []
     if len(firsts) == _HOPS:
-        beside = [
+        supporting = [
             item for item in firsts if item not in holders and item.document_id != gold.document_id
         ]
     title = gold.title.strip()
-    if beside and title and not _words(title) & _words(text):
+    if supporting and title and not _words(title) & _words(text):
         text = f"{title}: {text}"  # state the intermediate hop, then the answer
-    return Answered(query, text, (gold,), tuple(beside), accepted)
+    return Answered(query, text, (gold,), tuple(supporting), accepted)
 
 
 def _sentence(query: Query, judged: Sequence[Passage]) -> Answered | str:

@@ -1,7 +1,7 @@
-"""Attention for packed sequences (rows): no sheet attends to another.
+"""Attention for packed sequences (rows): no group attends to another.
 
-All other layers see a row as one long sequence. Here it is split into its sheets: the tokens of a
-sheet's shared prefix attend to each other, those of a branch to the prefix and to their own branch.
+All other layers see a row as one long sequence. Here it is split into its groups: the tokens of a
+group's shared prefix attend to each other, those of a branch to the prefix and to their own branch.
 
 Legend: S shared tokens, B tokens of all branches
 """
@@ -24,7 +24,7 @@ PACKED = "expertrag_packed"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Position of a sheet in its row, and the attention mask of its branches, (B, S + B)."""
+    """Position of a group in its row, and the attention mask of its branches, (B, S + B)."""
 
     start: int
     fork: int
@@ -33,7 +33,7 @@ class Part:
 
     @classmethod
     def of(cls, borders: Borders) -> Part:
-        """Build the mask of a sheet."""
+        """Build the mask of a group."""
         fork, end = borders.start + borders.shared, borders.ends[-1]
         seen = torch.zeros(end - fork, end - borders.start, dtype=torch.bool)
         seen[:, : borders.shared] = True
@@ -57,7 +57,7 @@ def _packed(
     scaling: float | None = None,
     **_rest: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend within each sheet; ``query`` is (1, heads, T, width), the others have fewer heads."""
+    """Attend within each group; ``query`` is (1, heads, T, width), the others have fewer heads."""
     groups = query.shape[1] // key.shape[1]
     key, value = (item.repeat_interleave(groups, dim=1) for item in (key, value))
     attend = functional.scaled_dot_product_attention

@@ -22,7 +22,7 @@ from expertrag.data.qrels import splits
 from expertrag.train.reader.answers import ASKED, Answered, answered
 from expertrag.train.reader.examples import ReaderMaterial
 from expertrag.train.reader.passages import Passages
-from expertrag.train.reader.sheets import Sheets
+from expertrag.train.reader.prompt_groups import PromptGroups
 from expertrag_retriever.training.types import normalized
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ def material(folder: Path, domain: str, recipe: ReaderRecipe) -> ReaderMaterial:
     rng = random.Random(f"{recipe.seed} {dataset.name}")
     asked = read_questions(dataset, recipe.words, rng)
     train, dev = asked.part(dev=False), asked.part(dev=True)
-    sheets = Sheets(dataset, domain, recipe, asked.passages, rng)
+    groups = PromptGroups(dataset, domain, recipe, asked.passages, rng)
     most = recipe.dev_questions
     return ReaderMaterial(
         name=dataset.name,
         domain=domain,
         sha256=dataset.sha256,
-        examples=sheets.training(train.answerable, train.unanswerable),
-        dev=sheets.dev(dev.answerable[:most], dev.unanswerable[:most]),
+        examples=groups.training(train.answerable, train.unanswerable),
+        dev=groups.dev(dev.answerable[:most], dev.unanswerable[:most]),
         dropped=asked.dropped,
     )
 

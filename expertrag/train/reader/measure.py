@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.squad import contains
 from expertrag.train.reader.examples import DevQuestions, ReaderExample
-from expertrag.train.reader.network import Told
+from expertrag.train.reader.network import DevReply
 
-Answer = Callable[[Sequence[ReaderExample]], Sequence[Told]]
+Answer = Callable[[Sequence[ReaderExample]], Sequence[DevReply]]
 """Function that answers questions from their passages."""
 
 
@@ -38,16 +38,16 @@ NOT_ANSWERED = Scores(0, None, None, None, None)
 def measure(dev: DevQuestions, answer: Answer) -> Scores:
     """Answer the dev questions of a data set and score the answers."""
     alone, among = dev.alone, dev.among
-    told, abstained = answer(among), answer(dev.unanswerable)
-    doubts = [item.doubt for item in (*abstained, *told)]
+    replies, abstained = answer(among), answer(dev.unanswerable)
+    doubts = [item.doubt for item in (*abstained, *replies)]
     return Scores(
         questions=len(among),
         alone=_share(_right(alone, answer(alone))),
-        among=_share(_right(among, told)),
+        among=_share(_right(among, replies)),
         cited=_share(
             [
                 bool(item.reply.cited) and set(item.reply.cited) <= set(asked.reply.cited)
-                for asked, item in zip(among, told, strict=True)
+                for asked, item in zip(among, replies, strict=True)
                 if contains(item.reply.answer, asked.accepted)
             ]
         ),
@@ -55,10 +55,10 @@ def measure(dev: DevQuestions, answer: Answer) -> Scores:
     )
 
 
-def _right(asked: Sequence[ReaderExample], told: Sequence[Told]) -> list[bool]:
+def _right(asked: Sequence[ReaderExample], replies: Sequence[DevReply]) -> list[bool]:
     return [
         contains(item.reply.answer, example.accepted)
-        for example, item in zip(asked, told, strict=True)
+        for example, item in zip(asked, replies, strict=True)
         if example.accepted
     ]
 

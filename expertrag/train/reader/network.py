@@ -33,7 +33,7 @@ class RowLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DevReply:
     """The reply to a question, and the probability of abstention, in [0, 1]."""
 
     reply: Reply
@@ -89,19 +89,19 @@ class ReaderNetwork:
         return logits.float()
 
     @torch.inference_mode()
-    def answer(self, examples: Sequence[ReaderExample], domain: str) -> list[Told]:
+    def answer(self, examples: Sequence[ReaderExample], domain: str) -> list[DevReply]:
         """Answer questions by greedy decoding with the adapters of one domain."""
         self._adapters.use(domain)
         self._model.set_attn_implementation("sdpa")
         prompts = [self.chat.encode(item.messages) for item in examples]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
-        found: dict[int, Told] = {}
+        found: dict[int, DevReply] = {}
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            found.update(zip(some, self._told([prompts[place] for place in some]), strict=True))
+            found.update(zip(some, self._replies([prompts[place] for place in some]), strict=True))
         return [found[place] for place in range(len(prompts))]
 
-    def _told(self, prompts: Sequence[list[int]]) -> list[Told]:
+    def _replies(self, prompts: Sequence[list[int]]) -> list[DevReply]:
         width = max(map(len, prompts))
         ids = torch.tensor([[self.end] * (width - len(p)) + p for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
@@ -118,7 +118,7 @@ class ReaderNetwork:
         doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
         rows = made.sequences[:, width:].tolist()
         return [
-            Told(Reply.of(self.chat.decode(self._reply(tokens))), doubt)
+            DevReply(Reply.of(self.chat.decode(self._reply(tokens))), doubt)
             for tokens, doubt in zip(rows, doubts, strict=True)
         ]
 

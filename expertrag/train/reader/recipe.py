@@ -17,9 +17,9 @@ class ReaderRecipe:
     Dev: ``dev_questions`` held-out questions per data set are answered before and after training,
     if ``answered``; the loss of the first ``watched`` is tracked, with ``evaluations`` evaluations
     over the training.
-    Steps: ``rows`` packed sequences of ``row_tokens`` tokens per step; a share ``general`` of them
+    Steps: ``rows`` packed sequences of ``row_tokens`` tokens per step; a share ``shared`` of them
     trains the shared adapter alone.
-    ``beside``: train parallel adapters in the upper half of the layers, of widths ``rank`` and
+    ``parallel``: train parallel adapters in the upper half of the layers, of widths ``rank`` and
     ``domain_rank``, instead of LoRA adapters in all layers. They are scaled by ``strength``, which
     interpolates between the base and the trained model (WiSE-FT, Wortsman et al. 2022).
     """
@@ -38,13 +38,13 @@ class ReaderRecipe:
     answered: bool = True
     row_tokens: int = 1024
     rows: int = 2
-    general: float = 0.25
+    shared: float = 0.25
     learning_rate: float = 1.5e-3
     warm_up: float = 0.05
     evaluations: int = 8
     rank: int = 8
     domain_rank: int = 2
-    beside: bool = False
+    parallel: bool = False
     strength: float = 1.0
     seed: int = 0
 
@@ -70,7 +70,7 @@ FULL = ReaderRecipe()
 PROFILES = {"small": SMALL, "full": FULL}
 
 
-def beside(recipe: ReaderRecipe) -> ReaderRecipe:
+def parallel(recipe: ReaderRecipe) -> ReaderRecipe:
     """Return the recipe for a frozen base with parallel adapters.
 
     Such a base is large and already reads well, so few tokens suffice to teach it the reply format.
@@ -81,7 +81,7 @@ def beside(recipe: ReaderRecipe) -> ReaderRecipe:
     """
     return replace(
         recipe,
-        beside=True,
+        parallel=True,
         strength=0.5,
         answered=False,
         watched=2,

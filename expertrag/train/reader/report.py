@@ -63,7 +63,7 @@ def card(report: ReaderReport, licence: str) -> str:
             "Parallel adapters in the upper half of the layers, shared and per domain, that make",
             f"strength {recipe.strength:g}, widths {recipe.rank} and {recipe.domain_rank}",
         )
-        if recipe.beside
+        if recipe.parallel
         else (
             "LoRA adapters, shared and per domain, that make",
             f"ranks {recipe.rank} and {recipe.domain_rank}",

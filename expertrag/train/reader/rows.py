@@ -1,6 +1,6 @@
 """Pack examples of one domain into rows of tokens (packed sequences), without padding.
 
-Questions about the same passages form a sheet: the prefix that their prompts share is computed
+Questions about the same passages form a group: the prefix that their prompts share is computed
 once, and the rest of each prompt, with its reply, follows as a branch.
 
 Legend: T tokens of a row, A reply tokens among them
@@ -13,9 +13,9 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from expertrag.llm.base import SHARED
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.train.reader.examples import ReaderExample
-from expertrag_retriever.experts.settings import GENERAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class PackedBranch:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PromptGroup:
     """Questions whose prompts have the same prefix, ``shared``."""
 
     domain: str
@@ -43,7 +43,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class Borders:
-    """Place of a sheet in its row: ``shared`` tokens from ``start``, then branches to ``ends``."""
+    """Place of a group in its row: ``shared`` tokens from ``start``, then branches to ``ends``."""
 
     start: int
     shared: int
@@ -52,23 +52,23 @@ class Borders:
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """A packed sequence: sheets that are computed together, with the adapters of ``domain``."""
+    """A packed sequence: groups that are computed together, with the adapters of ``domain``."""
 
     domain: str
-    sheets: tuple[Sheet, ...]
+    groups: tuple[PromptGroup, ...]
 
     @property
     def branches(self) -> list[PackedBranch]:
-        """The branches of all sheets, in order."""
-        return [branch for sheet in self.sheets for branch in sheet.branches]
+        """The branches of all groups, in order."""
+        return [branch for group in self.groups for branch in group.branches]
 
     @property
     def tokens(self) -> list[int]:
         """Input tokens, (T,)."""
         found: list[int] = []
-        for sheet in self.sheets:
-            found += sheet.shared
-            for branch in sheet.branches:
+        for group in self.groups:
+            found += group.shared
+            for branch in group.branches:
                 found += (*branch.prompt, *branch.reply[:-1])
         return found
 
@@ -76,23 +76,23 @@ class PackedRow:
     def positions(self) -> list[int]:
         """Position of each token in its own prompt and reply, (T,)."""
         found: list[int] = []
-        for sheet in self.sheets:
-            shared = len(sheet.shared)
+        for group in self.groups:
+            shared = len(group.shared)
             found += range(shared)
-            for branch in sheet.branches:
+            for branch in group.branches:
                 found += range(shared, shared + len(branch))
         return found
 
     @property
     def borders(self) -> list[Borders]:
-        """Position of each sheet."""
+        """Position of each group."""
         found, start = [], 0
-        for sheet in self.sheets:
-            ends, end = [], start + len(sheet.shared)
-            for branch in sheet.branches:
+        for group in self.groups:
+            ends, end = [], start + len(group.shared)
+            for branch in group.branches:
                 end += len(branch)
                 ends.append(end)
-            found.append(Borders(start, len(sheet.shared), tuple(ends)))
+            found.append(Borders(start, len(group.shared), tuple(ends)))
             start = end
         return found
 
@@ -112,14 +112,14 @@ class PackedRow:
         return [token for branch in self.branches for token in branch.reply]
 
 
-def encode(examples: Iterable[ReaderExample], chat: ChatTokenizer, end: int) -> list[Sheet]:
+def encode(examples: Iterable[ReaderExample], chat: ChatTokenizer, end: int) -> list[PromptGroup]:
     """Tokenize examples, with prompts exactly as served; replies end with the token ``end``."""
     groups: dict[tuple[str, bool, tuple[str, ...]], list[ReaderExample]] = {}
     for item in examples:
         texts = tuple(passage.text for passage in item.passages)
         groups.setdefault((item.domain, item.strict, texts), []).append(item)
     return [
-        sheet(
+        group(
             domain,
             [
                 (chat.encode(item.messages), (*chat.encode_text(item.reply.text), end))
@@ -130,21 +130,21 @@ def encode(examples: Iterable[ReaderExample], chat: ChatTokenizer, end: int) -> 
     ]
 
 
-def sheet(domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Sheet:
-    """Combine prompts and their replies into a sheet, with the common prefix stored once."""
+def group(domain: str, texts: Sequence[tuple[Sequence[int], Sequence[int]]]) -> PromptGroup:
+    """Combine prompts and their replies into a group, with the common prefix stored once."""
     # a branch keeps the last token of its prompt, which predicts the first reply token
     columns = zip(*(asked[:-1] for asked, _ in texts), strict=False)  # up to the shortest
     shared = [column[0] for column in itertools.takewhile(lambda c: len({*c}) == 1, columns)]
     branches = tuple(
         PackedBranch(tuple(asked[len(shared) :]), tuple(reply)) for asked, reply in texts
     )
-    return Sheet(domain, tuple(shared), branches)
+    return PromptGroup(domain, tuple(shared), branches)
 
 
-def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[PackedRow]:
-    """Fill rows one by one with sheets of one domain; a sheet that is too long gets its own row."""
-    of: dict[str, list[Sheet]] = {}
-    for item in sheets:
+def pack(groups: Sequence[PromptGroup], most_tokens: int) -> list[PackedRow]:
+    """Fill rows one by one with groups of one domain; a group that is too long gets its own row."""
+    of: dict[str, list[PromptGroup]] = {}
+    for item in groups:
         of.setdefault(item.domain, []).append(item)
     return [
         PackedRow(domain, tuple(some))
@@ -153,10 +153,10 @@ def pack(sheets: Sequence[Sheet], most_tokens: int) -> list[PackedRow]:
     ]
 
 
-def _filled(sheets: Sequence[Sheet], most_tokens: int) -> list[list[Sheet]]:
-    rows: list[list[Sheet]] = []
+def _filled(groups: Sequence[PromptGroup], most_tokens: int) -> list[list[PromptGroup]]:
+    rows: list[list[PromptGroup]] = []
     left = 0
-    for item in sheets:
+    for item in groups:
         if not rows or len(item) > left:
             rows.append([])
             left = most_tokens
@@ -166,23 +166,23 @@ def _filled(sheets: Sequence[Sheet], most_tokens: int) -> list[list[Sheet]]:
 
 
 def plan(
-    sheets: Sequence[Sheet],
+    groups: Sequence[PromptGroup],
     *,
     row_tokens: int,
     rows: int,
-    general: float,
+    shared: float,
     seed: int,
 ) -> list[list[PackedRow]]:
     """Plan the rows of every training step.
 
-    A share ``general`` of the rows is trained without the domain's adapter, because the shared
+    A share ``shared`` of the rows is trained without the domain's adapter, because the shared
     adapter also serves questions outside all domains.
     """
     rng = random.Random(seed)
-    packed = pack(rng.sample(sheets, len(sheets)), row_tokens)
+    packed = pack(rng.sample(groups, len(groups)), row_tokens)
     rng.shuffle(packed)
     steps = [packed[start : start + rows] for start in range(0, len(packed), rows)]
     return [
-        [PackedRow(GENERAL, row.sheets) if rng.random() < general else row for row in step]
+        [PackedRow(SHARED, row.groups) if rng.random() < shared else row for row in step]
         for step in steps
     ]

@@ -14,7 +14,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import Bundle, save_bundle
 from expertrag.llm.adapters.trainable import Adapters, AdapterSettings, adapt
-from expertrag.llm.base import BASE
+from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.dense import LARGE_TYPES, load_dense, weights_of
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.chat import ChatTokenizer
@@ -22,8 +22,8 @@ from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
 from expertrag.train.reader.examples import ReaderExample, ReaderMaterial
 from expertrag.train.reader.measure import NOT_ANSWERED, Scores, measure
-from expertrag.train.reader.network import ReaderNetwork, Told
-from expertrag.train.reader.recipe import ReaderRecipe, beside
+from expertrag.train.reader.network import DevReply, ReaderNetwork
+from expertrag.train.reader.recipe import ReaderRecipe, parallel
 from expertrag.train.reader.report import ReaderReport, ReaderSetReport, card
 from expertrag.train.reader.rows import PackedRow, encode, pack, plan
 from expertrag.train.reader.trainer import ReaderPoint, ReaderTrainer
@@ -50,7 +50,7 @@ def recipe_for(source: str, recipe: ReaderRecipe) -> ReaderRecipe:
 
     with model_errors(source):
         kind = ModelSource(weights_of(source)).config.model_type
-    return beside(recipe) if kind in LARGE_TYPES else recipe
+    return parallel(recipe) if kind in LARGE_TYPES else recipe
 
 
 def train_reader(
@@ -76,7 +76,7 @@ def train_reader(
     :raises TrainingError: another training for ``out`` is running.
     """
     started = time.monotonic()
-    dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.beside)
+    dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.parallel)
     network, adapters, recipe = _adapted(dense, materials, recipe, start)
     identity = _identity(source, start)
     with work_folder(out) as partial:
@@ -93,7 +93,7 @@ def train_reader(
             prompts=prompt.fingerprint(),
             recipe=recipe,
             command=command,
-            sets=tuple(_told(item, before, after) for item in materials),
+            sets=tuple(_set_report(item, before, after) for item in materials),
             points=points,
             steps=len(rows.steps),
             tokens=sum(len(row.tokens) for step in rows.steps for row in step),
@@ -128,14 +128,14 @@ def _settings(
     materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None, layers: int
 ) -> AdapterSettings:
     domains = _domains(materials)
-    if BASE in domains:
+    if {BASE, SHARED} & {*domains}:
         raise InvalidArgument(
-            f"data: {BASE!r} is reserved for the expert of prompts without passages, which is not "
-            "trained; give the domain another name"
+            f"data: {BASE!r} and {SHARED!r} are reserved for the experts of no domain; give the "
+            "domain another name"
         )
     if start is None:
-        first = layers // 2 if recipe.beside else 0
-        return AdapterSettings(domains, recipe.rank, recipe.domain_rank, recipe.beside, first)
+        first = layers // 2 if recipe.parallel else 0
+        return AdapterSettings(domains, recipe.rank, recipe.domain_rank, recipe.parallel, first)
     return replace(
         start.settings, domains=tuple(dict.fromkeys((*start.settings.domains, *domains)))
     )
@@ -176,7 +176,7 @@ def _rows(
         encode(examples, network.chat, network.end),
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
-        general=recipe.general,
+        shared=recipe.shared,
         seed=recipe.seed,
     )
     dev = pack(encode(watched, network.chat, network.end), recipe.row_tokens)
@@ -237,14 +237,14 @@ def _measured(
     for done, item in enumerate(materials):
         progress(f"reader: answering dev questions {when} training", done, len(materials))
 
-        def answer(asked: Sequence[ReaderExample], domain: str = item.domain) -> list[Told]:
+        def answer(asked: Sequence[ReaderExample], domain: str = item.domain) -> list[DevReply]:
             return network.answer(asked, domain)
 
         found[item.name] = measure(item.dev, answer)
     return found
 
 
-def _told(
+def _set_report(
     item: ReaderMaterial, before: Mapping[str, Scores], after: Mapping[str, Scores]
 ) -> ReaderSetReport:
     return ReaderSetReport(

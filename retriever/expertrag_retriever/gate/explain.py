@@ -85,11 +85,11 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     relation = "reaches" if retrieve else "is below"
     action = "the documents are consulted" if retrieve else "the model answers alone"
     speaking = {name: value for name, value in contributions.items() if abs(value) >= _NOTABLE}
-    told = ", ".join(
+    listed = ", ".join(
         f"{_GROUPS[name]} {value:+.2f}"
         for name, value in sorted(speaking.items(), key=lambda item: -abs(item[1]))
     )
-    grounds = f" ({told})" if told else ""
+    grounds = f" ({listed})" if listed else ""
     turning = [
         _GROUPS[name]
         for name, value in speaking.items()
@@ -109,12 +109,12 @@ def way_reason(choice: WayChoice, seconds: Mapping[str, float], cost: float) -> 
     :param seconds: of each way, relative to one step.
     :param cost: accuracy that one step must gain.
     """
-    told = "; ".join(
+    listed = "; ".join(
         f"{_WAYS[name]}: right with probability {p:.2f} in {seconds[name]:.1f} times the time"
         for name, p in choice.p_right.items()
     )
     best = f"{_WAYS[choice.name]} has the highest utility at a cost of {cost:g} per step"
-    return f"Of the ways to read ({told}), {best}."
+    return f"Of the ways to read ({listed}), {best}."
 
 
 _WAYS = {

@@ -105,10 +105,10 @@ def _nearest(
     distance = router.distances(states)[0]
     foreign = torch.tensor([router.domains[i] not in wanted for i in router.owner.tolist()])
     place = int(distance.masked_fill(foreign.to(distance.device), float("inf")).argmin())
-    told = router.evidence.prototypes
+    listed = router.evidence.prototypes
     return Neighbour(
         domain=router.domains[int(router.owner[place])],
-        words=told[place] if place < len(told) else (),
+        words=listed[place] if place < len(listed) else (),
         distance=float(distance[place]),
     )
 
@@ -130,8 +130,8 @@ def _sentence(
 ) -> str:
     if domain == GENERAL:
         return _unknown(posterior[GENERAL], nearest, reach)
-    told = _list([f'"{item.word}"' for item in words])
-    evidence = f"{told} {'indicates' if len(words) == 1 else 'indicate'} it"
+    listed = _list([f'"{item.word}"' for item in words])
+    evidence = f"{listed} {'indicates' if len(words) == 1 else 'indicate'} it"
     near = _list([f'"{word}"' for word in nearest.words[:3]])
     sentence = f"The text is classified as {domain} (probability {posterior[domain]:.2f}): "
     sentence += evidence if words else "no single word indicates it"

@@ -1,4 +1,4 @@
-"""One expert per sequence: the domain's, or the general one for others; on both back ends."""
+"""One expert per sequence: the domain's, or the shared one for others; on both back ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from expertrag.llm import Message
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
 _QUESTION = [Message("user", "What is the harbour for?")]
-_NAMES = ["law", "general", "finance", "science"]
+_NAMES = ["law", "shared", "finance", "science"]
 _GREEDY = Sampling(max_tokens=12, frequency_penalty=0.0)
 
 
@@ -62,10 +62,10 @@ def test_a_domain_has_its_own_expert(named: Path, only_first: Path, native: bool
         return TransformersGenerator.load(str(folder), dtype="float32", native=native)
 
     generator = load(named)
-    assert generator.experts[:2] == ("law", "general")
-    law, general = _answer(generator, "law"), _answer(generator, None)
+    assert generator.experts[:2] == ("law", "shared")
+    law, shared = _answer(generator, "law"), _answer(generator, None)
     assert law == _answer(load(only_first), "law")
-    assert law != general == _answer(generator, "cooking")
+    assert law != shared == _answer(generator, "cooking")
     mixed = generator.begin_mixed(_QUESTION, _QUESTION, 0.5, _GREEDY, domain="law")
     assert "".join(mixed.stream()) == law
 

@@ -27,7 +27,7 @@ from expertrag.llm.convert.gguf import merge_gguf, write_gguf
 from expertrag.llm.convert.merge import merge
 from expertrag.llm.load.gguf_file import GGUFFile
 
-EXPERTS = ("general", "legal", "base")
+EXPERTS = ("shared", "legal", "base")
 EXACT = ("attn_norm", "ffn_norm", "ffn_gate_inp")
 TEXTS = (
     "Aspirin inhibits 12 enzymes, doesn't it?\n\n  Yes: COX-1 [2].",
@@ -112,7 +112,7 @@ def test_our_engine_generates_the_same(
     found, wanted = (
         [
             _said(tmp_path / name, asked)
-            for asked in (("general", "legal") if domain is None else (None,))
+            for asked in (("shared", "legal") if domain is None else (None,))
         ]
         for name in ("model.gguf", "model")
     )

@@ -136,13 +136,13 @@ def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: 
 
 
 def test_progress_is_reported(tiny_folder: TinyFolder, tmp_path: Path) -> None:
-    told: list[tuple[str, int, int | None]] = []
+    reported: list[tuple[str, int, int | None]] = []
     pack_folder(
-        str(tiny_folder("mixtral")), "int8", tmp_path / "out", lambda *step: told.append(step)
+        str(tiny_folder("mixtral")), "int8", tmp_path / "out", lambda *step: reported.append(step)
     )
-    packed = [(done, total) for stage, done, total in told if stage.startswith("pack ")]
+    packed = [(done, total) for stage, done, total in reported if stage.startswith("pack ")]
     assert len(packed) == 4 and packed[-1][0] == packed[-1][1]  # words, two layers, a norm
-    assert [step[1:] for step in told[-2:]] == [(0, 1), (1, 1)]
+    assert [step[1:] for step in reported[-2:]] == [(0, 1), (1, 1)]
     assert (tmp_path / "out" / "README.md").read_text().count("int8") == 2
 
 

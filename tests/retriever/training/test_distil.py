@@ -125,15 +125,15 @@ def test_the_card_states_cost_and_quality(bundle: Path, base: BaseModel, tmp_pat
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_merged_update_equals_the_separate_one(encoder: Encoders, kind: str) -> None:
     texts = ["The tenant shall give notice.", "Aspirin.", "A longer text that needs padding. " * 3]
-    beside, merged = encoder(kind), encoder(kind)
+    alone, merged = encoder(kind), encoder(kind)
     plain: Any = merged[0]
-    module = with_experts(beside, ExpertSettings(("student",), rank=4))
+    module = with_experts(alone, ExpertSettings(("student",), rank=4))
     torch.manual_seed(1)
     for _, layer in expert_layers(module.model):
         layer.second.data += 0.3 * torch.randn_like(layer.second)
     layers = expert_layers(module.model)
     merge(plain.model, {name: (layer.first[0], layer.second[0]) for name, layer in layers})
-    expected = np.asarray(beside.encode(texts, domain="student"))
+    expected = np.asarray(alone.encode(texts, domain="student"))
     assert np.allclose(np.asarray(merged.encode(texts)), expected, atol=1e-5)
     assert not np.allclose(np.asarray(encoder(kind).encode(texts)), expected, atol=1e-2)
 

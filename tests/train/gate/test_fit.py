@@ -66,19 +66,19 @@ def test_one_passage_is_learned_as_a_way_to_read(bundle: GateBundle, out: Path) 
     assert bundle.ways.keys() == {"one_passage"}
     assert bundle.ways["one_passage"].seconds == 0.25
     assert bundle.cost == 0.02
-    told = bundle.card["ways"]
-    assert told["one_passage"]["accuracy"] == told["one_step"]["accuracy"]
-    assert told["one_passage"]["chosen"] == 1.0  # as often right, and faster
+    reported = bundle.card["ways"]
+    assert reported["one_passage"]["accuracy"] == reported["one_step"]["accuracy"]
+    assert reported["one_passage"]["chosen"] == 1.0  # as often right, and faster
     assert bundle.card["ways_chosen"]["seconds"] == 0.25
     assert "| as chosen | " in (out / CARD).read_text()
 
 
 def test_passages_are_judged(bundle: GateBundle, out: Path) -> None:
     assert bundle.sufficiency is not None
-    told = bundle.card["passages"]
-    assert told["rows"] == 160
-    assert told["auc"] > 0.95
-    assert told["auc_similarity"] == pytest.approx(0.5, abs=0.12)
+    reported = bundle.card["passages"]
+    assert reported["rows"] == 160
+    assert reported["auc"] > 0.95
+    assert reported["auc_similarity"] == pytest.approx(0.5, abs=0.12)
     assert "AUROC" in (out / CARD).read_text()
 
 

@@ -39,8 +39,8 @@ def test_a_prompt_lacks_the_answer_if_no_passage_has_it(births: ProbeSet, datase
 
 
 def test_prompts_of_a_sheet_have_the_same_passages(births: ProbeSet) -> None:
-    shown = {item.sheet: item.passages for item in births.train}
-    assert all(shown[item.sheet] == item.passages for item in births.train)
+    shown = {item.group: item.passages for item in births.train}
+    assert all(shown[item.group] == item.passages for item in births.train)
     assert len(births.train) > 2 * len(shown)
     assert {len(passages) for passages in shown.values()} <= set(FULL.passages)
 
@@ -69,11 +69,11 @@ def test_the_same_data_give_the_same_prompts(births: ProbeSet, dataset: Path) ->
     assert other.train != births.train
 
 
-def test_fewer_sheets_and_unknown_names(dataset: Path) -> None:
+def test_fewer_searches_and_unknown_names(dataset: Path) -> None:
     (few,) = probe_sets({"encyclopedia": (dataset,)}, FULL, {}, {"births": 3})
-    assert len({item.sheet for item in few.train}) <= 6
-    for licences, sheets in (({"deaths": "MIT"}, {}), ({}, {"deaths": 3})):
+    assert len({item.group for item in few.train}) <= 6
+    for licences, groups in (({"deaths": "MIT"}, {}), ({}, {"deaths": 3})):
         with pytest.raises(InvalidArgument, match="no data set is called deaths"):
-            probe_sets({"encyclopedia": (dataset,)}, FULL, licences, sheets)
+            probe_sets({"encyclopedia": (dataset,)}, FULL, licences, groups)
     with pytest.raises(InvalidArgument, match="two data sets have the same name"):
         probe_sets({"encyclopedia": (dataset, dataset)}, FULL, {}, {})

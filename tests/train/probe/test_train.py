@@ -23,7 +23,7 @@ from expertrag.train.probe.states import messages_of
 from expertrag.train.probe.train import train_probe
 from expertrag_retriever.errors import TrainingError
 
-RECIPE = replace(FULL, dev_sheets=4)
+RECIPE = replace(FULL, dev_searches=4)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +48,9 @@ def test_a_trained_probe_is_served(
 ) -> None:
     out = tmp_path / "probe"
     report = train_probe([births], generator, out, _silent, command="again", licence="MIT")
-    (told,) = report.sets
-    assert told.prompts == len(births.train) and told.dev_prompts == len(births.dev)
-    assert told.left_out is not None and told.abstains is not None
+    (reported,) = report.sets
+    assert reported.prompts == len(births.train) and reported.dev_prompts == len(births.dev)
+    assert reported.left_out is not None and reported.abstains is not None
     assert not out.with_name("probe.partial").exists()
     served = open_generator(ModelConfig(generator=str(tiny_reader), probe=str(out)))
     assert served.probe == load_probe(out).digest

@@ -20,7 +20,7 @@ from expertrag.train.questions.questions import (
     QuestionsReport,
     draw_passages,
     read_documents,
-    told,
+    summary,
     write_questions,
 )
 from expertrag_index.types import Document
@@ -105,7 +105,7 @@ def test_training_reads_the_pair_file(
     report = _write(folder, out, generator, embedder)
     assert (report.passages, report.pairs) == (4, 3)
     assert {reason: count for reason, count in report.dropped.items() if count} == {NO_QUESTION: 1}
-    assert told(report) == f"3 pairs of 4 passages; dropped: 1 {NO_QUESTION}"
+    assert summary(report) == f"3 pairs of 4 passages; dropped: 1 {NO_QUESTION}"
     assert generator.open_sessions == 0
     source = read_pairs(out)
     assert {pair.query: source.corpus[pair.document] for pair in source.pairs} == {

@@ -11,7 +11,7 @@ from pathlib import Path
 import eval_reader
 import pytest
 import torch
-from reader_answers import Told
+from reader_answers import ModelReply
 from reader_figures import (
     Figure,
     areas,
@@ -157,8 +157,8 @@ def test_closed_book_shows_nothing(births: Path) -> None:
     ],
 )
 def test_scores(text: str, answers: tuple[str, ...], expected: tuple[bool, ...]) -> None:
-    asked, told = replace(PARIS, answers=answers), Told(text, 0.0)
-    assert tuple(score(asked, told) for score in (right, exact, scored)) == expected
+    asked, reported = replace(PARIS, answers=answers), ModelReply(text, 0.0)
+    assert tuple(score(asked, reported) for score in (right, exact, scored)) == expected
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_scores(text: str, answers: tuple[str, ...], expected: tuple[bool, ...])
     ],
 )
 def test_citations(text: str, answer: tuple[int, int], gold: tuple[int, int]) -> None:
-    told = Told(text, 0.0)
-    assert citations(PARIS, told, holds_answer) == answer
-    assert citations(PARIS, told, is_gold) == gold
+    reported = ModelReply(text, 0.0)
+    assert citations(PARIS, reported, holds_answer) == answer
+    assert citations(PARIS, reported, is_gold) == gold
 
 
 def test_recall_is_of_the_judged_documents() -> None:

@@ -1,4 +1,4 @@
-"""Packed sequences: every sheet is whole, of one domain, and separate from the others."""
+"""Packed sequences: every group is whole, of one domain, and separate from the others."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.base import SHARED
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.prompt import ABSTAINS, NOT_FOUND
@@ -21,24 +22,23 @@ from expertrag.train.reader.rows import (
     Borders,
     PackedBranch,
     PackedRow,
-    Sheet,
+    PromptGroup,
     encode,
+    group,
     pack,
     plan,
-    sheet,
 )
-from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.types import Passage
 
-SHEETS = [
-    sheet(domain, [(range(20 + 3 * n, 20 + 3 * n + size), (300 + n, 2))])
+GROUPS = [
+    group(domain, [(range(20 + 3 * n, 20 + 3 * n + size), (300 + n, 2))])
     for n, (domain, size) in enumerate([("a", 9), ("b", 14), ("a", 5), ("a", 30), ("b", 3)])
 ]
-FORKED = sheet("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 7, 8), (13, 2))])
+FORKED = group("a", [((5, 6, 7, 8), (9, 2)), ((5, 6, 10), (11, 12, 2)), ((5, 6, 7, 8), (13, 2))])
 
 
 def test_layout_of_a_row() -> None:
-    row = PackedRow("a", (FORKED, sheet("a", [((9,), (4, 2))])))
+    row = PackedRow("a", (FORKED, group("a", [((9,), (4, 2))])))
     assert row.tokens == [5, 6, 7, 8, 9, 10, 11, 12, 7, 8, 13, 9, 4]
     assert row.positions == [0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4, 0, 1]
     assert row.borders == [Borders(0, 2, (5, 8, 11)), Borders(11, 0, (13,))]
@@ -49,28 +49,28 @@ def test_layout_of_a_row() -> None:
 def test_questions_about_the_same_passages_share_them(smollm_path: Path, dataset: Path) -> None:
     chat = ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
     examples = material(dataset, "legal", replace(FULL, tempted=0.4)).examples
-    sheets = encode(examples, chat, 2)
-    assert len(sheets) < len(examples)
+    groups = encode(examples, chat, 2)
+    assert len(groups) < len(examples)
     texts = [
-        (*item.shared, *branch.prompt, *branch.reply) for item in sheets for branch in item.branches
+        (*item.shared, *branch.prompt, *branch.reply) for item in groups for branch in item.branches
     ]
     asked = [(*chat.encode(e.messages), *chat.encode_text(e.reply.text), 2) for e in examples]
     assert sorted(texts) == sorted(asked)
 
 
 def test_rows_are_filled_up_to_their_size() -> None:
-    rows = pack(SHEETS, 20)
+    rows = pack(GROUPS, 20)
     assert sorted(len(row.tokens) for row in rows) == [16, 19, 31]  # one is longer than a row
-    assert all(item.domain == row.domain for row in rows for item in row.sheets)
-    assert sum(len(row.sheets) for row in rows) == len(SHEETS)
+    assert all(item.domain == row.domain for row in rows for item in row.groups)
+    assert sum(len(row.groups) for row in rows) == len(GROUPS)
 
 
-def test_a_plan_contains_all_sheets() -> None:
-    steps = plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
-    shown = [item for step in steps for row in step for item in row.sheets]
-    assert sorted(map(hash, shown)) == sorted(map(hash, SHEETS))
-    assert GENERAL in {row.domain for step in steps for row in step}
-    assert steps == plan(SHEETS, row_tokens=40, rows=2, general=0.5, seed=1)
+def test_a_plan_contains_all_groups() -> None:
+    steps = plan(GROUPS, row_tokens=40, rows=2, shared=0.5, seed=1)
+    shown = [item for step in steps for row in step for item in row.groups]
+    assert sorted(map(hash, shown)) == sorted(map(hash, GROUPS))
+    assert SHARED in {row.domain for step in steps for row in step}
+    assert steps == plan(GROUPS, row_tokens=40, rows=2, shared=0.5, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +80,8 @@ def network(tiny_llama: Path) -> ReaderNetwork:
     return ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer))
 
 
-def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
-    first, second, third = (item for item in SHEETS if item.domain == "a")
+def test_groups_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
+    first, second, third = (item for item in GROUPS if item.domain == "a")
     with torch.no_grad():
         apart = [network.loss(PackedRow("a", (item,))).total for item in (first, second, third)]
         packed = network.loss(PackedRow("a", (first, second, third))).total
@@ -91,9 +91,9 @@ def test_sheets_do_not_attend_to_each_other(network: ReaderNetwork) -> None:
 
 
 def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
-    """A sheet's loss is the sum of its questions' losses, each with its complete prompt."""
+    """A group's loss is the sum of its questions' losses, each with its complete prompt."""
     alone = [
-        Sheet("a", (), (PackedBranch((*FORKED.shared, *branch.prompt), branch.reply),))
+        PromptGroup("a", (), (PackedBranch((*FORKED.shared, *branch.prompt), branch.reply),))
         for branch in FORKED.branches
     ]
     with torch.no_grad():
@@ -103,14 +103,14 @@ def test_a_branch_equals_its_question_alone(network: ReaderNetwork) -> None:
 
 def test_the_loss_matches_transformers(tiny_llama: Path, network: ReaderNetwork) -> None:
     """Only reply tokens count, and the last prompt token predicts the first of them."""
-    [branch], shared = SHEETS[0].branches, SHEETS[0].shared
+    [branch], shared = GROUPS[0].branches, GROUPS[0].shared
     model = load_dense(tiny_llama).model
     ids = torch.tensor([[*shared, *branch.prompt, *branch.reply]])
     asked = len(shared) + len(branch.prompt)
     labels = torch.tensor([[-100] * asked + list(branch.reply)])
     with torch.no_grad():
         expected = model(input_ids=ids, labels=labels).loss * len(branch.reply)
-        torch.testing.assert_close(network.loss(PackedRow("a", (SHEETS[0],))).total, expected)
+        torch.testing.assert_close(network.loss(PackedRow("a", (GROUPS[0],))).total, expected)
 
 
 @pytest.mark.parametrize(("least", "abstains"), [(0.0, True), (1.0, False)])
@@ -123,9 +123,9 @@ def test_the_doubt_decides(
     examples = [
         ReaderExample("set", "a", asked, shown, ABSTAINS) for asked in ("Who?", "What paints?")
     ]
-    told = network.answer(examples, "a")
+    reported = network.answer(examples, "a")
     first_word = NOT_FOUND.split()[0]
-    assert [item.reply.answer.startswith(first_word) for item in told] == [abstains] * 2
+    assert [item.reply.answer.startswith(first_word) for item in reported] == [abstains] * 2
     assert all(
-        0 < item.doubt < 1 for item in told
+        0 < item.doubt < 1 for item in reported
     )  # the model's own doubt, not the forced decision

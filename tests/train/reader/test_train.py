@@ -48,7 +48,7 @@ def test_contents_of_a_bundle(bundle: Path) -> None:
     assert "## " not in (bundle / "README.md").read_text()
     assert not bundle.with_name("bundle.partial").exists()
     made = load_bundle(bundle)
-    assert made.settings.experts == ("general", "encyclopedia", "legal", "base")
+    assert made.settings.experts == ("shared", "encyclopedia", "legal", "base")
     assert {value.dtype for value in made.weights.values()} == {torch.bfloat16}
 
 
@@ -116,7 +116,7 @@ def test_an_older_reader_is_a_start_but_cannot_be_served(
     old = tmp_path / "old"
     shutil.copytree(bundle, old)
     weights = load_file(old / "adapters.safetensors")
-    weights["model.layers.0.self_attn.q_proj.updates.general.up"] = torch.ones(32, 2)
+    weights["model.layers.0.self_attn.q_proj.updates.shared.up"] = torch.ones(32, 2)
     save_file(weights, old / "adapters.safetensors")
     with pytest.raises(Conflict, match="older versions: train the reader again"):
         merge(str(tiny_llama), old, tmp_path / "merged")
@@ -171,7 +171,7 @@ def _said(
     return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]
 
 
-@pytest.mark.parametrize("domain", ["general", "encyclopedia", "legal", "base"])
+@pytest.mark.parametrize("domain", ["shared", "encyclopedia", "legal", "base"])
 def test_merging_changes_nothing(
     domain: str, bundle: Path, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +189,7 @@ def test_merging_changes_nothing(
         mixture.config.expert_names
         == list(names)
         == [
-            "general",
+            "shared",
             "encyclopedia",
             "legal",
             "base",
@@ -231,9 +231,9 @@ def _logits(base: Path, bundle: Path, domain: str) -> tuple[torch.Tensor, torch.
 
 
 def test_experts_differ(bundle: Path, tiny_llama: Path) -> None:
-    _, general = _logits(tiny_llama, bundle, "general")
+    _, shared = _logits(tiny_llama, bundle, "shared")
     _, legal = _logits(tiny_llama, bundle, "legal")
-    assert (general - legal).abs().max() > 1e-3
+    assert (shared - legal).abs().max() > 1e-3
 
 
 def test_untrained_updates_change_nothing(tiny_llama: Path) -> None:
@@ -252,7 +252,7 @@ def test_another_base_is_rejected(bundle: Path, smollm_path: Path, tmp_path: Pat
 
 
 def test_an_unknown_expert_is_rejected(bundle: Path, tiny_llama: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match="choose one of general, encyclopedia, legal, base"):
+    with pytest.raises(InvalidArgument, match="choose one of shared, encyclopedia, legal, base"):
         merge(str(tiny_llama), bundle, tmp_path / "merged", domain="medicine")
 
 

@@ -64,11 +64,9 @@ def answering(question: str, piece: Piece) -> str:
         question,
     )
     scores = {
-        (stretch.start, stretch.end): evidence.recall(
-            evidence.question.words, stretch.wording.words
-        )
-        for stretch in evidence.stretches[0]
-        if (stretch.start, stretch.end) in held
+        (span.start, span.end): evidence.recall(evidence.question.words, span.wording.words)
+        for span in evidence.spans[0]
+        if (span.start, span.end) in held
     }
     best = max(scores.values(), default=0.0)
     holders = [place for place, score in scores.items() if score == best]

@@ -56,9 +56,9 @@ def _asked(did: str, item: Subject, other: Subject) -> Iterator[Made]:
     """Ask what the other document says about its subject, with the name replaced."""
     if other.born:
         question = f"When was the person who {did} born?"
-        yield Made(question, other.born, other.piece, MAKER, beside=item.piece)
+        yield Made(question, other.born, other.piece, MAKER, supporting=item.piece)
     instead = f"the {'person who' if other.born else 'one that'} {did}"
     for made in cloze(other.piece):
         if not made.sentence and made.question.count(other.name) == 1:
             question = made.question.replace(other.name, instead)
-            yield Made(question, made.answer, other.piece, MAKER, beside=item.piece)
+            yield Made(question, made.answer, other.piece, MAKER, supporting=item.piece)

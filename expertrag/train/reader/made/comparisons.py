@@ -29,7 +29,7 @@ def comparisons(among: Sequence[Subject], seed: int) -> list[Made]:
         other = rng.choice(found)
         if item.noun not in other.piece.text.lower() and other.name != item.name:
             question = f"Are {item.name} and {other.name} both {_plural(item.noun)}?"
-            made.append(Made(question, "no", item.piece, MAKER, beside=other.piece))
+            made.append(Made(question, "no", item.piece, MAKER, supporting=other.piece))
     return made[:_MOST]
 
 
@@ -38,7 +38,7 @@ def _compared(one: Subject, other: Subject, rng: random.Random) -> Iterator[Made
     both = f"{one.name} and {other.name}"
     either = f"{one.name} or {other.name}"
     question = f"Are {both} both {_plural(one.noun)}?"
-    yield Made(question, "yes", one.piece, MAKER, beside=other.piece)
+    yield Made(question, "yes", one.piece, MAKER, supporting=other.piece)
     if one.born and other.born and one.year != other.year:
         older, younger = sorted((one, other), key=lambda item: item.year)
         asked, first = rng.choice(
@@ -56,8 +56,8 @@ def _compared(one: Subject, other: Subject, rng: random.Random) -> Iterator[Made
 
 
 def _chosen(question: str, answer: Subject, one: Subject, other: Subject) -> Made:
-    beside = other if answer is one else one
-    return Made(question, answer.name, answer.piece, MAKER, beside=beside.piece)
+    supporting = other if answer is one else one
+    return Made(question, answer.name, answer.piece, MAKER, supporting=supporting.piece)
 
 
 def _plural(noun: str) -> str:

@@ -89,7 +89,7 @@ def make_dataset(
         if report.questions < FEWEST_QUESTIONS:
             raise InvalidArgument(
                 f"from-index: {store} yields too few questions, {FEWEST_QUESTIONS} are needed "
-                f"({report.told()}); add documents to it, let a --generator ask questions, or "
+                f"({report.summary()}); add documents to it, let a --generator ask questions, or "
                 "leave it out and pass questions with --data"
             )
         with published(folder) as scratch:
@@ -178,7 +178,7 @@ def _write(folder: Path, pieces: Sequence[Piece], made: Sequence[Made], report: 
 def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]:
     """Find all pieces that answer: neighbours overlap, and no distractor may hold the answer."""
     if not item.sentence:
-        return [item.piece, item.beside] if item.beside else [item.piece]
+        return [item.piece, item.supporting] if item.supporting else [item.piece]
     return [
         piece
         for piece in siblings[item.piece.document_id]

@@ -64,7 +64,7 @@ class Sifter:
         """
         groups: dict[str, list[Made]] = defaultdict(list)
         for item in made:
-            if not item.sentence and not item.beside and _tells(item):
+            if not item.sentence and not item.supporting and _tells(item):
                 self.dropped[TELLS] += 1
             else:
                 groups[normalise(item.question)].append(item)
@@ -80,7 +80,7 @@ class Sifter:
 
     def _found(self, item: Made) -> bool:
         found = {passage.document_id for passage in self._passages.search(item.question, DEPTH)}
-        return (item.beside or item.piece).id in found  # a bridge does not name its target
+        return (item.supporting or item.piece).id in found  # a bridge does not name its target
 
     def _spread(self, made: list[Made], rng: random.Random) -> list[Made]:
         """Keep at most a share of all questions per document, in random order."""

@@ -20,7 +20,7 @@ class Piece:
 class Made:
     """A question about a piece. ``sentence``: the answer is a whole sentence, else a short span.
 
-    ``beside``: a second piece that is needed to answer.
+    ``supporting``: a second piece that is needed to answer.
     """
 
     question: str
@@ -28,7 +28,7 @@ class Made:
     piece: Piece
     maker: str
     sentence: bool = False
-    beside: Piece | None = None
+    supporting: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class MadeReport:
         """Total number of kept questions."""
         return sum(self.kept.values())
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Summarize the report in one line."""
         kept, dropped = (
             ", ".join(f"{count:,} {what}" for what, count in some.items() if count) or "none"

@@ -24,7 +24,7 @@ ALBUM = Piece("s#0.0", "s", "Safe", "Safe is a record. It became the second albu
 def test_a_person_is_described_by_the_work() -> None:
     (made,) = bridges(subjects([DIRECTOR, FILM]))
     assert made.question == "When was the person who directed Pariah born?"
-    assert (made.answer, made.piece, made.beside) == ("February 7, 1977", DIRECTOR, FILM)
+    assert (made.answer, made.piece, made.supporting) == ("February 7, 1977", DIRECTOR, FILM)
 
 
 def test_cloze_questions_with_the_name_replaced() -> None:
@@ -35,7 +35,7 @@ def test_cloze_questions_with_the_name_replaced() -> None:
 
 
 def test_a_name_without_a_deed_gives_no_question() -> None:
-    beside = Piece("x#0.0", "x", "Mudbound", "Mudbound is a film. Dee Rees was there.")
+    supporting = Piece("x#0.0", "x", "Mudbound", "Mudbound is a film. Dee Rees was there.")
     listed = Piece("y#0.0", "y", "Bessie", "Bessie is a film written by her, and Dee Rees saw it.")
-    assert not [*bridges(subjects([DIRECTOR, beside, listed]))]
+    assert not [*bridges(subjects([DIRECTOR, supporting, listed]))]
     assert not [*bridges([])]

@@ -35,19 +35,19 @@ def test_people_and_ships() -> None:
     made = _made([*PAINTERS, *SHIPS])
     both = [item for item in made if item.question.startswith("Are ")]
     for item in both:
-        assert item.beside is not None
+        assert item.supporting is not None
         painters = "Beson" in item.piece.title
         assert item.question.endswith(" both painters?" if painters else " both ships?")
-        alike = painters == ("Beson" in item.beside.title)
+        alike = painters == ("Beson" in item.supporting.title)
         assert item.answer == ("yes" if alike else "no")
-        assert item.piece.title in item.question and item.beside.title in item.question
+        assert item.piece.title in item.question and item.supporting.title in item.question
     assert {item.answer for item in both} == {"yes", "no"}
     chosen = [item for item in made if not item.question.startswith("Are ")]
     kinds = {" ".join(item.question.split()[:3]) for item in chosen}
     assert kinds == {"Who is older,", "Who is younger,", "Who was born", "Which ship was"}
     for item in chosen:
-        assert item.beside is not None and item.answer == item.piece.title
-        earlier = _year(item.piece) < _year(item.beside)
+        assert item.supporting is not None and item.answer == item.piece.title
+        earlier = _year(item.piece) < _year(item.supporting)
         assert earlier == ("younger" not in item.question)
 
 

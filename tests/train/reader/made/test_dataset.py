@@ -105,9 +105,9 @@ def test_stores_without_enough_questions(
     few = tmp_path / "few"
     with IndexWriter.open(few, embedder) as writer:
         writer.build([_faq()])
-    with pytest.raises(InvalidArgument, match="too few questions, 48 are needed") as told:
+    with pytest.raises(InvalidArgument, match="too few questions, 48 are needed") as reported:
         _make(few, tmp_path)
-    assert "few: 1 questions of 1 passages (1 heading)" in str(told.value)
+    assert "few: 1 questions of 1 passages (1 heading)" in str(reported.value)
     with IndexWriter.open(few, embedder) as writer:
         writer.build([])
     with pytest.raises(InvalidArgument, match="is empty"):

@@ -59,8 +59,10 @@ def test_several_answer_sentences_do_not_conflict() -> None:
 
 
 def test_two_document_questions_may_name_the_answer_and_find_one_document() -> None:
-    asked = Made("Which is paid, Leave or Roses?", "Leave", LEAVE, "comparison", beside=ROSES)
-    lost = Made("Which is free, Lilies or Daisies?", "Lilies", LEAVE, "comparison", beside=ROSES)
+    asked = Made("Which is paid, Leave or Roses?", "Leave", LEAVE, "comparison", supporting=ROSES)
+    lost = Made(
+        "Which is free, Lilies or Daisies?", "Lilies", LEAVE, "comparison", supporting=ROSES
+    )
     assert _sifter(ROSES, LEAVE, *OTHERS).sifted([asked, lost]) == [asked]
 
 

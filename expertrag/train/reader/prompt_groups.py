@@ -1,6 +1,6 @@
 """Choose the passages to show, and the questions to ask about them.
 
-Training examples come in sheets: up to ``Recipe.passages`` passages with all the questions that
+Training examples come in groups: up to ``Recipe.passages`` passages with all the questions that
 they answer, so that training reads the passages once. The gold passages of one question are
 distractors for another.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from expertrag.train.reader.recipe import ReaderRecipe
     from expertrag_retriever.types import Passage
 
-_JOINED = 0.5  # share of sheets filled with other questions' gold passages, not with search results
+_JOINED = 0.5  # share of groups filled with other questions' gold passages, not with search results
 _TRIED = 20  # waiting questions whose passages are tried for this
 
 
-class Sheets:
+class PromptGroups:
     """Makes the examples of one data set; ``rng`` is used for all draws."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Sheets:
     def training(
         self, answerable: Sequence[Answered], unanswerable: Sequence[Query]
     ) -> tuple[ReaderExample, ...]:
-        """Make training examples, sheet by sheet; the target of a share of them is abstention.
+        """Make training examples, group by group; the target of a share of them is abstention.
 
         Every question is asked ``Recipe.epochs`` times (more often in a small data set), each time
         among other passages. If the data set has too few unanswerable questions, answerable ones
@@ -84,20 +84,20 @@ class Sheets:
             if not shown:  # a small corpus: the search found nothing
                 abstained += 1
                 continue
-            sheet = [first]
+            group = [first]
             for item in pool.about(shown):
                 fits = _answers(shown, item) and not self._spoilt(shown, item)
-                if fits and len(sheet) < self._recipe.questions:
+                if fits and len(group) < self._recipe.questions:
                     del pool.waiting[item.query.id]
-                    sheet.append(self._answered(item, shown))
+                    group.append(self._answered(item, shown))
             abstained += not first.reply.found
             for query in pool.near(shown):
-                if share * (len(examples) + len(sheet)) > abstained:
+                if share * (len(examples) + len(group)) > abstained:
                     del pool.tempting[query.id]
-                    sheet.append(self._abstained(query, shown))
+                    group.append(self._abstained(query, shown))
                     abstained += 1
             strict = self._rng.random() < 0.5
-            examples += [replace(example, strict=strict) for example in sheet]
+            examples += [replace(example, strict=strict) for example in group]
         return examples
 
     def _share(self, unanswerable: Sequence[Query]) -> float:
@@ -107,7 +107,7 @@ class Sheets:
     def _first(
         self, pool: _Pool, answerable: Sequence[Answered], *, abstain: bool
     ) -> ReaderExample:
-        """Take the first question of a sheet and choose the passages."""
+        """Take the first question of a group and choose the passages."""
         if not abstain:
             item = pool.waiting.pop(next(iter(pool.waiting)))
             return self._answered(item, self._shown(item, pool.waiting))
@@ -121,7 +121,7 @@ class Sheets:
         return self._rng.randint(1, self._rng.randint(1, self._recipe.passages))
 
     def _shown(self, item: Answered, waiting: Mapping[str, Answered]) -> list[Passage]:
-        """Draw the passages of a sheet whose first question is ``item``."""
+        """Draw the passages of a group whose first question is ``item``."""
         count = self._count()
         shown = [*item.cited]
         if self._rng.random() < _JOINED:

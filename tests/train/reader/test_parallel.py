@@ -21,7 +21,7 @@ from expertrag.api.types import Passage, Sampling
 from expertrag.config import ModelConfig
 from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
-from expertrag.llm.adapters.serving import beside_of, load_beside
+from expertrag.llm.adapters.serving import load_parallel, parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.base import Message
@@ -32,13 +32,13 @@ from expertrag.llm.engine.lowering import lower
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.load.packing import pack_folder
 from expertrag.llm.network import Limits
-from expertrag.train.reader.recipe import FULL, beside
+from expertrag.train.reader.recipe import FULL, parallel
 from expertrag.train.reader.train import recipe_for
 from expertrag_kernels import Format
 from expertrag_kernels.torch_decoder import TorchDecoder
 
 RECIPE = replace(
-    beside(FULL),
+    parallel(FULL),
     row_tokens=600,
     epochs=4,
     evaluations=3,
@@ -68,20 +68,20 @@ def base(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(base: Path, dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("beside") / "bundle"
+    out = tmp_path_factory.mktemp("adapters") / "bundle"
     report = train_births(base, dataset, out, RECIPE)
     assert min(point.mean for point in report.points) < report.points[0].mean - 0.5
     return out
 
 
 def test_the_type_of_the_base_selects_parallel_adapters(base: Path, smollm_path: Path) -> None:
-    assert recipe_for(str(base), FULL) == beside(FULL)
+    assert recipe_for(str(base), FULL) == parallel(FULL)
     assert recipe_for(str(smollm_path), FULL) == FULL
 
 
 def test_adapters_are_in_the_upper_half(bundle: Path) -> None:
     made = load_bundle(bundle)
-    assert (made.settings.beside, made.settings.first_layer) == (True, 1)
+    assert (made.settings.parallel, made.settings.first_layer) == (True, 1)
     assert {name.split(".")[2] for name in made.weights} == {"1", "2"}
 
 
@@ -90,15 +90,15 @@ def test_the_engine_matches_the_trained_model(
     packed: bool, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
     made = load_bundle(bundle)
-    experts = beside_of(made)
+    experts = parallel_of(made)
     source = base
     if packed:
         source = tmp_path / "packed"
         pack_folder(str(base), "float32", source, lambda *_: None)
-    generator = load_generator(str(source), dtype="float32", beside=experts)
+    generator = load_generator(str(source), dtype="float32", adapters=experts)
     alone = load_generator(str(source), dtype="float32")
     assert isinstance(generator, TransformersGenerator) and isinstance(alone, TransformersGenerator)
-    assert generator.experts == ("general", "encyclopedia", "legal", "base")
+    assert generator.experts == ("shared", "encyclopedia", "legal", "base")
     assert generator.fingerprint != alone.fingerprint
     dense = load_dense(base, upcycled=False).model
     adapters = adapt(dense, made.settings)
@@ -117,13 +117,13 @@ def test_the_engine_matches_the_trained_model(
 
 def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
     """Runs on the CPU, in torch."""
-    experts = load_beside(bundle)
-    generator = load_generator(str(base), dtype="float32", beside=experts)
+    experts = load_parallel(bundle)
+    generator = load_generator(str(base), dtype="float32", adapters=experts)
     assert isinstance(generator, TransformersGenerator)
     make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
     dense = load_dense(base, upcycled=False).model
     lowered = lower(
-        dense, Format.F32, cache_bytes=1 << 20, context_tokens=256, make=make, beside=experts
+        dense, Format.F32, cache_bytes=1 << 20, context_tokens=256, make=make, adapters=experts
     )
     limits = experts.limits(Limits(256, frozenset({2})))
     network, ids = NativeNetwork(lowered, limits), list(range(20, 60))
@@ -136,14 +136,14 @@ def test_the_gpu_decoder_matches(base: Path, bundle: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8", "int4"])
 def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bundle: Path) -> None:
-    reader = load_generator(str(base), dtype=dtype, beside=load_beside(bundle))
+    reader = load_generator(str(base), dtype=dtype, adapters=load_parallel(bundle))
     alone = load_generator(str(base), dtype=dtype)
     assert reader.reader and not alone.reader
     assert _said(reader, CLOSED, "legal") == _said(alone, CLOSED, None)
     assert _said(reader, READ, "legal") != _said(alone, READ, None)
 
 
-@pytest.mark.parametrize("domain", ["general", "legal", "base"])
+@pytest.mark.parametrize("domain", ["shared", "legal", "base"])
 def test_one_expert_is_merged_into_a_dense_model(
     domain: str, base: Path, bundle: Path, tmp_path: Path
 ) -> None:
@@ -153,8 +153,8 @@ def test_one_expert_is_merged_into_a_dense_model(
     plain = kind.from_pretrained(tmp_path / "plain", dtype=torch.float32)
     assert plain.config.intermediate_size == 48 + 64
     ids = list(range(20, 60))
-    experts = load_beside(bundle)
-    generator = load_generator(str(base), dtype="float32", beside=experts)
+    experts = load_parallel(bundle)
+    generator = load_generator(str(base), dtype="float32", adapters=experts)
     assert isinstance(generator, TransformersGenerator)
     with torch.inference_mode():
         found = plain(torch.tensor([ids])).logits[0, -1]
@@ -188,7 +188,7 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
     scale_bundle(scaled, prompt.Doubt(0.5, 1.0, strict_from=0.25))
     doubts, fingerprints = [], set()
     for folder in (bundle, scaled):
-        reader = load_generator(str(base), dtype="float32", beside=load_beside(folder))
+        reader = load_generator(str(base), dtype="float32", adapters=load_parallel(folder))
         with closing(reader.begin(READ, Sampling(max_tokens=1), from_passages=True)) as session:
             list(session.deltas())
             doubts.append(session.doubt)
@@ -202,14 +202,14 @@ def test_a_bundle_contains_the_scaling_of_its_doubt(
 def test_models_without_support_are_rejected(
     base: Path, bundle: Path, smollm_path: Path, tmp_path: Path
 ) -> None:
-    experts = load_beside(bundle)
+    experts = load_parallel(bundle)
     other = write_llama(tmp_path / "other", smollm_path)
     with pytest.raises(Conflict, match="trained on base, but other is another model"):
-        load_generator(str(other), beside=experts)
+        load_generator(str(other), adapters=experts)
     with pytest.raises(InvalidArgument, match="not on a server"):
-        load_generator("openai:http://127.0.0.1:1/v1#any", beside=experts)
+        load_generator("openai:http://127.0.0.1:1/v1#any", adapters=experts)
     with pytest.raises(InvalidArgument, match="does not run on our engine"):
-        load_generator(str(base), dtype="float16", beside=experts)
+        load_generator(str(base), dtype="float16", adapters=experts)
 
 
 def _logits(generator: TransformersGenerator, ids: list[int], domain: str) -> torch.Tensor:

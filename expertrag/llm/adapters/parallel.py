@@ -20,7 +20,7 @@ from expertrag_kernels.steps import SlotView, Steps
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class ParallelAdapters:
     """A reader's parallel adapters, and what they were trained on.
 
     ``names``: of the experts, then ``BASE``, which has no expert. ``layers``: weights (E, 2 R, H)
