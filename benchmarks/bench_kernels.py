@@ -151,6 +151,36 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """Run all contestants in turn; yield a row for each pair of our formats and rivals."""
     present = [rival for rival in contestants if tokens <= (rival.most_tokens or tokens)]
+    medians, bandwidth, flop, hits = timed(shape, layers, present, tokens, count)
+    for own, spent in zip(present, medians, strict=True):
+        if own.name != OURS:
+            continue
+        roof = shape.roof_seconds(own.format, hits, tokens, bandwidth, flop)
+        error = _error(shape, layers[0], own, tokens)
+        for rival, theirs in zip(present, medians, strict=True):
+            if rival.name != OURS and (rival.format == own.format or rival.of_transformers):
+                yield {
+                    "shape": shape.name,
+                    "T": tokens,
+                    "format": own.format,
+                    "rival": f"{rival.name} {rival.format}",
+                    "ms": spent * 1e3,
+                    "rival_ms": theirs * 1e3,
+                    "ratio": theirs / spent,
+                    "roofline": roof / spent,
+                    "rel_error": error,
+                    "read_gb_per_s": bandwidth / 1e9,
+                    "peak_gflop_per_s": None if math.isnan(flop) else flop / 1e9,
+                }
+
+
+def timed(
+    shape: Shape, layers: Sequence[PlainExperts], present: Sequence[Rival], tokens: int, count: int
+) -> tuple[list[float], float, float, float]:
+    """Return each contestant's seconds per layer, bandwidth, peak and mean number of used experts.
+
+    All but the last are medians over the rounds.
+    """
     seconds: list[list[float]] = [[] for _ in present]
     read = layout.room(PROBE_BYTES).fill_(1)
     bandwidths, flops, hits = [], [], []
@@ -173,27 +203,7 @@ def measure(
                 flops.append(flop)
                 hits.append(len(routing[1].unique()))
     medians = [statistics.median(some) for some in seconds]
-    bandwidth, flop = statistics.median(bandwidths), statistics.median(flops)
-    for own, spent in zip(present, medians, strict=True):
-        if own.name != OURS:
-            continue
-        roof = shape.roof_seconds(own.format, statistics.mean(hits), tokens, bandwidth, flop)
-        error = _error(shape, layers[0], own, tokens)
-        for rival, theirs in zip(present, medians, strict=True):
-            if rival.name != OURS and (rival.format == own.format or rival.of_transformers):
-                yield {
-                    "shape": shape.name,
-                    "T": tokens,
-                    "format": own.format,
-                    "rival": f"{rival.name} {rival.format}",
-                    "ms": spent * 1e3,
-                    "rival_ms": theirs * 1e3,
-                    "ratio": theirs / spent,
-                    "roofline": roof / spent,
-                    "rel_error": error,
-                    "read_gb_per_s": bandwidth / 1e9,
-                    "peak_gflop_per_s": None if math.isnan(flop) else flop / 1e9,
-                }
+    return medians, statistics.median(bandwidths), statistics.median(flops), statistics.mean(hits)
 
 
 def check(shape: Shape, layer: PlainExperts, contestants: Sequence[Rival]) -> None:

@@ -54,9 +54,10 @@ from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.squad import contains
 from expertrag.train.gate.fit import COST, fit_gate
-from expertrag.train.gate.material import best_threshold, material
+from expertrag.train.gate.material import GateMaterial, best_threshold, material
 from expertrag.train.gate.source import open_source
 from expertrag_retriever.gate import fitted
+from expertrag_retriever.gate.bundle import GateBundle
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals
@@ -219,8 +220,28 @@ def read_otherwise(
     shutil.rmtree(folder, ignore_errors=True)
     bundle = fit_gate(rows["train"], source, folder, models=tuple(GRID), progress=report)
     asked = material(rows["test"], source, report)
-    scored = [row for row_set in rows["test"] for row in row_set.rows if row.answers]
-    needs = [bool(row.answers) for row_set in rows["test"] for row in row_set.rows]
+    tested = [row for row_set in rows["test"] for row in row_set.rows]
+    needs = [bool(row.answers) for row in tested]
+    ways = chosen_ways(bundle, asked, needs)
+    scored = {row.id: row for row in tested if row.answers}
+    gated = replace(config, gate=GateConfig(bundle=str(folder)))
+    both, one = answered_both_ways(datasets(data, "test", count), scored, gated, work, report)
+    return {
+        "ways": ways,
+        "both": {
+            "questions": len(both),
+            "of": sum(needs),
+            "both": statistics.fmean(both) if both else None,
+            "one": statistics.fmean(one) if one else None,
+        },
+    }
+
+
+def chosen_ways(bundle: GateBundle, asked: GateMaterial, needs: Sequence[bool]) -> dict[str, Any]:
+    """Measure the ways to read, over the questions for which the gate retrieves.
+
+    :param needs: whether each question has answers; the others are left out.
+    """
     right = {"one_step": asked.always, **asked.ways}
     picked, seconds = [], []
     for place, signals in enumerate(asked.signals):
@@ -234,24 +255,26 @@ def read_otherwise(
         picked.append((place, chosen))
         seconds.append(bundle.ways[chosen].seconds if chosen in bundle.ways else 1.0)
     places = [place for place, _ in picked]
-    found: dict[str, Any] = {
-        "ways": {
-            "questions": len(picked),
-            **{name: float(right[name][places].mean()) for name in right},
-            "chosen": statistics.fmean(bool(right[name][place]) for place, name in picked),
-            "chosen_seconds": statistics.fmean(seconds),
-            "seconds": {name: way.seconds for name, way in bundle.ways.items()},
-            "choices": {name: [c for _, c in picked].count(name) for name in right},
-            "card": bundle.card.get("ways_chosen"),
-        }
+    return {
+        "questions": len(picked),
+        **{name: float(right[name][places].mean()) for name in right},
+        "chosen": statistics.fmean(bool(right[name][place]) for place, name in picked),
+        "chosen_seconds": statistics.fmean(seconds),
+        "seconds": {name: way.seconds for name, way in bundle.ways.items()},
+        "choices": {name: [c for _, c in picked].count(name) for name in right},
+        "card": bundle.card.get("ways_chosen"),
     }
-    both, one, weights = [], [], []
-    gated = replace(config, gate=GateConfig(bundle=str(folder)))
-    for dataset in datasets(data, "test", count):
-        with open_pipeline_for(dataset, gated, work, report) as opened:
-            by_id = {row.id: row for row in scored}
+
+
+def answered_both_ways(
+    asked: Iterator[Dataset], rows: Mapping[str, Row], config: Config, work: Path, report: Any
+) -> tuple[list[bool], list[bool]]:
+    """Return which answers sampled from both prompts are right, and which of the one chosen."""
+    both, one = [], []
+    for dataset in asked:
+        with open_pipeline_for(dataset, config, work, report) as opened:
             for query in dataset.queries:
-                row = by_id.get(query.id)
+                row = rows.get(query.id)
                 if row is None or not row.answers:
                     continue
                 asked_for = Recording().request(query.text, GateMode.AUTO)
@@ -263,14 +286,7 @@ def read_otherwise(
                 retrieved = bundled.p_benefit >= bundled.threshold
                 both.append(contains(reply.text, row.answers))
                 one.append(contains(row.one_step if retrieved else row.never, row.answers))
-                weights.append(bundled.retrieval_weight)
-    found["both"] = {
-        "questions": len(both),
-        "of": len(scored),
-        "both": statistics.fmean(both) if both else None,
-        "one": statistics.fmean(one) if one else None,
-    }
-    return found
+    return both, one
 
 
 def intervals(

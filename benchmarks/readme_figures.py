@@ -41,7 +41,7 @@ def readme_table(model: str) -> Iterator[str]:
     """
     yield "| what | figure | command |"
     yield "|---|---|---|"
-    for row in (*_search(), *_answers(model), *_speed()):
+    for row in (*_search(), *_answers(model), *_layers(), *_generation()):
         yield f"| {' | '.join(row)} |"
 
 
@@ -104,7 +104,8 @@ def _answers(model: str) -> Iterator[Row]:
     )
 
 
-def _speed() -> Iterator[Row]:
+def _layers() -> Iterator[Row]:
+    """Speed of the embedder; speed and precision of a layer of the language model."""
     yield (
         "embedding, compared with `SentenceTransformer.encode`",
         f"{load_results('search')['speed']['ratio']:.1f} times the documents per second",
@@ -128,6 +129,9 @@ def _speed() -> Iterator[Row]:
         ", ".join(f"{name} {formats[name]['increase']:+.2%}" for name in FORMATS),
         "`make eval-kernels DATA=…`",
     )
+
+
+def _generation() -> Iterator[Row]:
     for what, part in (("1 sequence", "single"), ("8 sequences", "concurrent_8")):
         ratios = {
             k: v.get("ratio_tokens_per_s") for k, v in load_results("generation")[part].items()

@@ -78,10 +78,7 @@ def retrieval(query: str = "where is the moon", name: str = "scifact") -> Report
                     "metric": "nDCG@10",
                     "value": 0.0,
                     "relevant": ["d9"],
-                    "passages": [
-                        passage("d1", relevant=False),
-                        passage("d9", relevant=True),
-                    ],
+                    "passages": [passage("d1", relevant=False), passage("d9", relevant=True)],
                 }
             ]
         },

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import click
 
-from expertrag.api.types import Constraint, DeltaEvent, GateMode, Sampling
+from expertrag.api.types import DeltaEvent, GateMode, Sampling
 from expertrag.cli.constraint import constrained
 from expertrag.cli.options import (
+    Command,
     configured,
     domain_option,
     filter_option,
@@ -30,6 +33,7 @@ from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.client import Client
+    from expertrag.client.requests import AnswerOptions
 
 SAMPLING = Sampling()
 LOAD_TIMEOUT_S = 600.0
@@ -49,17 +53,64 @@ mode_option = flag(
     "--mode",
     type=click.Choice([mode.value for mode in GateMode]),
     default=GateMode.AUTO.value,
-    show_default=True,
     help="auto: the gate decides; never, always: skip or force retrieval; strict: answer from the "
     "documents or abstain.",
 )
 
 
-def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+class _Timeout(TypedDict, total=False):
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server or store that a command asks, and the call's deadline in seconds."""
+
+    server: str | None
+    timeout: float | None
+    config: Config
+
+    @contextmanager
+    def open(self, *, ready: bool = True) -> Iterator[Client]:
+        """Connect to the server or open the store, and close it at the end.
+
+        :param ready: load the models of an in-process store first; False if no model is needed.
+        """
+        from expertrag.client import Client
+
+        if not self.server and self.config.index:
+            from expertrag.llm.load.loading import quiet
+
+            with Client(Path(self.config.index), config=self.config) as client:
+                if ready:
+                    with quiet():
+                        client.wait_ready(LOAD_TIMEOUT_S)  # not part of the answer's time
+                yield client
+            return
+        with Client(self.server or self.config.service.address) as client:
+            yield client
+
+    @property
+    def deadline(self) -> _Timeout:
+        """The timeout as a keyword argument, or no argument if it is unset."""
+        return {} if self.timeout is None else {"timeout": self.timeout}
+
+
+def targeted(command: Command) -> Command:
+    """Pass a command its ``target``, from --server, --timeout and the configuration."""
+
+    @functools.wraps(command)
+    def run(server: str | None, timeout: float | None, config: Config, **rest: Any) -> Any:
+        return command(target=Target(server, timeout, config), **rest)
+
+    return run
+
+
+def asking(*keys: str) -> Callable[[Command], Command]:
     """Add the options shared by all commands that ask a server or a store."""
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in (timeout_option, server_option):
+    def decorate(command: Command) -> Command:
+        for option in (targeted, timeout_option, server_option):
             command = option(command)
         return configured("index", "model", *keys)(json_flag(command))
 
@@ -73,21 +124,18 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     "--max-tokens",
     type=int,
     default=SAMPLING.max_tokens,
-    show_default=True,
     help="Maximum length of the answer, in tokens.",
 )
 @flag(
     "--temperature",
     type=float,
     default=SAMPLING.temperature,
-    show_default=True,
     help="Sampling temperature; 0 is greedy.",
 )
 @flag(
     "--seed",
     type=int,
     default=SAMPLING.seed,
-    show_default=True,
     help="Random seed; the same seed gives the same answer.",
 )
 @flag(
@@ -113,7 +161,6 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     "--steps",
     type=int,
     default=1,
-    show_default=True,
     help="Number of searches, 1 to 3; each after the first adds a draft answer to the query.",
 )
 @filter_option
@@ -121,21 +168,10 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 @asking("gate", "search")
 def ask(
     question: str,
-    mode: str,
-    max_tokens: int,
-    temperature: float,
-    seed: int,
-    frequency_penalty: float | None,
-    constraint: Constraint | None,
-    logprobs: int | None,
-    both_ways: bool,
-    steps: int,
     metadata_filter: Mapping[str, object] | None,
-    domain: str | None,
-    timeout: float | None,
-    server: str | None,
-    config: Config,
+    target: Target,
     as_json: bool,
+    **options: Unpack[AnswerOptions],
 ) -> None:
     """Answer a question.
 
@@ -146,31 +182,18 @@ def ask(
     """
     from expertrag.api.folding import AnswerFolder
 
-    arguments: dict[str, Any] = {
-        "mode": mode,
-        "k": config.search.k,
-        "filter": metadata_filter,
-        "domain": domain,
-        "threshold": config.gate.threshold,
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "seed": seed,
-        "frequency_penalty": frequency_penalty,
-        "constraint": constraint,
-        "logprobs": logprobs,
-        "both_ways": both_ways,
-        "steps": steps,
-        **timeout_argument(timeout),
-    }
-    with open_client(server, config) as client:
+    options["k"] = target.config.search.k
+    options["filter"] = metadata_filter
+    options["threshold"] = target.config.gate.threshold
+    with target.open() as client:
         if as_json:
-            emit_json(client.answer(question, **arguments))
+            emit_json(client.answer(question, **options, **target.deadline))
             return
         folder, begun = AnswerFolder(), False
         try:
-            for event in client.stream(question, **arguments):
+            for event in client.stream(question, **options, **target.deadline):
                 folder.add(event)
-                print_answer_heading(event, GateMode(mode))
+                print_answer_heading(event, GateMode(options["mode"]))
                 if isinstance(event, DeltaEvent):
                     click.echo(printable(event.text), nl=False)
                     begun = True
@@ -189,47 +212,14 @@ def retrieve(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    timeout: float | None,
-    server: str | None,
-    config: Config,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Print the best passages for a query."""
-    with open_client(server, config) as client:
-        result = client.retrieve(
-            query,
-            k=config.search.k,
-            filter=metadata_filter,
-            mode=mode,
-            **timeout_argument(timeout),
-        )
+    k = target.config.search.k
+    with target.open() as client:
+        result = client.retrieve(query, k=k, filter=metadata_filter, mode=mode, **target.deadline)
     if as_json:
         emit_json(result)
         return
     print_passages(result.passages)
-
-
-@contextmanager
-def open_client(server: str | None, config: Config, *, ready: bool = True) -> Iterator[Client]:
-    """Connect to the server or open the store, and close it at the end.
-
-    :param ready: load the models of an in-process store first; False if no model is needed.
-    """
-    from expertrag.client import Client
-
-    if not server and config.index:
-        from expertrag.llm.load.loading import quiet
-
-        with Client(Path(config.index), config=config) as client:
-            if ready:
-                with quiet():
-                    client.wait_ready(LOAD_TIMEOUT_S)  # loading is not part of the answer's time
-            yield client
-        return
-    with Client(server or config.service.address) as client:
-        yield client
-
-
-def timeout_argument(timeout: float | None) -> dict[str, float]:
-    """Return the timeout as a keyword argument, or no argument if it is unset."""
-    return {} if timeout is None else {"timeout": timeout}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.answering import asking, mode_option, open_client, timeout_argument
+from expertrag.cli.answering import Target, asking, mode_option
 from expertrag.cli.eval.answer import ways_option
 from expertrag.cli.eval.options import (
     Names,
@@ -18,14 +19,20 @@ from expertrag.cli.eval.options import (
     seed_option,
     work_option,
 )
-from expertrag.cli.options import configured, domain_option, flag, json_flag, out_folder
-from expertrag.cli.output import emit_json, print_decision, printable
+from expertrag.cli.options import configured, domain_option, flags_of, json_flag, out_folder
+from expertrag.cli.output import emit_json, print_decision, print_made, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 
 if TYPE_CHECKING:
-    from expertrag.data.types import Skipped
+    from expertrag.data.types import RowSet
+    from expertrag.eval.questions import Asked
+    from expertrag.eval.record import Recording
+    from expertrag.metrics.types import Comparison
+    from expertrag_index.types import Progress
     from expertrag_retriever.gate.bundle import GateBundle
+
+flag = flags_of("FIT")
 
 SIGNALS = ("question", "domain", "store", "prefill", "draft")
 MODELS = (
@@ -41,27 +48,30 @@ COST = 0.02
 that they agree."""
 
 
+class FitOptions(TypedDict):
+    """Options of a fit that ``fit`` and ``refit`` pass on."""
+
+    models: tuple[str, ...]
+    cost: float
+    seed: int
+
+
 models_option = flag(
     "--models",
-    env="EXPERTRAG_FIT_MODELS",
     type=Names(MODELS),
     default=",".join(MODELS),
-    show_default=True,
     metavar="NAME,...",
     help="Models to try.",
 )
 cost_option = flag(
     "--cost",
-    env="EXPERTRAG_FIT_COST",
     type=click.FloatRange(0.0, 1.0),
     default=COST,
-    show_default=True,
     help="Average accuracy gain that a retrieval must bring; sets the threshold.",
 )
 bundle_option = flag(
     "--gate",
     "folder",
-    env="EXPERTRAG_FIT_FOLDER",
     required=True,
     metavar="GATE",
     help="Folder from `train gate`, or the name of a shipped gate.",
@@ -78,23 +88,12 @@ def gate() -> None:
 @mode_option
 @domain_option
 @asking("gate")
-def explain(
-    question: str,
-    mode: str,
-    domain: str | None,
-    timeout: float | None,
-    server: str | None,
-    config: Config,
-    as_json: bool,
-) -> None:
+def explain(question: str, mode: str, domain: str | None, target: Target, as_json: bool) -> None:
     """Print whether the gate would retrieve for a question, and why."""
-    with open_client(server, config) as client:
+    threshold = target.config.gate.threshold
+    with target.open() as client:
         decision = client.decide(
-            question,
-            mode=mode,
-            threshold=config.gate.threshold,
-            domain=domain,
-            **timeout_argument(timeout),
+            question, mode=mode, threshold=threshold, domain=domain, **target.deadline
         )
     if as_json:
         emit_json(decision)
@@ -109,30 +108,21 @@ def explain(
 @out_folder("EXPERTRAG_FIT_OUT", "FOLDER")
 @flag(
     "--live",
-    env="EXPERTRAG_FIT_LIVE",
     multiple=True,
     metavar="DATASET",
     type=click.Path(path_type=Path),
     help="Data set whose questions are answered now, closed and open book, as `eval record` does. "
     "Repeatable. Answers are kept in --work: an interrupted run resumes.",
 )
-@flag(
-    "--split",
-    env="EXPERTRAG_FIT_SPLIT",
-    default="train",
-    show_default=True,
-    help="Split of --live whose questions are used.",
-)
+@flag("--split", default="train", help="Split of --live whose questions are used.")
 @flag(
     "--limit",
-    env="EXPERTRAG_FIT_LIMIT",
     type=click.IntRange(min=1),
     help="Questions per data set of --live, sampled with --seed. Unset: all.",
 )
 @ways_option
 @flag(
     "--signals",
-    env="EXPERTRAG_FIT_SIGNALS",
     type=Names(SIGNALS),
     metavar="NAME,...",
     help=f"Signal groups that the gate may use: {', '.join(SIGNALS)}. Unset: question, store and "
@@ -142,9 +132,7 @@ def explain(
 @models_option
 @flag(
     "--judge/--no-judge",
-    env="EXPERTRAG_FIT_JUDGE",
     default=True,
-    show_default=True,
     help="Also learn from rows of `eval record` which passages hold the answer: STRICT can then "
     "abstain before it calls the language model.",
 )
@@ -161,13 +149,11 @@ def fit(
     limit: int | None,
     ways: tuple[str, ...],
     signals: tuple[str, ...] | None,
-    models: tuple[str, ...],
     judge: bool,
-    cost: float,
-    seed: int,
     work: Path | None,
     config: Config,
     as_json: bool,
+    **options: Unpack[FitOptions],
 ) -> None:
     """Fit a gate on ROWS.
 
@@ -179,7 +165,7 @@ def fit(
     """
     from expertrag.data.rows import read_row_sets
     from expertrag.eval.questions import questions
-    from expertrag.eval.record import Recording, record, rows_path
+    from expertrag.eval.record import Recording
     from expertrag.eval.stores import default_work
     from expertrag.train.gate.fit import fit_gate
     from expertrag.train.gate.material import default_groups
@@ -191,37 +177,36 @@ def fit(
     if ways and not live:
         raise InvalidArgument("ways: only goes with --live; rows keep the ways of their recording")
     row_sets = [*read_row_sets(rows)]
-    failed: list[Skipped] = []
     recording = Recording(config.search.k, ways=ways)
     ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
     with progress() as report:
-        for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
-            if asked.dataset.name in {row_set.name for row_set in row_sets}:
-                raise InvalidArgument(
-                    f"live: rows of set {asked.dataset.name} are already given; drop one of them"
-                )
-            recorded = record(asked, recording, rows_path(asked, recording), report)
-            row_sets.append(recorded)
-            failed += recorded.skipped
+        recorded: list[RowSet] = []
+        if live:
+            asked = questions(live, split, limit, options["seed"], ungated, work, report)
+            recorded += _recorded(asked, recording, row_sets, report)
+            row_sets += recorded
         groups = tuple(map(SignalGroup, signals)) if signals else default_groups(row_sets)
         store = Path(config.index) if config.index else None
         source = open_source(groups, config.model, work or default_work(), store)
-        fitted = fit_gate(
-            row_sets,
-            source,
-            out,
-            models=models,
-            judge=judge,
-            cost=cost,
-            seed=seed,
-            progress=report,
-        )
-    if as_json:
-        emit_json({"out": str(out), "threshold": fitted.threshold, "card": fitted.card})
-    else:
-        _print_card(fitted)
-        click.echo(f"wrote {out}")
-    end_with_failures([asdict(item) for item in failed])
+        fitted = fit_gate(row_sets, source, out, judge=judge, progress=report, **options)
+    _print_fitted(fitted, out, as_json)
+    end_with_failures([asdict(item) for some in recorded for item in some.skipped])
+
+
+def _recorded(
+    asked: Iterable[Asked], recording: Recording, given: Sequence[RowSet], report: Progress
+) -> Iterator[RowSet]:
+    """Record rows of the questions, whose sets must not be among the ``given`` ones."""
+    from expertrag.eval.record import record, rows_path
+
+    taken = {row_set.name for row_set in given}
+    for item in asked:
+        if item.dataset.name in taken:
+            raise InvalidArgument(
+                f"live: rows of set {item.dataset.name} are already given; drop one of them"
+            )
+        taken.add(item.dataset.name)
+        yield record(item, recording, rows_path(item, recording), report)
 
 
 @gate.command()
@@ -261,25 +246,13 @@ def calibrate(
         calibrated = calibrate_gate(
             row_sets, bundle, source, out, cost=cost, seed=seed, progress=report
         )
-    if as_json:
-        emit_json({"out": str(out), "threshold": calibrated.threshold, "card": calibrated.card})
-        return
-    click.echo(f"figures are of {calibrated.card['figures_are_of']}")
-    before = calibrated.card["before"]
-    click.echo(f"before: calibration error {before['ece_benefit']:.3f}")
-    _print_card(calibrated)
-    click.echo(f"wrote {out}")
+    _print_fitted(calibrated, out, as_json)
 
 
 @gate.command()
 @rows_argument
 @bundle_option
-@flag(
-    "--dry-run",
-    env="EXPERTRAG_FIT_DRY_RUN",
-    is_flag=True,
-    help="Only compare; keep the old gate.",
-)
+@flag("--dry-run", is_flag=True, help="Only compare; keep the old gate.")
 @models_option
 @cost_option
 @seed_option
@@ -290,12 +263,10 @@ def refit(
     rows: tuple[Path, ...],
     folder: str,
     dry_run: bool,
-    models: tuple[str, ...],
-    cost: float,
-    seed: int,
     work: Path | None,
     config: Config,
     as_json: bool,
+    **options: Unpack[FitOptions],
 ) -> None:
     """Fit a gate on ROWS, and replace a clearly worse one.
 
@@ -318,20 +289,19 @@ def refit(
     source = source_of(old, config.model, work or default_work())
     with progress() as report:
         new, compared, swapped = refit_gate(
-            row_sets,
-            Path(folder),
-            source,
-            models=models,
-            cost=cost,
-            seed=seed,
-            dry_run=dry_run,
-            progress=report,
+            row_sets, Path(folder), source, dry_run=dry_run, progress=report, **options
         )
     if as_json:
         emit_json({"swapped": swapped, "comparison": compared, "card": new.card})
         return
-    _print_card(new)
-    click.echo(
+    for line in (*_card_lines(new), *_compared_lines(old, new, compared)):
+        click.echo(line)
+    kept = "--dry-run" if dry_run else "the new one is not clearly better"
+    click.echo(f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}")
+
+
+def _compared_lines(old: GateBundle, new: GateBundle, compared: Comparison) -> Iterator[str]:
+    yield (
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
@@ -340,25 +310,31 @@ def refit(
         ("knows a single way to read", old.ways and not new.ways),
     ):
         if there:
-            click.echo(f"unlike the old gate, the new one {lost}: the rows lack the data")
-    kept = "--dry-run" if dry_run else "the new one is not clearly better"
-    click.echo(f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}")
+            yield f"unlike the old gate, the new one {lost}: the rows lack the data"
 
 
-def _print_card(bundle: GateBundle) -> None:
-    """Print the figures of a gate."""
+def _print_fitted(bundle: GateBundle, out: Path, as_json: bool) -> None:
+    made = {"out": str(out), "threshold": bundle.threshold, "card": bundle.card}
+    print_made(made, out, as_json, _card_lines(bundle))
+
+
+def _card_lines(bundle: GateBundle) -> Iterator[str]:
+    """Yield the figures of a gate; of a calibrated one also what they are of."""
+    if "before" in bundle.card:
+        yield f"figures are of {bundle.card['figures_are_of']}"
+        yield f"before: calibration error {bundle.card['before']['ece_benefit']:.3f}"
     figures = bundle.card["figures"]
     for place, item in enumerate(bundle.card["tried"]):
         settings = ", ".join(f"{name} {value}" for name, value in item["settings"].items())
         mark = "*" if not place else " "
         shown = settings if len(settings) < 60 else ""
-        click.echo(printable(f"{mark} {item['model']:<11} loss {item['loss']:.4f}  {shown}"))
-    click.echo(
+        yield printable(f"{mark} {item['model']:<11} loss {item['loss']:.4f}  {shown}")
+    yield (
         f"rows {figures['rows']:,}: never {figures['never']:.3f}, always {figures['always']:.3f}, "
         f"oracle {figures['oracle']:.3f}; gate {figures['accuracy']:.3f} at retrieval rate "
         f"{figures['retrieval_rate']:.2f}"
     )
-    click.echo(
+    yield (
         f"AUC of the benefit {figures['auc_benefit']:.3f}, calibration error "
         f"{figures['ece_benefit']:.3f}, threshold {bundle.threshold:.3f}"
     )

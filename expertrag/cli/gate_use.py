@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.answering import open_client, server_option, timeout_argument, timeout_option
+from expertrag.cli.answering import Target, server_option, targeted, timeout_option
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import emit_json, note, printable
-from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.audit.annotate import Annotations, Question
@@ -42,14 +41,13 @@ STOP = "q"
 @server_option
 @configured("index", "audit.path")
 @json_flag
+@targeted
 def feedback(
     answer_id: str,
     helpful: bool | None,
     answer: str | None,
     query: str | None,
-    timeout: float | None,
-    server: str | None,
-    config: Config,
+    target: Target,
     as_json: bool,
 ) -> None:
     """Rate or correct the answer ID.
@@ -58,13 +56,9 @@ def feedback(
 
     ID is the decision id that `ask` prints.
     """
-    with open_client(server, config, ready=False) as client:
+    with target.open(ready=False) as client:
         client.feedback(
-            answer_id,
-            helpful=helpful,
-            correct_answer=answer,
-            query=query,
-            **timeout_argument(timeout),
+            answer_id, helpful=helpful, correct_answer=answer, query=query, **target.deadline
         )
     if as_json:
         emit_json({"answer_id": answer_id, "helpful": helpful, "correct_answer": answer})

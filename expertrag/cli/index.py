@@ -45,7 +45,6 @@ max_file_option = flag(
     "--max-file-mb",
     type=click.IntRange(min=1),
     default=MAX_FILE_MB,
-    show_default=True,
     help="Largest document in MiB; a larger one is skipped.",
 )
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.options import flag, json_flag, out_folder
-from expertrag.cli.output import emit_json
+from expertrag.cli.options import flags_of, json_flag, out_folder
+from expertrag.cli.output import print_made
 from expertrag.cli.progress import progress
+
+flag = flags_of("LLM")
 
 
 @click.group()
@@ -22,19 +24,11 @@ def llm() -> None:
 @flag(
     "--experts",
     "names",
-    env="EXPERTRAG_LLM_NAMES",
     required=True,
     metavar="NAME,…",
     help="Names of the experts, such as shared,biomedicine,legal.",
 )
-@flag(
-    "--per-token",
-    env="EXPERTRAG_LLM_PER_TOKEN",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Experts per token.",
-)
+@flag("--per-token", type=click.IntRange(min=1), default=1, help="Experts per token.")
 @out_folder("EXPERTRAG_LLM_OUT", "MODEL")
 @json_flag
 def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> None:
@@ -63,16 +57,13 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
 @click.argument("bundle", type=click.Path(path_type=Path))
 @flag(
     "--domain",
-    env="EXPERTRAG_LLM_DOMAIN",
     help="Write only this expert, as a plain Llama-type model; 'shared' has no domain's updates.",
 )
 @out_folder("EXPERTRAG_LLM_OUT", "MODEL", "Folder or .gguf file to create; it must not exist.")
 @flag(
     "--dtype",
-    env="EXPERTRAG_LLM_DTYPE",
     type=click.Choice(["bfloat16", "float16"]),
     default="bfloat16",
-    show_default=True,
     help="Data type of the matrices of a .gguf file; a folder is always in bfloat16.",
 )
 @json_flag
@@ -110,7 +101,6 @@ def merge(
 @click.argument("model")
 @flag(
     "--dtype",
-    env="EXPERTRAG_LLM_DTYPE",
     type=click.Choice(["int4", "int8", "bfloat16", "float32"]),
     required=True,
     help="Data type of the packed weights.",
@@ -143,8 +133,4 @@ def verify(folder: Path) -> None:
 
 
 def _print_result(out: Path, names: tuple[str, ...], as_json: bool) -> None:
-    if as_json:
-        emit_json({"model": out, "experts": names})
-        return
-    click.echo(f"experts  {', '.join(names)}")
-    click.echo(f"wrote {out}")
+    print_made({"model": out, "experts": names}, out, as_json, [f"experts  {', '.join(names)}"])

@@ -18,10 +18,20 @@ from expertrag.config import CONFIG_ENV, ENV_PREFIX, Config, Setting, load, rend
 Command = Callable[..., Any]
 
 
-def flag(*names: str, env: str | None = None, **attributes: Any) -> Callable[[Command], Command]:
-    """Return a command's option, with an environment variable that its help shows."""
-    twin = env or ENV_PREFIX + names[-1].partition("/")[0].lstrip("-").replace("-", "_").upper()
+def flag(
+    *names: str, env: str | None = None, group: str = "", **attributes: Any
+) -> Callable[[Command], Command]:
+    """Return a command's option; its help shows its environment variable and its default."""
+    name = names[-1].partition("/")[0].lstrip("-").replace("-", "_").upper()
+    twin = env or ENV_PREFIX + group + name
+    if attributes.get("default") not in (None, ""):
+        attributes["show_default"] = True
     return click.option(*names, envvar=twin, show_envvar=True, **attributes)
+
+
+def flags_of(group: str) -> Callable[..., Callable[[Command], Command]]:
+    """Return ``flag`` for options whose environment variables are called EXPERTRAG_GROUP_…."""
+    return functools.partial(flag, group=f"{group}_")
 
 
 json_flag = flag("as_json", "--json", is_flag=True, help="Print JSON on stdout.")
@@ -40,6 +50,11 @@ def out_folder(
         callback=_absent,
         help=help,
     )
+
+
+def seed_flag(env: str, help: str) -> Callable[[Command], Command]:
+    """Return the option of a random seed."""
+    return flag("--seed", env=env, type=click.IntRange(min=0), default=0, help=help)
 
 
 def _absent(_context: click.Context, _parameter: click.Parameter, path: Path) -> Path:
@@ -77,7 +92,6 @@ search_mode_option = flag(
     env=f"{ENV_PREFIX}RETRIEVE_MODE",  # EXPERTRAG_MODE is the gate mode
     type=click.Choice([mode.value for mode in SearchMode]),
     default=SearchMode.HYBRID.value,
-    show_default=True,
     help="Search mode: dense vectors, BM25, or the fusion of both.",
 )
 store_argument = click.argument("store", type=click.Path(path_type=Path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,16 @@ def to_json(value: Any) -> Any:
 def emit_json(value: Any) -> None:
     """Print one JSON value on stdout."""
     click.echo(json.dumps(to_json(value), ensure_ascii=False, indent=2))
+
+
+def print_made(made: Any, out: Path, as_json: bool, lines: Iterable[str]) -> None:
+    """Print the report ``made`` of what was written to ``out``: as JSON, or as ``lines``."""
+    if as_json:
+        emit_json(made)
+        return
+    for line in lines:
+        click.echo(line)
+    click.echo(f"wrote {out}")
 
 
 def note(message: str) -> None:

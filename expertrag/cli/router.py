@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.options import flag, json_flag, out_folder
-from expertrag.cli.output import emit_json, printable
+from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag
+from expertrag.cli.output import emit_json, print_made, printable
 from expertrag.cli.progress import progress
 
 if TYPE_CHECKING:
     from expertrag.train.router import Measured
     from expertrag_retriever.router.types import RouterFigures
+
+flag = flags_of("ROUTER")
 
 BASE = "all-minilm-l6-v2"
 """Default of ``--base``: the base of the default embedder. A test checks it, since importing that
@@ -23,7 +25,6 @@ MOST_TEXTS = 400
 
 data_option = flag(
     "--data",
-    env="EXPERTRAG_ROUTER_DATA",
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
@@ -32,20 +33,11 @@ data_option = flag(
 )
 texts_option = flag(
     "--texts",
-    env="EXPERTRAG_ROUTER_TEXTS",
     type=click.IntRange(min=1),
     default=MOST_TEXTS,
-    show_default=True,
     help="Queries, and as many documents, to sample from each domain.",
 )
-seed_option = flag(
-    "--seed",
-    env="EXPERTRAG_ROUTER_SEED",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Random seed.",
-)
+seed_option = seed_flag("EXPERTRAG_ROUTER_SEED", "Random seed.")
 router_option = flag(
     "--router",
     "folder",
@@ -55,10 +47,7 @@ router_option = flag(
     help="Folder from `train router`, or a bundle of experts (a shipped one by its name).",
 )
 other_base_option = flag(
-    "--base",
-    env="EXPERTRAG_ROUTER_BASE",
-    metavar="MODEL",
-    help="Base model, if it has moved since training.",
+    "--base", metavar="MODEL", help="Base model, if it has moved since training."
 )
 
 
@@ -78,18 +67,10 @@ def _clusters(_context: click.Context, _parameter: click.Parameter, text: str | 
 
 @click.command("router")
 @data_option
-@flag(
-    "--base",
-    env="EXPERTRAG_ROUTER_BASE",
-    metavar="MODEL",
-    default=BASE,
-    show_default=True,
-    help="Embedder whose middle layer the router reads.",
-)
+@flag("--base", metavar="MODEL", default=BASE, help="Embedder whose middle layer the router reads.")
 @out_folder("EXPERTRAG_ROUTER_OUT", "FOLDER")
 @flag(
     "--clusters",
-    env="EXPERTRAG_ROUTER_CLUSTERS",
     metavar="auto|N",
     callback=_clusters,
     help="Ignore the given domains and find N by clustering the texts, named by their words.",
@@ -125,23 +106,15 @@ def train(
             seed=seed,
             progress=report,
         )
-    if as_json:
-        emit_json(trained)
-        return
-    for domain, count in trained.texts.items():
-        click.echo(printable(f"{domain}  {count:,} texts"))
-    _print_figures(trained.figures)
-    click.echo(f"wrote {trained.out}")
+    lines = [printable(f"{domain}  {count:,} texts") for domain, count in trained.texts.items()]
+    print_made(trained, trained.out, as_json, [*lines, _described(trained.figures)])
 
 
 @router.command()
 @click.argument("text")
 @router_option
 @flag(
-    "--allow",
-    env="EXPERTRAG_ROUTER_ALLOW",
-    metavar="DOMAIN,...",
-    help="Allowed domains; the others are masked out. Unset: all.",
+    "--allow", metavar="DOMAIN,...", help="Allowed domains; the others are masked out. Unset: all."
 )
 @other_base_option
 @json_flag
@@ -167,13 +140,7 @@ def explain(text: str, folder: str, allow: str | None, base: str | None, as_json
 @router.command("eval")
 @router_option
 @data_option
-@flag(
-    "--split",
-    env="EXPERTRAG_ROUTER_SPLIT",
-    default="test",
-    show_default=True,
-    help="Split whose queries and documents are routed.",
-)
+@flag("--split", default="test", help="Split whose queries and documents are routed.")
 @texts_option
 @seed_option
 @other_base_option
@@ -206,7 +173,7 @@ def evaluate(
 
 def _print_measured(measured: Measured) -> None:
     if measured.known is not None:
-        _print_figures(measured.known)
+        click.echo(_described(measured.known))
     for domain, taken in measured.confusion.items():
         counts = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
         click.echo(printable(f"{domain}  assigned to {counts}"))
@@ -214,8 +181,8 @@ def _print_measured(measured: Measured) -> None:
         click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none"))
 
 
-def _print_figures(figures: RouterFigures) -> None:
-    click.echo(
+def _described(figures: RouterFigures) -> str:
+    return (
         f"accuracy {figures.accuracy:.3f}, calibration error {figures.ece:.3f}, "
         f"known {figures.known:.3f} of {figures.texts:,} texts"
     )

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.options import Command, configured, flag, json_flag, out_folder
-from expertrag.cli.output import emit_json, note_failures
+from expertrag.cli.options import Command, configured, flags_of, json_flag, out_folder, seed_flag
+from expertrag.cli.output import emit_json, note_failures, print_made
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
+if TYPE_CHECKING:
+    from expertrag.data.named_sets import Data
+    from expertrag_retriever.training.card import BundleReport
+    from expertrag_retriever.training.recipe import Recipe
+    from expertrag_retriever.training.student_card import StudentReport
+
+flag = flags_of("TRAIN")
+
 data_option = flag(
     "--data",
-    env="EXPERTRAG_TRAIN_DATA",
     multiple=True,
     required=True,
     metavar="[DOMAIN=]DATASET",
@@ -25,25 +33,20 @@ data_option = flag(
     "its name. In a folder without a train split, titles and headings are paired with the text "
     "below them.",
 )
-seed_option = flag(
-    "--seed",
-    env="EXPERTRAG_TRAIN_SEED",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of samples, splits, batches and initial weights.",
+seed_option = seed_flag(
+    "EXPERTRAG_TRAIN_SEED", "Seed of samples, splits, batches and initial weights."
 )
 
 
-def profile_option(full: str) -> Callable[[Command], Command]:
-    """Return the profile option; ``full`` describes the cost of the full profile."""
+def profile_option(
+    full: str, small: str = "small finishes in minutes, to check the setup"
+) -> Callable[[Command], Command]:
+    """Return the profile option; ``full`` and ``small`` describe the costs of the profiles."""
     return flag(
         "--profile",
-        env="EXPERTRAG_TRAIN_PROFILE",
         type=click.Choice(["small", "full"]),
         default="full",
-        show_default=True,
-        help=f"small finishes in minutes, to check the setup; {full}.",
+        help=f"{small}; {full}.",
     )
 
 
@@ -56,36 +59,29 @@ def train() -> None:
 @data_option
 @flag(
     "--base",
-    env="EXPERTRAG_TRAIN_BASE",
     default="all-minilm-l6-v2",
-    show_default=True,
     help="Base model of the experts: package model, folder or hub id (sentence-transformers).",
 )
 @out_folder("EXPERTRAG_TRAIN_OUT", "BUNDLE")
 @profile_option("full takes about 15 minutes per domain")
 @flag(
     "--pairs",
-    env="EXPERTRAG_TRAIN_PAIRS",
     type=click.IntRange(min=1),
     help="Maximum pairs per domain, sampled evenly from its data sets [default: the profile's].",
 )
 @flag(
     "--form",
-    env="EXPERTRAG_TRAIN_FORM",
     type=click.Choice(["low_rank", "full"]),
     default="low_rank",
-    show_default=True,
     help="Low-rank updates of the feed-forward layers, or full copies of them.",
 )
 @flag(
     "--co-relevant",
-    env="EXPERTRAG_TRAIN_CO_RELEVANT",
     is_flag=True,
     help="Also train on pairs of documents that are judged relevant to the same query.",
 )
 @flag(
     "--reuse",
-    env="EXPERTRAG_TRAIN_REUSE",
     metavar="BUNDLE",
     help="Reuse the experts of a bundle that were trained on the same data with the same options. "
     "To add a domain, give the data of all domains and the bundle that lacks the new one.",
@@ -127,11 +123,6 @@ def embedder(
     if Path(base).is_dir():
         base = str(Path(base).resolve())  # the bundle records it, for any working directory
     domains = domain_sources(sets, co_relevant=co_relevant, seed=seed)
-    named = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
-    options = [f"--profile {profile}", f"--pairs {recipe.most_pairs}", f"--form {form}"]
-    options += ["--co-relevant"] * co_relevant
-    known_as = Path(base).name if Path(base).is_dir() else base
-    command = ["expertrag train embedder", *named, f"--base {known_as}", *options]
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = train_bundle(
@@ -142,40 +133,42 @@ def embedder(
             out,
             report,
             reuse=Path(models.resolve(reuse)) if reuse else None,
-            command=" ".join([*command, f"--seed {seed}"]),
+            command=_command(sets, base, profile, recipe, co_relevant=co_relevant),
         )
-    if as_json:
-        emit_json(asdict(made))
-        return
+    print_made(made, out, as_json, _bundle_lines(made))
+
+
+def _command(sets: Data, base: str, profile: str, recipe: Recipe, *, co_relevant: bool) -> str:
+    """Return the command that repeats the training, with folder names for paths."""
+    parts = [f"--data {name}={path.name}" for name, paths in sets.items() for path in paths]
+    parts += [f"--base {Path(base).name if Path(base).is_dir() else base}", f"--profile {profile}"]
+    parts += [f"--pairs {recipe.most_pairs}", f"--form {recipe.form}"]
+    parts += ["--co-relevant"] * co_relevant
+    return " ".join(["expertrag train embedder", *parts, f"--seed {recipe.seed}"])
+
+
+def _bundle_lines(made: BundleReport) -> Iterator[str]:
     for expert in made.experts:
         verdict = "expert" if expert.helps else "no gain, or harm: served by the base model"
         before, after = (fmean(sets.values()) for sets in (expert.before, expert.after))
-        click.echo(
+        yield (
             f"{expert.domain}  {expert.pairs:,} pairs  dev nDCG@10 {before:.3f} -> {after:.3f}  "
             f"{verdict}"
         )
     if made.router:
-        click.echo(f"router  {made.router.accuracy:.1%} of held-out texts")
+        yield f"router  {made.router.accuracy:.1%} of held-out texts"
     else:
-        click.echo(
+        yield (
             "router  none, as there is one domain: label documents with it (their folder, or "
             "'domain'), or the base model serves them"
         )
-    click.echo(f"wrote {out}")
 
 
 @train.command()
 @click.argument("bundle")
 @data_option
 @out_folder("EXPERTRAG_TRAIN_OUT", "MODEL")
-@flag(
-    "--profile",
-    env="EXPERTRAG_TRAIN_PROFILE",
-    type=click.Choice(["small", "full"]),
-    default="full",
-    show_default=True,
-    help="small finishes in minutes; full learns from more texts of every domain.",
-)
+@profile_option("full learns from more texts of every domain", "small finishes in minutes")
 @seed_option
 @json_flag
 def distil(
@@ -207,26 +200,21 @@ def distil(
     with translated_errors(), quiet(), progress() as report:
         model = base_model(models.resolve(base), base)
         made = distil(folder, domains, model, recipe, out, report)
-    if as_json:
-        emit_json(asdict(made))
-        return
+    print_made(made, out, as_json, _distil_lines(made))
+
+
+def _distil_lines(made: StudentReport) -> Iterator[str]:
     for item in made.domains:
-        click.echo(
+        yield (
             f"{item.domain}  dev nDCG@10: base {item.base:.3f}, teacher {item.teacher:.3f}, "
             f"student {item.student:.3f}"
         )
-    click.echo(f"cosine to the teacher  {made.cosine:.4f} on held-out texts")
-    click.echo(f"wrote {out}")
+    yield f"cosine to the teacher  {made.cosine:.4f} on held-out texts"
 
 
 @train.command()
 @click.argument("bundle")
-@flag(
-    "--base",
-    env="EXPERTRAG_TRAIN_BASE",
-    metavar="MODEL",
-    help="Base model, if it has moved since training.",
-)
+@flag("--base", metavar="MODEL", help="Base model, if it has moved since training.")
 @out_folder("EXPERTRAG_TRAIN_OUT", "MODEL")
 def export(bundle: str, base: str | None, out: Path) -> None:
     """Export BUNDLE and its base as one sentence-transformers model.
@@ -255,7 +243,6 @@ def export(bundle: str, base: str | None, out: Path) -> None:
 @click.argument("dataset", type=click.Path(path_type=Path))
 @flag(
     "--out",
-    env="EXPERTRAG_TRAIN_OUT",
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
@@ -263,17 +250,13 @@ def export(bundle: str, base: str | None, out: Path) -> None:
 )
 @flag(
     "--count",
-    env="EXPERTRAG_TRAIN_COUNT",
     type=click.IntRange(min=1),
     default=1000,
-    show_default=True,
     help="Passages to sample, one from every document before a second from any.",
 )
 @flag(
     "--base",
-    env="EXPERTRAG_TRAIN_BASE",
     default="all-minilm-l6-v2",
-    show_default=True,
     help="Embedder that must find a passage by its question: package model, folder or hub id.",
 )
 @configured("model.generator", "model.dtype", "model.device")

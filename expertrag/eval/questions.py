@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from expertrag.api.errors import InvalidArgument
 from expertrag.config import Config
 from expertrag.data.datasets import Dataset, Query, load_datasets, sample
 from expertrag.data.types import JSON
+from expertrag.eval.manifest import ids_hash
 from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.eval.stores import default_work
 
@@ -36,6 +37,10 @@ class Asked:
             "queries": self.dataset.sha256,
             **self.opened.inputs,
         }
+
+    def measured(self, ids: Iterable[str]) -> dict[str, JSON]:
+        """Return the inputs, with a hash of the ids of the questions that were measured."""
+        return {**self.inputs, "measured": ids_hash(ids)}
 
 
 def questions(

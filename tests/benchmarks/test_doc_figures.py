@@ -74,7 +74,7 @@ def test_figures_are_filled_in(path: str, form: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (marked("rows/c/right", ".2f", ".26"), ".26 is .25 in test.json"),
         (marked("rows/d/right", ".2f", ".26"), "no rows/d/right in test.json: 0 figures"),
@@ -85,9 +85,9 @@ def test_figures_are_filled_in(path: str, form: str, value: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("results")
-def test_a_wrong_figure_is_reported_with_its_line(text: str, told: str) -> None:
+def test_a_wrong_figure_is_reported_with_its_line(text: str, message: str) -> None:
     line = 2 + text.count("\n")
-    assert list(wrong(f"Title\nIt is {text}\nnow")) == [(line, told)]
+    assert list(wrong(f"Title\nIt is {text}\nnow")) == [(line, message)]
 
 
 def test_the_zero_before_the_point_is_left_out() -> None:
@@ -110,8 +110,8 @@ def test_the_check_names_file_and_line(
     monkeypatch.setattr(doc_figures, "written", lambda: {page: filled(page.read_text())})
     monkeypatch.setattr("sys.argv", ["doc_figures.py", "--check"])
     assert doc_figures.main() == 1
-    told = "page.md:3: 12346 is 12345 in test.json\npage.md is not current: run make docs\n"
-    assert capsys.readouterr().out == told
+    message = "page.md:3: 12346 is 12345 in test.json\npage.md is not current: run make docs\n"
+    assert capsys.readouterr().out == message
     monkeypatch.setattr("sys.argv", ["doc_figures.py"])
     assert doc_figures.main() == 0
     monkeypatch.setattr("sys.argv", ["doc_figures.py", "--check"])
@@ -127,8 +127,8 @@ def test_stale_tables_say_so(results: Path) -> None:
         "benchmarks/results_file.py": "0",
     }
     (results / "test.json").write_text(json.dumps(body))
-    told = "Measured at `abc1234`; code has changed since: kernels, the benchmark."
-    assert stale_line([body["measured"]]) == ["", told]
+    message = "Measured at `abc1234`; code has changed since: kernels, the benchmark."
+    assert stale_line([body["measured"]]) == ["", message]
     row = (
         "| test.json | `make it` | abc1234 | 2026-01-01 "
         "| **stale**: the code of kernels, the benchmark has changed since |"

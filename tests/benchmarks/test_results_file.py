@@ -46,12 +46,12 @@ def test_commands_name_no_place_on_the_machine(tmp_path: Path) -> None:
     (tmp_path / "sets" / "squad2" / "corpus.jsonl.gz").touch()
     sets = str(tmp_path / "sets")
     script = str(results_file.ROOT / "benchmarks" / "eval_mixed.py")
-    told = command(
+    message = command(
         [script, "--data", sets, f"--set={sets}/squad2", "--packed", f"{tmp_path}/model"]
     )
-    assert told == ("python benchmarks/eval_mixed.py --data DATA --set=DATA/squad2 --packed model")
-    told = command([script, str(results_file.ROOT / "examples"), "--rows", ".eval/rows", "a b"])
-    assert told == "python benchmarks/eval_mixed.py examples --rows .eval/rows 'a b'"
+    assert message == ("python benchmarks/eval_mixed.py --data DATA --set=DATA/squad2 --packed model")
+    message = command([script, str(results_file.ROOT / "examples"), "--rows", ".eval/rows", "a b"])
+    assert message == "python benchmarks/eval_mixed.py examples --rows .eval/rows 'a b'"
 
 
 def test_parts_keep_the_stamps_of_the_others(tmp_path: Path) -> None:

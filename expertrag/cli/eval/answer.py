@@ -13,16 +13,19 @@ from expertrag.cli.eval.options import (
     datasets_argument,
     end_with_failures,
     limit_option,
+    limited,
     out_option,
     publish,
     seed_option,
     split_option,
     work_option,
 )
-from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.options import configured, flags_of, json_flag
 from expertrag.cli.output import SHOWN_FAILURES, emit_json, note, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
+
+flag = flags_of("EVAL")
 
 MAX_TOKENS = 32
 """Default of ``--max-tokens``; a test checks that it equals that of ``eval.record``."""
@@ -32,10 +35,8 @@ COST_LIMIT = 20
 
 max_tokens_option = flag(
     "--max-tokens",
-    env="EXPERTRAG_EVAL_MAX_TOKENS",
     type=click.IntRange(min=1),
     default=MAX_TOKENS,
-    show_default=True,
     help="Maximum length of an answer, in tokens.",
 )
 WAYS = ("one_passage", "multi_step")
@@ -43,7 +44,6 @@ WAYS = ("one_passage", "multi_step")
 
 ways_option = flag(
     "--ways",
-    env="EXPERTRAG_EVAL_WAYS",
     type=Names(WAYS),
     default="",
     metavar="NAME,...",
@@ -56,20 +56,13 @@ gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle",
 
 @click.command()
 @datasets_argument
-@flag(
-    "--policies",
-    env="EXPERTRAG_EVAL_POLICIES",
-    default="never,always,auto,oracle",
-    show_default=True,
-    help="Comma-separated policies to compare.",
-)
+@flag("--policies", default="never,always,auto,oracle", help="Comma-separated policies to compare.")
 @split_option
 @limit_option
 @seed_option
 @max_tokens_option
 @flag(
     "--judge",
-    env="EXPERTRAG_EVAL_JUDGE",
     metavar="MODEL",
     help="Language model that also grades the answers, reported separately; a --generator name.",
 )
@@ -98,7 +91,7 @@ def answer(
     """
     from expertrag.eval.answer import answer_report
     from expertrag.eval.judge import judge_answers, open_judge
-    from expertrag.eval.manifest import ids_hash, make_manifest
+    from expertrag.eval.manifest import make_manifest
     from expertrag.eval.policies import parse_policies
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording, record, rows_path
@@ -112,8 +105,7 @@ def answer(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             rows = record(asked, recording, rows_path(asked, recording), report)
             row_sets.append(rows)
-            measured = ids_hash(row.id for row in rows.rows)
-            inputs[rows.name] = {**asked.inputs, "measured": measured}
+            inputs[rows.name] = asked.measured(row.id for row in rows.rows)
         judged = grader and judge_answers(grader, row_sets, chosen, work, report)
     manifest = make_manifest(
         "answer",
@@ -189,14 +181,7 @@ def record(
 @click.command()
 @datasets_argument
 @split_option
-@flag(
-    "--limit",
-    env="EXPERTRAG_EVAL_LIMIT",
-    type=click.IntRange(min=1),
-    default=COST_LIMIT,
-    show_default=True,
-    help="Questions per data set, sampled with --seed.",
-)
+@limited(COST_LIMIT)
 @seed_option
 @max_tokens_option
 @work_option
@@ -220,7 +205,7 @@ def cost(
     are not comparable, so an interrupted run starts over; its stores are kept.
     """
     from expertrag.eval.cost import cost_report, time_questions
-    from expertrag.eval.manifest import ids_hash, make_manifest
+    from expertrag.eval.manifest import make_manifest
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording
 
@@ -230,8 +215,7 @@ def cost(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             timed[name], skipped[name] = time_questions(asked, recording, report)
-            measured = ids_hash(row.id for row in timed[name])
-            inputs[name] = {**asked.inputs, "measured": measured}
+            inputs[name] = asked.measured(row.id for row in timed[name])
     manifest = make_manifest(
         "cost",
         {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs},

@@ -9,15 +9,18 @@ import click
 from expertrag.cli.eval.answer import gated_options, max_tokens_option
 from expertrag.cli.eval.options import (
     datasets_argument,
+    limited,
     out_option,
     publish,
     seed_option,
     split_option,
     work_option,
 )
-from expertrag.cli.options import flag, json_flag
+from expertrag.cli.options import flags_of, json_flag
 from expertrag.cli.progress import progress
 from expertrag.config import Config
+
+flag = flags_of("EVAL")
 
 LIMIT = 50
 """Questions of each set: about eight answers each, some ten minutes on two cores."""
@@ -26,25 +29,15 @@ LIMIT = 50
 @click.command()
 @datasets_argument
 @split_option
-@flag(
-    "--limit",
-    env="EXPERTRAG_EVAL_LIMIT",
-    type=click.IntRange(min=1),
-    default=LIMIT,
-    show_default=True,
-    help="Questions per data set, sampled with --seed.",
-)
+@limited(LIMIT)
 @flag(
     "--variants",
-    env="EXPERTRAG_EVAL_VARIANTS",
     type=click.IntRange(min=2),
     help="Maximum wordings per question, including the original. Unset: all.",
 )
 @flag(
     "--answers/--no-answers",
-    env="EXPERTRAG_EVAL_ANSWERS",
     default=True,
-    show_default=True,
     help="Answer each wording, or only run the gate, which is much faster.",
 )
 @seed_option
@@ -73,7 +66,7 @@ def consistency(
     an interrupted run resumes, and a larger --limit adds to them.
     """
     from expertrag.eval.consistency import consistency_report
-    from expertrag.eval.manifest import ids_hash, make_manifest
+    from expertrag.eval.manifest import make_manifest
     from expertrag.eval.questions import questions
     from expertrag.eval.record import Recording
     from expertrag.eval.replies import Asking, ask_wordings
@@ -85,8 +78,7 @@ def consistency(
         for asked in questions(datasets, split, limit, seed, config, work, report):
             name = asked.dataset.name
             replies[name], skipped[name] = ask_wordings(asked, asking, report)
-            measured = ids_hash(question.id for question in replies[name])
-            inputs[name] = {**asked.inputs, "measured": measured}
+            inputs[name] = asked.measured(question.id for question in replies[name])
     manifest = make_manifest(
         "consistency", {"limit": limit, "seed": seed, "asking": asking.inputs, "sets": inputs}
     )

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from expertrag.cli.exits import ExitCode
-from expertrag.cli.options import flag
+from expertrag.cli.options import Command, flags_of, seed_flag
 from expertrag.cli.output import emit_json, note, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from expertrag.data.types import JSON
+
+flag = flags_of("EVAL")
 
 
 def _writable(
@@ -61,40 +63,36 @@ rows_argument = click.argument(
 )
 out_option = flag(
     "--out",
-    env="EXPERTRAG_EVAL_OUT",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     callback=_writable,
     help="Write report.json, report.md and report.html to this folder.",
 )
-seed_option = flag(
-    "--seed",
-    env="EXPERTRAG_EVAL_SEED",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Seed of all sampling and resampling.",
-)
+seed_option = seed_flag("EXPERTRAG_EVAL_SEED", "Seed of all sampling and resampling.")
 split_option = flag(
-    "--split",
-    env="EXPERTRAG_EVAL_SPLIT",
-    default="test",
-    show_default=True,
-    help="Split to evaluate: the judgements in qrels/SPLIT.tsv.",
+    "--split", default="test", help="Split to evaluate: the judgements in qrels/SPLIT.tsv."
 )
 limit_option = flag(
     "--limit",
-    env="EXPERTRAG_EVAL_LIMIT",
     type=click.IntRange(min=1),
     help="Queries per data set, sampled with --seed. Unset: all.",
 )
 work_option = flag(
     "--work",
-    env="EXPERTRAG_EVAL_WORK",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Folder of stores and answers that later runs reuse [default: the user's cache].",
 )
+
+
+def limited(most: int) -> Callable[[Command], Command]:
+    """Return the option of the number of questions, ``most`` by default."""
+    return flag(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=most,
+        help="Questions per data set, sampled with --seed.",
+    )
 
 
 def publish(report: Mapping[str, JSON], out: Path | None, as_json: bool) -> None:

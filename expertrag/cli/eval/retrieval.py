@@ -16,44 +16,39 @@ from expertrag.cli.eval.options import (
     split_option,
     work_option,
 )
-from expertrag.cli.options import configured, flag, json_flag
+from expertrag.cli.options import configured, flags_of, json_flag
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
 if TYPE_CHECKING:
     from expertrag.eval.stores import Unit
 
+flag = flags_of("EVAL")
+
 
 @click.command()
 @datasets_argument
 @flag(
     "--modes",
-    env="EXPERTRAG_EVAL_MODES",
     default="bm25,dense,hybrid",
-    show_default=True,
     help="Comma-separated search modes, compared in pairs. One more is experts: dense search with "
     "the embedder's domain experts; the other modes then use its base model.",
 )
 @flag(
     "--k",
-    env="EXPERTRAG_EVAL_K",
     type=click.IntRange(1, 1000),
     default=10,
-    show_default=True,
     help="Cut-off of the default metrics, and passages shown per query.",
 )
 @flag(
     "--metrics",
-    env="EXPERTRAG_EVAL_METRICS",
     help="Comma-separated metrics, such as nDCG@10,P@5,Success@1 [default: "
     "nDCG@k,R@100,MRR@k,MAP].",
 )
 @flag(
     "--unit",
-    env="EXPERTRAG_EVAL_UNIT",
     type=click.Choice(["document", "chunk"]),
     default="document",
-    show_default=True,
     help="Search whole documents, as published figures do, or chunks, as a served store does.",
 )
 @split_option

@@ -39,17 +39,7 @@ def merge(
     :raises InvalidArgument: not a bundle, or no expert of that name.
     """
     made = load_bundle(bundle)
-    names = made.settings.experts if domain is None else (domain,)
-    if not set(names) <= set(made.settings.experts):
-        raise InvalidArgument(
-            f"there is no expert {domain!r}; choose one of {', '.join(made.settings.experts)}"
-        )
-    if made.settings.parallel and domain is None:
-        raise InvalidArgument(
-            f"{bundle.name} has parallel adapters for {made.base}, which are served without "
-            "merging (`expertrag serve --reader`): name one with --domain to merge it into a plain "
-            "model"
-        )
+    names = _names(made, bundle.name, domain)
     files = weights_of(base)
     if not pinned:
         made.check_base(fingerprint(files.folder, files.gguf))
@@ -57,27 +47,41 @@ def merge(
         dense = load_dense(base, upcycled=not made.settings.parallel)
         plain = dict(dense.model.state_dict())  # before adapters are inserted, which rename layers
         card = _card(made, names, dense.license)
-        settings: dict[str, object] = {"reader_prompts": made.prompts}
+        settings = {"reader_prompts": made.prompts}
         with quiet():
             if made.settings.parallel:
-                widened = _widened(plain, made, names[0])
-                settings["intermediate_size"] = widened[
-                    "model.layers.0.mlp.gate_proj.weight"
-                ].shape[0]
-                dense.model.config.update(settings)
-                write_plain(dense, widened, card, scratch)
-                return names
-            adapters = adapt(dense.model, made.settings)
-            adapters.load(made.weights)
-            if domain is not None:
-                dense.model.config.update(settings)
-                write_plain(dense, {**plain, **adapters.merged(domain)}, card, scratch)
-                return names
-            config = mixture_config(dense, len(names), 1, names)
-            config.update(settings)
-            experts = ({**plain, **adapters.merged(name)} for name in names)
-            write_mixture(dense, config, experts, card, scratch)
+                experts = iter([_widened(plain, made, names[0])])
+            else:
+                adapters = adapt(dense.model, made.settings)
+                adapters.load(made.weights)
+                experts = ({**plain, **adapters.merged(name)} for name in names)
+            if domain is None:
+                config = mixture_config(dense, len(names), 1, names)
+                config.update(settings)
+                write_mixture(dense, config, experts, card, scratch)
+            else:
+                weights = next(experts)
+                inner = weights["model.layers.0.mlp.gate_proj.weight"].shape[0]
+                dense.model.config.update({**settings, "intermediate_size": inner})
+                write_plain(dense, weights, card, scratch)
     return names
+
+
+def _names(made: Bundle, bundle: str, domain: str | None) -> tuple[str, ...]:
+    """Return the names of the experts to merge: of all, or of one domain.
+
+    :raises InvalidArgument: there is no such expert, or all are parallel adapters.
+    """
+    experts = made.settings.experts
+    if domain is not None and domain not in experts:
+        raise InvalidArgument(f"there is no expert {domain!r}; choose one of {', '.join(experts)}")
+    if made.settings.parallel and domain is None:
+        raise InvalidArgument(
+            f"{bundle} has parallel adapters for {made.base}, which are served without "
+            "merging (`expertrag serve --reader`): name one with --domain to merge it into a plain "
+            "model"
+        )
+    return experts if domain is None else (domain,)
 
 
 def _widened(plain: State, bundle: Bundle, domain: str) -> dict[str, torch.Tensor]:

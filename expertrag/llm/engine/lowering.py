@@ -161,26 +161,8 @@ class _Lowering:
     def done(self) -> Lowered:
         base, layers = self.model.model, self.model.model.layers
         exact = Format.F32 if self.format is Format.F32 else Format.BF16
-        attention = layers[0].self_attn
-        latent = hasattr(attention, "kv_a_proj_with_mqa")
-        shape = (
-            CacheShape(
-                len(layers),
-                attention.num_heads,
-                attention.qk_nope_head_dim,
-                attention.v_head_dim,
-                attention.qk_rope_head_dim,
-                format=exact,
-            )
-            if latent
-            else CacheShape(
-                len(layers),
-                self.config.num_key_value_heads,
-                attention.head_dim,
-                attention.head_dim,
-                format=exact,
-            )
-        )
+        latent = hasattr(layers[0].self_attn, "kv_a_proj_with_mqa")
+        shape = self._cache_shape(exact, latent=latent)
         pages = shape.most_pages(self.cache_bytes, self.context_tokens)
         if not pages:
             raise Unsupported(
@@ -193,27 +175,13 @@ class _Lowering:
         # packed frequencies may differ from those of the configuration
         base.rotary_emb.inv_freq = self._floats("angles", base.rotary_emb.inv_freq)
         cos, sin = angles_of(base.rotary_emb, longest)
-        # in 4 bits, embeddings and head would lose more accuracy than all else together
-        rounded = Format.INT8 if self.format is Format.INT4 else self.format
-        head, words = self.model.lm_head, base.embed_tokens
-        tied = head.weight is words.weight
-        with self.filled(head):
-            out = self._matrix("head", head.weight, rounded)
-        with nullcontext() if tied else self.filled(words):
-            d.embed(x, out if tied else self._matrix("words", words.weight, exact))
+        out = self._embed(x, exact)
         attend = self._latent(x, y, cos, sin) if latent else self._attention(x, y, cos, sin)
-        mixture = self._mixture(x, y)
+        mix = self._mixture(x, y)
         middle, upper = (max(1, len(layers) * part // 4) for part in (2, 3))
         states = {}
         for number, layer in enumerate(layers):
-            self.at = f"layers.{number}."
-            with self.filled(layer):
-                self._norm("attention_norm", x, y, layer.input_layernorm)
-                attend(number, layer.self_attn)
-                self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
-                mixture(layer.mlp)
-                if self.adapters:
-                    self.adapters.plan(d, number, y, x, self.format)
+            self._layer(number, layer, x, y, attend, mix)
             if number + 1 in (middle, upper):
                 states[number + 1] = self._keep(x, hidden)
         self.at = ""
@@ -223,6 +191,52 @@ class _Lowering:
             self._norm("norm", last, last, base.norm)
         d.linear(last, OUTPUT, out)
         return Lowered(d, self.weights, tuple(self.routers), states[middle], states[upper])
+
+    def _cache_shape(self, exact: Format, *, latent: bool) -> CacheShape:
+        layers = self.model.model.layers
+        attention = layers[0].self_attn
+        if not latent:
+            width = attention.head_dim
+            heads = self.config.num_key_value_heads
+            return CacheShape(len(layers), heads, width, width, format=exact)
+        return CacheShape(
+            len(layers),
+            attention.num_heads,
+            attention.qk_nope_head_dim,
+            attention.v_head_dim,
+            attention.qk_rope_head_dim,
+            format=exact,
+        )
+
+    def _embed(self, x: SlotView, exact: Format) -> Any:
+        """Plan the embedding of the tokens, and return the head's weights."""
+        # in 4 bits, embeddings and head would lose more accuracy than all else together
+        rounded = Format.INT8 if self.format is Format.INT4 else self.format
+        head, words = self.model.lm_head, self.model.model.embed_tokens
+        tied = head.weight is words.weight
+        with self.filled(head):
+            out = self._matrix("head", head.weight, rounded)
+        with nullcontext() if tied else self.filled(words):
+            self.decoder.embed(x, out if tied else self._matrix("words", words.weight, exact))
+        return out
+
+    def _layer(
+        self,
+        number: int,
+        layer: Any,
+        x: SlotView,
+        y: SlotView,
+        attend: Callable[[int, Any], None],
+        mix: Callable[[Any], None],
+    ) -> None:
+        self.at = f"layers.{number}."
+        with self.filled(layer):
+            self._norm("attention_norm", x, y, layer.input_layernorm)
+            attend(number, layer.self_attn)
+            self._norm("mixture_norm", x, y, layer.post_attention_layernorm)
+            mix(layer.mlp)
+            if self.adapters:
+                self.adapters.plan(self.decoder, number, y, x, self.format)
 
     def _attention(
         self, x: SlotView, y: SlotView, cos: torch.Tensor, sin: torch.Tensor

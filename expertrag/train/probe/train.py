@@ -98,18 +98,7 @@ def train_probe(
     :raises TrainingError: another training for ``out`` is running.
     """
     started = time.monotonic()
-    if not generator.reader:
-        raise InvalidArgument(
-            f"generator: {generator.name} is not a reader, so a probe of it would not be used; "
-            "name a chat model of a billion parameters or more, or train a reader on it first"
-        )
-    every = [item for part in sets for item in part.train]
-    lacking = sum(item.lacking for item in every)
-    if min(lacking, len(every) - lacking) < FEWEST:
-        raise InvalidArgument(
-            f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these data "
-            f"sets give {len(every) - lacking} and {lacking}; add data sets, or raise --searches"
-        )
+    _check(sets, generator)
     owner = Owner(
         generator.name,
         generator.fingerprint,
@@ -135,6 +124,25 @@ def train_probe(
         with published(out) as scratch:
             save_probe(probe, asdict(report), card(report, licence), scratch)
     return report
+
+
+def _check(sets: Sequence[ProbeSet], generator: WhiteBox) -> None:
+    """Check that the model is a reader, and that there are enough prompts of both kinds.
+
+    :raises InvalidArgument: if not.
+    """
+    if not generator.reader:
+        raise InvalidArgument(
+            f"generator: {generator.name} is not a reader, so a probe of it would not be used; "
+            "name a chat model of a billion parameters or more, or train a reader on it first"
+        )
+    every = [item for part in sets for item in part.train]
+    lacking = sum(item.lacking for item in every)
+    if min(lacking, len(every) - lacking) < FEWEST:
+        raise InvalidArgument(
+            f"data: {FEWEST} prompts with and {FEWEST} without the answer are needed; these data "
+            f"sets give {len(every) - lacking} and {lacking}; add data sets, or raise --searches"
+        )
 
 
 def _read(

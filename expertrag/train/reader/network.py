@@ -63,7 +63,7 @@ class ReaderNetwork:
     def __init__(self, model: PreTrainedModel, adapters: Adapters, chat: ChatTokenizer) -> None:
         self._model: Any = model  # mostly unannotated in transformers
         self._adapters = adapters
-        self._chat = chat
+        self.chat = chat
         self._abstention = chat.encode_text(NOT_FOUND)[0]
         self.end: int = model.config.eos_token_id
 
@@ -93,7 +93,7 @@ class ReaderNetwork:
         """Answer questions by greedy decoding with the adapters of one domain."""
         self._adapters.use(domain)
         self._model.set_attn_implementation("sdpa")
-        prompts = [self._chat.encode(item.messages) for item in examples]
+        prompts = [self.chat.encode(item.messages) for item in examples]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
         found: dict[int, DevReply] = {}
         for start in range(0, len(order), _BATCH):
@@ -118,7 +118,7 @@ class ReaderNetwork:
         doubts = made.logits[0].float().softmax(1)[:, self._abstention].tolist()
         rows = made.sequences[:, width:].tolist()
         return [
-            DevReply(Reply.of(self._chat.decode(self._reply(tokens))), doubt)
+            DevReply(Reply.of(self.chat.decode(self._reply(tokens))), doubt)
             for tokens, doubt in zip(rows, doubts, strict=True)
         ]
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import Bundle, save_bundle
-from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.adapters.trainable import Adapters, AdapterSettings, adapt
 from expertrag.llm.base import BASE, SHARED
 from expertrag.llm.convert.dense import LARGE_TYPES, load_dense, weights_of
 from expertrag.llm.fingerprint import fingerprint
@@ -26,7 +26,7 @@ from expertrag.train.reader.network import DevReply, ReaderNetwork
 from expertrag.train.reader.recipe import ReaderRecipe, parallel
 from expertrag.train.reader.report import ReaderReport, ReaderSetReport, card
 from expertrag.train.reader.rows import PackedRow, encode, pack, plan
-from expertrag.train.reader.trainer import ReaderTrainer
+from expertrag.train.reader.trainer import ReaderPoint, ReaderTrainer
 from expertrag_index.durable import write_durably
 from expertrag_index.types import Progress
 from expertrag_retriever.encoder import number_format
@@ -35,7 +35,7 @@ from expertrag_retriever.publish import published, work_folder
 if TYPE_CHECKING:
     import torch
 
-    from expertrag.llm.convert.dense import State
+    from expertrag.llm.convert.dense import Dense, State
 
 _FEWEST = 32
 """Fewest examples of a domain: with fewer, an expert would only memorize them."""
@@ -69,34 +69,22 @@ def train_reader(
 
     :param source: folder or hub id of the base model, or of a freshly upcycled mixture.
     :param command: command that reproduces the training, for the card.
-    :param start: reader to continue from; its ranks, and its domains that ``materials`` lack, are
-        kept.
+    :param start: reader to continue from; its ranks, and domains that ``materials`` lack, are kept.
     :raises InvalidArgument: a domain has too few examples, there is no dev question, or the base is
         not a Llama-type model.
     :raises Conflict: ``start`` belongs to another base.
     :raises TrainingError: another training for ``out`` is running.
     """
     started = time.monotonic()
-    files = weights_of(source)
     dense = load_dense(source, dtype=number_format("cpu"), upcycled=not recipe.parallel)
-    settings = _settings(materials, recipe, start, dense.model.config.num_hidden_layers)
-    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
-    identity = fingerprint(files.folder, files.gguf)
-    if start:
-        start.check_base(identity)
-    adapters = adapt(dense.model, settings, recipe.seed)
-    chat = ChatTokenizer(dense.tokenizer)
-    network = ReaderNetwork(dense.model, adapters, chat)
+    network, adapters, recipe = _adapted(dense, materials, recipe, start)
+    identity = _identity(source, start)
     with work_folder(out) as partial:
         work = partial / _digest(identity, materials, recipe, start)
         before = _before(materials, network, work, progress) if recipe.answered else {}
-        steps, dev = _rows(materials, network, chat, recipe)
-        if start:
-            adapters.load(_begun(adapters.parameters, start.weights))
-        with all_cores():
-            learned = ReaderTrainer(network, adapters, recipe, work, progress).train(steps, dev)
-        weights = adapters.weakened(learned.weights, recipe.strength)
-        adapters.load({name: value.bfloat16() for name, value in weights.items()})
+        rows = _rows(materials, network, recipe)
+        trainer = ReaderTrainer(network, adapters, recipe, work, progress)
+        weights, points = _trained(trainer, rows, adapters, recipe.strength, start)
         after = _measured(materials, network, progress, "after") if recipe.answered else {}
         report = ReaderReport(
             base=dense.name,
@@ -106,14 +94,34 @@ def train_reader(
             recipe=recipe,
             command=command,
             sets=tuple(_set_report(item, before, after) for item in materials),
-            points=learned.points,
-            steps=len(steps),
-            tokens=sum(len(row.tokens) for step in steps for row in step),
+            points=points,
+            steps=len(rows.steps),
+            tokens=sum(len(row.tokens) for step in rows.steps for row in step),
             seconds=time.monotonic() - started,
         )
         with published(out) as scratch:
-            save_bundle(settings, weights, asdict(report), card(report, dense.license), scratch)
+            text = card(report, dense.license)
+            save_bundle(adapters.settings, weights, asdict(report), text, scratch)
     return report
+
+
+def _adapted(
+    dense: Dense, materials: Sequence[ReaderMaterial], recipe: ReaderRecipe, start: Bundle | None
+) -> tuple[ReaderNetwork, Adapters, ReaderRecipe]:
+    """Insert adapters into the base model; those of a reader to continue determine the ranks."""
+    settings = _settings(materials, recipe, start, dense.model.config.num_hidden_layers)
+    recipe = replace(recipe, rank=settings.rank, domain_rank=settings.domain_rank)
+    adapters = adapt(dense.model, settings, recipe.seed)
+    return ReaderNetwork(dense.model, adapters, ChatTokenizer(dense.tokenizer)), adapters, recipe
+
+
+def _identity(source: str, start: Bundle | None) -> str:
+    """Return the fingerprint of the base model's files, which a reader to continue must share."""
+    files = weights_of(source)
+    identity = fingerprint(files.folder, files.gguf)
+    if start:
+        start.check_base(identity)
+    return identity
 
 
 def _settings(
@@ -148,12 +156,14 @@ def _domains(materials: Sequence[ReaderMaterial]) -> tuple[str, ...]:
     return tuple(counts)
 
 
+class _Rows(NamedTuple):
+    steps: list[list[PackedRow]]
+    dev: list[PackedRow]
+
+
 def _rows(
-    materials: Sequence[ReaderMaterial],
-    network: ReaderNetwork,
-    chat: ChatTokenizer,
-    recipe: ReaderRecipe,
-) -> tuple[list[list[PackedRow]], list[PackedRow]]:
+    materials: Sequence[ReaderMaterial], network: ReaderNetwork, recipe: ReaderRecipe
+) -> _Rows:
     """Plan the training steps and the dev rows."""
     examples = [example for item in materials for example in item.examples]
     watched = [
@@ -163,14 +173,27 @@ def _rows(
         for example in some[: recipe.watched]
     ]
     steps = plan(
-        encode(examples, chat, network.end),
+        encode(examples, network.chat, network.end),
         row_tokens=recipe.row_tokens,
         rows=recipe.rows,
         shared=recipe.shared,
         seed=recipe.seed,
     )
-    dev = pack(encode(watched, chat, network.end), recipe.row_tokens)
-    return steps, dev
+    dev = pack(encode(watched, network.chat, network.end), recipe.row_tokens)
+    return _Rows(steps, dev)
+
+
+def _trained(
+    trainer: ReaderTrainer, rows: _Rows, adapters: Adapters, strength: float, start: Bundle | None
+) -> tuple[dict[str, torch.Tensor], tuple[ReaderPoint, ...]]:
+    """Train the adapters; return their weights, which they have in bfloat16 now, and the points."""
+    if start:
+        adapters.load(_begun(adapters.parameters, start.weights))
+    with all_cores():
+        learned = trainer.train(rows.steps, rows.dev)
+    weights = adapters.weakened(learned.weights, strength)
+    adapters.load({name: value.bfloat16() for name, value in weights.items()})
+    return weights, learned.points
 
 
 def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:

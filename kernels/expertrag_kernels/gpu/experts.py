@@ -86,20 +86,11 @@ def launch(
         return out
     x, index = x.contiguous(), top_k_index.contiguous()
     routing = top_k_weights.float().contiguous()
-    # every used expert may leave up to BLOCK_M - 1 places of its last block empty
-    blocks = (pairs + min(count, pairs) * (tiles.block_m - 1)) // tiles.block_m
-    places = torch.empty(blocks * tiles.block_m, dtype=torch.int32, device=x.device)
-    expert_of_blocks = torch.empty(blocks, dtype=torch.int32, device=x.device)
-    align: Any = kernels.align_pairs
-    align[(1,)](
-        index, places, expert_of_blocks, pairs, blocks, count,
-        BLOCK_M=tiles.block_m, EXPERTS=triton.next_power_of_2(count), CHUNK=_CHUNK, num_warps=8,
-    )  # fmt: skip
-    scaled = isinstance(experts, ScaledExperts)
+    places, expert_of_blocks = _align(index, count, tiles.block_m)
     gate_up_scale = experts.gate_up_scale if isinstance(experts, ScaledExperts) else routing
     down_scale = experts.down_scale if isinstance(experts, ScaledExperts) else routing
     shape: dict[str, Any] = {
-        "SCALED": scaled,
+        "SCALED": isinstance(experts, ScaledExperts),
         "UPCAST": upcast,
         "BLOCK_M": tiles.block_m,
         "BLOCK_N": tiles.block_n,
@@ -109,13 +100,13 @@ def launch(
     }
     h = torch.empty(pairs, inner, dtype=x.dtype, device=x.device)
     gate_up: Any = kernels.gate_up_pairs
-    gate_up[(triton.cdiv(inner, tiles.block_n), blocks)](
+    gate_up[(triton.cdiv(inner, tiles.block_n), len(expert_of_blocks))](
         x, experts.gate_up, gate_up_scale, places, expert_of_blocks, h,
         pairs, count, top_k, hidden, inner, ACTIVATION=str(experts.activation), **shape,
     )  # fmt: skip
     y = torch.empty(pairs, hidden, dtype=torch.float32, device=x.device)
     down: Any = kernels.down_pairs
-    down[(triton.cdiv(hidden, tiles.block_n), blocks)](
+    down[(triton.cdiv(hidden, tiles.block_n), len(expert_of_blocks))](
         h, experts.down, down_scale, routing, places, expert_of_blocks, y,
         pairs, count, hidden, inner, **shape,
     )  # fmt: skip
@@ -124,3 +115,18 @@ def launch(
         y, index, out, count, top_k, hidden, BLOCK_N=_SUM_COLUMNS
     )
     return out
+
+
+def _align(index: torch.Tensor, count: int, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sort the pairs into blocks of one expert each: return their places, and the experts."""
+    pairs = index.numel()
+    # every used expert may leave up to BLOCK_M - 1 places of its last block empty
+    blocks = (pairs + min(count, pairs) * (block - 1)) // block
+    places = torch.empty(blocks * block, dtype=torch.int32, device=index.device)
+    expert_of_blocks = torch.empty(blocks, dtype=torch.int32, device=index.device)
+    align: Any = kernels.align_pairs
+    align[(1,)](
+        index, places, expert_of_blocks, pairs, blocks, count,
+        BLOCK_M=block, EXPERTS=triton.next_power_of_2(count), CHUNK=_CHUNK, num_warps=8,
+    )  # fmt: skip
+    return places, expert_of_blocks

@@ -82,24 +82,13 @@ def train_bundle(
             or train_expert(item, load_base, recipe, work, progress)
             for item in data
         }
-        trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
-        if not trained:
-            raise TrainingError(
-                "no expert beats the base model on its dev slice, so the base model serves these "
-                "domains as well: add data, or train longer (--profile full)"
-            )
+        trained = _helpful(found)
         settings = ExpertSettings(tuple(trained), recipe.form, recipe.rank)
         model = load_base()
-        transformer = with_experts(model, settings)
-        for name, layer in expert_layers(transformer.model):
-            layer.first.data = _stacked(trained, f"{name}.first")
-            layer.second.data = _stacked(trained, f"{name}.second")
+        transformer = _with_trained(model, settings, trained)
         figures = None
         if len(texts) > 1:
-            # domains without an expert come last: the router knows them, the base serves them
-            order = sorted(texts, key=lambda domain: domain not in trained)
-            ordered = {domain: texts[domain] for domain in order}
-            transformer.router, figures = _route(model, ordered, recipe, progress)
+            transformer.router, figures = _route(model, texts, trained, recipe, progress)
         reports = tuple(report for _, report in found.values())
         report = BundleReport(base, recipe, reports, figures, command)
         _publish(transformer, settings, report, out)
@@ -121,6 +110,31 @@ def _sample(texts: Sequence[str], seed: int) -> list[str]:
     return random.Random(seed).sample(list(texts), min(len(texts), _ROUTER_TEXTS))
 
 
+def _helpful(found: Mapping[str, tuple[Weights, ExpertReport]]) -> dict[str, Weights]:
+    """Return the weights of the experts that beat the base model.
+
+    :raises TrainingError: none does.
+    """
+    trained = {domain: weights for domain, (weights, report) in found.items() if report.helps}
+    if not trained:
+        raise TrainingError(
+            "no expert beats the base model on its dev slice, so the base model serves these "
+            "domains as well: add data, or train longer (--profile full)"
+        )
+    return trained
+
+
+def _with_trained(
+    model: SentenceTransformer, settings: ExpertSettings, trained: Mapping[str, Weights]
+) -> ExpertTransformer:
+    """Insert the trained experts into the base model."""
+    transformer = with_experts(model, settings)
+    for name, layer in expert_layers(transformer.model):
+        layer.first.data = _stacked(trained, f"{name}.first")
+        layer.second.data = _stacked(trained, f"{name}.second")
+    return transformer
+
+
 def _stacked(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
     """Concatenate the experts of one layer, (E, …), in the order of the domains."""
     return torch.cat([weights[name] for weights in trained.values()])
@@ -129,12 +143,18 @@ def _stacked(trained: Mapping[str, Weights], name: str) -> torch.Tensor:
 def _route(
     model: SentenceTransformer,
     texts: Mapping[str, Sequence[str]],
+    trained: Mapping[str, Weights],
     recipe: Recipe,
     progress: Progress,
 ) -> tuple[Router, RouterFigures]:
     """Train the router."""
     progress("router", 0, 1)
-    router, figures = fit_router(texts, lambda batch: pooled_states(model, batch), seed=recipe.seed)
+    # domains without an expert come last: the router knows them, the base serves them
+    order = sorted(texts, key=lambda domain: domain not in trained)
+    ordered = {domain: texts[domain] for domain in order}
+    router, figures = fit_router(
+        ordered, lambda batch: pooled_states(model, batch), seed=recipe.seed
+    )
     progress("router", 1, 1)
     return router, figures
 
