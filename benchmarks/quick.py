@@ -21,6 +21,7 @@ from expertrag import models
 HERE = Path(__file__).parent
 SMALL = "smollm2-135m-reader"
 BUNDLES = HERE.parent / "expertrag" / "models" / "bundles"
+DOMAINS, READER = str(BUNDLES / "minilm-domains"), str(BUNDLES / "smollm2-reader")
 
 
 def main() -> int:
@@ -32,7 +33,10 @@ def main() -> int:
     given = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
-        commands = targets(given.data, given.store, Path(scratch))
+        commands = {
+            **benchmarks(given.data, given.store),
+            **evaluations(given.data, Path(scratch)),
+        }
         for name in given.only or commands:
             began = time.monotonic()
             done = subprocess.run(
@@ -46,59 +50,69 @@ def main() -> int:
     return bool(failed)
 
 
-def targets(data: Path, store: str, scratch: Path) -> Mapping[str, list[str]]:
-    """Return the small command of each `make` target."""
+def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
+    """Return the small command of each `make bench-*`."""
     packed = str(models.path(models.LARGE))
     squad, hotpot = str(data / "squad2"), str(data / "hotpotqa")
-    domains, reader = str(BUNDLES / "minilm-domains"), str(BUNDLES / "smollm2-reader")
     on = ["--data", str(data)]
-    script = {path.stem: str(path) for path in HERE.glob("*.py")}
     return {
-        "bench-search": [script["bench_search"], *on, "--sets", "pydocs", "--limit", "20"],
-        "bench-gate": [script["bench_gate"], *on, "--sets", "pydocs", "--limit", "20"],
-        "bench-grounding": [script["bench_grounding"], *on, "--limit", "20"],
-        "bench-router": [script["bench_router"], *on, "--texts", "60"],
-        "bench-experts": [script["bench_experts"], *on, "--bundle", domains],
+        "bench-search": [script("bench_search"), *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-gate": [script("bench_gate"), *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-grounding": [script("bench_grounding"), *on, "--limit", "20"],
+        "bench-router": [script("bench_router"), *on, "--texts", "60"],
+        "bench-experts": [script("bench_experts"), *on, "--bundle", DOMAINS],
         "bench-hot": [
-            script["bench_hot"], *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
+            script("bench_hot"), *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
         ],
         "bench-kept": [
-            script["bench_kept"], squad, hotpot, "--generator", packed, "--questions", "20",
+            script("bench_kept"), squad, hotpot, "--generator", packed, "--questions", "20",
         ],
-        "bench-kernels": [script["bench_kernels"], "--quick"],
-        "bench-generation": [script["bench_generation"], squad, "--quick", "--parts", "single"],
-        "bench-limits": [script["generation_limits"], squad, "--packed", packed, "--rounds", "1"],
+        "bench-kernels": [script("bench_kernels"), "--quick"],
+        "bench-generation": [script("bench_generation"), squad, "--quick", "--parts", "single"],
+        "bench-limits": [script("generation_limits"), squad, "--packed", packed, "--rounds", "1"],
         "bench-reuse": [
-            script["bench_reuse"], squad, hotpot, "--questions", "20", "--answered", "2",
+            script("bench_reuse"), squad, hotpot, "--questions", "20", "--answered", "2",
         ],
         "bench-server-start": [
-            script["bench_server_start"], "--index", store, "--generator", packed,
+            script("bench_server_start"), "--index", store, "--generator", packed,
             "--rounds", "1", "--questions", "2",
         ],
-        "eval-kernels": [script["kernel_quality"], *on, "--windows", "1"],
-        "eval-strict": [script["eval_strict"], *on, "--questions", "60"],
+    }  # fmt: skip
+
+
+def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
+    """Return the small command of each `make eval-*`."""
+    on = ["--data", str(data)]
+    return {
+        "eval-kernels": [script("kernel_quality"), *on, "--windows", "1"],
+        "eval-strict": [script("eval_strict"), *on, "--questions", "60"],
         "eval-answers": [
-            script["eval_answers"], *on, "--models", SMALL, "--sets", "pubmedqa",
+            script("eval_answers"), *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",
         ],
-        "eval-reader": [script["eval_reader"], *on, "--reader", reader, "--quick"],
+        "eval-reader": [script("eval_reader"), *on, "--reader", READER, "--quick"],
         "eval-mixed": [
-            script["eval_mixed"], *on, "--parts", "search", "--models", SMALL, "--questions", "5",
+            script("eval_mixed"), *on, "--parts", "search", "--models", SMALL, "--questions", "5",
         ],
-        "fit-doubt": [script["fit_doubt"], *on, "--model", SMALL, "--questions", "2"],
+        "fit-doubt": [script("fit_doubt"), *on, "--model", SMALL, "--questions", "2"],
         "eval-experts": [
-            script["eval_experts"], *on, "--bundle", domains,
+            script("eval_experts"), *on, "--bundle", DOMAINS,
             "--systems", "base", "router", "--sets", "pydocs",
         ],
         "eval": [
-            script["evaluate"], "small", "--out", str(scratch / "report"),
+            script("evaluate"), "small", "--out", str(scratch / "report"),
             "--only", "retrieval,gate",
         ],
         "eval-gate": [
-            script["eval_gate"], *on, "--quick", "--seeds", "1", "--signals", "question",
+            script("eval_gate"), *on, "--quick", "--seeds", "1", "--signals", "question",
         ],
-        "eval-reference": [script["reference"], *on],
+        "eval-reference": [script("reference"), *on],
     }  # fmt: skip
+
+
+def script(name: str) -> str:
+    """Return the path of a benchmark's script."""
+    return str(HERE / f"{name}.py")
 
 
 if __name__ == "__main__":

@@ -108,14 +108,14 @@ class _Sheets:
         left_out = False
         for first in islice(firsts, most):
             if not isinstance(first, Answered):
-                yield from self._sheet(first, self._found(first))
+                yield from self._group(first, self._found(first))
                 continue
             found = self._found(first.query)
-            yield from self._sheet(first.query, self._with_answer(found, first), first)
+            yield from self._group(first.query, self._with_answer(found, first), first)
             left_out = not left_out
             if left_out:
                 others = [passage for passage in found if not _tells(passage, first, self._data)]
-                yield from self._sheet(first.query, others, first)
+                yield from self._group(first.query, others, first)
 
     @property
     def _data(self) -> Dataset:
@@ -133,7 +133,7 @@ class _Sheets:
             with_answer.insert(self._rng.randrange(most), passage)
         return with_answer
 
-    def _sheet(
+    def _group(
         self, query: Query, found: Sequence[Passage], item: Answered | None = None
     ) -> Iterator[Prompt]:
         """Ask a question, and others, about the first passages that were found."""

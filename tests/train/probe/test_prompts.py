@@ -38,7 +38,7 @@ def test_a_prompt_lacks_the_answer_if_no_passage_has_it(births: ProbeSet, datase
     assert 0.3 < sum(lacking) / len(lacking) < 0.8
 
 
-def test_prompts_of_a_sheet_have_the_same_passages(births: ProbeSet) -> None:
+def test_prompts_of_a_group_have_the_same_passages(births: ProbeSet) -> None:
     shown = {item.group: item.passages for item in births.train}
     assert all(shown[item.group] == item.passages for item in births.train)
     assert len(births.train) > 2 * len(shown)
