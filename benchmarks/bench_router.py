@@ -23,11 +23,11 @@ from expertrag import models
 from expertrag.data.datasets import load_dataset
 from expertrag.data.domain_texts import domain_texts
 from expertrag.data.qrels import splits
-from expertrag_index.groups import decide
 from expertrag_index.manifest import GENERAL
 from expertrag_index.types import FloatArray
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.router.fit import fit_router
+from expertrag_retriever.router.groups import decide
 from expertrag_retriever.router.measure import figures
 from expertrag_retriever.router.pooling import pooled_states
 from expertrag_retriever.router.router import Router

@@ -9,29 +9,18 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-import numpy as np
-
-from expertrag_index.groups import (
-    Group,
-    decide,
-    end_groups,
-    group_of,
-    labelled,
-    read_groups,
-    write_groups,
-)
+from expertrag_index.groups import end_groups, group_of, labelled, read_groups, write_groups
 from expertrag_index.manifest import GENERAL
 from expertrag_index.rows import digest
 from expertrag_index.schema import NEVER
-from expertrag_index.types import Document, DocumentEmbedder, FloatArray, Progress
+from expertrag_index.types import Document, DocumentEmbedder, Group, Progress
 
 SAMPLE = 100
-"""Documents of a group that the router reads: enough to know the group's mean to .05."""
+"""Documents of a group that its expert is chosen by: enough to know a mean probability to .05."""
 
-_BATCH = 256  # texts per call of the router
 _CHARACTERS_PER_TOKEN = 6  # keeps more of a text's beginning than the embedder reads
 
 
@@ -88,17 +77,14 @@ class Assignment:
 
     def decide(self) -> None:
         """Decide the groups that have been sampled."""
-        names = sorted(self._samples)
-        texts = [text for name in names for _, text in sorted(self._samples[name], reverse=True)]
-        sizes = [len(self._samples[name]) for name in names]
+        samples = {
+            name: [text for _, text in sorted(sample, reverse=True)]
+            for name, sample in sorted(self._samples.items())
+        }
         self._samples.clear()
-        if not names:
-            return
-        rows = self._posteriors(texts)
-        parts = np.split(rows, np.cumsum(sizes)[:-1])
-        seen = dict(zip(names, parts, strict=True))
-        decided = decide(seen, self._embedder.experts, self._known.values())
-        self._new.update({group.name: group for group in decided})
+        if samples:
+            chosen = self._embedder.assign(samples, self._known.values(), self._progress)
+            self._new.update({group.name: group for group in chosen})
 
     def seal(self, *, removed: bool) -> None:
         """Write the new groups inside the caller's transaction.
@@ -116,13 +102,6 @@ class Assignment:
             "SELECT DISTINCT domain, source FROM documents WHERE removed_in = ?", (NEVER,)
         )
         return {group_of(domain, source) for domain, source in rows}
-
-    def _posteriors(self, texts: Sequence[str]) -> FloatArray:
-        parts = []
-        for start in range(0, len(texts), _BATCH):
-            parts.append(self._embedder.posteriors(texts[start : start + _BATCH]))
-            self._progress("route", min(start + _BATCH, len(texts)), len(texts))
-        return np.concatenate(parts)
 
 
 class Spool:

@@ -22,7 +22,7 @@ from expertrag_index.errors import (
     StoreCorruptError,
 )
 from expertrag_index.filters import compile_filter
-from expertrag_index.groups import Group, read_groups
+from expertrag_index.groups import read_groups
 from expertrag_index.layout import Layout
 from expertrag_index.manifest import Manifest
 from expertrag_index.opening import Generation, open_published
@@ -35,6 +35,7 @@ from expertrag_index.types import (
     ChunkHit,
     Filter,
     FloatArray,
+    Group,
     KeyArray,
     Query,
     TermStatistics,

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from expertrag_index.types import Document
+from expertrag_index.words import LETTERS
 
-_WORD = re.compile(r"[^\W\d_]+")
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff]")
 _SAMPLE_CHARS = 2_000
 """Characters to examine, from the beginning of a text."""
@@ -78,7 +78,7 @@ _OTHERS = frozenset(_OTHER_WORDS.split()) - _ENGLISH
 
 def is_english(text: str) -> bool | None:
     """Whether a text is English; None if it has too few words to tell, as in tables and code."""
-    words = _WORD.findall(text[:_SAMPLE_CHARS].lower())
+    words = LETTERS.findall(text[:_SAMPLE_CHARS].lower())
     letters = "".join(words)
     if not letters:
         return None

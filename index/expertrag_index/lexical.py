@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sqlite3
 from collections.abc import Sequence
 
 from expertrag_index.types import ChunkHit, TermStatistics
+from expertrag_index.words import TERM
 
 TITLE_WEIGHT = 1.0
 MAX_TERMS = 64
 """Most terms of a query to search, the rarest first; a longer query is a document."""
 
 _CANDIDATE_TERMS = 1024  # distinct terms looked up before choosing: 1 MB of text has 100,000
-_WORD = re.compile(r"[^\W_]+")
 _RANK = f"bm25({TITLE_WEIGHT}, 1.0)"
 
 _WORDS = """
@@ -36,7 +35,7 @@ STOP_WORDS = frozenset(_WORDS.split())
 
 def query_terms(query: str) -> list[str]:
     """Distinct words of a query in order, without stop words unless there are only stop words."""
-    words = list(dict.fromkeys(match[0].lower() for match in _WORD.finditer(query)))
+    words = list(dict.fromkeys(word.lower() for word in TERM.findall(query)))
     return [word for word in words if word not in STOP_WORDS] or words
 
 

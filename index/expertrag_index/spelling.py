@@ -7,10 +7,10 @@ it is hardly ever wrong.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 
 from expertrag_index.lexical import STOP_WORDS
+from expertrag_index.words import SPELLED_WORD
 
 _LETTERS_TO_SWAP, _LETTERS_TO_CHANGE = 5, 6
 """Fewest letters of a word to try transpositions, and to try the other edits: shorter words have
@@ -19,7 +19,6 @@ _MOST_LETTERS = 24
 _FEWEST_CHUNKS = 2  # a correction must occur in so many chunks: in one it may be misspelled
 _MOST_WORDS = 4  # a query with more unknown words is in another language, or off-topic
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_WORD = re.compile(r"\b[^\W\d_]+\b")
 
 Frequency = Callable[[str], int]
 """Returns how many chunks contain a word."""
@@ -32,7 +31,7 @@ def respelled(query: str, frequency: Frequency) -> str:
     """
     unknown = {
         word
-        for word in dict.fromkeys(match[0] for match in _WORD.finditer(query))
+        for word in dict.fromkeys(SPELLED_WORD.findall(query))
         if _LETTERS_TO_SWAP <= len(word) <= _MOST_LETTERS
         and word.lower() not in STOP_WORDS
         and not frequency(word.lower())
@@ -40,7 +39,7 @@ def respelled(query: str, frequency: Frequency) -> str:
     if not unknown or len(unknown) > _MOST_WORDS:
         return query
     known = {word: _nearest(word, frequency) for word in unknown}
-    return _WORD.sub(lambda match: known.get(match[0]) or match[0], query)
+    return SPELLED_WORD.sub(lambda match: known.get(match[0]) or match[0], query)
 
 
 def _nearest(word: str, frequency: Frequency) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,6 +68,22 @@ class Chunk:
 
 def _titled(title: str, text: str) -> str:
     return f"{title}\n{text}" if title else text
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Documents that one expert serves.
+
+    ``share``: the expert's share of the smoothed posterior, 1 if the label names the expert.
+    ``documents``: number of documents that the router read, 0 if the label decided.
+    ``evidence``: their mean posterior by expert, not smoothed, empty if the label decided.
+    """
+
+    name: str
+    expert: str
+    share: float = 1.0
+    documents: int = 0
+    evidence: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +192,14 @@ class DocumentEmbedder(Protocol):
         """
         ...
 
-    def posteriors(self, texts: Sequence[str]) -> FloatArray:
-        """Domain posteriors [N, E + 1]: a column for each expert, the last for no domain."""
+    def assign(
+        self, samples: Mapping[str, Sequence[str]], known: Collection[Group], progress: Progress
+    ) -> list[Group]:
+        """Choose the expert of each new group; asked only of an embedder with experts.
+
+        :param samples: beginnings of some of its documents by group, at least one each.
+        :param known: groups that were assigned before.
+        """
         ...
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:

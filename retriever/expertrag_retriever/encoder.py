@@ -20,6 +20,7 @@ from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
 from expertrag_retriever.model_folder import CURE, folder_of, is_ours
+from expertrag_retriever.router import groups
 
 if TYPE_CHECKING:
     import torch
@@ -124,6 +125,8 @@ class SentenceTransformerEmbedder:
         if self._experts is None:
             return np.ones((len(texts), 1), dtype=np.float32)
         return self._run(texts, "", None, self._route, len(self._experts.domains) + 1)
+
+    assign = groups.assign
 
     def encode_documents(self, texts: Sequence[str], domain: str | None = None) -> FloatArray:
         """Vectors of shape [N, D]; non-finite values are passed on, and the store rejects them."""

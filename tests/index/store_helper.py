@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.types import Document
+from expertrag_index.types import Document, Group, Progress
+from expertrag_retriever.router import groups
 
 SUBJECTS = ("checkpoints", "replication", "indexes")
 
@@ -40,8 +41,10 @@ class HashingEmbedder:
     def fingerprint_of_expert(self, expert: str) -> str:
         return self.fingerprint
 
-    def posteriors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        raise AssertionError("a plain embedder is asked for no posteriors")
+    def assign(
+        self, samples: Mapping[str, Sequence[str]], known: Collection[Group], progress: Progress
+    ) -> list[Group]:
+        raise AssertionError("a plain embedder assigns no groups")
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(text.split()) + 2 for text in texts]
@@ -109,6 +112,8 @@ class ExpertEmbedder(HashingEmbedder):
             row[-1] = 0.05 if said else 1.0
             row[said] = 0.95 / max(1, len(said))
         return rows
+
+    assign = groups.assign
 
     def encode_documents(
         self, texts: Sequence[str], domain: str | None = None

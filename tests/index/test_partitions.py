@@ -70,10 +70,10 @@ def test_general_vectors_equal_those_of_the_base(
             assert row[-1] == base[row[:2]]
 
 
-def test_a_plain_embedder_is_not_asked_for_posteriors(
+def test_a_plain_embedder_is_not_asked_for_experts(
     tmp_path: Path, corpus: list[Document], hashing: Any
 ) -> None:
-    with IndexWriter.open(tmp_path / "store", hashing) as writer:  # its posteriors raise
+    with IndexWriter.open(tmp_path / "store", hashing) as writer:  # its assign raises
         report = writer.build(corpus)
     assert len(hashing.encoded) == report.chunks
     with Index.open(tmp_path / "store") as index:

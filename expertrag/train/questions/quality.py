@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from expertrag.data.files import encodable
+from expertrag_index.words import JOINED_WORD
 from expertrag_retriever.experts.settings import GENERAL
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ ASKED = "asked by the data set already"
 LOST = f"without their passage among the first {DEPTH}"
 REASONS = (NO_QUESTION, REFERS, COPIES, REPEATED, ASKED, LOST)
 
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")  # noqa: RUF001 (the apostrophe of typeset text)
 _LABEL = re.compile(r"^(?:[-*•]|#+|\d+[.)]|(?:question|q)\s*\d*:)\s*", re.IGNORECASE)
 _QUOTES = "\"'`*“”‘’ "  # noqa: RUF001 (typeset quotes)
 _TEXT = (
@@ -65,7 +65,7 @@ def question_of(reply: str) -> str:
 
 def fault(question: str, passage: str) -> str:
     """Return the reason to drop a question because of its wording; empty if there is none."""
-    words = _WORD.findall(question.lower())
+    words = JOINED_WORD.findall(question.lower())
     if not (
         question.endswith("?")
         and len(question.splitlines()) == 1
@@ -75,7 +75,7 @@ def fault(question: str, passage: str) -> str:
         return NO_QUESTION
     if _REFERS.search(question):
         return REFERS
-    text = f" {' '.join(_WORD.findall(passage.lower()))} "
+    text = f" {' '.join(JOINED_WORD.findall(passage.lower()))} "
     runs = range(len(words) - COPIED_WORDS + 1)
     if any(f" {' '.join(words[start : start + COPIED_WORDS])} " in text for start in runs):
         return COPIES
@@ -128,4 +128,4 @@ def _found(
 
 
 def _same(text: str) -> str:
-    return " ".join(_WORD.findall(text.lower()))
+    return " ".join(JOINED_WORD.findall(text.lower()))

@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from expertrag.data.datasets import Dataset, Query
 from expertrag.metrics.squad import VERDICTS, normalise
 from expertrag.train.reader.passages import Passages
+from expertrag_index.words import WORD
 from expertrag_retriever.types import Passage
 
 MOST_WORDS = 40
@@ -31,7 +31,6 @@ ASKED = "asked in another split, too"
 _MOST_VERDICT_PASSAGES = 3
 _HOPS = 2  # with more judged documents, each one answers and none leads to another
 _SUPPORTED = 0.7  # share of a sentence's words that must be in its passage
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +114,4 @@ def _share(sentence: str, passage: Passage) -> float:
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
+    return set(WORD.findall(text.lower()))

@@ -17,6 +17,7 @@ from expertrag_index.loaders.base import Unreadable
 from expertrag_index.loaders.headings import heading
 from expertrag_index.loaders.scalars import is_vector
 from expertrag_index.metadata import MOST_LEVELS
+from expertrag_index.words import LETTERS
 
 WHOLE = (
     "question", "text", "content", "contents", "body", "article", "passage", "paragraph",
@@ -44,7 +45,6 @@ _WORDS_OF_PROSE = 6
 _WORDS_OF_A_SENTENCE = 3
 _SENTENCE_END = tuple(".!?…。！？")  # noqa: RUF001
 _OPENING, _CLOSING = "\"'([«“„", "\"')]»” \n"
-_WORD = re.compile(r"[^\W\d_]")
 _UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # Thai, Japanese, Chinese
 
 
@@ -139,7 +139,7 @@ def _is_word(value: object) -> bool:
 
 def reads_like_prose(text: str) -> bool:
     """Whether a string is at least a sentence, and not a name, id or address."""
-    words = sum(_WORD.match(word.lstrip(_OPENING)) is not None for word in text.split())
+    words = sum(LETTERS.match(word.lstrip(_OPENING)) is not None for word in text.split())
     words += len(_UNSPACED.findall(text)) // 2
     ends = text.rstrip(_CLOSING).endswith(_SENTENCE_END)
     return words >= (_WORDS_OF_A_SENTENCE if ends else _WORDS_OF_PROSE)

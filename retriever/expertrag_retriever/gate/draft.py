@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"\w+")
+from expertrag_index.words import WORD
+
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b")
 _DOUBT = re.compile(
     r"\b(?:not|no|none|unknown|unclear|cannot|unable|sorry|unsure|depends|n/a)\b|n['\u2019]t\b"
@@ -14,8 +15,8 @@ _DOUBT = re.compile(
 def draft_signals(question: str, draft: str) -> dict[str, float]:
     """Return counts and forms of a draft by name, all finite; all 0 for an empty draft."""
     lower = draft.lower().strip()
-    words = _WORD.findall(lower)
-    asked = set(_WORD.findall(question.lower()))
+    words = WORD.findall(lower)
+    asked = set(WORD.findall(question.lower()))
     repeated = sum(word in asked for word in words)
     return {
         "draft_words": float(len(words)),

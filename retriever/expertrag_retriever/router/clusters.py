@@ -1,7 +1,10 @@
-"""K-means clustering."""
+"""K-means clustering, by FAISS."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,40 +12,38 @@ from expertrag_index.types import FloatArray
 
 _ROUNDS = 50
 
-Array = FloatArray | NDArray[np.float64]
+_faiss: Any = faiss  # its type stubs have only the C++ signatures, not those of the wrappers
 
 
-def k_means(points: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.int64]]:
+def k_means(
+    points: FloatArray, count: int, seed: int, starts: int = 1
+) -> tuple[FloatArray, NDArray[np.int64]]:
     """Cluster points (N, W): return means (K, W) float32 and the nearest mean (N,) of each point.
 
-    Initialised with k-means++ (Arthur & Vassilvitskii 2007). K is less than ``count`` if there are
-    fewer distinct points.
+    Initialised with k-means++ (Arthur & Vassilvitskii 2007); the tightest of several ``starts``.
+    K is less than ``count`` if there are fewer distinct points.
     """
-    rng = np.random.default_rng(seed)
-    means = points[rng.integers(len(points), size=1)].astype(np.float64)
-    while len(means) < count:
-        gaps = squared_distances(points, means).min(axis=1)
-        gaps[gaps < 1e-9 * max(float(gaps.max()), 1e-9)] = 0.0
-        if not gaps.any():
-            break
-        means = np.vstack([means, points[rng.choice(len(points), p=gaps / gaps.sum())]])
-    nearest = squared_distances(points, means).argmin(axis=1)
-    for _ in range(_ROUNDS):
-        means = np.stack([points[nearest == i].mean(axis=0) for i in np.unique(nearest)])
-        before, nearest = nearest, squared_distances(points, means).argmin(axis=1)
-        if np.array_equal(before, nearest):
-            break
-    used, nearest = np.unique(nearest, return_inverse=True)
-    return means[used].astype(np.float32), nearest
+    means = np.unique(points, axis=0)
+    if len(means) > count:
+        clustering = _faiss.Kmeans(
+            points.shape[1],
+            count,
+            niter=_ROUNDS,
+            nredo=starts,
+            seed=seed,
+            init_method=faiss.ClusteringInitMethod_KMEANS_PLUS_PLUS,
+            min_points_per_centroid=1,
+            max_points_per_centroid=len(points),
+        )
+        clustering.train(points)
+        means = clustering.centroids
+    used, nearest = np.unique(nearest_means(points, means, 1)[1], return_inverse=True)
+    return means[used], nearest.ravel()
 
 
-def squared_distances(points: Array, means: Array) -> NDArray[np.float64]:
-    """Squared Euclidean distances (N, K) of points (N, W) and means (K, W).
-
-    Never materialises the pairwise differences (N, K, W).
-    """
-    products = points.astype(np.float64) @ means.T.astype(np.float64)
-    squares = np.square(points, dtype=np.float64).sum(axis=1)[:, None]
-    squares = squares + np.square(means, dtype=np.float64).sum(axis=1)
-    distances: NDArray[np.float64] = np.maximum(squares - 2 * products, 0.0)
-    return distances
+def nearest_means(
+    points: FloatArray, means: FloatArray, count: int
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Squared distances (N, ``count``) of points (N, W) and their nearest means, and which."""
+    distances, nearest = _faiss.knn(points, means, count)
+    return distances, nearest

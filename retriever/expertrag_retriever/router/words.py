@@ -8,13 +8,14 @@ also works for two domains.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from expertrag_index.words import VOCABULARY_WORD
 
 Weights = Mapping[str, float]
 """Values by word, largest first."""
@@ -27,12 +28,11 @@ _COMMON = 0.1  # a word in a larger share of the other groups' texts is ignored
 _PRIOR = 1.0  # prior pseudo-count of an average word on each side, distributed as in all texts
 _CLEAR = 2.0  # least value that counts, in standard deviations
 _LONGEST = 24
-_WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_]))+")
 
 
 def words_of(text: str) -> list[str]:
     """Distinct words of a text, of 2 to 24 letters, in lower case, in order of appearance."""
-    found = dict.fromkeys(word.lower() for word in _WORD.findall(text))
+    found = dict.fromkeys(word.lower() for word in VOCABULARY_WORD.findall(text))
     return [word for word in found if len(word) <= _LONGEST]
 
 

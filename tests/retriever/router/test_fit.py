@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from expertrag_retriever.errors import RetrieverError, RouterError
-from expertrag_retriever.router.clusters import k_means, squared_distances
+from expertrag_retriever.router.clusters import k_means, nearest_means
 from expertrag_retriever.router.fit import FEWEST_TEXTS, fit_router
 from expertrag_retriever.router.types import RouterSettings
 from expertrag_retriever.router.unlabelled import cluster_texts
@@ -88,7 +88,9 @@ def test_rejects_settings_out_of_range(wrong: dict[str, Any]) -> None:
 
 def test_distances_by_hand() -> None:
     points = np.array([[0.0, 0.0], [3.0, 4.0]], dtype=np.float32)
-    assert squared_distances(points, points[1:]).tolist() == [[25.0], [0.0]]
+    distances, nearest = nearest_means(points, points, 2)
+    assert distances.tolist() == [[0.0, 25.0], [0.0, 25.0]]
+    assert nearest.tolist() == [[0, 1], [1, 0]]
 
 
 def test_k_means_finds_the_groups() -> None:
