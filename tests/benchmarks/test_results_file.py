@@ -49,7 +49,9 @@ def test_commands_name_no_place_on_the_machine(tmp_path: Path) -> None:
     message = command(
         [script, "--data", sets, f"--set={sets}/squad2", "--packed", f"{tmp_path}/model"]
     )
-    assert message == ("python benchmarks/eval_mixed.py --data DATA --set=DATA/squad2 --packed model")
+    assert message == (
+        "python benchmarks/eval_mixed.py --data DATA --set=DATA/squad2 --packed model"
+    )
     message = command([script, str(results_file.ROOT / "examples"), "--rows", ".eval/rows", "a b"])
     assert message == "python benchmarks/eval_mixed.py examples --rows .eval/rows 'a b'"
 
