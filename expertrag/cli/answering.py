@@ -104,12 +104,6 @@ def asking(*keys: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     "(0 to 20), to the output of --json.",
 )
 @flag(
-    "--both-ways",
-    is_flag=True,
-    help="Allow one answer sampled from both prompts, with and without documents, where a fitted "
-    "gate rates both about equally likely to be right. Costs about as much as two answers.",
-)
-@flag(
     "--steps",
     type=int,
     default=1,
@@ -128,7 +122,6 @@ def ask(
     frequency_penalty: float | None,
     constraint: Constraint | None,
     logprobs: int | None,
-    both_ways: bool,
     steps: int,
     metadata_filter: Mapping[str, object] | None,
     domain: str | None,
@@ -158,7 +151,6 @@ def ask(
         "frequency_penalty": frequency_penalty,
         "constraint": constraint,
         "logprobs": logprobs,
-        "both_ways": both_ways,
         "steps": steps,
         **timeout_argument(timeout),
     }

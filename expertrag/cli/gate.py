@@ -10,7 +10,6 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.answering import asking, mode_option, open_client, timeout_argument
-from expertrag.cli.eval.answer import ways_option
 from expertrag.cli.eval.options import (
     Names,
     end_with_failures,
@@ -129,7 +128,6 @@ def explain(
     type=click.IntRange(min=1),
     help="Questions per data set of --live, sampled with --seed. Unset: all.",
 )
-@ways_option
 @flag(
     "--signals",
     env="EXPERTRAG_FIT_SIGNALS",
@@ -159,7 +157,6 @@ def fit(
     live: tuple[Path, ...],
     split: str,
     limit: int | None,
-    ways: tuple[str, ...],
     signals: tuple[str, ...] | None,
     models: tuple[str, ...],
     judge: bool,
@@ -188,11 +185,9 @@ def fit(
 
     if not rows and not live:
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
-    if ways and not live:
-        raise InvalidArgument("ways: only goes with --live; rows keep the ways of their recording")
     row_sets = [*read_row_sets(rows)]
     failed: list[Skipped] = []
-    recording = Recording(config.search.k, ways=ways)
+    recording = Recording(config.search.k)
     ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
     with progress() as report:
         for asked in questions(live, split, limit, seed, ungated, work, report) if live else ():
@@ -335,12 +330,10 @@ def refit(
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
-    for lost, there in (
-        ("does not judge passages", old.sufficiency and not new.sufficiency),
-        ("knows a single way to read", old.ways and not new.ways),
-    ):
-        if there:
-            click.echo(f"unlike the old gate, the new one {lost}: the rows lack the data")
+    if old.sufficiency and not new.sufficiency:
+        click.echo(
+            "unlike the old gate, the new one does not judge passages: the rows lack the data"
+        )
     kept = "--dry-run" if dry_run else "the new one is not clearly better"
     click.echo(f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}")
 
