@@ -12,10 +12,6 @@ measured in the run itself, by stage.
                questions with answers, retrieval rate and seconds over all
     signals    the fitted gate by groups of signals, and without those of the MoE's router
     overhead   of deciding, as a share of the mean answer
-    ways       with --ways, test accuracy of one passage, of k passages and of two steps, and of the
-               way that a gate fitted with them chooses, over the questions for which it retrieves
-    both       with --ways, test accuracy of answers sampled from both prompts, over the questions
-               that they are sampled for, and of the same questions answered one way
     intervals  95 %, of 1,000 bootstrap draws of the test questions: accuracy of the fitted gate
                minus always, and AUC(benefit) with the router's signals minus without
 """
@@ -25,7 +21,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -38,8 +33,6 @@ import numpy as np
 import results_file
 from numpy.typing import NDArray
 
-from expertrag.api.folding import fold
-from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 from expertrag.data.datasets import Dataset, Query
@@ -53,15 +46,12 @@ from expertrag.eval.serving import open_pipeline_for
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 from expertrag.metrics.squad import contains
-from expertrag.train.gate.fit import COST, fit_gate
-from expertrag.train.gate.material import GateMaterial, best_threshold, material
+from expertrag.train.gate.fit import COST
+from expertrag.train.gate.material import best_threshold, material
 from expertrag.train.gate.source import open_source
-from expertrag_retriever.gate import fitted
-from expertrag_retriever.gate.bundle import GateBundle
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals
-from expertrag_retriever.gate.ways import READINGS
 
 SETS = ("squad2", "hotpotqa", "popqa")
 DRAWS = 1_000
@@ -83,7 +73,6 @@ def main() -> int:
     """Record answers, fit the gate, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--questions", type=int, default=60, help="questions per set and split")
-    parser.add_argument("--ways", action="store_true", help="measure ways and both, too")
     given = parser.parse_args()
     work = given.work / "live"
     store = joint_store(given.data, work)
@@ -95,12 +84,9 @@ def main() -> int:
             for dataset in datasets(given.data, split, given.questions):
                 with open_pipeline_for(dataset, config, given.work, report) as opened:
                     asked = Asked(dataset, dataset.queries, opened, given.work)
-                    ways = tuple(READINGS) if given.ways else ()
-                    path = work / f"{dataset.name}-{split}{'-ways' if ways else ''}.jsonl"
-                    rows[split].append(record(asked, Recording(ways=ways), path, report))
+                    path = work / f"{dataset.name}-{split}.jsonl"
+                    rows[split].append(record(asked, Recording(), path, report))
         body = measured(rows["train"], rows["test"], config, given.work, report)
-        if given.ways:
-            body |= read_otherwise(given.data, rows, config, given.questions, given.work, report)
     print(json.dumps(body, indent=1))
     results_file.write(given.json, body, CODE)
     return 0
@@ -183,18 +169,18 @@ def measured(
         ("store", LIVE[1:2], ""),
         ("prefill", LIVE[2:], ""),
     ):
-        learner = fit_predictor(
+        fitted = fit_predictor(
             [stripped(item, without) for item in learned.signals],
             learned.right,
             groups=groups,
             models=tuple(GRID),
             progress=report,
         )
-        threshold = best_threshold(learner.predicted, learned, COST)
-        said = learner.predictor.predict([stripped(item, without) for item in asked.signals])
+        threshold = best_threshold(fitted.predicted, learned, COST)
+        said = fitted.predictor.predict([stripped(item, without) for item in asked.signals])
         benefit[name] = said.benefit
         found["signals"][name] = {
-            "model": learner.candidates[0].name,
+            "model": fitted.candidates[0].name,
             "auc_benefit": auc(said.benefit.tolist(), asked.benefit.tolist()),
         }
         if name == "all":
@@ -204,89 +190,6 @@ def measured(
     found["overhead"] = overhead(rows)
     found["intervals"] = intervals(rows, decisions["fitted"], benefit, asked.benefit)
     return found
-
-
-def read_otherwise(
-    data: Path,
-    rows: Mapping[str, Sequence[RowSet]],
-    config: Config,
-    count: int,
-    work: Path,
-    report: Any,
-) -> dict[str, Any]:
-    """Measure a gate that chooses how to read, and answers that are sampled from both prompts."""
-    source = open_source(LIVE, config.model, work)
-    folder = work / "live" / "gate"
-    shutil.rmtree(folder, ignore_errors=True)
-    bundle = fit_gate(rows["train"], source, folder, models=tuple(GRID), progress=report)
-    asked = material(rows["test"], source, report)
-    tested = [row for row_set in rows["test"] for row in row_set.rows]
-    needs = [bool(row.answers) for row in tested]
-    ways = chosen_ways(bundle, asked, needs)
-    scored = {row.id: row for row in tested if row.answers}
-    gated = replace(config, gate=GateConfig(bundle=str(folder)))
-    both, one = answered_both_ways(datasets(data, "test", count), scored, gated, work, report)
-    return {
-        "ways": ways,
-        "both": {
-            "questions": len(both),
-            "of": sum(needs),
-            "both": statistics.fmean(both) if both else None,
-            "one": statistics.fmean(one) if one else None,
-        },
-    }
-
-
-def chosen_ways(bundle: GateBundle, asked: GateMaterial, needs: Sequence[bool]) -> dict[str, Any]:
-    """Measure the ways to read, over the questions for which the gate retrieves.
-
-    :param needs: whether each question has answers; the others are left out.
-    """
-    right = {"one_step": asked.always, **asked.ways}
-    picked, seconds = [], []
-    for place, signals in enumerate(asked.signals):
-        decision = fitted.decide(bundle, signals)
-        if not decision.retrieve or not needs[place]:
-            continue
-        chosen = next(
-            (n for n, r in READINGS.items() if (r.k, r.steps) == (decision.k, decision.steps)),
-            "one_step",
-        )
-        picked.append((place, chosen))
-        seconds.append(bundle.ways[chosen].seconds if chosen in bundle.ways else 1.0)
-    places = [place for place, _ in picked]
-    return {
-        "questions": len(picked),
-        **{name: float(right[name][places].mean()) for name in right},
-        "chosen": statistics.fmean(bool(right[name][place]) for place, name in picked),
-        "chosen_seconds": statistics.fmean(seconds),
-        "seconds": {name: way.seconds for name, way in bundle.ways.items()},
-        "choices": {name: [c for _, c in picked].count(name) for name in right},
-        "card": bundle.card.get("ways_chosen"),
-    }
-
-
-def answered_both_ways(
-    asked: Iterator[Dataset], rows: Mapping[str, Row], config: Config, work: Path, report: Any
-) -> tuple[list[bool], list[bool]]:
-    """Return which answers sampled from both prompts are right, and which of the one chosen."""
-    both, one = [], []
-    for dataset in asked:
-        with open_pipeline_for(dataset, config, work, report) as opened:
-            for query in dataset.queries:
-                row = rows.get(query.id)
-                if row is None or not row.answers:
-                    continue
-                asked_for = Recording().request(query.text, GateMode.AUTO)
-                reply = fold(opened.pipeline.answer(replace(asked_for, both_ways=True)))
-                if reply.decision.retrieval_weight is None:
-                    continue
-                bundled = reply.decision
-                assert bundled.p_benefit is not None and bundled.threshold is not None
-                retrieved = bundled.p_benefit >= bundled.threshold
-                both.append(contains(reply.text, row.answers))
-                one.append(contains(row.one_step if retrieved else row.never, row.answers))
-    return both, one
 
 
 def intervals(

@@ -49,9 +49,6 @@ margin of the first few tokens as informative as that of a whole draft."""
 LeastDoubt = Callable[[], "float | None"]
 """Reads the best passages; returns the lowest doubt that one holds the answer, None if unknown."""
 
-UNDECIDED = (0.25, 0.75)
-"""Range of the open-book weight in which both ways may answer together."""
-
 FOUND = 0.5
 """Share of a question's words, weighted by rarity, that the documents must hold to retrieve for a
 question in a note that the embedder does not know."""
@@ -111,9 +108,9 @@ class Decider:
         if threshold is None:
             threshold, why = self._rule(budget)
         # a budget and a caller's threshold are calibrated on scores without read passages
-        reads = budget is None and request.threshold is None and not request.both_ways
+        reads = budget is None and request.threshold is None
         decision = self._judged(context, answer, bundle, threshold, least_doubt if reads else None)
-        decision = self._mixed(decision) if request.both_ways else self._or_strictly(decision)
+        decision = self._or_strictly(decision)
         if budget is None and request.threshold is None:  # these apply in every note
             decision = _by_words(decision, request.question, view)
         if budget is not None:
@@ -124,26 +121,6 @@ class Decider:
         if (decision.p_benefit >= decision.threshold) != (decision.p_benefit >= own):
             why += f"; by its own, {own:.2f}, the gate would have decided otherwise"
         return replace(decision, reason=f"{decision.reason} {why}.")
-
-    def _mixed(self, decision: GateDecision) -> GateDecision:
-        """Answer both ways if they are about equally likely to be right."""
-        alone, together = decision.p_correct_closed_book, decision.p_correct_retrieval
-        if alone is None or together is None or not alone + together:
-            return decision
-        weight = together / (alone + together)
-        if not UNDECIDED[0] <= weight <= UNDECIDED[1]:
-            return decision
-        if self._generator.white_box is None:
-            unable = f"{self._generator.name} gives no probabilities to mix: only one way answers"
-            return replace(decision, warnings=(*decision.warnings, unable))
-        return replace(
-            decision,
-            action=GateAction.RETRIEVE,
-            retrieval_weight=weight,
-            reason=f"{decision.reason} The answer is right with probability "
-            f"{together:.2f} with documents and {alone:.2f} without, so it is sampled from both, "
-            f"weighted {weight:.2f} to {1 - weight:.2f}.",
-        )
 
     def _or_strictly(self, decision: GateDecision) -> GateDecision:
         """Retrieve for a question that may be about the documents, if the policy says so."""
@@ -164,14 +141,14 @@ class Decider:
         """Return whether to answer a question from the documents or not at all."""
         if self._policy.unsure != "strict" or decision.mode is not GateMode.AUTO:
             return False
-        if not decision.retrieve or decision.retrieval_weight is not None:
+        if not decision.retrieve:
             return False
         benefit, threshold = decision.p_benefit, decision.threshold
         return benefit is not None and threshold is not None and benefit < threshold
 
     def answered(self, decision: GateDecision, usage: Usage) -> None:
-        """Record the cost of an answer in AUTO; an answer of both ways tells neither cost."""
-        if decision.mode is GateMode.AUTO and decision.retrieval_weight is None:
+        """Record the cost of an answer in AUTO."""
+        if decision.mode is GateMode.AUTO:
             seconds = usage.stage_seconds
             spent = sum(seconds[name] for name in seconds if name not in GATE_STAGES)
             self._cost.observe(spent, retrieved=decision.retrieve)
@@ -264,9 +241,7 @@ class Decider:
                 draft=draft,
                 domains=domains,
             )
-            decision = fitted.decide(
-                bundle, signals, threshold=threshold, choose_way=request.steps == 1
-            )
+            decision = fitted.decide(bundle, signals, threshold=threshold)
             decision = replace(decision, warnings=(*decision.warnings, *unlike))
             return _with_passages(decision, store)
 

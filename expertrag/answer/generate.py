@@ -105,8 +105,8 @@ class Answering:
         yield UsageEvent(meter.usage())
         yield DoneEvent(answer.session.finish_reason, model=self._generator.name)
 
-    def open_book(self, context: AnswerContext, weight: float | None) -> Iterator[AnswerEvent]:
-        """Answer open book; with a ``weight``, from both prompts."""
+    def open_book(self, context: AnswerContext) -> Iterator[AnswerEvent]:
+        """Answer open book."""
         request, meter = context.request, context.meter
         result = self._gather(context)
         strict = request.mode is GateMode.STRICT
@@ -125,7 +125,7 @@ class Answering:
             if self._policy.judged(p_sufficient):
                 yield from self._abstention(meter, p_sufficient=p_sufficient)
                 return
-        reading = self._begin_open_book(context, packed.kept, weight)
+        reading = self._begin_open_book(context, packed.kept)
         with closing(reading.session):
             if strict:
                 yield from self._strict(context, reading, p_sufficient)
@@ -149,34 +149,19 @@ class Answering:
         )
 
     def _begin_open_book(
-        self, context: AnswerContext, passages: Sequence[Passage], weight: float | None
+        self, context: AnswerContext, passages: Sequence[Passage]
     ) -> PassageSession:
         request, generator = context.request, self._generator
-        begun = request.sampling.constraint is None and weight is None
+        begun = request.sampling.constraint is None
         sampling = reply_sampling(request.sampling, reader=generator.reader)
 
-        def showing(shown: Sequence[Passage]) -> list[Message]:
+        def begin(shown: Sequence[Passage]) -> Session:
             strict = request.mode is GateMode.STRICT
-            return prompt.open_book(
+            messages = prompt.open_book(
                 request.question, shown, strict=strict, family=self._family, begun=begun
             )
+            return self._begin(context, messages, sampling, from_passages=True)
 
-        def begin(shown: Sequence[Passage]) -> Session:
-            return self._begin(context, showing(shown), sampling, from_passages=True)
-
-        if weight is not None:
-            model = generator.white_box
-            assert model is not None, "checked by the decider"
-            alone = prompt.closed_book(request.question)
-            mixed = model.begin_mixed(
-                showing(passages),
-                alone,
-                weight,
-                sampling,
-                context.should_stop,
-                context.route.expert,
-            )
-            return PassageSession(mixed, passages)
         if not reads_best_first(generator, request, passages, begun=begun):
             return PassageSession(begin(passages), passages)
         with context.meter.stage("generate"):

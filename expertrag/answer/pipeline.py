@@ -237,15 +237,9 @@ class Pipeline:
                     self._decider.answered(decision, meter.usage())
                     return
             meter.count(session)
-            request = replace(
-                request,
-                mode=GateMode.STRICT if self._decider.strictly(decision) else request.mode,
-                k=min(decision.k or request.k, request.k),
-                steps=decision.steps or request.steps,
-            )
-            context = replace(context, request=request)
-            events = self._answering.open_book(context, decision.retrieval_weight)
-            yield from map(entry.noted, events)
+            if self._decider.strictly(decision):
+                context = replace(context, request=replace(request, mode=GateMode.STRICT))
+            yield from map(entry.noted, self._answering.open_book(context))
             self._decider.answered(decision, meter.usage())
 
     def _context(

@@ -114,11 +114,9 @@ class Sampling:
 class AnswerRequest:
     """A question and how to answer it.
 
-    ``threshold`` None means the gate's own. ``both_ways`` allows AUTO to sample one answer from
-    both prompts, with and without documents, if a fitted gate rates both about equally likely to be
-    right; it costs about as much as two answers. ``steps`` is the number of searches; each after
-    the first adds a draft answer from the passages found so far to the query, and costs a search
-    and a short answer.
+    ``threshold`` None means the gate's own. ``steps`` is the number of searches; each after the
+    first adds a draft answer from the passages found so far to the query, and costs a search and a
+    short answer.
     """
 
     question: str
@@ -128,7 +126,6 @@ class AnswerRequest:
     domain: str | None = None
     threshold: float | None = None
     sampling: Sampling = Sampling()
-    both_ways: bool = False
     steps: int = 1
 
 

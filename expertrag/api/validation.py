@@ -17,7 +17,6 @@ from expertrag.api.types import (
     Constraint,
     DocumentInput,
     Feedback,
-    GateMode,
     RetrieveRequest,
     Sampling,
 )
@@ -148,8 +147,6 @@ def check_answer(request: AnswerRequest) -> None:
     check_sampling(request.sampling)
     if not 1 <= request.steps <= MAX_STEPS:
         raise invalid("steps", f"is {request.steps}; choose a number from 1 to {MAX_STEPS}")
-    if request.both_ways and request.mode is not GateMode.AUTO:
-        raise invalid("both_ways", f"requires mode auto; mode {request.mode} forces one way")
 
 
 def check_retrieve(request: RetrieveRequest) -> None:

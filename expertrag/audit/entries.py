@@ -40,9 +40,6 @@ class AuditEntry:
     support: float | None = None
     p_sufficient: float | None = None
     from_documents: bool | None = None
-    retrieval_weight: float | None = None
-    k: int | None = None
-    steps: int | None = None
     domains: Mapping[str, float] | None = None
     expert: str | None = None
     question: str | None = None
@@ -59,7 +56,7 @@ def dump_feedback(feedback: Feedback, time: str) -> bytes:
 
 
 def parse_entry(line: bytes) -> AuditEntry:
-    """Parse a line of the log, ignoring fields of later versions.
+    """Parse a line of the log, ignoring fields of other versions.
 
     :raises ValueError: if it is torn, or not an entry.
     """
@@ -81,9 +78,6 @@ def parse_entry(line: bytes) -> AuditEntry:
         support=_optional_number(item, "support"),
         p_sufficient=_optional_number(item, "p_sufficient"),
         from_documents=_optional_truth(item, "from_documents"),
-        retrieval_weight=_optional_number(item, "retrieval_weight"),
-        k=int(_number(item, "k")) if "k" in item else None,
-        steps=int(_number(item, "steps")) if "steps" in item else None,
         domains=_numbers(item, "domains") if "domains" in item else None,
         expert=_text(item, "expert") if "expert" in item else None,
         question=_text(item, "question") if "question" in item else None,

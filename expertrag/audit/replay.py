@@ -75,10 +75,9 @@ class Changes:
 class Replay:
     """A policy compared with the log.
 
-    ``threshold`` is the policy's, None for a forced one. ``forced``, ``mixed`` (answered both
-    ways), ``unjudged`` (AUTO, but the gate could not judge) and ``torn`` count excluded lines of
-    the log; ``rated`` counts the replayed answers with user ratings; ``gates`` names the gates that
-    gave the probabilities.
+    ``threshold`` is the policy's, None for a forced one. ``forced``, ``unjudged`` (AUTO, but
+    the gate could not judge) and ``torn`` count excluded lines of the log; ``rated`` counts the
+    replayed answers with user ratings; ``gates`` names the gates that gave the probabilities.
     """
 
     policy: str
@@ -89,7 +88,6 @@ class Replay:
     changed: Changes
     rated: int
     forced: int
-    mixed: int
     unjudged: int
     torn: int
     basis: str = BASIS
@@ -126,23 +124,20 @@ def replay(log: Log, spec: str) -> Replay:
         ),
         rated=sum(ratings.get(entry.id) is not None for entry in entries),
         forced=(forced := sum(entry.mode is not GateMode.AUTO for entry in log.entries)),
-        mixed=(mixed := sum(entry.retrieval_weight is not None for entry in log.entries)),
-        unjudged=len(log.entries) - len(entries) - forced - mixed,
+        unjudged=len(log.entries) - len(entries) - forced,
         torn=log.torn,
     )
 
 
 def auto_entries(log: Log) -> list[AuditEntry]:
-    """Return the gate's decisions for one of the two actions; those for both are excluded.
+    """Return the decisions of the gate in AUTO that have a probability.
 
     :raises InvalidArgument: if there are none.
     """
     entries = [
         entry
         for entry in log.entries
-        if entry.mode is GateMode.AUTO
-        and entry.p_benefit is not None
-        and entry.retrieval_weight is None
+        if entry.mode is GateMode.AUTO and entry.p_benefit is not None
     ]
     if not entries:
         raise InvalidArgument(

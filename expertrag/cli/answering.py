@@ -152,12 +152,6 @@ def asking(*keys: str) -> Callable[[Command], Command]:
     "(0 to 20), to the output of --json.",
 )
 @flag(
-    "--both-ways",
-    is_flag=True,
-    help="Allow one answer sampled from both prompts, with and without documents, where a fitted "
-    "gate rates both about equally likely to be right. Costs about as much as two answers.",
-)
-@flag(
     "--steps",
     type=int,
     default=1,

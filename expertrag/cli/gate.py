@@ -11,7 +11,6 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.answering import Target, asking, mode_option
-from expertrag.cli.eval.answer import ways_option
 from expertrag.cli.eval.options import (
     Names,
     end_with_failures,
@@ -120,7 +119,6 @@ def explain(question: str, mode: str, domain: str | None, target: Target, as_jso
     type=click.IntRange(min=1),
     help="Questions per data set of --live, sampled with --seed. Unset: all.",
 )
-@ways_option
 @flag(
     "--signals",
     type=Names(SIGNALS),
@@ -147,7 +145,6 @@ def fit(
     live: tuple[Path, ...],
     split: str,
     limit: int | None,
-    ways: tuple[str, ...],
     signals: tuple[str, ...] | None,
     judge: bool,
     work: Path | None,
@@ -174,10 +171,8 @@ def fit(
 
     if not rows and not live:
         raise InvalidArgument("rows: give files of rows, or a data set with --live")
-    if ways and not live:
-        raise InvalidArgument("ways: only goes with --live; rows keep the ways of their recording")
     row_sets = [*read_row_sets(rows)]
-    recording = Recording(config.search.k, ways=ways)
+    recording = Recording(config.search.k)
     ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
     with progress() as report:
         recorded: list[RowSet] = []
@@ -305,12 +300,8 @@ def _compared_lines(old: GateBundle, new: GateBundle, compared: Comparison) -> I
         f"new - old on {compared.n:,} rows: {compared.difference:+.4f} (95 % interval "
         f"{compared.low:+.4f} to {compared.high:+.4f}, p {compared.p_fisher:.3f})"
     )
-    for lost, there in (
-        ("does not judge passages", old.sufficiency and not new.sufficiency),
-        ("knows a single way to read", old.ways and not new.ways),
-    ):
-        if there:
-            yield f"unlike the old gate, the new one {lost}: the rows lack the data"
+    if old.sufficiency and not new.sufficiency:
+        yield "unlike the old gate, the new one does not judge passages: the rows lack the data"
 
 
 def _print_fitted(bundle: GateBundle, out: Path, as_json: bool) -> None:

@@ -207,7 +207,6 @@ def _remarks(replayed: Replay) -> Iterator[str]:
     """Yield notes on what the figures are based on."""
     counts = {
         "forced": replayed.forced,
-        "answered both ways": replayed.mixed,
         "not judged by the gate": replayed.unjudged,
     }
     excluded = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

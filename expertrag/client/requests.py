@@ -58,9 +58,6 @@ class AnswerOptions(_SamplingOptions, total=False):
         "no"))``; an abstention is not constrained.
     :param logprobs: 0 to 20; return the log probability of each token, and of that many most
         likely tokens at its position.
-    :param both_ways: allow ``auto`` to sample one answer from both prompts, with and without
-        documents, if a fitted gate rates both about equally likely to be right; costs about as
-        much as two answers.
     :param steps: number of searches, 1 to 3; each after the first adds a draft answer to the
         query, for questions that need several facts.
     """
@@ -71,7 +68,6 @@ class AnswerOptions(_SamplingOptions, total=False):
     domain: str | None
     threshold: float | None
     stop: Iterable[str]
-    both_ways: bool
     steps: int
 
 
@@ -84,7 +80,6 @@ def answer_request(
     domain: str | None = None,
     threshold: float | None = None,
     stop: Iterable[str] = (),
-    both_ways: bool = False,
     steps: int = 1,
     **sampling: Unpack[_SamplingOptions],
 ) -> AnswerRequest:
@@ -102,7 +97,6 @@ def answer_request(
         domain=domain,
         threshold=threshold,
         sampling=Sampling(stop=(stop,) if isinstance(stop, str) else tuple(stop), **sampling),
-        both_ways=both_ways,
         steps=steps,
     )
 

@@ -1,8 +1,8 @@
 """Counterfactual rows as JSON lines: a model's answers without and with retrieval.
 
 A row is ``{"_id", "question", "answers", "never", "one_step"}``, optionally ``multi_step``,
-``one_passage``, ``relevant``, ``recorded`` and ``needs_documents`` (see ``Row``); AdaRAGUE's
-published predictions have the first six.
+``relevant``, ``recorded`` and ``needs_documents`` (see ``Row``); AdaRAGUE's published predictions
+have the first six.
 """
 
 from __future__ import annotations
@@ -79,7 +79,6 @@ def dump_row(row: Row) -> str:
         "never": row.never,
         "one_step": row.one_step,
         "multi_step": row.multi_step,
-        "one_passage": row.one_passage,
         "relevant": row.relevant or None,
         "recorded": dataclasses.asdict(row.recorded) if row.recorded else None,
         "needs_documents": None if row.needs_documents else False,
@@ -121,7 +120,6 @@ def parse_row(item: Mapping[str, Any]) -> Row | str:
         never=item["never"],
         one_step=item["one_step"],
         multi_step=item.get("multi_step"),
-        one_passage=item.get("one_passage"),
         relevant=tuple(item.get("relevant") or ()),
         recorded=recorded,
         needs_documents=item.get("needs_documents") is not False,
@@ -141,7 +139,7 @@ def _fault(item: Mapping[str, Any]) -> str:
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
         if value is not None and not _all_strings(value):
             return f"{name} is not a list of strings"
-    for name, kind in (("multi_step", str), ("one_passage", str), ("needs_documents", bool)):
+    for name, kind in (("multi_step", str), ("needs_documents", bool)):
         if item.get(name) is not None and not isinstance(item[name], kind):
             return f"{name} is not a {_KINDS[kind]}"
     if answers is None and item.get("needs_documents") is not False and "recorded" not in item:
@@ -155,9 +153,7 @@ def _recorded(item: Mapping[str, Any]) -> Recorded:
     _check(_is_share(gate.p_benefit) and _is_number(gate.threshold))
     _check(all(_is_count(n) for n in (gate.lm_calls, gate.prompt_tokens, gate.completion_tokens)))
     _check(_are_numbers(gate.signals) and _are_numbers(gate.stage_seconds))
-    _check(isinstance(item.get("ways", {}), dict))
-    ways = {name: _branch(branch) for name, branch in item.get("ways", {}).items()}
-    return Recorded(_branch(item["never"]), _branch(item["one_step"]), gate, ways)
+    return Recorded(_branch(item["never"]), _branch(item["one_step"]), gate)
 
 
 def _branch(item: Mapping[str, Any]) -> Branch:

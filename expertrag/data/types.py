@@ -77,16 +77,14 @@ class Recorded:
     never: Branch
     one_step: Branch
     gate: GateRecord
-    ways: Mapping[str, Branch] = field(default_factory=dict)
-    """The other ways of reading, by name (``READINGS``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """A counterfactual row: one question, answered without and with retrieval.
 
-    ``one_step`` is the answer from k passages, ``one_passage`` that from the best passage,
-    ``multi_step`` that after several searches; the last two are None if they were not requested.
+    ``one_step`` is the answer from k passages, ``multi_step`` that after several searches; None if
+    the rows lack it, as those of ``eval record`` do.
 
     ``answers`` are the accepted answers, any of which is right: empty if the corpus holds none,
     None if the data set has no short answers. ``relevant`` are ids of relevant documents.
@@ -101,7 +99,6 @@ class Row:
     never: str
     one_step: str
     multi_step: str | None = None
-    one_passage: str | None = None
     relevant: tuple[str, ...] = ()
     recorded: Recorded | None = None
     needs_documents: bool = True

@@ -31,7 +31,6 @@ from expertrag.llm import prompt
 from expertrag.metrics.squad import contains
 from expertrag.runtime.meter import Meter
 from expertrag_index.durable import write_durably
-from expertrag_retriever.gate.ways import READINGS
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress
@@ -50,13 +49,11 @@ class Recording:
     """How questions are answered: greedily, from ``k`` passages, with at most ``max_tokens``.
 
     ``threshold`` replaces that of the gate, None keeps it; it affects decisions, not answers.
-    ``ways`` are names of other ways to read the documents; each also answers every question.
     """
 
     k: int = 5
     max_tokens: int = MAX_TOKENS
     threshold: float | None = None
-    ways: tuple[str, ...] = ()
 
     def request(self, question: str, mode: GateMode) -> AnswerRequest:
         """Return the request for ``question``."""
@@ -64,12 +61,6 @@ class Recording:
         return AnswerRequest(
             question, mode=mode, k=self.k, threshold=self.threshold, sampling=sampling
         )
-
-    def reading(self, question: str, way: str) -> AnswerRequest:
-        """Return the request for ``question`` with another way to read the documents."""
-        reading = READINGS[way]
-        request = self.request(question, GateMode.ALWAYS)
-        return replace(request, k=reading.k or self.k, steps=reading.steps or 1)
 
 
 def rows_path(asked: Asked, recording: Recording) -> Path:
@@ -124,9 +115,6 @@ def record_one(
     spent = meter.usage()
     never = fold(pipeline.answer(recording.request(query.text, GateMode.NEVER)))
     one_step = fold(pipeline.answer(recording.request(query.text, GateMode.ALWAYS)))
-    others = {
-        way: fold(pipeline.answer(recording.reading(query.text, way))) for way in recording.ways
-    }
     p_benefit, threshold = decision.p_benefit, decision.threshold
     if p_benefit is None or threshold is None:  # the gate gave no probability: it retrieves
         p_benefit, threshold = 1.0, 0.5
@@ -136,7 +124,6 @@ def record_one(
         answers=query.answers,
         never=never.text,
         one_step=one_step.text,
-        **{way: answer.text for way, answer in others.items()},
         relevant=relevant,
         needs_documents=query.metadata.get("needs_documents") is not False,
         recorded=Recorded(
@@ -154,10 +141,6 @@ def record_one(
                 generator=opened.generator.fingerprint,
                 embedder=opened.base_embedder,
             ),
-            ways={
-                way: _branch(query, answer, answer.support, relevant, opened)
-                for way, answer in others.items()
-            },
         ),
     )
 
@@ -206,13 +189,11 @@ def _sufficient(query: Query, answer: Answer) -> bool | None:
 
 def _inputs(asked: Asked, recording: Recording) -> dict[str, JSON]:
     """Everything that a row depends on, which does not include the gate's threshold."""
-    ways: dict[str, JSON] = {"ways": sorted(recording.ways)} if recording.ways else {}
     return {
         **asked.inputs,
         "row_format": ROW_FORMAT,
         "k": recording.k,
         "max_tokens": recording.max_tokens,
-        **ways,
     }
 
 

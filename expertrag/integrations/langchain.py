@@ -111,7 +111,6 @@ class ExpertRAGChatModel(BaseChatModel):
     frequency_penalty: float | None = _SAMPLING.frequency_penalty
     constraint: Constraint | None = None
     logprobs: int | None = None
-    both_ways: bool = False
     steps: int = 1
 
     @property
@@ -194,7 +193,6 @@ class ExpertRAGChatModel(BaseChatModel):
             "frequency_penalty",
             "constraint",
             "logprobs",
-            "both_ways",
             "steps",
         )
         options = {name: getattr(self, name) for name in names}

@@ -60,7 +60,7 @@ class Session(ABC):
     doubt: float | None = None
     """Probability that no passage holds the answer, known once a token is sampled: from a probe, or
     from the probability that a reader's reply begins with ``prompt.NOT_FOUND``. None for other
-    models, for prompts without passages, and for an answer from two prompts."""
+    models, and for prompts without passages."""
 
     @abstractmethod
     def peek(self, tokens: int) -> PrefillSignals | None:
@@ -165,24 +165,6 @@ class WhiteBox(Protocol):
     fingerprint: str
     reader: bool
     family: str
-
-    def begin_mixed(
-        self,
-        messages: Sequence[Message],
-        others: Sequence[Message],
-        weight: float,
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-    ) -> Session:
-        """Open a session that samples one answer from two prompts.
-
-        :param messages: the prompt with passages.
-        :param others: the closed-book prompt.
-        :param weight: of ``messages``, in (0, 1); ``others`` has the rest.
-        :raises InvalidArgument: as :meth:`Generator.begin` does.
-        """
-        ...
 
     def read(
         self,

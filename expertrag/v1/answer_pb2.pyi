@@ -58,14 +58,13 @@ class Choices(_message.Message):
     def __init__(self, values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Question(_message.Message):
-    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "both_ways", "steps")
+    __slots__ = ("text", "policy", "k", "filter", "domain", "sampling", "steps")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     K_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
-    BOTH_WAYS_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
     text: str
     policy: _gate_pb2.GatePolicy
@@ -73,9 +72,8 @@ class Question(_message.Message):
     filter: _struct_pb2.Struct
     domain: str
     sampling: Sampling
-    both_ways: bool
     steps: int
-    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., both_ways: bool = ..., steps: _Optional[int] = ...) -> None: ...
+    def __init__(self, text: _Optional[str] = ..., policy: _Optional[_Union[_gate_pb2.GatePolicy, _Mapping]] = ..., k: _Optional[int] = ..., filter: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., domain: _Optional[str] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., steps: _Optional[int] = ...) -> None: ...
 
 class Citation(_message.Message):
     __slots__ = ("answer_start", "answer_end", "passage", "document_id", "start", "end", "score")

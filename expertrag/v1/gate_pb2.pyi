@@ -38,7 +38,7 @@ class GatePolicy(_message.Message):
     def __init__(self, mode: _Optional[_Union[GateMode, str]] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class GateDecision(_message.Message):
-    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "retrieval_weight", "k", "steps", "id", "domains", "expert")
+    __slots__ = ("action", "mode", "reason", "p_benefit", "p_correct_closed_book", "threshold", "signals", "calibrator", "p_correct_retrieval", "contributions", "warnings", "id", "domains", "expert")
     class SignalsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,9 +71,6 @@ class GateDecision(_message.Message):
     P_CORRECT_RETRIEVAL_FIELD_NUMBER: _ClassVar[int]
     CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
-    RETRIEVAL_WEIGHT_FIELD_NUMBER: _ClassVar[int]
-    K_FIELD_NUMBER: _ClassVar[int]
-    STEPS_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     EXPERT_FIELD_NUMBER: _ClassVar[int]
@@ -88,13 +85,10 @@ class GateDecision(_message.Message):
     p_correct_retrieval: float
     contributions: _containers.ScalarMap[str, float]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    retrieval_weight: float
-    k: int
-    steps: int
     id: str
     domains: _containers.ScalarMap[str, float]
     expert: str
-    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., retrieval_weight: _Optional[float] = ..., k: _Optional[int] = ..., steps: _Optional[int] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ...) -> None: ...
+    def __init__(self, action: _Optional[_Union[GateAction, str]] = ..., mode: _Optional[_Union[GateMode, str]] = ..., reason: _Optional[str] = ..., p_benefit: _Optional[float] = ..., p_correct_closed_book: _Optional[float] = ..., threshold: _Optional[float] = ..., signals: _Optional[_Mapping[str, float]] = ..., calibrator: _Optional[str] = ..., p_correct_retrieval: _Optional[float] = ..., contributions: _Optional[_Mapping[str, float]] = ..., warnings: _Optional[_Iterable[str]] = ..., id: _Optional[str] = ..., domains: _Optional[_Mapping[str, float]] = ..., expert: _Optional[str] = ...) -> None: ...
 
 class DecideRequest(_message.Message):
     __slots__ = ("query", "policy", "domain")

@@ -55,7 +55,6 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
                 constraint=_constraint_to_proto(sampling.constraint),
                 logprobs=sampling.logprobs,
             ),
-            both_ways=request.both_ways,
             steps=request.steps,
         )
 
@@ -71,7 +70,6 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
         domain=question.domain if question.HasField("domain") else None,
         threshold=threshold,
         sampling=_sampling_from_proto(question.sampling),
-        both_ways=question.both_ways,
         steps=question.steps if question.HasField("steps") else DEFAULTS.steps,
     )
 

@@ -125,9 +125,6 @@ class GateDecision:
 
     Only a fitted gate sets ``p_correct_retrieval`` and ``contributions``, to the log odds of the
     benefit, in nats by group of signals. ``warnings`` report what could not be measured or judged.
-    ``retrieval_weight`` in (0, 1): weight of the documents if one answer combines the closed-book
-    and the open-book distribution. ``k`` and ``steps``: passages and searches that the gate chose;
-    None leaves them as requested.
 
     ``domains``: the router's probability of each domain for the question, with "general" for none;
     empty without a router. ``expert``: name of the language-model expert that answers from the
@@ -148,9 +145,6 @@ class GateDecision:
     p_correct_retrieval: float | None = None
     contributions: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    retrieval_weight: float | None = None
-    k: int | None = None
-    steps: int | None = None
     domains: Mapping[str, float] = field(default_factory=dict)
     expert: str | None = None
     id: str = field(default="", compare=False)

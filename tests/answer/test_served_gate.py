@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.served_gate import ServedGate, check_models
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.folding import fold
-from expertrag.api.types import AnswerRequest, GateAction, GateDecision, GateMode, Sampling
+from expertrag.api.types import AnswerRequest, GateAction, GateDecision, Sampling
 from expertrag.client import Client
 from expertrag.config import GateConfig, ModelConfig
-from expertrag.llm import load_generator
 from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
@@ -31,7 +29,6 @@ from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, save_gate
 from expertrag_retriever.gate.fitting import fit_predictor
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 from expertrag_retriever.gate.sufficiency import Sufficiency, fit_sufficiency
-from expertrag_retriever.gate.ways import Way
 
 FINANCE = "domain_of_finance"
 
@@ -46,7 +43,6 @@ def _write(
     threshold: float,
     needs: Needs | None = None,
     sufficiency: Sufficiency | None = None,
-    one_passage: bool = False,
     domains: bool = False,
 ) -> None:
     """Fit a gate on planted rows and put it into ``folder``, in place of what is there."""
@@ -61,9 +57,6 @@ def _write(
     bundle = GateBundle(
         "planted", fitted.predictor, threshold, benefits, needs or Needs(), {}, sufficiency
     )
-    if one_passage:  # as often right, in half of the time
-        ways = {"one_passage": Way(fitted.predictor, 0.5)}
-        bundle = replace(bundle, ways=ways, cost=0.1)
     folder.mkdir(exist_ok=True)
     save_gate(bundle, folder)
 
@@ -182,30 +175,6 @@ def test_answer_value_s_sets_the_threshold_from_measured_costs(
     assert ("by its own, 0.10" in priced.reason) is not retrieves
 
 
-def test_one_passage_is_read_if_more_do_not_help(
-    built_store: Path,
-    embedder: Any,
-    paced: PacedGenerator,
-    start_server: Callable[..., Any],
-    tmp_path: Path,
-) -> None:
-    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
-    _write(tmp_path / "gate", threshold=0.1, needs=needs, one_passage=True)
-    gate = ServedGate(tmp_path / "gate", _accept)
-    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
-    question = "When are roses pruned?"
-    with Client(server.address) as client:
-        answer = client.answer(question)
-        assert (answer.decision.k, answer.decision.steps) == (1, 1)
-        assert len(answer.passages) == 1
-        reason = answer.decision.reason
-        assert "one passage has the highest utility at a cost of 0.1 per step" in reason
-        for asked in ({"mode": "always"}, {"steps": 2}):  # set by the caller, not by the gate
-            chosen = client.answer(question, **asked)
-            assert len(chosen.passages) > 1
-            assert chosen.decision.k is None
-
-
 def test_several_searches(
     built_store: Path, embedder: Any, paced: PacedGenerator, start_server: Callable[..., Any]
 ) -> None:
@@ -261,50 +230,6 @@ def test_strict_abstains_before_the_model_runs(
         assert client.answer(foreign, mode="strict").p_sufficient is None
         _write(folder, threshold=0.1, needs=needs)
         assert client.answer(foreign, mode="strict").p_sufficient is None
-
-
-def test_both_ways_answer_if_neither_is_likelier_right(
-    built_store: Path,
-    embedder: Any,
-    smollm_path: Path,
-    paced: PacedGenerator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # a planted gate is sure of a real question: its log odds are far from those it was fitted on
-    monkeypatch.setattr("expertrag.answer.decide.UNDECIDED", (0.0, 1.0))
-    needs = Needs(embedder.name, embedder.fingerprint_of_expert(GENERAL))
-    _write(tmp_path / "gate", threshold=1.0, needs=needs)
-    gate = ServedGate(tmp_path / "gate", _accept)
-    allowed = AnswerRequest(
-        "When were trains invented?", sampling=Sampling(max_tokens=8), both_ways=True
-    )
-    model = load_generator(str(smollm_path))
-    pipeline = Pipeline(built_store, embedder, model, gate=gate)
-    mixed = fold(pipeline.answer(allowed))
-    alone = fold(pipeline.answer(replace(allowed, both_ways=False)))
-    decision = mixed.decision
-    assert decision.p_correct_closed_book is not None
-    assert decision.p_correct_retrieval is not None
-    right = decision.p_correct_retrieval, decision.p_correct_closed_book
-    assert decision.retrieval_weight == pytest.approx(right[0] / sum(right))
-    assert decision.action is GateAction.RETRIEVE
-    assert "so it is sampled from both" in decision.reason
-    assert mixed.passages
-    assert mixed.usage.lm_calls == 3  # the gate's prefill, and both prompts
-    assert (alone.decision.action, alone.decision.retrieval_weight) == (
-        GateAction.CLOSED_BOOK,
-        None,
-    )
-    with pytest.raises(InvalidArgument, match="both_ways: requires mode auto; mode strict"):
-        pipeline.answer(replace(allowed, mode=GateMode.STRICT))
-    pipeline.close()
-
-    pipeline = Pipeline(built_store, embedder, paced, gate=gate)
-    unable = fold(pipeline.answer(allowed)).decision
-    pipeline.close()
-    assert "gives no probabilities to mix" in unable.warnings[-1]
-    assert unable.retrieval_weight is None
 
 
 def test_a_store_migrated_to_another_embedder_is_retrieved_from(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,7 @@ def log(write_log: Callable[..., Path], entry: Callable[..., Any]) -> Path:
         Feedback("f" * 32, helpful=True),  # for no answer in the log
     ]
     unjudged = entry(10, None, action=GateAction.RETRIEVE, threshold=None)
-    mixed = entry(11, 0.1, action=GateAction.RETRIEVE, retrieval_weight=0.6)
-    return write_log([*entries, forced, decided, cancelled, unjudged, mixed], said)
+    return write_log([*entries, forced, decided, cancelled, unjudged], said)
 
 
 def test_the_logged_policy(log: Path) -> None:
@@ -43,7 +43,7 @@ def test_the_logged_policy(log: Path) -> None:
     assert logged.seconds == pytest.approx(3 * OPEN + 2 * CLOSED)
     assert logged.stage_seconds["search"] == pytest.approx(1.5)
     assert (found.changed.total, found.rated) == (0, 3)
-    assert (found.forced, found.mixed, found.unjudged, found.torn) == (1, 1, 1, 0)
+    assert (found.forced, found.unjudged, found.torn) == (1, 1, 0)
     assert found.gates == ("training-free-3",)
 
 
@@ -98,6 +98,18 @@ def test_an_action_without_answers_has_no_price(
     assert (found.rate, found.lm_calls, found.seconds) == (1.0, None, None)
     decided = read_log(write_log([entry(1, 0.1, cost=None, finish_reason=None)]))
     assert replay(decided, "never").logged.seconds is None
+
+
+def test_an_answer_from_both_prompts_is_a_retrieval(
+    write_log: Callable[..., Path], entry: Callable[..., Any]
+) -> None:
+    """An earlier version logged its weight and drew some answers below the threshold so."""
+    path = write_log([entry(1, 0.1, action=GateAction.RETRIEVE)])
+    line = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**line, "retrieval_weight": 0.6}) + "\n")
+    found = replay(read_log(path), "threshold:0.5")
+    assert (found.logged.retrievals, found.replayed.retrievals) == (1, 0)
+    assert (found.unjudged, found.torn) == (0, 0)
 
 
 @pytest.mark.parametrize(

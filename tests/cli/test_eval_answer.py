@@ -13,7 +13,6 @@ import pytest
 
 from expertrag.cli.eval.options import end_with_failures
 from expertrag.eval import record
-from expertrag_retriever.gate.ways import READINGS
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 QUICK = ("--limit", "2", "--max-tokens", "8", "-k", "2")
@@ -132,4 +131,3 @@ def test_a_missing_model(run: Callable[..., Any], work: Path) -> None:
 def test_defaults_agree() -> None:
     command = import_module("expertrag.cli.eval.answer")
     assert command.MAX_TOKENS == record.MAX_TOKENS
-    assert tuple(READINGS) == command.WAYS

@@ -121,24 +121,6 @@ def test_rows_contain_the_pipelines_answers(asked: Asked, tmp_path: Path) -> Non
         assert row.recorded.one_step.sufficient is held
 
 
-def test_other_ways_to_read(asked: Asked, tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    recording = dataclasses.replace(RECORDING, ways=("one_passage", "multi_step"))
-    one = dataclasses.replace(asked, queries=asked.queries[:1])
-    recorded = record(one, recording, path, silent)
-    assert read_rows(path).rows == recorded.rows
-    for row in recorded.rows:
-        assert row.one_passage is not None
-        assert row.multi_step is not None
-        assert row.recorded is not None
-        passage, several = row.recorded.ways["one_passage"], row.recorded.ways["multi_step"]
-        assert len(passage.documents) == 1
-        assert (passage.lm_calls, passage.retrieval_calls) == (1, 1)
-        assert (several.lm_calls, several.retrieval_calls) == (2, 2)
-    with pytest.raises(Conflict, match="made with another ways"):
-        record(asked, RECORDING, path, silent)
-
-
 def test_an_auto_answer_closed_book_is_the_recorded_one(asked: Asked, tmp_path: Path) -> None:
     row = record(asked, RECORDING, tmp_path / "rows.jsonl", silent).rows[0]
     request = dataclasses.replace(RECORDING.request(row.question, GateMode.AUTO), threshold=1.0)

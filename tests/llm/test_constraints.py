@@ -100,14 +100,6 @@ def test_the_default_model_writes_json(smollm: TransformersGenerator) -> None:
     assert session.finish_reason is FinishReason.STOP
 
 
-def test_a_mixture_of_prompts_is_constrained_too(either: TransformersGenerator) -> None:
-    constraint, obeyed = _CASES["json_schema"]
-    session = either.begin_mixed(
-        _QUESTION, [Message("user", "Paris?")], 0.5, Sampling(64, constraint=constraint)
-    )
-    assert obeyed(_written(session))
-
-
 @pytest.mark.parametrize(("max_tokens", "reason"), [(3, "length"), (4, "stop"), (5, "stop")])
 def test_a_complete_sequence_ends(
     max_tokens: int, reason: str, either: TransformersGenerator

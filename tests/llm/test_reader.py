@@ -64,9 +64,6 @@ def test_doubt_is_a_probability_of_the_model(write: Callable[[str], Path], nativ
     ) as session:
         list(session.deltas())
         assert session.doubt is None
-    with closing(reader.begin_mixed(_QUESTION, _QUESTION, 0.5, Sampling(3))) as mixed:
-        list(mixed.deltas())
-        assert mixed.doubt is None
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -9,7 +9,6 @@ import click
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.cli.eval.options import (
-    Names,
     datasets_argument,
     end_with_failures,
     limit_option,
@@ -38,17 +37,6 @@ max_tokens_option = flag(
     type=click.IntRange(min=1),
     default=MAX_TOKENS,
     help="Maximum length of an answer, in tokens.",
-)
-WAYS = ("one_passage", "multi_step")
-"""Choices of ``--ways``; a test checks that they equal those of the gate."""
-
-ways_option = flag(
-    "--ways",
-    type=Names(WAYS),
-    default="",
-    metavar="NAME,...",
-    help=f"Additional ways to answer every question: {', '.join(WAYS)}; a gate fitted on such rows "
-    "chooses among them.",
 )
 system_options = configured("index", "search.k", "model")
 gated_options = configured("index", "search.k", "gate.threshold", "gate.bundle", "model")
@@ -136,7 +124,6 @@ def answer(
 @limit_option
 @seed_option
 @max_tokens_option
-@ways_option
 @work_option
 @system_options
 @json_flag
@@ -147,7 +134,6 @@ def record(
     limit: int | None,
     seed: int,
     max_tokens: int,
-    ways: tuple[str, ...],
     work: Path | None,
     config: Config,
     as_json: bool,
@@ -164,7 +150,7 @@ def record(
 
     if out.suffix != ".jsonl":
         raise InvalidArgument(f"out: {out} must end in .jsonl, because rows are appended to it")
-    recording = Recording(config.search.k, max_tokens, ways=ways)
+    recording = Recording(config.search.k, max_tokens)
     with progress() as report:
         ungated = replace(config, gate=GateConfig(bundle=TRAINING_FREE))
         for asked in questions((dataset,), split, limit, seed, ungated, work, report):

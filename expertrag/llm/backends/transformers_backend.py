@@ -18,7 +18,6 @@ from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Sampling
 from expertrag.llm import prompt as prompts
 from expertrag.llm.adapters.parallel import ParallelAdapters
-from expertrag.llm.backends.mixture import MixedSession
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import (
     BASE,
@@ -178,26 +177,6 @@ class TransformersGenerator(Generator):
         if isinstance(network, NativeNetwork):
             return NativeSession(network, decode, *options, goes_on=goes_on)
         return TransformersSession(network, decode, *options, goes_on=goes_on)
-
-    def begin_mixed(
-        self,
-        messages: Sequence[Message],
-        others: Sequence[Message],
-        weight: float,
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-    ) -> Session:
-        """See :meth:`WhiteBox.begin_mixed`."""
-        prompts = self._encode(messages, sampling), self._encode(others, sampling)
-        network, decode, matcher = self._network, self._chat.decode, self._matcher(sampling)
-        experts = [self._expert(domain, from_passages=shows) for shows in (True, False)]
-        other = TransformersSession(
-            network, decode, prompts[1], sampling, should_stop, domain=experts[1]
-        )
-        return MixedSession(
-            network, decode, prompts[0], other, weight, sampling, should_stop, matcher, experts[0]
-        )
 
     def _expert(self, domain: str | None, *, from_passages: bool) -> str | None:
         """Choose the expert of a prompt."""

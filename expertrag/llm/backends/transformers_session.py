@@ -52,10 +52,6 @@ class TransformersSession(LocalSession):
             self._draw(watch=False)
         return self.doubt
 
-    def follow(self, token: int) -> None:
-        """Append a token that another session sampled."""
-        self._drawn.append(token)
-
     def close(self) -> None:
         """Free the cache; see :meth:`Session.close`."""
         self._end(self.finish_reason)

@@ -54,27 +54,7 @@ Fitted on {rows}. Its signals come from {needs.embedder} (base model
 `{needs.embedder_fingerprint}`){generator}; other models are rejected.
 
 The model is `{bundle.predictor.model.name}`.{trials}
-{_passages(card)}{_ways(card)}"""
-
-
-def _ways(card: Mapping[str, Any]) -> str:
-    """Describe the ways to read, if the gate chooses among them."""
-    if "ways" not in card:
-        return ""
-    rows = "\n".join(
-        f"| {name} | {way['accuracy']:.3f} | {way['seconds']:.2f} | {way['chosen']:.2f} |"
-        for name, way in card["ways"].items()
-    )
-    chosen = card["ways_chosen"]
-    return f"""
-When it retrieves, the gate also chooses how to read the documents. Figures if all rows were
-answered in one way (time relative to one step):
-
-| way | accuracy | time | chosen |
-|---|---|---|---|
-{rows}
-| as chosen | {chosen["accuracy"]:.3f} | {chosen["seconds"]:.2f} | |
-"""
+{_passages(card)}"""
 
 
 def _passages(card: Mapping[str, Any]) -> str:

@@ -23,11 +23,9 @@ from expertrag.train.gate.material import (
     passages_judged,
 )
 from expertrag.train.gate.signals import SignalSource
-from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.bundle import GateBundle, load_gate, save_gate
 from expertrag_retriever.gate.fitting import (
     Calibration,
-    Fitted,
     Predictions,
     check_rows,
     cross_fitted,
@@ -35,7 +33,6 @@ from expertrag_retriever.gate.fitting import (
     folds_of,
 )
 from expertrag_retriever.gate.sufficiency import Sufficiency, enough, fit_sufficiency
-from expertrag_retriever.gate.ways import ONE_STEP, Way, best_of, relative_seconds
 from expertrag_retriever.publish import published
 from expertrag_retriever.reliability import ece
 
@@ -91,7 +88,7 @@ def calibrate_gate(
 ) -> GateBundle:
     """Recalibrate a gate on other rows, its model unchanged, and write it to ``out``.
 
-    The judge of passages is kept. Other ways to read are dropped: only a fit learns them.
+    The judge of passages is kept.
 
     :raises InvalidArgument: as :func:`fit_gate` does.
     """
@@ -115,7 +112,6 @@ def calibrate_gate(
         predictor=replace(predictor, calibration=Calibration.fit(raw, given.right, seed)),
         threshold=threshold,
         benefits=_sorted(predicted),
-        ways={},  # their probabilities are not on the scale of the new calibration
         card={
             **_origin(row_sets, source, cost, seed),
             "calibrated": bundle.version,
@@ -206,7 +202,6 @@ def _fitted(
         for item in fitted.candidates
     ]
     sufficiency, judged = _sufficiency(row_sets, seed) if judge else (None, {})
-    ways, read = _ways(given, fitted, source, cost, seed, progress)
     return GateBundle(
         name=name,
         predictor=fitted.predictor,
@@ -219,64 +214,9 @@ def _fitted(
             "figures_are_of": _UNSEEN,
             "tried": tried,
             **judged,
-            **read,
         },
         sufficiency=sufficiency,
-        ways=ways,
-        cost=cost,
     )
-
-
-def _ways(
-    given: GateMaterial,
-    fitted: Fitted,
-    source: SignalSource,
-    cost: float,
-    seed: int,
-    progress: Progress,
-) -> tuple[Mapping[str, Way], Mapping[str, Any]]:
-    """Fit a predictor for each other way to read; return the ways, and their part of the card.
-
-    Each has the same kind of model as the gate. Figures are of rows that the model had not seen.
-    """
-    ways: dict[str, Way] = {}
-    p_right = {ONE_STEP: fitted.predicted.retrieval}
-    right = {ONE_STEP: given.always} | dict(given.ways)
-    left_out: dict[str, str] = {}
-    for name, answers in given.ways.items():
-        try:
-            other = fit_predictor(
-                given.signals,
-                np.stack([given.never, answers], axis=1),
-                groups=source.groups,
-                models=(fitted.candidates[0].name,),
-                seed=seed,
-                progress=progress,
-            )
-        except GateError as error:
-            left_out[name] = str(error)
-            continue
-        ways[name] = Way(other.predictor, given.seconds[name])
-        p_right[name] = other.predicted.retrieval
-    if not ways:
-        return {}, {"ways_left_out": left_out} if left_out else {}
-    seconds = relative_seconds(ways)
-    chosen = [
-        best_of({name: p[row] for name, p in p_right.items()}, seconds, cost)
-        for row in range(len(given.right))
-    ]
-    figures = {
-        name: {
-            "accuracy": float(right[name].mean()),
-            "seconds": seconds[name],
-            "chosen": chosen.count(name) / len(chosen),
-        }
-        for name in p_right
-    }
-    accuracy = float(np.mean([right[name][row] for row, name in enumerate(chosen)]))
-    spent = float(np.mean([seconds[name] for name in chosen]))
-    chosen_ones = {"accuracy": accuracy, "seconds": spent}
-    return ways, {"ways": figures, "ways_chosen": chosen_ones, "ways_left_out": left_out}
 
 
 def _sufficiency(

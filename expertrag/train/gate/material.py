@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from expertrag.metrics.squad import contains
 from expertrag.train.gate.signals import RECORDED, SignalSource
 from expertrag_retriever.gate.fitting import Predictions
 from expertrag_retriever.gate.signals import SignalGroup, Signals
-from expertrag_retriever.gate.ways import READINGS
 from expertrag_retriever.reliability import ece
 
 if TYPE_CHECKING:
@@ -40,10 +39,6 @@ class GateMaterial:
 
     signals: list[Signals]
     right: NDArray[np.bool_]
-    ways: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
-    """By way to read: which answers were right, [N]; only ways that every row has."""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    """By way to read: time relative to one step."""
 
     @property
     def never(self) -> NDArray[np.bool_]:
@@ -58,8 +53,7 @@ class GateMaterial:
     def take(self, chosen: NDArray[np.bool_]) -> GateMaterial:
         """Return some of the rows."""
         signals = [row for row, wanted in zip(self.signals, chosen, strict=True) if wanted]
-        ways = {name: right[chosen] for name, right in self.ways.items()}
-        return GateMaterial(signals, self.right[chosen], ways, self.seconds)
+        return GateMaterial(signals, self.right[chosen])
 
     @property
     def benefit(self) -> NDArray[np.bool_]:
@@ -93,14 +87,8 @@ def material(row_sets: Sequence[RowSet], source: SignalSource, progress: Progres
             "short answers"
         )
     signals = [item for some in kept for item in source.measure(some, progress)]
-    scored = [row for some in kept for row in some.rows]
-    names = [name for name in READINGS if all(_has_way(row, name) for row in scored)]
-    return GateMaterial(
-        signals,
-        np.array([_right(row) for row in scored], bool),
-        {name: np.array([_right_by(row, name) for row in scored], bool) for name in names},
-        {name: _relative_seconds(scored, name) for name in names},
-    )
+    right = [_right(row) for some in kept for row in some.rows]
+    return GateMaterial(signals, np.array(right, bool))
 
 
 def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[bool]]:
@@ -120,26 +108,10 @@ def passages_judged(row_sets: Sequence[RowSet]) -> tuple[list[Signals], list[boo
 
 
 def _right(row: Row) -> tuple[bool, bool]:
-    closed = not row.needs_documents or contains(row.never, row.answers or ())
-    return closed, _right_by(row, "one_step")
-
-
-def _has_way(row: Row, name: str) -> bool:
-    return getattr(row, name) is not None and row.recorded is not None and name in row.recorded.ways
-
-
-def _right_by(row: Row, name: str) -> bool:
-    text = getattr(row, name)
     if not row.needs_documents:
-        return bool(text != ABSTENTION)
-    return contains(text, row.answers or ())
-
-
-def _relative_seconds(rows: Sequence[Row], name: str) -> float:
-    recorded = [row.recorded for row in rows if row.recorded]
-    one_step = sum(sum(item.one_step.stage_seconds.values()) for item in recorded)
-    way = sum(sum(item.ways[name].stage_seconds.values()) for item in recorded)
-    return way / one_step if one_step else 1.0
+        return True, row.one_step != ABSTENTION
+    answers = row.answers or ()
+    return contains(row.never, answers), contains(row.one_step, answers)
 
 
 def best_threshold(predicted: Predictions, rows: GateMaterial, cost: float) -> float:

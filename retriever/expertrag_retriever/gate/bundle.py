@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from expertrag_retriever.gate.fitting import Calibration, Predictor
 from expertrag_retriever.gate.learners import MODELS
 from expertrag_retriever.gate.signals import SignalGroup
 from expertrag_retriever.gate.sufficiency import Sufficiency
-from expertrag_retriever.gate.ways import READINGS, Way
 
 ABOUT = "gate.json"
 FORMAT = 3
@@ -60,9 +59,8 @@ class GateBundle:
 
     ``threshold`` on p(benefit) was chosen on rows that the model had not seen; ``benefits`` [N],
     ascending, are p(benefit) of those rows, from which a budget sets its threshold.
-    ``sufficiency`` judges retrieved passages; None if the rows did not suffice to fit it. ``ways``
-    are alternatives to reading in one step, by name, and ``cost`` is the accuracy that one step
-    must gain. ``card`` records what the gate was fitted on, how well, and by which command.
+    ``sufficiency`` judges retrieved passages; None if the rows did not suffice to fit it. ``card``
+    records what the gate was fitted on, how well, and by which command.
     """
 
     name: str
@@ -72,8 +70,6 @@ class GateBundle:
     needs: Needs
     card: Mapping[str, Any]
     sufficiency: Sufficiency | None = None
-    ways: Mapping[str, Way] = field(default_factory=dict)
-    cost: float = 0.0
     fingerprint: str = ""
 
     @property
@@ -100,12 +96,6 @@ def save_gate(bundle: GateBundle, folder: Path) -> str:
     if bundle.sufficiency is not None:
         judged["sufficiency"], arrays = bundle.sufficiency.dump()
         state |= _under("sufficiency", arrays)
-    if bundle.ways:
-        judged |= {"cost": bundle.cost, "ways": {}}
-    for name, way in bundle.ways.items():
-        said, arrays = _dump_predictor(way.predictor)
-        judged["ways"][name] = {**said, "seconds": way.seconds}
-        state |= _under(name, arrays)
     arrays_bytes = save({k: np.ascontiguousarray(v) for k, v in state.items()})
     file = f"gate-{hashlib.sha256(arrays_bytes).hexdigest()[:16]}.safetensors"
     write_durably(folder / file, arrays_bytes)
@@ -138,8 +128,6 @@ def load_gate(folder: Path) -> GateBundle:
         body: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         if body["format"] not in range(1, FORMAT + 1):
             raise ValueError(f"its format is {body['format']}, not {FORMAT}")
-        if unknown := sorted(body.get("ways", {}).keys() - READINGS.keys()):
-            raise ValueError(f"it has unknown ways of reading: {', '.join(unknown)}")
         arrays_bytes = (folder / str(body["arrays"])).read_bytes()
         arrays = load(arrays_bytes)
         bundle = GateBundle(
@@ -154,11 +142,6 @@ def load_gate(folder: Path) -> GateBundle:
                 if "sufficiency" in body
                 else None
             ),
-            ways={
-                name: Way(_load_predictor(said, _of(name, arrays)), float(said["seconds"]))
-                for name, said in body.get("ways", {}).items()
-            },
-            cost=float(body.get("cost", 0.0)),
             fingerprint=_fingerprint(body, arrays_bytes),
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

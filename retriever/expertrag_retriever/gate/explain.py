@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.policy import BenefitEstimate
 from expertrag_retriever.types import GateMode, PrefillSignals, StoreSignals
-
-if TYPE_CHECKING:
-    from expertrag_retriever.gate.ways import WayChoice
 
 _FORCED = {
     GateMode.NEVER: "The caller asked for no retrieval, so the model answers alone.",
@@ -103,25 +99,6 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     )
 
 
-def way_reason(choice: WayChoice, seconds: Mapping[str, float], cost: float) -> str:
-    """Return the reason for the chosen way of reading the documents.
-
-    :param seconds: of each way, relative to one step.
-    :param cost: accuracy that one step must gain.
-    """
-    listed = "; ".join(
-        f"{_WAYS[name]}: right with probability {p:.2f} in {seconds[name]:.1f} times the time"
-        for name, p in choice.p_right.items()
-    )
-    best = f"{_WAYS[choice.name]} has the highest utility at a cost of {cost:g} per step"
-    return f"Of the ways to read ({listed}), {best}."
-
-
-_WAYS = {
-    "one_step": "all passages",
-    "one_passage": "one passage",
-    "multi_step": "several searches",
-}
 _NOTABLE = 0.05  # nats; less changes a probability by at most a hundredth
 _GROUPS = {
     "question": "the question's wording",

@@ -15,7 +15,6 @@ from expertrag_retriever.gate.design import Design
 from expertrag_retriever.gate.fitting import Predictor
 from expertrag_retriever.gate.odds import log_odds
 from expertrag_retriever.gate.signals import Signals
-from expertrag_retriever.gate.ways import READINGS, Reading, choose, relative_seconds
 from expertrag_retriever.types import GateAction, GateDecision, GateMode
 
 
@@ -63,17 +62,10 @@ def judge(predictor: Predictor, signals: Signals) -> Judgement:
     )
 
 
-def decide(
-    bundle: GateBundle,
-    signals: Signals,
-    *,
-    threshold: float | None = None,
-    choose_way: bool = True,
-) -> GateDecision:
+def decide(bundle: GateBundle, signals: Signals, *, threshold: float | None = None) -> GateDecision:
     """Decide in mode AUTO. A query that cannot be judged retrieves.
 
     :param threshold: smallest p(benefit) that retrieves; None for the gate's own.
-    :param choose_way: let a gate that was fitted with several ways of reading choose one.
     """
     try:
         found = judge(bundle.predictor, signals)
@@ -81,21 +73,14 @@ def decide(
         return unjudged(str(error), bundle.version)
     threshold = bundle.threshold if threshold is None else threshold
     retrieve = found.p_benefit >= threshold
-    reason = explain.fitted_reason(found.p_benefit, threshold, found.contributions)
-    reading, p_correct = Reading(), found.p_correct_retrieval
-    if retrieve and bundle.ways and choose_way:
-        choice = choose(bundle.ways, signals, found.p_correct_retrieval, bundle.cost)
-        seconds = relative_seconds(bundle.ways)
-        reason = f"{reason} {explain.way_reason(choice, seconds, bundle.cost)}"
-        reading, p_correct = READINGS.get(choice.name, reading), choice.p_right[choice.name]
     return GateDecision(
         action=GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK,
         mode=GateMode.AUTO,
-        reason=reason,
+        reason=explain.fitted_reason(found.p_benefit, threshold, found.contributions),
         threshold=threshold,
         p_benefit=found.p_benefit,
         p_correct_closed_book=found.p_correct_closed_book,
-        p_correct_retrieval=p_correct,
+        p_correct_retrieval=found.p_correct_retrieval,
         signals=dict(signals.numbers),
         contributions=found.contributions,
         warnings=tuple(
@@ -103,8 +88,6 @@ def decide(
             for group in found.lacking
         ),
         calibrator=bundle.version,
-        k=reading.k,
-        steps=reading.steps,
     )
 
 

@@ -66,8 +66,6 @@ def test_a_domain_has_its_own_expert(named: Path, only_first: Path, native: bool
     law, shared = _answer(generator, "law"), _answer(generator, None)
     assert law == _answer(load(only_first), "law")
     assert law != shared == _answer(generator, "cooking")
-    mixed = generator.begin_mixed(_QUESTION, _QUESTION, 0.5, _GREEDY, domain="law")
-    assert "".join(mixed.stream()) == law
 
 
 def test_both_back_ends_agree(named: Path) -> None:

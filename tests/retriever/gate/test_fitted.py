@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from retriever.gate.conftest import Planted
+from safetensors.numpy import load_file, save_file
 
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.bundle import ABOUT, GateBundle, Needs, load_gate, save_gate
@@ -53,6 +54,21 @@ def test_a_damaged_gate(bundle: GateBundle, tmp_path: Path, pattern: str) -> Non
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(GateError, match=r"is damaged .*: fit it again"):
         load_gate(tmp_path)
+
+
+def test_ways_to_read_of_an_earlier_version_are_ignored(bundle: GateBundle, tmp_path: Path) -> None:
+    save_gate(bundle, tmp_path)
+    body = json.loads((tmp_path / ABOUT).read_text())
+    way = {name: body[name] for name in ("model", "blocks", "calibration")} | {"seconds": 0.5}
+    (tmp_path / ABOUT).write_text(json.dumps(body | {"cost": 0.02, "ways": {"one_passage": way}}))
+    file = tmp_path / body["arrays"]
+    arrays = load_file(file)
+    own = {k: v for k, v in arrays.items() if k.startswith(("design.", "model."))}
+    save_file(arrays | {f"one_passage.{name}": value for name, value in own.items()}, file)
+    again = load_gate(tmp_path)
+    assert decide(again, ABOUT_STORE).reason == decide(bundle, ABOUT_STORE).reason
+    save_gate(again, tmp_path)
+    assert "ways" not in json.loads((tmp_path / ABOUT).read_text())
 
 
 def test_saving_replaces_the_gate_in_the_folder(bundle: GateBundle, tmp_path: Path) -> None:
@@ -119,6 +135,14 @@ def test_the_reason_states_what_decided_and_what_would_change_it(bundle: GateBun
         decide(bundle, KNOWN, threshold=0.15).reason,
     )
     assert decide(bundle, KNOWN, threshold=0.0).retrieve
+
+
+def test_an_unused_vector_may_be_non_finite(bundle: GateBundle) -> None:
+    unused = {"hidden_upper": np.array([np.inf, 0.0], np.float32)}
+    embedding = {"question_embedding": np.full(8, np.nan, np.float32)}
+    assert decide(bundle, replace(ABOUT_STORE, vectors=unused)).p_benefit is not None
+    broken = decide(bundle, replace(ABOUT_STORE, vectors=embedding))
+    assert "not finite: question_embedding" in broken.warnings[0]
 
 
 def test_warns_about_a_group_that_was_not_measured(bundle: GateBundle) -> None:

@@ -23,22 +23,20 @@ def _silent(_stage: str, _done: int, _total: int | None) -> None:
 
 
 def _row(number: int, rng: random.Random) -> Row:
-    """One passage is as good as all; passages hold the answer if no word is missing."""
+    """Passages hold the answer if no word is missing."""
     held = rng.random() < 0.5
-    right = "Paris" if held and rng.random() < 0.8 else "Rome"
+    right = held and rng.random() < 0.8
     evidence = {"evidence_dense_best": rng.random(), "evidence_missing": float(not held)}
     return Row(
         id=str(number),
         question=f"Where is the {number}th tower?",
         answers=("Paris",),
         never="Paris" if rng.random() < 0.2 else "Rome",
-        one_step=right,
-        one_passage=right,
+        one_step="Paris" if right else "Rome",
         recorded=Recorded(
             never=Branch(stage_seconds={"generate": 1.0}),
             one_step=Branch(stage_seconds={"generate": 4.0}, evidence=evidence, sufficient=held),
             gate=GateRecord("g", 0.5, 0.5, {"p_documents": rng.random(), "margin": rng.random()}),
-            ways={"one_passage": Branch(stage_seconds={"generate": 1.0})},
         ),
     )
 
@@ -60,17 +58,6 @@ def out(model_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(out: Path) -> GateBundle:
     return load_gate(out)
-
-
-def test_one_passage_is_learned_as_a_way_to_read(bundle: GateBundle, out: Path) -> None:
-    assert bundle.ways.keys() == {"one_passage"}
-    assert bundle.ways["one_passage"].seconds == 0.25
-    assert bundle.cost == 0.02
-    reported = bundle.card["ways"]
-    assert reported["one_passage"]["accuracy"] == reported["one_step"]["accuracy"]
-    assert reported["one_passage"]["chosen"] == 1.0  # as often right, and faster
-    assert bundle.card["ways_chosen"]["seconds"] == 0.25
-    assert "| as chosen | " in (out / CARD).read_text()
 
 
 def test_passages_are_judged(bundle: GateBundle, out: Path) -> None:

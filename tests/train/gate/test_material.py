@@ -102,25 +102,6 @@ def test_rows_of_another_model_are_rejected(source: OpenSource) -> None:
         opened.measure(_set(replace(row, recorded=other)), _silent)
 
 
-def test_other_ways_to_read_are_used_if_every_row_has_them(source: OpenSource) -> None:
-    gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
-    recorded = Recorded(
-        Branch(),
-        Branch(stage_seconds={"generate": 2.0}),
-        gate,
-        {name: Branch(stage_seconds={"generate": 0.5}) for name in ("one_passage", "multi_step")},
-    )
-    rows = [
-        _row(1, one_passage="Paris.", multi_step="Rome", recorded=recorded),
-        _row(2, one_passage="Rome", recorded=recorded),
-    ]
-    found = material([_set(*rows)], source(SignalGroup.QUESTION), _silent)
-    assert found.ways.keys() == {"one_passage"}
-    assert found.ways["one_passage"].tolist() == [True, False]
-    assert found.seconds == {"one_passage": 0.25}
-    assert found.take(np.array([False, True])).ways["one_passage"].tolist() == [False]
-
-
 def test_a_miss_costs_more_than_a_search() -> None:
     """Accuracy alone would search only at a benefit of .9, and a question at .3 would be missed."""
     benefit = np.array([0.9, 0.3, 0.05])
