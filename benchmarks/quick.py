@@ -70,9 +70,6 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
         "bench-kernels": [script("bench_kernels"), "--quick"],
         "bench-generation": [script("bench_generation"), squad, "--quick", "--parts", "single"],
         "bench-limits": [script("generation_limits"), squad, "--packed", packed, "--rounds", "1"],
-        "bench-reuse": [
-            script("bench_reuse"), squad, hotpot, "--questions", "20", "--answered", "2",
-        ],
         "bench-server-start": [
             script("bench_server_start"), "--index", store, "--generator", packed,
             "--rounds", "1", "--questions", "2",

@@ -160,24 +160,3 @@ def loading(results: Mapping[str, Any]) -> Iterator[str]:
             for way in ("whole", "streamed", "packed")
         )
         yield f"| {what} | {packed} | {' | '.join(cells)} |"
-
-
-def reuse(results: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a row for each order of passages, and for each way to compute them."""
-    yield "| saved, containment, same answers | " + " | ".join(results) + " |"
-    yield "|---|" + "---|" * len(results)
-    for kind, name, what in (
-        ("orders", "best first", "best first, as it is served"),
-        ("orders", "canonical", "in the order of the documents' ids"),
-        ("orders", "best, canonical", "the best first, the rest by id"),
-        ("orders", "cached first", "first what the cache holds"),
-        ("ways", "whole", "best first, passages computed together"),
-        ("ways", "alone", "passages computed alone, keys turned to their place"),
-        ("ways", "linked", "alone, but for the first 16 tokens of each"),
-    ):
-        rows = (figures[kind][name] for figures in results.values())
-        cells = (
-            f"{row['saved']:.1%}, {row['containment']:.3f}, {row['as_full']:.0%}".replace("%", " %")
-            for row in rows
-        )
-        yield f"| {what} | {' | '.join(cells)} |"
