@@ -51,3 +51,12 @@ def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
     from expertrag_retriever.encoder import load_embedder
 
     return load_embedder(str(minilm_path))
+
+
+@pytest.fixture(scope="session")
+def shipped(minilm_path: Path) -> SentenceTransformerEmbedder:
+    """The embedder of new stores: MiniLM with the shipped experts."""
+    from expertrag.answer.assemble import open_embedder
+    from expertrag.config import ModelConfig
+
+    return open_embedder(ModelConfig(), None)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-_SHAPE: dict[str, Any] = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 301,
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -22,7 +22,7 @@ _SHAPE: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-_LATENT: dict[str, Any] = {
+LATENT: dict[str, Any] = {
     "n_routed_experts": 8,
     "n_shared_experts": 2,
     "first_k_dense_replace": 1,
@@ -60,11 +60,11 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "qwen3_moe",
         {"num_experts": 5, "norm_topk_prob": False, "mlp_only_layers": [1]},
     ),
-    "deepseek_v2": ("deepseek_v2", {**_LATENT, "topk_method": "greedy", "q_lora_rank": None}),
+    "deepseek_v2": ("deepseek_v2", {**LATENT, "topk_method": "greedy", "q_lora_rank": None}),
     "deepseek_v2 in groups": (
         "deepseek_v2",
         {
-            **_LATENT,
+            **LATENT,
             "topk_method": "group_limited_greedy",
             "n_group": 4,
             "topk_group": 2,
@@ -78,7 +78,7 @@ def model_of(kind: str, **change: Any) -> Any:
     """A random model in float32."""
     torch.manual_seed(0)
     from_config: Any = AutoModelForCausalLM.from_config  # without annotations
-    model = from_config(AutoConfig.for_model(kind, **{**_SHAPE, **change})).float().eval()
+    model = from_config(AutoConfig.for_model(kind, **{**SHAPE, **change})).float().eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:

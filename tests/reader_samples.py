@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from store_helper import build
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from expertrag.api.types import Sampling
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import Bundle, save_bundle
 from expertrag.llm.adapters.trainable import AdapterSettings, adapt
+from expertrag.llm.base import Generator, Message
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.fingerprint import fingerprint
 from expertrag.train.reader.material import material
 from expertrag.train.reader.recipe import FULL, ReaderRecipe
 from expertrag.train.reader.report import ReaderReport
 from expertrag.train.reader.train import train_reader
-from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
@@ -97,8 +100,7 @@ def write_birth_store(
         )
         for number, person in enumerate(people)
     ]
-    with IndexWriter.open(folder, embedder) as writer:
-        writer.build([*documents, *more])
+    build(folder, embedder, [*documents, *more])
     return folder
 
 
@@ -143,3 +145,17 @@ def train_births(
         replace(material(dataset, domain, recipe), name=f"births {domain}") for domain in domains
     ]
     return train_reader(sets, str(base), recipe, out, lambda *_: None, command="test", start=start)
+
+
+def said(
+    model: Generator,
+    asked: Sequence[Message],
+    domain: str | None,
+    *,
+    from_passages: bool = False,
+) -> list[tuple[str, float]]:
+    """Tokens of an answer, with their log probabilities."""
+    sampling = Sampling(max_tokens=12, logprobs=1)
+    opened = model.begin(asked, sampling, domain=domain, from_passages=from_passages)
+    with closing(opened) as session:
+        return [(item.text, item.logprob) for delta in session.deltas() for item in delta.logprobs]

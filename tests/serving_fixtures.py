@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from expertrag.service import Server
 
 T = TypeVar("T")
+OpenPipeline = Callable[..., "Pipeline"]
+StartServer = Callable[..., "Server"]
 
 TOPICS = {
     "database": {
@@ -108,7 +111,13 @@ class PacedGenerator(Generator):
         *,
         from_passages: bool = False,
     ) -> Session:
-        return PacedSession(self, self.count_tokens(messages), sampling, should_stop)
+        return self.session(messages, sampling, should_stop)
+
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> PacedSession:
+        """Open a session; a test may count the prompts, or fail here."""
+        return PacedSession(self, self.count_tokens(messages), sampling, stop)
 
 
 class PacedSession(Session):
@@ -160,44 +169,31 @@ class TellingGenerator(PacedGenerator):
         del messages
         return self.reply
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-        *,
-        from_passages: bool = False,
-    ) -> Session:
-        reply, tokens = self.reply_to(messages), self.count_tokens(messages)
-        return TellingSession(self, reply, tokens, sampling, should_stop)
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> TellingSession:
+        reply = self.reply_to(messages)
+        session = TellingSession(self, self.count_tokens(messages), sampling, stop)
+        session.reply, session.told_doubt = reply, self.doubt
+        return session
 
 
 class TellingSession(PacedSession):
-    def __init__(
-        self,
-        model: TellingGenerator,
-        reply: str,
-        prompt_tokens: int,
-        sampling: Sampling,
-        stop: ShouldStop,
-    ) -> None:
-        super().__init__(model, prompt_tokens, sampling, stop)
-        self._reply = reply
-        self._doubt = model.doubt
+    reply: str
+    told_doubt: float | None
 
     def look(self) -> float | None:
         self.lm_calls = 1
         self._stop()
-        self.doubt = self._doubt
+        self.doubt = self.told_doubt
         return self.doubt
 
     def deltas(self) -> Iterator[DeltaEvent]:
         self.lm_calls = 1
-        self.doubt = self._doubt
-        for start in range(0, len(self._reply), 3):
+        self.doubt = self.told_doubt
+        for start in range(0, len(self.reply), 3):
             self.completion_tokens += 1
-            yield DeltaEvent(self._reply[start : start + 3])
+            yield DeltaEvent(self.reply[start : start + 3])
 
 
 class DoubtingGenerator(TellingGenerator):
@@ -270,22 +266,27 @@ def own_store(built_store: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def paced() -> PacedGenerator:
-    """The model behind ``paced_pipeline``."""
+    """The model of pipelines and servers, unless a test names another."""
     return PacedGenerator()
 
 
 @pytest.fixture
-def paced_pipeline(
+def open_pipeline(
     built_store: Path, embedder: Any, paced: PacedGenerator
-) -> Callable[[], Pipeline]:
-    """Opens the real pipeline with a model whose speed the test sets."""
+) -> Iterator[OpenPipeline]:
+    """Opens the real pipeline, by default over ``built_store``; closes it after the test."""
     from expertrag.answer.pipeline import Pipeline
 
-    return lambda: Pipeline(built_store, embedder, paced)
+    with ExitStack() as opened:
+
+        def make(model: Generator = paced, *, store: Path = built_store, **more: Any) -> Pipeline:
+            return opened.enter_context(closing(Pipeline(store, embedder, model, **more)))
+
+        yield make
 
 
 @pytest.fixture
-def start_server(background: Background) -> Iterator[Callable[..., Server]]:
+def start_server(background: Background, open_pipeline: OpenPipeline) -> Iterator[StartServer]:
     """Starts servers on a free port of the loopback; stops them after the test."""
     from expertrag.service import Server
 
@@ -297,7 +298,9 @@ def start_server(background: Background) -> Iterator[Callable[..., Server]]:
         servers.append(server)
         return server
 
-    def make(load: Callable[[], Pipeline], *, wait: bool = True, **settings: Any) -> Server:
+    def make(
+        load: Callable[[], Pipeline] = open_pipeline, *, wait: bool = True, **settings: Any
+    ) -> Server:
         server = background.run(start(load, settings))
         if wait:
             background.run(server.wait_loaded())

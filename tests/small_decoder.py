@@ -94,3 +94,22 @@ def small_model(format: Format, make: Make = Decoder) -> Model:
 def whole_text(model: Model, tokens: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
     places = torch.arange(len(tokens))
     return model.decoder.run(tokens, places, [SequenceRows(0, len(tokens), pages)], places)[0]
+
+
+def in_parts(
+    model: Model, texts: tuple[torch.Tensor, torch.Tensor], pages: tuple[torch.Tensor, torch.Tensor]
+) -> list[torch.Tensor]:
+    """Logits of texts of 140 and 67 tokens, in batches that hold a part of both.
+
+    A long part is beside a short one, in both orders, and one row is alone.
+    """
+    found: list[list[torch.Tensor]] = [[], []]
+    for first, second in (((0, 61), (0, 1)), ((61, 62), (1, 60)), ((62, 140), (60, 67))):
+        rows = [texts[0][slice(*first)], texts[1][slice(*second)]]
+        places = [torch.arange(*first), torch.arange(*second)]
+        middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
+        parts = [SequenceRows(0, middle, pages[0]), SequenceRows(middle, end, pages[1])]
+        logits, _ = model.decoder.run(torch.cat(rows), torch.cat(places), parts, torch.arange(end))
+        found[0].append(logits[:middle])
+        found[1].append(logits[middle:])
+    return [torch.cat(logits) for logits in found]

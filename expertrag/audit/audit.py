@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
@@ -147,12 +146,7 @@ class Entry:
     def __enter__(self) -> Entry:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._write(None)
 
     def decided(self, decision: GateDecision) -> GateDecision:

@@ -27,7 +27,7 @@ from expertrag.api.types import (
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
 from expertrag.client.remote import check_seq, may_become_ready, not_ready
-from expertrag.client.rpc_errors import from_rpc
+from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2, info_pb2
 from expertrag.wire import answer, embed, events, gate, index, retrieve
 
@@ -150,7 +150,7 @@ class AsyncRemoteBackend:
                     return
             except grpc.aio.AioRpcError as error:
                 if not may_become_ready(error.code()):
-                    raise self._translated(error, timeout) from error
+                    raise translated(error, self._address, timeout) from error
             await asyncio.sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
 
@@ -159,13 +159,4 @@ class AsyncRemoteBackend:
         try:
             yield
         except grpc.aio.AioRpcError as error:
-            raise self._translated(error, timeout) from error
-
-    def _translated(self, error: grpc.aio.AioRpcError, timeout: float) -> Exception:
-        return from_rpc(
-            error.code(),
-            error.details() or "",
-            error.trailing_metadata(),
-            address=self._address,
-            timeout=timeout,
-        )
+            raise translated(error, self._address, timeout) from error

@@ -26,7 +26,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
-from expertrag.client.rpc_errors import from_rpc
+from expertrag.client.rpc_errors import translated
 from expertrag.v1 import answer_pb2, index_pb2, info_pb2
 from expertrag.wire import answer, embed, events, gate, index, retrieve
 
@@ -137,7 +137,7 @@ class RemoteBackend:
                     return
             except grpc.RpcError as error:
                 if not may_become_ready(error.code()):
-                    raise self._translated(error, timeout) from error
+                    raise translated(error, self._address, timeout) from error
             time.sleep(HEALTH_POLL_S)
         raise not_ready(self._address, timeout)
 
@@ -146,20 +146,11 @@ class RemoteBackend:
         try:
             yield
         except grpc.RpcError as error:
-            raise self._translated(error, timeout) from error
+            raise translated(error, self._address, timeout) from error
         except grpc.FutureCancelledError:
             if failure:
                 raise failure[0] from None
             raise Cancelled("the call was cancelled") from None
-
-    def _translated(self, error: grpc.RpcError, timeout: float) -> Exception:
-        return from_rpc(
-            error.code(),
-            error.details() or "",
-            error.trailing_metadata(),
-            address=self._address,
-            timeout=timeout,
-        )
 
 
 def check_seq(got: int, expected: int) -> None:

@@ -45,6 +45,14 @@ ERRORS: dict[str, type[ExpertRAGError]] = {
 }
 
 
+def translated(
+    error: grpc.RpcError | grpc.aio.AioRpcError, address: str, timeout: float
+) -> ExpertRAGError:
+    """Return the error for a failed call to ``address``."""
+    code, details, trailing = error.code(), error.details() or "", error.trailing_metadata()
+    return from_rpc(code, details, trailing, address=address, timeout=timeout)
+
+
 def from_rpc(
     code: grpc.StatusCode,
     details: str,

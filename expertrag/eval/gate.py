@@ -25,13 +25,13 @@ import numpy as np
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.data.types import JSON, POOLED, RowSet, Skipped
-from expertrag.eval.gates import RowGate, recorded_gate, silent
+from expertrag.eval.gates import RowGate, recorded_gate
 from expertrag.eval.manifest import RunManifest
 from expertrag.metrics import calibration, stats
 from expertrag.metrics.counterfactual import Counterfactual, Floats, counterfactual, pool
 from expertrag.metrics.frontier import Budget, area_over_random, budget, frontier
 from expertrag.metrics.types import Comparison
-from expertrag_index.types import Progress
+from expertrag_index.types import Progress, silent
 from expertrag_retriever.reliability import Bin, ece, reliability
 
 POLICIES = ("never", "always", "multi_step", "oracle", "random", "gate")

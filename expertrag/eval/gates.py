@@ -24,6 +24,7 @@ from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.data.files import read_lines
 from expertrag.data.types import JSON, GateRecord, RowSet
 from expertrag.runtime.error_mapping import translated_errors
+from expertrag_index.types import silent
 from expertrag_retriever.gate.signals import SignalGroup
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     from expertrag.train.gate.signals import SignalSource
     from expertrag_index.types import Progress
     from expertrag_retriever.gate.bundle import GateBundle
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
-
 
 FILE_THRESHOLD = 0.5
 """Threshold of a file of probabilities: retrieve if it is more likely to help than not."""

@@ -16,7 +16,14 @@ from expertrag.api.types import (
 )
 from expertrag.api.validation import check_constraint, schema_from_text, schema_to_text
 from expertrag.v1 import answer_pb2
-from expertrag.wire.common import EnumMap, fits_the_wire, struct_from_proto, struct_to_proto
+from expertrag.wire.common import (
+    EnumMap,
+    fits_the_wire,
+    message_of,
+    struct_from_proto,
+    struct_to_proto,
+    value_of,
+)
 from expertrag.wire.gate import (
     decision_from_proto,
     decision_to_proto,
@@ -76,28 +83,12 @@ def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
 
 def citation_to_proto(citation: Citation) -> answer_pb2.Citation:
     """Return the message."""
-    return answer_pb2.Citation(
-        answer_start=citation.answer_start,
-        answer_end=citation.answer_end,
-        passage=citation.passage,
-        document_id=citation.document_id,
-        start=citation.start,
-        end=citation.end,
-        score=citation.score,
-    )
+    return message_of(answer_pb2.Citation, citation)
 
 
 def citation_from_proto(citation: answer_pb2.Citation) -> Citation:
     """Return the value."""
-    return Citation(
-        answer_start=citation.answer_start,
-        answer_end=citation.answer_end,
-        passage=citation.passage,
-        document_id=citation.document_id,
-        start=citation.start,
-        end=citation.end,
-        score=citation.score,
-    )
+    return value_of(Citation, citation)
 
 
 def logprob_to_proto(token: TokenLogprob) -> answer_pb2.TokenLogprob:
@@ -114,67 +105,40 @@ def logprob_from_proto(token: answer_pb2.TokenLogprob) -> TokenLogprob:
 
 def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
     """Return the message."""
-    return answer_pb2.Usage(
-        lm_calls=usage.lm_calls,
-        retrieval_calls=usage.retrieval_calls,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        vectors_scanned=usage.vectors_scanned,
-        passages_dropped=usage.passages_dropped,
-        stage_seconds=dict(usage.stage_seconds),
-        cached_prompt_tokens=usage.cached_prompt_tokens,
-    )
+    return message_of(answer_pb2.Usage, usage)
 
 
 def usage_from_proto(usage: answer_pb2.Usage) -> Usage:
     """Return the value, with the stages in execution order, which the message loses."""
-    return Usage(
-        lm_calls=usage.lm_calls,
-        retrieval_calls=usage.retrieval_calls,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        vectors_scanned=usage.vectors_scanned,
-        passages_dropped=usage.passages_dropped,
-        stage_seconds=dict(sorted(usage.stage_seconds.items(), key=_by_stage)),
-        cached_prompt_tokens=usage.cached_prompt_tokens,
-    )
+    stages = sorted(usage.stage_seconds.items(), key=_by_stage)
+    return value_of(Usage, usage, stage_seconds=dict(stages))
 
 
 def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
     """Return the message."""
-    return answer_pb2.AnswerResponse(
-        text=answer.text,
+    return message_of(
+        answer_pb2.AnswerResponse,
+        answer,
         decision=decision_to_proto(answer.decision),
         passages=map(passage_to_proto, answer.passages),
         citations=map(citation_to_proto, answer.citations),
         usage=usage_to_proto(answer.usage),
         finish_reason=FINISH_REASONS.to_proto(answer.finish_reason),
-        support=answer.support,
-        generation=answer.generation,
-        model=answer.model,
-        p_sufficient=answer.p_sufficient,
         logprobs=map(logprob_to_proto, answer.logprobs),
-        from_documents=answer.from_documents,
-        unsupported_reason=answer.unsupported_reason,
     )
 
 
 def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
     """Return the value."""
-    return Answer(
-        text=response.text,
+    return value_of(
+        Answer,
+        response,
         decision=decision_from_proto(response.decision),
         passages=tuple(map(passage_from_proto, response.passages)),
         citations=tuple(map(citation_from_proto, response.citations)),
         usage=usage_from_proto(response.usage),
         finish_reason=FINISH_REASONS.from_proto(response.finish_reason),
-        support=response.support if response.HasField("support") else None,
-        generation=response.generation if response.HasField("generation") else None,
-        model=response.model,
-        p_sufficient=response.p_sufficient if response.HasField("p_sufficient") else None,
         logprobs=tuple(map(logprob_from_proto, response.logprobs)),
-        from_documents=response.from_documents,
-        unsupported_reason=response.unsupported_reason,
     )
 
 

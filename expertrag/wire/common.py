@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 
 from expertrag.api.errors import InvalidArgument
@@ -17,6 +19,8 @@ MAX_EXACT_INT = 2**53
 
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", bound=int)
+M = TypeVar("M", bound=Message)
+V = TypeVar("V")
 
 
 class EnumMap(Generic[E, N]):
@@ -43,6 +47,33 @@ class EnumMap(Generic[E, N]):
         if number not in self._values:
             raise invalid(self._field, f"has the unknown number {number}; see the proto file")
         return self._values[number]
+
+
+def message_of(kind: type[M], value: Any, **converted: Any) -> M:
+    """Return the message with the fields of a dataclass, by their names.
+
+    :param converted: fields of other types in the message, already converted.
+    """
+    names = [field.name for field in fields(value) if field.name not in converted]
+    return kind(**{name: getattr(value, name) for name in names}, **converted)
+
+
+def value_of(kind: type[V], message: Message, **converted: Any) -> V:
+    """Return the dataclass with the fields of a message, by their names; None for an unset one.
+
+    :param converted: fields of other types in the message, already converted.
+    """
+    names = [field.name for field in fields(kind) if field.name not in converted]  # type: ignore[arg-type]
+    return kind(**{name: _plain(message, name) for name in names}, **converted)
+
+
+def _plain(message: Message, name: str) -> Any:
+    if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value if isinstance(value, str | int | float) else tuple(value)
 
 
 @contextmanager

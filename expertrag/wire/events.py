@@ -23,6 +23,7 @@ from expertrag.wire.answer import (
     usage_from_proto,
     usage_to_proto,
 )
+from expertrag.wire.common import message_of, value_of
 from expertrag.wire.gate import decision_from_proto, decision_to_proto
 from expertrag.wire.retrieve import passage_from_proto, passage_to_proto
 
@@ -46,14 +47,8 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
         case UsageEvent():
             return StreamAnswerResponse(seq=seq, usage=usage_to_proto(event.usage))
         case DoneEvent():
-            done = answer_pb2.Done(
-                finish_reason=FINISH_REASONS.to_proto(event.finish_reason),
-                support=event.support,
-                model=event.model,
-                p_sufficient=event.p_sufficient,
-                from_documents=event.from_documents,
-                unsupported_reason=event.unsupported_reason,
-            )
+            reason = FINISH_REASONS.to_proto(event.finish_reason)
+            done = message_of(answer_pb2.Done, event, finish_reason=reason)
             return StreamAnswerResponse(seq=seq, done=done)
 
 
@@ -76,15 +71,8 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
         case "usage":
             return UsageEvent(usage_from_proto(response.usage))
         case "done":
-            done = response.done
-            return DoneEvent(
-                FINISH_REASONS.from_proto(done.finish_reason),
-                done.support if done.HasField("support") else None,
-                done.model,
-                done.p_sufficient if done.HasField("p_sufficient") else None,
-                done.from_documents,
-                done.unsupported_reason,
-            )
+            reason = FINISH_REASONS.from_proto(response.done.finish_reason)
+            return value_of(DoneEvent, response.done, finish_reason=reason)
         case _:
             raise ServerError(
                 "the server sent an unknown event; upgrade the client", reason="UNKNOWN_EVENT"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from expertrag.api.types import DecideRequest, Feedback, GateAction, GateDecision, GateMode
 from expertrag.v1 import gate_pb2
-from expertrag.wire.common import EnumMap, fits_the_wire
+from expertrag.wire.common import EnumMap, fits_the_wire, message_of, value_of
 
 MODES = EnumMap(
     "mode",
@@ -53,64 +53,22 @@ def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideRequest:
 
 def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:
     """Return the message."""
-    return gate_pb2.GateDecision(
-        action=ACTIONS.to_proto(decision.action),
-        mode=MODES.to_proto(decision.mode),
-        reason=decision.reason,
-        p_benefit=decision.p_benefit,
-        p_correct_closed_book=decision.p_correct_closed_book,
-        threshold=decision.threshold,
-        signals=dict(decision.signals),
-        calibrator=decision.calibrator,
-        p_correct_retrieval=decision.p_correct_retrieval,
-        contributions=dict(decision.contributions),
-        warnings=decision.warnings,
-        id=decision.id,
-        domains=dict(decision.domains),
-        expert=decision.expert,
-    )
+    action, mode = ACTIONS.to_proto(decision.action), MODES.to_proto(decision.mode)
+    return message_of(gate_pb2.GateDecision, decision, action=action, mode=mode)
 
 
 def decision_from_proto(decision: gate_pb2.GateDecision) -> GateDecision:
     """Return the value."""
-    has = decision.HasField
-    return GateDecision(
-        action=ACTIONS.from_proto(decision.action),
-        mode=MODES.from_proto(decision.mode),
-        reason=decision.reason,
-        p_benefit=decision.p_benefit if has("p_benefit") else None,
-        p_correct_closed_book=(
-            decision.p_correct_closed_book if has("p_correct_closed_book") else None
-        ),
-        threshold=decision.threshold if has("threshold") else None,
-        signals=dict(decision.signals),
-        calibrator=decision.calibrator,
-        p_correct_retrieval=decision.p_correct_retrieval if has("p_correct_retrieval") else None,
-        contributions=dict(decision.contributions),
-        warnings=tuple(decision.warnings),
-        id=decision.id,
-        domains=dict(decision.domains),
-        expert=decision.expert if has("expert") else None,
-    )
+    action, mode = ACTIONS.from_proto(decision.action), MODES.from_proto(decision.mode)
+    return value_of(GateDecision, decision, action=action, mode=mode)
 
 
 def feedback_to_proto(feedback: Feedback) -> gate_pb2.ReportFeedbackRequest:
     """Return the request."""
     with fits_the_wire():
-        return gate_pb2.ReportFeedbackRequest(
-            answer_id=feedback.answer_id,
-            helpful=feedback.helpful,  # type: ignore[arg-type]  # None leaves it unset
-            correct_answer=feedback.correct_answer,
-            query=feedback.query,
-        )
+        return message_of(gate_pb2.ReportFeedbackRequest, feedback)
 
 
 def feedback_from_proto(request: gate_pb2.ReportFeedbackRequest) -> Feedback:
     """Return the value."""
-    has = request.HasField
-    return Feedback(
-        answer_id=request.answer_id,
-        helpful=request.helpful if has("helpful") else None,
-        correct_answer=request.correct_answer if has("correct_answer") else None,
-        query=request.query if has("query") else None,
-    )
+    return value_of(Feedback, request)

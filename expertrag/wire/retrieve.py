@@ -7,9 +7,11 @@ from expertrag.v1 import retrieve_pb2
 from expertrag.wire.common import (
     EnumMap,
     fits_the_wire,
+    message_of,
     metadata_from_proto,
     struct_from_proto,
     struct_to_proto,
+    value_of,
 )
 
 SEARCH_MODES = EnumMap(
@@ -26,13 +28,9 @@ DEFAULT_K = RetrieveRequest(query="").k
 
 def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
     """Return the message."""
+    wanted, mode = struct_to_proto("filter", request.filter), SEARCH_MODES.to_proto(request.mode)
     with fits_the_wire():
-        return retrieve_pb2.RetrieveRequest(
-            query=request.query,
-            k=request.k,
-            filter=struct_to_proto("filter", request.filter),
-            mode=SEARCH_MODES.to_proto(request.mode),
-        )
+        return message_of(retrieve_pb2.RetrieveRequest, request, filter=wanted, mode=mode)
 
 
 def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest:
@@ -47,55 +45,23 @@ def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest
 
 def result_to_proto(result: RetrieveResult) -> retrieve_pb2.RetrieveResponse:
     """Return the message."""
-    return retrieve_pb2.RetrieveResponse(
-        passages=map(passage_to_proto, result.passages),
-        generation=result.generation,
-        vectors_scanned=result.vectors_scanned,
-        seconds=result.seconds,
-    )
+    passages = map(passage_to_proto, result.passages)
+    return message_of(retrieve_pb2.RetrieveResponse, result, passages=passages)
 
 
 def result_from_proto(response: retrieve_pb2.RetrieveResponse) -> RetrieveResult:
     """Return the value."""
-    return RetrieveResult(
-        passages=tuple(map(passage_from_proto, response.passages)),
-        generation=response.generation,
-        vectors_scanned=response.vectors_scanned,
-        seconds=response.seconds,
-    )
+    passages = tuple(map(passage_from_proto, response.passages))
+    return value_of(RetrieveResult, response, passages=passages)
 
 
 def passage_to_proto(passage: Passage) -> retrieve_pb2.Passage:
     """Return the message."""
-    return retrieve_pb2.Passage(
-        document_id=passage.document_id,
-        ordinal=passage.ordinal,
-        text=passage.text,
-        start=passage.start,
-        end=passage.end,
-        score=passage.score,
-        dense_score=passage.dense_score,
-        lexical_score=passage.lexical_score,
-        title=passage.title,
-        domain=passage.domain,
-        source=passage.source,
-        metadata=struct_to_proto("metadata", passage.metadata),
-    )
+    metadata = struct_to_proto("metadata", passage.metadata)
+    return message_of(retrieve_pb2.Passage, passage, metadata=metadata)
 
 
 def passage_from_proto(passage: retrieve_pb2.Passage) -> Passage:
     """Return the value."""
-    return Passage(
-        document_id=passage.document_id,
-        ordinal=passage.ordinal,
-        text=passage.text,
-        start=passage.start,
-        end=passage.end,
-        score=passage.score,
-        dense_score=passage.dense_score,
-        lexical_score=passage.lexical_score,
-        title=passage.title,
-        domain=passage.domain if passage.HasField("domain") else None,
-        source=passage.source,
-        metadata=metadata_from_proto("metadata", passage.metadata),
-    )
+    metadata = metadata_from_proto("metadata", passage.metadata)
+    return value_of(Passage, passage, metadata=metadata)

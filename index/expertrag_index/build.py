@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from expertrag_index.chunk import Chunker
 from expertrag_index.current import read_current
@@ -32,6 +31,7 @@ from expertrag_index.types import (
     DocumentEmbedder,
     LoadFailure,
     Progress,
+    silent,
 )
 
 Calibrate = Callable[[Index], Mapping[str, JSON]]
@@ -92,7 +92,7 @@ class IndexWriter:
                     connection,
                     embedder,
                     calibrate,
-                    progress or _silent,
+                    progress or silent,
                     settings or WriterSettings(),
                 )
                 if not migrating:
@@ -105,12 +105,7 @@ class IndexWriter:
     def __enter__(self) -> IndexWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -301,7 +296,3 @@ def _create(layout: Layout) -> None:
         raise IndexStoreError(f"{root} is not a store and not empty: give another folder")
     layout.segments.mkdir(parents=True, exist_ok=True)
     layout.generations.mkdir(exist_ok=True)
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    """Discard progress."""

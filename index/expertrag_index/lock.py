@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from types import TracebackType
 
 from expertrag_index.errors import StoreLockedError
 from expertrag_index.layout import Layout
@@ -36,10 +35,5 @@ class WriterLock:
     def __enter__(self) -> WriterLock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()

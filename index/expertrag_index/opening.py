@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -91,11 +92,7 @@ def read_manifest(layout: Layout, number: int) -> Manifest:
     :raises StoreCorruptError: the manifest is missing, damaged or of another generation.
     """
     path = layout.manifest(number)
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreCorruptError(f"{path} is missing") from None
-    manifest = loads(data, str(path))
+    manifest = loads(_read(path), str(path))
     if manifest.generation != number:
         raise StoreCorruptError(f"{path} describes generation {manifest.generation}")
     return manifest
@@ -107,13 +104,17 @@ def read_verified(layout: Layout, entry: FileEntry) -> bytes:
     :raises StoreCorruptError: the file is missing or differs.
     """
     path = layout.segments / entry.file
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreCorruptError(f"{path} is missing") from None
+    data = _read(path)
     if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
         raise StoreCorruptError(f"{path} is damaged (its checksum differs)")
     return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StoreCorruptError(f"{path} is missing") from None
 
 
 def _open_once(layout: Layout) -> Generation:

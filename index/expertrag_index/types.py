@@ -29,6 +29,10 @@ Progress = Callable[[str, int, int | None], None]
 """Called with ``(stage, done, total)``; ``total`` is None while it is unknown."""
 
 
+def silent(stage: str, done: int, total: int | None) -> None:
+    """Discard progress."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One document as returned by a loader: whole, not yet chunked."""

@@ -27,7 +27,7 @@ from expertrag_index.opening import read_manifest
 from expertrag_index.repair import repair as repair_store
 from expertrag_index.rows import live_partitions
 from expertrag_index.schema import connect_writer, read_meta
-from expertrag_index.types import Progress, VerifyReport
+from expertrag_index.types import Progress, VerifyReport, silent
 
 _SHOWN = 20  # damaged documents named one by one
 
@@ -63,12 +63,12 @@ def verify(path: Path, *, repair: bool = False, progress: Progress | None = None
     if not layout.database.exists():
         read_current(layout)  # raises if there is no store; otherwise report a lost database
     with store_errors(layout), WriterLock(layout):
-        before = _inspect(layout, progress or _silent)
+        before = _inspect(layout, progress or silent)
         if not repair or before.hopeless or not before.described():
             return _report(before)
         with closing(connect_writer(layout.database)) as connection:
             repair_store(layout, connection, before.damaged)
-        after = _inspect(layout, progress or _silent)
+        after = _inspect(layout, progress or silent)
     removed = {
         document.problem: f"{document.problem}: removed; run 'expertrag index build' to add it"
         for document in before.damaged
@@ -159,7 +159,3 @@ def _report(findings: _Findings, repaired: tuple[str, ...] = ()) -> VerifyReport
         repaired=repaired,
         repairable=not findings.hopeless,
     )
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    """Discard progress."""

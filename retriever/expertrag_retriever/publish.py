@@ -43,14 +43,23 @@ def _hold(lock: int, out: Path) -> None:
 
 
 @contextmanager
+def scratch_beside(out: Path) -> Iterator[Path]:
+    """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
 def published(out: Path) -> Iterator[Path]:
     """Yield a scratch folder that is renamed to ``out`` if the block ends without an error.
 
     :raises TrainingError: ``out`` already exists.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with scratch_beside(out) as scratch:
         yield scratch
         scratch.chmod(0o755)  # mkdtemp and safetensors create files for their owner only
         for path in scratch.rglob("*"):
@@ -58,5 +67,3 @@ def published(out: Path) -> Iterator[Path]:
         if out.exists():
             raise TrainingError(f"{out} was created meanwhile: delete it and run the command again")
         os.replace(scratch, out)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import DoubtingGenerator, TellingGenerator
+from answer.conftest import Answered
+from serving_fixtures import DoubtingGenerator
 
 from expertrag.answer.best_passage import open_session
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Cancelled
-from expertrag.api.folding import fold
-from expertrag.api.types import Answer, AnswerRequest, Constraint, GateMode, Passage, Sampling
+from expertrag.api.types import AnswerRequest, Constraint, GateMode, Passage, Sampling
 from expertrag.llm import prompt
 from expertrag.llm.base import Session, never_stop
 from expertrag.runtime.meter import Meter
@@ -23,17 +20,10 @@ LEAVE = "How many days of paid leave do employees of Northwind get?"
 _ANSWER = "27"
 
 
-def answered(store: Path, embedder: Any, model: TellingGenerator, request: AnswerRequest) -> Answer:
-    with closing(Pipeline(store, embedder, model)) as pipeline:
-        return fold(pipeline.answer(request))
-
-
 @pytest.mark.parametrize("mode", [GateMode.AUTO, GateMode.ALWAYS, GateMode.STRICT])
-def test_the_best_passage_answers_if_its_doubt_is_low(
-    built_store: Path, embedder: Any, mode: GateMode
-) -> None:
+def test_the_best_passage_answers_if_its_doubt_is_low(answered: Answered, mode: GateMode) -> None:
     model = DoubtingGenerator(_ANSWER, 0.05)
-    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
+    found = answered(model, AnswerRequest(LEAVE, mode))
     assert found.text == _ANSWER
     assert found.p_sufficient == pytest.approx(0.95)
     (citation,) = found.citations
@@ -45,19 +35,19 @@ def test_the_best_passage_answers_if_its_doubt_is_low(
     assert model.open_sessions == 0
 
 
-def test_the_passage_that_was_read_is_cited(built_store: Path, embedder: Any) -> None:
+def test_the_passage_that_was_read_is_cited(answered: Answered) -> None:
     """Even if another one says the same."""
     model = DoubtingGenerator(_ANSWER, 0.05)
     model.reply = "Northwind [2]"
-    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS))
+    found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert [citation.document_id for citation in found.citations] == ["office/leave"]
     assert found.text == "Northwind [1]"
 
 
-def test_the_passage_with_the_lowest_doubt_answers(built_store: Path, embedder: Any) -> None:
+def test_the_passage_with_the_lowest_doubt_answers(answered: Answered) -> None:
     model = DoubtingGenerator(_ANSWER, 0.3, 0.6, 0.02, 0.3)
     model.reply = "dirty pages"  # the third passage says so
-    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
+    found = answered(model, AnswerRequest(LEAVE, GateMode.ALWAYS, k=4))
     *apart, answering = model.prompts
     assert len(apart) == 4
     assert answering == apart[2]
@@ -94,10 +84,10 @@ def test_the_search_score_counts_too(
 @pytest.mark.parametrize("mode", [GateMode.ALWAYS, GateMode.STRICT])
 @pytest.mark.parametrize(("doubt", "abstains_in_strict"), [(0.2, False), (0.6, True)])
 def test_all_passages_are_read_together_if_none_is_likely(
-    built_store: Path, embedder: Any, mode: GateMode, doubt: float, *, abstains_in_strict: bool
+    answered: Answered, mode: GateMode, doubt: float, *, abstains_in_strict: bool
 ) -> None:
     model = DoubtingGenerator(_ANSWER, 0.3, together=doubt)
-    found = answered(built_store, embedder, model, AnswerRequest(LEAVE, mode))
+    found = answered(model, AnswerRequest(LEAVE, mode))
     assert found.abstained is (mode is GateMode.STRICT and abstains_in_strict)
     assert found.p_sufficient == pytest.approx(1 - doubt)
     *apart, together = model.prompts
@@ -124,10 +114,10 @@ def test_all_passages_are_read_together_if_none_is_likely(
     ids=["explanation", "one passage", "two searches", "form"],
 )
 def test_explanations_and_multi_step_answers_use_all_passages_at_once(
-    built_store: Path, embedder: Any, request_: AnswerRequest
+    answered: Answered, request_: AnswerRequest
 ) -> None:
     model = DoubtingGenerator(_ANSWER, 0.05)
-    found = answered(built_store, embedder, model, request_)
+    found = answered(model, request_)
     assert ("\n\n[2]" in model.prompts[-1]) is (len(found.passages) > 1)
     assert len(model.prompts) == request_.steps
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import TOPICS, DoubtingGenerator, PacedGenerator
+from serving_fixtures import (
+    TOPICS,
+    DoubtingGenerator,
+    OpenPipeline,
+    PacedGenerator,
+    StartServer,
+)
+from store_helper import build
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.client import Client
 from expertrag.config import GateConfig
-from expertrag.service import Server
-from expertrag_index import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.gate.constants import CONSTANTS
 
@@ -27,15 +29,14 @@ ABOUT = [text for texts in TOPICS.values() for text in texts.values()]
 
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 def test_a_pipeline_holds_the_target_rate_over_100_questions(
-    built_store: Path, embedder: Any, paced: PacedGenerator, target: float
+    open_pipeline: OpenPipeline, target: float
 ) -> None:
-    pipeline = Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=target))
+    pipeline = open_pipeline(policy=GateConfig(target_rate=target))
     decisions = []
     for turn in range(100):
         decisions.append(pipeline.decide(ABOUT[turn % len(ABOUT)]))
         # a mode set by the caller is not a decision of the gate
         pipeline.decide(ABOUT[0], GateMode.ALWAYS)
-    pipeline.close()
     rate = sum(decision.retrieve for decision in decisions) / len(decisions)
     assert rate == pytest.approx(target, abs=0.08 if 0 < target < 1 else 0.0)
     for decision in decisions:
@@ -49,10 +50,10 @@ def test_a_pipeline_holds_the_target_rate_over_100_questions(
 
 
 def test_a_server_holds_the_target_rate_over_100_questions(
-    start_server: Callable[..., Server], built_store: Path, embedder: Any, paced: PacedGenerator
+    start_server: StartServer, open_pipeline: OpenPipeline
 ) -> None:
     server = start_server(
-        lambda: Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=0.125)),
+        lambda: open_pipeline(policy=GateConfig(target_rate=0.125)),
         default_deadline_s=60.0,
     )
     with Client(server.address) as client, ThreadPoolExecutor(4) as pool:
@@ -64,28 +65,22 @@ def test_a_server_holds_the_target_rate_over_100_questions(
     assert all("at 12.5 % of the questions" in decision.reason for decision in decisions)
 
 
-def test_a_threshold_of_the_request_wins_and_counts(
-    built_store: Path, embedder: Any, paced: PacedGenerator
-) -> None:
-    pipeline = Pipeline(built_store, embedder, paced, policy=GateConfig(target_rate=0.5))
+def test_a_threshold_of_the_request_wins_and_counts(open_pipeline: OpenPipeline) -> None:
+    pipeline = open_pipeline(policy=GateConfig(target_rate=0.5))
     before = pipeline.decide("Say hello in French.").threshold
     for _ in range(20):
         decision = pipeline.decide(ABOUT[0], threshold=0.0)
         assert decision.retrieve
         assert "keeps retrieval" not in decision.reason
     after = pipeline.decide("Say hello in French.").threshold
-    pipeline.close()
     assert before is not None
     assert after is not None
     assert after > before
 
 
-def test_without_a_target_rate_the_gate_has_its_own_threshold(
-    built_store: Path, embedder: Any, paced: PacedGenerator
-) -> None:
-    pipeline = Pipeline(built_store, embedder, paced)
+def test_without_a_target_rate_the_gate_has_its_own_threshold(open_pipeline: OpenPipeline) -> None:
+    pipeline = open_pipeline()
     thresholds = {pipeline.decide(text).threshold for text in ABOUT}
-    pipeline.close()
     assert thresholds == {CONSTANTS.threshold}
 
 
@@ -98,21 +93,16 @@ def test_threshold_and_target_rate_are_rejected_together() -> None:
         GateConfig(bundle="training-free", answer_value_s=9.0)
 
 
-def test_unsure_strict_answers_from_the_documents_only(
-    built_store: Path, embedder: Any, paced: PacedGenerator
-) -> None:
+def test_unsure_strict_answers_from_the_documents_only(open_pipeline: OpenPipeline) -> None:
     question = "Say hello in French."
-    closed = Pipeline(built_store, embedder, paced)
-    p_benefit = closed.decide(question).p_benefit
-    closed.close()
+    p_benefit = open_pipeline().decide(question).p_benefit
     assert p_benefit is not None
     assert p_benefit < 0.2
     for threshold, strict in ((p_benefit * 2, True), (p_benefit * 5, False)):
         policy = GateConfig(threshold=threshold, unsure="strict")
-        pipeline = Pipeline(built_store, embedder, paced, policy=policy)
+        pipeline = open_pipeline(policy=policy)
         answer = fold(pipeline.answer(AnswerRequest(question)))
         decision = pipeline.decide(question)
-        pipeline.close()
         assert decision.retrieve == answer.decision.retrieve == strict
         assert ("answered strictly from them" in decision.reason) is strict
         assert answer.decision.mode is GateMode.AUTO
@@ -128,24 +118,21 @@ def test_target_rate_and_unsure_strict_are_rejected() -> None:
 
 
 def test_a_question_in_another_language_is_decided_by_its_words(
-    tmp_path: Path, embedder: Any, paced: PacedGenerator
+    tmp_path: Path, embedder: Any, open_pipeline: OpenPipeline
 ) -> None:
     texts = [
         "Die Kündigungsfrist beträgt für alle Mitarbeiter vier Wochen zum Monatsende.",
         "Der Notfallplan liegt im Büro der Werkstatt und wird jedes Jahr geprüft.",
         "Wie viele Urlaubstage es gibt, steht im Vertrag: es sind dreißig im Jahr.",
     ]
-    with IndexWriter.open(tmp_path / "store", embedder) as writer:
-        writer.build([Document(str(at), text) for at, text in enumerate(texts)])
-    pipeline = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(threshold=1.0))
+    build(tmp_path / "store", embedder, [Document(str(at), text) for at, text in enumerate(texts)])
+    pipeline = open_pipeline(store=tmp_path / "store", policy=GateConfig(threshold=1.0))
     about = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?")
     other = pipeline.decide("Wer hat den Eiffelturm gebaut und wozu?")
     english = pipeline.decide("How many days of leave do I get?")
     asked = pipeline.decide("Wie viele Urlaubstage sind es im Jahr?", threshold=1.0)
-    pipeline.close()
-    never = Pipeline(tmp_path / "store", embedder, paced, policy=GateConfig(target_rate=0.0))
+    never = open_pipeline(store=tmp_path / "store", policy=GateConfig(target_rate=0.0))
     assert not never.decide("Wie viele Urlaubstage sind es im Jahr?").retrieve
-    never.close()
     assert not asked.retrieve
     assert about.retrieve
     assert "The question is not English, and the embedder" in about.reason
@@ -160,11 +147,10 @@ UNCLEAR = "Can I stay at home on Friday?"
 
 @pytest.mark.parametrize(("doubts", "retrieves", "read"), [((0.05,), True, 1), ((0.95,), False, 2)])
 def test_the_best_passages_decide_if_the_signals_are_inconclusive(
-    built_store: Path, embedder: Any, doubts: tuple[float, ...], *, retrieves: bool, read: int
+    open_pipeline: OpenPipeline, doubts: tuple[float, ...], *, retrieves: bool, read: int
 ) -> None:
     model = DoubtingGenerator("Yes.", *doubts)
-    with closing(Pipeline(built_store, embedder, model)) as pipeline:
-        found = fold(pipeline.answer(AnswerRequest(UNCLEAR)))
+    found = fold(open_pipeline(model).answer(AnswerRequest(UNCLEAR)))
     decision = found.decision
     assert decision.retrieve is retrieves
     assert decision.p_benefit is not None and decision.threshold is not None
@@ -180,28 +166,24 @@ def test_the_best_passages_decide_if_the_signals_are_inconclusive(
 
 
 def test_passages_are_read_only_if_they_may_change_the_decision(
-    built_store: Path, embedder: Any
+    open_pipeline: OpenPipeline,
 ) -> None:
     model = DoubtingGenerator("Yes.", 0.05)
-    with closing(Pipeline(built_store, embedder, model)) as pipeline:
-        for question in (ABOUT[0], "Say hello in French."):
-            assert "p_sufficient" not in pipeline.decide(question).signals
-        assert "p_sufficient" not in pipeline.decide(UNCLEAR, threshold=0.4).signals
-        assert not model.prompts
-        assert pipeline.decide(UNCLEAR).retrieve
-    with closing(
-        Pipeline(built_store, embedder, model, policy=GateConfig(target_rate=0.5))
-    ) as pipeline:
-        assert "p_sufficient" not in pipeline.decide(UNCLEAR).signals
+    pipeline = open_pipeline(model)
+    for question in (ABOUT[0], "Say hello in French."):
+        assert "p_sufficient" not in pipeline.decide(question).signals
+    assert "p_sufficient" not in pipeline.decide(UNCLEAR, threshold=0.4).signals
+    assert not model.prompts
+    assert pipeline.decide(UNCLEAR).retrieve
+    held = open_pipeline(model, policy=GateConfig(target_rate=0.5))
+    assert "p_sufficient" not in held.decide(UNCLEAR).signals
     assert len(model.prompts) == 1
 
 
 def test_a_model_that_cannot_tell_leaves_the_decision_to_the_signals(
-    built_store: Path, embedder: Any, paced: PacedGenerator
+    open_pipeline: OpenPipeline, paced: PacedGenerator
 ) -> None:
-    decisions = []
-    for model in (paced, DoubtingGenerator("Yes.", None)):
-        with closing(Pipeline(built_store, embedder, model)) as pipeline:
-            decisions.append(pipeline.decide(UNCLEAR))
+    models = (paced, DoubtingGenerator("Yes.", None))
+    decisions = [open_pipeline(model).decide(UNCLEAR) for model in models]
     assert all("p_sufficient" not in decision.signals for decision in decisions)
     assert decisions[0].p_benefit == decisions[1].p_benefit

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from serving_fixtures import TellingGenerator
+from answer.conftest import Answered
+from serving_fixtures import OpenPipeline, StartServer, TellingGenerator
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.api.folding import fold
 from expertrag.api.types import (
-    Answer,
     AnswerRequest,
     Constraint,
     DeltaEvent,
@@ -25,7 +22,6 @@ from expertrag.api.types import (
 )
 from expertrag.client import Client
 from expertrag.llm import prompt
-from expertrag.service import Server
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
 ROSES = Passage("roses", 0, "Roses are pruned in March. They bloom in June.", 100, 146, 1.0)
@@ -195,23 +191,9 @@ def test_drafts() -> None:
     assert draft_of(prompt.NOT_FOUND) == ""
 
 
-@pytest.fixture
-def served(built_store: Path, embedder: Any) -> Callable[[TellingGenerator, AnswerRequest], Answer]:
-    """Answer a request with the real pipeline and a scripted model."""
-
-    def answer(model: TellingGenerator, request: AnswerRequest) -> Answer:
-        with closing(Pipeline(built_store, embedder, model)) as pipeline:
-            return fold(pipeline.answer(request))
-
-    return answer
-
-
-Served = Callable[[TellingGenerator, AnswerRequest], Answer]
-
-
 @pytest.mark.parametrize("mode", CONSULTED)
-def test_an_answer_that_cites(served: Served, mode: GateMode) -> None:
-    found = served(TellingGenerator("27 [1]"), AnswerRequest(LEAVE, mode))
+def test_an_answer_that_cites(answered: Answered, mode: GateMode) -> None:
+    found = answered(TellingGenerator("27 [1]"), AnswerRequest(LEAVE, mode))
     assert (found.text, found.finish_reason, found.support) == ("27 [1]", FinishReason.STOP, 1.0)
     (citation,) = found.citations
     assert (citation.passage, citation.document_id) == (1, "office/leave")
@@ -220,9 +202,9 @@ def test_an_answer_that_cites(served: Served, mode: GateMode) -> None:
 
 
 @pytest.mark.parametrize("mode", CONSULTED)
-def test_an_abstention(served: Served, mode: GateMode) -> None:
+def test_an_abstention(answered: Answered, mode: GateMode) -> None:
     model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
-    found = served(model, AnswerRequest(LEAVE, mode, sampling=Sampling(logprobs=0)))
+    found = answered(model, AnswerRequest(LEAVE, mode, sampling=Sampling(logprobs=0)))
     assert (found.text, found.abstained, found.support) == (prompt.ABSTENTION, True, None)
     assert found.passages and not found.citations
     assert found.p_sufficient == 0.25
@@ -230,60 +212,60 @@ def test_an_abstention(served: Served, mode: GateMode) -> None:
     assert model.open_sessions == 0
 
 
-def test_a_closed_book_reply_is_not_parsed(served: Served) -> None:
-    found = served(TellingGenerator(prompt.NOT_FOUND, 0.75), AnswerRequest(LEAVE, GateMode.NEVER))
+def test_a_closed_book_reply_is_not_parsed(answered: Answered) -> None:
+    found = answered(TellingGenerator(prompt.NOT_FOUND, 0.75), AnswerRequest(LEAVE, GateMode.NEVER))
     assert (found.text, found.abstained) == (prompt.NOT_FOUND, False)
     assert found.p_sufficient is None
 
 
-def test_strict_requires_support_and_low_doubt(served: Served) -> None:
+def test_strict_requires_support_and_low_doubt(answered: Answered) -> None:
     request = AnswerRequest(LEAVE, GateMode.STRICT)
-    wrong = served(TellingGenerator("28 [1]", doubt=0.1), request)
+    wrong = answered(TellingGenerator("28 [1]", doubt=0.1), request)
     assert wrong.abstained and wrong.support == 0.0
     assert wrong.p_sufficient == pytest.approx(0.9)
-    unsure = served(TellingGenerator("27 [1]", doubt=0.51), request)
+    unsure = answered(TellingGenerator("27 [1]", doubt=0.51), request)
     assert unsure.abstained and unsure.support is None
-    sure = served(TellingGenerator("27 [1]", doubt=0.49), request)
+    sure = answered(TellingGenerator("27 [1]", doubt=0.49), request)
     assert sure.text == "27 [1]"
     assert sure.p_sufficient == pytest.approx(0.51)
     wary = TellingGenerator("27 [1]", doubt=0.49)
     wary.strict_from = 0.25
-    assert served(wary, request).abstained
-    always = served(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
+    assert answered(wary, request).abstained
+    always = answered(TellingGenerator("27 [1]", doubt=0.9), AnswerRequest(LEAVE, GateMode.ALWAYS))
     assert always.text == "27 [1]"
     assert always.p_sufficient == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("text", [prompt.NOT_FOUND, "27 [2]"])
-def test_a_constrained_text_is_not_parsed(served: Served, text: str) -> None:
+def test_a_constrained_text_is_not_parsed(answered: Answered, text: str) -> None:
     sampling = Sampling(constraint=Constraint(choices=(text,)))
-    found = served(TellingGenerator(text), AnswerRequest(LEAVE, GateMode.ALWAYS, sampling=sampling))
+    found = answered(
+        TellingGenerator(text), AnswerRequest(LEAVE, GateMode.ALWAYS, sampling=sampling)
+    )
     assert (found.text, found.abstained) == (text, False)
     assert all(citation.document_id == "office/leave" for citation in found.citations)
 
 
 @pytest.mark.parametrize(("draft", "searched"), [("27 [1]", "27"), (prompt.NOT_FOUND, "")])
 def test_later_searches_use_the_readers_draft(
-    built_store: Path, embedder: Any, draft: str, searched: str, monkeypatch: pytest.MonkeyPatch
+    open_pipeline: OpenPipeline, draft: str, searched: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(Pipeline(built_store, embedder, TellingGenerator(draft))) as pipeline:
-        with pipeline._served.lease() as view:
-            search, queries = view.searcher.search, []
+    pipeline = open_pipeline(TellingGenerator(draft))
+    with pipeline._served.lease() as view:
+        search, queries = view.searcher.search, []
 
-        def noted(query: str, **options: Any) -> Any:
-            queries.append(query)
-            return search(query, **options)
+    def noted(query: str, **options: Any) -> Any:
+        queries.append(query)
+        return search(query, **options)
 
-        monkeypatch.setattr(view.searcher, "search", noted)
-        fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
+    monkeypatch.setattr(view.searcher, "search", noted)
+    fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
     assert queries == [LEAVE, f"{LEAVE} {searched}".strip()]
 
 
-def test_over_the_network(
-    start_server: Callable[..., Server], built_store: Path, embedder: Any
-) -> None:
+def test_over_the_network(start_server: StartServer, open_pipeline: OpenPipeline) -> None:
     model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
-    server = start_server(lambda: Pipeline(built_store, embedder, model))
+    server = start_server(lambda: open_pipeline(model))
     with Client(server.address) as client:
         events = list(client.stream(LEAVE, mode="always"))
         assert [event.text for event in events if isinstance(event, DeltaEvent)] == [

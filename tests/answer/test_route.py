@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import pytest
 from serving_fixtures import PacedGenerator
 
-from expertrag.answer.assemble import open_embedder
 from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.route import route
 from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateMode
 from expertrag.audit import Audit
-from expertrag.config.schema import AuditConfig, ModelConfig
+from expertrag.config.schema import AuditConfig
 from expertrag.runtime.meter import Meter
 from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
@@ -25,11 +22,6 @@ from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 TAX = AnswerRequest("Is a Roth IRA or a 401k better for tax on dividends?")
 EXPERTS = ("shared", "finance", "base")
-
-
-@pytest.fixture(scope="module")
-def shipped(minilm_path: Any) -> SentenceTransformerEmbedder:
-    return open_embedder(ModelConfig(), None)
 
 
 def test_the_likeliest_domain_answers(shipped: SentenceTransformerEmbedder) -> None:

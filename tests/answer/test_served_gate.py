@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from retriever.gate.conftest import planted
-from serving_fixtures import PacedGenerator
+from serving_fixtures import OpenPipeline, PacedGenerator, StartServer
+from store_helper import build
 
 from expertrag import models
 from expertrag.answer.assemble import open_embedder, open_gate
@@ -20,7 +21,6 @@ from expertrag.api.folding import fold
 from expertrag.api.types import AnswerRequest, GateAction, GateDecision, Sampling
 from expertrag.client import Client
 from expertrag.config import GateConfig, ModelConfig
-from expertrag_index.build import IndexWriter
 from expertrag_index.types import Document
 from expertrag_retriever.calibrate import calibrator
 from expertrag_retriever.experts.settings import GENERAL
@@ -118,17 +118,13 @@ def test_auto_is_the_shipped_gate_of_the_language_model(
 
 
 def test_a_server_explains_by_the_fitted_gate(
-    built_store: Path,
-    embedder: Any,
-    paced: PacedGenerator,
-    start_server: Callable[..., Any],
-    tmp_path: Path,
+    start_server: StartServer, open_pipeline: OpenPipeline, embedder: Any, tmp_path: Path
 ) -> None:
     base = embedder.fingerprint_of_expert(GENERAL)
     folder = tmp_path / "gate"
     _write(folder, threshold=0.1, needs=Needs(embedder.name, base))
     gate = ServedGate(folder, _accept)
-    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    server = start_server(lambda: open_pipeline(gate=gate))
     with Client(server.address) as client:
         version = client.info().gate
         assert version.startswith("planted@")
@@ -193,11 +189,7 @@ def test_several_searches(
 
 
 def test_strict_abstains_before_the_model_runs(
-    built_store: Path,
-    embedder: Any,
-    paced: PacedGenerator,
-    start_server: Callable[..., Any],
-    tmp_path: Path,
+    start_server: StartServer, open_pipeline: OpenPipeline, embedder: Any, tmp_path: Path
 ) -> None:
     """In this gate, passages suffice if they hold the question's words."""
     rng = np.random.default_rng(0)
@@ -208,7 +200,7 @@ def test_strict_abstains_before_the_model_runs(
     folder = tmp_path / "gate"
     _write(folder, threshold=0.1, needs=needs, sufficiency=judge)
     gate = ServedGate(folder, _accept)
-    server = start_server(lambda: Pipeline(built_store, embedder, paced, gate=gate))
+    server = start_server(lambda: open_pipeline(gate=gate))
     foreign = "Which Mongolian admiral besieged Reykjavik with elephants?"
     with Client(server.address) as client:
         refused = client.answer(foreign, mode="strict")
@@ -249,8 +241,12 @@ def test_a_gate_uses_domain_signals_only_with_its_own_router(
 ) -> None:
     shipped = open_embedder(ModelConfig(), None)
     store = tmp_path / "store"
-    with IndexWriter.open(store, shipped, calibrate=calibrator(shipped)) as writer:
-        writer.build([Document(id="1", text="Roses are pruned in March.")], failures=[])
+    build(
+        store,
+        shipped,
+        [Document(id="1", text="Roses are pruned in March.")],
+        calibrate=calibrator(shipped),
+    )
     base = shipped.fingerprint_of_expert(GENERAL)
     folder = tmp_path / "gate"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from store_helper import build, migrate
 
 from expertrag.answer.served_index import ServedIndex
 from expertrag.api.errors import NotFound
@@ -27,16 +29,14 @@ def document(identifier: str, text: str, source: str = "docs/a.txt") -> Document
 @pytest.fixture
 def store(tmp_path: Path, embedder: SentenceTransformerEmbedder) -> Path:
     path = tmp_path / "store"
-    with IndexWriter.open(path, embedder) as writer:
-        writer.build([document("a", "The cafeteria opens at nine.")])
+    build(path, embedder, [document("a", "The cafeteria opens at nine.")])
     return path
 
 
 @pytest.fixture
 def served(store: Path, embedder: SentenceTransformerEmbedder) -> Iterator[ServedIndex]:
-    index = ServedIndex(store, embedder)
-    yield index
-    index.close()
+    with closing(ServedIndex(store, embedder)) as index:
+        yield index
 
 
 def test_follows_another_writer(
@@ -95,11 +95,9 @@ def test_follows_a_store_migrated_to_another_embedder(
         loaded.append(other.name)
         return other
 
-    served = ServedIndex(store, embedder, load)
-    try:
+    with closing(ServedIndex(store, embedder, load)) as served:
         with served.lease() as view:
-            with IndexWriter.open(store, other, migrating=True) as writer:
-                assert writer.migrate().chunks_embedded == 1
+            assert migrate(store, other).chunks_embedded == 1
             assert served.stats().embedder == "other"
             assert view.embedder is embedder  # a running request keeps its view
             assert view.searcher.search("cafeteria", k=1).generation == 1
@@ -108,20 +106,14 @@ def test_follows_a_store_migrated_to_another_embedder(
             assert view.searcher.search("cafeteria", k=1).generation == 2
         assert served.upsert([DocumentInput("b", "The library opens at ten.")]).added == 1
         assert (served.stats().generation, loaded) == (3, ["other"])
-    finally:
-        served.close()
 
 
 def test_an_upsert_reloads_first(
     store: Path, embedder: SentenceTransformerEmbedder, other: SentenceTransformerEmbedder
 ) -> None:
-    served = ServedIndex(store, embedder, lambda: other)
-    try:
-        with IndexWriter.open(store, other, migrating=True) as writer:
-            writer.migrate()
+    with closing(ServedIndex(store, embedder, lambda: other)) as served:
+        migrate(store, other)
         assert served.upsert([DocumentInput("b", "The library opens at ten.")]).generation == 3
-    finally:
-        served.close()
 
 
 def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
@@ -134,10 +126,8 @@ def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
         go_on.wait(10)
         return other
 
-    served = ServedIndex(store, embedder, load)
-    try:
-        with IndexWriter.open(store, other, migrating=True) as writer:
-            writer.migrate()
+    with closing(ServedIndex(store, embedder, load)) as served:
+        migrate(store, other)
         with ThreadPoolExecutor(2) as pool:
             asking = pool.submit(served.stats)
             assert begun.wait(10)
@@ -145,8 +135,6 @@ def test_an_upsert_waits_while_a_request_loads_the_other_embedder(
             go_on.set()
             assert writing.result(10).added == 1
             assert asking.result(10).generation >= 2
-    finally:
-        served.close()
 
 
 @pytest.mark.parametrize("error", [NotFound("no embedder folder"), RuntimeError("out of memory")])
@@ -164,15 +152,11 @@ def test_keeps_serving_when_the_other_embedder_cannot_be_loaded(
             raise loads.pop()
         return other
 
-    served = ServedIndex(store, embedder, load)
-    try:
-        with IndexWriter.open(store, other, migrating=True) as writer:
-            writer.migrate()
+    with closing(ServedIndex(store, embedder, load)) as served:
+        migrate(store, other)
         assert served.stats().generation == 1
         with served.lease() as view:
             assert view.searcher.search("cafeteria", k=1).passages
         assert served.stats().generation == 1  # not retried at every request
         monkeypatch.setattr(served._swap, "_retry_at", 0.0)
         assert served.stats().generation == 2
-    finally:
-        served.close()

@@ -17,7 +17,6 @@ NOW = "2026-11-25T20:00:00.000+00:00"
 CLOSED_S = {"embed": 0.1, "gate": 0.1, "prefill": 1.0, "generate": 2.0}
 OPEN_S = {"embed": 0.1, "gate": 0.1, "prefill": 1.0, "search": 0.5, "generate": 4.0, "ground": 0.3}
 
-MakeEntry = Callable[..., AuditEntry]
 WriteLog = Callable[..., Path]
 
 
@@ -42,12 +41,6 @@ def make_entry(number: int, p: float | None = 0.5, **fields: Any) -> AuditEntry:
         "finish_reason": FinishReason.STOP,
     }
     return AuditEntry(**{**values, **fields})
-
-
-@pytest.fixture
-def entry() -> MakeEntry:
-    """Makes entries."""
-    return make_entry
 
 
 @pytest.fixture

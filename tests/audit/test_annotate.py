@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from audit.conftest import WriteLog, make_entry
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Feedback, GateMode
@@ -21,26 +20,29 @@ from expertrag.audit.reading import read_log
 from expertrag.data.datasets import load_dataset
 
 
-def test_questions_are_distinct_and_least_certain_first(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
+def test_questions_are_distinct_and_least_certain_first(write_log: WriteLog) -> None:
     log = read_log(
         write_log(
             [
-                entry(1, 0.9, question="Sure?"),
-                entry(2, 0.45, question="Close?"),
-                entry(3, 0.7, question="Middling?"),
-                entry(4, 0.52, question="  sure? "),
-                entry(5, 0.5),
-                entry(6, None, mode=GateMode.ALWAYS, question="Forced?"),
+                make_entry(1, 0.9, question="Sure?"),
+                make_entry(2, 0.45, question="Close?"),
+                make_entry(3, 0.7, question="Middling?"),
+                make_entry(4, 0.52, question="  sure? "),
+                make_entry(5, 0.5),
+                make_entry(6, None, mode=GateMode.ALWAYS, question="Forced?"),
             ]
         )
     )
     assert [question.text for question in uncertain(log)] == ["  sure? ", "Close?", "Middling?"]
 
 
-def test_answers_from_feedback(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
-    entries = [entry(1, question="How many?"), entry(2), entry(3, question="how  many?"), entry(4)]
+def test_answers_from_feedback(write_log: WriteLog) -> None:
+    entries = [
+        make_entry(1, question="How many?"),
+        make_entry(2),
+        make_entry(3, question="how  many?"),
+        make_entry(4),
+    ]
     said = [
         Feedback(entries[0].id, correct_answer="four"),
         Feedback(entries[1].id, correct_answer="Rome", query="Where?"),
@@ -55,19 +57,15 @@ def test_answers_from_feedback(write_log: Callable[..., Path], entry: Callable[.
     ]
 
 
-def test_a_log_without_texts_is_rejected(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
+def test_a_log_without_texts_is_rejected(write_log: WriteLog) -> None:
     with pytest.raises(InvalidArgument, match=r"audit\.texts = true"):
-        check_texts(read_log(write_log([entry(1)])))
-    said = [Feedback(entry(1).id, correct_answer="Rome", query="Where?")]
-    check_texts(read_log(write_log([entry(1)], said)))
+        check_texts(read_log(write_log([make_entry(1)])))
+    said = [Feedback(make_entry(1).id, correct_answer="Rome", query="Where?")]
+    check_texts(read_log(write_log([make_entry(1)], said)))
 
 
-def test_a_data_set_is_continued(
-    tmp_path: Path, write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
-    log = read_log(write_log([entry(1, question="Où?"), entry(2, 0.9, question="When?")]))
+def test_a_data_set_is_continued(tmp_path: Path, write_log: WriteLog) -> None:
+    log = read_log(write_log([make_entry(1, question="Où?"), make_entry(2, 0.9, question="When?")]))
     where, when = uncertain(log)
     folder = tmp_path / "mine"
     with open_dataset(folder) as dataset:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from file_helper import no_file_beyond
 
 from expertrag.audit.append import Appender, older
 
@@ -40,16 +38,6 @@ def start(path: Path, name: str, count: int, max_bytes: int = 1 << 30, width: in
 
 
 Writer = subprocess.Popen[bytes]
-
-
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # Python ignores SIGXFSZ
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_lines_are_appended_to_a_private_file(tmp_path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from audit.conftest import WriteLog, make_entry
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import Feedback
@@ -15,36 +14,34 @@ from expertrag.audit.entries import dump_entry
 from expertrag.audit.reading import read_log
 
 
-def test_older_files_come_first(tmp_path: Path, entry: Callable[..., Any]) -> None:
+def test_older_files_come_first(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     appender = Appender(path, max_bytes=1_000)
     for number in range(4):
-        appender.append(dump_entry(entry(number)))
+        appender.append(dump_entry(make_entry(number)))
     assert older(path)[0].exists()
-    assert [item.id for item in read_log(path).entries] == [entry(n).id for n in range(4)]
+    assert [item.id for item in read_log(path).entries] == [make_entry(n).id for n in range(4)]
     path.unlink()  # just rotated away
     assert len(read_log(path).entries) < 4
 
 
-def test_torn_lines_are_counted(write_log: Callable[..., Path], entry: Callable[..., Any]) -> None:
-    path = write_log([entry(1), entry(2)], [Feedback(entry(1).id, helpful=True)])
+def test_torn_lines_are_counted(write_log: WriteLog) -> None:
+    path = write_log([make_entry(1), make_entry(2)], [Feedback(make_entry(1).id, helpful=True)])
     for file in (path, path.with_name("feedback.jsonl")):
         with file.open("ab") as torn:
-            torn.write(dump_entry(entry(3))[:40] + b"\n\n\xff\n")
+            torn.write(dump_entry(make_entry(3))[:40] + b"\n\n\xff\n")
     log = read_log(path)
     assert (len(log.entries), len(log.feedback), log.torn) == (2, 1, 4)
 
 
-def test_later_feedback_overrides_earlier(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
-    name = entry(1).id
+def test_later_feedback_overrides_earlier(write_log: WriteLog) -> None:
+    name = make_entry(1).id
     said = [
         Feedback(name, helpful=True, correct_answer="four", query="?"),
         Feedback(name, correct_answer="five"),
         Feedback(name, helpful=False),
     ]
-    log = read_log(write_log([entry(1)], said))
+    log = read_log(write_log([make_entry(1)], said))
     assert log.feedback == {name: Feedback(name, False, "five", "?")}
 
 

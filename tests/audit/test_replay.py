@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from audit.conftest import WriteLog, make_entry
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Feedback, GateAction, GateMode
@@ -19,18 +18,18 @@ CLOSED, OPEN = 3.2, 6.0  # seconds, of conftest
 
 
 @pytest.fixture
-def log(write_log: Callable[..., Path], entry: Callable[..., Any]) -> Path:
-    entries = [entry(number, p) for number, p in enumerate(P)]
-    forced = entry(7, None, mode=GateMode.ALWAYS, action=GateAction.RETRIEVE, threshold=None)
-    decided = entry(8, 0.45, cost=None, finish_reason=None)  # Decide: no answer
-    cancelled = entry(9, 0.95, finish_reason=None)
+def log(write_log: WriteLog) -> Path:
+    entries = [make_entry(number, p) for number, p in enumerate(P)]
+    forced = make_entry(7, None, mode=GateMode.ALWAYS, action=GateAction.RETRIEVE, threshold=None)
+    decided = make_entry(8, 0.45, cost=None, finish_reason=None)  # Decide: no answer
+    cancelled = make_entry(9, 0.95, finish_reason=None)
     said = [
         Feedback(entries[1].id, helpful=True),
         Feedback(entries[2].id, helpful=False),
         Feedback(entries[4].id, helpful=True),
         Feedback("f" * 32, helpful=True),  # for no answer in the log
     ]
-    unjudged = entry(10, None, action=GateAction.RETRIEVE, threshold=None)
+    unjudged = make_entry(10, None, action=GateAction.RETRIEVE, threshold=None)
     return write_log([*entries, forced, decided, cancelled, unjudged], said)
 
 
@@ -90,21 +89,17 @@ def test_a_rate_with_equal_probabilities() -> None:
     assert 0.5 < alike < 0.5000001
 
 
-def test_an_action_without_answers_has_no_price(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
-    log = read_log(write_log([entry(1, 0.1), entry(2, 0.2)]))
+def test_an_action_without_answers_has_no_price(write_log: WriteLog) -> None:
+    log = read_log(write_log([make_entry(1, 0.1), make_entry(2, 0.2)]))
     found = replay(log, "always").replayed
     assert (found.rate, found.lm_calls, found.seconds) == (1.0, None, None)
-    decided = read_log(write_log([entry(1, 0.1, cost=None, finish_reason=None)]))
+    decided = read_log(write_log([make_entry(1, 0.1, cost=None, finish_reason=None)]))
     assert replay(decided, "never").logged.seconds is None
 
 
-def test_an_answer_from_both_prompts_is_a_retrieval(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
+def test_an_answer_from_both_prompts_is_a_retrieval(write_log: WriteLog) -> None:
     """An earlier version logged its weight and drew some answers below the threshold so."""
-    path = write_log([entry(1, 0.1, action=GateAction.RETRIEVE)])
+    path = write_log([make_entry(1, 0.1, action=GateAction.RETRIEVE)])
     line = json.loads(path.read_bytes())
     path.write_text(json.dumps({**line, "retrieval_weight": 0.6}) + "\n")
     found = replay(read_log(path), "threshold:0.5")
@@ -121,10 +116,8 @@ def test_unknown_policies(log: Path, spec: str) -> None:
         replay(read_log(log), spec)
 
 
-def test_a_log_of_forced_decisions(
-    write_log: Callable[..., Path], entry: Callable[..., Any]
-) -> None:
-    log = read_log(write_log([entry(1, None, mode=GateMode.NEVER)]))
+def test_a_log_of_forced_decisions(write_log: WriteLog) -> None:
+    log = read_log(write_log([make_entry(1, None, mode=GateMode.NEVER)]))
     with pytest.raises(
         InvalidArgument, match="no AUTO decision with a probability: all 1 were forced"
     ):

@@ -5,26 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Ran, Run
 
 DOCUMENTS = Path(__file__).parents[1] / "data" / "documents"
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """The result of a command."""
-
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture

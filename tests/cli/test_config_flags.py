@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Run = Callable[..., Any]
+from command_line import Run
 
 
 @pytest.fixture
@@ -65,16 +62,11 @@ def test_wrong_settings_end_with_2(
 ) -> None:
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    ran = run("ask", "?", *arguments)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert ran.err.count("\n") == 1
+    run("ask", "?", *arguments).fails(2, message)
 
 
 def test_an_unknown_key_in_the_file(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text("[serivce]\naddress = 'x'\n", encoding="utf-8")
-    ran = run("serve", "--config", file, "--print-config")
-    assert ran.code == 2
-    assert "did you mean service?" in ran.err
+    run("serve", "--config", file, "--print-config").fails(2, "did you mean service?")
     assert run("serve", "--config", tmp_path / "none.toml").code == 4

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from command_line import Run
 
 from expertrag.cli.eval.options import end_with_failures
 from expertrag.eval import record
@@ -23,11 +22,10 @@ def work(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, reader_pat
     return tmp_path_factory.mktemp("work")
 
 
-def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_path: Path) -> None:
+def test_answers_are_scored_and_kept(run: Run, work: Path, tmp_path: Path) -> None:
     arguments = ("eval", "answer", SQUAD, *QUICK, "--work", work, "--json")
-    first = run(*arguments, "--out", tmp_path / "out")
-    assert first.code == 0, first.err
-    report = json.loads(first.out)
+    first = run(*arguments, "--out", tmp_path / "out").ok()
+    report = first.json()
     assert list(report["pooled"]) == ["never", "always", "auto", "oracle"]
     assert report["sets"]["squad_small"]["always"]["rate"] == 1.0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -35,48 +33,38 @@ def test_answers_are_scored_and_kept(run: Callable[..., Any], work: Path, tmp_pa
         "report.md",
         "report.html",
     }
-    again = json.loads(run(*arguments).out)
+    again = run(*arguments).json()
     assert "answering: 0/2" in first.err
     for changing in ("created_at", "commit"):
         report["manifest"].pop(changing)
         again["manifest"].pop(changing)
     assert again == report  # seconds too: the answers were kept
-    judged = json.loads(run(*arguments, "--judge", "smollm2-135m-reader").out)
+    judged = run(*arguments, "--judge", "smollm2-135m-reader").json()
     assert judged["judge"]["name"] == "smollm2-135m-reader"
     inputs = judged["manifest"]["inputs"]
     assert inputs["judge"] == inputs["sets"]["squad_small"]["generator"]  # the same model judges
-    table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto")
-    assert table.code == 0
+    table = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--policies", "never,auto").ok()
     assert "never" in table.out
     assert not any("oracle" in line.split()[:2] for line in table.out.splitlines())
 
 
-def test_recorded_rows_are_scored_by_eval_gate(
-    run: Callable[..., Any], work: Path, tmp_path: Path
-) -> None:
+def test_recorded_rows_are_scored_by_eval_gate(run: Run, work: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    recorded = run("eval", "record", SQUAD, "--out", rows, *QUICK, "--work", work)
-    assert recorded.code == 0, recorded.err
+    recorded = run("eval", "record", SQUAD, "--out", rows, *QUICK, "--work", work).ok()
     assert recorded.out == f"2 rows in {rows}, 0 skipped\n"
-    other = run("eval", "record", SQUAD, "--out", rows, "--limit", "2", "--work", work)
-    assert (other.code, "made with another k (2, now 5), max_tokens (8, now 32)" in other.err) == (
-        6,
-        True,
+    run("eval", "record", SQUAD, "--out", rows, "--limit", "2", "--work", work).fails(
+        6, "made with another k (2, now 5), max_tokens (8, now 32)"
     )
-    precise = run(
-        "eval", "record", SQUAD, "--out", rows, *QUICK, "--dtype", "float32", "--work", work
+    run("eval", "record", SQUAD, "--out", rows, *QUICK, "--dtype", "float32", "--work", work).fails(
+        6, "generator.dtype (none, now float32)"
     )
-    assert (precise.code, "generator.dtype (none, now float32)" in precise.err) == (6, True)
-    scored = run("eval", "gate", rows, "--gate", "training-free-3", "--json")
-    assert scored.code == 0, scored.err
-    assert json.loads(scored.out)["pooled"]["gate"]["name"] == "training-free-3"
+    scored = run("eval", "gate", rows, "--gate", "training-free-3", "--json").ok()
+    assert scored.json()["pooled"]["gate"]["name"] == "training-free-3"
 
 
-def test_the_cost_formula_against_measured_times(run: Callable[..., Any], work: Path) -> None:
+def test_the_cost_formula_against_measured_times(run: Run, work: Path) -> None:
     arguments = ("eval", "cost", SQUAD, "--limit", "1", "--max-tokens", "4", "-k", "1")
-    done = run(*arguments, "--work", work, "--json")
-    assert done.code == 0, done.err
-    figures = json.loads(done.out)["pooled"]
+    figures = run(*arguments, "--work", work, "--json").json()["pooled"]
     assert figures["n"] == 1
     assert figures["predicted"]["formula"] > 0
 
@@ -94,22 +82,16 @@ def test_the_cost_formula_against_measured_times(run: Callable[..., Any], work: 
         (("cost", "nowhere"), 4, "no data set at nowhere"),
     ],
 )
-def test_bad_requests(
-    run: Callable[..., Any], arguments: tuple[Any, ...], code: int, message: str
-) -> None:
-    done = run("eval", *arguments)
-    assert (done.code, done.out) == (code, "")
-    assert message in done.err
-    assert done.err.count("\n") == 1
+def test_bad_requests(run: Run, arguments: tuple[Any, ...], code: int, message: str) -> None:
+    run("eval", *arguments).fails(code, message)
 
 
 @pytest.mark.parametrize("command", ["answer", "cost"])
 def test_an_unwritable_report_folder_fails_before_any_work(
-    run: Callable[..., Any], tmp_path: Path, command: str
+    run: Run, tmp_path: Path, command: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    done = run("eval", command, SQUAD, "--out", tmp_path / "file" / "out")
-    assert (done.code, "cannot be written" in done.err) == (2, True)
+    run("eval", command, SQUAD, "--out", tmp_path / "file" / "out").fails(2, "cannot be written")
 
 
 def test_failed_questions_end_with_3(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +104,7 @@ def test_failed_questions_end_with_3(capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
-def test_a_missing_model(run: Callable[..., Any], work: Path) -> None:
+def test_a_missing_model(run: Run, work: Path) -> None:
     done = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--generator", "/no/such/model")
     assert done.code in {4, 9}
     assert done.err.splitlines()[-1].startswith("error: ")

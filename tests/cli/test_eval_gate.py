@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
 from expertrag.data.rows import dump_row
 from expertrag.data.types import Branch, GateRecord, Recorded, Row
-
-Run = Callable[..., Any]
 
 ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 
@@ -35,9 +32,7 @@ def recorded(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_rows(run: Run) -> None:
-    ran = run("eval", "gate", ADARAGUE, "--json")
-    assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    report = run("eval", "gate", ADARAGUE, "--json").json()
     assert list(report["sets"]) == ["hotpotqa", "nq", "triviaqa"]
     assert "gate" not in report["pooled"]
     assert report["pooled"]["oracle"]["accuracy"] == 50 / 90
@@ -46,8 +41,7 @@ def test_a_folder_of_rows(run: Run) -> None:
 
 def test_the_same_manifest_gives_the_same_numbers(run: Run) -> None:
     first, second = (
-        json.loads(run("eval", "gate", ADARAGUE / "nq.jsonl", "--json", "--seed", 3).out)
-        for _ in range(2)
+        run("eval", "gate", ADARAGUE / "nq.jsonl", "--json", "--seed", 3).json() for _ in range(2)
     )
     assert first["manifest"].pop("created_at")
     assert second["manifest"].pop("created_at")
@@ -55,9 +49,7 @@ def test_the_same_manifest_gives_the_same_numbers(run: Run) -> None:
 
 
 def test_the_recorded_gate(run: Run, recorded: Path) -> None:
-    ran = run("eval", "gate", recorded, "--gate", "training-free-3", "--json")
-    assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    report = run("eval", "gate", recorded, "--gate", "training-free-3", "--json").json()
     gate = report["pooled"]["gate"]
     assert (gate["accuracy"], gate["rate"], gate["lm_calls"]) == (0.5, 0.5, 1.5)
     assert (gate["missed"], gate["harm"]) == (0.5, 0.0)
@@ -65,29 +57,25 @@ def test_the_recorded_gate(run: Run, recorded: Path) -> None:
         "name": "training-free-3", "fingerprint": "training-free-3", "threshold": 0.5,
     }  # fmt: skip
     ran = run("eval", "gate", recorded, "--gate", "training-free-3", "--threshold", 0.1, "--json")
-    assert json.loads(ran.out)["pooled"]["gate"]["accuracy"] == 1.0
+    assert ran.json()["pooled"]["gate"]["accuracy"] == 1.0
 
 
 def test_a_gate_from_a_file_as_text(run: Run, recorded: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.jsonl"
     mine.write_text('{"_id": "1", "p_benefit": 0.9}\n{"_id": "2", "p_benefit": 0.6}\n')
-    ran = run("eval", "gate", recorded, "--gate", mine)
-    assert ran.code == 0, ran.err
+    ran = run("eval", "gate", recorded, "--gate", mine).ok()
     assert "mine.jsonl" in ran.out
     assert "1.000" in ran.out
 
 
 def test_the_report_is_written(run: Run, tmp_path: Path) -> None:
-    ran = run("eval", "gate", ADARAGUE / "nq.jsonl", "--out", tmp_path / "report")
-    assert ran.code == 0, ran.err
+    run("eval", "gate", ADARAGUE / "nq.jsonl", "--out", tmp_path / "report").ok()
     assert json.loads((tmp_path / "report" / "report.json").read_text())["kind"] == "gate"
 
 
 def test_files_with_the_same_name_are_rejected(run: Run, tmp_path: Path) -> None:
     shutil.copy(ADARAGUE / "nq.jsonl", tmp_path)
-    ran = run("eval", "gate", ADARAGUE, tmp_path)
-    assert ran.code == 2
-    assert "would both be the set nq; rename one" in ran.err
+    run("eval", "gate", ADARAGUE, tmp_path).fails(2, "would both be the set nq; rename one")
     shutil.copy(ADARAGUE / "nq.jsonl", tmp_path / "pooled.jsonl")
     assert (
         "pooled is reserved for all sets together"
@@ -110,25 +98,19 @@ def test_files_with_the_same_name_are_rejected(run: Run, tmp_path: Path) -> None
 def test_invalid_arguments_are_reported(
     run: Run, arguments: list[str | Path], code: int, message: str
 ) -> None:
-    ran = run("eval", "gate", *arguments)
-    assert (ran.code, message in ran.err, ran.out) == (code, True, ""), ran.err
-    assert len(ran.err.splitlines()) == 1
+    run("eval", "gate", *arguments).fails(code, message)
 
 
 def test_bad_rows_are_counted_and_unusable_files_rejected(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     good = '{"_id": "1", "question": "?", "answers": ["x"], "never": "x", "one_step": "y"}\n'
     path.write_text(good + '{"_id": "2", "question": "?", "answers": ["x"], "never": "x"}\n')
-    ran = run("eval", "gate", path, "--json")
-    assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    report = run("eval", "gate", path, "--json").json()
     assert report["skipped"] == {
         "mine": [{"id": "2", "reason": "one_step is missing or not a string", "retry": False}]
     }
     assert report["pooled"]["never"]["n"] == 1
     path.write_text(good + "not JSON\n")
-    ran = run("eval", "gate", path)
-    assert (ran.code, "line 2 is not JSON" in ran.err) == (2, True)
+    run("eval", "gate", path).fails(2, "line 2 is not JSON")
     path.write_text("{}\n")
-    ran = run("eval", "gate", path)
-    assert (ran.code, "contains no usable row; the first: line 1" in ran.err) == (2, True)
+    run("eval", "gate", path).fails(2, "contains no usable row; the first: line 1")

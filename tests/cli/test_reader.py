@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 from reader_samples import write_birth_store, write_births, write_llama, write_reader
 from transformers import AutoModelForCausalLM
 
 from expertrag.llm.load.gguf_file import GGUFFile
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-
-Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -30,9 +27,8 @@ def births(tmp_path: Path) -> Path:
 
 
 def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None:
-    names = "shared,biomedicine,legal"
-    made = run("llm", "upcycle", base, "--experts", names, "--out", tmp_path / "moe")
-    assert made.code == 0, made.err
+    names = "general,biomedicine,legal"
+    run("llm", "upcycle", base, "--experts", names, "--out", tmp_path / "moe").ok()
     config = json.loads((tmp_path / "moe" / "config.json").read_text())
     assert config["model_type"] == "mixtral" and config["num_local_experts"] == 3
     assert config["expert_names"] == names.split(",")
@@ -48,17 +44,14 @@ def test_a_reader_of_an_upcycled_mixture_is_merged(
         *("train", "reader", "--data", f"encyclopedia={births}", "--base", moe),
         *("--profile", "small", "--examples", "48", "--out", bundle, "--json"),
         *("--licence", "births=CC0-1.0"),
-    )
-    assert trained.code == 0, trained.err
-    report = json.loads(trained.out)
+    ).ok()
+    report = trained.json()
     assert [item["licence"] for item in report["sets"]] == ["CC0-1.0"]
     assert report["base"] == "moe" and report["points"][-1]["step"] == report["steps"]
     assert "dev loss" in trained.err and "dev exact" in trained.err
-    done = run("llm", "merge", moe, bundle, "--out", merged, "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out)["experts"] == ["shared", "encyclopedia", "base"]
-    again = run("train", "reader", "--data", births, "--out", bundle)
-    assert again.code == 6 and "delete it" in again.err
+    done = run("llm", "merge", moe, bundle, "--out", merged, "--json").ok()
+    assert done.json()["experts"] == ["shared", "encyclopedia", "base"]
+    run("train", "reader", "--data", births, "--out", bundle).fails(6, "delete it")
 
 
 def test_a_base_with_different_experts_is_rejected(
@@ -70,25 +63,21 @@ def test_a_base_with_different_experts_is_rejected(
     model.model.layers[0].mlp.experts.down_proj.data[1] += 1
     model.save_pretrained(moe)
     data = ("--data", f"encyclopedia={births}")
-    refused = run("train", "reader", *data, "--base", moe, "--out", tmp_path / "bundle")
-    assert refused.code == 2 and "differ" in refused.err
+    run("train", "reader", *data, "--base", moe, "--out", tmp_path / "bundle").fails(2, "differ")
 
 
 def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Path) -> None:
     merge = ("llm", "merge", base, write_reader(tmp_path / "bundle", base))
     one = (*merge, "--domain", "legal", "--dtype", "float16")
-    done = run(*one, "--out", tmp_path / "one.gguf", "--json")
-    assert done.code == 0, done.err
-    assert json.loads(done.out) == {
+    done = run(*one, "--out", tmp_path / "one.gguf", "--json").ok()
+    assert done.json() == {
         "model": str(tmp_path / "one.gguf"),
         "experts": ["legal"],
     }
     file = GGUFFile(tmp_path / "one.gguf")
     assert {tensor.tensor_type.name for tensor in file.reader.tensors} == {"F16", "F32"}
-    again = run(*merge, "--out", tmp_path / "one.gguf")
-    assert again.code == 6 and "delete it" in again.err
-    folder = run(*one, "--out", tmp_path / "folder")
-    assert folder.code == 2 and "ends in .gguf" in folder.err
+    run(*merge, "--out", tmp_path / "one.gguf").fails(6, "delete it")
+    run(*one, "--out", tmp_path / "folder").fails(2, "ends in .gguf")
 
 
 def test_a_store_without_questions_trains_a_reader(
@@ -99,9 +88,8 @@ def test_a_store_without_questions_trains_a_reader(
     trained = run(
         *("train", "reader", "--from-index", f"encyclopedia={store}", "--base", base),
         *("--profile", "small", "--out", bundle, "--json"),
-    )
-    assert trained.code == 0, trained.err
-    [reported] = json.loads(trained.out)["sets"]
+    ).ok()
+    [reported] = trained.json()["sets"]
     assert (reported["name"], reported["domain"]) == ("births", "encyclopedia")
     assert "births: 80 questions of 80 passages (80 cloze); dropped: none" in trained.err
     assert "--from-index encyclopedia=births" in (bundle / "README.md").read_text()
@@ -110,15 +98,13 @@ def test_a_store_without_questions_trains_a_reader(
 
 def test_invalid_training_data_is_reported(run: Run, births: Path, tmp_path: Path) -> None:
     out = ("--out", tmp_path / "bundle")
-    nothing = run("train", "reader", *out)
-    assert nothing.code == 2 and "--from-index STORE" in nothing.err
-    missing = run("train", "reader", "--from-index", births, *out)
-    assert missing.code == 4 and "no store at" in missing.err
+    run("train", "reader", *out).fails(2, "--from-index STORE")
+    run("train", "reader", "--from-index", births, *out).fails(4, "no store at")
     for count in ("0", "births=", "many"):
-        odd = run("train", "reader", "--data", births, "--examples", count, *out)
-        assert odd.code == 2 and "DATASET=NUMBER" in odd.err
-    unused = run("train", "reader", "--data", births, "--generator", "x", *out)
-    assert unused.code == 2 and "add --from-index" in unused.err
+        run("train", "reader", "--data", births, "--examples", count, *out).fails(
+            2, "DATASET=NUMBER"
+        )
+    run("train", "reader", "--data", births, "--generator", "x", *out).fails(2, "add --from-index")
 
 
 def test_a_training_starts_from_a_reader(
@@ -127,13 +113,12 @@ def test_a_training_starts_from_a_reader(
     first = write_reader(tmp_path / "first", base)
     more = ("train", "reader", "--data", f"history={births}", "--base", base)
     small = ("--profile", "small", "--examples", "48", "--out", tmp_path / "more")
-    trained = run(*more, *small, "--start", first, "--json")
-    assert trained.code == 0, trained.err
-    assert len(json.loads(trained.out)["start"]) == 16
+    trained = run(*more, *small, "--start", first, "--json").ok()
+    assert len(trained.json()["start"]) == 16
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
     merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
-    assert json.loads(run(*merged, "--json").out)["experts"] == [
-        "shared",
+    assert run(*merged, "--json").json()["experts"] == [
+        "general",
         "legal",
         "history",
         "base",
@@ -142,8 +127,8 @@ def test_a_training_starts_from_a_reader(
 
 def test_an_invalid_start_is_reported(run: Run, base: Path, births: Path, tmp_path: Path) -> None:
     more = ("train", "reader", "--data", births, "--base", base, "--out", tmp_path / "more")
-    other = run(*more, "--start", "smollm2-135m-reader")
-    assert other.code == 6 and "smollm2-135m-instruct-moe: use those files" in other.err
-    none = run(*more, "--start", births)
-    assert none.code == 2 and "is not a reader" in none.err
+    run(*more, "--start", "smollm2-135m-reader").fails(
+        6, "smollm2-135m-instruct-moe: use those files"
+    )
+    run(*more, "--start", births).fails(2, "is not a reader")
     assert not (tmp_path / "more.partial").exists()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Run = Callable[..., Any]
+from command_line import Run
+from file_helper import change_json
 
 SUBJECTS = {
     "law": ("tenant", "landlord", "lease", "court", "clause", "contract", "notice", "liability"),
@@ -52,9 +50,8 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ran = run(
             "train", "router", "--data", f"legal={sets / 'law'}", "--data", sets / "health",
             "--out", out, "--json",
-        )  # fmt: skip
-        assert ran.code == 0, ran.err
-        reported = json.loads(ran.out)
+        ).ok()  # fmt: skip
+        reported = ran.json()
         assert reported["texts"] == {
             "legal": 60,
             "health": 60,
@@ -66,20 +63,18 @@ def trained(run: Run, sets: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_explain(run: Run, trained: Path) -> None:
     text = "What does the court say of the landlord?"
-    ran = run("router", "explain", text, "--router", trained)
-    assert ran.code == 0, ran.err
+    ran = run("router", "explain", text, "--router", trained).ok()
     assert ran.out.startswith("The text is classified as legal (probability ")
-    found = json.loads(run("router", "explain", text, "--router", trained, "--json").out)
+    found = run("router", "explain", text, "--router", trained, "--json").json()
     assert found["domain"] == "legal"
     assert {"court", "landlord"} & {item["word"] for item in found["words"]}
     masked = run("router", "explain", text, "--router", trained, "--allow", "health", "--json")
-    assert json.loads(masked.out)["posterior"]["legal"] == 0.0
+    assert masked.json()["posterior"]["legal"] == 0.0
 
 
 def test_the_router_of_a_shipped_bundle_has_a_name(run: Run, minilm_path: Path) -> None:
     text = "Total revenue increased by 12 % in fiscal 2019 due to subscription sales."
-    ran = run("router", "explain", text, "--router", "minilm-domains")
-    assert ran.code == 0, ran.err
+    ran = run("router", "explain", text, "--router", "minilm-domains").ok()
     assert ran.out.startswith("The text is classified as finance")
 
 
@@ -90,9 +85,7 @@ def test_a_router_is_not_overwritten(run: Run, trained: Path, sets: Path) -> Non
 
 def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets: Path) -> None:
     given = ("--data", f"legal={sets / 'law'}", "--data", sets / "health", "--data", sets / "code")
-    ran = run("router", "eval", "--router", trained, *given, "--json")
-    assert ran.code == 0, ran.err
-    found = json.loads(ran.out)
+    found = run("router", "eval", "--router", trained, *given, "--json").json()
     assert found["known"]["texts"] == 40
     assert found["known"]["accuracy"] > 0.95
     assert sum(found["confusion"]["legal"].values()) == 20
@@ -103,9 +96,8 @@ def test_eval_with_a_domain_that_the_router_lacks(run: Run, trained: Path, sets:
 
 def test_without_labels(run: Run, sets: Path, tmp_path: Path) -> None:
     given = [item for name in SUBJECTS for item in ("--data", sets / name)]
-    ran = run("train", "router", *given, "--clusters", 3, "--out", tmp_path / "router", "--json")
-    assert ran.code == 0, ran.err
-    names = list(json.loads(ran.out)["texts"])
+    made = run("train", "router", *given, "--clusters", 3, "--out", tmp_path / "router", "--json")
+    names = list(made.json()["texts"])
     assert len(names) == 3
     assert any(set(name.split("-")) & set(SUBJECTS["code"]) for name in names)
 
@@ -125,20 +117,17 @@ def test_wrong_calls(run: Run, trained: Path, sets: Path, tmp_path: Path) -> Non
         (("eval", "--router", trained, "--data", law, "--split", "dev"), 4, "no judgements"),
     ):
         command = ("train", "router") if arguments[0] == "--data" else ("router",)
-        ran = run(*command, *arguments)
-        assert (ran.code, ran.err.count("error: ")) == (code, 1), (arguments, ran.err)
-        assert message in ran.err
+        run(*command, *arguments).fails(code, message)
     assert not out.exists()
 
 
 def test_another_base_model(run: Run, trained: Path, minilm_path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(minilm_path, other)
-    config = json.loads((other / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "layer_norm_eps": 1e-11}))
-    ran = run("router", "explain", "x", "--router", trained, "--base", other)
-    assert ran.code == 6, ran.err
-    assert "was trained on all-minilm-l6-v2" in ran.err
+    change_json(other / "config.json", layer_norm_eps=1e-11)
+    run("router", "explain", "x", "--router", trained, "--base", other).fails(
+        6, "was trained on all-minilm-l6-v2"
+    )
 
 
 def test_the_router_of_a_bundle(run: Run, trained: Path, minilm_path: Path, tmp_path: Path) -> None:

@@ -8,17 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
 from expertrag.cli.output import printable
 from expertrag.client import Client
 
-Run = Callable[..., Any]
 READY_S = 90.0
 
 
@@ -83,7 +82,7 @@ def test_ask_marks_answers_from_the_model_alone(run: Run, server: str) -> None:
 def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPERTRAG_SERVER", server)
     ran = run("ask", "What is compost?", "--mode", "never", "--max-tokens", 8, "--json")
-    answer = json.loads(ran.out)
+    answer = ran.json()
     assert (ran.code, ran.err) == (0, "")
     assert answer["decision"]["action"] == "closed_book"
     assert (answer["from_documents"], answer["unsupported_reason"]) == (False, "")
@@ -93,24 +92,24 @@ def test_ask_as_json_is_one_value(run: Run, server: str, monkeypatch: pytest.Mon
 
 def test_ask_constrains_the_answer(run: Run, server: str, tmp_path: Path) -> None:
     ask = ("ask", "What is compost?", "--server", server, "--mode", "never", "--json")
-    answer = json.loads(run(*ask, "--choice", "soil", "--choice", "a sea", "--logprobs", 1).out)
+    answer = run(*ask, "--choice", "soil", "--choice", "a sea", "--logprobs", 1).json()
     assert answer["text"] in ("soil", "a sea")
     assert "".join(token["text"] for token in answer["logprobs"]) == answer["text"]
     assert len(answer["logprobs"][0]["top"]) == 1
     schema = tmp_path / "schema.json"
     schema.write_text('{"enum": [1, "two"]}')
-    assert json.loads(json.loads(run(*ask, "--json-schema", schema).out)["text"]) in (1, "two")
+    assert json.loads(run(*ask, "--json-schema", schema).json()["text"]) in (1, "two")
     grammar = tmp_path / "grammar.lark"
     grammar.write_text('start: "so" "il"')
-    assert json.loads(run(*ask, "--grammar", grammar).out)["text"] == "soil"
+    assert run(*ask, "--grammar", grammar).json()["text"] == "soil"
 
 
 def test_retrieve_and_gate(run: Run, server: str) -> None:
     ran = run("retrieve", "manual", "--server", server, "-k", 2, "--json")
-    assert [len(json.loads(ran.out)["passages"]), ran.code] == [2, 0]
+    assert [len(ran.json()["passages"]), ran.code] == [2, 0]
     assert run("retrieve", "manual", "--server", server).out.startswith("1. ")
     ran = run("gate", "explain", "What is in the manual?", "--server", server, "--json")
-    decision = json.loads(ran.out)
+    decision = ran.json()
     assert decision["action"] in {"closed_book", "retrieve"}
     assert decision["reason"]
     assert run("gate", "explain", "Hello", "--server", server).out.startswith("Gate: ")
@@ -118,10 +117,10 @@ def test_retrieve_and_gate(run: Run, server: str) -> None:
 
 def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
     arguments = ("retrieve", "manual", "-k", 3, "--json")
-    there = json.loads(run(*arguments, "--server", server).out)
+    there = run(*arguments, "--server", server).json()
     ran = run(*arguments, "--index", built)
     assert (ran.code, ran.err) == (0, "")
-    here = json.loads(ran.out)
+    here = ran.json()
     assert there.pop("seconds") > 0 < here.pop("seconds")
     for passages in (there["passages"], here["passages"]):
         for passage in passages:
@@ -145,24 +144,18 @@ def test_in_process_gives_the_same(run: Run, server: str, built: Path) -> None:
 def test_bad_requests_end_with_2(
     run: Run, server: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    ran = run(*arguments, "--server", server)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert message in ran.err
+    run(*arguments, "--server", server).fails(2, message)
 
 
 def test_a_deadline_and_an_absent_server_end_with_7(run: Run, server: str, tmp_path: Path) -> None:
-    ran = run("ask", "Tell me a story", "--server", server, "--timeout", "0.001")
-    assert (ran.code, ran.err.count("\n")) == (7, 1)
-    ran = run("ask", "x", "--server", f"unix:{tmp_path}/none", "--timeout", "5")
-    assert (ran.code, ran.err.count("\n")) == (7, 1)
+    run("ask", "Tell me a story", "--server", server, "--timeout", "0.001").fails(7)
+    run("ask", "x", "--server", f"unix:{tmp_path}/none", "--timeout", "5").fails(7)
 
 
 def test_a_port_in_use_is_a_conflict(spawn: Run, built: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        ran = spawn("serve", "--index", built, "--address", f"127.0.0.1:{taken.getsockname()[1]}")
-    assert (ran.code, ran.out) == (6, "")
-    assert ran.err.splitlines()[-1].startswith("error: ")
-    assert "in use" in ran.err
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        spawn("serve", "--index", built, "--address", address).fails(6, "in use")
 
 
 def test_the_base_install_asks_a_server(spawn: Run, server: str, tmp_path: Path) -> None:
@@ -183,10 +176,7 @@ def test_the_base_install_asks_a_server(spawn: Run, server: str, tmp_path: Path)
 @pytest.mark.parametrize("command", ["ask", "retrieve", "gate explain", "serve"])
 def test_a_missing_store_ends_with_4(run: Run, tmp_path: Path, command: str) -> None:
     question = [] if command == "serve" else ["x"]
-    ran = run(*command.split(), *question, "--index", tmp_path / "none")
-    assert (ran.code, ran.out) == (4, "")
-    assert ran.err.startswith("error: ")
-    assert ran.err.count("\n") == 1
+    run(*command.split(), *question, "--index", tmp_path / "none").fails(4)
 
 
 def test_control_characters_are_removed() -> None:

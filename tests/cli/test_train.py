@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command_line import Run
 
-Run = Callable[..., Any]
 DATA = Path(__file__).parents[1] / "data"
 
 
@@ -21,9 +19,8 @@ def test_small_profile_improves_on_the_base_and_serves(
     trained = run(
         *("train", "embedder", "--data", f"finance={DATA / 'tatqa_small'}"),
         *("--profile", "small", "--out", bundle, "--json"),
-    )
-    assert trained.code == 0, trained.err
-    report = json.loads(trained.out)
+    ).ok()
+    report = trained.json()
     [expert] = report["experts"]
     assert expert["domain"] == "finance" and expert["helps"]
     assert expert["after"]["tatqa_small"] > expert["before"]["tatqa_small"]
@@ -35,18 +32,16 @@ def test_small_profile_improves_on_the_base_and_serves(
     documents.mkdir()
     (documents / "report.md").write_text("---\ndomain: finance\n---\n# Debt\nNotes due in 2019.\n")
     store = tmp_path / "store"
-    built = run("index", "build", documents, "--out", store, "--embedder", bundle)
-    assert built.code == 0, built.err
+    run("index", "build", documents, "--out", store, "--embedder", bundle).ok()
     query = ("When are the notes due?",)
-    found = run("index", "search", store, *query, "--json")
-    assert found.code == 0, found.err
-    assert json.loads(found.out)["passages"][0]["domain"] == "finance"
+    found = run("index", "search", store, *query, "--json").ok()
+    assert found.json()["passages"][0]["domain"] == "finance"
 
 
 def test_what_exists_is_not_overwritten(run: Run, tmp_path: Path) -> None:
-    refused = run("train", "embedder", "--data", f"f={DATA / 'tatqa_small'}", "--out", tmp_path)
-    assert refused.code == 6
-    assert "exists" in refused.err
+    run("train", "embedder", "--data", f"f={DATA / 'tatqa_small'}", "--out", tmp_path).fails(
+        6, "exists"
+    )
 
 
 def test_too_little_data_is_reported(run: Run, tmp_path: Path, minilm_path: Path) -> None:
@@ -55,16 +50,16 @@ def test_too_little_data_is_reported(run: Run, tmp_path: Path, minilm_path: Path
     (data / "corpus.jsonl").write_text('{"_id": "d", "title": "", "text": "a text of some length"}')
     (data / "queries.jsonl").write_text('{"_id": "q", "text": "a question"}')
     (data / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
-    refused = run("train", "embedder", "--data", data, "--out", tmp_path / "out")
-    assert refused.code == 2
-    assert "domain few has 1 usable pairs" in refused.err
+    run("train", "embedder", "--data", data, "--out", tmp_path / "out").fails(
+        2, "domain few has 1 usable pairs"
+    )
     assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
-    refused = run("train", "embedder", "--data", tmp_path / "nowhere", "--out", tmp_path / "out")
-    assert refused.code == 4
-    assert "nowhere" in refused.err
+    run("train", "embedder", "--data", tmp_path / "nowhere", "--out", tmp_path / "out").fails(
+        4, "nowhere"
+    )
 
 
 @pytest.mark.slow
@@ -74,9 +69,8 @@ def test_a_distilled_bundle_is_a_plain_model(run: Run, tmp_path: Path, minilm_pa
     bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
     out = tmp_path / "student"
     data = ("--data", f"finance={DATA / 'tatqa_small'}")
-    made = run("train", "distil", bundle, *data, "--profile", "small", "--out", out, "--json")
-    assert made.code == 0, made.err
-    report = json.loads(made.out)
+    made = run("train", "distil", bundle, *data, "--profile", "small", "--out", out, "--json").ok()
+    report = made.json()
     assert report["cosine"] > 0.9
     assert report["base"]["name"] == "all-minilm-l6-v2"
     [domain] = report["domains"]
@@ -89,13 +83,11 @@ def test_a_model_without_experts_is_not_distilled(
     run: Run, tmp_path: Path, minilm_path: Path
 ) -> None:
     data = ("--data", f"finance={DATA / 'tatqa_small'}")
-    refused = run("train", "distil", minilm_path, *data, "--out", tmp_path / "out")
-    assert refused.code == 9
-    assert "is not a bundle of experts; name one" in refused.err
-    missing = run("train", "distil", tmp_path / "nowhere", *data, "--out", tmp_path / "out")
-    assert missing.code == 9
-    exists = run("train", "distil", minilm_path, *data, "--out", tmp_path)
-    assert exists.code == 6
+    run("train", "distil", minilm_path, *data, "--out", tmp_path / "out").fails(
+        9, "is not a bundle of experts; name one"
+    )
+    run("train", "distil", tmp_path / "nowhere", *data, "--out", tmp_path / "out").fails(9)
+    run("train", "distil", minilm_path, *data, "--out", tmp_path).fails(6)
 
 
 def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
@@ -103,8 +95,7 @@ def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path
     from sentence_transformers import SentenceTransformer
 
     bundle, out = _bundle(tmp_path / "experts", minilm_path, "finance"), tmp_path / "whole"
-    made = run("train", "export", bundle, "--out", out)
-    assert made.code == 0, made.err
+    run("train", "export", bundle, "--out", out).ok()
     model = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)
     plain = SentenceTransformer(str(minilm_path), device="cpu")
     text = ["Notes due in 2019."]
@@ -119,9 +110,9 @@ def test_distil_rejects_data_of_an_unknown_domain(
 ) -> None:
     bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
     data = ("--data", f"legal={DATA / 'tatqa_small'}")
-    refused = run("train", "distil", bundle, *data, "--out", tmp_path / "out")
-    assert refused.code == 2
-    assert "has no expert for legal: give data of its domains (finance)" in refused.err
+    run("train", "distil", bundle, *data, "--out", tmp_path / "out").fails(
+        2, "has no expert for legal: give data of its domains (finance)"
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -173,9 +164,8 @@ def test_questions_are_the_same_after_a_kill(
     killed.wait()
     assert partial.exists() and not cut.exists()
 
-    made = run(*ask, cut, "--json")
-    assert made.code == 0, made.err
-    report = json.loads(made.out)
+    made = run(*ask, cut, "--json").ok()
+    report = made.json()
     assert report["passages"] == 6 == report["pairs"] + sum(report["dropped"].values())
     assert "ask questions: 6/6" in made.err
     assert not partial.exists()
@@ -184,36 +174,29 @@ def test_questions_are_the_same_after_a_kill(
         assert pair["query"].endswith("?") and pair["query"] not in made.err
         assert pair["positive"] not in made.err
 
-    again = run(*ask, whole)
-    assert again.code == 0, again.err
+    again = run(*ask, whole).ok()
     assert f"{report['pairs']} pairs of 6 passages; dropped: " in again.out
     assert whole.read_bytes() == cut.read_bytes()
 
 
 def test_questions_rejects_invalid_paths(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl.gz"
-    missing = run("train", "questions", tmp_path / "nowhere", "--out", out)
-    assert missing.code == 4 and "no documents at" in missing.err
-    named = run("train", "questions", DATA / "beir_small", "--out", tmp_path / "out.txt")
-    assert named.code == 2 and "end it in .jsonl.gz or .jsonl" in named.err
+    ask = ("train", "questions", DATA / "beir_small", "--out")
+    run("train", "questions", tmp_path / "nowhere", "--out", out).fails(4, "no documents at")
+    run(*ask, tmp_path / "out.txt").fails(2, "end it in .jsonl.gz or .jsonl")
     out.write_bytes(b"")
-    exists = run("train", "questions", DATA / "beir_small", "--out", out)
-    assert exists.code == 6 and "exists; delete it" in exists.err
-    for refused in (missing, named, exists):
-        assert len(refused.err.splitlines()) == 1
+    run(*ask, out).fails(6, "exists; delete it")
 
 
 def test_questions_by_a_missing_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     ask = ("train", "questions", DATA / "beir_small", "--out", tmp_path / "out.jsonl.gz")
-    refused = run(*ask, "--generator", tmp_path / "nowhere")
-    assert refused.code == 9 and "not found" in refused.err
-    refused = run(*ask, "--base", tmp_path / "nowhere")
-    assert refused.code == 9
+    run(*ask, "--generator", tmp_path / "nowhere").fails(9, "not found")
+    run(*ask, "--base", tmp_path / "nowhere").fails(9)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_co_relevant_needs_enough_pairs(run: Run, tmp_path: Path) -> None:
     data = ("--data", f"python={DATA / 'beir_small'}", "--co-relevant")
-    refused = run("train", "embedder", *data, "--out", tmp_path / "out")
-    assert refused.code == 2
-    assert "co-relevant: no data set has 32 pairs" in refused.err
+    run("train", "embedder", *data, "--out", tmp_path / "out").fails(
+        2, "co-relevant: no data set has 32 pairs"
+    )

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from serving_fixtures import PacedGenerator
+
+from expertrag.answer.pipeline import Pipeline
+from expertrag.eval.questions import Asked
+from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 MakeSet = Callable[..., Path]
+WithModel = Callable[..., Asked]
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +45,18 @@ def make_set(tmp_path_factory: pytest.TempPathFactory) -> MakeSet:
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shared work folder, so that the store of a data set is built once."""
     return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture
+def with_model(asked: Asked, shipped: SentenceTransformerEmbedder) -> Iterator[WithModel]:
+    """Gives the questions that a file of tests asks to another model."""
+    with ExitStack() as opened:
+
+        def made(model: PacedGenerator, given: Asked = asked) -> Asked:
+            store = next((given.work / "stores").iterdir())
+            pipeline = opened.enter_context(closing(Pipeline(store, shipped, model)))
+            inputs = {**given.opened.inputs, "generator": model.fingerprint}
+            system = replace(given.opened, pipeline=pipeline, generator=model, inputs=inputs)
+            return replace(given, opened=system)
+
+        yield made

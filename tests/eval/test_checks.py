@@ -10,12 +10,9 @@ import report_samples as samples
 
 from expertrag.eval.checks import Checked, check
 from expertrag.eval.report import write
+from expertrag_index.types import silent
 
 DATA = Path(__file__).parents[1] / "data"
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
 
 
 def checked(path: Path) -> Checked:

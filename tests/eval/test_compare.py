@@ -11,12 +11,9 @@ import report_samples as samples
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.eval.compare import compare_reports
 from expertrag.eval.report import text
+from expertrag_index.types import silent
 
 NAMES = ("old", "new")
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
 
 
 def gates() -> tuple[samples.Report, samples.Report]:

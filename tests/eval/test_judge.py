@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from serving_fixtures import PacedGenerator, PacedSession
+from serving_fixtures import TellingGenerator
 
 from expertrag.api.errors import Unavailable
-from expertrag.api.types import Sampling
 from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.eval.judge import judge_report, judge_rows
-from expertrag.llm.base import Message, Session, ShouldStop, never_stop
+from expertrag.llm.base import Message
+from expertrag_index.types import silent
 
 RECORDED = Recorded(Branch(), Branch(), GateRecord("g", 1.0, 0.5))
 ROWS = RowSet(
@@ -28,40 +28,17 @@ ROWS = RowSet(
 SAYS = {"blue": "No.", "red": "Yes, it does.", "unclear": "Perhaps", "the pair": "yes"}
 
 
-class Judge(PacedGenerator):
+class Judge(TellingGenerator):
     """Gives the scripted reply for the output in its prompt."""
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-        *,
-        from_passages: bool = False,
-    ) -> Session:
+    def reply_to(self, messages: Sequence[Message]) -> str:
         output = messages[-1].content.split("Given answer: ")[1].split("\n")[0]
         self.asked.append(output)
-        return Scripted(self, 1, sampling, should_stop, SAYS[output])
-
-
-class Scripted(PacedSession):
-    def __init__(
-        self, model: Judge, tokens: int, sampling: Sampling, stop: ShouldStop, text: str
-    ) -> None:
-        super().__init__(model, tokens, sampling, stop)
-        self._text = text
-
-    def stream(self) -> Iterator[str]:
-        yield self._text
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
+        return SAYS[output]
 
 
 def test_verdicts_are_counted_and_cached(tmp_path: Path) -> None:
@@ -82,7 +59,7 @@ def test_verdicts_are_counted_and_cached(tmp_path: Path) -> None:
 
 def test_a_judge_that_fails(tmp_path: Path) -> None:
     class Gone(Judge):
-        def begin(self, *_: object, **__: object) -> Session:
+        def reply_to(self, messages: Sequence[Message]) -> str:
             raise Unavailable("no route")
 
     with pytest.raises(Unavailable, match="last with: no route"):

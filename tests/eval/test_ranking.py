@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from eval.conftest import MakeSet
 
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import SearchMode
@@ -23,6 +24,7 @@ from expertrag.eval.ranking import (
 )
 from expertrag.eval.stores import build_store
 from expertrag_index.index import Index
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher
 
@@ -35,13 +37,9 @@ CORPUS = {
 }
 
 
-def silent(stage: str, done: int, total: int | None) -> None:
-    del stage, done, total
-
-
 @pytest.fixture(scope="module")
 def searcher(
-    make_set: Callable[..., Path], work: Path, embedder: SentenceTransformerEmbedder
+    make_set: MakeSet, work: Path, embedder: SentenceTransformerEmbedder
 ) -> Iterator[Searcher]:
     """A searcher over a store where one document has most of the chunks."""
     folder = make_set(CORPUS, {"q": "?"}, {"q": {"note": 1}})

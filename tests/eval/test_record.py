@@ -5,27 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from serving_fixtures import PacedGenerator
+from eval.conftest import WithModel
+from serving_fixtures import PacedGenerator, PacedSession
 
 from expertrag import models
-from expertrag.answer.assemble import open_embedder
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.api.folding import fold
 from expertrag.api.types import GateMode, Sampling
-from expertrag.config import Config, ModelConfig, load
+from expertrag.config import Config, load
 from expertrag.data.datasets import Query
 from expertrag.data.resume import appending
 from expertrag.data.rows import read_rows
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording, record, rows_path
-from expertrag.llm.base import Message, Session, ShouldStop, never_stop
+from expertrag.llm.base import Message, ShouldStop
 from expertrag.metrics.squad import contains
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_index.types import silent
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 RECORDING = Recording(k=2, max_tokens=6)
@@ -39,29 +37,13 @@ class MortalGenerator(PacedGenerator):
         super().__init__()
         self.lives = lives
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-        *,
-        from_passages: bool = False,
-    ) -> Session:
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> PacedSession:
         if self.lives == 0:
             raise Unavailable("the endpoint is gone")
         self.lives -= 1
-        return super().begin(messages, sampling, should_stop)
-
-
-@pytest.fixture(scope="module")
-def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
-    """The embedder that the store of the questions was built with, as opened for a new store."""
-    return open_embedder(ModelConfig(), None)
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
+        return super().session(messages, sampling, stop)
 
 
 @pytest.fixture(scope="module")
@@ -76,21 +58,6 @@ def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
     model = dataclasses.replace(config.model, generator=models.SMALL)
     config = dataclasses.replace(config, model=model)
     yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
-
-
-@contextmanager
-def with_model(
-    asked: Asked, model: PacedGenerator, embedder: SentenceTransformerEmbedder
-) -> Iterator[Asked]:
-    """The same questions for another model."""
-    store = next((asked.work / "stores").iterdir())
-    pipeline = Pipeline(store, embedder, model)
-    inputs = {**asked.opened.inputs, "generator": model.fingerprint}
-    opened = dataclasses.replace(asked.opened, pipeline=pipeline, generator=model, inputs=inputs)
-    try:
-        yield dataclasses.replace(asked, opened=opened)
-    finally:
-        pipeline.close()
 
 
 def test_rows_contain_the_pipelines_answers(asked: Asked, tmp_path: Path) -> None:
@@ -129,81 +96,71 @@ def test_an_auto_answer_closed_book_is_the_recorded_one(asked: Asked, tmp_path: 
     assert answer.text == row.never
 
 
-def test_a_second_run_reuses_all_rows(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
-) -> None:
+def test_a_second_run_reuses_all_rows(asked: Asked, tmp_path: Path, with_model: WithModel) -> None:
     path = tmp_path / "rows.jsonl"
-    with with_model(asked, MortalGenerator(2 * PROMPTS_A_QUESTION), embedder) as two:
-        few = dataclasses.replace(two, queries=two.queries[:2])
-        first = record(few, RECORDING, path, silent)
-        assert record(few, RECORDING, path, silent) == first
+    two = with_model(MortalGenerator(2 * PROMPTS_A_QUESTION))
+    few = dataclasses.replace(two, queries=two.queries[:2])
+    first = record(few, RECORDING, path, silent)
+    assert record(few, RECORDING, path, silent) == first
     with path.open("a") as file:
         file.write('{"_id": "torn')  # kill -9 in the middle of a line
-    with with_model(asked, MortalGenerator(PROMPTS_A_QUESTION), embedder) as rest:
-        whole = record(rest, RECORDING, path, silent)
+    rest = with_model(MortalGenerator(PROMPTS_A_QUESTION))
+    whole = record(rest, RECORDING, path, silent)
     assert whole.rows[:2] == first.rows
     assert len(whole.rows) == len(path.read_text().splitlines()) == 3
 
 
-def test_a_model_that_fails_half_way(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
-) -> None:
+def test_a_model_that_fails_half_way(asked: Asked, tmp_path: Path, with_model: WithModel) -> None:
     path = tmp_path / "rows.jsonl"
     more = dataclasses.replace(asked, queries=asked.dataset.queries[:8])
-    with (
-        with_model(more, MortalGenerator(2 * PROMPTS_A_QUESTION + 1), embedder) as dying,
-        pytest.raises(Unavailable, match="3 times in a row, last with: the endpoint is gone") as e,
-    ):
+    dying = with_model(MortalGenerator(2 * PROMPTS_A_QUESTION + 1), more)
+    with pytest.raises(Unavailable, match="3 times in a row, last with: the endpoint is gone") as e:
         record(dying, RECORDING, path, silent)
     assert str(path) in str(e.value)
     assert len(read_rows(path).rows) == 2
-    with with_model(more, MortalGenerator(6 * PROMPTS_A_QUESTION), embedder) as alive:
-        assert len(record(alive, RECORDING, path, silent).rows) == 8
+    alive = with_model(MortalGenerator(6 * PROMPTS_A_QUESTION), more)
+    assert len(record(alive, RECORDING, path, silent).rows) == 8
 
 
-def test_a_model_that_never_answers(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
-) -> None:
+def test_a_model_that_never_answers(asked: Asked, tmp_path: Path, with_model: WithModel) -> None:
     two = dataclasses.replace(asked, queries=asked.queries[:2])
-    with (
-        with_model(two, MortalGenerator(0), embedder) as dead,
-        pytest.raises(Unavailable, match="failed every time, last with: the endpoint is gone"),
-    ):
+    dead = with_model(MortalGenerator(0), two)
+    with pytest.raises(Unavailable, match="failed every time, last with: the endpoint is gone"):
         record(dead, RECORDING, tmp_path / "rows.jsonl", silent)
 
 
 def test_a_model_that_fails_at_the_end_leaves_counted_skips(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    asked: Asked, tmp_path: Path, with_model: WithModel
 ) -> None:
-    with with_model(asked, MortalGenerator(2 * PROMPTS_A_QUESTION), embedder) as dying:
-        recorded = record(dying, RECORDING, tmp_path / "rows.jsonl", silent)
+    dying = with_model(MortalGenerator(2 * PROMPTS_A_QUESTION))
+    recorded = record(dying, RECORDING, tmp_path / "rows.jsonl", silent)
     assert len(recorded.rows) == 2
     assert [(item.id, item.retry) for item in recorded.skipped] == [(asked.queries[2].id, True)]
 
 
 def test_a_new_threshold_reuses_the_answers(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    asked: Asked, tmp_path: Path, with_model: WithModel
 ) -> None:
     path, strict = tmp_path / "rows.jsonl", dataclasses.replace(RECORDING, threshold=0.99)
-    with with_model(asked, MortalGenerator(3 * PROMPTS_A_QUESTION), embedder) as alive:
-        own = record(alive, RECORDING, path, silent)
-        changed = record(alive, strict, path, silent)
-        assert record(alive, RECORDING, path, silent) == own
+    alive = with_model(MortalGenerator(3 * PROMPTS_A_QUESTION))
+    own = record(alive, RECORDING, path, silent)
+    changed = record(alive, strict, path, silent)
+    assert record(alive, RECORDING, path, silent) == own
     assert {row.recorded.gate.threshold for row in changed.rows if row.recorded} == {0.99}
     assert {row.recorded.gate.threshold for row in own.rows if row.recorded} == {0.4}
 
 
 def test_concurrent_writer_and_damaged_manifest_are_rejected(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    asked: Asked, tmp_path: Path, with_model: WithModel
 ) -> None:
     path = tmp_path / "rows.jsonl"
-    with with_model(asked, MortalGenerator(99), embedder) as alive:
-        with appending(path), pytest.raises(Conflict, match="another run is writing"):
-            record(alive, RECORDING, path, silent)
+    alive = with_model(MortalGenerator(99))
+    with appending(path), pytest.raises(Conflict, match="another run is writing"):
         record(alive, RECORDING, path, silent)
-        (tmp_path / "rows.jsonl.manifest.json").write_text("{")
-        with pytest.raises(Conflict, match=r"is damaged; delete it and rows\.jsonl"):
-            record(alive, RECORDING, path, silent)
+    record(alive, RECORDING, path, silent)
+    (tmp_path / "rows.jsonl.manifest.json").write_text("{")
+    with pytest.raises(Conflict, match=r"is damaged; delete it and rows\.jsonl"):
+        record(alive, RECORDING, path, silent)
 
 
 def test_a_store_of_other_documents_is_rejected(
@@ -219,12 +176,12 @@ def test_a_store_of_other_documents_is_rejected(
 
 
 def test_a_question_that_cannot_be_asked_is_a_counted_skip(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    asked: Asked, tmp_path: Path, with_model: WithModel
 ) -> None:
     long = [Query(f"long{i}", "why? " * 4000, ("x",)) for i in range(4)]
-    with with_model(asked, MortalGenerator(99), embedder) as alive:
-        odd = dataclasses.replace(alive, queries=(*long, asked.queries[0]))
-        recorded = record(odd, RECORDING, tmp_path / "rows.jsonl", silent)
+    alive = with_model(MortalGenerator(99))
+    odd = dataclasses.replace(alive, queries=(*long, asked.queries[0]))
+    recorded = record(odd, RECORDING, tmp_path / "rows.jsonl", silent)
     assert len(recorded.rows) == 1
     assert [item.id for item in recorded.skipped] == [query.id for query in long]
     assert all("question" in item.reason for item in recorded.skipped)
@@ -232,19 +189,19 @@ def test_a_question_that_cannot_be_asked_is_a_counted_skip(
 
 @pytest.mark.parametrize("change", ["k", "generator"])
 def test_rows_of_two_systems_never_mix(
-    asked: Asked, tmp_path: Path, embedder: SentenceTransformerEmbedder, change: str
+    asked: Asked, tmp_path: Path, with_model: WithModel, change: str
 ) -> None:
     path = tmp_path / "rows.jsonl"
-    with with_model(asked, MortalGenerator(99), embedder) as alive:
-        record(alive, RECORDING, path, silent)
-        other, recording = alive, RECORDING
-        if change == "k":
-            recording = Recording(k=3, max_tokens=6)
-        else:
-            other = asked
-        assert rows_path(other, recording) != rows_path(alive, RECORDING)
-        with pytest.raises(Conflict, match=f"made with another {change}"):
-            record(other, recording, path, silent)
+    alive = with_model(MortalGenerator(99))
+    record(alive, RECORDING, path, silent)
+    other, recording = alive, RECORDING
+    if change == "k":
+        recording = Recording(k=3, max_tokens=6)
+    else:
+        other = asked
+    assert rows_path(other, recording) != rows_path(alive, RECORDING)
+    with pytest.raises(Conflict, match=f"made with another {change}"):
+        record(other, recording, path, silent)
 
 
 def test_a_file_of_other_origin_is_not_modified(asked: Asked, tmp_path: Path) -> None:

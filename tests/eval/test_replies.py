@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from serving_fixtures import PacedGenerator
+from eval.conftest import WithModel
+from serving_fixtures import PacedGenerator, PacedSession
 
-from expertrag.answer.assemble import open_embedder
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Unavailable
 from expertrag.api.folding import fold
 from expertrag.api.types import GateMode, Sampling
-from expertrag.config import ModelConfig, load
+from expertrag.config import load
 from expertrag.eval.questions import Asked, questions
 from expertrag.eval.record import Recording
 from expertrag.eval.replies import Asking, ask_wordings
-from expertrag.llm.base import Message, Session, ShouldStop, never_stop
-from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag.llm.base import Message, ShouldStop
+from expertrag_index.types import silent
 
 SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 ASKING = Asking(Recording(k=1, max_tokens=6), most=3)  # the gate uses 6 tokens
@@ -33,29 +32,13 @@ class FailingGenerator(PacedGenerator):
         self.begun = 0
         self._broken = broken
 
-    def begin(
-        self,
-        messages: Sequence[Message],
-        sampling: Sampling,
-        should_stop: ShouldStop = never_stop,
-        domain: str | None = None,
-        *,
-        from_passages: bool = False,
-    ) -> Session:
+    def session(
+        self, messages: Sequence[Message], sampling: Sampling, stop: ShouldStop
+    ) -> PacedSession:
         if any(text in message.content for text in self._broken for message in messages):
             raise Unavailable("the endpoint is gone")
         self.begun += 1
-        return super().begin(messages, sampling, should_stop)
-
-
-@pytest.fixture(scope="module")
-def embedder(minilm_path: Path) -> SentenceTransformerEmbedder:
-    """The embedder that the store of the questions was built with, as opened for a new store."""
-    return open_embedder(ModelConfig(), None)
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
+        return super().session(messages, sampling, stop)
 
 
 @pytest.fixture(scope="module")
@@ -68,21 +51,9 @@ def asked(
 
 
 @pytest.fixture
-def with_model(
-    asked: Asked, embedder: SentenceTransformerEmbedder, tmp_path: Path
-) -> Iterator[Callable[[PacedGenerator], Asked]]:
-    """Give the same questions to another model; all models cache replies in one place."""
-    opened: list[Pipeline] = []
-
-    def made(model: PacedGenerator) -> Asked:
-        pipeline = Pipeline(next((asked.work / "stores").iterdir()), embedder, model)
-        opened.append(pipeline)
-        system = dataclasses.replace(asked.opened, pipeline=pipeline, generator=model)
-        return dataclasses.replace(asked, opened=system, work=tmp_path)
-
-    yield made
-    for pipeline in opened:
-        pipeline.close()
+def asked_of(with_model: WithModel, tmp_path: Path) -> WithModel:
+    """Gives the same questions to another model; all models cache replies in one place."""
+    return lambda model: dataclasses.replace(with_model(model), work=tmp_path)
 
 
 def test_replies_contain_the_pipelines_answers(asked: Asked) -> None:
@@ -111,11 +82,9 @@ def test_the_gate_alone_makes_the_same_decisions(asked: Asked) -> None:
             assert a.p_benefit == pytest.approx(b.p_benefit)
 
 
-def test_a_second_run_asks_only_missing_questions(
-    asked: Asked, with_model: Callable[[PacedGenerator], Asked]
-) -> None:
+def test_a_second_run_asks_only_missing_questions(asked: Asked, asked_of: WithModel) -> None:
     first = FailingGenerator()
-    run = with_model(first)
+    run = asked_of(first)
     few = dataclasses.replace(run, queries=run.queries[:2])
     done, _ = ask_wordings(few, ASKING, silent)
     (path,) = (run.work / "wordings").iterdir()
@@ -123,33 +92,33 @@ def test_a_second_run_asks_only_missing_questions(
         file.write('{"id": "torn')  # kill -9 in the middle of a line
 
     rest = FailingGenerator(*(query.text for query in few.queries))
-    replies, skipped = ask_wordings(with_model(rest), ASKING, silent)
+    replies, skipped = ask_wordings(asked_of(rest), ASKING, silent)
     assert (replies[:2], skipped) == (done, ())
     assert len(replies) == 3
     assert 0 < rest.begun < first.begun
 
 
 def test_a_question_that_fails_is_counted_and_asked_again(
-    asked: Asked, with_model: Callable[[PacedGenerator], Asked]
+    asked: Asked, asked_of: WithModel
 ) -> None:
     broken = asked.queries[1]
-    replies, skipped = ask_wordings(with_model(FailingGenerator(broken.text)), ASKING, silent)
+    replies, skipped = ask_wordings(asked_of(FailingGenerator(broken.text)), ASKING, silent)
     assert [each.id for each in replies] == [asked.queries[0].id, asked.queries[2].id]
     assert [(each.id, each.reason) for each in skipped] == [(broken.id, "the endpoint is gone")]
-    replies, skipped = ask_wordings(with_model(FailingGenerator()), ASKING, silent)
+    replies, skipped = ask_wordings(asked_of(FailingGenerator()), ASKING, silent)
     assert (len(replies), skipped) == (3, ())
 
 
-def test_a_failing_model_stops_the_run(with_model: Callable[[PacedGenerator], Asked]) -> None:
+def test_a_failing_model_stops_the_run(asked_of: WithModel) -> None:
     with pytest.raises(Unavailable, match="failed 3 times in a row, last with: the endpoint is g"):
-        ask_wordings(with_model(FailingGenerator("")), ASKING, silent)
+        ask_wordings(asked_of(FailingGenerator("")), ASKING, silent)
 
 
 def test_replies_with_other_settings_are_not_reused(
-    with_model: Callable[[PacedGenerator], Asked],
+    asked_of: WithModel,
 ) -> None:
-    ask_wordings(with_model(FailingGenerator()), ASKING, silent)
+    ask_wordings(asked_of(FailingGenerator()), ASKING, silent)
     model = FailingGenerator()
-    replies, _ = ask_wordings(with_model(model), dataclasses.replace(ASKING, most=2), silent)
+    replies, _ = ask_wordings(asked_of(model), dataclasses.replace(ASKING, most=2), silent)
     assert {len(each.replies) for each in replies} == {2}
     assert model.begun > 0

@@ -11,6 +11,7 @@ from typing import Any
 import ir_measures
 import numpy as np
 import pytest
+from eval.conftest import MakeSet
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.api.types import SearchMode
@@ -19,13 +20,14 @@ from expertrag.data.qrels import read_qrels
 from expertrag.eval.retrieval import UNANSWERABLE, RetrievalSettings, evaluate
 from expertrag.eval.stores import build_store
 from expertrag_index.index import Index
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 from expertrag_retriever.search import Searcher
 
 BEIR = Path(__file__).parents[1] / "data" / "beir_small"
 MODES = ("bm25", "dense", "hybrid")
 METRICS = ("nDCG@10", "R@100", "MRR@10", "MAP")
-MakeSet = Callable[..., Path]
+Evaluated = Callable[..., Any]
 
 CORPUS = {
     "tide": "The tide tables of the harbour.",
@@ -57,13 +59,19 @@ class Guarded:
         return vectors
 
 
-def silent(stage: str, done: int, total: int | None) -> None:
-    del stage, done, total
-
-
 @pytest.fixture(scope="module")
 def report(work: Path, embedder: SentenceTransformerEmbedder) -> Any:
     return evaluate([BEIR], embedder, RetrievalSettings(), work, silent)
+
+
+@pytest.fixture
+def evaluated(embedder: SentenceTransformerEmbedder, tmp_path: Path) -> Evaluated:
+    """Evaluates data sets with settings, by default with the real embedder."""
+
+    def made(*folders: Path, by: Any = embedder, **settings: Any) -> Any:
+        return evaluate(folders, by, RetrievalSettings(**settings), tmp_path, silent)
+
+    return made
 
 
 def test_the_report_has_the_documented_structure(report: Any) -> None:
@@ -188,16 +196,13 @@ def test_a_limit_draws_queries_by_seed(work: Path, embedder: SentenceTransformer
     assert set(drawn(5, 1)) != set(five)
 
 
-def test_chunks_are_searched_but_documents_ranked(
-    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
-) -> None:
+def test_chunks_are_searched_but_documents_ranked(make_set: MakeSet, evaluated: Evaluated) -> None:
     corpus = {
         "long": "\n\n".join(f"Part {n}: harbours of Genoa. " * 20 for n in range(9)),
         **CORPUS,
     }
     folder = make_set(corpus, {"q": "tide tables of the harbour"}, {"q": {"tide": 1}})
-    settings = RetrievalSettings(unit="chunk", metrics=("MRR@10",))
-    found: Any = evaluate([folder], embedder, settings, tmp_path, silent)
+    found = evaluated(folder, unit="chunk", metrics=("MRR@10",))
     assert found["sizes"]["tiny"]["documents"] == 4
     assert found["sizes"]["tiny"]["chunks"] > 8
     assert found["datasets"]["tiny"] == {mode: {"MRR@10": 1.0} for mode in MODES}
@@ -206,13 +211,12 @@ def test_chunks_are_searched_but_documents_ranked(
 
 
 def test_a_query_without_a_hit_scores_0_and_missing_documents_are_counted(
-    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    make_set: MakeSet, evaluated: Evaluated
 ) -> None:
     qrels = {**QRELS, "ghost": {"tide": 1}}
     first = make_set(CORPUS, QUERIES, qrels, name="first")
     second = make_set(CORPUS, {"q": "bread"}, {"q": {"bread": 1}}, name="second")
-    settings = RetrievalSettings(metrics=("Success@1", "R@3"))
-    found: Any = evaluate([first, second], embedder, settings, tmp_path, silent)
+    found = evaluated(first, second, metrics=("Success@1", "R@3"))
     bm25 = found["per_query"]["first"]["bm25"]
     assert bm25["Success@1"] == {"q1": 1.0, "q2": 0.0, "q3": 1.0}
     assert bm25["R@3"] == {"q1": 0.5, "q2": 0.0, "q3": 1.0}
@@ -237,24 +241,22 @@ def test_a_query_without_a_hit_scores_0_and_missing_documents_are_counted(
 
 
 def test_questions_that_the_corpus_cannot_answer_are_counted_as_skipped(
-    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    make_set: MakeSet, evaluated: Evaluated
 ) -> None:
     folder = make_set(CORPUS, QUERIES, QRELS)
     with (folder / "queries.jsonl").open("a") as file:
         file.write("\n" + json.dumps({"_id": "q4", "text": "who sank?", "answers": []}))
-    settings = RetrievalSettings(("bm25",), ("MAP",), limit=2)
-    found: Any = evaluate([folder], embedder, settings, tmp_path, silent)
+    found = evaluated(folder, modes=("bm25",), metrics=("MAP",), limit=2)
     assert found["sizes"]["tiny"]["queries"] == 2
     assert {"id": "q4", "reason": UNANSWERABLE, "retry": False} in found["skipped"]["tiny"]
 
 
 def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(
-    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    make_set: MakeSet, evaluated: Evaluated, embedder: SentenceTransformerEmbedder
 ) -> None:
     folder = make_set(CORPUS, QUERIES, QRELS)
-    settings = RetrievalSettings(metrics=("MAP",))
-    failing: Any = Guarded(embedder, failing=QUERIES["q1"])
-    found: Any = evaluate([folder], failing, settings, tmp_path, silent)
+    failing = Guarded(embedder, failing=QUERIES["q1"])
+    found = evaluated(folder, by=failing, metrics=("MAP",))
     for mode in MODES:
         assert set(found["per_query"]["tiny"][mode]["MAP"]) == {"q2", "q3"}
     assert found["skipped"]["tiny"] == [
@@ -263,41 +265,35 @@ def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(
     assert found["sizes"]["tiny"]["queries"] == 2
     alone = make_set(CORPUS, {"q1": QUERIES["q1"]}, {"q1": {"tide": 1}})
     with pytest.raises(InvalidArgument, match="no query of tiny can be searched: a query vector"):
-        evaluate([alone], failing, settings, tmp_path, silent)
+        evaluated(alone, by=failing, metrics=("MAP",))
 
 
 def test_a_data_set_that_cannot_be_evaluated_is_rejected(
-    make_set: MakeSet, tmp_path: Path, embedder: SentenceTransformerEmbedder
+    make_set: MakeSet, evaluated: Evaluated, tmp_path: Path
 ) -> None:
-    def run(*folders: Path, split: str = "test") -> None:
-        settings = RetrievalSettings(split=split)
-        evaluate(folders, embedder, settings, tmp_path, silent)
-
     with pytest.raises(NotFound, match="no data set at"):
-        run(tmp_path / "nowhere")
+        evaluated(tmp_path / "nowhere")
     folder = make_set(CORPUS, QUERIES, QRELS)
     with pytest.raises(NotFound, match=r"no judgements .*dev\.tsv \(existing splits: test\)"):
-        run(folder, split="dev")
+        evaluated(folder, split="dev")
     with pytest.raises(InvalidArgument, match="two data sets are named tiny"):
-        run(folder, make_set(CORPUS, QUERIES, QRELS))
+        evaluated(folder, make_set(CORPUS, QUERIES, QRELS))
     with pytest.raises(InvalidArgument, match=r"split test of .* is empty"):
-        run(make_set(CORPUS, QUERIES, {}))
+        evaluated(make_set(CORPUS, QUERIES, {}))
     unanswerable = make_set(CORPUS, {}, {})
     line = {"_id": "q", "text": "?", "answers": [], "metadata": {"split": "test"}}
     (unanswerable / "queries.jsonl").write_text(json.dumps(line))
     with pytest.raises(InvalidArgument, match="has no query with a relevant document"):
-        run(unanswerable)
+        evaluated(unanswerable)
     with pytest.raises(
         InvalidArgument, match=r"contains none of the documents that split test judges, .* dX"
     ):
-        run(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
+        evaluated(make_set(CORPUS, QUERIES, {"q1": {"dX": 1}, "q2": {"dY": 1}}))
 
 
-def test_the_mode_experts_needs_experts(
-    embedder: SentenceTransformerEmbedder, tmp_path: Path
-) -> None:
+def test_the_mode_experts_needs_experts(evaluated: Evaluated) -> None:
     with pytest.raises(InvalidArgument, match="minilm-domains") as caught:
-        evaluate([BEIR], embedder, RetrievalSettings(modes=("hybrid", "experts")), tmp_path, silent)
+        evaluated(BEIR, modes=("hybrid", "experts"))
     assert caught.value.reason == "EXPERTS_MISSING"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from store_helper import CORPUS, HashingEmbedder, build
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.current import write_current
@@ -23,18 +24,18 @@ from expertrag_index.types import Document, LoadFailure
 from expertrag_index.verify import verify
 
 
-def test_build_add_and_delete_reports(tmp_path: Path, corpus: list[Document], hashing: Any) -> None:
+def test_build_add_and_delete_reports(tmp_path: Path, hashing: Any) -> None:
     store = tmp_path / "store"
     with IndexWriter.open(store, hashing) as writer:
-        first = writer.build(corpus)
+        first = writer.build(CORPUS)
         assert (first.generation, first.added, first.chunks_embedded) == (1, 60, first.chunks)
-        same = writer.build(corpus)
+        same = writer.build(CORPUS)
         assert (same.generation, same.unchanged, same.chunks_embedded) == (1, 60, 0)
-        changed = replace(corpus[3], text="Rewritten altogether.")
-        second = writer.build([changed, *corpus[4:], Document("new", "Something new.")])
+        changed = replace(CORPUS[3], text="Rewritten altogether.")
+        second = writer.build([changed, *CORPUS[4:], Document("new", "Something new.")])
         assert (second.added, second.changed, second.removed) == (1, 1, 3)
         assert (second.unchanged, second.chunks_embedded) == (56, 2)
-        third = writer.add([replace(corpus[0])])
+        third = writer.add([replace(CORPUS[0])])
         assert (third.generation, third.added, third.removed) == (3, 1, 0)
         fourth = writer.delete(["new", "nobody"])
         assert (fourth.removed, fourth.failures[0].document_id) == (1, "nobody")
@@ -47,53 +48,46 @@ def test_build_add_and_delete_reports(tmp_path: Path, corpus: list[Document], ha
         assert index.document_text("doc3") == "Rewritten altogether."
 
 
-def test_a_large_budget_keeps_documents_whole(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_a_large_budget_keeps_documents_whole(tmp_path: Path, hashing: Any) -> None:
     settings = WriterSettings(chunk_tokens=1_000_000)
     with IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer:
-        whole = writer.build(corpus)
+        whole = writer.build(CORPUS)
         assert whole.chunks == whole.added == 60
-        assert writer.build(corpus).unchanged == 60
-    with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        cut = writer.build(corpus)
+        assert writer.build(CORPUS).unchanged == 60
+    cut = build(tmp_path / "store", hashing, CORPUS)
     assert cut.changed == 60
     assert cut.chunks > 60
 
 
 def test_changed_metadata_changes_a_document_without_embedding_again(
-    tmp_path: Path, corpus: list[Document], hashing: Any
+    tmp_path: Path, hashing: Any
 ) -> None:
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        writer.build(corpus)
-        report = writer.build([replace(item, metadata={"number": 1}) for item in corpus])
+        writer.build(CORPUS)
+        report = writer.build([replace(item, metadata={"number": 1}) for item in CORPUS])
     assert (report.changed, report.chunks_embedded) == (60, 0)
 
 
-def test_documents_of_failed_files_are_kept(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_documents_of_failed_files_are_kept(tmp_path: Path, hashing: Any) -> None:
     failures: list[LoadFailure] = []
 
     def load() -> Iterator[Document]:
-        yield from corpus[10:]
+        yield from CORPUS[10:]
         failures.append(LoadFailure("/notes/checkpoints", "no permission", "chmod"))
         failures.append(LoadFailure("elsewhere", "bad record", "fix it", "doc1"))
 
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        writer.build(corpus)
+        writer.build(CORPUS)
         report = writer.build(load(), failures)
     # of documents 0 to 9, those of checkpoints are 0, 3, 6, 9; doc1 failed by its id
     assert report.removed == 5
     assert report.failures == tuple(failures)
 
 
-def test_bad_documents_become_failures_and_the_rest_is_stored(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_bad_documents_become_failures_and_the_rest_is_stored(tmp_path: Path, hashing: Any) -> None:
     bad = [
         Document("", "no id"),
-        replace(corpus[0], source="/notes/copy.txt"),
+        replace(CORPUS[0], source="/notes/copy.txt"),
         Document("empty", " \n"),
         Document("nan", "this is poison to the model"),
         Document("surrogate", "lone \ud800"),
@@ -102,23 +96,22 @@ def test_bad_documents_become_failures_and_the_rest_is_stored(
         Document("listed", "fine", metadata={"x": [[1]]}),  # type: ignore[list-item] # a caller's
     ]
     with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        report = writer.build([*corpus, *bad])
+        report = writer.build([*CORPUS, *bad])
         assert report.added == 60
         assert len(report.failures) == len(bad)
         duplicate = next(item for item in report.failures if item.document_id == "doc0")
         assert duplicate.source == "/notes/copy.txt"
-        assert corpus[0].source in duplicate.reason
-        worse = writer.build([replace(corpus[0], text="now poison"), *corpus[1:]])
+        assert CORPUS[0].source in duplicate.reason
+        worse = writer.build([replace(CORPUS[0], text="now poison"), *CORPUS[1:]])
         assert worse.unchanged == 59
         assert worse.generation == 1
     with Index.open(tmp_path / "store") as index:
-        assert index.document_text("doc0") == corpus[0].text
+        assert index.document_text("doc0") == CORPUS[0].text
     assert verify(tmp_path / "store").problems == ()
 
 
 def test_a_build_of_nothing_is_an_empty_store(tmp_path: Path, hashing: Any) -> None:
-    with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        assert writer.build([]).generation == 1
+    assert build(tmp_path / "store", hashing, []).generation == 1
     with Index.open(tmp_path / "store") as index:
         query = hashing.encode_query("anything")
         assert index.size == index.scan_cost() == 0
@@ -128,14 +121,12 @@ def test_a_build_of_nothing_is_an_empty_store(tmp_path: Path, hashing: Any) -> N
     assert verify(tmp_path / "store").problems == ()
 
 
-def test_a_killed_build_embeds_nothing_twice(
-    tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
-) -> None:
+def test_a_killed_build_embeds_nothing_twice(tmp_path: Path, hashing: Any) -> None:
     class PowerCutError(Exception):
         pass
 
     def dying() -> Iterator[Document]:
-        yield from corpus[:40]
+        yield from CORPUS[:40]
         raise PowerCutError
 
     settings = WriterSettings(embed_batch=16)
@@ -144,9 +135,8 @@ def test_a_killed_build_embeds_nothing_twice(
         IndexWriter.open(tmp_path / "store", hashing, settings=settings) as writer,
     ):
         writer.build(dying())
-    again = make_embedder()
-    with IndexWriter.open(tmp_path / "store", again, settings=settings) as writer:
-        report = writer.build(corpus)
+    again = HashingEmbedder()
+    report = build(tmp_path / "store", again, CORPUS, settings=settings)
     assert report.added == 60
     assert not set(hashing.encoded) & set(again.encoded)
     assert len(hashing.encoded) + len(again.encoded) == report.chunks
@@ -154,11 +144,7 @@ def test_a_killed_build_embeds_nothing_twice(
 
 @pytest.mark.parametrize("generation", [1, 2])
 def test_a_build_killed_just_before_the_swap_publishes_nothing(
-    tmp_path: Path,
-    corpus: list[Document],
-    hashing: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    generation: int,
+    tmp_path: Path, hashing: Any, monkeypatch: pytest.MonkeyPatch, generation: int
 ) -> None:
     class PowerCutError(Exception):
         pass
@@ -170,28 +156,26 @@ def test_a_build_killed_just_before_the_swap_publishes_nothing(
 
     store = tmp_path / "store"
     if generation == 2:
-        with IndexWriter.open(store, hashing) as writer:
-            writer.build(corpus[:30])
+        build(store, hashing, CORPUS[:30])
     with (
         monkeypatch.context() as patch,
         pytest.raises(PowerCutError),
         IndexWriter.open(store, hashing) as writer,
     ):
         patch.setattr("expertrag_index.publish.write_current", swap)
-        writer.build(corpus)
+        writer.build(CORPUS)
     if generation == 1:
         with pytest.raises(StoreNotFoundError):
             Index.open(store)
     else:
         with Index.open(store) as index:
             assert (index.generation, index.degraded) == (1, "")
-    with IndexWriter.open(store, hashing) as writer:
-        assert writer.build(corpus).generation == generation
+    assert build(store, hashing, CORPUS).generation == generation
     assert verify(store).problems == ()
 
 
 def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
-    tmp_path: Path, corpus: list[Document], hashing: Any
+    tmp_path: Path, hashing: Any
 ) -> None:
     seen = []
 
@@ -201,14 +185,13 @@ def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
         return {"weights": [0.25, 0.5], "size": candidate.size}
 
     store = tmp_path / "store"
-    with IndexWriter.open(store, hashing) as writer:
-        writer.build(corpus)
+    build(store, hashing, CORPUS)
     stages = []
     with IndexWriter.open(
         store, hashing, calibrate=calibrate, progress=lambda *call: stages.append(call)
     ) as writer:
-        report = writer.build(corpus)  # unchanged, but never calibrated
-        assert writer.build(corpus).generation == report.generation == 2
+        report = writer.build(CORPUS)  # unchanged, but never calibrated
+        assert writer.build(CORPUS).generation == report.generation == 2
     assert seen == [(2, report.chunks)]
     counted = [stage for stage, done, _ in stages if done == 1]
     assert counted == ["chunk", "write", "calibrate", "chunk"]
@@ -216,35 +199,30 @@ def test_calibration_is_measured_on_the_candidate_and_kept_in_the_manifest(
         assert index.manifest.calibration == {"weights": [0.25, 0.5], "size": report.chunks}
 
 
-def test_a_failing_calibration_publishes_nothing(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_a_failing_calibration_publishes_nothing(tmp_path: Path, hashing: Any) -> None:
     def calibrate(candidate: Index) -> dict[str, Any]:
         raise RuntimeError("no")
 
     store = tmp_path / "store"
-    with IndexWriter.open(store, hashing) as writer:
-        writer.build(corpus[:30])
+    build(store, hashing, CORPUS[:30])
     with IndexWriter.open(store, hashing, calibrate=calibrate) as writer:
         with pytest.raises(RuntimeError):
-            writer.build(corpus)
+            writer.build(CORPUS)
         with Index.open(store) as index:
             assert (index.generation, index.manifest.documents) == (1, 30)
     assert verify(store).problems == ()
 
 
-def test_only_one_writer_and_the_same_embedder_may_write(
-    tmp_path: Path, corpus: list[Document], hashing: Any, make_embedder: Any
-) -> None:
+def test_only_one_writer_and_the_same_embedder_may_write(tmp_path: Path, hashing: Any) -> None:
     store = tmp_path / "store"
     with IndexWriter.open(store, hashing) as writer:
-        writer.build(corpus[:3])
+        writer.build(CORPUS[:3])
         with pytest.raises(StoreLockedError, match="LOCK"):
             IndexWriter.open(store, hashing)
         with pytest.raises(StoreLockedError):
             verify(store)
     with pytest.raises(EmbedderMismatchError, match="hashing"):
-        IndexWriter.open(store, make_embedder(fingerprint="another"))
+        IndexWriter.open(store, HashingEmbedder(fingerprint="another"))
     with pytest.raises(EmbedderMismatchError, match="hashing"):
         Index.open(store, embedder_fingerprint="another")
     (tmp_path / "notes").mkdir()
@@ -255,13 +233,11 @@ def test_only_one_writer_and_the_same_embedder_may_write(
         IndexWriter.open(tmp_path / "notes" / "a.txt", hashing)
 
 
-def test_rejects_vectors_of_another_shape(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_rejects_vectors_of_another_shape(tmp_path: Path, hashing: Any) -> None:
     hashing.dimension = 16
     hashing.encode_documents = lambda texts, domain=None: np.ones((len(texts), 8), np.float32)
     with (
         IndexWriter.open(tmp_path / "store", hashing) as writer,
         pytest.raises(IndexStoreError, match="shape"),
     ):
-        writer.build(corpus)
+        writer.build(CORPUS)

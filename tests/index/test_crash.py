@@ -2,67 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from store_helper import (
+    Child,
+    ExpertEmbedder,
+    HashingEmbedder,
+    build,
+    contents,
+    make_corpus,
+    make_mixed_corpus,
+)
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.settings import WriterSettings
-from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 COUNT = 60
 KILLS = 50
-SCRIPT = Path(__file__).with_name("store_helper.py")
-
-
-class Child:
-    """A warm child interpreter that has imported everything and waits for one command."""
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, str(SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-
-    def start(self, command: str, store: Path) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "ready\n"
-        self._process.stdin.write(f"{command} {store} {COUNT} 0.0005\n")
-        self._process.stdin.flush()
-
-    def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self.wait()
-
-    def wait(self) -> int:
-        code = self._process.wait()
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        return code
 
 
 def run_whole(command: str, store: Path) -> float:
     child = Child()
-    child.start(command, store)
+    child.start(command, store, COUNT, 0.0005)
     started = time.monotonic()
     assert child.wait() == 0
     return time.monotonic() - started
@@ -70,24 +38,15 @@ def run_whole(command: str, store: Path) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["build", "add", "experts", "migrate"])
-def test_killed_at_random_moments(
-    tmp_path: Path,
-    make_corpus: Callable[..., list[Document]],
-    make_mixed_corpus: Callable[[int], list[Document]],
-    make_embedder: Any,
-    make_experts: Any,
-    contents: Callable[[Path], object],
-    command: str,
-) -> None:
+def test_killed_at_random_moments(tmp_path: Path, command: str) -> None:
     old, new = make_corpus(COUNT), make_corpus(COUNT, version=1)
     target = {"build": old, "add": new, "experts": make_mixed_corpus(COUNT)}.get(command)
-    maker = make_experts if command in ("experts", "migrate") else make_embedder
+    maker = ExpertEmbedder if command in ("experts", "migrate") else HashingEmbedder
     settings = WriterSettings(embed_batch=16)
     start = tmp_path / "start"
     if command in ("add", "migrate"):
         before = old if command == "add" else make_mixed_corpus(COUNT)
-        with IndexWriter.open(start, make_embedder(), settings=settings) as writer:
-            writer.build(before)
+        build(start, HashingEmbedder(), before, settings=settings)
     expected_store = tmp_path / "expected"
     copy(start, expected_store)
     seconds = run_whole(command, expected_store)
@@ -100,7 +59,7 @@ def test_killed_at_random_moments(
         store = tmp_path / f"store{number}"
         copy(start, store)
         following = Child()
-        child.start(command, store)
+        child.start(command, store, COUNT, 0.0005)
         time.sleep(moment)
         child.kill()
         child = following

@@ -8,12 +8,13 @@ import os
 import random
 import shutil
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from store_helper import CORPUS, HashingEmbedder, build, contents
 
+from expertrag_index import manifest
 from expertrag_index.build import IndexWriter
 from expertrag_index.durable import store_errors
 from expertrag_index.errors import (
@@ -33,12 +34,10 @@ FLIPS_DATABASE = 100
 
 
 @pytest.fixture(scope="module")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory, corpus: list[Document], make_embedder: Any
-) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("damage") / "store"
-    with IndexWriter.open(path, make_embedder()) as writer:
-        writer.build(corpus)
+    with IndexWriter.open(path, HashingEmbedder()) as writer:
+        writer.build(CORPUS)
         writer.add([Document("extra", "A late addition.", metadata={"number": 99})])
     return path
 
@@ -86,7 +85,7 @@ def is_noticed(path: Path, hashing: Any, expected: tuple[Any, ...]) -> bool:
 
 @pytest.mark.slow
 def test_a_flipped_bit_in_any_derived_file_is_detected_and_repaired(
-    whole: Path, tmp_path: Path, hashing: Any, contents: Callable[[Path], object]
+    whole: Path, tmp_path: Path, hashing: Any
 ) -> None:
     expected, content = read_all(whole, hashing), contents(whole)
     files = [
@@ -109,11 +108,8 @@ def test_a_flipped_bit_in_any_derived_file_is_detected_and_repaired(
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_in_the_database_is_detected_or_harmless(
-    whole: Path, tmp_path: Path, corpus: list[Document], make_embedder: Any,
-    contents: Callable[[Path], object],
-) -> None:  # fmt: skip
-    hashing = make_embedder()
+def test_a_flipped_bit_in_the_database_is_detected_or_harmless(whole: Path, tmp_path: Path) -> None:
+    hashing = HashingEmbedder()
     expected, content = read_all(whole, hashing), contents(whole)
     bits = (whole / "store.db").stat().st_size * 8
     noticed = repaired = 0
@@ -130,8 +126,7 @@ def test_a_flipped_bit_in_the_database_is_detected_or_harmless(
             else:
                 if not report.problems:
                     repaired += 1
-                    with IndexWriter.open(store, hashing) as writer:
-                        writer.build([*corpus, extra])  # what the repair had to remove
+                    build(store, hashing, [*CORPUS, extra])  # what the repair had to remove
                     assert verify(store).problems == ()
                     assert contents(store) == content, bit
         else:
@@ -194,6 +189,19 @@ def manifest_of(store: Path, generation: int = 2) -> Any:
     return loads(path.read_bytes(), str(path))
 
 
+def rewrite_manifest(store: Path, **changes: object) -> None:
+    """Change fields of the newest manifest, with a checksum that is right."""
+    path = store / "generations" / "gen-000002" / "manifest.json"
+    body = json.loads(path.read_bytes())
+    del body["checksum"]
+    path.write_bytes(manifest._canonical({**body, **changes}))
+
+
+def assert_whole(store: Path) -> None:
+    with Index.open(store) as index:
+        assert (index.degraded, index.manifest.documents) == ("", 61)
+
+
 def test_falls_back_to_the_previous_generation_if_the_newest_is_damaged(
     store: Path, hashing: Any
 ) -> None:
@@ -230,8 +238,7 @@ def test_a_damaged_current(store: Path, hashing: Any, content: bytes | None) -> 
         IndexWriter.open(store, hashing)
     assert len(verify(store).problems) == 1
     assert verify(store, repair=True).problems == ()
-    with Index.open(store) as index:
-        assert (index.degraded, index.manifest.documents) == ("", 61)
+    assert_whole(store)
 
 
 def test_a_lost_manifest(store: Path, hashing: Any) -> None:
@@ -241,8 +248,7 @@ def test_a_lost_manifest(store: Path, hashing: Any) -> None:
     with pytest.raises(StoreCorruptError, match=r"missing.*--repair"):
         IndexWriter.open(store, hashing)
     assert verify(store, repair=True).problems == ()
-    with Index.open(store) as index:
-        assert (index.degraded, index.manifest.documents) == ("", 61)
+    assert_whole(store)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, but long enough to be read as one" * 9])
@@ -250,10 +256,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
     store: Path, hashing: Any, content: bytes
 ) -> None:
     (store / "store.db").write_bytes(content)
-    for attempt in (
-        lambda: Index.open(store),
-        lambda: IndexWriter.open(store, hashing),
-    ):
+    for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
         with pytest.raises(StoreCorruptError, match="--repair"):
             attempt()
     for repair in (False, True):
@@ -267,12 +270,7 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
 
 
 def test_rejects_a_newer_format(store: Path, hashing: Any) -> None:
-    path = store / "generations" / "gen-000002" / "manifest.json"
-    body = json.loads(path.read_bytes())
-    body.pop("checksum")
-    from expertrag_index import manifest
-
-    path.write_bytes(manifest._canonical({**body, "format_version": 4, "unheard_of": 1}))
+    rewrite_manifest(store, format_version=4, unheard_of=1)
     for attempt in (
         lambda: Index.open(store),
         lambda: IndexWriter.open(store, hashing),
@@ -283,31 +281,22 @@ def test_rejects_a_newer_format(store: Path, hashing: Any) -> None:
 
 
 def test_rejects_a_newer_database(store: Path, hashing: Any) -> None:
-    connection = sqlite3.connect(store / "store.db")
-    connection.execute("PRAGMA user_version = 4")
-    connection.close()
+    with contextlib.closing(sqlite3.connect(store / "store.db")) as connection:
+        connection.execute("PRAGMA user_version = 4")
     with pytest.raises(StoreFormatError, match="pip install -U"):
         IndexWriter.open(store, hashing)
 
 
 def test_rejects_a_store_of_an_older_version(store: Path, hashing: Any) -> None:
-    path = store / "generations" / "gen-000002" / "manifest.json"
-    body = json.loads(path.read_bytes())
-    body.pop("checksum")
-    from expertrag_index import manifest
-
-    path.write_bytes(manifest._canonical({**body, "format_version": 2}))
-    connection = sqlite3.connect(store / "store.db")
-    connection.execute("PRAGMA user_version = 2")
-    connection.close()
+    rewrite_manifest(store, format_version=2)
+    with contextlib.closing(sqlite3.connect(store / "store.db")) as connection:
+        connection.execute("PRAGMA user_version = 2")
     for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
         with pytest.raises(StoreFormatError, match="build the store again from its documents"):
             attempt()
 
 
-def test_damaged_rows_are_rejected_and_removed_by_a_repair(
-    store: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing: Any) -> None:
     connection = sqlite3.connect(store / "store.db")
     connection.execute(
         """UPDATE chunks SET text = 'X' || substr(text, 2)
@@ -335,15 +324,15 @@ def test_damaged_rows_are_rejected_and_removed_by_a_repair(
     assert repaired.problems == ()
     assert sum("removed; run 'expertrag index build'" in line for line in repaired.repaired) == 4
     with IndexWriter.open(store, hashing) as writer:
-        again = writer.add(corpus)
+        again = writer.add(CORPUS)
     assert (again.added, again.unchanged) == (4, 56)
 
 
 def test_the_manifest_is_read_back_as_written(store: Path) -> None:
-    manifest = manifest_of(store)
-    assert loads(dumps(manifest), "x") == manifest
-    assert manifest.normalised
-    assert manifest.metric == "inner_product"
+    written = manifest_of(store)
+    assert loads(dumps(written), "x") == written
+    assert written.normalised
+    assert written.metric == "inner_product"
 
 
 def test_verify_rejects_a_missing_store(tmp_path: Path) -> None:

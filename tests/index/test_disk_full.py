@@ -6,38 +6,25 @@ store, SQLite's own included, without needing a file system of our own.
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from file_helper import no_file_beyond
+from store_helper import CORPUS, HashingEmbedder, build, contents, make_corpus
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import StorageFullError, StoreNotFoundError
 from expertrag_index.index import Index
 from expertrag_index.settings import WriterSettings
-from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 SIZES = [int(size) for size in np.geomspace(100, 1_000_000, 30)]
 
 
-@contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))  # Python ignores SIGXFSZ
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_build(
-    tmp_path: Path, corpus: list[Document], make_embedder: Any, contents: Callable[[Path], object]
-) -> None:
+def test_build(tmp_path: Path) -> None:
     settings = WriterSettings(embed_batch=16)
     full = 0
     for size in SIZES:
@@ -45,32 +32,25 @@ def test_build(
         try:
             with (
                 no_file_beyond(size),
-                IndexWriter.open(store, make_embedder(), settings=settings) as writer,
+                IndexWriter.open(store, HashingEmbedder(), settings=settings) as writer,
             ):
-                writer.build(corpus)
+                writer.build(CORPUS)
         except StorageFullError as error:
             assert "free some space" in str(error)
             full += 1
             with pytest.raises(StoreNotFoundError):
                 Index.open(store)
-        with IndexWriter.open(store, make_embedder(), settings=settings) as writer:
-            writer.build(corpus)
+        build(store, HashingEmbedder(), CORPUS, settings=settings)
         assert verify(store).problems == ()
         assert contents(store) == contents(tmp_path / str(SIZES[0]))
     assert 15 < full < len(SIZES)
 
 
-def test_add_delete_and_repair(
-    tmp_path: Path,
-    make_corpus: Callable[..., list[Document]],
-    hashing: Any,
-    contents: Callable[[Path], object],
-) -> None:
+def test_add_delete_and_repair(tmp_path: Path, hashing: Any) -> None:
     store = tmp_path / "store"
     old, new = make_corpus(60), make_corpus(60, version=1)
     settings = WriterSettings(embed_batch=16)
-    with IndexWriter.open(store, hashing, settings=settings) as writer:
-        writer.build(old)
+    build(store, hashing, old, settings=settings)
     expected = contents(store)
     actions: list[Callable[[IndexWriter], object]] = [
         lambda writer: writer.add(new),
@@ -92,15 +72,13 @@ def test_add_delete_and_repair(
                 with Index.open(store) as index:
                     assert (index.generation, index.degraded) == (before, "")
                 assert contents(store) == expected
-            with IndexWriter.open(store, hashing, settings=settings) as writer:
-                writer.build(old)
+            build(store, hashing, old, settings=settings)
     assert full > 30
 
 
-def test_repair(tmp_path: Path, corpus: list[Document], hashing: Any) -> None:
+def test_repair(tmp_path: Path, hashing: Any) -> None:
     store = tmp_path / "store"
-    with IndexWriter.open(store, hashing) as writer:
-        writer.build(corpus)
+    build(store, hashing, CORPUS)
     for file in (store / "segments").iterdir():
         file.write_bytes(b"")
     for size in SIZES[:15]:

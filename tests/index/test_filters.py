@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store_helper import HashingEmbedder, build
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import FilterError
@@ -26,10 +27,9 @@ DOCUMENTS = [
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, make_embedder: Any) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("filters") / "store"
-    with IndexWriter.open(path, make_embedder()) as writer:
-        assert writer.build(DOCUMENTS).failures == ()
+    assert build(path, HashingEmbedder(), DOCUMENTS).failures == ()
     return path
 
 
@@ -76,12 +76,9 @@ def test_metadata_survives_a_round_trip(index: Index) -> None:
     assert index.manifest.fields["tags"] == "mixed"
 
 
-def test_a_store_with_lists_verifies_and_is_unchanged_by_a_rebuild(
-    store: Path, make_embedder: Any
-) -> None:
+def test_a_store_with_lists_verifies_and_is_unchanged_by_a_rebuild(store: Path) -> None:
     assert verify(store).problems == ()
-    with IndexWriter.open(store, make_embedder()) as writer:
-        assert writer.build(DOCUMENTS).unchanged == len(DOCUMENTS)
+    assert build(store, HashingEmbedder(), DOCUMENTS).unchanged == len(DOCUMENTS)
 
 
 def test_errors_name_the_cure(index: Index) -> None:
@@ -91,10 +88,9 @@ def test_errors_name_the_cure(index: Index) -> None:
         index.search_lexical("word", 1, {"tags": ["hr", "pay"]})
 
 
-def test_an_error_names_only_some_of_many_fields(tmp_path: Path, make_embedder: Any) -> None:
+def test_an_error_names_only_some_of_many_fields(tmp_path: Path) -> None:
     metadata = {f"field{number:03}": number for number in range(100)}
-    with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
-        writer.build([Document("a", "word", metadata=metadata)])
+    build(tmp_path / "store", HashingEmbedder(), [Document("a", "word", metadata=metadata)])
     with Index.open(tmp_path / "store") as opened, pytest.raises(FilterError) as caught:
         opened.search_lexical("word", 1, {"filed001": 1})
     assert "field001" in str(caught.value)
@@ -102,10 +98,8 @@ def test_an_error_names_only_some_of_many_fields(tmp_path: Path, make_embedder: 
 
 
 @pytest.mark.parametrize("value", [None, [None], [[1]], [float("nan")], [object()], {"a": 1}])
-def test_metadata_that_cannot_be_stored_is_a_failure(
-    tmp_path: Path, make_embedder: Any, value: Any
-) -> None:
-    with IndexWriter.open(tmp_path / "store", make_embedder()) as writer:
+def test_metadata_that_cannot_be_stored_is_a_failure(tmp_path: Path, value: Any) -> None:
+    with IndexWriter.open(tmp_path / "store", HashingEmbedder()) as writer:
         documents = [Document("a", "word"), Document("b", "word", metadata={"x": value})]
         report = writer.build(documents)
     (failure,) = report.failures

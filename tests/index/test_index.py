@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from store_helper import CORPUS, HashingEmbedder, build
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import (
@@ -22,12 +23,10 @@ from expertrag_index.types import Document
 
 
 @pytest.fixture(scope="module")
-def store(
-    tmp_path_factory: pytest.TempPathFactory, corpus: list[Document], make_embedder: Any
-) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("index") / "store"
-    with IndexWriter.open(path, make_embedder()) as writer:
-        writer.build([*corpus, Document("dead", "nothing", metadata={"only": 1})])
+    with IndexWriter.open(path, HashingEmbedder()) as writer:
+        writer.build([*CORPUS, Document("dead", "nothing", metadata={"only": 1})])
         writer.delete(["dead"])
     return path
 
@@ -146,12 +145,12 @@ def test_queries_are_never_interpreted_as_syntax(index: Index, query: str) -> No
     assert len(found) == 5
 
 
-def test_texts_and_samples(index: Index, corpus: list[Document]) -> None:
+def test_texts_and_samples(index: Index) -> None:
     sample = index.sample_chunks(10, seed=3)
     assert sample == index.sample_chunks(10, seed=3) != index.sample_chunks(10, seed=4)
     keys = [key for key, _ in sample]
     assert index.chunks(keys[::-1]) == [chunk for _, chunk in sample][::-1]
-    documents = {document.id: document for document in corpus}
+    documents = {document.id: document for document in CORPUS}
     for _, chunk in sample:
         document = documents[chunk.document_id]
         assert index.document_text(document.id)[chunk.start : chunk.end] == chunk.text
@@ -166,12 +165,12 @@ def test_texts_and_samples(index: Index, corpus: list[Document]) -> None:
 
 
 def test_a_reader_keeps_its_generation_while_a_writer_publishes(
-    tmp_path: Path, corpus: list[Document], hashing: Any
+    tmp_path: Path, hashing: Any
 ) -> None:
     path = tmp_path / "store"
     query = hashing.encode_query("replication word5")
     with IndexWriter.open(path, hashing) as writer:
-        writer.build(corpus)
+        writer.build(CORPUS)
         with Index.open(path) as old:
 
             def look() -> object:
@@ -180,9 +179,9 @@ def test_a_reader_keeps_its_generation_while_a_writer_publishes(
 
             before = look()
             for keep in (40, 20, 10, 5):
-                writer.build([replace(item, title="New") for item in corpus[:keep]])
+                writer.build([replace(item, title="New") for item in CORPUS[:keep]])
                 assert look() == before
-                assert old.document_text("doc59") == corpus[59].text
+                assert old.document_text("doc59") == CORPUS[59].text
                 with Index.open(path) as new:
                     assert new.manifest.documents == keep
                     assert not new.degraded
@@ -221,8 +220,8 @@ def test_rejects_a_missing_store(tmp_path: Path, store: Path) -> None:
         index.search_lexical("word5", 5)
 
 
-def test_small_segments_ivf_and_merging(tmp_path: Path, make_embedder: Any) -> None:
-    embedder = make_embedder(dimension=24)
+def test_small_segments_ivf_and_merging(tmp_path: Path) -> None:
+    embedder = HashingEmbedder(dimension=24)
     settings = WriterSettings(flat_limit=1000, small=100, max_segments=3)
     documents = [
         Document(f"d{i}", f"a{i % 50} b{i % 31} c{i % 17} n{i}", metadata={"i": i % 400})
@@ -257,13 +256,10 @@ def test_small_segments_ivf_and_merging(tmp_path: Path, make_embedder: Any) -> N
         assert kinds() == ["flat"]  # more than a quarter was dead, and few are left
 
 
-def test_equal_chunks_do_not_distort_the_measured_recall(
-    tmp_path: Path, make_embedder: Any
-) -> None:
+def test_equal_chunks_do_not_distort_the_measured_recall(tmp_path: Path) -> None:
     settings = WriterSettings(flat_limit=500, small=100)
     documents = [Document(f"d{i}", f"the same words {i % 20}") for i in range(1200)]
-    with IndexWriter.open(tmp_path / "s", make_embedder(dimension=24), settings=settings) as writer:
-        writer.build(documents)
+    build(tmp_path / "s", HashingEmbedder(dimension=24), documents, settings=settings)
     with Index.open(tmp_path / "s") as index:
         assert index.manifest.segments[0].kind == "ivf_sq8"
         assert index.manifest.recall_at_10 >= 0.95
@@ -285,9 +281,7 @@ def assert_recall(index: Index, embedder: Any) -> None:
         assert len(index.search_dense(query, 1000, wanted)) == min(1000, count)
 
 
-def test_opening_while_a_writer_publishes(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_opening_while_a_writer_publishes(tmp_path: Path, hashing: Any) -> None:
     path = tmp_path / "store"
     generations: list[int] = []
     problems: list[object] = []
@@ -305,12 +299,12 @@ def test_opening_while_a_writer_publishes(
                 problems.append(error)
 
     with IndexWriter.open(path, hashing) as writer:
-        writer.build(corpus)
+        writer.build(CORPUS)
         threads = [threading.Thread(target=read) for _ in range(2)]
         for thread in threads:
             thread.start()
         for i in range(20):
-            writer.build([replace(item, title=f"Edition {i}") for item in corpus[: 60 - i]])
+            writer.build([replace(item, title=f"Edition {i}") for item in CORPUS[: 60 - i]])
         done.set()
         for thread in threads:
             thread.join()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from store_helper import CORPUS, ExpertEmbedder, build, contents, make_mixed_corpus
 
 from expertrag_index.build import IndexWriter
 from expertrag_index.errors import SearchError
@@ -19,7 +20,6 @@ from expertrag_index.types import Document
 from expertrag_index.verify import verify
 
 COUNT = 60
-Corpus = Callable[[int], list[Document]]
 
 
 def experts_of(index: Index, keys: Sequence[int]) -> list[str]:
@@ -29,9 +29,8 @@ def experts_of(index: Index, keys: Sequence[int]) -> list[str]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, make_experts: Any, make_mixed_corpus: Corpus) -> Path:
-    with IndexWriter.open(tmp_path / "store", make_experts()) as writer:
-        writer.build(make_mixed_corpus(COUNT))
+def store(tmp_path: Path) -> Path:
+    build(tmp_path / "store", ExpertEmbedder(), make_mixed_corpus(COUNT))
     return tmp_path / "store"
 
 
@@ -59,30 +58,25 @@ def test_each_group_is_in_one_partition(store: Path) -> None:
     assert verify(store).problems == ()
 
 
-def test_general_vectors_equal_those_of_the_base(
-    store: Path, tmp_path: Path, make_experts: Any, make_mixed_corpus: Corpus, contents: Any
-) -> None:
-    with IndexWriter.open(tmp_path / "plain", make_experts(experts=())) as writer:
-        writer.build(make_mixed_corpus(COUNT))
+def test_general_vectors_equal_those_of_the_base(store: Path, tmp_path: Path) -> None:
+    build(tmp_path / "plain", ExpertEmbedder(experts=()), make_mixed_corpus(COUNT))
     base = {row[:2]: row[-1] for row in contents(tmp_path / "plain")[1]}
     for row in contents(store)[1]:
         if row[-2] == "general":
             assert row[-1] == base[row[:2]]
 
 
-def test_a_plain_embedder_is_not_asked_for_experts(
-    tmp_path: Path, corpus: list[Document], hashing: Any
-) -> None:
+def test_a_plain_embedder_is_not_asked_for_experts(tmp_path: Path, hashing: Any) -> None:
     with IndexWriter.open(tmp_path / "store", hashing) as writer:  # its assign raises
-        report = writer.build(corpus)
+        report = writer.build(CORPUS)
     assert len(hashing.encoded) == report.chunks
     with Index.open(tmp_path / "store") as index:
         assert index.partitions() == {"general": report.chunks}
         assert index.groups() == []
 
 
-def test_added_documents_follow_their_group(store: Path, make_experts: Any) -> None:
-    embedder = make_experts()
+def test_added_documents_follow_their_group(store: Path) -> None:
+    embedder = ExpertEmbedder()
     late = [
         Document("late1", "Nothing is said here.", source="/notes/money/late.txt"),
         Document("late2", "Nothing is said here.", domain="legal"),
@@ -99,30 +93,24 @@ def test_added_documents_follow_their_group(store: Path, make_experts: Any) -> N
     assert verify(store).problems == ()
 
 
-def test_building_again_embeds_and_routes_nothing(
-    store: Path, make_experts: Any, make_mixed_corpus: Corpus
-) -> None:
-    embedder = make_experts()
-    with IndexWriter.open(store, embedder) as writer:
-        report = writer.build(make_mixed_corpus(COUNT))
+def test_building_again_embeds_and_routes_nothing(store: Path) -> None:
+    embedder = ExpertEmbedder()
+    report = build(store, embedder, make_mixed_corpus(COUNT))
     assert (report.generation, report.unchanged) == (1, COUNT)
     assert (embedder.encoded, embedder.routed) == ([], 0)
 
 
-def test_a_group_ends_with_its_last_document(
-    store: Path, make_experts: Any, make_mixed_corpus: Corpus
-) -> None:
+def test_a_group_ends_with_its_last_document(store: Path) -> None:
     rest = [item for item in make_mixed_corpus(COUNT) if "money" not in item.id]
-    with IndexWriter.open(store, make_experts()) as writer:
-        writer.build(rest)
+    build(store, ExpertEmbedder(), rest)
     with Index.open(store) as index:
         assert [group.name for group in index.groups()] == ["from /notes/garden", "legal"]
         assert set(index.partitions()) == {"general", "legal"}
     assert verify(store).problems == ()
 
 
-def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts: Any) -> None:
-    embedder = make_experts()
+def test_each_partition_is_searched_by_its_own_vector(store: Path) -> None:
+    embedder = ExpertEmbedder()
     experts = ("finance", "general", "legal")
     with Index.open(store) as index:
         for key, chunk in index.sample_chunks(12, seed=2):
@@ -140,8 +128,8 @@ def test_each_partition_is_searched_by_its_own_vector(store: Path, make_experts:
         assert index.scan_cost() == index.size
 
 
-def test_the_nearest_chunk_is_searched_in_every_partition(store: Path, make_experts: Any) -> None:
-    embedder = make_experts()
+def test_the_nearest_chunk_is_searched_in_every_partition(store: Path) -> None:
+    embedder = ExpertEmbedder()
     with Index.open(store) as index:
         for key, chunk in index.sample_chunks(12, seed=2):
             text = chunk.embedding_text
@@ -154,8 +142,8 @@ def test_the_nearest_chunk_is_searched_in_every_partition(store: Path, make_expe
             assert nothing == -1.0
 
 
-def test_filters_reach_every_partition(store: Path, make_experts: Any) -> None:
-    embedder = make_experts()
+def test_filters_reach_every_partition(store: Path) -> None:
+    embedder = ExpertEmbedder()
     vectors = {name: embedder.encode_query("word5", name) for name in ("general", "finance")}
     with Index.open(store) as index:
         wanted = {"source": {"$in": ["/notes/money/1.txt", "/notes/legal/0.txt"]}}
@@ -165,13 +153,12 @@ def test_filters_reach_every_partition(store: Path, make_experts: Any) -> None:
         assert index.partitions({"domain": "legal"}) == {"legal": index.partitions()["legal"]}
 
 
-def test_a_scale_makes_inflated_scores_comparable(tmp_path: Path, make_experts: Any) -> None:
+def test_a_scale_makes_inflated_scores_comparable(tmp_path: Path) -> None:
     """The expert of finance maps every cosine to (cosine + 1) / 2: most of its chunks then win."""
-    embedder = make_experts(lean={"finance": np.pi / 4})
+    embedder = ExpertEmbedder(lean={"finance": np.pi / 4})
     legal = [Document(f"l{i}", f"tenant{i} lease{i} court", domain="legal") for i in range(20)]
     finance = [Document(f"f{i}", f"stock{i} bond{i} fund", domain="finance") for i in range(20)]
-    with IndexWriter.open(tmp_path / "store", embedder) as writer:
-        writer.build([*legal, *finance])
+    build(tmp_path / "store", embedder, [*legal, *finance])
     query = "tenant7 lease7 court"
     vectors = {name: embedder.encode_query(query, name) for name in ("legal", "finance")}
     with Index.open(tmp_path / "store") as index:
@@ -196,8 +183,8 @@ def test_a_scale_makes_inflated_scores_comparable(tmp_path: Path, make_experts: 
         assert [hit.key for hit in scaled.search_dense(own, 40)] == order
 
 
-def test_segments_are_merged_within_their_partition(tmp_path: Path, make_experts: Any) -> None:
-    embedder = make_experts(dimension=24)
+def test_segments_are_merged_within_their_partition(tmp_path: Path) -> None:
+    embedder = ExpertEmbedder(dimension=24)
     settings = WriterSettings(flat_limit=400, small=50, max_segments=2)
 
     def documents(name: str, start: int, stop: int) -> list[Document]:
@@ -225,10 +212,8 @@ def test_segments_are_merged_within_their_partition(tmp_path: Path, make_experts
     assert verify(tmp_path / "s").problems == ()
 
 
-def test_adding_a_domain_re_encodes_only_its_partition(
-    store: Path, make_experts: Any, make_mixed_corpus: Corpus
-) -> None:
-    larger = make_experts(experts=("legal", "finance", "gardening"))
+def test_adding_a_domain_re_encodes_only_its_partition(store: Path) -> None:
+    larger: Any = ExpertEmbedder(experts=("legal", "finance", "gardening"))
     before = make_mixed_corpus(COUNT)
     gardens = sum(item.id.startswith("garden") for item in before)
     with Index.open(store) as index:
@@ -256,9 +241,7 @@ def _speaks_of(word: str, embedder: Any) -> Any:
     return posteriors
 
 
-def test_a_damaged_group_is_detected_and_repaired(
-    store: Path, make_experts: Any, make_mixed_corpus: Corpus
-) -> None:
+def test_a_damaged_group_is_detected_and_repaired(store: Path) -> None:
     import sqlite3
 
     connection = sqlite3.connect(store / "store.db")
@@ -267,14 +250,14 @@ def test_a_damaged_group_is_detected_and_repaired(
     connection.close()
     assert "'from /notes/money' is damaged" in verify(store).problems[0]
     assert verify(store, repair=True).problems == ()
-    with IndexWriter.open(store, make_experts()) as writer:
+    with IndexWriter.open(store, ExpertEmbedder()) as writer:
         assert writer.build(make_mixed_corpus(COUNT)).unchanged == COUNT
         writer.add([Document("late", "Late.", source="/notes/money/late.txt")])
     with Index.open(store) as index:
         assert experts_by_document(index)["late"] == {"finance"}
 
 
-def test_a_repair_rebuilds_all_partitions(store: Path, contents: Any) -> None:
+def test_a_repair_rebuilds_all_partitions(store: Path) -> None:
     before = contents(store)
     for file in (store / "segments").iterdir():
         file.write_bytes(b"damaged")
@@ -284,11 +267,8 @@ def test_a_repair_rebuilds_all_partitions(store: Path, contents: Any) -> None:
     assert contents(store) == before
 
 
-def test_an_unchanged_embedding_text_is_not_embedded_again(
-    store: Path, make_experts: Any, make_mixed_corpus: Corpus
-) -> None:
-    embedder = make_experts()
+def test_an_unchanged_embedding_text_is_not_embedded_again(store: Path) -> None:
+    embedder = ExpertEmbedder()
     moved = [replace(item, metadata={"x": 1}) for item in make_mixed_corpus(COUNT)]
-    with IndexWriter.open(store, embedder) as writer:
-        report = writer.build(moved)
+    report = build(store, embedder, moved)
     assert (report.changed, report.chunks_embedded) == (COUNT, 0)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store_helper import build
 
-from expertrag_index import Index, IndexWriter
+from expertrag_index import Index
 from expertrag_index.spelling import respelled
 from expertrag_index.types import Document
 
@@ -69,8 +70,7 @@ def test_frequencies_are_looked_up_in_lower_case() -> None:
 
 def test_a_store_corrects_a_query_with_its_own_words(tmp_path: Path, hashing: Any) -> None:
     texts = ["The notice period is four weeks.", "After the notice period nothing is paid."]
-    with IndexWriter.open(tmp_path / "store", hashing) as writer:
-        writer.build([Document(str(at), text) for at, text in enumerate(texts)])
+    build(tmp_path / "store", hashing, [Document(str(at), text) for at, text in enumerate(texts)])
     with Index.open(tmp_path / "store") as index:
         assert index.respelled("How long is the notcie peroid?") == "How long is the notice period?"
         assert index.respelled("How long is the probation?") == "How long is the probation?"

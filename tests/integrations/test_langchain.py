@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
-from serving_fixtures import Background
+from serving_fixtures import Background, StartServer
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Constraint, GateMode
 from expertrag.client import AsyncClient, Client
 from expertrag.integrations.langchain import ExpertRAGChatModel, ExpertRAGRetriever
-from expertrag.service import Server
 
 QUESTION = "When are roses pruned?"
 
 
 @pytest.fixture
-def address(start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]) -> str:
-    return start_server(paced_pipeline).address
+def address(start_server: StartServer) -> str:
+    return start_server().address
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from small_decoder import (
     PAGES,
     VOCABULARY,
     Make,
+    in_parts,
     in_torch,
     small_model,
     whole_text,
@@ -52,19 +53,10 @@ def test_a_row_is_the_same_in_any_batch(isa: str, format: Format) -> None:
         whole_text(model, one, torch.tensor([0, 1, 2])),
         whole_text(model, other, torch.tensor([3, 4])),
     )
-    # in parts, with rows of the other text between them, on pages that others have used
-    run, pages = model.decoder.run, (torch.tensor([4, 0, 3]), torch.tensor([2, 1]))
-    found: list[list[torch.Tensor]] = [[], []]
-    for first, second in (((0, 61), (0, 1)), ((61, 62), (1, 60)), ((62, 140), (60, 67))):
-        rows = [one[slice(*first)], other[slice(*second)]]
-        places = [torch.arange(*first), torch.arange(*second)]
-        middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
-        texts = [SequenceRows(0, middle, pages[0]), SequenceRows(middle, end, pages[1])]
-        logits, _ = run(torch.cat(rows), torch.cat(places), texts, torch.arange(end))
-        found[0].append(logits[:middle])
-        found[1].append(logits[middle:])
+    # on pages that others have used
+    found = in_parts(model, (one, other), (torch.tensor([4, 0, 3]), torch.tensor([2, 1])))
     for parts, whole in zip(found, alone, strict=True):
-        assert torch.equal(torch.cat(parts), whole)
+        assert torch.equal(parts, whole)
 
 
 @pytest.mark.parametrize("format", list(Format))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_decoder import PAGES, VOCABULARY, Model, in_torch, small_model, whole_text
+from small_decoder import PAGES, VOCABULARY, Model, in_parts, in_torch, small_model, whole_text
 
 from expertrag_kernels import Format
 from expertrag_kernels.gpu.graphs import fill, spare_rows
@@ -33,19 +33,9 @@ def test_a_row_is_the_same_in_any_batch() -> None:
     model = _model(torch.float32)
     draw = torch.Generator().manual_seed(2)
     one, other = (torch.randint(VOCABULARY, (length,), generator=draw) for length in (140, 67))
-    pages = torch.tensor([4, 0, 3]), torch.tensor([2, 1])
-    found: list[list[torch.Tensor]] = [[], []]
-    # a long part and a short one, in both orders, and rows one by one
-    for first, second in (((0, 61), (0, 1)), ((61, 62), (1, 60)), ((62, 140), (60, 67))):
-        rows = [one[slice(*first)], other[slice(*second)]]
-        places = [torch.arange(*first), torch.arange(*second)]
-        middle, end = len(rows[0]), len(rows[0]) + len(rows[1])
-        texts = [SequenceRows(0, middle, pages[0]), SequenceRows(middle, end, pages[1])]
-        logits, _ = model.decoder.run(torch.cat(rows), torch.cat(places), texts, torch.arange(end))
-        found[0].append(logits[:middle])
-        found[1].append(logits[middle:])
+    found = in_parts(model, (one, other), (torch.tensor([4, 0, 3]), torch.tensor([2, 1])))
     for parts, tokens in zip(found, (one, other), strict=True):
-        torch.testing.assert_close(torch.cat(parts), model.expected(tokens), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(parts, model.expected(tokens), atol=1e-4, rtol=1e-4)
 
 
 def test_graph_rows_give_the_results_of_the_batch() -> None:

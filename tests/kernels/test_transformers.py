@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from model_families import LATENT, SHAPE
 from torch import nn
 from transformers import AutoModelForCausalLM as AutoModel
 from transformers import (
@@ -33,43 +34,18 @@ from expertrag_kernels import (
 )
 from expertrag_kernels import transformers as adapter
 
-_SHAPE: dict[str, Any] = {
-    "vocab_size": 97,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "moe_intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "num_experts_per_tok": 2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 _EXPERTS = 5
 
 
 def _config(kind: type[PretrainedConfig]) -> PretrainedConfig:
     extra: dict[str, Any] = {}
     if kind is DeepseekV2Config:
-        extra = {
-            "n_routed_experts": _EXPERTS,
-            "n_shared_experts": 1,
-            "first_k_dense_replace": 1,
-            "num_key_value_heads": 4,
-            "kv_lora_rank": 16,
-            "q_lora_rank": None,
-            "qk_nope_head_dim": 8,
-            "qk_rope_head_dim": 8,
-            "v_head_dim": 8,
-            "topk_method": "greedy",
-        }
+        extra = {**LATENT, "topk_method": "greedy", "n_routed_experts": _EXPERTS}
     elif kind in (MixtralConfig, GptOssConfig):
         extra = {"num_local_experts": _EXPERTS}
     else:
         extra = {"num_experts": _EXPERTS}
-    return kind(**{**_SHAPE, **extra})
+    return kind(**{**SHAPE, "vocab_size": 97, "num_hidden_layers": 2, **extra})
 
 
 def _eager(config: PretrainedConfig) -> Any:

@@ -13,26 +13,19 @@ from typing import Any
 
 import pytest
 import torch
+from model_families import LATENT, SHAPE
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_network import TransformersNetwork
 
-_SHAPE: dict[str, Any] = {
+TinyFolder = Callable[[str], Path]
+
+_CHANGES: dict[str, Any] = {
     "vocab_size": 49152,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "moe_intermediate_size": 24,
     "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "num_experts_per_tok": 2,
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
-    "pad_token_id": 2,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
 }
 _EXTRA: dict[str, dict[str, Any]] = {
     "olmoe": {"num_experts": 5},
@@ -40,24 +33,13 @@ _EXTRA: dict[str, dict[str, Any]] = {
     "qwen3_moe": {"num_experts": 5},
     "mixtral": {"num_local_experts": 5},
     "gpt_oss": {"num_local_experts": 4, "sliding_window": 64},
-    "deepseek_v2": {
-        "n_routed_experts": 5,
-        "n_shared_experts": 1,
-        "first_k_dense_replace": 1,
-        "num_key_value_heads": 4,
-        "kv_lora_rank": 16,
-        "q_lora_rank": None,
-        "qk_nope_head_dim": 8,
-        "qk_rope_head_dim": 8,
-        "v_head_dim": 8,
-        "topk_method": "greedy",
-    },
+    "deepseek_v2": {**LATENT, "topk_method": "greedy"},
     "llama": {},
 }
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> Callable[[str], Path]:
+def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
     """Make (once) the folder of a random model of an architecture, with SmolLM2's tokenizer."""
     made: dict[str, Path] = {}
 
@@ -65,7 +47,7 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> Callable[[str], Pat
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
             torch.manual_seed(0)
-            config = AutoConfig.for_model(kind, **{**_SHAPE, **_EXTRA[kind]})
+            config = AutoConfig.for_model(kind, **{**SHAPE, **_CHANGES, **_EXTRA[kind]})
             from_config: Any = AutoModelForCausalLM.from_config
             model = from_config(config)
             with torch.no_grad():
@@ -80,13 +62,13 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> Callable[[str], Pat
 
 
 @pytest.fixture(scope="session")
-def tiny(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
+def tiny(tiny_folder: TinyFolder) -> TransformersGenerator:
     """A random Mixtral, in float32, on our engine."""
     return TransformersGenerator.load(str(tiny_folder("mixtral")), dtype="float32")
 
 
 @pytest.fixture(scope="session")
-def tiny_left(tiny_folder: Callable[[str], Path]) -> TransformersGenerator:
+def tiny_left(tiny_folder: TinyFolder) -> TransformersGenerator:
     """The same model, run by transformers."""
     folder = str(tiny_folder("mixtral"))
     return TransformersGenerator.load(folder, dtype="float32", native=False)

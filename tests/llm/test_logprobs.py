@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llm.conftest import TinyFolder
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag.api.types import Constraint, DeltaEvent, Sampling, TokenLogprob
@@ -42,7 +42,7 @@ def _parts(deltas: list[DeltaEvent]) -> tuple[str, list[TokenLogprob]]:
     ids=["greedy", "temperature, penalty and constraint"],
 )
 def test_logprobs_are_those_of_the_model(
-    sampling: Sampling, either: TransformersGenerator, tiny_folder: Callable[[str], Path]
+    sampling: Sampling, either: TransformersGenerator, tiny_folder: TinyFolder
 ) -> None:
     session = either.begin(_QUESTION, sampling)
     session.peek(3)

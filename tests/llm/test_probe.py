@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from file_helper import change_json
+from llm.conftest import TinyFolder
 
 from expertrag.answer.assemble import open_generator
 from expertrag.api.errors import Conflict, InvalidArgument, ServerError
@@ -28,14 +28,12 @@ _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 @pytest.fixture(params=[True, False], ids=["engine", "transformers"])
 def reader(
-    request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path], tmp_path: Path
+    request: pytest.FixtureRequest, tiny_folder: TinyFolder, tmp_path: Path
 ) -> TransformersGenerator:
     """A tiny mixture that is marked as a reader of our prompts."""
     folder = tmp_path / "model"
     shutil.copytree(tiny_folder("mixtral"), folder)
-    config = json.loads((folder / "config.json").read_text())
-    reported = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(reported))
+    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
     return TransformersGenerator.load(str(folder), dtype="float32", native=request.param)
 
 
@@ -68,9 +66,7 @@ def test_it_abstains_before_a_token_is_sampled(reader: TransformersGenerator) ->
         assert session.doubt == pytest.approx(1 / (1 + np.exp(-4.0)))
 
 
-def test_a_low_doubt_does_not_change_the_answer(
-    reader: TransformersGenerator,
-) -> None:
+def test_a_low_doubt_does_not_change_the_answer(reader: TransformersGenerator) -> None:
     def answer() -> str:
         with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
             return "".join(session.stream())
@@ -83,7 +79,7 @@ def test_a_low_doubt_does_not_change_the_answer(
 
 
 def test_a_constrained_answer_without_a_begun_turn_has_no_doubt(
-    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    tiny_folder: TinyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The probe was fitted on turns that were begun."""
     monkeypatch.setattr(prompt, "INSTRUCTED_FROM", 1)
@@ -168,15 +164,11 @@ def test_look_does_not_repeat_an_abstention(reader: TransformersGenerator) -> No
         assert "".join(session.stream()) == prompt.NOT_FOUND
 
 
-def test_only_readers_get_the_best_passage_first(
-    tiny_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_only_readers_get_the_best_passage_first(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     """The doubt of a reader was trained; other models need a probe."""
     folder = tmp_path / "reader"
     shutil.copytree(tiny_folder("mixtral"), folder)
-    config = json.loads((folder / "config.json").read_text())
-    reported = config | {"reader_prompts": prompt.fingerprint()}
-    (folder / "config.json").write_text(json.dumps(reported))
+    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
     reader = ModelConfig(generator=str(folder), dtype="float32")
     assert open_generator(reader).best_first
     assert not open_generator(replace(reader, passages="together")).best_first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from file_helper import change_json
+from llm.conftest import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.types import Constraint, Passage, Sampling
@@ -25,14 +26,13 @@ _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 
 @pytest.fixture
-def write(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+def write(tiny_folder: TinyFolder, tmp_path: Path) -> Callable[[str], Path]:
     """Make a mixture that is marked as trained with prompts of a fingerprint."""
 
     def written(prompts: str) -> Path:
         folder = tmp_path / "model"
         shutil.copytree(tiny_folder("mixtral"), folder)
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps(config | {"reader_prompts": prompts}))
+        change_json(folder / "config.json", reader_prompts=prompts)
         return folder
 
     return written
@@ -68,7 +68,7 @@ def test_doubt_is_a_probability_of_the_model(write: Callable[[str], Path], nativ
 
 @pytest.mark.parametrize("native", [True, False])
 def test_a_large_chat_model_is_a_reader_without_training(
-    tiny_folder: Callable[[str], Path], native: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: TinyFolder, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its doubt is the scaled probability of the abstention's first token."""
     scaled = replace(prompt.INSTRUCT, doubt=prompt.Doubt(0.5, 1.0))
@@ -89,7 +89,7 @@ def test_a_large_chat_model_is_a_reader_without_training(
         assert session.doubt == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_small_chat_model_is_no_reader(tiny_folder: Callable[[str], Path]) -> None:
+def test_a_small_chat_model_is_no_reader(tiny_folder: TinyFolder) -> None:
     model = TransformersGenerator.load(str(tiny_folder("mixtral")))
     assert (model.reader, model.family) == (False, "plain")
 
@@ -114,7 +114,7 @@ def test_a_reader_of_other_prompts_is_a_plain_model(
 
 
 def test_a_model_without_prompts_is_no_reader(
-    tiny_folder: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+    tiny_folder: TinyFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert not TransformersGenerator.load(str(tiny_folder("mixtral"))).reader
     assert not caplog.records

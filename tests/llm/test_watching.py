@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.types import Sampling
@@ -51,7 +50,7 @@ def test_a_model_without_a_router() -> None:
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("kind", ["olmoe", "qwen3_moe", "mixtral", "llama"])
 def test_signals_of_a_session_are_those_of_the_plain_model(
-    kind: str, native: bool, tiny_folder: Callable[[str], Path]
+    kind: str, native: bool, tiny_folder: TinyFolder
 ) -> None:
     folder = tiny_folder(kind)
     generator = TransformersGenerator.load(str(folder), dtype="float32", native=native)
@@ -76,7 +75,7 @@ def test_signals_of_a_session_are_those_of_the_plain_model(
 
 
 def test_nothing_is_watched_unless_requested(
-    tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    tiny_folder: TinyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = str(tiny_folder("mixtral"))
     generator = TransformersGenerator.load(folder, dtype="float32", native=False)

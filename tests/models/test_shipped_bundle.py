@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from expertrag import models
-from expertrag.answer.assemble import open_embedder
-from expertrag.config.schema import ModelConfig
 from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.experts.settings import GENERAL
 
@@ -19,11 +16,6 @@ TEXTS = [
     "Write the list as JSON to a file: json.dump(items, open('out.json', 'w'))",
     "Zorp blee.",
 ]
-
-
-@pytest.fixture(scope="module")
-def shipped(minilm_path: Path) -> SentenceTransformerEmbedder:
-    return open_embedder(ModelConfig(), None)
 
 
 def test_it_is_the_embedder_of_new_stores(shipped: SentenceTransformerEmbedder) -> None:

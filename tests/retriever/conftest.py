@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import random
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from store_helper import build
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from sentence_transformers import SentenceTransformer
 
     from expertrag_index import Index
     from expertrag_retriever import Searcher, SentenceTransformerEmbedder
 
+Encoders = Callable[[str], "SentenceTransformer"]
 SMALL_SET = Path(__file__).parent.parent / "data" / "beir_small"
 
 
@@ -39,24 +39,6 @@ KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 def _lines(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
-
-
-def _load(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def make_experts() -> Callable[..., Any]:
-    """The hashing embedder with experts that the store tests use."""
-    helper = _load("store_helper", Path(__file__).parents[1] / "index" / "store_helper.py")
-    maker: Callable[..., Any] = helper.ExpertEmbedder
-    return maker
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +119,7 @@ def beir_index(
     tmp_path_factory: pytest.TempPathFactory, embedder: SentenceTransformerEmbedder
 ) -> Iterator[Index]:
     """150 sections of the Python documentation, with the fusion calibrated."""
-    from expertrag_index import Index, IndexWriter
+    from expertrag_index import Index
     from expertrag_index.types import Document
     from expertrag_retriever import calibrate_fusion
 
@@ -152,10 +134,12 @@ def beir_index(
         )
         for item in _lines(SMALL_SET / "corpus.jsonl.gz")
     ]
-    with IndexWriter.open(
-        store, embedder, calibrate=lambda index: {"fusion": calibrate_fusion(index, embedder)}
-    ) as writer:
-        writer.build(documents, failures=[])
+    build(
+        store,
+        embedder,
+        documents,
+        calibrate=lambda index: {"fusion": calibrate_fusion(index, embedder)},
+    )
     with Index.open(store, embedder_fingerprint=embedder.fingerprint) as index:
         yield index
 
@@ -204,7 +188,7 @@ def encoder_folders(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def encoder(encoder_folders: dict[str, Path]) -> Callable[[str], SentenceTransformer]:
+def encoder(encoder_folders: dict[str, Path]) -> Encoders:
     """Load an encoder of a kind, again for each test: installing experts changes it."""
 
     def load(kind: str) -> SentenceTransformer:

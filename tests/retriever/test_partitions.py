@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from store_helper import build
 
 from expertrag_index import Index, IndexWriter
 from expertrag_index.types import Document
@@ -46,8 +47,7 @@ def bundle(make_bundle: Any, load_bundle: Any) -> Embedder:
 @pytest.fixture(scope="module")
 def store(bundle: Embedder, texts_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("partitions") / "store"
-    with IndexWriter.open(path, bundle, calibrate=calibrator(bundle)) as writer:
-        writer.build(documents(texts_of))
+    build(path, bundle, documents(texts_of), calibrate=calibrator(bundle))
     return path
 
 

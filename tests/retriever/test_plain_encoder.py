@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_helper import change_json
 
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
 from expertrag_retriever.encoder import load_model
@@ -79,8 +79,7 @@ def test_unsupported_folders_are_left_to_the_library(
     folder = tmp_path / "model"
     shutil.copytree(minilm_path, folder)
     assert plain_encoder(folder) is not None
-    path = folder / file
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
+    change_json(folder / file, **changes)
     assert plain_encoder(folder) is None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from store_helper import ExpertEmbedder, build
 
 from expertrag_index import Index, IndexWriter
 from expertrag_index.scales import IDENTITY
@@ -35,9 +36,9 @@ def words(domain: str, i: int) -> str:
 
 
 @pytest.fixture
-def embedder(make_experts: Any) -> Any:
+def embedder() -> Any:
     """The expert of finance maps every cosine to (cosine + 1) / 2."""
-    return make_experts(lean={"finance": np.pi / 4}, dimension=128)
+    return ExpertEmbedder(lean={"finance": np.pi / 4}, dimension=128)
 
 
 def corpus(count: int) -> list[Document]:
@@ -49,8 +50,7 @@ def corpus(count: int) -> list[Document]:
 
 
 def test_an_expert_with_inflated_scores_does_not_dominate(tmp_path: Path, embedder: Any) -> None:
-    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
-        writer.build(corpus(60))
+    build(tmp_path / "s", embedder, corpus(60), calibrate=calibrator(embedder))
     with Index.open(tmp_path / "s") as index:
         stored: Any = index.manifest.calibration["partitions"]
         assert stored["finance"]["scale"] == pytest.approx(2.0, rel=0.05)
@@ -74,8 +74,7 @@ def _own_share(searcher: Searcher) -> float:
 
 
 def test_a_small_partition_keeps_its_cosines(tmp_path: Path, embedder: Any) -> None:
-    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
-        writer.build(corpus(5))
+    build(tmp_path / "s", embedder, corpus(5), calibrate=calibrator(embedder))
     with Index.open(tmp_path / "s") as index:
         stored: Any = index.manifest.calibration["partitions"]
     assert {(item["scale"], item["shift"]) for item in stored.values()} == {(1.0, 0.0)}
@@ -96,8 +95,7 @@ def test_a_scale_is_measured_again_when_other_partitions_grow(
     assert (alone["other_chunks"], together["other_chunks"]) == (0, len(rest))
     assert together["pseudo_queries"] > alone["pseudo_queries"]
     assert again == together
-    with IndexWriter.open(tmp_path / "whole", embedder, calibrate=calibrator(embedder)) as writer:
-        writer.build([*finance, *rest])
+    build(tmp_path / "whole", embedder, [*finance, *rest], calibrate=calibrator(embedder))
     with Index.open(tmp_path / "whole") as index:
         whole: Any = index.manifest.calibration["partitions"]
     assert together["scale"] == pytest.approx(whole["finance"]["scale"], rel=0.1)
@@ -105,8 +103,7 @@ def test_a_scale_is_measured_again_when_other_partitions_grow(
 
 def test_one_partition_ranks_as_without_a_scale(tmp_path: Path, embedder: Any) -> None:
     finance = [item for item in corpus(60) if item.domain == "finance"]
-    with IndexWriter.open(tmp_path / "s", embedder, calibrate=calibrator(embedder)) as writer:
-        writer.build(finance)
+    build(tmp_path / "s", embedder, finance, calibrate=calibrator(embedder))
     with Index.open(tmp_path / "s") as index:
         scaled, raw = Searcher(index, embedder), Searcher(index.rescaled({}), embedder)
         for i in range(10):

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from serving_fixtures import Background, PacedGenerator, trailing_of
+from serving_fixtures import Background, PacedGenerator, StartServer, trailing_of
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Overloaded
 from expertrag.client import Client
-from expertrag.service import Server
 from expertrag.service.admission import Admission
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
 
@@ -74,12 +71,10 @@ def test_the_retry_delay_grows_with_the_queue(background: Background) -> None:
 
 
 def test_overload_is_rejected_at_once_with_retry_info(
-    start_server: Callable[..., Server],
-    paced_pipeline: Callable[[], Pipeline],
-    paced: PacedGenerator,
+    start_server: StartServer, paced: PacedGenerator
 ) -> None:
     paced.step_s, paced.words = 0.02, 50
-    server = start_server(paced_pipeline, max_concurrency=1, queue_depth=1)
+    server = start_server(max_concurrency=1, queue_depth=1)
     with Client(server.address) as client, ThreadPoolExecutor(2) as pool:
         busy = [pool.submit(client.answer, "count", mode="never") for _ in range(2)]
         while server.running + server.waiting < 2:

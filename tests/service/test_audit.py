@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
-from serving_fixtures import Background, PacedGenerator
+from service.conftest import StartChild
+from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
@@ -36,22 +31,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def load(
-    built_store: Path, embedder: Any, paced: PacedGenerator, path: Path
-) -> Callable[[], Pipeline]:
+def server(start_server: StartServer, open_pipeline: OpenPipeline, path: Path) -> Server:
     path.parent.mkdir()
-    return lambda: Pipeline(built_store, embedder, paced, audit=Audit(path, texts=True))
-
-
-@pytest.fixture
-def server(start_server: Callable[..., Server], load: Callable[[], Pipeline]) -> Server:
-    return start_server(load)
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.address) as client:
-        yield client
+    return start_server(lambda: open_pipeline(audit=Audit(path, texts=True)))
 
 
 def test_every_decision_is_logged(client: Client, path: Path) -> None:
@@ -120,18 +102,15 @@ def test_feedback_over_the_network(
         client.feedback(name)
 
 
-def test_an_empty_message_is_rejected(server: Server) -> None:
-    with grpc.insecure_channel(server.address) as channel:
-        stub = gate_pb2_grpc.GateServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as caught:
-            stub.ReportFeedback(gate_pb2.ReportFeedbackRequest(), timeout=10)
+def test_an_empty_message_is_rejected(channel: grpc.Channel) -> None:
+    stub = gate_pb2_grpc.GateServiceStub(channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.ReportFeedback(gate_pb2.ReportFeedbackRequest(), timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_without_a_log(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> None:
-    server = start_server(paced_pipeline)
+def test_without_a_log(start_server: StartServer) -> None:
+    server = start_server()
     with Client(server.address) as client:
         answer = client.answer(QUESTION, mode="never")
         assert len(answer.id) == 32
@@ -157,36 +136,23 @@ def test_an_unwritable_log_does_not_fail_an_answer(client: Client, path: Path) -
 
 
 def test_two_servers_share_a_log_and_survive_sigkill(
-    built_store: Path, minilm_path: Path, path: Path, tmp_path: Path
+    start_child: StartChild, built_store: Path, minilm_path: Path, path: Path, tmp_path: Path
 ) -> None:
     path.parent.mkdir()
-    script = Path(__file__).with_name("audit_child.py")
     addresses = [f"unix:{tmp_path}/{name}" for name in ("a", "b")]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(script), address, str(built_store), str(minilm_path), str(path)],
-            env=environ,
-        )
-        for address in addresses
-    ]
-    try:
-        clients = [Client(address) for address in addresses]
-        for client in clients:
+    first, _ = (start_child(address, built_store, minilm_path, path) for address in addresses)
+    with Client(addresses[0]) as one, Client(addresses[1]) as other:
+        for client in (one, other):
             client.wait_ready(90)
-        ids = [client.answer(QUESTION, max_tokens=2).id for _ in range(5) for client in clients]
-        processes[0].send_signal(signal.SIGKILL)
-        processes[0].wait(10)
+        ids = [
+            client.answer(QUESTION, max_tokens=2).id for _ in range(5) for client in (one, other)
+        ]
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
         with path.open("ab") as file:
             file.write(b'{"id": "torn')
-        ids += [clients[1].answer(QUESTION, max_tokens=2).id for _ in range(2)]
-        clients[1].feedback(ids[0], helpful=True)
-        for client in clients:
-            client.close()
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait(10)
+        ids += [other.answer(QUESTION, max_tokens=2).id for _ in range(2)]
+        other.feedback(ids[0], helpful=True)
     log = read_log(path)
     assert [entry.id for entry in log.entries] == ids
     assert log.torn == 1
@@ -196,10 +162,5 @@ def test_two_servers_share_a_log_and_survive_sigkill(
 
 def _when(path: Path, lines: int) -> Log:
     """Read the log once it has ``lines`` lines: a cancelled call ends a moment later."""
-    import time
-
-    for _ in range(200):
-        if path.exists() and len(path.read_bytes().splitlines()) >= lines:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= lines, 10)
     return read_log(path)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from serving_fixtures import trailing_of
+from serving_fixtures import StartServer, trailing_of
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument, Overloaded
 from expertrag.api.types import Constraint
 from expertrag.client import Client
@@ -27,14 +26,8 @@ METHODS = [
 
 
 @pytest.fixture
-def server(start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]) -> Server:
-    return start_server(paced_pipeline, allow_writes=True)
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.address) as client:
-        yield client
+def server(start_server: StartServer) -> Server:
+    return start_server(allow_writes=True)
 
 
 def details_of(error: Any) -> list[Any]:
@@ -69,24 +62,22 @@ def send(channel: Any, path: str, method: Any, message: bytes) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\x0a\x05ab", b"\x00" * 9], ids=repr)
-def test_malformed_messages_on_every_method(server: Server, garbage: bytes) -> None:
+def test_malformed_messages_on_every_method(channel: grpc.Channel, garbage: bytes) -> None:
     assert len(METHODS) == 10
-    with grpc.insecure_channel(server.address) as channel:
-        for full_name, method in METHODS:
-            service, _, name = full_name.rpartition(".")
-            path = f"/{service}/{name}"
-            with pytest.raises(grpc.RpcError) as caught:
-                send(channel, path, method, garbage)
-            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
-            assert details_of(caught.value)[0].reason == "MALFORMED_MESSAGE"
-
-
-def test_the_field_is_named_in_bad_request(server: Server) -> None:
-    request = retrieve_pb2.RetrieveRequest(query="rose", k=0)
-    with grpc.insecure_channel(server.address) as channel:
-        call: Any = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
+    for full_name, method in METHODS:
+        service, _, name = full_name.rpartition(".")
+        path = f"/{service}/{name}"
         with pytest.raises(grpc.RpcError) as caught:
-            call(request.SerializeToString(), timeout=10)
+            send(channel, path, method, garbage)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
+        assert details_of(caught.value)[0].reason == "MALFORMED_MESSAGE"
+
+
+def test_the_field_is_named_in_bad_request(channel: grpc.Channel) -> None:
+    request = retrieve_pb2.RetrieveRequest(query="rose", k=0)
+    call: Any = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request.SerializeToString(), timeout=10)
     info, bad = details_of(caught.value)
     assert info.domain == "expertrag"
     assert info.metadata["request_id"]
@@ -149,13 +140,12 @@ def test_the_field_is_named(client: Client, field: str, ask: Callable[[Client], 
 
 
 @pytest.mark.parametrize("text", ["{", "[1]"])
-def test_a_schema_that_is_not_json(server: Server, text: str) -> None:
+def test_a_schema_that_is_not_json(channel: grpc.Channel, text: str) -> None:
     sampling = answer_pb2.Sampling(constraint=answer_pb2.Constraint(json_schema=text))
     question = answer_pb2.Question(text="x", sampling=sampling)
-    with grpc.insecure_channel(server.address) as channel:
-        call: Any = channel.unary_unary("/expertrag.v1.AnswerService/Answer")
-        with pytest.raises(grpc.RpcError) as caught:
-            call(answer_pb2.AnswerRequest(question=question).SerializeToString(), timeout=10)
+    call: Any = channel.unary_unary("/expertrag.v1.AnswerService/Answer")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(answer_pb2.AnswerRequest(question=question).SerializeToString(), timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     _, bad = details_of(caught.value)
     assert bad.field_violations[0].field == "constraint.json_schema"
@@ -188,13 +178,12 @@ def test_values_that_do_not_fit_the_message(client: Client, ask: Callable[[Clien
         ask(client)
 
 
-def test_unknown_enum_numbers(server: Server) -> None:
+def test_unknown_enum_numbers(channel: grpc.Channel) -> None:
     unknown: Any = 99
     request = gate_pb2.DecideRequest(query="x", policy=gate_pb2.GatePolicy(mode=unknown))
-    with grpc.insecure_channel(server.address) as channel:
-        call: Any = channel.unary_unary("/expertrag.v1.GateService/Decide")
-        with pytest.raises(grpc.RpcError) as caught:
-            call(request.SerializeToString(), timeout=10)
+    call: Any = channel.unary_unary("/expertrag.v1.GateService/Decide")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request.SerializeToString(), timeout=10)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import grpc
 import pytest
-from serving_fixtures import PacedGenerator, trailing_of
+from serving_fixtures import PacedGenerator, StartServer, trailing_of
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.types import (
     CitationEvent,
     DeltaEvent,
@@ -20,19 +17,7 @@ from expertrag.api.types import (
     UsageEvent,
 )
 from expertrag.client import Client
-from expertrag.service import Server
 from expertrag.v1 import answer_pb2, answer_pb2_grpc
-
-
-@pytest.fixture
-def server(start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]) -> Server:
-    return start_server(paced_pipeline)
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Client]:
-    with Client(server.address) as client:
-        yield client
 
 
 def test_answer_retrieves_and_reports(client: Client) -> None:
@@ -97,21 +82,19 @@ def test_pieces_of_a_slow_model_are_not_delayed(client: Client, paced: PacedGene
     assert len(deltas) == 5
 
 
-def test_seq_counts_from_zero(server: Server) -> None:
+def test_seq_counts_from_zero(channel: grpc.Channel) -> None:
     request = answer_pb2.StreamAnswerRequest(
         question=answer_pb2.Question(text="When to cut roses?")
     )
-    with grpc.insecure_channel(server.address) as channel:
-        stub = answer_pb2_grpc.AnswerServiceStub(channel)
-        sequence = [response.seq for response in stub.StreamAnswer(request, timeout=30)]
+    stub = answer_pb2_grpc.AnswerServiceStub(channel)
+    sequence = [response.seq for response in stub.StreamAnswer(request, timeout=30)]
     assert sequence == list(range(len(sequence)))
 
 
-def test_unset_fields_take_the_documented_defaults(server: Server) -> None:
+def test_unset_fields_take_the_documented_defaults(channel: grpc.Channel) -> None:
     question = answer_pb2.Question(text="checkpoint", policy={"mode": "GATE_MODE_ALWAYS"})
-    with grpc.insecure_channel(server.address) as channel:
-        stub = answer_pb2_grpc.AnswerServiceStub(channel)
-        response = stub.Answer(answer_pb2.AnswerRequest(question=question), timeout=30)
+    stub = answer_pb2_grpc.AnswerServiceStub(channel)
+    response = stub.Answer(answer_pb2.AnswerRequest(question=question), timeout=30)
     assert len(response.passages) == 5
 
 
@@ -160,20 +143,17 @@ def test_stats_and_info(client: Client) -> None:
     ("sent", "kept"),
     [("job-17:a", True), ("x" * 64, True), ("x" * 65, False), ("a b", False), ("", False)],
 )
-def test_request_id_is_echoed_or_made(server: Server, sent: str, kept: bool) -> None:
+def test_request_id_is_echoed_or_made(channel: grpc.Channel, sent: str, kept: bool) -> None:
     request = answer_pb2.AnswerRequest(question=answer_pb2.Question(text=" "))
-    with grpc.insecure_channel(server.address) as channel:
-        stub = answer_pb2_grpc.AnswerServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as caught:
-            stub.Answer(request, timeout=10, metadata=(("x-request-id", sent),))
+    stub = answer_pb2_grpc.AnswerServiceStub(channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Answer(request, timeout=10, metadata=(("x-request-id", sent),))
     received = trailing_of(caught.value)["x-request-id"]
     assert (received == sent) is kept
     assert received
 
 
-def test_unix_socket(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], tmp_path: object
-) -> None:
-    server = start_server(paced_pipeline, address=f"unix:{tmp_path}/s")
+def test_unix_socket(start_server: StartServer, tmp_path: object) -> None:
+    server = start_server(address=f"unix:{tmp_path}/s")
     with Client(server.address) as client:
         assert client.retrieve("tulips", k=1).passages[0].document_id == "garden/tulips"

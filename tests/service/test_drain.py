@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from service.conftest import StartChild
 from serving_fixtures import wait_until
 
 from expertrag.api.errors import Cancelled, Unavailable
 from expertrag.api.folding import fold
 from expertrag.client import Client
 
-HERE = Path(__file__).parent
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
-
 
 @pytest.fixture
 def address(tmp_path: Path) -> str:
     return f"unix:{tmp_path}/s"
-
-
-@pytest.fixture
-def start(address: str) -> Iterator[Start]:
-    """Starts ``serve_child.py`` on a Unix socket."""
-    children: list[subprocess.Popen[bytes]] = []
-
-    def start(*arguments: object) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, str(HERE / "serve_child.py"), address, *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        children.append(child)
-        return child
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()
 
 
 def wait_listening(client: Client, timeout: float = 60.0) -> None:
@@ -69,8 +41,10 @@ def _is_refused(client: Client) -> bool:
     return False
 
 
-def test_a_signal_drains(start: Start, address: str, built_store: Path, minilm_path: Path) -> None:
-    child = start(built_store, minilm_path)
+def test_a_signal_drains(
+    start_child: StartChild, address: str, built_store: Path, minilm_path: Path
+) -> None:
+    child = start_child(address, built_store, minilm_path)
     with Client(address) as client:
         client.wait_ready(timeout=90)
         running = client.stream("count", mode="never")
@@ -82,8 +56,8 @@ def test_a_signal_drains(start: Start, address: str, built_store: Path, minilm_p
     assert child.wait(15) == 0
 
 
-def test_a_second_signal_forces(start: Start, address: str) -> None:
-    child = start()
+def test_a_second_signal_forces(start_child: StartChild, address: str) -> None:
+    child = start_child(address)
     with Client(address) as client:
         wait_listening(client)
         child.send_signal(signal.SIGINT)

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import grpc
 import pytest
-from serving_fixtures import PacedGenerator
+from serving_fixtures import OpenPipeline, PacedGenerator, PacedSession, StartServer
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api import errors
 from expertrag.client import Client
 from expertrag.client.rpc_errors import from_rpc
-from expertrag.service import Server
 from expertrag.service.status import status_of
 
-TREE = [
-    value
-    for value in vars(errors).values()
-    if isinstance(value, type) and issubclass(value, errors.ExpertRAGError)
-]
+TREE = [errors.ExpertRAGError, *errors.ExpertRAGError.__subclasses__()]
 
 
 @pytest.mark.parametrize("kind", TREE)
@@ -46,14 +38,14 @@ def test_retry_after_survives_the_wire() -> None:
 class BrokenGenerator(PacedGenerator):
     """Raises an unexpected error."""
 
-    def begin(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
+    def session(self, *_: object) -> PacedSession:
         raise ZeroDivisionError("/secret/path of the question")
 
 
 def test_a_bug_is_internal_and_shows_only_the_request_id(
-    start_server: Callable[..., Server], built_store: object, embedder: object
+    start_server: StartServer, open_pipeline: OpenPipeline
 ) -> None:
-    server = start_server(lambda: Pipeline(built_store, embedder, BrokenGenerator()))  # type: ignore[arg-type]
+    server = start_server(lambda: open_pipeline(BrokenGenerator()))
     with Client(server.address) as client:
         for ask in (
             lambda: client.answer("a question", mode="never"),

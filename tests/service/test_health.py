@@ -11,12 +11,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
-from serving_fixtures import Background
+from serving_fixtures import Background, OpenPipeline, StartServer
 
 from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import DeadlineExceeded, NotFound, Unavailable
 from expertrag.client import Client
-from expertrag.service import Server
 from expertrag.service.services import SERVICES
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -43,11 +42,9 @@ def check(channel: grpc.Channel, service: str) -> int:
 
 
 def test_only_info_and_health_answer_while_loading(
-    start_server: Callable[..., Server],
-    paced_pipeline: Callable[[], Pipeline],
-    background: Background,
+    start_server: StartServer, open_pipeline: OpenPipeline, background: Background
 ) -> None:
-    gate = Gate(paced_pipeline)
+    gate = Gate(open_pipeline)
     server = start_server(gate, wait=False)
     with Client(server.address) as client, grpc.insecure_channel(server.address) as channel:
         info = client.info()
@@ -75,9 +72,7 @@ def test_only_info_and_health_answer_while_loading(
         assert client.info().index is not None
 
 
-def test_a_failed_load_is_raised(
-    start_server: Callable[..., Server], background: Background
-) -> None:
+def test_a_failed_load_is_raised(start_server: StartServer, background: Background) -> None:
     def load() -> Pipeline:
         raise NotFound("no store", reason="STORE_NOT_FOUND")
 
@@ -87,11 +82,9 @@ def test_a_failed_load_is_raised(
 
 
 def test_watchers_get_every_change_after_one_leaves(
-    start_server: Callable[..., Server],
-    paced_pipeline: Callable[[], Pipeline],
-    background: Background,
+    start_server: StartServer, open_pipeline: OpenPipeline, background: Background
 ) -> None:
-    gate = Gate(paced_pipeline)
+    gate = Gate(open_pipeline)
     server = start_server(gate, wait=False)
 
     async def scenario() -> tuple[list[int], list[int]]:
@@ -118,10 +111,8 @@ def test_watchers_get_every_change_after_one_leaves(
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_lists_and_describes(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], version: str
-) -> None:
-    server = start_server(paced_pipeline, reflection=True)
+def test_reflection_lists_and_describes(start_server: StartServer, version: str) -> None:
+    server = start_server(reflection=True)
     with grpc.insecure_channel(server.address) as channel:
         ask = channel.stream_stream(
             f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -145,10 +136,8 @@ def test_reflection_lists_and_describes(
     assert described.file_descriptor_response.file_descriptor_proto
 
 
-def test_reflection_can_be_turned_off(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> None:
-    server = start_server(paced_pipeline, reflection=False)
+def test_reflection_can_be_turned_off(start_server: StartServer) -> None:
+    server = start_server(reflection=False)
     with grpc.insecure_channel(server.address) as channel:
         ask: Any = channel.stream_stream(
             "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from serving_fixtures import wait_until
 from structlog.testing import capture_logs
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import InvalidArgument
 from expertrag.client import Client
-from expertrag.service import Server
 
 SECRET = "xyzzy"
 
 
-def test_one_line_a_call_without_texts(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> None:
-    server = start_server(paced_pipeline)
-    with capture_logs() as logs, Client(server.address) as client:
+def test_one_line_a_call_without_texts(client: Client) -> None:
+    with capture_logs() as logs:
         client.answer(f"When are roses pruned, {SECRET}?", mode="always", max_tokens=3)
         with pytest.raises(InvalidArgument) as caught:
             client.retrieve(SECRET * 10_000)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import socket
 import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from serving_fixtures import wait_until
+from serving_fixtures import StartServer, wait_until
 
 from expertrag.answer.assemble import open_pipeline
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.client import Client
 from expertrag.config import Config
-from expertrag.service import Server
 
 
 @pytest.fixture
@@ -36,10 +33,8 @@ def scrape(port: int) -> dict[str, float]:
     return {name: float(value) for name, _, value in samples}
 
 
-def test_scrape(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline], port: int
-) -> None:
-    server = start_server(paced_pipeline, metrics_port=port)
+def test_scrape(start_server: StartServer, port: int) -> None:
+    server = start_server(metrics_port=port)
     with Client(server.address) as client:
         client.answer("How often does a checkpoint run?", mode="always", max_tokens=7)
         client.answer("What is two and two?", mode="never", max_tokens=5)
@@ -63,7 +58,7 @@ def test_scrape(
 
 
 def test_engine_counters_are_exported(
-    start_server: Callable[..., Server], built_store: Path, model_config: Config, port: int
+    start_server: StartServer, built_store: Path, model_config: Config, port: int
 ) -> None:
     server = start_server(
         lambda: open_pipeline(replace(model_config, index=str(built_store))), metrics_port=port
@@ -81,15 +76,10 @@ def test_engine_counters_are_exported(
     assert samples['expertrag_engine_total{what="cached_tokens"}'] > 0
 
 
-def test_the_port_is_freed(
-    start_server: Callable[..., Server],
-    paced_pipeline: Callable[[], Pipeline],
-    port: int,
-    background: object,
-) -> None:
-    first = start_server(paced_pipeline, metrics_port=port)
+def test_the_port_is_freed(start_server: StartServer, port: int, background: object) -> None:
+    first = start_server(metrics_port=port)
     with pytest.raises(Conflict, match="--metrics-port") as caught:
-        start_server(paced_pipeline, metrics_port=port)
+        start_server(metrics_port=port)
     assert caught.value.reason == "ADDRESS_IN_USE"
     background.run(first.stop())  # type: ignore[attr-defined]
-    start_server(paced_pipeline, metrics_port=port)
+    start_server(metrics_port=port)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import grpc
 import pytest
-from serving_fixtures import Background, PacedGenerator, wait_until
+from serving_fixtures import Background, PacedGenerator, StartServer, wait_until
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import DeadlineExceeded
 from expertrag.client import AsyncClient, Client
 from expertrag.service import Server
@@ -19,14 +18,10 @@ STEP_S = 0.01
 
 
 @pytest.fixture
-def slow(
-    start_server: Callable[..., Server],
-    paced_pipeline: Callable[[], Pipeline],
-    paced: PacedGenerator,
-) -> Iterator[Server]:
+def slow(start_server: StartServer, paced: PacedGenerator) -> Iterator[Server]:
     """A server whose answers take minutes."""
     paced.step_s, paced.words = STEP_S, 10_000
-    server = start_server(paced_pipeline, default_deadline_s=0.3, max_deadline_s=0.6)
+    server = start_server(default_deadline_s=0.3, max_deadline_s=0.6)
     yield server
     assert wait_until(lambda: server.running == 0) < 1
     assert paced.open_sessions == 0

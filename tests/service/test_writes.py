@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from serving_fixtures import Background, PacedGenerator
+from serving_fixtures import Background, OpenPipeline, StartServer
 
-from expertrag.answer.pipeline import Pipeline
 from expertrag.api.errors import PermissionDenied
 from expertrag.api.types import DocumentInput
 from expertrag.client import AsyncClient, Client
@@ -27,17 +25,8 @@ BICYCLE = DocumentInput(
 
 
 @pytest.fixture
-def address(start_server: Callable[..., Server], own_store: Path, embedder: Any) -> str:
-    server = start_server(
-        lambda: Pipeline(own_store, embedder, PacedGenerator()), allow_writes=True
-    )
-    return server.address
-
-
-@pytest.fixture
-def client(address: str) -> Iterator[Client]:
-    with Client(address) as client:
-        yield client
+def server(start_server: StartServer, open_pipeline: OpenPipeline, own_store: Path) -> Server:
+    return start_server(lambda: open_pipeline(store=own_store), allow_writes=True)
 
 
 def test_upsert_serves_a_new_generation(client: Client) -> None:
@@ -88,28 +77,25 @@ def test_delete(client: Client) -> None:
     assert "garden/roses" not in {passage.document_id for passage in found}
 
 
-def test_an_aborted_upload_changes_nothing(client: Client) -> None:
-    def documents() -> Iterator[DocumentInput]:
-        yield BICYCLE
-        raise OSError("the disk with the documents is gone")
+def torn_upload() -> Iterator[DocumentInput]:
+    yield BICYCLE
+    raise OSError("the disk with the documents is gone")
 
+
+def test_an_aborted_upload_changes_nothing(client: Client) -> None:
     for _ in range(10):
         with pytest.raises(OSError, match="disk"):
-            client.upsert(documents())
+            client.upsert(torn_upload())
     assert client.stats().generation == 1
 
 
 def test_an_aborted_asynchronous_upload_changes_nothing(
-    client: Client, background: Background, address: str
+    client: Client, background: Background, server: Server
 ) -> None:
-    def documents() -> Iterator[DocumentInput]:
-        yield BICYCLE
-        raise OSError("the disk with the documents is gone")
-
     async def scenario() -> None:
-        async with AsyncClient(address) as twin:
+        async with AsyncClient(server.address) as twin:
             with pytest.raises(OSError, match="disk"):
-                await twin.upsert(documents())
+                await twin.upsert(torn_upload())
             report = await twin.upsert([BICYCLE])
             assert report.generation == 2
 
@@ -139,10 +125,8 @@ def test_answers_continue_while_the_store_is_replaced(client: Client) -> None:
     assert generations <= {1, 2, 3, 4}
 
 
-def test_writes_are_off_by_default(
-    start_server: Callable[..., Server], paced_pipeline: Callable[[], Pipeline]
-) -> None:
-    server = start_server(paced_pipeline)
+def test_writes_are_off_by_default(start_server: StartServer) -> None:
+    server = start_server()
     with Client(server.address) as client:
         with pytest.raises(PermissionDenied, match="--allow-writes") as caught:
             client.upsert([BICYCLE])

@@ -6,8 +6,6 @@ E experts, H hidden, I inner
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from expertrag.api.errors import Conflict
 from expertrag.llm.convert.dense import SHARED, Dense, State, head_dim
 from expertrag_index.durable import fsync_folder
+from expertrag_retriever.publish import scratch_beside
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +34,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
-    with _scratch(out) as scratch:
+    with scratch_beside(out) as scratch:
         yield scratch
         _publishable(scratch)
         os.replace(scratch, out)
@@ -50,24 +49,13 @@ def new_file(out: Path) -> Iterator[Path]:
     taken = Conflict(f"{out} exists; delete it or choose another name")
     if out.exists():
         raise taken
-    with _scratch(out) as scratch:
+    with scratch_beside(out) as scratch:
         yield scratch / out.name
         _publishable(scratch)
         if out.exists():  # created meanwhile; os.replace overwrites files, unlike folders
             raise taken
         os.replace(scratch / out.name, out)
         fsync_folder(out.parent)
-
-
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def mixture_config(

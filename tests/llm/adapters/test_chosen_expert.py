@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from safetensors.torch import load_file, save_file
 
 from expertrag.api.types import Sampling
@@ -21,7 +22,7 @@ _GREEDY = Sampling(max_tokens=12, frequency_penalty=0.0)
 
 
 @pytest.fixture(scope="module")
-def named(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def named(tiny_folder: TinyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a mixture whose experts have names."""
     folder = tmp_path_factory.mktemp("named") / "model"
     shutil.copytree(tiny_folder("mixtral"), folder)

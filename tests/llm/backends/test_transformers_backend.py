@@ -6,12 +6,12 @@ import json
 import math
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from transformers import AutoModelForCausalLM
 
 import expertrag_kernels
@@ -64,7 +64,7 @@ def test_peek_then_stream_is_one_pass(smollm: TransformersGenerator) -> None:
     "kind", ["olmoe", "qwen2_moe", "qwen3_moe", "mixtral", "deepseek_v2", "gpt_oss", "llama"]
 )
 def test_every_architecture_equals_generate(
-    kind: str, native: bool, tiny_folder: Callable[[str], Path]
+    kind: str, native: bool, tiny_folder: TinyFolder
 ) -> None:
     folder = tiny_folder(kind)
     generator = TransformersGenerator.load(str(folder), dtype="float32", native=native)
@@ -242,7 +242,7 @@ def test_a_template_error_is_an_invalid_argument(tiny: TransformersGenerator) ->
 
 
 def test_a_base_model_without_template_continues_text(
-    tiny_folder: Callable[[str], Path], tmp_path: Path
+    tiny_folder: TinyFolder, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_folder("llama"), tmp_path / "base")
     (folder / "chat_template.jinja").unlink()
@@ -264,7 +264,7 @@ def test_errors_of_unknown_names_say_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "missing", "config", "tokenizer", "weight"])
 def test_damaged_files_are_one_typed_line(
-    damage: str, tiny_folder: Callable[[str], Path], tmp_path: Path
+    damage: str, tiny_folder: TinyFolder, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_folder("mixtral"), tmp_path / "model")
     (folder / "card.json").write_text(json.dumps({"name": "tiny-model"}))
@@ -308,14 +308,12 @@ def test_a_cache_shorter_than_the_context_is_reported(smollm_path: Path) -> None
     assert "".join(small.begin(_QUESTION, Sampling(max_tokens=30)).stream())
 
 
-def test_an_unsupported_model_cannot_be_quantised(tiny_folder: Callable[[str], Path]) -> None:
+def test_an_unsupported_model_cannot_be_quantised(tiny_folder: TinyFolder) -> None:
     with pytest.raises(InvalidArgument, match=r"cannot be run in int8: .* use --dtype auto"):
         load_generator(str(tiny_folder("gpt_oss")), dtype="int8")
 
 
-def test_fingerprint_follows_the_weights(
-    tiny_folder: Callable[[str], Path], tmp_path: Path
-) -> None:
+def test_fingerprint_follows_the_weights(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     first = load_generator(str(tiny_folder("llama")))
     folder = shutil.copytree(tiny_folder("llama"), tmp_path / "model")
     assert load_generator(str(folder)).fingerprint == first.fingerprint

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from file_helper import change_json
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -167,7 +167,6 @@ def test_damaged_base_leaves_nothing_behind(smollm_path: Path, tmp_path: Path) -
 
 def test_other_architectures_are_rejected(smollm_path: Path, tmp_path: Path) -> None:
     base = _dense(tmp_path / "dense", smollm_path, _llama())
-    config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps({**config, "attention_bias": True}))
+    change_json(base / "config.json", attention_bias=True)
     with pytest.raises(InvalidArgument, match="without biases"):
         upcycle(base, tmp_path / "moe")

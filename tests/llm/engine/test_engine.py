@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.errors import Cancelled, InvalidArgument, ServerError
@@ -30,7 +30,7 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def model(tiny_folder: Callable[[str], Path]) -> Any:
+def model(tiny_folder: TinyFolder) -> Any:
     load: Any = AutoModelForCausalLM.from_pretrained
     return load(tiny_folder("mixtral"), dtype=torch.float32).eval()
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from model_families import FAMILIES, model_of
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -156,7 +157,7 @@ def test_tied_embeddings_stored_twice_are_left_to_transformers(tmp_path: Path) -
 
 
 def test_a_model_loaded_whole_runs_on_the_engine(
-    tiny_folder: Callable[[str], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny_folder: TinyFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = shutil.copytree(tiny_folder("mixtral"), tmp_path / "model")
     whole = load_file(folder / "model.safetensors")

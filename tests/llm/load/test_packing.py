@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from llm.conftest import TinyFolder
 from safetensors.torch import save_file
 
 from expertrag.api.errors import InvalidArgument, NotFound, ServerError
@@ -25,17 +25,12 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.description import DESCRIPTION_FILE
 from expertrag.llm.load.loading import PACKED_FILE
 from expertrag.llm.load.packing import pack_folder, verify_folder
+from expertrag_index.types import silent
 from expertrag_kernels import files, load_packed, save_packed
-
-TinyFolder = Callable[[str], Path]
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    del stage, done, total
 
 
 def _pack(model: Path, dtype: str, out: Path) -> Path:
-    pack_folder(str(model), dtype, out, _silent)
+    pack_folder(str(model), dtype, out, silent)
     return out
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
+from retriever.conftest import Encoders
 
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.experts.settings import GENERAL
@@ -48,9 +49,7 @@ def test_an_expert_has_one_fingerprint_in_all_bundles(
     assert other.fingerprint_of_expert("trees") != two.fingerprint_of_expert("trees")
 
 
-def test_a_saved_model_has_the_same_fingerprints(
-    encoder: Callable[[str], Any], tmp_path: Path
-) -> None:
+def test_a_saved_model_has_the_same_fingerprints(encoder: Encoders, tmp_path: Path) -> None:
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
 
@@ -117,7 +116,7 @@ def test_encodes_a_query_by_several_experts(
 
 
 def test_a_domain_without_an_expert_is_known_and_served_by_the_base(
-    encoder: Callable[[str], Any], texts_of: Texts
+    encoder: Encoders, texts_of: Texts
 ) -> None:
     from expertrag_retriever.encoder import SentenceTransformerEmbedder
     from expertrag_retriever.experts.module import with_experts

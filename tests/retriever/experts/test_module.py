@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
+from file_helper import change_json
+from retriever.conftest import Encoders
 
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.module import ExpertTransformer, with_experts
@@ -28,8 +29,6 @@ TEXTS = [
 KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 DOMAINS = ("legal", "biomedicine")
 FORMS = tuple(ExpertForm)
-
-Encoders = Callable[[str], "SentenceTransformer"]
 
 
 def _taught(model: SentenceTransformer, form: ExpertForm) -> ExpertTransformer:
@@ -172,10 +171,8 @@ def test_custom_code_in_a_folder_is_not_run(encoder: Encoders, tmp_path: Path, f
     model.save(str(folder))
     load_embedder(str(folder))  # as it is, it loads
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
-    settings = json.loads((folder / file).read_text())
     names = ("AutoConfig", "AutoModel", "AutoTokenizer")
-    settings["auto_map"] = dict.fromkeys(names, "evil.Evil")
-    (folder / file).write_text(json.dumps(settings))
+    change_json(folder / file, auto_map=dict.fromkeys(names, "evil.Evil"))
     with pytest.raises(EmbedderError):
         load_embedder(str(folder))
     assert not ran.exists()

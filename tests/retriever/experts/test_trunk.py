@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from retriever.conftest import Encoders
 
 from expertrag_retriever.experts import trunk as trunk_module
 from expertrag_retriever.experts.module import with_experts
@@ -36,9 +36,7 @@ def _whole(model: SentenceTransformer, domain: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_vectors_equal_those_of_the_whole_model(
-    encoder: Callable[[str], SentenceTransformer], kind: str
-) -> None:
+def test_vectors_equal_those_of_the_whole_model(encoder: Encoders, kind: str) -> None:
     model = _with_an_expert(encoder(kind))
     trunk = Trunk(model)
     for known in (False, True):
@@ -51,7 +49,7 @@ def test_vectors_equal_those_of_the_whole_model(
 
 
 def test_texts_beyond_the_memory_run_through_the_whole_model(
-    encoder: Callable[[str], SentenceTransformer], monkeypatch: pytest.MonkeyPatch
+    encoder: Encoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = _with_an_expert(encoder("bert"))
     monkeypatch.setattr(trunk_module, "_MOST_BYTES", -1)
@@ -62,9 +60,7 @@ def test_texts_beyond_the_memory_run_through_the_whole_model(
     assert torch.allclose(vectors, _whole(model, "trees"), atol=1e-5)
 
 
-def test_gradients_reach_only_the_experts(
-    encoder: Callable[[str], SentenceTransformer],
-) -> None:
+def test_gradients_reach_only_the_experts(encoder: Encoders) -> None:
     model = _with_an_expert(encoder("bert"))
     Trunk(model).vectors(TEXTS, 0).sum().backward()
     for name, parameter in model.named_parameters():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from store_helper import build
 
-from expertrag_index.build import IndexWriter
 from expertrag_index.index import Index
 from expertrag_index.types import Document
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
@@ -59,8 +59,20 @@ UNRELATED = [
     "Who won the football World Cup in 1998?",
     "How do I make scrambled eggs?",
 ]
+Decide = Callable[..., GateDecision]
 UNSURE = PrefillSignals(margin=0.2, entropy=2.5, max_probability=0.4, tokens=6)
 SURE = PrefillSignals(margin=0.98, entropy=0.05, max_probability=0.99, tokens=6)
+
+
+def build_calibrated(
+    path: Path, embedder: SentenceTransformerEmbedder, documents: list[Document]
+) -> None:
+    build(
+        path,
+        embedder,
+        documents,
+        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +81,7 @@ def index(
 ) -> Iterator[Index]:
     path = tmp_path_factory.mktemp("gate") / "store"
     documents = [Document(name, text, title=name) for name, text in TOPICS.items()]
-    with IndexWriter.open(
-        path,
-        embedder,
-        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
-    ) as writer:
-        writer.build(documents)
+    build_calibrated(path, embedder, documents)
     with Index.open(path) as opened:
         yield opened
 
@@ -84,30 +91,29 @@ def gate(index: Index) -> Gate:
     return Gate(index)
 
 
-def decide(
-    gate: Gate,
-    embedder: SentenceTransformerEmbedder,
-    question: str,
-    prefill: PrefillSignals | None = UNSURE,
-) -> GateDecision:
-    store = gate.store_signals(question, embedder.encode_query(question))
-    return gate.decide(GateMode.AUTO, prefill=prefill, store=store)
+@pytest.fixture(scope="module")
+def decide(gate: Gate, embedder: SentenceTransformerEmbedder) -> Decide:
+    """Decides on a question, by default over ``TOPICS`` and with an unsure model."""
+
+    def made(
+        question: str, prefill: PrefillSignals | None = UNSURE, *, on: Gate = gate
+    ) -> GateDecision:
+        store = on.store_signals(question, embedder.encode_query(question))
+        return on.decide(GateMode.AUTO, prefill=prefill, store=store)
+
+    return made
 
 
 @pytest.mark.parametrize("question", ABOUT)
-def test_a_question_about_the_documents_retrieves(
-    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
-) -> None:
-    decision = decide(gate, embedder, question)
+def test_a_question_about_the_documents_retrieves(decide: Decide, question: str) -> None:
+    decision = decide(question)
     assert decision.action is GateAction.RETRIEVE, decision
     assert "about the documents" in decision.reason
 
 
 @pytest.mark.parametrize("question", UNRELATED)
-def test_an_unrelated_question_does_not_retrieve(
-    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
-) -> None:
-    decision = decide(gate, embedder, question)
+def test_an_unrelated_question_does_not_retrieve(decide: Decide, question: str) -> None:
+    decision = decide(question)
     assert decision.action is GateAction.CLOSED_BOOK, decision
     assert "not about the documents" in decision.reason
 
@@ -122,12 +128,7 @@ def test_a_single_chunk_on_a_subject_is_found(
         for name, text in TOPICS.items()
     ]
     entry = Document("faq", "Q: May I bring my dog to the office? A: On Fridays.", source="faq.md")
-    with IndexWriter.open(
-        tmp_path / "store",
-        embedder,
-        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
-    ) as writer:
-        writer.build([*notes, entry])
+    build_calibrated(tmp_path / "store", embedder, [*notes, entry])
     question = "On which days are dogs allowed at work?"
     vector = embedder.encode_query(question)
     with Index.open(tmp_path / "store") as index:
@@ -140,14 +141,12 @@ def test_a_single_chunk_on_a_subject_is_found(
 
 
 @pytest.mark.parametrize("question", ["", "???", "how are you", "\x00", "x" * 30_000])
-def test_odd_questions_get_a_decision(
-    gate: Gate, embedder: SentenceTransformerEmbedder, question: str
-) -> None:
-    assert not decide(gate, embedder, question).retrieve
+def test_odd_questions_get_a_decision(decide: Decide, question: str) -> None:
+    assert not decide(question).retrieve
 
 
-def test_signals_are_in_their_ranges(gate: Gate, embedder: SentenceTransformerEmbedder) -> None:
-    decision = decide(gate, embedder, ABOUT[0])
+def test_signals_are_in_their_ranges(decide: Decide, gate: Gate) -> None:
+    decision = decide(ABOUT[0])
     assert set(decision.signals) == {
         "similarity",
         "coverage",
@@ -220,20 +219,16 @@ def test_a_sure_model_decides_a_doubtful_case(gate: Gate) -> None:
     assert "but the model is fairly sure of its own answer (margin 0.98)" in sure.reason
 
 
-def test_a_sure_model_is_no_reason_to_retrieve(
-    gate: Gate, embedder: SentenceTransformerEmbedder
-) -> None:
-    decision = decide(gate, embedder, ABOUT[0], prefill=SURE)
+def test_a_sure_model_is_no_reason_to_retrieve(decide: Decide) -> None:
+    decision = decide(ABOUT[0], prefill=SURE)
     assert decision.retrieve
     assert decision.reason.startswith("The question is about the documents (coverage ")
     model = "the model is fairly sure of its own answer (margin 0.98)."
     assert decision.reason.endswith(f"), so they are consulted although {model}")
 
 
-def test_the_reason_names_missing_signals(
-    gate: Gate, embedder: SentenceTransformerEmbedder
-) -> None:
-    without_model = decide(gate, embedder, ABOUT[0], prefill=None)
+def test_the_reason_names_missing_signals(decide: Decide, gate: Gate) -> None:
+    without_model = decide(ABOUT[0], prefill=None)
     assert without_model.retrieve
     assert "does not report its confidence" in without_model.reason
     assert "margin" not in without_model.signals
@@ -244,35 +239,27 @@ def test_the_reason_names_missing_signals(
     assert gate.decide(GateMode.AUTO, prefill=None, store=None).retrieve
 
 
-def test_a_reason_is_one_sentence_without_the_question(
-    gate: Gate, embedder: SentenceTransformerEmbedder
-) -> None:
+def test_a_reason_is_one_sentence_without_the_question(decide: Decide) -> None:
     for question in (ABOUT[0], UNRELATED[0]):
-        reason = decide(gate, embedder, question).reason
+        reason = decide(question).reason
         assert reason.endswith(".")
         assert ". " not in reason
         assert question not in reason
 
 
 def test_a_store_without_calibration_uses_the_defaults(
-    tmp_path: Path, embedder: SentenceTransformerEmbedder
+    decide: Decide, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
-    with IndexWriter.open(tmp_path / "store", embedder) as writer:
-        writer.build([Document(name, text) for name, text in TOPICS.items()])
+    build(tmp_path / "store", embedder, [Document(name, text) for name, text in TOPICS.items()])
     with Index.open(tmp_path / "store") as index:
         assert read_coverage(index.manifest.calibration, index.dimension) is DEFAULT
-        assert decide(Gate(index), embedder, ABOUT[0]).retrieve
-        assert not decide(Gate(index), embedder, UNRELATED[0]).retrieve
+        assert decide(ABOUT[0], on=Gate(index)).retrieve
+        assert not decide(UNRELATED[0], on=Gate(index)).retrieve
 
 
 def test_an_empty_store_is_never_consulted(
-    tmp_path: Path, embedder: SentenceTransformerEmbedder
+    decide: Decide, tmp_path: Path, embedder: SentenceTransformerEmbedder
 ) -> None:
-    with IndexWriter.open(
-        tmp_path / "store",
-        embedder,
-        calibrate=lambda built: {"coverage": calibrate_coverage(built, embedder)},
-    ) as writer:
-        writer.build([])
+    build_calibrated(tmp_path / "store", embedder, [])
     with Index.open(tmp_path / "store") as index:
-        assert not decide(Gate(index), embedder, ABOUT[0]).retrieve
+        assert not decide(ABOUT[0], on=Gate(index)).retrieve

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from file_helper import change_json
 from retriever.gate.conftest import Planted
 from safetensors.numpy import load_file, save_file
 
@@ -81,16 +82,14 @@ def test_saving_replaces_the_gate_in_the_folder(bundle: GateBundle, tmp_path: Pa
 
 def test_a_gate_of_a_model_that_was_removed(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
-    body = json.loads((tmp_path / ABOUT).read_text())
-    (tmp_path / ABOUT).write_text(json.dumps(body | {"model": "boosted"}))
+    change_json(tmp_path / ABOUT, model="boosted")
     with pytest.raises(GateError, match=r"'boosted', which this version does not have.*fit it"):
         load_gate(tmp_path)
 
 
 def test_a_gate_of_another_format(bundle: GateBundle, tmp_path: Path) -> None:
     save_gate(bundle, tmp_path)
-    body = json.loads((tmp_path / ABOUT).read_text())
-    (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 99}))
+    change_json(tmp_path / ABOUT, format=99)
     with pytest.raises(GateError, match="format is 99, not 3"):
         load_gate(tmp_path)
     with pytest.raises(
@@ -109,8 +108,7 @@ def test_a_gate_of_an_older_format_must_be_fitted_again_if_it_uses_the_store(
     ]
     fitted = fit_predictor(signals, rows.right, models=("logistic",))
     save_gate(GateBundle("old", fitted.predictor, 0.3, (), Needs(), {}), tmp_path)
-    body = json.loads((tmp_path / ABOUT).read_text())
-    (tmp_path / ABOUT).write_text(json.dumps(body | {"format": 1}))
+    change_json(tmp_path / ABOUT, format=1)
     if refused:
         with pytest.raises(GateError, match="with different store signals"):
             load_gate(tmp_path)

@@ -72,9 +72,7 @@ def test_survives_a_round_trip(fitted: FittedSufficiency) -> None:
     assert again.probability(signals).tolist() == fitted.model.probability(signals).tolist()
 
 
-def test_missing_and_non_finite_signals_are_set_to_their_mean(
-    fitted: FittedSufficiency,
-) -> None:
+def test_missing_and_non_finite_signals_are_set_to_their_mean(fitted: FittedSufficiency) -> None:
     empty = Signals({})
     broken = Signals({"evidence_recall_best": math.nan, "evidence_missing": math.inf})
     (bare, odd) = fitted.model.probability([empty, broken]).tolist()

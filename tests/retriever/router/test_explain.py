@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from file_helper import change_json
 
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.router.explain import explain
@@ -142,11 +142,7 @@ def _no_json(folder: Path) -> None:
 
 
 def _edit(**changes: Any) -> Callable[[Path], None]:
-    def edit(folder: Path) -> None:
-        body = json.loads((folder / ABOUT).read_text())
-        (folder / ABOUT).write_text(json.dumps({**body, **changes}))
-
-    return edit
+    return lambda folder: change_json(folder / ABOUT, **changes)
 
 
 @pytest.mark.parametrize(

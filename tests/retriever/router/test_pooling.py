@@ -55,9 +55,7 @@ def test_the_layers_above_do_not_run(model: SentenceTransformer) -> None:
     assert ran == [0, 1, 2]
 
 
-def test_experts_do_not_change_the_states(
-    model: SentenceTransformer,
-) -> None:
+def test_experts_do_not_change_the_states(model: SentenceTransformer) -> None:
     plain = pooled_states(model, TEXTS)
     assert first_layer_of(model) == 3
     with_experts(model, ExpertSettings(("legal", "finance"), rank=2))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from file_helper import change_json
+from retriever.conftest import WORDS as ALL_WORDS
+from retriever.conftest import Encoders
 
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.settings import GENERAL
@@ -24,13 +27,10 @@ from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Pair, Source
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    pass
 
 RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
-WORDS = {
-    "trees": ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"),
-    "metals": ("zinc", "iron", "lead", "tin", "gold", "silver", "copper", "nickel", "cobalt"),
-}
+WORDS = {name: ALL_WORDS[name] for name in ("trees", "metals")}
 FILLER = ("the", "a", "of", "in", "on", "by", "at", "to", "and")
 
 
@@ -46,10 +46,6 @@ def _source(domain: str) -> Source:
     return Source(domain, corpus, tuple(pairs))
 
 
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
-
-
 @pytest.fixture(scope="module")
 def base(encoder_folders: dict[str, Path]) -> BaseModel:
     return base_model(str(encoder_folders["bert"]), "tiny")
@@ -59,7 +55,7 @@ def base(encoder_folders: dict[str, Path]) -> BaseModel:
 def trained(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundleReport]:
     out = tmp_path_factory.mktemp("bundle") / "experts"
     domains = {domain: [_source(domain)] for domain in WORDS}
-    return out, train_bundle(domains, base.base, base.load, RECIPE, out, _silent)
+    return out, train_bundle(domains, base.base, base.load, RECIPE, out, silent)
 
 
 def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleReport]) -> None:
@@ -186,7 +182,7 @@ def test_experts_of_another_base_are_not_reused(
     with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
         train_bundle(
             {"trees": [_source("trees")]},
-            *(other.base, other.load, RECIPE, tmp_path / "out", _silent),
+            *(other.base, other.load, RECIPE, tmp_path / "out", silent),
             reuse=trained[0],
         )
 
@@ -195,9 +191,7 @@ def test_rejects_the_router_of_other_experts(
     trained: tuple[Path, BundleReport], base: BaseModel, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(trained[0], tmp_path / "bundle"))
-    about = json.loads((folder / "router.json").read_text())
-    about["domains"].reverse()
-    (folder / "router.json").write_text(json.dumps(about))
+    change_json(folder / "router.json", domains=["metals", "trees"])
     with pytest.raises(EmbedderError, match=r"does not match its experts \(trees, metals\)"):
         load_embedder(base.source, experts=folder)
 
@@ -208,7 +202,7 @@ def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_pat
     with pytest.raises(TrainingError, match=r"domain law: tiny does not know \d+% of its words"):
         train_bundle(
             {"law": [Source("law", corpus, pairs)]},
-            *(base.base, base.load, RECIPE, tmp_path / "out", _silent),
+            *(base.base, base.load, RECIPE, tmp_path / "out", silent),
         )
     assert not (tmp_path / "out").exists()
 
@@ -216,20 +210,18 @@ def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_pat
 def test_one_training_at_a_time(base: BaseModel, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with work_folder(out), pytest.raises(TrainingError, match="is running"):
-        train_bundle({"trees": [_source("trees")]}, base.base, base.load, RECIPE, out, _silent)
+        train_bundle({"trees": [_source("trees")]}, base.base, base.load, RECIPE, out, silent)
 
 
 def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Path) -> None:
     idle = replace(RECIPE, learning_rate=1e-12)
     out = tmp_path / "experts"
     with pytest.raises(TrainingError, match="no expert beats the base model"):
-        train_bundle({"trees": [_source("trees")]}, base.base, base.load, idle, out, _silent)
+        train_bundle({"trees": [_source("trees")]}, base.base, base.load, idle, out, silent)
     assert not out.exists()
 
 
-def test_rejects_a_base_with_experts(
-    encoder: Callable[[str], SentenceTransformer], tmp_path: Path
-) -> None:
+def test_rejects_a_base_with_experts(encoder: Encoders, tmp_path: Path) -> None:
     from expertrag_retriever.experts.module import with_experts
     from expertrag_retriever.experts.settings import ExpertSettings
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from retriever.conftest import Encoders
 
+from expertrag_index.types import silent
 from expertrag_retriever.training.contrastive import Point, best_point
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.experts import train_expert
@@ -38,19 +39,13 @@ def data() -> DomainData:
     return prepare("trees", [Source("trees", corpus, tuple(pairs))], most_pairs=160)
 
 
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
-
-
 class Killed(Exception):
     """Simulates a kill at a moment that the test chooses."""
 
 
-def test_an_expert_learns(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
-) -> None:
+def test_an_expert_learns(encoder: Encoders, data: DomainData, tmp_path: Path) -> None:
     longer = replace(RECIPE, epochs=6)
-    weights, report = train_expert(data, lambda: encoder("bert"), longer, tmp_path, _silent)
+    weights, report = train_expert(data, lambda: encoder("bert"), longer, tmp_path, silent)
     assert report.helps
     assert report.after["trees"] > report.before["trees"] + 0.02
     assert report.pairs == data.pairs == 160
@@ -62,10 +57,10 @@ def test_an_expert_learns(
 
 
 def test_a_killed_training_resumes_to_the_same_expert(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
+    encoder: Encoders, data: DomainData, tmp_path: Path
 ) -> None:
     whole, expected = train_expert(
-        data, lambda: encoder("bert"), RECIPE, tmp_path / "whole", _silent
+        data, lambda: encoder("bert"), RECIPE, tmp_path / "whole", silent
     )
 
     def kill(stage: str, done: int, _total: int | None) -> None:
@@ -88,32 +83,32 @@ def test_a_killed_training_resumes_to_the_same_expert(
 
 
 def test_a_finished_expert_is_not_trained_again(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
+    encoder: Encoders, data: DomainData, tmp_path: Path
 ) -> None:
     quick = replace(RECIPE, epochs=1, evaluations=1)
-    first = train_expert(data, lambda: encoder("bert"), quick, tmp_path, _silent)
+    first = train_expert(data, lambda: encoder("bert"), quick, tmp_path, silent)
 
     def never() -> SentenceTransformer:
         raise AssertionError("the base was loaded again")
 
-    second = train_expert(data, never, quick, tmp_path, _silent)
+    second = train_expert(data, never, quick, tmp_path, silent)
     assert second[1] == first[1]
     other = replace(quick, seed=1)
     with pytest.raises(AssertionError):
-        train_expert(data, never, other, tmp_path, _silent)
+        train_expert(data, never, other, tmp_path, silent)
     # the same pairs among more documents: other negatives may be mined
     corpus = {**data.sources[0].corpus, "new": "a text that nobody asks for"}
     grown = replace(data, sources=(replace(data.sources[0], corpus=corpus),))
     with pytest.raises(AssertionError):
-        train_expert(grown, never, quick, tmp_path, _silent)
-    assert train_expert(data, never, quick, tmp_path, _silent)[1] == first[1]  # still there
+        train_expert(grown, never, quick, tmp_path, silent)
+    assert train_expert(data, never, quick, tmp_path, silent)[1] == first[1]  # still there
 
 
 def test_few_pairs_are_trained_for_more_epochs(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
+    encoder: Encoders, data: DomainData, tmp_path: Path
 ) -> None:
     long = replace(RECIPE, epochs=1, fewest_steps=25)
-    _, report = train_expert(data, lambda: encoder("bert"), long, tmp_path, _silent)
+    _, report = train_expert(data, lambda: encoder("bert"), long, tmp_path, silent)
     assert report.points[-1].step == 30  # three epochs of ten steps
 
 
@@ -127,20 +122,18 @@ def test_a_point_that_harms_a_dev_set_does_not_count() -> None:
 
 
 def test_training_stops_early_without_gain(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
+    encoder: Encoders, data: DomainData, tmp_path: Path
 ) -> None:
     idle = replace(RECIPE, learning_rate=1e-12, epochs=4, evaluations=8, patience=2)
-    weights, report = train_expert(data, lambda: encoder("bert"), idle, tmp_path, _silent)
+    weights, report = train_expert(data, lambda: encoder("bert"), idle, tmp_path, silent)
     assert not report.helps
     assert len(report.points) == 3  # the base, and two evaluations without gain
     assert not any(value.any() for name, value in weights.items() if name.endswith("second"))
 
 
-def test_checkpoints_hold_no_pickle(
-    encoder: Callable[[str], SentenceTransformer], data: DomainData, tmp_path: Path
-) -> None:
+def test_checkpoints_hold_no_pickle(encoder: Encoders, data: DomainData, tmp_path: Path) -> None:
     quick = replace(RECIPE, epochs=1, evaluations=1)
-    train_expert(data, lambda: encoder("bert"), quick, tmp_path, _silent)
+    train_expert(data, lambda: encoder("bert"), quick, tmp_path, silent)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".json", ".safetensors"}
     for path in files:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
+from retriever.conftest import WORDS as ALL_WORDS
+from retriever.conftest import Encoders
 
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError, TrainingError
 from expertrag_retriever.experts.bundle import base_of
@@ -29,18 +31,14 @@ from expertrag_retriever.training.student_card import StudentReport
 from expertrag_retriever.training.types import Pair, Source
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    pass
 
-Encoders = Callable[[str], "SentenceTransformer"]
 
 KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 RECIPE = StudentRecipe(
     epochs=3, batch=16, learning_rate=5e-3, max_tokens=32, evaluations=3, rank=8, most_pairs=100
 )
-WORDS = {
-    "trees": ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine"),
-    "metals": ("zinc", "iron", "lead", "tin", "gold", "silver", "copper", "nickel", "cobalt"),
-}
+WORDS = {name: ALL_WORDS[name] for name in ("trees", "metals")}
 
 
 def _source(domain: str) -> Source:
@@ -51,10 +49,6 @@ def _source(domain: str) -> Source:
         corpus[f"d{number}"] = f"the {first} and the {second} of number {number} in {domain}"
         pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
     return Source(domain, corpus, tuple(pairs))
-
-
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +72,7 @@ def bundle(
     return folder
 
 
-def _distil(bundle: Path, base: BaseModel, out: Path, progress: Any = _silent) -> StudentReport:
+def _distil(bundle: Path, base: BaseModel, out: Path, progress: Any = silent) -> StudentReport:
     domains = {domain: [_source(domain)] for domain in WORDS}
     return distil(bundle, domains, base, RECIPE, out, progress)
 
@@ -192,7 +186,7 @@ def test_a_killed_distillation_resumes_to_the_same_student(
 
 def test_a_student_of_some_of_the_domains(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
     report = distil(
-        bundle, {"trees": [_source("trees")]}, base, RECIPE, tmp_path / "student", _silent
+        bundle, {"trees": [_source("trees")]}, base, RECIPE, tmp_path / "student", silent
     )
     assert [item.domain for item in report.domains] == ["trees"]
 
@@ -202,23 +196,23 @@ def test_distillation_stops_early_without_gain(
 ) -> None:
     idle = replace(RECIPE, learning_rate=0.0, epochs=4, evaluations=8, patience=2)
     domains = {domain: [_source(domain)] for domain in WORDS}
-    report = distil(bundle, domains, base, idle, tmp_path / "student", _silent)
+    report = distil(bundle, domains, base, idle, tmp_path / "student", silent)
     assert len(report.points) == 3
 
 
 def test_rejects_a_domain_without_an_expert(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
     domains = {"trees": [_source("trees")], "birds": [_source("trees")]}
     with pytest.raises(TrainingError, match=r"no expert for birds: .* domains \(trees, metals"):
-        distil(bundle, domains, base, RECIPE, tmp_path / "student", _silent)
+        distil(bundle, domains, base, RECIPE, tmp_path / "student", silent)
     with pytest.raises(TrainingError, match="without data"):
-        distil(bundle, {}, base, RECIPE, tmp_path / "student", _silent)
+        distil(bundle, {}, base, RECIPE, tmp_path / "student", silent)
 
 
 def test_rejects_a_folder_that_is_not_a_bundle(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match="is not a bundle of experts"):
         base_of(Path(base.source))
     with pytest.raises(EmbedderError, match="is not a bundle of experts"):
-        distil(tmp_path, {}, base, RECIPE, tmp_path / "student", _silent)
+        distil(tmp_path, {}, base, RECIPE, tmp_path / "student", silent)
 
 
 def test_rejects_a_bundle_of_another_base(
@@ -226,4 +220,4 @@ def test_rejects_a_bundle_of_another_base(
 ) -> None:
     other = base_model(str(encoder_folders["mpnet"]), "other")
     with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
-        distil(bundle, {}, other, RECIPE, tmp_path / "student", _silent)
+        distil(bundle, {}, other, RECIPE, tmp_path / "student", silent)

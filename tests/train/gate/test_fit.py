@@ -14,12 +14,9 @@ from expertrag.data.types import Branch, GateRecord, Recorded, Row, RowSet
 from expertrag.train.gate.card import CARD
 from expertrag.train.gate.fit import fit_gate
 from expertrag.train.gate.source import open_source, source_of
+from expertrag_index.types import silent
 from expertrag_retriever.gate.bundle import GateBundle, load_gate
 from expertrag_retriever.gate.signals import SignalGroup
-
-
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
 
 
 def _row(number: int, rng: random.Random) -> Row:
@@ -46,7 +43,7 @@ def _fitted(model_config: Config, folder: Path, *, judge: bool = True) -> Path:
     rows = RowSet("towers", tuple(_row(number, rng) for number in range(160)), (), "0" * 64)
     source = open_source((SignalGroup.QUESTION, SignalGroup.STORE), model_config.model, folder)
     out = folder / "gate"
-    fit_gate([rows], source, out, models=("logistic",), judge=judge, progress=_silent)
+    fit_gate([rows], source, out, models=("logistic",), judge=judge, progress=silent)
     return out
 
 

@@ -27,14 +27,11 @@ from expertrag.train.gate.material import (
 )
 from expertrag.train.gate.signals import SignalSource
 from expertrag.train.gate.source import open_source
+from expertrag_index.types import silent
 from expertrag_retriever.gate.fitting import Predictions
 from expertrag_retriever.gate.signals import SignalGroup
 
 OpenSource = Callable[..., SignalSource]
-
-
-def _silent(_stage: str, _done: int, _total: int | None) -> None:
-    """Ignore progress."""
 
 
 @pytest.fixture
@@ -60,19 +57,19 @@ def test_right_answers_and_requests_that_need_none(source: OpenSource) -> None:
         _row(5, answers=()),
         _row(6, answers=None, needs_documents=False, one_step=ABSTENTION),
     )
-    found = material([rows], source(SignalGroup.QUESTION), _silent)
+    found = material([rows], source(SignalGroup.QUESTION), silent)
     assert found.right.tolist() == [[False, True], [True, False], [True, True], [True, False]]
     assert found.benefit.tolist() == [True, False, False, False]
     assert len(found.signals) == 4
     with pytest.raises(InvalidArgument, match="no row has accepted answers"):
-        material([_set(_row(4, answers=None))], source(SignalGroup.QUESTION), _silent)
+        material([_set(_row(4, answers=None))], source(SignalGroup.QUESTION), silent)
 
 
 def test_readings_are_cached_by_their_inputs(source: OpenSource) -> None:
     opened = source(SignalGroup.QUESTION, SignalGroup.DRAFT)
     rows = [_row(number, never=f"{'word ' * number}Paris") for number in range(1, 5)]
-    every = opened.measure(_set(*rows), _silent)
-    again = opened.measure(_set(*rows[2:]), _silent)  # some rows of the same file
+    every = opened.measure(_set(*rows), silent)
+    again = opened.measure(_set(*rows[2:]), silent)  # some rows of the same file
     for whole, part in zip(every[2:], again, strict=True):
         assert part.numbers["draft_log_probability"] == pytest.approx(
             whole.numbers["draft_log_probability"], rel=0.05
@@ -91,15 +88,15 @@ def test_rows_of_another_model_are_rejected(source: OpenSource) -> None:
         SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL,
     )  # fmt: skip
     opened = source(*default_groups([_set(row)]))
-    (found,) = opened.measure(_set(row), _silent)
+    (found,) = opened.measure(_set(row), silent)
     assert found.numbers["margin"] == 0.3
     assert row.recorded is not None
     other = replace(row.recorded, gate=replace(gate, generator="0123456789"))
     with pytest.raises(Conflict, match=r"another language model \(01234567, not"):
-        opened.measure(_set(replace(row, recorded=other)), _silent)
+        opened.measure(_set(replace(row, recorded=other)), silent)
     other = replace(row.recorded, gate=replace(gate, embedder="abcdefgh9"))
     with pytest.raises(Conflict, match=r"another embedder \(abcdefgh, not .* with --index"):
-        opened.measure(_set(replace(row, recorded=other)), _silent)
+        opened.measure(_set(replace(row, recorded=other)), silent)
 
 
 def test_a_miss_costs_more_than_a_search() -> None:
@@ -116,7 +113,7 @@ def test_a_row_has_the_same_vectors_as_in_serving(source: OpenSource) -> None:
     gate = GateRecord("training-free-3", 0.5, 0.5, {"margin": 0.3})
     rows = [_row(number, recorded=Recorded(Branch(), Branch(), gate)) for number in range(1, 3)]
     opened = source(SignalGroup.PREFILL)
-    found = opened.measure(_set(*rows), _silent)
+    found = opened.measure(_set(*rows), silent)
     assert opened.generator is not None
     for row, signals in zip(rows, found, strict=True):
         served = opened.generator.begin(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from file_helper import change_json
 from reader_samples import write_births, write_llama
 
 from expertrag.llm import prompt
@@ -15,10 +15,7 @@ from expertrag.llm import prompt
 def tiny_reader(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a tiny Llama that is marked as a reader of our prompts."""
     folder = write_llama(tmp_path_factory.mktemp("tiny") / "reader", smollm_path)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(
-        json.dumps(config | {"reader_prompts": prompt.fingerprint()})
-    )
+    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
     return folder
 
 

@@ -21,6 +21,7 @@ from expertrag.train.probe.prompts import ProbeSet, probe_sets
 from expertrag.train.probe.recipe import FULL
 from expertrag.train.probe.states import messages_of
 from expertrag.train.probe.train import train_probe
+from expertrag_index.types import silent
 from expertrag_retriever.errors import TrainingError
 
 RECIPE = replace(FULL, dev_searches=4)
@@ -39,15 +40,11 @@ def births(dataset: Path) -> ProbeSet:
     return found
 
 
-def _silent(*_: object) -> None:
-    pass
-
-
 def test_a_trained_probe_is_served(
     generator: TransformersGenerator, births: ProbeSet, tiny_reader: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "probe"
-    report = train_probe([births], generator, out, _silent, command="again", licence="MIT")
+    report = train_probe([births], generator, out, silent, command="again", licence="MIT")
     (reported,) = report.sets
     assert reported.prompts == len(births.train) and reported.dev_prompts == len(births.dev)
     assert reported.left_out is not None and reported.abstains is not None
@@ -97,11 +94,11 @@ def test_an_interrupted_training_is_resumed(
     (kept,) = out.with_name("probe.partial").glob("states-*.jsonl")
     with kept.open("a") as file:
         file.write('{"prompt": "torn')
-    train_probe([births], generator, out, _silent, command="", licence="MIT")
+    train_probe([births], generator, out, silent, command="", licence="MIT")
     prompts = (*births.train, *births.dev)
     assert asked == len({repr(messages_of(item, generator)) for item in prompts})
     first = load_probe(out)
-    train_probe([births], generator, tmp_path / "other", _silent, command="", licence="MIT")
+    train_probe([births], generator, tmp_path / "other", silent, command="", licence="MIT")
     assert load_probe(tmp_path / "other").digest == first.digest
 
 
@@ -110,7 +107,7 @@ def test_too_few_examples_are_rejected(
 ) -> None:
     few = probe_sets({"encyclopedia": (dataset,)}, RECIPE, {}, {"births": 3})
     with pytest.raises(InvalidArgument, match="40 prompts with and 40 without"):
-        train_probe(few, generator, tmp_path / "probe", _silent, command="", licence="MIT")
+        train_probe(few, generator, tmp_path / "probe", silent, command="", licence="MIT")
     assert not (tmp_path / "probe").exists()
 
 
@@ -120,7 +117,7 @@ def test_a_model_that_is_not_a_reader_is_rejected(
     plain = open_generator(ModelConfig(generator=str(smollm_path)))
     assert isinstance(plain, TransformersGenerator)
     with pytest.raises(InvalidArgument, match="not a reader"):
-        train_probe([births], plain, tmp_path / "probe", _silent, command="", licence="MIT")
+        train_probe([births], plain, tmp_path / "probe", silent, command="", licence="MIT")
 
 
 def test_an_existing_folder_is_not_overwritten(
@@ -128,4 +125,4 @@ def test_an_existing_folder_is_not_overwritten(
 ) -> None:
     (tmp_path / "probe").mkdir()
     with pytest.raises(TrainingError, match="was created meanwhile"):
-        train_probe([births], generator, tmp_path / "probe", _silent, command="", licence="MIT")
+        train_probe([births], generator, tmp_path / "probe", silent, command="", licence="MIT")

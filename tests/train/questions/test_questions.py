@@ -23,7 +23,7 @@ from expertrag.train.questions.questions import (
     summary,
     write_questions,
 )
-from expertrag_index.types import Document
+from expertrag_index.types import Document, silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 TEXTS = {
@@ -63,9 +63,6 @@ class ScriptedGenerator(TellingGenerator):
 
 class KilledError(BaseException):
     """Simulates a kill at a moment chosen by the test."""
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None: ...
 
 
 def kill_at(place: int) -> object:

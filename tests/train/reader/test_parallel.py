@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from reader_samples import TINY, train_births, write_llama
+from reader_samples import TINY, said, train_births, write_llama
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
 from expertrag.answer.assemble import open_generator
@@ -24,7 +23,6 @@ from expertrag.llm.adapters.bundle import load_bundle, scale_bundle
 from expertrag.llm.adapters.serving import load_parallel, parallel_of
 from expertrag.llm.adapters.trainable import adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import Message
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.gguf import merge_gguf
 from expertrag.llm.convert.merge import merge
@@ -139,8 +137,10 @@ def test_without_passages_it_is_the_base_bit_for_bit(dtype: str, base: Path, bun
     reader = load_generator(str(base), dtype=dtype, adapters=load_parallel(bundle))
     alone = load_generator(str(base), dtype=dtype)
     assert reader.reader and not alone.reader
-    assert _said(reader, CLOSED, "legal") == _said(alone, CLOSED, None)
-    assert _said(reader, READ, "legal") != _said(alone, READ, None)
+    assert said(reader, CLOSED, "legal") == said(alone, CLOSED, None)
+    assert said(reader, READ, "legal", from_passages=True) != said(
+        alone, READ, None, from_passages=True
+    )
 
 
 @pytest.mark.parametrize("domain", ["shared", "legal", "base"])
@@ -220,14 +220,3 @@ def _logits(generator: TransformersGenerator, ids: list[int], domain: str) -> to
         return network.forward(ids, text).logits
     finally:
         network.free(text)
-
-
-def _said(model: object, asked: Sequence[Message], domain: str | None) -> list[tuple[str, float]]:
-    """Tokens with their log probabilities."""
-    assert isinstance(model, TransformersGenerator)
-    sampling = Sampling(max_tokens=8, logprobs=1)
-    with closing(
-        model.begin(asked, sampling, domain=domain, from_passages=asked == READ)
-    ) as session:
-        deltas = list(session.deltas())
-    return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]

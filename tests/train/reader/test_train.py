@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 from reader_samples import BIRTHS_RECIPE as RECIPE
+from reader_samples import said, write_llama
 from reader_samples import train_births as train
-from reader_samples import write_llama
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -26,7 +25,6 @@ from expertrag.llm import load_generator, prompt
 from expertrag.llm.adapters.bundle import load_bundle
 from expertrag.llm.adapters.trainable import AdapterSettings, adapt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import Message
 from expertrag.llm.convert.dense import load_dense
 from expertrag.llm.convert.merge import merge
 from expertrag.llm.convert.upcycle import upcycle
@@ -145,30 +143,15 @@ def test_without_passages_it_is_the_base_bit_for_bit(
             for folder in (tmp_path / "base", tmp_path / "reader")
         ]
         for domain in (None, "legal", "base"):
-            one, other = (_said(model, asked, domain) for model in models)
+            one, other = (said(model, asked, domain) for model in models)
             assert one == other
-            one, other = (_said(model, read, domain, from_passages=True) for model in models)
+            one, other = (said(model, read, domain, from_passages=True) for model in models)
             assert one != other
         readings = [
             dict(model.read([(asked, "In the harbour.")], "legal"))[0].log_probabilities.tolist()
             for model in models
         ]
         assert readings[0] == readings[1]
-
-
-def _said(
-    model: TransformersGenerator,
-    asked: Sequence[Message],
-    domain: str | None,
-    *,
-    from_passages: bool = False,
-) -> list[tuple[str, float]]:
-    """Tokens with their log probabilities."""
-    sampling = Sampling(max_tokens=12, logprobs=1)
-    opened = model.begin(asked, sampling, domain=domain, from_passages=from_passages)
-    with closing(opened) as session:
-        deltas = list(session.deltas())
-    return [(item.text, item.logprob) for delta in deltas for item in delta.logprobs]
 
 
 @pytest.mark.parametrize("domain", ["shared", "encyclopedia", "legal", "base"])

@@ -10,6 +10,7 @@ from serving_fixtures import TellingGenerator
 from expertrag.llm.base import Message
 from expertrag.train.reader.made.asked import NO_SENTENCE, answering, asked
 from expertrag.train.reader.made.types import Piece
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 ROSES = Piece(
@@ -36,9 +37,6 @@ class AskingGenerator(TellingGenerator):
     def reply_to(self, messages: Sequence[Message]) -> str:
         [reply] = [text for title, text in REPLIES.items() if title in messages[-1].content]
         return reply
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None: ...
 
 
 def test_the_best_matching_sentence_is_the_answer(

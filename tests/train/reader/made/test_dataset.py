@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 from reader_samples import write_birth_store
 from serving_fixtures import PacedGenerator
+from store_helper import build
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.train.reader.made.dataset import Asker, make_dataset
 from expertrag.train.reader.material import material
 from expertrag.train.reader.recipe import SMALL
-from expertrag_index.build import IndexWriter
-from expertrag_index.types import Document
+from expertrag_index.types import Document, silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None: ...
 
 
 def _make(store: Path, work: Path, asker: Asker | None = None) -> Path:
@@ -51,8 +48,7 @@ def test_the_data_set_is_reproducible_and_kept_when_the_store_changes(
     names = ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "made.json")
     before = [(first / name).read_bytes() for name in names]
     assert before == [(second / name).read_bytes() for name in names]
-    with IndexWriter.open(store, embedder) as writer:
-        writer.build([Document("new", "A new text.")])
+    build(store, embedder, [Document("new", "A new text.")])
     assert _make(store, tmp_path / "a") == first
     assert before == [(first / name).read_bytes() for name in names]
 
@@ -103,12 +99,10 @@ def test_stores_without_enough_questions(
     with pytest.raises(NotFound, match="no store"):
         _make(tmp_path / "nowhere", tmp_path)
     few = tmp_path / "few"
-    with IndexWriter.open(few, embedder) as writer:
-        writer.build([_faq()])
+    build(few, embedder, [_faq()])
     with pytest.raises(InvalidArgument, match="too few questions, 48 are needed") as reported:
         _make(few, tmp_path)
     assert "few: 1 questions of 1 passages (1 heading)" in str(reported.value)
-    with IndexWriter.open(few, embedder) as writer:
-        writer.build([])
+    build(few, embedder, [])
     with pytest.raises(InvalidArgument, match="is empty"):
         _make(few, tmp_path)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from expertrag.train.reader.made.sifting import LOST, REPEATED, TELLS, TOO_MANY, UNCLEAR, Sifter
 from expertrag.train.reader.made.types import Made, Piece
 from expertrag.train.reader.passages import Passages
-from expertrag_index.types import Document
+from expertrag_index.types import Document, silent
 
 ROSES = Piece("g#0", "g", "Roses", "Roses are pruned in March, above a bud.")
 OTHERS = [Piece(f"o#{n}", "o", "Tulips", f"Tulips are paid by house {n}.") for n in range(4)]
 LEAVE = Piece("h#0", "h", "Leave", "Employees get 27 days of paid leave a year.")
-
-
-def silent(_stage: str, _done: int, _total: int | None) -> None: ...
 
 
 def _sifter(*pieces: Piece) -> Sifter:

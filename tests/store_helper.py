@@ -6,15 +6,23 @@ The child prints "ready" and reads one line: build|add|experts|migrate STORE COU
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import sqlite3
+import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from expertrag_index.types import Document, Group, Progress
+from expertrag_index.build import IndexWriter
+from expertrag_index.settings import WriterSettings
+from expertrag_index.types import BuildReport, Document, DocumentEmbedder, Group, Progress
 from expertrag_retriever.router import groups
 
 SUBJECTS = ("checkpoints", "replication", "indexes")
@@ -163,6 +171,10 @@ def make_corpus(count: int, version: int = 0) -> list[Document]:
     return documents
 
 
+CORPUS = make_corpus(60)
+"""Sixty documents of two chunks each, three subjects, numbered."""
+
+
 def make_mixed_corpus(count: int) -> list[Document]:
     """A third each: labelled legal, in a folder with words of finance, in a folder without."""
     documents = []
@@ -181,11 +193,78 @@ def make_mixed_corpus(count: int) -> list[Document]:
     return documents
 
 
+def build(
+    store: Path, embedder: DocumentEmbedder, documents: Iterable[Document], **options: Any
+) -> BuildReport:
+    """Build a store, or build it again."""
+    with IndexWriter.open(store, embedder, **options) as writer:
+        return writer.build(documents)
+
+
+def migrate(store: Path, embedder: DocumentEmbedder) -> BuildReport:
+    """Encode the documents of a store with another embedder."""
+    with IndexWriter.open(store, embedder, migrating=True) as writer:
+        return writer.migrate()
+
+
+def contents(store: Path) -> tuple[list[Any], ...]:
+    """Return a store's contents without keys and generations, so that equal stores are equal."""
+    with closing(sqlite3.connect(store / "store.db")) as connection:
+        documents = connection.execute(
+            """SELECT id, hash, source, title, domain, metadata, text FROM documents
+            WHERE removed_in = 1 << 62 ORDER BY id"""
+        ).fetchall()
+        chunks = connection.execute(
+            """SELECT d.id, c.ordinal, c.start, c."end", c.title, c.text, c.expert, v.embedding
+            FROM chunks c JOIN documents d ON d.row = c.document
+            JOIN vectors v ON v.content_hash = c.content_hash
+            WHERE c.removed_in = 1 << 62 ORDER BY d.id, c.ordinal"""
+        ).fetchall()
+        groups = connection.execute(
+            """SELECT name, expert, share, documents, evidence FROM groups
+            WHERE removed_in = 1 << 62 ORDER BY name"""
+        ).fetchall()
+    return documents, chunks, groups
+
+
+class Child:
+    """A warm child interpreter that has imported everything and waits for one command."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def start(self, command: str, store: Path, count: int, delay_s: float) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        self._process.stdin.write(f"{command} {store} {count} {delay_s}\n")
+        self._process.stdin.flush()
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self.wait()
+
+    def wait(self) -> int:
+        code = self._process.wait()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return code
+
+
 def main() -> None:
-
-    from expertrag_index.build import IndexWriter
-    from expertrag_index.settings import WriterSettings
-
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     command, store, count, delay_s = sys.stdin.readline().split()
