@@ -118,7 +118,7 @@ def test_a_training_starts_from_a_reader(
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
     merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
     assert run(*merged, "--json").json()["experts"] == [
-        "general",
+        "shared",
         "legal",
         "history",
         "base",

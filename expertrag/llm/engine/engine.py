@@ -325,13 +325,13 @@ class Engine:
             own = logits[row : row + count]
             own_states = [values[seen : seen + sequence.state_rows] for values in states]
             row, seen = row + count, seen + sequence.state_rows
-            if sequence.logit_rows or sequence.state_rows:
+            prefilled = sequence.logit_rows > 0
+            returned = prefilled or sequence.state_rows > 0
+            with self._changed:  # before the output, which may bring the next prefill at once
+                sequence.logit_rows = sequence.state_rows = 0
+            if returned:
                 sequence.outputs.put(PrefillOutput(own, own_states))
-            if sequence.logit_rows:
-                with self._changed:
-                    sequence.logit_rows = sequence.state_rows = 0
-            else:
-                sequence.state_rows = 0
+            if not prefilled:
                 try:
                     self._sample(part, own)
                 except Exception as error:  # a constraint that proves too complex

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -299,6 +300,34 @@ def test_prefill_returns_the_last_rows_and_an_end_token_ends(engine: Make) -> No
         running.submit(ending)
         assert _finish(running, ending, 1) == [token]
         assert not ending.runnable and len(ending.tokens) == 90
+
+
+def test_a_prefill_right_after_an_output_is_computed(engine: Make) -> None:
+    """A caller may ask for more tokens as soon as it has an output, before the engine goes on."""
+
+    class Eager(queue.SimpleQueue[SampledToken | PrefillOutput | Exception]):
+        asked = False
+
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            super().put(item)
+            if not self.asked:
+                self.asked = True
+                running.prefill(sequence, [7, 8], 1, return_states=False)
+
+    with engine() as running:
+        sequence = SequenceState([], outputs=Eager())
+        running.submit(sequence)
+        running.prefill(sequence, _prompt(9, 40), 1, return_states=False)
+        stop = time.monotonic() + 20
+        for _ in range(2):
+            found = running.next_output(sequence, partial(_until, stop))
+            assert isinstance(found, PrefillOutput)
+        running.close(sequence)
+
+
+def _until(stop: float) -> None:
+    if time.monotonic() > stop:
+        raise Cancelled("too late")
 
 
 def test_stopping_reports_an_error_to_open_sequences(engine: Make) -> None:

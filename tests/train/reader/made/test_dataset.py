@@ -64,22 +64,6 @@ def test_a_sentence_is_the_answer_of_a_heading(
     assert asked["metadata"]["ideal_answer"] == "Write to the porter of the house."
 
 
-def test_two_hop_questions_have_two_judged_and_cited_documents(
-    embedder: SentenceTransformerEmbedder, tmp_path: Path
-) -> None:
-    ships = [
-        Document(f"s{year}", f"Kite {year} was a ship. It was built in {year}.", f"Kite {year}")
-        for year in range(1901, 1911)
-    ]
-    folder = _make(write_birth_store(tmp_path / "births", embedder, more=ships), tmp_path / "work")
-    read = material(folder, "encyclopedia", SMALL)
-    both = [item for item in read.examples if " or Kite" in item.question and item.reply.found]
-    assert both
-    for item in both:
-        cited = [item.passages[number - 1].title for number in item.reply.cited]
-        assert len(set(cited)) == 2 and item.reply.answer in cited
-
-
 def _faq() -> Document:
     return Document("faq", "## How do I get a key?\n\nWrite to the porter of the house.", "Keys")
 
