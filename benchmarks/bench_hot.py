@@ -21,15 +21,14 @@ from dataclasses import dataclass, replace
 import results_file
 from eval_answers import (
     MODELS,
-    PASSAGES,
     SETS,
-    TOKENS,
     UNANSWERABLE,
     answerable,
     config_of,
     judged,
     unanswerable,
 )
+from served_answers import PASSAGES, TOKENS
 
 from expertrag.answer.best_passage import open_session
 from expertrag.answer.reply import reply_sampling

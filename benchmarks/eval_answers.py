@@ -4,7 +4,7 @@
 
 Every answer comes from the pipeline as served: the five best passages of hybrid search over a store
 of the data set's corpus, greedy decoding, at most 25 tokens. The models run in turn, and each is
-compared with the first one. Answers are cached, see ``answers_said.py``.
+compared with the first one. Answers are cached, see ``served_answers.py``.
 
     found       ALWAYS: the reply contains an accepted answer; the reply is one (exact)
     citations   of the same answers: share that points at a passage with an accepted answer, or also
@@ -30,15 +30,15 @@ from statistics import fmean as mean_of
 from typing import Protocol
 
 import results_file
-from answers_said import Said, Speaker
 from reader_figures import HEADER, Figure, areas, mean, means, shares
+from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import AUTO_PROBE, NO_READER, Config
 from expertrag.data.datasets import Dataset, Query, load_dataset, sample
 from expertrag.data.types import JSON
-from expertrag.eval.serving import open_pipeline_for
+from expertrag.eval.serving import Opened, open_pipeline_for
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.prompt import Reply
 from expertrag.metrics import squad
@@ -50,16 +50,16 @@ SETS = ("squad2", "hotpotqa", "popqa", "pubmedqa", "tatqa")
 LEFT_OUT = ("policyqa",)
 """Data sets that no shipped reader was trained on."""
 UNANSWERABLE, POLICIES = "squad2", "policies"
-TOKENS, PASSAGES, QUESTIONS, FEW = 25, 5, 100, 20
+QUESTIONS, FEW = 100, 20
 CONTAINS = {"squad2": 0.90, "hotpotqa": 0.60, "popqa": 0.85, "pubmedqa": 0.65, "tatqa": 0.70}
 EXACT = {"squad2": 0.60}
 _HERE = Path(__file__).parent
 
-Asked = tuple[list[Query], dict[GateMode, list[Said]]]
+Asked = tuple[list[Query], dict[GateMode, list[ServedAnswer]]]
 CODE = (
     *results_file.ANSWERS,
     "benchmarks/eval_answers.py",
-    "benchmarks/answers_said.py",
+    "benchmarks/served_answers.py",
     "benchmarks/reader_figures.py",
 )
 
@@ -100,6 +100,18 @@ def main() -> int:
     return 0
 
 
+def cache_of(opened: Opened, dataset: Dataset, work: Path) -> AnswerCache:
+    """Return the answers of a pipeline to questions about a data set, as measured here."""
+    name = f"{opened.generator.name}, {dataset.name}"
+    folder = work / "answers" / dataset.name
+    return AnswerCache(opened.pipeline, name, opened.inputs, folder)
+
+
+def sourced(dataset: Dataset, query: Query) -> SourcedQuestion:
+    """Return a question with the documents that are judged relevant to it."""
+    return SourcedQuestion(dataset.name, query, dataset.relevant(query.id))
+
+
 def asked(
     model: str, given: argparse.Namespace, count: int, report: Progress
 ) -> tuple[dict[str, Asked], dict[str, JSON]]:
@@ -117,8 +129,8 @@ def asked(
     for place, name in enumerate(given.sets):
         dataset = load_dataset(given.data / name, split)
         with open_pipeline_for(dataset, config, given.work, report) as opened:
-            speaker = Speaker(opened, dataset, TOKENS, PASSAGES, given.work)
-            inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
+            cache = cache_of(opened, dataset, given.work)
+            inputs[name] = {**cache.inputs, "queries": dataset.sha256}
             some = {name: answerable(dataset, count, dev=given.dev)}
             if name == UNANSWERABLE:
                 some[f"{name} unanswerable"] = unanswerable(dataset, count, dev=given.dev)
@@ -128,9 +140,11 @@ def asked(
                     some[f"{POLICIES}: {kind}, {name}"] = queries[place :: len(given.sets)]
             for kind, queries in some.items():
                 modes = [mode for mode in GateMode if wanted(kind, mode, given.parts)]
+                asked = [sourced(dataset, query) for query in queries]
+                # one mode after the other: a second mode would find the first one's prefixes
                 found[kind] = (
                     queries,
-                    {mode: speaker.ask(queries, mode, report) for mode in modes},
+                    {mode: cache.ask(asked, (mode,), report)[mode] for mode in modes},
                 )
     return found, inputs
 
@@ -263,7 +277,7 @@ def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Fi
     def rights(answers: Mapping[str, Asked], mode: GateMode) -> list[float]:
         return [right for name in kinds for right in scores(answers[name], judged, mode)]
 
-    def said(answers: Mapping[str, Asked], mode: GateMode) -> list[Said]:
+    def said(answers: Mapping[str, Asked], mode: GateMode) -> list[ServedAnswer]:
         return [item for name in kinds for item in answers[name][1][mode]]
 
     figures = []
@@ -307,10 +321,10 @@ def policies(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[Fi
 
 
 def scores(
-    asked: Asked, score: Callable[[Said, Query], bool], mode: GateMode = GateMode.ALWAYS
+    asked: Asked, score: Callable[[ServedAnswer, Query], bool], mode: GateMode = GateMode.ALWAYS
 ) -> list[float]:
     """Score the answers to questions with accepted answers."""
-    pairs: Sequence[tuple[Query, Said]] = list(zip(asked[0], asked[1][mode], strict=True))
+    pairs: Sequence[tuple[Query, ServedAnswer]] = list(zip(asked[0], asked[1][mode], strict=True))
     return [float(score(said, query)) for query, said in pairs if query.answers]
 
 
@@ -319,7 +333,7 @@ def contains(said: Answered, query: Query) -> bool:
     return squad.contains(said.text, query.answers or ())
 
 
-def exact(said: Said, query: Query) -> bool:
+def exact(said: ServedAnswer, query: Query) -> bool:
     """Whether the reply without its markers is an accepted answer."""
     return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
 

@@ -30,14 +30,12 @@ import numpy as np
 import results_file
 from bench_gate import misspelled
 from eval_answers import judged
-from mixed_answers import Said, Speaker
 from mixed_store import (
     GENERAL,
     MANUALS,
     SETS,
     SMALL,
     UNANSWERABLE,
-    Asked,
     build,
     documents_of,
     questions,
@@ -46,6 +44,7 @@ from mixed_store import (
     write_documents,
 )
 from reader_figures import HEADER, Figure, bootstrapped, mean, means
+from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.assemble import open_embedder, open_pipeline
 from expertrag.answer.pipeline import Pipeline
@@ -80,7 +79,7 @@ VARIANTS: Mapping[str, Callable[[str], str]] = {
 CODE = (
     *results_file.ANSWERS,
     "benchmarks/eval_mixed.py",
-    "benchmarks/mixed_answers.py",
+    "benchmarks/served_answers.py",
     "benchmarks/mixed_store.py",
     "benchmarks/reader_figures.py",
 )
@@ -110,13 +109,14 @@ def main() -> int:
             figures["search"] = search(given, work, store, report)
         for model in given.models if {"gate", "answers"} & {*given.parts} else ():
             with closing(opened(model, store)) as pipeline:
-                speaker = Speaker(pipeline, described(pipeline, store), model, work)
-                inputs[model] = speaker.inputs
+                about = described(pipeline, store)
+                cache = AnswerCache(pipeline, model, about, work / "answers")
+                inputs[model] = cache.inputs
                 if "gate" in given.parts:
                     figures[f"gate, {model}"] = gate(pipeline, asked)
                 if "answers" in given.parts:
                     some = scorable(asked, given.answers)
-                    figures[f"answers, {model}"] = answers(pipeline, speaker, some, report)
+                    figures[f"answers, {model}"] = answers(pipeline, cache, some, report)
     for part, found in figures.items():
         print("\n".join((f"\n{part}\n", HEADER, *(figure.row for figure in found))))
     sizes = {kind: len(items) for kind, items in asked.items()}
@@ -129,12 +129,14 @@ def main() -> int:
     return 0
 
 
-def drawn(asked: Sequence[Asked], most: int | None) -> list[Asked]:
+def drawn(asked: Sequence[SourcedQuestion], most: int | None) -> list[SourcedQuestion]:
     """Draw questions in random order, which mixes the sources."""
     return random.Random(0).sample(asked, min(most or len(asked), len(asked)))
 
 
-def scorable(asked: Mapping[str, Sequence[Asked]], most: int | None) -> dict[str, list[Asked]]:
+def scorable(
+    asked: Mapping[str, Sequence[SourcedQuestion]], most: int | None
+) -> dict[str, list[SourcedQuestion]]:
     """Select the questions whose answers can be scored."""
     return {kind: [item for item in items if scored(item)][:most] for kind, items in asked.items()}
 
@@ -173,7 +175,7 @@ def sized(store: Path) -> dict[str, JSON]:
         return {"chunks": index.size, "sources": len(SETS) + len(MANUALS) + 1}
 
 
-def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[Asked]]) -> list[Figure]:
+def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> list[Figure]:
     """Figures of the gate: questions about the documents against general requests."""
     figures, seconds = [], []
     for variant, vary in VARIANTS.items():
@@ -249,18 +251,21 @@ def search(given: argparse.Namespace, work: Path, store: Path, report: Progress)
 
 
 def answers(
-    pipeline: Pipeline, speaker: Speaker, asked: Mapping[str, Sequence[Asked]], report: Progress
+    pipeline: Pipeline,
+    cache: AnswerCache,
+    asked: Mapping[str, Sequence[SourcedQuestion]],
+    report: Progress,
 ) -> list[Figure]:
     """Figures of right answers by policy, and of answers that STRICT gives and withholds."""
     documents, general, nothing = asked[ANSWERABLE], asked[GENERAL], asked[UNANSWERABLE]
-    said: dict[tuple[str, GateMode], list[Said]] = {}
+    said: dict[tuple[str, GateMode], list[ServedAnswer]] = {}
     never, always, strictly = GateMode.NEVER, GateMode.ALWAYS, GateMode.STRICT
     for kind, some, modes in (
         (GENERAL, general, (never, always)),
         (ANSWERABLE, documents, (never, always, strictly)),
         (UNANSWERABLE, nothing, (always, strictly)),
     ):
-        for mode, given in speaker.ask(some, modes, report).items():
+        for mode, given in cache.ask(some, modes, report).items():
             said[kind, mode] = given
     for kind, some in ((ANSWERABLE, documents), (GENERAL, general)):
         said[kind, GateMode.AUTO] = [
@@ -276,7 +281,9 @@ def answers(
     ]
 
 
-def chosen(pipeline: Pipeline, asked: Asked, never: Said, always: Said) -> Said:
+def chosen(
+    pipeline: Pipeline, asked: SourcedQuestion, never: ServedAnswer, always: ServedAnswer
+) -> ServedAnswer:
     """Return the answer of auto: that of the mode that the gate decides for, and its time."""
     meter = Meter()
     decision = pipeline.decide(asked.query.text, meter=meter)
@@ -286,9 +293,9 @@ def chosen(pipeline: Pipeline, asked: Asked, never: Said, always: Said) -> Said:
 
 
 def policies(
-    said: Mapping[tuple[str, GateMode], Sequence[Said]],
-    documents: Sequence[Asked],
-    general: Sequence[Asked],
+    said: Mapping[tuple[str, GateMode], Sequence[ServedAnswer]],
+    documents: Sequence[SourcedQuestion],
+    general: Sequence[SourcedQuestion],
 ) -> list[Figure]:
     """Figures of right answers and seconds of never, always and auto."""
     figures = []
@@ -310,7 +317,7 @@ def policies(
     return [*figures, mean("answerable, always: a passage holds an answer", shown)]
 
 
-def by_source(said: Sequence[Said], asked: Sequence[Asked]) -> list[Figure]:
+def by_source(said: Sequence[ServedAnswer], asked: Sequence[SourcedQuestion]) -> list[Figure]:
     """Figures of right answers of auto by source."""
     pairs = list(zip(said, asked, strict=True))
     return [
@@ -323,9 +330,9 @@ def by_source(said: Sequence[Said], asked: Sequence[Asked]) -> list[Figure]:
 
 
 def strict(
-    said: Mapping[tuple[str, GateMode], Sequence[Said]],
-    documents: Sequence[Asked],
-    nothing: Sequence[Asked],
+    said: Mapping[tuple[str, GateMode], Sequence[ServedAnswer]],
+    documents: Sequence[SourcedQuestion],
+    nothing: Sequence[SourcedQuestion],
 ) -> list[Figure]:
     """Figures of STRICT: answers given and withheld, and AUROC of support for right answers."""
     given = said[ANSWERABLE, GateMode.STRICT]
@@ -365,7 +372,7 @@ def strict(
     ]
 
 
-def scores(said: Sequence[Said], asked: Sequence[Asked]) -> list[float]:
+def scores(said: Sequence[ServedAnswer], asked: Sequence[SourcedQuestion]) -> list[float]:
     """Whether each answer is right."""
     return [float(judged(item, each.query)) for item, each in zip(said, asked, strict=True)]
 

@@ -21,14 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import results_file
-from answers_said import Speaker
 from eval_answers import (
     MODELS,
-    PASSAGES,
-    TOKENS,
     UNANSWERABLE,
     answerable,
+    cache_of,
     config_of,
+    sourced,
     unanswerable,
 )
 
@@ -53,7 +52,7 @@ CODE = (
     *results_file.ANSWERS,
     "benchmarks/fit_doubt.py",
     "benchmarks/eval_answers.py",
-    "benchmarks/answers_said.py",
+    "benchmarks/served_answers.py",
 )
 
 
@@ -75,11 +74,12 @@ def main() -> int:
                 kinds[f"{name} unanswerable"] = unanswerable(dataset, given.questions, dev=True)
             config = config_of(given.model, given.reader, NO_PROBE)
             with open_pipeline_for(dataset, config, given.work, report) as opened:
-                speaker = Speaker(opened, dataset, TOKENS, PASSAGES, given.work)
-                inputs[name] = {**speaker.inputs, "queries": dataset.sha256}
+                cache = cache_of(opened, dataset, given.work)
+                inputs[name] = {**cache.inputs, "queries": dataset.sha256}
                 scale = doubt_of(opened.generator)
                 for kind, queries in kinds.items():
-                    replies = speaker.ask(queries, GateMode.ALWAYS, report)
+                    asked = [sourced(dataset, query) for query in queries]
+                    replies = cache.ask(asked, (GateMode.ALWAYS,), report)[GateMode.ALWAYS]
                     doubts[kind] = [
                         scale.raw(1 - item.p_sufficient)
                         for item in replies

@@ -16,9 +16,11 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from served_answers import SourcedQuestion
 
 from expertrag.data.datasets import Dataset, Query, load_dataset, sample
 from expertrag.runtime.error_mapping import translated_errors
@@ -58,31 +60,23 @@ NEAR_MISSES = 40
 MOST_DOCUMENTS = 3_000
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question of a source, and the ids of the documents that answer it."""
-
-    source: str
-    query: Query
-    documents: frozenset[str] = frozenset()
-
-
-def questions(data: Path, split: str) -> dict[str, list[Asked]]:
+def questions(data: Path, split: str) -> dict[str, list[SourcedQuestion]]:
     """Return questions by kind; for ``train``, only those of the data sets."""
     answerable = list(_of_sets(data, split))
     near = load_dataset(data / "squad2", split).queries
     unanswerable = [
-        Asked("squad2", query)
+        SourcedQuestion("squad2", query)
         for query in sample([q for q in near if q.answers == ()], NEAR_MISSES, 0)
     ]
     for name, count in LEFT_OUT.items():
         dataset = load_dataset(data / name, split_of(data / name, split))
         unanswerable += [
-            Asked(name, replace(query, answers=())) for query in sample(dataset.judged, count, 0)
+            SourcedQuestion(name, replace(query, answers=()))
+            for query in sample(dataset.judged, count, 0)
         ]
     if split == "train":
         everyday = load_dataset(Path(__file__).parent / "everyday", "train")
-        general = [Asked(GENERAL, query) for query in everyday.queries]
+        general = [SourcedQuestion(GENERAL, query) for query in everyday.queries]
         return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
     answerable += office_questions(dev=False)
     answerable += _read(MATERIAL / "manuals.jsonl")
@@ -91,14 +85,14 @@ def questions(data: Path, split: str) -> dict[str, list[Asked]]:
     return {"answerable": answerable, GENERAL: general, UNANSWERABLE: unanswerable}
 
 
-def office_questions(*, dev: bool) -> list[Asked]:
+def office_questions(*, dev: bool) -> list[SourcedQuestion]:
     """Return the office's questions with an answer: test questions, or those for choices (dev)."""
     answered = [asked for asked in _office() if asked.query.answers]
     test = random.Random(0).sample(answered, OFFICE_QUESTIONS)
     return [asked for asked in answered if asked not in test] if dev else test
 
 
-def scored(asked: Asked) -> bool:
+def scored(asked: SourcedQuestion) -> bool:
     """Whether an answer can be scored, which PubMedQA's maybes cannot."""
     accepted = asked.query.answers
     return accepted is not None and accepted != ("maybe",) and asked.source not in UNSCORED
@@ -152,26 +146,26 @@ def answerable_of(dataset: Dataset) -> Sequence[Query]:
     return [query for query in spans if query.answers] or spans
 
 
-def _office() -> list[Asked]:
+def _office() -> list[SourcedQuestion]:
     return list(_read(MATERIAL / OFFICE / "questions.jsonl", OFFICE))
 
 
-def _of_sets(data: Path, split: str) -> Iterator[Asked]:
+def _of_sets(data: Path, split: str) -> Iterator[SourcedQuestion]:
     """Draw questions of every data set that its corpus answers."""
     for name, count in SETS.items():
         dataset = load_dataset(data / name, split_of(data / name, split))
         for query in sample(answerable_of(dataset), count, 0):
             found = frozenset(f"{name}/{item}" for item in dataset.relevant(query.id))
-            yield Asked(name, query, found)
+            yield SourcedQuestion(name, query, found)
 
 
-def _read(path: Path, source: str | None = None) -> Iterator[Asked]:
+def _read(path: Path, source: str | None = None) -> Iterator[SourcedQuestion]:
     for line in path.read_text(encoding="utf-8").splitlines():
         item: Mapping[str, Any] = json.loads(line)
         metadata = item.get("metadata", {})
         name = source or metadata["source"]
         answers = None if item.get("answers") is None else tuple(item["answers"])
-        yield Asked(
+        yield SourcedQuestion(
             name,
             Query(item["_id"], item["text"], answers, metadata),
             frozenset(_document(name, each) for each in item.get("documents", ())),

@@ -23,11 +23,9 @@ from typing import Any
 
 import results_file
 from eval_mixed import described, opened
-from mixed_answers import PASSAGES, TOKENS
 from mixed_store import (
     LEFT_OUT,
     SETS,
-    Asked,
     answerable_of,
     build,
     documents_of,
@@ -35,6 +33,7 @@ from mixed_store import (
     scored,
     write_documents,
 )
+from served_answers import PASSAGES, TOKENS, SourcedQuestion
 
 from expertrag.answer.abstain import VERDICT_STRICT_FROM
 from expertrag.answer.assemble import open_embedder
@@ -118,21 +117,23 @@ def main() -> int:
     return 0
 
 
-def questions(data: Path, documents: Path) -> Iterator[Asked]:
+def questions(data: Path, documents: Path) -> Iterator[SourcedQuestion]:
     """Draw train questions: answerable ones of data sets and office, and unanswerable ones."""
     rng = random.Random(1)
     for name in SETS:
         if (data / name / "qrels" / f"{TRAIN}.tsv").exists():
             dataset = load_dataset(data / name, TRAIN)
             held = documents_of(documents / name)
-            some = [Asked(name, q) for q in answerable_of(dataset) if _holds(dataset, q, held)]
+            some = [
+                SourcedQuestion(name, q) for q in answerable_of(dataset) if _holds(dataset, q, held)
+            ]
             some = [asked for asked in some if asked.query.answers and scored(asked)]
             rng.shuffle(some)
             yield from some[:QUESTIONS]
     for name, count in UNANSWERABLE.items():
         lacking = _lacking(data / name, documents / name)
         rng.shuffle(lacking)
-        yield from (Asked(name, query) for query in lacking[:count])
+        yield from (SourcedQuestion(name, query) for query in lacking[:count])
     yield from office_questions(dev=True)
 
 
@@ -154,7 +155,7 @@ def _lacking(folder: Path, documents: Path) -> list[Query]:
 
 
 def answered(
-    pipeline: Pipeline, asked: Sequence[Asked], path: Path, report: Progress
+    pipeline: Pipeline, asked: Sequence[SourcedQuestion], path: Path, report: Progress
 ) -> list[Kept]:
     """Answer questions from the documents; cached answers are reused."""
     with appending(path) as file:
@@ -168,7 +169,7 @@ def answered(
     return [known[_key(item)] for item in asked]
 
 
-def _ask(pipeline: Pipeline, asked: Asked) -> Kept:
+def _ask(pipeline: Pipeline, asked: SourcedQuestion) -> Kept:
     request = AnswerRequest(
         asked.query.text, GateMode.ALWAYS, k=PASSAGES, sampling=Sampling(max_tokens=TOKENS)
     )
@@ -180,7 +181,7 @@ def _ask(pipeline: Pipeline, asked: Asked) -> Kept:
     return Kept(answer.text, accepted, 1 - answer.p_sufficient, grounding)
 
 
-def _key(asked: Asked) -> str:
+def _key(asked: SourcedQuestion) -> str:
     return f"{asked.source}/{asked.query.id}"
 
 

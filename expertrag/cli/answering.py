@@ -63,7 +63,7 @@ class _Timeout(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServerOptions:
     """The server or store that a command asks, and the call's deadline in seconds."""
 
     server: str | None
@@ -97,11 +97,11 @@ class Target:
 
 
 def targeted(command: Command) -> Command:
-    """Pass a command its ``target``, from --server, --timeout and the configuration."""
+    """Pass a command its ``server``, from --server, --timeout and the configuration."""
 
     @functools.wraps(command)
     def run(server: str | None, timeout: float | None, config: Config, **rest: Any) -> Any:
-        return command(target=Target(server, timeout, config), **rest)
+        return command(server=ServerOptions(server, timeout, config), **rest)
 
     return run
 
@@ -163,7 +163,7 @@ def asking(*keys: str) -> Callable[[Command], Command]:
 def ask(
     question: str,
     metadata_filter: Mapping[str, object] | None,
-    target: Target,
+    server: ServerOptions,
     as_json: bool,
     **options: Unpack[AnswerOptions],
 ) -> None:
@@ -176,16 +176,16 @@ def ask(
     """
     from expertrag.api.folding import AnswerFolder
 
-    options["k"] = target.config.search.k
+    options["k"] = server.config.search.k
     options["filter"] = metadata_filter
-    options["threshold"] = target.config.gate.threshold
-    with target.open() as client:
+    options["threshold"] = server.config.gate.threshold
+    with server.open() as client:
         if as_json:
-            emit_json(client.answer(question, **options, **target.deadline))
+            emit_json(client.answer(question, **options, **server.deadline))
             return
         folder, begun = AnswerFolder(), False
         try:
-            for event in client.stream(question, **options, **target.deadline):
+            for event in client.stream(question, **options, **server.deadline):
                 folder.add(event)
                 print_answer_heading(event, GateMode(options["mode"]))
                 if isinstance(event, DeltaEvent):
@@ -206,13 +206,13 @@ def retrieve(
     query: str,
     mode: str,
     metadata_filter: Mapping[str, object] | None,
-    target: Target,
+    server: ServerOptions,
     as_json: bool,
 ) -> None:
     """Print the best passages for a query."""
-    k = target.config.search.k
-    with target.open() as client:
-        result = client.retrieve(query, k=k, filter=metadata_filter, mode=mode, **target.deadline)
+    k = server.config.search.k
+    with server.open() as client:
+        result = client.retrieve(query, k=k, filter=metadata_filter, mode=mode, **server.deadline)
     if as_json:
         emit_json(result)
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 import click
 
 from expertrag.api.errors import InvalidArgument
-from expertrag.cli.answering import Target, asking, mode_option
+from expertrag.cli.answering import ServerOptions, asking, mode_option
 from expertrag.cli.eval.options import (
     Names,
     end_with_failures,
@@ -87,12 +87,14 @@ def gate() -> None:
 @mode_option
 @domain_option
 @asking("gate")
-def explain(question: str, mode: str, domain: str | None, target: Target, as_json: bool) -> None:
+def explain(
+    question: str, mode: str, domain: str | None, server: ServerOptions, as_json: bool
+) -> None:
     """Print whether the gate would retrieve for a question, and why."""
-    threshold = target.config.gate.threshold
-    with target.open() as client:
+    threshold = server.config.gate.threshold
+    with server.open() as client:
         decision = client.decide(
-            question, mode=mode, threshold=threshold, domain=domain, **target.deadline
+            question, mode=mode, threshold=threshold, domain=domain, **server.deadline
         )
     if as_json:
         emit_json(decision)

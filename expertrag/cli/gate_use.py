@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.answering import Target, server_option, targeted, timeout_option
+from expertrag.cli.answering import ServerOptions, server_option, targeted, timeout_option
 from expertrag.cli.options import configured, flag, json_flag
 from expertrag.cli.output import emit_json, note, printable
 
@@ -47,7 +47,7 @@ def feedback(
     helpful: bool | None,
     answer: str | None,
     query: str | None,
-    target: Target,
+    server: ServerOptions,
     as_json: bool,
 ) -> None:
     """Rate or correct the answer ID.
@@ -56,9 +56,9 @@ def feedback(
 
     ID is the decision id that `ask` prints.
     """
-    with target.open(ready=False) as client:
+    with server.open(ready=False) as client:
         client.feedback(
-            answer_id, helpful=helpful, correct_answer=answer, query=query, **target.deadline
+            answer_id, helpful=helpful, correct_answer=answer, query=query, **server.deadline
         )
     if as_json:
         emit_json({"answer_id": answer_id, "helpful": helpful, "correct_answer": answer})

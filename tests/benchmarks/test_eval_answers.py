@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answers_said import Said, Speaker
-from eval_answers import PARTS, Asked, compared, wanted
+from eval_answers import PARTS, Asked, cache_of, compared, sourced, wanted
 from fit_doubt import fitted
 from reader_figures import Figure
+from served_answers import ServedAnswer
 from serving_fixtures import TellingGenerator
 
 from expertrag.answer.pipeline import Pipeline
@@ -23,7 +23,7 @@ LEAVE = Query("leave", "How many days of paid leave do employees of Northwind ge
 OFFICE = Dataset("office", Path(), "test", (LEAVE,), {"leave": {"office/leave": 1}}, (), "")
 
 
-def said(text: str, **fields: Any) -> Said:
+def said(text: str, **fields: Any) -> ServedAnswer:
     """Make an answer without retrieval, except for the given fields."""
     plain: dict[str, Any] = {
         "abstained": False,
@@ -36,7 +36,7 @@ def said(text: str, **fields: Any) -> Said:
         "seconds": 1.0,
         "prompt_tokens": 10,
     }
-    return Said(text, **{**plain, **fields})
+    return ServedAnswer(text, **{**plain, **fields})
 
 
 def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) -> None:
@@ -48,8 +48,11 @@ def test_answers_are_cached(built_store: Path, embedder: Any, tmp_path: Path) ->
             closing(Pipeline(built_store, embedder, model)) as pipeline,
             Index.open(built_store) as index,
         ):
-            speaker = Speaker(Opened(pipeline, model, index, (), {}), OFFICE, 8, 3, tmp_path)
-            (found,) = speaker.ask([LEAVE], GateMode.ALWAYS, lambda *_: reported.append(1))
+            opened = Opened(pipeline, model, index, (), {})
+            cache = cache_of(opened, OFFICE, tmp_path)
+            asked = [sourced(OFFICE, LEAVE)]
+            answers = cache.ask(asked, (GateMode.ALWAYS,), lambda *_: reported.append(1))
+            (found,) = answers[GateMode.ALWAYS]
         assert (found.text, found.p_sufficient, found.retrieved) == ("27 [1]", 0.75, True)
         assert (found.cited, found.holding[0], found.shown) == ((1,), True, True)
         assert found.citations == found.right_citations == (1, 1)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from eval_mixed import area, policies, scorable, strict
-from mixed_answers import Said
-from mixed_store import Asked
+from served_answers import ServedAnswer, SourcedQuestion
 
 from expertrag.api.types import GateMode
 from expertrag.data.datasets import Query
@@ -13,12 +12,23 @@ from expertrag.data.datasets import Query
 NEVER, ALWAYS, AUTO, STRICT = GateMode.NEVER, GateMode.ALWAYS, GateMode.AUTO, GateMode.STRICT
 
 
-def said(text: str, *, support: float = 1.0, seconds: float = 1.0) -> Said:
-    return Said(text, text == "", support, None, shown=True, seconds=seconds)
+def said(text: str, *, support: float = 1.0, seconds: float = 1.0) -> ServedAnswer:
+    return ServedAnswer(
+        text,
+        abstained=text == "",
+        p_sufficient=None,
+        support=support,
+        retrieved=True,
+        holding=(True,),
+        judged=(True,),
+        cited=(),
+        seconds=seconds,
+        prompt_tokens=10,
+    )
 
 
-def asked(identifier: str, *answers: str) -> Asked:
-    return Asked("office", Query(identifier, f"{identifier}?", answers))
+def asked(identifier: str, *answers: str) -> SourcedQuestion:
+    return SourcedQuestion("office", Query(identifier, f"{identifier}?", answers))
 
 
 DOCUMENTS = [asked("a", "27 days"), asked("b", "yes"), asked("c", "Berlin")]
@@ -27,7 +37,7 @@ NOTHING = [asked("e"), asked("f")]
 
 
 def test_only_questions_with_accepted_answers_are_scored() -> None:
-    without = Asked("fiqa_small", Query("q", "Why?"))
+    without = SourcedQuestion("fiqa_small", Query("q", "Why?"))
     assert scorable({"answerable": [without, *DOCUMENTS]}, 2) == {"answerable": DOCUMENTS[:2]}
     assert scorable({"unanswerable": NOTHING}, None) == {"unanswerable": NOTHING}
 

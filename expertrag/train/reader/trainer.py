@@ -16,7 +16,7 @@ from expertrag.train.reader.network import ReaderNetwork
 from expertrag.train.reader.recipe import ReaderRecipe
 from expertrag.train.reader.rows import PackedRow
 from expertrag_index.types import Progress
-from expertrag_retriever.training.loop import Schedule, Trained, TrainingLoop
+from expertrag_retriever.training.loop import Schedule, TrainingLoop, TrainingResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ReaderTrainer:
 
     def train(
         self, plan: Sequence[Sequence[PackedRow]], dev: Sequence[PackedRow]
-    ) -> Trained[ReaderPoint]:
+    ) -> TrainingResult[ReaderPoint]:
         """Train to the end; resume from the last checkpoint if there is one."""
         return self._loop.run(
             len(plan),

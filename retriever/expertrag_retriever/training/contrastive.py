@@ -20,7 +20,7 @@ from expertrag_retriever.experts.trunk import Trunk
 from expertrag_retriever.training.batches import batches
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.dev import evaluate
-from expertrag_retriever.training.loop import Schedule, Trained, TrainingLoop
+from expertrag_retriever.training.loop import Schedule, TrainingLoop, TrainingResult
 from expertrag_retriever.training.loss import backward, batch_of
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import DevSet, Example
@@ -80,7 +80,7 @@ class ExpertTrainer:
 
     def train(
         self, examples: Sequence[Example], dev: Sequence[DevSet], stage: str
-    ) -> Trained[Point]:
+    ) -> TrainingResult[Point]:
         """Train to the end or to the early stop; resumes a killed run."""
         plan = _plan(examples, self._recipe)
         self._read(examples, dev, stage)

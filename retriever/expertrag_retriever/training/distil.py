@@ -35,7 +35,7 @@ from expertrag_retriever.training.base import BaseModel
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.dev import evaluate
-from expertrag_retriever.training.loop import Trained
+from expertrag_retriever.training.loop import TrainingResult
 from expertrag_retriever.training.mining import Encode, mine
 from expertrag_retriever.training.student import (
     STUDENT,
@@ -270,7 +270,7 @@ def _report(
     base: BaseModel,
     recipe: StudentRecipe,
     texts: int,
-    taught: Trained[StudentPoint],
+    taught: TrainingResult[StudentPoint],
     figures: tuple[DomainFigures, ...],
     written: Path,
 ) -> StudentReport:

@@ -29,7 +29,7 @@ from expertrag_retriever.experts.storage import read_experts
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.training.checkpoint import Weights
 from expertrag_retriever.training.contrastive import ExpertTrainer, Point
-from expertrag_retriever.training.loop import Trained
+from expertrag_retriever.training.loop import TrainingResult
 from expertrag_retriever.training.mining import mine
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import DevSet, DomainData, Example
@@ -177,7 +177,7 @@ def digest_of(data: DomainData, recipe: Recipe) -> str:
     return state.hexdigest()[:16]
 
 
-def _finish(folder: Path, learned: Trained[Point], report: ExpertReport) -> None:
+def _finish(folder: Path, learned: TrainingResult[Point], report: ExpertReport) -> None:
     save_file(learned.weights, folder / f"{_RESULT}.safetensors")
     write_durably(folder / f"{_RESULT}.json", json.dumps(asdict(report)).encode())
 

@@ -55,7 +55,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained(Generic[P]):
+class TrainingResult(Generic[P]):
     """The best weights, all evaluations (the first before any step), and which of them is best.
 
     ``seconds``: time in the loop, including that before a kill.
@@ -104,7 +104,7 @@ class TrainingLoop(Generic[P]):
         restore: Callable[..., P],
         best: Callable[[Sequence[P]], int],
         stage: Callable[[P], str],
-    ) -> Trained[P]:
+    ) -> TrainingResult[P]:
         """Train to the end or to the early stop; resume a killed run from its last evaluation.
 
         :param backward: computes the gradient of a step, and returns its loss.
@@ -134,7 +134,9 @@ class TrainingLoop(Generic[P]):
                     weights = self._checkpoint.weights()
                 self._save(points, weights, before + time.monotonic() - began)
             self._progress(stage(points[-1]), done, steps)
-        return Trained(weights, tuple(points), best(points), before + time.monotonic() - began)
+        return TrainingResult(
+            weights, tuple(points), best(points), before + time.monotonic() - began
+        )
 
     def _step(self, backward: Callable[[int], float], step: int, steps: int) -> float:
         schedule = self._schedule

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from expertrag_index.types import Progress
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
-from expertrag_retriever.training.loop import Schedule, Trained, TrainingLoop
+from expertrag_retriever.training.loop import Schedule, TrainingLoop, TrainingResult
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -113,7 +113,7 @@ class StudentTrainer:
         )
         self._loop = TrainingLoop[StudentPoint](self._parameters, schedule, folder, progress)
 
-    def train(self, lessons: Lessons) -> Trained[StudentPoint]:
+    def train(self, lessons: Lessons) -> TrainingResult[StudentPoint]:
         """Train to the end or to the early stop; resumes a killed run."""
         recipe = self._recipe
         self._trunk.learn(
