@@ -43,7 +43,7 @@ def _hold(lock: int, out: Path) -> None:
 
 
 @contextmanager
-def scratch_beside(out: Path) -> Iterator[Path]:
+def scratch_folder(out: Path) -> Iterator[Path]:
     """Yield a scratch folder on the file system of ``out``; it is removed at the end."""
     out.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -59,7 +59,7 @@ def published(out: Path) -> Iterator[Path]:
 
     :raises TrainingError: ``out`` already exists.
     """
-    with scratch_beside(out) as scratch:
+    with scratch_folder(out) as scratch:
         yield scratch
         scratch.chmod(0o755)  # mkdtemp and safetensors create files for their owner only
         for path in scratch.rglob("*"):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from expertrag.api.errors import Conflict
 from expertrag.llm.convert.dense import SHARED, Dense, State, head_dim
 from expertrag_index.durable import fsync_folder
-from expertrag_retriever.publish import scratch_beside
+from expertrag_retriever.publish import scratch_folder
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     """
     if out.exists():
         raise Conflict(f"{out} exists; delete it or choose another folder")
-    with scratch_beside(out) as scratch:
+    with scratch_folder(out) as scratch:
         yield scratch
         _publishable(scratch)
         os.replace(scratch, out)
@@ -49,7 +49,7 @@ def new_file(out: Path) -> Iterator[Path]:
     taken = Conflict(f"{out} exists; delete it or choose another name")
     if out.exists():
         raise taken
-    with scratch_beside(out) as scratch:
+    with scratch_folder(out) as scratch:
         yield scratch / out.name
         _publishable(scratch)
         if out.exists():  # created meanwhile; os.replace overwrites files, unlike folders
