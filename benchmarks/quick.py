@@ -42,7 +42,7 @@ def main() -> int:
             done = subprocess.run(
                 [sys.executable, *commands[name]], capture_output=True, text=True, check=False
             )
-            # 1 without a traceback: it ran, and a target was missed, as is likely with few questions
+            # 1 without a traceback: it ran and missed a target, as is likely with few questions
             crashed = done.returncode not in (0, 1) or "Traceback" in done.stderr
             failed += [name] if crashed else []
             outcome = "FAILED" if crashed else "ok"
