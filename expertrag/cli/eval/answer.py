@@ -185,7 +185,7 @@ def cost(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    """Compare the cost formula of the paper with measured times.
+    """Compare the cost formula with measured times.
 
     Each question is answered by NEVER, ALWAYS and AUTO in one process. Timings of different runs
     are not comparable, so an interrupted run starts over; its stores are kept.

@@ -103,7 +103,7 @@ def _key(store: Path, words: int, seed: int, asker: Asker | None) -> str:
 
 def _pieces(store: Path, words: int, seed: int, progress: Progress) -> list[Piece]:
     """Read the passages of the published generation, in document order."""
-    progress(f"reader: reading chunks of {store.name}", 0, None)
+    progress(f"reading chunks of {store.name}", 0, None)
     with translated_errors(), Index.open(store) as index:
         chunks = [chunk for _, chunk in index.sample_chunks(_MOST_CHUNKS, seed)]
     if not chunks:
