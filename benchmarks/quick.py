@@ -89,7 +89,10 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
             script("eval_answers"), *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",
         ],
-        "eval-reader": [script("eval_reader"), *on, "--reader", READER, "--questions", "2", "--parts", "verdicts"],
+        "eval-reader": [
+            script("eval_reader"), *on, "--reader", READER, "--questions", "2",
+            "--parts", "verdicts",
+        ],
         "eval-mixed": [
             script("eval_mixed"), *on, "--parts", "search", "--models", SMALL, "--questions", "5",
         ],

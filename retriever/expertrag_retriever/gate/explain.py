@@ -47,7 +47,14 @@ def reason(
 
 def _comparison(estimate: BenefitEstimate, threshold: float) -> str:
     relation = "reaches" if estimate.p_benefit >= threshold else "is below"
-    return f"the benefit {estimate.p_benefit:.2f} {relation} the threshold {threshold:.2f}"
+    benefit, least = _distinct(estimate.p_benefit, threshold)
+    return f"the benefit {benefit} {relation} the threshold {least}"
+
+
+def _distinct(a: float, b: float) -> tuple[str, str]:
+    """Format two probabilities with two decimals, or with more if they would look equal."""
+    decimals = next((n for n in (2, 3, 4) if a == b or f"{a:.{n}f}" != f"{b:.{n}f}"), 6)
+    return f"{a:.{decimals}f}", f"{b:.{decimals}f}"
 
 
 def _documents(estimate: BenefitEstimate, store: StoreSignals | None) -> str:
@@ -93,10 +100,8 @@ def fitted_reason(p_benefit: float, threshold: float, contributions: Mapping[str
     ]
     opposite = f" Without {' or '.join(turning)}, the decision would be the opposite."
     without = opposite if turning else ""
-    return (
-        f"The benefit {p_benefit:.2f}{grounds} {relation} the threshold {threshold:.2f}, so "
-        f"{action}.{without}"
-    )
+    benefit, least = _distinct(p_benefit, threshold)
+    return f"The benefit {benefit}{grounds} {relation} the threshold {least}, so {action}.{without}"
 
 
 _NOTABLE = 0.05  # nats; less changes a probability by at most a hundredth
