@@ -56,8 +56,8 @@ stores_option = flag(
     "--from-index",
     multiple=True,
     metavar="[DOMAIN=]STORE",
-    help="Store of a domain without questions: they are generated from its chunks, by "
-    "headings, sentences, examples, and pairs of documents.",
+    help="Store of a domain without questions: they are generated from the headings, sentences "
+    "and examples of its chunks.",
 )
 licences_option = flag(
     "licences",
