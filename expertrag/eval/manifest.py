@@ -61,7 +61,7 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def commit() -> str:
-    """Return the checkout's commit, with a ``+`` for local edits; empty outside a checkout."""
+    """Return the checkout's commit, with a ``+`` for edited code; empty outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
@@ -73,8 +73,9 @@ def commit() -> str:
 
     if not git("ls-files", Path(__file__).name):
         return ""  # installed inside the checkout of another project
-    edits = "+" if git("status", "--porcelain", "--untracked-files=no") else ""
-    return git("rev-parse", "--short", "HEAD") + edits
+    prose = (":(top,exclude)benchmarks/results", ":(top,exclude)*.md")
+    edited = git("status", "--porcelain", "--untracked-files=no", "--", ":(top)", *prose)
+    return git("rev-parse", "--short", "HEAD") + ("+" if edited else "")
 
 
 def machine() -> Mapping[str, JSON]:
