@@ -83,7 +83,7 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     """Return the small command of each `make eval-*`."""
     on = ["--data", str(data)]
     return {
-        "eval-kernels": [script("kernel_quality"), *on, "--windows", "1"],
+        "eval-kernels": [script("kernel_quality"), *on, "--windows", "4"],
         "eval-strict": [script("eval_strict"), *on, "--questions", "60"],
         "eval-answers": [
             script("eval_answers"), *on, "--models", SMALL, "--sets", "pubmedqa",

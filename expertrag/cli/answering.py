@@ -24,6 +24,7 @@ from expertrag.cli.options import (
 )
 from expertrag.cli.output import (
     emit_json,
+    note,
     print_answer_facts,
     print_answer_heading,
     print_passages,
@@ -74,7 +75,7 @@ class ServerOptions:
     def open(self, *, ready: bool = True) -> Iterator[Client]:
         """Connect to the server or open the store, and close it at the end.
 
-        :param ready: load the models of an in-process store first; False if no model is needed.
+        :param ready: wait until the models are loaded; False if no model is needed.
         """
         from expertrag.client import Client
 
@@ -88,6 +89,9 @@ class ServerOptions:
                 yield client
             return
         with Client(self.server or self.config.service.address) as client:
+            if ready and client.info(**self.deadline).index is None:
+                note("the server is loading its models")
+                client.wait_ready(self.timeout or LOAD_TIMEOUT_S)
             yield client
 
     @property

@@ -8,13 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from command_line import Run
+from serving_fixtures import OpenPipeline, StartServer
 
+from expertrag.answer.pipeline import Pipeline
 from expertrag.cli.output import printable
 from expertrag.client import Client
 
@@ -49,6 +52,21 @@ def server(
     assert (process.returncode, out) == (0, b""), lines
     assert all(json.loads(line)["level"] for line in lines)
     assert "compost" not in "".join(lines)  # questions are not logged
+
+
+def test_ask_waits_while_the_server_loads(
+    run: Run, start_server: StartServer, open_pipeline: OpenPipeline
+) -> None:
+    loaded = threading.Event()
+
+    def load() -> Pipeline:
+        assert loaded.wait(30)
+        return open_pipeline()
+
+    server = start_server(load, wait=False)
+    threading.Timer(0.5, loaded.set).start()
+    asked = run("ask", "How many?", "--server", server.address, "--mode", "never")
+    assert (asked.code, asked.err) == (0, "the server is loading its models\n")
 
 
 def test_ask_streams_the_text_then_prints_the_facts(run: Run, server: str) -> None:
