@@ -102,9 +102,7 @@ def main() -> int:
 
 def cache_of(opened: Opened, dataset: Dataset, work: Path) -> AnswerCache:
     """Return the answers of a pipeline to questions about a data set, as measured here."""
-    name = f"{opened.generator.name}, {dataset.name}"
-    folder = work / "answers" / dataset.name
-    return AnswerCache(opened.pipeline, name, opened.inputs, folder)
+    return AnswerCache(opened.pipeline, dataset.name, opened.inputs, work / "answers")
 
 
 def sourced(dataset: Dataset, query: Query) -> SourcedQuestion:
@@ -140,11 +138,11 @@ def asked(
                     some[f"{POLICIES}: {kind}, {name}"] = queries[place :: len(given.sets)]
             for kind, queries in some.items():
                 modes = [mode for mode in GateMode if wanted(kind, mode, given.parts)]
-                asked = [sourced(dataset, query) for query in queries]
+                sources = [sourced(dataset, query) for query in queries]
                 # one mode after the other: a second mode would find the first one's prefixes
                 found[kind] = (
                     queries,
-                    {mode: cache.ask(asked, (mode,), report)[mode] for mode in modes},
+                    {mode: cache.ask(sources, (mode,), report)[mode] for mode in modes},
                 )
     return found, inputs
 

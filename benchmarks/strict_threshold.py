@@ -87,7 +87,7 @@ class Kept:
 
     @property
     def right(self) -> bool:
-        """Whether it is an accepted answer, and no abstention."""
+        """Whether it is an accepted answer, not an abstention."""
         return self.doubt < 1.0 and squad.right(self.text, self.accepted)
 
     @property

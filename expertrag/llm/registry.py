@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from expertrag.api.errors import InvalidArgument, MissingExtra
 from expertrag.llm.base import Generator
@@ -11,22 +11,21 @@ from expertrag.llm.base import Generator
 if TYPE_CHECKING:
     from expertrag.llm.adapters.parallel import ParallelAdapters
 
-Load = Callable[[str, str, str, int, int, "ParallelAdapters | None"], Generator]
-"""Make a generator from the name without its prefix, dtype, device, the MiB of its KV cache and of
-what stays cached, and its parallel adapters."""
+
+class EngineOptions(TypedDict):
+    """Data type, device, MiB of the KV cache and of what stays cached, and parallel adapters."""
+
+    dtype: str
+    device: str
+    cache_mib: int
+    reuse_mib: int
+    adapters: ParallelAdapters | None
 
 
-def _openai(
-    name: str,
-    dtype: str,
-    device: str,
-    cache_mib: int,
-    reuse_mib: int,
-    adapters: ParallelAdapters | None,
-) -> Generator:
+def _openai(name: str, options: EngineOptions) -> Generator:
     from expertrag.llm.backends.openai_backend import OpenAIGenerator
 
-    if adapters:
+    if options["adapters"]:
         raise InvalidArgument(
             "reader: it needs a model on our own engine, not on a server; name a model for the "
             "engine, or merge the reader into the server's model"
@@ -34,27 +33,16 @@ def _openai(
     return OpenAIGenerator.connect(name)
 
 
-def _transformers(
-    name: str,
-    dtype: str,
-    device: str,
-    cache_mib: int,
-    reuse_mib: int,
-    adapters: ParallelAdapters | None,
-) -> Generator:
+def _transformers(name: str, options: EngineOptions) -> Generator:
     from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
-    return TransformersGenerator.load(
-        name,
-        dtype=dtype,
-        device=device,
-        cache_mib=cache_mib,
-        reuse_mib=reuse_mib,
-        adapters=adapters,
-    )
+    return TransformersGenerator.load(name, **options)
 
 
-_BACKENDS: dict[str, Load] = {"openai:": _openai, "": _transformers}  # "" matches all other names
+_BACKENDS: dict[str, Callable[[str, EngineOptions], Generator]] = {
+    "openai:": _openai,
+    "": _transformers,  # matches all other names
+}
 
 
 def load_generator(
@@ -87,10 +75,11 @@ def load_generator(
     :raises MissingExtra: if the back end is not installed.
     """
     prefix = next(prefix for prefix in _BACKENDS if name.startswith(prefix))
+    options = EngineOptions(
+        dtype=dtype, device=device, cache_mib=cache_mib, reuse_mib=reuse_mib, adapters=adapters
+    )
     try:
-        return _BACKENDS[prefix](
-            name.removeprefix(prefix), dtype, device, cache_mib, reuse_mib, adapters
-        )
+        return _BACKENDS[prefix](name.removeprefix(prefix), options)
     except ImportError as error:
         raise MissingExtra(
             f"{name!r} needs the package {error.name!r}; run: pip install 'expertrag[server]'",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
@@ -14,13 +14,16 @@ from google.protobuf.struct_pb2 import Struct, Value
 from expertrag.api.errors import InvalidArgument
 from expertrag.api.validation import invalid
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 MAX_EXACT_INT = 2**53
 """Numbers of a Struct are doubles; a larger integer would lose precision."""
 
 E = TypeVar("E", bound=StrEnum)
 N = TypeVar("N", bound=int)
 M = TypeVar("M", bound=Message)
-V = TypeVar("V")
+V = TypeVar("V", bound="DataclassInstance")
 
 
 class EnumMap(Generic[E, N]):
@@ -49,7 +52,7 @@ class EnumMap(Generic[E, N]):
         return self._values[number]
 
 
-def message_of(kind: type[M], value: Any, **converted: Any) -> M:
+def message_of(kind: type[M], value: DataclassInstance, **converted: Any) -> M:
     """Return the message with the fields of a dataclass, by their names.
 
     :param converted: fields of other types in the message, already converted.
@@ -63,7 +66,7 @@ def value_of(kind: type[V], message: Message, **converted: Any) -> V:
 
     :param converted: fields of other types in the message, already converted.
     """
-    names = [field.name for field in fields(kind) if field.name not in converted]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind) if field.name not in converted]
     return kind(**{name: _plain(message, name) for name in names}, **converted)
 
 

@@ -34,16 +34,16 @@ class Assignment:
         embedder: DocumentEmbedder,
         progress: Progress,
         *,
-        anew: bool = False,
+        from_scratch: bool = False,
     ) -> None:
-        """Start a run that writes ``generation``; ``anew`` discards earlier assignments."""
+        """Start a run that writes ``generation``; ``from_scratch`` discards earlier assignments."""
         self._connection = connection
         self._generation = generation
         self._embedder = embedder
         self._progress = progress
-        self._anew = anew
+        self._from_scratch = from_scratch
         self._known = (
-            {} if anew or not embedder.experts else read_groups(connection, generation - 1)
+            {} if from_scratch or not embedder.experts else read_groups(connection, generation - 1)
         )
         self._new: dict[str, Group] = {}
         self._samples: dict[str, list[tuple[int, str]]] = {}
@@ -91,7 +91,7 @@ class Assignment:
 
         :param removed: documents were removed, so that groups may have become empty.
         """
-        if self._anew:
+        if self._from_scratch:
             end_groups(self._connection, self._generation, keep=())
         write_groups(self._connection, self._generation, list(self._new.values()))
         if removed and self._known:

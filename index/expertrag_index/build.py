@@ -167,12 +167,12 @@ class IndexWriter:
             previous = self._recovered()
             if previous is None:
                 read_current(self._layout)
-            stage = self._stage(previous, anew=True)
+            stage = self._stage(previous, from_scratch=True)
             restage(self._connection, stage, self._embedder, self._progress)
             same = previous and previous.embedder.fingerprint == self._embedder.fingerprint
             if same and not stage.changed:
                 return self._report(stage, previous, (), 0, started)
-            return self._finish(stage, previous, (), [], started, anew=True)
+            return self._finish(stage, previous, (), [], started, from_scratch=True)
 
     def _update(
         self, documents: Iterable[Document], failures: Sequence[LoadFailure], *, vanish: bool
@@ -210,7 +210,7 @@ class IndexWriter:
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return read_manifest(self._layout, current) if current else None
 
-    def _stage(self, previous: Manifest | None, *, anew: bool = False) -> Stage:
+    def _stage(self, previous: Manifest | None, *, from_scratch: bool = False) -> Stage:
         return Stage(
             self._connection,
             (previous.generation if previous else 0) + 1,
@@ -218,7 +218,7 @@ class IndexWriter:
             self._chunker,
             self._settings.embed_batch,
             self._progress,
-            anew=anew,
+            from_scratch=from_scratch,
         )
 
     def _finish(
@@ -229,9 +229,9 @@ class IndexWriter:
         removed: list[int],
         started: float,
         *,
-        anew: bool = False,
+        from_scratch: bool = False,
     ) -> BuildReport:
-        """Publish what is staged; ``anew`` rebuilds all segments, because the vectors changed."""
+        """Publish what is staged; ``from_scratch`` rebuilds all segments, for changed vectors."""
         generation = stage.generation
         self._progress("write", 0, 1)
         with transaction(self._connection):
@@ -240,13 +240,13 @@ class IndexWriter:
             self._layout,
             self._connection,
             generation,
-            None if anew else previous,
+            None if from_scratch else previous,
             self._settings,
         )
         self._progress("write", 1, 1)
         if self._calibrate:
             # a calibration may reuse the last one, if it is of the same embedder
-            last = previous.calibration if previous and not anew else {}
+            last = previous.calibration if previous and not from_scratch else {}
             candidate = replace(manifest, calibration=last)
             manifest = replace(manifest, calibration=self._calibrated(candidate))
         publish(self._layout, manifest)

@@ -37,9 +37,9 @@ class Stage:
         batch: int,
         progress: Progress,
         *,
-        anew: bool = False,
+        from_scratch: bool = False,
     ) -> None:
-        """Start a generation; ``anew`` assigns all groups of documents to experts again."""
+        """Start a generation; ``from_scratch`` assigns all groups of documents to experts again."""
         self._connection = connection
         self.generation = generation
         self._embedder = EmbedderEntry(embedder.name, embedder.fingerprint, embedder.dimension)
@@ -47,7 +47,9 @@ class Stage:
             expert: embedder.fingerprint_of_expert(expert)
             for expert in (GENERAL, *embedder.experts)
         }
-        self.assignment = Assignment(connection, generation, embedder, progress, anew=anew)
+        self.assignment = Assignment(
+            connection, generation, embedder, progress, from_scratch=from_scratch
+        )
         self._spool = Spool(connection)
         self._chunker = chunker
         self._vectors = VectorWriter(connection, embedder, batch, progress)

@@ -67,7 +67,7 @@ class ReaderTrainer:
             lambda step, loss: self._evaluate(step, loss, dev),
             restore=ReaderPoint,
             best=_best,
-            stage=lambda point: f"reader: {point}",
+            stage="reader",
         )
 
     def _backward(self, rows: Sequence[PackedRow]) -> float:

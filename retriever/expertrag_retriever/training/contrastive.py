@@ -90,7 +90,7 @@ class ExpertTrainer:
             lambda step, loss: Point(step, loss, evaluate(dev, self._encode)),
             restore=Point,
             best=lambda points: best_point(points, self._recipe.most_harm),
-            stage=lambda point: f"{stage}: {point}",
+            stage=stage,
         )
 
     def use(self, weights: Weights) -> None:

@@ -26,7 +26,7 @@ _CLIP = 1.0  # largest norm of a step's gradient
 
 
 class Evaluation(Protocol):
-    """A dataclass with the figures of one evaluation, after ``step`` steps."""
+    """A dataclass with the figures of one evaluation; its ``str`` is shown as progress."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -103,7 +103,7 @@ class TrainingLoop(Generic[P]):
         *,
         restore: Callable[..., P],
         best: Callable[[Sequence[P]], int],
-        stage: Callable[[P], str],
+        stage: str,
     ) -> TrainingResult[P]:
         """Train to the end or to the early stop; resume a killed run from its last evaluation.
 
@@ -111,13 +111,14 @@ class TrainingLoop(Generic[P]):
         :param evaluate: measures after a number of steps, given the mean loss since the last time.
         :param restore: makes an evaluation of its fields.
         :param best: index of the best of some evaluations.
-        :param stage: describes the latest evaluation, for the progress.
+        :param stage: name of the training in the progress, before the latest evaluation.
         """
         schedule = self._schedule
         every = max(1, math.ceil(steps / schedule.evaluations))
         began = time.monotonic()
         points, weights, before = self._resume(restore)
         if not points:
+            self._progress(f"{stage}: evaluating before training", 0, steps)
             points, weights = [evaluate(0, None)], self._checkpoint.weights()
             self._save(points, weights, 0.0)
         losses: list[float] = []
@@ -133,7 +134,7 @@ class TrainingLoop(Generic[P]):
                 if best(points) == len(points) - 1:
                     weights = self._checkpoint.weights()
                 self._save(points, weights, before + time.monotonic() - began)
-            self._progress(stage(points[-1]), done, steps)
+            self._progress(f"{stage}: {points[-1]}", done, steps)
         return TrainingResult(
             weights, tuple(points), best(points), before + time.monotonic() - began
         )

@@ -128,7 +128,7 @@ class StudentTrainer:
             lambda step, loss: StudentPoint(step, loss, self._cosine(held_out)),
             restore=StudentPoint,
             best=_best,
-            stage=lambda point: f"{STUDENT}: {point}",
+            stage=STUDENT,
         )
 
     def _backward(self, batch: Lessons) -> float:
