@@ -11,21 +11,22 @@ With ``--model``, the closed-book prefill of that model is used as well.
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import results_file
 
 from expertrag import models
 from expertrag.api.types import Sampling
+from expertrag.data.files import read_lines
+from expertrag.data.qrels import qrels_path, read_qrels
 from expertrag.llm import prompt
+from expertrag.metrics.calibration import auc
 from expertrag_index.build import IndexWriter
 from expertrag_index.index import Index
 from expertrag_index.types import Document
@@ -89,9 +90,7 @@ def build(folder: Path, store: Path, embedder: SentenceTransformerEmbedder) -> N
         for row in _rows(folder / "corpus.jsonl.gz")
     )
     with IndexWriter.open(
-        store,
-        embedder,
-        calibrate=lambda index: {"coverage": calibrate_coverage(index, embedder)},
+        store, embedder, calibrate=lambda index: {"coverage": calibrate_coverage(index, embedder)}
     ) as writer:
         writer.build(documents)
 
@@ -132,18 +131,13 @@ def misspelled(text: str) -> str:
 
 
 def p_benefit(
-    gate: Gate,
-    embedder: SentenceTransformerEmbedder,
-    prefills: _Prefills,
-    texts: Sequence[str],
+    gate: Gate, embedder: SentenceTransformerEmbedder, prefills: _Prefills, texts: Sequence[str]
 ) -> list[float]:
     """Return the gate's p_benefit of each question."""
     vectors = embedder.encode_queries(texts)
     decisions = [
         gate.decide(
-            GateMode.AUTO,
-            prefill=prefills.of(text),
-            store=gate.store_signals(text, vector),
+            GateMode.AUTO, prefill=prefills.of(text), store=gate.store_signals(text, vector)
         )
         for text, vector in zip(texts, vectors, strict=True)
     ]
@@ -152,15 +146,14 @@ def p_benefit(
 
 def summary(scores: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
     """Return each kind's retrieval rate, and the AUC of the store's own questions against it."""
-    own = np.array(scores["own"])
+    own = scores["own"]
     figures = {}
-    for kind, values in scores.items():
-        other = np.array(values)
-        wins = (own[:, None] > other).mean() + (own[:, None] == other).mean() / 2
+    for kind, other in scores.items():
+        labels = [place < len(own) for place in range(len(own) + len(other))]
         figures[kind] = {
             "questions": len(other),
-            "retrieved": round(float((other >= CONSTANTS.threshold).mean()), 4),
-            "auc": round(float(wins), 4),
+            "retrieved": round(fmean(score >= CONSTANTS.threshold for score in other), 4),
+            "auc": round(auc([*own, *other], labels) or 0.0, 4),
         }
     return figures
 
@@ -199,8 +192,7 @@ class _Prefills:
 
 def _train(folder: Path) -> list[str]:
     """Texts of the train queries that the data set's corpus can answer."""
-    lines = (folder / "qrels" / "train.tsv").read_text().splitlines()[1:]
-    judged = {line.split("\t")[0] for line in lines}
+    judged = read_qrels(qrels_path(folder, "train"))
     return [row["text"] for row in _rows(folder / "queries.jsonl.gz") if row["_id"] in judged]
 
 
@@ -208,9 +200,8 @@ def _sampled(texts: list[str], limit: int) -> list[str]:
     return random.Random(0).sample(texts, min(limit, len(texts)))
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
+def _rows(path: Path) -> list[Mapping[str, Any]]:
+    return [item for _, item in read_lines(path)[0]]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,13 @@ from generation_experts import expert_sharing
 from generation_llamacpp import TYPES, LlamaCpp, write_gguf
 from generation_loading import loading
 from generation_prompts import questions_of
-from generation_runs import Run, Write, write
+from generation_runs import Run, Write, logits_of, perplexity, write
 from generation_service import service
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import models
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import lower
-from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import quiet
 from expertrag_kernels import Format
@@ -69,10 +68,11 @@ PARTS = (
     "loading",
     "service",
 )
-CODE_OF_PARTS = {
+CODE_OF_PARTS: dict[str, tuple[str, ...]] = {
     part: (f"benchmarks/generation_{part}.py",)
     for part in ("constrained", "experts", "loading", "service")
 }
+CODE_OF_PARTS["service"] += ("benchmarks/bench_server_start.py",)
 TOKENS = 64
 CACHE_BYTES = 1 << 30
 CODE = (
@@ -83,7 +83,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Run the parts, and write JSON to a file or to stdout."""
     parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
@@ -93,8 +93,7 @@ def main() -> int:
     parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="fewer questions and rounds")
     given = parser.parse_args()
-    bench = Bench.open(given.data, given.model, given.llamacpp, quick=given.quick)
-    bench.gguf = given.gguf
+    bench = Bench(given.data, given.model, given.llamacpp, given.gguf, quick=given.quick)
     found = results_file.read(given.json)
     for part in given.parts:
         print(f"-- {part}", file=sys.stderr, flush=True)
@@ -104,36 +103,26 @@ def main() -> int:
             results_file.write(given.json, found, (*CODE, *CODE_OF_PARTS.get(part, ())), (part,))
     if given.json == "-":
         results_file.write(given.json, found, CODE, given.parts)
-    return 0
 
 
 class Bench:
     """The model in all its formats, and the prompts."""
 
     def __init__(
-        self, model: Any, chat: ChatTokenizer, prompts: list[list[int]], *, quick: bool
+        self, data: Path, name: str, llamacpp: Path | None, gguf: Path | None, *, quick: bool
     ) -> None:
-        self.model, self.chat, self.prompts, self.quick = model, chat, prompts, quick
-        self.name = ""
-        self.llamacpp: Path | None = None
-        self.gguf: Path | None = None
+        """Load the model and make the prompts."""
+        self.name, self.llamacpp, self.gguf, self.quick = name, llamacpp, gguf, quick
         self.folder = tempfile.TemporaryDirectory()
         self._open: list[Engine | LlamaCpp] = []
-
-    @classmethod
-    def open(cls, data: Path, name: str, llamacpp: Path | None, *, quick: bool) -> Bench:
-        """Load the model and make the prompts."""
-        folder = models.resolve(name)
+        source = models.resolve(name)
         with quiet():
             load: Any = AutoModelForCausalLM.from_pretrained  # unannotated
-            model = load(folder, dtype=torch.bfloat16).eval()
-        chat = ChatTokenizer(AutoTokenizer.from_pretrained(folder))
-        bench = cls(model, chat, [], quick=quick)
-        bench.name, bench.llamacpp = name, llamacpp
-        bench.prompts = [chat.encode(messages) for messages in questions_of(data, 200)]
-        lengths = sorted(map(len, bench.prompts))
+            self.model = load(source, dtype=torch.bfloat16).eval()
+        self.chat = ChatTokenizer(AutoTokenizer.from_pretrained(source))
+        self.prompts = [self.chat.encode(messages) for messages in questions_of(data, 200)]
+        lengths = sorted(map(len, self.prompts))
         print(f"prompts of {lengths[0]} to {lengths[-1]} tokens", file=sys.stderr)
-        return bench
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -145,19 +134,19 @@ class Bench:
         wanted = [self._generate(exact, [p], tokens)[0] for p in chosen]
         text = [token for p in self.prompts for token in p]
         windows = [text[at : at + 256] for at in range(0, 256 * (4 if self.quick else 32), 256)]
-        perplexities = {"transformers float32": _perplexity(windows, self._logits(exact))}
+        perplexities = {"transformers float32": perplexity(windows, self._logits(exact))}
         found: dict[str, Any] = {"prompts": count, "tokens": tokens}
         got = write(self._engine("f32"), chosen, tokens).drawn
         found["f32_equal"] = sum(a == b for a, b in zip(got, wanted, strict=True))
         rounded = self.model.bfloat16()
         wanted = [self._generate(rounded, [p], tokens)[0] for p in chosen]
-        perplexities["transformers bfloat16"] = _perplexity(windows, self._logits(rounded))
+        perplexities["transformers bfloat16"] = perplexity(windows, self._logits(rounded))
         for format in FORMATS:
             engine = self._engine(format)
             got = write(engine, chosen, tokens).drawn
             same = [_same(a, b) / tokens for a, b in zip(got, wanted, strict=True)]
             found[f"{format}_first_tokens_as_bf16"] = statistics.mean(same)
-            perplexities[format] = _perplexity(windows, functools.partial(_logits, engine))
+            perplexities[format] = perplexity(windows, functools.partial(logits_of, engine))
         found["perplexity"] = perplexities
         print(json.dumps(found), file=sys.stderr)
         return {"equal": found}
@@ -165,18 +154,9 @@ class Bench:
     def single(self) -> dict[str, Any]:
         """Measure one sequence at a time."""
         rounds = 2 if self.quick else 8
-        contestants = self._all_ours()
-        contestants["transformers bf16"] = self._transformers
-        contestants |= self._llamacpp(texts=1)
-        runs: dict[str, list[Run]] = {name: [] for name in contestants}
-        for number in range(-1, rounds):
-            chosen = [self.prompts[number]]
-            for name in random.sample(list(contestants), len(contestants)):
-                run = contestants[name](chosen, TOKENS)
-                if number >= 0:
-                    runs[name].append(run)
+        runs = self._in_turn([[self.prompts[number]] for number in range(-1, rounds)])
         rows = {}
-        for name, some in runs.items():
+        for name, (_, *some) in runs.items():  # the first round warms up
             rows[name] = {
                 "tokens_per_s": statistics.median(
                     (TOKENS - 1) / (run.seconds - run.first[0]) for run in some
@@ -191,15 +171,8 @@ class Bench:
         """Measure simultaneous sequences."""
         found = {}
         for texts in (8, 16):
-            rounds = 1 if self.quick else 2
-            contestants = self._all_ours()
-            contestants["transformers bf16"] = self._transformers
-            contestants |= self._llamacpp(texts=texts)
-            runs: dict[str, list[Run]] = {name: [] for name in contestants}
-            for number in range(rounds):
-                chosen = self.prompts[number * texts : (number + 1) * texts]
-                for name in random.sample(list(contestants), len(contestants)):
-                    runs[name].append(contestants[name](chosen, TOKENS))
+            starts = range(0, texts if self.quick else 2 * texts, texts)
+            runs = self._in_turn([self.prompts[start : start + texts] for start in starts])
             rows = {
                 name: {
                     "tokens_per_s": statistics.median(run.tokens_per_s for run in some),
@@ -215,19 +188,13 @@ class Bench:
         count = 6 if self.quick else 30
         found = {}
         for format in FORMATS:
-            seconds = {True: 0.0, False: 0.0}
-            equal = True
             engines = {on: self._engine(format, speculate=on) for on in (True, False)}
-            for chosen in self.prompts[:count]:
-                runs = {}
-                for on in random.sample([True, False], 2):
-                    runs[on] = write(engines[on], [chosen], TOKENS, penalty=0.7)
-                    seconds[on] += runs[on].seconds - runs[on].first[0]
-                equal &= runs[True].drawn == runs[False].drawn
+            runs = _alternated(engines, self.prompts[:count], TOKENS, penalty=0.7)
+            seconds = {on: sum(r.seconds - r.first[0] for r in some) for on, some in runs.items()}
             counters = engines[True].counters
             found[format] = {
                 "ratio": seconds[False] / seconds[True],
-                "equal": equal,
+                "equal": _equal(runs),
                 "guessed": counters.draft_tokens,
                 "right": counters.accepted_tokens,
             }
@@ -251,21 +218,15 @@ class Bench:
         """Answer a stream of questions over one index, with and without prefix caching."""
         chosen = self.prompts[:20] if self.quick else self.prompts
         engines = {on: self._engine("int8", prefix_caching=on) for on in (True, False)}
-        seconds = {True: 0.0, False: 0.0}
-        equal = True
-        for prompt_tokens in chosen:
-            runs = {}
-            for on in random.sample([True, False], 2):
-                runs[on] = write(engines[on], [prompt_tokens], 32)
-                seconds[on] += runs[on].seconds
-            equal &= runs[True].drawn == runs[False].drawn
+        runs = _alternated(engines, chosen, 32)
+        seconds = {on: sum(run.seconds for run in some) for on, some in runs.items()}
         counters = engines[True].counters
         found = {
             "questions": len(chosen),
             "prompt_tokens_saved": counters.cached_tokens
             / (counters.cached_tokens + counters.prefill_tokens),
             "time_saved": 1 - seconds[True] / seconds[False],
-            "answers_equal": equal,
+            "answers_equal": _equal(runs),
         }
         print(json.dumps(found), file=sys.stderr)
         return {"prefix": found}
@@ -289,7 +250,7 @@ class Bench:
 
     def loading(self) -> dict[str, Any]:
         """Measure time and memory to load a model."""
-        return {"loading": loading(self.name, self.gguf, write, self.prompts, quick=self.quick)}
+        return {"loading": loading(self.name, self.gguf, self.prompts, quick=self.quick)}
 
     def service(self) -> dict[str, Any]:
         """Stream the same answers from a server, and from a pipeline in this process."""
@@ -304,12 +265,23 @@ class Bench:
 
     # -- contestants ---------------------------------------------------------------------------
 
-    def _lower(self, format: str) -> Any:
-        with torch.no_grad():
-            return lower(self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096)
+    def _in_turn(self, batches: Sequence[list[list[int]]]) -> dict[str, list[Run]]:
+        """Run all contestants on each batch of prompts, in random order."""
+        contestants = self._all_ours()
+        contestants["transformers bf16"] = self._transformers
+        contestants |= self._llamacpp(texts=len(batches[0]))
+        runs: dict[str, list[Run]] = {name: [] for name in contestants}
+        for chosen in batches:
+            for name in random.sample(list(contestants), len(contestants)):
+                runs[name].append(contestants[name](chosen, TOKENS))
+        return runs
 
     def _engine(self, format: str, **options: bool) -> Engine:
-        engine = Engine(self._lower(format).decoder, **options)
+        with torch.no_grad():
+            lowered = lower(
+                self.model, Format(format), cache_bytes=CACHE_BYTES, context_tokens=4096
+            )
+        engine = Engine(lowered.decoder, **options)
         self._open.append(engine)
         return engine
 
@@ -372,14 +344,23 @@ class Bench:
                     write_gguf(self.model, path, type, dense=dense)
                 loaded = LlamaCpp(self.llamacpp, path, texts=texts, context_tokens=1536)
                 self._open.append(loaded)
-
-                def run(
-                    prompts: Sequence[list[int]], tokens: int, loaded: LlamaCpp = loaded
-                ) -> Run:
-                    return Run(*loaded.run(prompts, tokens))
-
-                found[f"llama.cpp {kind} {format}"] = run
+                found[f"llama.cpp {kind} {format}"] = loaded.run
         return found
+
+
+def _alternated(
+    engines: Mapping[bool, Engine], prompts: Sequence[list[int]], tokens: int, penalty: float = 0.0
+) -> dict[bool, list[Run]]:
+    """Run each prompt with an option on and off, in random order."""
+    runs: dict[bool, list[Run]] = {True: [], False: []}
+    for prompt in prompts:
+        for on in random.sample([True, False], 2):
+            runs[on].append(write(engines[on], [prompt], tokens, penalty=penalty))
+    return runs
+
+
+def _equal(runs: Mapping[bool, Sequence[Run]]) -> bool:
+    return [run.drawn for run in runs[True]] == [run.drawn for run in runs[False]]
 
 
 def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
@@ -390,25 +371,6 @@ def _clock(times: list[float]) -> Callable[..., torch.Tensor]:
         return torch.zeros(len(ids), dtype=torch.bool)
 
     return note
-
-
-def _logits(engine: Engine, window: list[int]) -> torch.Tensor:
-    text = SequenceState([])
-    engine.submit(text)
-    engine.prefill(text, window, len(window), return_states=False)
-    looked = engine.next_output(text, lambda: None)
-    engine.close(text)
-    assert isinstance(looked, PrefillOutput)
-    return looked.logits[:-1]
-
-
-def _perplexity(windows: Sequence[list[int]], logits: Callable[[list[int]], torch.Tensor]) -> float:
-    total, count = 0.0, 0
-    for window in windows:
-        said = logits(window).log_softmax(-1)
-        total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
-        count += len(window) - 1
-    return math.exp(total / count)
 
 
 def _resident_mib() -> float:
@@ -440,4 +402,4 @@ def _with_ratios(rows: dict[str, Any], *figures: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

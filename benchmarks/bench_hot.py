@@ -12,22 +12,13 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 import results_file
-from eval_answers import (
-    MODELS,
-    SETS,
-    UNANSWERABLE,
-    answerable,
-    config_of,
-    judged,
-    unanswerable,
-)
+from eval_answers import MODELS, SETS, UNANSWERABLE, answerable, config_of, unanswerable
 from served_answers import PASSAGES, TOKENS
 
 from expertrag.answer.best_passage import open_session
@@ -42,6 +33,7 @@ from expertrag.llm import prompt
 from expertrag.llm.base import Generator, Session
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.prompt import ABSTAINS_FROM
+from expertrag.metrics import squad
 from expertrag.metrics.calibration import auc
 from expertrag.runtime.meter import Meter
 from expertrag_index.types import Progress
@@ -69,7 +61,7 @@ class Asked:
     hot: Read
 
 
-def main() -> int:
+def main() -> None:
     """Ask the questions, print the comparison, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--model", default=MODELS[-1])
@@ -96,7 +88,6 @@ def main() -> int:
                     found[name][way] = figures(asked(opened, queries, name, report))
             print(name, json.dumps(found[name], indent=1))
     results_file.write(given.json, {"inputs": inputs, "sets": found}, CODE)
-    return 0
 
 
 def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress) -> list[Asked]:
@@ -115,28 +106,26 @@ def asked(opened: Opened, queries: Sequence[Query], name: str, report: Progress)
 def figures(some: Sequence[Asked]) -> dict[str, JSON]:
     """Return shares of questions, AUROC of abstention if both kinds are asked, median seconds."""
     answered = [item for item in some if item.query.answers]
-    lacking = [not item.query.answers for item in some]
     reads = [item.cold for item in some]
     figures: dict[str, JSON] = {
-        "right": statistics.mean(judged(item.cold, item.query) for item in answered),
-        "abstains": _share(reads, lacking, of=False),
+        "right": statistics.mean(
+            squad.right(item.cold.text, item.query.answers or ()) for item in answered
+        ),
+        "abstains": _abstains(answered),
         "prompts": statistics.mean(read.prompts for read in reads),
         "cold_s": statistics.median(read.seconds for read in reads),
         "hot_s": statistics.median(item.hot.seconds for item in some),
     }
-    if any(lacking):
-        figures["abstains, unanswerable"] = _share(reads, lacking, of=True)
-        figures["auroc"] = auc([read.doubt for read in reads], lacking)
+    if lacking := [item for item in some if not item.query.answers]:
+        figures["abstains, unanswerable"] = _abstains(lacking)
+        figures["auroc"] = auc(
+            [read.doubt for read in reads], [not item.query.answers for item in some]
+        )
     return figures
 
 
-def _share(reads: Sequence[Read], lacking: Sequence[bool], *, of: bool) -> float:
-    some = [
-        read.doubt >= ABSTAINS_FROM
-        for read, lacks in zip(reads, lacking, strict=True)
-        if lacks is of
-    ]
-    return statistics.mean(some)
+def _abstains(some: Sequence[Asked]) -> float:
+    return statistics.mean(item.cold.doubt >= ABSTAINS_FROM for item in some)
 
 
 def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
@@ -157,4 +146,4 @@ def _read(model: Generator, question: str, shown: Sequence[Passage]) -> Read:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +37,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Count cached tokens, and write JSON to a file or to stdout."""
     parser = results_file.parser(__doc__)
     parser.add_argument("data", nargs="+", type=Path, help="dataset folders (BEIR layout)")
@@ -54,9 +53,9 @@ def main() -> int:
         questions = list(asked(data, given.questions))
         shuffled = random.Random(1).sample(questions, len(questions))
         found[data.name] = {}
-        for shown, prompt_of in (("together", together), ("best alone", best_alone)):
+        for shown, most in (("together", None), ("best alone", 1)):
             orders = {
-                order: [chat.encode(prompt_of(question)) for question in stream]
+                order: [chat.encode(prompt_of(one, most)) for one in stream]
                 for order, stream in (("as they come", questions), ("shuffled", shuffled))
             }
             tokens = sum(map(len, orders["shuffled"]))
@@ -66,9 +65,7 @@ def main() -> int:
                     order: {
                         kept: round(
                             reused(
-                                stream,
-                                shape.most_pages(_CACHE_BYTES),
-                                shape.most_pages(kept << 20),
+                                stream, shape.most_pages(_CACHE_BYTES), shape.most_pages(kept << 20)
                             ),
                             3,
                         )
@@ -79,17 +76,11 @@ def main() -> int:
             }
     print(json.dumps(found, indent=1))
     results_file.write(given.json, found, CODE)
-    return 0
 
 
-def together(one: Asked) -> list[Message]:
-    """Return the prompt of a question with all passages."""
-    return prompt.open_book(one.question, one.passages, family=prompt.INSTRUCT)
-
-
-def best_alone(one: Asked) -> list[Message]:
-    """Return the prompt of a question with the best passage only."""
-    return prompt.open_book(one.question, one.passages[:1], family=prompt.INSTRUCT)
+def prompt_of(one: Asked, most: int | None) -> list[Message]:
+    """Return the prompt of a question with its best passages."""
+    return prompt.open_book(one.question, one.passages[:most], family=prompt.INSTRUCT)
 
 
 def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:
@@ -116,4 +107,4 @@ def reused(prompts: Sequence[list[int]], count: int, kept: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

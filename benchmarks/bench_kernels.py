@@ -50,7 +50,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Measure, print to stderr, and write JSON to a file or to stdout."""
     parser = results_file.parser(__doc__)
     parser.add_argument("--shapes", nargs="*", choices=SHAPES, default=list(SHAPES))
@@ -75,7 +75,6 @@ def main() -> int:
                 print(described(row), file=sys.stderr, flush=True)
         del layers, contestants
     results_file.write(given.json, {"rows": rows}, CODE)
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,4 +237,4 @@ def described(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

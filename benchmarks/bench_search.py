@@ -141,8 +141,7 @@ def measure_speed(
 
 def texts_of(folder: Path) -> Iterator[str]:
     """Read the documents of a data set, as embedded without chunking."""
-    for document in load([folder], on_failure=lambda failure: None):
-        yield f"{document.title}\n{document.text}" if document.title else document.text
+    return (item.embedding_text for item in load([folder], on_failure=lambda failure: None))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -62,7 +62,7 @@ class Served:
     seconds: dict[str, float]
 
 
-def main() -> int:
+def main() -> None:
     """Measure, and write JSON to a file or to stdout."""
     parser = results_file.parser(__doc__)
     parser.add_argument("--index", required=True, help="store to answer the questions from")
@@ -82,13 +82,9 @@ def main() -> int:
                 starts[name].append(server.seconds)
                 if number == given.rounds - 1:
                     memory[name] = remembered(server, given.questions)
-    found = {
-        "seconds": {name: medians(some) for name, some in starts.items()},
-        "memory_mb": memory,
-    }
+    found = {"seconds": {name: medians(some) for name, some in starts.items()}, "memory_mb": memory}
     print(json.dumps(found, indent=1))
     results_file.write(given.json, found, CODE)
-    return 0
 
 
 @contextmanager
@@ -189,4 +185,4 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

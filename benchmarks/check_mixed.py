@@ -8,12 +8,11 @@ Prints the questions whose answer is in none of the named documents, and fails i
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from expertrag.data.files import read_lines
 from expertrag_index.loaders import load
 from expertrag_index.types import LoadFailure
 
@@ -53,7 +52,6 @@ def main() -> None:
 
 def read(path: Path) -> list[Question]:
     """Read the questions of a file, in order."""
-    items = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Question(
             item["_id"],
@@ -62,7 +60,7 @@ def read(path: Path) -> list[Question]:
             tuple(item.get("documents", ())),
             item["metadata"],
         )
-        for item in items
+        for _, item in read_lines(path)[0]
     ]
 
 
@@ -84,10 +82,8 @@ def office_texts() -> dict[str, str]:
 
 def corpus(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the id, and the title with the text, of each document of a corpus."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            record = json.loads(line)
-            yield record["_id"], f"{record['title']}\n{record['text']}"
+    for _, record in read_lines(path)[0]:
+        yield record["_id"], f"{record['title']}\n{record['text']}"
 
 
 def unheld(questions: Sequence[Question], texts: Mapping[str, str]) -> list[str]:

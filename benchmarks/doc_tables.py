@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from results_file import report_of
+from results_table import head
 
 
 def mixed(results: Mapping[str, Any]) -> Iterator[str]:
@@ -19,8 +20,7 @@ def mixed(results: Mapping[str, Any]) -> Iterator[str]:
         own = part == "search"
         columns = ("a store of its own", "the mixed store", "change") if own else models
         yield from ("", f"**{part.capitalize()}**", "")
-        yield f"| | n | {' | '.join(columns)} | target |"
-        yield "|---|---|" + "---|" * (len(columns) + 1)
+        yield from head(f"| n | {' | '.join(columns)} | target")
         named = [{row["name"]: row for row in rows} for rows in by_model.values()]
         for name in dict.fromkeys(name for rows in named for name in rows):
             rows = [rows[name] for rows in named if name in rows]
@@ -36,8 +36,7 @@ def mixed(results: Mapping[str, Any]) -> Iterator[str]:
 
 def left_out(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set that is left out."""
-    yield "| domain, set left out, search | n | base | expert | change | target |"
-    yield "|---|---|---|---|---|---|"
+    yield from head("domain, set left out, search | n | base | expert | change | target")
     for row in results["figures"]:
         cells = [_estimate(row[side]) for side in ("before", "after", "change")]
         verdict = row["bar"] and f"{row['bar']}: {'reached' if row['reached'] else 'missed'}"
@@ -53,8 +52,7 @@ def strict(results: Mapping[str, Any]) -> Iterator[str]:
         "abstains, answerable",
         "given, of the right verdicts",
     )
-    yield f"| withheld from a doubt of, a yes or no of | {' | '.join(shown)} |"
-    yield "|---|" + "---|" * len(shown)
+    yield from head(f"withheld from a doubt of, a yes or no of | {' | '.join(shown)}")
     for row in results["rows"]:
         cells = " | ".join(f"{row[name]:.2f}" for name in shown)
         yield f"| {row['doubt']:g}, {row['doubt of a verdict']:g} | {cells} |"
@@ -69,8 +67,7 @@ def _estimate(value: Mapping[str, Any] | None) -> str:
 def training_free(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each store."""
     kinds = list(next(iter(results.values())))
-    yield f"| store | {' | '.join(kinds)} |"
-    yield "|---|" + "---|" * len(kinds)
+    yield from head(f"store | {' | '.join(kinds)}")
     for name, figures in results.items():
         cells = (
             f"{row['retrieved']:.3f}"
@@ -82,8 +79,7 @@ def training_free(results: Mapping[str, Any]) -> Iterator[str]:
 
 def gates_left_out(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each gate."""
-    yield f"| {results['rows']} rows | right | searches |"
-    yield "|---|---|---|"
+    yield from head(f"{results['rows']} rows | right | searches")
     for name, searches in (("never", 0), ("always", 1)):
         yield f"| {name} | {results[name]:.3f} | {searches:.2f} |"
     for gate in results["gates"]:
@@ -94,21 +90,16 @@ def gates_left_out(results: Mapping[str, Any]) -> Iterator[str]:
 def answers(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each figure of the large default model, next to the small one."""
     small, large = models_of(results)
-    yield f"| figure | n | `{small}` | `{large}` [95 %] | target |"
-    yield "|---|---|---|---|---|"
+    yield from head(f"figure | n | `{small}` | `{large}` [95 %] | target")
     for part, figures in results["figures"].items():
         for item in figures:
             after, before = item["after"], item["before"]
             if after is None:
                 continue
-            bar = (
-                f"{item['bar']}, {'reached' if item['reached'] else 'missed'}"
-                if item["bar"]
-                else ""
-            )
+            bar = item["bar"] and f"{item['bar']}, {'reached' if item['reached'] else 'missed'}"
             first = "" if before is None else f"{before['mean']:.3f}"
-            last = f"{after['mean']:.3f} [{after['low']:.3f}, {after['high']:.3f}]"
-            yield f"| {part}: {item['name']} | {after['n']} | {first} | {last} | {bar} |"
+            cells = (f"{part}: {item['name']}", str(after["n"]), first, _estimate(after), bar)
+            yield f"| {' | '.join(cells)} |"
 
 
 def models_of(results: Mapping[str, Any]) -> tuple[str, str]:
@@ -125,8 +116,7 @@ def calibrated(results: Mapping[str, Any]) -> Iterator[str]:
     others = ", ".join(f"{name} {results[name]:.3f}" for name in ("never", "always", "oracle"))
     errors = (chosen[f"ece_{kind}"] for kind in ("benefit", "closed_book", "retrieval"))
     area = chosen["auc_benefit"]
-    yield "| | asked | reached |"
-    yield "|---|---|---|"
+    yield from head("| asked | reached")
     yield f"| AUC of the benefit | .62 | {_within(area, '.3f')} |"
     yield f"| accuracy at 50 % retrieval ({others}) | .382 | {_within(half, '.3f')} |"
     yield f"| over always, at 70 % retrieval | +.008 | {_within(more, '+.3f')} |"
@@ -148,8 +138,7 @@ def _within(figure: Mapping[str, float], form: str) -> str:
 def live(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each policy."""
     asked = sum(item["questions"] for item in results["sets"].values() if item["never"] is not None)
-    yield f"| | accuracy ({asked} with answers) | retrieves | seconds |"
-    yield "|---|---|---|---|"
+    yield from head(f"| accuracy ({asked} with answers) | retrieves | seconds")
     names = {"training-free": "the training-free gate", "fitted": "**the fitted gate**"}
     for policy in ("never", "always", "training-free", "fitted", "oracle"):
         row = results["policies"][policy]
@@ -159,11 +148,9 @@ def live(results: Mapping[str, Any]) -> Iterator[str]:
 
 def grounding(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each kind of claim."""
-    yield (
-        "| claim | right, called supported | swapped | near | wrong "
-        "| AUROC swapped / near / wrong |"
+    yield from head(
+        "claim | right, called supported | swapped | near | wrong | AUROC swapped / near / wrong"
     )
-    yield "|---|---|---|---|---|---|"
     relations = ("supported", "swapped", "near", "wrong")
     for kind, what in (
         ("bare answer", "bare gold answer"),
@@ -184,8 +171,7 @@ def accuracy(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set: accuracy of each policy, and how often AUTO retrieves."""
     report = report_of(results, "answer")
     policies = ("never", "always", "auto", "oracle")
-    yield f"| set | answerable | {' | '.join(policies)} | auto retrieves |"
-    yield "|---|---|---|---|---|---|---|"
+    yield from head(f"set | answerable | {' | '.join(policies)} | auto retrieves")
     sizes = {name: size["answerable"] for name, size in report["sizes"].items()}
     rows = {**report["sets"], "**all**": report["pooled"]}
     for name, row in rows.items():
@@ -206,11 +192,10 @@ def policies(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each policy: citations, abstention, calls and tokens."""
     report = report_of(results, "answer")
     figures = ("citation_precision", "citation_recall", "abstention_auroc", "aurc")
-    yield (
-        "| policy | citation precision | citation recall | abstention AUROC | AURC | LM calls "
-        "| prompt tokens |"
+    yield from head(
+        "policy | citation precision | citation recall | abstention AUROC | AURC | LM calls "
+        "| prompt tokens"
     )
-    yield "|---|---|---|---|---|---|---|"
     for policy, row in report["pooled"].items():
         cells = ("-" if row[name] is None else f"{row[name]:.3f}" for name in figures)
         counts = f"{row['lm_calls']:.2f} | {row['prompt_tokens']:.0f}"
@@ -220,8 +205,7 @@ def policies(results: Mapping[str, Any]) -> Iterator[str]:
 def cost(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set: seconds of the clock, and of the formula."""
     report = report_of(results, "cost")
-    yield "| | never | always | auto | formula | formula, prefill reused | formula's error |"
-    yield "|---|---|---|---|---|---|---|"
+    yield from head("| never | always | auto | formula | formula, prefill reused | formula's error")
     for name, row in {**report["sets"], "**all**": report["pooled"]}.items():
         seconds = (row["measured"][mode] for mode in ("never", "always", "auto"))
         guesses = (row["predicted"][way] for way in ("formula", "with_reuse"))
@@ -235,8 +219,9 @@ def consistency(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set."""
     report = report_of(results, "consistency")
     names = ("decision_consistency", "answer_consistency", "answer_f1", "consistent_and_correct")
-    yield "| set | wordings | same decision | same answer | answer F1 | right in all wordings |"
-    yield "|---|---|---|---|---|---|"
+    yield from head(
+        "set | wordings | same decision | same answer | answer F1 | right in all wordings"
+    )
     sizes = {name: size["wordings"] for name, size in report["sizes"].items()}
     for name, row in {**report["sets"], "**all**": report["pooled"]}.items():
         cells = " | ".join(_estimate(row[figure]) or "-" for figure in names)

@@ -22,12 +22,10 @@ to the last model.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean as mean_of
-from typing import Protocol
 
 import results_file
 from reader_figures import HEADER, Figure, areas, mean, means, shares
@@ -64,16 +62,7 @@ CODE = (
 )
 
 
-class Answered(Protocol):
-    """Protocol of an object with the text of an answer."""
-
-    @property
-    def text(self) -> str:
-        """The reply."""
-        ...
-
-
-def main() -> int:
+def main() -> None:
     """Ask the questions, print the comparison, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--models", nargs="+", default=MODELS, help="models; the first is the base")
@@ -97,7 +86,6 @@ def main() -> int:
         "figures": {part: list(map(asdict, some)) for part, some in figures.items()},
     }
     results_file.write(given.json, body, CODE)
-    return 0
 
 
 def cache_of(opened: Opened, dataset: Dataset, work: Path) -> AnswerCache:
@@ -241,24 +229,16 @@ def abstention(before: Mapping[str, Asked], after: Mapping[str, Asked]) -> list[
         return []
     names = f"{UNANSWERABLE} unanswerable", UNANSWERABLE
     modes = GateMode.ALWAYS, GateMode.STRICT
-    said = {
-        (which, name, mode): item[name][1][mode]
-        for which, item in (("before", before), ("after", after))
-        for name in names
-        for mode in modes
-    }
-    doubts, labels = [], [False]
-    for which in ("before", "after"):
-        some = [said[which, name, GateMode.ALWAYS] for name in names]
-        doubts.append([1 - (item.p_sufficient or 0.0) for part in some for item in part])
-        labels = [place == 0 for place, part in enumerate(some) for _ in part]
+    both = before, after
+    doubts = [
+        [1 - (said.p_sufficient or 0.0) for name in names for said in item[name][1][modes[0]]]
+        for item in both
+    ]
+    labels = [name == names[0] for name in names for _ in after[name][0]]
     figures = [areas("AUROC of abstention", doubts[0], doubts[1], labels).at_least(0.80)]
     for mode in modes:
         for name in names:
-            rates = [
-                [float(item.abstained) for item in said[which, name, mode]]
-                for which in ("before", "after")
-            ]
+            rates = ([float(said.abstained) for said in item[name][1][mode]] for item in both)
             figure = means(f"{mode} abstains, {name}", *rates)
             if mode is GateMode.STRICT:
                 lost = name != UNANSWERABLE
@@ -326,7 +306,7 @@ def scores(
     return [float(score(said, query)) for query, said in pairs if query.answers]
 
 
-def contains(said: Answered, query: Query) -> bool:
+def contains(said: ServedAnswer, query: Query) -> bool:
     """Whether the reply contains an accepted answer."""
     return squad.contains(said.text, query.answers or ())
 
@@ -336,7 +316,7 @@ def exact(said: ServedAnswer, query: Query) -> bool:
     return squad.exact_match(Reply.of(said.text).answer, query.answers or ())
 
 
-def judged(said: Answered, query: Query) -> bool:
+def judged(said: ServedAnswer, query: Query) -> bool:
     """Whether an answer is right, for any kind of question."""
     return squad.right(said.text, query.answers or ())
 
@@ -350,4 +330,4 @@ PARTS: Mapping[str, Callable[[Mapping[str, Asked], Mapping[str, Asked]], list[Fi
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -21,13 +21,12 @@ import hashlib
 import itertools
 import json
 import statistics
-import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import results_file
 
 from expertrag import models
@@ -67,14 +66,13 @@ SPLITS = {"liveqa": ("medquad", "liveqa")}  # folder and split if not NAME and "
 SYSTEMS = ("base", "all-domain", "specialist", "router", "label")
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"
-FLIPS = 10_000
 
 Values = dict[str, dict[str, dict[str, float]]]
 """nDCG@10 by mode, system and query."""
 CODE = (*results_file.SEARCH, "benchmarks/eval_experts.py")
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--bundle", type=Path, required=True)
@@ -98,7 +96,6 @@ def main() -> int:
     }
     print(json.dumps({key: body[key] for key in ("macro", "against_base")}, indent=1))
     results_file.write(given.json, body, CODE)
-    return 0
 
 
 class Rivals:
@@ -187,11 +184,7 @@ def measure(
 
 
 def measured(
-    folder: Path,
-    split: str,
-    embedder: SentenceTransformerEmbedder,
-    work: Path,
-    report: Progress,
+    folder: Path, split: str, embedder: SentenceTransformerEmbedder, work: Path, report: Progress
 ) -> dict[str, Any]:
     """Values of a system by mode and query, and chunks of its store by expert; cached on disk."""
     dataset = load_dataset(folder, split)
@@ -275,38 +268,28 @@ def against(
     Queries are weighted as in the macro mean; under the null hypothesis the sign of each difference
     is random.
     """
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    sizes = {domain: sum(row["domain"] == domain for row in rows) for domain in TESTED_ON}
-    present = sum(1 for size in sizes.values() if size)
-    rng = np.random.default_rng(0)
+    domains = Counter(row["domain"] for row in rows)
+
+    def weighted(mode: str, system: str) -> list[float]:
+        return [
+            value / len(values) / domains[row["domain"]] / len(domains)
+            for row in rows
+            for values in (row["per_query"][mode][system].values(),)
+            for value in values
+        ]
+
+    found: dict[str, dict[str, dict[str, float]]] = {mode: {} for mode in MODES}
     for mode in MODES:
-        found[mode] = {}
+        base = weighted(mode, rival)
         for system in rows[0]["means"][mode]:
-            if system == rival:
-                continue
-            shares = np.concatenate(
-                [
-                    (
-                        np.array(list(row["per_query"][mode][system].values()))
-                        - np.array(list(row["per_query"][mode][rival].values()))
-                    )
-                    / (len(row["per_query"][mode][rival]) * sizes[row["domain"]] * present)
-                    for row in rows
-                ]
-            )
-            difference = float(shares.sum())
-            extreme = sum(
-                int(
-                    (
-                        np.abs(rng.choice((-1.0, 1.0), (100, len(shares))) @ shares)
-                        >= abs(difference)
-                    ).sum()
-                )
-                for _ in range(FLIPS // 100)
-            )
-            found[mode][system] = {"difference": difference, "p": (extreme + 1) / (FLIPS + 1)}
+            if system != rival:
+                values = weighted(mode, system)
+                found[mode][system] = {
+                    "difference": sum(values) - sum(base),
+                    "p": stats.compare(METRIC, rival, base, system, values).p_fisher,
+                }
     return found
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -17,19 +17,16 @@ made on questions of the train split (``--split train``).
 from __future__ import annotations
 
 import argparse
-import hashlib
 import random
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import results_file
 from bench_gate import misspelled
-from eval_answers import judged
+from eval_answers import MODELS, config_of, judged
 from mixed_store import (
     GENERAL,
     MANUALS,
@@ -43,7 +40,7 @@ from mixed_store import (
     split_of,
     write_documents,
 )
-from reader_figures import HEADER, Figure, bootstrapped, mean, means
+from reader_figures import HEADER, Figure, area, mean, means
 from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.assemble import open_embedder, open_pipeline
@@ -56,7 +53,6 @@ from expertrag.data.types import JSON
 from expertrag.eval.ranking import Ranker, embed_queries
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics import squad
-from expertrag.metrics.calibration import auc
 from expertrag.metrics.measures import Measures
 from expertrag.runtime.meter import Meter
 from expertrag_index.index import Index
@@ -64,10 +60,10 @@ from expertrag_index.lexical import query_terms
 from expertrag_index.types import Progress
 from expertrag_retriever.search import Searcher
 
-MODELS = ("smollm2-135m-reader", "qwen2.5-coder-1.5b-instruct")
 PARTS = ("gate", "search", "answers")
 ANSWERABLE = "answerable"
-ROOT = Path(__file__).parents[1]
+ANSWERING = ("expertrag/answer", "expertrag/llm", "retriever/expertrag_retriever")
+"""The code between a question and its answer; cached answers of other code are not reused."""
 QUERIES_OF_A_SOURCE = 150
 DEPTH = 10
 VARIANTS: Mapping[str, Callable[[str], str]] = {
@@ -85,7 +81,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--models", nargs="+", default=MODELS)
@@ -126,7 +122,6 @@ def main() -> int:
         "figures": {**known, **{part: list(map(asdict, some)) for part, some in figures.items()}},
     }
     results_file.write(given.json, body, CODE, figures)
-    return 0
 
 
 def drawn(asked: Sequence[SourcedQuestion], most: int | None) -> list[SourcedQuestion]:
@@ -143,10 +138,7 @@ def scorable(
 
 def opened(model: str, store: Path) -> Pipeline:
     """Open the pipeline with default settings, except the language model."""
-    config = Config()
-    return open_pipeline(
-        replace(config, index=str(store), model=replace(config.model, generator=model))
-    )
+    return open_pipeline(replace(config_of(model), index=str(store)))
 
 
 def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
@@ -158,15 +150,8 @@ def described(pipeline: Pipeline, store: Path) -> dict[str, JSON]:
         "corpus": corpus,
         "embedder": info.embedder,
         "generator": info.model,
-        "code": code_hash(),
+        "code": [results_file.code_hash(folder) for folder in ANSWERING],
     }
-
-
-def code_hash() -> str:
-    """Hash the code between a question and its answer; answers of other code are not reused."""
-    folders = "expertrag/answer", "expertrag/llm", "retriever/expertrag_retriever"
-    files = sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 def sized(store: Path) -> dict[str, JSON]:
@@ -190,7 +175,9 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
                 seconds.append(sum(meter.usage().stage_seconds.values()))
             scores[kind] = [decision.p_benefit or 0.0 for decision in decided]
             rates[kind] = [float(decision.retrieve) for decision in decided]
-        figures.append(area(f"{variant}: AUC", scores[ANSWERABLE], scores[GENERAL]).at_least(0.98))
+        both = (*scores[ANSWERABLE], *scores[GENERAL])
+        about = [place < len(asked[ANSWERABLE]) for place in range(len(both))]
+        figures.append(Figure(f"{variant}: AUC", area(both, about)).at_least(0.98))
         figures.append(mean(f"{variant}: answerable retrieved", rates[ANSWERABLE]).at_least(0.97))
         small = [
             rate
@@ -201,16 +188,6 @@ def gate(pipeline: Pipeline, asked: Mapping[str, Sequence[SourcedQuestion]]) -> 
         figures.append(mean(f"{variant}: general retrieved", rates[GENERAL]).at_most(0.10))
         figures.append(mean(f"{variant}: unanswerable retrieved", rates[UNANSWERABLE]))
     return [*figures, mean("seconds to decide", seconds)]
-
-
-def area(name: str, positive: Sequence[float], negative: Sequence[float]) -> Figure:
-    """AUC with its bootstrap interval over questions."""
-    scores = np.array([*positive, *negative])
-    labels = np.array([True] * len(positive) + [False] * len(negative))
-    return Figure(
-        name,
-        bootstrapped(lambda rows: auc(scores[rows].tolist(), labels[rows].tolist()), len(scores)),
-    )
 
 
 def search(given: argparse.Namespace, work: Path, store: Path, report: Progress) -> list[Figure]:
@@ -360,15 +337,15 @@ def strict(
             if not item.abstained:
                 supports.append(item.support or 0.0)
                 labels.append(judged(item, each.query) if each.query.answers else False)
-    positive = [s for s, label in zip(supports, labels, strict=True) if label]
-    negative = [s for s, label in zip(supports, labels, strict=True) if not label]
     return [
         mean("strict: right, of those that it gives", [*right, *wrong]).at_least(0.80),
         mean("strict: the same of answerable questions alone", right),
         mean("strict: abstains, unanswerable", withheld).at_least(0.85),
         mean("strict: abstains, answerable", lost),
         means("yes or no: right, always and strict", *decided).losing_at_most(0.01),
-        area("support: AUROC of right against wrong answers", positive, negative).at_least(0.80),
+        Figure("support: AUROC of right against wrong answers", area(supports, labels)).at_least(
+            0.80
+        ),
     ]
 
 
@@ -378,4 +355,4 @@ def scores(said: Sequence[ServedAnswer], asked: Sequence[SourcedQuestion]) -> li
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

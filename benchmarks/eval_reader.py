@@ -83,7 +83,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Run the parts, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--reader", type=Path, required=True, help="bundle of `train reader`")
@@ -104,13 +104,13 @@ def main() -> int:
             # after each part, because all parts take hours
             body = {"inputs": bench.inputs, "figures": figures}
             results_file.write(given.json, body, CODE, (part,))
-    return 0
 
 
-class Bench:
+class Bench(ExitStack):
     """The models, data sets and stores, each opened on demand."""
 
     def __init__(self, given: argparse.Namespace, count: int, report: Progress) -> None:
+        super().__init__()
         self.report, self.quick = report, given.quick
         self._data, self._work, self._count = given.data, given.work, count
         self._embedder = open_embedder(Config().model, None)
@@ -119,14 +119,7 @@ class Bench:
         )
         self._sets: dict[str, QuestionSet] = {}
         self._pipelines: dict[str, Pipeline] = {}
-        self._open = ExitStack()
         self._tokens = given.tokens
-
-    def __enter__(self) -> Bench:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
 
     @property
     def inputs(self) -> dict[str, JSON]:
@@ -154,7 +147,7 @@ class Bench:
             )
             opened = Pipeline(store, self._embedder, self.models.base.generator)
             self._pipelines[name] = opened
-            self._open.callback(opened.close)
+            self.callback(opened.close)
         pipeline = self._pipelines[name]
         return lambda question, k: pipeline.retrieve(RetrieveRequest(question, k=k)).passages
 
@@ -214,8 +207,8 @@ def cited(bench: Bench) -> list[Figure]:
                 figure = shares(name, before, after)
                 barred = form == f"top-{FOUND}" and what == "answer"
                 figures.append(figure.at_least(0.8) if barred else figure)
-        cites = _compared(f"squad2 {form}: answers that cite", _cites, asked, replies)
-        figures.append(cites)
+        cites = f"squad2 {form}: answers that cite"
+        figures.append(_compared(cites, lambda _, said: bool(said.reply.cited), asked, replies))
     return figures
 
 
@@ -303,9 +296,5 @@ def _compared(
     return means(name, before, after)
 
 
-def _cites(_asked: Asked, reply: ModelReply) -> bool:
-    return bool(reply.reply.cited)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

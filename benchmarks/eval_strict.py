@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import results_file
+from reader_figures import bootstrapped
 
 from expertrag.answer.assemble import open_embedder, open_generator
 from expertrag.answer.pipeline import Pipeline
@@ -35,9 +36,12 @@ from expertrag_retriever.gate.signals import Signals
 from expertrag_retriever.gate.sufficiency import SUFFICIENT, fit_sufficiency
 from expertrag_retriever.reliability import ece
 
-DRAWS = 1_000
-EDGES = (0.025, 0.975)
-CODE = ("expertrag/answer/evidence.py", *results_file.SEARCH, "benchmarks/eval_strict.py")
+CODE = (
+    "expertrag/answer/evidence.py",
+    *results_file.SEARCH,
+    "benchmarks/eval_strict.py",
+    "benchmarks/reader_figures.py",
+)
 
 
 def main() -> None:
@@ -85,21 +89,25 @@ def drawn(folder: Path, split: str, count: int) -> list[dict[str, Any]]:
 def figures(said: Any, seen: Sequence[Signals], truth: Any) -> dict[str, Any]:
     """Return how well answerable questions are detected, with 95 % bootstrap intervals."""
     similar = np.array([item.numbers["evidence_dense_best"] for item in seen])
-    areas, gains = [], []
-    for chosen in np.random.default_rng(0).integers(0, len(truth), (DRAWS, len(truth))):
-        labels = truth[chosen].tolist()
-        judged, plain = (auc(values[chosen].tolist(), labels) for values in (said, similar))
-        if judged is not None and plain is not None:
-            areas.append(judged)
-            gains.append(judged - plain)
+
+    def area(scores: Any, chosen: Any) -> float | None:
+        return auc(scores[chosen].tolist(), truth[chosen].tolist())
+
+    def gain(chosen: Any) -> float | None:
+        judged, plain = area(said, chosen), area(similar, chosen)
+        return None if judged is None or plain is None else judged - plain
+
+    judged = bootstrapped(lambda chosen: area(said, chosen), len(truth))
+    gained = bootstrapped(gain, len(truth))
+    assert judged and gained, "there are questions of both kinds"
     given = truth[said >= SUFFICIENT]
     return {
         "questions": len(truth),
         "answerable": float(truth.mean()),
-        "auc": auc(said.tolist(), truth.tolist()),
-        "auc_interval": np.quantile(areas, EDGES).tolist(),
+        "auc": judged.mean,
+        "auc_interval": [judged.low, judged.high],
         "auc_similarity": auc(similar.tolist(), truth.tolist()),
-        "gain_interval": np.quantile(gains, EDGES).tolist(),
+        "gain_interval": [gained.low, gained.high],
         "ece": ece(said.tolist(), truth.tolist()),
         "answered": len(given) / len(truth),
         "answerable_of_answered": float(given.mean()) if len(given) else None,

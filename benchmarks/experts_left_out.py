@@ -12,7 +12,6 @@ the figures of domains that are not run.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -34,7 +33,7 @@ MOST_HARM = 0.003
 CODE = (*results_file.SEARCH, "benchmarks/experts_left_out.py", "benchmarks/eval_experts.py")
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--domains", nargs="*", choices=DOMAINS, default=list(DOMAINS))
@@ -57,7 +56,6 @@ def main() -> int:
     print("\n".join((HEADER, *(figure.row for figure in figures))))
     body = {"inputs": {"profile": given.profile}, "figures": list(map(asdict, figures))}
     results_file.write(given.json, body, CODE, given.domains)
-    return 0
 
 
 def kept(target: str | None, domains: Sequence[str]) -> list[Figure]:
@@ -90,4 +88,4 @@ def compared(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +39,6 @@ from expertrag.eval.serving import open_pipeline_for
 from expertrag.llm import prompt
 from expertrag.llm.adapters.bundle import scale_bundle
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import Generator
 from expertrag.llm.load.loading import quiet
 from expertrag.metrics.calibration import auc
 
@@ -56,7 +54,7 @@ CODE = (
 )
 
 
-def main() -> int:
+def main() -> None:
     """Ask the questions, fit, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--model", default=MODELS[-1])
@@ -76,7 +74,8 @@ def main() -> int:
             with open_pipeline_for(dataset, config, given.work, report) as opened:
                 cache = cache_of(opened, dataset, given.work)
                 inputs[name] = {**cache.inputs, "queries": dataset.sha256}
-                scale = doubt_of(opened.generator)
+                assert isinstance(opened.generator, TransformersGenerator), "it is in this process"
+                scale = opened.generator.doubt
                 for kind, queries in kinds.items():
                     asked = [sourced(dataset, query) for query in queries]
                     replies = cache.ask(asked, (GateMode.ALWAYS,), report)[GateMode.ALWAYS]
@@ -88,15 +87,11 @@ def main() -> int:
     found = fitted(
         doubts[f"{UNANSWERABLE} unanswerable"], [item for name in SETS for item in doubts[name]]
     )
-    body = {
-        "inputs": {"sets": inputs, "questions": given.questions},
-        **scaled(doubts, found),
-    }
+    body = {"inputs": {"sets": inputs, "questions": given.questions}, **scaled(doubts, found)}
     print(json.dumps({name: body[name] for name in ("doubt", "auroc", "abstains")}, indent=1))
     if given.write:
         scale_bundle(Path(given.reader), found)
     results_file.write(given.json, body, CODE)
-    return 0
 
 
 def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[str, JSON]:
@@ -119,12 +114,6 @@ def scaled(doubts: Mapping[str, Sequence[float]], found: prompt.Doubt) -> dict[s
     }
 
 
-def doubt_of(model: Generator) -> prompt.Doubt:
-    """Return the scaling of the doubt that a model reports."""
-    assert isinstance(model, TransformersGenerator), "it gives probabilities"
-    return model.doubt
-
-
 def fitted(unanswerable: Sequence[float], answerable: Sequence[float]) -> prompt.Doubt:
     """Fit slope and intercept by logistic regression with a negligible penalty."""
     from sklearn.linear_model import LogisticRegression
@@ -142,4 +131,4 @@ def log_odds(probability: float) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

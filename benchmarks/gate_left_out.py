@@ -11,7 +11,6 @@ threshold chosen by its own fit.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +37,7 @@ MODELS = ("logistic", "kernel", "mixture")
 CODE = ("expertrag/train/gate", "retriever/expertrag_retriever/gate", "benchmarks/gate_left_out.py")
 
 
-def main() -> int:
+def main() -> None:
     """Fit the gates, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__)
     parser.add_argument("rows", nargs="+", type=Path, help="files or folders of rows")
@@ -50,7 +49,7 @@ def main() -> int:
     parts: dict[str, list[RowSet]] = {}
     for row_set in row_sets:
         parts.setdefault(row_set.name.partition("-")[0], []).append(row_set)
-    sets = {name: material(some, source, _silent) for name, some in parts.items()}
+    sets = {name: material(some, source, lambda *_: None) for name, some in parts.items()}
     every = list(sets.values())
     found: list[dict[str, JSON]] = []
     for signals in SIGNALS:
@@ -66,7 +65,6 @@ def main() -> int:
         "gates": found,
     }
     results_file.write(given.json, body, CODE)
-    return 0
 
 
 def left_out(
@@ -102,9 +100,5 @@ def _mean(some: Sequence[np.ndarray]) -> float:
     return float(np.concatenate(some).mean())
 
 
-def _silent(*_stage: object) -> None:
-    """Ignore progress: a fit takes seconds."""
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

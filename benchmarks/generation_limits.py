@@ -14,20 +14,20 @@ orders, with one sequence and with eight simultaneous ones; ik_llama.cpp (``--ik
 
 from __future__ import annotations
 
+import functools
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import results_file
 import torch
-from generation_ik import IkLlamaCpp
-from generation_llamacpp import LlamaCpp
+from generation_llamacpp import IkLlamaCpp, LlamaCpp
 from generation_prompts import asked
-from generation_runs import Run, write
+from generation_runs import Run, Write, write
 
 from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.lowering import Lowered, lower
@@ -47,11 +47,10 @@ CODE = (
     "benchmarks/generation_limits.py",
     "benchmarks/generation_runs.py",
     "benchmarks/generation_llamacpp.py",
-    "benchmarks/generation_ik.py",
 )
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="a dataset folder (BEIR layout)")
@@ -89,7 +88,6 @@ def main() -> int:
     found["model"] = given.packed.name
     print(json.dumps(found, indent=1))
     results_file.write(given.json, found, CODE)
-    return 0
 
 
 def opened(folder: Path) -> tuple[ModelSource, Lowered, Mapping[str, Any]]:
@@ -177,16 +175,16 @@ def compared(
     rounds: int,
 ) -> dict[str, float]:
     """Run simultaneous texts, ours and llama.cpp's in turn; ratios are our speed by theirs."""
-    turns: list[tuple[str, Callable[[Sequence[list[int]]], Run]]] = [
-        ("ours", lambda some: write(engine, some, TOKENS)),
-        ("theirs", lambda some: Run(*rival.run(some, TOKENS))),
+    turns: list[tuple[str, Write]] = [
+        ("ours", functools.partial(write, engine)),
+        ("theirs", rival.run),
     ]
     runs: dict[str, list[Run]] = {name: [] for name, _ in turns}
     for number in range(max(2, rounds if texts == 1 else rounds // 3)):
         # otherwise the cached prefix would not be read again
         fresh = [[*_digits(time.time_ns()), *prompt][:PROMPT] for prompt in prompts[:texts]]
         for name, run in turns if number % 2 else reversed(turns):
-            runs[name].append(run(fresh))
+            runs[name].append(run(fresh, TOKENS))
     found: dict[str, float] = {}
     for name, some in runs.items():
         found[f"{name}: tokens_per_s"] = statistics.median(run.tokens_per_s for run in some)
@@ -209,4 +207,4 @@ def _digits(number: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,15 +1,21 @@
-"""Run a Mixtral-type checkpoint with llama.cpp, for ``bench_generation.py``.
+"""Run models with llama.cpp and ik_llama.cpp, next to our engine.
 
-The checkpoint is written as GGUF in llama.cpp's own types, as a mixture, or with one expert of each
-layer as a dense model, which llama.cpp computes faster. The library is that of llama-cpp-python in
-a folder, built for the machine:
+A Mixtral-type checkpoint is written as GGUF in llama.cpp's own types, as a mixture, or with one
+expert of each layer as a dense model, which llama.cpp computes faster. The library is that of
+llama-cpp-python in a folder, built for the machine:
 
     pip install --target FOLDER llama-cpp-python diskcache
+
+That of ik-llama-cpp-python on PyPI is built for AVX2; built from source, it uses the machine's
+instruction set:
+
+    pip install --no-deps --target FOLDER ik-llama-cpp-python
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import time
@@ -20,6 +26,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
+from generation_runs import Run
 from gguf import GGMLQuantizationType as Type
 from gguf.quants import quantize
 
@@ -117,13 +124,10 @@ class LlamaCpp:
         )
         self._batch = llama_cpp.llama_batch_init(2048, 0, 1)
 
-    def run(
-        self, prompts: Sequence[Sequence[int]], tokens: int
-    ) -> tuple[list[list[int]], float, list[float]]:
+    def run(self, prompts: Sequence[list[int]], tokens: int) -> Run:
         """Generate greedily after all prompts at once.
 
-        Prompts are prefilled in sequence, then every step has one row per sequence. Returns the
-        tokens, the total seconds, and the seconds to the first token of each sequence.
+        Prompts are prefilled in sequence, then every step has one row per sequence.
         """
         memory = self._lib.llama_get_memory(self._context)
         self._lib.llama_memory_clear(memory, True)
@@ -142,7 +146,7 @@ class LlamaCpp:
             self._decode(rows, range(len(rows)))
             for text in range(len(prompts)):
                 drawn[text].append(self._best(text))
-        return drawn, time.perf_counter() - started, first
+        return Run(drawn, time.perf_counter() - started, first)
 
     def _decode(self, rows: Sequence[tuple[int, int, int]], wanted: Sequence[int]) -> None:
         batch = self._batch
@@ -167,3 +171,32 @@ class LlamaCpp:
         self._lib.llama_batch_free(self._batch)
         self._lib.llama_free(self._context)
         self._lib.llama_model_free(self._model)
+
+
+class IkLlamaCpp:
+    """A GGUF file loaded by ik_llama.cpp."""
+
+    def __init__(self, folder: Path, path: Path, *, context_tokens: int) -> None:
+        sys.path.append(str(folder))
+        logging.getLogger("ik_llama_cpp").setLevel(logging.ERROR)
+        library: Any = importlib.import_module("ik_llama_cpp")
+        self._model: Any = library.IkLlama(
+            str(path), n_ctx=context_tokens, n_threads=torch.get_num_threads(), verbose=False
+        )
+
+    def run(self, prompts: Sequence[list[int]], tokens: int) -> Run:
+        """Generate greedily after one prompt; see :meth:`LlamaCpp.run`.
+
+        The prompt is read twice, because the library does not report the time of the first token.
+        """
+        (prompt,) = prompts
+        started = time.perf_counter()
+        self._model.generate(list(prompt), max_tokens=0)
+        first = time.perf_counter() - started
+        started = time.perf_counter()
+        drawn = self._model.generate(list(prompt), max_tokens=tokens - 1)
+        return Run([drawn], time.perf_counter() - started, [first])
+
+    def stop(self) -> None:
+        """Free the memory."""
+        self._model.close()

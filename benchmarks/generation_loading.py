@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from generation_runs import write
 from safetensors.torch import save_file
 from transformers import OlmoeConfig
 
@@ -39,11 +39,10 @@ from expertrag.llm.network import Limits
 from expertrag_kernels import load_packed
 
 WAYS = ("whole", "streamed", "packed")
-Write = Callable[[Engine, Sequence[list[int]], int], Any]
 
 
 def loading(
-    name: str, gguf: Path | None, write: Write, prompts: list[list[int]], *, quick: bool
+    name: str, gguf: Path | None, prompts: list[list[int]], *, quick: bool
 ) -> dict[str, Any]:
     """Load the model, a GGUF file and a large random model, each in every way."""
     rounds = 1 if quick else 2
@@ -64,7 +63,7 @@ def loading(
                 rows["packed_mib"] = (packed / PACKED_FILE).stat().st_size / 2**20
                 found[f"{title} {dtype}"] = rows
                 if title == "default":
-                    found[f"mapped {dtype}"] = _mapped(packed, dtype, write, prompts, quick=quick)
+                    found[f"mapped {dtype}"] = _mapped(packed, dtype, prompts, quick=quick)
                 print(title, dtype, json.dumps(rows), file=sys.stderr)
                 if title == "large":
                     shutil.rmtree(packed)
@@ -84,9 +83,7 @@ def _rows(sources: dict[str, Path], dtype: str, rounds: int) -> dict[str, Any]:
     }
 
 
-def _mapped(
-    folder: Path, dtype: str, write: Write, prompts: list[list[int]], *, quick: bool
-) -> dict[str, float]:
+def _mapped(folder: Path, dtype: str, prompts: list[list[int]], *, quick: bool) -> dict[str, float]:
     """Compare the speed with mapped weights and with weights in huge pages, text by text."""
     engines = {}
     with quiet():
@@ -173,7 +170,7 @@ def _status(field: str) -> float:
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
-def main() -> int:
+def main() -> None:
     """Load one model in this process, and print time and memory."""
     way, name, dtype = sys.argv[1:]
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak
@@ -189,7 +186,6 @@ def main() -> int:
         list(session.stream())
         found["first_token_s"] = time.perf_counter() - started
     print(json.dumps(found))
-    return 0
 
 
 def _load_whole(name: str, dtype: str) -> None:
@@ -205,4 +201,4 @@ def _load_whole(name: str, dtype: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,10 +1,9 @@
-"""Prompts for ``bench_generation.py``: the system's own, for test questions of a data set."""
+"""Prompts of the system for test questions of a data set, and windows of text."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,14 @@ from typing import Any
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from expertrag.api.types import Passage
+from expertrag.data.datasets import load_dataset
+from expertrag.data.files import read_lines
+from expertrag.data.qrels import qrels_path, read_qrels
 from expertrag.llm import Message, prompt
 
 PASSAGES = 4
+TEXTS = ("squad2", "pydocs")
+"""Data sets whose documents are the text of windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,7 @@ def asked(data: Path, count: int) -> Iterator[Asked]:
     """Yield a data set's test questions, with the passages that share most words with them."""
     documents = _lines(data / "corpus.jsonl.gz")
     queries = {query["_id"]: query for query in _lines(data / "queries.jsonl.gz")}
-    lines = (data / "qrels" / "test.tsv").read_text().splitlines()[1:]
-    wanted = list(dict.fromkeys(line.split("\t")[0] for line in lines))[:count]
+    wanted = list(read_qrels(qrels_path(data, "test")))[:count]
     vectorizer = TfidfVectorizer(stop_words="english", sublinear_tf=True)
     vectors = vectorizer.fit_transform([f"{d['title']} {d['text']}" for d in documents])
     for name in wanted:
@@ -47,11 +50,21 @@ def asked(data: Path, count: int) -> Iterator[Asked]:
         yield Asked(queries[name]["text"], passages, queries[name].get("answers", []))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    with gzip.open(path, "rt") as file:
-        return [json.loads(line) for line in file]
+def windows_of(data: Path, tokenizer: Any, count: int, size: int) -> list[list[int]]:
+    """Return the first documents of ``TEXTS`` as ``count`` windows of ``size`` tokens in all."""
+    rows: list[list[int]] = []
+    for name in TEXTS:
+        documents = itertools.islice(load_dataset(data / name).documents(), 40 * count)
+        text = "\n\n".join(item.text for item in documents)
+        ids = tokenizer(text[: count * size * 8], verbose=False)["input_ids"]
+        rows += [ids[at * size : (at + 1) * size] for at in range(count // len(TEXTS))]
+    return rows
 
 
-def _passage(document: dict[str, Any]) -> Passage:
+def _lines(path: Path) -> list[Mapping[str, Any]]:
+    return [item for _, item in read_lines(path)[0]]
+
+
+def _passage(document: Mapping[str, Any]) -> Passage:
     text = document["text"]
     return Passage(document["_id"], 0, text, 0, len(text), 1.0, title=document["title"])

@@ -8,9 +8,8 @@ is negligible. Text: documents of two data sets, in windows.
 
 from __future__ import annotations
 
-import itertools
+import functools
 import json
-import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,25 +17,27 @@ from typing import Any
 
 import results_file
 import torch
+from generation_prompts import windows_of
+from generation_runs import logits_of, perplexity
 
-from expertrag.data.datasets import load_dataset
-from expertrag.llm.engine.engine import Engine
 from expertrag.llm.engine.native_network import CacheRoom, NativeNetwork
-from expertrag.llm.engine.sequences import PrefillOutput, SequenceState
 from expertrag.llm.load.loading import ModelFiles
 from expertrag.llm.load.native_loading import native_network
 from expertrag.llm.load.packed_loading import packed_network
 from expertrag.llm.load.source import ModelSource
-from expertrag_index.types import LoadFailure
 from expertrag_kernels import Format
 
-SETS = ("squad2", "pydocs")
 WINDOW = 256
 ROOM = CacheRoom(256 << 20, 256 << 20)
-CODE = (*results_file.ENGINE, "benchmarks/generation_quality.py")
+CODE = (
+    *results_file.ENGINE,
+    "benchmarks/generation_quality.py",
+    "benchmarks/generation_prompts.py",
+    "benchmarks/generation_runs.py",
+)
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__)
     parser.add_argument("data", type=Path, help="folder of data sets")
@@ -46,15 +47,14 @@ def main() -> int:
     given = parser.parse_args()
     found: dict[str, Any] = {}
     for name, network, tokenizer in networks(given.gguf, given.packed):
-        windows = draw_windows(given.data, tokenizer, given.windows)
-        found[name] = perplexity(network.engine, windows)
+        windows = windows_of(given.data, tokenizer, given.windows, WINDOW)
+        found[name] = perplexity(windows, functools.partial(logits_of, network.engine))
         network.engine.stop()
         print(f"{name}: {found[name]:.4f}", file=sys.stderr, flush=True)
     found["increase"] = found["packed"] / found["weights of the file"] - 1
     found["tokens"] = given.windows * (WINDOW - 1)
     print(json.dumps(found, indent=1))
     results_file.write(given.json, found, CODE)
-    return 0
 
 
 def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any]]:
@@ -67,32 +67,5 @@ def networks(gguf: Path, packed: Path) -> Iterator[tuple[str, NativeNetwork, Any
     yield "weights of the file", exact, source.tokenizer
 
 
-def draw_windows(data: Path, tokenizer: Any, count: int) -> list[list[int]]:
-    """Return the first documents of each data set as ``count`` windows of WINDOW tokens in all."""
-    failures: list[LoadFailure] = []
-    rows: list[list[int]] = []
-    for name in SETS:
-        documents = load_dataset(data / name).documents(failures)
-        text = "\n\n".join(item.text for item in itertools.islice(documents, 40 * count))
-        ids = tokenizer(text[: count * WINDOW * 8], verbose=False)["input_ids"]
-        rows += [ids[at * WINDOW : (at + 1) * WINDOW] for at in range(count // len(SETS))]
-    return rows
-
-
-def perplexity(engine: Engine, windows: list[list[int]]) -> float:
-    """Perplexity of all tokens of the windows except the first of each."""
-    total = 0.0
-    for window in windows:
-        text = SequenceState([])
-        engine.submit(text)
-        engine.prefill(text, window, len(window), return_states=False)
-        looked = engine.next_output(text, lambda: None)
-        engine.close(text)
-        assert isinstance(looked, PrefillOutput), "it was asked"
-        said = looked.logits[:-1].float().log_softmax(-1)
-        total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
-    return math.exp(total / sum(len(window) - 1 for window in windows))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

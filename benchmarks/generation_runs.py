@@ -1,7 +1,8 @@
-"""Generate texts with an engine, and measure the time."""
+"""Generate texts with an engine, and measure the time; perplexity of texts."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ import torch
 
 from expertrag.llm.constraints import Matcher
 from expertrag.llm.engine.engine import Engine
-from expertrag.llm.engine.sequences import SampledToken, SequenceState
+from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
 
 
@@ -75,3 +76,23 @@ def write(
     for text in texts:
         engine.close(text)
     return Run([text.tokens[-tokens:] for text in texts], seconds, first)
+
+
+def logits_of(engine: Engine, window: list[int]) -> torch.Tensor:
+    """Return the logits of the next token after each token of a window but the last, [T - 1, V]."""
+    text = SequenceState([])
+    engine.submit(text)
+    engine.prefill(text, window, len(window), return_states=False)
+    looked = engine.next_output(text, lambda: None)
+    engine.close(text)
+    assert isinstance(looked, PrefillOutput), "it was asked"
+    return looked.logits[:-1].float()
+
+
+def perplexity(windows: Sequence[list[int]], logits: Callable[[list[int]], torch.Tensor]) -> float:
+    """Perplexity of all tokens of the windows except the first of each."""
+    total = 0.0
+    for window in windows:
+        said = logits(window).log_softmax(-1)
+        total -= float(said.gather(1, torch.tensor(window[1:])[:, None]).double().sum())
+    return math.exp(total / sum(len(window) - 1 for window in windows))

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench_server_start import served
+
 from expertrag import Client
 from expertrag.api.types import DeltaEvent, UsageEvent
 
@@ -18,29 +20,20 @@ TOKENS = 64
 
 
 def service(place: Path, count: int) -> dict[str, Any]:
-    """Stream ``count`` answers both ways; store and socket are created in ``place``."""
+    """Stream ``count`` answers both ways; the store is created in ``place``."""
     (place / "docs").mkdir()
     (place / "docs" / "one.txt").write_text("The harbour of Example Town opened in 1901.\n")
-    expertrag = [sys.executable, "-m", "expertrag"]
     store = str(place / "store")
-    build = [*expertrag, "index", "build", str(place / "docs"), "--out", store]
-    subprocess.run(build, check=True, capture_output=True)
-    address = f"unix:{place / 'socket'}"
-    serve = [*expertrag, "serve", "--index", store, "--address", address]
+    build = ("-m", "expertrag", "index", "build", str(place / "docs"), "--out", store)
+    subprocess.run([sys.executable, *build], check=True, capture_output=True)
     runs: dict[str, list[tuple[float, float]]] = {"in process": [], "grpc": []}
-    with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as server:
-        try:
-            with Client(store) as local, Client(address) as remote:
-                clients = {"in process": local, "grpc": remote}
-                for client in clients.values():
-                    client.wait_ready()
-                for number in range(-1, count):
-                    for name in random.sample(list(clients), 2):
-                        run = _streamed(clients[name], f"Tell me about the number {number}.")
-                        if number >= 0:
-                            runs[name].append(run)
-        finally:
-            server.terminate()
+    with served(sys.executable, ["serve", "--index", store]) as server, Client(store) as local:
+        clients = {"in process": local, "grpc": server.client}
+        for number in range(-1, count):
+            for name in random.sample(list(clients), 2):
+                run = _streamed(clients[name], f"Tell me about the number {number}.")
+                if number >= 0:
+                    runs[name].append(run)
     first = {name: statistics.median(run[0] for run in some) for name, some in runs.items()}
     speed = {name: statistics.median(run[1] for run in some) for name, some in runs.items()}
     found = {

@@ -8,58 +8,45 @@ experts packed in each format. Text: documents of two data sets, in windows.
 
 from __future__ import annotations
 
-import itertools
-import math
-import sys
-from pathlib import Path
+import functools
 from typing import Any
 
 import results_file
 import torch
+from generation_prompts import windows_of
+from generation_runs import perplexity
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from expertrag import models
-from expertrag.data.datasets import load_dataset
-from expertrag_index.types import LoadFailure
 from expertrag_kernels import pack_model, register
 
 MODEL = "smollm2-135m-instruct-moe"
-SETS = ("squad2", "pydocs")
 WINDOW = 512
-CODE = (*results_file.KERNELS, "benchmarks/kernel_quality.py")
+CODE = (
+    *results_file.KERNELS,
+    "benchmarks/kernel_quality.py",
+    "benchmarks/generation_prompts.py",
+    "benchmarks/generation_runs.py",
+)
 
 
-def main() -> int:
+def main() -> None:
     """Run the benchmark, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data")
     parser.add_argument("--windows", type=int, default=40)
     given = parser.parse_args()
     register()
-    windows = draw_windows(given.data, given.windows)
-    exact = perplexity(load(torch.float32, None), windows)
+    tokenizer: Any = AutoTokenizer.from_pretrained(models.ensure(MODEL))
+    windows = windows_of(given.data, tokenizer, given.windows, WINDOW)
+    exact = perplexity(windows, functools.partial(logits, load(torch.float32, None)))
     found = {"f32": {"perplexity": exact, "increase": 0.0}}
     print(f"f32   perplexity {exact:.4f}", flush=True)
     for format in ("bf16", "int8", "int4"):
-        own = perplexity(load(torch.bfloat16, format), windows)
+        own = perplexity(windows, functools.partial(logits, load(torch.bfloat16, format)))
         found[format] = {"perplexity": own, "increase": own / exact - 1}
         print(f"{format:<5} perplexity {own:.4f}, {own / exact - 1:+.2%}", flush=True)
-    body = {"model": MODEL, "tokens": windows[:, 1:].numel(), "formats": found}
+    body = {"model": MODEL, "tokens": len(windows) * (WINDOW - 1), "formats": found}
     results_file.write(given.json, body, CODE)
-    return 0
-
-
-def draw_windows(data: Path, count: int) -> torch.Tensor:
-    """Return the first documents of each data set, [count, WINDOW] tokens."""
-    tokenizer: Any = AutoTokenizer.from_pretrained(models.ensure(MODEL))
-    failures: list[LoadFailure] = []
-    rows: list[list[int]] = []
-    for name in SETS:
-        documents = load_dataset(data / name).documents(failures)
-        text = "\n\n".join(item.text for item in itertools.islice(documents, 40 * count))
-        ids = tokenizer(text, verbose=False)["input_ids"]
-        share = count // len(SETS)
-        rows += [ids[place * WINDOW : (place + 1) * WINDOW] for place in range(share)]
-    return torch.tensor(rows)
 
 
 def load(dtype: torch.dtype, format: str | None) -> Any:
@@ -72,15 +59,12 @@ def load(dtype: torch.dtype, format: str | None) -> Any:
     return model
 
 
-def perplexity(model: Any, windows: torch.Tensor) -> float:
-    """Perplexity of all tokens of the windows except the first of each."""
-    losses = []
+def logits(model: Any, window: list[int]) -> torch.Tensor:
+    """Return the logits of the next token after each token of a window but the last, [T - 1, V]."""
     with torch.inference_mode():
-        for window in windows:
-            logits = model(window[None]).logits[0, :-1].float()
-            losses.append(torch.nn.functional.cross_entropy(logits, window[1:]))
-    return math.exp(float(torch.stack(losses).mean()))
+        found: torch.Tensor = model(torch.tensor([window])).logits[0, :-1]
+    return found.float()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -11,12 +11,14 @@ bytes of its weights. So the table reports what the engine itself accepts.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from doc_figures import with_table
+from results_table import head
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from expertrag.llm.engine.lowering import Unsupported, lower
@@ -27,7 +29,6 @@ from expertrag_kernels.steps import CacheShape, SlotView
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/models.md"
-BEGIN, END = "<!-- made by `make docs`: known models -->", "<!-- end of known models -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +115,20 @@ def _first(config: Any, *names: str) -> int:
     return next((int(value) for value in found if value), 0)
 
 
-def table() -> str:
-    """Return the table in Markdown."""
-    lines = [
-        "| model | licence | parameters | active | runs on | its weights |",
-        "|---|---|---|---|---|---|",
-    ]
+def table() -> Iterator[str]:
+    """Yield the lines of the table in Markdown."""
+    yield from head("model | licence | parameters | active | runs on | its weights")
     for row in map(examine, KNOWN):
         engine = "our engine" if not row.reason else f"transformers ({row.reason})"
         form = "int4" if not row.reason else "bfloat16"
-        lines.append(
+        yield (
             f"| {row.known.name} | {row.known.licence} | {_count(row.parameters)} "
             f"| {_count(row.active)} | {engine} | {row.weight_bytes / 1e9:.1f} GB, {form} |"
         )
-    return "\n".join(lines)
 
 
 def _count(number: int) -> str:
     return f"{number / 1e9:.1f} B"
-
-
-def renewed(page: str, lines: str) -> str:
-    """Put a table between a page's markers."""
-    before, rest = page.split(BEGIN)
-    return f"{before}{BEGIN}\n{lines}\n{END}{rest.split(END)[1]}"
 
 
 def main() -> int:
@@ -146,7 +137,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     page = PAGE.read_text(encoding="utf-8")
-    found = renewed(page, table())
+    found = with_table(page, "known models", table())
     if found == page:
         return 0
     print(f"{PAGE.relative_to(ROOT)} {'is not current: run make docs' if check else 'written'}")
@@ -155,234 +146,81 @@ def main() -> int:
     return int(check)
 
 
-_QWEN3_MOE = {"norm_topk_prob": True, "num_experts_per_tok": 8, "head_dim": 128}
-KNOWN = (
-    Known(
-        "Llama-3.2-3B-Instruct",
-        "llama",
-        "Llama 3.2",
-        {
-            "vocab_size": 128256,
-            "hidden_size": 3072,
-            "intermediate_size": 8192,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 24,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "max_position_embeddings": 131072,
-            "tie_word_embeddings": True,
-            "rope_parameters": {
-                "rope_type": "llama3",
-                "rope_theta": 500000.0,
-                "factor": 32.0,
-                "low_freq_factor": 1.0,
-                "high_freq_factor": 4.0,
-                "original_max_position_embeddings": 8192,
-            },
-        },
-    ),
-    Known(
-        "Qwen3-4B",
-        "qwen3",
-        "Apache-2.0",
-        {
-            "vocab_size": 151936,
-            "hidden_size": 2560,
-            "intermediate_size": 9728,
-            "num_hidden_layers": 36,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "max_position_embeddings": 40960,
-            "tie_word_embeddings": True,
-        },
-    ),
-    Known(
-        "Qwen2.5-7B-Instruct",
-        "qwen2",
-        "Apache-2.0",
-        {
-            "vocab_size": 152064,
-            "hidden_size": 3584,
-            "intermediate_size": 18944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 32768,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "Mistral-7B-Instruct-v0.3",
-        "mistral",
-        "Apache-2.0",
-        {
-            "vocab_size": 32768,
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "head_dim": 128,
-            "max_position_embeddings": 32768,
-            "sliding_window": None,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "OLMoE-1B-7B-0924-Instruct",
-        "olmoe",
-        "Apache-2.0",
-        {
-            "vocab_size": 50304,
-            "hidden_size": 2048,
-            "intermediate_size": 1024,
-            "num_hidden_layers": 16,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 16,
-            "max_position_embeddings": 4096,
-            "num_experts": 64,
-            "num_experts_per_tok": 8,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "Qwen1.5-MoE-A2.7B-Chat",
-        "qwen2_moe",
-        "Tongyi Qianwen",
-        {
-            "vocab_size": 151936,
-            "hidden_size": 2048,
-            "intermediate_size": 5632,
-            "moe_intermediate_size": 1408,
-            "shared_expert_intermediate_size": 5632,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 16,
-            "max_position_embeddings": 8192,
-            "num_experts": 60,
-            "num_experts_per_tok": 4,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "DeepSeek-V2-Lite-Chat",
-        "deepseek_v2",
-        "DeepSeek",
-        {
-            "vocab_size": 102400,
-            "hidden_size": 2048,
-            "intermediate_size": 10944,
-            "moe_intermediate_size": 1408,
-            "num_hidden_layers": 27,
-            "num_attention_heads": 16,
-            "num_key_value_heads": 16,
-            "n_routed_experts": 64,
-            "n_shared_experts": 2,
-            "num_experts_per_tok": 6,
-            "first_k_dense_replace": 1,
-            "kv_lora_rank": 512,
-            "q_lora_rank": None,
-            "qk_nope_head_dim": 128,
-            "qk_rope_head_dim": 64,
-            "v_head_dim": 128,
-            "topk_method": "greedy",
-            "max_position_embeddings": 163840,
-            "rope_parameters": {
-                "rope_type": "yarn",
-                "rope_theta": 10000.0,
-                "factor": 40.0,
-                "beta_fast": 32,
-                "beta_slow": 1,
-                "mscale": 0.707,
-                "mscale_all_dim": 0.707,
-                "original_max_position_embeddings": 4096,
-            },
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "Qwen3-30B-A3B",
-        "qwen3_moe",
-        "Apache-2.0",
-        {
-            **_QWEN3_MOE,
-            "vocab_size": 151936,
-            "hidden_size": 2048,
-            "intermediate_size": 6144,
-            "moe_intermediate_size": 768,
-            "num_hidden_layers": 48,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 4,
-            "num_experts": 128,
-            "max_position_embeddings": 40960,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "Mixtral-8x7B-Instruct-v0.1",
-        "mixtral",
-        "Apache-2.0",
-        {
-            "vocab_size": 32000,
-            "hidden_size": 4096,
-            "intermediate_size": 14336,
-            "num_hidden_layers": 32,
-            "num_attention_heads": 32,
-            "num_key_value_heads": 8,
-            "num_local_experts": 8,
-            "num_experts_per_tok": 2,
-            "max_position_embeddings": 32768,
-            "sliding_window": None,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "gpt-oss-20b",
-        "gpt_oss",
-        "Apache-2.0",
-        {
-            "vocab_size": 201088,
-            "hidden_size": 2880,
-            "intermediate_size": 2880,
-            "num_hidden_layers": 24,
-            "num_attention_heads": 64,
-            "num_key_value_heads": 8,
-            "head_dim": 64,
-            "num_local_experts": 32,
-            "num_experts_per_tok": 4,
-            "sliding_window": 128,
-            "max_position_embeddings": 131072,
-            "tie_word_embeddings": False,
-        },
-    ),
-    Known(
-        "granite-4.0-h-tiny",
-        "granitemoehybrid",
-        "Apache-2.0",
-        {
-            "vocab_size": 100352,
-            "hidden_size": 1536,
-            "intermediate_size": 512,
-            "shared_intermediate_size": 1024,
-            "num_hidden_layers": 40,
-            "num_attention_heads": 12,
-            "num_key_value_heads": 4,
-            "num_local_experts": 64,
-            "num_experts_per_tok": 6,
-            "layer_types": [
-                "attention" if number in (5, 15, 25, 35) else "mamba" for number in range(40)
-            ],
-            "mamba_n_heads": 48,
-            "mamba_d_head": 64,
-            "mamba_d_state": 128,
-            "mamba_n_groups": 1,
-            "mamba_expand": 2,
-            "max_position_embeddings": 131072,
-            "tie_word_embeddings": True,
-        },
-    ),
+def _known(name: str, kind: str, licence: str, *shape: int, **others: Any) -> Known:
+    """Describe a model by its ``_SHAPE`` and the other values of its configuration."""
+    shaped = dict(zip(_SHAPE, shape, strict=True))
+    return Known(name, kind, licence, {"tie_word_embeddings": False, **shaped, **others})
+
+
+_SHAPE = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
 )
+KNOWN = (
+    _known(
+        "Llama-3.2-3B-Instruct", "llama", "Llama 3.2", 128256, 3072, 8192, 28, 24, 8, 131072,
+        head_dim=128, tie_word_embeddings=True, rope_parameters={
+            "rope_type": "llama3", "rope_theta": 500000.0, "factor": 32.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+        },
+    ),
+    _known(
+        "Qwen3-4B", "qwen3", "Apache-2.0", 151936, 2560, 9728, 36, 32, 8, 40960,
+        head_dim=128, tie_word_embeddings=True,
+    ),
+    _known("Qwen2.5-7B-Instruct", "qwen2", "Apache-2.0", 152064, 3584, 18944, 28, 28, 4, 32768),
+    _known(
+        "Mistral-7B-Instruct-v0.3", "mistral", "Apache-2.0", 32768, 4096, 14336, 32, 32, 8, 32768,
+        head_dim=128, sliding_window=None,
+    ),
+    _known(
+        "OLMoE-1B-7B-0924-Instruct", "olmoe", "Apache-2.0", 50304, 2048, 1024, 16, 16, 16, 4096,
+        num_experts=64, num_experts_per_tok=8,
+    ),
+    _known(
+        "Qwen1.5-MoE-A2.7B-Chat", "qwen2_moe", "Tongyi Qianwen",
+        151936, 2048, 5632, 24, 16, 16, 8192, num_experts=60, num_experts_per_tok=4,
+        moe_intermediate_size=1408, shared_expert_intermediate_size=5632,
+    ),
+    _known(
+        "DeepSeek-V2-Lite-Chat", "deepseek_v2", "DeepSeek",
+        102400, 2048, 10944, 27, 16, 16, 163840, moe_intermediate_size=1408, n_routed_experts=64,
+        n_shared_experts=2, num_experts_per_tok=6, first_k_dense_replace=1, kv_lora_rank=512,
+        q_lora_rank=None, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128,
+        topk_method="greedy", rope_parameters={
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 40.0, "beta_fast": 32,
+            "beta_slow": 1, "mscale": 0.707, "mscale_all_dim": 0.707,
+            "original_max_position_embeddings": 4096,
+        },
+    ),
+    _known(
+        "Qwen3-30B-A3B", "qwen3_moe", "Apache-2.0", 151936, 2048, 6144, 48, 32, 4, 40960,
+        head_dim=128, moe_intermediate_size=768, num_experts=128, num_experts_per_tok=8,
+        norm_topk_prob=True,
+    ),
+    _known(
+        "Mixtral-8x7B-Instruct-v0.1", "mixtral", "Apache-2.0",
+        32000, 4096, 14336, 32, 32, 8, 32768, num_local_experts=8, num_experts_per_tok=2,
+        sliding_window=None,
+    ),
+    _known(
+        "gpt-oss-20b", "gpt_oss", "Apache-2.0", 201088, 2880, 2880, 24, 64, 8, 131072,
+        head_dim=64, num_local_experts=32, num_experts_per_tok=4, sliding_window=128,
+    ),
+    _known(
+        "granite-4.0-h-tiny", "granitemoehybrid", "Apache-2.0",
+        100352, 1536, 512, 40, 12, 4, 131072, tie_word_embeddings=True, num_local_experts=64,
+        num_experts_per_tok=6, shared_intermediate_size=1024, mamba_n_heads=48, mamba_d_head=64,
+        mamba_d_state=128, mamba_n_groups=1, mamba_expand=2, layer_types=[
+            "attention" if number in (5, 15, 25, 35) else "mamba" for number in range(40)
+        ],
+    ),
+)  # fmt: skip
 
 
 if __name__ == "__main__":

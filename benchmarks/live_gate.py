@@ -32,12 +32,12 @@ from typing import Any
 import numpy as np
 import results_file
 from numpy.typing import NDArray
+from reader_figures import bootstrapped
 
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
-from expertrag.data.datasets import Dataset, Query
+from expertrag.data.datasets import Dataset, Query, load_dataset
 from expertrag.data.files import read_lines
-from expertrag.data.qrels import qrels_path, read_qrels
 from expertrag.data.types import Row, RowSet
 from expertrag.eval.policies import outcome
 from expertrag.eval.questions import Asked
@@ -54,7 +54,6 @@ from expertrag_retriever.gate.learners import GRID
 from expertrag_retriever.gate.signals import SignalGroup, Signals
 
 SETS = ("squad2", "hotpotqa", "popqa")
-DRAWS = 1_000
 
 EVERYDAY = Path(__file__).parent / "everyday_requests.txt"
 LIVE = (SignalGroup.QUESTION, SignalGroup.STORE, SignalGroup.PREFILL)
@@ -66,10 +65,11 @@ CODE = (
     "expertrag/train/gate",
     "benchmarks/live_gate.py",
     "benchmarks/everyday_requests.txt",
+    "benchmarks/reader_figures.py",
 )
 
 
-def main() -> int:
+def main() -> None:
     """Record answers, fit the gate, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     parser.add_argument("--questions", type=int, default=60, help="questions per set and split")
@@ -89,7 +89,6 @@ def main() -> int:
         body = measured(rows["train"], rows["test"], config, given.work, report)
     print(json.dumps(body, indent=1))
     results_file.write(given.json, body, CODE)
-    return 0
 
 
 def joint_store(data: Path, work: Path) -> Path:
@@ -112,14 +111,7 @@ def joint_store(data: Path, work: Path) -> Path:
 def datasets(data: Path, split: str, count: int) -> Iterator[Dataset]:
     """Yield the questions of a split: of every data set, of openqa, and everyday requests."""
     for name in (*SETS, "openqa"):
-        queries = []
-        judged = None if name == "openqa" else read_qrels(qrels_path(data / name, split))
-        for _, item in read_lines(data / name / "queries.jsonl.gz")[0]:
-            metadata = item.get("metadata", {})
-            own = metadata.get("split") == split if judged is None else item["_id"] in judged
-            if own and item.get("answers"):
-                answers = tuple(item["answers"])
-                queries.append(Query(item["_id"], item["text"], answers, metadata))
+        queries = [item for item in load_dataset(data / name, split).queries if item.answers]
         yield dataset_of(name, data / name, split, queries, count)
     requests = EVERYDAY.read_text(encoding="utf-8").splitlines()
     half = [text for place, text in enumerate(requests) if place % 2 == (split == "test")]
@@ -193,10 +185,7 @@ def measured(
 
 
 def intervals(
-    rows: Sequence[Row],
-    retrieved: Bools,
-    benefit: Mapping[str, NDArray[np.float64]],
-    truth: Bools,
+    rows: Sequence[Row], retrieved: Bools, benefit: Mapping[str, NDArray[np.float64]], truth: Bools
 ) -> dict[str, tuple[float, float]]:
     """Intervals of the two differences in the acceptance criteria."""
     gains = np.array(
@@ -208,17 +197,18 @@ def intervals(
         ],
         float,
     )
-    rng = np.random.default_rng(0)
-    accuracy = gains[rng.integers(0, len(gains), (DRAWS, len(gains)))].mean(axis=1)
-    areas = []
-    for chosen in rng.integers(0, len(truth), (DRAWS, len(truth))):
+
+    def gain(chosen: NDArray[np.intp]) -> float | None:
         labels = truth[chosen].tolist()
         all_, without = (
             auc(benefit[name][chosen].tolist(), labels) for name in ("all", "without router")
         )
-        if all_ is not None and without is not None:
-            areas.append(all_ - without)
-    return {"fitted - always": interval(accuracy), "router": interval(np.array(areas))}
+        return None if all_ is None or without is None else all_ - without
+
+    accuracy = bootstrapped(lambda chosen: float(gains[chosen].mean()), len(gains))
+    router = bootstrapped(gain, len(truth))
+    assert accuracy and router, "there are rows of both kinds"
+    return {"fitted - always": (accuracy.low, accuracy.high), "router": (router.low, router.high)}
 
 
 def stripped(signals: Signals, prefix: str) -> Signals:
@@ -279,11 +269,5 @@ def correct(rows: Sequence[Row]) -> dict[str, float | None]:
     }
 
 
-def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of bootstrap draws."""
-    low, high = np.quantile(values, (0.025, 0.975)).tolist()
-    return low, high
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

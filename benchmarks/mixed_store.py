@@ -11,18 +11,17 @@ small sources, where one file among thousands of others holds the answer.
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from served_answers import SourcedQuestion
 
 from expertrag.data.datasets import Dataset, Query, load_dataset, sample
+from expertrag.data.files import read_lines, write_lines
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag_index.build import IndexWriter
 from expertrag_index.loaders import load
@@ -131,8 +130,7 @@ def build(
 
 def documents_of(folder: Path) -> set[str]:
     """Ids of the written documents of a source."""
-    lines = (folder / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["_id"] for line in lines}
+    return {item["_id"] for _, item in read_lines(folder / "corpus.jsonl")[0]}
 
 
 def split_of(folder: Path, split: str) -> str:
@@ -160,8 +158,7 @@ def _of_sets(data: Path, split: str) -> Iterator[SourcedQuestion]:
 
 
 def _read(path: Path, source: str | None = None) -> Iterator[SourcedQuestion]:
-    for line in path.read_text(encoding="utf-8").splitlines():
-        item: Mapping[str, Any] = json.loads(line)
+    for _, item in read_lines(path)[0]:
         metadata = item.get("metadata", {})
         name = source or metadata["source"]
         answers = None if item.get("answers") is None else tuple(item["answers"])
@@ -180,13 +177,9 @@ def _document(source: str, name: str) -> str:
 def _write(path: Path, folder: Path, source: str, wanted: set[str] | None) -> None:
     """Write at most ``MOST_DOCUMENTS`` of a corpus, with ids that name the source."""
     folder.mkdir(parents=True)
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
-    for record in records:
-        record["_id"] = _document(source, record["_id"])
+    lines, _ = read_lines(path)
+    records = [{**record, "_id": _document(source, record["_id"])} for _, record in lines]
     if wanted is not None:
         records.sort(key=lambda record: record["_id"] not in wanted)  # stable
         records = records[:MOST_DOCUMENTS]
-    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+    write_lines(folder / "corpus.jsonl", records)

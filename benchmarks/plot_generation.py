@@ -19,7 +19,7 @@ KINDS = {"ours": "ours", "llama.cpp dense": "llama.cpp, dense", "llama.cpp mixtu
 FORMATS = {"bf16": "#1f4e9c", "int8": "#c2571a", "int4": "#2b7a3d"}
 
 
-def main() -> int:
+def main() -> None:
     """Read JSON and write SVG."""
     source, out = map(Path, sys.argv[1:3])
     found = json.loads(source.read_text())
@@ -42,8 +42,7 @@ def main() -> int:
     figure.legend(handles, FORMATS, loc="lower center", ncols=3, frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(out, metadata={"Date": None} if out.suffix == ".svg" else None)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,7 +34,7 @@ TITLES = {
 Row = Mapping[str, Any]
 
 
-def main() -> int:
+def main() -> None:
     """Read JSON and write SVG."""
     source, out = map(Path, sys.argv[1:3])
     rows = json.loads(source.read_text())["rows"]
@@ -48,7 +48,6 @@ def main() -> int:
     figure.legend(handles, labels, loc="lower center", ncols=6, frameon=False)
     figure.tight_layout(rect=(0, 0.13, 1, 1))
     figure.savefig(out, metadata={"Date": None})
-    return 0
 
 
 def panel(axis: Any, rows: Sequence[Row]) -> None:
@@ -74,4 +73,4 @@ def panel(axis: Any, rows: Sequence[Row]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

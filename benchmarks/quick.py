@@ -33,15 +33,12 @@ def main() -> int:
     given = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory() as scratch:
-        commands = {
-            **benchmarks(given.data, given.store),
-            **evaluations(given.data, Path(scratch)),
-        }
+        commands = {**benchmarks(given.data, given.store), **evaluations(given.data, Path(scratch))}
         for name in given.only or commands:
             began = time.monotonic()
-            done = subprocess.run(
-                [sys.executable, *commands[name]], capture_output=True, text=True, check=False
-            )
+            script, *arguments = commands[name]
+            command = [sys.executable, str(HERE / f"{script}.py"), *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             # 1 without a traceback: it ran and missed a target, as is likely with few questions
             crashed = done.returncode not in (0, 1) or "Traceback" in done.stderr
             failed += [name] if crashed else []
@@ -58,22 +55,22 @@ def benchmarks(data: Path, store: str) -> Mapping[str, list[str]]:
     squad, hotpot = str(data / "squad2"), str(data / "hotpotqa")
     on = ["--data", str(data)]
     return {
-        "bench-search": [script("bench_search"), *on, "--sets", "pydocs", "--limit", "20"],
-        "bench-gate": [script("bench_gate"), *on, "--sets", "pydocs", "--limit", "20"],
-        "bench-grounding": [script("bench_grounding"), *on, "--limit", "20"],
-        "bench-router": [script("bench_router"), *on, "--texts", "60"],
-        "bench-experts": [script("bench_experts"), *on, "--bundle", DOMAINS],
+        "bench-search": ["bench_search", *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-gate": ["bench_gate", *on, "--sets", "pydocs", "--limit", "20"],
+        "bench-grounding": ["bench_grounding", *on, "--limit", "20"],
+        "bench-router": ["bench_router", *on, "--texts", "60"],
+        "bench-experts": ["bench_experts", *on, "--bundle", DOMAINS],
         "bench-hot": [
-            script("bench_hot"), *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
+            "bench_hot", *on, "--model", SMALL, "--sets", "pubmedqa", "--questions", "2",
         ],
         "bench-kept": [
-            script("bench_kept"), squad, hotpot, "--generator", packed, "--questions", "20",
+            "bench_kept", squad, hotpot, "--generator", packed, "--questions", "20",
         ],
-        "bench-kernels": [script("bench_kernels"), "--quick"],
-        "bench-generation": [script("bench_generation"), squad, "--quick", "--parts", "single"],
-        "bench-limits": [script("generation_limits"), squad, "--packed", packed, "--rounds", "1"],
+        "bench-kernels": ["bench_kernels", "--quick"],
+        "bench-generation": ["bench_generation", squad, "--quick", "--parts", "single"],
+        "bench-limits": ["generation_limits", squad, "--packed", packed, "--rounds", "1"],
         "bench-server-start": [
-            script("bench_server_start"), "--index", store, "--generator", packed,
+            "bench_server_start", "--index", store, "--generator", packed,
             "--rounds", "1", "--questions", "2",
         ],
     }  # fmt: skip
@@ -83,38 +80,33 @@ def evaluations(data: Path, scratch: Path) -> Mapping[str, list[str]]:
     """Return the small command of each `make eval-*`."""
     on = ["--data", str(data)]
     return {
-        "eval-kernels": [script("kernel_quality"), *on, "--windows", "4"],
-        "eval-strict": [script("eval_strict"), *on, "--questions", "60"],
+        "eval-kernels": ["kernel_quality", *on, "--windows", "4"],
+        "eval-strict": ["eval_strict", *on, "--questions", "60"],
         "eval-answers": [
-            script("eval_answers"), *on, "--models", SMALL, "--sets", "pubmedqa",
+            "eval_answers", *on, "--models", SMALL, "--sets", "pubmedqa",
             "--questions", "2", "--policies", "1",
         ],
         "eval-reader": [
-            script("eval_reader"), *on, "--reader", READER, "--questions", "2",
+            "eval_reader", *on, "--reader", READER, "--questions", "2",
             "--parts", "verdicts",
         ],
         "eval-mixed": [
-            script("eval_mixed"), *on, "--parts", "search", "--models", SMALL, "--questions", "5",
+            "eval_mixed", *on, "--parts", "search", "--models", SMALL, "--questions", "5",
         ],
-        "fit-doubt": [script("fit_doubt"), *on, "--model", SMALL, "--questions", "2"],
+        "fit-doubt": ["fit_doubt", *on, "--model", SMALL, "--questions", "2"],
         "eval-experts": [
-            script("eval_experts"), *on, "--bundle", DOMAINS,
+            "eval_experts", *on, "--bundle", DOMAINS,
             "--systems", "base", "router", "--sets", "pydocs",
         ],
         "eval": [
-            script("evaluate"), "small", "--out", str(scratch / "report"),
+            "evaluate", "small", "--out", str(scratch / "report"),
             "--only", "retrieval,gate",
         ],
         "eval-gate": [
-            script("eval_gate"), *on, "--quick", "--seeds", "1", "--signals", "question",
+            "eval_gate", *on, "--quick", "--seeds", "1", "--signals", "question",
         ],
-        "eval-reference": [script("reference"), *on],
+        "eval-reference": ["reference", *on],
     }  # fmt: skip
-
-
-def script(name: str) -> str:
-    """Return the path of a benchmark's script."""
-    return str(HERE / f"{name}.py")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ Documents that the demo indexes, or that test questions are about, are excluded:
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from expertrag.data.datasets import load_dataset
+from expertrag.data.files import read_lines, write_lines
 
 SHOWN = Path(__file__).parents[1] / "examples" / "documents"
 PAGES = 250
@@ -30,8 +29,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of data sets")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    _write(given.out / "manuals", _manuals(given.data / "demo_docs"))
-    _write(given.out / "first-paragraphs", _first_paragraphs(given.data / "hotpotqa"))
+    for name, documents in (
+        ("manuals", _manuals(given.data / "demo_docs")),
+        ("first-paragraphs", _first_paragraphs(given.data / "hotpotqa")),
+    ):
+        (given.out / name).mkdir(parents=True, exist_ok=True)
+        write_lines(given.out / name / "documents.jsonl", documents)
 
 
 def _manuals(folder: Path) -> Iterator[Mapping[str, str]]:
@@ -47,15 +50,8 @@ def _first_paragraphs(folder: Path) -> Iterator[Mapping[str, str]]:
     yield from (item for item in _read(folder / "corpus.jsonl.gz") if item["_id"] not in asked)
 
 
-def _read(path: Path) -> list[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
-def _write(folder: Path, documents: Iterable[Mapping[str, str]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in documents)
-    (folder / "documents.jsonl").write_text(lines, encoding="utf-8")
+def _read(path: Path) -> list[Mapping[str, str]]:
+    return [item for _, item in read_lines(path)[0]]
 
 
 if __name__ == "__main__":

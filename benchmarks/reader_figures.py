@@ -107,21 +107,18 @@ def shares(
 
 
 def areas(
-    name: str,
-    before: Sequence[float],
-    after: Sequence[float],
-    labels: Sequence[bool],
+    name: str, before: Sequence[float], after: Sequence[float], labels: Sequence[bool]
 ) -> Figure:
     """Compare the areas under the ROC curves of scores of the same questions."""
-    truth = np.array(labels)
+    return Figure(name, area(after, labels), area(before, labels))
 
-    def area(scores: Sequence[float]) -> Estimate | None:
-        values = np.array(scores)
-        return bootstrapped(
-            lambda chosen: auc(values[chosen].tolist(), truth[chosen].tolist()), len(truth)
-        )
 
-    return Figure(name, area(after), area(before))
+def area(scores: Sequence[float], labels: Sequence[bool]) -> Estimate | None:
+    """Estimate the area under the ROC curve of scores of questions."""
+    values, truth = np.array(scores), np.array(labels)
+    return bootstrapped(
+        lambda chosen: auc(values[chosen].tolist(), truth[chosen].tolist()), len(truth)
+    )
 
 
 def right(asked: Asked, reply: ModelReply) -> bool:

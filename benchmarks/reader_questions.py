@@ -118,7 +118,7 @@ class QuestionSet:
     @cached_property
     def _passages(self) -> Passages:
         # unreadable documents are neither here nor in the store
-        return Passages(self.dataset.documents([]), WHOLE_WORDS)
+        return Passages(self.dataset.documents(), WHOLE_WORDS)
 
     def _gold(self, query: Query) -> list[Passage]:
         """Passages of the judged documents; documents that hold an answer are preferred."""

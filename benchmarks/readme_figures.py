@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from results_file import figures_of, report_of
+from results_table import head
 
 Row = tuple[str, str, str]
 """What was measured, the figure, the command that reproduces it."""
@@ -39,8 +40,7 @@ def readme_table(model: str) -> Iterator[str]:
 
     :param model: name of the large default model.
     """
-    yield "| what | figure | command |"
-    yield "|---|---|---|"
+    yield from head("what | figure | command")
     for row in (*_search(), *_answers(model), *_layers(), *_generation()):
         yield f"| {' | '.join(row)} |"
 

@@ -22,6 +22,12 @@ count. Measured on {machine}, unless a note says otherwise.
 _PACKAGE = re.compile(r"/expertrag_\w+")
 
 
+def head(columns: str) -> Iterator[str]:
+    """Yield the head of a Markdown table whose columns are separated by ``|``."""
+    yield f"| {columns} |"
+    yield "|---" * (columns.count("|") + 1) + "|"
+
+
 def results_readme() -> str:
     """Return the page with a row for each measurement."""
     bodies = {path.name: read(path) for path in sorted(RESULTS.glob("*.json"))}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from results_table import head
+
 FORMATS = ("bf16", "int8", "int4")
 RIVALS = {
     "bf16": ("compiled batched_mm bf16", "vLLM bf16", "zentorch bf16", "llama.cpp BF16 bf16"),
@@ -18,8 +20,7 @@ def server(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield seconds and memory of a server."""
     seconds, memory = results["seconds"]["here"], results["memory_mb"]["here"]
     ready, *_, last = (some for some in memory.values() if isinstance(some, dict))
-    yield "| | |"
-    yield "|---|---|"
+    yield from head("|")
     times = " / ".join(f"{seconds[name]:.2f}" for name in ("listening", "ready", "first answer"))
     yield f"| listens / ready / first answer, s | {times} |"
     five, three = memory["seconds_an_answer"], memory["seconds_an_answer_of_three_passages"]
@@ -30,8 +31,7 @@ def server(results: Mapping[str, Any]) -> Iterator[str]:
 
 def hot(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set: all passages at once -> the best first."""
-    yield "| set (questions) | right | abstains | prompts | seconds, cold | hot |"
-    yield "|---|---|---|---|---|---|"
+    yield from head("set (questions) | right | abstains | prompts | seconds, cold | hot")
     for name, figures in results["sets"].items():
         sides = figures["together"], figures["best_first"]
         cells = (
@@ -50,8 +50,7 @@ def hot(results: Mapping[str, Any]) -> Iterator[str]:
 def kept(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set, prompt and order."""
     sizes = list(next(iter(results.values()))["together"]["shuffled"])
-    yield f"| `--reuse-mib` | tokens a question | {' | '.join(sizes)} |"
-    yield "|---|---|" + "---|" * len(sizes)
+    yield from head(f"`--reuse-mib` | tokens a question | {' | '.join(sizes)}")
     for name, ways in results.items():
         for way, figures in ways.items():
             tokens = f"{figures['tokens_a_question']:.0f}"
@@ -71,11 +70,10 @@ def kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         f"{format}: {', '.join(name.removesuffix(f' {format}') for name in names)}"
         for format, names in RIVALS.items()
     )
-    yield (
-        "| T | ms bf16, int8, int4 | of the roofline | against grouped_mm bf16 "
-        f"| {' | '.join(others)} | GB/s |"
+    yield from head(
+        "T | ms bf16, int8, int4 | of the roofline | against grouped_mm bf16 "
+        f"| {' | '.join(others)} | GB/s"
     )
-    yield "|---|---|---|---|---|---|---|---|"
     by = {(row["T"], row["format"], row["rival"]): row for row in rows}
     plain = "grouped_mm bf16"
     for tokens in dict.fromkeys(row["T"] for row in rows):
@@ -93,11 +91,10 @@ def kernels(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def generation(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each figure, with ours, transformers and llama.cpp side by side."""
-    yield (
-        "| | ours bf16, int8, int4 | transformers bf16 "
-        "| llama.cpp dense, same bits | llama.cpp mixture, same bits |"
+    yield from head(
+        "| ours bf16, int8, int4 | transformers bf16 "
+        "| llama.cpp dense, same bits | llama.cpp mixture, same bits"
     )
-    yield "|---|---|---|---|---|"
     for part, what in (
         ("single", "1 sequence, decode, tokens per second"),
         ("concurrent_8", "8 at once, tokens per second of all, prefill included"),
@@ -143,8 +140,7 @@ def _three(value: float) -> str:
 
 def loading(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each model and format."""
-    yield "| | packed weights | whole | layer by layer | packed folder |"
-    yield "|---|---|---|---|---|"
+    yield from head("| packed weights | whole | layer by layer | packed folder")
     for name, what in (
         ("default bfloat16", "the small default model, bfloat16"),
         ("default int4", "the small default model, int4, layout 1"),

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import json
 import random
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import results_file
 from eval_mixed import described, opened
@@ -33,26 +31,20 @@ from mixed_store import (
     scored,
     write_documents,
 )
-from served_answers import PASSAGES, TOKENS, SourcedQuestion
+from served_answers import AnswerCache, ServedAnswer, SourcedQuestion
 
 from expertrag.answer.abstain import VERDICT_STRICT_FROM
 from expertrag.answer.assemble import open_embedder
 from expertrag.answer.ground import SUPPORTED
-from expertrag.answer.pipeline import Pipeline
 from expertrag.answer.wording import wording
-from expertrag.api.folding import fold
-from expertrag.api.types import AnswerRequest, GateMode, Sampling
+from expertrag.api.types import GateMode
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 from expertrag.data.datasets import Dataset, Query, load_dataset
-from expertrag.data.resume import appending, read_results
-from expertrag.data.types import JSON
-from expertrag.eval.manifest import inputs_id
 from expertrag.llm.load.loading import quiet
 from expertrag.llm.probe import STRICT_FROM
 from expertrag.metrics import squad
 from expertrag.models.choice import LARGE
-from expertrag_index.types import Progress
 
 TRAIN = "train"
 QUESTIONS = 40
@@ -64,6 +56,7 @@ CODE = (
     "benchmarks/strict_threshold.py",
     "benchmarks/eval_mixed.py",
     "benchmarks/mixed_store.py",
+    "benchmarks/served_answers.py",
 )
 
 
@@ -76,14 +69,18 @@ class Kept:
     """
 
     text: str
-    accepted: tuple[str, ...]
+    accepted: Sequence[str]
     doubt: float
     grounding: float
 
-    @property
-    def answerable(self) -> bool:
-        """Whether the store holds an answer."""
-        return bool(self.accepted)
+    @classmethod
+    def of(cls, asked: SourcedQuestion, said: ServedAnswer) -> Kept:
+        """Return what counts of an answer."""
+        accepted = asked.query.answers or ()
+        if said.abstained or not said.p_sufficient or said.support is None:
+            return cls(said.text, accepted, 1.0, 0.0)
+        grounding = said.support / said.p_sufficient
+        return cls(said.text, accepted, 1 - said.p_sufficient, grounding)
 
     @property
     def right(self) -> bool:
@@ -96,7 +93,7 @@ class Kept:
         return self.doubt < 1.0 and bool(wording(self.text).verdict)
 
 
-def main() -> int:
+def main() -> None:
     """Ask the questions, print the figures, and optionally write JSON."""
     parser = results_file.parser(__doc__, "--data", "--work")
     given = parser.parse_args()
@@ -107,14 +104,15 @@ def main() -> int:
         store = build(work / "documents", work / "store", embedder, report)
         asked = list(questions(given.data, work / "documents"))
         with closing(opened(LARGE, store)) as pipeline:
-            inputs: dict[str, JSON] = {**described(pipeline, store), "questions": len(asked)}
-            path = work / "strict" / f"{inputs_id(inputs)}.jsonl"
-            kept = answered(pipeline, asked, path, report)
+            cache = AnswerCache(pipeline, "strict", described(pipeline, store), work / "strict")
+            said = cache.ask(asked, (GateMode.ALWAYS,), report)[GateMode.ALWAYS]
+    kept = list(map(Kept.of, asked, said))
     pairs = [(doubt, doubt) for doubt in DOUBTS]
     rows = [row(kept, *pair) for pair in (*pairs, (STRICT_FROM, VERDICT_STRICT_FROM))]
     print(json.dumps(rows, indent=1))
-    results_file.write(given.json, {"inputs": inputs, "rows": rows}, CODE)
-    return 0
+    results_file.write(
+        given.json, {"inputs": {**cache.inputs, "questions": len(asked)}, "rows": rows}, CODE
+    )
 
 
 def questions(data: Path, documents: Path) -> Iterator[SourcedQuestion]:
@@ -154,42 +152,6 @@ def _lacking(folder: Path, documents: Path) -> list[Query]:
     ]
 
 
-def answered(
-    pipeline: Pipeline, asked: Sequence[SourcedQuestion], path: Path, report: Progress
-) -> list[Kept]:
-    """Answer questions from the documents; cached answers are reused."""
-    with appending(path) as file:
-        known = read_results(path, _parsed)
-        for done, item in enumerate(asked):
-            report("strict threshold", done, len(asked))
-            if _key(item) not in known:
-                known[_key(item)] = kept = _ask(pipeline, item)
-                file.write(json.dumps({"key": _key(item), **asdict(kept)}) + "\n")
-                file.flush()
-    return [known[_key(item)] for item in asked]
-
-
-def _ask(pipeline: Pipeline, asked: SourcedQuestion) -> Kept:
-    request = AnswerRequest(
-        asked.query.text, GateMode.ALWAYS, k=PASSAGES, sampling=Sampling(max_tokens=TOKENS)
-    )
-    answer = fold(pipeline.answer(request))
-    accepted = tuple(asked.query.answers or ())
-    if answer.abstained or not answer.p_sufficient or answer.support is None:
-        return Kept(answer.text, accepted, 1.0, 0.0)
-    grounding = answer.support / answer.p_sufficient
-    return Kept(answer.text, accepted, 1 - answer.p_sufficient, grounding)
-
-
-def _key(asked: SourcedQuestion) -> str:
-    return f"{asked.source}/{asked.query.id}"
-
-
-def _parsed(item: Mapping[str, Any]) -> tuple[str, Kept]:
-    fields = {name: value for name, value in item.items() if name != "key"}
-    return item["key"], Kept(**{**fields, "accepted": tuple(fields["accepted"])})
-
-
 def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, float]:
     """Return the figures of STRICT for a threshold on doubt, and another one for a yes or no."""
 
@@ -198,7 +160,7 @@ def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, flo
         return item.grounding >= SUPPORTED and item.doubt < most
 
     given = [item for item in kept if is_given(item)]
-    answerable = [item for item in kept if item.answerable]
+    answerable = [item for item in kept if item.accepted]
     verdicts = [item for item in answerable if item.verdict and item.right]
     lacking = len(kept) - len(answerable)
     return {
@@ -206,11 +168,11 @@ def row(kept: Sequence[Kept], doubt: float, of_verdicts: float) -> dict[str, flo
         "doubt of a verdict": of_verdicts,
         "right, of those given": sum(item.right for item in given) / len(given),
         "right, of the answerable": sum(item.right for item in given) / len(answerable),
-        "abstains, unanswerable": 1 - sum(not item.answerable for item in given) / lacking,
-        "abstains, answerable": 1 - sum(item.answerable for item in given) / len(answerable),
+        "abstains, unanswerable": 1 - sum(not item.accepted for item in given) / lacking,
+        "abstains, answerable": 1 - sum(bool(item.accepted) for item in given) / len(answerable),
         "given, of the right verdicts": sum(map(is_given, verdicts)) / len(verdicts),
     }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from results_file import figures_of, report_of
+from results_table import head
 
 MODES = ("dense", "hybrid")
 METRIC = "nDCG@10"
@@ -14,8 +15,7 @@ METRIC = "nDCG@10"
 
 def chunks(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test split."""
-    yield "| set | queries | dense | BM25 | hybrid | margin |"
-    yield "|---|---|---|---|---|---|"
+    yield from head("set | queries | dense | BM25 | hybrid | margin")
     means = {"name": "**mean**", "split": "", "queries": None, **results["means"]}
     for row in (*results["rows"], means):
         split = f" ({row['split']})" if row["split"] not in ("", "test") else ""
@@ -28,8 +28,7 @@ def chunks(results: Mapping[str, Any]) -> Iterator[str]:
 def documents(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set; a star if hybrid is better than both other modes."""
     report = report_of(results, "retrieval")
-    yield "| set | queries | BM25 | dense | hybrid |"
-    yield "|---|---|---|---|---|"
+    yield from head("set | queries | BM25 | dense | hybrid")
     for name, figures in report["datasets"].items():
         tests = [
             item
@@ -52,11 +51,10 @@ def documents(results: Mapping[str, Any]) -> Iterator[str]:
 def experts(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each test set, dense search before hybrid."""
     systems = ("base", "router", "label")
-    yield (
-        "| domain | set | base | router | true domain | base | router | true domain "
-        "| chunks by expert |"
+    yield from head(
+        "domain | set | base | router | true domain | base | router | true domain "
+        "| chunks by expert"
     )
-    yield "|---|---|---|---|---|---|---|---|---|"
     for row in results["sets"]:
         cells = [f"{row['means'][mode][name]:.3f}" for mode in MODES for name in systems]
         star = "" if row["trained_on"] else " *"
@@ -69,11 +67,10 @@ def experts(results: Mapping[str, Any]) -> Iterator[str]:
 def specialists(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each domain: dense search, and hybrid in brackets."""
     own, others = figures_of("experts"), _domains(results)
-    yield (
-        "| domain | base | specialist | router | true domain | router less specialist "
-        "| true domain less specialist |"
+    yield from head(
+        "domain | base | specialist | router | true domain | router less specialist "
+        "| true domain less specialist"
     )
-    yield "|---|---|---|---|---|---|---|"
     for domain, figures in _domains(own).items():
         every = {**figures, "specialist": others[domain]["specialist"]}
         cells = [_pair(every[name], ".3f") for name in ("base", "specialist", "router", "label")]
@@ -85,8 +82,7 @@ def specialists(results: Mapping[str, Any]) -> Iterator[str]:
 
 def one_model(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each domain: dense search, and hybrid in brackets."""
-    yield "| domain | all-domain | router |"
-    yield "|---|---|---|"
+    yield from head("domain | all-domain | router")
     own = _domains(figures_of("experts"))
     for domain, figures in _domains(results).items():
         cells = _pair(figures["all-domain"], ".3f"), _pair(own[domain]["router"], ".3f")
@@ -120,8 +116,7 @@ def router(results: Mapping[str, Any]) -> Iterator[str]:
     test, train = results["test"], results["cross_validation"]
     left, mean = results["left_out"], results["left_out_mean"]
     seconds = results["seconds"]
-    yield "| | figure |"
-    yield "|---|---|"
+    yield from head("| figure")
     yield f"| accuracy, {test['texts']:,} test texts | {test['accuracy']} ({train['accuracy']}) |"
     yield f"| calibration error (ten bins) | {test['ece']:.3f} ({train['ece']:.3f}) |"
     yield f"| test texts taken for one of the domains | {test['known']} ({train['known']:.3f}) |"
@@ -138,8 +133,9 @@ def router(results: Mapping[str, Any]) -> Iterator[str]:
 
 def placed(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each set."""
-    yield "| set | left out: placed with, share of the best expert | its whole domain left out |"
-    yield "|---|---|---|"
+    yield from head(
+        "set | left out: placed with, share of the best expert | its whole domain left out"
+    )
     own, domain = (results["placed"][kind] for kind in ("set_left_out", "domain_left_out"))
     for name in domain:
         cells = (
@@ -151,8 +147,7 @@ def placed(results: Mapping[str, Any]) -> Iterator[str]:
 
 def reader(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield a row for each figure of the reader, but those of experts and speed."""
-    yield "| test questions of | n | before | after [95 %] | target |"
-    yield "|---|---|---|---|---|"
+    yield from head("test questions of | n | before | after [95 %] | target")
     for part, figures in results["figures"].items():
         if part in ("experts", "speed"):
             continue
@@ -170,8 +165,7 @@ def reader_experts(results: Mapping[str, Any]) -> Iterator[str]:
     domains = [name.partition(":")[0] for name in by if name.endswith("routed to it")]
     after = " routed after "
     others = dict.fromkeys(name.split(after)[1].split(",")[0] for name in by if after in name)
-    yield f"| test questions of | n | routed there | right | {' | '.join(others)} |"
-    yield "|---|---|---|---|" + "---|" * len(others)
+    yield from head(f"test questions of | n | routed there | right | {' | '.join(others)}")
     for domain in domains:
         routed = by[f"{domain}: questions routed to it"]["after"]
         names = [f"{domain}:{after}{other}" for other in others]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from pathlib import Path
 def change_json(path: Path, **changes: object) -> None:
     """Change fields of a JSON object in a file."""
     path.write_text(json.dumps({**json.loads(path.read_bytes()), **changes}))
+
+
+def write_lines(path: Path, records: Iterable[object]) -> Path:
+    """Write JSON lines, packed if the file's name says so."""
+    data = "".join(f"{json.dumps(record)}\n" for record in records).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from file_helper import change_json
 from store_helper import build
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -60,10 +61,19 @@ def write_llama(folder: Path, tokenizer_from: Path) -> Path:
     return folder
 
 
-def write_reader(folder: Path, base: Path, *, seed: int = 0) -> Path:
-    """Write a bundle of random updates, with an expert for law, of a base that has these files."""
+def write_tiny_reader(folder: Path, tokenizer_from: Path) -> Path:
+    """Write the same model, marked as a reader of our prompts."""
+    write_llama(folder, tokenizer_from)
+    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
+    return folder
+
+
+def write_reader(
+    folder: Path, base: Path, *, seed: int = 0, domains: tuple[str, ...] = ("legal",)
+) -> Path:
+    """Write a bundle of random updates, with experts for domains, of a base with these files."""
     dense = load_dense(base)
-    settings = AdapterSettings(("legal",), rank=2, domain_rank=1)
+    settings = AdapterSettings(domains, rank=2, domain_rank=1)
     weights = {
         name: torch.randn_like(value) * 0.1
         for name, value in adapt(dense.model, settings, seed).parameters.items()

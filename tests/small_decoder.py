@@ -91,6 +91,10 @@ def small_model(format: Format, make: Make = Decoder) -> Model:
     return Model(d, table, qkv, out, experts, angles.cos(), angles.sin())
 
 
+def some_tokens(count: int, seed: int) -> torch.Tensor:
+    return torch.randint(VOCABULARY, (count,), generator=torch.Generator().manual_seed(seed))
+
+
 def whole_text(model: Model, tokens: torch.Tensor, pages: torch.Tensor) -> torch.Tensor:
     places = torch.arange(len(tokens))
     return model.decoder.run(tokens, places, [SequenceRows(0, len(tokens), pages)], places)[0]

@@ -207,6 +207,18 @@ def migrate(store: Path, embedder: DocumentEmbedder) -> BuildReport:
         return writer.migrate()
 
 
+class PowerCutError(Exception):
+    """Simulates the end of a process at a moment that the test chooses."""
+
+
+def change_database(store: Path, *statements: str) -> None:
+    """Run SQL on the database of a store."""
+    with closing(sqlite3.connect(store / "store.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
 def contents(store: Path) -> tuple[list[Any], ...]:
     """Return a store's contents without keys and generations, so that equal stores are equal."""
     with closing(sqlite3.connect(store / "store.db")) as connection:

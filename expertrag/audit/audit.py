@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,7 +106,9 @@ class Audit:
         if self._decisions is None:
             return
         if not self._texts:
-            entry = replace(entry, question=None, signals=_without_wording(entry.signals))
+            # counts of a text's letters and words together fingerprint it
+            signals = {k: v for k, v in entry.signals.items() if not k.startswith(WORDING)}
+            entry = replace(entry, question=None, signals=signals)
         try:
             self._decisions.append(dump_entry(entry))
         # No error of the log may fail an answer.
@@ -191,11 +192,6 @@ class Entry:
                 from_documents=done.from_documents,
             )
         self._audit.write(entry)
-
-
-def _without_wording(signals: Mapping[str, float]) -> dict[str, float]:
-    """Drop signals that count letters and words of a text: together they fingerprint it."""
-    return {name: value for name, value in signals.items() if not name.startswith(WORDING)}
 
 
 def _now() -> str:

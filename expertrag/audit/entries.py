@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from expertrag.api.types import Feedback, FinishReason, GateAction, GateMode, Usage
+from expertrag.data.files import parse_object
 
 _COST = {item.name for item in fields(Usage)}
 
@@ -60,7 +61,7 @@ def parse_entry(line: bytes) -> AuditEntry:
 
     :raises ValueError: if it is torn, or not an entry.
     """
-    item = _object(line)
+    item = parse_object(line)
     return AuditEntry(
         id=_text(item, "id"),
         time=_text(item, "time"),
@@ -89,7 +90,7 @@ def parse_feedback(line: bytes) -> Feedback:
 
     :raises ValueError: if it is torn, or not feedback.
     """
-    item = _object(line)
+    item = parse_object(line)
     return Feedback(
         answer_id=_text(item, "answer_id"),
         helpful=_optional_truth(item, "helpful"),
@@ -101,16 +102,6 @@ def parse_feedback(line: bytes) -> Feedback:
 def _line(item: Mapping[str, Any]) -> bytes:
     present = {name: value for name, value in item.items() if value is not None}
     return json.dumps(present, ensure_ascii=False, allow_nan=False).encode()
-
-
-def _object(line: bytes) -> Mapping[str, Any]:
-    try:
-        item = json.loads(line)
-    except RecursionError:
-        raise ValueError("is not a line of an audit log") from None
-    if not isinstance(item, dict):
-        raise ValueError("is not a JSON object")
-    return item
 
 
 def _text(item: Mapping[str, Any], name: str) -> str:

@@ -154,11 +154,10 @@ def parse_policy(spec: str, p_benefit: Sequence[float]) -> Policy:
     :raises InvalidArgument: if it is invalid; the message lists the policies.
     """
     name, _, number = spec.partition(":")
-    make = _MAKERS.get(name)
-    if make is None or bool(number) is not (name in _WITH_NUMBER):
+    if name in ("never", "always") and not number:
+        return Policy(spec, math.inf if name == "never" else -math.inf, forced=True)
+    if name not in ("threshold", "rate") or not number:
         raise InvalidArgument(f"policy: unknown policy {spec!r}; choose one of {POLICIES}")
-    if name not in _WITH_NUMBER:
-        return make(spec, 0.0, p_benefit)
     try:
         value = float(number)
     except ValueError:
@@ -167,7 +166,7 @@ def parse_policy(spec: str, p_benefit: Sequence[float]) -> Policy:
         raise InvalidArgument(
             f"policy: {number!r} in {spec!r} is not a number from 0 to 1; write {name}:0.4, say"
         )
-    return make(spec, value, p_benefit)
+    return Policy(spec, value) if name == "threshold" else _rate(spec, value, p_benefit)
 
 
 def _rate(spec: str, share: float, p_benefit: Sequence[float]) -> Policy:
@@ -181,15 +180,6 @@ def _rate(spec: str, share: float, p_benefit: Sequence[float]) -> Policy:
     return Policy(spec, above[-1] if above else math.nextafter(over, 2.0))
 
 
-_MAKERS: Mapping[str, Callable[[str, float, Sequence[float]], Policy]] = {
-    "threshold": lambda spec, value, _: Policy(spec, value),
-    "rate": _rate,
-    "never": lambda spec, _value, _p: Policy(spec, math.inf, forced=True),
-    "always": lambda spec, _value, _p: Policy(spec, -math.inf, forced=True),
-}
-_WITH_NUMBER = ("threshold", "rate")
-
-
 @dataclass(frozen=True, slots=True)
 class _Price:
     """The mean cost of an answer with one action."""
@@ -199,24 +189,16 @@ class _Price:
     stage_seconds: Mapping[str, float]
 
 
-def _costs(entries: Sequence[AuditEntry], action: GateAction) -> list[Usage]:
-    return [
-        entry.cost
-        for entry in entries
-        if entry.action is action and entry.cost is not None and _is_priced(entry)
-    ]
-
-
-def _is_priced(entry: AuditEntry) -> bool:
-    """Return whether the answer finished: an unfinished one has no meaningful cost."""
-    return entry.cost is not None and entry.finish_reason is not None
+def _cost(entry: AuditEntry) -> Usage | None:
+    """Return the cost of an answer that finished: that of an unfinished one means nothing."""
+    return entry.cost if entry.finish_reason is not None else None
 
 
 def _prices(entries: Sequence[AuditEntry]) -> dict[GateAction, _Price]:
     """Return the mean cost of each action that has a finished answer."""
     prices = {}
     for action in GateAction:
-        if costs := _costs(entries, action):
+        if costs := [c for e in entries if e.action is action and (c := _cost(e))]:
             stages = sorted({stage for cost in costs for stage in cost.stage_seconds})
             prices[action] = _Price(
                 fmean(cost.lm_calls for cost in costs),
@@ -248,7 +230,7 @@ def _outcome(
     ways = Counter(
         GateAction.RETRIEVE if retrieve else GateAction.CLOSED_BOOK
         for entry, retrieve in zip(entries, retrieves, strict=True)
-        if _is_priced(entry)
+        if _cost(entry)
     )
     known = bool(ways) and ways.keys() <= prices.keys()
     seconds: defaultdict[str, float] = defaultdict(float)

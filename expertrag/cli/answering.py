@@ -25,9 +25,10 @@ from expertrag.cli.options import (
 from expertrag.cli.output import (
     emit_json,
     note,
+    passage_lines,
     print_answer_facts,
     print_answer_heading,
-    print_passages,
+    print_found,
     printable,
 )
 from expertrag.config import Config
@@ -217,7 +218,4 @@ def retrieve(
     k = server.config.search.k
     with server.open() as client:
         result = client.retrieve(query, k=k, filter=metadata_filter, mode=mode, **server.deadline)
-    if as_json:
-        emit_json(result)
-        return
-    print_passages(result.passages)
+    print_found(result, as_json, passage_lines(result.passages))

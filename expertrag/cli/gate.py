@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from expertrag.cli.eval.options import (
     work_option,
 )
 from expertrag.cli.options import configured, domain_option, flags_of, json_flag, out_folder
-from expertrag.cli.output import emit_json, print_decision, print_made, printable
+from expertrag.cli.output import decision_lines, print_found, print_made, printable
 from expertrag.cli.progress import progress
 from expertrag.config import TRAINING_FREE, Config, GateConfig
 
@@ -34,14 +35,7 @@ if TYPE_CHECKING:
 flag = flags_of("FIT")
 
 SIGNALS = ("question", "domain", "store", "prefill", "draft")
-MODELS = (
-    "logistic",
-    "kernel",
-    "neighbours",
-    "evidential",
-    "smoothing",
-    "mixture",
-)
+MODELS = ("logistic", "kernel", "neighbours", "evidential", "smoothing", "mixture")
 COST = 0.02
 """Choices and default of ``train gate``, copied from the gate, whose import is heavy; a test checks
 that they agree."""
@@ -96,12 +90,8 @@ def explain(
         decision = client.decide(
             question, mode=mode, threshold=threshold, domain=domain, **server.deadline
         )
-    if as_json:
-        emit_json(decision)
-        return
-    print_decision(decision)
-    for name, value in sorted(decision.signals.items()):
-        click.echo(f"  {name} {value:.3f}")
+    signals = (f"  {name} {value:.3f}" for name, value in sorted(decision.signals.items()))
+    print_found(decision, as_json, itertools.chain(decision_lines(decision), signals))
 
 
 @click.command("gate")
@@ -288,13 +278,10 @@ def refit(
         new, compared, swapped = refit_gate(
             row_sets, Path(folder), source, dry_run=dry_run, progress=report, **options
         )
-    if as_json:
-        emit_json({"swapped": swapped, "comparison": compared, "card": new.card})
-        return
-    for line in (*_card_lines(new), *_compared_lines(old, new, compared)):
-        click.echo(line)
     kept = "--dry-run" if dry_run else "the new one is not clearly better"
-    click.echo(f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}")
+    outcome = f"{folder} is now {new.version}" if swapped else f"kept the old gate: {kept}"
+    lines = (*_card_lines(new), *_compared_lines(old, new, compared), outcome)
+    print_found({"swapped": swapped, "comparison": compared, "card": new.card}, as_json, lines)
 
 
 def _compared_lines(old: GateBundle, new: GateBundle, compared: Comparison) -> Iterator[str]:

@@ -11,12 +11,12 @@ import click
 
 from expertrag.cli.answering import ServerOptions, server_option, targeted, timeout_option
 from expertrag.cli.options import configured, flag, json_flag
-from expertrag.cli.output import emit_json, note, printable
+from expertrag.cli.output import note, print_found, printable
 
 if TYPE_CHECKING:
     from expertrag.audit.annotate import Annotations, Question
     from expertrag.audit.reading import Log
-    from expertrag.audit.replay import Replay, ReplayOutcome
+    from expertrag.audit.replay import Replay
 
 log_argument = click.argument("log", type=click.Path(path_type=Path))
 
@@ -60,10 +60,8 @@ def feedback(
         client.feedback(
             answer_id, helpful=helpful, correct_answer=answer, query=query, **server.deadline
         )
-    if as_json:
-        emit_json({"answer_id": answer_id, "helpful": helpful, "correct_answer": answer})
-    else:
-        click.echo(f"stored feedback on {answer_id}")
+    stored = {"answer_id": answer_id, "helpful": helpful, "correct_answer": answer}
+    print_found(stored, as_json, (f"stored feedback on {answer_id}",))
 
 
 @click.command()
@@ -89,10 +87,9 @@ def replay(log: Path, policy: str, as_json: bool) -> None:
     from expertrag.audit.replay import replay as run
 
     replayed = run(read_log(log), policy)
-    if as_json:
-        emit_json(replayed)
-    else:
-        _print_replay(replayed)
+    print_found(replayed, as_json, _replay_lines(replayed))
+    for line in () if as_json else _remarks(replayed):
+        note(line)
 
 
 @click.command()
@@ -126,22 +123,19 @@ def annotate(log: Path, out: Path, as_json: bool) -> None:
         answered = sum(1 for _ in _asked(waiting, dataset))
         total = len(dataset)
     left = len(waiting) - answered
-    if as_json:
-        emit_json(
-            {
-                "dataset": out,
-                "questions": total,
-                "annotated": answered,
-                "from_feedback": taken,
-                "left": left,
-                "torn": read.torn,
-            }
-        )
-        return
-    click.echo(
+    counts = {
+        "dataset": out,
+        "questions": total,
+        "annotated": answered,
+        "from_feedback": taken,
+        "left": left,
+        "torn": read.torn,
+    }
+    line = (
         f"{total:,} questions in {out}: {answered:,} answered now, {taken:,} from feedback; "
         f"{left:,} left{_torn(read.torn)}"
     )
+    print_found(counts, as_json, (line,))
 
 
 def _take_feedback(log: Log, dataset: Annotations) -> int:
@@ -175,7 +169,7 @@ def _asked(questions: list[Question], dataset: Annotations) -> Iterator[Question
             yield question
 
 
-def _print_replay(replayed: Replay) -> None:
+def _replay_lines(replayed: Replay) -> Iterator[str]:
     logged, other = replayed.logged, replayed.replayed
     rows = [
         ("", "logged", "replayed"),
@@ -183,32 +177,27 @@ def _print_replay(replayed: Replay) -> None:
         ("retrieval rate", f"{logged.rate:.3f}", f"{other.rate:.3f}"),
         ("lm calls", _number(logged.lm_calls), _number(other.lm_calls)),
         ("retrieval calls", _number(logged.retrieval_calls), _number(other.retrieval_calls)),
-        ("seconds", _seconds(logged), _seconds(other)),
+        ("seconds", _number(logged.seconds, ",.2f"), _number(other.seconds, ",.2f")),
     ]
     for name, left, right in rows:
-        click.echo(f"{name:<16}{left:>12}{right:>12}")
+        yield f"{name:<16}{left:>12}{right:>12}"
     if replayed.threshold is not None:
-        click.echo(f"threshold {replayed.threshold!r}")
+        yield f"threshold {replayed.threshold!r}"
     changed = replayed.changed
-    click.echo(
+    yield (
         f"{changed.total:,} decisions change: {changed.to_retrieve:,} to retrieve, "
         f"{changed.to_closed_book:,} to closed book"
     )
     if replayed.rated:
-        click.echo(
+        yield (
             f"of these, users had called {changed.helpful:,} helpful and "
             f"{changed.not_helpful:,} not (rated: {replayed.rated:,} of {logged.decisions:,})"
         )
-    for line in _remarks(replayed):
-        note(line)
 
 
 def _remarks(replayed: Replay) -> Iterator[str]:
     """Yield notes on what the figures are based on."""
-    counts = {
-        "forced": replayed.forced,
-        "not judged by the gate": replayed.unjudged,
-    }
+    counts = {"forced": replayed.forced, "not judged by the gate": replayed.unjudged}
     excluded = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     left_out = f"; left out: {excluded}" if excluded else ""
     yield (
@@ -228,9 +217,5 @@ def _torn(count: int) -> str:
     return f"; skipped: {count:,} torn lines" if count else ""
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:,.0f}"
-
-
-def _seconds(outcome: ReplayOutcome) -> str:
-    return "unknown" if outcome.seconds is None else f"{outcome.seconds:,.2f}"
+def _number(value: float | None, form: str = ",.0f") -> str:
+    return "unknown" if value is None else format(value, form)

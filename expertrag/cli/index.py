@@ -20,13 +20,23 @@ from expertrag.cli.options import (
     search_mode_option,
     store_argument,
 )
-from expertrag.cli.output import emit_json, note, note_failures, print_passages, printable, size
+from expertrag.cli.output import (
+    emit_json,
+    exit_if_skipped,
+    note,
+    note_failures,
+    passage_lines,
+    print_found,
+    printable,
+    size,
+)
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
 if TYPE_CHECKING:
+    from expertrag.api.types import IndexStats
     from expertrag_index.build import IndexWriter
-    from expertrag_index.types import BuildReport, Document, LoadFailure
+    from expertrag_index.types import BuildReport, Document, Group, LoadFailure
 
 MAX_FILE_MB = 32
 """Default of ``--max-file-mb``. A test checks that it equals the loaders' own, which is heavy to
@@ -126,8 +136,7 @@ def migrate(store: Path, config: Config, as_json: bool) -> None:
             f"{done.chunks:,} chunks; {done.changed:,} documents changed, {done.unchanged:,} "
             f"unchanged, {done.removed:,} removed in {done.seconds:.1f} s"
         )
-    if not all(failure.notice for failure in done.failures):
-        click.get_current_context().exit(ExitCode.PARTIAL)
+    exit_if_skipped(done.failures)
 
 
 @index.command()
@@ -168,26 +177,29 @@ def stats(store: Path, as_json: bool) -> None:
 
     with Index.open(store) as opened:
         found, groups = describe(opened), opened.groups()
-    if as_json:
-        emit_json({**asdict(found), "groups": groups})
-        return
-    click.echo(f"generation       {found.generation} of {found.created_at}")
-    click.echo(f"documents        {found.documents:,} in {found.chunks:,} chunks")
-    click.echo(f"embedder         {found.embedder} ({found.dimension} dimensions)")
-    click.echo(f"recall@10        {found.recall:.3f} against exact search")
-    click.echo(f"size             {size(found.size_bytes)}")
-    domains = ", ".join(f"{name} {count:,}" for name, count in found.domains.items())
-    click.echo(f"domains          {domains or 'none'}")
-    click.echo(f"metadata fields  {', '.join(found.metadata_fields) or 'none'}")
-    partitions = ", ".join(f"{name} {count:,}" for name, count in found.partitions.items())
-    click.echo(f"partitions       {partitions or 'none'}")
+    print_found({**asdict(found), "groups": groups}, as_json, _stats_lines(found, groups))
+
+
+def _stats_lines(found: IndexStats, groups: Sequence[Group]) -> Iterator[str]:
+    yield f"generation       {found.generation} of {found.created_at}"
+    yield f"documents        {found.documents:,} in {found.chunks:,} chunks"
+    yield f"embedder         {found.embedder} ({found.dimension} dimensions)"
+    yield f"recall@10        {found.recall:.3f} against exact search"
+    yield f"size             {size(found.size_bytes)}"
+    yield f"domains          {_counts(found.domains)}"
+    yield f"metadata fields  {', '.join(found.metadata_fields) or 'none'}"
+    yield f"partitions       {_counts(found.partitions)}"
     for group in groups[:_SHOWN_GROUPS]:
         seen = f", {group.share:.2f} of {group.documents:,} documents" if group.documents else ""
-        click.echo(printable(f"  {group.name}: {group.expert}{seen}"))
+        yield printable(f"  {group.name}: {group.expert}{seen}")
     if len(groups) > _SHOWN_GROUPS:
-        click.echo(f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json")
+        yield f"  and {len(groups) - _SHOWN_GROUPS:,} more groups; all with --json"
     if found.degraded:
-        click.echo(f"degraded         {found.degraded}")
+        yield f"degraded         {found.degraded}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
 
 @index.command()
@@ -246,15 +258,9 @@ def search(
         if opened.degraded:
             note(f"warning: {opened.degraded}")
         result = Searcher(opened, embedder).search(
-            request.query,
-            k=request.k,
-            mode=request.mode,
-            filter=request.filter or None,
+            request.query, k=request.k, mode=request.mode, filter=request.filter or None
         )
-    if as_json:
-        emit_json(result)
-        return
-    print_passages(result.passages)
+    print_found(result, as_json, passage_lines(result.passages))
 
 
 def _update(
@@ -291,8 +297,7 @@ def _update(
             f"{done.unchanged:,} unchanged, {done.removed:,} removed; {done.chunks:,} chunks, "
             f"{done.chunks_embedded:,} embedded in {done.seconds:.1f} s"
         )
-    if not all(failure.notice for failure in done.failures):
-        click.get_current_context().exit(ExitCode.PARTIAL)
+    exit_if_skipped(done.failures)
 
 
 def _note_language(other: float, store: Path) -> None:
@@ -325,11 +330,7 @@ def _writer(
 
     embedder = open_embedder(config.model, store)
     return IndexWriter.open(
-        store,
-        embedder,
-        calibrate=calibrator(embedder),
-        progress=report,
-        migrating=migrating,
+        store, embedder, calibrate=calibrator(embedder), progress=report, migrating=migrating
     )
 
 

@@ -43,11 +43,7 @@ def upcycle(base: str, names: str, per_token: int, out: Path, as_json: bool) -> 
 
     found = tuple(name.strip() for name in names.split(","))
     write(
-        models.resolve(base),
-        out,
-        num_experts=len(found),
-        experts_per_token=per_token,
-        names=found,
+        models.resolve(base), out, num_experts=len(found), experts_per_token=per_token, names=found
     )
     _print_result(out, found, as_json)
 

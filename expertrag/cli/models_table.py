@@ -67,8 +67,8 @@ def _width(columns: Sequence[_Column], models: Sequence[ModelState]) -> int:
 def _columns(models: Sequence[ModelState]) -> Iterator[_Column]:
     yield _Column("name", lambda model: model.name, left=True)
     yield _Column("state", lambda model: model.state, left=True)
-    yield _Column("params", lambda model: _count(model.parameters))
-    yield _Column("active", lambda model: _count(model.active), rank=2)
+    yield _Column("params", lambda m: _short(m.parameters, "B") if m.parameters else "")
+    yield _Column("active", lambda m: _short(m.active, "B") if m.active else "", rank=2)
     yield _Column("disk", _disk)
     yield _Column("RAM", _memory)
     yield _Column("tok/s", lambda m: f"{m.speed.tokens_per_s:.0f}" if m.speed else "")
@@ -94,24 +94,18 @@ def _notes(models: Sequence[ModelState]) -> Iterator[str]:
             yield model.problem
 
 
-def _count(number: int) -> str:
-    if not number:
-        return ""
-    return f"{number / 1e9:.1f}B" if number >= 999.5e6 else f"{number / 1e6:.0f}M"
-
-
 def _disk(model: ModelState) -> str:
-    return _bytes(model.size_bytes) if model.size_bytes else f"~{_bytes(model.disk_bytes)}"
+    return _short(model.size_bytes) if model.size_bytes else f"~{_short(model.disk_bytes)}"
 
 
 def _memory(model: ModelState) -> str:
     if model.speed:
-        return _bytes(model.speed.memory_bytes)
-    return f"~{_bytes(model.memory_bytes)}" if model.memory_bytes else ""
+        return _short(model.speed.memory_bytes)
+    return f"~{_short(model.memory_bytes)}" if model.memory_bytes else ""
 
 
-def _bytes(number: int) -> str:
-    return f"{number / 1e9:.1f}G" if number >= 999.5e6 else f"{number / 1e6:.0f}M"
+def _short(number: int, billions: str = "G") -> str:
+    return f"{number / 1e9:.1f}{billions}" if number >= 999.5e6 else f"{number / 1e6:.0f}M"
 
 
 def _share(name: str, model: ModelState) -> str:

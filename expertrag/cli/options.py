@@ -94,6 +94,18 @@ search_mode_option = flag(
     default=SearchMode.HYBRID.value,
     help="Search mode: dense vectors, BM25, or the fusion of both.",
 )
+_print_config_flag = flag(
+    "--print-config",
+    is_flag=True,
+    help="Print the effective configuration, with the origin of each value, and exit.",
+)
+_config_flag = flag(
+    "config_file",
+    "--config",
+    env=CONFIG_ENV,
+    type=click.Path(path_type=Path),
+    help="Configuration file (TOML).",
+)
 store_argument = click.argument("store", type=click.Path(path_type=Path))
 
 
@@ -123,7 +135,7 @@ def configured(*keys: str) -> Callable[[Command], Command]:
         wrapped: Command = run
         for item in reversed(chosen):
             wrapped = _option(item)(wrapped)
-        return _file_options(wrapped)
+        return _config_flag(_print_config_flag(wrapped))
 
     return decorate
 
@@ -141,24 +153,6 @@ def index_of(config: Config) -> Path:
     return Path(config.index)
 
 
-def _file_options(command: Command) -> Command:
-    command = click.option(
-        "--print-config",
-        is_flag=True,
-        envvar=f"{ENV_PREFIX}PRINT_CONFIG",
-        show_envvar=True,
-        help="Print the effective configuration, with the origin of each value, and exit.",
-    )(command)
-    return click.option(
-        "config_file",
-        "--config",
-        type=click.Path(path_type=Path),
-        envvar=CONFIG_ENV,
-        show_envvar=True,
-        help="Configuration file (TOML).",
-    )(command)
-
-
 def _parameter(setting: Setting) -> str:
     return setting.key.replace(".", "__")
 
@@ -167,14 +161,11 @@ def _option(setting: Setting) -> Callable[[Command], Command]:
     names = setting.flag
     if setting.kind is bool:
         names = f"{setting.flag}/{setting.flag.replace('--', '--no-', 1)}"
-    default = setting.default
-    return click.option(
+    return flag(
         _parameter(setting),
         names,
+        env=setting.env,
         type=click.Choice(setting.choices) if setting.choices else setting.kind,
-        default=default,
-        show_default=default not in (None, ""),
-        envvar=setting.env,
-        show_envvar=True,
+        default=setting.default,
         help=setting.help,
     )

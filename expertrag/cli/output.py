@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from expertrag.api.types import (
     Passage,
     PassagesEvent,
 )
+from expertrag.cli.exits import ExitCode
 
 if TYPE_CHECKING:
     from expertrag_index.types import LoadFailure
@@ -46,14 +48,18 @@ def emit_json(value: Any) -> None:
     click.echo(json.dumps(to_json(value), ensure_ascii=False, indent=2))
 
 
-def print_made(made: Any, out: Path, as_json: bool, lines: Iterable[str]) -> None:
-    """Print the report ``made`` of what was written to ``out``: as JSON, or as ``lines``."""
+def print_found(found: Any, as_json: bool, lines: Iterable[str]) -> None:
+    """Print a result: as JSON, or as ``lines``, which are made only then."""
     if as_json:
-        emit_json(made)
+        emit_json(found)
         return
     for line in lines:
         click.echo(line)
-    click.echo(f"wrote {out}")
+
+
+def print_made(made: Any, out: Path, as_json: bool, lines: Iterable[str]) -> None:
+    """Print the report ``made`` of what was written to ``out``: as JSON, or as ``lines``."""
+    print_found(made, as_json, itertools.chain(lines, (f"wrote {out}",)))
 
 
 def note(message: str) -> None:
@@ -69,6 +75,12 @@ def note_failures(failures: Sequence[LoadFailure]) -> None:
         note(f"… and {len(failures) - SHOWN_FAILURES} more (--json lists all)")
     if failures:
         note(f"{len(failures)} skipped")
+
+
+def exit_if_skipped(failures: Sequence[LoadFailure]) -> None:
+    """Exit with 3 if documents were skipped, not only remarked on."""
+    if not all(failure.notice for failure in failures):
+        click.get_current_context().exit(ExitCode.PARTIAL)
 
 
 def size(size_bytes: int) -> str:
@@ -88,28 +100,28 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-def print_passages(passages: Sequence[Passage]) -> None:
-    """Print passages: rank, score, provenance and the start of the text."""
+def passage_lines(passages: Sequence[Passage]) -> Iterator[str]:
+    """Yield lines on passages: rank, score, provenance and the start of the text."""
     for rank, passage in enumerate(passages, 1):
-        click.echo(
+        yield (
             f"{rank}. {passage.score:.3f}  {_origin(passage)}  "
             f"characters {passage.start}-{passage.end}"
         )
         snippet = _one_line(passage.text)
         cut = len(snippet) > SNIPPET_CHARACTERS
-        click.echo(f"   {snippet[:SNIPPET_CHARACTERS]}{'…' if cut else ''}")
+        yield f"   {snippet[:SNIPPET_CHARACTERS]}{'…' if cut else ''}"
     if not passages:
-        click.echo("nothing found")
+        yield "nothing found"
 
 
-def print_decision(decision: GateDecision) -> None:
-    """Print the gate's decision and its reason."""
+def decision_lines(decision: GateDecision) -> Iterator[str]:
+    """Yield lines on the gate's decision and its reason."""
     numbers = ""
     if decision.p_benefit is not None and decision.threshold is not None:
         numbers = f", p_benefit {decision.p_benefit:.2f} against {decision.threshold:.2f}"
-    click.echo(f"Gate: {decision.action} ({decision.mode}{numbers}). {printable(decision.reason)}")
+    yield f"Gate: {decision.action} ({decision.mode}{numbers}). {printable(decision.reason)}"
     for warning in decision.warnings:
-        click.echo(printable(f"  warning: {warning}"))
+        yield printable(f"  warning: {warning}")
 
 
 def print_answer_heading(event: AnswerEvent, mode: GateMode) -> None:
@@ -142,7 +154,8 @@ def print_answer_facts(answer: Answer) -> None:
     if answer.p_sufficient is not None:
         asked = " (STRICT requires 0.50)" if answer.decision.mode is GateMode.STRICT else ""
         click.echo(f"Passages: hold the answer with probability {answer.p_sufficient:.2f}{asked}")
-    print_decision(answer.decision)
+    for line in decision_lines(answer.decision):
+        click.echo(line)
     if answer.id:
         click.echo(f"Id: {answer.id}")
     usage = answer.usage

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from expertrag.cli.options import flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import emit_json, print_made, printable
+from expertrag.cli.output import print_found, print_made, printable
 from expertrag.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -129,12 +130,9 @@ def explain(text: str, folder: str, allow: str | None, base: str | None, as_json
     if allow is not None:
         allowed = [name.strip() for name in allow.split(",") if name.strip()]
     found = open_router(folder, base).explain(text, allowed)
-    if as_json:
-        emit_json(found)
-        return
-    click.echo(printable(found.sentence))
-    for domain, probability in sorted(found.posterior.items(), key=lambda item: -item[1]):
-        click.echo(printable(f"  {probability:.3f}  {domain}"))
+    ranked = sorted(found.posterior.items(), key=lambda item: -item[1])
+    lines = (found.sentence, *(f"  {probability:.3f}  {domain}" for domain, probability in ranked))
+    print_found(found, as_json, map(printable, lines))
 
 
 @router.command("eval")
@@ -165,20 +163,17 @@ def evaluate(
     opened = open_router(folder, base)
     with progress() as report:
         measured = opened.measure(sets, split, texts, seed, report)
-    if as_json:
-        emit_json(measured)
-        return
-    _print_measured(measured)
+    print_found(measured, as_json, _measured_lines(measured))
 
 
-def _print_measured(measured: Measured) -> None:
+def _measured_lines(measured: Measured) -> Iterator[str]:
     if measured.known is not None:
-        click.echo(_described(measured.known))
+        yield _described(measured.known)
     for domain, taken in measured.confusion.items():
         counts = ", ".join(f"{name} {count:,}" for name, count in taken.items() if count)
-        click.echo(printable(f"{domain}  assigned to {counts}"))
+        yield printable(f"{domain}  assigned to {counts}")
     for domain, share in measured.foreign.items():
-        click.echo(printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none"))
+        yield printable(f"{domain}  not a domain of the router: {share:.3f} assigned to none")
 
 
 def _described(figures: RouterFigures) -> str:

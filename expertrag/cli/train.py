@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from expertrag.cli.exits import ExitCode
 from expertrag.cli.options import Command, configured, flags_of, json_flag, out_folder, seed_flag
-from expertrag.cli.output import emit_json, note_failures, print_made
+from expertrag.cli.output import emit_json, exit_if_skipped, note_failures, print_made
 from expertrag.cli.progress import progress
 from expertrag.config import Config
 
@@ -43,10 +42,7 @@ def profile_option(
 ) -> Callable[[Command], Command]:
     """Return the profile option; ``full`` and ``small`` describe the costs of the profiles."""
     return flag(
-        "--profile",
-        type=click.Choice(["small", "full"]),
-        default="full",
-        help=f"{small}; {full}.",
+        "--profile", type=click.Choice(["small", "full"]), default="full", help=f"{small}; {full}."
     )
 
 
@@ -293,5 +289,4 @@ def questions(
         note_failures(source.failures)
         click.echo(summary(made))
         click.echo(f"wrote {out}")
-    if any(not failure.notice for failure in source.failures):
-        click.get_current_context().exit(ExitCode.PARTIAL)
+    exit_if_skipped(source.failures)

@@ -23,6 +23,7 @@ from expertrag.api.types import (
 )
 from expertrag.client.aremote import AsyncRemoteBackend
 from expertrag.client.local import AsyncLocalBackend
+from expertrag.client.operations import DECIDE, DELETE, EMBED, INFO, RETRIEVE, STATS
 from expertrag.client.requests import (
     ANSWER_TIMEOUT_S,
     DEFAULT_K,
@@ -31,9 +32,9 @@ from expertrag.client.requests import (
     AnswerOptions,
     answer_request,
     decide_request,
-    delete_ids,
     embed_request,
     retrieve_request,
+    strings,
 )
 from expertrag.client.target import parse_target
 
@@ -55,10 +56,10 @@ class AsyncClient:
         """
         parsed = parse_target(target)
         self._backend: AsyncLocalBackend | AsyncRemoteBackend
-        if parsed.store is not None:
-            self._backend = AsyncLocalBackend(parsed.store, config)
+        if isinstance(parsed, str):
+            self._backend = AsyncRemoteBackend(parsed)
         else:
-            self._backend = AsyncRemoteBackend(parsed.address)
+            self._backend = AsyncLocalBackend(parsed, config)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -78,11 +79,7 @@ class AsyncClient:
         await self._backend.wait_ready(timeout)
 
     async def answer(
-        self,
-        question: str,
-        *,
-        timeout: float = ANSWER_TIMEOUT_S,
-        **options: Unpack[AnswerOptions],
+        self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
     ) -> Answer:
         """Answer a question, and return the whole answer.
 
@@ -93,11 +90,7 @@ class AsyncClient:
         return await self._backend.answer(request, timeout)
 
     async def stream(
-        self,
-        question: str,
-        *,
-        timeout: float = ANSWER_TIMEOUT_S,
-        **options: Unpack[AnswerOptions],
+        self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
     ) -> AsyncGenerator[AnswerEvent]:
         """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
@@ -118,7 +111,7 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return await self._backend.retrieve(retrieve_request(query, k, filter, mode), timeout)
+        return await self._backend.call(RETRIEVE, retrieve_request(query, k, filter, mode), timeout)
 
     async def decide(
         self,
@@ -130,8 +123,8 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""
-        return await self._backend.decide(
-            decide_request(question, mode, threshold, domain), timeout
+        return await self._backend.call(
+            DECIDE, decide_request(question, mode, threshold, domain), timeout
         )
 
     async def feedback(
@@ -163,7 +156,7 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
-        return await self._backend.embed(embed_request(texts, role, domain), timeout)
+        return await self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
 
     async def upsert(
         self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
@@ -179,12 +172,12 @@ class AsyncClient:
 
         :raises PermissionDenied: if the server does not accept writes.
         """
-        return await self._backend.delete(delete_ids(ids), timeout)
+        return await self._backend.call(DELETE, strings("ids", ids), timeout)
 
     async def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
         """Describe the store."""
-        return await self._backend.stats(timeout)
+        return await self._backend.call(STATS, None, timeout)
 
     async def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
         """Describe the server: versions, models, limits, store."""
-        return await self._backend.info(timeout)
+        return await self._backend.call(INFO, None, timeout)

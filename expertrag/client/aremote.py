@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import cached_property
 
@@ -14,22 +14,16 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
-    DecideRequest,
     DocumentInput,
-    EmbedRequest,
     Feedback,
-    GateDecision,
-    IndexStats,
-    RetrieveRequest,
-    RetrieveResult,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.remote import check_seq, may_become_ready, not_ready
 from expertrag.client.rpc_errors import translated
-from expertrag.v1 import answer_pb2, index_pb2, info_pb2
-from expertrag.wire import answer, embed, events, gate, index, retrieve
+from expertrag.v1 import answer_pb2, index_pb2
+from expertrag.wire import answer, events, gate, index
 
 
 class AsyncRemoteBackend:
@@ -51,6 +45,14 @@ class AsyncRemoteBackend:
     async def close(self) -> None:
         """Cancel running calls and disconnect."""
         await self._channel.close()
+
+    async def call(
+        self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
+    ) -> ResponseT:
+        """Send a request and return its answer."""
+        message = operation.message(request)
+        async with self._errors(timeout):
+            return operation.value(await operation.method(self._stubs)(message, timeout=timeout))
 
     async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Answer in one message."""
@@ -74,32 +76,11 @@ class AsyncRemoteBackend:
             finally:
                 call.cancel()
 
-    async def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
-        """Search."""
-        message = retrieve.request_to_proto(request)
-        async with self._errors(timeout):
-            return retrieve.result_from_proto(
-                await self._stubs.retrieve.Retrieve(message, timeout=timeout)
-            )
-
-    async def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
-        """Run the gate."""
-        message = gate.decide_to_proto(request)
-        async with self._errors(timeout):
-            response = await self._stubs.gate.Decide(message, timeout=timeout)
-            return gate.decision_from_proto(response.decision)
-
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
         async with self._errors(timeout):
             await self._stubs.gate.ReportFeedback(message, timeout=timeout)
-
-    async def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
-        """Encode texts."""
-        message = embed.embed_to_proto(request)
-        async with self._errors(timeout):
-            return embed.vectors_from_proto(await self._stubs.embed.Embed(message, timeout=timeout))
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; an error of the iterable cancels the call and is raised."""
@@ -121,24 +102,6 @@ class AsyncRemoteBackend:
                     raise failure[0] from None
                 raise
             return index.upsert_from_proto(response)
-
-    async def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
-        """Delete documents."""
-        message = index.ids_to_proto(ids)
-        async with self._errors(timeout):
-            return index.delete_from_proto(await self._stubs.index.Delete(message, timeout=timeout))
-
-    async def stats(self, timeout: float) -> IndexStats:
-        """Describe the store."""
-        async with self._errors(timeout):
-            response = await self._stubs.index.Stats(index_pb2.StatsRequest(), timeout=timeout)
-            return index.stats_from_proto(response.stats)
-
-    async def info(self, timeout: float) -> ServerInfo:
-        """Describe the server."""
-        async with self._errors(timeout):
-            response = await self._stubs.info.Info(info_pb2.InfoRequest(), timeout=timeout)
-            return index.info_from_proto(response)
 
     async def wait_ready(self, timeout: float) -> None:
         """Return once the server has loaded its models."""

@@ -21,6 +21,7 @@ from expertrag.api.types import (
     UpdateReport,
 )
 from expertrag.client.local import LocalBackend
+from expertrag.client.operations import DECIDE, DELETE, EMBED, INFO, RETRIEVE, STATS
 from expertrag.client.remote import RemoteBackend
 from expertrag.client.requests import (
     ANSWER_TIMEOUT_S,
@@ -30,9 +31,9 @@ from expertrag.client.requests import (
     AnswerOptions,
     answer_request,
     decide_request,
-    delete_ids,
     embed_request,
     retrieve_request,
+    strings,
 )
 from expertrag.client.target import parse_target
 
@@ -62,10 +63,10 @@ class Client:
         """
         parsed = parse_target(target)
         self._backend: LocalBackend | RemoteBackend
-        if parsed.store is not None:
-            self._backend = LocalBackend(parsed.store, config)
+        if isinstance(parsed, str):
+            self._backend = RemoteBackend(parsed)
         else:
-            self._backend = RemoteBackend(parsed.address)
+            self._backend = LocalBackend(parsed, config)
 
     def __enter__(self) -> Client:
         return self
@@ -85,11 +86,7 @@ class Client:
         self._backend.wait_ready(timeout)
 
     def answer(
-        self,
-        question: str,
-        *,
-        timeout: float = ANSWER_TIMEOUT_S,
-        **options: Unpack[AnswerOptions],
+        self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
     ) -> Answer:
         """Answer a question, and return the whole answer.
 
@@ -100,11 +97,7 @@ class Client:
         return self._backend.answer(request, timeout)
 
     def stream(
-        self,
-        question: str,
-        *,
-        timeout: float = ANSWER_TIMEOUT_S,
-        **options: Unpack[AnswerOptions],
+        self, question: str, *, timeout: float = ANSWER_TIMEOUT_S, **options: Unpack[AnswerOptions]
     ) -> Generator[AnswerEvent]:
         """Answer a question, and yield events: gate, passages, delta*, citation*, usage, done.
 
@@ -123,7 +116,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> RetrieveResult:
         """Search, without generating an answer."""
-        return self._backend.retrieve(retrieve_request(query, k, filter, mode), timeout)
+        return self._backend.call(RETRIEVE, retrieve_request(query, k, filter, mode), timeout)
 
     def decide(
         self,
@@ -135,7 +128,9 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> GateDecision:
         """Run only the gate: whether to retrieve, and why."""
-        return self._backend.decide(decide_request(question, mode, threshold, domain), timeout)
+        return self._backend.call(
+            DECIDE, decide_request(question, mode, threshold, domain), timeout
+        )
 
     def feedback(
         self,
@@ -166,7 +161,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> list[list[float]]:
         """Encode 1 to 256 texts; return L2-normalised vectors in their order."""
-        return self._backend.embed(embed_request(texts, role, domain), timeout)
+        return self._backend.call(EMBED, embed_request(texts, role, domain), timeout)
 
     def upsert(
         self, documents: Iterable[DocumentInput], *, timeout: float = WRITE_TIMEOUT_S
@@ -182,12 +177,12 @@ class Client:
 
         :raises PermissionDenied: if the server does not accept writes.
         """
-        return self._backend.delete(delete_ids(ids), timeout)
+        return self._backend.call(DELETE, strings("ids", ids), timeout)
 
     def stats(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> IndexStats:
         """Describe the store."""
-        return self._backend.stats(timeout)
+        return self._backend.call(STATS, None, timeout)
 
     def info(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> ServerInfo:
         """Describe the server: versions, models, limits, store."""
-        return self._backend.info(timeout)
+        return self._backend.call(INFO, None, timeout)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from expertrag.api.errors import MissingExtra
 from expertrag.api.folding import fold
@@ -15,17 +15,11 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
-    DecideRequest,
     DocumentInput,
-    EmbedRequest,
     Feedback,
-    GateDecision,
-    IndexStats,
-    RetrieveRequest,
-    RetrieveResult,
-    ServerInfo,
     UpdateReport,
 )
+from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.config import Config, load
 from expertrag.runtime.bridge import EventBridge
 from expertrag.runtime.stop import Stop
@@ -33,8 +27,6 @@ from expertrag.runtime.threads import share_cores
 
 if TYPE_CHECKING:
     from expertrag.answer.pipeline import Pipeline
-
-T = TypeVar("T")
 
 
 class LocalBackend:
@@ -54,28 +46,20 @@ class LocalBackend:
                 self._loaded.close()
                 self._loaded = None
 
+    def call(
+        self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
+    ) -> ResponseT:
+        """Return the answer to a request."""
+        return operation.run(self.pipeline(), request, Stop(timeout))
+
     def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Return the whole answer."""
         return fold(self.stream(request, timeout))
 
     def stream(self, request: AnswerRequest, timeout: float) -> Iterator[AnswerEvent]:
         """Yield events; closing the iterator stops the work."""
-        stop = Stop(timeout)
+        stop = Stop(timeout)  # loading counts
         yield from self.pipeline().answer(request, stop)
-
-    def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
-        """Search."""
-        return self.pipeline().retrieve(request, Stop(timeout))
-
-    def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
-        """Run the gate."""
-        return self.pipeline().decide(
-            request.question,
-            request.mode,
-            threshold=request.threshold,
-            domain=request.domain,
-            should_stop=Stop(timeout),
-        )
 
     def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer; needs no model."""
@@ -88,12 +72,6 @@ class LocalBackend:
         finally:
             audit.close()
 
-    def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
-        """Encode texts."""
-        return self.pipeline().embed(
-            request.texts, role=request.role, domain=request.domain, should_stop=Stop(timeout)
-        )
-
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; the deadline is checked at each of them."""
         stop = Stop(timeout)
@@ -104,18 +82,6 @@ class LocalBackend:
                 yield document
 
         return self.pipeline().upsert(timed())
-
-    def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
-        """Delete documents."""
-        return self.pipeline().delete(ids)
-
-    def stats(self, timeout: float) -> IndexStats:
-        """Describe the store."""
-        return self.pipeline().stats()
-
-    def info(self, timeout: float) -> ServerInfo:
-        """Describe the models and the store."""
-        return self.pipeline().info()
 
     def wait_ready(self, timeout: float) -> None:
         """Load the models now."""
@@ -153,9 +119,15 @@ class AsyncLocalBackend:
         """Close the store."""
         await asyncio.to_thread(self._local.close)
 
+    async def call(
+        self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
+    ) -> ResponseT:
+        """Return the answer to a request."""
+        return await asyncio.to_thread(self._local.call, operation, request, timeout)
+
     async def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Return the whole answer."""
-        return await self._run(lambda: self._local.answer(request, timeout))
+        return await asyncio.to_thread(self._local.answer, request, timeout)
 
     async def stream(self, request: AnswerRequest, timeout: float) -> AsyncGenerator[AnswerEvent]:
         """Yield events; closing the iterator stops the work."""
@@ -173,41 +145,14 @@ class AsyncLocalBackend:
             stop.cancel()
             await worker
 
-    async def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
-        """Search."""
-        return await self._run(lambda: self._local.retrieve(request, timeout))
-
-    async def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
-        """Run the gate."""
-        return await self._run(lambda: self._local.decide(request, timeout))
-
     async def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
-        await self._run(lambda: self._local.feedback(feedback, timeout))
-
-    async def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
-        """Encode texts."""
-        return await self._run(lambda: self._local.embed(request, timeout))
+        await asyncio.to_thread(self._local.feedback, feedback, timeout)
 
     async def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents."""
-        return await self._run(lambda: self._local.upsert(documents, timeout))
-
-    async def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
-        """Delete documents."""
-        return await self._run(lambda: self._local.delete(ids, timeout))
-
-    async def stats(self, timeout: float) -> IndexStats:
-        """Describe the store."""
-        return await self._run(lambda: self._local.stats(timeout))
-
-    async def info(self, timeout: float) -> ServerInfo:
-        """Describe the models and the store."""
-        return await self._run(lambda: self._local.info(timeout))
+        return await asyncio.to_thread(self._local.upsert, documents, timeout)
 
     async def wait_ready(self, timeout: float) -> None:
         """Load the models now."""
-        await self._run(lambda: self._local.wait_ready(timeout))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(work)
+        await asyncio.to_thread(self._local.wait_ready, timeout)

@@ -14,21 +14,15 @@ from expertrag.api.types import (
     Answer,
     AnswerEvent,
     AnswerRequest,
-    DecideRequest,
     DocumentInput,
-    EmbedRequest,
     Feedback,
-    GateDecision,
-    IndexStats,
-    RetrieveRequest,
-    RetrieveResult,
-    ServerInfo,
     UpdateReport,
 )
 from expertrag.client.channel import HEALTH_POLL_S, HEALTH_SERVING, OPTIONS, Stubs
+from expertrag.client.operations import Operation, RequestT, ResponseT
 from expertrag.client.rpc_errors import translated
-from expertrag.v1 import answer_pb2, index_pb2, info_pb2
-from expertrag.wire import answer, embed, events, gate, index, retrieve
+from expertrag.v1 import answer_pb2, index_pb2
+from expertrag.wire import answer, events, gate, index
 
 
 class RemoteBackend:
@@ -43,6 +37,14 @@ class RemoteBackend:
     def close(self) -> None:
         """Cancel running calls and disconnect."""
         self._channel.close()
+
+    def call(
+        self, operation: Operation[RequestT, ResponseT], request: RequestT, timeout: float
+    ) -> ResponseT:
+        """Send a request and return its answer."""
+        message = operation.message(request)
+        with self._errors(timeout):
+            return operation.value(operation.method(self._stubs)(message, timeout=timeout))
 
     def answer(self, request: AnswerRequest, timeout: float) -> Answer:
         """Answer in one message."""
@@ -62,32 +64,11 @@ class RemoteBackend:
             finally:
                 call.cancel()
 
-    def retrieve(self, request: RetrieveRequest, timeout: float) -> RetrieveResult:
-        """Search."""
-        message = retrieve.request_to_proto(request)
-        with self._errors(timeout):
-            return retrieve.result_from_proto(
-                self._stubs.retrieve.Retrieve(message, timeout=timeout)
-            )
-
-    def decide(self, request: DecideRequest, timeout: float) -> GateDecision:
-        """Run the gate."""
-        message = gate.decide_to_proto(request)
-        with self._errors(timeout):
-            response = self._stubs.gate.Decide(message, timeout=timeout)
-            return gate.decision_from_proto(response.decision)
-
     def feedback(self, feedback: Feedback, timeout: float) -> None:
         """Store feedback on an answer."""
         message = gate.feedback_to_proto(feedback)
         with self._errors(timeout):
             self._stubs.gate.ReportFeedback(message, timeout=timeout)
-
-    def embed(self, request: EmbedRequest, timeout: float) -> list[list[float]]:
-        """Encode texts."""
-        message = embed.embed_to_proto(request)
-        with self._errors(timeout):
-            return embed.vectors_from_proto(self._stubs.embed.Embed(message, timeout=timeout))
 
     def upsert(self, documents: Iterable[DocumentInput], timeout: float) -> UpdateReport:
         """Add or replace documents; an error of the iterable cancels the call and is raised."""
@@ -107,33 +88,13 @@ class RemoteBackend:
             started.set_result(call)
             return index.upsert_from_proto(call.result())
 
-    def delete(self, ids: Sequence[str], timeout: float) -> UpdateReport:
-        """Delete documents."""
-        message = index.ids_to_proto(ids)
-        with self._errors(timeout):
-            return index.delete_from_proto(self._stubs.index.Delete(message, timeout=timeout))
-
-    def stats(self, timeout: float) -> IndexStats:
-        """Describe the store."""
-        with self._errors(timeout):
-            response = self._stubs.index.Stats(index_pb2.StatsRequest(), timeout=timeout)
-            return index.stats_from_proto(response.stats)
-
-    def info(self, timeout: float) -> ServerInfo:
-        """Describe the server."""
-        with self._errors(timeout):
-            response = self._stubs.info.Info(info_pb2.InfoRequest(), timeout=timeout)
-            return index.info_from_proto(response)
-
     def wait_ready(self, timeout: float) -> None:
         """Return once the server has loaded its models."""
         ends_at = time.monotonic() + timeout
         while (remaining := ends_at - time.monotonic()) > 0:
             try:
-                if (
-                    self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
-                    == HEALTH_SERVING
-                ):
+                state = self._stubs.health(b"", timeout=remaining, wait_for_ready=True)
+                if state == HEALTH_SERVING:
                     return
             except grpc.RpcError as error:
                 if not may_become_ready(error.code()):

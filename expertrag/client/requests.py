@@ -102,17 +102,11 @@ def answer_request(
 
 
 def retrieve_request(
-    query: str,
-    k: int,
-    filter: Mapping[str, object] | None,
-    mode: SearchMode | str,
+    query: str, k: int, filter: Mapping[str, object] | None, mode: SearchMode | str
 ) -> RetrieveRequest:
     """Return the request of ``retrieve``."""
     return RetrieveRequest(
-        query=query,
-        k=k,
-        filter=filter or {},
-        mode=_choice("mode", SearchMode, mode),
+        query=query, k=k, filter=filter or {}, mode=_choice("mode", SearchMode, mode)
     )
 
 
@@ -127,15 +121,14 @@ def embed_request(texts: Sequence[str], role: Role, domain: str | None) -> Embed
     """Return the request of ``embed``."""
     if role not in ROLES:
         raise invalid("role", f"is {role!r}; choose one of {', '.join(ROLES)}")
-    return EmbedRequest(_list("texts", texts), role, domain)
+    return EmbedRequest(strings("texts", texts), role, domain)
 
 
-def delete_ids(ids: Sequence[str]) -> list[str]:
-    """Return the request of ``delete``."""
-    return _list("ids", ids)
+def strings(field: str, items: Sequence[str]) -> list[str]:
+    """Return the strings of a request.
 
-
-def _list(field: str, items: Sequence[str]) -> list[str]:
+    :raises InvalidArgument: they are one string, not a list of strings.
+    """
     if isinstance(items, str):  # a str is a sequence of one-letter strings
         raise invalid(field, "is a string; give a list of strings")
     return list(items)

@@ -73,24 +73,13 @@ def from_rpc(
         reason, message = _own_words(code, details, address, timeout)
         return kind(message, reason=reason, metadata={"grpc": details}, request_id=request_id)
     facts = dict(info.metadata)
-    request_id = facts.pop("request_id", request_id)
+    about: dict[str, Any] = {"request_id": facts.pop("request_id", request_id), "metadata": facts}
     if kind is Overloaded:
-        return Overloaded(
-            details,
-            retry_after_s=retry_after_s,
-            reason=info.reason,
-            domain=info.domain,
-            metadata=facts,
-            request_id=request_id,
-        )
-    return kind(
-        details, reason=info.reason, domain=info.domain, metadata=facts, request_id=request_id
-    )
+        about["retry_after_s"] = retry_after_s
+    return kind(details, reason=info.reason, domain=info.domain, **about)
 
 
-def _details(
-    status: str | bytes | None,
-) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
+def _details(status: str | bytes | None) -> tuple[error_details_pb2.ErrorInfo | None, float | None]:
     """Return ErrorInfo and RetryInfo's delay in seconds, if the server sent them."""
     if not isinstance(status, bytes):
         return None, None

@@ -10,24 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from expertrag.api.errors import InvalidArgument, NotFound
 
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})")
+_ADDRESS = re.compile(r"unix:.+|(\[[0-9A-Fa-f:.]+\]|[^/\\:\s]+):(\d{1,5})", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Exactly one is set: ``address`` for gRPC, ``store`` for in process."""
-
-    address: str = ""
-    store: Path | None = None
-
-
-def parse_target(target: str | os.PathLike[str]) -> Target:
-    """Parse an address or a folder.
+def parse_target(target: str | os.PathLike[str]) -> str | Path:
+    """Return the address for gRPC as a string, or the folder of a store in process as a path.
 
     :raises NotFound: if it is not an address and no such folder exists.
     :raises InvalidArgument: if it is empty.
@@ -39,11 +30,8 @@ def parse_target(target: str | os.PathLike[str]) -> Target:
             reason="INVALID_TARGET",
             metadata={"field": "target"},
         )
-    if isinstance(target, str):
-        if text.startswith("unix:") and len(text) > len("unix:"):
-            return Target(address=text)
-        if _HOST_PORT.fullmatch(text):
-            return Target(address=text)
+    if isinstance(target, str) and _ADDRESS.fullmatch(text):
+        return text
     folder = Path(text).expanduser()
     if not folder.is_dir():
         raise NotFound(
@@ -51,4 +39,4 @@ def parse_target(target: str | os.PathLike[str]) -> Target:
             "correct it, or build the store with: expertrag index build DOCS --out STORE",
             reason="TARGET_NOT_FOUND",
         )
-    return Target(store=folder)
+    return folder

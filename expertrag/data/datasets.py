@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.data.files import encodable, existing, read_bytes, read_lines
+from expertrag.data.files import all_strings, encodable, existing, read_bytes, read_lines
 from expertrag.data.qrels import Qrels, qrels_path, read_qrels, splits
 from expertrag.data.types import POOLED, Skipped
 
@@ -71,11 +71,12 @@ class Dataset:
         """The queries that have a relevant document."""
         return tuple(query for query in self.queries if query.id in self.qrels)
 
-    def documents(self, failures: list[LoadFailure]) -> Iterator[Document]:
-        """Read the corpus; unreadable documents are added to ``failures``."""
+    def documents(self, failures: list[LoadFailure] | None = None) -> Iterator[Document]:
+        """Read the corpus; unreadable documents are added to ``failures``, if given."""
         from expertrag_index.loaders import load
 
-        return load([existing(self.folder / "corpus.jsonl")], on_failure=failures.append)
+        found = [] if failures is None else failures
+        return load([existing(self.folder / "corpus.jsonl")], on_failure=found.append)
 
     def relevant(self, query_id: str) -> tuple[str, ...]:
         """Ids of the relevant documents, best grade first."""
@@ -202,7 +203,7 @@ def query_fault(item: Mapping[str, Any]) -> str:
         return "has no text"
     if not (encodable(identifier) and encodable(text)):
         return "contains a lone surrogate, which is not valid text"
-    if answers is not None and not _all_strings(answers):
+    if answers is not None and not all_strings(answers):
         return "has answers that are not a list of strings"
     return ""
 
@@ -229,10 +230,6 @@ def _query(folder: Path, number: int, item: Mapping[str, Any]) -> Query:
         answers=None if answers is None else tuple(answers),
         metadata=metadata if isinstance(metadata, dict) else {},
     )
-
-
-def _all_strings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _skipped(

@@ -19,7 +19,7 @@ from expertrag.data.pair_files import is_pair_file, read_pairs
 from expertrag.data.qrels import qrels_path, read_qrels, splits
 
 if TYPE_CHECKING:
-    from expertrag_index.types import Document, LoadFailure
+    from expertrag_index.types import Document
 
 _TRAIN_SHARE = 0.7
 """Share of the documents without judgements that belong to the train split."""
@@ -72,10 +72,9 @@ def _documents(dataset: Dataset, split: str) -> list[Document]:
     own = judged.get(split, frozenset())
     if split != TRAIN:
         elsewhere -= own
-    failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
     return [
         document
-        for document in dataset.documents(failures)
+        for document in dataset.documents()  # unreadable ones are reported when they are indexed
         if document.id not in elsewhere
         and (document.id in own or _dealt_to_train(document.id) == (split == TRAIN))
     ]

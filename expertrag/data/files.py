@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,17 @@ def encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def all_strings(value: object) -> bool:
+    """Whether a value is a list of strings."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def write_lines(path: Path, items: Iterable[Mapping[str, object]]) -> None:
+    """Write objects as a JSON-lines file."""
+    lines = "".join(f"{json.dumps(item, ensure_ascii=False)}\n" for item in items)
+    path.write_text(lines, encoding="utf-8")
 
 
 def parse_object(line: bytes) -> Mapping[str, Any]:

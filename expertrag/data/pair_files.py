@@ -37,29 +37,23 @@ class _Found:
     def pair(self, query: str, text: str) -> None:
         self.pairs.append(Pair(query, self.document(text)))
 
+    def negative(self, _query: str, text: str) -> None:
+        self.document(text)  # can be mined as a hard negative if the base model ranks it high
 
-def _positive(found: _Found, query: str, positive: str) -> None:
-    found.pair(query, positive)
-
-
-def _negative(found: _Found, _query: str, negative: str) -> None:
-    found.document(negative)  # can be mined as a hard negative if the base model ranks it high
-
-
-def _labelled(found: _Found, text: str, label: str) -> None:
-    # One document per label: a second one would be a false negative for the first one's queries.
-    if label not in found.first:
-        found.first[label] = text
-        found.document(text)
-    elif text != found.first[label]:
-        found.pair(text, found.first[label])
+    def labelled(self, text: str, label: str) -> None:
+        # One document per label: a second one would be a false negative for the first's queries.
+        if label not in self.first:
+            self.first[label] = text
+            self.document(text)
+        elif text != self.first[label]:
+            self.pair(text, self.first[label])
 
 
 _SHAPES: Mapping[tuple[str, str], Callable[[_Found, str, str], None]] = {
-    ("query", "positive"): _positive,
-    ("query", "negative"): _negative,
-    ("text", "label"): _labelled,
-    ("description", "example"): _positive,
+    ("query", "positive"): _Found.pair,
+    ("query", "negative"): _Found.negative,
+    ("text", "label"): _Found.labelled,
+    ("description", "example"): _Found.pair,
 }
 _KNOWN = "; ".join(" and ".join(keys) for keys in _SHAPES)
 

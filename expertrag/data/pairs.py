@@ -95,8 +95,7 @@ def _sources(path: Path, co_relevant: bool, seed: int) -> Iterator[Source]:
 
 def _judged(folder: Path) -> Source:
     dataset = load_dataset(folder, TRAIN)
-    failures: list[LoadFailure] = []
-    corpus = {document.id: document.embedding_text for document in dataset.documents(failures)}
+    corpus = {document.id: document.embedding_text for document in dataset.documents()}
     return Source(
         dataset.name,
         corpus,

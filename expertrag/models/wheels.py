@@ -111,10 +111,7 @@ def is_full(complaint: str) -> bool:
 def no_space(model: str, needs: str = "") -> Unavailable:
     """Return the error for a full disk; ``needs`` describes the space required."""
     message = f"no space left in {cache_folder()} for {model}{needs}"
-    return Unavailable(
-        f"{message}: free some or set EXPERTRAG_CACHE",
-        reason="STORAGE_FULL",
-    )
+    return Unavailable(f"{message}: free some or set EXPERTRAG_CACHE", reason="STORAGE_FULL")
 
 
 def _why(complaint: str) -> str:

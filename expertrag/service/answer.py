@@ -9,7 +9,7 @@ from expertrag.api.folding import afold
 from expertrag.api.types import AnswerEvent
 from expertrag.runtime.stop import Stop
 from expertrag.service.call import CALL
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2_grpc import AnswerServiceServicer
@@ -17,11 +17,8 @@ from expertrag.wire.answer import answer_to_proto, question_from_proto
 from expertrag.wire.events import event_to_proto
 
 
-class AnswerService(AnswerServiceServicer):
+class AnswerService(Servicer, AnswerServiceServicer):
     """Answers questions."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Answer(
         self, request: answer_pb2.AnswerRequest, context: Context

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from expertrag.runtime.stop import Stop
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import embed_pb2
 from expertrag.v1.embed_pb2_grpc import EmbedServiceServicer
 from expertrag.wire.embed import embed_from_proto, vectors_to_proto
 
 
-class EmbedService(EmbedServiceServicer):
+class EmbedService(Servicer, EmbedServiceServicer):
     """Encodes texts with the server's embedder."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Embed(
         self, request: embed_pb2.EmbedRequest, context: Context

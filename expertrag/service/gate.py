@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from expertrag.api.types import GateEvent
 from expertrag.service.call import CALL
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import gate_pb2
 from expertrag.v1.gate_pb2_grpc import GateServiceServicer
 from expertrag.wire.gate import decide_from_proto, decision_to_proto, feedback_from_proto
 
 
-class GateService(GateServiceServicer):
+class GateService(Servicer, GateServiceServicer):
     """Decides whether to retrieve, and stores feedback."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Decide(
         self, request: gate_pb2.DecideRequest, context: Context
@@ -27,11 +24,7 @@ class GateService(GateServiceServicer):
             CallKind.GATE,
             context,
             lambda stop: pipeline.decide(
-                ask.question,
-                ask.mode,
-                threshold=ask.threshold,
-                domain=ask.domain,
-                should_stop=stop,
+                ask.question, ask.mode, threshold=ask.threshold, domain=ask.domain, should_stop=stop
             ),
         )
         event = GateEvent(decision)

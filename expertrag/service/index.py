@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 from expertrag.api.errors import Cancelled, PermissionDenied
 from expertrag.api.types import DocumentInput, UpdateReport
 from expertrag.runtime.stop import Stop
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import index_pb2
 from expertrag.v1.index_pb2_grpc import IndexServiceServicer
@@ -25,11 +25,8 @@ END_OR_CANCEL_S = 0.05
 cancel a moment later. Without this wait, 252 of 300 aborted uploads were partly published."""
 
 
-class IndexService(IndexServiceServicer):
+class IndexService(Servicer, IndexServiceServicer):
     """Writes one generation per call; off unless ``allow_writes``."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Upsert(
         self, request_iterator: AsyncIterator[index_pb2.UpsertRequest], context: Context
@@ -85,9 +82,7 @@ class IndexService(IndexServiceServicer):
 
 
 def _pulled(
-    requests: AsyncIterator[index_pb2.UpsertRequest],
-    loop: asyncio.AbstractEventLoop,
-    stop: Stop,
+    requests: AsyncIterator[index_pb2.UpsertRequest], loop: asyncio.AbstractEventLoop, stop: Stop
 ) -> Iterator[DocumentInput]:
     """Yield documents in a worker thread, reading each from the stream on demand.
 

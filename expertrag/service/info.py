@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from expertrag._version import __version__
 from expertrag.api import validation
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import info_pb2
 from expertrag.v1.info_pb2_grpc import InfoServiceServicer
 from expertrag.wire.index import info_to_proto
 
 
-class InfoService(InfoServiceServicer):
+class InfoService(Servicer, InfoServiceServicer):
     """Describes the server's versions, models and limits."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Info(self, request: info_pb2.InfoRequest, context: Context) -> info_pb2.InfoResponse:
         """Describe the server; while it loads, only its version and limits."""

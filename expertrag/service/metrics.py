@@ -11,15 +11,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from expertrag.api.errors import Conflict
-from expertrag.api.types import (
-    AnswerEvent,
-    GateDecision,
-    GateEvent,
-    IndexStats,
-    PassagesEvent,
-    Usage,
-    UsageEvent,
-)
+from expertrag.api.types import AnswerEvent, GateEvent, IndexStats, PassagesEvent, UsageEvent
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -33,9 +25,7 @@ class _Engine(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield all counters under one name; they include the reuse of prefixes."""
         family = CounterMetricFamily(
-            "expertrag_engine",
-            "Steps, rows and tokens of the generation engine.",
-            labels=["what"],
+            "expertrag_engine", "Steps, rows and tokens of the generation engine.", labels=["what"]
         )
         for name, value in self._counters().items():
             family.add_metric([name], value)
@@ -93,28 +83,21 @@ class Metrics:
     def observe(self, event: AnswerEvent) -> None:
         """Update the metrics from an event of an answer."""
         match event:
-            case GateEvent():
-                self.observe_decision(event.decision)
+            case GateEvent(decision):
+                self._gate.labels(decision.mode, decision.action).inc()
             case PassagesEvent():
                 self._generation.set(event.generation)
-            case UsageEvent():
-                self._observe_usage(event.usage)
-
-    def observe_decision(self, decision: GateDecision) -> None:
-        """Count a decision of the gate."""
-        self._gate.labels(decision.mode, decision.action).inc()
+            case UsageEvent(usage):
+                self._tokens.labels("prompt").inc(usage.prompt_tokens)
+                self._tokens.labels("completion").inc(usage.completion_tokens)
+                for stage, seconds in usage.stage_seconds.items():
+                    self._stages.labels(stage).observe(seconds)
 
     def observe_index(self, stats: IndexStats) -> None:
         """Export the size of the index."""
         self._generation.set(stats.generation)
         self._chunks.set(stats.chunks)
         self._documents.set(stats.documents)
-
-    def _observe_usage(self, usage: Usage) -> None:
-        self._tokens.labels("prompt").inc(usage.prompt_tokens)
-        self._tokens.labels("completion").inc(usage.completion_tokens)
-        for stage, seconds in usage.stage_seconds.items():
-            self._stages.labels(stage).observe(seconds)
 
     def start(self, host: str, port: int) -> None:
         """Serve the metrics at ``http://host:port/metrics``; port 0 disables them.

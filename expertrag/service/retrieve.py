@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from expertrag.service.runtime import Runtime
+from expertrag.service.runtime import Servicer
 from expertrag.service.workers import CallKind, Context
 from expertrag.v1 import retrieve_pb2
 from expertrag.v1.retrieve_pb2_grpc import RetrieveServiceServicer
 from expertrag.wire.retrieve import request_from_proto, result_to_proto
 
 
-class RetrieveService(RetrieveServiceServicer):
+class RetrieveService(Servicer, RetrieveServiceServicer):
     """Searches the document store."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     async def Retrieve(
         self, request: retrieve_pb2.RetrieveRequest, context: Context

@@ -34,3 +34,10 @@ class Runtime:
                 "the models are still loading; try again in a moment", reason="LOADING"
             )
         return self.loaded
+
+
+class Servicer:
+    """Base class of all servicers."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime

@@ -19,7 +19,7 @@ from expertrag.service.health import Health
 from expertrag.service.interceptor import CallInterceptor
 from expertrag.service.metrics import Metrics
 from expertrag.service.runtime import Runtime
-from expertrag.service.services import INFO, SERVICES, add_reflection
+from expertrag.service.services import INFO, NAMES, SERVICES, add_reflection
 from expertrag.service.workers import Workers
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Server:
         self._metrics = Metrics()
         self._runtime = Runtime(config, self._metrics, Workers(config))
         self._metrics.watch_waiting(self._runtime.workers.waiting)
-        self._health = Health(service.name for service in SERVICES)
+        self._health = Health(NAMES)
         self._grpc: grpc.aio.Server | None = None
         self._loading: asyncio.Task[None] | None = None
 
@@ -86,8 +86,8 @@ class Server:
         metrics_host = self._address.host.strip("[]") or LOOPBACK
         self._metrics.start(metrics_host, self._config.metrics_port)
         server = grpc.aio.server(interceptors=[CallInterceptor(self._metrics)], options=OPTIONS)
-        for service in SERVICES:
-            service.add(service.servicer(self._runtime), server)
+        for servicer, add in SERVICES.items():
+            add(servicer(self._runtime), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if self._config.reflection:
             add_reflection(server)
@@ -103,7 +103,7 @@ class Server:
             self._address = replace(self._address, port=port)
         await server.start()
         self._grpc = server
-        await self._health.set(True, [INFO.name])
+        await self._health.set(True, [INFO])
         self._warn_if_open()
         _log.info("listening", address=self.address)
         self._loading = asyncio.create_task(self._load_pipeline())

@@ -1,9 +1,8 @@
-"""Table of services: wire name, servicer, and the generated function that adds it."""
+"""The services of ``expertrag.v1``, with the generated function that adds each to a server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -30,44 +29,16 @@ HEALTH = "grpc.health.v1.Health"
 REFLECTION_VERSIONS = ("grpc.reflection.v1", "grpc.reflection.v1alpha")
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One service of ``expertrag.v1``."""
-
-    name: str
-    servicer: Callable[[Runtime], Any]
-    add: Callable[[Any, grpc.aio.Server], None]
-
-
-INFO = Service(
-    "expertrag.v1.InfoService", InfoService, info_pb2_grpc.add_InfoServiceServicer_to_server
-)
-SERVICES = (
-    Service(
-        "expertrag.v1.AnswerService",
-        AnswerService,
-        answer_pb2_grpc.add_AnswerServiceServicer_to_server,
-    ),
-    Service(
-        "expertrag.v1.RetrieveService",
-        RetrieveService,
-        retrieve_pb2_grpc.add_RetrieveServiceServicer_to_server,
-    ),
-    Service(
-        "expertrag.v1.GateService", GateService, gate_pb2_grpc.add_GateServiceServicer_to_server
-    ),
-    Service(
-        "expertrag.v1.EmbedService",
-        EmbedService,
-        embed_pb2_grpc.add_EmbedServiceServicer_to_server,
-    ),
-    Service(
-        "expertrag.v1.IndexService",
-        IndexService,
-        index_pb2_grpc.add_IndexServiceServicer_to_server,
-    ),
-    INFO,
-)
+SERVICES: dict[Callable[[Runtime], Any], Callable[[Any, grpc.aio.Server], None]] = {
+    AnswerService: answer_pb2_grpc.add_AnswerServiceServicer_to_server,
+    RetrieveService: retrieve_pb2_grpc.add_RetrieveServiceServicer_to_server,
+    GateService: gate_pb2_grpc.add_GateServiceServicer_to_server,
+    EmbedService: embed_pb2_grpc.add_EmbedServiceServicer_to_server,
+    IndexService: index_pb2_grpc.add_IndexServiceServicer_to_server,
+    InfoService: info_pb2_grpc.add_InfoServiceServicer_to_server,
+}
+INFO = "expertrag.v1.InfoService"
+NAMES = tuple(f"expertrag.v1.{servicer.__name__}" for servicer in SERVICES)
 
 
 def add_reflection(server: grpc.aio.Server) -> None:
@@ -75,9 +46,8 @@ def add_reflection(server: grpc.aio.Server) -> None:
 
     grpcio-reflection has only v1alpha; v1 has the same messages in another package.
     """
-    services = [service.name for service in SERVICES]
     names = [f"{version}.ServerReflection" for version in REFLECTION_VERSIONS]
-    servicer = ReflectionServicer([*services, HEALTH, *names])
+    servicer = ReflectionServicer([*NAMES, HEALTH, *names])
     method = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,

@@ -40,28 +40,19 @@ FINISH_REASONS = EnumMap(
         FinishReason.ABSTAINED: answer_pb2.FINISH_REASON_ABSTAINED,
     },
 )
-DEFAULTS = AnswerRequest(question="")
 
 
 def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
     """Return the message."""
-    sampling = request.sampling
     with fits_the_wire():
+        constraint = _constraint_to_proto(request.sampling.constraint)
         return answer_pb2.Question(
             text=request.question,
             policy=policy_to_proto(request.mode, request.threshold),
             k=request.k,
             filter=struct_to_proto("filter", request.filter),
             domain=request.domain,
-            sampling=answer_pb2.Sampling(
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                seed=sampling.seed,
-                stop=sampling.stop,
-                frequency_penalty=sampling.frequency_penalty,
-                constraint=_constraint_to_proto(sampling.constraint),
-                logprobs=sampling.logprobs,
-            ),
+            sampling=message_of(answer_pb2.Sampling, request.sampling, constraint=constraint),
             steps=request.steps,
         )
 
@@ -69,38 +60,29 @@ def question_to_proto(request: AnswerRequest) -> answer_pb2.Question:
 def question_from_proto(question: answer_pb2.Question) -> AnswerRequest:
     """Return the value."""
     mode, threshold = policy_from_proto(question.policy)
-    return AnswerRequest(
+    has_constraint = question.sampling.HasField("constraint")
+    constraint = _constraint_from_proto(question.sampling.constraint) if has_constraint else None
+    return value_of(
+        AnswerRequest,
+        question,
         question=question.text,
         mode=mode,
-        k=question.k if question.HasField("k") else DEFAULTS.k,
         filter=struct_from_proto(question.filter),
-        domain=question.domain if question.HasField("domain") else None,
         threshold=threshold,
-        sampling=_sampling_from_proto(question.sampling),
-        steps=question.steps if question.HasField("steps") else DEFAULTS.steps,
+        sampling=value_of(Sampling, question.sampling, constraint=constraint),
     )
-
-
-def citation_to_proto(citation: Citation) -> answer_pb2.Citation:
-    """Return the message."""
-    return message_of(answer_pb2.Citation, citation)
-
-
-def citation_from_proto(citation: answer_pb2.Citation) -> Citation:
-    """Return the value."""
-    return value_of(Citation, citation)
 
 
 def logprob_to_proto(token: TokenLogprob) -> answer_pb2.TokenLogprob:
     """Return the message."""
-    top = [answer_pb2.TopLogprob(text=other.text, logprob=other.logprob) for other in token.top]
-    return answer_pb2.TokenLogprob(text=token.text, logprob=token.logprob, top=top)
+    top = [message_of(answer_pb2.TopLogprob, other) for other in token.top]
+    return message_of(answer_pb2.TokenLogprob, token, top=top)
 
 
 def logprob_from_proto(token: answer_pb2.TokenLogprob) -> TokenLogprob:
     """Return the value."""
-    top = tuple(TopLogprob(other.text, other.logprob) for other in token.top)
-    return TokenLogprob(token.text, token.logprob, top)
+    top = tuple(value_of(TopLogprob, other) for other in token.top)
+    return value_of(TokenLogprob, token, top=top)
 
 
 def usage_to_proto(usage: Usage) -> answer_pb2.Usage:
@@ -121,7 +103,7 @@ def answer_to_proto(answer: Answer) -> answer_pb2.AnswerResponse:
         answer,
         decision=decision_to_proto(answer.decision),
         passages=map(passage_to_proto, answer.passages),
-        citations=map(citation_to_proto, answer.citations),
+        citations=[message_of(answer_pb2.Citation, item) for item in answer.citations],
         usage=usage_to_proto(answer.usage),
         finish_reason=FINISH_REASONS.to_proto(answer.finish_reason),
         logprobs=map(logprob_to_proto, answer.logprobs),
@@ -135,7 +117,7 @@ def answer_from_proto(response: answer_pb2.AnswerResponse) -> Answer:
         response,
         decision=decision_from_proto(response.decision),
         passages=tuple(map(passage_from_proto, response.passages)),
-        citations=tuple(map(citation_from_proto, response.citations)),
+        citations=tuple(value_of(Citation, item) for item in response.citations),
         usage=usage_from_proto(response.usage),
         finish_reason=FINISH_REASONS.from_proto(response.finish_reason),
         logprobs=tuple(map(logprob_from_proto, response.logprobs)),
@@ -146,22 +128,6 @@ def _by_stage(item: tuple[str, float]) -> tuple[int, str]:
     """Sort by execution order; unknown stages of a newer server come last, by name."""
     stage, _ = item
     return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
-
-
-def _sampling_from_proto(sampling: answer_pb2.Sampling) -> Sampling:
-    default = DEFAULTS.sampling
-    has = sampling.HasField
-    return Sampling(
-        max_tokens=sampling.max_tokens if has("max_tokens") else default.max_tokens,
-        temperature=sampling.temperature if has("temperature") else default.temperature,
-        seed=sampling.seed if has("seed") else default.seed,
-        stop=tuple(sampling.stop),
-        frequency_penalty=(
-            sampling.frequency_penalty if has("frequency_penalty") else default.frequency_penalty
-        ),
-        constraint=_constraint_from_proto(sampling.constraint) if has("constraint") else None,
-        logprobs=sampling.logprobs if has("logprobs") else None,
-    )
 
 
 def _constraint_to_proto(constraint: Constraint | None) -> answer_pb2.Constraint | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -62,16 +62,27 @@ def message_of(kind: type[M], value: DataclassInstance, **converted: Any) -> M:
 
 
 def value_of(kind: type[V], message: Message, **converted: Any) -> V:
-    """Return the dataclass with the fields of a message, by their names; None for an unset one.
+    """Return the dataclass with the fields of a message, by their names.
 
-    :param converted: fields of other types in the message, already converted.
+    A field that is unset has its default, or None if it has none.
+
+    :param converted: fields of other types or names in the message, already converted.
     """
-    names = [field.name for field in fields(kind) if field.name not in converted]
-    return kind(**{name: _plain(message, name) for name in names}, **converted)
+    given = {
+        field.name: _plain(message, field.name)
+        for field in fields(kind)
+        if field.name not in converted
+        and (field.default is MISSING or _is_set(message, field.name))
+    }
+    return kind(**given, **converted)
+
+
+def _is_set(message: Message, name: str) -> bool:
+    return not message.DESCRIPTOR.fields_by_name[name].has_presence or message.HasField(name)
 
 
 def _plain(message: Message, name: str) -> Any:
-    if message.DESCRIPTOR.fields_by_name[name].has_presence and not message.HasField(name):
+    if not _is_set(message, name):
         return None
     value = getattr(message, name)
     if isinstance(value, Mapping):

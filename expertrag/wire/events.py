@@ -5,6 +5,7 @@ from __future__ import annotations
 from expertrag.api.errors import ServerError
 from expertrag.api.types import (
     AnswerEvent,
+    Citation,
     CitationEvent,
     DeltaEvent,
     DoneEvent,
@@ -16,8 +17,6 @@ from expertrag.v1 import answer_pb2
 from expertrag.v1.answer_pb2 import StreamAnswerResponse
 from expertrag.wire.answer import (
     FINISH_REASONS,
-    citation_from_proto,
-    citation_to_proto,
     logprob_from_proto,
     logprob_to_proto,
     usage_from_proto,
@@ -43,7 +42,8 @@ def event_to_proto(seq: int, event: AnswerEvent) -> StreamAnswerResponse:
             delta = answer_pb2.Delta(text=event.text, logprobs=logprobs)
             return StreamAnswerResponse(seq=seq, delta=delta)
         case CitationEvent():
-            return StreamAnswerResponse(seq=seq, citation=citation_to_proto(event.citation))
+            citation = message_of(answer_pb2.Citation, event.citation)
+            return StreamAnswerResponse(seq=seq, citation=citation)
         case UsageEvent():
             return StreamAnswerResponse(seq=seq, usage=usage_to_proto(event.usage))
         case DoneEvent():
@@ -67,7 +67,7 @@ def event_from_proto(response: StreamAnswerResponse) -> AnswerEvent:
             logprobs = tuple(map(logprob_from_proto, response.delta.logprobs))
             return DeltaEvent(response.delta.text, logprobs)
         case "citation":
-            return CitationEvent(citation_from_proto(response.citation))
+            return CitationEvent(value_of(Citation, response.citation))
         case "usage":
             return UsageEvent(usage_from_proto(response.usage))
         case "done":

@@ -47,8 +47,8 @@ def decide_to_proto(request: DecideRequest) -> gate_pb2.DecideRequest:
 def decide_from_proto(request: gate_pb2.DecideRequest) -> DecideRequest:
     """Return the value."""
     mode, threshold = policy_from_proto(request.policy)
-    domain = request.domain if request.HasField("domain") else None
-    return DecideRequest(request.query, mode, threshold, domain)
+    named = {"question": request.query, "mode": mode, "threshold": threshold}
+    return value_of(DecideRequest, request, **named)
 
 
 def decision_to_proto(decision: GateDecision) -> gate_pb2.GateDecision:

@@ -42,7 +42,7 @@ def upsert_to_proto(report: UpdateReport) -> index_pb2.UpsertResponse:
         added=report.added,
         changed=report.changed,
         unchanged=report.unchanged,
-        items=map(_item_to_proto, report.items),
+        items=_items_to_proto(report.items),
     )
 
 
@@ -54,9 +54,7 @@ def upsert_from_proto(response: index_pb2.UpsertResponse) -> UpdateReport:
 def delete_to_proto(report: UpdateReport) -> index_pb2.DeleteResponse:
     """Return the response to a delete."""
     return index_pb2.DeleteResponse(
-        generation=report.generation,
-        removed=report.removed,
-        items=map(_item_to_proto, report.items),
+        generation=report.generation, removed=report.removed, items=_items_to_proto(report.items)
     )
 
 
@@ -88,9 +86,9 @@ def info_from_proto(response: info_pb2.InfoResponse) -> ServerInfo:
     return value_of(ServerInfo, response, index=index)
 
 
-def _item_to_proto(item: ItemStatus) -> index_pb2.ItemStatus:
-    return index_pb2.ItemStatus(id=item.id, error=item.error)
+def _items_to_proto(items: Iterable[ItemStatus]) -> list[index_pb2.ItemStatus]:
+    return [message_of(index_pb2.ItemStatus, item) for item in items]
 
 
 def _items_from_proto(items: Iterable[index_pb2.ItemStatus]) -> tuple[ItemStatus, ...]:
-    return tuple(ItemStatus(item.id, item.error) for item in items)
+    return tuple(value_of(ItemStatus, item) for item in items)

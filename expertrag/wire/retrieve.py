@@ -23,7 +23,6 @@ SEARCH_MODES = EnumMap(
     },
     unset=SearchMode.HYBRID,
 )
-DEFAULT_K = RetrieveRequest(query="").k
 
 
 def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
@@ -35,12 +34,8 @@ def request_to_proto(request: RetrieveRequest) -> retrieve_pb2.RetrieveRequest:
 
 def request_from_proto(request: retrieve_pb2.RetrieveRequest) -> RetrieveRequest:
     """Return the value."""
-    return RetrieveRequest(
-        query=request.query,
-        k=request.k if request.HasField("k") else DEFAULT_K,
-        filter=struct_from_proto(request.filter),
-        mode=SEARCH_MODES.from_proto(request.mode),
-    )
+    wanted, mode = struct_from_proto(request.filter), SEARCH_MODES.from_proto(request.mode)
+    return value_of(RetrieveRequest, request, filter=wanted, mode=mode)
 
 
 def result_to_proto(result: RetrieveResult) -> retrieve_pb2.RetrieveResponse:

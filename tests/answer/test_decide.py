@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving_fixtures import (
-    TOPICS,
-    DoubtingGenerator,
-    OpenPipeline,
-    PacedGenerator,
-    StartServer,
-)
+from serving_fixtures import TOPICS, DoubtingGenerator, OpenPipeline, PacedGenerator, StartServer
 from store_helper import build
 
 from expertrag.api.errors import InvalidArgument
@@ -53,8 +47,7 @@ def test_a_server_holds_the_target_rate_over_100_questions(
     start_server: StartServer, open_pipeline: OpenPipeline
 ) -> None:
     server = start_server(
-        lambda: open_pipeline(policy=GateConfig(target_rate=0.125)),
-        default_deadline_s=60.0,
+        lambda: open_pipeline(policy=GateConfig(target_rate=0.125)), default_deadline_s=60.0
     )
     with Client(server.address) as client, ThreadPoolExecutor(4) as pool:
         questions = [ABOUT[turn % len(ABOUT)] for turn in range(100)]
@@ -84,13 +77,15 @@ def test_without_a_target_rate_the_gate_has_its_own_threshold(open_pipeline: Ope
     assert thresholds == {CONSTANTS.threshold}
 
 
-def test_threshold_and_target_rate_are_rejected_together() -> None:
+def test_settings_that_exclude_each_other_are_rejected() -> None:
     with pytest.raises(InvalidArgument, match=r"target_rate: cannot be .* gate\.threshold"):
         GateConfig(threshold=0.5, target_rate=0.5)
     with pytest.raises(InvalidArgument, match=r"answer_value_s: cannot be .* gate\.target_rate"):
         GateConfig(bundle="mine", target_rate=0.5, answer_value_s=9.0)
     with pytest.raises(InvalidArgument, match=r"answer_value_s: needs a calibrated probability"):
         GateConfig(bundle="training-free", answer_value_s=9.0)
+    with pytest.raises(InvalidArgument, match="keep one of them"):
+        GateConfig(target_rate=0.5, unsure="strict")
 
 
 def test_unsure_strict_answers_from_the_documents_only(open_pipeline: OpenPipeline) -> None:
@@ -110,11 +105,6 @@ def test_unsure_strict_answers_from_the_documents_only(open_pipeline: OpenPipeli
             assert answer.abstained
         else:
             assert not answer.from_documents
-
-
-def test_target_rate_and_unsure_strict_are_rejected() -> None:
-    with pytest.raises(InvalidArgument, match="keep one of them"):
-        GateConfig(target_rate=0.5, unsure="strict")
 
 
 def test_a_question_in_another_language_is_decided_by_its_words(

@@ -74,14 +74,16 @@ def test_support_is_the_share_of_content_words_in_supported_sentences() -> None:
 @pytest.mark.parametrize(
     ("answer", "question"),
     [
-        ("Rollo", "Who was the leader of the Normans?"),
+        ("Rollo", "Who was the leader of the Normans?"),  # tied to what the question asks
         ("Rollo.", "Who was the leader of the Normans?"),
         ("200", "What is the default of vacuum_cost_limit?"),
         ("In 911.", "When did the Normans swear fealty to King Charles?"),
         ("France", "In which region of which country is Normandy?"),
+        ("Plain VACUUM does not return space to the operating system.", ""),  # both are negated
+        ("1. VACUUM reclaims storage occupied by dead tuples [2].", ""),
     ],
 )
-def test_a_bare_answer_is_tied_to_what_the_question_asks(answer: str, question: str) -> None:
+def test_supported_answers(answer: str, question: str) -> None:
     supported(answer, question)
 
 
@@ -106,18 +108,10 @@ def test_unsupported_claims(answer: str) -> None:
     unsupported(answer)
 
 
-def test_a_negation_in_both_answer_and_passage() -> None:
-    supported("Plain VACUUM does not return space to the operating system.")
-
-
 def test_numbers_are_compared_by_value() -> None:
     text = "The city has 12,500 inhabitants and seven bridges."
     passage = Passage("city", 0, text, 0, len(text), 1.0)
     assert ground("It has 12500 inhabitants and 7 bridges.", [passage]).support == 1.0
-
-
-def test_citation_marks_and_list_numbers_are_ignored() -> None:
-    supported("1. VACUUM reclaims storage occupied by dead tuples [2].")
 
 
 def test_a_second_passage_that_says_the_same_is_cited_too() -> None:
@@ -170,16 +164,8 @@ OTHER = Passage(
             "May the probe be used in salt water?",
             "only one of question and passage negates it",
         ),
-        (
-            "The probe may be used in salt water.",
-            "",
-            "only one of answer and passage negates it",
-        ),
-        (
-            "Bananas.",
-            "Which fruit does the canteen serve?",
-            "'Bananas' is not in the passage",
-        ),
+        ("The probe may be used in salt water.", "", "only one of answer and passage negates it"),
+        ("Bananas.", "Which fruit does the canteen serve?", "'Bananas' is not in the passage"),
     ],
 )
 def test_the_reason_says_what_is_missing(answer: str, question: str, reason: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from answer.conftest import Answered
-from serving_fixtures import OpenPipeline, StartServer, TellingGenerator
+from serving_fixtures import OpenPipeline, TellingGenerator
 
 from expertrag.answer.reply import Spoken, draft_of, ground_reply, marked, reply_sampling
 from expertrag.api.folding import fold
@@ -20,7 +20,6 @@ from expertrag.api.types import (
     Passage,
     Sampling,
 )
-from expertrag.client import Client
 from expertrag.llm import prompt
 
 LEAVE = "How many days of paid leave do employees of Northwind get?"
@@ -261,15 +260,3 @@ def test_later_searches_use_the_readers_draft(
     monkeypatch.setattr(view.searcher, "search", noted)
     fold(pipeline.answer(AnswerRequest(LEAVE, GateMode.ALWAYS, steps=2)))
     assert queries == [LEAVE, f"{LEAVE} {searched}".strip()]
-
-
-def test_over_the_network(start_server: StartServer, open_pipeline: OpenPipeline) -> None:
-    model = TellingGenerator(prompt.NOT_FOUND, doubt=0.75)
-    server = start_server(lambda: open_pipeline(model))
-    with Client(server.address) as client:
-        events = list(client.stream(LEAVE, mode="always"))
-        assert [event.text for event in events if isinstance(event, DeltaEvent)] == [
-            prompt.ABSTENTION
-        ]
-        found = client.answer(LEAVE, mode="always")
-        assert found.abstained and found.p_sufficient == 0.25

@@ -54,10 +54,7 @@ def test_without_passages_there_is_no_second_search() -> None:
 
 def test_passages_of_two_searches_are_interleaved_in_the_prompt() -> None:
     """Scores of two searches are not comparable, so they must not determine the order."""
-    scores = {
-        "Who?": {"a": 1.9, "b": 1.8, "c": 1.7},
-        "Who? a": {"x": 0.9, "y": 0.8, "a": 0.7},
-    }
+    scores = {"Who?": {"a": 1.9, "b": 1.8, "c": 1.7}, "Who? a": {"x": 0.9, "y": 0.8, "a": 0.7}}
 
     def scored(query: str) -> SearchResult:
         found = tuple(Passage(n, 0, n, 0, 1, score) for n, score in scores[query].items())

@@ -9,13 +9,7 @@ from audit.conftest import WriteLog, make_entry
 
 from expertrag.api.errors import Conflict, InvalidArgument
 from expertrag.api.types import Feedback, GateMode
-from expertrag.audit.annotate import (
-    check_texts,
-    corrected,
-    open_dataset,
-    split_answers,
-    uncertain,
-)
+from expertrag.audit.annotate import check_texts, corrected, open_dataset, split_answers, uncertain
 from expertrag.audit.reading import read_log
 from expertrag.data.datasets import load_dataset
 

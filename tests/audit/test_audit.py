@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import shutil
 from pathlib import Path
 
 import pytest
+from file_helper import no_file_beyond
 
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.api.types import (
@@ -97,10 +97,7 @@ def test_an_unfinished_answer_is_still_logged(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     audit = Audit(path)
     answer(audit, finished=False)
-    with (
-        pytest.raises(ZeroDivisionError),
-        audit.answering("?", 1, Meter()) as entry,
-    ):
+    with pytest.raises(ZeroDivisionError), audit.answering("?", 1, Meter()) as entry:
         entry.decided(DECISION)
         raise ZeroDivisionError
     with audit.answering("never decided", 1):
@@ -111,26 +108,14 @@ def test_an_unfinished_answer_is_still_logged(tmp_path: Path) -> None:
     ]
 
 
-def test_decisions_get_ids_without_a_log() -> None:
-    audit = Audit()
-    first, second = answer(audit), answer(audit)
-    assert len(first) == 32
-    assert first != second
-    audit.close()
-
-
 def test_a_full_disk_and_its_end_are_logged_once_each(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "audit.jsonl"
     audit = Audit(path)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with caplog.at_level(logging.WARNING, "expertrag.audit"):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
-        try:
+        with no_file_beyond(10):
             names = [answer(audit) for _ in range(5)]
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert len(set(names)) == 5
         assert len(caplog.messages) == 1
         assert "answers continue without it" in caplog.messages[0]

@@ -11,7 +11,7 @@ import inline_figures
 import pytest
 import results_file
 from doc_figures import with_table
-from inline_figures import filled, shown, wrong
+from inline_figures import filled, wrong
 from results_table import results_readme, stale_line
 
 FIGURES = {
@@ -56,6 +56,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         ("rows/a, b/right", ".2f", ".50"),
         ("rows/a, b/right", "0.2f", "0.50"),
         ("rows[kind=other]/right", "+.2f", "+.25"),
+        ("rows[kind=other]/right", "+0.2f", "+0.25"),
         ("rows[kind!=own]/right", ".0%", "25 %"),
         ("max rows[T>=1]/right", ".1f", ".5"),
         ("min rows[T>=1][T<=64]/right", ".2f", ".25"),
@@ -90,16 +91,6 @@ def test_a_wrong_figure_is_reported_with_its_line(text: str, message: str) -> No
     assert list(wrong(f"Title\nIt is {text}\nnow")) == [(line, message)]
 
 
-def test_the_zero_before_the_point_is_left_out() -> None:
-    assert [shown(0.5, form) for form in (".1f", "0.1f", "+.1f", "+0.1f")] == [
-        ".5",
-        "0.5",
-        "+.5",
-        "+0.5",
-    ]
-    assert [shown(-0.5, ".1f"), shown(10.5, ".1f")] == ["-.5", "10.5"]
-
-
 @pytest.mark.usefixtures("results")
 def test_the_check_names_file_and_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -122,10 +113,7 @@ def test_stale_tables_say_so(results: Path) -> None:
     body = json.loads((results / "test.json").read_text())
     assert stale_line([body["measured"]]) == []
     assert "**stale**" not in results_readme()
-    body["measured"]["code"] = {
-        "kernels/expertrag_kernels": "0",
-        "benchmarks/results_file.py": "0",
-    }
+    body["measured"]["code"] = {"kernels/expertrag_kernels": "0", "benchmarks/results_file.py": "0"}
     (results / "test.json").write_text(json.dumps(body))
     message = "Measured at `abc1234`; code has changed since: kernels, the benchmark."
     assert stale_line([body["measured"]]) == ["", message]

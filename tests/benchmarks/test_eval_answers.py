@@ -70,21 +70,14 @@ def _asked() -> dict[str, Asked]:
         "p_sufficient": 0.9,
         "seconds": 4.0,
     }
-    always = [
-        said("1999 [2].", **found, cited=(2,)),
-        said("It was Ada [1]", **found, cited=(1, 2)),
-    ]
+    always = [said("1999 [2].", **found, cited=(2,)), said("It was Ada [1]", **found, cited=(1, 2))]
     never = [said("In 1998."), said("Ada")]
     lost = said("No answer.", abstained=True, retrieved=True, p_sufficient=0.2)
     return {
         "squad2": ([one, two], {GateMode.ALWAYS: always, GateMode.STRICT: [always[0], lost]}),
         "policies: squad2": (
             [one, two],
-            {
-                GateMode.NEVER: never,
-                GateMode.ALWAYS: always,
-                GateMode.AUTO: [always[0], never[1]],
-            },
+            {GateMode.NEVER: never, GateMode.ALWAYS: always, GateMode.AUTO: [always[0], never[1]]},
         ),
         "squad2 unanswerable": (
             [Query("3", "Where?", ())],

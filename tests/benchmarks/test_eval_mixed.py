@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from eval_mixed import area, policies, scorable, strict
+from eval_mixed import policies, scorable, strict
+from reader_figures import area
 from served_answers import ServedAnswer, SourcedQuestion
 
 from expertrag.api.types import GateMode
@@ -79,6 +80,6 @@ def test_auto_is_compared_with_always() -> None:
 
 
 def test_auc_of_inseparable_scores() -> None:
-    found = area("same", [0.5, 0.5], [0.5, 0.5]).after
+    found = area([0.5, 0.5, 0.5, 0.5], [True, True, False, False])
     assert found is not None
     assert found.mean == 0.5

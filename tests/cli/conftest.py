@@ -75,12 +75,12 @@ def documents() -> Path:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, minilm_path: Path) -> Path:
     """A store over the manual, built by the command line; do not change it."""
+    from expertrag.cli.main import main
+
     store = tmp_path_factory.mktemp("cli") / "store"
-    done = subprocess.run(
-        [sys.executable, "-m", "expertrag", "index", "build", DOCUMENTS, "--out", store],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["expertrag", "index", "build", str(DOCUMENTS), "--out", str(store)]
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", command)
+        main()
+    assert ended.value.code == 0
     return store

@@ -47,30 +47,21 @@ def test_a_complete_installation_is_healthy(minilm_path: Path, reader_path: Path
     assert all(finding.cure for finding in diagnosis.findings if finding.status != "ok")
 
 
-def test_missing_models_and_wrong_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
-    monkeypatch.setenv("EXPERTRAG_SEARCH_K", "0")
-    diagnosis = diagnose()
-    found = by_name(diagnosis.findings)
-    assert not diagnosis.healthy
-    assert found["settings"].status == "missing"
-    assert "search.k" in found["settings"].detail
-    assert found["all-minilm-l6-v2"].cure == "expertrag models pull all-minilm-l6-v2"
-
-
-def test_a_damaged_model_shows_its_fix_once(
+def test_missing_and_damaged_models_and_wrong_settings_show_their_fix_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path))
-    card = tmp_path / "models" / "all-minilm-l6-v2" / "card.json"
+    monkeypatch.setenv("EXPERTRAG_SEARCH_K", "0")
+    card = tmp_path / "models" / "smollm2-135m-reader" / "card.json"
     card.parent.mkdir(parents=True)
     card.write_text("{")
     diagnosis = diagnose()
-    found = by_name(diagnosis.findings)["all-minilm-l6-v2"]
+    found = by_name(diagnosis.findings)
     assert not diagnosis.healthy
-    assert found.status == "damaged"
-    assert found.cure == "expertrag models pull all-minilm-l6-v2"
-    assert found.cure not in found.detail
+    assert found["settings"].status == "missing" and "search.k" in found["settings"].detail
+    for name, status in (("all-minilm-l6-v2", "missing"), ("smollm2-135m-reader", "damaged")):
+        assert (found[name].status, found[name].cure) == (status, f"expertrag models pull {name}")
+        assert found[name].cure not in found[name].detail
 
 
 def test_the_base_install_is_enough() -> None:

@@ -1,7 +1,8 @@
-"""`expertrag eval answer | record | cost`, as typed."""
+"""`expertrag eval answer | record | cost | consistency`, as typed."""
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,8 @@ def test_answers_are_scored_and_kept(run: Run, work: Path, tmp_path: Path) -> No
     report = first.json()
     assert list(report["pooled"]) == ["never", "always", "auto", "oracle"]
     assert report["sets"]["squad_small"]["always"]["rate"] == 1.0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "report.json",
-        "report.md",
-        "report.html",
-    }
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"report.json", "report.md", "report.html"}
     again = run(*arguments).json()
     assert "answering: 0/2" in first.err
     for changing in ("created_at", "commit"):
@@ -52,11 +50,9 @@ def test_recorded_rows_are_scored_by_eval_gate(run: Run, work: Path, tmp_path: P
     rows = tmp_path / "rows.jsonl"
     recorded = run("eval", "record", SQUAD, "--out", rows, *QUICK, "--work", work).ok()
     assert recorded.out == f"2 rows in {rows}, 0 skipped\n"
-    run("eval", "record", SQUAD, "--out", rows, "--limit", "2", "--work", work).fails(
-        6, "made with another k (2, now 5), max_tokens (8, now 32)"
-    )
-    run("eval", "record", SQUAD, "--out", rows, *QUICK, "--dtype", "float32", "--work", work).fails(
-        6, "generator.dtype (none, now float32)"
+    other = ("--limit", "2", "--dtype", "float32", "--work", work)
+    run("eval", "record", SQUAD, "--out", rows, *other).fails(
+        6, "made with another", "dtype (none, now float32)", "k (2, now 5), max_tokens (8, now 32)"
     )
     scored = run("eval", "gate", rows, "--gate", "training-free-3", "--json").ok()
     assert scored.json()["pooled"]["gate"]["name"] == "training-free-3"
@@ -67,6 +63,21 @@ def test_the_cost_formula_against_measured_times(run: Run, work: Path) -> None:
     figures = run(*arguments, "--work", work, "--json").json()["pooled"]
     assert figures["n"] == 1
     assert figures["predicted"]["formula"] > 0
+
+
+def test_three_reworded_questions(run: Run, work: Path, tmp_path: Path) -> None:
+    few = ("--limit", 3, "--variants", 2, "-k", 1, "--work", work)
+    report = run("eval", "consistency", SQUAD, *few, "--max-tokens", 6, "--json").json()
+    assert report["sizes"] == {"squad_small": {"questions": 3, "wordings": 6}}
+    assert report["pooled"]["decision_consistency"]["n"] == 3
+    assert report["pooled"] == report["sets"]["squad_small"]
+    assert report["rewrites"]["pooled"]["lower_case"]["n"] == 3
+    assert report["manifest"]["inputs"]["sets"]["squad_small"]["gate"] == "training-free-3"
+
+    ran = run("eval", "consistency", SQUAD, *few, "--no-answers", "--out", tmp_path / "report").ok()
+    assert "decision" in ran.out
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["pooled"]["answer_consistency"] is None
 
 
 @pytest.mark.parametrize(
@@ -80,6 +91,8 @@ def test_the_cost_formula_against_measured_times(run: Run, work: Path) -> None:
         (("record", SQUAD, "--out", "rows.csv"), 2, "must end in .jsonl"),
         (("record", SQUAD), 2, "--out"),
         (("cost", "nowhere"), 4, "no data set at nowhere"),
+        (("consistency", "nowhere"), 4, "no data set at nowhere"),
+        (("consistency", SQUAD, "--variants", "1"), 2, "--variants"),
     ],
 )
 def test_bad_requests(run: Run, arguments: tuple[Any, ...], code: int, message: str) -> None:
@@ -102,12 +115,6 @@ def test_failed_questions_end_with_3(capsys: pytest.CaptureFixture[str]) -> None
         "excluded from all figures: 1 failed questions, the last with: gone; "
         "run again to retry them\n"
     )
-
-
-def test_a_missing_model(run: Run, work: Path) -> None:
-    done = run("eval", "answer", SQUAD, *QUICK, "--work", work, "--generator", "/no/such/model")
-    assert done.code in {4, 9}
-    assert done.err.splitlines()[-1].startswith("error: ")
 
 
 def test_defaults_agree() -> None:

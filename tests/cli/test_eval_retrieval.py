@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -57,11 +56,6 @@ def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
     [
         (["--metrics", "nDCG@10,foo"], 2, "unknown metric 'foo'; name some of nDCG@10, R@100"),
         (
-            ["--modes", "sparse"],
-            2,
-            "unknown mode 'sparse'; the modes are hybrid, dense, bm25, experts",
-        ),
-        (
             ["--modes", "hybrid,experts", "--embedder", "all-minilm-l6-v2"],
             2,
             "mode experts needs an embedder with experts",
@@ -69,21 +63,10 @@ def test_chunks(run: Run, tmp_path: Path, minilm_path: Path) -> None:
         (["--unit", "page"], 2, "'page' is not one of 'document', 'chunk'"),
         (["--k", "0"], 2, "'--k'"),
         (["--split", "dev"], 4, "no judgements"),
+        (["nowhere"], 4, "no data set at nowhere"),
     ],
 )
 def test_invalid_arguments_are_one_line(
     run: Run, work: Path, minilm_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
     run("eval", "retrieval", BEIR, "--work", work, *arguments).fails(code, message)
-
-
-def test_a_set_without_judgements_or_queries(
-    run: Run, work: Path, tmp_path: Path, minilm_path: Path
-) -> None:
-    broken = tmp_path / "broken"
-    shutil.copytree(BEIR, broken)
-    (broken / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n")
-    run("eval", "retrieval", broken, "--work", work).fails(2, "is empty")
-    (broken / "qrels" / "test.tsv").unlink()
-    run("eval", "retrieval", broken, "--work", work).fails(4, "test.tsv")
-    run("eval", "retrieval", tmp_path / "nowhere", "--work", work).fails(4, "no data set at")

@@ -32,13 +32,6 @@ def test_the_default_size_limit_is_that_of_the_loaders() -> None:
     assert MAX_FILE_MB * 2**20 == DEFAULT_MAX_FILE_BYTES
 
 
-def test_build_again_changes_nothing(run: Run, store: Path, documents: Path) -> None:
-    report = run("index", "build", documents, "--out", store, "--json").json()
-    assert (report["added"], report["changed"], report["chunks_embedded"]) == (0, 0, 0)
-    assert report["unchanged"] > 10
-    assert report["generation"] == 1
-
-
 def test_add_stats_search_delete(run: Run, store: Path, docs: Path) -> None:
     ran = run("index", "add", store, docs)
     assert (ran.code, "1 added" in ran.out) == (0, True), ran.err
@@ -137,9 +130,9 @@ def test_migrate_to_another_embedder(
     run: Run, store: Path, documents: Path, other_embedder: Path
 ) -> None:
     before = run("index", "stats", store, "--json").json()
-    ran = run("index", "search", store, "tea", "--embedder", other_embedder)
-    assert ran.code != 0
-    assert f"expertrag index migrate {store} --embedder" in ran.err
+    run("index", "search", store, "tea", "--embedder", other_embedder).fails(
+        6, "built with embedder", f"expertrag index migrate {store} --embedder"
+    )
     ran = run("index", "migrate", store, "--embedder", other_embedder).ok()
     assert f"re-encoded {before['chunks']:,} of {before['chunks']:,} chunks" in ran.out
     after = run("index", "stats", store, "--json").json()
@@ -149,6 +142,7 @@ def test_migrate_to_another_embedder(
     assert run("index", "search", store, "tea").code == 0
     report = run("index", "build", documents, "--out", store, "--json").json()
     assert (report["unchanged"], report["chunks_embedded"]) == (before["documents"], 0)
+    assert (report["added"], report["changed"]) == (0, 0)
     report = run("index", "migrate", store, "--json").json()
     assert (report["generation"], report["chunks_embedded"]) == (2, 0)
     assert "partitions       general" in run("index", "stats", store).out
@@ -181,12 +175,7 @@ def test_a_missing_store_is_reported(run: Run, docs: Path, arguments: tuple[str,
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [
-        (("", "-k", "3"), "query"),
-        (("x" * 2**20,), "query"),
-        (("tea", "-k", "0"), "search.k"),
-        (("tea", "--filter", '{"flavour": "mint"}'), "flavour"),
-    ],
+    [(("", "-k", "3"), "query"), (("tea", "--filter", '{"flavour": "mint"}'), "flavour")],
 )
 def test_bad_queries_end_with_2(
     run: Run, built: Path, arguments: tuple[str, ...], message: str
@@ -206,15 +195,6 @@ def test_a_locked_store_is_a_conflict(run: Run, store: Path, docs: Path) -> None
         run("index", "add", store, docs).fails(6)
 
 
-def test_another_embedder_is_a_conflict(
-    run: Run, store: Path, minilm_path: Path, tmp_path: Path
-) -> None:
-    other = Path(shutil.copytree(minilm_path, tmp_path / "other"))
-    config = other / "sentence_bert_config.json"
-    config.write_text(config.read_text(encoding="utf-8").replace("256", "128"), encoding="utf-8")
-    run("index", "search", store, "tea", "--embedder", other).fails(6, "built with embedder")
-
-
 def test_a_missing_model_ends_with_9(
     run: Run, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +210,9 @@ def test_an_unknown_device_ends_with_2(run: Run, store: Path) -> None:
     run("index", "search", store, "tea", "--device", "nonsense").fails(2, "'cpu'")
 
 
-def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs: Path) -> None:
+def test_a_full_disk_ends_with_8_and_loses_nothing(
+    spawn: Run, run: Run, store: Path, docs: Path
+) -> None:
     """A limit on the file size simulates a full disk."""
     limit = (store / "store.db").stat().st_size
 
@@ -240,7 +222,7 @@ def test_a_full_disk_ends_with_8_and_loses_nothing(spawn: Run, store: Path, docs
     # Many bytes in few tokens: a word so long is one unknown token of the embedder.
     (docs / "tea.txt").write_text(f"{'t' * 120} " * 4_000, encoding="utf-8")
     spawn("index", "add", store, docs, preexec_fn=limited).fails(8)
-    assert spawn("index", "stats", store, "--json").json()["generation"] == 1
+    assert run("index", "stats", store, "--json").json()["generation"] == 1
 
 
 def test_the_base_install_names_the_extra(spawn: Run, docs: Path, tmp_path: Path) -> None:

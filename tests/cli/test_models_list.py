@@ -29,18 +29,10 @@ EMBEDDER = replace(LARGE, name="small", role="embedder", parameters=23_000_000, 
 
 def test_missing_models_show_figures_of_another_machine() -> None:
     lines = list(table([LARGE, EMBEDDER], 100))
-    assert lines[0].split() == [
-        *("generator", "state", "params", "active", "disk", "RAM", "tok/s", "first", "licence")
-    ]
-    assert lines[1].split() == [
-        models.LARGE,
-        "missing",
-        "1.5B",
-        "1.5B",
-        "~1.5G",
-        "~2.2G",
-        LARGE.licence,
-    ]
+    columns = "generator state params active disk RAM tok/s first licence"
+    assert lines[0].split() == columns.split()
+    shown = f"{models.LARGE} missing 1.5B 1.5B ~1.5G ~2.2G {LARGE.licence}"
+    assert lines[1].split() == shown.split()
     assert lines[3] == "embedder"
     assert any("expertrag models bench" in line for line in lines)
     assert "~: measured on another machine" in lines
@@ -53,20 +45,8 @@ def test_ready_models_show_measured_figures_and_quality() -> None:
     damaged = replace(here, name="d", state="damaged", problem="it is spoilt: run x", answers={})
     lines = list(table([here, damaged], 100))
     assert lines[0].split()[-2:] == ["squad2", "licence"]
-    row = [
-        models.LARGE,
-        "ready",
-        "1.5B",
-        "1.5B",
-        "1.4G",
-        "2.1G",
-        "41",
-        "5.8",
-        "s",
-        ".96",
-        "Apache-2.0",
-    ]
-    assert lines[1].split() == row
+    shown = f"{models.LARGE} ready 1.5B 1.5B 1.4G 2.1G 41 5.8 s .96 Apache-2.0"
+    assert lines[1].split() == shown.split()
     assert "it is spoilt: run x" in lines
     assert not any("models bench" in line or line.startswith("~") for line in lines)
 

@@ -59,10 +59,7 @@ def test_only_answers_from_the_model_alone_have_a_heading(
 
 @pytest.mark.parametrize(
     ("finish_reason", "label"),
-    [
-        (FinishReason.STOP, "Not supported"),
-        (FinishReason.ABSTAINED, "Withheld, not supported"),
-    ],
+    [(FinishReason.STOP, "Not supported"), (FinishReason.ABSTAINED, "Withheld, not supported")],
 )
 def test_the_unsupported_reason_is_printed_first(
     capsys: pytest.CaptureFixture[str], finish_reason: FinishReason, label: str

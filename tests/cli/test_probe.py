@@ -6,19 +6,15 @@ from pathlib import Path
 
 import pytest
 from command_line import Run
-from file_helper import change_json
-from reader_samples import write_birth_store, write_births, write_llama
+from reader_samples import write_birth_store, write_births, write_tiny_reader
 
-from expertrag.llm import prompt
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
 
 
 @pytest.fixture
 def reader(smollm_path: Path, tmp_path: Path) -> Path:
     """Folder of a tiny Llama marked as a reader of our prompts."""
-    folder = write_llama(tmp_path / "reader", smollm_path)
-    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
-    return folder
+    return write_tiny_reader(tmp_path / "reader", smollm_path)
 
 
 def test_a_probe_is_trained_and_served(
@@ -52,7 +48,7 @@ def test_invalid_calls_are_reported(run: Run, reader: Path, tmp_path: Path) -> N
     run("train", "probe", "--generator", reader, *out).fails(2, "--from-index STORE")
     few = ("--searches", "3")
     run("train", "probe", "--data", births, "--generator", reader, *few, *out).fails(
-        2, "add data sets, or raise --searches"
+        2, "40 prompts with and 40 without", "add data sets, or raise --searches"
     )
     run("train", "probe", "--data", births, "--generator", "smollm2-135m-instruct-moe", *out).fails(
         2, "is not a reader"

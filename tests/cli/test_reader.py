@@ -26,6 +26,23 @@ def births(tmp_path: Path) -> Path:
     return write_births(tmp_path / "births")
 
 
+def test_pack_then_verify(run: Run, base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    pack = ("llm", "pack", base, "--dtype", "int8", "--out", out)
+    ran = run(*pack).ok()
+    assert ran.out == f"wrote {out}\n"
+    assert "pack " in ran.err and f"write {out}: 1/1" in ran.err
+    assert run("llm", "verify", out).ok().out == f"{out} is intact\n"
+    run(*pack).fails(6, "exists; delete it")
+    run("llm", "verify", base).fails(2, "is not packed")
+
+
+def test_a_missing_model_is_not_packed(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "packed"
+    run("llm", "pack", tmp_path / "none", "--dtype", "int8", "--out", out).fails(9)
+    assert not out.exists()
+
+
 def test_upcycle_names_its_experts(run: Run, base: Path, tmp_path: Path) -> None:
     names = "general,biomedicine,legal"
     run("llm", "upcycle", base, "--experts", names, "--out", tmp_path / "moe").ok()
@@ -70,10 +87,7 @@ def test_a_reader_is_merged_into_a_gguf_file(run: Run, base: Path, tmp_path: Pat
     merge = ("llm", "merge", base, write_reader(tmp_path / "bundle", base))
     one = (*merge, "--domain", "legal", "--dtype", "float16")
     done = run(*one, "--out", tmp_path / "one.gguf", "--json").ok()
-    assert done.json() == {
-        "model": str(tmp_path / "one.gguf"),
-        "experts": ["legal"],
-    }
+    assert done.json() == {"model": str(tmp_path / "one.gguf"), "experts": ["legal"]}
     file = GGUFFile(tmp_path / "one.gguf")
     assert {tensor.tensor_type.name for tensor in file.reader.tensors} == {"F16", "F32"}
     run(*merge, "--out", tmp_path / "one.gguf").fails(6, "delete it")
@@ -117,12 +131,7 @@ def test_a_training_starts_from_a_reader(
     assert len(trained.json()["start"]) == 16
     assert "--start first" in (tmp_path / "more" / "README.md").read_text()
     merged = ("llm", "merge", base, tmp_path / "more", "--out", tmp_path / "merged")
-    assert run(*merged, "--json").json()["experts"] == [
-        "shared",
-        "legal",
-        "history",
-        "base",
-    ]
+    assert run(*merged, "--json").json()["experts"] == ["shared", "legal", "history", "base"]
 
 
 def test_an_invalid_start_is_reported(run: Run, base: Path, births: Path, tmp_path: Path) -> None:

@@ -130,25 +130,6 @@ def test_another_base_model(run: Run, trained: Path, minilm_path: Path, tmp_path
     )
 
 
-def test_the_router_of_a_bundle(run: Run, trained: Path, minilm_path: Path, tmp_path: Path) -> None:
-    from expertrag_retriever.encoder import load_embedder
-    from expertrag_retriever.experts.module import with_experts
-    from expertrag_retriever.experts.settings import ExpertSettings
-    from expertrag_retriever.experts.storage import save_experts
-    from expertrag_retriever.router.storage import load_router
-
-    router, origin = load_router(trained)
-    assert origin is not None
-    settings = ExpertSettings(router.domains, rank=2)
-    module = with_experts(load_embedder(str(minilm_path)).model, settings)
-    base = {"name": origin.base, "fingerprint": origin.fingerprint}
-    save_experts(module.model, settings, router, tmp_path, {"base": base})
-    text = "What does the court say of the landlord?"
-    first, second = (run("router", "explain", text, "--router", at) for at in (trained, tmp_path))
-    assert second.code == 0, second.err
-    assert first.out == second.out
-
-
 def test_the_default_base_is_that_of_the_default_embedder() -> None:
     from expertrag import models
     from expertrag.answer.assemble import DEFAULT_EMBEDDER

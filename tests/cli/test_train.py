@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import Run
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def bundle(minilm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of an expert for finance that is not trained, but differs from the base."""
+    import torch
+
+    from expertrag_retriever.encoder import fingerprint_of, load_model
+    from expertrag_retriever.experts.module import with_experts
+    from expertrag_retriever.experts.settings import ExpertSettings
+    from expertrag_retriever.experts.storage import save_experts
+    from expertrag_retriever.experts.surgery import expert_layers
+
+    folder = tmp_path_factory.mktemp("experts")
+    settings = ExpertSettings(("finance",), rank=4)
+    module = with_experts(load_model(str(minilm_path)), settings)
+    torch.manual_seed(0)
+    for _, layer in expert_layers(module.model):
+        layer.second.data += 0.01 * torch.randn_like(layer.second)
+    origin = {"name": "all-minilm-l6-v2", "fingerprint": fingerprint_of(str(minilm_path))}
+    save_experts(module.model, settings, None, folder, {"base": origin})
+    return folder
 
 
 @pytest.mark.slow
@@ -18,7 +41,7 @@ def test_small_profile_improves_on_the_base_and_serves(
     bundle = tmp_path / "experts"
     trained = run(
         *("train", "embedder", "--data", f"finance={DATA / 'tatqa_small'}"),
-        *("--profile", "small", "--out", bundle, "--json"),
+        *("--profile", "small", "--pairs", 128, "--out", bundle, "--json"),
     ).ok()
     report = trained.json()
     [expert] = report["experts"]
@@ -63,10 +86,15 @@ def test_a_missing_data_set(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_distilled_bundle_is_a_plain_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+def test_a_distilled_bundle_is_a_plain_model(
+    run: Run, tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sentence_transformers import SentenceTransformer
 
-    bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
+    from expertrag_retriever.training import student
+
+    fewer = replace(student.SMALL, most_pairs=100, evaluations=2)
+    monkeypatch.setitem(student.PROFILES, "small", fewer)
     out = tmp_path / "student"
     data = ("--data", f"finance={DATA / 'tatqa_small'}")
     made = run("train", "distil", bundle, *data, "--profile", "small", "--out", out, "--json").ok()
@@ -90,11 +118,13 @@ def test_a_model_without_experts_is_not_distilled(
     run("train", "distil", minilm_path, *data, "--out", tmp_path).fails(6)
 
 
-def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path: Path) -> None:
+def test_a_bundle_is_exported_as_one_model(
+    run: Run, tmp_path: Path, minilm_path: Path, bundle: Path
+) -> None:
     import numpy as np
     from sentence_transformers import SentenceTransformer
 
-    bundle, out = _bundle(tmp_path / "experts", minilm_path, "finance"), tmp_path / "whole"
+    out = tmp_path / "whole"
     run("train", "export", bundle, "--out", out).ok()
     model = SentenceTransformer(str(out), device="cpu", trust_remote_code=True)
     plain = SentenceTransformer(str(minilm_path), device="cpu")
@@ -105,10 +135,7 @@ def test_a_bundle_is_exported_as_one_model(run: Run, tmp_path: Path, minilm_path
     assert run("train", "export", minilm_path, "--out", tmp_path / "other").code == 9
 
 
-def test_distil_rejects_data_of_an_unknown_domain(
-    run: Run, tmp_path: Path, minilm_path: Path
-) -> None:
-    bundle = _bundle(tmp_path / "experts", minilm_path, "finance")
+def test_distil_rejects_data_of_an_unknown_domain(run: Run, tmp_path: Path, bundle: Path) -> None:
     data = ("--data", f"legal={DATA / 'tatqa_small'}")
     run("train", "distil", bundle, *data, "--out", tmp_path / "out").fails(
         2, "has no expert for legal: give data of its domains (finance)"
@@ -116,40 +143,17 @@ def test_distil_rejects_data_of_an_unknown_domain(
     assert not (tmp_path / "out").exists()
 
 
-def _bundle(folder: Path, base: Path, domain: str) -> Path:
-    """Make a bundle of an expert that is not trained, but differs from the base."""
-    import torch
-
-    from expertrag_retriever.encoder import fingerprint_of, load_model
-    from expertrag_retriever.experts.module import with_experts
-    from expertrag_retriever.experts.settings import ExpertSettings
-    from expertrag_retriever.experts.storage import save_experts
-    from expertrag_retriever.experts.surgery import expert_layers
-
-    folder.mkdir()
-    settings = ExpertSettings((domain,), rank=4)
-    module = with_experts(load_model(str(base)), settings)
-    torch.manual_seed(0)
-    for _, layer in expert_layers(module.model):
-        layer.second.data += 0.01 * torch.randn_like(layer.second)
-    origin = {"name": "all-minilm-l6-v2", "fingerprint": fingerprint_of(str(base))}
-    save_experts(module.model, settings, None, folder, {"base": origin})
-    return folder
-
-
 @pytest.mark.slow
 def test_questions_are_the_same_after_a_kill(
     run: Run, tmp_path: Path, minilm_path: Path, smollm_path: Path
 ) -> None:
     import gzip
-    import os
-    import signal
     import subprocess
     import sys
     import time
 
     plain = ("--generator", smollm_path)  # the default one is a reader, which answers
-    some = ("--count", "6", "--seed", "1")
+    some = ("--count", "3", "--seed", "1")
     ask = ("train", "questions", DATA / "beir_small", *plain, *some, "--out")
     cut, whole = tmp_path / "cut.jsonl.gz", tmp_path / "whole.jsonl.gz"
     killed = subprocess.Popen(
@@ -160,14 +164,14 @@ def test_questions_are_the_same_after_a_kill(
     partial = tmp_path / "cut.jsonl.gz.partial"
     while killed.poll() is None and not (partial.exists() and partial.stat().st_size):
         time.sleep(0.05)
-    os.kill(killed.pid, signal.SIGKILL)
+    killed.kill()
     killed.wait()
     assert partial.exists() and not cut.exists()
 
     made = run(*ask, cut, "--json").ok()
     report = made.json()
-    assert report["passages"] == 6 == report["pairs"] + sum(report["dropped"].values())
-    assert "ask questions: 6/6" in made.err
+    assert report["passages"] == 3 == report["pairs"] + sum(report["dropped"].values())
+    assert "ask questions: 3/3" in made.err
     assert not partial.exists()
     for line in gzip.decompress(cut.read_bytes()).decode().splitlines():
         pair = json.loads(line)
@@ -175,7 +179,7 @@ def test_questions_are_the_same_after_a_kill(
         assert pair["positive"] not in made.err
 
     again = run(*ask, whole).ok()
-    assert f"{report['pairs']} pairs of 6 passages; dropped: " in again.out
+    assert f"{report['pairs']} pairs of 3 passages; dropped: " in again.out
     assert whole.read_bytes() == cut.read_bytes()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.client import AsyncClient, Client
-from expertrag.client.target import Target, parse_target
+from expertrag.client.target import parse_target
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from expertrag.client.target import Target, parse_target
     ],
 )
 def test_addresses(text: str) -> None:
-    assert parse_target(text) == Target(address=text)
+    assert parse_target(text) == text
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,13 +32,13 @@ def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for text in ("store", "./store", str(tmp_path / "store"), "~/store", Path("store")):
-        store = parse_target(text).store
-        assert store is not None
+        store = parse_target(text)
+        assert isinstance(store, Path)
         assert store.samefile(tmp_path / "store")
     # An address is one even if such a folder exists; a slash or a Path means the folder.
-    assert parse_target("localhost:50051").address
-    assert parse_target("./localhost:50051").store == Path("./localhost:50051")
-    assert parse_target(Path("localhost:50051")).store == Path("localhost:50051")
+    assert parse_target("localhost:50051") == "localhost:50051"
+    assert parse_target("./localhost:50051") == Path("./localhost:50051")
+    assert parse_target(Path("localhost:50051")) == Path("localhost:50051")
 
 
 @pytest.mark.parametrize(

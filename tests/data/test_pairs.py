@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from file_helper import write_lines
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.data.pairs import co_relevant_pairs, domain_sources
@@ -38,8 +38,8 @@ def test_a_folder_without_a_data_set(tmp_path: Path) -> None:
 def test_a_title_precedes_its_text(tmp_path: Path) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
-    (tmp_path / "corpus.jsonl").write_text(json.dumps({"_id": "d", "title": "T", "text": "body"}))
-    (tmp_path / "queries.jsonl").write_text(json.dumps({"_id": "q", "text": "what"}))
+    write_lines(tmp_path / "corpus.jsonl", [{"_id": "d", "title": "T", "text": "body"}])
+    write_lines(tmp_path / "queries.jsonl", [{"_id": "q", "text": "what"}])
     [source] = domain_sources({"x": [tmp_path]})["x"]
     assert source.corpus == {"d": "T\nbody"}
 
@@ -92,8 +92,8 @@ def _write_set(folder: Path, queries: int) -> Path:
     ids = range(queries)
     corpus = [{"_id": f"d{n}", "text": f"document {n} of many"} for n in range(2 * queries)]
     asked = [{"_id": f"q{n}", "text": f"question {n}"} for n in ids]
-    for name, items in (("corpus", corpus), ("queries", asked)):
-        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in items))
+    write_lines(folder / "corpus.jsonl", corpus)
+    write_lines(folder / "queries.jsonl", asked)
     for split in ("train", "test"):
         lines = [
             f"q{n}\td{place}\t1\n"

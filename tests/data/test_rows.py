@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from file_helper import write_lines
 
 from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.data.rows import dump_row, read_rows
@@ -40,13 +41,11 @@ def test_answers_of_an_earlier_version_are_ignored(tmp_path: Path) -> None:
     row = Row("1", "?", ("x",), "a", "b", recorded=Recorded(Branch(), Branch(), GATE))
     item = json.loads(dump_row(row))
     item["recorded"]["ways"] = {"one_passage": item["recorded"]["one_step"]}
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({**item, "one_passage": "passage"}))
+    path = write_lines(tmp_path / "rows.jsonl", [{**item, "one_passage": "passage"}])
     assert read_rows(path).rows == (row,)
 
 
 def test_invalid_rows_are_counted_with_the_reason(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
     bad = [
         {**PLAIN, "never": None},
         {key: value for key, value in PLAIN.items() if key != "_id"},
@@ -56,8 +55,7 @@ def test_invalid_rows_are_counted_with_the_reason(tmp_path: Path) -> None:
         {**PLAIN, "_id": "5", "recorded": {"never": {}}},
         PLAIN,
     ]
-    path.write_text("".join(json.dumps(item) + "\n" for item in [PLAIN, *bad]))
-    read = read_rows(path)
+    read = read_rows(write_lines(tmp_path / "rows.jsonl", [PLAIN, *bad]))
     assert [row.id for row in read.rows] == ["1"]
     assert [(item.id, item.reason) for item in read.skipped] == [
         ("1", "never is missing or not a string"),
@@ -94,17 +92,14 @@ def test_recorded_values_are_validated(tmp_path: Path, part: str, name: str, val
     good = json.loads(dump_row(Row("1", "?", ("x",), "a", "b", recorded=recorded)))
     bad = json.loads(dump_row(Row("2", "?", ("x",), "a", "b", recorded=recorded)))
     bad["recorded"][part][name] = value
-    path = tmp_path / "rows.jsonl"
-    path.write_text(f"{json.dumps(good)}\n{json.dumps(bad)}\n")
-    read = read_rows(path)
+    read = read_rows(write_lines(tmp_path / "rows.jsonl", [good, bad]))
     assert [row.id for row in read.rows] == ["1"]
     assert [item.id for item in read.skipped] == ["2"]
 
 
 def test_invalid_ids(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
     items = [PLAIN, {**PLAIN, "_id": ""}, {**PLAIN, "_id": "\ud800"}]
-    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    path = write_lines(tmp_path / "rows.jsonl", items)
     assert [item.reason for item in read_rows(path).skipped] == [
         "_id is empty",
         "_id contains a lone surrogate, which is not valid text",

@@ -11,9 +11,14 @@ from pathlib import Path
 import pytest
 from serving_fixtures import PacedGenerator
 
+from expertrag import models
 from expertrag.answer.pipeline import Pipeline
-from expertrag.eval.questions import Asked
+from expertrag.config import load
+from expertrag.eval.questions import Asked, questions
+from expertrag_index.types import silent
 from expertrag_retriever.encoder import SentenceTransformerEmbedder
+
+SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 
 MakeSet = Callable[..., Path]
 WithModel = Callable[..., Asked]
@@ -47,13 +52,21 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
+@pytest.fixture(scope="session")
+def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
+    """Three questions, with the real models."""
+    config = load(environ={}).config
+    config = replace(config, model=replace(config.model, generator=models.SMALL))
+    yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
+
+
 @pytest.fixture
 def with_model(asked: Asked, shipped: SentenceTransformerEmbedder) -> Iterator[WithModel]:
-    """Gives the questions that a file of tests asks to another model."""
+    """Gives the questions to another model."""
     with ExitStack() as opened:
 
         def made(model: PacedGenerator, given: Asked = asked) -> Asked:
-            store = next((given.work / "stores").iterdir())
+            store = next((given.work / "stores").glob("squad_small-*"))
             pipeline = opened.enter_context(closing(Pipeline(store, shipped, model)))
             inputs = {**given.opened.inputs, "generator": model.fingerprint}
             system = replace(given.opened, pipeline=pipeline, generator=model, inputs=inputs)

@@ -25,29 +25,13 @@ def row(
     cited: tuple[str, ...] = (),
     relevant: tuple[str, ...] = ("d1",),
 ) -> Row:
-    return Row(
-        name,
-        f"{name}?",
-        answers,
-        never,
-        one_step,
-        relevant=relevant,
-        recorded=Recorded(
-            never=Branch(1, 0, 10, 5, {"generate": 1.0}, 0.5, relevant_support=0.25),
-            one_step=Branch(
-                1,
-                1,
-                100,
-                5,
-                {"search": 1.0, "generate": 2.0},
-                support,
-                ("d1", "d2"),
-                cited,
-                relevant_support=0.75,
-            ),
-            gate=GateRecord("g", p_benefit, 0.5, lm_calls=1, stage_seconds={"gate": 0.5}),
-        ),
+    seconds = {"search": 1.0, "generate": 2.0}
+    recorded = Recorded(
+        Branch(1, 0, 10, 5, {"generate": 1.0}, 0.5, relevant_support=0.25),
+        Branch(1, 1, 100, 5, seconds, support, ("d1", "d2"), cited, relevant_support=0.75),
+        GateRecord("g", p_benefit, 0.5, lm_calls=1, stage_seconds={"gate": 0.5}),
     )
+    return Row(name, f"{name}?", answers, never, one_step, relevant=relevant, recorded=recorded)
 
 
 @pytest.fixture

@@ -20,10 +20,7 @@ def gates() -> tuple[samples.Report, samples.Report]:
     """Five questions: the new gate is right on all, the old one on the last; "never" is equal."""
     old = samples.gate()
     old["per_query"] = {
-        "nq": {
-            "never": dict.fromkeys("12345", 0),
-            "gate": {"1": 0, "2": 0, "3": 0, "4": 0, "5": 1},
-        }
+        "nq": {"never": dict.fromkeys("12345", 0), "gate": {"1": 0, "2": 0, "3": 0, "4": 0, "5": 1}}
     }
     new = copy.deepcopy(old)
     new["per_query"]["nq"]["gate"] = dict.fromkeys("12345", 1)

@@ -77,10 +77,7 @@ def test_without_accepted_answers_there_is_no_accuracy(answers: tuple[str, ...] 
 
 
 def test_measures_of_decisions_without_answers() -> None:
-    assert measure(GATE_ONLY) == {
-        "decision_consistency": 0.0,
-        "p_benefit_gap": pytest.approx(0.6),
-    }
+    assert measure(GATE_ONLY) == {"decision_consistency": 0.0, "p_benefit_gap": pytest.approx(0.6)}
 
 
 def report(**sets: tuple[Replies, ...]) -> Any:

@@ -10,33 +10,14 @@ from expertrag.eval.policies import outcome, parse_policies
 
 
 def row(never: str, one_step: str, p_benefit: float, answers: tuple[str, ...] | None) -> Row:
-    return Row(
-        "q",
-        "?",
-        answers,
-        never,
-        one_step,
-        recorded=Recorded(
-            never=Branch(1, 0, 30, 10, {"generate": 1.0}, relevant_support=0.2),
-            one_step=Branch(
-                1,
-                1,
-                900,
-                12,
-                {"embed": 0.1, "search": 0.2, "generate": 3.0, "ground": 0.3},
-                relevant_support=0.6,
-            ),
-            gate=GateRecord(
-                "g",
-                p_benefit,
-                0.5,
-                lm_calls=1,
-                prompt_tokens=30,
-                completion_tokens=6,
-                stage_seconds={"embed": 0.1, "gate": 0.05, "prefill": 0.4},
-            ),
-        ),
+    seconds = {"embed": 0.1, "search": 0.2, "generate": 3.0, "ground": 0.3}
+    deciding = {"embed": 0.1, "gate": 0.05, "prefill": 0.4}
+    recorded = Recorded(
+        Branch(1, 0, 30, 10, {"generate": 1.0}, relevant_support=0.2),
+        Branch(1, 1, 900, 12, seconds, relevant_support=0.6),
+        GateRecord("g", p_benefit, 0.5, {}, 1, 30, 6, deciding),
     )
+    return Row("q", "?", answers, never, one_step, recorded=recorded)
 
 
 RIGHT_OPEN = row("wrong", "right", 0.5, ("right",))

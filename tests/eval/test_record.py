@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from eval.conftest import WithModel
+from eval.conftest import SQUAD, WithModel
 from serving_fixtures import PacedGenerator, PacedSession
 
-from expertrag import models
 from expertrag.api.errors import Conflict, InvalidArgument, Unavailable
 from expertrag.api.folding import fold
 from expertrag.api.types import GateMode, Sampling
-from expertrag.config import Config, load
+from expertrag.config import load
 from expertrag.data.datasets import Query
 from expertrag.data.resume import appending
 from expertrag.data.rows import read_rows
@@ -25,7 +24,6 @@ from expertrag.llm.base import Message, ShouldStop
 from expertrag.metrics.squad import contains
 from expertrag_index.types import silent
 
-SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 RECORDING = Recording(k=2, max_tokens=6)
 PROMPTS_A_QUESTION = 4  # gate, closed book, and open book, which starts a closed-book session first
 
@@ -44,20 +42,6 @@ class MortalGenerator(PacedGenerator):
             raise Unavailable("the endpoint is gone")
         self.lives -= 1
         return super().session(messages, sampling, stop)
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
-
-
-@pytest.fixture(scope="module")
-def asked(work: Path, minilm_path: Path, reader_path: Path) -> Iterator[Asked]:
-    """Three questions, with the real models."""
-    config: Config = load(environ={}).config
-    model = dataclasses.replace(config.model, generator=models.SMALL)
-    config = dataclasses.replace(config, model=model)
-    yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
 
 
 def test_rows_contain_the_pipelines_answers(asked: Asked, tmp_path: Path) -> None:
@@ -210,15 +194,3 @@ def test_a_file_of_other_origin_is_not_modified(asked: Asked, tmp_path: Path) ->
     with pytest.raises(Conflict, match="was not recorded by this command"):
         record(asked, RECORDING, path, silent)
     assert json.loads(path.read_text()) == {"mine": 1}
-
-
-def test_two_data_sets_with_the_same_name(tmp_path: Path) -> None:
-    (tmp_path / "squad_small").symlink_to(SQUAD)
-    other = tmp_path / "other" / "squad_small"
-    other.parent.mkdir()
-    other.mkdir()
-    for item in SQUAD.iterdir():
-        (other / item.name).symlink_to(item)
-    ask: Callable[..., Iterator[Asked]] = questions
-    with pytest.raises(InvalidArgument, match="two data sets are named squad_small"):
-        next(ask((SQUAD, other), "test", 1, 0, load(environ={}).config, tmp_path, silent))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,12 @@ from serving_fixtures import PacedGenerator, PacedSession
 from expertrag.api.errors import Unavailable
 from expertrag.api.folding import fold
 from expertrag.api.types import GateMode, Sampling
-from expertrag.config import load
-from expertrag.eval.questions import Asked, questions
+from expertrag.eval.questions import Asked
 from expertrag.eval.record import Recording
 from expertrag.eval.replies import Asking, ask_wordings
 from expertrag.llm.base import Message, ShouldStop
 from expertrag_index.types import silent
 
-SQUAD = Path(__file__).parents[1] / "data" / "squad_small"
 ASKING = Asking(Recording(k=1, max_tokens=6), most=3)  # the gate uses 6 tokens
 
 
@@ -39,15 +37,6 @@ class FailingGenerator(PacedGenerator):
             raise Unavailable("the endpoint is gone")
         self.begun += 1
         return super().session(messages, sampling, stop)
-
-
-@pytest.fixture(scope="module")
-def asked(
-    tmp_path_factory: pytest.TempPathFactory, minilm_path: Path, reader_path: Path
-) -> Iterator[Asked]:
-    """Three questions, with the real models."""
-    config, work = load(environ={}).config, tmp_path_factory.mktemp("work")
-    yield from questions((SQUAD,), "test", 3, 0, config, work, silent)
 
 
 @pytest.fixture
@@ -114,9 +103,7 @@ def test_a_failing_model_stops_the_run(asked_of: WithModel) -> None:
         ask_wordings(asked_of(FailingGenerator("")), ASKING, silent)
 
 
-def test_replies_with_other_settings_are_not_reused(
-    asked_of: WithModel,
-) -> None:
+def test_replies_with_other_settings_are_not_reused(asked_of: WithModel) -> None:
     ask_wordings(asked_of(FailingGenerator()), ASKING, silent)
     model = FailingGenerator()
     replies, _ = ask_wordings(asked_of(model), dataclasses.replace(ASKING, most=2), silent)

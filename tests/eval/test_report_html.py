@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import builtins
 import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -14,13 +13,8 @@ import report_samples as samples
 from bs4 import BeautifulSoup
 
 from expertrag.api.errors import MissingExtra
-from expertrag.data.rows import read_row_sets
-from expertrag.eval.gate import evaluate_gate, gate_report
-from expertrag.eval.manifest import make_manifest
 from expertrag.eval.report import html, plots
 from expertrag.eval.report.blocks import Bar, Bars, Curves, Mark
-
-ADARAGUE = Path(__file__).parents[1] / "data" / "adarague_small"
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +115,6 @@ def test_texts_and_names_of_data_sets_are_escaped() -> None:
     soup = BeautifulSoup(text, "lxml")
     assert soup.find("h4", string=re.compile("alert")) is not None
     assert all("<script" not in drawing for drawing in drawings(soup))
-
-
-def test_a_real_gate_report_is_shown() -> None:
-    row_sets = read_row_sets([ADARAGUE])
-    report = gate_report(evaluate_gate(row_sets, None), make_manifest("gate", {"seed": 0}))
-    soup = BeautifulSoup(html.render([report]), "lxml")
-    assert soup.find("h1").get_text() == "Retrieval gate"  # type: ignore[union-attr]
-    assert any(caption.startswith("Accuracy against") for caption in captions(soup))
 
 
 def test_each_policy_has_a_unique_style_in_all_plots() -> None:

@@ -260,7 +260,7 @@ def test_a_query_that_cannot_be_searched_is_skipped_in_all_modes_and_counted(
     for mode in MODES:
         assert set(found["per_query"]["tiny"][mode]["MAP"]) == {"q2", "q3"}
     assert found["skipped"]["tiny"] == [
-        {"id": "q1", "reason": "a query vector must be finite and not zero", "retry": False},
+        {"id": "q1", "reason": "a query vector must be finite and not zero", "retry": False}
     ]
     assert found["sizes"]["tiny"]["queries"] == 2
     alone = make_set(CORPUS, {"q1": QUERIES["q1"]}, {"q1": {"tide": 1}})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_helper import CORPUS, HashingEmbedder, build, contents
+from store_helper import CORPUS, HashingEmbedder, build, change_database, contents
 
 from expertrag_index import manifest
 from expertrag_index.build import IndexWriter
@@ -269,48 +269,36 @@ def test_a_lost_database_is_not_replaced_by_an_empty_one(
         Index.open(store)
 
 
-def test_rejects_a_newer_format(store: Path, hashing: Any) -> None:
-    rewrite_manifest(store, format_version=4, unheard_of=1)
+@pytest.mark.parametrize(
+    ("version", "cure"), [(2, "build the store again from its documents"), (4, "pip install -U")]
+)
+def test_rejects_a_store_of_another_version(
+    store: Path, hashing: Any, version: int, cure: str
+) -> None:
+    change_database(store, f"PRAGMA user_version = {version}")
+    with pytest.raises(StoreFormatError, match=cure):
+        IndexWriter.open(store, hashing)
+    rewrite_manifest(store, format_version=version, unheard_of=1)
     for attempt in (
         lambda: Index.open(store),
         lambda: IndexWriter.open(store, hashing),
         lambda: verify(store, repair=True),
     ):
-        with pytest.raises(StoreFormatError, match="pip install -U"):
-            attempt()
-
-
-def test_rejects_a_newer_database(store: Path, hashing: Any) -> None:
-    with contextlib.closing(sqlite3.connect(store / "store.db")) as connection:
-        connection.execute("PRAGMA user_version = 4")
-    with pytest.raises(StoreFormatError, match="pip install -U"):
-        IndexWriter.open(store, hashing)
-
-
-def test_rejects_a_store_of_an_older_version(store: Path, hashing: Any) -> None:
-    rewrite_manifest(store, format_version=2)
-    with contextlib.closing(sqlite3.connect(store / "store.db")) as connection:
-        connection.execute("PRAGMA user_version = 2")
-    for attempt in (lambda: Index.open(store), lambda: IndexWriter.open(store, hashing)):
-        with pytest.raises(StoreFormatError, match="build the store again from its documents"):
+        with pytest.raises(StoreFormatError, match=cure):
             attempt()
 
 
 def test_damaged_rows_are_rejected_and_removed_by_a_repair(store: Path, hashing: Any) -> None:
-    connection = sqlite3.connect(store / "store.db")
-    connection.execute(
+    change_database(
+        store,
         """UPDATE chunks SET text = 'X' || substr(text, 2)
-        WHERE document = (SELECT row FROM documents WHERE id = 'doc1')"""
-    )
-    connection.execute("UPDATE documents SET text = text || '.' WHERE id = 'doc2'")
-    connection.execute("UPDATE documents SET metadata = '{}' WHERE id = 'doc3'")
-    connection.execute(
+        WHERE document = (SELECT row FROM documents WHERE id = 'doc1')""",
+        "UPDATE documents SET text = text || '.' WHERE id = 'doc2'",
+        "UPDATE documents SET metadata = '{}' WHERE id = 'doc3'",
         """UPDATE vectors SET embedding = zeroblob(64) WHERE content_hash =
         (SELECT content_hash FROM chunks WHERE document =
-        (SELECT row FROM documents WHERE id = 'doc4'))"""
+        (SELECT row FROM documents WHERE id = 'doc4'))""",
     )
-    connection.commit()
-    connection.close()
     with Index.open(store) as index:
         with pytest.raises(StoreCorruptError, match=r"chunk row .* --repair"):
             index.sample_chunks(index.size)

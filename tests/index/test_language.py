@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from index.conftest import load_whole
 
 from expertrag_index.language import LanguageShare, is_english
-from expertrag_index.loaders import load
 from expertrag_index.types import Document
 
 GERMAN = "Der Urlaub wird bei der Teamleitung beantragt und muss bis Ende März genommen werden."
@@ -65,7 +65,7 @@ def test_shares_are_of_characters() -> None:
 def test_the_sample_documents_are_english() -> None:
     share = LanguageShare()
     examples = Path(__file__).parents[2] / "examples" / "documents"
-    counted = sum(1 for _ in share.watch(load([examples], on_failure=print)))
+    counted = len(list(share.watch(load_whole(examples))))
     assert counted > 800
     assert share.other < 0.01
 
@@ -73,5 +73,5 @@ def test_the_sample_documents_are_english() -> None:
 def test_a_german_record_counts_by_its_text(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(json.dumps({"titel": "Urlaub", "inhalt": GERMAN}))
     share = LanguageShare()
-    assert len(list(share.watch(load([tmp_path], on_failure=print)))) == 1
+    assert len(list(share.watch(load_whole(tmp_path)))) == 1
     assert share.other == 1.0

@@ -3,29 +3,26 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from index.conftest import load_whole
 
-from expertrag_index.loaders import SUFFIXES, load
+from expertrag_index.loaders import SUFFIXES
 from expertrag_index.sections import sections
-from expertrag_index.types import Document, LoadFailure
+from expertrag_index.types import Document
 
 SAMPLES = Path(__file__).parents[1] / "data" / "documents"
 
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, Document]:
-    failures: list[LoadFailure] = []
-    loaded = list(load([SAMPLES], on_failure=failures.append))
-    assert failures == []
+    loaded = load_whole(SAMPLES)
     assert len({document.id for document in loaded}) == len(loaded)
     return {document.id: document for document in loaded}
 
 
 def read(path: Path, content: str | bytes) -> Document:
-    """Write a file, load it alone, and expect one document and no failure."""
+    """Write a file, load it alone, and expect one document."""
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    failures: list[LoadFailure] = []
-    (document,) = load([path], on_failure=failures.append)
-    assert failures == []
+    (document,) = load_whole(path)
     return document
 
 
@@ -126,18 +123,14 @@ def test_json_records_are_documents(documents: dict[str, Document]) -> None:
 
 
 def test_reads_only_the_corpus_of_a_beir_folder() -> None:
-    failures: list[LoadFailure] = []
-    loaded = list(load([SAMPLES / "beir"], on_failure=failures.append))
+    loaded = load_whole(SAMPLES / "beir")
     assert [(document.id, document.title) for document in loaded] == [("d1", "Tides"), ("d2", "")]
     assert loaded[0].domain is None
-    assert failures == []
 
 
 def test_a_file_given_directly_has_its_name_as_id() -> None:
-    failures: list[LoadFailure] = []
-    (document,) = load([SAMPLES / "manual" / "page.html"], on_failure=failures.append)
+    (document,) = load_whole(SAMPLES / "manual" / "page.html")
     assert (document.id, document.source, document.domain) == ("page.html", "page.html", None)
-    assert failures == []
 
 
 @pytest.mark.parametrize(

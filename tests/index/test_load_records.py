@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from index.conftest import load_whole
 
 from expertrag_index.loaders import load
 from expertrag_index.types import Document, LoadFailure
@@ -18,10 +19,7 @@ def read(path: Path, content: Any) -> list[Document]:
     """Write a value as JSON, or a text as it is, and load it without a failure."""
     text = content if isinstance(content, str) else json.dumps(content)
     path.write_text(text, encoding="utf-8")
-    failures: list[LoadFailure] = []
-    documents = list(load([path], on_failure=failures.append))
-    assert failures == []
-    return documents
+    return load_whole(path)
 
 
 @pytest.fixture

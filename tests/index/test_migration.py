@@ -13,6 +13,7 @@ from store_helper import (
     Child,
     ExpertEmbedder,
     HashingEmbedder,
+    PowerCutError,
     build,
     contents,
     make_mixed_corpus,
@@ -99,26 +100,24 @@ def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
     old = HashingEmbedder()
     query = old.encode_query("word5 finance-word")
     with Index.open(plain) as reader:
-        expected = reader.search_dense(query, 50), reader.search_lexical("word5 plants", 50)
+
+        def seen() -> object:
+            return reader.search_dense(query, 50), reader.search_lexical("word5 plants", 50)
+
+        expected = seen()
         before = _stored_vectors(plain)
         child = Child()
         child.start("migrate", plain, COUNT, 0.02)
         wait_until(lambda: _stored_vectors(plain) > before, timeout=30)  # 64 of 120
         assert child.runs
         child.kill()
-        assert (
-            reader.search_dense(query, 50),
-            reader.search_lexical("word5 plants", 50),
-        ) == expected
+        assert seen() == expected
         with Index.open(plain, embedder_fingerprint=old.fingerprint) as fresh:
             assert fresh.generation == 1
         embedder = ExpertEmbedder()
         report = migrate(plain, embedder)
         assert 0 < report.chunks_embedded < report.chunks
-        assert (
-            reader.search_dense(query, 50),
-            reader.search_lexical("word5 plants", 50),
-        ) == expected
+        assert seen() == expected
     assert contents(plain) == contents(built)
     assert verify(plain).problems == ()
 
@@ -127,9 +126,6 @@ def test_readers_continue_and_a_killed_migration_embeds_nothing_twice(
 def test_a_migration_killed_before_the_swap_leaves_the_old_store(
     plain: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    class PowerCutError(Exception):
-        pass
-
     def die(*_: object) -> Any:
         raise PowerCutError
 
@@ -174,20 +170,15 @@ def test_no_document_is_lost_if_it_has_no_finite_vector(tmp_path: Path) -> None:
     assert verify(tmp_path / "s").problems == ()
 
 
-def test_a_build_after_a_migration_chunks_for_the_new_embedder(plain: Path) -> None:
+def test_chunks_too_long_for_the_new_embedder_are_reported_and_cut_by_a_build(plain: Path) -> None:
     short = HashingEmbedder(fingerprint="short")
     short.max_tokens = 20
     with IndexWriter.open(plain, short, migrating=True) as writer:
-        chunks = writer.migrate().chunks
+        report = writer.migrate()
         again = writer.build(make_mixed_corpus(COUNT))
-    assert again.changed == COUNT
-    assert again.chunks > chunks
-
-
-def test_reports_chunks_too_long_for_the_new_embedder(plain: Path) -> None:
-    short = HashingEmbedder(fingerprint="short")
-    short.max_tokens = 20
-    (reported,) = migrate(plain, short).failures
+    assert (again.changed, again.failures) == (COUNT, ())
+    assert again.chunks > report.chunks
+    (reported,) = report.failures
     assert reported.notice
     assert "longer than the 20 tokens" in reported.reason
     assert "build the store again" in reported.cure

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
-from langchain_core.prompts import ChatPromptTemplate
 from serving_fixtures import Background, StartServer
 
 from expertrag.api.errors import InvalidArgument
@@ -74,12 +73,6 @@ def test_chat_model_streams(client: Client) -> None:
     assert whole.response_metadata["gate"]["action"] == "closed_book"
     assert whole.response_metadata["from_documents"] is False
     assert whole.response_metadata["unsupported_reason"] == ""
-
-
-def test_chains(client: Client) -> None:
-    model = ExpertRAGChatModel(client=client, mode=GateMode.NEVER, max_tokens=2)
-    chain = ChatPromptTemplate.from_template("Tell me about {topic}.") | model
-    assert chain.invoke({"topic": "roses"}).content == "0 1 "
 
 
 def test_sampling_reaches_the_server(client: Client) -> None:

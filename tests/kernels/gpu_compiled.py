@@ -89,11 +89,7 @@ def main() -> None:
             return {name: integers[name] for name in names if name in integers}
 
         kernel: Any = kernels.align_pairs
-        pointers = {
-            "index": "*i64",
-            "pairs_of_places": "*i32",
-            "expert_of_blocks": "*i32",
-        }
+        pointers = {"index": "*i64", "pairs_of_places": "*i32", "expert_of_blocks": "*i32"}
         constants = {"BLOCK_M": 16, "EXPERTS": 128, "CHUNK": 64}
         types = {**pointers, **some(kernel.arg_names)}
         rows.append(compiled(kernel, arch, types, constants, 8, 3))

@@ -14,6 +14,7 @@ from small_decoder import (
     in_parts,
     in_torch,
     small_model,
+    some_tokens,
     whole_text,
 )
 
@@ -38,7 +39,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 )
 def test_logits_equal_torch(isa: str, format: Format, most: float) -> None:
     model = small_model(format)
-    tokens = torch.randint(VOCABULARY, (150,), generator=torch.Generator().manual_seed(1))
+    tokens = some_tokens(150, 1)
     wanted = model.expected(tokens)
     found = whole_text(model, tokens, torch.tensor([7, 0, 11]))
     assert (found - wanted).norm() / wanted.norm() < most
@@ -47,8 +48,7 @@ def test_logits_equal_torch(isa: str, format: Format, most: float) -> None:
 @pytest.mark.parametrize("format", list(Format))
 def test_a_row_is_the_same_in_any_batch(isa: str, format: Format) -> None:
     model = small_model(format)
-    draw = torch.Generator().manual_seed(2)
-    one, other = (torch.randint(VOCABULARY, (length,), generator=draw) for length in (140, 67))
+    one, other = some_tokens(140, 2), some_tokens(67, 3)
     alone = (
         whole_text(model, one, torch.tensor([0, 1, 2])),
         whole_text(model, other, torch.tensor([3, 4])),
@@ -62,7 +62,7 @@ def test_a_row_is_the_same_in_any_batch(isa: str, format: Format) -> None:
 @pytest.mark.parametrize("format", list(Format))
 def test_picked_rows_are_the_same_without_the_others(isa: str, format: Format) -> None:
     model = small_model(format)
-    tokens = torch.randint(VOCABULARY, (140,), generator=torch.Generator().manual_seed(4))
+    tokens = some_tokens(140, 4)
     places, whole = torch.arange(140), whole_text(model, tokens, torch.tensor([0, 1, 2]))
     texts, watched = [SequenceRows(0, 140, torch.tensor([5, 3, 4]))], torch.tensor([7, 90, 91])
     seen = model.decoder.run(tokens, places, texts, places, watched)[1]
@@ -159,11 +159,7 @@ def test_matrices_are_packed_as_in_torch(isa: str, format: Format, shape: tuple[
             "all rows",
         ),
         ([0, 1], [SequenceRows(0, 3, torch.tensor([0]))], "each with a position"),
-        (
-            [254, 255, LONGEST],
-            [SequenceRows(0, 3, torch.arange(5))],
-            "limit of 256",
-        ),
+        ([254, 255, LONGEST], [SequenceRows(0, 3, torch.arange(5))], "limit of 256"),
         ([62, 63, 64], [SequenceRows(0, 3, torch.tensor([0]))], "position 64 has no page"),
         ([0, 1, 2], [SequenceRows(0, 3, torch.tensor([PAGES]))], "pages must be from 0 to 11"),
     ],
@@ -176,8 +172,9 @@ def test_rejects_inconsistent_batches(
         model.decoder.run(torch.arange(3), torch.tensor(positions), texts, torch.tensor([2]))
 
 
-def test_rejects_tokens_outside_the_vocabulary() -> None:
-    model = small_model(Format.F32)
+@pytest.mark.parametrize("make", [Decoder, in_torch(torch.float32)])
+def test_rejects_tokens_outside_the_vocabulary(make: Make) -> None:
+    model = small_model(Format.F32, make)
     one = torch.tensor([0])
     for token in (-1, VOCABULARY):
         with pytest.raises(ValueError, match="tokens must be from 0 to 69"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,32 +37,33 @@ def _route(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(index), torch.tensor(weights)
 
 
+def _updated(text: int, expert: int) -> torch.Tensor:
+    """What an expert of low rank adds to the base."""
+    return X[text].double() @ (LOW_RANK.up[expert].double() @ LOW_RANK.down[expert].double()).T
+
+
+def _replaced(text: int, expert: int) -> torch.Tensor:
+    """What a copy adds to the base, whose weight it reduces."""
+    assert COPIES.bias is not None
+    output = X[text].double() @ COPIES.weight[expert].double().T + COPIES.bias[expert].double()
+    return output - BASE[text].double()
+
+
 @pytest.mark.parametrize("name", ROUTES)
-def test_low_rank_adds_weighted_updates(name: str) -> None:
+@pytest.mark.parametrize(
+    ("apply", "experts", "added"),
+    [(apply_low_rank, LOW_RANK, _updated), (apply_copies, COPIES, _replaced)],
+)
+def test_experts_add_to_the_base_by_their_weights(
+    name: str, apply: Any, experts: Any, added: Callable[[int, int], torch.Tensor]
+) -> None:
     index, weights = _route(name)
     expected = BASE.double()
     for text in range(TEXTS):
         for expert, weight in zip(index[text].tolist(), weights[text].tolist(), strict=True):
             if expert < EXPERTS:
-                update = LOW_RANK.up[expert].double() @ LOW_RANK.down[expert].double()
-                expected[text] += weight * X[text].double() @ update.T
-    found = apply_low_rank(BASE, X, index, weights, LOW_RANK)
-    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ROUTES)
-def test_copies_reduce_the_weight_of_the_base(name: str) -> None:
-    index, weights = _route(name)
-    expected = BASE.double()
-    for text in range(TEXTS):
-        own = BASE[text].double()
-        for expert, weight in zip(index[text].tolist(), weights[text].tolist(), strict=True):
-            if expert < EXPERTS:
-                bias = COPIES.bias
-                assert bias is not None
-                output = X[text].double() @ COPIES.weight[expert].double().T + bias[expert].double()
-                expected[text] += weight * (output - own)
-    found = apply_copies(BASE, X, index, weights, COPIES)
+                expected[text] += weight * added(text, expert)
+    found = apply(BASE, X, index, weights, experts)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -75,10 +79,10 @@ def test_a_text_without_experts_is_bit_identical_to_the_base(dtype: torch.dtype)
         assert not torch.equal(found[0], base[0])
 
 
-def test_a_copy_with_full_weight_is_bit_identical_to_its_layer() -> None:
-    found = apply_copies(BASE, X, *_route("one expert for all"), COPIES)
-    assert COPIES.bias is not None
-    own = torch.nn.functional.linear(X, COPIES.weight[2], COPIES.bias[2])
+@pytest.mark.parametrize("bias", [COPIES.bias, None])
+def test_a_copy_with_full_weight_is_bit_identical_to_its_layer(bias: torch.Tensor | None) -> None:
+    found = apply_copies(BASE, X, *_route("one expert for all"), CopiedExperts(COPIES.weight, bias))
+    own = torch.nn.functional.linear(X, COPIES.weight[2], None if bias is None else bias[2])
     assert torch.equal(found, own)
 
 
@@ -86,12 +90,6 @@ def test_a_batch_without_experts_returns_the_base() -> None:
     index, weights = torch.full((TEXTS, 2), NONE), torch.ones(TEXTS, 2)
     assert apply_low_rank(BASE, X, index, weights, LOW_RANK) is BASE
     assert apply_copies(BASE, X, index, weights, COPIES) is BASE
-
-
-def test_layers_without_bias() -> None:
-    experts = CopiedExperts(COPIES.weight, None)
-    found = apply_copies(BASE, X, *_route("one expert for all"), experts)
-    assert torch.equal(found, torch.nn.functional.linear(X, COPIES.weight[2]))
 
 
 def test_gradients_reach_only_the_chosen_experts() -> None:

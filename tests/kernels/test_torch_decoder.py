@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_decoder import PAGES, VOCABULARY, Model, in_parts, in_torch, small_model, whole_text
+from small_decoder import PAGES, Model, in_parts, in_torch, small_model, some_tokens, whole_text
 
 from expertrag_kernels import Format
 from expertrag_kernels.gpu.graphs import fill, spare_rows
@@ -23,7 +23,7 @@ def _model(dtype: torch.dtype) -> Model:
 @pytest.mark.parametrize("dtype", _TYPES)
 def test_logits_equal_torch(dtype: torch.dtype) -> None:
     model = _model(dtype)
-    tokens = torch.randint(VOCABULARY, (150,), generator=torch.Generator().manual_seed(1))
+    tokens = some_tokens(150, 1)
     wanted = model.expected(tokens)
     found = whole_text(model, tokens, torch.tensor([7, 0, 11]))
     assert (found - wanted).norm() / wanted.norm() < _TYPES[dtype][1]
@@ -31,8 +31,7 @@ def test_logits_equal_torch(dtype: torch.dtype) -> None:
 
 def test_a_row_is_the_same_in_any_batch() -> None:
     model = _model(torch.float32)
-    draw = torch.Generator().manual_seed(2)
-    one, other = (torch.randint(VOCABULARY, (length,), generator=draw) for length in (140, 67))
+    one, other = some_tokens(140, 2), some_tokens(67, 3)
     found = in_parts(model, (one, other), (torch.tensor([4, 0, 3]), torch.tensor([2, 1])))
     for parts, tokens in zip(found, (one, other), strict=True):
         torch.testing.assert_close(parts, model.expected(tokens), atol=1e-4, rtol=1e-4)
@@ -55,11 +54,3 @@ def test_graph_rows_give_the_results_of_the_batch() -> None:
     torch.testing.assert_close(own.logits[:3], whole[67:])
     assert SHORT_ROWS >= 3
     assert torch.isfinite(own.logits).all()
-
-
-def test_rejects_inconsistent_batches() -> None:
-    one = torch.tensor([0])
-    with pytest.raises(ValueError, match="tokens must be from 0 to 69"):
-        _model(torch.float32).decoder.run(
-            torch.tensor([VOCABULARY]), one, [SequenceRows(0, 1, one)], one
-        )

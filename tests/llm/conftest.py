@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,11 +15,18 @@ from typing import Any
 
 import pytest
 import torch
-from model_families import LATENT, SHAPE
+from file_helper import change_json
+from model_families import FAMILIES, SHAPE
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from expertrag.api.types import Sampling
+from expertrag.llm import prompt as prompts
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.backends.transformers_network import TransformersNetwork
+from expertrag.llm.base import Message, Session
+from expertrag.llm.engine.lowering import Lowered, lower
+from expertrag.llm.load.chat import ChatTokenizer
+from expertrag_kernels import Format
+from expertrag_kernels.steps import SequenceRows
 
 TinyFolder = Callable[[str], Path]
 
@@ -27,15 +36,7 @@ _CHANGES: dict[str, Any] = {
     "max_position_embeddings": 2048,
     "tie_word_embeddings": True,
 }
-_EXTRA: dict[str, dict[str, Any]] = {
-    "olmoe": {"num_experts": 5},
-    "qwen2_moe": {"num_experts": 5, "shared_expert_intermediate_size": 40},
-    "qwen3_moe": {"num_experts": 5},
-    "mixtral": {"num_local_experts": 5},
-    "gpt_oss": {"num_local_experts": 4, "sliding_window": 64},
-    "deepseek_v2": {**LATENT, "topk_method": "greedy"},
-    "llama": {},
-}
+_GPT_OSS = {"num_local_experts": 4, "sliding_window": 64}
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,8 @@ def tiny_folder(smollm_path: Path, tmp_path_factory: Any) -> TinyFolder:
         if kind not in made:
             folder: Path = tmp_path_factory.mktemp(kind)
             torch.manual_seed(0)
-            config = AutoConfig.for_model(kind, **{**SHAPE, **_CHANGES, **_EXTRA[kind]})
+            own = _GPT_OSS if kind == "gpt_oss" else FAMILIES[kind][1]
+            config = AutoConfig.for_model(kind, **{**SHAPE, **own, **_CHANGES})
             from_config: Any = AutoModelForCausalLM.from_config
             model = from_config(config)
             with torch.no_grad():
@@ -86,6 +88,52 @@ def either(
 def smollm(smollm_path: Path) -> TransformersGenerator:
     """The default model."""
     return TransformersGenerator.load(str(smollm_path))
+
+
+@pytest.fixture(scope="session")
+def reader_folder(tiny_folder: TinyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mixture that is marked as a reader of our prompts."""
+    folder = shutil.copytree(tiny_folder("mixtral"), tmp_path_factory.mktemp("reader") / "model")
+    change_json(folder / "config.json", reader_prompts=prompts.fingerprint())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chat(smollm_path: Path) -> ChatTokenizer:
+    return ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
+
+
+@pytest.fixture(scope="session")
+def short_tokenizer(smollm_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2's tokenizer with its first 2,000 words: GGUF files of all are written slowly."""
+    folder: Path = tmp_path_factory.mktemp("short")
+    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(folder)
+    known = json.loads((folder / "tokenizer.json").read_text())
+    words = {word: number for word, number in known["model"]["vocab"].items() if number < 2000}
+    merges = [pair for pair in known["model"]["merges"] if "".join(pair) in words]
+    known["model"].update(vocab=words, merges=merges)
+    (folder / "tokenizer.json").write_text(json.dumps(known))
+    return folder
+
+
+def text_of(session: Session) -> str:
+    """The whole answer of a session, which is closed."""
+    with closing(session):
+        return "".join(session.stream())
+
+
+def lowered(model: Any, format: Format, **options: Any) -> Lowered:
+    """A tiny model as our steps, with a cache of 512 tokens or more."""
+    given = {"cache_bytes": 1 << 22, "context_tokens": 512, **options}
+    return lower(model, format, **given)
+
+
+def logits_of(lowered: Lowered) -> torch.Tensor:
+    """Logits (T, V) of a fixed text."""
+    ids, places = torch.arange(3, 43), torch.arange(40)
+    logits: torch.Tensor
+    logits, _ = lowered.decoder.run(ids, places, [SequenceRows(0, 40, torch.tensor([1]))], places)
+    return logits
 
 
 @dataclass
@@ -199,34 +247,27 @@ def _lines(model: TransformersGenerator, body: dict[str, Any]) -> Iterator[str]:
 
 
 def _answer(
-    tiny: TransformersGenerator, body: dict[str, Any], *, with_logprobs: bool
+    model: TransformersGenerator, body: dict[str, Any], *, with_logprobs: bool
 ) -> Iterator[dict[str, Any]]:
-    """Greedy decoding, written without the session that it is compared with."""
-    tokenizer, network = tiny._chat._tokenizer, tiny._network
-    assert isinstance(network, TransformersNetwork)
-    text = tokenizer.apply_chat_template(
-        body["messages"], tokenize=False, add_generation_prompt=True
-    )
-    ids = tokenizer(text, add_special_tokens=False).input_ids
-    prompt, finish = len(ids), "length"
-    for _ in range(body["max_tokens"]):
-        with torch.inference_mode():
-            log_p = network.model(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
-        token = int(log_p.argmax())
-        ids.append(token)
-        if token == tokenizer.eos_token_id:
-            finish = "stop"
-            break
-        top = log_p.topk(body.get("top_logprobs", 1))
-        entries = [
-            {"token": tokenizer.decode([i]), "logprob": value, "bytes": None}
-            for value, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)
-        ]
-        content = [{**entries[0], "top_logprobs": entries}] if with_logprobs else None
-        yield _chunk(tokenizer.decode([token]), content)
-    yield _chunk("", finish=finish)
-    usage = {"prompt_tokens": prompt, "completion_tokens": len(ids) - prompt, "total_tokens": 0}
+    """Greedy decoding in transformers."""
+    asked = [Message(**message) for message in body["messages"]]
+    top = body.get("top_logprobs", 1)
+    sampling = Sampling(body["max_tokens"], frequency_penalty=0, logprobs=top)
+    with closing(model.begin(asked, sampling)) as session:
+        for delta in session.deltas():
+            content = [
+                {**_said(token), "top_logprobs": [_said(other) for other in token.top]}
+                for token in delta.logprobs
+            ]
+            yield _chunk(delta.text, content if with_logprobs else None)
+        yield _chunk("", finish=str(session.finish_reason))
+        prompt, answer = session.prompt_tokens, session.completion_tokens
+    usage = {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": 0}
     yield {**_chunk(""), "choices": [], "usage": usage}
+
+
+def _said(token: Any) -> dict[str, Any]:
+    return {"token": token.text, "logprob": token.logprob, "bytes": None}
 
 
 def _chunk(text: str, logprobs: Any = None, finish: str | None = None) -> dict[str, Any]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
+from llm.conftest import text_of
 from transformers import AutoTokenizer
 
-from expertrag.api.errors import Cancelled, InvalidArgument
+from expertrag.api.errors import InvalidArgument
 from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.base import Message, Session
+from expertrag.llm.base import Message
 from expertrag.llm.constraints import Vocabulary
 from expertrag.llm.engine.native_network import NativeNetwork
 
@@ -65,12 +67,6 @@ def _deltas(generator: TransformersGenerator, sampling: Sampling) -> list[DeltaE
     return list(session.deltas())
 
 
-def _written(session: Session) -> str:
-    text = "".join(session.stream())
-    session.close()
-    return text
-
-
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @pytest.mark.parametrize("case", _CASES)
 def test_every_kind_is_enforced(
@@ -80,7 +76,7 @@ def test_every_kind_is_enforced(
     for seed in range(3):
         sampling = Sampling(64, temperature, seed, constraint=constraint)
         session = either.begin(_QUESTION, sampling)
-        text = _written(session)
+        text = text_of(session)
         if session.finish_reason is FinishReason.STOP:  # a list may be longer than max_tokens
             assert obeyed(text), text
         else:
@@ -96,7 +92,7 @@ def test_the_default_model_writes_json(smollm: TransformersGenerator) -> None:
     }
     question = [Message("user", "What is the capital of France? Answer in JSON.")]
     session = smollm.begin(question, Sampling(48, constraint=Constraint(json_schema=schema)))
-    assert json.loads(_written(session))["city"] == "Paris"
+    assert json.loads(text_of(session))["city"] == "Paris"
     assert session.finish_reason is FinishReason.STOP
 
 
@@ -107,7 +103,7 @@ def test_a_complete_sequence_ends(
     digits = Constraint(regex="[0-9]{4}")  # each of them is a token
     session = either.begin(_QUESTION, Sampling(max_tokens, constraint=digits))
     session.peek(2)
-    assert len(_written(session)) == session.completion_tokens == min(max_tokens, 4)
+    assert len(text_of(session)) == session.completion_tokens == min(max_tokens, 4)
     assert session.finish_reason == reason
 
 
@@ -132,17 +128,8 @@ def test_eight_concurrent_sequences_do_not_mix(tiny: TransformersGenerator) -> N
         Sampling(32, 0.9, seed, constraint=constraint) for seed, (constraint, _) in enumerate(kinds)
     ]
     alone = [_deltas(tiny, sampling) for sampling in samplings]
-    together: dict[int, list[DeltaEvent]] = {}
-
-    def work(sampling: Sampling) -> None:
-        together[sampling.seed] = _deltas(tiny, sampling)
-
-    threads = [threading.Thread(target=work, args=(sampling,)) for sampling in samplings]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [together[seed] for seed in range(8)] == alone
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(partial(_deltas, tiny), samplings)) == alone
 
 
 def test_signals_do_not_depend_on_the_constraint(either: TransformersGenerator) -> None:
@@ -158,38 +145,18 @@ def test_stop_strings_end_a_constrained_sequence(either: TransformersGenerator) 
     wanted = Constraint(choices=(f"one{prompt.NEXT_PASSAGE}two",))
     sampling = Sampling(32, constraint=wanted, stop=(prompt.NEXT_PASSAGE,))
     session = either.begin(_QUESTION, sampling)
-    assert _written(session) == "one"
+    assert text_of(session) == "one"
     assert session.finish_reason is FinishReason.STOP
-
-
-def test_cancelling_one_session_leaves_others_usable(either: TransformersGenerator) -> None:
-    cancelled = False
-
-    def stop() -> None:
-        if cancelled:
-            raise Cancelled("gone")
-
-    endless = Sampling(500, constraint=Constraint(regex="[a-z ]+"))
-    session = either.begin(_QUESTION, endless, stop)
-    pieces = session.stream()
-    next(pieces)
-    cancelled = True
-    with pytest.raises(Cancelled):
-        list(pieces)
-    session.close()
-    constraint, obeyed = _CASES["choices"]
-    assert obeyed(_written(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
 
 
 def test_a_too_complex_constraint_fails_its_session_only(either: TransformersGenerator) -> None:
     sampling = Sampling(32, constraint=Constraint(regex="(a?){3000}a{3000}"))
-    with pytest.raises(
-        InvalidArgument, match=r"constraint\.regex: cannot be enforced \(lexer"
-    ) as e:
-        _written(either.begin(_QUESTION, sampling))
-    assert e.value.metadata["field"] == "constraint.regex"
+    refused = r"constraint\.regex: cannot be enforced \(lexer"
+    with pytest.raises(InvalidArgument, match=refused) as caught:
+        text_of(either.begin(_QUESTION, sampling))
+    assert caught.value.metadata["field"] == "constraint.regex"
     constraint, obeyed = _CASES["choices"]
-    assert obeyed(_written(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
+    assert obeyed(text_of(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
 
 
 @pytest.mark.parametrize(

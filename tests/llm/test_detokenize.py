@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
 
 from expertrag.llm.base import Message
 from expertrag.llm.detokenize import Detokenizer, StopFilter
 from expertrag.llm.load.chat import ChatTokenizer, continues
-
-
-@pytest.fixture(scope="module")
-def chat(smollm_path: Path) -> ChatTokenizer:
-    return ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from llm.conftest import TinyFolder
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
-from expertrag.api.types import Constraint, DeltaEvent, Sampling, TokenLogprob
+from expertrag.api.types import Constraint, DeltaEvent, FinishReason, Sampling, TokenLogprob
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 from expertrag.llm.backends.transformers_session import TransformersSession
 from expertrag.llm.base import Message
@@ -81,9 +80,9 @@ def test_logprobs_come_with_their_piece(smollm: TransformersGenerator) -> None:
 
 
 def test_a_stop_string_cuts_the_tokens_too(smollm: TransformersGenerator) -> None:
-    session = smollm.begin(_QUESTION, Sampling(30, stop=("nce is Pa",), logprobs=1))
+    session = smollm.begin(_QUESTION, Sampling(30, stop=("nce is Pa", "zzz"), logprobs=1))
     text, reported = _parts(list(session.deltas()))
-    assert text == "The capital of Fra"
+    assert (text, session.finish_reason) == ("The capital of Fra", FinishReason.STOP)
     assert [token.text for token in reported] == ["The", " capital", " of", " Fra"]
     assert reported[-1].top[0].text == " France"  # alternatives are not cut
 
@@ -105,11 +104,6 @@ class _Fed(LocalSession):
         return None
 
     def close(self) -> None: ...
-
-
-@pytest.fixture(scope="module")
-def chat(smollm_path: Path) -> ChatTokenizer:
-    return ChatTokenizer(AutoTokenizer.from_pretrained(smollm_path))
 
 
 def test_tokens_join_to_any_text(chat: ChatTokenizer) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from file_helper import change_json
 from llm.conftest import TinyFolder
 
 from expertrag.answer.assemble import open_generator
@@ -26,15 +25,15 @@ _PASSAGE = Passage("harbour", 0, "The harbour is for ships.", 0, 25, 1.0)
 _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 
-@pytest.fixture(params=[True, False], ids=["engine", "transformers"])
-def reader(
-    request: pytest.FixtureRequest, tiny_folder: TinyFolder, tmp_path: Path
-) -> TransformersGenerator:
-    """A tiny mixture that is marked as a reader of our prompts."""
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_folder("mixtral"), folder)
-    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
-    return TransformersGenerator.load(str(folder), dtype="float32", native=request.param)
+@pytest.fixture(scope="module", params=[True, False], ids=["engine", "transformers"])
+def loaded(request: pytest.FixtureRequest, reader_folder: Path) -> TransformersGenerator:
+    return TransformersGenerator.load(str(reader_folder), dtype="float32", native=request.param)
+
+
+@pytest.fixture
+def reader(loaded: TransformersGenerator) -> TransformersGenerator:
+    """A tiny mixture that is a reader of our prompts, without a probe."""
+    return copy(loaded)
 
 
 def _probe(reader: TransformersGenerator, bias: float, weight: float = 0.0) -> Probe:
@@ -57,9 +56,12 @@ def test_doubt_comes_from_the_states_of_the_last_token(reader: TransformersGener
         assert session.doubt == pytest.approx(expected, rel=1e-4)
 
 
-def test_it_abstains_before_a_token_is_sampled(reader: TransformersGenerator) -> None:
+@pytest.mark.parametrize("looked", [False, True])
+def test_it_abstains_before_a_token_is_sampled(looked: bool, reader: TransformersGenerator) -> None:
     reader.probe_with(_probe(reader, 4.0))
     with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
+        if looked:
+            assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
         assert "".join(session.stream()) == prompt.NOT_FOUND
         assert session.finish_reason is FinishReason.STOP
         assert session.completion_tokens == 0
@@ -157,19 +159,11 @@ def test_look_returns_the_doubt_and_changes_no_answer(reader: TransformersGenera
         assert session.completion_tokens == 8
 
 
-def test_look_does_not_repeat_an_abstention(reader: TransformersGenerator) -> None:
-    reader.probe_with(_probe(reader, 4.0))
-    with closing(reader.begin(_QUESTION, Sampling(8), from_passages=True)) as session:
-        assert session.look() == pytest.approx(1 / (1 + np.exp(-4.0)))
-        assert "".join(session.stream()) == prompt.NOT_FOUND
-
-
-def test_only_readers_get_the_best_passage_first(tiny_folder: TinyFolder, tmp_path: Path) -> None:
+def test_only_readers_get_the_best_passage_first(
+    tiny_folder: TinyFolder, reader_folder: Path
+) -> None:
     """The doubt of a reader was trained; other models need a probe."""
-    folder = tmp_path / "reader"
-    shutil.copytree(tiny_folder("mixtral"), folder)
-    change_json(folder / "config.json", reader_prompts=prompt.fingerprint())
-    reader = ModelConfig(generator=str(folder), dtype="float32")
+    reader = ModelConfig(generator=str(reader_folder), dtype="float32")
     assert open_generator(reader).best_first
     assert not open_generator(replace(reader, passages="together")).best_first
     assert not open_generator(replace(reader, generator=str(tiny_folder("mixtral")))).best_first

@@ -106,15 +106,9 @@ def test_passages_that_fit_keep_their_order() -> None:
 def test_the_worst_passages_are_dropped_whole() -> None:
     passages = [passage("word " * 50, score=1 - rank / 10) for rank in range(5)]
     budget = count(prompt.open_book("q", passages[:2], strict=True))
-    packed = prompt.pack("q", passages, count, budget)
-    assert packed.kept == tuple(passages[:2])
-    assert packed.dropped == tuple(passages[2:])
-
-
-def test_one_token_less_drops_one_passage_more() -> None:
-    passages = [passage("word " * 50, score=1 - rank / 10) for rank in range(5)]
-    budget = count(prompt.open_book("q", passages[:2], strict=True)) - 1
-    assert prompt.pack("q", passages, count, budget).kept == tuple(passages[:1])
+    for tokens, kept in ((budget, 2), (budget - 1, 1)):
+        packed = prompt.pack("q", passages, count, tokens)
+        assert packed == prompt.Packed(tuple(passages[:kept]), tuple(passages[kept:]))
 
 
 def test_parts_that_add_up_to_less_than_the_whole_still_fit() -> None:

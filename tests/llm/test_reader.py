@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,35 +19,32 @@ from transformers import AutoModelForCausalLM
 from expertrag.api.types import Constraint, Passage, Sampling
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
+from expertrag.llm.base import Message
+from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.packing import pack_folder
 
 _PASSAGE = Passage("harbour", 0, "The harbour is for ships.", 0, 25, 1.0)
 _QUESTION = prompt.open_book("What is the harbour for?", [_PASSAGE])
 
 
-@pytest.fixture
-def write(tiny_folder: TinyFolder, tmp_path: Path) -> Callable[[str], Path]:
-    """Make a mixture that is marked as trained with prompts of a fingerprint."""
-
-    def written(prompts: str) -> Path:
-        folder = tmp_path / "model"
-        shutil.copytree(tiny_folder("mixtral"), folder)
-        change_json(folder / "config.json", reader_prompts=prompts)
-        return folder
-
-    return written
+def _probability(
+    folder: Path, chat: ChatTokenizer, asked: Sequence[Message], beginning: str
+) -> float:
+    """Probability that an answer begins with a token, from transformers alone."""
+    load: Any = AutoModelForCausalLM.from_pretrained
+    ids = torch.tensor([chat.encode(asked)])
+    with torch.inference_mode():
+        said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
+    return float(said[chat.encode_text(beginning)[0]])
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_doubt_is_a_probability_of_the_model(write: Callable[[str], Path], native: bool) -> None:
-    folder = write(prompt.fingerprint())
-    reader = TransformersGenerator.load(str(folder), dtype="float32", native=native)
+def test_doubt_is_a_probability_of_the_model(
+    reader_folder: Path, chat: ChatTokenizer, native: bool
+) -> None:
+    reader = TransformersGenerator.load(str(reader_folder), dtype="float32", native=native)
     assert reader.reader
-    load: Any = AutoModelForCausalLM.from_pretrained
-    ids = torch.tensor([reader._chat.encode(_QUESTION)])
-    with torch.inference_mode():
-        said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
-    expected = pytest.approx(float(said[reader._chat.encode_text("Not")[0]]), rel=1e-3)
+    expected = pytest.approx(_probability(reader_folder, chat, _QUESTION, "Not"), rel=1e-3)
     for sampling in (
         Sampling(3),
         Sampling(3, temperature=2.0, seed=1),
@@ -68,7 +65,7 @@ def test_doubt_is_a_probability_of_the_model(write: Callable[[str], Path], nativ
 
 @pytest.mark.parametrize("native", [True, False])
 def test_a_large_chat_model_is_a_reader_without_training(
-    tiny_folder: TinyFolder, native: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: TinyFolder, chat: ChatTokenizer, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its doubt is the scaled probability of the abstention's first token."""
     scaled = replace(prompt.INSTRUCT, doubt=prompt.Doubt(0.5, 1.0))
@@ -79,31 +76,32 @@ def test_a_large_chat_model_is_a_reader_without_training(
     model = TransformersGenerator.load(str(folder), dtype="float32", native=native)
     assert (model.reader, model.family) == (True, "instruct")
     asked = prompt.open_book("What is the harbour for?", [_PASSAGE], family=scaled)
-    load: Any = AutoModelForCausalLM.from_pretrained
-    ids = torch.tensor([model._chat.encode(asked)])
-    with torch.inference_mode():
-        said = load(folder, dtype=torch.float32)(input_ids=ids).logits[0, -1].softmax(-1)
-    expected = scaled.doubt.calibrated(float(said[model._chat.encode_text(" Not")[0]]))
+    expected = scaled.doubt.calibrated(_probability(folder, chat, asked, " Not"))
     with closing(model.begin(asked, Sampling(3), from_passages=True)) as session:
         list(session.deltas())
         assert session.doubt == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_small_chat_model_is_no_reader(tiny_folder: TinyFolder) -> None:
+def test_a_small_chat_model_is_no_reader(
+    tiny_folder: TinyFolder, caplog: pytest.LogCaptureFixture
+) -> None:
     model = TransformersGenerator.load(str(tiny_folder("mixtral")))
     assert (model.reader, model.family) == (False, "plain")
+    assert not caplog.records
 
 
-def test_it_stays_a_reader_when_packed(write: Callable[[str], Path], tmp_path: Path) -> None:
-    pack_folder(str(write(prompt.fingerprint())), "int8", tmp_path / "packed", lambda *_: None)
+def test_it_stays_a_reader_when_packed(reader_folder: Path, tmp_path: Path) -> None:
+    pack_folder(str(reader_folder), "int8", tmp_path / "packed", lambda *_: None)
     assert TransformersGenerator.load(str(tmp_path / "packed")).reader
 
 
 def test_a_reader_of_other_prompts_is_a_plain_model(
-    write: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+    reader_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    folder = shutil.copytree(reader_folder, tmp_path / "model")
+    change_json(folder / "config.json", reader_prompts="0123456789abcdef")
     with caplog.at_level(logging.WARNING):
-        other = TransformersGenerator.load(str(write("0123456789abcdef")))
+        other = TransformersGenerator.load(str(folder))
     (warning,) = [record.getMessage() for record in caplog.records]
     assert "trained with other prompts (0123456789abcdef)" in warning
     assert "expertrag train reader" in warning
@@ -111,10 +109,3 @@ def test_a_reader_of_other_prompts_is_a_plain_model(
     with closing(other.begin(_QUESTION, Sampling(2), from_passages=True)) as session:
         list(session.deltas())
         assert session.doubt is None
-
-
-def test_a_model_without_prompts_is_no_reader(
-    tiny_folder: TinyFolder, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert not TransformersGenerator.load(str(tiny_folder("mixtral"))).reader
-    assert not caplog.records

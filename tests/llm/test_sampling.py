@@ -35,10 +35,6 @@ def test_average() -> None:
     assert (signals.tokens, signals.router_entropy) == (2, None)
 
 
-def test_greedy_takes_the_best() -> None:
-    assert Sampler(0.0, 0, _CPU).draw(torch.tensor([0.0, 3.0, 2.0])) == 1
-
-
 @pytest.mark.parametrize(
     ("doubt", "others", "token"), [(0.4, (0.3, 0.3), 0), (0.6, (0.2, 0.2), 2), (0.5, (0.5, 0.0), 2)]
 )
@@ -111,13 +107,3 @@ def test_small_penalties_count_in_bfloat16() -> None:
     logits = torch.tensor([20.0, 19.875], dtype=torch.bfloat16)  # neighbours in that type
     sampler = Sampler(0.0, 0, _CPU, frequency_penalty=0.05)
     assert [sampler.draw(logits) for _ in range(4)] == [0, 0, 0, 1]
-
-
-def test_a_seed_gives_the_same_draws() -> None:
-    logits = torch.zeros(1000)
-
-    def draws(seed: int) -> list[int]:
-        sampler = Sampler(1.0, seed, _CPU)
-        return [sampler.draw(logits) for _ in range(5)]
-
-    assert draws(7) == draws(7) != draws(8)

@@ -75,13 +75,10 @@ def test_signals_of_a_session_are_those_of_the_plain_model(
 
 
 def test_nothing_is_watched_unless_requested(
-    tiny_folder: TinyFolder, monkeypatch: pytest.MonkeyPatch
+    tiny_left: TransformersGenerator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = str(tiny_folder("mixtral"))
-    generator = TransformersGenerator.load(folder, dtype="float32", native=False)
-
     def refuse(_output: object) -> None:
         raise AssertionError("watched")
 
     monkeypatch.setattr("expertrag.llm.backends.transformers_network.watch", refuse)
-    assert list(generator.begin(_QUESTION, Sampling(max_tokens=2)).stream())
+    assert list(tiny_left.begin(_QUESTION, Sampling(max_tokens=2)).stream())

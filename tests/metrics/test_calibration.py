@@ -16,10 +16,12 @@ def test_auc_counts_pairs_in_order_and_ties_as_half() -> None:
     assert auc([0.9, 0.5, 0.5, 0.1], [True, True, False, False]) == 0.875
 
 
-def test_auc_of_one_class_is_none() -> None:
+def test_answers_of_one_kind_or_none_have_no_curve() -> None:
     assert auc([0.1, 0.9], [True, True]) is None
     assert auc([0.1, 0.9], [False, False]) is None
     assert auc([], []) is None
+    assert aurc([], []) is None
+    assert risk_coverage([], []) == ()
 
 
 def test_risk_coverage_answers_the_most_confident_first() -> None:
@@ -35,11 +37,6 @@ def test_ties_have_the_expected_risk() -> None:
     # the most confident is wrong; half of the two ties is right: risks 1, (1 + .5) / 2, (1 + 1) / 3
     assert aurc([0.5, 0.9, 0.5], [True, False, False]) == pytest.approx((1 + 0.75 + 2 / 3) / 3)
     assert risk_coverage([0.3] * 4, [True, False, False, False])[0] == (0.25, 0.75)
-
-
-def test_no_answers_have_no_curve() -> None:
-    assert aurc([], []) is None
-    assert risk_coverage([], []) == ()
 
 
 @given(

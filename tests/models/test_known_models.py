@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import known_models
 import pytest
 import torch
-from known_models import KNOWN, examine, packed_bytes, renewed
+from known_models import KNOWN, examine, packed_bytes
 from model_families import FAMILIES, model_of
 
 from expertrag.llm.engine.lowering import lower
@@ -55,8 +54,3 @@ def test_every_model_of_the_tables_can_be_built() -> None:
         "granite-4.0-h-tiny",
     ]
     assert all(row.active <= row.parameters for row in rows.values())
-
-
-def test_tables_are_replaced_between_their_markers() -> None:
-    page = f"a\n{known_models.BEGIN}\nold\n{known_models.END}\nb\n"
-    assert renewed(page, "new") == f"a\n{known_models.BEGIN}\nnew\n{known_models.END}\nb\n"

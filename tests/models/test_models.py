@@ -15,13 +15,7 @@ import pytest
 from model_wheels import package_model, write_wheel
 
 from expertrag import models
-from expertrag.api.errors import (
-    InvalidArgument,
-    MissingExtra,
-    NotFound,
-    ServerError,
-    Unavailable,
-)
+from expertrag.api.errors import InvalidArgument, MissingExtra, NotFound, ServerError, Unavailable
 
 NAME = "tiny"
 WEIGHTS = b"\x01\x02weights" * 1000
@@ -52,10 +46,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> models.PackageModel
 def start_child(model: models.PackageModel) -> subprocess.Popen[str]:
     code = textwrap.dedent(CHILD).format(model=model)
     return subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 

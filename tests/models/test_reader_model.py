@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,44 +14,16 @@ from expertrag.api.errors import InvalidArgument, NotFound
 from expertrag.llm import load_generator
 from expertrag.models import shipped
 
-CHILD = """
-import sys
-from pathlib import Path
-from expertrag import models
-from expertrag.models import ReaderModel, Wheel, WheelModel, shipped
-shipped.SHIPPED_FOLDER = Path({bundles!r})
-for model in {models!r}:
-    models.REGISTRY[model.name] = model
-print(models.ensure("reader"))
-"""
 
-
-@dataclass(frozen=True)
-class Shipped:
-    """A registered model and its shipped reader."""
-
-    base: models.PackageModel
-    model: models.PackageModel
-    bundles: Path
-    llama: Path
-
-    def start_child(self) -> subprocess.Popen[str]:
-        """Pull in another process."""
-        code = CHILD.format(bundles=str(self.bundles), models=[self.base, self.model])
-        return subprocess.Popen(
-            [sys.executable, "-c", code],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+@pytest.fixture
+def llama(smollm_path: Path, tmp_path: Path) -> Path:
+    """Folder of the base."""
+    return write_llama(tmp_path / "llama", smollm_path)
 
 
 @pytest.fixture
-def package(
-    smollm_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Shipped]:
-    """A base in a wheel that pip finds, and a reader of it."""
-    llama = write_llama(tmp_path / "llama", smollm_path)
+def bundles(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the reader; it is registered, and so is the base, in a wheel that pip finds."""
     wheel = write_wheel(
         tmp_path / "wheels", {item.name: item.read_bytes() for item in llama.iterdir()}
     )
@@ -71,10 +38,10 @@ def package(
     monkeypatch.setenv("EXPERTRAG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
-    yield Shipped(base, model, tmp_path / "bundles", llama)
+    return tmp_path / "bundles"
 
 
-def test_it_is_the_merged_mixture(package: Shipped, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_merged_mixture(bundles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotFound, match="run `expertrag models pull reader`"):
         models.resolve("reader")
     stages: list[str] = []
@@ -90,14 +57,14 @@ def test_it_is_the_merged_mixture(package: Shipped, monkeypatch: pytest.MonkeyPa
     models.check("reader")
 
 
-def test_a_changed_reader_is_merged_again(package: Shipped) -> None:
+def test_a_changed_reader_is_merged_again(bundles: Path, llama: Path) -> None:
     card = models.pull("reader") / "card.json"
     before = json.loads(card.read_text())
-    bundle = package.bundles / "tiny-reader"
+    bundle = bundles / "tiny-reader"
     (bundle / "README.md").write_text("# Described better\n")
     assert models.resolve("reader")
-    write_reader(package.bundles / "new", package.llama, seed=1)
-    (package.bundles / "new" / "adapters.safetensors").replace(bundle / "adapters.safetensors")
+    write_reader(bundles / "new", llama, seed=1)
+    (bundles / "new" / "adapters.safetensors").replace(bundle / "adapters.safetensors")
     with pytest.raises(NotFound, match="pulled by another version"):
         models.resolve("reader")
     models.ensure("reader")
@@ -106,40 +73,19 @@ def test_a_changed_reader_is_merged_again(package: Shipped) -> None:
     assert before["files"][weights]["sha256"] != after["files"][weights]["sha256"]
 
 
-def test_the_base_is_pinned_by_its_wheel_alone(package: Shipped) -> None:
+def test_the_base_is_pinned_by_its_wheel_alone(bundles: Path) -> None:
     """Another version of transformers writes a different config.json for the same base."""
-    about = package.bundles / "tiny-reader" / "reader.json"
+    about = bundles / "tiny-reader" / "reader.json"
     body = json.loads(about.read_text())
     body["training"]["fingerprint"] = "0123456789abcdef"
     about.write_text(json.dumps(body))
     assert models.ensure("reader")
 
 
-def test_a_model_without_its_reader_is_not_built(package: Shipped) -> None:
-    for item in (package.bundles / "tiny-reader").iterdir():
+def test_a_model_without_its_reader_is_not_built(bundles: Path) -> None:
+    for item in (bundles / "tiny-reader").iterdir():
         item.unlink()
     with pytest.raises(InvalidArgument, match="is not a reader"):
         models.pull("reader")
     assert {state.name: state.state for state in models.listing()}["reader"] == "missing"
     assert not models.path("reader").with_name("reader.part").exists()
-
-
-def test_two_processes_pull_at_once(package: Shipped) -> None:
-    children = [package.start_child() for _ in range(2)]
-    for child in children:
-        out, err = child.communicate(timeout=120)
-        assert (child.returncode, out.strip()) == (0, str(models.path("reader"))), err
-    models.check("reader")
-
-
-def test_a_killed_pull_leaves_no_partial_model(package: Shipped) -> None:
-    models.pull("base")
-    for delay in (2.0, 4.0, 6.0):  # most of it imports torch
-        child = package.start_child()
-        time.sleep(delay)
-        child.kill()
-        child.communicate(timeout=60)
-        states = {state.name: state.state for state in models.listing()}
-        assert states["reader"] in {"missing", "ready"}
-    models.pull("reader")
-    models.check("reader")

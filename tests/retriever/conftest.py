@@ -109,12 +109,6 @@ def domain_texts(domain: str, count: int, seed: int = 0) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def texts_of() -> Callable[..., list[str]]:
-    """Texts of trees, metals or weather."""
-    return domain_texts
-
-
-@pytest.fixture(scope="session")
 def beir_index(
     tmp_path_factory: pytest.TempPathFactory, embedder: SentenceTransformerEmbedder
 ) -> Iterator[Index]:

@@ -46,12 +46,6 @@ def test_vectors_equal_plain_encode(
     assert np.abs(np.linalg.norm(ours, axis=1) - 1).max() < 1e-5
 
 
-def test_batching_does_not_change_vectors(embedder: SentenceTransformerEmbedder) -> None:
-    together = embedder.encode_documents(TEXTS)
-    alone = np.stack([embedder.encode_documents([text])[0] for text in TEXTS])
-    assert (together * alone).sum(axis=1).min() > 0.999
-
-
 def test_empty_input(embedder: SentenceTransformerEmbedder) -> None:
     assert embedder.encode_documents([]).shape == (0, 384)
     assert embedder.encode_queries([]).shape == (0, 384)
@@ -74,7 +68,7 @@ def test_a_domain_does_not_change_the_vector_of_the_base(
 def test_threads_do_not_disturb_each_other(embedder: SentenceTransformerEmbedder) -> None:
     expected = embedder.encode_queries(TEXTS)
     with ThreadPoolExecutor(4) as pool:
-        for vectors in pool.map(lambda _: embedder.encode_queries(TEXTS), range(8)):
+        for vectors in pool.map(lambda _: embedder.encode_queries(TEXTS), range(4)):
             assert (vectors * expected).sum(axis=1).min() > 0.999
 
 

@@ -15,9 +15,7 @@ def test_weight_by_hand() -> None:
     cosines = [0.7, *[0.6] * 8, 0.5]
     weight = Fusion(weight=0.1).query_weight("how are logs kept", bm25, cosines)
     assert weight == pytest.approx(1.15 * 0.1 * 0.6 / 3.5**1.5)
-
-
-def test_fewer_than_ten_lexical_hits_have_full_contrast() -> None:
+    # fewer than ten lexical hits have the full contrast
     weight = Fusion(weight=0.1).query_weight("how are logs kept", [20.0, 19.0], [0.7] * 10)
     assert weight == pytest.approx(1.15 * 0.1 * 1.1 / 1.5**1.5)
 

@@ -54,25 +54,20 @@ TEXTS = ["The tenant shall give notice of three months.", "Aspirin.", "one two t
 State = dict[str, torch.Tensor]
 
 
+def _with_bias(name: str, *shape: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+
+
 def _state() -> State:
     """Random weights under the keys of the hub's file."""
     shapes = {
         "embeddings.word_embeddings.weight": (30522, H),
         "embeddings.token_type_embeddings.weight": (1, H),
-        "emb_ln.weight": (H,),
-        "emb_ln.bias": (H,),
+        **_with_bias("emb_ln", H),
     }
     for number in range(LAYERS):
-        layer = {
-            "attn.Wqkv.weight": (3 * H, H),
-            "attn.Wqkv.bias": (3 * H,),
-            "attn.out_proj.weight": (H, H),
-            "attn.out_proj.bias": (H,),
-            "norm1.weight": (H,),
-            "norm1.bias": (H,),
-            "norm2.weight": (H,),
-            "norm2.bias": (H,),
-        }
+        layer = {**_with_bias("attn.Wqkv", 3 * H, H), **_with_bias("attn.out_proj", H, H)}
+        layer |= {**_with_bias("norm1", H), **_with_bias("norm2", H)}
         if number % 2 == 1:
             layer |= {
                 "mlp.router.layer.weight": (E, H),
@@ -81,12 +76,7 @@ def _state() -> State:
                 "mlp.experts.bias": (H,),
             }
         else:
-            layer |= {
-                "mlp.fc1.weight": (F_, H),
-                "mlp.fc1.bias": (F_,),
-                "mlp.fc2.weight": (H, F_),
-                "mlp.fc2.bias": (H,),
-            }
+            layer |= {**_with_bias("mlp.fc1", F_, H), **_with_bias("mlp.fc2", H, F_)}
         shapes |= {f"encoder.layers.{number}.{name}": shape for name, shape in layer.items()}
     generator = torch.Generator().manual_seed(0)
     return {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
+from retriever.conftest import domain_texts
 from store_helper import build
 
 from expertrag_index import Index, IndexWriter
@@ -19,13 +21,10 @@ from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.partitions import QueryEncoder
 from expertrag_retriever.types import SearchMode
 
-if TYPE_CHECKING:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
-
 Embedder = Any
 
 
-def documents(texts_of: Callable[..., list[str]], per_domain: int = 40) -> list[Document]:
+def documents(per_domain: int = 40) -> list[Document]:
     """Trees with a domain label, metals in one folder, weather in another."""
     return [
         Document(
@@ -35,7 +34,7 @@ def documents(texts_of: Callable[..., list[str]], per_domain: int = 40) -> list[
             source=f"/{name}/{number}.txt",
         )
         for name in ("trees", "metals", "weather")
-        for number, text in enumerate(texts_of(name, per_domain, seed=1))
+        for number, text in enumerate(domain_texts(name, per_domain, seed=1))
     ]
 
 
@@ -45,24 +44,16 @@ def bundle(make_bundle: Any, load_bundle: Any) -> Embedder:
 
 
 @pytest.fixture(scope="module")
-def store(bundle: Embedder, texts_of: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store(bundle: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("partitions") / "store"
-    build(path, bundle, documents(texts_of), calibrate=calibrator(bundle))
+    build(path, bundle, documents(), calibrate=calibrator(bundle))
     return path
 
 
 @pytest.fixture(scope="module")
-def index(store: Path, bundle: SentenceTransformerEmbedder) -> Iterator[Index]:
+def index(store: Path, bundle: Embedder) -> Iterator[Index]:
     with Index.open(store, embedder_fingerprint=bundle.fingerprint) as opened:
         yield opened
-
-
-def test_documents_are_assigned_to_their_experts(index: Index) -> None:
-    groups = {group.name: group.expert for group in index.groups()}
-    assert groups["trees"] == "trees"
-    assert groups["from /metals"] == "metals"
-    assert set(index.partitions()) >= {"trees", "metals"}
-    assert sum(index.partitions().values()) == index.size
 
 
 def test_only_experts_have_scales(index: Index) -> None:
@@ -82,16 +73,11 @@ def test_every_mode_finds_the_relevant_chunks(
     for _, chunk in index.sample_chunks(12, seed=1):
         result = searcher.search(chunk.text, k=5, mode=mode)
         assert chunk.document_id in [passage.document_id for passage in result.passages]
-        for passage in result.passages:
-            total = passage.dense_score + result.lexical_weight * passage.lexical_score
-            assert passage.score == pytest.approx(total, abs=1e-5)
 
 
-def test_a_query_has_a_vector_for_every_partition(
-    index: Index, bundle: Embedder, texts_of: Any
-) -> None:
+def test_a_query_has_a_vector_for_every_partition(index: Index, bundle: Embedder) -> None:
     encoder = QueryEncoder(index, bundle)
-    wood = texts_of("trees", 1, seed=9)[0]
+    wood = domain_texts("trees", 1, seed=9)[0]
     encoded = encoder.encode(wood)
     assert set(encoded) == {GENERAL, *index.partitions()}
     assert np.allclose(encoded["trees"], bundle.encode_query(wood, "trees"), atol=1e-2)
@@ -99,21 +85,21 @@ def test_a_query_has_a_vector_for_every_partition(
 
 
 def test_every_partition_is_searched_whatever_the_router_says(
-    index: Index, bundle: Embedder, texts_of: Any
+    index: Index, bundle: Embedder
 ) -> None:
     """A question that reads like one of another domain still finds its chunk."""
     searcher = Searcher(index, bundle)
-    wood, metal = texts_of("trees", 1, seed=1)[0], " ".join(texts_of("metals", 3, seed=9))
+    wood, metal = domain_texts("trees", 1, seed=1)[0], " ".join(domain_texts("metals", 3, seed=9))
     found = searcher.search(f"{metal} {wood}", k=100, mode=SearchMode.DENSE)
     assert found.vectors_scanned == index.scan_cost() == index.size
     assert "trees0" in [passage.document_id for passage in found.passages]
 
 
 def test_a_known_vector_is_not_encoded_again(
-    index: Index, bundle: Embedder, texts_of: Any, monkeypatch: pytest.MonkeyPatch
+    index: Index, bundle: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searcher = Searcher(index, bundle)
-    query = texts_of("trees", 1, seed=5)[0]
+    query = domain_texts("trees", 1, seed=5)[0]
     for mode in (SearchMode.DENSE, SearchMode.HYBRID):
         vectors = searcher.encode(query)
         alone = searcher.search(query, k=5, mode=mode)
@@ -124,27 +110,11 @@ def test_a_known_vector_is_not_encoded_again(
     assert searcher.search(query, k=5, mode=SearchMode.DENSE, query_vector=vectors).passages
 
 
-def test_scores_are_on_one_scale(index: Index, bundle: Embedder, texts_of: Any) -> None:
-    """Best scores of a domain's queries in its own partition match the base model's."""
-    plain = index.rescaled({})
-    for expert in ("trees", "metals"):
-        queries = texts_of(expert, 30, seed=3)
-        keys = [key for key, _ in index.sample_chunks(100, expert=expert)]
-        texts = [chunk.embedding_text for chunk in index.chunks(keys)]
-        base = bundle.encode_queries(queries, GENERAL) @ bundle.encode_documents(texts, GENERAL).T
-        own = bundle.encode_queries(queries, expert)
-        scaled = np.stack([index.dense_scores({expert: vector}, keys) for vector in own])
-        raw = np.stack([plain.dense_scores({expert: vector}, keys) for vector in own])
-        best = [np.sort(scores, axis=1)[:, -10:].mean() for scores in (base, scaled, raw)]
-        assert abs(best[1] - best[0]) < max(0.02, 0.6 * abs(best[2] - best[0]))
-        assert np.array_equal(np.argsort(raw[0]), np.argsort(scaled[0]))
-
-
 def test_the_gate_searches_each_partition_with_its_own_vector(
-    index: Index, bundle: Embedder, texts_of: Any
+    index: Index, bundle: Embedder
 ) -> None:
     gate, searcher = Gate(index), Searcher(index, bundle)
-    query = texts_of("trees", 1, seed=4)[0]
+    query = domain_texts("trees", 1, seed=4)[0]
     signals = gate.store_signals(query, searcher.encode(query))
     assert signals.similarity > -1
     assert signals.background_similarity > -1
@@ -152,28 +122,23 @@ def test_the_gate_searches_each_partition_with_its_own_vector(
 
 
 def test_adding_a_domain_re_encodes_only_its_documents(
-    store: Path, tmp_path: Path, make_bundle: Any, load_bundle: Any, texts_of: Any
+    store: Path, tmp_path: Path, make_bundle: Any, load_bundle: Any
 ) -> None:
-    import shutil
-
     path = Path(shutil.copytree(store, tmp_path / "store"))
     larger = load_bundle(make_bundle("trees", "metals", "weather"))
     with IndexWriter.open(path, larger, calibrate=calibrator(larger), migrating=True) as writer:
         report = writer.migrate()
-        assert writer.build(documents(texts_of)).unchanged == 120
+        assert writer.build(documents()).unchanged == 120
     with Index.open(path, embedder_fingerprint=larger.fingerprint) as index:
         groups = {group.name: group.expert for group in index.groups()}
         moved = index.partitions()["weather"]
     assert groups == {"trees": "trees", "from /metals": "metals", "from /weather": "weather"}
     assert report.chunks_embedded == moved < report.chunks
+    assert (report.changed, report.unchanged) == (40, 80)
     assert verify(path).problems == ()
 
 
-def test_small_changes_keep_the_scales(
-    store: Path, tmp_path: Path, bundle: Embedder, texts_of: Any
-) -> None:
-    import shutil
-
+def test_small_changes_keep_the_scales(store: Path, tmp_path: Path, bundle: Embedder) -> None:
     path = Path(shutil.copytree(store, tmp_path / "store"))
 
     def scales() -> Any:
@@ -182,9 +147,9 @@ def test_small_changes_keep_the_scales(
 
     before = scales()
     with IndexWriter.open(path, bundle, calibrate=calibrator(bundle)) as writer:
-        writer.add([Document("late", texts_of("trees", 1, seed=8)[0], domain="trees")])
+        writer.add([Document("late", domain_texts("trees", 1, seed=8)[0], domain="trees")])
         assert scales() == before
-        more = texts_of("trees", 10, seed=7)
+        more = domain_texts("trees", 10, seed=7)
         writer.add([Document(f"more{i}", text, domain="trees") for i, text in enumerate(more)])
     assert scales()["metals"] == before["metals"]
     assert scales()["trees"] != before["trees"]

@@ -13,7 +13,6 @@ import pytest
 from file_helper import change_json
 
 from expertrag_retriever import SentenceTransformerEmbedder, load_embedder
-from expertrag_retriever.encoder import load_model
 from expertrag_retriever.plain_encoder import PlainEncoder, plain_encoder
 
 TEXTS = [
@@ -81,16 +80,6 @@ def test_unsupported_folders_are_left_to_the_library(
     assert plain_encoder(folder) is not None
     change_json(folder / file, **changes)
     assert plain_encoder(folder) is None
-
-
-def test_the_library_reports_damage(minilm_path: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(minilm_path, folder)
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1000])
-    assert plain_encoder(folder) is None
-    with pytest.raises(Exception, match="cannot load embedder"):
-        load_model(str(folder))
 
 
 def test_the_library_is_not_imported(minilm_path: Path) -> None:

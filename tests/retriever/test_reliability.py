@@ -27,8 +27,5 @@ def test_ece_weighs_each_bin_by_its_size() -> None:
     assert ece([0.0, 1.0], [False, True]) == 0.0
     assert ece([1.0], [False]) == 1.0
     assert ece([0.2, 0.8], [False, True], bins=1) == pytest.approx(0.0)  # .5 predicted, .5 observed
-
-
-def test_ece_rejects_empty_predictions() -> None:
     with pytest.raises(ValueError, match="no predictions"):
         ece([], [])

@@ -39,12 +39,8 @@ def run(shape: str, *, before: str = "", after: str = "") -> list[str]:
 
 def test_json_off_a_terminal() -> None:
     lines = [json.loads(line) for line in run("auto", after=CALL)]
-    assert [line["event"] for line in lines] == [
-        "from the library",
-        "of interest",
-        "call",
-        "failed",
-    ]
+    events = [line["event"] for line in lines]
+    assert events == ["from the library", "of interest", "call", "failed"]
     assert [line["level"] for line in lines] == ["info", "warning", "info", "error"]
     assert lines[2]["method"] == "Answer"
     assert lines[2]["logger"] == "expertrag.service"

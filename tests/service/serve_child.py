@@ -1,4 +1,4 @@
-"""A server in its own process: ``serve_child.py ADDRESS [STORE EMBEDDER [AUDIT_LOG]]``.
+"""A server in its own process: ``serve_child.py ADDRESS [STORE EMBEDDER]``.
 
 Without a store it never ends loading.
 """
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 from serving_fixtures import PacedGenerator
 
-from expertrag.audit import Audit
-from expertrag.config import AuditConfig, ServiceConfig
+from expertrag.config import ServiceConfig
 from expertrag.service import serve
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ def load() -> Pipeline:
     from expertrag_retriever.encoder import load_embedder
 
     model = PacedGenerator(step_s=ANSWER_S / WORDS, words=WORDS)
-    audit = Audit.of(AuditConfig(path=sys.argv[4])) if len(sys.argv) > 4 else Audit()
-    return Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model, audit=audit)
+    return Pipeline(Path(sys.argv[2]), load_embedder(sys.argv[3]), model)
 
 
 if __name__ == "__main__":

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import signal
 from contextlib import closing
 from pathlib import Path
 
-import grpc
 import pytest
-from service.conftest import StartChild
 from serving_fixtures import Background, OpenPipeline, PacedGenerator, StartServer, wait_until
 
 from expertrag.api.errors import Conflict, DeadlineExceeded, InvalidArgument
 from expertrag.api.folding import fold
 from expertrag.api.types import Feedback, FinishReason, GateAction, GateEvent, GateMode
 from expertrag.audit import Audit
-from expertrag.audit.audit import FEEDBACK
-from expertrag.audit.reading import Log, read_log
+from expertrag.audit.reading import read_log
 from expertrag.client import AsyncClient, Client
 from expertrag.service import Server
-from expertrag.v1 import gate_pb2, gate_pb2_grpc
 
 QUESTION = "How often does a checkpoint run?"
 
@@ -75,7 +69,9 @@ def test_cancelled_and_late_answers_are_logged(
         client.answer(QUESTION, mode="always", timeout=0.5)
     paced.words = 0
     client.answer(QUESTION, mode="never")
-    entries = {entry.id: entry for entry in _when(path, 3).entries}
+    # a cancelled call ends a moment later
+    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= 3, 10)
+    entries = {entry.id: entry for entry in read_log(path).entries}
     assert entries[event.decision.id].finish_reason is None
     assert sorted(str(entry.finish_reason) for entry in entries.values()) == [
         "None", "None", "stop",
@@ -102,13 +98,6 @@ def test_feedback_over_the_network(
         client.feedback(name)
 
 
-def test_an_empty_message_is_rejected(channel: grpc.Channel) -> None:
-    stub = gate_pb2_grpc.GateServiceStub(channel)
-    with pytest.raises(grpc.RpcError) as caught:
-        stub.ReportFeedback(gate_pb2.ReportFeedbackRequest(), timeout=10)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
 def test_without_a_log(start_server: StartServer) -> None:
     server = start_server()
     with Client(server.address) as client:
@@ -117,50 +106,3 @@ def test_without_a_log(start_server: StartServer) -> None:
         with pytest.raises(Conflict, match="no audit log is kept here") as caught:
             client.feedback(answer.id, helpful=True)
         assert caught.value.reason == "AUDIT_OFF"
-    with grpc.insecure_channel(server.address) as channel:
-        stub = gate_pb2_grpc.GateServiceStub(channel)
-        with pytest.raises(grpc.RpcError) as raised:
-            stub.ReportFeedback(
-                gate_pb2.ReportFeedbackRequest(answer_id=answer.id, helpful=True), timeout=10
-            )
-    assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-
-
-def test_an_unwritable_log_does_not_fail_an_answer(client: Client, path: Path) -> None:
-    (path.parent / "audit.jsonl").unlink(missing_ok=True)
-    path.mkdir()
-    assert client.answer(QUESTION, max_tokens=3).usage.completion_tokens == 3
-    path.rmdir()
-    name = client.answer(QUESTION, max_tokens=3).id
-    assert [entry.id for entry in read_log(path).entries] == [name]
-
-
-def test_two_servers_share_a_log_and_survive_sigkill(
-    start_child: StartChild, built_store: Path, minilm_path: Path, path: Path, tmp_path: Path
-) -> None:
-    path.parent.mkdir()
-    addresses = [f"unix:{tmp_path}/{name}" for name in ("a", "b")]
-    first, _ = (start_child(address, built_store, minilm_path, path) for address in addresses)
-    with Client(addresses[0]) as one, Client(addresses[1]) as other:
-        for client in (one, other):
-            client.wait_ready(90)
-        ids = [
-            client.answer(QUESTION, max_tokens=2).id for _ in range(5) for client in (one, other)
-        ]
-        first.send_signal(signal.SIGKILL)
-        first.wait(10)
-        with path.open("ab") as file:
-            file.write(b'{"id": "torn')
-        ids += [other.answer(QUESTION, max_tokens=2).id for _ in range(2)]
-        other.feedback(ids[0], helpful=True)
-    log = read_log(path)
-    assert [entry.id for entry in log.entries] == ids
-    assert log.torn == 1
-    assert list(log.feedback) == ids[:1]
-    assert json.loads((path.parent / FEEDBACK).read_bytes())["helpful"] is True
-
-
-def _when(path: Path, lines: int) -> Log:
-    """Read the log once it has ``lines`` lines: a cancelled call ends a moment later."""
-    wait_until(lambda: path.exists() and len(path.read_bytes().splitlines()) >= lines, 10)
-    return read_log(path)

@@ -17,6 +17,7 @@ from expertrag.client import Client
 from expertrag.service import Server
 from expertrag.v1 import answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2
 
+Ask = Callable[[Any], Any]
 METHODS = [
     (method.full_name, method)
     for module in (answer_pb2, embed_pb2, gate_pb2, index_pb2, info_pb2, retrieve_pb2)
@@ -32,11 +33,7 @@ def server(start_server: StartServer) -> Server:
 
 def details_of(error: Any) -> list[Any]:
     """Unpack the details of a failed call, in the order sent."""
-    kinds = (
-        error_details_pb2.ErrorInfo,
-        error_details_pb2.BadRequest,
-        error_details_pb2.RetryInfo,
-    )
+    kinds = (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest)
     status = status_pb2.Status.FromString(trailing_of(error)["grpc-status-details-bin"])
     found = []
     for detail in status.details:
@@ -45,10 +42,6 @@ def details_of(error: Any) -> list[Any]:
         detail.Unpack(message)
         found.append(message)
     return found
-
-
-def _choices(*texts: str) -> Constraint:
-    return Constraint(choices=texts)
 
 
 def send(channel: Any, path: str, method: Any, message: bytes) -> None:
@@ -73,118 +66,100 @@ def test_malformed_messages_on_every_method(channel: grpc.Channel, garbage: byte
         assert details_of(caught.value)[0].reason == "MALFORMED_MESSAGE"
 
 
+def _constrained(constraint: Any) -> Ask:
+    return lambda client: client.answer("x", constraint=constraint)
+
+
+def _choices(*texts: str) -> Ask:
+    return _constrained(Constraint(choices=texts))
+
+
+NAMED: list[tuple[str, Ask]] = [
+    ("question", lambda client: client.answer("")),
+    ("question", lambda client: client.answer(" \n")),
+    ("question", lambda client: client.answer("x" * 2**20)),
+    ("question", lambda client: list(client.stream(""))),
+    ("question", lambda client: client.decide("")),
+    ("query", lambda client: client.retrieve("")),
+    ("query", lambda client: client.retrieve("x" * 2**20)),
+    ("k", lambda client: client.retrieve("x", k=0)),
+    ("k", lambda client: client.retrieve("x", k=10**6)),
+    ("k", lambda client: client.answer("x", k=-1)),
+    ("mode", lambda client: client.answer("x", mode="sometimes")),
+    ("mode", lambda client: client.retrieve("x", mode="magic")),
+    ("threshold", lambda client: client.answer("x", threshold=1.5)),
+    ("threshold", lambda client: client.decide("x", threshold=math.nan)),
+    ("max_tokens", lambda client: client.answer("x", max_tokens=0)),
+    ("temperature", lambda client: client.answer("x", temperature=math.inf)),
+    ("stop", lambda client: client.answer("x", stop=[""])),
+    ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=-0.1)),
+    ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=2.1)),
+    ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=math.nan)),
+    ("logprobs", lambda client: client.answer("x", logprobs=21)),
+    ("constraint", _constrained(Constraint())),
+    ("constraint", _constrained(Constraint("a", {}))),
+    ("constraint", _constrained({"regex": "a"})),
+    ("constraint.json_schema", _constrained(Constraint(None, "{}"))),  # type: ignore[arg-type]
+    ("constraint.json_schema", _constrained(Constraint(json_schema={"a": object()}))),
+    ("constraint.regex", _constrained(Constraint(regex=""))),
+    ("constraint.choices", _choices()),
+    ("constraint.choices", _choices("a", "")),
+    ("constraint.choices", _choices("a" * 2**17)),
+    ("texts", lambda client: client.embed([])),
+    ("texts", lambda client: client.embed(["x"] * 257)),
+    ("texts", lambda client: client.embed("one string")),
+    ("role", lambda client: client.embed(["x"], role="passage")),
+    ("filter", lambda client: client.retrieve("x", filter={"year": 2**60})),
+    ("ids", lambda client: client.delete("office/leave")),
+]
+
+
+def test_the_field_is_named(client: Client) -> None:
+    for number, (field, ask) in enumerate(NAMED):
+        with pytest.raises(InvalidArgument) as caught:
+            ask(client)
+        assert caught.value.metadata["field"] == field, number
+        assert caught.value.message.startswith(f"{field}: ")
+        assert "\n" not in caught.value.message
+
+
 def test_the_field_is_named_in_bad_request(channel: grpc.Channel) -> None:
-    request = retrieve_pb2.RetrieveRequest(query="rose", k=0)
-    call: Any = channel.unary_unary("/expertrag.v1.RetrieveService/Retrieve")
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request.SerializeToString(), timeout=10)
-    info, bad = details_of(caught.value)
-    assert info.domain == "expertrag"
-    assert info.metadata["request_id"]
-    assert bad.field_violations[0].field == "k"
+    unknown: Any = 99
+    requests: list[tuple[str, Any, str]] = [
+        ("Retrieve/Retrieve", retrieve_pb2.RetrieveRequest(query="rose", k=0), "k"),
+        ("Gate/Decide", gate_pb2.DecideRequest(query="x", policy={"mode": unknown}), "mode"),
+    ]
+    for schema in ("{", "[1]"):
+        question = {"text": "x", "sampling": {"constraint": {"json_schema": schema}}}
+        request = answer_pb2.AnswerRequest(question=question)
+        requests.append(("Answer/Answer", request, "constraint.json_schema"))
+    for path, message, field in requests:
+        call: Any = channel.unary_unary(f"/expertrag.v1.{path.replace('/', 'Service/')}")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(message.SerializeToString(), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, path
+        info, bad = details_of(caught.value)
+        assert info.domain == "expertrag" and info.metadata["request_id"]
+        assert bad.field_violations[0].field == field
 
 
-@pytest.mark.parametrize(
-    ("field", "ask"),
-    [
-        ("question", lambda client: client.answer("")),
-        ("question", lambda client: client.answer(" \n")),
-        ("question", lambda client: client.answer("x" * 2**20)),
-        ("question", lambda client: list(client.stream(""))),
-        ("question", lambda client: client.decide("")),
-        ("query", lambda client: client.retrieve("")),
-        ("query", lambda client: client.retrieve("x" * 2**20)),
-        ("k", lambda client: client.retrieve("x", k=0)),
-        ("k", lambda client: client.retrieve("x", k=10**6)),
-        ("k", lambda client: client.answer("x", k=-1)),
-        ("mode", lambda client: client.answer("x", mode="sometimes")),
-        ("mode", lambda client: client.retrieve("x", mode="magic")),
-        ("threshold", lambda client: client.answer("x", threshold=1.5)),
-        ("threshold", lambda client: client.decide("x", threshold=float("nan"))),
-        ("max_tokens", lambda client: client.answer("x", max_tokens=0)),
-        ("temperature", lambda client: client.answer("x", temperature=float("inf"))),
-        ("stop", lambda client: client.answer("x", stop=[""])),
-        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=-0.1)),
-        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=2.1)),
-        ("frequency_penalty", lambda client: client.answer("x", frequency_penalty=math.nan)),
-        ("logprobs", lambda client: client.answer("x", logprobs=21)),
-        ("constraint", lambda client: client.answer("x", constraint=Constraint())),
-        ("constraint", lambda client: client.answer("x", constraint=Constraint("a", {}))),
-        ("constraint", lambda client: client.answer("x", constraint={"regex": "a"})),
-        (
-            "constraint.json_schema",
-            lambda client: client.answer("x", constraint=Constraint(None, "{}")),  # type: ignore[arg-type]
-        ),
-        ("constraint.regex", lambda client: client.answer("x", constraint=Constraint(regex=""))),
-        ("constraint.choices", lambda client: client.answer("x", constraint=_choices())),
-        ("constraint.choices", lambda client: client.answer("x", constraint=_choices("a", ""))),
-        ("constraint.choices", lambda client: client.answer("x", constraint=_choices("a" * 2**17))),
-        (
-            "constraint.json_schema",
-            lambda client: client.answer("x", constraint=Constraint(json_schema={"a": object()})),
-        ),
-        ("texts", lambda client: client.embed([])),
-        ("texts", lambda client: client.embed(["x"] * 257)),
-        ("texts", lambda client: client.embed("one string")),
-        ("role", lambda client: client.embed(["x"], role="passage")),
-        ("filter", lambda client: client.retrieve("x", filter={"year": 2**60})),
-        ("ids", lambda client: client.delete("office/leave")),
-    ],
-)
-def test_the_field_is_named(client: Client, field: str, ask: Callable[[Client], Any]) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        ask(client)
-    assert caught.value.metadata["field"] == field
-    assert caught.value.message.startswith(f"{field}: ")
-    assert "\n" not in caught.value.message
+def test_unknown_filter_fields_and_operators(client: Client) -> None:
+    for wanted in ({"colour": "red"}, {"year": {"$near": 3}}):
+        with pytest.raises(InvalidArgument) as caught:
+            client.answer("x", mode="always", filter=wanted)
+        assert caught.value.reason == "INVALID_FILTER"
 
 
-@pytest.mark.parametrize("text", ["{", "[1]"])
-def test_a_schema_that_is_not_json(channel: grpc.Channel, text: str) -> None:
-    sampling = answer_pb2.Sampling(constraint=answer_pb2.Constraint(json_schema=text))
-    question = answer_pb2.Question(text="x", sampling=sampling)
-    call: Any = channel.unary_unary("/expertrag.v1.AnswerService/Answer")
-    with pytest.raises(grpc.RpcError) as caught:
-        call(answer_pb2.AnswerRequest(question=question).SerializeToString(), timeout=10)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    _, bad = details_of(caught.value)
-    assert bad.field_violations[0].field == "constraint.json_schema"
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
-        lambda client: client.retrieve("x", filter={"colour": "red"}),
-        lambda client: client.answer("x", mode="always", filter={"year": {"$near": 3}}),
-    ],
-)
-def test_unknown_filter_fields_and_operators(client: Client, ask: Callable[[Client], Any]) -> None:
-    with pytest.raises(InvalidArgument) as caught:
-        ask(client)
-    assert caught.value.reason == "INVALID_FILTER"
-
-
-@pytest.mark.parametrize(
-    "ask",
-    [
+def test_values_that_do_not_fit_the_message(client: Client) -> None:
+    asks: list[Ask] = [
         lambda client: client.retrieve("x", k=2**40),
         lambda client: client.answer("\ud800"),
         lambda client: client.retrieve("x", filter={"year": object()}),
         lambda client: client.retrieve("x", k="many"),
-    ],
-)
-def test_values_that_do_not_fit_the_message(client: Client, ask: Callable[[Client], Any]) -> None:
-    with pytest.raises(InvalidArgument, match="does not fit"):
-        ask(client)
-
-
-def test_unknown_enum_numbers(channel: grpc.Channel) -> None:
-    unknown: Any = 99
-    request = gate_pb2.DecideRequest(query="x", policy=gate_pb2.GatePolicy(mode=unknown))
-    call: Any = channel.unary_unary("/expertrag.v1.GateService/Decide")
-    with pytest.raises(grpc.RpcError) as caught:
-        call(request.SerializeToString(), timeout=10)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    ]
+    for ask in asks:
+        with pytest.raises(InvalidArgument, match="does not fit"):
+            ask(client)
 
 
 def test_a_message_over_the_limit_differs_from_overload(client: Client) -> None:

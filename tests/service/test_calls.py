@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from serving_fixtures import PacedGenerator, StartServer, trailing_of
+from serving_fixtures import PacedGenerator, trailing_of
 
 from expertrag.api.types import (
     CitationEvent,
@@ -151,9 +151,3 @@ def test_request_id_is_echoed_or_made(channel: grpc.Channel, sent: str, kept: bo
     received = trailing_of(caught.value)["x-request-id"]
     assert (received == sent) is kept
     assert received
-
-
-def test_unix_socket(start_server: StartServer, tmp_path: object) -> None:
-    server = start_server(address=f"unix:{tmp_path}/s")
-    with Client(server.address) as client:
-        assert client.retrieve("tulips", k=1).passages[0].document_id == "garden/tulips"

@@ -68,7 +68,6 @@ STATS = values(types.IndexStats, domains=st.dictionaries(TEXT, INT, max_size=3))
 CASES: list[tuple[Callable[[Any], Any], Callable[[Any], Any], Any]] = [
     (gate.decision_to_proto, gate.decision_from_proto, DECISIONS),
     (answer.usage_to_proto, answer.usage_from_proto, USAGES),
-    (answer.citation_to_proto, answer.citation_from_proto, CITATIONS),
     (
         answer.question_to_proto,
         answer.question_from_proto,

@@ -21,16 +21,5 @@ def evaluation() -> None:
     """
 
 
-for command in (
-    answer,
-    compare,
-    consistency,
-    cost,
-    gate,
-    ls,
-    record,
-    report,
-    retrieval,
-    validate,
-):
+for command in (answer, compare, consistency, cost, gate, ls, record, report, retrieval, validate):
     evaluation.add_command(command)

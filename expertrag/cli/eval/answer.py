@@ -203,7 +203,6 @@ def cost(
             timed[name], skipped[name] = time_questions(asked, recording, report)
             inputs[name] = asked.measured(row.id for row in timed[name])
     manifest = make_manifest(
-        "cost",
-        {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs},
+        "cost", {"limit": limit, "seed": seed, "recording": asdict(recording), "sets": inputs}
     )
     publish(cost_report(timed, manifest, skipped, seed=seed), out, as_json)

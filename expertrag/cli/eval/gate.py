@@ -52,18 +52,10 @@ def gate(
 
     row_sets = read_row_sets(rows)
     with progress() as report:
-        loaded = (
-            load_gate(
-                spec,
-                row_sets,
-                config.gate.threshold,
-                model=config.model,
-                work=work,
-                progress=report,
-            )
-            if spec
-            else None
-        )
+        loaded = None
+        if spec:
+            least, model = config.gate.threshold, config.model
+            loaded = load_gate(spec, row_sets, least, model=model, work=work, progress=report)
         figures = evaluate_gate(row_sets, loaded, seed=seed, progress=report)
     if loaded is None and config.gate.threshold is not None:
         note("the threshold is not used: name a gate with --gate")

@@ -23,11 +23,7 @@ _DIGITS = 4  # significant digits of a stored state
 
 
 def states_of(
-    asked: Sequence[Prompt],
-    generator: WhiteBox,
-    path: Path,
-    stage: str,
-    progress: Progress,
+    asked: Sequence[Prompt], generator: WhiteBox, path: Path, stage: str, progress: Progress
 ) -> tuple[FloatArray, list[float]]:
     """Compute the hidden states of every prompt; prompts of one group share their prefill.
 

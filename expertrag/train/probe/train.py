@@ -100,9 +100,7 @@ def train_probe(
     started = time.monotonic()
     _check(sets, generator)
     owner = Owner(
-        generator.name,
-        generator.fingerprint,
-        prompt.fingerprint(prompt.FAMILIES[generator.family]),
+        generator.name, generator.fingerprint, prompt.fingerprint(prompt.FAMILIES[generator.family])
     )
     with work_folder(out) as work:
         path = work / f"states-{owner.fingerprint[:12]}-{owner.prompts[:8]}.jsonl"
@@ -146,11 +144,7 @@ def _check(sets: Sequence[ProbeSet], generator: WhiteBox) -> None:
 
 
 def _read(
-    prompts: Sequence[Prompt],
-    generator: WhiteBox,
-    path: Path,
-    stage: str,
-    progress: Progress,
+    prompts: Sequence[Prompt], generator: WhiteBox, path: Path, stage: str, progress: Progress
 ) -> _Read:
     if not prompts:
         return _Read((), np.zeros((0, 0), np.float32), ())

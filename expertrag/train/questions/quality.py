@@ -110,9 +110,7 @@ def sift(
 
 
 def _found(
-    questions: Mapping[str, str],
-    passages: Mapping[str, str],
-    embedder: SentenceTransformerEmbedder,
+    questions: Mapping[str, str], passages: Mapping[str, str], embedder: SentenceTransformerEmbedder
 ) -> dict[str, str]:
     """Keep the questions that retrieve their passage; Q questions, N passages, D dimensions."""
     rows = {name: row for row, name in enumerate(passages)}

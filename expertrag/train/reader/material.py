@@ -27,7 +27,6 @@ from expertrag_retriever.training.types import normalized
 
 if TYPE_CHECKING:
     from expertrag.train.reader.recipe import ReaderRecipe
-    from expertrag_index.types import LoadFailure
 
 _DEV_SHARE = 10  # percent of the documents
 
@@ -119,8 +118,8 @@ def read_questions(dataset: Dataset, words: int, rng: random.Random) -> Question
 
     :param words: words per passage.
     """
-    failures: list[LoadFailure] = []  # unreadable documents are reported when they are indexed
-    passages = Passages(dataset.documents(failures), words)
+    # unreadable documents are reported when they are indexed
+    passages = Passages(dataset.documents(), words)
     dropped: Counter[str] = Counter()
     tested = _asked_elsewhere(dataset.folder)
     found: list[Answered] = []

@@ -166,12 +166,7 @@ def _filled(groups: Sequence[PromptGroup], most_tokens: int) -> list[list[Prompt
 
 
 def plan(
-    groups: Sequence[PromptGroup],
-    *,
-    row_tokens: int,
-    rows: int,
-    shared: float,
-    seed: int,
+    groups: Sequence[PromptGroup], *, row_tokens: int, rows: int, shared: float, seed: int
 ) -> list[list[PackedRow]]:
     """Plan the rows of every training step.
 

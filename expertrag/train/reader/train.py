@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import time
@@ -20,9 +21,9 @@ from expertrag.llm.fingerprint import fingerprint
 from expertrag.llm.load.chat import ChatTokenizer
 from expertrag.llm.load.loading import model_errors
 from expertrag.runtime.threads import all_cores
-from expertrag.train.reader.examples import ReaderExample, ReaderMaterial
+from expertrag.train.reader.examples import ReaderMaterial
 from expertrag.train.reader.measure import NOT_ANSWERED, Scores, measure
-from expertrag.train.reader.network import DevReply, ReaderNetwork
+from expertrag.train.reader.network import ReaderNetwork
 from expertrag.train.reader.recipe import ReaderRecipe, parallel
 from expertrag.train.reader.report import ReaderReport, ReaderSetReport, card
 from expertrag.train.reader.rows import PackedRow, encode, pack, plan
@@ -35,7 +36,7 @@ from expertrag_retriever.publish import published, work_folder
 if TYPE_CHECKING:
     import torch
 
-    from expertrag.llm.convert.dense import Dense, State
+    from expertrag.llm.convert.dense import Dense
 
 _FEWEST = 32
 """Fewest examples of a domain: with fewer, an expert would only memorize them."""
@@ -188,20 +189,13 @@ def _trained(
 ) -> tuple[dict[str, torch.Tensor], tuple[ReaderPoint, ...]]:
     """Train the adapters; return their weights, which they have in bfloat16 now, and the points."""
     if start:
-        adapters.load(_begun(adapters.parameters, start.weights))
+        fresh = adapters.parameters  # those of new domains; adapters of attention are dropped
+        adapters.load({name: start.weights.get(name, value) for name, value in fresh.items()})
     with all_cores():
         learned = trainer.train(rows.steps, rows.dev)
     weights = adapters.weakened(learned.weights, strength)
     adapters.load({name: value.bfloat16() for name, value in weights.items()})
     return weights, learned.points
-
-
-def _begun(fresh: State, start: State) -> dict[str, torch.Tensor]:
-    """Return the initial weights: those of the given reader, and fresh ones for new domains.
-
-    Adapters of attention layers, which readers of older versions have, are dropped.
-    """
-    return {name: start.get(name, value) for name, value in fresh.items()}
 
 
 def _digest(
@@ -236,10 +230,7 @@ def _measured(
     found = {}
     for done, item in enumerate(materials):
         progress(f"reader: answering dev questions {when} training", done, len(materials))
-
-        def answer(asked: Sequence[ReaderExample], domain: str = item.domain) -> list[DevReply]:
-            return network.answer(asked, domain)
-
+        answer = functools.partial(network.answer, domain=item.domain)
         found[item.name] = measure(item.dev, answer)
     return found
 

@@ -66,7 +66,7 @@ class ReaderTrainer:
             lambda step: self._backward(plan[step]),
             lambda step, loss: self._evaluate(step, loss, dev),
             restore=ReaderPoint,
-            best=_best,
+            best=lambda points: min(range(len(points)), key=lambda place: points[place].mean),
             stage="reader",
         )
 
@@ -91,7 +91,3 @@ class ReaderTrainer:
             exact += found.exact
         losses = {domain: total / counts[domain] for domain, total in totals.items()}
         return ReaderPoint(step, loss, losses, sum(exact) / len(exact))
-
-
-def _best(points: Sequence[ReaderPoint]) -> int:
-    return min(range(len(points)), key=lambda place: points[place].mean)

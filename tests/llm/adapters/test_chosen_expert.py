@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from llm.conftest import TinyFolder
+from file_helper import change_json
+from llm.conftest import TinyFolder, text_of
 from safetensors.torch import load_file, save_file
 
 from expertrag.api.types import Sampling
@@ -17,18 +17,14 @@ from expertrag.llm import Message
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
 
 _QUESTION = [Message("user", "What is the harbour for?")]
-_NAMES = ["law", "shared", "finance", "science"]
 _GREEDY = Sampling(max_tokens=12, frequency_penalty=0.0)
 
 
 @pytest.fixture(scope="module")
 def named(tiny_folder: TinyFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a mixture whose experts have names."""
-    folder = tmp_path_factory.mktemp("named") / "model"
-    shutil.copytree(tiny_folder("mixtral"), folder)
-    config = json.loads((folder / "config.json").read_text())
-    config["expert_names"] = _NAMES[: config["num_local_experts"]]
-    (folder / "config.json").write_text(json.dumps(config))
+    folder = shutil.copytree(tiny_folder("mixtral"), tmp_path_factory.mktemp("named") / "model")
+    change_json(folder / "config.json", expert_names=["law", "shared", "finance", "science"])
     return folder
 
 
@@ -51,10 +47,7 @@ def only_first(named: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _answer(generator: TransformersGenerator, domain: str | None) -> str:
-    session = generator.begin(_QUESTION, _GREEDY, domain=domain)
-    text = "".join(session.stream())
-    session.close()
-    return text
+    return text_of(generator.begin(_QUESTION, _GREEDY, domain=domain))
 
 
 @pytest.mark.parametrize("native", [True, False])

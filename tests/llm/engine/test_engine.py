@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder
+from llm.conftest import TinyFolder, lowered
 from transformers import AutoModelForCausalLM
 
 from expertrag.api.errors import Cancelled, InvalidArgument, ServerError
 from expertrag.llm.engine.engine import Engine
-from expertrag.llm.engine.lowering import lower
 from expertrag.llm.engine.sequences import PrefillOutput, SampledToken, SequenceState
 from expertrag.llm.sampling import Sampler
 from expertrag_kernels import Format
@@ -37,19 +36,18 @@ def model(tiny_folder: TinyFolder) -> Any:
 
 
 @pytest.fixture(scope="module")
-def engine(model: Any) -> Make:
+def page_bytes(model: Any) -> int:
+    return int(lowered(model, Format.F32, context_tokens=2048).decoder.shape.page_bytes())
+
+
+@pytest.fixture(scope="module")
+def engine(model: Any, page_bytes: int) -> Make:
     """Makes engines as contexts, which stop them at the end."""
 
     @contextmanager
-    def make(pages: int = 64, **options: Any) -> Iterator[Engine]:
-        whole = lower(model, Format.F32, cache_bytes=1 << 30, context_tokens=2048).decoder
-        decoder = lower(
-            model,
-            Format.F32,
-            cache_bytes=pages * whole.shape.page_bytes(),
-            context_tokens=2048,
-        ).decoder
-        made = Engine(decoder, **options)
+    def make(pages: int = 64, lowering: Any = None, **options: Any) -> Iterator[Engine]:
+        given = {"cache_bytes": pages * page_bytes, "context_tokens": 2048, **(lowering or {})}
+        made = Engine(lowered(model, Format.F32, **given).decoder, **options)
         try:
             yield made
         finally:
@@ -77,6 +75,12 @@ def _finish(engine: Engine, sequence: SequenceState, tokens: int = 12) -> list[i
         assert isinstance(found, SampledToken)
         drawn.append(found.token)
     return drawn
+
+
+def _together(engine: Engine, sequences: list[SequenceState]) -> list[list[int]]:
+    for sequence in sequences:
+        engine.submit(sequence)
+    return [_finish(engine, sequence) for sequence in sequences]
 
 
 def _alone(engine: Engine, prompt: list[int], seed: int = 0, temperature: float = 0.8) -> list[int]:
@@ -107,22 +111,15 @@ def test_greedy_tokens_are_those_of_transformers(engine: Make, model: Any) -> No
         assert drawn == out[0, length:].tolist()
 
 
-def test_the_torch_decoder_generates_the_same_tokens(engine: Make, model: Any) -> None:
+def test_the_torch_decoder_generates_the_same_tokens(engine: Make) -> None:
     prompts = [_prompt(seed, 20 + 31 * seed) for seed in range(5)]
     with engine() as running:
         wanted = [_alone(running, p, temperature=0.0) for p in prompts]
     make = partial(TorchDecoder, device=_CPU, dtype=torch.float32)
-    options: dict[str, Any] = {"cache_bytes": 1 << 26, "context_tokens": 2048, "make": make}
-    running = Engine(lower(model, Format.F32, **options).decoder)
-    try:
-        sequences = [_sequence(p, temperature=0.0) for p in prompts]
-        for sequence in sequences:
-            running.submit(sequence)
-        assert [_finish(running, sequence) for sequence in sequences] == wanted
+    with engine(lowering={"make": make}) as running:
+        assert _together(running, [_sequence(p, temperature=0.0) for p in prompts]) == wanted
         assert _alone(running, prompts[4], temperature=0.0) == wanted[4]
         assert running.counters.cached_tokens > 64
-    finally:
-        running.stop()
 
 
 def test_sequences_of_different_experts_share_no_prefix(engine: Make) -> None:
@@ -154,9 +151,7 @@ def test_many_sequences_share_steps(engine: Make) -> None:
         alone = [_alone(running, p, seed) for seed, p in enumerate(prompts)]
         before = running.counters.steps
         sequences = [_sequence(p, seed=seed) for seed, p in enumerate(prompts)]
-        for sequence in sequences:
-            running.submit(sequence)
-        assert [_finish(running, sequence) for sequence in sequences] == alone
+        assert _together(running, sequences) == alone
         assert running.counters.steps - before < 8 * 12 / 2
 
 
@@ -341,18 +336,14 @@ def test_stopping_reports_an_error_to_open_sequences(engine: Make) -> None:
                 running.next_output(sequence, lambda: None)
 
 
-def test_freed_memory_changes_no_token(engine: Make, model: Any) -> None:
-    whole = lower(model, Format.F32, cache_bytes=1 << 30, context_tokens=2048).decoder
-    kept = 6 * whole.shape.page_bytes()
+def test_freed_memory_changes_no_token(engine: Make, page_bytes: int) -> None:
     prompts = [[*_prompt(0, 70), *_prompt(seed, 60 * seed)] for seed in range(1, 9)]
-    with engine(pages=60) as running, engine(pages=60, kept_bytes=kept) as frugal:
+    with engine(pages=60) as running, engine(pages=60, kept_bytes=6 * page_bytes) as frugal:
         wanted = [_alone(running, prompt) for prompt in prompts]
         assert [_alone(frugal, prompt) for prompt in prompts] == wanted
         assert frugal.counters.cached_tokens  # the prefix that all share
         sequences = [_sequence(prompt) for prompt in prompts]
-        for sequence in sequences:
-            frugal.submit(sequence)
-        assert [_finish(frugal, sequence) for sequence in sequences] == wanted
+        assert _together(frugal, sequences) == wanted
         assert frugal._pages.with_memory > 6
         for sequence in sequences:
             frugal.close(sequence)

@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from llm.conftest import lowered
 from model_families import FAMILIES, model_of
 
-from expertrag.llm.engine.lowering import Unsupported, lower
+from expertrag.llm.engine.lowering import Unsupported
 from expertrag_kernels import Format
 from expertrag_kernels.steps import SequenceRows
 from expertrag_kernels.torch_decoder import TorchDecoder
 
-
-def _lower(model: Any, format: Format, tokens: int = 512, **options: Any) -> Any:
-    return lower(model, format, cache_bytes=1 << 22, context_tokens=tokens, **options)
+_IN_TORCH = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -28,37 +27,24 @@ def test_logits_are_those_of_transformers(family: str) -> None:
         wanted = model(input_ids=ids[None]).logits[0]
     places = torch.arange(150)
     for format, most in ((Format.F32, 1e-5), (Format.BF16, 0.05), (Format.INT8, 0.15)):
-        decoder = _lower(model, format).decoder
+        decoder = lowered(model, format).decoder
         found, _ = decoder.run(ids, places, [SequenceRows(0, 150, torch.tensor([2, 0, 1]))], places)
         # near ties in a router change single rows, which the median ignores
         errors = (found - wanted).norm(dim=1) / wanted.norm(dim=1)
         assert errors.median() < most, format
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_logits_of_the_torch_decoder_are_those_of_transformers(family: str) -> None:
-    kind, change = FAMILIES[family]
-    model = model_of(kind, **change)
-    ids = torch.randint(3, 301, (150,), generator=torch.Generator().manual_seed(1))
-    with torch.inference_mode():
-        wanted = model(input_ids=ids[None]).logits[0]
-    make = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
-    decoder = _lower(model, Format.F32, make=make).decoder
-    pages = torch.tensor([2, 0, 1])
-    found = []
+    decoder = lowered(model, Format.F32, make=_IN_TORCH).decoder
+    pages, parts = torch.tensor([2, 0, 1]), []
     for start, stop in ((0, 130), (130, 149), (149, 150)):  # by one product, by pages, and alone
         places = torch.arange(start, stop)
         texts = [SequenceRows(0, stop - start, pages)]
-        found.append(decoder.run(ids[start:stop], places, texts, places - start)[0])
-    torch.testing.assert_close(torch.cat(found), wanted, atol=1e-3, rtol=1e-3)
+        parts.append(decoder.run(ids[start:stop], places, texts, places - start)[0])
+    torch.testing.assert_close(torch.cat(parts), wanted, atol=1e-3, rtol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["cpu", "gpu"])
-def test_a_sequence_may_have_its_own_expert(kind: str) -> None:
+@pytest.mark.parametrize("options", [{}, {"make": _IN_TORCH}], ids=["cpu", "gpu"])
+def test_a_sequence_may_have_its_own_expert(options: dict[str, Any]) -> None:
     model = model_of("mixtral", num_local_experts=5)
-    gpu = partial(TorchDecoder, device=torch.device("cpu"), dtype=torch.float32)
-    options: dict[str, Any] = {} if kind == "cpu" else {"make": gpu}
-    decoder = _lower(model, Format.F32, **options).decoder
+    decoder = lowered(model, Format.F32, **options).decoder
     ids = torch.arange(3, 33)
     texts = [
         SequenceRows(0, 30, torch.tensor([0]), expert=3),
@@ -86,16 +72,16 @@ def test_a_sequence_may_have_its_own_expert(kind: str) -> None:
 
 def test_hidden_values_of_watched_rows_are_kept() -> None:
     model = model_of("mixtral", num_local_experts=5)
-    lowered = _lower(model, Format.F32)
+    ours = lowered(model, Format.F32)
     ids = torch.arange(3, 40)
     with torch.inference_mode():
         output = model(input_ids=ids[None], output_hidden_states=True, output_router_logits=True)
     places = torch.arange(37)
     texts = [SequenceRows(0, 37, torch.tensor([0]))]
-    _, kept = lowered.decoder.run(ids, places, texts, places[-1:], places[-5:])
-    for place, logits in zip(lowered.routers, output.router_logits, strict=True):
+    _, kept = ours.decoder.run(ids, places, texts, places[-1:], places[-5:])
+    for place, logits in zip(ours.routers, output.router_logits, strict=True):
         torch.testing.assert_close(kept[place], logits[-5:], atol=1e-4, rtol=1e-4)
-    for place, layer in ((lowered.middle, 1), (lowered.upper, 2)):
+    for place, layer in ((ours.middle, 1), (ours.upper, 2)):
         hidden = output.hidden_states[layer][0, -5:]
         torch.testing.assert_close(kept[place], hidden, atol=1e-4, rtol=1e-4)
 
@@ -117,13 +103,13 @@ def test_hidden_values_of_watched_rows_are_kept() -> None:
 )
 def test_unsupported_models_name_the_reason(kind: str, change: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unsupported, match=reason):
-        _lower(model_of(kind, **change), Format.F32)
+        lowered(model_of(kind, **change), Format.F32)
 
 
 def test_a_window_as_long_as_the_context_is_supported() -> None:
-    _lower(model_of("mistral", sliding_window=64), Format.F32, tokens=64)
+    lowered(model_of("mistral", sliding_window=64), Format.F32, context_tokens=64)
 
 
 def test_a_cache_too_small_for_a_page() -> None:
     with pytest.raises(Unsupported, match="too small for one page of 64 tokens"):
-        lower(model_of("llama"), Format.F32, cache_bytes=1000, context_tokens=512)
+        lowered(model_of("llama"), Format.F32, cache_bytes=1000)

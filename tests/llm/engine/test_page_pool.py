@@ -27,13 +27,8 @@ def test_equal_prefixes_are_found() -> None:
     found = pages.find([*tokens, 7], most=3 * _PAGE)
     assert found.pages == taken
     assert pages.find([1, *tokens], most=3 * _PAGE).pages == []
+    assert pages.find(tokens[_PAGE:], most=2 * _PAGE).pages == []  # after another prefix
     assert pages.find(tokens, most=3 * _PAGE - 1).pages == taken[:2]  # the last must be computed
-
-
-def test_the_same_tokens_after_another_prefix_do_not_match() -> None:
-    pages = PagePool(8)
-    _fill(pages, [1] * _PAGE + [2] * _PAGE)
-    assert pages.find([2] * _PAGE, most=_PAGE).pages == []
 
 
 def test_a_page_with_a_common_prefix_is_copied() -> None:

@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 import torch
-from llm.conftest import TinyFolder
+from llm.conftest import TinyFolder, logits_of, lowered
 from model_families import FAMILIES, model_of
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
-from expertrag.llm.engine.lowering import Filled, Lowered, as_it_is, lower
+from expertrag.llm.engine.lowering import Filled
 from expertrag.llm.engine.native_network import NativeNetwork
 from expertrag.llm.load.checkpoint import NotStreamed, Streamed
 from expertrag.llm.load.safetensors_file import SafetensorsCheckpoint
 from expertrag_kernels import Format
-from expertrag_kernels.steps import SequenceRows
 
 
 def _whole(folder: Path, dtype: torch.dtype) -> Any:
@@ -43,16 +42,6 @@ def _outline(folder: Path, dtype: torch.dtype) -> Any:
 def _streamed(folder: Path, dtype: torch.dtype) -> tuple[Any, Filled]:
     model = _outline(folder, dtype)
     return model, Streamed(model, SafetensorsCheckpoint(folder)).filled
-
-
-def _lowered(model: Any, format: Format, filled: Filled = as_it_is) -> Lowered:
-    return lower(model, format, cache_bytes=1 << 22, context_tokens=512, filled=filled)
-
-
-def _logits(lowered: Lowered) -> torch.Tensor:
-    ids, places = torch.arange(3, 43), torch.arange(40)
-    logits, _ = lowered.decoder.run(ids, places, [SequenceRows(0, 40, torch.tensor([1]))], places)
-    return logits
 
 
 def _saved(folder: Path, kind: str, **change: Any) -> Path:
@@ -77,8 +66,8 @@ def test_logits_are_those_of_the_whole_model(family: str, tmp_path: Path) -> Non
         (Format.INT4, torch.bfloat16),
     ):
         model, filled = _streamed(folder, dtype)
-        found = _logits(_lowered(model, format, filled))
-        assert torch.equal(found, _logits(_lowered(_whole(folder, dtype), format))), format
+        found = logits_of(lowered(model, format, filled=filled))
+        assert torch.equal(found, logits_of(lowered(_whole(folder, dtype), format))), format
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "olmoe"])
@@ -95,8 +84,8 @@ def test_forms_of_checkpoints(kind: str, form: str, tmp_path: Path) -> None:
     names = SafetensorsCheckpoint(tmp_path).shapes
     assert any(".experts.gate_up_proj" in name for name in names) is (form == "merged")
     model, filled = _streamed(tmp_path, torch.float32)
-    wanted = _logits(_lowered(_whole(tmp_path, torch.float32), Format.F32))
-    assert torch.equal(_logits(_lowered(model, Format.F32, filled)), wanted)
+    wanted = logits_of(lowered(_whole(tmp_path, torch.float32), Format.F32))
+    assert torch.equal(logits_of(lowered(model, Format.F32, filled=filled)), wanted)
 
 
 def test_one_layer_is_filled_at_a_time(tmp_path: Path) -> None:
@@ -110,7 +99,7 @@ def test_one_layer_is_filled_at_a_time(tmp_path: Path) -> None:
             seen.append({n.split(".layers.")[-1].split(".")[0] for n in _held(model)})
             yield
 
-    _lowered(model, Format.F32, watching)
+    lowered(model, Format.F32, filled=watching)
     assert seen == [{"lm_head"}, {"model"}, {"0"}, {"1"}, {"2"}, {"model"}]
     assert not _held(model)
 

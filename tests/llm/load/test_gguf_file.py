@@ -10,25 +10,24 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Type
 from gguf_files import write_gguf
+from llm.conftest import logits_of, lowered
 from model_families import FAMILIES, model_of
 from transformers import AutoTokenizer
 
 from expertrag.api.errors import NotFound, ServerError
 from expertrag.api.types import Sampling
 from expertrag.llm import Message, load_generator
-from expertrag.llm.engine.lowering import lower
 from expertrag.llm.load.checkpoint import Streamed
 from expertrag.llm.load.loading import ModelFiles, model_files
 from expertrag.llm.load.source import ModelSource
 from expertrag_kernels import Format, PackedExperts, unpacked
-from expertrag_kernels.steps import SequenceRows
 
 _WHOLE = Format.F32, torch.float32
 
 
 @pytest.fixture(autouse=True)
 def _without_tokenizer(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    if "smollm_path" not in request.fixturenames:  # files with weights alone have none
+    if "short_tokenizer" not in request.fixturenames:  # files with weights alone have none
         monkeypatch.setattr("expertrag.llm.load.gguf_file.GGUFFile.tokenizer", lambda _: None)
 
 
@@ -40,18 +39,7 @@ def _streamed(path: Path, format: Format, dtype: torch.dtype) -> Any:
     source = _source(path)
     model = source.outline(dtype)
     filled = Streamed(model, source.checkpoint(model)).filled
-    return lower(model, format, cache_bytes=1 << 22, context_tokens=512, filled=filled)
-
-
-def _logits(lowered: Any) -> torch.Tensor:
-    ids, places = torch.arange(3, 43), torch.arange(40)
-    found: torch.Tensor
-    found, _ = lowered.decoder.run(ids, places, [SequenceRows(0, 40, torch.tensor([1]))], places)
-    return found
-
-
-def _lowered(model: Any, format: Format) -> Any:
-    return lower(model, format, cache_bytes=1 << 22, context_tokens=512)
+    return lowered(model, format, filled=filled)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe"])
@@ -59,16 +47,16 @@ def test_logits_are_those_of_the_whole_model(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     write_gguf(model_of(kind, **FAMILIES[kind][1]), path, Type.F16)
     for format, dtype in (_WHOLE, (Format.BF16, torch.bfloat16), (Format.INT4, torch.float32)):
-        wanted = _lowered(_source(path).whole("it", dtype), format)
-        assert torch.equal(_logits(_streamed(path, format, dtype)), _logits(wanted)), format
+        wanted = lowered(_source(path).whole("it", dtype), format)
+        assert torch.equal(logits_of(_streamed(path, format, dtype)), logits_of(wanted)), format
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral", "mixtral", "qwen3_moe", "qwen2_moe"])
 def test_logits_are_those_of_the_model_that_was_written(kind: str, tmp_path: Path) -> None:
     model = model_of(kind, **FAMILIES[kind][1])  # transformers knows no mistral and no mixtral
     write_gguf(model, tmp_path / "model.gguf")
-    found = _logits(_streamed(tmp_path / "model.gguf", *_WHOLE))
-    assert torch.equal(found, _logits(_lowered(model, Format.F32)))
+    found = logits_of(_streamed(tmp_path / "model.gguf", *_WHOLE))
+    assert torch.equal(found, logits_of(lowered(model, Format.F32)))
 
 
 def test_rotary_factors_of_a_file_are_applied(tmp_path: Path) -> None:
@@ -78,8 +66,8 @@ def test_rotary_factors_of_a_file_are_applied(tmp_path: Path) -> None:
     factors = plain / model.model.rotary_emb.inv_freq
     assert factors.max() > 2
     write_gguf(model, tmp_path / "model.gguf", rope_freqs=factors)
-    found = _logits(_streamed(tmp_path / "model.gguf", *_WHOLE))
-    torch.testing.assert_close(found, _logits(_lowered(model, Format.F32)), atol=1e-4, rtol=1e-4)
+    found = logits_of(_streamed(tmp_path / "model.gguf", *_WHOLE))
+    torch.testing.assert_close(found, logits_of(lowered(model, Format.F32)), atol=1e-4, rtol=1e-4)
 
 
 def test_four_bit_weights_are_kept(tmp_path: Path) -> None:
@@ -99,11 +87,13 @@ def test_four_bit_weights_are_kept(tmp_path: Path) -> None:
             assert (found - wanted).norm() / wanted.norm() <= 0.012
 
 
-def test_a_file_answers_like_the_folder_it_was_made_of(smollm_path: Path, tmp_path: Path) -> None:
-    model = model_of("llama", vocab_size=49152, tie_word_embeddings=True)
+def test_a_file_answers_like_the_folder_it_was_made_of(
+    short_tokenizer: Path, tmp_path: Path
+) -> None:
+    model = model_of("llama", vocab_size=2000, tie_word_embeddings=True)
     model.save_pretrained(tmp_path / "folder")
-    AutoTokenizer.from_pretrained(smollm_path).save_pretrained(tmp_path / "folder")
-    write_gguf(model, tmp_path / "tiny.gguf", tokenizer=smollm_path)
+    AutoTokenizer.from_pretrained(short_tokenizer).save_pretrained(tmp_path / "folder")
+    write_gguf(model, tmp_path / "tiny.gguf", tokenizer=short_tokenizer)
     texts = []
     for name in (tmp_path / "folder", tmp_path / "tiny.gguf"):
         generator = load_generator(str(name), dtype="float32")
@@ -145,5 +135,4 @@ def test_two_roundings_of_the_embeddings_are_one_matrix(tmp_path: Path) -> None:
     for name, output, one in (("same", coarse, True), ("another", other.flip(0), False)):
         path = tmp_path / f"{name}.gguf"
         write_gguf(model, path, output=output)
-        lowered = _streamed(path, *_WHOLE)
-        assert ("words" not in lowered.weights) is one, name
+        assert ("words" not in _streamed(path, *_WHOLE).weights) is one, name

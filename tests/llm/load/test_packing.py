@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import torch
 from llm.conftest import TinyFolder
-from safetensors.torch import save_file
 
 from expertrag.api.errors import InvalidArgument, NotFound, ServerError
 from expertrag.llm import load_generator
@@ -26,7 +25,7 @@ from expertrag.llm.load.description import DESCRIPTION_FILE
 from expertrag.llm.load.loading import PACKED_FILE
 from expertrag.llm.load.packing import pack_folder, verify_folder
 from expertrag_index.types import silent
-from expertrag_kernels import files, load_packed, save_packed
+from expertrag_kernels import load_packed, save_packed
 
 
 def _pack(model: Path, dtype: str, out: Path) -> Path:
@@ -34,7 +33,8 @@ def _pack(model: Path, dtype: str, out: Path) -> Path:
     return out
 
 
-def _logits(folder: Path, dtype: str = "auto") -> torch.Tensor:
+def _loaded(folder: Path, dtype: str = "auto") -> tuple[torch.Tensor, str]:
+    """Logits of the last of some tokens, and the fingerprint of the model."""
     generator = load_generator(str(folder), dtype=dtype)
     assert isinstance(generator, TransformersGenerator)
     network = generator._network
@@ -42,7 +42,7 @@ def _logits(folder: Path, dtype: str = "auto") -> torch.Tensor:
     cache = network.new_cache()
     found = network.forward(list(range(3, 43)), cache).logits
     network.free(cache)
-    return found
+    return found, generator.fingerprint
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
@@ -52,27 +52,23 @@ def test_a_packed_folder_gives_the_logits_of_the_model(
     fingerprints = set()
     for dtype in ("float32", "bfloat16", "int8", "int4"):
         folder = _pack(tiny_folder(kind), dtype, tmp_path / dtype)
-        assert torch.equal(_logits(folder), _logits(tiny_folder(kind), dtype)), dtype
+        wanted, _ = _loaded(tiny_folder(kind), dtype)
+        found, identity = _loaded(folder, dtype)
+        assert torch.equal(found, wanted), dtype
         verify_folder(folder)
-        fingerprints.add(load_generator(str(folder), dtype=dtype).fingerprint)
+        fingerprints.add(identity)
     assert len(fingerprints) == 4
+    (folder / DESCRIPTION_FILE).unlink()  # like folders of earlier versions
+    assert torch.equal(_loaded(folder)[0], wanted)
     # libraries may write the small files differently on other machines
     tokenizer = folder / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
     assert fingerprint(folder) in fingerprints
 
 
-@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "deepseek_v2", "llama"])
-def test_a_folder_without_a_program_is_the_same_model(
-    kind: str, tiny_folder: TinyFolder, tmp_path: Path
+def test_a_packed_folder_answers_in_four_bits_without_transformers(
+    smollm_path: Path, tmp_path: Path
 ) -> None:
-    folder = _pack(tiny_folder(kind), "int8", tmp_path / "packed")
-    described = _logits(folder)
-    (folder / DESCRIPTION_FILE).unlink()  # like folders of earlier versions
-    assert torch.equal(_logits(folder), described)
-
-
-def test_a_packed_folder_starts_without_transformers(smollm_path: Path, tmp_path: Path) -> None:
     out = _pack(smollm_path, "int4", tmp_path / "packed")
     ask = """
 import sys
@@ -85,14 +81,17 @@ for constraint in (None, Constraint(choices=("blue", "green"))):
     session = generator.begin(chat, Sampling(max_tokens=8, constraint=constraint))
     print(session.prompt_tokens, repr("".join(session.stream())))
     session.close()
+japan = [Message("user", "What is the capital of Japan?")]  # France sits on a tie
+print("".join(generator.begin(japan, Sampling(max_tokens=30)).stream()))
 print(sorted({"transformers", "sklearn", "torch._dynamo"} & set(sys.modules)))
 """
     run = [sys.executable, "-c", ask, str(out)]
     light = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
     (out / DESCRIPTION_FILE).unlink()
     heavy = subprocess.run(run, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert light[:2] == heavy[:2]
-    assert light[2] == "[]" and "transformers" in heavy[2]
+    assert light[:3] == heavy[:3]
+    assert light[2] == "The capital of Japan is Tokyo."
+    assert light[3] == "[]" and "transformers" in heavy[3]
 
 
 def test_a_damaged_program_is_one_typed_line(tiny_folder: TinyFolder, tmp_path: Path) -> None:
@@ -161,27 +160,17 @@ def test_unsupported_models_cannot_be_packed(tiny_folder: TinyFolder, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_damaged_folders_are_one_typed_line(
-    tiny_folder: TinyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_folders_are_one_typed_line(tiny_folder: TinyFolder, tmp_path: Path) -> None:
     folder = _pack(tiny_folder("mixtral"), "int8", tmp_path / "packed")
     path = folder / PACKED_FILE
     whole = path.read_bytes()
     weights = load_packed(path)
     without = {name: item for name, item in weights.items() if name != "layers.1.experts"}
 
-    def other_version() -> None:
-        monkeypatch.setattr(files, "VERSION", 7)
-        save_packed(weights, path)
-        monkeypatch.undo()
-
     for damage, why in (
         (lambda: path.write_bytes(whole[:-1000]), "its size"),
-        (lambda: path.write_bytes(b""), "damaged"),
-        (lambda: save_file({"a": torch.ones(3)}, path), "has no packed weights"),
         (lambda: save_packed(without, path), r"layers\.1\.experts is missing"),
         (lambda: save_packed({**weights, "norm": torch.ones(3)}, path), r"norm is \(3,\)"),
-        (other_version, r"layout 7, .* pack the model again"),
     ):
         damage()
         with pytest.raises(ServerError, match=why) as caught:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from retriever.conftest import Encoders
+from retriever.conftest import Encoders, domain_texts
 
-from expertrag_retriever.encoder import load_embedder
-from expertrag_retriever.experts.settings import GENERAL
-
-if TYPE_CHECKING:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
+from expertrag_retriever.encoder import SentenceTransformerEmbedder, load_embedder
+from expertrag_retriever.experts.module import with_experts
+from expertrag_retriever.experts.settings import GENERAL, ExpertSettings
+from expertrag_retriever.router.fit import fit_router
+from expertrag_retriever.router.pooling import pooled_states
 
 Make = Callable[..., Path]
-Load = Callable[[Path], "SentenceTransformerEmbedder"]
-Texts = Callable[..., list[str]]
+Load = Callable[[Path], SentenceTransformerEmbedder]
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +48,6 @@ def test_an_expert_has_one_fingerprint_in_all_bundles(
 
 
 def test_a_saved_model_has_the_same_fingerprints(encoder: Encoders, tmp_path: Path) -> None:
-    from expertrag_retriever.experts.module import with_experts
-    from expertrag_retriever.experts.settings import ExpertSettings
-
     folders = []
     for domains in (("a", "b"), ("a", "b", "c")):
         model = encoder("bert")
@@ -67,9 +62,9 @@ def test_a_saved_model_has_the_same_fingerprints(encoder: Encoders, tmp_path: Pa
 
 
 def test_posteriors_come_from_the_router(
-    bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder, texts_of: Texts
+    bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder
 ) -> None:
-    texts = [text for name in ("trees", "metals") for text in texts_of(name, 20, seed=1)]
+    texts = [text for name in ("trees", "metals") for text in domain_texts(name, 20, seed=1)]
     rows = bundle.posteriors(texts)
     assert rows.shape == (40, 3)
     assert np.allclose(rows.sum(axis=1), 1, atol=1e-3)
@@ -85,11 +80,9 @@ def test_without_a_router_no_text_has_a_domain(make_bundle: Make, load_bundle: L
     assert np.array_equal(rows, [[0, 1], [0, 1]])
 
 
-def test_routing_is_safe_during_encoding(
-    bundle: SentenceTransformerEmbedder, texts_of: Texts
-) -> None:
+def test_routing_is_safe_during_encoding(bundle: SentenceTransformerEmbedder) -> None:
     """A pass that ends at the router must not end the passes of other threads."""
-    texts = texts_of("trees", 30)
+    texts = domain_texts("trees", 30)
     vectors, rows = bundle.encode_documents(texts, "trees"), bundle.posteriors(texts)
     with ThreadPoolExecutor(4) as pool:
         encoding = [pool.submit(bundle.encode_documents, texts, "trees") for _ in range(6)]
@@ -99,9 +92,9 @@ def test_routing_is_safe_during_encoding(
 
 
 def test_encodes_a_query_by_several_experts(
-    bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder, texts_of: Texts
+    bundle: SentenceTransformerEmbedder, plain: SentenceTransformerEmbedder
 ) -> None:
-    texts = texts_of("metals", 5)
+    texts = domain_texts("metals", 5)
     experts = ("metals", GENERAL, "trees")
     vectors = bundle.encode_queries_by_experts(texts, experts)
     assert vectors.shape == (5, 3, bundle.dimension)
@@ -115,22 +108,14 @@ def test_encodes_a_query_by_several_experts(
     assert np.array_equal(same[:, 0], plain.encode_queries(texts))
 
 
-def test_a_domain_without_an_expert_is_known_and_served_by_the_base(
-    encoder: Encoders, texts_of: Texts
-) -> None:
-    from expertrag_retriever.encoder import SentenceTransformerEmbedder
-    from expertrag_retriever.experts.module import with_experts
-    from expertrag_retriever.experts.settings import ExpertSettings
-    from expertrag_retriever.router.fit import fit_router
-    from expertrag_retriever.router.pooling import pooled_states
-
+def test_a_domain_without_an_expert_is_known_and_served_by_the_base(encoder: Encoders) -> None:
     model = encoder("bert")
     transformer = with_experts(model, ExpertSettings(("trees", "metals")))
-    texts = {domain: texts_of(domain, 120) for domain in ("trees", "metals", "weather")}
+    texts = {domain: domain_texts(domain, 120) for domain in ("trees", "metals", "weather")}
     transformer.router, _ = fit_router(texts, lambda some: pooled_states(model, some))
     embedder = SentenceTransformerEmbedder("tiny", model, "")
-    foreign = texts_of("weather", 20, seed=1)
-    posteriors = embedder.posteriors([*foreign, *texts_of("trees", 20, seed=1)])
+    foreign = domain_texts("weather", 20, seed=1)
+    posteriors = embedder.posteriors([*foreign, *domain_texts("trees", 20, seed=1)])
     assert posteriors.shape == (40, 3)
     assert (posteriors[:20].argmax(axis=1) == 2).mean() > 0.9
     assert (posteriors[20:].argmax(axis=1) == 0).mean() > 0.8

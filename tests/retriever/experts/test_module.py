@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from file_helper import change_json
-from retriever.conftest import Encoders
+from retriever.conftest import KINDS, Encoders
+from sentence_transformers import SentenceTransformer
 
+from expertrag_retriever.encoder import load_embedder
 from expertrag_retriever.errors import EmbedderError
 from expertrag_retriever.experts.module import ExpertTransformer, with_experts
 from expertrag_retriever.experts.settings import GENERAL, ExpertForm, ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 TEXTS = [
     "The tenant shall give notice of three months.",
@@ -26,18 +25,21 @@ TEXTS = [
     "short",
     "A longer text about nothing in particular, so that the batch has to be padded. " * 3,
 ]
-KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 DOMAINS = ("legal", "biomedicine")
 FORMS = tuple(ExpertForm)
 
 
-def _taught(model: SentenceTransformer, form: ExpertForm) -> ExpertTransformer:
-    """Give a model experts that differ from the base and from each other."""
-    module = with_experts(model, ExpertSettings(DOMAINS, form, rank=4))
+def _teach(module: ExpertTransformer) -> None:
+    """Make experts differ from the base and from each other."""
     torch.manual_seed(1)
     for _, layer in expert_layers(module.model):
         layer.second.data += 0.3 * torch.randn_like(layer.second)
-    return module
+
+
+def _taught(model: SentenceTransformer, form: ExpertForm) -> SentenceTransformer:
+    """Give a model such experts."""
+    _teach(with_experts(model, ExpertSettings(DOMAINS, form, rank=4)))
+    return model
 
 
 def _encode(model: SentenceTransformer, **kwargs: Any) -> np.ndarray[Any, Any]:
@@ -46,35 +48,19 @@ def _encode(model: SentenceTransformer, **kwargs: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_new_experts_equal_the_base(encoder: Encoders, kind: str, form: ExpertForm) -> None:
+def test_experts_start_as_the_base_and_serve_their_own_texts(
+    encoder: Encoders, kind: str, form: ExpertForm
+) -> None:
     model = encoder(kind)
     base = _encode(model)
-    with_experts(model, ExpertSettings(DOMAINS, form))
+    module = with_experts(model, ExpertSettings(DOMAINS, form, rank=4))
     assert np.array_equal(_encode(model), base)
     assert np.allclose(_encode(model, domain="legal"), base, atol=1e-6)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_general_is_bit_identical_to_the_base(
-    encoder: Encoders, kind: str, form: ExpertForm
-) -> None:
-    model = encoder(kind)
-    base = _encode(model)
-    _taught(model, form)
-    assert np.array_equal(_encode(model, domain=GENERAL), base)
-    assert np.array_equal(_encode(model, domain="a domain that nobody trained"), base)
-    assert not np.allclose(_encode(model, domain="legal"), base, atol=1e-2)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_mixed_batch_gives_each_text_its_own_expert(
-    encoder: Encoders, kind: str, form: ExpertForm
-) -> None:
-    model = encoder(kind)
-    _taught(model, form)
+    _teach(module)
     alone = [_encode(model, domain=domain) for domain in (*DOMAINS, GENERAL)]
+    assert np.array_equal(alone[2], base)
+    assert np.array_equal(_encode(model, domain="a domain that nobody trained"), base)
+    assert not np.allclose(alone[0], base, atol=1e-2)
     features = model.preprocess(TEXTS)
     features["expert_index"] = torch.tensor([1, 0, 2, 0])
     with torch.inference_mode():
@@ -88,8 +74,6 @@ def test_a_mixed_batch_gives_each_text_its_own_expert(
 def test_saved_and_loaded_through_sentence_transformers(
     encoder: Encoders, kind: str, form: ExpertForm, tmp_path: Path
 ) -> None:
-    from sentence_transformers import SentenceTransformer
-
     model = encoder(kind)
     base = _encode(model)
     _taught(model, form)
@@ -136,26 +120,16 @@ def test_rejects_a_first_layer_out_of_range(encoder: Encoders) -> None:
         with_experts(encoder("bert"), ExpertSettings(DOMAINS, first_layer=4))
 
 
-def test_rejects_experts_of_another_base(encoder: Encoders, tmp_path: Path) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    model = encoder("bert")
-    _taught(model, ExpertForm.LOW_RANK)
-    model.save(str(tmp_path))
-    settings = json.loads((tmp_path / "experts.json").read_text())
-    settings["settings"]["first_layer"] = 1
-    (tmp_path / "experts.json").write_text(json.dumps(settings))
+def test_rejects_experts_of_another_base_and_damaged_ones(
+    encoder: Encoders, tmp_path: Path
+) -> None:
+    _taught(encoder("bert"), ExpertForm.LOW_RANK).save(str(tmp_path))
+    about, weights = tmp_path / "experts.json", tmp_path / "experts.safetensors"
+    whole = about.read_text()
+    change_json(about, settings={**json.loads(whole)["settings"], "first_layer": 1})
     with pytest.raises(EmbedderError, match="another base model"):
         SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
-
-
-def test_rejects_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    model = encoder("bert")
-    _taught(model, ExpertForm.LOW_RANK)
-    model.save(str(tmp_path))
-    weights = tmp_path / "experts.safetensors"
+    about.write_text(whole)
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(EmbedderError, match="damaged"):
         SentenceTransformer(str(tmp_path), device="cpu", trust_remote_code=True)
@@ -163,12 +137,8 @@ def test_rejects_damaged_experts(encoder: Encoders, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 def test_custom_code_in_a_folder_is_not_run(encoder: Encoders, tmp_path: Path, file: str) -> None:
-    from expertrag_retriever.encoder import load_embedder
-
-    model = encoder("bert")
-    _taught(model, ExpertForm.LOW_RANK)
     folder, ran = tmp_path / "model", tmp_path / "ran"
-    model.save(str(folder))
+    _taught(encoder("bert"), ExpertForm.LOW_RANK).save(str(folder))
     load_embedder(str(folder))  # as it is, it loads
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
     names = ("AutoConfig", "AutoModel", "AutoTokenizer")

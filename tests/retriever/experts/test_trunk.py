@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 import torch
-from retriever.conftest import Encoders
+from retriever.conftest import KINDS, Encoders
+from sentence_transformers import SentenceTransformer
 
 from expertrag_retriever.experts import trunk as trunk_module
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.surgery import expert_layers
 from expertrag_retriever.experts.trunk import Trunk
-
-from ..conftest import KINDS
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
 
 TEXTS = ["a short text", "a text that is rather longer than the first one of them", "one"]
 

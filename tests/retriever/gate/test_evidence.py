@@ -20,32 +20,31 @@ from expertrag_retriever.gate.policy import estimate
 from expertrag_retriever.gate.terms import term_coverage
 from expertrag_retriever.types import PrefillSignals, StoreSignals
 
-CONTRAST = Contrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05)
 COVERAGE = Coverage(
-    nearness=CONTRAST,
+    nearness=Contrast(Spread(0.5, 0.1), Spread(0.1, 0.1), min_deviation=0.05),
     terms=Contrast(Spread(0.8, 0.2), Spread(0.4, 0.2), min_deviation=0.1),
     quantiles=(0.2, 0.4, 0.8),
     background=np.eye(2, 4, dtype=np.float32),
 )
 
 
-def test_evidence_is_the_log_odds_of_two_normals() -> None:
+@pytest.mark.parametrize(
+    ("about", "unrelated", "value", "evidence"),
+    [
+        (Spread(0.5, 0.1), Spread(0.1, 0.1), 0.3, 0.0),
+        (Spread(0.5, 0.1), Spread(0.1, 0.1), 0.5, 8.0),
+        (Spread(0.5, 0.1), Spread(0.1, 0.1), 0.1, -8.0),
+        (Spread(0.5, 0.2), Spread(0.1, 0.0), 0.5, 0.2 * 0.4 / 0.02),  # deviations are pooled
+        (Spread(0.5, 0.0), Spread(0.1, 0.0), 0.5, 0.2 * 0.4 / 0.0025),  # and bounded below
+        (Spread(0.3, 0.1), Spread(0.3, 0.1), 0.9, 0.0),  # a store that cannot separate
+    ],
+)
+def test_evidence_is_the_log_odds_of_two_normals(
+    about: Spread, unrelated: Spread, value: float, evidence: float
+) -> None:
     """ln N(x; .5, .1) - ln N(x; .1, .1) = (x - .3) * .4 / .01."""
-    assert CONTRAST.evidence(0.3) == pytest.approx(0.0)
-    assert CONTRAST.evidence(0.5) == pytest.approx(8.0)
-    assert CONTRAST.evidence(0.1) == pytest.approx(-8.0)
-
-
-def test_deviations_are_pooled_and_bounded_below() -> None:
-    uneven = Contrast(Spread(0.5, 0.2), Spread(0.1, 0.0), min_deviation=0.05)
-    assert uneven.evidence(0.5) == pytest.approx(0.2 * 0.4 / 0.02)
-    sharp = Contrast(Spread(0.5, 0.0), Spread(0.1, 0.0), min_deviation=0.05)
-    assert sharp.evidence(0.5) == pytest.approx(0.2 * 0.4 / 0.0025)
-
-
-def test_a_store_that_cannot_separate_gives_no_evidence() -> None:
-    blind = Contrast(Spread(0.3, 0.1), Spread(0.3, 0.1), min_deviation=0.05)
-    assert blind.evidence(0.9) == 0.0
+    contrast = Contrast(about, unrelated, min_deviation=0.05)
+    assert contrast.evidence(value) == pytest.approx(evidence)
 
 
 def test_coverage_interpolates_the_quantiles() -> None:

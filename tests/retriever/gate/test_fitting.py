@@ -9,13 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from expertrag_retriever.errors import GateError
 from expertrag_retriever.gate.design import Design
-from expertrag_retriever.gate.fitting import (
-    Candidate,
-    _ranked,
-    fit_predictor,
-    folds_of,
-    nested,
-)
+from expertrag_retriever.gate.fitting import Candidate, _ranked, fit_predictor, folds_of, nested
 from expertrag_retriever.gate.signals import GATE_GROUPS, SignalGroup, Signals
 from expertrag_retriever.reliability import ece
 
@@ -105,10 +99,10 @@ def test_rejects_rows_of_one_outcome(rows: Planted, column: int, value: bool, me
 def test_missing_and_non_finite_signals_are_set_to_their_mean(rows: Planted) -> None:
     design = Design.fit(rows.signals, GATE_GROUPS)
     broken = Signals({"documents_log_odds": float("nan"), "margin": 0.5})
-    x = design.matrix([broken])
+    x = design.matrix([broken, Signals({})])
     assert np.isfinite(x).all()
-    assert x[0, design.places["store numbers"]] == pytest.approx(0.0)
-    assert (x[0, design.places["question_embedding"]] == 0.0).all()
+    assert x[:, design.places["store numbers"]] == pytest.approx(0.0)
+    assert (x[:, design.places["question_embedding"]] == 0.0).all()
 
 
 def test_rejects_rows_without_a_varying_signal(rows: Planted) -> None:

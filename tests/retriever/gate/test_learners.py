@@ -23,7 +23,9 @@ def _fit(name: str, rows: Planted) -> tuple[GateModel, Rows]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_ranks_new_queries_by_the_gain_of_retrieval(name: str, rows: Planted) -> None:
+def test_a_model_ranks_new_queries_by_the_gain_of_retrieval_and_survives_a_round_trip(
+    name: str, rows: Planted
+) -> None:
     model, fitted = _fit(name, rows)
     fresh = planted(300, seed=1)
     said = model.predict(fitted.design.matrix(fresh.signals))
@@ -32,20 +34,8 @@ def test_a_model_ranks_new_queries_by_the_gain_of_retrieval(name: str, rows: Pla
     gain = said[:, 1] - said[:, 0]
     truth = fresh.right[:, 1].astype(float) - fresh.right[:, 0]
     assert np.corrcoef(gain, truth)[0, 1] > WORST.get(name, 0.25)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_a_model_is_the_same_after_a_round_trip(name: str, rows: Planted) -> None:
-    model, fitted = _fit(name, rows)
     again = MODELS[name].load(dict(model.dump()))
     assert np.allclose(again.predict(fitted.x), model.predict(fitted.x), atol=1e-6)
-
-
-def test_evidence_is_less_certain_between_the_classes(rows: Planted) -> None:
-    model, fitted = _fit("evidential", rows)
-    assert isinstance(model, Evidential)
-    uncertain = model.uncertainty(fitted.x)
-    assert ((uncertain > 0) & (uncertain < 1)).all()
 
 
 def test_without_evidence_the_base_rates_remain() -> None:
@@ -65,5 +55,5 @@ def test_agreeing_blocks_are_more_certain_together() -> None:
     both = Evidential(weights, np.full((2, 4), -5.0), np.full(4, 0.25), np.array([0.0, 1.0, 2.0]))
     one = Evidential(weights[:1], np.full((1, 4), -5.0), np.full(4, 0.25), np.array([0.0, 1.0]))
     x = np.ones((1, 2))
-    assert both.uncertainty(x)[0] < one.uncertainty(x[:, :1])[0]
+    assert 0 < both.uncertainty(x)[0] < one.uncertainty(x[:, :1])[0] < 1
     assert both.predict(x)[0, 1] > one.predict(x[:, :1])[0, 1]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pytest
 
 from expertrag_index.types import FloatArray
 
@@ -45,21 +44,6 @@ def pool(texts: Sequence[str]) -> FloatArray:
     return np.asarray(rows, dtype=np.float32).reshape(len(texts), HIDDEN)
 
 
-@pytest.fixture(scope="session")
-def texts() -> dict[str, list[str]]:
-    return {name: make_texts(words, 120, 1) for name, words in WORDS.items()}
-
-
-@pytest.fixture(scope="session")
-def fresh() -> dict[str, list[str]]:
-    return {name: make_texts(words, 60, 2) for name, words in WORDS.items()}
-
-
-@pytest.fixture(scope="session")
-def unknown() -> list[str]:
-    return make_texts(UNKNOWN, 60, 3)
-
-
-@pytest.fixture(scope="session")
-def pooling() -> Callable[[Sequence[str]], FloatArray]:
-    return pool
+TEXTS = {name: make_texts(words, 120, 1) for name, words in WORDS.items()}
+FRESH = {name: make_texts(words, 60, 2) for name, words in WORDS.items()}
+OF_NO_DOMAIN = make_texts(UNKNOWN, 60, 3)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from file_helper import change_json
+from retriever.router.conftest import TEXTS, pool
 
 from expertrag_retriever.errors import EmbedderError
+from expertrag_retriever.router.evidence import DomainEvidence
 from expertrag_retriever.router.explain import explain
 from expertrag_retriever.router.fit import fit_router
 from expertrag_retriever.router.router import Router
@@ -18,13 +21,12 @@ from expertrag_retriever.router.storage import ABOUT, TENSORS, Origin, load_rout
 from expertrag_retriever.router.types import RouterFigures
 from expertrag_retriever.router.words import MOST_WORDS, telling_words, words_of
 
-Texts = dict[str, list[str]]
 TEXT = "the tenant broke the lease and the court sent a notice"
 
 
 @pytest.fixture(scope="module")
-def router(texts: Texts, pooling: Any) -> Router:
-    return fit_router(texts, pooling)[0]
+def router() -> Router:
+    return fit_router(TEXTS, pool)[0]
 
 
 def test_words_of_a_text() -> None:
@@ -45,8 +47,8 @@ def test_no_telling_words_without_a_comparison(groups: list[list[str]]) -> None:
     assert telling_words(groups) == [{} for _ in groups]
 
 
-def test_a_choice_is_explained_by_the_text_s_own_words(router: Router, pooling: Any) -> None:
-    found = explain(router, TEXT, pooling([TEXT])[0])
+def test_a_choice_is_explained_by_the_text_s_own_words(router: Router) -> None:
+    found = explain(router, TEXT, pool([TEXT])[0])
     assert found.domain == found.nearest.domain == "legal"
     assert {item.word for item in found.words} <= {"tenant", "lease", "court", "notice"}
     assert [item.value for item in found.words] == sorted(
@@ -59,23 +61,23 @@ def test_a_choice_is_explained_by_the_text_s_own_words(router: Router, pooling: 
     assert '"tenant"' in found.sentence
 
 
-def test_words_do_not_influence_the_choice(router: Router, pooling: Any) -> None:
-    found = explain(router, "dividend broker", pooling([TEXT])[0])
+def test_words_do_not_influence_the_choice(router: Router) -> None:
+    found = explain(router, "dividend broker", pool([TEXT])[0])
     assert found.domain == "legal"
     assert found.words == ()
     assert "no single word indicates it" in found.sentence
 
 
-def test_an_unknown_text_is_explained_by_its_distance(router: Router, pooling: Any) -> None:
+def test_an_unknown_text_is_explained_by_its_distance(router: Router) -> None:
     text = "galaxy comet telescope orbit"
-    found = explain(router, text, pooling([text])[0])
+    found = explain(router, text, pool([text])[0])
     assert (found.domain, found.experts) == ("general", {"general": 1.0})
     assert found.nearest.distance > found.reach
     assert "the base model serves it" in found.sentence
 
 
-def test_masked_domains_are_not_named(router: Router, pooling: Any) -> None:
-    states = pooling([TEXT])[0]
+def test_masked_domains_are_not_named(router: Router) -> None:
+    states = pool([TEXT])[0]
     found = explain(router, TEXT, states, ["finance"])
     assert found.posterior["legal"] == found.posterior["medicine"] == 0.0
     assert found.nearest.domain == "finance"
@@ -84,26 +86,20 @@ def test_masked_domains_are_not_named(router: Router, pooling: Any) -> None:
     assert "no other domain may be chosen" in nothing.sentence
 
 
-def test_an_uncertain_choice_names_the_second_expert(texts: Texts, pooling: Any) -> None:
-    pair = {name: texts[name] for name in ("legal", "finance")}
-    router, _ = fit_router(pair, pooling)
-    both = pooling(texts["legal"][:1])[0] + pooling(texts["finance"][:1])[0]
-    mixed = explain(_without_reach(router), "", both)
+def test_an_uncertain_choice_names_the_second_expert() -> None:
+    pair = {name: TEXTS[name] for name in ("legal", "finance")}
+    router, _ = fit_router(pair, pool)
+    both = pool(TEXTS["legal"][:1])[0] + pool(TEXTS["finance"][:1])[0]
+    mixed = explain(replace(router, reach=1e6, temperature=1e6), "", both)
     assert len(mixed.experts) == 2
     assert "because this is uncertain, the expert of" in mixed.sentence
 
 
-def test_explains_a_domain_without_an_expert(router: Router, texts: Texts, pooling: Any) -> None:
-    text = texts["medicine"][0]
-    found = explain(router, text, pooling([text])[0], experts=2)
+def test_explains_a_domain_without_an_expert(router: Router) -> None:
+    text = TEXTS["medicine"][0]
+    found = explain(router, text, pool([text])[0], experts=2)
     assert (found.domain, found.experts) == ("medicine", {"general": 1.0})
     assert "this domain has no expert" in found.sentence
-
-
-def _without_reach(router: Router) -> Router:
-    from dataclasses import replace
-
-    return replace(router, reach=1e6, temperature=1e6)
 
 
 def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
@@ -119,26 +115,10 @@ def test_saved_and_loaded(router: Router, tmp_path: Path) -> None:
 
 
 def test_words_of_six_domains_stay_small(router: Router, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from expertrag_retriever.router.evidence import DomainEvidence
-
     words = {f"{place:04d}longword": 12.3 for place in range(MOST_WORDS)}
     evidence = DomainEvidence({f"domain{i}": words for i in range(6)}, (("word",) * 6,) * 48)
     save_router(replace(router, evidence=evidence), tmp_path)
     assert (tmp_path / ABOUT).stat().st_size <= 300_000
-
-
-def _drop(folder: Path) -> None:
-    (folder / TENSORS).unlink()
-
-
-def _cut(folder: Path) -> None:
-    (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:100])
-
-
-def _no_json(folder: Path) -> None:
-    (folder / ABOUT).write_text("{")
 
 
 def _edit(**changes: Any) -> Callable[[Path], None]:
@@ -148,9 +128,9 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     "harm",
     [
-        _drop,
-        _cut,
-        _no_json,
+        lambda folder: (folder / TENSORS).unlink(),
+        lambda folder: (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:100]),
+        lambda folder: (folder / ABOUT).write_text("{"),
         _edit(format=99),
         _edit(domains=["legal"]),
         _edit(reach="far"),
@@ -159,7 +139,7 @@ def _edit(**changes: Any) -> Callable[[Path], None]:
     ],
 )
 def test_rejects_a_damaged_router(
-    router: Router, tmp_path: Path, harm: Callable[[Path], None]
+    router: Router, tmp_path: Path, harm: Callable[[Path], object]
 ) -> None:
     save_router(router, tmp_path)
     harm(tmp_path)

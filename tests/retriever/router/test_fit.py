@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from retriever.router.conftest import TEXTS, pool
 
 from expertrag_retriever.errors import RetrieverError, RouterError
 from expertrag_retriever.router.clusters import k_means, nearest_means
@@ -14,12 +15,12 @@ from expertrag_retriever.router.fit import FEWEST_TEXTS, fit_router
 from expertrag_retriever.router.types import RouterSettings
 from expertrag_retriever.router.unlabelled import cluster_texts
 
-Texts = dict[str, list[str]]
+FLAT = [text for some in TEXTS.values() for text in some]
 
 
-def test_the_same_seed_gives_the_same_router(texts: Texts, pooling: Any) -> None:
-    first, figures = fit_router(texts, pooling, seed=3)
-    second, again = fit_router(texts, pooling, seed=3)
+def test_the_same_seed_gives_the_same_router() -> None:
+    first, figures = fit_router(TEXTS, pool, seed=3)
+    second, again = fit_router(TEXTS, pool, seed=3)
     assert figures == again
     assert torch.equal(first.prototypes, second.prototypes)
     assert torch.equal(first.whitener, second.whitener)
@@ -27,26 +28,25 @@ def test_the_same_seed_gives_the_same_router(texts: Texts, pooling: Any) -> None
     assert first.evidence == second.evidence
 
 
-def test_figures_are_of_held_out_texts(texts: Texts, pooling: Any) -> None:
-    shuffled = [text for some in texts.values() for text in some]
-    np.random.default_rng(0).shuffle(shuffled)
+def test_figures_are_of_held_out_texts() -> None:
+    shuffled = np.random.default_rng(0).permutation(FLAT).tolist()
     noise = {"a": shuffled[:180], "b": shuffled[180:]}  # nothing can be learned from this
-    assert fit_router(noise, pooling)[1].accuracy < 0.65
-    assert fit_router(texts, pooling)[1].accuracy > 0.97
+    assert fit_router(noise, pool)[1].accuracy < 0.65
+    assert fit_router(TEXTS, pool)[1].accuracy > 0.97
 
 
-def test_hidden_states_fewer_than_dimensions_and_few_texts(texts: Texts, pooling: Any) -> None:
-    few = {name: some[:FEWEST_TEXTS] for name, some in texts.items()}
-    router, figures = fit_router(few, pooling, settings=RouterSettings(dimensions=500))
+def test_hidden_states_fewer_than_dimensions_and_few_texts() -> None:
+    few = {name: some[:FEWEST_TEXTS] for name, some in TEXTS.items()}
+    router, figures = fit_router(few, pool, settings=RouterSettings(dimensions=500))
     assert router.whitener.shape == (24, 24)
     assert len(router.prototypes) == 3  # one each: 20 texts are too few for more
     assert figures.texts == 60
 
 
-def test_repeated_and_empty_texts_are_ignored(texts: Texts, pooling: Any) -> None:
-    plain, _ = fit_router(texts, pooling)
-    padded = {name: [*some, *some[:5], "", "  \n", f" {some[0]} "] for name, some in texts.items()}
-    assert torch.equal(fit_router(padded, pooling)[0].prototypes, plain.prototypes)
+def test_repeated_and_empty_texts_are_ignored() -> None:
+    plain, _ = fit_router(TEXTS, pool)
+    padded = {name: [*some, *some[:5], "", "  \n", f" {some[0]} "] for name, some in TEXTS.items()}
+    assert torch.equal(fit_router(padded, pool)[0].prototypes, plain.prototypes)
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,20 @@ def test_repeated_and_empty_texts_are_ignored(texts: Texts, pooling: Any) -> Non
         (lambda t: {" ": t["legal"], "finance": t["finance"]}, "cannot be called ' '"),
     ],
 )
-def test_rejects_unusable_domains(texts: Texts, pooling: Any, change: Any, message: str) -> None:
+def test_rejects_unusable_domains(change: Any, message: str) -> None:
     with pytest.raises(RouterError, match=message) as caught:
-        fit_router(change(texts), pooling)
+        fit_router(change(TEXTS), pool)
     assert isinstance(caught.value, RetrieverError)
     assert "\n" not in str(caught.value)
 
 
-def test_rejects_non_finite_states(texts: Texts) -> None:
+def test_rejects_non_finite_states() -> None:
     with pytest.raises(RouterError, match="non-finite states"):
-        fit_router(texts, lambda some: np.full((len(some), 8), np.nan, dtype=np.float32))
+        fit_router(TEXTS, lambda some: np.full((len(some), 8), np.nan, dtype=np.float32))
 
 
-def test_identical_states_give_finite_posteriors(texts: Texts) -> None:
-    router, figures = fit_router(texts, lambda some: np.ones((len(some), 8), dtype=np.float32))
+def test_identical_states_give_finite_posteriors() -> None:
+    router, figures = fit_router(TEXTS, lambda some: np.ones((len(some), 8), dtype=np.float32))
     assert torch.isfinite(router.posterior(torch.ones(1, 8))).all()
     assert figures.accuracy < 0.5
 
@@ -110,31 +110,27 @@ def test_k_means_of_fewer_different_points_than_means(points: int, count: int) -
     assert nearest.tolist() == [0] * points
 
 
-def test_clusters_are_the_domains_and_are_named_by_their_words(texts: Texts, pooling: Any) -> None:
-    flat = [text for some in texts.values() for text in some]
-    clusters = cluster_texts(flat, pooling)
+def test_clusters_are_the_domains_and_are_named_by_their_words() -> None:
+    clusters = cluster_texts(FLAT, pool)
     assert len(clusters) == 3
     for name, some in clusters.items():
-        domain = next(domain for domain, own in texts.items() if some[0] in own)
-        assert len(set(some) & set(texts[domain])) > 0.95 * len(some)
-        first = texts[domain]
+        domain = next(domain for domain, own in TEXTS.items() if some[0] in own)
+        assert len(set(some) & set(TEXTS[domain])) > 0.95 * len(some)
+        first = TEXTS[domain]
         assert all(any(word in text for text in first) for word in name.split("-"))
-    assert list(cluster_texts(flat, pooling)) == list(clusters)
-    router, figures = fit_router(clusters, pooling)
+    assert list(cluster_texts(FLAT, pool)) == list(clusters)
+    router, figures = fit_router(clusters, pool)
     assert figures.accuracy > 0.95
     assert router.domains == tuple(clusters)
 
 
-def test_a_given_number_of_clusters(texts: Texts, pooling: Any) -> None:
-    flat = [text for some in texts.values() for text in some]
-    clusters = cluster_texts(flat, pooling, count=2)
+def test_a_given_number_of_clusters() -> None:
+    clusters = cluster_texts(FLAT, pool, count=2)
     assert len(clusters) == 2
-    assert sum(map(len, clusters.values())) == len(flat)
+    assert sum(map(len, clusters.values())) == len(FLAT)
 
 
 @pytest.mark.parametrize(("count", "message"), [(1, "must be 2 or more"), (40, "too few")])
-def test_rejects_impossible_numbers_of_clusters(
-    texts: Texts, pooling: Any, count: int, message: str
-) -> None:
+def test_rejects_impossible_numbers_of_clusters(count: int, message: str) -> None:
     with pytest.raises(RouterError, match=message):
-        cluster_texts([text for some in texts.values() for text in some], pooling, count)
+        cluster_texts(FLAT, pool, count)

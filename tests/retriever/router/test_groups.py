@@ -54,9 +54,4 @@ def test_a_group_of_no_clear_domain_is_general() -> None:
         "legal": rows(100, 0.9),
     }
     found = {group.name: group.expert for group in decide(seen, EXPERTS, [])}
-    assert found == {
-        "foreign": "general",
-        "mixed": "general",
-        "none": "general",
-        "legal": "legal",
-    }
+    assert found == {"foreign": "general", "mixed": "general", "none": "general", "legal": "legal"}

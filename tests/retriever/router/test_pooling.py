@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 
 from expertrag_retriever.experts.module import with_experts
 from expertrag_retriever.experts.routed import mean_pooled
@@ -14,18 +16,11 @@ from expertrag_retriever.experts.settings import ExpertSettings
 from expertrag_retriever.experts.trunk import first_layer_of
 from expertrag_retriever.router.pooling import pooled_states
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from sentence_transformers import SentenceTransformer
-
 TEXTS = ["short", "A longer text about leases and notices. " * 40, "", "Aspirin lowers the risk."]
 
 
 @pytest.fixture
 def model(minilm_path: Path) -> SentenceTransformer:
-    from sentence_transformers import SentenceTransformer
-
     return SentenceTransformer(str(minilm_path), device="cpu").eval()
 
 
@@ -68,14 +63,12 @@ def test_pools_at_the_first_layer_with_experts(model: SentenceTransformer) -> No
     assert pooled_states(model, ["one"]).shape == (1, 384)
 
 
-def test_pooling_leaves_the_model_unchanged(model: SentenceTransformer) -> None:
+def test_pooling_reports_progress_and_leaves_the_model_unchanged(
+    model: SentenceTransformer,
+) -> None:
     before = model.encode(TEXTS)
-    pooled_states(model, TEXTS)
-    assert np.array_equal(model.encode(TEXTS), before)
-
-
-def test_no_texts_and_progress(model: SentenceTransformer) -> None:
     assert pooled_states(model, []).shape == (0, 384)
     seen: list[tuple[int, int]] = []
     pooled_states(model, TEXTS, lambda done, total: seen.append((done, total)))
     assert seen[-1] == (4, 4)
+    assert np.array_equal(model.encode(TEXTS), before)

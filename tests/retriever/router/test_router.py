@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from retriever.router.conftest import FRESH, OF_NO_DOMAIN, TEXTS, pool
 
 from expertrag_retriever.router.fit import fit_router
 from expertrag_retriever.router.measure import confusion, figures
@@ -30,8 +31,8 @@ def hand_made(**changes: Any) -> Router:
 
 
 @pytest.fixture(scope="module")
-def router(texts: dict[str, list[str]], pooling: Any) -> Router:
-    return fit_router(texts, pooling)[0]
+def router() -> Router:
+    return fit_router(TEXTS, pool)[0]
 
 
 def test_posterior_by_hand() -> None:
@@ -69,10 +70,8 @@ def test_extreme_states_give_probabilities(router: Router) -> None:
     assert torch.allclose(posterior.sum(dim=1), torch.ones(3))
 
 
-def test_domains_that_are_not_allowed_are_ignored(
-    router: Router, fresh: dict[str, list[str]], pooling: Any
-) -> None:
-    pooled = torch.from_numpy(pooling(fresh["legal"]))
+def test_domains_that_are_not_allowed_are_ignored(router: Router) -> None:
+    pooled = torch.from_numpy(pool(FRESH["legal"]))
     posterior = router.posterior(pooled, ["finance", "medicine"])
     assert (posterior[:, 0] == 0).all()
     # Far from all allowed domains: the base model serves them, not an expert of another domain.
@@ -86,25 +85,21 @@ def test_without_allowed_domains_every_text_is_of_none(router: Router) -> None:
         assert router.posterior(torch.randn(3, 24), allowed).tolist() == [[0.0, 0.0, 0.0, 1.0]] * 3
 
 
-def test_accurate_and_calibrated_on_fresh_texts(
-    router: Router, fresh: dict[str, list[str]], pooling: Any
-) -> None:
-    pooled = torch.from_numpy(pooling([text for some in fresh.values() for text in some]))
+def test_accurate_and_calibrated_on_fresh_texts(router: Router) -> None:
+    pooled = torch.from_numpy(pool([text for some in FRESH.values() for text in some]))
     found = figures(router.posterior(pooled).numpy(), np.repeat(np.arange(3), 60))
     assert found.accuracy > 0.97
     assert found.ece < 0.05
     assert found.known > 0.85
 
 
-def test_texts_of_no_domain_are_none(router: Router, unknown: list[str], pooling: Any) -> None:
-    posterior = router.posterior(torch.from_numpy(pooling(unknown)))
+def test_texts_of_no_domain_are_none(router: Router) -> None:
+    posterior = router.posterior(torch.from_numpy(pool(OF_NO_DOMAIN)))
     assert (posterior.argmax(dim=1) == 3).float().mean() > 0.9
 
 
-def test_float_types_give_the_same_choice(
-    router: Router, fresh: dict[str, list[str]], pooling: Any
-) -> None:
-    pooled = torch.from_numpy(pooling(fresh["finance"]))
+def test_float_types_give_the_same_choice(router: Router) -> None:
+    pooled = torch.from_numpy(pool(FRESH["finance"]))
     exact, coarse = router.posterior(pooled), router.posterior(pooled.bfloat16())
     assert coarse.dtype == torch.float32
     assert (exact.argmax(dim=1) == coarse.argmax(dim=1)).float().mean() > 0.95

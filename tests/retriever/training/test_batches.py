@@ -72,6 +72,7 @@ VECTORS = {
     "near, but wrong": (0.7, np.sqrt(1 - 0.49)),
     "the other answer": (0.6, 0.8),
 }
+CORPUS = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
 
 
 def _encode(texts: Sequence[str]) -> FloatArray:
@@ -79,9 +80,8 @@ def _encode(texts: Sequence[str]) -> FloatArray:
 
 
 def test_a_negative_is_less_similar_than_the_answer_by_a_margin() -> None:
-    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
-    source = Source("set", corpus, (Pair("query", "1"), Pair("query", "4")))
-    nothing = Source("set", corpus, ())
+    source = Source("set", CORPUS, (Pair("query", "1"), Pair("query", "4")))
+    nothing = Source("set", CORPUS, ())
     first, second = mine(source, nothing, _encode, _encode, negatives=3).examples
     # 0.89 is more than .95 of 0.9: it may be an answer; the judged other answer is none either
     assert first.negatives == (("set/3", "near, but wrong"),)
@@ -97,18 +97,16 @@ def test_ndcg_of_hand_computed_ranks() -> None:
 
 
 def test_judged_documents_outside_the_sample_are_not_negatives() -> None:
-    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
     judged = {"query": frozenset({"1", "2", "3"})}
-    source = Source("set", corpus, (Pair("query", "1"),), judged)
-    (example,) = mine(source, Source("set", corpus, ()), _encode, _encode, negatives=3).examples
+    source = Source("set", CORPUS, (Pair("query", "1"),), judged)
+    (example,) = mine(source, Source("set", CORPUS, ()), _encode, _encode, negatives=3).examples
     assert example.negatives == (("set/4", "the other answer"),)
     assert example.known_positives == {"set/1", "set/2", "set/3"}
 
 
 def test_a_dev_set_holds_its_answers_and_their_positions() -> None:
-    corpus = {str(n): text for n, text in enumerate(VECTORS) if text != "query"}
-    held_out = Source("set", corpus, (Pair("query", "4"), Pair("query", "2")))
-    dev = mine(Source("set", corpus, ()), held_out, _encode, _encode).dev
+    held_out = Source("set", CORPUS, (Pair("query", "4"), Pair("query", "2")))
+    dev = mine(Source("set", CORPUS, ()), held_out, _encode, _encode).dev
     assert dev is not None
     assert dev.queries == ("query",)
-    assert {dev.documents[place] for place in dev.relevant[0]} == {corpus["4"], corpus["2"]}
+    assert {dev.documents[place] for place in dev.relevant[0]} == {CORPUS["4"], CORPUS["2"]}

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from file_helper import change_json
-from retriever.conftest import WORDS as ALL_WORDS
 from retriever.conftest import Encoders
+from retriever.training.conftest import DOMAINS, Killed, domain_source
 
 from expertrag_index.types import silent
 from expertrag_retriever.encoder import load_embedder
@@ -26,36 +24,15 @@ from expertrag_retriever.training.card import BundleReport
 from expertrag_retriever.training.recipe import Recipe
 from expertrag_retriever.training.types import Pair, Source
 
-if TYPE_CHECKING:
-    pass
-
 RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
-WORDS = {name: ALL_WORDS[name] for name in ("trees", "metals")}
-FILLER = ("the", "a", "of", "in", "on", "by", "at", "to", "and")
-
-
-def _source(domain: str) -> Source:
-    rng = random.Random(domain)
-    corpus, pairs = {}, []
-    for number in range(180):
-        first, second = rng.sample(WORDS[domain], 2)
-        corpus[f"d{number}"] = (
-            f"{first}{first} {' '.join(rng.choices(FILLER, k=6))} {second}{second} {number}"
-        )
-        pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
-    return Source(domain, corpus, tuple(pairs))
-
-
-@pytest.fixture(scope="module")
-def base(encoder_folders: dict[str, Path]) -> BaseModel:
-    return base_model(str(encoder_folders["bert"]), "tiny")
+SOURCES = {domain: [domain_source(domain, 180)] for domain in DOMAINS}
+TREES = {"trees": SOURCES["trees"]}
 
 
 @pytest.fixture(scope="module")
 def trained(base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundleReport]:
     out = tmp_path_factory.mktemp("bundle") / "experts"
-    domains = {domain: [_source(domain)] for domain in WORDS}
-    return out, train_bundle(domains, base.base, base.load, RECIPE, out, silent)
+    return out, train_bundle(SOURCES, base.base, base.load, RECIPE, out, silent)
 
 
 def test_a_bundle_is_small_and_describes_itself(trained: tuple[Path, BundleReport]) -> None:
@@ -86,11 +63,11 @@ def test_experts_serve_only_their_own_domains(
     folder, _ = trained
     plain = load_embedder(base.source)
     embedder = load_embedder(base.source, experts=folder)
-    texts = list(_source("trees").corpus.values())[:20]
+    texts = list(SOURCES["trees"][0].corpus.values())[:20]
     general = plain.encode_documents(texts)
     assert np.array_equal(embedder.encode_documents(texts, GENERAL), general)
     assert np.array_equal(embedder.encode_documents(texts, "no such domain"), general)
-    own = {domain: embedder.encode_documents(texts, domain) for domain in WORDS}
+    own = {domain: embedder.encode_documents(texts, domain) for domain in DOMAINS}
     assert not np.allclose(own["trees"], general, atol=1e-3)
     assert not np.allclose(own["trees"], own["metals"], atol=1e-3)
     assert embedder.fingerprint != plain.fingerprint
@@ -102,18 +79,11 @@ def test_the_router_tells_its_domains_apart(
     folder, report = trained
     assert report.router is not None and report.router.accuracy > 0.9
     embedder = load_embedder(base.source, experts=folder)
-    for domain in WORDS:
-        texts = list(_source(domain).corpus.values())[:40]
+    for domain in DOMAINS:
+        texts = list(SOURCES[domain][0].corpus.values())[:40]
         routed = embedder.encode_documents(texts)
         own = embedder.encode_documents(texts, domain)
         assert np.median((routed * own).sum(axis=1)) > 0.99
-
-
-def test_rejects_another_base(
-    trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path]
-) -> None:
-    with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
-        load_embedder(str(encoder_folders["mpnet"]), experts=trained[0])
 
 
 @pytest.mark.parametrize("name", ["experts.json", "experts.safetensors"])
@@ -129,21 +99,17 @@ def test_rejects_a_damaged_bundle(
 def test_a_killed_training_keeps_the_experts_that_are_done(
     base: BaseModel, tmp_path: Path, trained: tuple[Path, BundleReport]
 ) -> None:
-    class Killed(Exception):
-        pass
-
     def kill(stage: str, _done: int, _total: int | None) -> None:
         if stage.startswith("metals"):
             raise Killed
 
     out = tmp_path / "experts"
-    domains = {domain: [_source(domain)] for domain in WORDS}
     with pytest.raises(Killed):
-        train_bundle(domains, base.base, base.load, RECIPE, out, kill)
+        train_bundle(SOURCES, base.base, base.load, RECIPE, out, kill)
     assert not out.exists()
     stages: list[str] = []
     again = train_bundle(
-        domains, base.base, base.load, RECIPE, out, lambda stage, *_: stages.append(stage)
+        SOURCES, base.base, base.load, RECIPE, out, lambda stage, *_: stages.append(stage)
     )
     assert not any(stage.startswith("trees") for stage in stages)
     assert [expert.points for expert in again.experts] == [
@@ -156,8 +122,9 @@ def test_adding_a_domain_leaves_the_others_unchanged(
 ) -> None:
     old, report = trained
     stages: list[str] = []
-    sources = {domain: [_source(domain)] for domain in WORDS}
-    sources["gems"] = [replace(_source("metals"), name="gems", corpus=_polished(_source("metals")))]
+    [metals] = SOURCES["metals"]
+    polished = {name: f"polished {text}" for name, text in metals.corpus.items()}
+    sources = {**SOURCES, "gems": [replace(metals, name="gems", corpus=polished)]}
     out = tmp_path / "experts"
     grown = train_bundle(
         sources,
@@ -167,23 +134,19 @@ def test_adding_a_domain_leaves_the_others_unchanged(
     assert not any(stage.startswith(("trees", "metals")) for stage in stages)
     assert grown.experts[:2] == report.experts
     before, after = (load_embedder(base.source, experts=folder) for folder in (old, out))
-    for domain in WORDS:  # so that a store keeps their vectors
+    for domain in DOMAINS:  # so that a store keeps their vectors
         assert after.fingerprint_of_expert(domain) == before.fingerprint_of_expert(domain)
 
 
-def _polished(source: Source) -> dict[str, str]:
-    return {name: f"polished {text}" for name, text in source.corpus.items()}
-
-
-def test_experts_of_another_base_are_not_reused(
+def test_experts_of_another_base_are_neither_loaded_nor_reused(
     trained: tuple[Path, BundleReport], encoder_folders: dict[str, Path], tmp_path: Path
 ) -> None:
     other = base_model(str(encoder_folders["mpnet"]), "other")
     with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
+        load_embedder(other.source, experts=trained[0])
+    with pytest.raises(EmbedderError, match="trained on a different version of tiny"):
         train_bundle(
-            {"trees": [_source("trees")]},
-            *(other.base, other.load, RECIPE, tmp_path / "out", silent),
-            reuse=trained[0],
+            TREES, *(other.base, other.load, RECIPE, tmp_path / "out", silent), reuse=trained[0]
         )
 
 
@@ -210,14 +173,14 @@ def test_rejects_a_language_that_the_base_does_not_know(base: BaseModel, tmp_pat
 def test_one_training_at_a_time(base: BaseModel, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with work_folder(out), pytest.raises(TrainingError, match="is running"):
-        train_bundle({"trees": [_source("trees")]}, base.base, base.load, RECIPE, out, silent)
+        train_bundle(TREES, base.base, base.load, RECIPE, out, silent)
 
 
 def test_an_expert_that_does_not_help_is_left_out(base: BaseModel, tmp_path: Path) -> None:
-    idle = replace(RECIPE, learning_rate=1e-12)
+    idle = replace(RECIPE, learning_rate=1e-12, epochs=1, evaluations=1)
     out = tmp_path / "experts"
     with pytest.raises(TrainingError, match="no expert beats the base model"):
-        train_bundle({"trees": [_source("trees")]}, base.base, base.load, idle, out, silent)
+        train_bundle(TREES, base.base, base.load, idle, out, silent)
     assert not out.exists()
 
 

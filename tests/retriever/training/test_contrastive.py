@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
 from retriever.conftest import Encoders
+from retriever.training.conftest import Killed, domain_source
+from sentence_transformers import SentenceTransformer
 
 from expertrag_index.types import silent
 from expertrag_retriever.training.contrastive import Point, best_point
 from expertrag_retriever.training.data import prepare
 from expertrag_retriever.training.experts import train_expert
 from expertrag_retriever.training.recipe import Recipe
-from expertrag_retriever.training.types import DomainData, Pair, Source
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+from expertrag_retriever.training.types import DomainData
 
 RECIPE = Recipe(epochs=3, batch=16, learning_rate=5e-3, rank=4, max_tokens=32, evaluations=3)
-WORDS = ("ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "yew")
 
 
 @pytest.fixture(scope="module")
 def data() -> DomainData:
-    """Queries and documents about the same two trees, under different names for them."""
-    rng = random.Random(0)
-    corpus, pairs = {}, []
-    for number in range(220):
-        first, second = rng.sample(WORDS, 2)
-        filler = " ".join(rng.choices(["the", "a", "of", "in", "on", "by", "at", "to", "and"], k=6))
-        corpus[f"d{number}"] = f"{first}{first} {filler} {second}{second} {number}"
-        pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
-    return prepare("trees", [Source("trees", corpus, tuple(pairs))], most_pairs=160)
-
-
-class Killed(Exception):
-    """Simulates a kill at a moment that the test chooses."""
+    return prepare("trees", [domain_source("trees", 220)], most_pairs=160)
 
 
 def test_an_expert_learns(encoder: Encoders, data: DomainData, tmp_path: Path) -> None:
@@ -93,6 +77,11 @@ def test_a_finished_expert_is_not_trained_again(
 
     second = train_expert(data, never, quick, tmp_path, silent)
     assert second[1] == first[1]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".json", ".safetensors"}  # no pickle
+    for path in files:
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
     other = replace(quick, seed=1)
     with pytest.raises(AssertionError):
         train_expert(data, never, other, tmp_path, silent)
@@ -129,13 +118,3 @@ def test_training_stops_early_without_gain(
     assert not report.helps
     assert len(report.points) == 3  # the base, and two evaluations without gain
     assert not any(value.any() for name, value in weights.items() if name.endswith("second"))
-
-
-def test_checkpoints_hold_no_pickle(encoder: Encoders, data: DomainData, tmp_path: Path) -> None:
-    quick = replace(RECIPE, epochs=1, evaluations=1)
-    train_expert(data, lambda: encoder("bert"), quick, tmp_path, silent)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".json", ".safetensors"}
-    for path in files:
-        if path.suffix == ".json":
-            json.loads(path.read_bytes())

@@ -79,10 +79,9 @@ def test_answers_do_not_depend_on_the_spelling_of_the_query() -> None:
 
 def test_sources_of_one_collection_share_documents() -> None:
     titles = Source("set, titles", CORPUS, (Pair("title of three", "d3"),), collection="set")
-    encode = _one_place
-    (title,) = mine(titles, replace(titles, pairs=()), encode, encode).examples
+    (title,) = mine(titles, replace(titles, pairs=()), _one_place, _one_place).examples
     asked = replace(SOURCE, pairs=(Pair("question 3", "d3"),))
-    (question,) = mine(asked, replace(asked, pairs=()), encode, encode).examples
+    (question,) = mine(asked, replace(asked, pairs=()), _one_place, _one_place).examples
     assert title.positive_id == question.positive_id == "set/d3"
     assert [len(batch) for batch in batches([title, question], 2, 0, 0)] == [1, 1]
 

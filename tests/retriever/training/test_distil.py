@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from retriever.conftest import WORDS as ALL_WORDS
-from retriever.conftest import Encoders
+from retriever.conftest import KINDS, Encoders
+from retriever.training.conftest import DOMAINS, Killed, domain_source
 
 from expertrag_index.types import silent
 from expertrag_retriever.encoder import load_embedder
@@ -28,32 +27,11 @@ from expertrag_retriever.training.base import BaseModel, base_model
 from expertrag_retriever.training.distil import distil
 from expertrag_retriever.training.student import StudentRecipe
 from expertrag_retriever.training.student_card import StudentReport
-from expertrag_retriever.training.types import Pair, Source
 
-if TYPE_CHECKING:
-    pass
-
-
-KINDS = ("bert", "mpnet", "modernbert", "nomic_bert")
 RECIPE = StudentRecipe(
     epochs=3, batch=16, learning_rate=5e-3, max_tokens=32, evaluations=3, rank=8, most_pairs=100
 )
-WORDS = {name: ALL_WORDS[name] for name in ("trees", "metals")}
-
-
-def _source(domain: str) -> Source:
-    rng = random.Random(domain)
-    corpus, pairs = {}, []
-    for number in range(120):
-        first, second = rng.sample(WORDS[domain], 2)
-        corpus[f"d{number}"] = f"the {first} and the {second} of number {number} in {domain}"
-        pairs.append(Pair(f"{first} with {second} number {number}", f"d{number}"))
-    return Source(domain, corpus, tuple(pairs))
-
-
-@pytest.fixture(scope="module")
-def base(encoder_folders: dict[str, Path]) -> BaseModel:
-    return base_model(str(encoder_folders["bert"]), "tiny")
+SOURCES = {domain: [domain_source(domain, 120)] for domain in DOMAINS}
 
 
 @pytest.fixture(scope="module", params=list(ExpertForm))
@@ -62,7 +40,7 @@ def bundle(
 ) -> Path:
     """Two experts that differ from the base and from each other, trained or not."""
     folder = tmp_path_factory.mktemp("bundle")
-    settings = ExpertSettings(tuple(WORDS), request.param, rank=4)
+    settings = ExpertSettings(DOMAINS, request.param, rank=4)
     torch.manual_seed(1)
     module = with_experts(base.load(), settings)
     for _, layer in expert_layers(module.model):
@@ -73,17 +51,23 @@ def bundle(
 
 
 def _distil(bundle: Path, base: BaseModel, out: Path, progress: Any = silent) -> StudentReport:
-    domains = {domain: [_source(domain)] for domain in WORDS}
-    return distil(bundle, domains, base, RECIPE, out, progress)
+    return distil(bundle, SOURCES, base, RECIPE, out, progress)
+
+
+@pytest.fixture(scope="module")
+def student(
+    bundle: Path, base: BaseModel, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, StudentReport]:
+    out = tmp_path_factory.mktemp("distilled") / "student"
+    return out, _distil(bundle, base, out)
 
 
 def test_a_student_is_a_plain_model_near_its_teacher(
-    bundle: Path, base: BaseModel, tmp_path: Path
+    bundle: Path, base: BaseModel, student: tuple[Path, StudentReport]
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
-    out = tmp_path / "student"
-    report = _distil(bundle, base, out)
+    out, report = student
     assert [point.step for point in report.points] == [0, 23, 46, 69]
     assert report.cosine > report.points[0].cosine
     for item in report.domains:
@@ -92,20 +76,19 @@ def test_a_student_is_a_plain_model_near_its_teacher(
     assert "expertrag" not in (out / "modules.json").read_text()
     assert not list(out.rglob("experts*"))
     assert all(path.stat().st_mode & 0o777 == 0o644 for path in out.rglob("*") if path.is_file())
-    student = SentenceTransformer(str(out), device="cpu")
-    assert student.max_seq_length == SentenceTransformer(base.source).max_seq_length
+    plain = SentenceTransformer(str(out), device="cpu")
+    assert plain.max_seq_length == SentenceTransformer(base.source).max_seq_length
     teacher = load_embedder(base.source, experts=bundle)
     near = []
-    for domain in WORDS:
-        texts = list(_source(domain).corpus.values())
-        own = np.asarray(student.encode(texts, normalize_embeddings=True))
+    for domain in DOMAINS:
+        texts = list(SOURCES[domain][0].corpus.values())
+        own = np.asarray(plain.encode(texts, normalize_embeddings=True))
         near.append(float((own * teacher.encode_documents(texts, domain)).sum(axis=1).mean()))
     assert np.mean(near) == pytest.approx(report.cosine, abs=0.02)
 
 
-def test_the_card_states_cost_and_quality(bundle: Path, base: BaseModel, tmp_path: Path) -> None:
-    out = tmp_path / "student"
-    report = _distil(bundle, base, out)
+def test_the_card_states_cost_and_quality(student: tuple[Path, StudentReport]) -> None:
+    out, report = student
     card = (out / "README.md").read_text()
     assert f"the mean cosine to the teacher is {report.cosine:.4f}" in card
     assert f"{report.seconds:.0f} s of training" in card
@@ -113,7 +96,7 @@ def test_the_card_states_cost_and_quality(bundle: Path, base: BaseModel, tmp_pat
         assert f"| {item.domain} | 18 | {item.base:.3f} | {item.teacher:.3f} |" in card
     json.dumps(asdict(report))
     assert report.student_bytes > report.bundle_bytes > 0
-    assert not (tmp_path / "student.partial").exists()
+    assert not out.with_name("student.partial").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,14 +138,10 @@ def test_the_mean_of_copied_experts() -> None:
     assert torch.allclose(merged, layer.first.mean(dim=0), atol=1e-5)
 
 
-class Killed(Exception):
-    """Simulates a kill at a moment that the test chooses."""
-
-
 def test_a_killed_distillation_resumes_to_the_same_student(
-    bundle: Path, base: BaseModel, tmp_path: Path
+    bundle: Path, base: BaseModel, student: tuple[Path, StudentReport], tmp_path: Path
 ) -> None:
-    whole = _distil(bundle, base, tmp_path / "whole")
+    whole, expected = student
 
     def kill(stage: str, done: int, _total: int | None) -> None:
         if "cosine" in stage and done == 30:  # between the first and the second evaluation
@@ -179,29 +158,23 @@ def test_a_killed_distillation_resumes_to_the_same_student(
         lambda stage, done, _total: steps.append(done) if "cosine" in stage else None,
     )
     assert steps[0] == 24  # the first after the first evaluation
-    assert again.points == whole.points
-    weights = [tmp_path / name / "model.safetensors" for name in ("whole", "cut")]
+    assert again.points == expected.points
+    weights = [folder / "model.safetensors" for folder in (whole, tmp_path / "cut")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
-def test_a_student_of_some_of_the_domains(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
-    report = distil(
-        bundle, {"trees": [_source("trees")]}, base, RECIPE, tmp_path / "student", silent
-    )
-    assert [item.domain for item in report.domains] == ["trees"]
-
-
-def test_distillation_stops_early_without_gain(
+def test_distillation_of_one_domain_stops_early_without_gain(
     base: BaseModel, bundle: Path, tmp_path: Path
 ) -> None:
     idle = replace(RECIPE, learning_rate=0.0, epochs=4, evaluations=8, patience=2)
-    domains = {domain: [_source(domain)] for domain in WORDS}
+    domains = {"trees": SOURCES["trees"]}
     report = distil(bundle, domains, base, idle, tmp_path / "student", silent)
+    assert [item.domain for item in report.domains] == ["trees"]
     assert len(report.points) == 3
 
 
 def test_rejects_a_domain_without_an_expert(base: BaseModel, bundle: Path, tmp_path: Path) -> None:
-    domains = {"trees": [_source("trees")], "birds": [_source("trees")]}
+    domains = {"trees": SOURCES["trees"], "birds": SOURCES["trees"]}
     with pytest.raises(TrainingError, match=r"no expert for birds: .* domains \(trees, metals"):
         distil(bundle, domains, base, RECIPE, tmp_path / "student", silent)
     with pytest.raises(TrainingError, match="without data"):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from expertrag.answer.assemble import open_generator
-from expertrag.api.errors import InvalidArgument
 from expertrag.config import NO_PROBE, ModelConfig
 from expertrag.llm import prompt
 from expertrag.llm.backends.transformers_backend import TransformersGenerator
@@ -100,24 +99,6 @@ def test_an_interrupted_training_is_resumed(
     first = load_probe(out)
     train_probe([births], generator, tmp_path / "other", silent, command="", licence="MIT")
     assert load_probe(tmp_path / "other").digest == first.digest
-
-
-def test_too_few_examples_are_rejected(
-    generator: TransformersGenerator, dataset: Path, tmp_path: Path
-) -> None:
-    few = probe_sets({"encyclopedia": (dataset,)}, RECIPE, {}, {"births": 3})
-    with pytest.raises(InvalidArgument, match="40 prompts with and 40 without"):
-        train_probe(few, generator, tmp_path / "probe", silent, command="", licence="MIT")
-    assert not (tmp_path / "probe").exists()
-
-
-def test_a_model_that_is_not_a_reader_is_rejected(
-    births: ProbeSet, smollm_path: Path, tmp_path: Path
-) -> None:
-    plain = open_generator(ModelConfig(generator=str(smollm_path)))
-    assert isinstance(plain, TransformersGenerator)
-    with pytest.raises(InvalidArgument, match="not a reader"):
-        train_probe([births], plain, tmp_path / "probe", silent, command="", licence="MIT")
 
 
 def test_an_existing_folder_is_not_overwritten(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import eval_reader
 import pytest
-import torch
 from reader_answers import ModelReply
 from reader_figures import (
     Figure,
@@ -27,18 +26,12 @@ from reader_figures import (
     shares,
 )
 from reader_questions import Asked, QuestionSet
-from reader_samples import write_births
+from reader_samples import write_births, write_reader
 
 from expertrag.api.types import Passage
 from expertrag.llm import prompt
-from expertrag.llm.adapters.bundle import save_bundle
-from expertrag.llm.adapters.trainable import AdapterSettings, adapt
-from expertrag.llm.convert.dense import load_dense
-from expertrag.llm.fingerprint import fingerprint
 from expertrag.metrics.types import Estimate
 from expertrag.train.reader.passages import Passages
-from expertrag.train.reader.recipe import FULL
-from expertrag.train.reader.report import ReaderReport
 
 LONG = f"{'Ships sail. ' * 140}Ada was born in Bergen. {'Ships sail. ' * 140}"
 CORPUS = {"cadiz": "Boris went to Cadiz.", "bergen": LONG, "trial": f"It helped. {LONG}"}
@@ -102,7 +95,7 @@ def test_an_answer_in_no_passage_has_no_reply(tmp_path: Path) -> None:
 def births(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of data sets that are all the births."""
     folder = tmp_path_factory.mktemp("sets")
-    for name in (*eval_reader.GENERAL_SETS, "tatqa"):
+    for name in ("squad2", "tatqa"):
         write_births(folder / name)
     return folder
 
@@ -217,14 +210,8 @@ def test_rows() -> None:
 @pytest.fixture(scope="module")
 def bundle(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a bundle of random adapters."""
-    folder = tmp_path_factory.mktemp("random")
-    settings = AdapterSettings(("encyclopedia", "finance"))
-    parameters = adapt(load_dense(tiny_llama).model, settings).parameters
-    weights = {name: torch.randn_like(value) / 10 for name, value in parameters.items()}
-    own = fingerprint(tiny_llama, None)
-    report = ReaderReport("tiny", own, "", prompt.fingerprint(), FULL, "test", (), (), 0, 0, 0.0)
-    save_bundle(settings, weights, asdict(report), "card", folder)
-    return folder
+    folder = tmp_path_factory.mktemp("random") / "bundle"
+    return write_reader(folder, tiny_llama, domains=("encyclopedia", "finance"))
 
 
 def test_an_interrupted_run_is_resumed(
@@ -236,19 +223,22 @@ def test_an_interrupted_run_is_resumed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     parts = ("gold", "found", "citations", "abstention", "experts", "speed")
+    monkeypatch.setattr(eval_reader, "GENERAL_SETS", ("squad2",))
+    monkeypatch.setattr(eval_reader, "GOLD_BARS", {"squad2": 0.5})
+    monkeypatch.setitem(eval_reader.DOMAINS, "encyclopedia", ("squad2",))
 
-    def run() -> Mapping[str, Sequence[Mapping[str, object]]]:
+    def run(parts: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, object]]]:
         options = {"data": births, "reader": bundle, "base": tiny_llama, "work": tmp_path}
         named = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         rest = ["--quick", "--tokens", "4", "--json", str(tmp_path / "out.json")]
         monkeypatch.setattr(sys, "argv", ["eval_reader.py", *named, *rest, "--parts", *parts])
-        assert eval_reader.main() == 0
+        eval_reader.main()
         body = json.loads((tmp_path / "out.json").read_text())
         assert body["inputs"]["questions"] == eval_reader.QUICK
         figures: Mapping[str, Sequence[Mapping[str, object]]] = body["figures"]
         return figures
 
-    first = run()
+    first = run(parts)
     assert tuple(first) == parts and all(first.values())
     assert "| squad2 gold | 7 |" in capsys.readouterr().out
     answers = sorted(tmp_path.glob("reader/answers-*.jsonl"))
@@ -256,7 +246,6 @@ def test_an_interrupted_run_is_resumed(
     kept = [path.read_text() for path in answers]
     for path, text in zip(answers, kept, strict=True):
         path.write_text(text[: len(text) // 2])  # killed in the middle of a line
-    again = run()
-    assert [again[part] for part in parts[:-1]] == [first[part] for part in parts[:-1]]
+    assert run(parts[:-1]) == first  # the speed is kept
     for path, text in zip(answers, kept, strict=True):
         assert sorted(path.read_text().splitlines()) == sorted(text.splitlines())

@@ -168,16 +168,7 @@ def test_merging_changes_nothing(
         for name in ("plain", "mixture")
     )
     assert plain.config.model_type == "llama"
-    assert (
-        mixture.config.expert_names
-        == list(names)
-        == [
-            "shared",
-            "encyclopedia",
-            "legal",
-            "base",
-        ]
-    )
+    assert mixture.config.expert_names == list(names) == ["shared", "encyclopedia", "legal", "base"]
     for layer in mixture.model.layers:  # every token to this expert, as routing by text does
         experts, place = layer.mlp.experts, names.index(domain)
         for weights in (experts.gate_up_proj, experts.down_proj):

@@ -15,12 +15,13 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expertrag.api.errors import InvalidArgument
+from expertrag.data.files import write_lines
 from expertrag.data.named_sets import TRAIN
 from expertrag.runtime.error_mapping import translated_errors
 from expertrag.train.reader.made.asked import asked
@@ -165,9 +166,9 @@ def _write(folder: Path, pieces: Sequence[Piece], made: Sequence[Made], report: 
     corpus = ({"_id": item.id, "title": item.title, "text": item.text} for item in pieces)
     (folder / "qrels").mkdir()
     (folder / "qrels" / f"{TRAIN}.tsv").write_text("\n".join(judged) + "\n", encoding="utf-8")
-    _write_lines(folder / "corpus.jsonl", corpus)
-    _write_lines(folder / "queries.jsonl", queries)
-    _write_lines(folder / "made.json", [asdict(report)])
+    write_lines(folder / "corpus.jsonl", corpus)
+    write_lines(folder / "queries.jsonl", queries)
+    write_lines(folder / "made.json", [asdict(report)])
 
 
 def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]:
@@ -179,8 +180,3 @@ def _holders(item: Made, siblings: Mapping[str, Sequence[Piece]]) -> list[Piece]
         for piece in siblings[item.piece.document_id]
         if piece == item.piece or item.answer in " ".join(piece.text.split())
     ]
-
-
-def _write_lines(path: Path, records: Iterable[Mapping[str, object]]) -> None:
-    lines = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records)
-    path.write_text(lines, encoding="utf-8")

@@ -43,25 +43,18 @@ def test_the_data_set_can_be_read(store: Path, tmp_path: Path) -> None:
 def test_the_data_set_is_reproducible_and_kept_when_the_store_changes(
     embedder: SentenceTransformerEmbedder, tmp_path: Path
 ) -> None:
-    store = write_birth_store(tmp_path / "births", embedder)
+    store = write_birth_store(tmp_path / "births", embedder, more=[_faq()])
     first, second = (_make(store, tmp_path / name) for name in ("a", "b"))
+    queries = [json.loads(line) for line in (first / "queries.jsonl").read_text().splitlines()]
+    [asked] = [item for item in queries if item["metadata"]["maker"] == "heading"]
+    assert asked["text"] == "How do I get a key?" and "answers" not in asked
+    assert asked["metadata"]["ideal_answer"] == "Write to the porter of the house."  # a sentence
     names = ("corpus.jsonl", "queries.jsonl", "qrels/train.tsv", "made.json")
     before = [(first / name).read_bytes() for name in names]
     assert before == [(second / name).read_bytes() for name in names]
     build(store, embedder, [Document("new", "A new text.")])
     assert _make(store, tmp_path / "a") == first
     assert before == [(first / name).read_bytes() for name in names]
-
-
-def test_a_sentence_is_the_answer_of_a_heading(
-    embedder: SentenceTransformerEmbedder, tmp_path: Path
-) -> None:
-    store = write_birth_store(tmp_path / "births", embedder, more=[_faq()])
-    folder = _make(store, tmp_path / "work")
-    queries = [json.loads(line) for line in (folder / "queries.jsonl").read_text().splitlines()]
-    [asked] = [item for item in queries if item["metadata"]["maker"] == "heading"]
-    assert asked["text"] == "How do I get a key?" and "answers" not in asked
-    assert asked["metadata"]["ideal_answer"] == "Write to the porter of the house."
 
 
 def _faq() -> Document:

@@ -1,0 +1,91 @@
+"""The unary calls of a client: how each runs in process, and how it is sent to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from expertrag.api.types import (
+    DecideRequest,
+    EmbedRequest,
+    GateDecision,
+    IndexStats,
+    RetrieveRequest,
+    RetrieveResult,
+    ServerInfo,
+    UpdateReport,
+)
+from expertrag.v1 import index_pb2, info_pb2
+from expertrag.wire import embed, gate, index, retrieve
+
+if TYPE_CHECKING:
+    from expertrag.answer.pipeline import Pipeline
+    from expertrag.client.channel import Stubs
+    from expertrag.runtime.stop import Stop
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[RequestT, ResponseT]):
+    """A unary call. ``run`` makes it in process.
+
+    For a server, ``message`` converts the request, ``method`` returns the stub that sends it, and
+    ``value`` converts the response.
+    """
+
+    run: Callable[[Pipeline, RequestT, Stop], ResponseT]
+    method: Callable[[Stubs], Any]
+    message: Callable[[RequestT], Any]
+    value: Callable[[Any], ResponseT]
+
+
+def _decide(pipeline: Pipeline, request: DecideRequest, stop: Stop) -> GateDecision:
+    return pipeline.decide(
+        request.question,
+        request.mode,
+        threshold=request.threshold,
+        domain=request.domain,
+        should_stop=stop,
+    )
+
+
+def _embed(pipeline: Pipeline, request: EmbedRequest, stop: Stop) -> list[list[float]]:
+    return pipeline.embed(request.texts, role=request.role, domain=request.domain, should_stop=stop)
+
+
+RETRIEVE: Operation[RetrieveRequest, RetrieveResult] = Operation(
+    lambda pipeline, request, stop: pipeline.retrieve(request, stop),
+    lambda stubs: stubs.retrieve.Retrieve,
+    retrieve.request_to_proto,
+    retrieve.result_from_proto,
+)
+DECIDE: Operation[DecideRequest, GateDecision] = Operation(
+    _decide,
+    lambda stubs: stubs.gate.Decide,
+    gate.decide_to_proto,
+    lambda response: gate.decision_from_proto(response.decision),
+)
+EMBED: Operation[EmbedRequest, list[list[float]]] = Operation(
+    _embed, lambda stubs: stubs.embed.Embed, embed.embed_to_proto, embed.vectors_from_proto
+)
+DELETE: Operation[Sequence[str], UpdateReport] = Operation(
+    lambda pipeline, ids, stop: pipeline.delete(ids),
+    lambda stubs: stubs.index.Delete,
+    index.ids_to_proto,
+    index.delete_from_proto,
+)
+STATS: Operation[None, IndexStats] = Operation(
+    lambda pipeline, _, stop: pipeline.stats(),
+    lambda stubs: stubs.index.Stats,
+    lambda _: index_pb2.StatsRequest(),
+    lambda response: index.stats_from_proto(response.stats),
+)
+INFO: Operation[None, ServerInfo] = Operation(
+    lambda pipeline, _, stop: pipeline.info(),
+    lambda stubs: stubs.info.Info,
+    lambda _: info_pb2.InfoRequest(),
+    index.info_from_proto,
+)
