@@ -1,56 +1,55 @@
 """Constrained decoding with llguidance: which tokens may come next.
 
 A ``Vocabulary`` belongs to a model and compiles constraints; a ``Matcher`` belongs to a sequence
-and follows its tokens through the grammar.
+and follows its tokens through the grammar. Both work in processes of their own, whose time and
+memory are limited (``constraint_worker``).
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import weakref
 from collections.abc import Collection
+from multiprocessing import Pipe, reduction
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLParserLimits, LLTokenizer, regex_to_lark
 from tokenizers import Tokenizer
 
 from expertrag.api.types import Constraint
 from expertrag.api.validation import invalid, schema_to_text
-
-# JSON as ``json.dumps`` writes it: if any white space is allowed, small models write nothing else.
-_JSON: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+from expertrag.llm import constraint_worker as worker
 
 
 class Vocabulary:
-    """A model's tokens in llguidance's form, built at the first constraint. Thread-safe."""
+    """A model's tokens in llguidance's form, read at the first constraint. Thread-safe."""
 
     def __init__(self, tokenizer: Any, end_tokens: Collection[int]) -> None:
         """Take a tokenizer, of transformers or of a file, and the tokens that end a sequence."""
         self._tokenizer = tokenizer
         self._end_tokens = sorted(end_tokens)
         self._lock = threading.Lock()
-        self._built: LLTokenizer | None = None
+        self._worker: _Worker | None = None
 
     def matcher(self, constraint: Constraint) -> Matcher:
         """Compile a constraint for a new sequence.
 
         :raises InvalidArgument: it cannot be compiled; the message names the field.
         """
-        field, grammar = _grammar(constraint)
-        limits = LLParserLimits(verbose_errors=False)  # verbose ones quote the generated text
-        found = Matcher(LLMatcher(self._read(), grammar, log_level=0, limits=limits), field)
-        found.allowed(1)  # some unsatisfiable grammars fail only here
-        return found
-
-    def _read(self) -> LLTokenizer:
+        kind, value = _sole_field(constraint)
         with self._lock:
-            if self._built is None:
-                self._built = self._build()
-            return self._built
+            if self._worker is None or not self._worker.alive:
+                self._worker = _Worker(self._tokens())
+            sequence = self._worker.fork()
+        sequence.send_bytes(json.dumps({"kind": kind, "value": value}).encode())
+        return Matcher(sequence, f"constraint.{kind}")
 
-    def _build(self) -> LLTokenizer:
+    def _tokens(self) -> bytes:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
         if backend is None:
             raise invalid(
@@ -59,21 +58,48 @@ class Vocabulary:
         plain = Tokenizer.from_str(backend.to_str())
         plain.no_padding()
         plain.no_truncation()
-        return LLTokenizer(plain.to_str(), eos_token=self._end_tokens or None)
+        return json.dumps({"tokenizer": plain.to_str(), "end_tokens": self._end_tokens}).encode()
+
+
+class _Worker:
+    """The process that has read a model's tokens; it ends when this object does."""
+
+    def __init__(self, tokens: bytes) -> None:
+        self._link, theirs = Pipe()
+        command = [sys.executable, "-m", worker.__name__, str(theirs.fileno())]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        theirs.close()
+        self._link.send_bytes(tokens)
+        weakref.finalize(self, _end, self._link, self._process)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def fork(self) -> Connection:
+        """Return the link to a new process for one sequence."""
+        ours, theirs = Pipe()
+        with theirs:
+            reduction.send_handle(self._link, theirs.fileno(), self._process.pid)
+        return ours
+
+
+def _end(link: Connection, process: subprocess.Popen[bytes]) -> None:
+    link.close()
+    process.kill()
+    process.wait()
 
 
 class Matcher:
     """The state of one sequence in its grammar. Not thread-safe."""
 
-    def __init__(self, matcher: LLMatcher, field: str) -> None:
-        self._matcher = matcher
-        self._field = field
-        self._check()
+    complete: bool
+    """Whether the sequence is complete, so that only its end can follow."""
 
-    @property
-    def complete(self) -> bool:
-        """Whether the sequence is complete, so that only its end can follow."""
-        return self._matcher.is_stopped()
+    def __init__(self, sequence: Connection, field: str) -> None:
+        self._sequence = sequence
+        self._field = field
+        self._receive()
 
     def allowed(self, tokens: int) -> torch.Tensor:
         """Return which of a model's tokens may come next, (V,) bool.
@@ -81,41 +107,49 @@ class Matcher:
         :param tokens: V, the number of the model's tokens.
         :raises InvalidArgument: the grammar is too complex, or cannot be satisfied.
         """
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        self._check()
+        bits = np.frombuffer(self._ask(worker.ALLOWED), np.uint8)
         # A model may have more rows than its tokenizer has tokens, or fewer: count pads or cuts.
         mask = np.unpackbits(bits, count=tokens, bitorder="little").view(np.bool_)
         return torch.from_numpy(mask)
 
     def forced(self) -> list[int]:
         """Return the tokens that must come next, as the tokenizer would split them."""
-        return self._matcher.compute_ff_tokens()
+        forced: list[int] = json.loads(self._ask(worker.FORCED))
+        return forced
 
     def consume(self, token: int) -> None:
         """Advance by a token that was allowed."""
-        self._matcher.consume_token(token)
-        self._check()
+        self._ask(worker.CONSUME + str(token).encode())
 
-    def _check(self) -> None:
-        if self._matcher.is_error():
-            raise invalid(self._field, _reason(self._matcher.get_error()))
+    def _ask(self, request: bytes) -> bytes:
+        self._sequence.send_bytes(request)
+        return self._receive()
+
+    def _receive(self) -> bytes:
+        try:
+            reply = self._sequence.recv_bytes()
+        except (EOFError, OSError):
+            raise invalid(
+                self._field,
+                f"cannot be enforced (it needs over {worker.COMPILE_S:g} s to compile, "
+                f"{worker.STEP_S:g} s per token or {worker.MEMORY_BYTES >> 20} MB); simplify it",
+            ) from None
+        state, body = reply[:1], reply[1:]
+        if state == worker.FAILED:
+            raise invalid(self._field, _reason(body.decode()))
+        self.complete = state == worker.COMPLETE
+        return body
 
 
-def _grammar(constraint: Constraint) -> tuple[str, str]:
-    """Return the field that is set, and its grammar in llguidance's format."""
+def _sole_field(constraint: Constraint) -> tuple[str, str]:
+    """Return the field that is set, and what it holds as text."""
     if constraint.regex is not None:
-        ascii_digits = regex_to_lark(constraint.regex, "d")
-        lark = f"start: /{ascii_digits}/"
-        return "constraint.regex", LLMatcher.grammar_from_lark(lark)
+        return "regex", constraint.regex
     if constraint.json_schema is not None:
-        schema = schema_to_text(constraint.json_schema)
-        return "constraint.json_schema", LLMatcher.grammar_from_json_schema(schema, defaults=_JSON)
+        return "json_schema", schema_to_text(constraint.json_schema)
     if constraint.choices is not None:
-        # One terminal: thousands of choices as separate rules would be too many at a time.
-        choices = " | ".join(json.dumps(choice) for choice in constraint.choices)
-        lark = f"start: CHOICE\nCHOICE: {choices}"
-        return "constraint.choices", LLMatcher.grammar_from_lark(lark)
-    return "constraint.grammar", LLMatcher.grammar_from_lark(constraint.grammar or "")
+        return "choices", json.dumps(list(constraint.choices))
+    return "grammar", constraint.grammar or ""
 
 
 def _reason(error: str) -> str:

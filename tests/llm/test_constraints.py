@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -159,6 +160,29 @@ def test_a_too_complex_constraint_fails_its_session_only(either: TransformersGen
     assert obeyed(text_of(either.begin(_QUESTION, Sampling(32, constraint=constraint))))
 
 
+def test_a_constraint_that_never_compiles_ends_with_its_process(
+    tiny: TransformersGenerator,
+) -> None:
+    patterns = [{"pattern": f"(.*a.{{{20 + number}}}){{3}}"} for number in range(30)]
+    endless = Constraint(json_schema={"type": "string", "allOf": patterns})
+    before = time.process_time()
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match=r"json_schema: cannot .* over 1 s to compile"):
+            tiny.check(Sampling(constraint=endless))
+    assert time.process_time() - before < 1  # not in this process
+    tiny.check(Sampling(constraint=_CASES["json_schema"][0]))
+
+
+def test_a_new_worker_takes_over_from_one_that_was_killed(smollm_path: Any) -> None:
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
+    matcher = vocabulary.matcher(Constraint(choices=("ab",)))
+    assert vocabulary._worker is not None
+    vocabulary._worker._process.kill()
+    vocabulary._worker._process.wait()
+    assert matcher.allowed(49152).any()  # its own process goes on
+    assert vocabulary.matcher(Constraint(choices=("a",))).allowed(49152).any()
+
+
 @pytest.mark.parametrize(
     ("constraint", "field", "reason"),
     [
@@ -184,10 +208,10 @@ def test_an_invalid_constraint_is_rejected_at_once(
 
 def test_a_vocabulary_is_built_once_and_lazily(smollm_path: Any) -> None:
     vocabulary = Vocabulary(AutoTokenizer.from_pretrained(smollm_path), [2])
-    assert vocabulary._built is None
+    assert vocabulary._worker is None
     matcher = vocabulary.matcher(Constraint(choices=("a",)))
-    built = vocabulary._built
-    assert vocabulary.matcher(Constraint(choices=("b",))) and vocabulary._built is built
+    worker = vocabulary._worker
+    assert vocabulary.matcher(Constraint(choices=("b",))) and vocabulary._worker is worker
     # a model may have more rows than its tokenizer has tokens, or fewer
     for rows in (100, 49152, 50000):
         assert matcher.allowed(rows).nonzero()[:, 0].tolist() == [81]

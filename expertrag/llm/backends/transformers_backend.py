@@ -149,7 +149,7 @@ class TransformersGenerator(Generator):
         return self._network.counters()
 
     def check(self, sampling: Sampling) -> None:
-        """See :meth:`Generator.check`; compiling takes a millisecond, so ``begin`` repeats it."""
+        """See :meth:`Generator.check`; compiling takes milliseconds, so ``begin`` repeats it."""
         self._matcher(sampling)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
