@@ -19,7 +19,7 @@ from expertrag_retriever.cores import available_cores
 from expertrag_retriever.errors import DeviceError, EmbedderError
 from expertrag_retriever.experts.settings import GENERAL
 from expertrag_retriever.fingerprint import folder_fingerprint
-from expertrag_retriever.model_folder import CURE, folder_of, is_ours
+from expertrag_retriever.model_folder import CURE, folder_of
 from expertrag_retriever.router import groups
 
 if TYPE_CHECKING:
@@ -305,9 +305,9 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
     """Load a bare sentence-transformers model; for the errors see :func:`load_embedder`."""
     try:
         import torch
-        from sentence_transformers import SentenceTransformer
 
         from expertrag_retriever import nomic_moe
+        from expertrag_retriever.experts.module import OwnCodeOnly
         from expertrag_retriever.quiet import quiet
     except ImportError as error:
         raise EmbedderError(
@@ -326,7 +326,7 @@ def load_model(source: str, device: str = "auto") -> SentenceTransformer:
         raise DeviceError(f"device {device!r} is not usable here; use 'auto' or 'cpu'") from error
     try:
         with quiet(), nomic_moe.loadable():
-            model = SentenceTransformer(source, device=device, trust_remote_code=is_ours(source))
+            model = OwnCodeOnly(source, device=device)
     except EmbedderError:  # raised by our own module: clearer than the message below
         raise
     # Loading runs the code of four libraries, which raise a dozen unrelated error types for a

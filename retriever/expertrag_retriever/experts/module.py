@@ -53,6 +53,20 @@ class ExpertTransformer(Transformer, WithExperts):
         return module
 
 
+class OwnCodeOnly(SentenceTransformer):
+    """Loads a folder with :class:`ExpertTransformer`, and runs no code that the folder names.
+
+    ``trust_remote_code=True`` would allow that module, and with it all code that any file of the
+    folder names (``auto_map``).
+    """
+
+    def _load_module_class_from_ref(self, class_ref: str, *args: Any, **options: Any) -> type:
+        own: type = ExpertTransformer
+        if class_ref == f"{own.__module__}.{own.__qualname__}":
+            return own
+        return super()._load_module_class_from_ref(class_ref, *args, **options)
+
+
 def expert_transformer(model: SentenceTransformer) -> ExpertTransformer:
     """Convert the first module of a model to one that can hold experts; nothing else changes."""
     model[0].__class__ = ExpertTransformer

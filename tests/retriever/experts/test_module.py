@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -136,13 +137,26 @@ def test_rejects_experts_of_another_base_and_damaged_ones(
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-def test_custom_code_in_a_folder_is_not_run(encoder: Encoders, tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_custom_code_in_a_folder_is_not_run(
+    encoder: Encoders, tmp_path: Path, file: str, linked: bool
+) -> None:
     folder, ran = tmp_path / "model", tmp_path / "ran"
     _taught(encoder("bert"), ExpertForm.LOW_RANK).save(str(folder))
     load_embedder(str(folder))  # as it is, it loads
     (folder / "evil.py").write_text(f"open({str(ran)!r}, 'w')\nclass Evil: pass\n")
     names = ("AutoConfig", "AutoModel", "AutoTokenizer")
-    change_json(folder / file, auto_map=dict.fromkeys(names, "evil.Evil"))
-    with pytest.raises(EmbedderError):
+    change_json(folder / file, model_type="evil", auto_map=dict.fromkeys(names, "evil.Evil"))
+    if linked:  # the folder's own files name no code
+        folder = tmp_path / "outer"
+        folder.mkdir()
+        (folder / "evil.py").write_text((tmp_path / "model" / "evil.py").read_text())
+        (folder / "0_Transformer").symlink_to(tmp_path / "model")
+        plain = {"idx": 0, "name": "0", "path": "0_Transformer"}
+        plain["type"] = "sentence_transformers.models.Transformer"
+        ours = {"idx": 1, "name": "1", "path": "", "type": f"{ExpertTransformer.__module__}."}
+        ours["type"] += ExpertTransformer.__name__
+        (folder / "modules.json").write_text(json.dumps([plain, ours]))
+    with contextlib.suppress(EmbedderError):
         load_embedder(str(folder))
     assert not ran.exists()
